@@ -1,0 +1,54 @@
+"""Write a file whole or not at all.
+
+The bytes go to a new file in the same folder, are forced to the disk, and only then take the old
+file's name: os.replace is atomic, so whoever opens the path sees the old file or the new one and
+never a part.  The folder is forced too, or the new name itself could be lost with the power.
+"""
+import contextlib
+import os
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """A binary file to write to; it becomes `path` when the block ends without an error.
+
+    On any error (a full disk, Ctrl-C) the old file is as it was and nothing is left beside it.
+    """
+    path = os.path.realpath(path)                  # a link keeps pointing at what it names
+    folder = os.path.dirname(path)
+    try:
+        number, beside = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}") from None
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, _mode(path))
+        os.replace(beside, path)
+    except BaseException:                          # Ctrl-C too: leave no half-written file
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+    _sync_folder(folder)
+
+
+def _mode(path):
+    """The permissions of the file that is replaced, or those that open() would give."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)                         # the only way to read the mask is to set it
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _sync_folder(folder):
+    if os.name == "posix":                         # elsewhere a folder cannot be opened
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

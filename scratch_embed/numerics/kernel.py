@@ -1,0 +1,52 @@
+"""@kernel: the one way in which this package compiles a function.
+
+A kernel is a NumPy-free loop that Numba turns into machine code.  The promises, each with a test:
+
+  nogil       Python threads run kernels side by side.
+  error_model division by zero gives inf or nan, as in NumPy, and costs no branch.
+  fastmath    sums may be reordered and fused, so that they use the processor's vector units; nan
+              and inf are kept (Numba's fastmath=True would delete every nan check).
+  cache       compiled code is kept on disk, and is used only while *every* source of this package
+              is what it was.  Numba by itself looks at the kernel's own file alone, and would run
+              stale code after you edit a function that the kernel calls.
+  no disk     where no folder can be written, kernels are compiled anew in each process.
+  no JIT      NUMBA_DISABLE_JIT=1 leaves plain Python, to step through with a debugger.
+"""
+import contextlib
+import functools
+import hashlib
+from pathlib import Path
+
+from numba import njit
+from numba.core.caching import FunctionCache
+
+NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@functools.cache
+def sources_digest():
+    """One hash over all sources of the package: when it changes, compiled code is stale."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)} {path.stat().st_size} ".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _Cache(FunctionCache):
+    def __init__(self, function):
+        super().__init__(function)                 # RuntimeError where no folder is writable
+        self._cache_file._source_stamp = sources_digest()
+
+    def save_overload(self, signature, code):
+        with contextlib.suppress(OSError):         # a full disk must not stop the computation
+            super().save_overload(signature, code)
+
+
+def kernel(function):
+    """Compile `function` when it is first called, once for each combination of argument types."""
+    compiled = njit(nogil=True, error_model="numpy", fastmath=NAN_SAFE_FASTMATH)(function)
+    with contextlib.suppress(RuntimeError, AttributeError):    # no cache folder; or no JIT
+        compiled._cache = _Cache(compiled.py_func)
+    return compiled
