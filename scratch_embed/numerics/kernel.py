@@ -17,7 +17,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from numba import njit
+from numba import config, njit
 from numba.core.caching import FunctionCache
 
 NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
@@ -47,6 +47,7 @@ class _Cache(FunctionCache):
 def kernel(function):
     """Compile `function` when it is first called, once for each combination of argument types."""
     compiled = njit(nogil=True, error_model="numpy", fastmath=NAN_SAFE_FASTMATH)(function)
-    with contextlib.suppress(RuntimeError, AttributeError):    # no cache folder; or no JIT
-        compiled._cache = _Cache(compiled.py_func)
+    if not config.DISABLE_JIT:
+        with contextlib.suppress(RuntimeError):    # no folder to cache in: compile every time
+            compiled._cache = _Cache(function)
     return compiled

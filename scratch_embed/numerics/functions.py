@@ -1,0 +1,80 @@
+"""The functions that every model needs, for arrays in NumPy and for one float32 inside a kernel.
+
+Each scalar kernel (its name ends in 32) stands under the NumPy function of the same equation.
+
+                error of the kernel against the exact value       beyond
+    exp32       relative, at most 2^-21                           |x| > 87: as at 87
+    sigmoid32   relative, at most 2^-21                           |x| > 87: as at 87
+    softplus32  relative, at most 2^-20                           the same
+    erf32       absolute, at most 2^-20                           none
+
+Relative errors hold in both tails: σ(−40) is 4e-18 here, not 0, so a loss −log σ stays finite.
+"""
+import math
+
+import numpy as np
+
+from scratch_embed.numerics.kernel import kernel
+
+f32 = np.float32
+ONE = f32(1)                                  # a bare 1 would promote everything to float64
+EXP_LIMIT = f32(87)                           # e^±87 and their squares' roots are normal float32
+LOG2_E = f32(1.4426950408889634)
+LN2_HEAD = f32(0.693359375)                   # ln 2 in two parts: n · head is exact, for its
+LN2_TAIL = f32(-2.1219444005469057e-4)        # last bits are zero; the tail brings the rest
+C2, C3, C4, C5, C6, C7 = (f32(1 / math.factorial(k)) for k in range(2, 8))
+
+
+@kernel
+def exp32(x):
+    """e^x = 2ⁿ e^r with n = round(x / ln 2) and |r| ≤ ln 2 / 2, where 8 Taylor terms suffice."""
+    if x != x:
+        return x                              # nan stays nan
+    x = min(max(x, -EXP_LIMIT), EXP_LIMIT)
+    n = np.floor(x * LOG2_E + f32(0.5))
+    r = x - n * LN2_HEAD - n * LN2_TAIL
+    e_r = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * C7))))))
+    exponent = np.int32(np.int32(n) + np.int32(127)) << np.int32(23)
+    return e_r * np.int32(exponent).view(np.float32)      # the bits of 2ⁿ
+
+
+def sigmoid(x):
+    """σ(x) = 1 / (1 + e^−x), elementwise, without overflow at either end."""
+    return np.exp(-np.logaddexp(0, -np.asarray(x)))
+
+
+@kernel
+def sigmoid32(x):
+    """σ(x) = 1 / (1 + e^−x) of a float32."""
+    return ONE / (ONE + exp32(-x))
+
+
+def softplus(x):
+    """log(1 + e^x), elementwise.  −log σ(x) = softplus(−x)."""
+    return np.logaddexp(0, np.asarray(x))
+
+
+@kernel
+def softplus32(x):
+    """log(1 + e^x) = max(x, 0) + log(1 + e^−|x|) of a float32."""
+    return max(x, f32(0)) + math.log1p(exp32(-abs(x)))
+
+
+@kernel
+def erf64(x):
+    """erf(x) = 2/√π ∫₀ˣ e^−t² dt of every element of a float64 array: NumPy has none."""
+    y = np.empty_like(x)
+    for i in range(x.size):
+        y.flat[i] = math.erf(x.flat[i])
+    return y
+
+
+@kernel
+def erf32(x):
+    """erf of a float32, by Abramowitz & Stegun 1964, formula 7.1.26: 1 − poly(t) e^−x², x ≥ 0."""
+    a = abs(x)
+    t = ONE / (ONE + f32(0.3275911) * a)
+    poly = t * (f32(0.254829592) + t * (f32(-0.284496736) + t * (
+        f32(1.421413741) + t * (f32(-1.453152027) + t * f32(1.061405429)))))
+    y = ONE - poly * exp32(-a * a)
+    return y if x >= f32(0) else -y

@@ -1,0 +1,26 @@
+"""Share jobs among Python threads; kernels release the interpreter's lock while they run."""
+import itertools
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+
+def run(step, jobs, workers):
+    """Yield step(job) for each job as it ends.  One worker: in order, in this very thread.
+
+    `jobs` is read no further ahead than keeps the workers busy.  When a step fails, or the caller
+    stops (Ctrl-C), jobs not yet begun are dropped and those under way are waited for.
+    """
+    if workers == 1:
+        yield from map(step, jobs)
+        return
+    jobs = iter(jobs)
+    with ThreadPoolExecutor(workers) as pool:
+        queued = {pool.submit(step, job) for job in itertools.islice(jobs, 2 * workers)}
+        try:
+            while queued:
+                done, queued = wait(queued, return_when=FIRST_COMPLETED)
+                queued |= {pool.submit(step, job) for job in itertools.islice(jobs, len(done))}
+                for job in done:
+                    yield job.result()
+        finally:
+            for job in queued:
+                job.cancel()

@@ -1,0 +1,106 @@
+"""The vocabulary, and the text as numbers.
+
+The most frequent word is number 0; words equally frequent stand in the order in which they were
+first seen.  A text becomes one array of word numbers, all sentences end to end, and the bounds of
+the sentences.  Words that are not in the vocabulary are left out before anything looks at
+neighbours, so a window reaches over them to the next word that is.
+
+Paper     Mikolov et al. 2013b, section 2.3 (sub-sampling), eq. 5.
+Shapes    ids (T,) int32; off (S+1,) int64: sentence s is ids[off[s]:off[s+1]].
+Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
+"""
+import array
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Corpus(NamedTuple):
+    """A text as numbers: sentence s is ids[off[s]:off[s+1]]."""
+
+    ids: np.ndarray                # (T,) int32
+    off: np.ndarray                # (S+1,) int64
+
+
+class Vocab:
+    """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}."""
+
+    def __init__(self, words, counts):
+        self.words = list(words)
+        self.counts = np.asarray(counts, np.int64)
+        self.index = {word: number for number, word in enumerate(self.words)}
+        if len(self.counts) != len(self.words):
+            raise ValueError(f"{len(self.words)} words with {len(self.counts)} counts")
+        if len(self.index) != len(self.words):
+            raise ValueError("a word stands in the vocabulary twice")
+
+    def __len__(self):
+        return len(self.words)
+
+
+def index_sentences(sentences, min_count=5, max_size=None):
+    """Read `sentences` (an iterable of lists of str) once.  Return (Vocab, Corpus).
+
+    min_count   words seen less often are left out
+    max_size    the vocabulary keeps at most this many words, the most frequent
+    Raises      ValueError when the text has no words, or none that are frequent enough.
+
+    Words are numbered as they come, and renumbered at the end when their counts are known.
+    """
+    first_seen, ids, lengths = {}, array.array("i"), array.array("q")
+    for sentence in sentences:
+        ids.extend([first_seen.setdefault(word, len(first_seen)) for word in sentence])
+        lengths.append(len(sentence))
+    ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)
+    vocab, number = rank_words(list(first_seen), np.bincount(ids, minlength=len(first_seen)),
+                               min_count, max_size)
+    return vocab, renumber(ids, np.array(lengths, np.int64), number)
+
+
+def rank_words(words, counts, min_count, max_size):
+    """(Vocab, number): order by (−count, first seen); number[i] is word i's place, −1 if left out.
+
+    words, counts: in the order in which the words were first seen.
+    """
+    if min_count < 1:
+        raise ValueError(f"min_count={min_count}: at least 1 is meant")
+    if max_size is not None and max_size < 1:
+        raise ValueError(f"max_size={max_size}: at least 1 is meant, or None for no limit")
+    if not words:
+        raise ValueError("the corpus has no words: is the file empty?")
+    order = np.argsort(-counts, kind="stable")[:max_size]
+    order = order[counts[order] >= min_count]
+    if not len(order):
+        top = int(counts.argmax())
+        raise ValueError(f"0 of {len(words)} words reach min_count={min_count}; the most frequent "
+                         f"is {words[top]!r} ({counts[top]}): choose a smaller min_count")
+    number = np.full(len(words), -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    return Vocab([words[i] for i in order], counts[order]), number
+
+
+def renumber(ids, lengths, number):
+    """The corpus in new numbers.  ids: (T,), lengths: (S,) per sentence, number: −1 leaves out.
+
+    Sentences of which nothing is left are dropped.
+    """
+    new = number[ids]
+    kept = new >= 0
+    before = np.concatenate([[0], np.cumsum(kept)])            # words kept before each position
+    off = before[np.concatenate([[0], np.cumsum(lengths)])]
+    return Corpus(new[kept], off[np.concatenate([[True], np.diff(off) > 0])])
+
+
+def keep_probability(counts, sample):
+    """How often each word is kept when frequent words are thinned out.  (V,) -> (V,) float32.
+
+    keep(w) = (√(f/t) + 1) · t/f,  at most 1;  f = count(w) / Σ counts,  t = sample.
+
+    This is word2vec.c's, and so gensim's; the paper (eq. 5) has √(t/f), which keeps fewer.
+    sample = 0 keeps everything.
+    """
+    counts = np.asarray(counts, np.float64)
+    if sample == 0:
+        return np.ones(len(counts), np.float32)
+    ratio = counts / counts.sum() / sample                      # f/t
+    return np.minimum((np.sqrt(ratio) + 1) / ratio, 1).astype(np.float32)
