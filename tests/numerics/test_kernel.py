@@ -1,0 +1,123 @@
+"""The promises of @kernel.  Each runs in a process of its own, on a copy of the package."""
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.numerics.kernel import kernel
+
+PACKAGE = Path(__file__).parents[2] / "scratch_embed"
+
+CALLEE = """
+from scratch_embed.numerics.kernel import kernel
+
+@kernel
+def one(x):
+    return x + 1
+"""
+CALLER = """
+from scratch_embed.numerics.kernel import kernel
+from scratch_embed.callee import one
+
+@kernel
+def two(x):
+    return one(one(x))
+"""
+SHOW = """
+from scratch_embed.caller import two
+print(two(0), sum(two.stats.cache_hits.values()) if hasattr(two, "stats") else "no JIT")
+"""
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the package with two kernels more, one of which calls the other."""
+    shutil.copytree(PACKAGE, tmp_path / "scratch_embed", ignore=shutil.ignore_patterns("*cache*"))
+    (tmp_path / "scratch_embed/callee.py").write_text(CALLEE)
+    (tmp_path / "scratch_embed/caller.py").write_text(CALLER)
+    return tmp_path
+
+
+def run(folder, code=SHOW, **environment):
+    env = {**os.environ, "PYTHONPATH": str(folder), **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=folder,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edited(copy):
+    assert run(copy) == ["2", "0"]                   # compiled
+    assert run(copy) == ["2", "1"]                   # loaded from the disk
+    (copy / "scratch_embed/callee.py").write_text(CALLEE.replace("x + 1", "x + 10"))
+    assert run(copy) == ["20", "0"]                  # stale code would still say 2
+
+
+def test_kernels_work_where_no_folder_can_be_written(copy):
+    for blocked in ("scratch_embed/__pycache__", "home"):
+        (copy / blocked).write_text("a file stands where the cache's folder would be made")
+    nowhere = {name: str(copy / "home") for name in ("HOME", "XDG_CACHE_HOME")}
+    assert run(copy, PYTHONDONTWRITEBYTECODE="1", **nowhere) == ["2", "0"]
+    assert run(copy, PYTHONDONTWRITEBYTECODE="1", **nowhere) == ["2", "0"]
+
+
+def test_a_disk_that_fills_up_does_not_stop_a_kernel(copy):
+    full = """
+import numba.core.caching as caching
+def no_space(*a): raise OSError(28, "No space left on device")
+caching.IndexDataCacheFile.save = no_space
+"""
+    assert run(copy, full + SHOW) == ["2", "0"]
+
+
+def test_kernels_are_plain_python_when_the_compiler_is_switched_off(copy):
+    assert run(copy, NUMBA_DISABLE_JIT="1") == ["2", "no", "JIT"]
+
+
+def test_the_users_own_kernels_keep_numbas_cache_folder(copy):
+    code = "import os, scratch_embed.caller; print(os.environ.get('NUMBA_CACHE_DIR', 'unset'))"
+    assert run(copy, code) == ["unset"]
+
+
+def test_nan_is_seen_inside_a_kernel():
+    @kernel
+    def is_nan(x):
+        return x != x, np.isnan(x), not (x >= 0 or x < 0)
+    assert is_nan(np.float32("nan")) == (True, True, True)
+    assert is_nan(np.float32(1)) == (False, False, False)
+
+
+def test_division_by_zero_gives_infinity_as_in_numpy():
+    @kernel
+    def divide(a, b):
+        return a / b
+    assert divide(1.0, 0.0) == np.inf
+
+
+def test_other_threads_run_while_a_kernel_does():
+    @kernel
+    def busy(n):
+        x = 1.0
+        for _ in range(n):
+            x = np.sin(x) + 1.0
+        return x
+    busy(1)                                          # compiled before the clock starts
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.wait(0.001):
+            ticks.append(time.perf_counter())
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    busy(30_000_000)                                 # about 0.3 s
+    end = time.perf_counter()
+    stop.set()
+    thread.join()
+    assert sum(start < t < end for t in ticks) > 3   # none, if the kernel held the lock
