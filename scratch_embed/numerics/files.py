@@ -1,12 +1,47 @@
-"""Write a file whole or not at all.
+"""Read a file plain or compressed; write a file whole or not at all.
 
-The bytes go to a new file in the same folder, are forced to the disk, and only then take the old
-file's name: os.replace is atomic, so whoever opens the path sees the old file or the new one and
-never a part.  The folder is forced too, or the new name itself could be lost with the power.
+Writing: the bytes go to a new file in the same folder, are forced to the disk, and only then take
+the old file's name: os.replace is atomic, so whoever opens the path sees the old file or the new
+one and never a part.  The folder is forced too, or the new name could be lost with the power.
 """
 import contextlib
+import gzip
+import io
 import os
+import sys
 import tempfile
+import zlib
+
+from scratch_embed.numerics.errors import FormatError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def open_binary(source):
+    """(binary file, its name) for a path, "-" (standard input) or an open binary file.
+
+    Gzip is told by the first bytes and unpacked; FormatError where its data break off.
+    """
+    with contextlib.ExitStack() as closing:
+        if isinstance(source, io.TextIOBase):
+            raise TypeError("the text file is open in text mode; open it in mode 'rb'")
+        if isinstance(source, io.IOBase):
+            file, name = source, getattr(source, "name", "the stream")
+        elif source == "-":
+            file, name = sys.stdin.buffer, "standard input"
+        else:
+            file, name = closing.enter_context(open(source, "rb")), os.fspath(source)
+        if not hasattr(file, "peek"):
+            file = io.BufferedReader(file)
+            closing.callback(file.detach)              # the caller's file stays open
+        if file.peek(2)[:2] == GZIP_MAGIC:
+            file = closing.enter_context(gzip.open(file))
+        try:
+            yield file, name
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(name, "its gzip data", f"broken ({error}); fetch or compress the "
+                              "file again") from None
 
 
 @contextlib.contextmanager

@@ -7,19 +7,15 @@ of more than MAX_SENTENCE tokens continues as a further sentence: nothing is dro
 Memory    one piece of a line, at most a mebibyte, however long the line is.
 Read next text/vocab.py, which turns the stream into numbers.
 """
-import contextlib
-import gzip
 import io
 import os
-import sys
-import zlib
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import open_binary
 
 MAX_SENTENCE = 1000            # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 PIECE = 1 << 20                # bytes of a line that are read at a time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_sentences(source, errors="strict"):
@@ -55,7 +51,7 @@ def _sentences_of_file(source, errors):
         line, offset = 1, _skip_byte_order_mark(file)
         tokens, broken = [], b""                       # broken: a token that a piece's end cut
         while True:
-            read = _read_piece(file, name, line)
+            read = file.readline(PIECE)
             line_ends = not read or read.endswith(b"\n")
             piece, broken = (broken + read, b"") if line_ends else _cut_at_space(broken + read)
             tokens += _decode(piece, errors, name, line, offset)
@@ -67,36 +63,8 @@ def _sentences_of_file(source, errors):
             offset, line = offset + len(piece), line + line_ends
 
 
-@contextlib.contextmanager
-def open_binary(source):
-    """(binary file, its name) for a path, "-" or an open binary file; gzip is unpacked."""
-    with contextlib.ExitStack() as closing:
-        if isinstance(source, io.TextIOBase):
-            raise TypeError("the text file is open in text mode; open it in mode 'rb'")
-        if isinstance(source, io.IOBase):
-            file, name = source, getattr(source, "name", "the stream")
-        elif source == "-":
-            file, name = sys.stdin.buffer, "standard input"
-        else:
-            file, name = closing.enter_context(open(source, "rb")), os.fspath(source)
-        if not hasattr(file, "peek"):
-            file = io.BufferedReader(file)
-            closing.callback(file.detach)              # the caller's file stays open
-        if file.peek(2)[:2] == GZIP_MAGIC:
-            file = closing.enter_context(gzip.open(file))
-        yield file, name
-
-
 def _skip_byte_order_mark(file):
     return len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
-
-
-def _read_piece(file, name, line):
-    try:
-        return file.readline(PIECE)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(name, f"line {line}", f"the gzip data are broken ({error}); "
-                          "fetch or compress the file again") from None
 
 
 def _cut_at_space(data):

@@ -51,13 +51,17 @@ def test_a_full_disk_leaves_the_old_file(old, monkeypatch, call):
 def test_the_bytes_are_on_the_disk_before_the_name_is_theirs(old, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
-        def spy(*args, name=name, real=getattr(os, name)):
-            calls.append(name)
-            return real(*args)
-        monkeypatch.setattr(os, name, spy)
+        monkeypatch.setattr(os, name, _spied(name, getattr(os, name), calls))
     with atomic_write(old) as file:
         file.write(b"new")
     assert calls == ["fsync", "replace", "fsync"]    # the file, its name, the folder
+
+
+def _spied(name, real, calls):
+    def spy(*args):
+        calls.append(name)
+        return real(*args)
+    return spy
 
 
 def test_a_killed_process_leaves_the_old_file(old):

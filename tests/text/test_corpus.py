@@ -1,0 +1,126 @@
+import gzip
+import io
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text import corpus
+from scratch_embed.text.corpus import MAX_SENTENCE, read_sentences
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(data, name="text"):
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+    return write
+
+
+def read(data, **options):
+    return list(read_sentences(io.BytesIO(data), **options))
+
+
+# ---- what a sentence is -----------------------------------------------------------------------
+
+def test_a_line_is_a_sentence_and_white_space_parts_its_tokens():
+    assert read(b"the  king\tsat\n\nthe queen\n") == [["the", "king", "sat"], ["the", "queen"]]
+
+
+@pytest.mark.parametrize("data", [b"a b\nc", b"a b\nc\n", b"a b\r\nc\r\n", b"\xef\xbb\xbfa b\nc\n",
+                                  b"\n a b \n\n\nc\n\n"])
+def test_line_ends_blank_lines_and_a_byte_order_mark_change_nothing(data):
+    assert read(data) == [["a", "b"], ["c"]]
+
+
+def test_a_no_break_space_is_part_of_a_word_as_it_is_for_the_c_tools():
+    assert read("a\u00a0b \u3000\n".encode()) == [["a\u00a0b", "\u3000"]]
+
+
+@given(st.integers(0, 3 * MAX_SENTENCE))
+def test_a_long_line_is_split_and_no_token_is_lost(n):
+    tokens = [str(i) for i in range(n)]
+    for sentences in (read(" ".join(tokens).encode()), list(read_sentences([tokens]))):
+        assert [token for s in sentences for token in s] == tokens
+        assert all(1 <= len(s) <= MAX_SENTENCE for s in sentences)
+        assert len(sentences) == -(-n // MAX_SENTENCE)
+
+
+@given(st.text("ab\u00e9\u65e5 \n\t", max_size=60), st.integers(1, 9))
+def test_the_size_of_the_pieces_that_are_read_is_not_seen(text, piece):
+    whole = read(text.encode())
+    corpus.PIECE, before = piece, corpus.PIECE
+    try:
+        assert read(text.encode()) == whole
+    finally:
+        corpus.PIECE = before
+
+
+def test_a_word_longer_than_a_piece_stays_whole():
+    word = "x" * (2 * corpus.PIECE + 5)
+    assert read(f"a {word} b".encode()) == [["a", word, "b"]]
+
+
+# ---- where text comes from --------------------------------------------------------------------
+
+def test_path_string_gzip_stream_and_standard_input_give_the_same(file, monkeypatch):
+    data = "le café\nx\n".encode()
+    path = file(data)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    sources = [path, str(path), file(gzip.compress(data), "packed"), open(path, "rb"),
+               io.BytesIO(data), io.BytesIO(gzip.compress(data)), "-",
+               [["le", "café"], ["x"]], iter([("le", "café"), ("x",)])]
+    for source in sources:
+        assert list(read_sentences(source)) == [["le", "café"], ["x"]], source
+
+
+def test_an_open_file_is_left_open(file):
+    with open(file(b"a\n"), "rb") as stream:
+        list(read_sentences(stream))
+        assert not stream.closed
+
+
+@pytest.mark.parametrize("sentences", [["the king sat"], [["a"], "the king sat"], [b"the king"]])
+def test_sentences_that_are_strings_are_refused(sentences):
+    with pytest.raises(TypeError, match="letter by letter"):
+        list(read_sentences(sentences))
+
+
+def test_a_file_open_as_text_is_refused():
+    with pytest.raises(TypeError, match="mode 'rb'"):
+        list(read_sentences(io.StringIO("a b")))
+
+
+# ---- what is wrong with it ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("good, place", [
+    (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 7"), (b"caf\xc3\xa9 ", "line 1, byte 8"),
+    (b"\xef\xbb\xbffine\n\n", "line 3, byte 11")])
+def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
+    with pytest.raises(FormatError, match=place):
+        read(good + b"ab\xff\n")
+
+
+def test_the_offset_is_right_beyond_the_first_piece(monkeypatch):
+    monkeypatch.setattr(corpus, "PIECE", 4)
+    with pytest.raises(FormatError, match="line 1, byte 13"):
+        read(b"aaa bbb cc dd\xff")
+
+
+def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored():
+    assert read(b"a\xffb \xff\n", errors="replace") == [["a\ufffdb", "\ufffd"]]
+    assert read(b"a\xffb \xff\n", errors="ignore") == [["ab"]]
+
+
+@pytest.mark.parametrize("cut", range(3, 40))
+def test_a_gzip_file_that_breaks_off_is_an_error(file, cut):
+    whole = gzip.compress(b"some words to pack\n" * 3, mtime=0)
+    with pytest.raises(FormatError, match="gzip"):
+        list(read_sentences(file(whole[:min(cut, len(whole) - 1)])))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match="no/such/file"):
+        list(read_sentences("no/such/file"))

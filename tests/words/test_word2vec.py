@@ -1,0 +1,353 @@
+"""SGNS takes the step of its equation, and training does what its arguments say."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.numerics.errors import TrainingDiverged
+from scratch_embed.numerics.random import stream
+from scratch_embed.text.vocab import Corpus, index_sentences
+from scratch_embed.words import word2vec
+from scratch_embed.words.negative_sampling import alias_table
+from scratch_embed.words.word2vec import (
+    Plan,
+    chunks,
+    initial_weights,
+    sgns_loss_and_grad,
+    sgns_step,
+    thin_out,
+    train,
+    train_chunk,
+)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def example(seed, dtype=np.float64, V=20, D=7, K=5, repeat=False):
+    rng = np.random.default_rng(seed)
+    v, U = rng.standard_normal(D).astype(dtype), rng.standard_normal((V, D)).astype(dtype)
+    return v, U, rng.choice(V, K + 1, replace=repeat)
+
+
+# ---- the equation ---------------------------------------------------------------------------
+
+def test_one_pair_worked_by_hand():
+    """u·v = log 3 for the word seen and −log 3 for one noise word: both right at odds 3 to 1."""
+    v, U = np.array([1.0, 0.0]), np.array([[np.log(3), 5.0], [-np.log(3), 7.0]])
+    loss, dv, dU = sgns_loss_and_grad(v, U, np.array([0, 1]))
+    assert loss == pytest.approx(2 * np.log(4 / 3))
+    np.testing.assert_allclose(dU, [[-1 / 4, 0], [1 / 4, 0]])
+    np.testing.assert_allclose(dv, [-np.log(3) / 2, (7 - 5) / 4])
+
+
+def test_a_vector_of_zeros_is_undecided_about_every_row():
+    loss, _, _ = sgns_loss_and_grad(np.zeros(3), np.ones((6, 3)), np.arange(6))
+    assert loss == pytest.approx(6 * np.log(2))               # six questions, each at one half
+
+
+def test_noise_that_is_the_word_itself_counts_nothing():
+    v, U, rows = example(0)
+    with_itself = np.array([*rows, rows[0]])
+    assert sgns_loss_and_grad(v, U, with_itself)[0] == sgns_loss_and_grad(v, U, rows)[0]
+    np.testing.assert_array_equal(sgns_loss_and_grad(v, U, with_itself)[2][-1], 0)
+
+
+@given(seeds, st.floats(-3, 3))
+def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
+    """Central differences along a random direction of v and U together."""
+    v, U, rows = example(seed)
+    v, U = v * 10.0**size, U
+    rng = np.random.default_rng(seed)
+    a, B, h = rng.standard_normal(v.shape), rng.standard_normal(U.shape), 1e-5
+    _, dv, dU = sgns_loss_and_grad(v, U, rows)
+    analytic = dv @ a + (dU * B[rows]).sum()
+    numeric = (sgns_loss_and_grad(v + h * a, U + h * B, rows)[0]
+               - sgns_loss_and_grad(v - h * a, U - h * B, rows)[0]) / (2 * h)
+    terms = np.abs(dv * a).sum() + np.abs(dU * B[rows]).sum()
+    assert abs(analytic - numeric) <= 1e-6 * (terms + 10.0**size)
+
+
+@given(seeds)
+def test_a_rotation_of_both_tables_is_not_seen(seed):
+    v, U, rows = example(seed)
+    R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((7, 7)))
+    loss, dv, dU = sgns_loss_and_grad(v, U, rows)
+    turned, dv_turned, dU_turned = sgns_loss_and_grad(v @ R, U @ R, rows)
+    assert turned == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(dv_turned, dv @ R, atol=1e-12)
+    np.testing.assert_allclose(dU_turned, dU @ R, atol=1e-12)
+
+
+# ---- the kernel -----------------------------------------------------------------------------
+
+def step(v, U, rows, lr=0.1):
+    v, U = v.copy(), U.copy()
+    loss = sgns_step(v, U, rows, np.float32(lr), np.empty_like(v))
+    return loss, v, U
+
+
+@given(seeds, st.integers(1, 20), st.sampled_from([1, 3, 16, 33]))
+def test_the_kernel_takes_the_step_of_the_equation(seed, K, D):
+    """Each s errs by γ(D) Σ|u_d v_d|, each σ by 2⁻²¹ and a quarter of that; the rest is sums."""
+    v, U, rows = example(seed, np.float32, V=40, D=D, K=K)
+    loss, dv, dU = sgns_loss_and_grad(v.astype(float), U.astype(float), rows)
+    got, got_v, got_U = step(v, U, rows)
+    want_U = U.astype(float)
+    want_U[rows] -= 0.1 * dU
+
+    u, big_v, big_U = 2**-24, np.abs(v).max(), np.abs(U).max()
+    score = (D + 1) * u * np.abs(U[rows] * v).sum(1).max()
+    pull = 0.1 * (score / 4 + 2**-20)                          # the error of lr · (σ(s) − y)
+    assert abs(got - loss) <= (K + 1) * (score + 2**-20)
+    np.testing.assert_allclose(got_U, want_U, rtol=0, atol=pull * big_v + 4 * u * (big_U + big_v))
+    np.testing.assert_allclose(got_v, v - 0.1 * dv, rtol=0,
+                               atol=(K + 1) * (pull + (K + 4) * u) * big_U + 4 * u * big_v)
+
+
+def test_rows_drawn_twice_are_stepped_one_after_the_other():
+    v, U, _ = example(1, np.float32)
+    _, _, once = step(v, U, np.array([0, 1]))
+    _, _, twice = step(v, U, np.array([0, 1, 1]))
+    _, _, want = step(v, once, np.array([2, 1]))              # row 1 again, from where it stands
+    np.testing.assert_allclose(twice[1], want[1], atol=1e-6)
+
+
+def test_only_the_named_rows_move():
+    v, U, rows = example(2, np.float32)
+    _, _, moved = step(v, U, rows)
+    others = np.setdiff1d(np.arange(len(U)), rows)
+    np.testing.assert_array_equal(moved[others], U[others])
+    assert (moved[rows] != U[rows]).any(1).all()
+
+
+@given(seeds)
+def test_a_learning_rate_of_zero_changes_nothing(seed):
+    v, U, rows = example(seed, np.float32)
+    _, same_v, same_U = step(v, U, rows, lr=0)
+    np.testing.assert_array_equal(same_v, v)
+    np.testing.assert_array_equal(same_U, U)
+
+
+def test_the_loss_of_many_very_wrong_rows_does_not_underflow():
+    v, U = np.full(1, 80, np.float32), np.ones((30, 1), np.float32)
+    U[0] = -1                                                  # each row is wrong by e^80
+    loss, _, _ = step(v, U, np.arange(30), lr=0)
+    assert loss == pytest.approx(30 * 80, rel=1e-5)
+
+
+def test_nan_in_a_vector_reaches_the_loss():
+    v, U, rows = example(3, np.float32)
+    v[2] = np.nan
+    assert np.isnan(step(v, U, rows)[0])
+
+
+# ---- from a text to pairs -------------------------------------------------------------------
+
+def pairs_by_hand(kept, reaches):
+    for i, reach in enumerate(reaches):
+        for j in range(max(0, i - reach), min(len(kept), i + reach + 1)):
+            if j != i:
+                yield kept[i], kept[j]
+
+
+def plan(V, window=1, negatives=1, keep=None):
+    keep = np.ones(V, np.float32) if keep is None else np.asarray(keep, np.float32)
+    return Plan(keep, alias_table(np.full(V, 1 / V)), window, negatives)
+
+
+def test_a_window_of_one_makes_every_neighbouring_pair_once_each_way():
+    corpus = Corpus(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 3, 5]))
+    W, U = initial_weights(5, 4, seed=0)
+    _, pairs = train_chunk(corpus, np.array([0, 1]), plan(5), W, U, np.float32(0), stream(0))
+    assert pairs == 2 * (2 + 1)
+
+
+def test_each_reach_up_to_the_window_is_drawn_equally_often():
+    """A sentence of one word many times: 2·reach pairs a position; the mean reach is (1 + w)/2."""
+    n, window = 20_000, 5
+    corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
+    W, U = initial_weights(1, 2, seed=0)
+    _, pairs = train_chunk(corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0))
+    sigma = np.sqrt((window**2 - 1) / 12 / n)
+    assert abs(pairs / n / 2 - (1 + window) / 2) < 6 * sigma + window**2 / n
+
+
+def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
+    n, keep = 30_000, np.array([1.0, 0.3, 0.01], np.float32)
+    sentence = np.tile(np.arange(3, dtype=np.int32), n)
+    kept = np.empty(3 * n, np.int32)
+    m, _ = thin_out(sentence, keep, stream(5), kept)
+    counts = np.bincount(kept[:m], minlength=3)
+    assert counts[0] == n
+    assert (abs(counts - n * keep) <= 6 * np.sqrt(n * keep * (1 - keep))).all()
+    assert (np.diff(np.flatnonzero(kept[:m] == 0)) <= 3).all()
+
+
+def test_thinning_comes_before_the_window_so_the_window_reaches_over_what_is_gone():
+    corpus = Corpus(np.array([0, 1, 1, 1, 1, 2], np.int32), np.array([0, 6]))
+    W, U = initial_weights(3, 4, seed=0)
+    _, pairs = train_chunk(corpus, np.array([0]), plan(3, keep=[1, 0, 1]), W, U, np.float32(0),
+                           stream(0))
+    assert pairs == 2                                          # 0 and 2 are neighbours now
+
+
+def test_the_neighbours_vector_is_trained_against_the_middle_words_output():
+    """word2vec.c's orientation: what stands in the middle is looked up in U, its neighbour in W."""
+    corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
+    W, U = initial_weights(3, 4, seed=0)
+    alone = plan(3)._replace(noise=alias_table(np.array([0.0, 0.0, 1.0])))   # all noise is word 2
+    before = W.copy()
+    train_chunk(corpus, np.array([0]), alone, W, U, np.float32(0.5), stream(0))
+    assert U[0] @ before[1] > 0 and U[1] @ before[0] > 0       # each was seen by the other
+    assert U[2] @ (before[0] + before[1]) < 0
+    np.testing.assert_array_equal(W[2], before[2])             # noise never moves as a neighbour
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=80), st.integers(1, 100), seeds)
+def test_chunks_hold_every_sentence_once(lengths, size, seed):
+    before_test, word2vec.CHUNK = word2vec.CHUNK, size
+    try:
+        off = np.concatenate([[0], np.cumsum(lengths)])
+        pieces = list(chunks(off, 0, seed))
+        again = list(chunks(off, 0, seed))
+    finally:
+        word2vec.CHUNK = before_test
+    assert sorted(s for _, _, sentences in pieces for s in sentences) == list(range(len(lengths)))
+    words = [sum(lengths[s] for s in sentences) for _, _, sentences in pieces]
+    assert [before for _, before, _ in pieces] == [0, *np.cumsum(words)[:-1]]
+    assert max(words) < size + max(lengths)
+    assert all((a[2] == b[2]).all() for a, b in zip(pieces, again))
+
+
+def test_another_epoch_reads_the_sentences_in_another_order():
+    off = np.arange(101)
+    first, second = (np.concatenate([c[2] for c in chunks(off, epoch, 0)]) for epoch in (0, 1))
+    assert (first != second).any()
+
+
+# ---- training -------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def pets():
+    """One animal a sentence: cat and lion never meet, but meet the same words; so dog and wolf."""
+    rng = np.random.default_rng(0)
+    worlds = [(["cat", "lion"], "purr paw mouse whiskers".split()),
+              (["dog", "wolf"], "bark bone leash howl".split())]
+    return index_sentences([[rng.choice(worlds[i % 2][0]), *rng.permutation(worlds[i % 2][1])]
+                            for i in range(600)], min_count=1)
+
+
+SMALL = dict(dim=8, window=3, epochs=3, sample=0, lr=0.05)
+
+
+def test_words_in_like_company_get_like_vectors(pets):
+    vocab, corpus = pets
+    for seed in range(5):
+        W = train(corpus, vocab, seed=seed, **{**SMALL, "epochs": 10}).W
+        unit = W / np.linalg.norm(W, axis=1, keepdims=True)
+        cos = dict(zip(vocab.words, unit @ unit[vocab.index["cat"]]))
+        assert cos["lion"] > max(cos["dog"], cos["wolf"]) + 0.2
+
+
+def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(pets):
+    vocab, corpus = pets
+    first, again, other = (train(corpus, vocab, seed=s, **SMALL) for s in (1, 1, 2))
+    assert first.W.tobytes() == again.W.tobytes() and first.U.tobytes() == again.U.tobytes()
+    assert first.losses == again.losses
+    assert first.W.tobytes() != other.W.tobytes()
+
+
+def test_two_workers_learn_as_well_as_one(pets):
+    vocab, corpus = pets
+    one, two = (train(corpus, vocab, workers=w, **SMALL).losses[-1] for w in (1, 2))
+    assert two == pytest.approx(one, rel=0.05)
+
+
+def test_the_loss_is_the_mean_over_all_pairs_and_falls(pets):
+    vocab, corpus = pets
+    start = train(corpus, vocab, **{**SMALL, "lr": 0}).losses
+    assert start == pytest.approx([6 * np.log(2)] * 3, rel=0.1)   # U = 0; noise = o counts nothing
+    losses = train(corpus, vocab, **SMALL).losses
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_without_a_learning_rate_the_weights_stay_as_they_began(pets):
+    vocab, corpus = pets
+    W, U = initial_weights(len(vocab), 8, seed=1)
+    trained = train(corpus, vocab, **{**SMALL, "lr": 0})
+    np.testing.assert_array_equal(trained.W, W)
+    np.testing.assert_array_equal(trained.U, U)
+
+
+def test_the_first_weights_are_word2vec_cs():
+    W, U = initial_weights(2000, 50, seed=3)
+    assert W.dtype == U.dtype == np.float32 and not U.any()
+    assert abs(W).max() <= 0.5 / 50 and abs(W).max() > 0.49 / 50
+    assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
+
+
+def test_the_learning_rate_falls_by_words_read_and_ends_just_above_zero(pets, monkeypatch):
+    vocab, corpus = pets
+    rates = []
+
+    def spy(corpus, sentences, plan, W, U, lr, state):
+        rates.append(float(lr))
+        return 1.0, 1
+    monkeypatch.setattr(word2vec, "train_chunk", spy)
+    monkeypatch.setattr(word2vec, "CHUNK", 1000)
+    train(corpus, vocab, **{**SMALL, "epochs": 2, "lr": 1.0})
+    np.testing.assert_allclose(rates, 1 - np.arange(6) / 6, atol=2**-24)
+
+
+def test_weights_that_run_away_are_reported_with_their_remedy(pets):
+    vocab, corpus = pets
+    with pytest.raises(TrainingDiverged, match=r"epoch \d.*learning rate.*--lr"):
+        train(corpus, vocab, **{**SMALL, "lr": 1e30})
+
+
+@pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": 0}, {"epochs": 1.5},
+                                   {"workers": 0}, {"lr": -1}, {"lr": float("nan")},
+                                   {"sample": -1}])
+def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
+    vocab, corpus = pets
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        train(corpus, vocab, **{**SMALL, **wrong})
+
+
+def test_a_text_without_a_pair_trains_nothing_and_has_no_loss():
+    vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
+    assert np.isnan(train(corpus, vocab, dim=2).losses).all()
+
+
+def test_ctrl_c_stops_between_chunks(pets, monkeypatch):
+    vocab, corpus = pets
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(word2vec, "train_chunk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, vocab, **SMALL)
+
+
+def test_the_kernels_are_runnable_python(tmp_path):
+    """With the compiler switched off the same training gives the same vectors, to rounding."""
+    code = """
+import sys, numpy as np
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.words.word2vec import train
+vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
+np.save(sys.argv[1], train(corpus, vocab, dim=4, epochs=1, sample=0.1).W)
+"""
+    root, got = Path(__file__).parents[2], []
+    for disabled in ("0", "1"):
+        env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
+        out = tmp_path / f"{disabled}.npy"
+        subprocess.run([sys.executable, "-W", "ignore::RuntimeWarning", "-c", code, out],
+                       env=env, check=True)
+        got.append(np.load(out))
+    np.testing.assert_allclose(got[0], got[1], atol=1e-5)
