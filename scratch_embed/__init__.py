@@ -1,0 +1,15 @@
+"""scratch_embed: embeddings from scratch in NumPy and Numba, written to be read.
+
+The floors; a file imports only from floors below its own, or from its own room.
+
+    5  cli/       the command line, one file a group of commands; tour
+    3  words/     word2vec, its noise, word vectors and their files
+    2  evaluate/  analogies and word pairs, rank correlation
+    1  text/      a text as numbers: corpus, vocabulary
+       space/     similarity, neighbours, analogies, geometry
+       worlds/    the generators of the toy corpora, and where those are
+    0  numerics/  the kernel decorator, functions, random numbers, errors, files, threads
+
+Nothing is imported here: a room is loaded when it is used.
+"""
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""evaluate words: how well do vectors agree with what people say?"""
+from scratch_embed.cli.parsing import add_command
+
+
+def add_commands(commands):
+    """Add `evaluate` and what it can measure."""
+    evaluate = add_command(commands, "evaluate", "measure vectors",
+                           "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv")
+    kinds = evaluate.add_subparsers(metavar="KIND", required=True)
+    words = add_command(kinds, "words", "analogies and word pairs, with their coverage",
+                        "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv "
+                        "--analogies questions-words.txt", run=run_words)
+    words.add_argument("file", help="word vectors")
+    words.add_argument("--pairs", metavar="FILE", help="lines of: word, word, people's score")
+    words.add_argument("--analogies", metavar="FILE", help="Google's questions-words format")
+    words.set_defaults(usage_error=words.error)
+
+
+def run_words(arguments):
+    """Print a table for each file that was given."""
+    from scratch_embed.evaluate.words import (
+        format_analogies,
+        format_pairs,
+        read_analogies,
+        read_pairs,
+        score_analogies,
+        score_pairs,
+    )
+    from scratch_embed.words.vectors import WordVectors
+    if not (arguments.pairs or arguments.analogies):
+        arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
+    pairs = read_pairs(arguments.pairs) if arguments.pairs else None
+    sections = read_analogies(arguments.analogies) if arguments.analogies else None
+    vectors = WordVectors.load(arguments.file)
+    if pairs is not None:
+        print(format_pairs(score_pairs(vectors.key_to_index, vectors.vectors, pairs)))
+    if sections is not None:
+        print(format_analogies(score_analogies(vectors.key_to_index, vectors.vectors, sections)))

@@ -1,0 +1,56 @@
+"""The command line: `scratch-embed COMMAND ...`, the same as `python -m scratch_embed`.
+
+stdout carries data, stderr progress and messages.  Exit codes: 0 done; 1 something is wrong with
+the input or the system, said in one line; 2 the command was not understood; 130 Ctrl-C.
+
+Each file of this room has one function that adds its commands to the parser, and one that runs
+each command.  The latter import what they need when they run, so that --help answers at once.
+"""
+import argparse
+import os
+import sys
+
+from scratch_embed import __version__
+from scratch_embed.cli import evaluate, tour, train, vectors
+from scratch_embed.numerics.errors import TrainingDiverged
+
+
+def main(argv=None):
+    """Run one command; return its exit code."""
+    arguments = parser().parse_args(argv)              # exits with 2 by itself
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:                            # `scratch-embed ... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
+            ModuleNotFoundError) as error:
+        print(f"scratch-embed: {message_of(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def message_of(error):
+    """What an error says, on one line."""
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])                      # str(KeyError) would put it in quotes
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def parser():
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="scratch-embed", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Embeddings from scratch in NumPy and Numba.",
+        epilog="Begin with:  scratch-embed tour")
+    top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for group in (tour, train, vectors, evaluate):
+        group.add_commands(commands)
+    return top

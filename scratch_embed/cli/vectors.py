@@ -1,0 +1,91 @@
+"""similar, analogy, vectors, plot: what to do with a file of word vectors."""
+import sys
+
+from scratch_embed.cli.parsing import add_command
+
+
+def add_commands(commands):
+    """Add the commands that read a file of vectors."""
+    similar = add_command(commands, "similar", "print the nearest words, a line each: word, "
+                          "neighbour, cosine", "scratch-embed similar vectors.vec king queen",
+                          run=run_similar)
+    similar.add_argument("file", help="word vectors, in word2vec's text or binary format")
+    similar.add_argument("words", nargs="+", metavar="WORD")
+    similar.add_argument("--top", type=int, default=10, help="neighbours a word (%(default)s)")
+
+    analogy = add_command(commands, "analogy", "print what completes 'A is to B as C is to ...', "
+                          "best first: word, cosine",
+                          "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
+    analogy.add_argument("file", help="word vectors")
+    for word in "ABC":
+        analogy.add_argument(word.lower(), metavar=word)
+    analogy.add_argument("--top", type=int, default=10, help="answers (%(default)s)")
+
+    vectors = add_command(commands, "vectors", "print vectors, a line a word: the word, then its "
+                          "numbers", "echo king | scratch-embed vectors vectors.vec",
+                          run=run_vectors)
+    vectors.add_argument("file", help="word vectors")
+    vectors.add_argument("words", nargs="*", metavar="WORD", help="from stdin if none is given")
+
+    plot = add_command(commands, "plot", "draw words on their two principal components",
+                       "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
+                       run=run_plot)
+    plot.add_argument("file", help="word vectors")
+    plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
+    plot.add_argument("--words", nargs="+", metavar="WORD", help="instead of the first ones")
+    plot.add_argument("--top", type=int, default=100,
+                      help="how many of the file's first words to draw (%(default)s)")
+
+
+def run_similar(arguments):
+    """One line for each word and neighbour."""
+    from scratch_embed.words.vectors import WordVectors
+    vectors = WordVectors.load(arguments.file)
+    for word in arguments.words:
+        for neighbour, cosine in vectors.most_similar(word, topn=arguments.top):
+            print(f"{word}\t{neighbour}\t{cosine:.4f}")
+
+
+def run_analogy(arguments):
+    """The words nearest to B − A + C."""
+    from scratch_embed.words.vectors import WordVectors
+    vectors = WordVectors.load(arguments.file)
+    for word, cosine in vectors.most_similar(positive=[arguments.b, arguments.c],
+                                             negative=[arguments.a], topn=arguments.top):
+        print(f"{word}\t{cosine:.4f}")
+
+
+def run_vectors(arguments):
+    """One line for each word; the digits are the fewest that give the same float32."""
+    from scratch_embed.words.vectors import WordVectors
+    vectors = WordVectors.load(arguments.file)
+    for word in arguments.words or (w for line in sys.stdin for w in line.split()):
+        print(word, *(str(x) for x in vectors[word]))
+
+
+def run_plot(arguments):
+    """A scatter of words; needs matplotlib."""
+    from scratch_embed.cli.train import check_output
+    from scratch_embed.space.geometry import pca, project
+    from scratch_embed.words.vectors import WordVectors
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("plot needs matplotlib: pip install 'scratch-embed[plot]', or "
+                                  "in a checkout  pip install -e '.[plot]'") from None
+    matplotlib.use("Agg")                              # draws without a screen
+    from matplotlib import pyplot
+
+    check_output(arguments.output)
+    vectors = WordVectors.load(arguments.file)
+    words = arguments.words or vectors.index_to_key[:arguments.top]
+    table = vectors[words]
+    xy = project(table, pca(table, 2))
+    figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
+    axes.scatter(*xy.T, s=8)
+    for word, place in zip(words, xy):
+        axes.annotate(word, place, xytext=(3, 3), textcoords="offset points")
+    axes.set_xlabel("first principal component")
+    axes.set_ylabel("second principal component")
+    figure.savefig(arguments.output, dpi=120)
+    print(f"drew {len(words)} words; wrote {arguments.output}", file=sys.stderr)

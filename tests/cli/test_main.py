@@ -1,0 +1,219 @@
+"""The command line as a user meets it."""
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli import train as train_commands
+from scratch_embed.cli.main import main, parser
+from scratch_embed.words.vectors import WordVectors
+
+ROOT = Path(__file__).parents[2]
+PAIR = "the king and the queen\nthe man and the woman\n" * 20
+COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["vectors"],
+            ["plot"], ["evaluate"], ["evaluate", "words"]]
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(PAIR)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Four words on a square: king − man + woman = queen exactly."""
+    path = tmp_path / "square.vec"
+    words = ["man", "woman", "king", "queen", "apple"]
+    WordVectors(words, np.array([[1, 1, 0], [1, -1, 0], [2, 1, 0.5], [2, -1, 0.5], [-1, 0, 1]],
+                                np.float32)).save(path)
+    return path
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a command in this process."""
+    code = main([str(a) for a in arguments])
+    return (code, *capsys.readouterr())
+
+
+def shell(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "scratch_embed", *map(str, arguments)],
+                          env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, **options)
+
+
+# ---- the promises to every user -----------------------------------------------------------------
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_help_ends_with_an_example_that_the_parser_understands(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    example = capsys.readouterr().out.rstrip().splitlines()[-1].split("scratch-embed")[-1]
+    assert parser().parse_args(example.split())
+
+
+@pytest.mark.parametrize("wrong", [[], ["fly"], ["similar"], ["train", "word2vec", "x"],
+                                   ["train", "word2vec", "x", "-o", "y", "--dim", "many"]])
+def test_bad_usage_ends_with_2(wrong, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command, said", [
+    (["similar", "no-such-file", "king"], "no-such-file"),
+    (["similar", "{file}", "kang"], "king"),                       # the closest spelling
+    (["train", "word2vec", "no-such-file", "-o", "{file}"], "no-such-file"),
+    (["train", "word2vec", "{text}", "-o", "no/folder/x"], "no folder"),
+    (["train", "word2vec", "{text}", "-o", "{folder}"], "folder"),
+    (["train", "word2vec", "{text}", "-o", "{file}", "--min-count", "99"], "--min-count|min_count"),
+    (["train", "word2vec", "{text}", "-o", "{file}", "--dim", "0"], "dim"),
+    (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])
+def test_a_users_error_is_one_line_on_stderr_and_ends_with_1(command, said, file, text, tmp_path,
+                                                             capsys):
+    names = dict(file=file, text=text, folder=tmp_path)
+    code, out, err = run(capsys, *(a.format(**names) for a in command))
+    assert code == 1 and out == ""
+    assert err.rstrip().splitlines()[-1].startswith("scratch-embed: ")
+    assert any(part in err for part in said.split("|")) and "Traceback" not in err
+
+
+def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
+    before = file.read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scratch_embed", "train", "word2vec", str(text), "-o", str(file),
+         "--epochs", "100000000"], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True)
+    assert "different" in process.stderr.readline()               # it has read the text
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert file.read_bytes() == before
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_message(file):
+    done = subprocess.run(f"{sys.executable} -m scratch_embed vectors {file} " + "king " * 20_000
+                          + "| head -n 1", shell=True, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout.startswith("king ") and done.stderr == ""
+
+
+def test_the_module_is_the_command():
+    assert shell("--version").stdout.startswith("scratch-embed ")
+
+
+# ---- train ------------------------------------------------------------------------------------
+
+SMALL = ["--dim", 8, "--epochs", 2, "--min-count", 1]
+
+
+def test_training_writes_vectors_and_keeps_stdout_for_data(text, tmp_path, capsys):
+    out = tmp_path / "v.vec"
+    code, stdout, stderr = run(capsys, "train", "word2vec", text, "-o", out, *SMALL)
+    assert (code, stdout) == (0, "")
+    assert "200 words in 40 sentences, 6 different" in stderr and str(out) in stderr
+    vectors = WordVectors.load(out)
+    assert vectors.index_to_key[0] == "the" and vectors.vectors.shape == (6, 8)
+
+
+def test_standard_input_is_a_text_too_and_one_seed_gives_one_file(text, tmp_path, capsys,
+                                                                  monkeypatch):
+    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PAIR.encode())))
+    run(capsys, "train", "word2vec", "-", "-o", tmp_path / "b.vec", *SMALL)
+    run(capsys, "train", "word2vec", text, "-o", tmp_path / "c.vec", *SMALL, "--seed", 2)
+    a, b, c = ((tmp_path / f"{name}.vec").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_the_name_chooses_the_binary_format(text, tmp_path, capsys):
+    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
+    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.bin", *SMALL)
+    a, b = WordVectors.load(tmp_path / "a.vec"), WordVectors.load(tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes().startswith(b"6 8\nthe ")
+    assert a.index_to_key == b.index_to_key
+    np.testing.assert_array_equal(a.vectors, b.vectors)
+
+
+def test_every_option_reaches_the_training(text, tmp_path, capsys, monkeypatch):
+    from scratch_embed.words import word2vec
+    seen = {}
+
+    def spy(corpus, vocab, **settings):
+        seen.update(settings)
+        return word2vec.Trained(np.ones((len(vocab), 2), np.float32), None, [1.0])
+    monkeypatch.setattr(word2vec, "train", spy)
+    run(capsys, "train", "word2vec", text, "-o", tmp_path / "v", "--dim", 2, "--window", 3,
+        "--negatives", 4, "--sample", 0.5, "--min-count", 1, "--epochs", 6, "--lr", 0.7,
+        "--workers", 8, "--seed", 9)
+    assert seen == dict(dim=2, window=3, negatives=4, sample=0.5, epochs=6, lr=0.7, workers=8,
+                        seed=9, progress=True)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, capsys):
+    with pytest.raises(FileNotFoundError):
+        train_commands.check_output(tmp_path / "no" / "file")
+    code, _, err = run(capsys, "train", "word2vec", text, "-o", tmp_path / "no" / "v")
+    assert code == 1 and "different" not in err                    # nothing was read yet
+
+
+# ---- using vectors --------------------------------------------------------------------------
+
+def test_similar_prints_word_neighbour_cosine(file, capsys):
+    code, out, _ = run(capsys, "similar", file, "king", "apple", "--top", 2)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0 and [r[0] for r in rows] == ["king", "king", "apple", "apple"]
+    assert rows[0][1:] == ["man", f"{3 / np.sqrt(2 * 5.25):.4f}"]
+
+
+def test_analogy_completes_a_is_to_b_as_c_is_to(file, capsys):
+    code, out, _ = run(capsys, "analogy", file, "man", "king", "woman", "--top", 1)
+    assert code == 0 and out.split("\t")[0] == "queen"
+
+
+def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, capsys):
+    code, out, _ = run(capsys, "vectors", file, "queen", "man")
+    assert code == 0 and out == "queen 2.0 -1.0 0.5\nman 1.0 1.0 0.0\n"
+
+
+def test_vectors_takes_words_from_stdin_when_none_is_given(file, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("queen\n\nman king\n"))
+    _, out, _ = run(capsys, "vectors", file)
+    assert [line.split()[0] for line in out.splitlines()] == ["queen", "man", "king"]
+
+
+def test_evaluate_prints_scores_with_their_coverage(file, tmp_path, capsys):
+    (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\tgone\t5\n")
+    (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king boy prince\n")
+    code, out, _ = run(capsys, "evaluate", "words", file, "--pairs", tmp_path / "pairs",
+                       "--analogies", tmp_path / "asked")
+    assert code == 0 and "3 of 4" in out and "royalty" in out and "1 of 2" in out
+    assert "100.0" in out
+
+
+def test_evaluate_without_a_file_to_measure_by_is_bad_usage(file, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "words", str(file)])
+    assert ended.value.code == 2 and "--pairs" in capsys.readouterr().err
+
+
+def test_plot_draws_a_picture(file, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    code, out, err = run(capsys, "plot", file, "-o", tmp_path / "map.png", "--top", 3)
+    assert (code, out) == (0, "") and "drew 3 words" in err
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_without_matplotlib_says_how_to_get_it(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run(capsys, "plot", file, "-o", tmp_path / "map.png")
+    assert code == 1 and "pip install" in err and "plot" in err

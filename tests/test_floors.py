@@ -1,0 +1,74 @@
+"""The rules that hold for every file of the package: floors, and what may be imported at all."""
+import ast
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FLOOR = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "evaluate": 2, "words": 3, "cli": 5,
+         "__main__": 6}
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "scratch_embed"
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+ALLOWED = {"numpy", "numba", "tqdm", "scratch_embed", "matplotlib"}     # the last: plot, when asked
+
+
+def room(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(source):
+    """The full name of everything that `source` imports, in whatever form."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written from the package's name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_rooms(source):
+    """Rooms of this package that `source` imports."""
+    for name in imports(source):
+        top, _, rest = name.partition(".")
+        if top == "scratch_embed" and rest and rest != "__version__":
+            yield rest.split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_from_below(path):
+    for other in imported_rooms(path.read_text()):
+        assert other == room(path) or FLOOR[other] < FLOOR[room(path)], f"{path} imports {other}"
+
+
+@pytest.mark.parametrize("source", ["import scratch_embed.cli.tour", "from scratch_embed import cli",
+                                    "from scratch_embed.cli import tour"])
+def test_every_form_of_import_is_seen(source):
+    assert list(imported_rooms(source)) == ["cli"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_no_framework_no_scipy_no_pickle(path):
+    outside = {name.split(".")[0] for name in imports(path.read_text())}
+    assert outside - set(sys.stdlib_module_names) <= ALLOWED and "pickle" not in outside
+
+
+def test_every_room_is_packaged():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    rooms = {f"scratch_embed.{p.parent.name}" for p in PACKAGE.glob("*/__init__.py")}
+    assert set(setup["options"]["packages"].split()) == {
+        "scratch_embed", "scratch_embed.corpora"} | rooms
+
+
+def test_importing_the_package_or_asking_for_help_loads_nothing_heavy():
+    code = """
+import sys, scratch_embed
+from scratch_embed.cli.main import parser
+parser().format_help()
+print(sorted({"numpy", "numba", "tqdm", "matplotlib"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
