@@ -1,4 +1,6 @@
 """evaluate words: how well do vectors agree with what people say?"""
+import os
+
 from scratch_embed.cli.parsing import add_command
 
 
@@ -31,8 +33,11 @@ def run_words(arguments):
         arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
     pairs = read_pairs(arguments.pairs) if arguments.pairs else None
     sections = read_analogies(arguments.analogies) if arguments.analogies else None
-    vectors = WordVectors.load(arguments.file)
+    words = WordVectors.load(arguments.file)
+    report = []
     if pairs is not None:
-        print(format_pairs(score_pairs(vectors.key_to_index, vectors.vectors, pairs)))
+        scores = score_pairs(words.key_to_index, words.vectors, pairs)
+        report += format_pairs(os.path.basename(arguments.pairs), scores)
     if sections is not None:
-        print(format_analogies(score_analogies(vectors.key_to_index, vectors.vectors, sections)))
+        report += format_analogies(score_analogies(words.key_to_index, words.vectors, sections))
+    print("\n".join(report))

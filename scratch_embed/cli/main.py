@@ -36,7 +36,7 @@ def main(argv=None):
 
 def message_of(error):
     """What an error says, on one line."""
-    if isinstance(error, KeyError) and error.args:
+    if type(error) is KeyError and error.args:
         return str(error.args[0])                      # str(KeyError) would put it in quotes
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"

@@ -196,7 +196,8 @@ def test_evaluate_prints_scores_with_their_coverage(file, tmp_path, capsys):
     (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king boy prince\n")
     code, out, _ = run(capsys, "evaluate", "words", file, "--pairs", tmp_path / "pairs",
                        "--analogies", tmp_path / "asked")
-    assert code == 0 and "3 of 4" in out and "royalty" in out and "1 of 2" in out
+    assert code == 0 and "3 of 4" in out and out.splitlines()[2].split()[:4] == [
+        "royalty", "1", "1", "2"]
     assert "100.0" in out
 
 
