@@ -43,8 +43,9 @@ def test_a_file_imports_only_from_below(path):
         assert other == room(path) or FLOOR[other] < FLOOR[room(path)], f"{path} imports {other}"
 
 
-@pytest.mark.parametrize("source", ["import scratch_embed.cli.tour", "from scratch_embed import cli",
-                                    "from scratch_embed.cli import tour"])
+@pytest.mark.parametrize("source", [
+    "import scratch_embed.cli.tour", "from scratch_embed import cli",
+    "from scratch_embed.cli import tour"])
 def test_every_form_of_import_is_seen(source):
     assert list(imported_rooms(source)) == ["cli"]
 

@@ -1,4 +1,4 @@
-"""The README does what it says: its commands run, its example prints its output, its counts hold."""
+"""The README is true: its commands run, its example prints its output, its counts hold."""
 import os
 import re
 import subprocess

@@ -45,7 +45,7 @@ def alias_table(probabilities):
         mass[rich] -= 1 - mass[poor]
         if mass[rich] < 1:
             small.append(large.pop())
-    mass[small + large] = 1                                # what is left is full, but for rounding
+    # what is left in either list is full but for rounding, and is its own alias
     return Noise(mass.astype(np.float32), alias)
 
 

@@ -52,6 +52,7 @@ def test_below_and_uniform_look_at_different_bits(high, low):
 def test_streams_of_other_seeds_epochs_and_chunks_are_other_streams():
     numbers = [(s, e, c) for s in range(10) for e in range(10) for c in range(10)]
     assert len({int(stream(*n)) for n in numbers}) == 1000
+    assert len({int(stream(2**bit)) for bit in range(64)}) == 64     # every bit of a seed counts
     assert stream(1, 2, 3) == stream(1, 2, 3)
     assert stream(1, 2) != stream(1, 2, 0)
     assert stream(-1) == stream(2**64 - 1)                    # any whole number is a seed

@@ -117,6 +117,13 @@ def test_rows_drawn_twice_are_stepped_one_after_the_other():
     np.testing.assert_allclose(twice[1], want[1], atol=1e-6)
 
 
+def test_noise_that_is_the_word_itself_is_skipped_by_the_kernel_too():
+    v, U, _ = example(4, np.float32)
+    for with_itself, without in zip(step(v, U, np.array([0, 1, 0, 2])),
+                                    step(v, U, np.array([0, 1, 2]))):
+        np.testing.assert_array_equal(with_itself, without)
+
+
 def test_only_the_named_rows_move():
     v, U, rows = example(2, np.float32)
     _, _, moved = step(v, U, rows)
@@ -291,23 +298,68 @@ def test_the_first_weights_are_word2vec_cs():
     assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
 
 
-def test_the_learning_rate_falls_by_words_read_and_ends_just_above_zero(pets, monkeypatch):
-    vocab, corpus = pets
-    rates = []
+@pytest.fixture
+def train_with(pets, monkeypatch):
+    """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""
+    def start(chunk, **settings):
+        monkeypatch.setattr(word2vec, "train_chunk",
+                            lambda corpus, sentences, plan, W, U, lr, state: chunk(W, lr, state))
+        monkeypatch.setattr(word2vec, "CHUNK", 1000)
+        vocab, corpus = pets
+        return train(corpus, vocab, **{**SMALL, "epochs": 2, "lr": 1.0, **settings})
+    return start
 
-    def spy(corpus, sentences, plan, W, U, lr, state):
-        rates.append(float(lr))
-        return 1.0, 1
-    monkeypatch.setattr(word2vec, "train_chunk", spy)
-    monkeypatch.setattr(word2vec, "CHUNK", 1000)
-    train(corpus, vocab, **{**SMALL, "epochs": 2, "lr": 1.0})
+
+def test_the_learning_rate_falls_by_words_read_and_ends_just_above_zero(train_with):
+    rates = []
+    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1))
     np.testing.assert_allclose(rates, 1 - np.arange(6) / 6, atol=2**-24)
+
+
+def test_the_learning_rate_never_falls_below_its_last(train_with, monkeypatch):
+    monkeypatch.setattr(word2vec, "LAST_LR", 0.75)
+    rates = []
+    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1))
+    np.testing.assert_allclose(rates, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75], atol=2**-24)
+
+
+def test_every_chunk_of_every_epoch_and_seed_draws_its_own_numbers(train_with):
+    states = []
+    for seed in (1, 2):
+        train_with(lambda W, lr, state: (states.append(int(state)) or 1.0, 1), seed=seed)
+    assert len(set(states)) == len(states) == 2 * 6
+
+
+def test_the_loss_of_an_epoch_is_over_its_own_pairs(train_with):
+    losses = iter([2.0, 4.0, 6.0, 1.0, 1.0, 1.0])
+    assert train_with(lambda W, lr, state: (next(losses), 2)).losses == [2.0, 0.5]
 
 
 def test_weights_that_run_away_are_reported_with_their_remedy(pets):
     vocab, corpus = pets
     with pytest.raises(TrainingDiverged, match=r"epoch \d.*learning rate.*--lr"):
         train(corpus, vocab, **{**SMALL, "lr": 1e30})
+
+
+def test_a_loss_that_is_not_finite_is_seen_at_its_chunk(train_with):
+    losses = iter([1.0, float("nan"), 1.0])
+    with pytest.raises(TrainingDiverged, match="the loss .*epoch 1, chunk 2"):
+        train_with(lambda W, lr, state: (next(losses), 1))
+
+
+def test_a_weight_that_is_not_finite_is_seen_even_where_the_loss_is(train_with):
+    def spoil(W, lr, state):
+        W[3, 1] = np.inf
+        return 1.0, 1
+    with pytest.raises(TrainingDiverged, match="a weight"):
+        train_with(spoil)
+
+
+def test_ctrl_c_stops_between_chunks(train_with):
+    def interrupted(W, lr, state):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        train_with(interrupted)
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": 0}, {"epochs": 1.5},
@@ -322,16 +374,6 @@ def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
 def test_a_text_without_a_pair_trains_nothing_and_has_no_loss():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
     assert np.isnan(train(corpus, vocab, dim=2).losses).all()
-
-
-def test_ctrl_c_stops_between_chunks(pets, monkeypatch):
-    vocab, corpus = pets
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-    monkeypatch.setattr(word2vec, "train_chunk", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(corpus, vocab, **SMALL)
 
 
 def test_the_kernels_are_runnable_python(tmp_path):

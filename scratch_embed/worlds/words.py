@@ -1,0 +1,308 @@
+"""Toy word corpora: a small world of words with attributes, and sentences that tell about it.
+
+Cost      a world of 12,000 sentences takes 0.1 s, its exact pair_distribution 0.05 to 0.7 s.
+Read next worlds/grammar.py (how a sentence is drawn, and the exact truth about pairs),
+          worlds/corpora.py (finds the committed text), words/word2vec.py (learns it).
+
+"King" is a bundle of attributes, {court, adult, male}, and each attribute has words of its own: a
+crown, old, his.  A sentence about the king fills a template with them: "the wise king puts his
+crown in the palace".  All the words of a table go through the same templates, so how often a word
+c is found near w depends on w only through the attribute that c belongs to.  Hence
+
+    P(c | king) − P(c | man) = P(c | queen) − P(c | woman)      for every c,
+
+and the same holds of log P (where it is finite), for each c hangs on one attribute.  That is all
+an analogy needs: word2vec and GloVe factorise log P(w,c) and inherit the equation.
+
+Three tiers: easy (a smoke test, and the committed text), hard (fillers, noise: methods differ),
+tiny (every pair of words occurs: for closed forms).
+"""
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.files import atomic_write
+from scratch_embed.worlds.grammar import Grammar, draw_sentences, number_patterns
+
+# ---- the world: the words of each attribute, by the slot of a template that they fill -----------
+
+ATTRIBUTES = {
+    "male": dict(HE="he", HIS="his", SELF="himself", HAIR="beard"),
+    "female": dict(HE="she", HIS="her", SELF="herself", HAIR="braid"),
+    "adult": dict(OLD="wise old", DOES="works rests"),
+    "child": dict(OLD="young little", DOES="plays giggles"),
+    "court": dict(PLACE="palace castle", THING="crown throne"),
+    "folk": dict(PLACE="village market", THING="cart donkey"),
+    "home": dict(PLACE="house kitchen", THING="pillow kettle"),
+
+    "city": dict(KIND="city town", CHIEF="mayor bishop", STREETS="streets squares"),
+    "country": dict(KIND="country nation", CHIEF="president general", STREETS="valleys provinces"),
+    "french": dict(SPEECH="french", FOOD="champagne snails"),
+    "italian": dict(SPEECH="italian", FOOD="pasta pizza"),
+    "spanish": dict(SPEECH="spanish", FOOD="paella tortillas"),
+    "german": dict(SPEECH="german", FOOD="sausages cabbage"),
+    "greek": dict(SPEECH="greek", FOOD="olives feta"),
+    "arabic": dict(SPEECH="arabic", FOOD="falafel dates"),
+    "japanese": dict(SPEECH="japanese", FOOD="sushi noodles"),
+
+    "one": dict(ONE="one this", IS="is was", SLEEPS="sleeps waits", HAS="has"),
+    "many": dict(ONE="two many", IS="are were", SLEEPS="sleep wait", HAS="have"),
+    "cat": dict(HOME="basket", TREAT="milk"), "dog": dict(HOME="kennel", TREAT="bones"),
+    "fox": dict(HOME="den", TREAT="grapes"), "pony": dict(HOME="stable", TREAT="hay"),
+    "wolf": dict(HOME="forest", TREAT="mutton"), "mouse": dict(HOME="hole", TREAT="cheese"),
+    "goose": dict(HOME="pond", TREAT="barley"), "rabbit": dict(HOME="burrow", TREAT="carrots"),
+    "squirrel": dict(HOME="treetop", TREAT="acorns"),
+
+    "now": dict(OFTEN="always often", WHEN="today daily"),
+    "then": dict(OFTEN="once recently", WHEN="yesterday earlier"),
+    "baking": dict(WHO="baker", WHAT="cake pie"),
+    "painting": dict(WHO="artist", WHAT="portrait fence"),
+    "singing": dict(WHO="tenor", WHAT="song ballad"),
+    "writing": dict(WHO="poet", WHAT="letter novel"),
+    "driving": dict(WHO="chauffeur", WHAT="car bus"),
+    "stealing": dict(WHO="thief", WHAT="watch necklace"),
+    "whistling": dict(WHO="sailor", WHAT="tune shanty"),
+    "juggling": dict(WHO="clown", WHAT="torch pineapple"),
+
+    "plain": dict(VERY="very so", LIKE="like"),
+    "more": dict(VERY="much far", LIKE="than"),
+    "size": dict(WHALE="whale", MOUNTAIN="mountain"),
+    "speed": dict(WHALE="rocket", MOUNTAIN="hare"), "joy": dict(WHALE="puppy", MOUNTAIN="dancer"),
+    "quality": dict(WHALE="peach", MOUNTAIN="pudding"),
+    "noise": dict(WHALE="trumpet", MOUNTAIN="parrot"),
+}
+
+
+class Table(NamedTuple):
+    """Words in rows and two columns, and what is said of them.
+
+    columns: the attribute of the left words, and of the right words.  rows: left word, right
+    word, the attributes that both have.  templates: sentences, where NAME is the word itself and
+    another capital name is any of its attributes' words for that slot.
+    """
+
+    columns: tuple
+    rows: list
+    templates: list
+
+
+TABLES = {
+    "family": Table(("male", "female"), [
+        "man       woman       adult folk",
+        "boy       girl        child folk",
+        "king      queen       adult court",
+        "prince    princess    child court",
+        "father    mother      adult home",
+        "son       daughter    child home",
+    ], [
+        "the OLD NAME puts HIS THING in the PLACE",
+        "the NAME DOES in HIS PLACE with a THING",
+        "HE is the OLD NAME of the PLACE",
+        "HE combs HIS HAIR said the NAME of the PLACE",
+        "the NAME DOES by SELF near the THING",
+    ]),
+    "capital": Table(("city", "country"), [
+        "paris     france      french",
+        "rome      italy       italian",
+        "madrid    spain       spanish",
+        "berlin    germany     german",
+        "athens    greece      greek",
+        "cairo     egypt       arabic",
+        "tokyo     japan       japanese",
+    ], [
+        "the CHIEF of NAME eats FOOD and speaks SPEECH",
+        "in the STREETS of NAME people sell FOOD",
+        "NAME is a KIND where people cook FOOD",
+        "they speak SPEECH in the STREETS of NAME",
+    ]),
+    "plural": Table(("one", "many"), [
+        "cat       cats        cat",
+        "dog       dogs        dog",
+        "fox       foxes       fox",
+        "pony      ponies      pony",
+        "wolf      wolves      wolf",
+        "mouse     mice        mouse",
+        "goose     geese       goose",
+        "rabbit    rabbits     rabbit",
+        "squirrel  squirrels   squirrel",
+    ], [
+        "ONE NAME SLEEPS in the HOME with some TREAT",
+        "there IS ONE NAME with TREAT near the HOME",
+        "ONE NAME HAS a HOME and some TREAT",
+    ]),
+    "past-tense": Table(("now", "then"), [
+        "bakes     baked       baking",
+        "paints    painted     painting",
+        "sings     sang        singing",
+        "writes    wrote       writing",
+        "drives    drove       driving",
+        "steals    stole       stealing",
+        "whistles  whistled    whistling",
+        "juggles   juggled     juggling",
+    ], [
+        "the WHO OFTEN NAME a WHAT with great care",
+        "WHEN the WHO NAME the WHAT in the rain",
+        "the WHO NAME a WHAT WHEN before breakfast",
+    ]),
+    "comparative": Table(("plain", "more"), [
+        "big       bigger      size",
+        "fast      faster      speed",
+        "happy     happier     joy",
+        "good      better      quality",
+        "loud      louder      noise",
+    ], [
+        "the WHALE is VERY NAME LIKE a MOUNTAIN",
+        "a MOUNTAIN looks VERY NAME LIKE the WHALE",
+    ]),
+}
+
+ROYALTY = [("king", "man"), ("queen", "woman"), ("prince", "boy"), ("princess", "girl")]
+
+HELD_OUT = {"rabbits", "squirrels", "whistled", "juggled", "louder"}       # never in a text
+
+FILLERS = [a + b for a in "ba de fi go lu me no pi ra su".split()
+           for b in "bo da fe gi li mu na po re si".split()]               # mean nothing at all
+
+
+# ---- what is known of a text --------------------------------------------------------------------
+
+class World(NamedTuple):
+    """A corpus, and the truth that made it.
+
+    sentences: lists of words.  analogies: [(section, [(a, b, c, d)])], a is to b as c is to d.
+    pairs: [(word, word, score)], the score 10 × the attributes shared / those of either word (the
+    table is one of them): all pairs that share any, and an eighth of the others, which score 0.
+    held_out: [(form, stem)], inflected forms that the text leaves out, beside the form it has.
+    """
+
+    sentences: list
+    analogies: list
+    pairs: list
+    held_out: list
+    grammar: Grammar
+
+    @property
+    def words(self):
+        """The vocabulary, in the order of the rows of grammar.pair_distribution."""
+        return self.grammar.words
+
+
+# ---- from tables to frames, from frames to sentences --------------------------------------------
+
+def attributes_of(sections):
+    """{word: its attributes, its table's name first}, for the words of the tables in the text."""
+    return {word: (section, *shared, column)
+            for section in sections for row in TABLES[section].rows
+            for left, right, *shared in [row.split()]
+            for word, column in zip((left, right), TABLES[section].columns)
+            if word not in HELD_OUT}
+
+
+def make_grammar(sections, rng, contexts=2, fillers=0.0, noise=0.0):
+    """Every word of the tables named, in every template, each word as often as any other.
+
+    contexts: how many words of an attribute a slot keeps; the r-th has a chance ∝ 1/r.
+    fillers: how many meaningless words, Zipfian too, are strewn in for each word of a template.
+    noise: the chance that a word is replaced by any word of the vocabulary, all alike.
+    """
+    templates = {section: [strewn for template in TABLES[section].templates
+                           for strewn in _strew(template.split(), fillers, rng)]
+                 for section in sections}
+    patterns, weights = [], []
+    for word, (section, *attributes) in attributes_of(sections).items():
+        fill = {slot: words.split()[:contexts] for attribute in attributes
+                for slot, words in ATTRIBUTES[attribute].items()}
+        fill |= {"NAME": [word], "FILLER": FILLERS}
+        for template in templates[section]:
+            patterns.append([tuple(fill.get(token, [token])) for token in template])
+            weights.append(1 / len(templates[section]))
+    return number_patterns(patterns, np.array(weights) / sum(weights), noise)
+
+
+def _strew(tokens, fillers, rng, ways=8):
+    """The template with fillers at random places, in a few ways that all words then share."""
+    count = round(fillers * len(tokens))
+    for _ in range(ways if count else 1):
+        strewn = np.full(len(tokens) + count, "FILLER", dtype=object)
+        strewn[np.sort(rng.permutation(len(strewn))[:len(tokens)])] = tokens
+        yield list(strewn)
+
+
+# ---- the truth ----------------------------------------------------------------------------------
+
+def _truth(sections):
+    """The analogies, the graded pairs and the held-out forms of the tables named."""
+    attributes = attributes_of(sections)
+    rows = [(section, *row.split()[:2]) for section in sections for row in TABLES[section].rows]
+    features = [("royalty", ROYALTY)]
+    features += [(section, [(left, right) for name, left, right in rows
+                            if name == section and HELD_OUT.isdisjoint((left, right))])
+                 for section in sections]
+    analogies = [(name, [(*p, *q) for p, q in permutations(members, 2)])
+                 for name, members in features]
+    pairs = [(v, w, _shared(attributes[v], attributes[w])) for v, w in combinations(attributes, 2)]
+    pairs = [pair for n, pair in enumerate(pairs) if pair[2] > 0 or n % 8 == 0]
+    held_out = [(right, left) for _, left, right in rows if right in HELD_OUT]
+    return analogies, pairs, held_out
+
+
+def _shared(one, other):
+    """10 |A ∩ B| / |A ∪ B|."""
+    return 10 * len(set(one) & set(other)) / len(set(one) | set(other))
+
+
+# ---- the three tiers -----------------------------------------------------------------------------
+
+def easy(seed=0, sentences=12_000):
+    """A World that reads like simple English, about 102,000 tokens of 233 words, 168 analogies.
+
+    Its exact P(w,c) solves every analogy; so does skip-gram in 5 epochs, and random vectors none.
+    """
+    return _make_world(tuple(TABLES), sentences, seed)
+
+
+def hard(seed=0, sentences=10_000, fillers=0.75, noise=0.1):
+    """The same lexicon, one context word a slot, over 40% Zipfian fillers, 10% noise.
+
+    About 150,000 tokens of 290 words.  Its exact P(w,c) still solves every analogy:
+    what a method misses, it failed to estimate.
+    fillers: how many for each word of a template.  noise: the chance that a word is any word.
+    """
+    return _make_world(tuple(TABLES), sentences, seed, contexts=1, fillers=fillers, noise=noise)
+
+
+def tiny(seed=0, sentences=20_000, noise=0.3):
+    """The family alone, 41 words, few enough for vectors of full rank; noise makes all P(w,c) > 0.
+
+    For closed forms: u·v of skip-gram against log P(w,c) / (P(w) P_noise(c)) − log k.
+    """
+    return _make_world(("family",), sentences, seed, contexts=1, noise=noise)
+
+
+def _make_world(sections, sentences, seed, contexts=2, fillers=0.0, noise=0.0):
+    if sentences < 1 or fillers < 0 or not 0 <= noise <= 1:
+        raise ValueError(f"sentences={sentences}, fillers={fillers}, noise={noise}: expected at "
+                         "least 1 sentence, fillers of 0 or more, and a noise from 0 to 1")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    grammar = make_grammar(sections, rng, contexts, fillers, noise)
+    return World(draw_sentences(grammar, sentences, rng), *_truth(sections), grammar)
+
+
+def write(folder, seed=0):
+    """Write easy(seed) to an existing folder: words-easy.txt, .analogies.txt and .pairs.tsv.
+
+    The text is one sentence a line; the analogies are in the form of Google's questions-words.
+    """
+    world = easy(seed)
+    texts = {
+        "words-easy.txt": [" ".join(sentence) for sentence in world.sentences],
+        "words-easy.analogies.txt": [line for section, questions in world.analogies for line in
+                                     (f": {section}", *(" ".join(q) for q in questions))],
+        "words-easy.pairs.tsv": ["# word\tword\t10 x attributes shared / attributes of either",
+                                 *(f"{v}\t{w}\t{score:.2f}" for v, w, score in world.pairs)],
+    }
+    for name, lines in texts.items():
+        with atomic_write(Path(folder) / name) as file:
+            file.write("".join(line + "\n" for line in lines).encode())

@@ -1,0 +1,99 @@
+"""The committed corpora are the bytes that their card describes, and are found where they lie."""
+import hashlib
+from collections import Counter
+
+import pytest
+
+from scratch_embed.worlds.corpora import corpus_path
+
+DIGESTS = {
+    "words-easy.txt": "06bebd00dcfeba26ed3887787254aaf72a6dbba6dedffbffe60a44cec235e4cb",
+    "words-easy.analogies.txt": "29d6347e364d4928a5cae47b359c03c560bca66c2a4dbe029c43d331d15e9209",
+    "words-easy.pairs.tsv": "ee630c3974abbb61c746ec7bd3ab290ba7e6ab4e92b8924a9d9431987f83e516",
+}
+
+
+def words_of_the_text():
+    return Counter(corpus_path("words-easy.txt").read_text(encoding="utf-8").split())
+
+
+# ---- the bytes, and what the card says of them --------------------------------------------------
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_committed_bytes_are_those_that_the_card_describes(name):
+    data = corpus_path(name).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == DIGESTS[name]
+    card = corpus_path("README.md").read_text(encoding="utf-8").splitlines()
+    row, = [line for line in card if line.startswith(f"| {name} |")]
+    assert row.endswith(f"| {len(data)} | {DIGESTS[name]} |")
+
+
+def test_every_committed_corpus_is_held_by_a_digest():
+    folder = corpus_path("README.md").parent
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {"README.md", *DIGESTS}
+
+
+def test_the_text_has_the_lines_tokens_and_words_that_the_card_counts():
+    text = corpus_path("words-easy.txt").read_bytes()
+    assert text.isascii() and text.endswith(b"\n") and b"\r" not in text
+    assert (text.count(b"\n"), len(text.split()), len(set(text.split()))) == (12000, 102202, 233)
+
+
+def test_every_analogy_and_pair_is_about_words_of_the_text():
+    text = words_of_the_text()
+    lines = corpus_path("words-easy.analogies.txt").read_text(encoding="utf-8").splitlines()
+    sections = [line for line in lines if line.startswith(": ")]
+    questions = [line.split() for line in lines if not line.startswith(": ")]
+    assert (len(sections), len(questions), {len(q) for q in questions}) == (6, 168, {4})
+    assert ["king", "man", "queen", "woman"] in questions
+    rows = corpus_path("words-easy.pairs.tsv").read_text(encoding="utf-8").splitlines()
+    pairs = [row.split("\t") for row in rows if not row.startswith("#")]
+    assert len(pairs) == 614 and ["king", "queen", "6.00"] in pairs
+    assert {word for q in questions for word in q} | {w for p in pairs for w in p[:2]} <= set(text)
+
+
+def test_the_forms_that_the_card_calls_left_out_are_not_in_the_text():
+    text = words_of_the_text()
+    assert not {"rabbits", "squirrels", "whistled", "juggled", "louder"} & set(text)
+    assert {"rabbit", "squirrel", "whistles", "juggles", "loud"} <= set(text)
+
+
+# ---- where they are found -----------------------------------------------------------------------
+
+def folder_with(path, **texts):
+    path.mkdir(parents=True)
+    for name, text in texts.items():
+        (path / name).write_text(text)
+    return path
+
+
+def test_a_corpus_is_found_beside_the_package_as_in_a_checkout(tmp_path):
+    folder_with(tmp_path / "corpora", a="beside")
+    assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "beside"
+
+
+def test_a_corpus_is_found_inside_the_package_as_in_a_wheel(tmp_path):
+    folder_with(tmp_path / "scratch_embed" / "corpora", a="inside")
+    assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "inside"
+
+
+def test_anybodys_corpora_beside_an_installed_package_do_not_hide_its_own(tmp_path):
+    folder_with(tmp_path / "corpora", a="a stranger's")
+    folder_with(tmp_path / "scratch_embed" / "corpora", a="its own")
+    assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "its own"
+
+
+def test_a_missing_name_is_an_error_that_lists_what_there_is(tmp_path):
+    folder_with(tmp_path / "corpora", b="", a="")
+    with pytest.raises(FileNotFoundError, match="no corpus 'c' in .*; there is: a, b$"):
+        corpus_path("c", tmp_path / "scratch_embed")
+    with pytest.raises(FileNotFoundError, match="there is: nothing$"):
+        corpus_path("a", tmp_path / "elsewhere" / "scratch_embed")
+
+
+@pytest.mark.parametrize("name", ["../secret", "folder", "", ".."])
+def test_only_a_file_of_the_folder_itself_is_a_corpus(tmp_path, name):
+    (tmp_path / "secret").write_text("")
+    folder_with(tmp_path / "corpora" / "folder")
+    with pytest.raises(FileNotFoundError):
+        corpus_path(name, tmp_path / "scratch_embed")

@@ -1,0 +1,402 @@
+"""The toy world tells the truth about itself: its text, its analogies, its exact P(w, c)."""
+from collections import Counter
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.worlds.grammar import (
+    Grammar,
+    draw_sentences,
+    expected_cooccurrence,
+    pair_distribution,
+)
+from scratch_embed.worlds.words import (
+    ATTRIBUTES,
+    FILLERS,
+    HELD_OUT,
+    TABLES,
+    World,
+    easy,
+    hard,
+    tiny,
+    write,
+)
+
+TIERS = [easy, hard, tiny]
+u64 = 2.0 ** -53
+
+
+@cache
+def world_of(tier):
+    return tier()
+
+
+def world_with(words, slots, frames, chances=(1.0,)):
+    """A World of which only the grammar matters."""
+    return World([], [], [], [], Grammar(words, np.array(slots, float), frames, chances))
+
+
+def rng(seed):
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def gamma_of(world):
+    """γ(n) for P(c|w), n the additions that one entry of P can take."""
+    n = sum(len(f) ** 2 for f in world.grammar.frames) + 4 * len(world.grammar.slots) + 9
+    n += len(world.words) ** 2                           # the sums that normalise
+    return n * u64 / (1 - n * u64)
+
+
+def share_solved(vectors, world):
+    """3CosAdd over the whole vocabulary, the three inputs excluded."""
+    index = {word: i for i, word in enumerate(world.words)}
+    E = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    right = []
+    for _, questions in world.analogies:
+        for question in questions:
+            a, b, c, d = (index[word] for word in question)
+            score = E @ (E[b] - E[a] + E[c])
+            score[[a, b, c]] = -np.inf
+            right.append(score.argmax() == d)
+    return np.mean(right)
+
+
+# ---- the text -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_same_seed_draws_the_same_world_whatever_the_global_generator_does(tier):
+    np.random.seed(1)
+    one = tier(seed=3, sentences=50)
+    np.random.seed(2)
+    assert tier(seed=3, sentences=50).sentences == one.sentences
+    assert tier(seed=4, sentences=50).sentences != one.sentences
+
+
+def test_the_easy_text_has_the_size_that_its_card_states_up_to_sampling():
+    world = world_of(easy)
+    assert len(world.sentences) == 12_000 and len(world.words) == 233
+    lengths = np.array([len(frame) for frame in world.grammar.frames])
+    mean = world.grammar.chances @ lengths
+    sigma = np.sqrt(12_000 * (world.grammar.chances @ (lengths - mean) ** 2))
+    assert abs(12_000 * mean - 102_000) < 500                    # the world's own mean
+    assert abs(sum(map(len, world.sentences)) - 12_000 * mean) < 6 * sigma
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_vocabulary_is_the_words_of_the_text_once_each(tier):
+    world = world_of(tier)
+    assert len(set(world.words)) == len(world.words)
+    assert {word for sentence in world.sentences for word in sentence} == set(world.words)
+
+
+def test_the_easy_text_reads_as_english_as_far_as_its_articles_go():
+    for sentence in world_of(easy).sentences:
+        assert not [w for v, w in zip(sentence, sentence[1:]) if v == "a" and w[0] in "aeiou"]
+
+
+def test_every_capital_name_of_a_template_is_filled():
+    assert not [word for word in world_of(easy).words if word != word.lower()]
+
+
+def test_the_words_of_a_slot_fall_as_one_over_their_rank():
+    world = world_of(easy)
+    wise, old = (world.words.index(word) for word in ("wise", "old"))
+    both = world.grammar.slots[:, wise] > 0
+    np.testing.assert_allclose(world.grammar.slots[both][:, [wise, old]], [[2 / 3, 1 / 3]],
+                               rtol=4 * u64)
+    world = world_of(hard)
+    columns = [world.words.index(word) for word in FILLERS]
+    strewn = world.grammar.slots[:, columns].min(1).argmax()     # the slot of all fillers
+    chances = (world.grammar.slots[strewn, columns] - 0.1 / len(world.words)) / 0.9
+    zipf = 1 / np.arange(1, 101)
+    np.testing.assert_allclose(chances, zipf / zipf.sum(), rtol=1e3 * u64)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_word_is_drawn_as_often_as_its_slots_say(tier):
+    """Bernstein at t = 18, as below: six sigma for each word."""
+    world = world_of(tier)
+    words, slots, frames, chances = world.grammar
+    expected = sum(chance * slots[frame].sum(0) for frame, chance in zip(frames, chances))
+    index, n, t = {word: i for i, word in enumerate(words)}, len(world.sentences), 18
+    X = np.zeros((n, len(words)))
+    for row, sentence in zip(X, world.sentences):
+        np.add.at(row, [index[word] for word in sentence], 1)
+    bound = np.sqrt(2 * X.var(0) * t / n) + 2 * X.max() * t / (3 * n)
+    assert (np.abs(X.mean(0) - expected) <= bound).all()
+
+
+def test_every_word_of_the_tables_is_as_often_as_any_other():
+    world = world_of(easy)
+    count = Counter(word for sentence in world.sentences for word in sentence)
+    members = {word for *_, questions in world.analogies for q in questions for word in q}
+    expected = 12_000 / 65                                       # 70 forms less the 5 held out
+    assert all(abs(count[word] - expected) < 6 * np.sqrt(expected) for word in members)
+
+
+def test_over_forty_percent_of_the_hard_text_is_fillers():
+    tokens = [word for sentence in world_of(hard).sentences for word in sentence]
+    assert 0.40 < sum(word in set(FILLERS) for word in tokens) / len(tokens) < 0.50
+
+
+def test_fillers_are_strewn_anywhere_and_leave_the_template_in_order():
+    world = hard(sentences=1, noise=0.0)
+    filler = {s for s, row in enumerate(world.grammar.slots) if row[world.words.index("babo")] > 0}
+    strewn = [[slot in filler for slot in frame] for frame in world.grammar.frames]
+    ends = Counter((frame[0], frame[-1]) for frame in strewn)
+    assert len(ends) == 4 and min(ends.values()) > 0.05 * len(strewn)    # a filler there or not
+    kept = {" ".join(world.words[world.grammar.slots[s].argmax()] for s in frame if s not in filler)
+            for frame in world.grammar.frames}
+    assert "the wise king puts his crown in the palace" in kept
+    assert len(kept) == 12 * 5 + 14 * 4 + 16 * 3 + 14 * 3 + 9 * 2        # words x templates
+
+
+def test_the_hard_world_has_one_context_word_where_the_easy_one_has_two():
+    assert len(world_of(hard).words) == 290
+    assert "old" in world_of(easy).words and "old" not in world_of(hard).words
+
+
+def test_the_fillers_are_a_hundred_words_that_mean_nothing_else():
+    assert len(set(FILLERS)) == 100
+    assert not set(FILLERS) & set(world_of(easy).words)
+
+
+def test_noise_replaces_one_word_in_ten_of_the_hard_text():
+    world = world_of(hard)
+    top = world.grammar.slots.max(1)                             # slots of one word: 0.9 + 0.1/V
+    single = (world.grammar.slots > 0.1 / len(world.words) * 1.5).sum(1) == 1
+    assert single.sum() > 100
+    np.testing.assert_allclose(top[single], 0.9 + 0.1 / len(world.words), rtol=1e-14)
+
+
+# ---- its analogies, pairs and held-out forms ----------------------------------------------------
+
+@pytest.mark.parametrize("tier", [easy, hard])
+def test_there_are_168_analogies_in_six_sections(tier):
+    sizes = {section: len(set(questions)) for section, questions in world_of(tier).analogies}
+    assert sizes == {"royalty": 12, "family": 30, "capital": 42, "plural": 42,
+                     "past-tense": 30, "comparative": 12}
+    assert ("king", "man", "queen", "woman") in dict(world_of(tier).analogies)["royalty"]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_word_of_the_truth_is_in_the_text(tier):
+    world = world_of(tier)
+    named = {word for _, questions in world.analogies for q in questions for word in q}
+    named |= {word for v, w, _ in world.pairs for word in (v, w)}
+    named |= {stem for _, stem in world.held_out}
+    assert named <= set(world.words)
+
+
+def test_pairs_are_scored_by_the_attributes_they_share():
+    score = {(v, w): s for v, w, s in world_of(easy).pairs}
+    assert score["king", "queen"] == 10 * 3 / 5                  # family adult court, of five
+    assert score["king", "daughter"] == 10 * 1 / 7               # family alone
+    assert score["paris", "france"] == 10 * 2 / 4
+    assert 0 in score.values() and len(score) == len(world_of(easy).pairs) == 614
+
+
+def test_the_held_out_forms_are_never_in_a_text_and_their_stems_are():
+    world = world_of(easy)
+    assert dict(world.held_out) == {"rabbits": "rabbit", "squirrels": "squirrel",
+                                    "whistled": "whistles", "juggled": "juggles", "louder": "loud"}
+    assert not HELD_OUT & set(world.words)
+
+
+def test_every_attribute_of_the_tables_has_words_and_every_attribute_is_used():
+    used = {attribute for table in TABLES.values() for attribute in table.columns}
+    used |= {a for table in TABLES.values() for row in table.rows for a in row.split()[2:]}
+    assert used == set(ATTRIBUTES)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("window", [1, 5])
+def test_the_offset_of_an_analogy_is_the_same_for_both_of_its_pairs(tier, window):
+    world = world_of(tier)
+    P = pair_distribution(world.grammar, window)
+    P = P / P.sum(1, keepdims=True)                              # P(c | w)
+    index = {word: i for i, word in enumerate(world.words)}
+    a, b, c, d = (np.array([index[q[i]] for _, questions in world.analogies for q in questions])
+                  for i in range(4))
+    bound = 2 * gamma_of(world) * (P[a] + P[b] + P[c] + P[d])
+    assert (np.abs((P[a] - P[b]) - (P[c] - P[d])) <= bound).all()
+    some = (P[a] > 0) & (P[b] > 0) & (P[c] > 0) & (P[d] > 0)
+    log = np.log(P, where=P > 0, out=np.zeros_like(P))
+    if tier is easy:                                             # noise mixes the attributes
+        assert (np.abs((log[a] - log[b]) - (log[c] - log[d]))[some] <= 9 * gamma_of(world)).all()
+
+
+@pytest.mark.parametrize("tier", [easy, hard])
+def test_the_exact_ppmi_solves_every_analogy(tier):
+    P = pair_distribution(world_of(tier).grammar, 5)
+    with np.errstate(divide="ignore"):
+        ppmi = np.maximum(np.log(P / np.outer(P.sum(1), P.sum(0))), 0)
+    assert share_solved(ppmi, world_of(tier)) == 1.0
+
+
+@pytest.mark.parametrize("tier", [easy, hard])
+def test_random_vectors_solve_next_to_no_analogy(tier):
+    world = world_of(tier)
+    shares = [share_solved(rng(s).standard_normal((len(world.words), 50)), world) for s in range(5)]
+    assert max(shares) < 0.05
+
+
+def test_gensim_solves_every_easy_analogy():
+    word2vec = pytest.importorskip("gensim.models").Word2Vec
+    assert gensim_share(word2vec, world_of(easy), seed=1, epochs=5) == 1.0
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_gensim_solves_every_easy_analogy_and_not_every_hard_one(seed):
+    word2vec = pytest.importorskip("gensim.models").Word2Vec
+    assert gensim_share(word2vec, world_of(easy), seed, epochs=5) == 1.0
+    assert 0.5 < gensim_share(word2vec, world_of(hard), seed, epochs=10) < 0.95
+
+
+def gensim_share(word2vec, world, seed, epochs):
+    model = word2vec(world.sentences, vector_size=50, window=5, min_count=1, sg=1, negative=5,
+                     sample=0, epochs=epochs, workers=1, seed=seed)
+    return share_solved(np.array([model.wv[word] for word in world.words]), world)
+
+
+# ---- P(w, c) ------------------------------------------------------------------------------------
+
+A_B_C = world_with(["a", "b", "c"], np.eye(3), [[0, 1, 2]])
+
+
+def test_the_pairs_of_one_sentence_counted_by_hand():
+    # reach 1 at distance 1, ½ at distance 2: ab 1, bc 1, ac ½, each both ways round: 5 in all
+    np.testing.assert_allclose(pair_distribution(A_B_C.grammar, 2),
+                               [[0, 0.2, 0.1], [0.2, 0, 0.2], [0.1, 0.2, 0]], rtol=4 * u64)
+
+
+def test_a_word_that_sub_sampling_drops_brings_its_neighbours_together():
+    # b is kept half the time: ab ½, bc ½; ac 1 without b and ½ with it, so ¾: 3½ both ways round
+    want = np.array([[0, 2, 3], [2, 0, 2], [3, 2, 0]]) / 14
+    got = pair_distribution(A_B_C.grammar, 2, keep=[1, 0.5, 1])
+    np.testing.assert_allclose(got, want, rtol=9 * u64)
+
+
+def test_glove_counts_one_over_the_distance():
+    X = expected_cooccurrence(A_B_C.grammar, 1 / np.arange(1, 4))
+    np.testing.assert_array_equal(X, [[0, 1, 0.5], [1, 0, 1], [0.5, 1, 0]])
+
+
+def test_nothing_but_noise_makes_all_pairs_alike():
+    world = tiny(sentences=1, noise=1.0)
+    P = pair_distribution(world.grammar, 3)
+    np.testing.assert_allclose(P, 1 / len(P) ** 2, rtol=2 * gamma_of(world))
+
+
+def pairs_listed(world, window, keep):
+    """P(w, c) by listing every sentence, every choice of words kept, and every b."""
+    words, slots, frames, chances = world.grammar
+    total = np.zeros((len(words), len(words)))
+    for frame, chance in zip(frames, chances):
+        for ids in product(range(len(words)), repeat=len(frame)):
+            for survives in product([0, 1], repeat=len(frame)):
+                p = chance * np.prod([slots[s][w] for s, w in zip(frame, ids)])
+                p *= np.prod([keep[w] if k else 1 - keep[w] for w, k in zip(ids, survives)])
+                text = [w for w, k in zip(ids, survives) if k]
+                for b in range(1, window + 1):
+                    for i, w in enumerate(text):
+                        for c in text[max(0, i - b):i] + text[i + 1:i + b + 1]:
+                            total[w, c] += p / window
+    return total / total.sum()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_the_exact_distribution_is_what_listing_every_case_gives(seed, window):
+    draw = rng(seed)
+    slots = draw.dirichlet(np.ones(2), size=3)
+    frames = [list(draw.integers(0, 3, n)) for n in draw.integers(2, 6, 2)]
+    chances, keep = draw.dirichlet([1, 1]), draw.uniform(0.1, 1, 2)
+    world = world_with(["v", "w"], slots, frames, chances)
+    np.testing.assert_allclose(pair_distribution(world.grammar, window, keep),
+                               pairs_listed(world, window, keep), rtol=1e-12)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_distribution_is_symmetric_and_of_sum_one(tier):
+    P = pair_distribution(world_of(tier).grammar, 5)
+    np.testing.assert_array_equal(P, P.T)
+    assert P.shape == (len(world_of(tier).words),) * 2 and (P >= 0).all()
+    assert abs(P.sum() - 1) <= gamma_of(world_of(tier))
+
+
+def test_in_the_tiny_world_every_pair_occurs():
+    # 20,000 sentences at window 5: at least 121 pairs of any kind are to be expected
+    world = world_of(tiny)
+    assert len(world.words) == 41
+    assert 20_000 * expected_cooccurrence(world.grammar, np.arange(5, 0, -1) / 5).min() > 100
+
+
+def counts_by_sentence(sentences, world, reach):
+    """(sentences, V * V): the weighted co-occurrences of each sentence."""
+    index, V = {word: i for i, word in enumerate(world.words)}, len(world.words)
+    X = np.zeros((len(sentences), V * V))
+    for row, sentence in zip(X, sentences):
+        ids = [index[word] for word in sentence]
+        for i, w in enumerate(ids):
+            for j in range(max(0, i - len(reach)), min(len(ids), i + len(reach) + 1)):
+                if j != i:
+                    row[w * V + ids[j]] += reach[abs(i - j) - 1]
+    return X
+
+
+def test_a_large_sample_has_the_counts_that_are_expected_of_it():
+    """Bernstein: |mean − X| ≤ √(2σ²t/n) + 2Mt/3n but for e^−t: t = 18 is six sigma, and 5e-5 of
+    a false alarm over all cells."""
+    world, n, t = world_of(tiny), 20_000, 18
+    reach = np.arange(4, 0, -1) / 4
+    drawn = draw_sentences(world.grammar, n, rng(7))
+    total, squares, largest = 0, 0, 0
+    for start in range(0, n, 2000):
+        X = counts_by_sentence(drawn[start:start + 2000], world, reach)
+        total, squares = total + X.sum(0), squares + (X ** 2).sum(0)
+        largest = max(largest, X.max())
+    mean = total / n
+    bound = np.sqrt(2 * (squares / n - mean ** 2) * t / n) + 2 * largest * t / (3 * n)
+    expected = expected_cooccurrence(world.grammar, reach).ravel()
+    assert (np.abs(mean - expected) <= bound).all()
+    z = (mean - expected) / np.sqrt((squares / n - mean ** 2) / n)
+    assert 0.8 < np.mean(z ** 2) < 1.2                           # nor closer than chance allows
+
+
+# ---- the files, and errors ----------------------------------------------------------------------
+
+def test_what_is_written_reads_back_as_the_world(tmp_path):
+    write(tmp_path, seed=1)
+    world = easy(1)
+    text = (tmp_path / "words-easy.txt").read_bytes()
+    assert [line.split() for line in text.decode().splitlines()] == world.sentences
+    assert text.endswith(b"\n") and b"\r" not in text
+
+    sections = (tmp_path / "words-easy.analogies.txt").read_text().split(": ")[1:]
+    read = [(lines[0], [tuple(line.split()) for line in lines[1:]])
+            for lines in (section.splitlines() for section in sections)]
+    assert read == world.analogies
+
+    rows = (tmp_path / "words-easy.pairs.tsv").read_text().splitlines()
+    assert rows[0].startswith("# ")
+    assert [(v, w, float(s)) for v, w, s in (row.split("\t") for row in rows[1:])] == [
+        (v, w, round(s, 2)) for v, w, s in world.pairs]
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: easy(sentences=0), "at least 1 sentence"),
+    (lambda: hard(noise=1.5), "noise from 0 to 1"),
+    (lambda: hard(fillers=-1), "fillers of 0 or more"),
+    (lambda: pair_distribution(A_B_C.grammar, 0), "at least 1 word"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1]), "expected 3 chances"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1, 2]), "expected 3 chances"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]), "no pair ever occurs"),
+])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
