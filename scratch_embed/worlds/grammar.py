@@ -5,9 +5,9 @@ Shapes    V words; S slots, each a distribution over the words; F frames, each a
 Cost      pair_distribution: one product of V·S·V and the pairs of slots of every frame.
 Read next worlds/words.py, the grammars of which the toy texts are made.
 
-A frame is the pattern of a sentence.  Once it is chosen, the positions are independent: each draws
-its word from its slot.  So the chance that a (centre, context) pair is (w, c) is a finite sum, exact
-without any sampling, and a method that estimates it from a text can be held against it.
+A frame is the pattern of a sentence.  Once it is chosen, the positions are independent: each
+draws its word from its slot.  So the chance that a (centre, context) pair is (w, c) is a finite
+sum, exact without any sampling, and what a method estimates from a text can be held against it.
 """
 from typing import NamedTuple
 

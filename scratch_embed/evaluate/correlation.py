@@ -1,0 +1,74 @@
+"""Do two lists of numbers rise and fall together?  In value (Pearson) or only in order (Spearman).
+
+Paper     Spearman 1904, "The Proof and Measurement of Association between Two Things".
+Equation  r(x, y) = Σ (x_i − x̄)(y_i − ȳ) / √( Σ (x_i − x̄)²  Σ (y_i − ȳ)² )
+          ρ(x, y) = r(ranks of x, ranks of y)
+Shapes    x, y: (N,) -> a number in [−1, 1]; ranks: (N,) -> (N,)
+Cost      O(N), and O(N log N) to rank.  Both are a few array operations: no kernel.
+Differs   where nothing varies (a constant list, or fewer than two numbers) r is 0/0: nan, without
+          SciPy's warning.  nan in the input is an error here, nan in the result there.
+Read next evaluate/words.py
+
+r is the cosine of the two lists after their means are taken out, and like every cosine it
+must not see their scale: each list is first divided by a power of two, which changes no digit,
+so that the squares neither overflow nor vanish.  Word similarity is judged by ρ and not by r,
+for people rate from 0 to 10 and cosines lie where they like: only the order can be compared.
+The short formula 1 − 6 Σ d² / (N³ − N), d the differences of ranks, holds only without ties.
+"""
+import numpy as np
+
+
+def pearson(x, y):
+    """r(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
+
+    Raises ValueError for nan, inf, or lists of different lengths.
+    """
+    x, y = _numbers(x), _numbers(y)
+    if len(x) != len(y):
+        raise ValueError(f"expected lists of equal length, found {len(x)} and {len(y)} numbers")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("expected finite numbers, found nan or inf; leave such pairs out")
+    if _constant(x) or _constant(y):
+        return float("nan")
+    x, y = _centred(x), _centred(y)
+    return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1, 1))
+
+
+def spearman(x, y):
+    """ρ(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
+
+    Raises ValueError for nan, or lists of different lengths.
+    """
+    return pearson(ranks(x), ranks(y))
+
+
+def ranks(x):
+    """1 for the smallest, N for the largest; equals share the mean of their places.  (N,) -> (N,).
+
+    Raises ValueError for nan, which has no place in the order.
+    """
+    x = _numbers(x)
+    if np.isnan(x).any():
+        raise ValueError("expected numbers that can be ordered, found nan; leave such pairs out")
+    _, group, count = np.unique(x, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)                        # the places of a group: last − count + 1 .. last
+    return (last - (count - 1) / 2)[group]
+
+
+def _numbers(x):
+    x = np.asarray(x, np.float64)
+    if x.ndim != 1:
+        raise ValueError(f"expected a list of numbers, found an array of shape {x.shape}")
+    return x
+
+
+def _constant(x):
+    return len(x) < 2 or bool((x == x[0]).all())
+
+
+def _centred(x):
+    """(x − x̄) / 2^e; the largest is between 2⁻⁵⁵ and 2, so the squares can be summed."""
+    _, e = np.frexp(np.abs(x).max())
+    x = np.ldexp(x, -e)                            # exact, apart from what vanishes beside max |x|
+    x = x - x.mean()
+    return x - x.mean()                            # the first mean was rounded to max |x|'s digits

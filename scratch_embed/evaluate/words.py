@@ -1,0 +1,198 @@
+"""Are word vectors any good?  Analogies solved, and similarity ranked as people rank it.
+
+Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in Vector Space",
+          section 4.1 (the analogies); Finkelstein et al. 2002, "Placing Search in Context: The
+          Concept Revisited" (WordSim-353).
+Equation  accuracy = #(argmax_x cos(x, b − a + c) = d) / #covered        over a : b = c : d
+          ρ(cos(u_a, u_b), human score)                                  over pairs a, b
+Shapes    index {word: row}, vectors (V, D); all functions take these, and know no model.
+Cost      Q·V·D for Q analogies, in one matrix product for each block of questions.
+Differs   word2vec's compute-accuracy and gensim search the first 30,000 or 300,000 words, here
+          it is the whole vocabulary.  A question with a word that has no vector is left out, as in
+          both; therefore coverage is part of every result.
+Read next space/analogy.py (why a, b and c may not be the answer), evaluate/correlation.py
+
+An accuracy without its coverage cannot be compared: a small vocabulary leaves out the rare, hard
+words and searches fewer wrong answers.  Compare two tables on the same words.
+"""
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.correlation import spearman
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.space.analogy import solve_analogies
+from scratch_embed.space.similarity import cosine, unit
+
+
+class Section(NamedTuple):
+    """A named list of questions (a, b, c, d): a is to b as c is to d."""
+    name: str
+    questions: list
+
+
+class SectionScore(NamedTuple):
+    """Of `total` questions, `covered` have four known words, and `correct` are solved."""
+    name: str
+    correct: int
+    covered: int
+    total: int
+
+    @property
+    def accuracy(self):
+        """correct / covered, from 0 to 1; nan where nothing is covered."""
+        return self.correct / self.covered if self.covered else math.nan
+
+
+class AnalogyScores(NamedTuple):
+    """A SectionScore for each section of the file, for its two kinds, and for all of it."""
+    sections: list
+    semantic: SectionScore
+    syntactic: SectionScore
+    overall: SectionScore
+
+
+class PairScores(NamedTuple):
+    """Spearman's ρ over the `covered` of `total` pairs; nan where there are too few to rank."""
+    spearman: float
+    covered: int
+    total: int
+
+
+# ---- analogies -------------------------------------------------------------
+
+def read_analogies(path, lower=True):
+    """Sections of a file like Google's questions-words.txt: ": name" lines, then "a b c d" lines.
+
+    Returns a list of Section; words are lower-cased unless lower=False.
+    """
+    sections = []
+    for place, line in _lines(path, lower):
+        if line.startswith(":"):
+            sections.append(Section(line[1:].strip(), []))
+            continue
+        words = line.split()
+        if len(words) != 4:
+            raise FormatError(path, place, f"expected four words or a line ': section', found "
+                                           f"{len(words)} words")
+        if not sections:
+            raise FormatError(path, place, "expected a line ': section' before the first question")
+        sections[-1].questions.append(tuple(words))
+    return sections
+
+
+def score_analogies(index, vectors, sections):
+    """Solve a : b = c : ? by 3CosAdd over all rows but a, b and c.
+
+    index: {word: row}, vectors: (V, D), sections: from read_analogies -> AnalogyScores.
+    """
+    covered = [[[index[word] for word in question] for question in section.questions
+                if all(word in index for word in question)] for section in sections]
+    solved = _solved(vectors, np.array([q for part in covered for q in part], int).reshape(-1, 4))
+    ends = np.cumsum([0] + [len(part) for part in covered])
+    scores = [SectionScore(section.name, int(solved[start:end].sum()), int(end - start),
+                           len(section.questions))
+              for section, start, end in zip(sections, ends[:-1], ends[1:])]
+    syntactic = [score for score in scores if score.name.startswith("gram")]     # Google's names
+    semantic = [score for score in scores if not score.name.startswith("gram")]
+    return AnalogyScores(scores, _total("semantic", semantic), _total("syntactic", syntactic),
+                         _total("all", scores))
+
+
+def format_analogies(scores):
+    """The lines of a table: solved, covered and all questions of each section and in total."""
+    totals = [scores.semantic, scores.syntactic, scores.overall]
+    width = max(len(score.name) for score in [*scores.sections, *totals])
+    lines = [f"{'analogies':{width}}  correct  covered    total        %"]
+    lines += [_row(score, width) for score in scores.sections]
+    lines.append("-" * len(lines[0]))
+    return lines + [_row(score, width) for score in totals]
+
+
+# ---- pairs -----------------------------------------------------------------
+
+def read_pairs(path, lower=True):
+    """Lines "word word score", separated by tabs, else commas, else spaces; # begins a comment.
+
+    Returns a list of (word, word, float); words are lower-cased unless lower=False.
+    """
+    pairs = []
+    for place, line in _lines(path, lower):
+        if line.startswith("#"):
+            continue
+        separator = next((mark for mark in "\t," if mark in line), None)     # None: any space
+        fields = [field.strip() for field in line.split(separator)]
+        if len(fields) != 3 or not all(fields):
+            raise FormatError(path, place, f"expected two words and a score, found {fields}")
+        score = _score(fields[2])
+        if not math.isfinite(score):
+            raise FormatError(path, place, f"expected a number as the score, found {fields[2]!r}; "
+                                           "a line of headings begins with #")
+        pairs.append((fields[0], fields[1], score))
+    return pairs
+
+
+def score_pairs(index, vectors, pairs):
+    """Spearman's ρ of cosines and human scores, over the pairs whose words both have vectors.
+
+    index: {word: row}, vectors: (V, D), pairs: from read_pairs -> PairScores.
+    """
+    vectors = np.asarray(vectors)
+    covered = [(index[a], index[b], score) for a, b, score in pairs if a in index and b in index]
+    if not covered:
+        return PairScores(math.nan, 0, len(pairs))
+    a, b, human = zip(*covered)
+    return PairScores(spearman(cosine(vectors[list(a)], vectors[list(b)]), human),
+                      len(covered), len(pairs))
+
+
+def format_pairs(name, scores):
+    """The same in one line, Spearman × 100; `name` is the file's."""
+    return [f"{name}  Spearman {_percent(scores.spearman)}  "
+            f"({scores.covered} of {scores.total} pairs covered)"]
+
+
+# ---- inside ----------------------------------------------------------------
+
+def _solved(vectors, questions):
+    """Which of these are solved?  questions: (Q, 4) ids -> (Q,) bool."""
+    if len(questions) == 0 or len(vectors) < 4:              # nothing is left besides a, b and c
+        return np.zeros(len(questions), bool)
+    return solve_analogies(unit(vectors), questions[:, :3]) == questions[:, 3]
+
+
+def _total(name, scores):
+    return SectionScore(name, sum(score.correct for score in scores),
+                        sum(score.covered for score in scores),
+                        sum(score.total for score in scores))
+
+
+def _row(score, width):
+    return (f"{score.name:{width}}  {score.correct:7}  {score.covered:7}  {score.total:7}  "
+            f"{_percent(score.accuracy)}")
+
+
+def _percent(share):
+    return "   none" if math.isnan(share) else f"{100 * share:7.2f}"
+
+
+def _score(field):
+    """The number that `field` spells, or nan."""
+    try:
+        return float(field)
+    except ValueError:
+        return math.nan
+
+
+def _lines(path, lower):
+    """(place, text) for every line that is not blank; strict UTF-8."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise FormatError(path, f"line {number}, byte {error.start}",
+                                  f"expected UTF-8 ({error.reason})") from None
+            if text:
+                yield f"line {number}", text.lower() if lower else text

@@ -1,0 +1,136 @@
+"""king − man + woman ≈ queen: a relation is a direction, so analogies are sums of vectors.
+
+Paper     Mikolov, Yih & Zweig 2013, "Linguistic Regularities in Continuous Space Word
+          Representations" (3CosAdd); Levy & Goldberg 2014, "Linguistic Regularities in Sparse
+          and Explicit Word Representations", eq. 4 (3CosMul).
+Equation  a : b = c : ?     3CosAdd   argmax_x  cos(x, b − a + c)
+                            3CosMul   argmax_x  cos'(x, b) cos'(x, c) / (cos'(x, a) + ε)
+          with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x but a, b and c.
+Shapes    unit (V, D): a table of rows of length 1; ids are its row numbers; questions (Q, 3)
+Cost      3CosAdd one product of Q·V·D, 3CosMul three of them; nearest() keeps the memory bounded.
+Differs   lists of positive and negative ids, as in gensim: 3CosAdd compares with the normalised
+          sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6, added once to the product
+          of the negatives; here each factor has its own, the same thing for one negative.
+Read next evaluate/words.py (19,544 questions), space/geometry.py
+
+Why the three words are left out: for most tables the nearest row to b − a + c is b or c itself,
+because the offset b − a is short.  Much of an analogy score is the neighbourhood of b and c.
+
+Why multiply: cos(x, b − a + c) is, up to the length of the sum, cos(x, b) − cos(x, a) +
+cos(x, c).  In a sum one large term decides.  A product is a sum of logarithms, which stretches
+the differences between small similarities and compresses those between large ones.
+"""
+import numpy as np
+
+from scratch_embed.space import similarity
+from scratch_embed.space.neighbours import nearest, rank_in_blocks
+
+EPSILON = 0.001
+
+
+def three_cos_add(unit, positive, negative=(), k=10):
+    """The k rows nearest to the mean of +positive and −negative, these ids left out.
+
+    unit: (V, D); positive, negative: lists of ids -> ids (k,), cosines (k,).
+    Raises ValueError for an id that is not in the table, or no id at all.
+    """
+    positive, negative = _one_question(unit, positive, negative)
+    ids, scores = _add(unit, positive, negative, k)
+    return ids[0], scores[0]
+
+
+def three_cos_mul(unit, positive, negative=(), k=10, epsilon=EPSILON):
+    """The k rows with the largest Π cos'(x, positive) / Π (cos'(x, negative) + ε).
+
+    Shapes and errors are those of three_cos_add.
+    """
+    positive, negative = _one_question(unit, positive, negative)
+    ids, scores = _multiply(unit, positive, negative, k, epsilon)
+    return ids[0], scores[0]
+
+
+def solve_analogies(unit, questions):
+    """a : b = c : ?  by 3CosAdd.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
+    questions = _questions(unit, questions)
+    ids, _ = _add(unit, questions[:, 1:], questions[:, :1], 1)
+    return ids[:, 0]
+
+
+def solve_analogies_mul(unit, questions, epsilon=EPSILON):
+    """a : b = c : ?  by 3CosMul.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
+    questions = _questions(unit, questions)
+    ids, _ = _multiply(unit, questions[:, 1:], questions[:, :1], 1, epsilon)
+    return ids[:, 0]
+
+
+def odd_one_out(unit, ids):
+    """The id whose row has the lowest cosine with the mean of them all; of equals the first.
+
+    unit: (V, D), ids: a list -> one id.  Raises ValueError for an empty list.
+    """
+    unit = np.asarray(unit)
+    ids = _ids(unit, ids)
+    if len(ids) == 0:
+        raise ValueError("ids: expected at least one, found none")
+    rows = unit[ids]
+    return int(ids[similarity.cosine(rows, rows.mean(axis=0, dtype=np.float64)).argmin()])
+
+
+# ---- many questions at once: positive (Q, P), negative (Q, N) ---------------
+
+def _add(unit, positive, negative, k):
+    unit = np.asarray(unit)
+    total = unit[positive].sum(axis=1, dtype=np.float64)
+    total -= unit[negative].sum(axis=1, dtype=np.float64)
+    target = similarity.unit(total).astype(unit.dtype)
+    return nearest(target, unit, k, exclude=np.concatenate([positive, negative], axis=1))
+
+
+def _multiply(unit, positive, negative, k, epsilon):
+    unit = np.asarray(unit)
+
+    def shifted(ids, columns):                               # (1 + cos)/2, and never below 0
+        cos = similarity.dot_matrix(unit[ids], unit[columns])
+        return (1 + np.clip(cos, -1, 1)) / 2
+
+    def score(rows, columns):
+        product = 1.0
+        for ids in positive[rows].T:
+            product = product * shifted(ids, columns)
+        for ids in negative[rows].T:
+            product = product / (shifted(ids, columns) + epsilon)
+        return product
+
+    return rank_in_blocks(score, len(positive), *unit.shape, k,
+                          exclude=np.concatenate([positive, negative], axis=1))
+
+
+def _ids(unit, ids):
+    """ids as integers, each of them a row of the table."""
+    ids = np.asarray(ids)
+    if ids.size == 0:
+        return ids.astype(np.int64)
+    if ids.dtype.kind not in "iu":
+        raise ValueError(f"ids: expected integers, found {ids.dtype}")
+    if ids.min() < 0 or ids.max() >= len(unit):
+        raise ValueError(f"ids: expected 0 to {len(unit) - 1}, rows of the table; "
+                         f"found {ids.min()} to {ids.max()}")
+    return ids
+
+
+def _one_question(unit, positive, negative):
+    positive, negative = _ids(unit, positive), _ids(unit, negative)
+    if positive.ndim != 1 or negative.ndim != 1 or len(positive) + len(negative) == 0:
+        raise ValueError(f"positive, negative: expected two lists with at least one id, "
+                         f"found shapes {positive.shape} and {negative.shape}")
+    return positive[None], negative[None]
+
+
+def _questions(unit, questions):
+    questions = np.asarray(questions)
+    if questions.ndim != 2 or questions.shape[1] != 3:
+        raise ValueError(f"questions: expected (Q, 3) ids [a, b, c], found {questions.shape}")
+    if len(unit) < 4:
+        raise ValueError(f"unit: expected 4 rows or more, found {len(unit)}: "
+                         f"nothing is left besides a, b and c")
+    return _ids(unit, questions)

@@ -1,0 +1,135 @@
+"""Whom is it most like: the k best scores, and the k nearest rows of a table.
+
+Equation  nearest(q) = the k rows x of X with the largest q·x; for unit rows, the largest cosine
+Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, k)
+Order     highest first; ties to the lowest id; nan last.  What a stable full sort gives.
+Cost      O(M) for each row of scores, plus sorting the k and whatever ties with the last of them;
+          nearest O(NMD), nearly all of it matrix products: BLAS owns them, hence no kernel.
+Memory    beyond the inputs and the result, a few arrays of `block` numbers, whatever N and M.
+Differs   this is exact search.  Approximate indexes look at a part of the table and are faster.
+Read next space/analogy.py (a neighbour of a sum), retrieve/index.py
+
+Selection.  A partition finds the k-th best score in O(M).  All that is not worse than it is a
+candidate: k of them, and more only where scores tie at the cut.  Only candidates are sorted.
+
+Blocks.  For a block of queries the table passes by in pieces, and the k best so far are kept.
+A piece changes them only if one of its scores beats the k-th best: the more rows have been seen
+the rarer that is, so most pieces cost a comparison and no selection.  A tie with what is kept
+loses, and that is right: what is kept has the lower id.
+
+Does the block size change the result?  Not the selection, but BLAS sums a product's D terms in
+an order that depends on the shapes.  A score may move by 2γ(D) ‖q‖ ‖x‖, so two rows may change
+places if their scores are closer than that.  Where the products are exact, nothing changes.
+"""
+import math
+import operator
+
+import numpy as np
+
+from scratch_embed.space.similarity import dot_matrix, require_tables
+
+BLOCK = 1 << 20
+
+
+def top_k(scores, k):
+    """The k highest along the last axis.  scores: (..., M) -> ids (..., k) int64, values (..., k).
+
+    Highest first, ties to the lowest id, nan last; all M where k is larger than M.
+    Raises ValueError for k < 1.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim == 0:
+        raise ValueError("expected scores along a last axis, found a single number")
+    *lead, M = scores.shape
+    k = min(_positive(k), M)
+    if k == 0:
+        return np.zeros((*lead, 0), np.int64), scores.copy()
+    rows = scores.reshape(math.prod(lead), M)
+    key = -rows if rows.dtype.kind == "f" else ~rows         # ~x = −x − 1 cannot overflow
+
+    kth = np.partition(key, k - 1, axis=1)[:, k - 1:k]
+    row, column = np.nonzero(~(key > kth))                   # in order; a nan is not > anything
+    order = np.lexsort((key[row, column], row))              # by row, then key, and stable
+    first = np.searchsorted(row, np.arange(len(rows)))       # each row has k candidates or more
+    ids = column[order[first[:, None] + np.arange(k)]].astype(np.int64)
+    ids = ids.reshape(*lead, k)
+    return ids, np.take_along_axis(scores, ids, axis=-1)
+
+
+def nearest(Q, X, k, exclude=None, block=BLOCK):
+    """The k rows of X with the highest dot product, for each row of Q; pass unit rows for cosine.
+
+    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).
+    exclude: (N,) or (N, E) ids that may not be returned, row by row; -1 stands for none.
+    There are min(k, M − E) columns.  Raises ValueError for wrong shapes and k < 1.
+    """
+    Q, X = np.asarray(Q), np.asarray(X)
+    require_tables(Q, X)
+
+    def score(rows, columns):
+        return dot_matrix(Q[rows], X[columns])
+    return rank_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block)
+
+
+def rank_in_blocks(score, N, M, D, k, exclude=None, block=BLOCK):
+    """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
+
+    score(rows, columns) returns that part of the (N, M) scores for two slices, from tables of
+    width D.  No piece of scores, and no slice of a table, has more than `block` numbers (unless
+    one row has); k, exclude and the order are those of nearest().
+    """
+    k, exclude = _positive(k), _excluded(exclude, N)
+    E = exclude.shape[1]
+    wanted = k + E                                           # so many that k are left at least
+    height = max(1, min(N, math.isqrt(block), block // max(1, D)))
+    width = max(1, block // max(height, D), wanted)
+    found = []
+    for start in range(0, max(1, N), height):                # once for N = 0: it gives the type
+        rows = slice(start, min(start + height, N))
+        ids, values = _rank(score, rows, M, wanted, width)
+        found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
+    ids, values = zip(*found)
+    return np.concatenate(ids), np.concatenate(values)
+
+
+def _rank(score, rows, M, k, width):
+    """The k best columns of these rows; the columns pass by `width` ≥ k at a time."""
+    best_ids, best = top_k(score(rows, slice(0, min(width, M))), k)
+    for start in range(width, M, width):
+        scores = score(rows, slice(start, min(start + width, M)))
+        gain = np.flatnonzero(~(scores <= best[:, -1:]).all(axis=1))      # nan <= x is false
+        if len(gain) == 0:
+            continue
+        ids, values = top_k(scores[gain], k)
+        ids = np.concatenate([best_ids[gain], ids + start], axis=1)       # lower ids stand first
+        values = np.concatenate([best[gain], values], axis=1)
+        place, best[gain] = top_k(values, k)
+        best_ids[gain] = np.take_along_axis(ids, place, axis=1)
+    return best_ids, best
+
+
+def _strike_out(ids, values, exclude, k):
+    """Remove each row's excluded ids and keep the first k of the others, in their order."""
+    struck = np.zeros(ids.shape, bool)
+    for column in exclude.T:
+        struck |= ids == column[:, None]
+    keep = np.argsort(struck, axis=1, kind="stable")[:, :k]               # False before True
+    return np.take_along_axis(ids, keep, axis=1), np.take_along_axis(values, keep, axis=1)
+
+
+def _excluded(exclude, N):
+    """exclude as (N, E) integers; E = 0 for None."""
+    if exclude is None:
+        return np.zeros((N, 0), np.int64)
+    exclude = np.asarray(exclude)
+    if exclude.dtype.kind not in "iu" or exclude.ndim not in (1, 2) or len(exclude) != N:
+        raise ValueError(f"exclude: expected integer ids, ({N},) or ({N}, E), one row for each "
+                         f"query; found {exclude.dtype} of shape {exclude.shape}")
+    return exclude if exclude.ndim == 2 else exclude[:, None]
+
+
+def _positive(k):
+    k = operator.index(k)
+    if k < 1:
+        raise ValueError(f"k: expected 1 or more, found {k}")
+    return k

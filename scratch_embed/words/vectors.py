@@ -1,0 +1,173 @@
+"""Words and their vectors, and the questions one asks them: the interface that gensim's users know.
+
+Equation  similarity(a, b) = cos(u_a, u_b)
+          most_similar(positive, negative) = argmax_x cos(x, Σ positive − Σ negative)
+Shapes    V words, vectors (V, D) float32; row i of the vectors belongs to word i
+Cost      a second table of unit rows, made when first needed; O(V·D) a question after that
+Differs   from gensim: the vectors are read-only, a missing word is an error everywhere (gensim's
+          doesnt_match skips it), and kv[...] takes words only, no row numbers.
+Read next space/analogy.py (the sum of vectors), evaluate/words.py (the two evaluations),
+          words/vector_files.py (the formats)
+
+Directions carry the meaning, and lengths mostly how often and how uniformly a word is used; so
+every question is asked of unit rows.
+"""
+import difflib
+from functools import cached_property
+
+import numpy as np
+
+from scratch_embed.evaluate.words import read_analogies, read_pairs, score_analogies, score_pairs
+from scratch_embed.space.analogy import odd_one_out
+from scratch_embed.space.neighbours import nearest
+from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.words.vector_files import (
+    read_vectors,
+    write_word2vec_binary,
+    write_word2vec_text,
+)
+
+
+class MissingWord(KeyError):
+    """A word without a vector.  Its message looks for similar spellings when it is printed."""
+
+    def __init__(self, word, words):
+        super().__init__(word)
+        self.word, self._words = word, words
+
+    def __str__(self):                             # not in __init__: most are caught, never shown
+        close = difflib.get_close_matches(str(self.word), self._words, n=3)
+        hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+        return f"{self.word!r} is not among the {len(self._words)} words{hint}"
+
+
+class WordVectors:
+    """V words, each with one vector.
+
+    index_to_key   the words, a list           key_to_index   {word: row}
+    vectors        (V, D) float32, read-only; kv["word"] is a row, kv[["a", "b"]] is (2, D)
+
+    A float32 array is not copied: whoever made it must not change it any more.
+    """
+
+    def __init__(self, words, vectors):
+        """words: V different strings; vectors: (V, D), finite in float32."""
+        if isinstance(words, str):
+            raise ValueError("words: expected a list of words, found one str")
+        with np.errstate(over="ignore"):           # beyond float32 is inf, refused below
+            vectors = np.asarray(vectors, np.float32).view()
+        vectors.flags.writeable = False
+        self.index_to_key = list(words)
+        self.key_to_index = {word: row for row, word in enumerate(self.index_to_key)}
+        self.vectors = vectors
+        self._check()
+
+    def _check(self):
+        words, vectors = self.index_to_key, self.vectors
+        if vectors.ndim != 2 or len(vectors) != len(words) or vectors.shape[1] == 0:
+            raise ValueError(f"expected a vector for each of {len(words)} words, "
+                             f"({len(words)}, D); found shape {vectors.shape}")
+        if len(self.key_to_index) < len(words):
+            twice = next(word for row, word in enumerate(words) if self.key_to_index[word] != row)
+            raise ValueError(f"the word {twice!r} comes more than once; keep one vector of it")
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"the vector of {words[finite.argmin()]!r} is not finite in float32")
+
+    # ---- files -------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path):
+        """From a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain."""
+        return cls(*read_vectors(path))
+
+    def save(self, path):
+        """Write word2vec's format: binary if the name ends in .bin, text if not."""
+        write = write_word2vec_binary if str(path).endswith(".bin") else write_word2vec_text
+        write(path, self.index_to_key, self.vectors)
+
+    # ---- a word and its vector ---------------------------------------------
+
+    def __len__(self):
+        return len(self.index_to_key)
+
+    def __iter__(self):
+        return iter(self.index_to_key)
+
+    def __contains__(self, word):
+        return word in self.key_to_index
+
+    def __getitem__(self, words):
+        """The vector (D,) of a word, or the vectors (n, D) of a list of n words."""
+        return self.vectors[self._row(words) if isinstance(words, str) else self._rows(words)]
+
+    @cached_property
+    def unit_rows(self):
+        """The vectors, each divided by its length: (V, D)."""
+        return unit(self.vectors)
+
+    def _row(self, word):
+        try:
+            return self.key_to_index[word]
+        except KeyError:
+            raise MissingWord(word, self.index_to_key) from None
+
+    def _rows(self, words):
+        return np.array([self._row(word) for word in words], int)
+
+    # ---- questions ---------------------------------------------------------
+
+    def similarity(self, a, b):
+        """cos(u_a, u_b), from −1 to 1."""
+        return float(cosine(self[a], self[b]))
+
+    def most_similar(self, positive=(), negative=(), topn=10):
+        """The `topn` words nearest to the sum of +positive and −negative, which are left out.
+
+        Each side is a word, a vector (D,), or a list of either.  A word counts by its unit row, a
+        vector as it is, with its own length.  Returns [(word, cosine)], the nearest first.
+        """
+        positive, negative = _as_list(positive), _as_list(negative)
+        if not positive and not negative:
+            raise ValueError("expected at least one word or vector, found none")
+        if topn < 1:
+            return []
+        target = np.zeros(self.vectors.shape[1])
+        for side, sign in (positive, 1), (negative, -1):
+            for item in side:
+                target += sign * self._direction(item)
+        inputs = {self.key_to_index[item] for item in positive + negative if isinstance(item, str)}
+        rows, scores = nearest(unit(target)[None].astype(np.float32), self.unit_rows, topn,
+                               exclude=np.array([sorted(inputs)], int))
+        return [(self.index_to_key[row], float(np.clip(score, -1, 1)))
+                for row, score in zip(rows[0], scores[0])]
+
+    def _direction(self, item):
+        """The unit row of a word; a vector (D,) unchanged."""
+        if isinstance(item, str):
+            return self.unit_rows[self._row(item)]
+        vector = np.asarray(item)
+        if vector.shape != self.vectors.shape[1:] or not np.isfinite(vector).all():
+            raise ValueError(f"expected a word or a finite vector of shape "
+                             f"{self.vectors.shape[1:]}, found shape {vector.shape}")
+        return vector
+
+    def doesnt_match(self, words):
+        """The word whose cosine with the mean of all these words' unit rows is the lowest."""
+        if isinstance(words, str):
+            raise ValueError(f"expected a list of words, found one str; try {words!r}.split()")
+        return self.index_to_key[odd_one_out(self.unit_rows, self._rows(words))]
+
+    def evaluate_word_analogies(self, path, lower=True):
+        """Score a file of analogies: evaluate.words.AnalogyScores."""
+        return score_analogies(self.key_to_index, self.vectors, read_analogies(path, lower))
+
+    def evaluate_word_pairs(self, path, lower=True):
+        """Score a file of rated word pairs: evaluate.words.PairScores."""
+        return score_pairs(self.key_to_index, self.vectors, read_pairs(path, lower))
+
+
+def _as_list(side):
+    """A word or a vector alone is a list of one."""
+    alone = isinstance(side, str) or (isinstance(side, np.ndarray) and side.ndim == 1)
+    return [side] if alone else list(side)

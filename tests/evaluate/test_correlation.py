@@ -1,0 +1,145 @@
+"""Pearson and Spearman: worked by hand, invariant as they must be, equal to SciPy's."""
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.correlation import pearson, ranks, spearman
+
+u64 = 2**-53
+seeds = st.integers(0, 2**32 - 1)
+few_values = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=30)
+any_number = st.floats(allow_nan=False, allow_infinity=False)
+any_numbers = st.lists(st.tuples(any_number, any_number), max_size=20)
+
+
+def bound(N):
+    """Centring errs by 4u of the largest number, 4 spreads of these lists; each sum by γ(N)."""
+    n = 2 * N + 40
+    return n * u64 / (1 - n * u64)
+
+
+def lists(seed, N=30):
+    """Two related lists of N numbers with three digits each, some of them equal."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(N)
+    return x.round(3), (x + rng.standard_normal(N)).round(1)
+
+
+def varies(x):
+    return len(set(x)) > 1
+
+
+# ---- values worked by hand -------------------------------------------------
+
+def test_pearson_worked_by_hand():
+    # means 2 and 7/3; Σ xy = 3, Σ x² = 2, Σ y² = (16 + 1 + 25)/9
+    assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(math.sqrt(27 / 28), rel=bound(3))
+
+
+def test_equal_numbers_share_the_mean_of_their_places():
+    assert ranks([10, 20, 20, 5]).tolist() == [2, 3.5, 3.5, 1]
+    assert ranks([7, 7, 7]).tolist() == [2, 2, 2]
+    assert ranks([0.0, -0.0, math.inf, -math.inf]).tolist() == [2.5, 2.5, 4, 1]
+    assert ranks([]).tolist() == []
+
+
+def test_spearman_with_a_tie_worked_by_hand():
+    # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: Σ xy = 4.5, Σ x² = 4.5, Σ y² = 5
+    assert spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(math.sqrt(0.9), rel=bound(4))
+
+
+@given(st.permutations(range(9)))
+def test_without_ties_spearman_is_the_short_formula(y):
+    d2 = sum((i - j) ** 2 for i, j in enumerate(y))
+    assert spearman(range(9), y) == pytest.approx(1 - 6 * d2 / (9**3 - 9), abs=bound(9))
+
+
+@given(few_values)
+def test_ranks_count_who_is_below_and_half_of_who_is_equal(pairs):
+    x = [a for a, _ in pairs]
+    assert ranks(x).tolist() == [sum(b < a for b in x) + (1 + x.count(a)) / 2 for a in x]
+
+
+# ---- what it must not see --------------------------------------------------
+
+@given(any_numbers)
+def test_it_is_symmetric_and_lies_between_minus_one_and_one(pairs):
+    x, y = [a for a, _ in pairs], [b for _, b in pairs]
+    for r in pearson, spearman:
+        if varies(x) and varies(y):
+            assert -1 <= r(x, y) <= 1 and r(x, y) == r(y, x)
+        else:
+            assert math.isnan(r(x, y))
+
+
+@given(seeds, st.integers(-1060, 1020))
+def test_a_power_of_two_changes_no_bit(seed, power):
+    """Thousandths as whole numbers below 2¹³ need 13 bits: exact even among the subnormals."""
+    x, y = lists(seed)
+    x, y = np.round(1000 * x), np.round(10 * y)
+    scaled = np.ldexp(x, power - 13 * (power > 0))
+    assert pearson(scaled, y) == pearson(x, y)
+    assert pearson(-scaled, y) == -pearson(x, y)
+    assert pearson(scaled, scaled) == pytest.approx(1, abs=bound(30))
+
+
+@given(seeds)
+def test_spearman_sees_only_the_order(seed):
+    x, y = lists(seed)
+    assert spearman(np.exp(x), y**3) == spearman(x, y)
+    assert spearman(x, -y) == -spearman(x, y)
+
+
+@given(seeds)
+def test_the_order_of_the_pairs_is_not_seen(seed):
+    x, y = lists(seed)
+    shuffled = np.random.default_rng(seed).permutation(len(x))
+    assert spearman(x[shuffled], y[shuffled]) == pytest.approx(spearman(x, y), abs=bound(30))
+
+
+def test_numbers_that_differ_in_their_last_bit_are_told_apart():
+    assert pearson([1, 1 + 2**-52], [0, 1]) == pytest.approx(1, abs=bound(2))
+
+
+def test_squares_neither_overflow_nor_vanish():
+    x = np.array([1.0, 2, 3])                      # 3 · 2¹⁰²² is just below the largest float64
+    for scale in 2.0**-1074, 2.0**-600, 2.0**600, 2.0**1022:
+        assert pearson(x * scale, [1, 2, 4]) == pearson(x, [1, 2, 4])
+
+
+# ---- nothing to correlate --------------------------------------------------
+
+@pytest.mark.parametrize("x, y", [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0.1, 0.1, 0.1]),
+                                  ([5], [5]), ([], []), ([0, 0], [0, 0])])
+def test_where_nothing_varies_the_correlation_is_nan(x, y):
+    assert math.isnan(pearson(x, y)) and math.isnan(spearman(x, y))
+
+
+@pytest.mark.parametrize("x, y, message", [
+    ([1, 2], [1, 2, 3], "equal length, found 2 and 3"), ([1, math.nan], [1, 2], "found nan"),
+    ([1, 2], [1, math.nan], "found nan"), ([[1, 2]], [[1, 2]], r"shape \(1, 2\)")])
+def test_wrong_lists_are_refused(x, y, message):
+    for r in pearson, spearman:
+        with pytest.raises(ValueError, match=message):
+            r(x, y)
+
+
+def test_infinity_has_a_rank_but_no_distance():
+    assert spearman([1, 2, math.inf], [1, 2, 3]) == pytest.approx(1, abs=bound(3))
+    with pytest.raises(ValueError, match="finite"):
+        pearson([1, 2, math.inf], [1, 2, 3])
+
+
+# ---- parity ----------------------------------------------------------------
+
+@given(seeds, few_values)
+def test_equals_scipy_with_and_without_ties(seed, tied):
+    stats = pytest.importorskip("scipy.stats")
+    for x, y in [lists(seed), np.array(tied, float).T]:
+        np.testing.assert_array_equal(ranks(x), stats.rankdata(x))
+        if varies(x) and varies(y):
+            assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y)[0], abs=1e-12)
+            assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)

@@ -1,0 +1,202 @@
+"""Selection equals a stable full sort, and blocks change nothing but the memory."""
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from scratch_embed.space.neighbours import nearest, rank_in_blocks, top_k
+from scratch_embed.space.similarity import unit
+
+few_floats = st.sampled_from([0.0, -0.0, 1.0, 2.5, -1.0, np.inf, -np.inf, np.nan, 1e-45, 3e38])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def scores(element, dtype):
+    return arrays(dtype, array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=12),
+                  elements=element)
+
+
+any_scores = st.one_of(
+    scores(few_floats, np.float32), scores(few_floats, np.float64),
+    scores(st.floats(width=32), np.float32), scores(st.integers(-3, 3), np.int8),
+    scores(st.sampled_from([-2**63, 2**63 - 1, 0]), np.int64),
+    scores(st.integers(0, 3), np.uint8), scores(st.booleans(), bool))
+
+
+def full_sort(row):
+    """Ids by falling score, equals by id, nan last: Python's own stable sort."""
+    def key(j):
+        return (True, 0) if row[j] != row[j] else (False, -row[j])
+    return sorted(range(len(row)), key=key)
+
+
+def small_integers(rng, *shape):
+    """float32 numbers whose dot products are exact, and often equal."""
+    return rng.integers(-2, 3, shape).astype(np.float32)
+
+
+# ---- top_k --------------------------------------------------------------------
+
+def test_worked_by_hand():
+    ids, values = top_k([3.0, np.nan, 7.0, 3.0, 7.0, -np.inf], 4)
+    assert ids.tolist() == [2, 4, 0, 3] and values.tolist() == [7, 7, 3, 3]
+    assert ids.dtype == np.int64
+    assert top_k([np.nan, -np.inf, np.nan], 3)[0].tolist() == [1, 0, 2]
+
+
+@given(any_scores, st.integers(1, 15))
+def test_top_k_is_the_head_of_a_stable_full_sort(s, k):
+    ids, values = top_k(s, k)
+    assert ids.shape == values.shape == (*s.shape[:-1], min(k, s.shape[-1]))
+    assert values.dtype == s.dtype
+    for at in np.ndindex(s.shape[:-1]):
+        assert ids[at].tolist() == full_sort(s[at].tolist())[:k]
+        np.testing.assert_array_equal(values[at], s[at][ids[at]])
+
+
+@given(any_scores, st.integers(1, 12))
+def test_a_larger_k_only_appends(s, k):
+    np.testing.assert_array_equal(top_k(s, k + 1)[0][..., :k], top_k(s, k)[0])
+
+
+@given(arrays(np.float64, st.integers(1, 30), elements=st.integers(-5, 5)), st.integers(1, 10))
+def test_only_the_order_of_the_scores_is_seen(s, k):
+    np.testing.assert_array_equal(top_k(s**3 + 2 * s, k)[0], top_k(s, k)[0])
+
+
+def test_a_long_row_of_equal_scores_gives_the_lowest_ids():
+    s = np.zeros((2, 100_000), np.float32)
+    s[1, 77_777] = 1
+    ids, _ = top_k(s, 3)
+    assert ids.tolist() == [[0, 1, 2], [77_777, 0, 1]]
+
+
+def test_the_scores_are_not_changed():
+    s = np.array([[3, 1, 2], [1, 2, 3]])
+    top_k(s, 2)
+    assert s.tolist() == [[3, 1, 2], [1, 2, 3]]
+
+
+# ---- nearest --------------------------------------------------------------------
+
+def brute_force(Q, X, k, exclude):
+    """Every row's ids, one Python sort at a time."""
+    S = Q @ X.T
+    columns = max(0, len(X) - exclude.shape[1])
+    allowed = [[j for j in full_sort(row.tolist()) if j not in out] for row, out in zip(S, exclude)]
+    ids = np.array([row[:min(k, columns)] for row in allowed], np.int64)
+    ids = ids.reshape(len(Q), min(k, columns))
+    return ids, np.take_along_axis(S, ids, axis=1)
+
+
+@given(seeds, st.integers(0, 6), st.integers(0, 60), st.integers(1, 4), st.integers(1, 20),
+       st.integers(0, 3), st.integers(1, 300))
+def test_nearest_is_brute_force_whatever_the_block(seed, N, M, D, k, E, block):
+    rng = np.random.default_rng(seed)
+    Q, X = small_integers(rng, N, D), small_integers(rng, M, D)
+    X[rng.random(M) < 0.1] = np.nan
+    exclude = rng.integers(-1, max(M, 1), (N, E))
+    ids, values = nearest(Q, X, k, exclude=exclude, block=block)
+    want_ids, want = brute_force(Q, X, k, exclude)
+    np.testing.assert_array_equal(ids, want_ids)
+    np.testing.assert_array_equal(values, want)
+    assert ids.dtype == np.int64 and values.dtype == np.float32
+
+
+@given(seeds, st.sampled_from([1, 50, 999, 1 << 20]))
+def test_another_block_moves_a_score_by_no_more_than_its_rounding(seed, block):
+    rng = np.random.default_rng(seed)
+    Q, X = rng.standard_normal((9, 20), np.float32), rng.standard_normal((80, 20), np.float32)
+    _, ours = nearest(Q, X, 7, block=block)
+    want = -np.sort(-(Q.astype(np.float64) @ X.T.astype(np.float64)))[:, :7]
+    lengths = np.linalg.norm(Q, axis=1)[:, None] * np.linalg.norm(X, axis=1).max()
+    assert (abs(ours - want) <= 20 * 2.0**-24 / (1 - 20 * 2.0**-24) * lengths).all()
+
+
+@given(seeds, st.integers(1, 500))
+def test_renaming_the_rows_renames_the_answers(seed, block):
+    rng = np.random.default_rng(seed)
+    X = rng.permutation(40).astype(np.float32)[:, None]          # all different: no ties
+    order = rng.permutation(40)
+    ids, _ = nearest([[1.0], [-1.0]], X, 5, block=block)
+    renamed, _ = nearest([[1.0], [-1.0]], X[order], 5, block=block)
+    np.testing.assert_array_equal(order[renamed], ids)
+
+
+@given(seeds)
+def test_a_unit_row_is_its_own_nearest_and_another_once_itself_is_left_out(seed):
+    X = unit(np.random.default_rng(seed).standard_normal((30, 5)))
+    itself = np.arange(30)
+    assert (nearest(X, X, 1)[0][:, 0] == itself).all()
+    ids, _ = nearest(X, X, 29, exclude=itself)
+    np.testing.assert_array_equal(ids, nearest(X, X, 30)[0][:, 1:])
+
+
+def test_k_ends_where_the_rows_that_are_allowed_do():
+    X = np.eye(4)
+    assert nearest(X[:1], X, 9)[0].tolist() == [[0, 1, 2, 3]]
+    assert nearest(X[:1], X, 9, exclude=[0])[0].tolist() == [[1, 2, 3]]
+    assert nearest(X[:1], X, 9, exclude=[[0, -1]])[0].tolist() == [[1, 2]]     # -1: none
+    assert nearest(X[:1], X, 9, exclude=[[0, 1, 2, 3, 9]])[0].shape == (1, 0)
+
+
+def test_an_excluded_row_is_not_returned_even_where_all_others_are_nan():
+    X = np.array([[1.0], [np.nan], [np.nan]])
+    assert nearest([[1.0]], X, 2, exclude=[0])[0].tolist() == [[1, 2]]
+
+
+def test_integers_are_multiplied_as_float64():
+    Q, X = np.array([[100, 100]], np.int8), np.array([[100, 100], [1, 1]], np.int8)
+    ids, values = nearest(Q, X, 1)
+    assert ids.tolist() == [[0]] and values.tolist() == [[20000.0]]            # int8 ends at 127
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
+def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype):
+    rng = np.random.default_rng(0)
+    Q = rng.integers(-9, 9, (300, 16)).astype(dtype)
+    X = rng.integers(-9, 9, (100_000, 16)).astype(dtype)
+    block, result = 1 << 16, 300 * 5 * (8 + 8)
+    nearest(Q, X[:100], 5)                                       # imports and caches, once
+    tracemalloc.start()
+    nearest(Q, X, 5, block=block)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 6 * block * 8 + 2 * result                    # all scores at once: 120 MB
+
+
+@given(st.integers(1, 50), st.integers(1, 3000), st.integers(1, 64), st.integers(1, 5),
+       st.integers(1, 4000))
+def test_no_piece_is_larger_than_the_block(N, M, D, k, block):
+    seen = np.zeros((N, M), int)
+
+    def score(rows, columns):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        assert max(height * width, height * D, width * D) <= max(block, D * k, height * k)
+        assert height == 1 or height * D <= block
+        seen[rows, columns] += 1
+        return np.zeros((height, width))
+    rank_in_blocks(score, N, M, D, k, block=block)
+    assert (seen == 1).all()                                     # and each score is asked for once
+
+
+@pytest.mark.parametrize("k, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError)])
+def test_a_k_that_is_no_positive_integer_is_refused(k, error):
+    with pytest.raises(error):
+        top_k([1.0, 2.0], k)
+    with pytest.raises(error):
+        nearest(np.eye(2), np.eye(2), k)
+
+
+def test_wrong_shapes_are_refused_and_named():
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(5, 4\)"):
+        nearest(np.ones((2, 3)), np.ones((5, 4)), 1)
+    with pytest.raises(ValueError, match="single number"):
+        top_k(3.0, 1)
+    mask = np.ones((2, 5), bool)
+    for exclude in (mask, [0.5, 1.0], [1, 2, 3], np.zeros((2, 1, 1), int)):
+        with pytest.raises(ValueError, match="exclude"):
+            nearest(np.ones((2, 3)), np.ones((5, 3)), 1, exclude=exclude)

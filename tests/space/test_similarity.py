@@ -1,0 +1,444 @@
+"""The four measures are right at every scale, and see nothing that they should not.
+
+The oracle is exact: a float is a fraction, so dot products are fractions, and their roots are
+taken by integer arithmetic to 100 binary digits more than a float64 has.
+"""
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from scratch_embed.space.similarity import (
+    angle,
+    angle_matrix,
+    cosine,
+    cosine_matrix,
+    dot,
+    dot_matrix,
+    euclidean,
+    euclidean_matrix,
+    max_sim,
+    unit,
+)
+
+U = {np.float32: 2.0**-24, np.float64: 2.0**-53}
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+measures = pytest.mark.parametrize("measure", [dot, cosine, euclidean, angle])
+matrices = pytest.mark.parametrize("matrix, measure", [
+    (dot_matrix, dot), (cosine_matrix, cosine), (euclidean_matrix, euclidean),
+    (angle_matrix, angle)])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def gamma(n, u=U[np.float64]):
+    return n * u / (1 - n * u)
+
+
+def components(dtype, low=None, high=None):
+    """Numbers whose exponents are spread evenly over the type's whole range, or a part of it."""
+    info = np.finfo(dtype)
+    low = info.minexp - info.nmant if low is None else low
+    high = info.maxexp if high is None else high
+    anything = st.builds(lambda sign, m, e: dtype(sign * math.ldexp(m, e)),
+                         st.sampled_from([1, -1]),
+                         st.floats(0.5, 1, exclude_max=True, width=32), st.integers(low, high))
+    return st.one_of(anything, st.sampled_from([dtype(0), dtype(-0.0), dtype(2.0**low)]))
+
+
+def pairs(dtype, *exponents, D=6):
+    """Two vectors of one width; sometimes the second differs from the first in one place only."""
+    def of_width(n):
+        vector = st.lists(components(dtype, *exponents), min_size=n, max_size=n).map(
+            lambda x: np.array(x, dtype))
+        close = st.tuples(vector, components(dtype, *exponents)).map(
+            lambda t: (t[0], np.append(t[0][:-1], t[1])))
+        return st.one_of(st.tuples(vector, vector), close)
+    return st.integers(1, D).flatmap(of_width)
+
+
+def exact_dot(a, b):
+    return sum(Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a, b))
+
+
+def exact_root(q):
+    """√q of a fraction, to a relative error of 2⁻¹⁵⁰."""
+    return Fraction(math.isqrt(q.numerator * q.denominator << 300), q.denominator << 150)
+
+
+def exact_cosine(a, b):
+    squares = exact_dot(a, a) * exact_dot(b, b)
+    return exact_dot(a, b) / exact_root(squares) if squares else Fraction(0)
+
+
+def exact_distance(a, b):
+    return exact_root(sum((Fraction(float(x)) - Fraction(float(y)))**2 for x, y in zip(a, b)))
+
+
+def gaussian(seed, *shape, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+# ---- values -----------------------------------------------------------------
+
+def test_worked_by_hand():
+    assert dot([1, 2, 3], [4, 5, 6]) == 32
+    assert cosine([3, 0], [2, 2]) == pytest.approx(math.sqrt(0.5), rel=1e-15)
+    assert euclidean([1, 1], [4, 5]) == 5
+    assert angle([1, 0], [2, 2]) == pytest.approx(math.pi / 4, rel=1e-15)
+    assert angle([1, 0], [0, 3]) == pytest.approx(math.pi / 2, rel=1e-15)
+    assert angle([1, 2], [-2, -4]) == math.pi
+    np.testing.assert_array_equal(unit([[3, 4], [0, 0]]), [[0.6, 0.8], [0, 0]])
+    assert max_sim([[1, 0], [0, 1]], [[2, 1], [0, 5], [9, 0]]) == 9 + 5
+
+
+@both_types
+@given(st.data())
+def test_cosine_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+    a, b = data.draw(pairs(dtype))
+    bound = 2 * gamma(len(a) + 2) + (U[dtype] if dtype is np.float32 else 0)
+    assert abs(Fraction(float(cosine(a, b))) - exact_cosine(a, b)) <= bound
+
+
+@pytest.mark.parametrize("low", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
+@pytest.mark.parametrize("high", [1e-40, 1e-20, 1, 1e30])
+def test_cosine_of_float32_holds_where_squares_overflow_or_vanish(low, high):
+    a, b = (low * gaussian(1, 50, 100)).astype(np.float32), (high * gaussian(2, 50, 100))
+    b = (b + a.astype(np.float64) * (high / low)).astype(np.float32)        # cosines about 0.7
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    want = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    np.testing.assert_allclose(cosine(a, b), want, rtol=0, atol=2 * U[np.float32])
+    np.testing.assert_allclose(np.diag(cosine_matrix(a, b)), want, rtol=0, atol=1e-6)
+
+
+@both_types
+@given(st.data())
+def test_distance_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+    a, b = data.draw(pairs(dtype))
+    with np.errstate(over="ignore"):
+        ours = float(euclidean(a, b))
+    want, info = exact_distance(a, b), np.finfo(dtype)
+    relative = 3 * U[np.float32] if dtype is np.float32 else gamma(len(a) + 3)
+    if math.isinf(ours):
+        assert want * Fraction(1 + relative) > float(info.max)
+    else:
+        tiny = Fraction(float(info.smallest_subnormal))
+        assert abs(Fraction(ours) - want) <= Fraction(relative) * want + tiny
+
+
+@both_types
+@given(st.data())
+def test_dot_is_that_of_exact_arithmetic(dtype, data):
+    a, b = data.draw(pairs(dtype, -30, 30))
+    want, size = exact_dot(a, b), exact_dot(np.abs(a), np.abs(b))
+    rounding = U[np.float32] * abs(want) if dtype is np.float32 else 0
+    assert abs(Fraction(float(dot(a, b))) - want) <= 2 * gamma(len(a)) * size + rounding
+
+
+def test_float32_products_are_summed_in_float64():
+    a = np.array([2**13, 1, 2**13], np.float32)
+    assert dot(a, a * np.float32([1, 1, -1])) == 1               # 2²⁶ + 1 is no float32
+
+
+@both_types
+@given(st.data())
+def test_unit_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+    a, _ = data.draw(pairs(dtype))
+    assume(a.any())
+    norm, bound = exact_root(exact_dot(a, a)), U[dtype] + gamma(len(a) + 2)
+    for ours, x in zip(unit(a), a):
+        want = Fraction(float(x)) / norm
+        assert abs(Fraction(float(ours)) - want) <= abs(want) * bound + Fraction(2) ** -148
+
+
+@both_types
+@given(st.data())
+def test_angle_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+    a, b = data.draw(pairs(dtype))
+    cos = exact_cosine(a, b)
+    far, near = exact_root(max(0, 2 - 2 * cos)), exact_root(max(0, 2 + 2 * cos))
+    want = 2 * math.atan2(far, near)
+    bound = 4 * gamma(len(a) + 2) + (U[dtype] * want if dtype is np.float32 else 0)
+    assert abs(angle(a, b) - want) <= bound
+
+
+@given(st.integers(-1020, 30))
+def test_the_smallest_angles_are_right_to_the_last_digits(k):
+    h = 2.0**k
+    assert angle([1.0, h], [1.0, 0.0]) == pytest.approx(math.atan(h), rel=gamma(8), abs=0)
+    assert angle([1.0, h], [-1.0, 0.0]) == pytest.approx(math.pi - math.atan(h), rel=gamma(8))
+
+
+def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not():
+    a = unit(gaussian(0, 1000, 100, dtype=np.float32))
+    side = gaussian(1, 1000, 100)
+    side -= (side * a).sum(1, keepdims=True) * a
+    b = unit((a + 1e-4 * unit(side)).astype(np.float32))         # about 1e-4 away
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    want = np.sqrt(((x - y)**2).sum(1))
+    dots = np.einsum("nd,nd->n", a, b)                           # all in float32
+    naive = np.sqrt(np.maximum(2 - 2 * dots, 0))
+    assert np.median(abs(naive - want) / want) > 0.5
+    assert np.median(abs(np.arccos(np.minimum(dots, 1)) - want) / want) > 0.5
+    assert abs(euclidean(a, b) - want).max() <= 3 * U[np.float32] * want.max()
+    assert abs(np.diag(euclidean_matrix(a, b)) - want).max() <= 3 * U[np.float32] * want.max()
+    np.testing.assert_allclose(angle(a, b), want, rtol=1e-6)     # θ³/24 is 4e-10 of it
+
+
+# ---- exact identities ---------------------------------------------------------
+
+@measures
+@both_types
+@given(st.data())
+def test_exchanging_the_two_changes_no_bit(dtype, measure, data):
+    a, b = data.draw(pairs(dtype, -60, 60, D=40))
+    np.testing.assert_array_equal(measure(a, b), measure(b, a))
+
+
+@both_types
+@given(st.data())
+def test_turning_one_around_turns_the_sign(dtype, data):
+    a, b = data.draw(pairs(dtype, D=40))
+    assert cosine(-a, b) == -cosine(a, b) == cosine(a, -b)
+    np.testing.assert_array_equal(unit(-a), -unit(a))
+    assert dot(unit(-a), unit(b)) == -dot(unit(a), unit(b))
+
+
+@both_types
+@given(st.data())
+def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
+    a, b = data.draw(st.one_of(pairs(dtype), pairs(dtype, -20, 20)))
+    span = np.finfo(dtype).maxexp
+    k = data.draw(st.integers(-span - 20, span))
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(a, k)
+    assume(np.array_equal(np.ldexp(scaled, -k), a))              # representable
+    assert cosine(scaled, b) == cosine(a, b)
+    assert angle(scaled, b) == angle(a, b)
+    np.testing.assert_array_equal(unit(scaled), unit(a))
+    A, S, B = a[None], scaled[None], b[None]
+    np.testing.assert_array_equal(cosine_matrix(S, B), cosine_matrix(A, B))
+    np.testing.assert_array_equal(angle_matrix(B, S), angle_matrix(B, A))
+
+
+@both_types
+@given(st.data())
+def test_a_vector_is_exactly_like_itself_and_its_opposite(dtype, data):
+    a, _ = data.draw(pairs(dtype, D=40))
+    assume(a.any())
+    assert cosine(a, a) == 1 and cosine(a, -a) == -1
+    assert angle(a, a) == 0 and angle(a, -a) == dtype(math.pi)
+    assert euclidean(a, a) == 0
+
+
+@both_types
+def test_cosine_never_leaves_minus_one_to_one(dtype):
+    a = gaussian(0, 20000, 7, dtype=dtype)
+    for b in (3 * a, -7 * a):                                    # parallel up to rounding
+        assert abs(cosine(a, b)).max() <= 1
+        assert abs(cosine_matrix(a[:500], b[:500])).max() <= 1
+
+
+@both_types
+@given(st.data())
+def test_nothing_is_like_zero(dtype, data):
+    a, b = data.draw(pairs(dtype))
+    zero = np.copysign(dtype(0), b)                              # some of them −0
+    assert cosine(a, zero) == 0 == cosine(zero, zero)
+    assert angle(a, zero) == dtype(math.pi / 2) == angle(zero, zero)
+    assert not unit(zero).any()
+    np.testing.assert_array_equal(cosine_matrix(zero[None], a[None]), [[0]])
+
+
+@both_types
+@given(st.data())
+def test_distance_is_zero_only_between_equals(dtype, data):
+    a, b = data.draw(pairs(dtype, -200, 100) if dtype is np.float64 else pairs(dtype, -148, 100))
+    assert (euclidean(a, b) == 0) == np.array_equal(a, b)
+
+
+@both_types
+@given(st.data(), st.integers(-60, 60))
+def test_distance_scales_exactly_with_powers_of_two(dtype, data, k):
+    a, b = data.draw(pairs(dtype, -30, 30))
+    assert euclidean(np.ldexp(a, k), np.ldexp(b, k)) == np.ldexp(euclidean(a, b), k)
+
+
+@measures
+def test_the_layout_in_memory_changes_no_bit(measure):
+    a, b = gaussian(0, 30, 17), gaussian(1, 30, 17)
+    wide = np.zeros((30, 34))
+    wide[:, ::2] = b
+    np.testing.assert_array_equal(measure(np.asfortranarray(a), wide[:, ::2]), measure(a, b))
+
+
+# ---- invariances to a bound -----------------------------------------------------
+
+@given(seeds, st.floats(1e-30, 1e30))
+def test_no_factor_is_seen(seed, factor):
+    a, b = gaussian(seed, 2, 9)
+    assert abs(cosine(factor * a, b) - cosine(a, b)) <= 4 * gamma(9 + 2)
+
+
+@given(seeds)
+def test_a_rotation_is_not_seen(seed):
+    R = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2    # exact
+    a, b = gaussian(seed, 2, 4)
+    # ‖aR − its rounding‖ <= 2γ(4) ‖a‖, likewise b
+    length = np.linalg.norm(a) + np.linalg.norm(b)
+    assert abs(cosine(a @ R, b @ R) - cosine(a, b)) <= 12 * gamma(4 + 2)
+    assert abs(angle(a @ R, b @ R) - angle(a, b)) <= 16 * gamma(4 + 2)
+    assert abs(euclidean(a @ R, b @ R) - euclidean(a, b)) <= 4 * gamma(4 + 3) * length
+
+
+@given(seeds)
+def test_the_order_and_the_sign_of_the_axes_are_not_seen(seed):
+    a, b = gaussian(seed, 2, 12)
+    rng = np.random.default_rng(seed)
+    order, sign = rng.permutation(12), rng.choice([-1, 1], 12)
+    assert abs(cosine((sign * a)[order], (sign * b)[order]) - cosine(a, b)) <= 4 * gamma(14)
+    assert euclidean(a[order], b[order]) == pytest.approx(euclidean(a, b), rel=2 * gamma(15))
+
+
+@given(seeds)
+def test_the_chord_of_unit_vectors_is_two_minus_two_cosines(seed):
+    x, y = unit(gaussian(seed, 2, 9))
+    assert abs(euclidean(x, y)**2 - (2 - 2 * cosine(x, y))) <= 16 * gamma(9 + 3)
+
+
+@given(seeds, st.floats(0, 1))
+def test_angle_and_cosine_agree(seed, mix):
+    a, b = gaussian(seed, 2, 9)
+    b = mix * a + (1 - mix) * b
+    assert abs(math.cos(angle(a, b)) - cosine(a, b)) <= 8 * gamma(9 + 2)
+    assert abs(angle(a, b) + angle(a, -b) - math.pi) <= 8 * gamma(9 + 2)
+    assert 0 <= angle(a, b) <= math.pi
+
+
+@given(seeds, st.floats(0, 1))
+def test_a_detour_is_never_shorter(seed, mix):
+    a, b, c = gaussian(seed, 3, 5)
+    b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly on the way
+    for distance, size in ((euclidean, 20), (angle, math.pi)):
+        assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8) * size
+
+
+@given(seeds)
+def test_the_dot_product_never_exceeds_the_product_of_lengths(seed):
+    a, b = gaussian(seed, 2, 9)
+    assert abs(dot(a, b)) <= euclidean(a, 0 * a) * euclidean(b, 0 * b) * (1 + 2 * gamma(12))
+
+
+# ---- shapes, types, nan -----------------------------------------------------------
+
+@measures
+@both_types
+def test_leading_axes_broadcast(measure, dtype):
+    a, b = gaussian(0, 3, 1, 9, dtype=dtype), gaussian(1, 4, 9, dtype=dtype)
+    ours = measure(a, b)
+    assert ours.shape == (3, 4) and ours.dtype == dtype
+    for i in range(3):
+        for j in range(4):
+            assert measure(a[i, 0], b[j]) == pytest.approx(ours[i, j], abs=40 * U[dtype])
+
+
+@matrices
+@both_types
+@pytest.mark.parametrize("N, M, D", [(300, 70, 64), (70, 300, 64), (1, 1, 3), (0, 4, 3),
+                                     (4, 0, 3), (3, 2, 0)])
+def test_all_with_all_is_each_with_each(matrix, measure, dtype, N, M, D):
+    A, B = gaussian(0, N, D, dtype=dtype), gaussian(1, M, D, dtype=dtype)
+    ours, want = matrix(A, B), measure(A[:, None], B)
+    assert ours.shape == (N, M) and ours.dtype == dtype
+    size = 200 if matrix is dot_matrix else 1                    # ‖a‖ ‖b‖ is below 200 here
+    tolerance = 2 * gamma(D + 2, U[dtype]) * size
+    if matrix in (euclidean_matrix, angle_matrix):
+        tolerance = 100 * U[dtype]                               # no sum in float32
+    np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
+
+
+@matrices
+@pytest.mark.parametrize("scale", [1e-40, 1e30])
+def test_all_with_all_holds_at_every_scale(matrix, measure, scale):
+    A, B = (scale * gaussian(0, 5, 8)).astype(np.float32), gaussian(1, 6, 8, dtype=np.float32)
+    if matrix is euclidean_matrix:
+        B = (scale * B).astype(np.float32)
+    want = measure(A[:, None], B)
+    assert np.isfinite(want).all()
+    tiny = 8 * np.finfo(np.float32).smallest_subnormal           # each sum of 8 may be rounded
+    np.testing.assert_allclose(matrix(A, B), want, rtol=1e-5,
+                               atol=1e-6 * abs(want).max() + tiny)
+
+
+@measures
+def test_nan_comes_out_where_nan_goes_in_and_zero_does_not_hide_it(measure):
+    for other in ([1.0, 2.0], [0.0, 0.0]):
+        assert np.isnan(measure([1.0, np.nan], other))
+    assert np.isfinite(measure([[1.0, np.nan], [1.0, 2.0]], [1.0, 0.0])).tolist() == [False, True]
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinity_has_no_direction_and_is_infinitely_far():
+    inf, one = [np.inf, 0.0], [1.0, 1.0]
+    for other in (one, inf, [0.0, 0.0]):
+        assert np.isnan(cosine(inf, other)) and np.isnan(angle(inf, other))
+    assert np.isnan(unit(inf)).any()
+    assert np.isnan(cosine_matrix([inf, one], [one])).tolist() == [[True], [False]]
+    assert euclidean(inf, one) == np.inf and np.isnan(euclidean(inf, inf))
+
+
+@measures
+def test_integers_are_float64_and_one_float64_makes_the_answer_float64(measure):
+    ints, floats = np.array([1, 2]), np.array([1, 2], np.float32)
+    assert measure(ints, ints).dtype == measure(ints, floats).dtype == np.float64
+    assert measure(floats, floats).dtype == np.float32
+    assert unit(ints).dtype == np.float64 and unit(floats).dtype == np.float32
+    with pytest.raises(TypeError):
+        measure(ints + 1j, ints)
+
+
+@measures
+def test_wrong_widths_are_refused_and_both_shapes_named(measure):
+    for a, b in [((2, 3), (4,)), ((2, 1), (2, 3)), ((), (3,))]:
+        with pytest.raises(ValueError) as error:
+            measure(np.ones(a), np.ones(b))
+        assert str(a) in str(error.value) and str(b) in str(error.value)
+
+
+@pytest.mark.parametrize("matrix", [dot_matrix, cosine_matrix, euclidean_matrix, angle_matrix])
+def test_tables_of_another_width_or_rank_are_refused_and_both_shapes_named(matrix):
+    for a, b in [((2, 3), (2, 4)), ((3,), (2, 3)), ((1, 2, 3), (2, 3))]:
+        with pytest.raises(ValueError) as error:
+            matrix(np.ones(a), np.ones(b))
+        assert str(a) in str(error.value) and str(b) in str(error.value)
+
+
+def test_inputs_are_not_changed():
+    a, b = gaussian(0, 3, 4), gaussian(1, 3, 4)
+    before = a.copy(), b.copy()
+    for f in (dot, cosine, euclidean, angle, dot_matrix, cosine_matrix, euclidean_matrix,
+              angle_matrix, max_sim, lambda a, b: unit(a)):
+        f(a, b)
+    np.testing.assert_array_equal((a, b), before)
+
+
+# ---- max-sim ------------------------------------------------------------------------
+
+@given(seeds)
+def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
+    Q, K = gaussian(seed, 3, 4), gaussian(seed + 1, 5, 4)
+    rng = np.random.default_rng(seed)
+    scores = Q @ K.T
+    chosen = scores[np.arange(3), rng.integers(0, 5, 3)].sum()
+    assert max_sim(Q, K) >= chosen - 8 * gamma(8) * abs(scores).sum()
+    assert max_sim(Q, K) == pytest.approx(sum(max(row) for row in scores.tolist()), rel=1e-12)
+    assert max_sim(Q, K) == pytest.approx(max_sim(Q, K[rng.permutation(5)]), rel=1e-12)
+    assert max_sim(Q, K) >= max_sim(Q, K[:4]) - 8 * gamma(8) * abs(scores).sum()
+
+
+def test_max_sim_without_a_key_is_refused():
+    assert max_sim(np.ones((0, 3)), np.ones((2, 3))) == 0
+    with pytest.raises(ValueError, match="at least one key"):
+        max_sim(np.ones((2, 3)), np.ones((0, 3)))
