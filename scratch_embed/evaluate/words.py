@@ -157,7 +157,7 @@ def format_pairs(name, scores):
 
 def _solved(vectors, questions):
     """Which of these are solved?  questions: (Q, 4) ids -> (Q,) bool."""
-    if len(questions) == 0 or len(vectors) < 4:              # nothing is left besides a, b and c
+    if len(vectors) < 4:                                     # nothing is left besides a, b and c
         return np.zeros(len(questions), bool)
     return solve_analogies(unit(vectors), questions[:, :3]) == questions[:, 3]
 

@@ -356,7 +356,7 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(path, read, data)
 
 @each_writer
 @pytest.mark.parametrize("word", ["", "new\tyork", "new\nyork", "a\r", "\v", "a\f", " a", "a ",
-                                  "\ud83d"])
+                                  "half\ud83d"])
 def test_a_word_that_the_format_cannot_hold_is_refused_by_name(tmp_path, write, word):
     target = saved(tmp_path / "file", b"old")
     with pytest.raises(ValueError) as error:
@@ -390,6 +390,14 @@ def test_a_table_that_is_none_is_refused(tmp_path, write, words, vectors, messag
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "file", words, vectors)
     assert list(tmp_path.iterdir()) == []
+
+
+@each_writer
+def test_whoever_has_the_old_file_open_still_reads_all_of_it(path, write):
+    with open(saved(path, b"old")) as reader:      # so the new one was written beside it
+        write(path, WORDS, VECTORS)
+        assert reader.read() == "old"
+    assert_same_table(read_vectors(path))
 
 
 # ---- memory ----------------------------------------------------------------
