@@ -74,9 +74,9 @@ def nearest(Q, X, k, exclude=None, block=BLOCK):
 def rank_in_blocks(score, N, M, D, k, exclude=None, block=BLOCK):
     """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
 
-    score(rows, columns) returns that part of the (N, M) scores for two slices, from tables of
-    width D.  No piece of scores, and no slice of a table, has more than `block` numbers (unless
-    one row has); k, exclude and the order are those of nearest().
+    score(rows, columns) returns that part of the (N, M) scores for two slices, the last of which
+    may reach over the end, from tables of width D.  No piece of scores and no slice of a table
+    has more than `block` numbers, unless k rows have; k, exclude and order as in nearest().
     """
     k, exclude = _positive(k), _excluded(exclude, N)
     E = exclude.shape[1]
@@ -85,7 +85,7 @@ def rank_in_blocks(score, N, M, D, k, exclude=None, block=BLOCK):
     width = max(1, block // max(height, D), wanted)
     found = []
     for start in range(0, max(1, N), height):                # once for N = 0: it gives the type
-        rows = slice(start, min(start + height, N))
+        rows = slice(start, start + height)
         ids, values = _rank(score, rows, M, wanted, width)
         found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)
@@ -94,9 +94,9 @@ def rank_in_blocks(score, N, M, D, k, exclude=None, block=BLOCK):
 
 def _rank(score, rows, M, k, width):
     """The k best columns of these rows; the columns pass by `width` ≥ k at a time."""
-    best_ids, best = top_k(score(rows, slice(0, min(width, M))), k)
+    best_ids, best = top_k(score(rows, slice(0, width)), k)
     for start in range(width, M, width):
-        scores = score(rows, slice(start, min(start + width, M)))
+        scores = score(rows, slice(start, start + width))
         gain = np.flatnonzero(~(scores <= best[:, -1:]).all(axis=1))      # nan <= x is false
         if len(gain) == 0:
             continue

@@ -183,7 +183,7 @@ def _scaled(x):
     largest = np.maximum(x.max(-1, keepdims=True, initial=0), -x.min(-1, keepdims=True, initial=0))
     _, e = np.frexp(largest)
     # ldexp and not x * 2.0**-e: the smallest numbers need a factor that is itself out of range
-    return np.ldexp(x, -e, order="C"), e[..., 0]
+    return np.ldexp(x, -e), e[..., 0]
 
 
 def _length(x):

@@ -186,8 +186,13 @@ def test_the_type_of_the_table_is_the_type_of_the_scores(single):
 
 @singles
 def test_ids_outside_the_table_are_refused(single):
-    for positive in ([5], [-1], [0.5], ["king"], [], [[0, 1]]):
-        with pytest.raises(ValueError):
+    for positive in ([5], [-1], [0.5], ["king"]):
+        with pytest.raises(ValueError, match="ids: expected"):
+            single(PEOPLE, positive)
+        with pytest.raises(ValueError, match="ids: expected"):
+            single(PEOPLE, [0], positive)
+    for positive in ([], [[0, 1]], 0):
+        with pytest.raises(ValueError, match="two lists"):
             single(PEOPLE, positive)
 
 

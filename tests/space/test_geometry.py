@@ -1,6 +1,7 @@
 """Axes and spread of a table: values by hand, brute force over pairs, and what must not matter."""
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -163,6 +164,19 @@ def test_uniformity_of_unit_rows_lies_between_collapse_and_antipodes(seed):
 def test_uniformity_does_not_underflow():
     assert uniformity(np.array([[1.0, 0], [-1, 0]]), t=1e4) == -4e4          # exp(−4e4) is 0
     assert uniformity(simplex(3), t=1e4) == pytest.approx(-3e4)
+
+
+def test_rounding_does_not_bring_points_closer_than_equal():
+    assert uniformity(np.repeat(unit(gaussian(0, 5, 30)), 2, axis=0), t=1e16) <= 0
+
+
+def test_uniformity_holds_no_more_than_a_block_of_pairs():
+    X, block = gaussian(0, 1500, 3), 1 << 14
+    tracemalloc.start()
+    uniformity(X, block=block)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 8 * block * 8 + 3 * X.nbytes                  # all pairs at once: 18 MB
 
 
 def test_a_cosine_form_of_the_distances_costs_uniformity_nothing():

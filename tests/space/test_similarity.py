@@ -4,6 +4,7 @@ The oracle is exact: a float is a fraction, so dot products are fractions, and t
 taken by integer arithmetic to 100 binary digits more than a float64 has.
 """
 import math
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratch_embed.space.similarity import (
+    BLOCK,
     angle,
     angle_matrix,
     cosine,
@@ -184,7 +186,8 @@ def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not
     assert np.median(abs(np.arccos(np.minimum(dots, 1)) - want) / want) > 0.5
     assert abs(euclidean(a, b) - want).max() <= 3 * U[np.float32] * want.max()
     assert abs(np.diag(euclidean_matrix(a, b)) - want).max() <= 3 * U[np.float32] * want.max()
-    np.testing.assert_allclose(angle(a, b), want, rtol=1e-6)     # θ³/24 is 4e-10 of it
+    np.testing.assert_allclose(angle(a, b), want, rtol=1e-6)     # θ²/24 is 4e-10
+    np.testing.assert_allclose(np.diag(angle_matrix(a, b)), want, rtol=1e-6)
 
 
 # ---- exact identities ---------------------------------------------------------
@@ -359,6 +362,21 @@ def test_all_with_all_is_each_with_each(matrix, measure, dtype, N, M, D):
     np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
 
 
+def test_distances_of_vectors_wider_than_a_block():
+    A, B = gaussian(0, 2, 600_000), gaussian(1, 2, 600_000)
+    np.testing.assert_allclose(euclidean_matrix(A, B), euclidean(A[:, None], B), rtol=1e-12)
+
+
+@pytest.mark.parametrize("N, M", [(3, 400_000), (400_000, 3)])
+def test_memory_is_bounded_by_the_block_whichever_table_is_the_longer(N, M):
+    A, B = np.ones((N, 8)), np.zeros((M, 8))
+    tracemalloc.start()
+    euclidean_matrix(A, B)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 4 * 8 * BLOCK + N * M * 8                     # all differences: 77 MB
+
+
 @matrices
 @pytest.mark.parametrize("scale", [1e-40, 1e30])
 def test_all_with_all_holds_at_every_scale(matrix, measure, scale):
@@ -392,7 +410,8 @@ def test_infinity_has_no_direction_and_is_infinitely_far():
 @measures
 def test_integers_are_float64_and_one_float64_makes_the_answer_float64(measure):
     ints, floats = np.array([1, 2]), np.array([1, 2], np.float32)
-    assert measure(ints, ints).dtype == measure(ints, floats).dtype == np.float64
+    for pair in ((ints, ints), (ints, floats), (floats, ints)):
+        assert measure(*pair).dtype == np.float64
     assert measure(floats, floats).dtype == np.float32
     assert unit(ints).dtype == np.float64 and unit(floats).dtype == np.float32
     with pytest.raises(TypeError):
@@ -410,7 +429,7 @@ def test_wrong_widths_are_refused_and_both_shapes_named(measure):
 @pytest.mark.parametrize("matrix", [dot_matrix, cosine_matrix, euclidean_matrix, angle_matrix])
 def test_tables_of_another_width_or_rank_are_refused_and_both_shapes_named(matrix):
     for a, b in [((2, 3), (2, 4)), ((3,), (2, 3)), ((1, 2, 3), (2, 3))]:
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(ValueError, match="two tables") as error:
             matrix(np.ones(a), np.ones(b))
         assert str(a) in str(error.value) and str(b) in str(error.value)
 
