@@ -106,9 +106,12 @@ def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # even in background
-    assert process.stdout.readline() == "a chunk is done\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        assert process.stdout.readline() == "a chunk is done\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()                                            # where the test fails, too
     assert process.returncode == 130 and "Traceback" not in err
     assert file.read_bytes() == before
 
