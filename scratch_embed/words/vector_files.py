@@ -36,6 +36,7 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.safetensors import begins_like_safetensors
 
 NOT_VECTORS = {                                # first bytes -> what the file is instead
     b"\x80": "a pickle, which can run any code and is never read; in gensim, write the vectors "
@@ -51,6 +52,11 @@ def read_vectors(path):
     its binary form if not.  Without a header it is GloVe's text.
     """
     with _plain_bytes(path) as (file, size):
+        if begins_like_safetensors(file.read(9)):
+            raise FormatError(path, "byte 0", "this is a safetensors file, whose words are in a "
+                              "file of their own; words/vector_tensors.py reads both, and "
+                              "WordVectors.load does if the name ends in .safetensors")
+        file.seek(0)
         header = file.readline(64)
         for start, kind in NOT_VECTORS.items():
             if header.startswith(start):
@@ -84,12 +90,12 @@ def read_word2vec_text(path):
         if file.read(1):
             raise FormatError(path, f"line {V + 2}", f"expected the end after {V} rows, as the "
                                                      "first line says; found more")
-    return _keep_first(path, words, vectors)
+    return keep_first(path, words, vectors)
 
 
 def write_word2vec_text(path, words, vectors):
     """Write word2vec's text format.  words: V strings without white space, vectors: (V, D)."""
-    vectors = _check_table(words, vectors)
+    vectors = check_table(words, vectors)
     _refuse_spaces(words)
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)
@@ -122,12 +128,12 @@ def read_word2vec_binary(path):
         if file.read(1):
             raise FormatError(path, f"byte {file.tell() - 1}", f"expected the end after {V} rows, "
                                                                "as the first line says; found more")
-    return _keep_first(path, words, vectors)
+    return keep_first(path, words, vectors)
 
 
 def write_word2vec_binary(path, words, vectors):
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
-    vectors = _check_table(words, vectors)
+    vectors = check_table(words, vectors)
     _refuse_spaces(words)
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)
@@ -161,12 +167,12 @@ def read_glove_text(path):
                                                f"found {_numbers_at_the_end(line)} numbers")
             words.append(_decode(path, place, word))
             vectors[row] = _parse(path, place, numbers)
-    return _keep_first(path, words, vectors)
+    return keep_first(path, words, vectors)
 
 
 def write_glove_text(path, words, vectors):
     """Write GloVe's text format.  words: V strings, spaces inside allowed, vectors: (V, D)."""
-    vectors = _check_table(words, vectors)
+    vectors = check_table(words, vectors)
     for word in words:
         parts = word.split(" ")
         _refuse_spaces(parts, word)
@@ -270,7 +276,7 @@ def _numbers_at_the_end(line):
                 len(pieces))
 
 
-def _keep_first(path, words, vectors):
+def keep_first(path, words, vectors):
     """The table without the rows whose word came before."""
     rows = {}
     for row, word in enumerate(words):
@@ -284,7 +290,7 @@ def _keep_first(path, words, vectors):
 
 # ---- what the writers share ------------------------------------------------
 
-def _check_table(words, vectors):
+def check_table(words, vectors):
     """vectors as (V, D) float32; ValueError unless every word has one, finite and its own."""
     with np.errstate(over="ignore"):
         vectors = np.asarray(vectors, np.float32)

@@ -7,7 +7,7 @@ Cost      a second table of unit rows, made when first needed; O(V·D) a questio
 Differs   from gensim: the vectors are read-only, a missing word is an error everywhere (gensim's
           doesnt_match skips it), and kv[...] takes words only, no row numbers.
 Read next space/analogy.py (the sum of vectors), evaluate/words.py (the two evaluations),
-          words/vector_files.py (the formats)
+          words/vector_files.py, words/vector_tensors.py (the formats)
 
 Directions carry the meaning, and lengths mostly how often and how uniformly a word is used; so
 every question is asked of unit rows.
@@ -26,6 +26,7 @@ from scratch_embed.words.vector_files import (
     write_word2vec_binary,
     write_word2vec_text,
 )
+from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_vectors_safetensors
 
 
 class MissingWord(KeyError):
@@ -78,12 +79,22 @@ class WordVectors:
 
     @classmethod
     def load(cls, path):
-        """From a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain."""
-        return cls(*read_vectors(path))
+        """From a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
+
+        If the name ends in .safetensors, from that file and the .vocab.txt beside it.
+        """
+        read = read_vectors_safetensors if str(path).endswith(".safetensors") else read_vectors
+        return cls(*read(path))
 
     def save(self, path):
-        """Write word2vec's format: binary if the name ends in .bin, text if not."""
-        write = write_word2vec_binary if str(path).endswith(".bin") else write_word2vec_text
+        """Write word2vec's binary format if the name ends in .bin, its text format if not.
+
+        If it ends in .safetensors, write that and, beside it, the words: .vocab.txt.
+        """
+        if str(path).endswith(".safetensors"):
+            write = write_vectors_safetensors
+        else:
+            write = write_word2vec_binary if str(path).endswith(".bin") else write_word2vec_text
         write(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------

@@ -20,6 +20,8 @@ A pair that was seen pulls u_o and v_c together by as much as it surprises; nois
 Where it balances, u · v = log P(w,c)/(P(w) Pⁿ(c)) − log K: word2vec factorises the words' pointwise
 mutual information (Levy & Goldberg 2014), and words in like company get like vectors.
 """
+from contextlib import closing
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -27,52 +29,50 @@ from tqdm import tqdm
 
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.functions import exp32, sigmoid, softplus
+from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import GAMMA, below, mix, stream, uniform32
 from scratch_embed.numerics.workers import run
 from scratch_embed.text.vocab import keep_probability
-from scratch_embed.words.negative_sampling import alias_table, draw, noise_distribution
+from scratch_embed.words.checkpoint import Progress, fingerprint
+from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
+from scratch_embed.words.negative_sampling import Noise, alias_table, draw, noise_distribution
 
 ZERO, ONE = np.float32(0), np.float32(1)
 CHUNK = 10_000                     # words that one call of the kernel trains on: about 20 ms
+BLOCK = 1 << 18                    # sentences that are shuffled at a time
 LAST_LR = 1e-4                     # the learning rate ends at this share of its start
 
 
 # ---- the equation ---------------------------------------------------------------------------
 
-def sgns_loss_and_grad(v, U, rows):
-    """The equation, in NumPy.  v: (D,), U: (V, D), rows: (K+1,) -> L, ∂L/∂v (D,), ∂L/∂U[rows].
+def loss_and_grad(v, U, rows, y):
+    """The equation, in NumPy.  v: (D,), U: (V, D), rows: (M,) numbers of rows of U, y: (M,) ±1.
 
-    A row that repeats rows[0] is no noise: it counts nothing.
+    Returns L = −Σ log σ(y u·v), ∂L/∂v (D,), ∂L/∂U[rows] (M, D).
     """
-    y = np.arange(len(rows)) == 0
-    counts = y | (rows != rows[0])
     s = U[rows] @ v
-    loss = (counts * softplus(np.where(y, -s, s))).sum()     # −log σ(s) = softplus(−s)
-    error = counts * (sigmoid(s) - y)
-    return loss, error @ U[rows], np.outer(error, v)
+    error = -y * sigmoid(-y * s)                 # σ(s) − 1 for yes, σ(s) for no
+    return softplus(-y * s).sum(), error @ U[rows], np.outer(error, v)
 
 
 @kernel
-def sgns_step(v, U, rows, lr, dv):
-    """The same, in place: U[rows] −= lr · ∂U, then v −= lr · ∂v.  float32; dv (D,) is scratch.
+def answer(v, U, rows, y, M, lr, dv):
+    """A step on M questions: U[rows] −= lr · ∂U, in place; dv = −lr · ∂v, for the caller to add.
 
-    Rows are stepped one after the other, so a noise word that was drawn twice is pushed twice.
-    Returns L.  The σ of all rows are multiplied first: one logarithm a pair instead of K + 1.
+    float32.  Rows are stepped one after the other, so a noise word drawn twice is pushed twice.
+    Returns L.  The σ of all rows are multiplied first: one logarithm in all instead of M.
     """
     dv[:] = ZERO
     loss, probability = 0.0, 1.0
-    for k in range(len(rows)):
-        if k > 0 and rows[k] == rows[0]:
-            continue
+    for k in range(M):
         u = U[rows[k]]
         s = ZERO
         for d in range(len(v)):
             s += u[d] * v[d]
-        y = ONE if k == 0 else -ONE
-        e = exp32(-y * s)
+        e = exp32(-y[k] * s)
         right = ONE / (ONE + e)                  # σ(y s), the probability of the right answer
-        step = lr * y * e * right                # −lr · ∂L/∂s, since 1 − σ = e σ
+        step = lr * y[k] * e * right             # −lr · ∂L/∂s, since 1 − σ = e σ
         for d in range(len(v)):
             dv[d] += step * u[d]                 # u as it was before its own step
             u[d] += step * v[d]
@@ -80,9 +80,32 @@ def sgns_step(v, U, rows, lr, dv):
         if probability < 1e-200:                 # far from underflow: many and very wrong rows
             loss -= np.log(probability)
             probability = 1.0
-    for d in range(len(v)):
-        v[d] += dv[d]
     return loss - np.log(probability)
+
+
+@kernel
+def pose(plan, word, rows, y, state):
+    """The questions to which `word` is the answer.  Fill rows and y; return how many, and state.
+
+    Negative sampling: is it `word` (yes), is it this noise word (no, K times)?  Hierarchical
+    softmax: which way does the path to `word` turn at each node of the Huffman tree?
+    """
+    if plan.negatives == 0:
+        first = plan.tree.off[word]
+        M = plan.tree.off[word + 1] - first
+        for k in range(M):
+            rows[k] = plan.tree.nodes[first + k]
+            y[k] = plan.tree.turns[first + k]
+        return M, state
+    rows[0], y[0] = word, ONE
+    M = 1
+    for _ in range(plan.negatives):
+        state += GAMMA
+        noise = draw(plan.noise, mix(state))
+        if noise != word:                        # the word itself is no noise
+            rows[M], y[M] = noise, -ONE
+            M += 1
+    return M, state
 
 
 # ---- from a text to pairs -------------------------------------------------------------------
@@ -91,16 +114,19 @@ class Plan(NamedTuple):
     """What a pass over the text needs to know besides the text and the weights."""
 
     keep: np.ndarray               # (V,) float32: sub-sampling
-    noise: tuple                   # Noise: the alias table
+    noise: Noise                   # the alias table of negative sampling
+    tree: Tree                     # the Huffman tree of hierarchical softmax, or no tree
     window: int
-    negatives: int
+    fixed_window: bool             # every position reaches as far as it may
+    negatives: int                 # K; 0 for hierarchical softmax
+    questions: int                 # the most that one word poses
 
 
 @kernel
-def thin_out(sentence, keep, state, kept):
-    """Copy the words of `sentence` that sub-sampling keeps to `kept`; return (how many, state)."""
+def thin_out(corpus, s, keep, state, kept):
+    """Copy the words of sentence s that sub-sampling keeps to `kept`; return how many, state."""
     n = 0
-    for word in sentence:
+    for word in corpus.ids[corpus.off[s]:corpus.off[s + 1]]:
         state += GAMMA
         if uniform32(mix(state)) < keep[word]:
             kept[n] = word
@@ -109,33 +135,45 @@ def thin_out(sentence, keep, state, kept):
 
 
 @kernel
-def train_chunk(corpus, sentences, plan, W, U, lr, state):
+def longest(corpus, sentences):
+    """The length of the longest of these sentences, in words."""
+    length = 0
+    for s in sentences:
+        length = max(length, corpus.off[s + 1] - corpus.off[s])
+    return length
+
+
+@kernel
+def draw_reach(plan, state):
+    """How many words to each side are neighbours: 1..window, all alike.  Return it, and state."""
+    if plan.fixed_window:
+        return plan.window, state
+    state += GAMMA
+    return 1 + below(mix(state), plan.window), state
+
+
+@kernel
+def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
     """One step for every pair of words in `sentences` (numbers of sentences).  Return Σ L, pairs.
 
     Each sentence is thinned out first; the window then spans what is left of it.
     """
-    longest = 0
-    for s in sentences:
-        longest = max(longest, corpus.off[s + 1] - corpus.off[s])
-    kept = np.empty(longest, np.int32)
-    rows = np.empty(plan.negatives + 1, np.int64)
+    kept = np.empty(longest(corpus, sentences), np.int32)
+    rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
     dv = np.empty(W.shape[1], np.float32)
     loss, pairs = 0.0, 0
     for s in sentences:
-        sentence = corpus.ids[corpus.off[s]:corpus.off[s + 1]]
-        n, state = thin_out(sentence, plan.keep, state, kept)
+        n, state = thin_out(corpus, s, plan.keep, state, kept)
         for i in range(n):
-            rows[0] = kept[i]
-            state += GAMMA
-            reach = 1 + below(mix(state), plan.window)
+            reach, state = draw_reach(plan, state)
             for j in range(max(0, i - reach), min(n, i + reach + 1)):
-                if j == i:
-                    continue
-                for k in range(1, len(rows)):
-                    state += GAMMA
-                    rows[k] = draw(plan.noise, mix(state))
-                loss += sgns_step(W[kept[j]], U, rows, lr, dv)
-                pairs += 1
+                if j != i:
+                    v = W[kept[j]]
+                    M, state = pose(plan, kept[i], rows, y, state)
+                    loss += answer(v, U, rows, y, M, lr, dv)
+                    for d in range(len(v)):
+                        v[d] += dv[d]
+                    pairs += 1
     return loss, pairs
 
 
@@ -155,65 +193,110 @@ def initial_weights(V, dim, seed):
     return W.astype(np.float32), np.zeros((V, dim), np.float32)
 
 
-def chunks(off, epoch, seed):
+def chunks(off, epoch, seed, shuffle=True):
     """The sentences in random order, cut into pieces of about CHUNK words.
 
-    Yield (number, words before it in this epoch, sentences).  off: (S+1,).
+    Yield (number, words before it in this epoch, sentences).  off: (S+1,).  BLOCK sentences that
+    follow each other are shuffled at a time, the blocks too: memory is bounded, and a text on
+    disk is not read all over the place.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(off) - 1)
-    before = np.concatenate([[0], np.cumsum(np.diff(off)[order])])
-    cuts = np.searchsorted(before, np.arange(0, before[-1], CHUNK))
-    for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(order)])):
-        if start < end:
-            yield number, before[start], order[start:end]
+    rng = np.random.default_rng([seed, epoch])
+    starts = np.arange(0, len(off) - 1, BLOCK)
+    number = before = 0
+    for start in rng.permutation(starts) if shuffle else starts:
+        sentences = np.arange(start, min(start + BLOCK, len(off) - 1))
+        if shuffle:
+            rng.shuffle(sentences)
+        lengths = off[sentences + 1] - off[sentences]
+        ahead = np.cumsum(lengths) - lengths                     # words of this block before each
+        firsts = np.flatnonzero(np.diff(ahead // CHUNK, prepend=-1))
+        for first, end in zip(firsts, [*firsts[1:], len(sentences)]):
+            yield number, before + int(ahead[first]), sentences[first:end]
+            number += 1
+        before += int(lengths.sum())
 
 
-def train(corpus, vocab, dim=100, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5,
-          workers=1, seed=1, progress=False):
+def make_plan(counts, window=5, negatives=5, sample=1e-3, power=0.75, fixed_window=False):
+    """The Plan for a vocabulary of these counts (V,); negatives = 0 asks for a Huffman tree."""
+    tree = NO_TREE if negatives else huffman_tree(counts)
+    questions = negatives + 1 if negatives else int(np.diff(tree.off).max())
+    return Plan(keep_probability(counts, sample), alias_table(noise_distribution(counts, power)),
+                tree, window, fixed_window, negatives, questions)
+
+
+def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, sample=1e-3,
+          lr=0.025, epochs=5, workers=1, seed=1, power=0.75, fixed_window=False, shuffle=True,
+          last_lr=LAST_LR, progress=False, checkpoint=None):
     """Train word vectors on `corpus`, a Corpus numbered by `vocab`.  Return Trained.
 
-    window     the farthest neighbour, in words; each position draws its own reach, 1..window
-    negatives  K, noise words for each pair
+    chunk      how: skipgram_chunk; shared_chunk of words/shared_negatives.py; cbow_chunk or
+               corrected_cbow_chunk of words/cbow.py, whose usual lr is 0.05
+    window     the farthest neighbour, in words; each position draws its own reach, 1..window,
+               unless fixed_window
+    negatives  K, noise words for each pair; 0 for hierarchical softmax (words/huffman.py)
     sample     t of the sub-sampling; 0 keeps every word
-    lr         falls in a straight line, by words read, to LAST_LR of its start
+    lr         falls in a straight line, by words read, to last_lr of its start
     workers    threads that step the same weights at once (Niu et al. 2011, Hogwild).  With one,
                the same seed gives the same bits; with more, only the quality is the same.
+    power      of the counts in the noise; shuffle: read the sentences in random order
     progress   show a bar on stderr, where that is a terminal
-    Raises     ValueError for settings that make no sense; TrainingDiverged when the loss or the
-               weights are no longer finite.
+    checkpoint a Checkpoint: saved now and then, at Ctrl-C and at the end, and resumed if it says so
+    Raises     ValueError for settings that make no sense or differ from what is resumed;
+               TrainingDiverged when the loss or the weights are no longer finite.
     """
-    _check(dim=dim, window=window, negatives=negatives, epochs=epochs, workers=workers)
-    if not (np.isfinite(lr) and lr >= 0 and sample >= 0):
-        raise ValueError(f"lr={lr}, sample={sample}: neither may be negative")
-    W, U = initial_weights(len(vocab), dim, seed)
-    plan = Plan(keep_probability(vocab.counts, sample),
-                alias_table(noise_distribution(vocab.counts)), window, negatives)
+    settings = dict(chunk=chunk.__name__, dim=dim, window=window, negatives=negatives,
+                    sample=sample, lr=lr, epochs=epochs, seed=seed, power=power,
+                    fixed_window=fixed_window, shuffle=shuffle, last_lr=last_lr)
+    _check(settings, workers)
+    plan = make_plan(vocab.counts, window, negatives, sample, power, fixed_window)
+    (W, U), at = initial_weights(len(vocab), dim, seed), Progress()
+    if checkpoint:
+        settings |= fingerprint(vocab, corpus)
+        W, U, at = checkpoint.restore(settings) or (W, U, at)
     words = len(corpus.ids)
-    losses = []
-    with tqdm(total=epochs * words, unit="word", unit_scale=True,
-              disable=None if progress else True) as bar:
-        for epoch in range(epochs):
-            def step(chunk, epoch=epoch):
-                number, before, sentences = chunk
-                rate = lr * max(1 - (epoch * words + before) / (epochs * words), LAST_LR)
-                loss, pairs = train_chunk(corpus, sentences, plan, W, U, np.float32(rate),
-                                          stream(seed, epoch, number))
-                if not np.isfinite(loss):
-                    raise TrainingDiverged(f"epoch {epoch + 1}, chunk {number + 1}", rate)
-                return loss, pairs, (corpus.off[sentences + 1] - corpus.off[sentences]).sum(), rate
+    bar = tqdm(total=epochs * words, unit="word", unit_scale=True,
+               disable=None if progress else True)
 
-            total, seen = 0.0, 0
-            for loss, pairs, read, rate in run(step, chunks(corpus.off, epoch, seed), workers):
-                total, seen = total + loss, seen + pairs
-                bar.update(int(read))
-                bar.set_postfix_str(f"loss {total / max(seen, 1):.4f}, lr {rate:.5f}", False)
-            losses.append(total / seen if seen else float("nan"))
+    def step(piece):
+        number, before, sentences = piece
+        rate = lr * max(1 - (at.epoch * words + before) / (epochs * words), last_lr)
+        loss, pairs = chunk(corpus, sentences, plan, W, U, np.float32(rate),
+                            stream(seed, at.epoch, number))
+        if not np.isfinite(loss):
+            raise TrainingDiverged(f"epoch {at.epoch + 1}, chunk {number + 1}", rate)
+        return loss, pairs, int((corpus.off[sentences + 1] - corpus.off[sentences]).sum()), rate
+
+    try:
+        with bar, held_interrupt() as stop_if_asked:
+            while at.epoch < epochs:
+                todo = islice(chunks(corpus.off, at.epoch, seed, shuffle), at.chunk, None)
+                with closing(run(step, todo, workers)) as done:
+                    for loss, pairs, read, rate in done:
+                        at.count(loss, pairs)
+                        bar.update(read)
+                        bar.set_postfix_str(f"loss {at.mean():.4f}, lr {rate:.5f}", False)
+                        if checkpoint:
+                            checkpoint.save_now_and_then(W, U, at, settings)
+                        stop_if_asked()
+                at.end_epoch()
+    except KeyboardInterrupt:
+        if checkpoint:
+            checkpoint.save(W, U, at, settings)
+        raise
     if not (np.isfinite(W).all() and np.isfinite(U).all()):
         raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
-    return Trained(W, U, losses)
+    if checkpoint:
+        checkpoint.save(W, U, at, settings)
+    return Trained(W, U, at.losses)
 
 
-def _check(**settings):
-    for name, value in settings.items():
-        if not (isinstance(value, (int, np.integer)) and value >= 1):
-            raise ValueError(f"{name}={value!r}: a whole number of at least 1 is meant")
+def _check(settings, workers):
+    """Raise ValueError that names the first setting that makes no sense."""
+    for name, value in dict(settings, workers=workers).items():
+        if name in ("dim", "window", "epochs", "workers", "negatives"):
+            least = 0 if name == "negatives" else 1
+            if not (isinstance(value, (int, np.integer)) and value >= least):
+                raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
+        elif name in ("lr", "sample", "last_lr", "power"):
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}={value!r}: expected a number of at least 0")

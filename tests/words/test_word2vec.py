@@ -15,23 +15,25 @@ from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words import word2vec
 from scratch_embed.words.negative_sampling import alias_table
 from scratch_embed.words.word2vec import (
-    Plan,
+    answer,
     chunks,
     initial_weights,
-    sgns_loss_and_grad,
-    sgns_step,
+    loss_and_grad,
+    make_plan,
+    pose,
+    skipgram_chunk,
     thin_out,
     train,
-    train_chunk,
 )
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-def example(seed, dtype=np.float64, V=20, D=7, K=5, repeat=False):
+def example(seed, dtype=np.float64, V=20, D=7, M=6):
+    """A vector, a table, M different rows of it and their answers, yes and no."""
     rng = np.random.default_rng(seed)
     v, U = rng.standard_normal(D).astype(dtype), rng.standard_normal((V, D)).astype(dtype)
-    return v, U, rng.choice(V, K + 1, replace=repeat)
+    return v, U, rng.choice(V, M, replace=False), rng.choice([-1, 1], M).astype(dtype)
 
 
 # ---- the equation ---------------------------------------------------------------------------
@@ -39,138 +41,162 @@ def example(seed, dtype=np.float64, V=20, D=7, K=5, repeat=False):
 def test_one_pair_worked_by_hand():
     """u·v = log 3 for the word seen and −log 3 for one noise word: both right at odds 3 to 1."""
     v, U = np.array([1.0, 0.0]), np.array([[np.log(3), 5.0], [-np.log(3), 7.0]])
-    loss, dv, dU = sgns_loss_and_grad(v, U, np.array([0, 1]))
+    loss, dv, dU = loss_and_grad(v, U, np.array([0, 1]), np.array([1, -1]))
     assert loss == pytest.approx(2 * np.log(4 / 3))
     np.testing.assert_allclose(dU, [[-1 / 4, 0], [1 / 4, 0]])
     np.testing.assert_allclose(dv, [-np.log(3) / 2, (7 - 5) / 4])
 
 
 def test_a_vector_of_zeros_is_undecided_about_every_row():
-    loss, _, _ = sgns_loss_and_grad(np.zeros(3), np.ones((6, 3)), np.arange(6))
+    loss, _, _ = loss_and_grad(np.zeros(3), np.ones((6, 3)), np.arange(6), np.ones(6))
     assert loss == pytest.approx(6 * np.log(2))               # six questions, each at one half
-
-
-def test_noise_that_is_the_word_itself_counts_nothing():
-    v, U, rows = example(0)
-    with_itself = np.array([*rows, rows[0]])
-    assert sgns_loss_and_grad(v, U, with_itself)[0] == sgns_loss_and_grad(v, U, rows)[0]
-    np.testing.assert_array_equal(sgns_loss_and_grad(v, U, with_itself)[2][-1], 0)
 
 
 @given(seeds, st.floats(-3, 3))
 def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
     """Central differences along a random direction of v and U together."""
-    v, U, rows = example(seed)
-    v, U = v * 10.0**size, U
+    v, U, rows, y = example(seed)
+    v = v * 10.0**size
     rng = np.random.default_rng(seed)
     a, B, h = rng.standard_normal(v.shape), rng.standard_normal(U.shape), 1e-5
-    _, dv, dU = sgns_loss_and_grad(v, U, rows)
+    _, dv, dU = loss_and_grad(v, U, rows, y)
     analytic = dv @ a + (dU * B[rows]).sum()
-    numeric = (sgns_loss_and_grad(v + h * a, U + h * B, rows)[0]
-               - sgns_loss_and_grad(v - h * a, U - h * B, rows)[0]) / (2 * h)
+    numeric = (loss_and_grad(v + h * a, U + h * B, rows, y)[0]
+               - loss_and_grad(v - h * a, U - h * B, rows, y)[0]) / (2 * h)
     terms = np.abs(dv * a).sum() + np.abs(dU * B[rows]).sum()
     assert abs(analytic - numeric) <= 1e-6 * (terms + 10.0**size)
 
 
 @given(seeds)
 def test_a_rotation_of_both_tables_is_not_seen(seed):
-    v, U, rows = example(seed)
+    v, U, rows, y = example(seed)
     R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((7, 7)))
-    loss, dv, dU = sgns_loss_and_grad(v, U, rows)
-    turned, dv_turned, dU_turned = sgns_loss_and_grad(v @ R, U @ R, rows)
+    loss, dv, dU = loss_and_grad(v, U, rows, y)
+    turned, dv_turned, dU_turned = loss_and_grad(v @ R, U @ R, rows, y)
     assert turned == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(dv_turned, dv @ R, atol=1e-12)
     np.testing.assert_allclose(dU_turned, dU @ R, atol=1e-12)
 
 
+@given(seeds)
+def test_yes_and_no_are_each_others_mirror(seed):
+    v, U, rows, y = example(seed)
+    loss, dv, dU = loss_and_grad(v, U, rows, y)
+    mirrored, dv_mirrored, dU_mirrored = loss_and_grad(-v, U, rows, -y)
+    assert mirrored == loss
+    np.testing.assert_array_equal(dv_mirrored, -dv)
+    np.testing.assert_array_equal(dU_mirrored, dU)
+
+
 # ---- the kernel -----------------------------------------------------------------------------
 
-def step(v, U, rows, lr=0.1):
-    v, U = v.copy(), U.copy()
-    loss = sgns_step(v, U, rows, np.float32(lr), np.empty_like(v))
-    return loss, v, U
+def step(v, U, rows, y, lr=0.1):
+    """L, and the vector and the table after a step."""
+    U, dv = U.copy(), np.empty_like(v)
+    loss = answer(v, U, np.asarray(rows), np.asarray(y, np.float32), len(rows), np.float32(lr), dv)
+    return loss, v + dv, U
 
 
 @given(seeds, st.integers(1, 20), st.sampled_from([1, 3, 16, 33]))
-def test_the_kernel_takes_the_step_of_the_equation(seed, K, D):
+def test_the_kernel_takes_the_step_of_the_equation(seed, M, D):
     """Each s errs by γ(D) Σ|u_d v_d|, each σ by 2⁻²¹ and a quarter of that; the rest is sums."""
-    v, U, rows = example(seed, np.float32, V=40, D=D, K=K)
-    loss, dv, dU = sgns_loss_and_grad(v.astype(float), U.astype(float), rows)
-    got, got_v, got_U = step(v, U, rows)
+    v, U, rows, y = example(seed, np.float32, V=40, D=D, M=M)
+    loss, dv, dU = loss_and_grad(v.astype(float), U.astype(float), rows, y)
+    got, got_v, got_U = step(v, U, rows, y)
     want_U = U.astype(float)
     want_U[rows] -= 0.1 * dU
 
     u, big_v, big_U = 2**-24, np.abs(v).max(), np.abs(U).max()
     score = (D + 1) * u * np.abs(U[rows] * v).sum(1).max()
     pull = 0.1 * (score / 4 + 2**-20)                          # the error of lr · (σ(s) − y)
-    assert abs(got - loss) <= (K + 1) * (score + 2**-20)
+    assert abs(got - loss) <= M * (score + 2**-20)
     np.testing.assert_allclose(got_U, want_U, rtol=0, atol=pull * big_v + 4 * u * (big_U + big_v))
     np.testing.assert_allclose(got_v, v - 0.1 * dv, rtol=0,
-                               atol=(K + 1) * (pull + (K + 4) * u) * big_U + 4 * u * big_v)
+                               atol=M * (pull + (M + 3) * u) * big_U + 4 * u * big_v)
 
 
 def test_rows_drawn_twice_are_stepped_one_after_the_other():
-    v, U, _ = example(1, np.float32)
-    _, _, once = step(v, U, np.array([0, 1]))
-    _, _, twice = step(v, U, np.array([0, 1, 1]))
-    _, _, want = step(v, once, np.array([2, 1]))              # row 1 again, from where it stands
-    np.testing.assert_allclose(twice[1], want[1], atol=1e-6)
-
-
-def test_noise_that_is_the_word_itself_is_skipped_by_the_kernel_too():
-    v, U, _ = example(4, np.float32)
-    for with_itself, without in zip(step(v, U, np.array([0, 1, 0, 2])),
-                                    step(v, U, np.array([0, 1, 2]))):
-        np.testing.assert_array_equal(with_itself, without)
+    v, U, _, _ = example(1, np.float32)
+    _, _, once = step(v, U, [0, 1], [1, -1])
+    _, _, twice = step(v, U, [0, 1, 1], [1, -1, -1])
+    _, _, want = step(v, once, [1], [-1])                     # row 1 again, from where it stands
+    np.testing.assert_array_equal(twice[1], want[1])
 
 
 def test_only_the_named_rows_move():
-    v, U, rows = example(2, np.float32)
-    _, _, moved = step(v, U, rows)
+    v, U, rows, y = example(2, np.float32)
+    _, _, moved = step(v, U, rows, y)
     others = np.setdiff1d(np.arange(len(U)), rows)
     np.testing.assert_array_equal(moved[others], U[others])
     assert (moved[rows] != U[rows]).any(1).all()
 
 
+def test_questions_beyond_the_number_that_is_given_are_not_asked():
+    v, U, rows, y = example(2, np.float32)
+    few = answer(v, U.copy(), rows, y, 2, np.float32(0.1), np.empty_like(v))
+    assert few == step(v, U, rows[:2], y[:2])[0]
+
+
 @given(seeds)
 def test_a_learning_rate_of_zero_changes_nothing(seed):
-    v, U, rows = example(seed, np.float32)
-    _, same_v, same_U = step(v, U, rows, lr=0)
+    v, U, rows, y = example(seed, np.float32)
+    _, same_v, same_U = step(v, U, rows, y, lr=0)
     np.testing.assert_array_equal(same_v, v)
     np.testing.assert_array_equal(same_U, U)
 
 
 def test_the_loss_of_many_very_wrong_rows_does_not_underflow():
     v, U = np.full(1, 80, np.float32), np.ones((30, 1), np.float32)
-    U[0] = -1                                                  # each row is wrong by e^80
-    loss, _, _ = step(v, U, np.arange(30), lr=0)
+    loss, _, _ = step(v, U, np.arange(30), np.full(30, -1), lr=0)    # each is wrong by e^80
     assert loss == pytest.approx(30 * 80, rel=1e-5)
 
 
 def test_nan_in_a_vector_reaches_the_loss():
-    v, U, rows = example(3, np.float32)
+    v, U, rows, y = example(3, np.float32)
     v[2] = np.nan
-    assert np.isnan(step(v, U, rows)[0])
+    assert np.isnan(step(v, U, rows, y)[0])
+
+
+# ---- the questions --------------------------------------------------------------------------
+
+def asked(plan, word, state=0):
+    rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
+    M, _ = pose(plan, word, rows, y, stream(state))
+    return rows[:M].tolist(), y[:M].tolist()
+
+
+def test_negative_sampling_asks_for_the_word_and_k_times_for_noise():
+    rows, y = asked(make_plan([5, 4, 3, 2, 1], negatives=7), word=2)
+    assert rows[0] == 2 and y == [1] + [-1] * (len(rows) - 1)
+    assert 2 not in rows[1:]                                   # the word itself is no noise
+
+
+def test_noise_that_is_the_word_itself_is_skipped_and_not_drawn_again():
+    """Two words alike: half of the K draws are the word itself."""
+    plan = make_plan([1, 1], negatives=20)
+    counts = [len(asked(plan, 0, state)[0]) - 1 for state in range(400)]
+    assert abs(np.mean(counts) - 10) < 6 * np.sqrt(5 / 400)
+
+
+def test_hierarchical_softmax_asks_for_the_turns_of_the_words_path():
+    plan = make_plan([4, 2, 1, 1], negatives=0)
+    tree = plan.tree
+    for word in range(4):
+        path = slice(tree.off[word], tree.off[word + 1])
+        assert asked(plan, word) == (tree.nodes[path].tolist(), tree.turns[path].tolist())
 
 
 # ---- from a text to pairs -------------------------------------------------------------------
 
-def pairs_by_hand(kept, reaches):
-    for i, reach in enumerate(reaches):
-        for j in range(max(0, i - reach), min(len(kept), i + reach + 1)):
-            if j != i:
-                yield kept[i], kept[j]
-
-
-def plan(V, window=1, negatives=1, keep=None):
+def plan(V, window=1, keep=None):
     keep = np.ones(V, np.float32) if keep is None else np.asarray(keep, np.float32)
-    return Plan(keep, alias_table(np.full(V, 1 / V)), window, negatives)
+    return make_plan(np.ones(V), window, negatives=1)._replace(keep=keep)
 
 
 def test_a_window_of_one_makes_every_neighbouring_pair_once_each_way():
     corpus = Corpus(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 3, 5]))
     W, U = initial_weights(5, 4, seed=0)
-    _, pairs = train_chunk(corpus, np.array([0, 1]), plan(5), W, U, np.float32(0), stream(0))
+    _, pairs = skipgram_chunk(corpus, np.array([0, 1]), plan(5), W, U, np.float32(0), stream(0))
     assert pairs == 2 * (2 + 1)
 
 
@@ -179,16 +205,25 @@ def test_each_reach_up_to_the_window_is_drawn_equally_often():
     n, window = 20_000, 5
     corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
     W, U = initial_weights(1, 2, seed=0)
-    _, pairs = train_chunk(corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0))
+    _, pairs = skipgram_chunk(corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0))
     sigma = np.sqrt((window**2 - 1) / 12 / n)
     assert abs(pairs / n / 2 - (1 + window) / 2) < 6 * sigma + window**2 / n
 
 
+def test_a_fixed_window_reaches_as_far_as_it_may():
+    n, window = 100, 5
+    corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
+    W, U = initial_weights(1, 2, seed=0)
+    fixed = plan(1, window)._replace(fixed_window=True)
+    _, pairs = skipgram_chunk(corpus, np.array([0]), fixed, W, U, np.float32(0), stream(0))
+    assert pairs == 2 * sum(n - d for d in range(1, window + 1))
+
+
 def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
     n, keep = 30_000, np.array([1.0, 0.3, 0.01], np.float32)
-    sentence = np.tile(np.arange(3, dtype=np.int32), n)
+    corpus = Corpus(np.tile(np.arange(3, dtype=np.int32), n), np.array([0, 3 * n]))
     kept = np.empty(3 * n, np.int32)
-    m, _ = thin_out(sentence, keep, stream(5), kept)
+    m, _ = thin_out(corpus, 0, keep, stream(5), kept)
     counts = np.bincount(kept[:m], minlength=3)
     assert counts[0] == n
     assert (abs(counts - n * keep) <= 6 * np.sqrt(n * keep * (1 - keep))).all()
@@ -198,7 +233,7 @@ def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
 def test_thinning_comes_before_the_window_so_the_window_reaches_over_what_is_gone():
     corpus = Corpus(np.array([0, 1, 1, 1, 1, 2], np.int32), np.array([0, 6]))
     W, U = initial_weights(3, 4, seed=0)
-    _, pairs = train_chunk(corpus, np.array([0]), plan(3, keep=[1, 0, 1]), W, U, np.float32(0),
+    _, pairs = skipgram_chunk(corpus, np.array([0]), plan(3, keep=[1, 0, 1]), W, U, np.float32(0),
                            stream(0))
     assert pairs == 2                                          # 0 and 2 are neighbours now
 
@@ -209,32 +244,40 @@ def test_the_neighbours_vector_is_trained_against_the_middle_words_output():
     W, U = initial_weights(3, 4, seed=0)
     alone = plan(3)._replace(noise=alias_table(np.array([0.0, 0.0, 1.0])))   # all noise is word 2
     before = W.copy()
-    train_chunk(corpus, np.array([0]), alone, W, U, np.float32(0.5), stream(0))
+    skipgram_chunk(corpus, np.array([0]), alone, W, U, np.float32(0.5), stream(0))
     assert U[0] @ before[1] > 0 and U[1] @ before[0] > 0       # each was seen by the other
     assert U[2] @ (before[0] + before[1]) < 0
     np.testing.assert_array_equal(W[2], before[2])             # noise never moves as a neighbour
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=80), st.integers(1, 100), seeds)
-def test_chunks_hold_every_sentence_once(lengths, size, seed):
-    before_test, word2vec.CHUNK = word2vec.CHUNK, size
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=80), st.integers(1, 100),
+       st.integers(1, 30), seeds, st.booleans())
+def test_chunks_hold_every_sentence_once(lengths, size, block, seed, shuffle):
+    before_test = word2vec.CHUNK, word2vec.BLOCK
+    word2vec.CHUNK, word2vec.BLOCK = size, block
     try:
         off = np.concatenate([[0], np.cumsum(lengths)])
-        pieces = list(chunks(off, 0, seed))
-        again = list(chunks(off, 0, seed))
+        pieces = list(chunks(off, 0, seed, shuffle))
+        again = list(chunks(off, 0, seed, shuffle))
     finally:
-        word2vec.CHUNK = before_test
-    assert sorted(s for _, _, sentences in pieces for s in sentences) == list(range(len(lengths)))
+        word2vec.CHUNK, word2vec.BLOCK = before_test
+    order = [s for _, _, sentences in pieces for s in sentences]
+    assert sorted(order) == list(range(len(lengths)))
+    assert shuffle or order == sorted(order)
+    assert [number for number, _, _ in pieces] == list(range(len(pieces)))
     words = [sum(lengths[s] for s in sentences) for _, _, sentences in pieces]
     assert [before for _, before, _ in pieces] == [0, *np.cumsum(words)[:-1]]
-    assert max(words) < size + max(lengths)
+    assert min(words) > 0 and max(words) < size + max(lengths)
     assert all((a[2] == b[2]).all() for a, b in zip(pieces, again))
 
 
-def test_another_epoch_reads_the_sentences_in_another_order():
+def test_blocks_and_the_sentences_in_them_change_places_in_every_epoch(monkeypatch):
+    monkeypatch.setattr(word2vec, "BLOCK", 10)
     off = np.arange(101)
     first, second = (np.concatenate([c[2] for c in chunks(off, epoch, 0)]) for epoch in (0, 1))
     assert (first != second).any()
+    assert (first[::10] // 10 != second[::10] // 10).any()        # the blocks
+    assert sorted(first[:10] // 10) == [first[0] // 10] * 10      # and each stays together
 
 
 # ---- training -------------------------------------------------------------------------------
@@ -302,11 +345,12 @@ def test_the_first_weights_are_word2vec_cs():
 def train_with(pets, monkeypatch):
     """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""
     def start(chunk, **settings):
-        monkeypatch.setattr(word2vec, "train_chunk",
-                            lambda corpus, sentences, plan, W, U, lr, state: chunk(W, lr, state))
         monkeypatch.setattr(word2vec, "CHUNK", 1000)
         vocab, corpus = pets
-        return train(corpus, vocab, **{**SMALL, "epochs": 2, "lr": 1.0, **settings})
+
+        def stand_in(corpus, sentences, plan, W, U, lr, state):
+            return chunk(W, lr, state)
+        return train(corpus, vocab, stand_in, **{**SMALL, "epochs": 2, "lr": 1.0, **settings})
     return start
 
 
@@ -316,10 +360,9 @@ def test_the_learning_rate_falls_by_words_read_and_ends_just_above_zero(train_wi
     np.testing.assert_allclose(rates, 1 - np.arange(6) / 6, atol=2**-24)
 
 
-def test_the_learning_rate_never_falls_below_its_last(train_with, monkeypatch):
-    monkeypatch.setattr(word2vec, "LAST_LR", 0.75)
+def test_the_learning_rate_never_falls_below_its_last(train_with):
     rates = []
-    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1))
+    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1), last_lr=0.75)
     np.testing.assert_allclose(rates, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75], atol=2**-24)
 
 
@@ -362,9 +405,9 @@ def test_ctrl_c_stops_between_chunks(train_with):
         train_with(interrupted)
 
 
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": 0}, {"epochs": 1.5},
+@pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
                                    {"workers": 0}, {"lr": -1}, {"lr": float("nan")},
-                                   {"sample": -1}])
+                                   {"sample": -1}, {"power": -1}, {"last_lr": -1}])
 def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
     vocab, corpus = pets
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -1,0 +1,33 @@
+"""Ctrl-C at a moment that suits the work."""
+import contextlib
+import signal
+import threading
+
+
+@contextlib.contextmanager
+def held_interrupt():
+    """Within the block Ctrl-C waits until the work calls the function that the block is given.
+
+    That function raises KeyboardInterrupt if Ctrl-C was pressed.  A second Ctrl-C does not wait.
+    Only the main thread hears signals; elsewhere, and where the signal is ignored, nothing changes.
+    """
+    pressed = threading.Event()
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(old):
+        yield lambda: None
+        return
+
+    def hold(number, frame):
+        if pressed.is_set():
+            old(number, frame)
+        pressed.set()
+
+    def raise_if_pressed():
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield raise_if_pressed
+    finally:
+        signal.signal(signal.SIGINT, old)

@@ -1,0 +1,94 @@
+"""A training run on disk: its weights, how far it is, and what it was started with.
+
+The file is safetensors: W, U, and in the metadata the progress and the settings.  It is replaced
+whole (numerics/files.py), between two chunks of work; so a run that is killed goes on from there,
+and with one worker ends with the very bits of a run that was never killed: chunk n of epoch e draws
+its random numbers from stream(seed, e, n), whoever computes it and when.
+"""
+import dataclasses
+import hashlib
+import json
+import os
+import time
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is: `chunk` chunks of `epoch` are done, with Σ L = loss over `pairs`."""
+
+    epoch: int = 0
+    chunk: int = 0
+    loss: float = 0.0
+    pairs: int = 0
+    losses: list = dataclasses.field(default_factory=list)       # of the epochs that are done
+
+    def count(self, loss, pairs):
+        """One more chunk is done."""
+        self.chunk += 1
+        self.loss += loss
+        self.pairs += int(pairs)
+
+    def mean(self):
+        """The mean loss of this epoch so far; nan before its first pair."""
+        return self.loss / self.pairs if self.pairs else float("nan")
+
+    def end_epoch(self):
+        """The epoch is done; the next one begins."""
+        self.losses.append(self.mean())
+        self.epoch, self.chunk, self.loss, self.pairs = self.epoch + 1, 0, 0.0, 0
+
+
+def fingerprint(vocab, corpus):
+    """SHA-256 of the words with their counts, and of the text as numbers."""
+    words = hashlib.sha256("\n".join(vocab.words).encode())
+    words.update(np.ascontiguousarray(vocab.counts))
+    text = hashlib.sha256(np.ascontiguousarray(corpus.ids))
+    text.update(np.ascontiguousarray(corpus.off))
+    return {"vocabulary": words.hexdigest(), "data": text.hexdigest()}
+
+
+class Checkpoint:
+    """The file of one run.  resume: go on from what it holds, where there is one."""
+
+    def __init__(self, path, resume=False, every=60.0):
+        self.path, self.resume, self.every = path, resume, every     # every: seconds
+        self._saved = time.monotonic()
+
+    def restore(self, settings):
+        """(W, U, Progress) of the file, or None where there is nothing to resume.
+
+        Raises ValueError that names the setting in which the file's run differs from `settings`,
+        FormatError where the file is not a checkpoint.
+        """
+        if not (self.resume and os.path.exists(self.path)):
+            return None
+        tensors, metadata = read_safetensors(self.path)
+        try:
+            theirs, progress = json.loads(metadata["settings"]), json.loads(metadata["progress"])
+            W, U = np.array(tensors["W"]), np.array(tensors["U"])
+        except (KeyError, json.JSONDecodeError) as error:
+            raise FormatError(self.path, "metadata", f"not a checkpoint of a training ({error!r})"
+                              ) from None
+        for name, value in settings.items():
+            if theirs.get(name) != value:
+                raise ValueError(f"{self.path}: cannot resume, {name} was {theirs.get(name)!r} and "
+                                 f"is {value!r} now; use the old one, or begin a new checkpoint")
+        return W, U, Progress(**progress)
+
+    def save_now_and_then(self, W, U, progress, settings):
+        """Save if the last time is `every` seconds ago."""
+        if time.monotonic() - self._saved >= self.every:
+            self.save(W, U, progress, settings)
+
+    def save(self, W, U, progress, settings):
+        """Replace the file, unless the weights are no longer numbers: the last good one is kept."""
+        if np.isfinite(W).all() and np.isfinite(U).all():
+            write_safetensors(self.path, {"W": W, "U": U}, {
+                "settings": json.dumps(settings),
+                "progress": json.dumps(dataclasses.asdict(progress))})
+        self._saved = time.monotonic()

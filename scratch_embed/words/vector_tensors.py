@@ -1,0 +1,156 @@
+"""Word vectors as safetensors: the table in one file, its words in another, joined if they fit.
+
+Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
+                         {"vocabulary_size": V, "vocabulary_sha256": of x.vocab.txt's bytes}
+          x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
+Shapes    words: a list of V strings, vectors: (V, D) float32
+Cost      reading takes one table and the words; other tensors of the file are not read
+Read next numerics/safetensors.py (the format), words/vector_files.py (words and numbers together)
+
+Nothing in a row says whose it is: beside the wrong list of words of the right length a table loads
+without complaint, and every answer is wrong.  The digest is there to refuse such a pair.
+
+Two files cannot be replaced in one step.  Both are on the disk under other names before either
+takes its own, so a full disk or an error leaves the old pair.  A kill between the two renames
+leaves the new table with the old words, which the digest refuses; the new words still lie beside,
+as x.vocab.txt.*.  The table goes first because training it again is what costs, and saving again
+with the same words, as one does while training, leaves a good pair at every moment.
+
+A table from elsewhere (a checkpoint's embedding and its vocab.txt) has no digest; there only the
+number of words can be compared.
+"""
+import codecs
+import hashlib
+import os
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.words.vector_files import check_table, keep_first
+
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+def vocabulary_beside(path):
+    """Where the words of x.safetensors are: x.vocab.txt in the same folder."""
+    return os.fspath(path).removesuffix(".safetensors") + ".vocab.txt"
+
+
+# ---- writing ---------------------------------------------------------------
+
+def write_vectors_safetensors(path, words, vectors):
+    """Write the table to `path` and the words beside it.  vectors: (V, D), finite in float32.
+
+    words: V different strings, none empty or with a line end in it; they may hold spaces.
+    """
+    vectors = check_table(words, vectors)
+    listed = b"".join(map(_line, words))
+    with atomic_write(vocabulary_beside(path)) as file:
+        file.write(listed)
+        file.flush()
+        os.fsync(file.fileno())                    # if the disk is full, say so before the renames
+        write_safetensors(path, {"vectors": vectors}, {
+            "vocabulary_size": str(len(words)),
+            "vocabulary_sha256": hashlib.sha256(listed).hexdigest()})
+
+
+def _line(word):
+    if not word or "\n" in word or "\r" in word:
+        raise ValueError(f"cannot write the word {word!r}: a vocabulary has one word a line, and "
+                         "none is empty or holds a line end")
+    try:
+        return word.encode() + b"\n"
+    except UnicodeEncodeError:
+        raise ValueError(f"cannot write the word {word!r}: it has no UTF-8 form") from None
+
+
+# ---- reading ---------------------------------------------------------------
+
+def read_vectors_safetensors(path, vocab_path=None, name=None):
+    """Words and vectors (V, D) float32 of a safetensors file and its vocabulary, one word a line.
+
+    vocab_path  the vocabulary, if it is not the file beside `path` that ends in .vocab.txt
+    name        of the tensor, if the file has several tables: 2-d tensors of floating point
+    Raises      FormatError where a file is damaged or the two do not fit, FileNotFoundError where
+                one is missing, ValueError that lists the tables where `name` does not choose one
+    """
+    vocab_path = vocabulary_beside(path) if vocab_path is None else os.fspath(vocab_path)
+    listed = _read_vocabulary(path, vocab_path)    # first: it is small, and may be missing
+    name = _choose_table(path, name)
+    tensors, metadata = read_safetensors(path, [name])
+    words = _split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"))
+    vectors = tensors[name]
+    place = f"tensor {name!r}"
+    count = metadata.get("vocabulary_size", str(len(vectors)))
+    if count != str(len(vectors)):
+        raise FormatError(path, place, f"expected {count} rows, as the metadata say, found "
+                                       f"{len(vectors)}")
+    if len(words) != len(vectors):
+        raise FormatError(path, place, f"expected a row for each of the {len(words)} words of "
+                                       f"{vocab_path}, found {len(vectors)} rows")
+    if vectors.size == 0:
+        raise FormatError(path, place, f"expected at least one row and one column, found shape "
+                                       f"{vectors.shape}")
+    with np.errstate(over="ignore"):               # beyond float32 is inf, refused below
+        vectors = vectors.astype(np.float32, copy=False)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise FormatError(path, f"{place}, row {row + 1} ({words[row]!r})", "expected finite "
+                          "float32 numbers, found nan, inf or one beyond 3.4e38")
+    return keep_first(path, words, vectors)
+
+
+def _choose_table(path, name):
+    """The name of the tensor to read: the one asked for, or the only one that it can be."""
+    entries, _ = read_header(path)
+    tables = {n: entry.shape for n, entry in entries.items()
+              if len(entry.shape) == 2 and entry.dtype in FLOATS}
+    listed = ", ".join(f"{n!r} {shape}" for n, shape in tables.items()) or "none"
+    if name is None and len(tables) == 1:
+        return next(iter(tables))
+    if name is None:
+        raise ValueError(f"{path}: expected one table of vectors (V, D), found {len(tables)}: "
+                         f"{listed}" + ("; choose one by its name" if tables else ""))
+    if name not in tables:
+        raise ValueError(f"{path}: there is no table of vectors {name!r}; the tables are: {listed}")
+    return name
+
+
+def _read_vocabulary(path, vocab_path):
+    """The bytes of the file of words."""
+    try:
+        with open(vocab_path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: its words are missing, there is no {vocab_path}; name "
+                                "the file of words with vocab_path") from None
+
+
+def _split_words(path, vocab_path, data, digest):
+    """The lines of a vocabulary; its bytes must have the digest, if there is one."""
+    found = hashlib.sha256(data).hexdigest()
+    if digest is None:                             # not ours: an editor may have put a mark there
+        data = data.removeprefix(codecs.BOM_UTF8)
+    elif found != digest:
+        raise FormatError(vocab_path, "its SHA-256", f"expected {digest}, as {path} says, found "
+                          f"{found}: these are not the words of that table; if saving was "
+                          f"interrupted, they may be in a file {os.path.basename(vocab_path)}.*")
+    *lines, rest = data.split(b"\n")
+    if rest:
+        raise FormatError(vocab_path, f"line {len(lines) + 1}", "expected a newline after the "
+                          "word; the file was cut short, or its last line wants one")
+    return [_word(vocab_path, f"line {row + 1}", line) for row, line in enumerate(lines)]
+
+
+def _word(path, place, line):
+    try:
+        word = line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(path, place, f"expected a word in UTF-8, found {line[:40]!r} "
+                                       f"({error.reason} at its byte {error.start})") from None
+    if not word:
+        raise FormatError(path, place, "expected a word, found an empty line")
+    return word

@@ -1,0 +1,154 @@
+"""A killed run goes on to the very result of a run that was never killed, or is refused."""
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.numerics.errors import FormatError, TrainingDiverged
+from scratch_embed.text.vocab import Vocab, index_sentences
+from scratch_embed.words import word2vec
+from scratch_embed.words.cbow import cbow_chunk
+from scratch_embed.words.checkpoint import Checkpoint
+from scratch_embed.words.word2vec import skipgram_chunk, train
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = dict(dim=4, epochs=3, sample=0.01, seed=3)
+
+
+@pytest.fixture(scope="module")
+def text():
+    rng = np.random.default_rng(0)
+    return index_sentences([rng.choice(list("abcdefgh"), 8).tolist() for _ in range(120)], 1)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(word2vec, "CHUNK", 100)                  # about ten an epoch
+
+
+def stop_after(n, error=KeyboardInterrupt, chunk=skipgram_chunk):
+    """A chunk function that trains n times and then is interrupted."""
+    done = []
+
+    def skipgram(*arguments):
+        if len(done) == n:
+            raise error
+        done.append(0)
+        return chunk(*arguments)
+    skipgram.__name__ = chunk.__name__
+    return skipgram
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 13, 25])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(text, tmp_path, n):
+    vocab, corpus = text
+    whole = train(corpus, vocab, **SETTINGS)
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, vocab, stop_after(n), checkpoint=Checkpoint(path), **SETTINGS)
+    resumed = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+    assert resumed.W.tobytes() == whole.W.tobytes() and resumed.U.tobytes() == whole.U.tobytes()
+    assert resumed.losses == whole.losses
+
+
+def test_a_killed_process_goes_on_from_the_last_time_that_it_saved(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from scratch_embed.words import word2vec
+from scratch_embed.words.checkpoint import Checkpoint
+from scratch_embed.text.vocab import index_sentences
+import numpy as np
+rng = np.random.default_rng(0)
+vocab, corpus = index_sentences([rng.choice(list("abcdefgh"), 8).tolist() for _ in range(120)], 1)
+word2vec.CHUNK = 100
+done = []
+def skipgram_chunk(*arguments):
+    done.append(0)
+    if len(done) == 17:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return word2vec.skipgram_chunk(*arguments)
+word2vec.train(corpus, vocab, skipgram_chunk, dim=4, epochs=3, sample=0.01, seed=3,
+               checkpoint=Checkpoint({str(path)!r}, every=0))
+"""
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == -signal.SIGKILL
+    resumed = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+    assert resumed.W.tobytes() == train(corpus, vocab, **SETTINGS).W.tobytes()
+
+
+def test_a_finished_run_is_resumed_at_its_end(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    whole = train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    again = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+    assert again.W.tobytes() == whole.W.tobytes() and again.losses == whole.losses
+
+
+def test_without_resume_a_run_begins_anew_and_with_it_needs_no_file(text, tmp_path):
+    vocab, corpus = text
+    whole = train(corpus, vocab, **SETTINGS)
+    path = tmp_path / "state"
+    for resume in (True, False):
+        got = train(corpus, vocab, checkpoint=Checkpoint(path, resume), **SETTINGS)
+        assert got.W.tobytes() == whole.W.tobytes()
+
+
+@pytest.mark.parametrize("name, value", [
+    ("dim", 5), ("window", 4), ("negatives", 3), ("sample", 0), ("lr", 0.1), ("epochs", 4),
+    ("seed", 4), ("power", 1.0), ("fixed_window", True), ("shuffle", False), ("last_lr", 0.5)])
+def test_another_setting_is_refused_by_name(text, tmp_path, name, value):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
+        train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **{**SETTINGS, name: value})
+
+
+def test_another_method_vocabulary_or_text_is_refused_by_name(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    renamed = Vocab(["x", *vocab.words[1:]], vocab.counts)
+    other = corpus._replace(ids=corpus.ids[::-1].copy())
+    for name, arguments in [("chunk", (corpus, vocab, cbow_chunk)), ("vocabulary", (corpus, renamed)),
+                            ("data", (other, vocab))]:
+        with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
+            train(*arguments, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+
+
+def test_weights_that_are_no_numbers_do_not_replace_the_last_good_ones(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    train(corpus, vocab, checkpoint=Checkpoint(path, every=0), **SETTINGS)
+    before = path.read_bytes()
+
+    def spoil(corpus, sentences, plan, W, U, lr, state):
+        W[0, 0] = np.inf
+        return 1.0, 1
+    with pytest.raises(TrainingDiverged):
+        train(corpus, vocab, spoil, checkpoint=Checkpoint(path, every=0), **SETTINGS)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    path.write_bytes(b"something else entirely")
+    with pytest.raises(FormatError):
+        train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+
+
+def test_two_workers_can_be_stopped_and_resumed(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, vocab, stop_after(7), workers=2, checkpoint=Checkpoint(path), **SETTINGS)
+    resumed = train(corpus, vocab, workers=2, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+    assert len(resumed.losses) == 3 and np.isfinite(resumed.W).all()

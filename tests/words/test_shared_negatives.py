@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.numerics.random import stream
+from scratch_embed.text.vocab import Corpus
+from scratch_embed.words.negative_sampling import alias_table
+from scratch_embed.words.shared_negatives import shared_chunk
+from scratch_embed.words.word2vec import initial_weights, make_plan, skipgram_chunk
+
+
+def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
+    rng = np.random.default_rng(seed)
+    W, U = (rng.standard_normal((V, D)).astype(np.float32) for _ in range(2))
+    corpus = Corpus(np.array(ids, np.int32), np.array([0, len(ids)]))
+    return *chunk(corpus, np.array([0]), plan, W, U, np.float32(lr), stream(seed)), W, U
+
+
+@given(st.integers(0, 2**32 - 1), st.permutations(range(5)))
+def test_where_the_noise_is_always_the_same_both_forms_take_the_same_steps(seed, ids):
+    """All noise is word 5.  Only the additions to U differ: a block's change, or one by one."""
+    plan = make_plan([1] * 6, window=2, negatives=1, sample=0, fixed_window=True)
+    plan = plan._replace(noise=alias_table(np.eye(6)[5]))
+    exact, shared = (run(chunk, ids, plan, seed) for chunk in (skipgram_chunk, shared_chunk))
+    assert shared[1] == exact[1] == 14
+    assert shared[0] == pytest.approx(exact[0], rel=1e-5)
+    for got, want in zip(shared[2:], exact[2:]):
+        np.testing.assert_allclose(got, want, rtol=0, atol=2**-18)   # 64 roundings of numbers < 8
+
+
+def test_the_pairs_of_a_position_share_their_noise():
+    """Word 0 stands between 4 neighbours: the exact form draws up to 20 noise words, this one 5."""
+    plan = make_plan([1] * 1000, window=4, negatives=5, sample=0, fixed_window=True)
+
+    def moved(chunk):
+        _, _, _, U = run(chunk, [0, 1], plan, V=1000)
+        start = run(chunk, [0, 1], plan, V=1000, lr=0)[3]
+        return np.flatnonzero((U != start).any(1))
+    assert len(moved(shared_chunk)) <= 2 + 2 * 5
+    ids = [0, 1, 2, 3, 4]
+
+    def count(chunk):
+        U, start = (run(chunk, ids, plan, V=1000, lr=lr)[3] for lr in (0.3, 0))
+        return len(np.flatnonzero((U != start).any(1)))
+    assert count(shared_chunk) <= 5 + 5 * 5 < count(skipgram_chunk)
+
+
+def test_noise_that_was_drawn_twice_adds_both_its_steps():
+    """Two noise words, both word 2: the block holds two copies, and each one's change counts."""
+    plan = make_plan([1] * 3, window=1, negatives=2, sample=0)
+    plan = plan._replace(noise=alias_table(np.eye(3)[2]))
+    _, _, _, still = run(shared_chunk, [0, 1], plan, V=3, lr=0)
+    _, _, _, once = run(shared_chunk, [0, 1], plan._replace(negatives=1, questions=2), V=3, lr=1e-3)
+    _, _, _, twice = run(shared_chunk, [0, 1], plan, V=3, lr=1e-3)
+    np.testing.assert_allclose(twice[2] - still[2], 2 * (once[2] - still[2]), rtol=0.02)
+
+
+def test_a_learning_rate_of_zero_changes_nothing():
+    plan = make_plan([3, 2, 1], sample=0)
+    W, U = initial_weights(3, 4, seed=0)
+    corpus = Corpus(np.array([0, 1, 2, 1], np.int32), np.array([0, 4]))
+    before = W.copy(), U.copy()
+    shared_chunk(corpus, np.array([0]), plan, W, U, np.float32(0), stream(0))
+    np.testing.assert_array_equal(W, before[0])
+    np.testing.assert_array_equal(U, before[1])
