@@ -1,11 +1,14 @@
-"""Reading text: a stream of sentences, each a list of tokens.
+"""Reading text: blocks of whole tokens, and the sentences in them.
 
 A sentence is a line; tokens are what stands between ASCII white space, as in the originals' C tools
 (so a no-break space joins two words here, where Python's str.split would part them).  A line
 of more than MAX_SENTENCE tokens continues as a further sentence: nothing is dropped.
 
-Memory    one piece of a line, at most a mebibyte, however long the line is.
-Read next text/vocab.py, which turns the stream into numbers.
+A file is read in blocks that end behind white space.  So no token is cut, and no character either,
+for no byte of a longer UTF-8 character is white space.
+
+Memory    one block, about a mebibyte, however long a line is; more only for a longer token.
+Read next text/vocab.py, which turns sentences into numbers; text/reader.py, the same compiled.
 """
 import io
 import os
@@ -14,31 +17,90 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 
 MAX_SENTENCE = 1000            # tokens; word2vec.c's MAX_SENTENCE_LENGTH
-PIECE = 1 << 20                # bytes of a line that are read at a time
+PIECE = 1 << 20                # bytes that are read at a time
+WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+
+def is_file(source):
+    """Whether `source` is a file to open or open already, rather than sentences."""
+    return isinstance(source, (str, os.PathLike, io.IOBase))
+
+
+# ---- blocks -----------------------------------------------------------------------------------
+
+def read_blocks(source, errors="strict"):
+    """Yield the text of a file as blocks of bytes: whole tokens, in UTF-8 without a fault.
+
+    source    a path, plain or gzip (told by its first bytes); "-" for standard input; or an open
+              binary file.  A byte order mark at its beginning is left out.
+    errors    what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
+    Raises    FormatError with the line and the byte offset where the text is not UTF-8, or where a
+              gzip file breaks off.
+    """
+    with open_binary(source) as (file, name):
+        line, offset = 1, _skip_byte_order_mark(file)
+        for block in _cut_behind_white_space(file):
+            yield _checked_text(block, errors, name, line, offset)
+            line, offset = line + block.count(b"\n"), offset + len(block)
+
+
+def _skip_byte_order_mark(file):
+    return len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
+
+
+def _cut_behind_white_space(file):
+    held = []                                      # pieces of a token whose end is not read yet
+    while piece := file.read(PIECE):
+        cut = 1 + max(piece.rfind(space) for space in WHITE_SPACE)
+        if cut:
+            yield b"".join([*held, piece[:cut]])
+            held = []
+        held.append(piece[cut:])
+    if any(held):
+        yield b"".join(held)
+
+
+def _checked_text(block, errors, name, line, offset):
+    """`block`, which begins in this line and at this byte of the file, as faultless UTF-8."""
+    try:
+        block.decode("utf-8")
+        return block
+    except UnicodeDecodeError as error:
+        if errors != "strict":
+            return block.decode("utf-8", errors).encode("utf-8")
+        line, bad = line + block.count(b"\n", 0, error.start), offset + error.start
+    raise FormatError(name, f"line {line}, byte {bad}", "this is not UTF-8 text; convert the "
+                      'file, or choose errors="replace" or errors="ignore"')
+
+
+# ---- sentences --------------------------------------------------------------------------------
 
 def read_sentences(source, errors="strict"):
     """Yield the sentences of `source` as lists of str.
 
-    source    a path, plain or gzip (told by its first bytes); "-" for standard input; an open
-              binary file; or an iterable of sentences that are lists of str already
-    errors    what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
-    Raises    FormatError with the line and the byte offset where the text is not UTF-8, or where a
-              gzip file breaks off; TypeError for sentences that are strings, not lists of tokens.
+    source    a file, as for read_blocks; or an iterable of sentences that are lists of str already
+    errors    as for read_blocks
+    Raises    as read_blocks; TypeError for sentences that are strings, not lists of tokens.
     """
-    if isinstance(source, (str, os.PathLike, io.IOBase)):
-        yield from _sentences_of_file(source, errors)
+    if is_file(source):
+        yield from _sentences_of_blocks(read_blocks(source, errors))
     else:
         for number, sentence in enumerate(source):
             yield from _split_long(_checked(sentence, number))
 
 
-def _checked(sentence, number):
-    if isinstance(sentence, (str, bytes)):
-        raise TypeError(f"sentence {number} is a string, {sentence[:40]!r}, which would be read "
-                        f"letter by letter; give its tokens, for example {sentence[:12]!r}.split()")
-    return list(sentence)
+def _sentences_of_blocks(blocks):
+    tokens = []                                    # of a sentence that has not ended yet
+    for block in blocks:
+        lines = block.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            tokens += [token.decode("utf-8") for token in line.split()]
+            line_ends = number < len(lines)        # the last piece goes on in the next block
+            ended = len(tokens) if line_ends else len(tokens) // MAX_SENTENCE * MAX_SENTENCE
+            yield from _split_long(tokens[:ended])
+            del tokens[:ended]
+    yield from _split_long(tokens)
 
 
 def _split_long(tokens):
@@ -46,46 +108,8 @@ def _split_long(tokens):
         yield tokens[start:start + MAX_SENTENCE]
 
 
-def _sentences_of_file(source, errors):
-    with open_binary(source) as (file, name):
-        line, offset = 1, _skip_byte_order_mark(file)
-        tokens, broken = [], b""                       # broken: a token that a piece's end cut
-        while True:
-            read = file.readline(PIECE)
-            line_ends = not read or read.endswith(b"\n")
-            piece, broken = (broken + read, b"") if line_ends else _cut_at_space(broken + read)
-            tokens += _decode(piece, errors, name, line, offset)
-            while len(tokens) > MAX_SENTENCE or (line_ends and tokens):
-                yield tokens[:MAX_SENTENCE]
-                del tokens[:MAX_SENTENCE]
-            if not read:
-                return
-            offset, line = offset + len(piece), line + line_ends
-
-
-def _skip_byte_order_mark(file):
-    return len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
-
-
-def _cut_at_space(data):
-    """Part `data` behind its last white space."""
-    cut = 1 + max(data.rfind(space) for space in (b" ", b"\t", b"\r", b"\v", b"\f"))
-    return data[:cut], data[cut:]
-
-
-def _decode(data, errors, name, line, offset):
-    """The tokens of `data`, which begins at byte `offset` of the file."""
-    try:
-        return [token for token in (t.decode("utf-8", errors) for t in data.split()) if token]
-    except UnicodeDecodeError:
-        bad = offset + _first_bad_byte(data)
-        raise FormatError(name, f"line {line}, byte {bad}", "this is not UTF-8 text; convert the "
-                          'file, or choose errors="replace" or errors="ignore"') from None
-
-
-def _first_bad_byte(data):
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start
-    return 0
+def _checked(sentence, number):
+    if isinstance(sentence, (str, bytes)):
+        raise TypeError(f"sentence {number} is a string, {sentence[:40]!r}, which would be read "
+                        f"letter by letter; give its tokens, for example {sentence[:12]!r}.split()")
+    return list(sentence)

@@ -1,0 +1,52 @@
+"""phrases: from a text to the same text with its phrases joined, new york to new_york."""
+import contextlib
+import sys
+
+from scratch_embed.cli.parsing import add_command
+
+
+def add_commands(commands):
+    """Add `phrases`."""
+    command = add_command(
+        commands, "phrases", "join words that stand together far more often than by chance "
+        "(Mikolov 2013); again on its output, with a lower threshold, it finds longer phrases",
+        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
+    command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
+    command.add_argument("-o", "--output", required=True, metavar="FILE",
+                         help='the text with its phrases joined; "-" is stdout')
+    command.add_argument("--min-count", type=int, default=5, help="taken off the count of every "
+                         "pair, so that rare pairs are no phrases (%(default)s)")
+    command.add_argument("--threshold", type=float, default=100,
+                         help="how many times more often than by chance (%(default)s)")
+    command.add_argument("--joiner", default="_", metavar="TEXT",
+                         help="stands between the words of a phrase (%(default)s)")
+
+
+def run_phrases(arguments):
+    """Read, find, join, write; say what was done on stderr."""
+    from scratch_embed.cli.train import check_output
+    from scratch_embed.text.phrases import find_phrases, join_phrases
+    from scratch_embed.text.reader import read_corpus
+
+    if arguments.output != "-":
+        check_output(arguments.output)
+    vocab, corpus = read_corpus(arguments.corpus, min_count=1)
+    phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
+    joined = join_phrases(corpus, vocab, phrases, arguments.joiner)
+    with open_output(arguments.output) as file:
+        for sentence in joined:
+            file.write(" ".join(sentence).encode() + b"\n")
+    print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} different phrases; "
+          f"wrote {arguments.output}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def open_output(path):
+    """A binary file to write to: stdout for "-", else one that is written whole or not at all."""
+    from scratch_embed.numerics.files import atomic_write
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with atomic_write(path) as file:
+            yield file

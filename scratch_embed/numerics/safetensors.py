@@ -1,0 +1,266 @@
+"""safetensors: named arrays in one file, which cannot run code and accounts for its every byte.
+
+Bytes     u64 n (little-endian, at most 100,000,000); n bytes of JSON, padded with spaces,
+              {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
+          then the data, little-endian and row-major; the offsets count from its first byte.
+          Sorted by begin, the tensors cover the data without a gap or an overlap to the file's end.
+Shapes    any, a single number () and an empty (0, D) too; at most 32 axes
+Cost      each tensor is read once, straight into an array of its own: aligned wherever it lay,
+          writable, freed when it is let go.  Writing copies nothing that is little-endian and
+          row-major already.
+Differs   The bytes written are the original's (safetensors 0.8), with the metadata sorted by name;
+          there their order is random.  Refused here, accepted there: a name that comes twice, a
+          field besides the three, a BOOL that is neither 0 nor 1, metadata null, space before "{".
+          BF16, which NumPy has not, is read as the float32 of the same value, and not written.
+Read next words/vector_tensors.py (word vectors in this format)
+
+Nothing that was read still depends on the file: it may be replaced, cut or deleted.  Mapping it
+into memory (np.memmap) would save the one copy, but then a file that is cut kills the process, and
+Windows refuses to replace it: a training run could not overwrite the checkpoint it resumed from.
+
+The offsets say everything twice, and so a damaged header is found before memory is taken: they
+must tile the file, and each tensor's length must be that of its shape and dtype.
+"""
+import json
+import math
+import os
+import re
+import reprlib
+import struct
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import atomic_write
+
+LONGEST_HEADER = 100_000_000
+MOST_AXES = 32                                     # NumPy 1's limit
+# in the order of their data when written: the widest first, so that every tensor is aligned
+DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
+          "BF16": "<u2", "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1",
+          "BOOL": "|b1"}
+WRITTEN = {code: name for name, code in DTYPES.items() if name != "BF16"}
+FIELDS = {"dtype", "shape", "data_offsets"}
+_show = reprlib.Repr()                             # what a message quotes stays short
+_show.maxstring = 100
+
+
+class Entry(NamedTuple):
+    """What the header says of one tensor; begin and end are byte offsets in the file."""
+
+    dtype: str
+    shape: tuple
+    begin: int
+    end: int
+
+
+def begins_like_safetensors(start):
+    """Do the first 9 bytes of a file look like this format's?
+
+    No other file of word vectors is taken for it: in a text the fourth byte is at least a newline,
+    10, and as the length of a header that is 10 * 2^24 bytes, more than are allowed.
+    """
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= LONGEST_HEADER
+
+
+# ---- reading ---------------------------------------------------------------
+
+def read_safetensors(path, names=None):
+    """The tensors and the metadata of a file: {name: array}, in the order of the data, and a dict.
+
+    names: read only these.  Arrays are the caller's own, BF16 comes as float32.
+    Raises FormatError for a file that is not whole, ValueError for a name that it has not.
+    """
+    with open(path, "rb") as file:
+        entries, metadata = _read_header(path, file)
+        for name in names or ():
+            if name not in entries:
+                raise ValueError(f"{path}: there is no tensor {name!r} among {list(entries)}")
+        return {name: _read_tensor(path, file, name, entry) for name, entry in entries.items()
+                if names is None or name in names}, metadata
+
+
+def read_header(path):
+    """{name: Entry} in the order of the data, and the metadata, without reading the data.
+
+    Raises FormatError as read_safetensors does.
+    """
+    with open(path, "rb") as file:
+        return _read_header(path, file)
+
+
+def _read_header(path, file):
+    """({name: Entry}, metadata) of an open file, all of it checked against the file's size."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 9 or length > min(size - 8, LONGEST_HEADER):
+        raise FormatError(path, "byte 0", f"expected the length of a header, at most "
+                          f"{LONGEST_HEADER:,} bytes and within the file; found "
+                          f"{length if len(start) >= 8 else start} in a file of {size} bytes: "
+                          "truncated, or not a safetensors file")
+    if not begins_like_safetensors(start):
+        raise FormatError(path, "byte 8", f"expected {{, found {start[8:]!r}")
+    file.seek(8)
+    header = _parse(path, file.read(length))
+    metadata = _check_metadata(path, header.pop("__metadata__", {}))
+    entries = [_check_entry(path, name, fields, 8 + length) for name, fields in header.items()]
+    ordered = sorted(zip(header, entries), key=lambda item: (item[1].begin, item[1].end))
+    _check_tiling(path, ordered, 8 + length, size)
+    return dict(ordered), metadata
+
+
+def _parse(path, data):
+    """The JSON object that `data` spells."""
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_without_repeats)
+    except RecursionError:
+        problem = "brackets nested too deep"
+    except ValueError as error:                    # not UTF-8, not JSON, or a name twice
+        problem = error
+    raise FormatError(path, "the header", f"expected a JSON object in UTF-8, found {problem}")
+
+
+def _without_repeats(pairs):
+    found = {}
+    for name, value in pairs:
+        if name in found or not _is_text(name):
+            raise ValueError(f"the name {_show.repr(name)} " + (
+                "twice in one object" if name in found else "with half a letter (a surrogate)"))
+        found[name] = value
+    return found
+
+
+def _is_text(value):
+    """A str that has a UTF-8 form?  (JSON can spell "\\ud800", half a letter.)"""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def _check_metadata(path, metadata):
+    if not isinstance(metadata, dict):
+        raise FormatError(path, "__metadata__", f"expected an object, found "
+                                                f"{_show.repr(metadata)}")
+    for name, value in metadata.items():
+        if not _is_text(value):
+            raise FormatError(path, f"__metadata__ {_show.repr(name)}",
+                              f"expected a string of Unicode text, found {_show.repr(value)}")
+    return metadata
+
+
+def _check_entry(path, name, fields, data_start):
+    """The Entry of one tensor, if its three fields agree with each other."""
+    def check(truth, expected, found):
+        if not truth:
+            raise FormatError(path, f"tensor {_show.repr(name)}",
+                              f"expected {expected}, found {_show.repr(found)}")
+
+    check(isinstance(fields, dict), "an object", fields)
+    check(fields.keys() == FIELDS, "the fields dtype, shape and data_offsets", list(fields))
+    dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
+    check(isinstance(dtype, str) and dtype in DTYPES, f"a dtype among {', '.join(DTYPES)}", dtype)
+    check(_are_sizes(shape) and len(shape) <= MOST_AXES,
+          f"a shape of at most {MOST_AXES} whole numbers, none below 0 or above {sys.maxsize}",
+          shape)
+    check(_are_sizes(offsets) and len(offsets) == 2 and offsets[0] <= offsets[1],
+          "data_offsets [begin, end] with 0 <= begin <= end", offsets)
+    width = np.dtype(DTYPES[dtype]).itemsize
+    # NumPy computes strides from the axes that are not 0, even if another is
+    check(math.prod(n or 1 for n in shape) * width <= sys.maxsize, "a shape that fits into memory",
+          shape)
+    need = math.prod(shape) * width                # Python's integers do not overflow
+    check(offsets[1] - offsets[0] == need, f"data_offsets that span {need} bytes, the size of "
+          f"{dtype} {_show.repr(shape)}", offsets)
+    return Entry(dtype, tuple(shape), data_start + offsets[0], data_start + offsets[1])
+
+
+def _are_sizes(numbers):
+    """A list of whole numbers that a machine can count to?  (true is not a number here.)"""
+    return isinstance(numbers, list) and all(type(n) is int and 0 <= n <= sys.maxsize
+                                             for n in numbers)
+
+
+def _check_tiling(path, ordered, data_start, size):
+    """Each tensor begins where the one before it ends, and the last ends with the file."""
+    at = data_start
+    for name, entry in ordered:
+        if entry.begin != at:
+            kind = "a gap" if entry.begin > at else "an overlap"
+            raise FormatError(path, f"tensor {_show.repr(name)}", f"expected its data at offset "
+                              f"{at - data_start}, found {entry.begin - data_start}: {kind}")
+        at = entry.end
+    if at != size:
+        raise FormatError(path, f"byte {min(at, size)}", f"expected the file to end at byte {at}, "
+                          f"found {size} bytes: " + ("truncated" if at > size else "more follows"))
+
+
+def _read_tensor(path, file, name, entry):
+    """One tensor in an array of its own."""
+    file.seek(entry.begin)
+    count = math.prod(entry.shape)
+    array = np.fromfile(file, DTYPES[entry.dtype], count)
+    if len(array) < count:
+        raise FormatError(path, f"tensor {name!r}", f"expected {count} numbers, found {len(array)}:"
+                                                    " the file was cut while it was read")
+    if entry.dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise FormatError(path, f"tensor {name!r}", "expected the bytes 0 and 1, found "
+                                                    f"{array.view(np.uint8).max()}")
+    if entry.dtype == "BF16":                      # the upper half of a float32
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.reshape(entry.shape)
+
+
+# ---- writing ---------------------------------------------------------------
+
+def write_safetensors(path, tensors, metadata=None):
+    """Replace `path`, as a whole, by the tensors {name: array} and the metadata {str: str}.
+
+    The same contents make the same bytes, in whatever order the dicts hold them.
+    Raises ValueError for what the format has no place for; the old file is kept then.
+    """
+    _refuse_other_strings(tensors, metadata or {})
+    arrays = {name: _plain(name, array) for name, array in tensors.items()}
+    order = list(WRITTEN)
+    names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype.str), name))
+    header, at = {}, 0
+    if metadata:
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    for name in names:
+        dtype, shape, end = arrays[name].dtype.str, arrays[name].shape, at + arrays[name].nbytes
+        header[name] = {"dtype": WRITTEN[dtype], "shape": shape, "data_offsets": (at, end)}
+        at = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST_HEADER:
+        raise ValueError(f"cannot write {path}: its header would take {len(text):,} bytes, and "
+                         f"{LONGEST_HEADER:,} are allowed; use fewer tensors or less metadata")
+    with atomic_write(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in names:
+            file.write(arrays[name].data)
+
+
+def _plain(name, array):
+    """The array little-endian and row-major; it is copied only if it is not."""
+    array = np.asarray(array)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype.str not in WRITTEN or array.ndim > MOST_AXES:
+        raise ValueError(f"tensor {name!r}: cannot write {array.dtype} of {array.ndim} axes; the "
+                         f"format holds {', '.join(WRITTEN.values())}, here of at most "
+                         f"{MOST_AXES} axes")
+    return np.asarray(array, dtype, order="C")
+
+
+def _refuse_other_strings(tensors, metadata):
+    """ValueError unless every name and every value of the metadata is Unicode text."""
+    for what, strings in [("the name of a tensor", tensors), ("a name in the metadata", metadata),
+                          ("a value in the metadata", metadata.values())]:
+        for string in strings:
+            if not _is_text(string):
+                raise ValueError(f"{what}: expected a string of Unicode text, found "
+                                 f"{_show.repr(string)}")
+    if "__metadata__" in tensors:
+        raise ValueError("no tensor can have the name '__metadata__'; the format gives it to the "
+                         "metadata")
