@@ -9,6 +9,7 @@ each command.  The latter import what they need when they run, so that --help an
 import argparse
 import os
 import sys
+import warnings
 
 from scratch_embed import __version__
 from scratch_embed.cli import evaluate, tour, train, vectors
@@ -19,7 +20,9 @@ def main(argv=None):
     """Run one command; return its exit code."""
     arguments = parser().parse_args(argv)              # exits with 2 by itself
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -32,6 +35,10 @@ def main(argv=None):
         print(f"scratch-embed: {message_of(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_warning(message, *_):
+    print(f"scratch-embed: warning: {message}", file=sys.stderr)
 
 
 def message_of(error):

@@ -17,4 +17,4 @@ class TrainingDiverged(ArithmeticError):
 
     def __init__(self, step, lr, what="the loss"):
         super().__init__(f"{what} is no longer finite at {step} (learning rate {lr:.4g}); "
-                         f"start again with a smaller one, for example --lr {lr / 4:.2g}")
+                         f"start again with a smaller one, for example --lr {min(lr / 4, 0.025):.2g}")

@@ -13,6 +13,7 @@ Directions carry the meaning, and lengths mostly how often and how uniformly a w
 every question is asked of unit rows.
 """
 import difflib
+import os
 from functools import cached_property
 
 import numpy as np
@@ -82,14 +83,20 @@ class WordVectors:
         return cls(*read_vectors(path))
 
     def save(self, path):
-        """Write word2vec's format: binary if the name ends in .bin, text if not."""
-        write = write_word2vec_binary if str(path).endswith(".bin") else write_word2vec_text
+        """Write word2vec's format, not compressed: binary if the name ends in .bin, else text."""
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix == ".gz":
+            raise ValueError(f"{path}: vectors are written uncompressed; leave out the .gz")
+        write = write_word2vec_binary if suffix == ".bin" else write_word2vec_text
         write(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------
 
     def __len__(self):
         return len(self.index_to_key)
+
+    def __repr__(self):
+        return f"WordVectors({len(self)} words x {self.vectors.shape[1]} dimensions)"
 
     def __iter__(self):
         return iter(self.index_to_key)

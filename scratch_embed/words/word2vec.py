@@ -134,7 +134,7 @@ def train_chunk(corpus, sentences, plan, W, U, lr, state):
                 for k in range(1, len(rows)):
                     state += GAMMA
                     rows[k] = draw(plan.noise, mix(state))
-                loss += sgns_step(W[kept[j]], U, rows, lr, dv)
+                loss += sgns_step(W[kept[j]], U, rows, lr, dv)      # c = kept[j], o = kept[i]
                 pairs += 1
     return loss, pairs
 
@@ -183,8 +183,9 @@ def train(corpus, vocab, dim=100, window=5, negatives=5, sample=1e-3, lr=0.025, 
                weights are no longer finite.
     """
     _check(dim=dim, window=window, negatives=negatives, epochs=epochs, workers=workers)
-    if not (np.isfinite(lr) and lr >= 0 and sample >= 0):
-        raise ValueError(f"lr={lr}, sample={sample}: neither may be negative")
+    for name, value in dict(lr=lr, sample=sample, seed=seed).items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}={value!r}: expected a number of at least 0")
     W, U = initial_weights(len(vocab), dim, seed)
     plan = Plan(keep_probability(vocab.counts, sample),
                 alias_table(noise_distribution(vocab.counts)), window, negatives)
@@ -207,7 +208,10 @@ def train(corpus, vocab, dim=100, window=5, negatives=5, sample=1e-3, lr=0.025, 
                 total, seen = total + loss, seen + pairs
                 bar.update(int(read))
                 bar.set_postfix_str(f"loss {total / max(seen, 1):.4f}, lr {rate:.5f}", False)
-            losses.append(total / seen if seen else float("nan"))
+            if not seen:
+                raise ValueError("no word has a neighbour to learn from: the text is too short "
+                                 f"for sample={sample}; give more text, or sample=0")
+            losses.append(total / seen)
     if not (np.isfinite(W).all() and np.isfinite(U).all()):
         raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
     return Trained(W, U, losses)
