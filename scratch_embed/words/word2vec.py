@@ -208,10 +208,10 @@ def train(corpus, vocab, dim=100, window=5, negatives=5, sample=1e-3, lr=0.025, 
                 total, seen = total + loss, seen + pairs
                 bar.update(int(read))
                 bar.set_postfix_str(f"loss {total / max(seen, 1):.4f}, lr {rate:.5f}", False)
-            if not seen:
-                raise ValueError("no word has a neighbour to learn from: the text is too short "
-                                 f"for sample={sample}; give more text, or sample=0")
-            losses.append(total / seen)
+            losses.append(total / seen if seen else float("nan"))
+    if np.isnan(losses).all():
+        raise ValueError("no word has a neighbour to learn from: the text is too short for "
+                         f"sample={sample}; give more text, or sample=0")
     if not (np.isfinite(W).all() and np.isfinite(U).all()):
         raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
     return Trained(W, U, losses)
