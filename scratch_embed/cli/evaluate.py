@@ -15,6 +15,8 @@ def add_commands(commands):
     words.add_argument("file", help="word vectors")
     words.add_argument("--pairs", metavar="FILE", help="lines of: word, word, people's score")
     words.add_argument("--analogies", metavar="FILE", help="Google's questions-words format")
+    words.add_argument("--keep-case", action="store_true",
+                       help="do not lower-case the words that are asked")
     words.set_defaults(usage_error=words.error)
 
 
@@ -31,8 +33,9 @@ def run_words(arguments):
     from scratch_embed.words.vectors import WordVectors
     if not (arguments.pairs or arguments.analogies):
         arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
-    pairs = read_pairs(arguments.pairs) if arguments.pairs else None
-    sections = read_analogies(arguments.analogies) if arguments.analogies else None
+    lower = not arguments.keep_case
+    pairs = read_pairs(arguments.pairs, lower) if arguments.pairs else None
+    sections = read_analogies(arguments.analogies, lower) if arguments.analogies else None
     words = WordVectors.load(arguments.file)
     report = []
     if pairs is not None:

@@ -9,9 +9,10 @@ each command.  The latter import what they need when they run, so that --help an
 import argparse
 import os
 import sys
+import warnings
 
 from scratch_embed import __version__
-from scratch_embed.cli import evaluate, tour, train, vectors
+from scratch_embed.cli import evaluate, phrases, tour, train, vectors
 from scratch_embed.numerics.errors import TrainingDiverged
 
 
@@ -19,7 +20,9 @@ def main(argv=None):
     """Run one command; return its exit code."""
     arguments = parser().parse_args(argv)              # exits with 2 by itself
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -32,6 +35,10 @@ def main(argv=None):
         print(f"scratch-embed: {message_of(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_warning(message, *_):
+    print(f"scratch-embed: warning: {message}", file=sys.stderr)
 
 
 def message_of(error):
@@ -51,6 +58,6 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, train, vectors, evaluate):
+    for group in (tour, phrases, train, vectors, evaluate):
         group.add_commands(commands)
     return top

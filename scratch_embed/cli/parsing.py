@@ -1,5 +1,7 @@
-"""How a command is declared: its help, an example at the end of it, its function."""
+"""How a command is declared: its help, an example at the end of it, its function, its numbers."""
 import argparse
+import math
+import os
 
 
 def add_command(commands, name, help, example, run=None):
@@ -9,3 +11,44 @@ def add_command(commands, name, help, example, run=None):
         epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
     command.set_defaults(run=run)
     return command
+
+
+def whole(least):
+    """An argparse type: a whole number of at least `least`."""
+    def parse(text):
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, "
+                                             f"found {text!r}")
+        return number
+    return parse
+
+
+def positive(text):
+    """An argparse type: a finite number of at least 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text!r}")
+    return number
+
+
+def check_output(path, corpus=None):
+    """Raise OSError or ValueError now rather than after the work if `path` cannot be written."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if not path or os.path.isdir(path):
+        raise IsADirectoryError(f"cannot write {path!r}: name a file, not a folder")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(f"cannot write {path}: the file is write-protected")
+    if not (os.path.exists(path) or os.access(folder, os.W_OK)):
+        raise PermissionError(f"cannot write {path}: the folder {folder} is write-protected")
+    if corpus is not None and os.path.exists(path) and os.path.exists(corpus):
+        if os.path.samefile(path, corpus):
+            raise ValueError(f"{path} is the text itself; write to another file")

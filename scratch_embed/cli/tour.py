@@ -2,7 +2,7 @@
 import sys
 import textwrap
 
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.parsing import add_command, check_output
 
 SEEDS = (1, 2, 3, 4, 5)
 SETTINGS = dict(dim=50, window=5, negatives=5, sample=0, lr=0.025, epochs=5)
@@ -21,7 +21,6 @@ def add_commands(commands):
 
 def run_tour(arguments):
     """Read, train, show neighbours, arithmetic, analogies beside baselines, and a map."""
-    from scratch_embed.cli.train import check_output
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.words.vectors import WordVectors
@@ -39,7 +38,7 @@ def run_tour(arguments):
 
     heading("2  Training: word2vec, skip-gram with negative sampling")
     print(", ".join(f"{name} {value}" for name, value in SETTINGS.items()))
-    print("(the first one waits for the compiler, once)", file=sys.stderr)
+    print("(a first run waits a few seconds for the compiler)", file=sys.stderr)
     runs = [train(corpus, vocab, seed=seed, progress=True, **SETTINGS) for seed in SEEDS]
     for seed, run in zip(SEEDS, runs):
         print(f"    seed {seed}: mean loss of a pair, epoch by epoch:",

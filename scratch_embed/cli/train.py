@@ -1,8 +1,7 @@
 """train word2vec: from a text file to a file of vectors."""
-import os
 import sys
 
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.parsing import add_command, check_output, positive, whole
 
 
 def add_commands(commands):
@@ -22,30 +21,32 @@ def add_word2vec(methods):
     command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help="word2vec text format; word2vec's binary format if it ends in .bin")
+    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
+                         help="what to do with bytes that are not UTF-8 (%(default)s)")
     number = command.add_argument
-    number("--dim", type=int, default=100, help="numbers in a vector (%(default)s)")
-    number("--window", type=int, default=5, help="the farthest neighbour (%(default)s)")
-    number("--negatives", type=int, default=5, help="noise words for each pair (%(default)s)")
-    number("--sample", type=float, default=1e-3,
+    number("--dim", type=whole(1), default=100, help="numbers in a vector (%(default)s)")
+    number("--window", type=whole(1), default=5, help="the farthest neighbour (%(default)s)")
+    number("--negatives", type=whole(1), default=5, help="noise words for each pair (%(default)s)")
+    number("--sample", type=positive, default=1e-3,
            help="thin out words more frequent than this; 0 keeps all (%(default)s)")
-    number("--min-count", type=int, default=5, help="leave out rarer words (%(default)s)")
-    number("--epochs", type=int, default=5, help="passes over the text (%(default)s)")
-    number("--lr", type=float, default=0.025, help="learning rate at the start (%(default)s)")
-    number("--workers", type=int, default=1,
+    number("--min-count", type=whole(1), default=5, help="leave out rarer words (%(default)s)")
+    number("--epochs", type=whole(1), default=5, help="passes over the text (%(default)s)")
+    number("--lr", type=positive, default=0.025, help="learning rate at the start (%(default)s)")
+    number("--workers", type=whole(1), default=1,
            help="threads; one gives the same result every time (%(default)s)")
-    number("--seed", type=int, default=1, help="of all random choices (%(default)s)")
+    number("--seed", type=whole(0), default=1, help="of all random choices (%(default)s)")
 
 
 def run_word2vec(arguments):
     """Read, train, save; say what was done on stderr."""
-    from scratch_embed.text.corpus import read_sentences
-    from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.text.reader import read_corpus
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import train
 
-    check_output(arguments.output)
-    vocab, corpus = index_sentences(read_sentences(arguments.corpus), arguments.min_count)
-    print(f"{len(corpus.ids):,} words in {len(corpus.off) - 1:,} sentences, "
+    check_output(arguments.output, arguments.corpus)
+    vocab, corpus = index_sentences(read_sentences(arguments.corpus, arguments.errors),
+                                    arguments.min_count)
+    print(f"kept {len(corpus.ids):,} words in {len(corpus.off) - 1:,} sentences, "
           f"{len(vocab):,} different", file=sys.stderr)
     trained = train(corpus, vocab, dim=arguments.dim, window=arguments.window,
                     negatives=arguments.negatives, sample=arguments.sample, lr=arguments.lr,
@@ -53,14 +54,3 @@ def run_word2vec(arguments):
                     progress=True)
     WordVectors(vocab.words, trained.W).save(arguments.output)
     print(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}", file=sys.stderr)
-
-
-def check_output(path):
-    """Raise OSError now rather than after the training if `path` cannot be written."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a folder; name a file in it")
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"cannot write {path}: the folder {folder} is read-only")

@@ -1,7 +1,7 @@
 """similar, analogy, vectors, plot: what to do with a file of word vectors."""
 import sys
 
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.parsing import add_command, check_output, whole
 
 
 def add_commands(commands):
@@ -11,7 +11,7 @@ def add_commands(commands):
                           run=run_similar)
     similar.add_argument("file", help="word vectors, in word2vec's text or binary format")
     similar.add_argument("words", nargs="+", metavar="WORD")
-    similar.add_argument("--top", type=int, default=10, help="neighbours a word (%(default)s)")
+    similar.add_argument("--top", type=whole(1), default=10, help="neighbours a word (%(default)s)")
 
     analogy = add_command(commands, "analogy", "print what completes 'A is to B as C is to ...', "
                           "best first: word, cosine",
@@ -19,7 +19,7 @@ def add_commands(commands):
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
         analogy.add_argument(word.lower(), metavar=word)
-    analogy.add_argument("--top", type=int, default=10, help="answers (%(default)s)")
+    analogy.add_argument("--top", type=whole(1), default=10, help="answers (%(default)s)")
 
     vectors = add_command(commands, "vectors", "print vectors, a line a word: the word, then its "
                           "numbers", "echo king | scratch-embed vectors vectors.vec",
@@ -33,7 +33,7 @@ def add_commands(commands):
     plot.add_argument("file", help="word vectors")
     plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
     plot.add_argument("--words", nargs="+", metavar="WORD", help="instead of the first ones")
-    plot.add_argument("--top", type=int, default=100,
+    plot.add_argument("--top", type=whole(1), default=100,
                       help="how many of the file's first words to draw (%(default)s)")
 
 
@@ -41,8 +41,9 @@ def run_similar(arguments):
     """One line for each word and neighbour."""
     from scratch_embed.words.vectors import WordVectors
     vectors = WordVectors.load(arguments.file)
-    for word in arguments.words:
-        for neighbour, cosine in vectors.most_similar(word, topn=arguments.top):
+    found = [vectors.most_similar(word, topn=arguments.top) for word in arguments.words]
+    for word, neighbours in zip(arguments.words, found):
+        for neighbour, cosine in neighbours:
             print(f"{word}\t{neighbour}\t{cosine:.4f}")
 
 
@@ -59,13 +60,14 @@ def run_vectors(arguments):
     """One line for each word; the digits are the fewest that give the same float32."""
     from scratch_embed.words.vectors import WordVectors
     vectors = WordVectors.load(arguments.file)
+    vectors[arguments.words]                           # a missing word is an error before any line
     for word in arguments.words or (w for line in sys.stdin for w in line.split()):
         print(word, *(str(x) for x in vectors[word]))
 
 
 def run_plot(arguments):
     """A scatter of words; needs matplotlib."""
-    from scratch_embed.cli.train import check_output
+    from scratch_embed.numerics.files import atomic_write
     from scratch_embed.space.geometry import pca, project
     from scratch_embed.words.vectors import WordVectors
     try:
@@ -79,13 +81,17 @@ def run_plot(arguments):
     check_output(arguments.output)
     vectors = WordVectors.load(arguments.file)
     words = arguments.words or vectors.index_to_key[:arguments.top]
+    if len(words) < 2:
+        raise ValueError("a map shows at least two words")
     table = vectors[words]
     xy = project(table, pca(table, 2))
     figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
     axes.scatter(*xy.T, s=8)
+    axes.margins(x=0.1)                                # room for the words at the right edge
     for word, place in zip(words, xy):
         axes.annotate(word, place, xytext=(3, 3), textcoords="offset points")
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
-    figure.savefig(arguments.output, dpi=120)
+    with atomic_write(arguments.output) as file:
+        figure.savefig(file, format="png", dpi=120)
     print(f"drew {len(words)} words; wrote {arguments.output}", file=sys.stderr)

@@ -22,6 +22,7 @@ import numpy as np
 
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import open_binary
 from scratch_embed.space.analogy import solve_analogies
 from scratch_embed.space.similarity import cosine, unit
 
@@ -79,6 +80,8 @@ def read_analogies(path, lower=True):
         if not sections:
             raise FormatError(path, place, "expected a line ': section' before the first question")
         sections[-1].questions.append(tuple(words))
+    if not any(section.questions for section in sections):
+        raise FormatError(path, "the whole file", "expected questions of four words, found none")
     return sections
 
 
@@ -101,8 +104,12 @@ def score_analogies(index, vectors, sections):
 
 
 def format_analogies(scores):
-    """The lines of a table: solved, covered and all questions of each section and in total."""
-    totals = [scores.semantic, scores.syntactic, scores.overall]
+    """The lines of a table: solved, covered and all questions of each section and in total.
+
+    The totals of the two kinds stand there if the file has both.
+    """
+    kinds = [scores.semantic, scores.syntactic]
+    totals = [*(kinds if all(kind.total for kind in kinds) else []), scores.overall]
     width = max(len(score.name) for score in [*scores.sections, *totals])
     lines = [f"{'analogies':{width}}  correct  covered    total        %"]
     lines += [_row(score, width) for score in scores.sections]
@@ -130,6 +137,8 @@ def read_pairs(path, lower=True):
             raise FormatError(path, place, f"expected a number as the score, found {fields[2]!r}; "
                                            "a line of headings begins with #")
         pairs.append((fields[0], fields[1], score))
+    if not pairs:
+        raise FormatError(path, "the whole file", "expected pairs with a score, found none")
     return pairs
 
 
@@ -186,13 +195,15 @@ def _score(field):
 
 
 def _lines(path, lower):
-    """(place, text) for every line that is not blank; strict UTF-8."""
-    with open(path, "rb") as file:
+    """(place, text) for every line that is not blank; strict UTF-8, plain or gzip."""
+    with open_binary(path) as (file, _):
+        start = 0
         for number, line in enumerate(file, 1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:
-                raise FormatError(path, f"line {number}, byte {error.start}",
+                raise FormatError(path, f"line {number}, byte {start + error.start}",
                                   f"expected UTF-8 ({error.reason})") from None
             if text:
                 yield f"line {number}", text.lower() if lower else text
+            start += len(line)

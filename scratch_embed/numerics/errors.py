@@ -16,5 +16,6 @@ class TrainingDiverged(ArithmeticError):
     """The loss or the weights are no longer finite numbers; further steps cannot mend them."""
 
     def __init__(self, step, lr, what="the loss"):
+        smaller = min(lr / 4, 0.025)
         super().__init__(f"{what} is no longer finite at {step} (learning rate {lr:.4g}); "
-                         f"start again with a smaller one, for example --lr {lr / 4:.2g}")
+                         f"start again with a smaller one, for example --lr {smaller:.2g}")

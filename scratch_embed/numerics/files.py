@@ -49,7 +49,12 @@ def atomic_write(path):
     """A binary file to write to; it becomes `path` when the block ends without an error.
 
     On any error (a full disk, Ctrl-C) the old file is as it was and nothing is left beside it.
+    What is there and is no regular file (a pipe, a terminal, /dev/null) is written to as it is.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:             # IsADirectoryError for a folder
+            yield file
+        return
     path = os.path.realpath(path)                  # a link keeps pointing at what it names
     folder = os.path.dirname(path)
     try:

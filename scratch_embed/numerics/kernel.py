@@ -1,6 +1,6 @@
 """@kernel: the one way in which this package compiles a function.
 
-A kernel is a NumPy-free loop that Numba turns into machine code.  The promises, each with a test:
+A kernel is a function of plain loops over arrays that Numba turns into machine code.  The promises, each with a test:
 
   nogil       Python threads run kernels side by side.
   error_model division by zero gives inf or nan, as in NumPy, and costs no branch.

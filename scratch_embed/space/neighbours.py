@@ -42,8 +42,6 @@ def top_k(scores, k):
         raise ValueError("expected scores along a last axis, found a single number")
     *lead, M = scores.shape
     k = min(_positive(k), M)
-    if k == 0:
-        return np.zeros((*lead, 0), np.int64), scores.copy()
     rows = scores.reshape(math.prod(lead), M)
     key = -rows if rows.dtype.kind == "f" else ~rows         # ~x = −x − 1 cannot overflow
 
@@ -98,8 +96,6 @@ def _rank(score, rows, M, k, width):
     for start in range(width, M, width):
         scores = score(rows, slice(start, start + width))
         gain = np.flatnonzero(~(scores <= best[:, -1:]).all(axis=1))      # nan <= x is false
-        if len(gain) == 0:
-            continue
         ids, values = top_k(scores[gain], k)
         ids = np.concatenate([best_ids[gain], ids + start], axis=1)       # lower ids stand first
         values = np.concatenate([best[gain], values], axis=1)

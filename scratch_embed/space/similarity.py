@@ -7,8 +7,8 @@ Types     float32 gives float32, float64 gives float64, and everything else is t
           Sums of pairs run in float64 and are rounded once, at the end.
 Cost      O(D) a pair.  dot_matrix and cosine_matrix are one product each, and BLAS owns it, so
           there is no kernel here.
-nan, inf  nan in, nan out.  inf has no direction (unit, cosine and angle: nan) and is infinitely
-          far from what is finite; inf and inf of one sign are nan apart.
+nan, inf  nan in, nan out.  inf has no direction (cosine and angle are nan, unit puts nan in its
+          place) and is infinitely far from what is finite; two of one sign are nan apart.
 Read next space/neighbours.py (whom is it most like?), space/geometry.py (how do all of them lie?)
 
 Length must not be seen.  cos(a, b) does not depend on ‖a‖, but a·a does: in float32 it is 0 for
@@ -17,8 +17,8 @@ is first divided by a power of two that brings its largest component into [½, 1
 an exponent and no digit; whatever is lost below is under 2⁻¹⁴⁸ of the largest component.
 Afterwards a·a lies in [¼, D].
 
-Small angles.  cos falls off as 1 − θ²/2, so every θ below √u rounds to cos 1, and arccos returns
-0 for two float32 vectors that are 1e-4 apart.  The chord does not suffer: in the rhombus of two
+Small angles.  cos falls off as 1 − θ²/2, which rounds to 1 for every θ below √u: of two float32
+vectors that are 1e-4 apart arccos says 0.  The chord does not suffer: in the rhombus of two
 unit vectors x and y the diagonals are ‖x − y‖ = 2 sin(θ/2) and ‖x + y‖ = 2 cos(θ/2), hence
 θ = 2 atan2(‖x − y‖, ‖x + y‖), right to the last digits from 0 to π (W. Kahan).
 

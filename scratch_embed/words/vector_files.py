@@ -35,7 +35,7 @@ from collections import Counter
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write
 from scratch_embed.numerics.safetensors import begins_like_safetensors
 
 NOT_VECTORS = {                                # first bytes -> what the file is instead
@@ -158,8 +158,9 @@ def read_glove_text(path):
             line = _read_line(path, place, file)
             if D is None:
                 D = _numbers_at_the_end(line)
-                if D == 0:
-                    raise FormatError(path, place, "expected a word and its numbers")
+                if D < 2:
+                    raise FormatError(path, place, "expected a word and its numbers, two or more; "
+                                                   "is this a text? `train` makes vectors of it")
                 vectors = np.empty((V, D), np.float32)
             word, *numbers = line.rsplit(b" ", D)
             if len(numbers) < D or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
@@ -192,7 +193,7 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 def _plain_bytes(path):
     """The file, unzipped if it is compressed, and the number of its plain bytes."""
     with open(path, "rb") as file:
-        zipped = file.peek(2)[:2] == b"\x1f\x8b"
+        zipped = file.peek(2)[:2] == GZIP_MAGIC
         plain = gzip.GzipFile(fileobj=file) if zipped else file
         try:
             size = plain.seek(0, os.SEEK_END)      # a damaged archive is found here, before use
@@ -277,7 +278,7 @@ def _numbers_at_the_end(line):
 
 
 def keep_first(path, words, vectors):
-    """The table without the rows whose word came before."""
+    """The table without the rows whose word came before: words, vectors (V, D); warns of them."""
     rows = {}
     for row, word in enumerate(words):
         rows.setdefault(word, row)

@@ -13,6 +13,7 @@ Directions carry the meaning, and lengths mostly how often and how uniformly a w
 every question is asked of unit rows.
 """
 import difflib
+import os
 from functools import cached_property
 
 import numpy as np
@@ -83,24 +84,29 @@ class WordVectors:
 
         If the name ends in .safetensors, from that file and the .vocab.txt beside it.
         """
-        read = read_vectors_safetensors if str(path).endswith(".safetensors") else read_vectors
+        read = read_vectors_safetensors if str(path).lower().endswith(".safetensors") else read_vectors
         return cls(*read(path))
 
     def save(self, path):
-        """Write word2vec's binary format if the name ends in .bin, its text format if not.
+        """Write, not compressed, the format that the name's ending asks for.
 
-        If it ends in .safetensors, write that and, beside it, the words: .vocab.txt.
+        .bin: word2vec's binary format.  .safetensors: that, and beside it the words: .vocab.txt.
+        Anything else: word2vec's text format.
         """
-        if str(path).endswith(".safetensors"):
-            write = write_vectors_safetensors
-        else:
-            write = write_word2vec_binary if str(path).endswith(".bin") else write_word2vec_text
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix == ".gz":
+            raise ValueError(f"{path}: vectors are written uncompressed; leave out the .gz")
+        write = {".bin": write_word2vec_binary,
+                 ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
         write(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------
 
     def __len__(self):
         return len(self.index_to_key)
+
+    def __repr__(self):
+        return f"WordVectors({len(self)} words x {self.vectors.shape[1]} dimensions)"
 
     def __iter__(self):
         return iter(self.index_to_key)

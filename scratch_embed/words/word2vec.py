@@ -285,6 +285,9 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
         raise
     if not (np.isfinite(W).all() and np.isfinite(U).all()):
         raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
+    if np.isnan(at.losses).all():
+        raise ValueError("no word has a neighbour to learn from: the text is too short for "
+                         f"sample={sample}; give more text, or sample=0")
     if checkpoint:
         checkpoint.save(W, U, at, settings)
     return Trained(W, U, at.losses)

@@ -75,6 +75,12 @@ def test_a_long_row_of_equal_scores_gives_the_lowest_ids():
     assert ids.tolist() == [[0, 1, 2], [77_777, 0, 1]]
 
 
+def test_integers_beyond_the_digits_of_a_float_are_told_apart():
+    s = np.array([2**63 - 2, 2**63 - 1, -2**63, -2**63 + 1])
+    assert top_k(s, 4)[0].tolist() == [1, 0, 3, 2]
+    assert top_k(np.array([0, 255, 3], np.uint8), 3)[0].tolist() == [1, 2, 0]
+
+
 def test_the_scores_are_not_changed():
     s = np.array([[3, 1, 2], [1, 2, 3]])
     top_k(s, 2)
@@ -186,9 +192,10 @@ def test_no_piece_is_larger_than_the_block(N, M, D, k, block):
 
 @pytest.mark.parametrize("k, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError)])
 def test_a_k_that_is_no_positive_integer_is_refused(k, error):
-    with pytest.raises(error):
+    what = "k: expected 1 or more" if error is ValueError else "integer"
+    with pytest.raises(error, match=what):
         top_k([1.0, 2.0], k)
-    with pytest.raises(error):
+    with pytest.raises(error, match=what):
         nearest(np.eye(2), np.eye(2), k)
 
 

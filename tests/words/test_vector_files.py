@@ -268,7 +268,7 @@ GLOVE_FAULTS = [
     (b"a b\n", "line 1: expected a word and its numbers"),
     (b"a 1 2\n\n", "line 2: expected a word and 2 numbers"),
     (b"a 1 2\nb 3 nan\n", "line 2: expected finite float32 numbers"),
-    (b"1 2\na 1 2\n", "line 2: expected a word and 1 numbers, as on line 1; found 2")]
+    (b"1 2\na 1 2\n", "line 1: expected a word and its numbers, two or more; is this a text?")]
 
 ROW = b"\0\0\x80\x3f\0\0\0\x40"                    # 1 and 2
 BINARY_FAULTS = [

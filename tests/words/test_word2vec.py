@@ -414,9 +414,10 @@ def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
         train(corpus, vocab, **{**SMALL, **wrong})
 
 
-def test_a_text_without_a_pair_trains_nothing_and_has_no_loss():
+def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
-    assert np.isnan(train(corpus, vocab, dim=2).losses).all()
+    with pytest.raises(ValueError, match="no word has a neighbour.*sample=0"):
+        train(corpus, vocab, dim=2)
 
 
 def test_the_kernels_are_runnable_python(tmp_path):
