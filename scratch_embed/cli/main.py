@@ -23,7 +23,8 @@ def main(argv=None):
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
             arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:                     # it may be closed
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

@@ -41,6 +41,8 @@ def positive(text):
 def check_output(path, corpus=None):
     """Raise OSError or ValueError now rather than after the work if `path` cannot be written."""
     folder = os.path.dirname(os.path.realpath(path))
+    if path == "-":
+        raise ValueError("the output needs a name: stdout is for data, and this is a file")
     if not path or os.path.isdir(path):
         raise IsADirectoryError(f"cannot write {path!r}: name a file, not a folder")
     if not os.path.isdir(folder):

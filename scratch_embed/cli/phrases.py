@@ -2,7 +2,7 @@
 import contextlib
 import sys
 
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.parsing import add_command, check_output, positive, whole
 
 
 def add_commands(commands):
@@ -14,9 +14,11 @@ def add_commands(commands):
     command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help='the text with its phrases joined; "-" is stdout')
-    command.add_argument("--min-count", type=int, default=5, help="taken off the count of every "
-                         "pair, so that rare pairs are no phrases (%(default)s)")
-    command.add_argument("--threshold", type=float, default=100,
+    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
+                         help="what to do with bytes that are not UTF-8 (%(default)s)")
+    command.add_argument("--min-count", type=whole(0), default=5, help="taken off the count of "
+                         "every pair, so that rare pairs are no phrases (%(default)s)")
+    command.add_argument("--threshold", type=positive, default=100,
                          help="how many times more often than by chance (%(default)s)")
     command.add_argument("--joiner", default="_", metavar="TEXT",
                          help="stands between the words of a phrase (%(default)s)")
@@ -24,13 +26,12 @@ def add_commands(commands):
 
 def run_phrases(arguments):
     """Read, find, join, write; say what was done on stderr."""
-    from scratch_embed.cli.train import check_output
     from scratch_embed.text.phrases import find_phrases, join_phrases
     from scratch_embed.text.reader import read_corpus
 
     if arguments.output != "-":
-        check_output(arguments.output)
-    vocab, corpus = read_corpus(arguments.corpus, min_count=1)
+        check_output(arguments.output, arguments.corpus)
+    vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors)
     phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
     joined = join_phrases(corpus, vocab, phrases, arguments.joiner)
     with open_output(arguments.output) as file:

@@ -9,7 +9,8 @@ def add_commands(commands):
     similar = add_command(commands, "similar", "print the nearest words, a line each: word, "
                           "neighbour, cosine", "scratch-embed similar vectors.vec king queen",
                           run=run_similar)
-    similar.add_argument("file", help="word vectors, in word2vec's text or binary format")
+    similar.add_argument("file", help="word vectors: word2vec (text or binary), "
+                         "GloVe, fastText .vec, .safetensors; text formats may be gzip")
     similar.add_argument("words", nargs="+", metavar="WORD")
     similar.add_argument("--top", type=whole(1), default=10, help="neighbours a word (%(default)s)")
 
@@ -58,11 +59,14 @@ def run_analogy(arguments):
 
 def run_vectors(arguments):
     """One line for each word; the digits are the fewest that give the same float32."""
+    from scratch_embed.text.corpus import read_sentences
+    from scratch_embed.words.vector_files import shortest_digits
     from scratch_embed.words.vectors import WordVectors
     vectors = WordVectors.load(arguments.file)
     vectors[arguments.words]                           # a missing word is an error before any line
-    for word in arguments.words or (w for line in sys.stdin for w in line.split()):
-        print(word, *(str(x) for x in vectors[word]))
+    words = arguments.words or (word for line in read_sentences("-") for word in line)
+    for word in words:
+        print(word, *shortest_digits(vectors[word]))
 
 
 def run_plot(arguments):
@@ -81,15 +85,16 @@ def run_plot(arguments):
     check_output(arguments.output)
     vectors = WordVectors.load(arguments.file)
     words = arguments.words or vectors.index_to_key[:arguments.top]
-    if len(words) < 2:
-        raise ValueError("a map shows at least two words")
     table = vectors[words]
+    if min(table.shape) < 2:
+        raise ValueError("a map shows at least two words, of at least two dimensions")
     xy = project(table, pca(table, 2))
     figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
     axes.scatter(*xy.T, s=8)
     axes.margins(x=0.1)                                # room for the words at the right edge
     for word, place in zip(words, xy):
-        axes.annotate(word, place, xytext=(3, 3), textcoords="offset points")
+        axes.annotate(word, place, xytext=(3, 3), textcoords="offset points",
+                      parse_math=False)                # "$" is a word too
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     with atomic_write(arguments.output) as file:

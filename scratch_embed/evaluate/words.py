@@ -122,6 +122,7 @@ def format_analogies(scores):
 def read_pairs(path, lower=True):
     """Lines "word word score", separated by tabs, else commas, else spaces; # begins a comment.
 
+    A first line whose score is no number holds the headings.
     Returns a list of (word, word, float); words are lower-cased unless lower=False.
     """
     pairs = []
@@ -134,8 +135,9 @@ def read_pairs(path, lower=True):
             raise FormatError(path, place, f"expected two words and a score, found {fields}")
         score = _score(fields[2])
         if not math.isfinite(score):
-            raise FormatError(path, place, f"expected a number as the score, found {fields[2]!r}; "
-                                           "a line of headings begins with #")
+            if place == "line 1":                  # WordSim-353's own file has headings
+                continue
+            raise FormatError(path, place, f"expected a number as the score, found {fields[2]!r}")
         pairs.append((fields[0], fields[1], score))
     if not pairs:
         raise FormatError(path, "the whole file", "expected pairs with a score, found none")

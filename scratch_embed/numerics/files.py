@@ -28,6 +28,8 @@ def open_binary(source):
             raise TypeError("the text file is open in text mode; open it in mode 'rb'")
         if isinstance(source, io.IOBase):
             file, name = source, getattr(source, "name", "the stream")
+        elif source == "-" and sys.stdin is None:
+            raise ValueError("standard input is closed: name a file, or pipe one in")
         elif source == "-":
             file, name = sys.stdin.buffer, "standard input"
         else:

@@ -1,13 +1,15 @@
 """@kernel: the one way in which this package compiles a function.
 
-A kernel is a function of plain loops over arrays that Numba turns into machine code.  The promises, each with a test:
+A kernel is a function of plain loops over arrays that Numba turns into machine code.  The
+promises, each with a test:
 
   nogil       Python threads run kernels side by side.
   error_model division by zero gives inf or nan, as in NumPy, and costs no branch.
   fastmath    sums may be reordered and fused, so that they use the processor's vector units; nan
-              and inf are kept (Numba's fastmath=True would delete every nan check).
-  cache       compiled code is kept on disk, and is used only while *every* source of this package
-              is what it was.  Numba by itself looks at the kernel's own file alone, and would run
+              and inf are kept (Numba's fastmath=True would delete every nan check).  Where the
+              order is the point, @kernel(keep_order=True).
+  cache       compiled code is kept on disk, and is used only while the kernel's own file and
+              *every* source of this package are what they were.  Numba by itself looks at the kernel's own file alone, and would run
               stale code after you edit a function that the kernel calls.
   no disk     where no folder can be written, kernels are compiled anew in each process.
   no JIT      NUMBA_DISABLE_JIT=1 leaves plain Python, to step through with a debugger.
@@ -23,30 +25,41 @@ from numba.core.caching import FunctionCache
 NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 
-@functools.cache
 def sources_digest():
     """One hash over all sources of the package: when it changes, compiled code is stale."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in sources))
+
+
+@functools.lru_cache(maxsize=1)
+def _digest(sources):
+    """Read again only when a file's time or size changed: an edit in a running notebook counts."""
     digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"{path.relative_to(package)} {path.stat().st_size} ".encode())
-        digest.update(path.read_bytes())
+    for path, _, size in sources:
+        digest.update(f"{path.name} {size} ".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 class _Cache(FunctionCache):
     def __init__(self, function):
         super().__init__(function)                 # RuntimeError where no folder is writable
-        self._cache_file._source_stamp = sources_digest()
+        own = self._cache_file._source_stamp       # Numba's, of the kernel's own file
+        self._cache_file._source_stamp = (own, sources_digest())
 
     def save_overload(self, signature, code):
         with contextlib.suppress(OSError):         # a full disk must not stop the computation
             super().save_overload(signature, code)
 
 
-def kernel(function):
-    """Compile `function` when it is first called, once for each combination of argument types."""
-    compiled = njit(nogil=True, error_model="numpy", fastmath=NAN_SAFE_FASTMATH)(function)
+def kernel(function=None, *, keep_order=False):
+    """Compile `function` when it is first called, once for each combination of argument types.
+
+    keep_order: its sums are computed as they are written, for where the rounding is the point.
+    """
+    if function is None:
+        return functools.partial(kernel, keep_order=keep_order)
+    fastmath = NAN_SAFE_FASTMATH - {"reassoc"} if keep_order else NAN_SAFE_FASTMATH
+    compiled = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
     if not config.DISABLE_JIT:
         with contextlib.suppress(RuntimeError):    # no folder to cache in: compile every time
             compiled._cache = _Cache(function)

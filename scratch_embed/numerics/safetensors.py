@@ -59,8 +59,8 @@ class Entry(NamedTuple):
 def begins_like_safetensors(start):
     """Do the first 9 bytes of a file look like this format's?
 
-    No other file of word vectors is taken for it: in a text the fourth byte is at least a newline,
-    10, and as the length of a header that is 10 * 2^24 bytes, more than are allowed.
+    No text is taken for it: its fourth byte is 9, a tab, or more, and as the length of a header
+    that is at least 9 * 2^24 bytes, more than are allowed.
     """
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= LONGEST_HEADER
 

@@ -58,7 +58,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
     kept = np.empty(longest(corpus, sentences), np.int32)
     rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
-    loss, positions = 0.0, 0
+    loss, positions = np.float64(0), 0
     for s in sentences:
         n, state = thin_out(corpus, s, plan.keep, state, kept)
         for i in range(n):

@@ -70,7 +70,7 @@ class Checkpoint:
         tensors, metadata = read_safetensors(self.path)
         try:
             theirs, progress = json.loads(metadata["settings"]), json.loads(metadata["progress"])
-            W, U = np.array(tensors["W"]), np.array(tensors["U"])
+            W, U = tensors["W"], tensors["U"]
         except (KeyError, json.JSONDecodeError) as error:
             raise FormatError(self.path, "metadata", f"not a checkpoint of a training ({error!r})"
                               ) from None

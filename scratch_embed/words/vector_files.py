@@ -25,18 +25,18 @@ most readers (Python's, NumPy's, gensim's) round twice, first to float64.  There
 7.038531e-26, whose fewest digits do not survive that, and it is written with nine.
 """
 import contextlib
-import gzip
 import os
 import re
 import warnings
-import zlib
 from collections import Counter
 
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write
+from scratch_embed.numerics.files import atomic_write, open_binary
 from scratch_embed.numerics.safetensors import begins_like_safetensors
+
+LONGEST_WORD = 10_000                          # bytes; beyond, a binary file is something else
 
 NOT_VECTORS = {                                # first bytes -> what the file is instead
     b"\x80": "a pickle, which can run any code and is never read; in gensim, write the vectors "
@@ -113,7 +113,7 @@ def read_word2vec_binary(path):
         for row in range(V):
             start = file.tell()
             place = f"row {row + 1} (byte {start})"
-            word, numbers = _read_word(file), file.read(4 * D)
+            word, numbers = _read_word(path, place, file), file.read(4 * D)
             if len(numbers) < 4 * D:
                 raise FormatError(path, place, f"expected a word, a space and {4 * D} bytes; the "
                                                f"file ends after {size - start} bytes")
@@ -192,17 +192,12 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 @contextlib.contextmanager
 def _plain_bytes(path):
     """The file, unzipped if it is compressed, and the number of its plain bytes."""
-    with open(path, "rb") as file:
-        zipped = file.peek(2)[:2] == GZIP_MAGIC
-        plain = gzip.GzipFile(fileobj=file) if zipped else file
-        try:
-            size = plain.seek(0, os.SEEK_END)      # a damaged archive is found here, before use
-            plain.seek(0)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FormatError(path, "gzip", f"cannot be unpacked: {error}") from None
+    with open_binary(path) as (file, _):
+        size = file.seek(0, os.SEEK_END)           # a damaged archive is found here, before use
+        file.seek(0)
         if size == 0:
             raise FormatError(path, "byte 0", "expected word vectors, found an empty file")
-        yield plain, size
+        yield file, size
 
 
 def _read_header(path, file, size, least_row):
@@ -220,9 +215,15 @@ def _read_header(path, file, size, least_row):
     return V, D
 
 
-def _read_word(file):
+def _read_word(path, place, file):
     """The bytes up to the next space, which is read too, or to the end of the file."""
-    return b"".join(iter(lambda: file.read(1) or b" ", b" "))
+    word = bytearray()
+    while (letter := file.read(1)) not in (b" ", b""):
+        word += letter
+        if len(word) > LONGEST_WORD:
+            raise FormatError(path, place, f"expected a word and a space, found {LONGEST_WORD} "
+                                           "bytes without any")
+    return bytes(word)
 
 
 def _read_line(path, place, file):
@@ -322,7 +323,12 @@ def _refuse_spaces(parts, word=None):
 def _write_rows(file, words, vectors):
     """Rows "word f f ... f\\n", each number in the fewest digits that read back as itself."""
     for word, vector in zip(words, vectors):
-        digits = list(map(str, vector))
-        if not np.array_equal(np.array(digits, np.float32), vector):
-            digits = [f"{value:.9g}" for value in vector]
-        file.write(f"{word} {' '.join(digits)}\n".encode())
+        file.write(f"{word} {' '.join(shortest_digits(vector))}\n".encode())
+
+
+def shortest_digits(vector):
+    """Each float32 as the fewest digits that give it back.  (D,) -> D strings."""
+    digits = list(map(str, vector))
+    if np.array_equal(np.array(digits, np.float32), vector):
+        return digits
+    return [f"{value:.9g}" for value in vector]

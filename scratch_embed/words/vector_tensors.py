@@ -35,7 +35,8 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 def vocabulary_beside(path):
     """Where the words of x.safetensors are: x.vocab.txt in the same folder."""
-    return os.fspath(path).removesuffix(".safetensors") + ".vocab.txt"
+    stem, suffix = os.path.splitext(path)
+    return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
 
 
 # ---- writing ---------------------------------------------------------------

@@ -43,6 +43,15 @@ class MissingWord(KeyError):
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
 
 
+def writer_for(path):
+    """The function that writes the format that a name's ending asks for.  ValueError for .gz."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".gz":
+        raise ValueError(f"{path}: vectors are written uncompressed; leave out the .gz")
+    return {".bin": write_word2vec_binary,
+            ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
+
+
 class WordVectors:
     """V words, each with one vector.
 
@@ -84,7 +93,8 @@ class WordVectors:
 
         If the name ends in .safetensors, from that file and the .vocab.txt beside it.
         """
-        read = read_vectors_safetensors if str(path).lower().endswith(".safetensors") else read_vectors
+        suffix = os.path.splitext(path)[1].lower()
+        read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
         return cls(*read(path))
 
     def save(self, path):
@@ -93,12 +103,7 @@ class WordVectors:
         .bin: word2vec's binary format.  .safetensors: that, and beside it the words: .vocab.txt.
         Anything else: word2vec's text format.
         """
-        suffix = os.path.splitext(path)[1].lower()
-        if suffix == ".gz":
-            raise ValueError(f"{path}: vectors are written uncompressed; leave out the .gz")
-        write = {".bin": write_word2vec_binary,
-                 ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
-        write(path, self.index_to_key, self.vectors)
+        writer_for(path)(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------
 

@@ -1,24 +1,28 @@
 """Word2vec: learn a word's vector by guessing which words stand near it.
 
 Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrases and their
-          Compositionality", eq. 4 (skip-gram with negative sampling, SGNS).
-Equation  L = −log σ(u_o · v_c) − Σ_{k=1..K} log σ(−u_k · v_c),   averaged over all pairs (c, o)
-Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u; rows (K+1,) word numbers:
-          rows[0] = o the word that was seen, rows[1:] the K noise words drawn for this pair.
-Cost      O(K·D) a pair; about `window` pairs a word.
-Differs   from the paper: sub-sampling by word2vec.c's formula; the window's width is drawn anew
-          for each position, 1..window; a noise word equal to o is skipped; as in word2vec.c, of
-          the two words of a pair it is the neighbour whose v is trained, against the u of the
-          word in the middle.  From word2vec.c: σ is computed, not looked up in a table; sentences
-          are read in random order.
-Read next words/negative_sampling.py (the noise), words/vectors.py (what to do with the result).
+          Compositionality", eq. 4: skip-gram with negative sampling (SGNS).
+Equation  L = −log σ(u_m · v_n) − Σ_{k=1..K} log σ(−u_k · v_n)   for every pair of neighbours:
+          m the word in the middle of a window, n a word near it, k noise words, drawn anew
+Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u, which only training needs
+Cost      O(K·D) a pair; a word has about `window` neighbours.
+Differs   from the paper, as word2vec.c does: sub-sampling by another formula (text/vocab.py); the
+          window's reach is drawn for each position, 1..window; noise that equals m is skipped; it
+          is the neighbour's v that meets the u of the middle word, not the reverse.  From
+          word2vec.c: σ is computed, not looked up in a table that ends at ±6; sentences are read
+          in random order; there is no word </s> at the end of a line.
+Read next words/negative_sampling.py (the noise), words/vectors.py (what to do with the result);
+          then the other forms: words/cbow.py, words/huffman.py, words/shared_negatives.py.
 
-Each row is a yes/no question, "does this word stand here?": yes for rows[0], no for the noise.
-The answer is logistic regression's, and so is its gradient.  With s = u · v and y = 1 for yes,
-    ∂L/∂s = σ(s) − y      hence      ∂L/∂u = (σ(s) − y) v,      ∂L/∂v = Σ (σ(s) − y) u.
-A pair that was seen pulls u_o and v_c together by as much as it surprises; noise pushes apart.
-Where it balances, u · v = log P(w,c)/(P(w) Pⁿ(c)) − log K: word2vec factorises the words' pointwise
-mutual information (Levy & Goldberg 2014), and words in like company get like vectors.
+Each term is a yes/no question, "does this word stand here?": yes (y = +1) for the word itself, no
+(y = −1) for noise.  It is answered by logistic regression, and has its gradient.  With s = u · v,
+    L = −log σ(y s),   ∂L/∂s = −y σ(−y s),   hence   ∂L/∂u = ∂L/∂s · v,   ∂L/∂v = Σ ∂L/∂s · u.
+A pair that was seen pulls u and v together by as much as it surprises; noise pushes them apart.
+
+Where both balance, for each pair, u · v = log P(m,n) / (P(n) Pⁿ(m)) − log K, with P taken as the
+pairs are (after sub-sampling, in the random window): word2vec factorises the words' pointwise
+mutual information (Levy & Goldberg 2014), and words in like company get like vectors.  Exactly so
+if D is large enough for every product to be free, and but for the noise that was skipped.
 """
 from contextlib import closing
 from itertools import islice
@@ -39,7 +43,7 @@ from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.negative_sampling import Noise, alias_table, draw, noise_distribution
 
 ZERO, ONE = np.float32(0), np.float32(1)
-CHUNK = 10_000                     # words that one call of the kernel trains on: about 20 ms
+CHUNK = 10_000                     # words that one call trains on, with the usual settings: 20 ms
 BLOCK = 1 << 18                    # sentences that are shuffled at a time
 LAST_LR = 1e-4                     # the learning rate ends at this share of its start
 
@@ -64,7 +68,7 @@ def answer(v, U, rows, y, M, lr, dv):
     Returns L.  The σ of all rows are multiplied first: one logarithm in all instead of M.
     """
     dv[:] = ZERO
-    loss, probability = 0.0, 1.0
+    loss, probability = np.float64(0), np.float64(1)
     for k in range(M):
         u = U[rows[k]]
         s = ZERO
@@ -79,7 +83,7 @@ def answer(v, U, rows, y, M, lr, dv):
         probability *= right
         if probability < 1e-200:                 # far from underflow: many and very wrong rows
             loss -= np.log(probability)
-            probability = 1.0
+            probability = np.float64(1)
     return loss - np.log(probability)
 
 
@@ -161,7 +165,7 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
     kept = np.empty(longest(corpus, sentences), np.int32)
     rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
     dv = np.empty(W.shape[1], np.float32)
-    loss, pairs = 0.0, 0
+    loss, pairs = np.float64(0), 0
     for s in sentences:
         n, state = thin_out(corpus, s, plan.keep, state, kept)
         for i in range(n):
@@ -193,8 +197,8 @@ def initial_weights(V, dim, seed):
     return W.astype(np.float32), np.zeros((V, dim), np.float32)
 
 
-def chunks(off, epoch, seed, shuffle=True):
-    """The sentences in random order, cut into pieces of about CHUNK words.
+def chunks(off, epoch, seed, shuffle=True, size=CHUNK):
+    """The sentences in random order, cut into pieces of about `size` words.
 
     Yield (number, words before it in this epoch, sentences).  off: (S+1,).  BLOCK sentences that
     follow each other are shuffled at a time, the blocks too: memory is bounded, and a text on
@@ -209,7 +213,7 @@ def chunks(off, epoch, seed, shuffle=True):
             rng.shuffle(sentences)
         lengths = off[sentences + 1] - off[sentences]
         ahead = np.cumsum(lengths) - lengths                     # words of this block before each
-        firsts = np.flatnonzero(np.diff(ahead // CHUNK, prepend=-1))
+        firsts = np.flatnonzero(np.diff(ahead // size, prepend=-1))
         for first, end in zip(firsts, [*firsts[1:], len(sentences)]):
             yield number, before + int(ahead[first]), sentences[first:end]
             number += 1
@@ -248,12 +252,14 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
                     sample=sample, lr=lr, epochs=epochs, seed=seed, power=power,
                     fixed_window=fixed_window, shuffle=shuffle, last_lr=last_lr)
     _check(settings, workers)
+    _check_ids(corpus, vocab)
     plan = make_plan(vocab.counts, window, negatives, sample, power, fixed_window)
     (W, U), at = initial_weights(len(vocab), dim, seed), Progress()
     if checkpoint:
         settings |= fingerprint(vocab, corpus)
         W, U, at = checkpoint.restore(settings) or (W, U, at)
     words = len(corpus.ids)
+    size = max(100, CHUNK * 3000 // (dim * window * plan.questions))    # a call takes ≤ 100 ms
     bar = tqdm(total=epochs * words, unit="word", unit_scale=True,
                disable=None if progress else True)
 
@@ -269,7 +275,8 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
     try:
         with bar, held_interrupt() as stop_if_asked:
             while at.epoch < epochs:
-                todo = islice(chunks(corpus.off, at.epoch, seed, shuffle), at.chunk, None)
+                todo = islice(chunks(corpus.off, at.epoch, seed, shuffle, size), at.chunk,
+                              None)
                 with closing(run(step, todo, workers)) as done:
                     for loss, pairs, read, rate in done:
                         at.count(loss, pairs)
@@ -296,10 +303,20 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
 def _check(settings, workers):
     """Raise ValueError that names the first setting that makes no sense."""
     for name, value in dict(settings, workers=workers).items():
-        if name in ("dim", "window", "epochs", "workers", "negatives"):
-            least = 0 if name == "negatives" else 1
-            if not (isinstance(value, (int, np.integer)) and value >= least):
-                raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
+        if name in ("dim", "window", "epochs", "workers", "negatives", "seed"):
+            least = 0 if name in ("negatives", "seed") else 1
+            if not (isinstance(value, (int, np.integer)) and least <= value < 2**31):
+                raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
         elif name in ("lr", "sample", "last_lr", "power"):
-            if not (np.isfinite(value) and value >= 0):
+            if not (np.isfinite(value) and 0 <= value < 1e38):
                 raise ValueError(f"{name}={value!r}: expected a number of at least 0")
+
+
+def _check_ids(corpus, vocab):
+    """Raise ValueError unless `corpus` has words, all of them numbers of `vocab`."""
+    if len(corpus.ids) == 0:
+        raise ValueError("the corpus has no words")
+    least, most = corpus.ids.min(), corpus.ids.max()
+    if least < 0 or most >= len(vocab):
+        raise ValueError(f"the corpus has word numbers from {least} to {most}, the vocabulary has "
+                         f"{len(vocab)} words: they do not belong together")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from scratch_embed.cli.main import main, parser
 from scratch_embed.cli.parsing import check_output
+from scratch_embed.cli.train import chosen_form
 from scratch_embed.words.vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +65,10 @@ def test_every_help_ends_with_an_example_that_the_parser_understands(command, ca
                                    ["train", "word2vec", "x", "-o", "y", "--dim", "many"],
                                    ["train", "word2vec", "x", "-o", "y", "--dim", "0"],
                                    ["train", "word2vec", "x", "-o", "y", "--lr", "nan"],
-                                   ["similar", "x", "king", "--top", "0"]])
+                                   ["similar", "x", "king", "--top", "0"],
+                                   ["train", "word2vec", "x", "-o", "y", "--resume"],
+                                   ["train", "word2vec", "x", "-o", "y", "--form", "shared",
+                                    "--mode", "cbow"]])
 def test_bad_usage_ends_with_2(wrong, capsys):
     with pytest.raises(SystemExit) as ended:
         main(wrong)
@@ -95,14 +100,15 @@ def test_a_users_error_is_one_line_on_stderr_and_ends_with_1(command, said, file
 
 SLOW_TRAINING = """
 import sys
+import threading
 from scratch_embed.cli.main import main
 from scratch_embed.words import word2vec
-chunk = word2vec.train_chunk
+chunk = word2vec.skipgram_chunk
 def told(*arguments):
     done = chunk(*arguments)
     print("a chunk is done", flush=True)
     return done
-word2vec.train_chunk = told
+word2vec.skipgram_chunk = told
 sys.exit(main(["train", "word2vec", *sys.argv[1:], "--sample", "0", "--epochs", "100000000"]))
 """
 
@@ -114,6 +120,7 @@ def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # even in background
+    threading.Timer(60, process.kill).start()                     # never wait for ever
     try:
         assert process.stdout.readline() == "a chunk is done\n"
         process.send_signal(signal.SIGINT)
@@ -189,7 +196,7 @@ def test_every_option_reaches_the_training(text, tmp_path, capsys, monkeypatch):
     from scratch_embed.words import word2vec
     seen = {}
 
-    def spy(corpus, vocab, **settings):
+    def spy(corpus, vocab, chunk, **settings):
         seen.update(settings)
         return word2vec.Trained(np.ones((len(vocab), 2), np.float32), None, [1.0])
     monkeypatch.setattr(word2vec, "train", spy)
@@ -197,7 +204,38 @@ def test_every_option_reaches_the_training(text, tmp_path, capsys, monkeypatch):
         "--negatives", 4, "--sample", 0.5, "--min-count", 1, "--epochs", 6, "--lr", 0.7,
         "--workers", 8, "--seed", 9)
     assert seen == dict(dim=2, window=3, negatives=4, sample=0.5, epochs=6, lr=0.7, workers=8,
-                        seed=9, progress=True)
+                        seed=9, progress=True, checkpoint=None)
+
+
+@pytest.mark.parametrize("options, chunk, lr, negatives", [
+    ([], "skipgram_chunk", 0.025, 5), (["--form", "shared"], "shared_chunk", 0.025, 5),
+    (["--loss", "hs"], "skipgram_chunk", 0.025, 0), (["--mode", "cbow"], "cbow_chunk", 0.05, 5),
+    (["--mode", "cbow", "--loss", "hs", "--cbow-error", "mean", "--lr", "1"],
+     "corrected_cbow_chunk", 1, 0)])
+def test_mode_loss_and_form_choose_the_kernel(options, chunk, lr, negatives):
+    arguments = parser().parse_args(["train", "word2vec", "x", "-o", "y", *options])
+    found, rate, K = chosen_form(arguments)
+    assert (found.__name__, rate, K) == (chunk, lr, negatives)
+
+
+@pytest.mark.parametrize("options", [[], ["--form", "shared"], ["--loss", "hs"],
+                                     ["--mode", "cbow"], ["--mode", "cbow", "--loss", "hs"]])
+def test_every_form_trains(options, text, tmp_path, capsys):
+    code, _, err = run(capsys, "train", "word2vec", text, "-o", tmp_path / "v", *SMALL, *options)
+    assert code == 0, err
+    assert len(WordVectors.load(tmp_path / "v")) == 6
+
+
+def test_a_checkpoint_is_resumed_to_the_same_bytes(text, tmp_path, capsys):
+    whole, state, again = tmp_path / "whole.bin", tmp_path / "state", tmp_path / "again.bin"
+    run(capsys, "train", "word2vec", text, "-o", whole, *SMALL, "--checkpoint", state)
+    code, _, err = run(capsys, "train", "word2vec", text, "-o", again, *SMALL, "--checkpoint",
+                       state, "--resume", "--on-disk", tmp_path / "ids")
+    assert code == 0, err
+    assert again.read_bytes() == whole.read_bytes()
+    code, _, err = run(capsys, "train", "word2vec", text, "-o", again, *SMALL[2:], "--checkpoint",
+                       state, "--resume")
+    assert code == 1 and "dim was 8" in err
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, capsys):
@@ -227,7 +265,7 @@ def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, ca
 
 
 def test_vectors_takes_words_from_stdin_when_none_is_given(file, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("queen\n\nman king\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"queen\n\nman king\n")))
     _, out, _ = run(capsys, "vectors", file)
     assert [line.split()[0] for line in out.splitlines()] == ["queen", "man", "king"]
 

@@ -161,13 +161,12 @@ def test_a_tab_allows_words_with_spaces_and_commas(path):
 
 
 @pytest.mark.parametrize("data, message", [
-    ("a b 1\nWord 1,Word 2,Mean\n", "line 2: expected a number as the score, found 'mean'; a line "
-                                    "of headings begins with #"),
+    ("a b 1\nWord 1,Word 2,Mean\n", "line 2: expected a number as the score, found 'mean'"),
     ("a b\n", "line 1: expected two words and a score, found ['a', 'b']"),
     ("a\tb\t1\t2\n", "line 1: expected two words and a score, found ['a', 'b', '1', '2']"),
     ("a,,1\n", "line 1: expected two words and a score, found ['a', '', '1']"),
-    ("a b nan\n", "line 1: expected a number as the score, found 'nan'"),
-    ("a b inf\n", "line 1: expected a number as the score, found 'inf'"),
+    ("c d 1\na b nan\n", "line 2: expected a number as the score, found 'nan'"),
+    ("c d 1\na b inf\n", "line 2: expected a number as the score, found 'inf'"),
     (b"a b 1\n\xf9 b 1\n", "line 2, byte 6: expected UTF-8"),
     ("# nothing\n", "the whole file: expected pairs with a score, found none")])
 def test_a_malformed_pair_is_refused_with_its_line(path, data, message):

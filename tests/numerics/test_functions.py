@@ -1,4 +1,8 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from scratch_embed.numerics.functions import (
     softplus32,
 )
 
+ROOT = Path(__file__).parents[2]
 inside = st.floats(-float(EXP_LIMIT), float(EXP_LIMIT), width=32)
 anything = st.floats(width=32, allow_nan=False)
 
@@ -30,17 +35,17 @@ def worst(kernel, exact, low, high, n=20_000):
 
 @given(inside)
 def test_exp_is_right_to_its_bound(x):
-    assert abs(exp32(np.float32(x)) / math.exp(x) - 1) <= 2**-21
+    assert abs(exp32(np.float32(x)) / math.exp(x) - 1) <= 2**-23
 
 
 @given(inside)
 def test_sigmoid_is_right_to_its_bound_in_both_tails(x):
-    assert abs(sigmoid32(np.float32(x)) / float(sigmoid(x)) - 1) <= 2**-21
+    assert abs(sigmoid32(np.float32(x)) / float(sigmoid(x)) - 1) <= 2**-22
 
 
 @given(inside)
 def test_softplus_is_right_to_its_bound_in_both_tails(x):
-    assert abs(softplus32(np.float32(x)) / float(softplus(x)) - 1) <= 2**-20
+    assert abs(softplus32(np.float32(x)) / float(softplus(x)) - 1) <= 2**-22
 
 
 @given(anything)
@@ -49,9 +54,18 @@ def test_erf_is_right_to_its_bound_everywhere(x):
 
 
 def test_the_bounds_hold_on_a_grid():
-    assert worst(exp32, math.exp, -87, 87) <= 2**-21
-    assert worst(sigmoid32, lambda x: 1 / (1 + math.exp(-x)), -87, 87) <= 2**-21
-    assert worst(softplus32, lambda x: float(softplus(x)), -87, 87) <= 2**-20
+    assert worst(exp32, math.exp, -87, 87) <= 2**-23
+    assert worst(sigmoid32, lambda x: 1 / (1 + math.exp(-x)), -87, 87) <= 2**-22
+    assert worst(softplus32, lambda x: float(softplus(x)), -87, 87) <= 2**-22
+
+
+def test_the_bounds_hold_on_a_processor_without_fused_multiplication():
+    """Numba compiles for any processor of this family; the sums are rounded more often there."""
+    here = "tests/numerics/test_functions.py::test_the_bounds_hold_on_a_grid"
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", here], cwd=ROOT,
+                          env={**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 # ---- values and ends ----------------------------------------------------------------------------

@@ -59,6 +59,30 @@ def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edite
     assert run(copy) == ["20", "0"]                  # stale code would still say 2
 
 
+def test_a_kernel_in_a_users_own_file_is_compiled_anew_when_that_is_edited(copy):
+    show = "from mine import one; print(one(0))"
+    (copy / "mine.py").write_text(CALLEE)
+    assert run(copy, show) == ["1"]
+    (copy / "mine.py").write_text(CALLEE.replace("x + 1", "x + 9"))
+    assert run(copy, show) == ["9"]
+
+
+def test_an_edit_in_a_running_process_is_seen_when_the_module_is_loaded_again(copy):
+    reload = f"""
+import importlib, pathlib, scratch_embed.callee as callee
+print(callee.one(0))
+pathlib.Path(callee.__file__).write_text({CALLEE.replace("x + 1", "x + 10")!r})
+print(importlib.reload(callee).one(0))
+"""
+    assert run(copy, reload) == ["1", "10"]
+
+
+def test_sums_that_ask_for_it_keep_their_order():
+    def cancel(a, b):
+        return (a + b) - a                           # reordered: b
+    assert kernel(keep_order=True)(cancel)(1e30, 1.0) == 0
+
+
 def test_kernels_work_where_no_folder_can_be_written(copy):
     for blocked in ("scratch_embed/__pycache__", "home"):
         (copy / blocked).write_text("a file stands where the cache's folder would be made")

@@ -364,6 +364,16 @@ def test_a_header_longer_than_the_format_allows_is_refused_though_the_file_holds
     path.unlink()
 
 
+def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch):
+    def cut_after(*arguments, read_header=safetensors._read_header):
+        header = read_header(*arguments)
+        os.truncate(path, len(SMALL) - 3)
+        return header
+    monkeypatch.setattr(safetensors, "_read_header", cut_after)
+    with pytest.raises(FormatError, match="tensor 'b': expected 2 numbers, found 1: the file was"):
+        read_safetensors(saved(path, SMALL))
+
+
 def test_a_pickle_is_refused_and_not_run(path):
     trace = path.with_name("trace")
 

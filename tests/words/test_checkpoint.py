@@ -27,7 +27,7 @@ def text():
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(word2vec, "CHUNK", 100)                  # about ten an epoch
+    monkeypatch.setattr(word2vec, "CHUNK", 4)      # 100 words, at these settings: ten an epoch
 
 
 def stop_after(n, error=KeyboardInterrupt, chunk=skipgram_chunk):
@@ -67,7 +67,7 @@ from scratch_embed.text.vocab import index_sentences
 import numpy as np
 rng = np.random.default_rng(0)
 vocab, corpus = index_sentences([rng.choice(list("abcdefgh"), 8).tolist() for _ in range(120)], 1)
-word2vec.CHUNK = 100
+word2vec.CHUNK = 4
 done = []
 def skipgram_chunk(*arguments):
     done.append(0)
@@ -117,8 +117,8 @@ def test_another_method_vocabulary_or_text_is_refused_by_name(text, tmp_path):
     train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
     renamed = Vocab(["x", *vocab.words[1:]], vocab.counts)
     other = corpus._replace(ids=corpus.ids[::-1].copy())
-    for name, arguments in [("chunk", (corpus, vocab, cbow_chunk)), ("vocabulary", (corpus, renamed)),
-                            ("data", (other, vocab))]:
+    for name, arguments in [("chunk", (corpus, vocab, cbow_chunk)),
+                            ("vocabulary", (corpus, renamed)), ("data", (other, vocab))]:
         with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
             train(*arguments, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
 

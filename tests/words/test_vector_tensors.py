@@ -1,9 +1,10 @@
-"""Word vectors in two files: joined if they fit, refused if they do not, whatever was interrupted."""
+"""Word vectors in two files: joined if they fit, refused if not, whatever was interrupted."""
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def test_words_that_a_careless_reader_would_change_come_back(path, words):
     assert_same_table(read_vectors_safetensors(path), words, np.eye(2, dtype=np.float32))
 
 
-def test_word_vectors_are_saved_and_loaded_by_their_ending(path):
+@pytest.mark.parametrize("ending", [".safetensors", ".SafeTensors"])
+def test_word_vectors_are_saved_and_loaded_by_their_ending(path, ending):
+    path = path.with_suffix(ending)
     WordVectors(WORDS, VECTORS).save(path)
     loaded = WordVectors.load(path)
     assert_same_table((loaded.index_to_key, loaded.vectors))
@@ -173,6 +176,17 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(foreign):
     assert [str(w.message) for w in caught] == [
         f"{foreign}: 1 of 3 rows repeat an earlier word and are left out"]
     assert caught[0].filename == __file__
+
+
+def test_a_checkpoint_of_many_tensors_costs_the_memory_of_its_table(path):
+    write_safetensors(path, {"table": np.ones((500, 400), np.float32), "rest": np.zeros(10**6)})
+    beside(path).write_bytes(b"".join(b"%d\n" % n for n in range(500)))
+    tracemalloc.start()
+    words, vectors = read_vectors_safetensors(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(words) == len(vectors) == 500
+    assert peak < 1.5 * vectors.nbytes + 100_000   # finite or not: a quarter; and the words
 
 
 # ---- two files that do not fit ---------------------------------------------
@@ -295,13 +309,16 @@ def test_a_full_disk_leaves_the_old_pair(pair, monkeypatch, call):
 def _failing_at(call, monkeypatch):
     """Let the call-th fsync or replace fail; the list of those that were made."""
     made = []
-    for name in "fsync", "replace":
-        def step(*arguments, name=name, real=getattr(os, name)):
+
+    def failing(name, real):
+        def step(*arguments):
             made.append(name)
             if len(made) == call:
                 raise OSError("full")
             return real(*arguments)
-        monkeypatch.setattr(os, name, step)
+        return step
+    for name in "fsync", "replace":
+        monkeypatch.setattr(os, name, failing(name, getattr(os, name)))
     return made
 
 

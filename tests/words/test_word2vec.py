@@ -13,10 +13,11 @@ from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words import word2vec
-from scratch_embed.words.negative_sampling import alias_table
+from scratch_embed.words.negative_sampling import alias_table, noise_distribution
 from scratch_embed.words.word2vec import (
     answer,
     chunks,
+    draw_reach,
     initial_weights,
     loss_and_grad,
     make_plan,
@@ -193,6 +194,39 @@ def plan(V, window=1, keep=None):
     return make_plan(np.ones(V), window, negatives=1)._replace(keep=keep)
 
 
+@given(seeds, st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 4))
+def test_a_chunk_takes_the_steps_of_the_equation_in_their_order(seed, lengths, window):
+    """The same random choices, replayed; the windows and the steps in NumPy and float64."""
+    rng = np.random.default_rng(seed)
+    off = np.concatenate([[0], np.cumsum(lengths)])
+    corpus = Corpus(rng.integers(0, 6, off[-1]).astype(np.int32), off)
+    chosen = make_plan([6, 5, 4, 3, 2, 1], window, negatives=2, sample=0.1)
+    W, U = (rng.standard_normal((6, 4)).astype(np.float32) / 2 for _ in range(2))
+    want_W, want_U, state = W.astype(float), U.astype(float), stream(seed)
+    want_loss = want_pairs = 0
+    kept, rows, y = np.empty(9, np.int32), np.empty(3, np.int64), np.empty(3, np.float32)
+    for s in range(len(lengths)):
+        n, state = thin_out(corpus, s, chosen.keep, np.uint64(state), kept)
+        for i in range(n):
+            reach, state = draw_reach(chosen, np.uint64(state))
+            for j in [j for j in range(n) if 0 < abs(i - j) <= reach]:
+                M, state = pose(chosen, kept[i], rows, y, np.uint64(state))
+                v = want_W[kept[j]].copy()
+                for k in range(M):                             # one by one: a row may come twice
+                    loss, dv, dU = loss_and_grad(v, want_U, rows[k:k + 1], y[k:k + 1])
+                    want_W[kept[j]] -= 0.1 * dv
+                    want_U[rows[k]] -= 0.1 * dU[0]
+                    want_loss += loss
+                want_pairs += 1
+    loss, pairs = skipgram_chunk(corpus, np.arange(len(lengths)), chosen, W, U, np.float32(0.1),
+                                 stream(seed))
+    assert pairs == want_pairs
+    bound = (pairs + 1) * 2**-19            # a pair: 3 questions, each within 2⁻²¹ of numbers < 2
+    assert abs(loss - want_loss) <= 4 * bound
+    np.testing.assert_allclose(W, want_W, rtol=0, atol=bound)
+    np.testing.assert_allclose(U, want_U, rtol=0, atol=bound)
+
+
 def test_a_window_of_one_makes_every_neighbouring_pair_once_each_way():
     corpus = Corpus(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 3, 5]))
     W, U = initial_weights(5, 4, seed=0)
@@ -205,7 +239,8 @@ def test_each_reach_up_to_the_window_is_drawn_equally_often():
     n, window = 20_000, 5
     corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
     W, U = initial_weights(1, 2, seed=0)
-    _, pairs = skipgram_chunk(corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0))
+    everything = corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0)
+    _, pairs = skipgram_chunk(*everything)
     sigma = np.sqrt((window**2 - 1) / 12 / n)
     assert abs(pairs / n / 2 - (1 + window) / 2) < 6 * sigma + window**2 / n
 
@@ -253,14 +288,13 @@ def test_the_neighbours_vector_is_trained_against_the_middle_words_output():
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=80), st.integers(1, 100),
        st.integers(1, 30), seeds, st.booleans())
 def test_chunks_hold_every_sentence_once(lengths, size, block, seed, shuffle):
-    before_test = word2vec.CHUNK, word2vec.BLOCK
-    word2vec.CHUNK, word2vec.BLOCK = size, block
+    before_test, word2vec.BLOCK = word2vec.BLOCK, block
     try:
         off = np.concatenate([[0], np.cumsum(lengths)])
-        pieces = list(chunks(off, 0, seed, shuffle))
-        again = list(chunks(off, 0, seed, shuffle))
+        pieces = list(chunks(off, 0, seed, shuffle, size))
+        again = list(chunks(off, 0, seed, shuffle, size))
     finally:
-        word2vec.CHUNK, word2vec.BLOCK = before_test
+        word2vec.BLOCK = before_test
     order = [s for _, _, sentences in pieces for s in sentences]
     assert sorted(order) == list(range(len(lengths)))
     assert shuffle or order == sorted(order)
@@ -321,7 +355,11 @@ def test_two_workers_learn_as_well_as_one(pets):
 def test_the_loss_is_the_mean_over_all_pairs_and_falls(pets):
     vocab, corpus = pets
     start = train(corpus, vocab, **{**SMALL, "lr": 0}).losses
-    assert start == pytest.approx([6 * np.log(2)] * 3, rel=0.1)   # U = 0; noise = o counts nothing
+    p = vocab.counts / vocab.counts.sum()
+    itself = p @ noise_distribution(vocab.counts)              # noise that is skipped: U = 0, so
+    want = (1 + 5 * (1 - itself)) * np.log(2)                  # every other question costs log 2
+    sigma = np.log(2) * np.sqrt(5 * itself * (1 - itself) / 6000)     # over 6,000 pairs or more
+    assert start == pytest.approx([want] * 3, abs=6 * sigma)
     losses = train(corpus, vocab, **SMALL).losses
     assert losses[0] > losses[1] > losses[2]
 
@@ -345,7 +383,7 @@ def test_the_first_weights_are_word2vec_cs():
 def train_with(pets, monkeypatch):
     """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""
     def start(chunk, **settings):
-        monkeypatch.setattr(word2vec, "CHUNK", 1000)
+        monkeypatch.setattr(word2vec, "CHUNK", 48)               # 1000 words, at these settings
         vocab, corpus = pets
 
         def stand_in(corpus, sentences, plan, W, U, lr, state):
@@ -396,6 +434,51 @@ def test_a_weight_that_is_not_finite_is_seen_even_where_the_loss_is(train_with):
         return 1.0, 1
     with pytest.raises(TrainingDiverged, match="a weight"):
         train_with(spoil)
+
+
+def test_the_bar_counts_every_word_and_shows_the_running_mean(train_with, monkeypatch):
+    shown = []
+
+    class Bar:
+        def __init__(self, total, disable, **_):
+            shown.append((total, disable))
+        def __enter__(self):
+            return self
+        def __exit__(self, *_):
+            return False
+        def update(self, words):
+            shown.append(words)
+        def set_postfix_str(self, text, refresh):
+            shown.append(text)
+    monkeypatch.setattr(word2vec, "tqdm", Bar)
+    losses = iter([2.0, 4.0, 6.0])
+    train_with(lambda W, lr, state: (next(losses), 2), epochs=1, progress=True)
+    assert shown == [(3000, None), 1000, "loss 1.0000, lr 1.00000", 1000, "loss 1.5000, lr 0.66667",
+                     1000, "loss 2.0000, lr 0.33333"]          # None: silent off a terminal
+    shown.clear()
+    train_with(lambda W, lr, state: (1.0, 1))
+    assert shown[0] == (6000, True)
+
+
+def test_a_larger_setting_makes_smaller_chunks(train_with):
+    calls = []
+    train_with(lambda W, lr, state: (calls.append(0) or 1.0, 1), dim=80, epochs=1)
+    assert len(calls) == 30                                    # of 100 words each
+
+
+def test_every_random_choice_follows_the_seed():
+    assert (initial_weights(5, 4, 1)[0] != initial_weights(5, 4, 2)[0]).any()
+    orders = [np.concatenate([c[2] for c in chunks(np.arange(101), 0, seed)]) for seed in (1, 2)]
+    assert (orders[0] != orders[1]).any()
+
+
+def test_a_corpus_of_another_vocabulary_is_refused(pets):
+    vocab, corpus = pets
+    for ids in ([0, len(vocab)], [-1, 0]):
+        with pytest.raises(ValueError, match="do not belong together"):
+            train(Corpus(np.array(ids, np.int32), np.array([0, 2])), vocab, **SMALL)
+    with pytest.raises(ValueError, match="no words"):
+        train(Corpus(np.zeros(0, np.int32), np.zeros(1, np.int64)), vocab, **SMALL)
 
 
 def test_ctrl_c_stops_between_chunks(train_with):

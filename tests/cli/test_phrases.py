@@ -1,0 +1,93 @@
+"""The command that joins phrases, as a user meets it."""
+import gzip
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratch_embed.cli.main import main, parser
+
+TEXT = "i saw new york\nnew york is big\n\nin new york i am\n"
+JOINED = "i saw new_york\nnew_york is big\nin new_york i am\n"
+LOW = ["--min-count", "1", "--threshold", "2"]
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def run(capfdbinary, *arguments):
+    """(exit code, stdout, stderr) of a command in this process."""
+    code = main(["phrases", *map(str, arguments)])
+    out, err = capfdbinary.readouterr()
+    return code, out.decode(), err.decode()
+
+
+def test_the_help_ends_with_an_example_that_the_parser_understands(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["phrases", "--help"])
+    assert ended.value.code == 0
+    example = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert parser().parse_args(example.split()[1:]).output == "joined.txt"
+
+
+def test_the_phrases_of_a_text_are_joined(text, tmp_path, capfdbinary):
+    """N = 13, n(new) = n(york) = n(new york) = 3: (3 − 1)/9 · 13 = 26/9, over 2."""
+    code, out, err = run(capfdbinary, text, "-o", tmp_path / "out", *LOW)
+    assert (code, out) == (0, "")
+    assert "13 words, 1 different phrases" in err and "out" in err
+    assert (tmp_path / "out").read_text() == JOINED
+
+
+def test_standard_input_and_output_are_files_too(tmp_path, capfdbinary, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(TEXT.encode()))))
+    code, out, _ = run(capfdbinary, "-", "-o", "-", *LOW)
+    assert (code, out) == (0, JOINED)
+
+
+def test_the_options_are_those_of_the_equation(text, capfdbinary):
+    assert run(capfdbinary, text, "-o", "-")[1] == TEXT.replace("\n\n", "\n")      # 5 and 100
+    assert run(capfdbinary, text, "-o", "-", *LOW[:2], "--threshold", "2.9")[1].count("_") == 0
+    assert run(capfdbinary, text, "-o", "-", *LOW, "--min-count", "2")[1].count("_") == 0
+    assert run(capfdbinary, text, "-o", "-", *LOW, "--joiner", "+")[1] == JOINED.replace("_", "+")
+
+
+def test_the_text_is_utf8_whatever_the_terminal_is(tmp_path):
+    (tmp_path / "text").write_text("le café noir\n", encoding="utf-8")
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-m", "scratch_embed", "phrases", tmp_path / "text",
+                           "-o", "-"], capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(root), "PYTHONIOENCODING": "ascii"})
+    assert done.stdout.decode("utf-8") == "le café noir\n"
+
+
+def test_bytes_that_are_not_utf8_are_an_error_or_what_is_asked_for(text, tmp_path, capfdbinary):
+    text.write_bytes(b"caf\xe9 noir\n")
+    code, out, err = run(capfdbinary, text, "-o", "-")
+    assert (code, out) == (1, "") and "line 1, byte 3" in err
+    assert run(capfdbinary, text, "-o", "-", "--errors", "ignore")[1] == "caf noir\n"
+
+
+@pytest.mark.parametrize("wrong, said", [
+    (["no-such-file", "-o", "{new}"], "no-such-file"),
+    (["{text}", "-o", "no/folder/x"], "no folder"),
+    (["{text}", "-o", "{text}"], "the text itself"),
+    (["{text}", "-o", "{new}", "--joiner", " "], "white space")])
+def test_a_users_error_is_one_line_and_writes_nothing(wrong, said, text, tmp_path, capfdbinary):
+    code, out, err = run(capfdbinary, *(w.format(text=text, new=tmp_path / "new") for w in wrong))
+    assert code == 1 and out == "" and len(err.splitlines()) == 1 and said in err
+    assert os.listdir(tmp_path) == ["text.txt"] and text.read_text() == TEXT
+
+
+@pytest.mark.parametrize("wrong", [["text"], ["text", "-o", "x", "--threshold", "-1"],
+                                   ["text", "-o", "x", "--min-count", "few"]])
+def test_bad_usage_ends_with_2(wrong, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["phrases", *wrong])
+    assert ended.value.code == 2

@@ -1,0 +1,187 @@
+"""Phrases are what the equation says, counted within sentences and joined from the left."""
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.text import phrases as phrases_module
+from scratch_embed.text.phrases import Phrases, find_phrases, join_phrases
+from scratch_embed.text.vocab import index_sentences
+
+U64 = 2.0**-53
+texts = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), min_size=1,
+                 max_size=12)
+settings = st.tuples(st.integers(0, 3), st.sampled_from([0, 0.5, 1.0, 2.0]))
+
+
+def indexed(sentences):
+    return index_sentences(sentences, min_count=1)
+
+
+def found(sentences, min_count, threshold):
+    """{(a, b): score} by find_phrases."""
+    vocab, corpus = indexed(sentences)
+    phrases = find_phrases(corpus, vocab, min_count, threshold)
+    return {(vocab.words[a], vocab.words[b]): score
+            for (a, b), score in zip(phrases.pairs, phrases.scores.tolist())}
+
+
+def scored(sentences, min_count, threshold):
+    """The same by counting words and pairs of words one by one."""
+    n = Counter(word for s in sentences for word in s)
+    pairs = Counter(pair for s in sentences for pair in zip(s, s[1:]))
+    scores = {(a, b): (n_ab - min_count) / (n[a] * n[b]) * sum(n.values())
+              for (a, b), n_ab in pairs.items() if n[a] >= min_count and n[b] >= min_count}
+    return {pair: score for pair, score in scores.items() if score > threshold}
+
+
+def joined(sentences, pairs):
+    """The sentences with `pairs` joined, word by word."""
+    for sentence in sentences:
+        words, i = [], 0
+        while i < len(sentence):
+            taken = 2 if tuple(sentence[i:i + 2]) in pairs else 1
+            words.append("_".join(sentence[i:i + taken]))
+            i += taken
+        yield words
+
+
+def join(sentences, min_count, threshold):
+    vocab, corpus = indexed(sentences)
+    return list(join_phrases(corpus, vocab, find_phrases(corpus, vocab, min_count, threshold)))
+
+
+# ---- the score --------------------------------------------------------------------------------
+
+NEW_YORK = [["new", "york", "is", "new"], ["new", "york"], ["in", "new", "york"], ["is", "in"]]
+
+
+def test_scores_worked_by_hand():
+    """N = 11, n(new) = 4, n(york) = 3, n(new york) = 3: (3 − 1)/(4 · 3) · 11 = 11/6."""
+    assert found(NEW_YORK, 1, 1.0) == {("new", "york"): pytest.approx(11 / 6, rel=4 * U64)}
+
+
+def test_the_best_stand_first_and_equals_in_the_order_of_their_numbers():
+    """Without discount: new york 33/12, is in 11/4, york is 11/6, is new and in new 11/8."""
+    vocab, corpus = indexed(NEW_YORK)
+    phrases = find_phrases(corpus, vocab, 0, 1.0)
+    names = [" ".join(vocab.words[i] for i in pair) for pair in phrases.pairs]
+    assert names == ["new york", "is in", "york is", "is new", "in new"]
+    np.testing.assert_allclose(phrases.scores, [11 / 4, 11 / 4, 11 / 6, 11 / 8, 11 / 8],
+                               rtol=4 * U64)
+    assert (phrases.pairs.dtype, phrases.scores.dtype) == (np.int32, np.float64)
+
+
+def test_the_threshold_itself_is_not_enough():
+    assert ("is", "in") in found(NEW_YORK, 0, np.nextafter(11 / 4, 0))
+    assert ("is", "in") not in found(NEW_YORK, 0, 11 / 4)
+
+
+def test_the_end_of_a_sentence_parts_a_pair():
+    assert found([["a", "b"], ["c"], ["a", "b"], ["c"]], 1, 0).keys() == {("a", "b")}
+
+
+@given(texts, settings)
+def test_equals_a_brute_force_count(sentences, setting):
+    ours, brute = found(sentences, *setting), scored(sentences, *setting)
+    assert ours.keys() == brute.keys()
+    for pair, score in ours.items():
+        assert score == pytest.approx(brute[pair], rel=8 * U64)
+
+
+@given(texts, st.integers(1, 3))
+def test_a_word_rarer_than_min_count_is_in_no_phrase(sentences, min_count):
+    counts = Counter(word for s in sentences for word in s)
+    assert all(counts[word] > min_count for pair in found(sentences, min_count, 0) for word in pair)
+
+
+@given(texts, settings, st.randoms(use_true_random=False))
+def test_the_order_of_the_sentences_is_not_seen(sentences, setting, random):
+    shuffled = random.sample(sentences, len(sentences))
+    assert found(shuffled, *setting) == found(sentences, *setting)
+
+
+@pytest.mark.parametrize("setting", [(-1, 1), (1, -1), (1, float("nan")), (float("nan"), 1)])
+def test_settings_that_make_no_sense_are_refused(setting):
+    with pytest.raises(ValueError, match="at least 0"):
+        find_phrases(*indexed([["a"]])[::-1], *setting)
+
+
+# ---- joining ----------------------------------------------------------------------------------
+
+def test_a_word_already_in_a_phrase_starts_no_other():
+    """a b and b c are both phrases; of a b c a b is taken, and then c d."""
+    sentences = [["a", "b", "c", "d"], ["b", "c", "d"], ["x", "a", "b"], ["b"], ["c", "b", "c"]]
+    vocab, corpus = indexed(sentences)
+    pairs = [("a", "b"), ("b", "c"), ("c", "d")]
+    numbers = np.array([[vocab.index[a], vocab.index[b]] for a, b in pairs], np.int32)
+    ours = join_phrases(corpus, vocab, Phrases(numbers, np.ones(3)))
+    assert list(ours) == [["a_b", "c_d"], ["b_c", "d"], ["x", "a_b"], ["b"], ["c", "b_c"]]
+
+
+@given(texts, settings, st.integers(1, 5))
+def test_joining_equals_going_word_by_word(sentences, setting, batch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phrases_module, "BATCH", batch)
+        ours = join(sentences, *setting)
+    assert ours == list(joined(sentences, scored(sentences, *setting)))
+
+
+@given(texts, settings)
+def test_the_letters_of_the_text_stay_in_their_order(sentences, setting):
+    ours = join(sentences, *setting)
+    assert [[word for phrase in s for word in phrase.split("_")] for s in ours] == sentences
+
+
+def test_no_phrases_leave_the_text_as_it_is():
+    assert join(NEW_YORK, 1, 1e9) == NEW_YORK
+
+
+def test_a_second_pass_finds_longer_phrases():
+    sentences = [["i", "saw", "new", "york", "city"], ["new", "york", "city", "i", "saw"]] * 2
+    once = join(sentences, 1, 1.5)
+    assert once[0] == ["i_saw", "new_york", "city"]
+    assert join(once, 1, 1.5)[0] == ["i_saw", "new_york_city"]
+
+
+def test_a_phrase_whose_spelling_is_a_word_already_counts_as_that_word():
+    sentences = [["a", "b", "a_b"]] * 3
+    vocab, _ = indexed(join(sentences, 1, 1.0))
+    assert "a_b" in vocab.words and len(set(vocab.words)) == len(vocab.words)
+
+
+@pytest.mark.parametrize("joiner, word", [("_", "new_york"), ("", "newyork"), ("··", "new··york")])
+def test_the_joiner_stands_between(joiner, word):
+    vocab, corpus = indexed(NEW_YORK)
+    phrases = find_phrases(corpus, vocab, 1, 1.0)
+    assert next(join_phrases(corpus, vocab, phrases, joiner))[0] == word
+
+
+@pytest.mark.parametrize("joiner", [" ", "a b", "\n", "_\t"])
+def test_a_joiner_with_white_space_is_refused(joiner):
+    vocab, corpus = indexed(NEW_YORK)
+    with pytest.raises(ValueError, match="white space"):
+        join_phrases(corpus, vocab, find_phrases(corpus, vocab), joiner)
+
+
+# ---- parity with gensim -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_and_sentences_are_those_of_gensim(seed):
+    """Up to the factor: N here, the number of different words and pairs there."""
+    gensim = pytest.importorskip("gensim.models.phrases")
+    rng = np.random.default_rng(seed)
+    pieces = ["a b", "b c", "b", "c", "d d", "d", "e f g", "f", *"hijklmnop"]
+    sentences = [" ".join(rng.choice(pieces, rng.integers(1, 6))).split() for _ in range(300)]
+    theirs = gensim.Phrases(sentences, min_count=3, threshold=0.5, delimiter="_")
+    N = sum(len(s) for s in sentences)
+    factor = len(theirs.vocab) / N
+    ours = found(sentences, 3, 0.5 / factor)
+    assert len(ours) > 3
+    exported = theirs.export_phrases()
+    assert {"_".join(pair) for pair in ours} == exported.keys()
+    for pair, score in ours.items():
+        assert score * factor == pytest.approx(exported["_".join(pair)], rel=8 * U64)
+    assert join(sentences, 3, 0.5 / factor) == [theirs[s] for s in sentences]

@@ -1,0 +1,328 @@
+"""The compiled reader equals the plain one, in memory and on the disk."""
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text import corpus as corpus_module
+from scratch_embed.text import reader
+from scratch_embed.text.corpus import MAX_SENTENCE, read_blocks, read_sentences
+from scratch_embed.text.corpus_folder import mapped_corpus, open_corpus
+from scratch_embed.text.reader import hash_token, read_corpus
+from scratch_embed.text.vocab import index_sentences
+
+WORDS = [b"a", b"b", b"ab", b"ba", "é".encode(), "日本".encode(), "\u00a0".encode(), b"\x00",
+         b"\x1c", "\u0085".encode(), b"x" * 40]
+SPACES = [b" ", b"\n", b"\r\n", b"\t", b"\v", b"\f", b"\r", b"\n\n", b" \n "]
+texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(SPACES))).map(
+    lambda parts: b"".join(word + space for word, space in parts))
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"the king sat\n\nthe queen the end\n" * 5)
+    return path
+
+
+def same(ours, twin):
+    """(Vocab, Corpus) equal (Vocab, Corpus), types too."""
+    (vocab, corpus), (twin_vocab, twin_corpus) = ours, twin
+    assert vocab.words == twin_vocab.words
+    for a, b in [(vocab.counts, twin_vocab.counts), *zip(corpus, twin_corpus)]:
+        assert type(a) is np.ndarray and a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def outcome(read):
+    """What `read` returns, or the error that it raises."""
+    try:
+        return read(), None
+    except ValueError as error:
+        return None, (type(error), str(error))
+
+
+def small(monkeypatch, piece=7, room=1):
+    """Blocks of a few bytes, and a table that must grow at once."""
+    monkeypatch.setattr(corpus_module, "PIECE", piece)
+    monkeypatch.setattr(reader, "FIRST_ROOM", room)
+
+
+# ---- blocks -----------------------------------------------------------------------------------
+
+@given(texts, st.integers(1, 9))
+def test_blocks_are_the_text_and_each_but_the_last_ends_behind_white_space(text, piece):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, piece)
+        blocks = list(read_blocks(io.BytesIO(text + b"end")))
+    assert b"".join(blocks) == text + b"end"
+    assert all(block[-1:].isspace() for block in blocks[:-1])
+    assert all(len(block) < 2 * piece + 40 for block in blocks)    # 40: the longest word
+
+
+# ---- it equals its twin -------------------------------------------------------------------------
+
+def test_a_text_worked_by_hand():
+    vocab, corpus = read_corpus(io.BytesIO(b"b a\na c\n\nc a  b b\n"), min_count=2)
+    assert vocab.words == ["b", "a", "c"] and vocab.counts.tolist() == [3, 3, 2]
+    assert corpus.ids.tolist() == [0, 1, 1, 2, 2, 1, 0, 0] and corpus.off.tolist() == [0, 2, 4, 8]
+
+
+@given(texts, st.sampled_from([b"", b"end", b"\n"]), st.integers(1, 40),
+       st.sampled_from([1, 2, 1 << 10]), st.integers(1, 3), st.sampled_from([None, 1, 3]),
+       st.sampled_from([1, 2, 1000]))
+def test_equals_the_plain_reader(text, tail, piece, room, min_count, max_size, batch):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, piece, room)
+        patch.setattr(reader, "BATCH", batch)
+        ours, wrong = outcome(lambda: read_corpus(io.BytesIO(text + tail), min_count, max_size))
+    twin, twin_wrong = outcome(
+        lambda: index_sentences(read_sentences(io.BytesIO(text + tail)), min_count, max_size))
+    assert wrong == twin_wrong
+    if twin:
+        same(ours, twin)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2 * MAX_SENTENCE + 1), st.sampled_from(SPACES[:2]))),
+       st.integers(1, 3000))
+def test_equals_the_plain_reader_where_lines_are_long(lines, piece):
+    text = b".\n" + b"".join(b"a b " * (n // 2) + b"c " * (n % 2) + space for n, space in lines)
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, piece)
+        ours = read_corpus(io.BytesIO(text), min_count=1)
+    same(ours, index_sentences(read_sentences(io.BytesIO(text)), min_count=1))
+
+
+@given(st.binary(max_size=40), st.integers(1, 9), st.sampled_from(["strict", "replace", "ignore"]))
+def test_any_bytes_at_all_give_the_same_result_or_the_same_error(data, piece, errors):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, piece)
+        ours, wrong = outcome(lambda: read_corpus(io.BytesIO(data), 1, errors=errors))
+        twin, twin_wrong = outcome(lambda: index_sentences(
+            read_sentences(io.BytesIO(data), errors), 1))
+    assert wrong == twin_wrong
+    if twin:
+        same(ours, twin)
+
+
+def test_thousands_of_words_find_room(monkeypatch):
+    small(monkeypatch, piece=1 << 12)
+    words = [str(n) for n in np.random.default_rng(0).integers(0, 9000, 30_000)]
+    text = " ".join(words).encode()
+    same(read_corpus(io.BytesIO(text), 1), index_sentences(read_sentences([words]), 1))
+
+
+def test_sources_of_every_kind_give_the_same(text, monkeypatch):
+    data = text.read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    twin = index_sentences(read_sentences(text), 1)
+    for source in (text, str(text), io.BytesIO(gzip.compress(data)), "-", read_sentences(text)):
+        same(read_corpus(source, 1), twin)
+
+
+def test_the_kernels_are_runnable_python(tmp_path):
+    code = """
+import io, sys
+from scratch_embed.text import reader
+from scratch_embed.text.corpus import read_sentences
+from scratch_embed.text.vocab import index_sentences
+reader.FIRST_ROOM = 1
+text = "one two\\n caf\\u00e9 two three\\n".encode()
+ours = reader.read_corpus(io.BytesIO(text), 1)
+twin = index_sentences(read_sentences(io.BytesIO(text)), 1)
+assert ours[0].words == twin[0].words
+assert all((a == b).all() for a, b in zip(ours[1], twin[1]))
+"""
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", code], check=True,
+                   env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(root)})
+
+
+# ---- the table --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("token, value", [(b"", 0xCBF29CE484222325), (b"a", 0xAF63DC4C8601EC8C),
+                                          (b"foobar", 0x85944171F73967E8)])
+def test_the_hash_is_fnv_1a(token, value):
+    assert hash_token(np.frombuffer(b"." + token + b" z", np.uint8), 1) == (value, 1 + len(token))
+
+
+def test_two_words_of_one_hash_are_two_words():
+    words = [b"8yn0iYCKYHlIj4-BwPqk", b"GReLUrM4wMqfg9yzV3KQ"]
+    hashes = [hash_token(np.frombuffer(word, np.uint8), 0)[0] for word in words]
+    assert hashes[0] == hashes[1]
+    vocab, corpus = read_corpus(io.BytesIO(b" ".join(words * 2)), 1)
+    assert vocab.words == [word.decode() for word in words] and corpus.ids.tolist() == [0, 1, 0, 1]
+
+
+# ---- in a folder ------------------------------------------------------------------------------
+
+@given(texts.filter(bytes.split), st.integers(1, 40))
+def test_a_folder_holds_the_same_corpus_and_gives_it_again(text, piece):
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        small(patch, piece)
+        path, folder = os.path.join(place, "text"), os.path.join(place, "corpus")
+        Path(path).write_bytes(text)
+        twin = index_sentences(read_sentences(path), 1)
+        same(read_corpus(path, 1, folder=folder), twin)
+        patch.setattr(reader, "number_tokens", None)               # the text is not read again
+        same(read_corpus(path, 1, folder=folder), twin)
+        same(open_corpus(folder), twin)
+        assert sorted(os.listdir(folder)) == ["card.json", "ids.i32", "off.i64", "words.txt"]
+
+
+def test_what_is_written_to_the_arrays_stays_in_this_process(text, tmp_path):
+    _, corpus = read_corpus(text, 1, folder=tmp_path / "c")
+    before = (tmp_path / "c" / "ids.i32").read_bytes()
+    corpus.ids[:] = 7
+    assert (corpus.ids == 7).all() and (tmp_path / "c" / "ids.i32").read_bytes() == before
+    assert open_corpus(tmp_path / "c")[1].ids[0] == 0
+
+
+def peak(read):
+    """The most memory that Python and NumPy held during `read()`, in bytes."""
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_corpus_in_a_folder(tmp_path, monkeypatch):
+    """Ten times the text, and not a tenth of a byte a token more; 8 bytes a token in memory."""
+    small(monkeypatch, piece=1 << 14, room=1 << 10)
+    monkeypatch.setattr(reader, "BATCH", 100)
+    line = " ".join(str(n) for n in range(100)).encode() + b"\n"
+    held = {}
+    for lines in (300, 3000):
+        (tmp_path / f"{lines}").write_bytes(line * lines)
+        for folder in (None, tmp_path / f"folder{lines}"):
+            held[lines, folder is None] = peak(
+                lambda lines=lines, folder=folder: read_corpus(tmp_path / f"{lines}",
+                                                               folder=folder))
+    more = 2700 * 100                                              # tokens
+    assert held[3000, False] - held[300, False] < 0.1 * more
+    assert held[3000, True] - held[300, True] > 8 * more
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how other systems count mapped memory differs")
+def test_a_corpus_larger_than_memory_can_be_mapped(tmp_path):
+    if Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2":
+        pytest.skip("this system reserves memory for every mapping")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("ids.i32", "off.i64"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(4 * memory)                              # a hole: no disk is used
+    corpus = mapped_corpus(tmp_path)
+    assert corpus.ids.nbytes == 4 * memory and corpus.ids[-1] == 0
+
+
+def broken(folder, name, change):
+    """Change a file of the corpus; FormatError must name it when it is opened."""
+    path = folder / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(FormatError, match=name):
+        open_corpus(folder)
+
+
+@pytest.mark.parametrize("name", ["ids.i32", "off.i64", "words.txt", "card.json"])
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:len(data) // 2],
+                                    lambda data: b"", lambda data: b"~" + data[1:]])
+def test_a_file_that_is_not_what_was_written_is_refused(text, tmp_path, name, change):
+    read_corpus(text, 1, folder=tmp_path / "c")
+    broken(tmp_path / "c", name, change)
+
+
+@pytest.mark.parametrize("name", ["ids.i32", "off.i64", "words.txt", "card.json"])
+def test_half_a_corpus_is_refused_and_left_as_it_is(text, tmp_path, name):
+    folder = tmp_path / "c"
+    read_corpus(text, 1, folder=folder)
+    (folder / name).unlink()
+    left = sorted(os.listdir(folder))
+    with pytest.raises(FormatError, match=name):
+        read_corpus(text, 1, folder=folder)
+    assert sorted(os.listdir(folder)) == left
+
+
+@pytest.mark.parametrize("card", [b"[]", b"{}", b'{"format": "scratch_embed corpus 1"}',
+                                  b'{"format": "something else", "tokens": 1}', b"\xff"])
+def test_a_card_of_another_kind_is_refused(tmp_path, card):
+    (tmp_path / "card.json").write_bytes(card)
+    with pytest.raises(FormatError, match="not the card"):
+        open_corpus(tmp_path)
+
+
+def test_a_folder_with_other_files_is_refused(text, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FormatError, match="half a corpus or none"):
+        read_corpus(text, 1, folder=tmp_path / "c")
+    assert os.listdir(tmp_path / "c") == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("setting", [{"min_count": 2}, {"max_size": 1}, {"errors": "ignore"}])
+def test_a_corpus_read_by_other_settings_is_refused(text, tmp_path, setting):
+    read_corpus(text, 1, folder=tmp_path / "c")
+    with pytest.raises(ValueError, match="holds another corpus.*settings"):
+        read_corpus(text, **{"min_count": 1, **setting}, folder=tmp_path / "c")
+
+
+def test_a_text_that_has_changed_is_refused(text, tmp_path):
+    read_corpus(text, 1, folder=tmp_path / "c")
+    os.utime(text, ns=(0, 1))
+    with pytest.raises(ValueError, match="holds another corpus.*file"):
+        read_corpus(text, 1, folder=tmp_path / "c")
+    data = text.read_bytes()
+    read_corpus(text, 1, folder=tmp_path / "d")
+    text.write_bytes(data + b"more\n")
+    os.utime(text, ns=(0, 1))
+    with pytest.raises(ValueError, match="holds another corpus.*file"):
+        read_corpus(text, 1, folder=tmp_path / "d")
+
+
+def test_a_stream_fills_a_folder_but_cannot_be_compared_with_one(text, tmp_path):
+    with open(text, "rb") as stream:
+        same(read_corpus(stream, 1, folder=tmp_path / "c"), read_corpus(text, 1))
+    with pytest.raises(ValueError, match="cannot be compared"):
+        read_corpus(io.BytesIO(text.read_bytes()), 1, folder=tmp_path / "c")
+    same(open_corpus(tmp_path / "c"), read_corpus(text, 1))
+
+
+def test_an_error_leaves_the_folder_empty(text, tmp_path, monkeypatch):
+    text.write_bytes(text.read_bytes() + b"\xff")
+    with pytest.raises(FormatError, match="UTF-8"):
+        read_corpus(text, 1, folder=tmp_path / "c")
+    assert os.listdir(tmp_path / "c") == []
+
+    def full(*_):
+        raise OSError("No space left on device")
+    text.write_bytes(b"a b\n" * 3000)
+    monkeypatch.setattr(reader, "renumber", full)
+    with pytest.raises(OSError, match="No space"):
+        read_corpus(text, 1, folder=tmp_path / "c")
+    assert os.listdir(tmp_path / "c") == []
+
+
+def test_the_card_is_written_last(text, tmp_path, monkeypatch):
+    names, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (names.append(Path(b).name), replace(a, b)))
+    read_corpus(text, 1, folder=tmp_path / "c")
+    assert len(names) == 4 and names[-1] == "card.json"
+    card = json.loads((tmp_path / "c" / "card.json").read_bytes())
+    assert (card["tokens"], card["sentences"], card["words"]) == (35, 10, 5)
+
+
+def test_sentences_that_are_lists_have_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="folder"):
+        read_corpus([["a"]], 1, folder=tmp_path / "c")
