@@ -2,7 +2,8 @@
 
 The floors; a file imports only from floors below its own, or from its own room.
 
-    5  cli/       the command line, one file a group of commands; tour
+    6  cli/       the command line, one file a group of commands; tour
+    5  why/       what each trick of a method is worth, measured
     3  words/     word2vec, its noise, word vectors and their files
     2  evaluate/  analogies and word pairs, rank correlation
     1  text/      a text as numbers: corpus, vocabulary

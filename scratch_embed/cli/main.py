@@ -12,7 +12,7 @@ import sys
 import warnings
 
 from scratch_embed import __version__
-from scratch_embed.cli import evaluate, phrases, tour, train, vectors
+from scratch_embed.cli import evaluate, phrases, tour, train, vectors, why
 from scratch_embed.numerics.errors import TrainingDiverged
 
 
@@ -59,6 +59,6 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, evaluate):
+    for group in (tour, phrases, train, vectors, evaluate, why):
         group.add_commands(commands)
     return top

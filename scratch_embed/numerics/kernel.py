@@ -9,8 +9,8 @@ promises, each with a test:
               and inf are kept (Numba's fastmath=True would delete every nan check).  Where the
               order is the point, @kernel(keep_order=True).
   cache       compiled code is kept on disk, and is used only while the kernel's own file and
-              *every* source of this package are what they were.  Numba by itself looks at the kernel's own file alone, and would run
-              stale code after you edit a function that the kernel calls.
+              *every* source of this package are what they were.  Numba by itself looks only at
+              the former, and would run stale code after you edit a function that is called.
   no disk     where no folder can be written, kernels are compiled anew in each process.
   no JIT      NUMBA_DISABLE_JIT=1 leaves plain Python, to step through with a debugger.
 """

@@ -6,8 +6,8 @@ fraction of the time: no Python object is made for a token, only one for each wo
 Paper     Fowler, Noll & Vo 1991: the hash FNV-1a.
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
 Shapes    ids (T,) int32, off (S+1,) int64, as in text/vocab.py
-Cost      O(1) a token.  Memory: the vocabulary, one block, and 8 bytes a token; with a folder
-          these 8 are on the disk, and the corpus may be larger than memory.
+Cost      O(1) a token.  Memory: the vocabulary, one block, and 4 bytes a token; with a folder
+          these are on the disk, and the corpus may be larger than memory.
 Read next text/vocab.py (how words are ranked), text/corpus_folder.py (a corpus on the disk).
 
 A token's hash names a slot of the table.  If the slot holds another word the next one is tried,
@@ -220,8 +220,9 @@ def read_corpus(source, min_count=5, max_size=None, errors="strict", folder=None
                              "are lists already are numbered in memory")
         return index_sentences(read_sentences(source), min_count, max_size)
     if folder is None:
-        vocab, pieces = _rank(source, min_count, max_size, errors, io.BytesIO(), io.BytesIO())
-        return vocab, _gather(pieces, vocab.counts.sum())
+        ids_file = io.BytesIO()
+        vocab, pieces = _rank(source, min_count, max_size, errors, ids_file, io.BytesIO())
+        return vocab, _gather(pieces, _contents(ids_file, np.int32))
     made_from = origin(source, f"min_count {min_count}, max_size {max_size}, errors {errors}")
     found = open_if_there(folder, made_from)
     if found is not None:
@@ -258,10 +259,14 @@ def _pieces(ids, off, number):
         total += len(piece.ids)
 
 
-def _gather(pieces, tokens):
-    """The pieces as one Corpus in memory."""
-    ids, off = np.empty(tokens, np.int32), [np.zeros(1, np.int64)]
+def _gather(pieces, ids):
+    """The pieces as one Corpus in memory, in place of the first numbers `ids` they are made from.
+
+    A piece is never longer than what it was made from, so it overwrites only what has been read.
+    """
+    off = [np.zeros(1, np.int64)]
     for piece in pieces:
         ids[piece.off[0]:piece.off[-1]] = piece.ids
         off.append(piece.off[1:])
-    return Corpus(ids, np.concatenate(off))
+    off = np.concatenate(off)
+    return Corpus(ids[:off[-1]], off)

@@ -44,7 +44,7 @@ from scratch_embed.words.negative_sampling import Noise, alias_table, draw, nois
 
 ZERO, ONE = np.float32(0), np.float32(1)
 CHUNK = 10_000                     # words that one call trains on, with the usual settings: 20 ms
-BLOCK = 1 << 18                    # sentences that are shuffled at a time
+BLOCK = 1 << 16                    # sentences that are shuffled at a time
 LAST_LR = 1e-4                     # the learning rate ends at this share of its start
 
 
@@ -193,8 +193,10 @@ class Trained(NamedTuple):
 
 def initial_weights(V, dim, seed):
     """W ~ U(−½, ½)/dim and U = 0, as in word2vec.c.  (V, dim) float32 each."""
-    W = (np.random.default_rng(seed).random((V, dim), np.float32) - np.float32(0.5)) / dim
-    return W.astype(np.float32), np.zeros((V, dim), np.float32)
+    W = np.random.default_rng(seed).random((V, dim), np.float32)
+    W -= np.float32(0.5)
+    W /= np.float32(dim)
+    return W, np.zeros((V, dim), np.float32)
 
 
 def chunks(off, epoch, seed, shuffle=True, size=CHUNK):

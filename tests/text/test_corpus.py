@@ -1,6 +1,7 @@
 import gzip
 import io
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,18 @@ def test_a_word_longer_than_a_piece_stays_whole():
     assert read(f"a {word} b".encode()) == [["a", word, "b"]]
 
 
+def test_one_giant_line_is_read_a_piece_at_a_time(monkeypatch):
+    """A str takes more than 40 bytes, so all the tokens of the line would take 8 million."""
+    monkeypatch.setattr(corpus, "PIECE", 1 << 12)
+    line = io.BytesIO(b"token " * 200_000)
+    tracemalloc.start()
+    try:
+        assert sum(map(len, read_sentences(line))) == 200_000
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
 # ---- where text comes from --------------------------------------------------------------------
 
 def test_path_string_gzip_stream_and_standard_input_give_the_same(file, monkeypatch):
@@ -107,6 +120,16 @@ def test_the_offset_is_right_beyond_the_first_piece(monkeypatch):
     monkeypatch.setattr(corpus, "PIECE", 4)
     with pytest.raises(FormatError, match="line 1, byte 13"):
         read(b"aaa bbb cc dd\xff")
+
+
+@given(st.lists(st.sampled_from([b"a", b" ", b"\n", "\u00e9".encode()]), max_size=30),
+       st.integers(1, 9))
+def test_the_place_is_right_whatever_the_size_of_the_pieces(parts, piece):
+    good = b"".join(parts)
+    place = f"line {1 + good.count(10)}, byte {len(good)}:"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(FormatError, match=place):
+        patch.setattr(corpus, "PIECE", piece)
+        read(good + b"\xff rest\n")
 
 
 def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored():

@@ -74,6 +74,16 @@ def test_the_best_stand_first_and_equals_in_the_order_of_their_numbers():
     assert (phrases.pairs.dtype, phrases.scores.dtype) == (np.int32, np.float64)
 
 
+def test_many_equals_stand_in_the_order_of_their_numbers():
+    """Every third pair is seen twice and scores 2/(2 · 2) · N, the others 1/(1 · 1) · N."""
+    vocab, corpus = indexed([[f"a{i}", f"b{i}"] for i in range(300)]
+                            + [[f"a{i}", f"b{i}"] for i in range(0, 300, 3)])
+    phrases = find_phrases(corpus, vocab, 0, 1.0)
+    assert len(phrases.scores) == 300
+    ranked = [(-score, *pair) for pair, score in zip(phrases.pairs.tolist(), phrases.scores)]
+    assert ranked == sorted(ranked)
+
+
 def test_the_threshold_itself_is_not_enough():
     assert ("is", "in") in found(NEW_YORK, 0, np.nextafter(11 / 4, 0))
     assert ("is", "in") not in found(NEW_YORK, 0, 11 / 4)

@@ -1,0 +1,295 @@
+"""word2vec beside gensim: speed, memory, quality, growth.  Both sides in one run, in turn.
+
+    python bench/words/word2vec.py english.txt.gz --pairs wordsim353.tsv --analogies questions.txt
+    python bench/words/word2vec.py english.txt.gz speed process memory growth
+
+Settings of both: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, 3 epochs.
+Every run is a process of its own.  Times are medians of runs in the order A B A B ...; quality is
+the mean over seeds 1..10, and its difference to gensim's mean with a 95% interval (Welch).
+Needs the extra: python -m pip install -e '.[bench]'
+"""
+import argparse
+import gzip
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+SIDES = ("gensim", "exact", "shared")
+EPOCHS, SEEDS = 3, range(1, 11)
+T_95 = {4: 2.776, 9: 2.262, 10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
+
+
+# ---- one run, in its own process ----------------------------------------------------------------
+
+def anonymous_kib():
+    """This process's memory that no file backs, in KiB."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+
+class PeakMemory:
+    """The growth of anonymous memory since it was made, sampled every 5 ms, in MiB."""
+
+    def __init__(self):
+        self.start = self.peak = anonymous_kib()
+        self.stop = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self):
+        while not self.stop.wait(0.005):
+            self.peak = max(self.peak, anonymous_kib())
+
+    def growth(self):
+        self.stop.set()
+        return (max(self.peak, anonymous_kib()) - self.start) / 1024
+
+
+def run_gensim(job):
+    """Read with build_vocab, train from the file, both in gensim's compiled code."""
+    from gensim.models import Word2Vec
+    Word2Vec([["warm", "up"]] * 10, min_count=1, workers=1)
+    memory = PeakMemory()
+    start = time.perf_counter()
+    model = Word2Vec(vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, sg=1,
+                     seed=job["seed"], workers=job["workers"])
+    model.build_vocab(corpus_file=job["text"])
+    read = time.perf_counter()
+    model.train(corpus_file=job["text"], total_examples=model.corpus_count,
+                total_words=model.corpus_total_words, epochs=job["epochs"])
+    done = time.perf_counter()
+    index, vectors = model.wv.key_to_index, model.wv.vectors
+    return dict(read=read - start, train=done - read, growth=memory.growth(),
+                words=int(model.wv.expandos["count"].sum()) * job["epochs"]), index, vectors, model.wv
+
+
+def run_ours(job):
+    """The same, by scratch_embed; the kernels are compiled, or loaded, before the clock starts."""
+    from scratch_embed.text.reader import read_corpus
+    from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.words.shared_negatives import shared_chunk
+    from scratch_embed.words.vectors import WordVectors
+    from scratch_embed.words.word2vec import skipgram_chunk, train
+    chunk = shared_chunk if job["side"] == "shared" else skipgram_chunk
+    if job.get("warm", True):
+        vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
+        train(corpus, vocab, chunk, sample=0, epochs=1)
+        with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+            file.write(b"warm up\n")
+            file.flush()
+            read_corpus(file.name, min_count=1)
+    memory = PeakMemory()
+    start = time.perf_counter()
+    vocab, corpus = read_corpus(job["text"], folder=job.get("folder"))
+    read = time.perf_counter()
+    trained = train(corpus, vocab, chunk, epochs=job["epochs"], seed=job["seed"],
+                    workers=job["workers"])
+    done = time.perf_counter()
+    return dict(read=read - start, train=done - read, growth=memory.growth(),
+                words=len(corpus.ids) * job["epochs"]), vocab.index, trained.W, WordVectors(
+                    vocab.words, trained.W)
+
+
+def worker(job):
+    """Do one job, print its figures as JSON."""
+    figures, index, vectors, kv = (run_gensim if job["side"] == "gensim" else run_ours)(job)
+    if "save" in job:
+        kv.save_word2vec_format(job["save"]) if job["side"] == "gensim" else kv.save(job["save"])
+    figures["table"] = vectors.nbytes * 2 / 2**20
+    if job.get("pairs"):
+        from scratch_embed.evaluate.words import (
+            read_analogies,
+            read_pairs,
+            score_analogies,
+            score_pairs,
+        )
+        figures["wordsim"] = 100 * score_pairs(index, vectors, read_pairs(job["pairs"])).spearman
+        figures["analogies"] = 100 * score_analogies(
+            index, vectors, read_analogies(job["analogies"])).overall.accuracy
+    print(json.dumps(figures))
+
+
+def do(side, text, **job):
+    """Run a job in a process of its own; its figures, and the whole process's seconds."""
+    job = dict(side=side, text=text, epochs=EPOCHS, seed=1, workers=1) | job
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **job.pop("environment", {})}
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, __file__, "--worker", json.dumps(job)],
+                          env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1]) | {"process": time.perf_counter() - start}
+
+
+# ---- the sections ---------------------------------------------------------------------------------
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    return f"{min(values):.1f}..{max(values):.1f}"
+
+
+def speed(text, rounds=5, **_):
+    """Training only: thousand words a second, and ratios round by round."""
+    print("\nspeed: training only, k words/s (epoch's words x epochs / seconds), one epoch a run")
+    plan = [(side, 1) for side in SIDES] + [(side, 2) for side in SIDES]
+    rate = {key: [] for key in plan}
+    for _ in range(rounds):
+        for side, workers in plan:
+            figures = do(side, text, epochs=1, workers=workers)
+            rate[side, workers].append(figures["words"] / figures["train"] / 1e3)
+    for side, workers in plan:
+        values = rate[side, workers]
+        ratios = [a / b for a, b in zip(values, rate["gensim", workers])]
+        alone = [a / b for a, b in zip(values, rate[side, 1])]
+        print(f"  {side:7} {workers} thread(s)  {median(values):7.0f}  ({spread(values)})"
+              f"   x gensim {median(ratios):5.2f} ({spread(ratios)})"
+              f"   x one thread {median(alone):4.2f}")
+    share_of_peak(median(rate["exact", 1]), median(rate["shared", 1]))
+
+
+def share_of_peak(exact, shared):
+    """Arithmetic done, against what one core does in a matrix product."""
+    import numpy as np
+    A = np.ones((1500, 1500), np.float32)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        A @ A
+        times.append(time.perf_counter() - start)
+    threads = os.environ.get("OPENBLAS_NUM_THREADS", "all")
+    peak = 2 * 1500**3 / min(times) / 1e9
+    flops = 3.82 * 6 * (6 * 100)          # pairs a word here, questions, 2 D + 4 D operations each
+    print(f"  GEMM in float32 on {threads} thread(s) of this process: {peak:.0f} GFLOP/s; "
+          f"exact {exact * 1e3 * flops / 1e9:.1f}, shared {shared * 1e3 * flops / 1e9:.1f} GFLOP/s")
+
+
+def process(text, rounds=3, **_):
+    """From the start of Python to the file of vectors, three epochs, one thread."""
+    print("\nwhole process: seconds from the start of Python to the file of vectors, one thread")
+    with tempfile.TemporaryDirectory() as folder:
+        cases = {"gensim": ("gensim", False)}
+        cases |= {f"{side}, {'empty' if cold else 'warm'} kernel cache": (side, cold)
+                  for side in SIDES[1:] for cold in (True, False)}
+        seconds = {case: [] for case in cases}
+        do("exact", text, epochs=1, environment={"NUMBA_CACHE_DIR": folder + "/warm"})
+        do("shared", text, epochs=1, environment={"NUMBA_CACHE_DIR": folder + "/warm"})
+        for turn in range(rounds):
+            for case, (side, cold) in cases.items():
+                cache = f"{folder}/{side}{turn}" if cold else folder + "/warm"
+                done = do(side, text, save=f"{folder}/{side}.vec", warm=False,
+                          environment={"NUMBA_CACHE_DIR": cache})
+                seconds[case].append(done["process"])
+        for case, values in seconds.items():
+            ratios = [b / a for a, b in zip(values, seconds["gensim"])]
+            print(f"  {case:28} {median(values):6.1f} ({spread(values)})"
+                  f"   x gensim {median(ratios):5.2f}")
+
+
+def memory(text, **_):
+    """Growth of anonymous memory after import and warm-up, reading and training one epoch."""
+    print("\nmemory: growth of anonymous memory after import and warm-up, MiB (one epoch)")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, side, options in [("gensim", "gensim", {}), ("exact", "exact", {}),
+                                    ("exact, text on disk", "exact", {"folder": folder})]:
+            values = [do(side, text, epochs=1, **options) for _ in range(3)]
+            growth = median([v["growth"] for v in values])
+            print(f"  {name:20} {growth:6.1f}   of it both tables {values[0]['table']:5.1f}")
+
+
+def growth(text, rounds=3, **_):
+    """Training time and memory over 1/8, 1/4, 1/2 and all of the text."""
+    print("\ngrowth: exact form, one epoch, one thread, text on disk")
+    with open(text, "rb") as file:
+        lines = file.readlines()
+    parts = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for times in (1, 2, 4, 8):
+            parts[times] = f"{folder}/{times}.txt"
+            with open(parts[times], "wb") as file:
+                file.writelines(lines[:len(lines) * times // 8])
+        del lines
+        seconds, rest, words = ({t: [] for t in parts} for _ in range(3))
+        for turn in range(rounds):
+            for t, path in parts.items():
+                done = do("exact", path, epochs=1, folder=f"{folder}/ids{t}-{turn}")
+                seconds[t].append(done["train"])
+                words[t] = done["words"]
+                rest[t].append(done["growth"] - done["table"])
+    for t in parts:
+        each = median([s / words[t] * 1e6 for s in seconds[t]])
+        print(f"  {t}x  {words[t]:9,} words  {median(seconds[t]):6.2f} s ({spread(seconds[t])})"
+              f"  {each:.3f} µs a word   memory beyond both tables {median(rest[t]):5.1f} MiB")
+    observed = max(max(s) / min(s) - 1 for s in seconds.values())
+    per_word = median(seconds[8]) / words[8] / (median(seconds[1]) / words[1])
+    print(f"  t(8x)/t(1x) = {median(seconds[8]) / median(seconds[1]):.2f} for "
+          f"{words[8] / words[1]:.2f} times the words: a word takes {per_word:.2f} of what it took;"
+          f" observed spread {100 * observed:.0f}%")
+
+
+def quality(text, pairs, analogies, seeds=SEEDS, **_):
+    """Seeds 1..10 of both sides, two processes at a time; the difference with its interval."""
+    print(f"\nquality: three epochs, one thread a run, seeds {seeds[0]}..{seeds[-1]}")
+    jobs = [(side, seed) for seed in seeds for side in SIDES]
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(jobs, pool.map(
+            lambda job: do(job[0], text, seed=job[1], pairs=pairs, analogies=analogies), jobs)))
+    for measure in ("wordsim", "analogies"):
+        scores = {side: [done[side, seed][measure] for seed in seeds] for side in SIDES}
+        for side in SIDES:
+            print(f"  {measure:9} {side:7} mean {statistics.mean(scores[side]):6.2f}   "
+                  + " ".join(f"{x:.2f}" for x in scores[side]))
+        for side in SIDES[1:]:
+            low, high = welch(scores[side], scores["gensim"])
+            print(f"  {measure:9} {side} - gensim = {(low + high) / 2:+.2f}, "
+                  f"95% interval {low:+.2f} to {high:+.2f}")
+
+
+def welch(a, b):
+    """The 95% interval of mean(a) − mean(b), whose variances may differ."""
+    va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    quantile = next((t for df, t in sorted(T_95.items(), reverse=True) if df <= freedom), 2.776)
+    middle = statistics.mean(a) - statistics.mean(b)
+    return middle - quantile * math.sqrt(va + vb), middle + quantile * math.sqrt(va + vb)
+
+
+SECTIONS = dict(speed=speed, process=process, memory=memory, growth=growth, quality=quality)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("text")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--pairs", help="needed for quality")
+    parser.add_argument("--analogies", help="needed for quality")
+    arguments = parser.parse_args()
+    chosen = arguments.sections or list(SECTIONS)
+    if not set(chosen) <= set(SECTIONS):
+        parser.error(f"sections are {', '.join(SECTIONS)}")
+    if "quality" in chosen and not (arguments.pairs and arguments.analogies):
+        parser.error("quality needs --pairs and --analogies")
+    with tempfile.TemporaryDirectory() as folder:
+        with open(arguments.text, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with (gzip.open if packed else open)(arguments.text, "rb") as file:
+            plain = os.path.join(folder, "plain.txt")       # gensim reads its corpus_file plain
+            with open(plain, "wb") as out:
+                out.write(file.read())
+        for section in chosen:
+            SECTIONS[section](plain, pairs=arguments.pairs, analogies=arguments.analogies)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(json.loads(sys.argv[2]))
+    else:
+        main()

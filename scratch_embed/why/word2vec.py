@@ -1,0 +1,221 @@
+"""What is each trick of word2vec worth?  Remove one at a time, and measure.
+
+Paper     Mikolov et al. 2013b, which gives the tricks; Levy, Goldberg & Dagan 2015, "Improving
+          Distributional Similarity with Lessons Learned from Word Embeddings", which counts them.
+Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
+Cost      a run on 150,000 words takes about a second.
+Read next why/effects.py (the intervals), words/ppmi.py (the closed form)
+
+A seed is another text as well as other starting weights, so what holds over the seeds holds for
+texts of this kind, not for one of them.  A toy text of 290 words is not English: a trick made for
+a vocabulary of a million, or for a text with topics, may have nothing to do here.  The predictions
+are what the papers lead one to expect, and were written down before the runs.
+"""
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from scratch_embed.evaluate.correlation import pearson
+from scratch_embed.evaluate.words import Section, score_analogies
+from scratch_embed.numerics.workers import run
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, Interval, paired_difference
+from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
+from scratch_embed.words.negative_sampling import noise_distribution
+from scratch_embed.words.ppmi import ppmi, sgns_optimum, shifted_pmi, svd_vectors, window_counts
+from scratch_embed.words.shared_negatives import shared_chunk
+from scratch_embed.words.word2vec import initial_weights, train
+from scratch_embed.worlds.grammar import pair_distribution
+from scratch_embed.worlds.words import hard, tiny
+
+SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
+CBOW = dict(SKIPGRAM, chunk=cbow_chunk, lr=0.05)
+
+
+class Trick(NamedTuple):
+    """Something word2vec does, and what else it might do.
+
+    prediction: a sentence.  settings: training with the trick.  without: {what is done instead:
+    (the settings that change, the verdict that is predicted for the trick)}.
+    """
+
+    name: str
+    prediction: str
+    settings: dict
+    without: dict
+
+
+TRICKS = [
+    Trick("noise by count^3/4",
+          "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
+          "one; 3/4 lies between and is better than both.",
+          SKIPGRAM, {"count^1": (dict(power=1.0), HELPS),
+                     "all words alike": (dict(power=0.0), HELPS)}),
+    Trick("the random window",
+          "It makes near neighbours count for more, and those say more; against a fixed window "
+          "of the same mean reach little is left of that.",
+          SKIPGRAM, {"always 5": (dict(fixed_window=True), HELPS),
+                     "always 3": (dict(fixed_window=True, window=3), UNCLEAR)}),
+    Trick("sub-sampling",
+          "Frequent words say little of their neighbours and take up the window: without them it "
+          "reaches further.",
+          SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
+    Trick("5 noise words a pair",
+          "More questions a pair are more to learn from, most of all in a small text.",
+          SKIPGRAM, {"1 noise word": (dict(negatives=1), HELPS),
+                     "15 noise words": (dict(negatives=15), HURTS)}),
+    Trick("noise drawn anew for each pair",
+          "Shared noise has the same mean and a little more variance.",
+          SKIPGRAM, {"shared by a position": (dict(chunk=shared_chunk), UNCLEAR)}),
+    Trick("CBOW: every word takes the whole error",
+          "The equation's share is several times smaller, too small a step for a short training; "
+          "with a larger learning rate it is as good.",
+          CBOW, {"its share": (dict(chunk=corrected_cbow_chunk), HELPS),
+                 "its share, 3 x the rate": (dict(chunk=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
+    Trick("a learning rate that falls",
+          "Late small steps average out what the last pairs happened to be.",
+          SKIPGRAM, {"the first rate": (dict(last_lr=1.0), HELPS),
+                     "the mean rate": (dict(last_lr=1.0, lr=0.0125), HELPS)}),
+    Trick("sentences in random order",
+          "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
+          "date, the last pages would otherwise count for most.",
+          SKIPGRAM, {"the text's order": (dict(shuffle=False), UNCLEAR)}),
+]
+
+
+# ---- methods ----------------------------------------------------------------------------------
+
+class Text(NamedTuple):
+    """A toy text, the analogies that it should teach, and the seed of both it and its training."""
+
+    vocab: Vocab
+    corpus: Corpus
+    sections: list
+    seed: int
+
+
+def toy_text(seed, sentences=10_000):
+    """The Text of a seed: a hard world of its own."""
+    world = hard(seed, sentences)
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
+
+
+def trained(settings, text):
+    """Word vectors (V, D) that word2vec learns with these settings of `train`."""
+    return train(text.corpus, text.vocab, seed=text.seed, **settings).W
+
+
+def counted(text):
+    """The same without learning: PPMI, then its SVD."""
+    counts = window_counts(text.corpus, len(text.vocab), SKIPGRAM["window"])
+    return svd_vectors(ppmi(counts), min(SKIPGRAM["dim"], len(text.vocab)))[0]
+
+
+def untrained(text):
+    """What word2vec starts from: numbers from a cube, near 0."""
+    return initial_weights(len(text.vocab), SKIPGRAM["dim"], text.seed)[0]
+
+
+def random(text):
+    """Normal numbers, every direction alike."""
+    shape = len(text.vocab), SKIPGRAM["dim"]
+    return np.random.default_rng(text.seed).standard_normal(shape)
+
+
+METHODS = {
+    "skip-gram, negative sampling": partial(trained, SKIPGRAM),
+    "skip-gram, shared negatives": partial(trained, dict(SKIPGRAM, chunk=shared_chunk)),
+    "skip-gram, hierarchical softmax": partial(trained, dict(SKIPGRAM, negatives=0)),
+    "CBOW, negative sampling": partial(trained, CBOW),
+    "CBOW, hierarchical softmax": partial(trained, dict(CBOW, negatives=0)),
+    "counted: PPMI and SVD": counted,
+    "random": random,
+    "untrained": untrained,
+}
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+class Effect(NamedTuple):
+    """One alternative to a trick: mean % with the trick and without, and with − without."""
+
+    instead: str
+    with_it: float
+    without: float
+    difference: Interval
+    predicted: str
+
+
+def measure(methods, texts, workers=2, progress=False):
+    """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
+
+    workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
+    progress: a bar on stderr, where that is a terminal.
+    """
+    scores = np.empty((len(methods), len(texts)))
+
+    def step(place):
+        method, text = methods[place[0]], texts[place[1]]
+        solved = score_analogies(text.vocab.index, method(text), text.sections).overall
+        return place, 100 * solved.accuracy
+
+    places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
+    with tqdm(total=len(places), unit="run", leave=False, disable=None if progress else True) as bar:
+        for place, score in run(step, places, workers):
+            scores[place] = score
+            bar.update()
+    return scores
+
+
+def measure_tricks(tricks, texts, workers=2, progress=False):
+    """Yield for each trick, as soon as it is measured, a list of Effect."""
+    known = []                                     # (settings, scores): tricks share their start
+    for trick in tricks:
+        forms = [trick.settings, *(trick.settings | change
+                                   for change, _ in trick.without.values())]
+        new = [form for form in forms if form not in [settings for settings, _ in known]]
+        scores = measure([partial(trained, form) for form in new], texts, workers, progress)
+        known += zip(new, scores)
+        with_it, *without = (next(x for settings, x in known if settings == form)
+                             for form in forms)
+        yield [Effect(instead, with_it.mean(), x.mean(), paired_difference(with_it, x), predicted)
+               for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
+
+
+def alike(scores):
+    """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
+    return [[other for other in range(len(scores)) if other != one and
+             paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
+            for one in range(len(scores))]
+
+
+# ---- the closed form ----------------------------------------------------------------------------
+
+class Closed(NamedTuple):
+    """A form held against trained vectors: correlation, and the root mean square difference."""
+
+    correlation: float
+    off: float
+
+
+def closed_form(seed, sentences=20_000, window=2, K=5):
+    """How near training comes to the optimum.  -> (Closed of sgns_optimum, of shifted_pmi).
+
+    The tiny world has 41 words and the vectors 48 dimensions: every u · v is free.  P is exact, of
+    the grammar and not of the text.  The correlation is over all pairs of words alike; the
+    difference is weighted by P, as the loss is.
+    """
+    world = tiny(seed, sentences)
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    W, U, _ = train(corpus, vocab, dim=48, window=window, negatives=K, sample=0, lr=0.05,
+                    epochs=10, seed=seed)
+    order = [world.words.index(word) for word in vocab.words]
+    P = pair_distribution(world.grammar, window)[np.ix_(order, order)]
+    products = W.astype(np.float64) @ U.T
+    noise = noise_distribution(vocab.counts)
+    return tuple(Closed(pearson(products.ravel(), form.ravel()),
+                        float(np.sqrt((P * (products - form)**2).sum() / P.sum())))
+                 for form in (sgns_optimum(P, noise, K), shifted_pmi(P, noise, K)))
