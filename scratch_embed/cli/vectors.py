@@ -1,4 +1,4 @@
-"""similar, analogy, vectors, plot: what to do with a file of word vectors."""
+"""similar, analogy, odd, vectors, plot: what to do with a file of word vectors."""
 import sys
 
 from scratch_embed.cli.parsing import add_command, check_output, whole
@@ -15,12 +15,19 @@ def add_commands(commands):
     similar.add_argument("--top", type=whole(1), default=10, help="neighbours a word (%(default)s)")
 
     analogy = add_command(commands, "analogy", "print what completes 'A is to B as C is to ...', "
-                          "best first: word, cosine",
+                          "best first: word, score",
                           "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
         analogy.add_argument(word.lower(), metavar=word)
+    analogy.add_argument("--multiply", action="store_true",
+                         help="3CosMul: multiply similarities instead of adding them")
     analogy.add_argument("--top", type=whole(1), default=10, help="answers (%(default)s)")
+
+    odd = add_command(commands, "odd", "print the word that does not belong to the others",
+                      "scratch-embed odd vectors.vec king queen paris prince", run=run_odd)
+    odd.add_argument("file", help="word vectors")
+    odd.add_argument("words", nargs="+", metavar="WORD")
 
     vectors = add_command(commands, "vectors", "print vectors, a line a word: the word, then its "
                           "numbers", "echo king | scratch-embed vectors vectors.vec",
@@ -52,9 +59,16 @@ def run_analogy(arguments):
     """The words nearest to B − A + C."""
     from scratch_embed.words.vectors import WordVectors
     vectors = WordVectors.load(arguments.file)
-    for word, cosine in vectors.most_similar(positive=[arguments.b, arguments.c],
-                                             negative=[arguments.a], topn=arguments.top):
-        print(f"{word}\t{cosine:.4f}")
+    ask = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
+    for word, score in ask(positive=[arguments.b, arguments.c], negative=[arguments.a],
+                           topn=arguments.top):
+        print(f"{word}\t{score:.4f}")
+
+
+def run_odd(arguments):
+    """The word that is least like the mean of them all."""
+    from scratch_embed.words.vectors import WordVectors
+    print(WordVectors.load(arguments.file).doesnt_match(arguments.words))
 
 
 def run_vectors(arguments):

@@ -44,8 +44,8 @@ def show_tricks(texts):
     heading("1  The tricks: what happens without?")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
     paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
-              f"{words:,.0f} words) and starting weights of its own; with - without and its 95% "
-              "interval, over the same seeds.  Skip-gram: "
+              f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
+              "has its 95% interval.  Skip-gram: "
               + ", ".join(f"{name} {value}" for name, value in SKIPGRAM.items())
               + f"; CBOW: the same with lr {CBOW['lr']}.")
     effects = measure_tricks(TRICKS, texts, progress=True)
@@ -53,14 +53,19 @@ def show_tricks(texts):
     for trick in TRICKS:
         print(f"\n{trick.name}")
         paragraph("Prediction: " + trick.prediction, "    ")
+        print(f"    {'in its place':26} with  without    with - without   the trick")
         for effect in next(effects):                          # measured now
             mean, half = effect.difference
-            print(f"    {effect.instead:24} with {effect.with_it:5.1f}   without "
-                  f"{effect.without:5.1f}   {mean:+6.1f} ± {half:4.1f}   "
-                  f"{effect.difference.verdict} (predicted: {effect.predicted})", flush=True)
-            held += effect.difference.verdict == effect.predicted
+            verdict = effect.difference.verdict
+            as_predicted = verdict == effect.predicted
+            print(f"    {effect.instead:26}{effect.with_it:5.1f} {effect.without:8.1f}"
+                  f"{mean:+10.1f} ± {half:4.1f}   {verdict:22}"
+                  + ("as predicted" if as_predicted else f"predicted: {effect.predicted}"),
+                  flush=True)
+            held += as_predicted
             total += 1
-    paragraph(f"\n{held} of {total} predictions held.  Of {total} intervals at 95%, "
+    print()
+    paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
               f"{total / 20:.1f} are expected to miss the truth by chance.")
 
 

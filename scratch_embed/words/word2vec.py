@@ -35,6 +35,7 @@ from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.functions import exp32, sigmoid, softplus
 from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.random import GAMMA, below, mix, stream, uniform32
 from scratch_embed.numerics.workers import run
 from scratch_embed.text.vocab import keep_probability
@@ -193,6 +194,7 @@ class Trained(NamedTuple):
 
 def initial_weights(V, dim, seed):
     """W ~ U(−½, ½)/dim and U = 0, as in word2vec.c.  (V, dim) float32 each."""
+    require_memory(8 * V * dim, f"two tables of {V} words x {dim} dimensions")
     W = np.random.default_rng(seed).random((V, dim), np.float32)
     W -= np.float32(0.5)
     W /= np.float32(dim)

@@ -17,7 +17,7 @@ from scratch_embed.words.vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
 PAIR = "the king and the queen\nthe man and the woman\n" * 20
-COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["vectors"],
+COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["odd"], ["vectors"],
             ["plot"], ["evaluate"], ["evaluate", "words"]]
 
 
@@ -257,6 +257,15 @@ def test_similar_prints_word_neighbour_cosine(file, capsys):
 def test_analogy_completes_a_is_to_b_as_c_is_to(file, capsys):
     code, out, _ = run(capsys, "analogy", file, "man", "king", "woman", "--top", 1)
     assert code == 0 and out.split("\t")[0] == "queen"
+
+
+def test_analogy_multiplies_when_it_is_told_to(file, capsys):
+    code, out, _ = run(capsys, "analogy", file, "man", "king", "woman", "--multiply")
+    assert code == 0 and out.split("\t")[0] == "queen"
+
+
+def test_odd_names_the_word_that_does_not_belong(file, capsys):
+    assert run(capsys, "odd", file, "king", "queen", "apple", "man")[:2] == (0, "apple\n")
 
 
 def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, capsys):

@@ -211,6 +211,20 @@ def test_the_evaluations_read_their_files(tmp_path, compass):
     assert compass.evaluate_word_pairs(pairs, lower=False)[1:] == (1, 3)
 
 
+def test_cosmul_solves_by_products_what_3cosadd_solves_by_sums(compass):
+    words = WordVectors(["man", "woman", "king", "queen", "apple"],
+                        [[1, 1, 0], [1, -1, 0], [2, 1, 0.5], [2, -1, 0.5], [-1, 0, 1]])
+    best = words.most_similar_cosmul(positive=["king", "woman"], negative=["man"])
+    assert best[0][0] == "queen" and len(best) == 2            # the three that were asked are out
+    unit = words.unit_rows.astype(float)
+    a, b, c, d = (unit[row] for row in (0, 2, 1, 3))
+    want = (1 + d @ b) / 2 * (1 + d @ c) / 2 / ((1 + d @ a) / 2 + 0.001)
+    assert best[0][1] == pytest.approx(want, rel=2**-20)
+    assert words.most_similar_cosmul("king", topn=0) == []
+    with pytest.raises(KeyError, match="kang"):
+        words.most_similar_cosmul("kang")
+
+
 # ---- parity ----------------------------------------------------------------
 
 @given(seeds)

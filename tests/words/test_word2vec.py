@@ -379,6 +379,12 @@ def test_the_first_weights_are_word2vec_cs():
     assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
 
 
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(pets):
+    vocab, corpus = pets
+    with pytest.raises(MemoryError, match=r"10 words x 2000000000 dimensions takes 149\.0 GiB"):
+        train(corpus, vocab, **{**SMALL, "dim": 2_000_000_000})
+
+
 @pytest.fixture
 def train_with(pets, monkeypatch):
     """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""

@@ -1,0 +1,69 @@
+"""Intervals are those of a textbook, and a verdict is what its interval says."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.why.effects import (
+    HELPS,
+    HURTS,
+    T_QUANTILES,
+    UNCLEAR,
+    Interval,
+    interval,
+    paired_difference,
+)
+
+scores = st.lists(st.integers(-1000, 1000), min_size=2, max_size=40)
+
+
+def test_an_interval_worked_by_hand():
+    """1 2 3 4 5: mean 3, s² = 10/4, t = 2.776 with 4 degrees of freedom: 2.776 √(2.5/5)."""
+    mean, half = interval([1, 2, 3, 4, 5])
+    assert mean == 3 and half == pytest.approx(2.776 * np.sqrt(0.5), rel=1e-15)
+
+
+def test_differences_are_taken_seed_by_seed():
+    """90 and 50 against 89 and 48: the spread of 40 is gone, 1 and 2 are left, s = √½, t = 12.706."""
+    mean, half = paired_difference([90, 50], [89, 48])
+    assert mean == 1.5 and half == pytest.approx(12.706 * np.sqrt(0.5) / np.sqrt(2), rel=1e-15)
+
+
+def test_the_same_difference_for_every_seed_is_certain_and_none_at_all_is_no_difference():
+    assert paired_difference([5, 7, 9], [4, 6, 8]) == (1, 0)
+    assert paired_difference([5, 7, 9], [5, 7, 9]).verdict == UNCLEAR
+
+
+@pytest.mark.parametrize("mean, half, verdict", [
+    (2, 1.9, HELPS), (2, 2.1, UNCLEAR), (-2, 1.9, HURTS), (-2, 2.1, UNCLEAR), (2, 2, UNCLEAR)])
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(mean, half, verdict):
+    assert Interval(mean, half).verdict == verdict
+
+
+@given(scores, st.integers(-1000, 1000))
+def test_an_interval_moves_with_its_numbers_and_is_mirrored_with_them(x, shift):
+    """Whole numbers: the mean rounds once, each deviation too: 40 n u of the largest."""
+    x = np.array(x)
+    mean, half = interval(x)
+    moved = interval(x + shift)
+    bound = 40 * len(x) * 2**-53 * 2000
+    assert interval(-x) == (-mean, pytest.approx(half, abs=bound))
+    assert moved.mean == pytest.approx(mean + shift, abs=bound)
+    assert moved.half == pytest.approx(half, rel=1e-9, abs=13 * bound)
+
+
+def test_more_seeds_than_the_table_has_use_its_last_value():
+    x = np.arange(100.0)
+    assert interval(x).half == pytest.approx(2.042 * x.std(ddof=1) / 10)
+
+
+def test_one_seed_has_no_spread_and_unlike_seeds_no_difference():
+    with pytest.raises(ValueError, match="a single seed shows no spread"):
+        interval([1.0])
+    with pytest.raises(ValueError, match="the same seeds"):
+        paired_difference([1, 2, 3], [1, 2])
+
+
+def test_the_quantiles_are_students():
+    scipy = pytest.importorskip("scipy.stats")
+    np.testing.assert_allclose(T_QUANTILES, scipy.t.ppf(0.975, np.arange(1, 31)), atol=5e-4)

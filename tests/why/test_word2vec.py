@@ -1,0 +1,98 @@
+"""Every trick and every method runs, on the same seeds, and the numbers are those of one run."""
+import inspect
+
+import numpy as np
+import pytest
+
+from scratch_embed.evaluate.words import score_analogies
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
+from scratch_embed.why.word2vec import (
+    METHODS,
+    SKIPGRAM,
+    TRICKS,
+    Trick,
+    alike,
+    closed_form,
+    measure,
+    measure_tricks,
+    toy_text,
+    trained,
+)
+from scratch_embed.words.word2vec import train
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [toy_text(seed, sentences=300) for seed in (1, 2)]
+
+
+def test_every_trick_changes_what_training_does_and_predicts_a_verdict():
+    known = inspect.signature(train).parameters
+    for trick in TRICKS:
+        assert trick.without and trick.prediction.endswith(".")
+        for change, predicted in trick.without.values():
+            assert set(change) <= set(known) and predicted in (HELPS, HURTS, UNCLEAR)
+            usual = {name: known[name].default for name in change} | trick.settings
+            assert any(usual[name] != value for name, value in change.items())
+
+
+def test_forms_that_are_said_to_cost_as_much_do():
+    """Pairs a position: 2 · window if it is fixed, window + 1 on average if not; K + 1 questions."""
+    def cost(settings):
+        reach = (settings["window"] if settings.get("fixed_window")
+                 else (settings["window"] + 1) / 2)
+        return settings["epochs"] * 2 * reach * (settings["negatives"] + 1)
+    forms = [trick.settings | change for trick in TRICKS
+             for instead, (change, _) in trick.without.items()
+             if "as many" in instead or instead == "always 3"]
+    assert len(forms) == 4
+    assert [cost(form) / cost(SKIPGRAM) for form in forms] == pytest.approx([1] * 4, abs=0.07)
+
+
+def test_every_trick_is_measured_against_the_same_seeds(texts):
+    short = [trick._replace(settings=dict(trick.settings, epochs=1, dim=4)) for trick in TRICKS]
+    for trick, effects in zip(TRICKS, measure_tricks(short, texts), strict=True):
+        assert [effect.instead for effect in effects] == list(trick.without)
+        for effect in effects:
+            assert 0 <= effect.without <= 100
+            assert effect.difference.mean == pytest.approx(effect.with_it - effect.without,
+                                                           abs=1e-12)
+
+
+def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
+    """Longer than the other tests train, so that the scores differ."""
+    start = dict(SKIPGRAM, epochs=20)
+    trick = Trick("K", "more.", start, {"1": (dict(negatives=1), HURTS)})
+    [[effect]] = measure_tricks([trick], texts)
+    by_hand = [[100 * score_analogies(text.vocab.index, trained(dict(start, negatives=K), text),
+                                      text.sections).overall.accuracy for text in texts]
+               for K in (5, 1)]
+    assert effect.with_it == np.mean(by_hand[0]) and effect.without == np.mean(by_hand[1])
+    assert effect.difference == paired_difference(*by_hand)
+    assert by_hand[0] != by_hand[1] and effect.predicted == HURTS
+
+
+def test_two_at_a_time_give_the_numbers_of_one_at_a_time(texts):
+    methods = list(METHODS.values())
+    np.testing.assert_array_equal(measure(methods, texts, workers=2),
+                                  measure(methods, texts, workers=1))
+
+
+def test_a_seed_is_a_text_and_starting_weights_of_its_own(texts):
+    one, other = texts
+    assert len(one.corpus.ids) != len(other.corpus.ids) or (
+        one.corpus.ids != other.corpus.ids).any()
+    for name, method in METHODS.items():
+        assert method(one).shape == (len(one.vocab), SKIPGRAM["dim"]), name
+        again = method(one._replace(seed=2))
+        assert np.array_equal(method(one), again) == (name == "counted: PPMI and SVD")
+
+
+def test_methods_that_no_seed_tells_apart_are_named_from_both_sides():
+    """The first two differ by 1, −1, 1; the third is 10 above the first in every seed."""
+    assert alike([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
+
+
+def test_the_correction_for_skipped_noise_comes_nearer_to_what_is_trained():
+    exact, plain = closed_form(seed=4, sentences=10_000)
+    assert exact.correlation > plain.correlation > 0.95 and exact.off < 0.8 * plain.off
