@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, index_sentences
@@ -379,10 +380,11 @@ def test_the_first_weights_are_word2vec_cs():
     assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(pets):
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(pets, monkeypatch):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
     vocab, corpus = pets
-    with pytest.raises(MemoryError, match=r"10 words x 2000000000 dimensions takes 149\.0 GiB"):
-        train(corpus, vocab, **{**SMALL, "dim": 2_000_000_000})
+    with pytest.raises(MemoryError, match=r"12 words x 20000000 dimensions takes 1\.8 GiB"):
+        train(corpus, vocab, **{**SMALL, "dim": 20_000_000})
 
 
 @pytest.fixture
