@@ -65,8 +65,9 @@ def run_gensim(job):
                 total_words=model.corpus_total_words, epochs=job["epochs"])
     done = time.perf_counter()
     index, vectors = model.wv.key_to_index, model.wv.vectors
-    return dict(read=read - start, train=done - read, growth=memory.growth(),
-                words=int(model.wv.expandos["count"].sum()) * job["epochs"]), index, vectors, model.wv
+    words = int(model.wv.expandos["count"].sum()) * job["epochs"]
+    figures = dict(read=read - start, train=done - read, growth=memory.growth(), words=words)
+    return figures, index, vectors, model.wv
 
 
 def run_ours(job):
@@ -91,9 +92,9 @@ def run_ours(job):
     trained = train(corpus, vocab, chunk, epochs=job["epochs"], seed=job["seed"],
                     workers=job["workers"])
     done = time.perf_counter()
-    return dict(read=read - start, train=done - read, growth=memory.growth(),
-                words=len(corpus.ids) * job["epochs"]), vocab.index, trained.W, WordVectors(
-                    vocab.words, trained.W)
+    words = len(corpus.ids) * job["epochs"]
+    figures = dict(read=read - start, train=done - read, growth=memory.growth(), words=words)
+    return figures, vocab.index, trained.W, WordVectors(vocab.words, trained.W)
 
 
 def worker(job):
@@ -127,7 +128,7 @@ def do(side, text, **job):
     return json.loads(done.stdout.splitlines()[-1]) | {"process": time.perf_counter() - start}
 
 
-# ---- the sections ---------------------------------------------------------------------------------
+# ---- the sections -------------------------------------------------------------------------------
 
 def median(values):
     return statistics.median(values)
@@ -137,7 +138,7 @@ def spread(values):
     return f"{min(values):.1f}..{max(values):.1f}"
 
 
-def speed(text, rounds=5, **_):
+def speed(text, rounds=3, **_):
     """Training only: thousand words a second, and ratios round by round."""
     print("\nspeed: training only, k words/s (epoch's words x epochs / seconds), one epoch a run")
     plan = [(side, 1) for side in SIDES] + [(side, 2) for side in SIDES]
@@ -172,7 +173,7 @@ def share_of_peak(exact, shared):
           f"exact {exact * 1e3 * flops / 1e9:.1f}, shared {shared * 1e3 * flops / 1e9:.1f} GFLOP/s")
 
 
-def process(text, rounds=3, **_):
+def process(text, rounds=2, **_):
     """From the start of Python to the file of vectors, three epochs, one thread."""
     print("\nwhole process: seconds from the start of Python to the file of vectors, one thread")
     with tempfile.TemporaryDirectory() as folder:

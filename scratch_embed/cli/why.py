@@ -40,29 +40,27 @@ def paragraph(text, indent=""):
 
 def show_tricks(texts):
     """For each trick what is expected, then what is found."""
-    from scratch_embed.why.word2vec import CBOW, SKIPGRAM, TRICKS, measure_tricks
+    from scratch_embed.why.word2vec import CBOW, LONG, SKIPGRAM, TRICKS, measure_tricks
     heading("1  The tricks: what happens without?")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
     paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
               f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
               "has its 95% interval.  Skip-gram: "
               + ", ".join(f"{name} {value}" for name, value in SKIPGRAM.items())
-              + f"; CBOW: the same with lr {CBOW['lr']}.")
+              + f"; CBOW: the same with lr {CBOW['lr']}; long training: with dim {LONG['dim']}, "
+              f"epochs {LONG['epochs']}.")
     effects = measure_tricks(TRICKS, texts, progress=True)
     held = total = 0
     for trick in TRICKS:
         print(f"\n{trick.name}")
         paragraph("Prediction: " + trick.prediction, "    ")
-        print(f"    {'in its place':26} with  without    with - without   the trick")
+        print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
         for effect in next(effects):                          # measured now
             mean, half = effect.difference
-            verdict = effect.difference.verdict
-            as_predicted = verdict == effect.predicted
-            print(f"    {effect.instead:26}{effect.with_it:5.1f} {effect.without:8.1f}"
-                  f"{mean:+10.1f} ± {half:4.1f}   {verdict:22}"
-                  + ("as predicted" if as_predicted else f"predicted: {effect.predicted}"),
-                  flush=True)
-            held += as_predicted
+            found = effect.difference.verdict
+            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
+                  f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
+            held += found == effect.predicted
             total += 1
     print()
     paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "

@@ -15,10 +15,12 @@ so that the squares neither overflow nor vanish.  Word similarity is judged by �
 for people rate from 0 to 10 and cosines lie where they like: only the order can be compared.
 The short formula 1 − 6 Σ d² / (N³ − N), d the differences of ranks, holds only without ties.
 """
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def pearson(x, y):
+def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """r(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
 
     Raises ValueError for nan, inf, or lists of different lengths.
@@ -34,7 +36,7 @@ def pearson(x, y):
     return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1, 1))
 
 
-def spearman(x, y):
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """ρ(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
 
     Raises ValueError for nan, or lists of different lengths.
@@ -42,7 +44,7 @@ def spearman(x, y):
     return pearson(ranks(x), ranks(y))
 
 
-def ranks(x):
+def ranks(x: Sequence[float] | np.ndarray) -> np.ndarray:
     """1 for the smallest, N for the largest; equals share the mean of their places.  (N,) -> (N,).
 
     Raises ValueError for nan, which has no place in the order.

@@ -16,6 +16,7 @@ An accuracy without its coverage cannot be compared: a small vocabulary leaves o
 words and searches fewer wrong answers.  Compare two tables on the same words.
 """
 import math
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from scratch_embed.space.similarity import cosine, unit
 class Section(NamedTuple):
     """A named list of questions (a, b, c, d): a is to b as c is to d."""
     name: str
-    questions: list
+    questions: list[tuple[str, str, str, str]]
 
 
 class SectionScore(NamedTuple):
@@ -41,14 +42,14 @@ class SectionScore(NamedTuple):
     total: int
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """correct / covered, from 0 to 1; nan where nothing is covered."""
         return self.correct / self.covered if self.covered else math.nan
 
 
 class AnalogyScores(NamedTuple):
     """A SectionScore for each section of the file, for its two kinds, and for all of it."""
-    sections: list
+    sections: list[SectionScore]
     semantic: SectionScore
     syntactic: SectionScore
     overall: SectionScore
@@ -63,7 +64,7 @@ class PairScores(NamedTuple):
 
 # ---- analogies -------------------------------------------------------------
 
-def read_analogies(path, lower=True):
+def read_analogies(path: str | os.PathLike, lower: bool = True) -> list[Section]:
     """Sections of a file like Google's questions-words.txt: ": name" lines, then "a b c d" lines.
 
     Returns a list of Section; words are lower-cased unless lower=False.
@@ -85,7 +86,8 @@ def read_analogies(path, lower=True):
     return sections
 
 
-def score_analogies(index, vectors, sections):
+def score_analogies(index: dict[str, int], vectors: np.ndarray, sections: list[Section]
+                    ) -> AnalogyScores:
     """Solve a : b = c : ? by 3CosAdd over all rows but a, b and c.
 
     index: {word: row}, vectors: (V, D), sections: from read_analogies -> AnalogyScores.
@@ -103,7 +105,7 @@ def score_analogies(index, vectors, sections):
                          _total("all", scores))
 
 
-def format_analogies(scores):
+def format_analogies(scores: AnalogyScores) -> list[str]:
     """The lines of a table: solved, covered and all questions of each section and in total.
 
     The totals of the two kinds stand there if the file has both.
@@ -119,7 +121,7 @@ def format_analogies(scores):
 
 # ---- pairs -----------------------------------------------------------------
 
-def read_pairs(path, lower=True):
+def read_pairs(path: str | os.PathLike, lower: bool = True) -> list[tuple[str, str, float]]:
     """Lines "word word score", separated by tabs, else commas, else spaces; # begins a comment.
 
     A first line whose score is no number holds the headings.
@@ -144,7 +146,8 @@ def read_pairs(path, lower=True):
     return pairs
 
 
-def score_pairs(index, vectors, pairs):
+def score_pairs(index: dict[str, int], vectors: np.ndarray,
+                pairs: list[tuple[str, str, float]]) -> PairScores:
     """Spearman's ρ of cosines and human scores, over the pairs whose words both have vectors.
 
     index: {word: row}, vectors: (V, D), pairs: from read_pairs -> PairScores.
@@ -158,7 +161,7 @@ def score_pairs(index, vectors, pairs):
                       len(covered), len(pairs))
 
 
-def format_pairs(name, scores):
+def format_pairs(name: str, scores: PairScores) -> list[str]:
     """The same in one line, Spearman × 100; `name` is the file's."""
     return [f"{name}  Spearman {_percent(scores.spearman)}  "
             f"({scores.covered} of {scores.total} pairs covered)"]

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import zlib
+from collections.abc import Iterator
 
 from scratch_embed.numerics.errors import FormatError
 
@@ -18,7 +19,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextlib.contextmanager
-def open_binary(source):
+def open_binary(source: str | os.PathLike | io.IOBase
+                ) -> Iterator[tuple[io.BufferedReader | gzip.GzipFile, str]]:
     """(binary file, its name) for a path, "-" (standard input) or an open binary file.
 
     Gzip is told by the first bytes and unpacked; FormatError where its data break off.
@@ -47,7 +49,7 @@ def open_binary(source):
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
     """A binary file to write to; it becomes `path` when the block ends without an error.
 
     On any error (a full disk, Ctrl-C) the old file is as it was and nothing is left beside it.

@@ -38,7 +38,7 @@ def exp32(x):
     return e_r * np.int32(exponent).view(np.float32)      # the bits of 2ⁿ
 
 
-def sigmoid(x):
+def sigmoid(x: np.ndarray) -> np.ndarray:
     """σ(x) = 1 / (1 + e^−x), elementwise, without overflow at either end."""
     return np.exp(-np.logaddexp(0, -np.asarray(x)))
 
@@ -49,7 +49,7 @@ def sigmoid32(x):
     return ONE / (ONE + exp32(-x))
 
 
-def softplus(x):
+def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + e^x), elementwise.  −log σ(x) = softplus(−x)."""
     return np.logaddexp(0, np.asarray(x))
 

@@ -2,10 +2,11 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def held_interrupt():
+def held_interrupt() -> Iterator[Callable[[], None]]:
     """Within the block Ctrl-C waits until the work calls the function that the block is given.
 
     That function raises KeyboardInterrupt if Ctrl-C was pressed.  A second Ctrl-C does not wait.

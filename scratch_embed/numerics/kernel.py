@@ -17,6 +17,7 @@ promises, each with a test:
 import contextlib
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from numba import config, njit
@@ -25,7 +26,7 @@ from numba.core.caching import FunctionCache
 NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 
-def sources_digest():
+def sources_digest() -> str:
     """One hash over all sources of the package: when it changes, compiled code is stale."""
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in sources))
@@ -51,7 +52,7 @@ class _Cache(FunctionCache):
             super().save_overload(signature, code)
 
 
-def kernel(function=None, *, keep_order=False):
+def kernel(function: Callable | None = None, *, keep_order: bool = False) -> Callable:
     """Compile `function` when it is first called, once for each combination of argument types.
 
     keep_order: its sums are computed as they are written, for where the rounding is the point.

@@ -2,7 +2,7 @@
 import os
 
 
-def require_memory(size, what):
+def require_memory(size: int, what: str) -> None:
     """Raise MemoryError if `size` bytes, for `what`, are more than this machine has.
 
     The system would promise them all the same, and kill the process when it uses them.
@@ -13,7 +13,7 @@ def require_memory(size, what):
                           f"{there / 2**30:.1f} GiB")
 
 
-def physical_memory():
+def physical_memory() -> int | None:
     """The machine's memory in bytes; None where the system does not tell."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -41,7 +41,7 @@ def below(bits, n):
     return np.int64(((bits >> S32) * u64(n)) >> S32)
 
 
-def stream(seed, *numbers):
+def stream(seed: int, *numbers: int) -> np.uint64:
     """The first state for a piece of work: another seed or number, an unrelated stream."""
     state = 0
     with np.errstate(over="ignore"):           # plain NumPy scalars warn where kernels just wrap

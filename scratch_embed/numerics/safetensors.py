@@ -28,6 +28,7 @@ import re
 import reprlib
 import struct
 import sys
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +52,12 @@ class Entry(NamedTuple):
     """What the header says of one tensor; begin and end are byte offsets in the file."""
 
     dtype: str
-    shape: tuple
+    shape: tuple[int, ...]
     begin: int
     end: int
 
 
-def begins_like_safetensors(start):
+def begins_like_safetensors(start: bytes) -> bool:
     """Do the first 9 bytes of a file look like this format's?
 
     No text is taken for it: its fourth byte is 9, a tab, or more, and as the length of a header
@@ -67,7 +68,8 @@ def begins_like_safetensors(start):
 
 # ---- reading ---------------------------------------------------------------
 
-def read_safetensors(path, names=None):
+def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = None
+                     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The tensors and the metadata of a file: {name: array}, in the order of the data, and a dict.
 
     names: read only these.  Arrays are the caller's own, BF16 comes as float32.
@@ -82,7 +84,7 @@ def read_safetensors(path, names=None):
                 if names is None or name in names}, metadata
 
 
-def read_header(path):
+def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, str]]:
     """{name: Entry} in the order of the data, and the metadata, without reading the data.
 
     Raises FormatError as read_safetensors does.
@@ -214,7 +216,8 @@ def _read_tensor(path, file, name, entry):
 
 # ---- writing ---------------------------------------------------------------
 
-def write_safetensors(path, tensors, metadata=None):
+def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
+                      metadata: dict[str, str] | None = None) -> None:
     """Replace `path`, as a whole, by the tensors {name: array} and the metadata {str: str}.
 
     The same contents make the same bytes, in whatever order the dicts hold them.

@@ -1,9 +1,10 @@
 """Share jobs among Python threads; kernels release the interpreter's lock while they run."""
 import itertools
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 
-def run(step, jobs, workers):
+def run(step: Callable, jobs: Iterable, workers: int) -> Iterator:
     """Yield step(job) for each job as it ends.  One worker: in order, in this very thread.
 
     `jobs` is read no further ahead than keeps the workers busy.  When a step fails, or the caller

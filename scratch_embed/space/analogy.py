@@ -20,6 +20,8 @@ Why multiply: cos(x, b − a + c) is, up to the length of the sum, cos(x, b) −
 cos(x, c).  In a sum one large term decides.  A product is a sum of logarithms, which stretches
 the differences between small similarities and compresses those between large ones.
 """
+from collections.abc import Sequence
+
 import numpy as np
 
 from scratch_embed.space import similarity
@@ -28,7 +30,9 @@ from scratch_embed.space.neighbours import nearest, rank_in_blocks
 EPSILON = 0.001
 
 
-def three_cos_add(unit, positive, negative=(), k=10):
+def three_cos_add(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
+                  negative: Sequence[int] | np.ndarray = (), k: int = 10
+                  ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows nearest to the mean of +positive and −negative, these ids left out.
 
     unit: (V, D); positive, negative: lists of ids -> ids (k,), cosines (k,).
@@ -39,7 +43,9 @@ def three_cos_add(unit, positive, negative=(), k=10):
     return ids[0], scores[0]
 
 
-def three_cos_mul(unit, positive, negative=(), k=10, epsilon=EPSILON):
+def three_cos_mul(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
+                  negative: Sequence[int] | np.ndarray = (), k: int = 10, epsilon: float = EPSILON
+                  ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows with the largest Π cos'(x, positive) / Π (cos'(x, negative) + ε).
 
     Shapes and errors are those of three_cos_add.
@@ -49,21 +55,22 @@ def three_cos_mul(unit, positive, negative=(), k=10, epsilon=EPSILON):
     return ids[0], scores[0]
 
 
-def solve_analogies(unit, questions):
+def solve_analogies(unit: np.ndarray, questions: np.ndarray) -> np.ndarray:
     """a : b = c : ?  by 3CosAdd.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
     questions = _questions(unit, questions)
     ids, _ = _add(unit, questions[:, 1:], questions[:, :1], 1)
     return ids[:, 0]
 
 
-def solve_analogies_mul(unit, questions, epsilon=EPSILON):
+def solve_analogies_mul(unit: np.ndarray, questions: np.ndarray, epsilon: float = EPSILON
+                        ) -> np.ndarray:
     """a : b = c : ?  by 3CosMul.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
     questions = _questions(unit, questions)
     ids, _ = _multiply(unit, questions[:, 1:], questions[:, :1], 1, epsilon)
     return ids[:, 0]
 
 
-def odd_one_out(unit, ids):
+def odd_one_out(unit: np.ndarray, ids: Sequence[int] | np.ndarray) -> int:
     """The id whose row has the lowest cosine with the mean of them all; of equals the first.
 
     unit: (V, D), ids: a list -> one id.  Raises ValueError for an empty list.

@@ -34,7 +34,7 @@ class PCA(NamedTuple):
     variances: np.ndarray    # (k,) with divisor N − 1
 
 
-def pca(X, k):
+def pca(X: np.ndarray, k: int) -> PCA:
     """The k principal components.  X: (N, D), 1 ≤ k ≤ min(N, D) -> PCA, all in float64.
 
     An axis has no sign of its own: here its entry of largest magnitude is positive.
@@ -53,12 +53,12 @@ def pca(X, k):
     return PCA(mean, components * np.sign(largest), s[:k] ** 2 / (len(X) - 1))
 
 
-def project(X, pca):
+def project(X: np.ndarray, pca: PCA) -> np.ndarray:
     """Coordinates along the components, (x − mean)·c.  X: (..., D), pca: a PCA -> (..., k)."""
     return (np.asarray(X) - pca.mean) @ pca.components.T
 
 
-def alignment(X, Y, power=2):
+def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
     """mean_i ‖x_i − y_i‖^power; 0 is best.  X, Y: (N, D), row i the partner of row i -> a number.
 
     Callers pass unit rows, as the paper does.  Raises ValueError for tables of unequal shape.
@@ -69,7 +69,7 @@ def alignment(X, Y, power=2):
     return float(np.mean(euclidean(X, Y) ** power))
 
 
-def uniformity(X, t=2.0, block=BLOCK):
+def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
     """log mean_{i<j} exp(−t ‖x_i − x_j‖²); lower is better, 0 is one point for all.
 
     X: (N, D), unit rows as in the paper -> a number, at least −4t.
@@ -90,7 +90,7 @@ def uniformity(X, t=2.0, block=BLOCK):
     return float(_log_sum_exp(np.array(logs)) - np.log(N * (N - 1) / 2))
 
 
-def isotropy(X):
+def isotropy(X: np.ndarray) -> float:
     """min Z(c) / max Z(c), Z(c) = Σ_x exp(c·x), over ±the eigenvectors c of XᵀX.
 
     X: (N, D) -> a number in [0, 1]: 1 if no direction is preferred.  It does see the length of
@@ -104,7 +104,7 @@ def isotropy(X):
     return float(np.exp(log_Z.min() - log_Z.max()))
 
 
-def mean_cosine(X):
+def mean_cosine(X: np.ndarray) -> float:
     """mean_{i<j} cos(x_i, x_j), a zero row having cosine 0.  X: (N, D) -> a number.
 
     No pair is formed: ‖Σ u_i‖² = Σ ‖u_i‖² + 2 Σ_{i<j} u_i·u_j.

@@ -23,6 +23,7 @@ places if their scores are closer than that.  Where the products are exact, noth
 """
 import math
 import operator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from scratch_embed.space.similarity import dot_matrix, require_tables
 BLOCK = 1 << 20
 
 
-def top_k(scores, k):
+def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest along the last axis.  scores: (..., M) -> ids (..., k) int64, values (..., k).
 
     Highest first, ties to the lowest id, nan last; all M where k is larger than M.
@@ -54,7 +55,8 @@ def top_k(scores, k):
     return ids, np.take_along_axis(scores, ids, axis=-1)
 
 
-def nearest(Q, X, k, exclude=None, block=BLOCK):
+def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = None,
+            block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the highest dot product, for each row of Q; pass unit rows for cosine.
 
     Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).
@@ -69,7 +71,9 @@ def nearest(Q, X, k, exclude=None, block=BLOCK):
     return rank_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block)
 
 
-def rank_in_blocks(score, N, M, D, k, exclude=None, block=BLOCK):
+def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, D: int, k: int,
+                   exclude: np.ndarray | None = None, block: int = BLOCK
+                   ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
 
     score(rows, columns) returns that part of the (N, M) scores for two slices, the last of which

@@ -33,14 +33,14 @@ BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and 
 
 # ---- pairs ------------------------------------------------------------------
 
-def dot(a, b):
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """a·b.  a, b: (..., D) -> (...).  It can overflow; nothing is rescaled."""
     a, b = _pair(a, b)
     return _sum_of_products(a, b).astype(a.dtype)
 
 
 @np.errstate(invalid="ignore")                   # inf / inf is nan, as promised above
-def cosine(a, b):
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """a·b / (‖a‖ ‖b‖), in [−1, 1]; 0 where a or b is zero.  a, b: (..., D) -> (...).
 
     Exactly: cos(a, b) = cos(b, a) = −cos(−a, b); cos(a, a) = 1; multiplying a by a power of two
@@ -56,7 +56,7 @@ def cosine(a, b):
 
 
 @np.errstate(invalid="ignore")
-def euclidean(a, b):
+def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """‖a − b‖ at every scale.  a, b: (..., D) -> (...).
 
     The relative error is at most γ(D + 3) in float64 and 3u in float32, however close a and b
@@ -66,7 +66,7 @@ def euclidean(a, b):
     return _length(a - b)
 
 
-def angle(a, b):
+def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """The angle between a and b in radians, 0 to π; π/2 where a or b is zero.
 
     a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, also near 0
@@ -80,7 +80,7 @@ def angle(a, b):
 
 
 @np.errstate(invalid="ignore")
-def unit(x):
+def unit(x: np.ndarray) -> np.ndarray:
     """x / ‖x‖ over the last axis, at every scale; zero stays zero.  x: (..., D) -> (..., D)."""
     x = _floats(x)
     _require_vectors(x, x)
@@ -91,13 +91,13 @@ def unit(x):
 
 # ---- all with all -----------------------------------------------------------
 
-def dot_matrix(A, B):
+def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """A Bᵀ.  A: (N, D), B: (M, D) -> (N, M), each within γ(D) ‖a‖ ‖b‖ of a·b."""
     A, B = _tables(A, B)
     return A @ B.T
 
 
-def cosine_matrix(A, B):
+def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """cos of every row of A with every row of B.  (N, D), (M, D) -> (N, M).
 
     One matrix product in the arrays' own type: within 2γ(D + 2) of cosine(), not bitwise equal.
@@ -106,7 +106,7 @@ def cosine_matrix(A, B):
     return np.clip(dot_matrix(unit(A), unit(B)), -1, 1)
 
 
-def euclidean_matrix(A, B):
+def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """‖a − b‖ for every row of A with every row of B, as exact as euclidean().
 
     (N, D), (M, D) -> (N, M).  O(NMD), and far slower than a matrix product.
@@ -115,7 +115,7 @@ def euclidean_matrix(A, B):
     return _all_pairs(euclidean, *_tables(A, B))
 
 
-def angle_matrix(A, B):
+def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """The angle of every row of A with every row of B, as exact as angle().
 
     (N, D), (M, D) -> (N, M).  Cost and memory: twice those of euclidean_matrix, in float64.
@@ -123,7 +123,7 @@ def angle_matrix(A, B):
     return _all_pairs(angle, *_tables(A, B))
 
 
-def max_sim(Q, K):
+def max_sim(Q: np.ndarray, K: np.ndarray) -> float:
     """Σ_i max_j q_i·k_j: every query token takes its best key.  Q: (N, D), K: (M, D) -> a number.
 
     ColBERT's late interaction; its callers pass unit rows.  No other choice of a key for each
@@ -135,7 +135,7 @@ def max_sim(Q, K):
     return S.max(axis=1).sum(dtype=np.float64)
 
 
-def require_tables(A, B):
+def require_tables(A: np.ndarray, B: np.ndarray) -> None:
     """Raise ValueError unless A is (N, D) and B is (M, D)."""
     if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[1]:
         raise ValueError(f"expected two tables of equal width, (N, D) and (M, D), "

@@ -12,6 +12,7 @@ Read next text/vocab.py, which turns sentences into numbers; text/reader.py, the
 """
 import io
 import os
+from collections.abc import Iterable, Iterator
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
@@ -21,15 +22,18 @@ PIECE = 1 << 20                # bytes that are read at a time
 WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+File = str | os.PathLike | io.IOBase
+Source = File | Iterable[list[str]]
 
-def is_file(source):
+
+def is_file(source: Source) -> bool:
     """Whether `source` is a file to open or open already, rather than sentences."""
     return isinstance(source, (str, os.PathLike, io.IOBase))
 
 
 # ---- blocks -----------------------------------------------------------------------------------
 
-def read_blocks(source, errors="strict"):
+def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     """Yield the text of a file as blocks of bytes: whole tokens, in UTF-8 without a fault.
 
     source    a path, plain or gzip (told by its first bytes); "-" for standard input; or an open
@@ -76,7 +80,7 @@ def _checked_text(block, errors, name, line, offset):
 
 # ---- sentences --------------------------------------------------------------------------------
 
-def read_sentences(source, errors="strict"):
+def read_sentences(source: Source, errors: str = "strict") -> Iterator[list[str]]:
     """Yield the sentences of `source` as lists of str.
 
     source    a file, as for read_blocks; or an iterable of sentences that are lists of str already

@@ -18,12 +18,13 @@ import mmap
 import os
 import sys
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.text.corpus import MAX_SENTENCE, PIECE
+from scratch_embed.text.corpus import MAX_SENTENCE, PIECE, File
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FORMAT = "scratch_embed corpus 1"
@@ -38,7 +39,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 # ---- what it was made from --------------------------------------------------------------------
 
-def origin(source, settings):
+def origin(source: File, settings: str) -> dict:
     """What a corpus is made from, for its card: the file's size and time of change; the settings.
 
     source: a path, or "-" or a stream, of which nothing is known before it is read; settings: str.
@@ -50,7 +51,7 @@ def origin(source, settings):
     return {"file": file, "settings": f"{settings}, sentences of at most {MAX_SENTENCE} tokens"}
 
 
-def open_if_there(folder, made_from):
+def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Corpus] | None:
     """(Vocab, Corpus) of the folder, or None if it is empty or there is none.
 
     made_from   the origin() of the text that is meant
@@ -72,7 +73,8 @@ def open_if_there(folder, made_from):
 
 # ---- writing ----------------------------------------------------------------------------------
 
-def save_corpus(folder, vocab, pieces, made_from):
+def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus],
+                made_from: dict) -> tuple[Vocab, Corpus]:
     """Write a corpus that comes in pieces to an empty folder; return it as open_corpus does.
 
     pieces      Corpus after Corpus, whose `off` counts on from one to the next
@@ -102,7 +104,7 @@ def save_corpus(folder, vocab, pieces, made_from):
 
 # ---- reading ----------------------------------------------------------------------------------
 
-def open_corpus(folder):
+def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
     """(Vocab, Corpus) of a folder that read_corpus has written; ids and off are mapped.
 
     Raises FormatError if a file is missing, of another length, or not what was written.
@@ -122,7 +124,7 @@ def open_corpus(folder):
     return vocab, mapped_corpus(folder)
 
 
-def read_card(folder):
+def read_card(folder: str | os.PathLike) -> dict:
     """The folder's card, a dict.  FormatError if there is none, or it is not one of ours."""
     try:
         with open(os.path.join(folder, CARD), "rb") as file:
@@ -137,7 +139,7 @@ def read_card(folder):
     return card
 
 
-def measure(path):
+def measure(path: str | os.PathLike) -> tuple[int, int]:
     """(length, CRC-32) of a file; of no file, (0, 0)."""
     length, checksum = 0, 0
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
@@ -146,7 +148,7 @@ def measure(path):
     return length, checksum
 
 
-def mapped_corpus(folder):
+def mapped_corpus(folder: str | os.PathLike) -> Corpus:
     """The Corpus of a folder, mapped and not checked."""
     return Corpus(_mapped(os.path.join(folder, IDS), "<i4"),
                   _mapped(os.path.join(folder, OFF), "<i8"))

@@ -17,11 +17,12 @@ is seen to what chance gives, e^PMI, after a discount δ: without it two words t
 and together, would score highest of all.  As n_ab ≤ min(n_a, n_b), a pair with a word rarer than δ
 scores below 0.  A second pass, over the text with its phrases joined, finds longer ones.
 """
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.text.vocab import Corpus
+from scratch_embed.text.vocab import Corpus, Vocab
 
 BATCH = 1000                       # sentences that are joined at a time
 
@@ -35,7 +36,8 @@ class Phrases(NamedTuple):
 
 # ---- finding ----------------------------------------------------------------------------------
 
-def find_phrases(corpus, vocab, min_count=5, threshold=100.0):
+def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: float = 100.0
+                 ) -> Phrases:
     """The pairs of words that are phrases in `corpus`.  Return Phrases, best first.
 
     corpus, vocab   of ALL words (read with min_count=1): where rare words are left out, words
@@ -60,21 +62,22 @@ def find_phrases(corpus, vocab, min_count=5, threshold=100.0):
     return Phrases(pairs[best].astype(np.int32), scores[best])
 
 
-def has_next(corpus):
+def has_next(corpus: Corpus) -> np.ndarray:
     """Where a token has a right neighbour in its sentence.  (T,) bool."""
     has = np.ones(len(corpus.ids), bool)
     has[corpus.off[1:] - 1] = False
     return has
 
 
-def pair_codes(a, b, V):
+def pair_codes(a: np.ndarray, b: np.ndarray, V: int) -> np.ndarray:
     """One number, a·V + b, for each pair of words.  a, b: (P,) -> (P,) int64."""
     return a.astype(np.int64) * V + b
 
 
 # ---- joining ----------------------------------------------------------------------------------
 
-def join_phrases(corpus, vocab, phrases, joiner="_"):
+def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "_"
+                 ) -> Iterator[list[str]]:
     """The sentences of `corpus` with their phrases joined.  Return an iterator of lists of str.
 
     For training, or for a second pass, index_sentences makes a (Vocab, Corpus) of them.
@@ -108,7 +111,7 @@ def _joined(corpus, names, codes, V):
             yield words[start:end]
 
 
-def phrases_in(corpus, codes, V):
+def phrases_in(corpus: Corpus, codes: np.ndarray, V: int) -> tuple[np.ndarray, np.ndarray]:
     """(where a phrase begins, which one): of two that share a token the left one is taken.
 
     codes: (P,) sorted codes of the phrases -> positions (n,), numbers (n,) below P.

@@ -18,14 +18,15 @@ the counts are known.
 import io
 import os
 import tempfile
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.text.corpus import MAX_SENTENCE, is_file, read_blocks, read_sentences
+from scratch_embed.text.corpus import MAX_SENTENCE, Source, is_file, read_blocks, read_sentences
 from scratch_embed.text.corpus_folder import open_if_there, origin, save_corpus
-from scratch_embed.text.vocab import Corpus, index_sentences, rank_words, renumber
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences, rank_words, renumber
 
 u64 = np.uint64
 FNV_START, FNV_PRIME = u64(0xCBF29CE484222325), u64(0x100000001B3)
@@ -57,13 +58,13 @@ class Place(NamedTuple):
     length: int                    # tokens of the sentence that has not ended yet
 
 
-def no_words(room):
+def no_words(room: int) -> Words:
     """An empty table with room for `room` words, a power of two."""
     return Words(np.full(2 * room, FREE), np.zeros(room, u64), np.zeros(room, np.int64),
                  np.zeros(room + 1, np.int64), np.zeros(8 * room, np.uint8))
 
 
-def with_more_room(words, known, longest):
+def with_more_room(words: Words, known: int, longest: int) -> Words:
     """The same `known` words in a table that has room for one more, of up to `longest` bytes."""
     slot, hash, count, start, letters = words
     room = len(hash)
@@ -91,13 +92,13 @@ def place_words(slot, hash, known):
 class Spelling:
     """The words as a sequence of str, in order of first sight, each decoded when asked for."""
 
-    def __init__(self, words, known):
+    def __init__(self, words: Words, known: int) -> None:
         self.words, self.known = words, known
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.known
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> str:
         return self.words.letters[self.words.start[i]:self.words.start[i + 1]].tobytes().decode()
 
 
@@ -173,7 +174,8 @@ def read_tokens(block, words, place, ids, ends):
     return Place(byte, known, tokens, ended, length)
 
 
-def number_tokens(blocks, ids_file, ends_file):
+def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO
+                  ) -> tuple[Words, int]:
     """Number the tokens of all blocks in order of first sight.  Return (Words, how many).
 
     Writes int32 ids to one binary file; to the other int64: before the first token of each
@@ -200,7 +202,9 @@ def number_tokens(blocks, ids_file, ends_file):
 
 # ---- the whole way ----------------------------------------------------------------------------
 
-def read_corpus(source, min_count=5, max_size=None, errors="strict", folder=None):
+def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
+                errors: str = "strict", folder: str | os.PathLike | None = None
+                ) -> tuple[Vocab, Corpus]:
     """Read a text once.  Return (Vocab, Corpus), equal to those of index_sentences.
 
     source      a path, plain or gzip; "-" for standard input; an open binary file; or an iterable

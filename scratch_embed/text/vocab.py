@@ -10,6 +10,7 @@ Shapes    ids (T,) int32; off (S+1,) int64: sentence s is ids[off[s]:off[s+1]].
 Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
 """
 import array
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ class Corpus(NamedTuple):
 class Vocab:
     """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}."""
 
-    def __init__(self, words, counts):
+    def __init__(self, words: Iterable[str], counts: Sequence[int] | np.ndarray) -> None:
         self.words = list(words)
         self.counts = np.asarray(counts, np.int64)
         self.index = {word: number for number, word in enumerate(self.words)}
@@ -34,11 +35,12 @@ class Vocab:
         if len(self.index) != len(self.words):
             raise ValueError("a word stands in the vocabulary twice")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.words)
 
 
-def index_sentences(sentences, min_count=5, max_size=None):
+def index_sentences(sentences: Iterable[list[str]], min_count: int = 5,
+                    max_size: int | None = None) -> tuple[Vocab, Corpus]:
     """Read `sentences` (an iterable of lists of str) once.  Return (Vocab, Corpus).
 
     min_count   words seen less often are left out
@@ -57,7 +59,8 @@ def index_sentences(sentences, min_count=5, max_size=None):
     return vocab, renumber(ids, np.array(lengths, np.int64), number)
 
 
-def rank_words(words, counts, min_count, max_size):
+def rank_words(words: Sequence[str], counts: np.ndarray, min_count: int, max_size: int | None
+               ) -> tuple[Vocab, np.ndarray]:
     """(Vocab, number): order by (−count, first seen); number[i] is word i's place, −1 if left out.
 
     words, counts: in the order in which the words were first seen.
@@ -79,7 +82,7 @@ def rank_words(words, counts, min_count, max_size):
     return Vocab([words[i] for i in order], counts[order]), number
 
 
-def renumber(ids, lengths, number):
+def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus:
     """The corpus in new numbers.  ids: (T,), lengths: (S,) per sentence, number: −1 leaves out.
 
     Sentences of which nothing is left are dropped.
@@ -91,7 +94,7 @@ def renumber(ids, lengths, number):
     return Corpus(new[kept], off[np.concatenate([[True], np.diff(off) > 0])])
 
 
-def keep_probability(counts, sample):
+def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
     """How often each word is kept when frequent words are thinned out.  (V,) -> (V,) float32.
 
     keep(w) = (√(f/t) + 1) · t/f,  at most 1;  f = count(w) / Σ counts,  t = sample.

@@ -12,7 +12,7 @@ a vocabulary of a million, or for a text with topics, may have nothing to do her
 are what the papers lead one to expect, not what was found: those that failed stay.
 
 The training is short, as is usual for a long text, so whatever takes more or longer steps gains.
-Therefore some tricks are removed twice: as they are, and again with as many steps in all.
+Therefore some tricks are removed again with as many steps in all, or from a longer training.
 """
 from functools import partial
 from typing import NamedTuple
@@ -35,6 +35,7 @@ from scratch_embed.worlds.words import hard, tiny
 
 SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
 CBOW = dict(SKIPGRAM, chunk=cbow_chunk, lr=0.05)
+LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would come near 100%
 
 
 class Trick(NamedTuple):
@@ -80,7 +81,7 @@ TRICKS = [
           "The equation's share is several times smaller, too small a step for a short training; "
           "with a larger learning rate it is as good.",
           CBOW, {"its share": (dict(chunk=corrected_cbow_chunk), HELPS),
-                 "its share, 3 x the rate": (dict(chunk=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
+                 "its share, lr x 3": (dict(chunk=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
     Trick("a learning rate that falls",
           "Late small steps average out what the last pairs happened to be.",
           SKIPGRAM, {"the first rate": (dict(last_lr=1.0), HELPS),
@@ -89,6 +90,18 @@ TRICKS = [
           "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
           "date, the last pages would otherwise count for most.",
           SKIPGRAM, {"the text's order": (dict(shuffle=False), UNCLEAR)}),
+    Trick("noise drawn by count^3/4, long training",
+          "As for the short one.",
+          LONG, {"count^1": (dict(power=1.0), HELPS),
+                 "all words alike": (dict(power=0.0), HELPS)}),
+    Trick("the random window, long training",
+          "As for the short one; that a fixed window has more pairs matters less.",
+          LONG, {"always 5": (dict(fixed_window=True), HELPS),
+                 "always 3": (dict(fixed_window=True, window=3), UNCLEAR)}),
+    Trick("a learning rate that falls, long training",
+          "As for the short one; what larger steps gain in time matters less.",
+          LONG, {"the first rate": (dict(last_lr=1.0), HELPS),
+                 "the mean rate": (dict(last_lr=1.0, lr=0.0125), HELPS)}),
 ]
 
 

@@ -31,7 +31,8 @@ from scratch_embed.words.word2vec import (
 )
 
 
-def cbow_loss_and_grad(context, U, rows, y):
+def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
+                       ) -> tuple[float, np.ndarray, np.ndarray]:
     """The equation, in NumPy.  context: (n, D) the window's vectors; U, rows, y: loss_and_grad's.
 
     Returns L, ∂L/∂context (n, D), ∂L/∂U[rows] (M, D).

@@ -5,16 +5,21 @@ whole (numerics/files.py), between two chunks of work; so a run that is killed g
 and with one worker ends with the very bits of a run that was never killed: chunk n of epoch e draws
 its random numbers from stream(seed, e, n), whoever computes it and when.
 """
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+
+if TYPE_CHECKING:
+    from scratch_embed.text.vocab import Corpus, Vocab
 
 
 @dataclasses.dataclass
@@ -25,25 +30,25 @@ class Progress:
     chunk: int = 0
     loss: float = 0.0
     pairs: int = 0
-    losses: list = dataclasses.field(default_factory=list)       # of the epochs that are done
+    losses: list[float] = dataclasses.field(default_factory=list)    # of the epochs that are done
 
-    def count(self, loss, pairs):
+    def count(self, loss: float, pairs: int) -> None:
         """One more chunk is done."""
         self.chunk += 1
         self.loss += loss
         self.pairs += int(pairs)
 
-    def mean(self):
+    def mean(self) -> float:
         """The mean loss of this epoch so far; nan before its first pair."""
         return self.loss / self.pairs if self.pairs else float("nan")
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """The epoch is done; the next one begins."""
         self.losses.append(self.mean())
         self.epoch, self.chunk, self.loss, self.pairs = self.epoch + 1, 0, 0.0, 0
 
 
-def fingerprint(vocab, corpus):
+def fingerprint(vocab: "Vocab", corpus: "Corpus") -> dict[str, str]:
     """SHA-256 of the words with their counts, and of the text as numbers."""
     words = hashlib.sha256("\n".join(vocab.words).encode())
     words.update(np.ascontiguousarray(vocab.counts))
@@ -55,11 +60,12 @@ def fingerprint(vocab, corpus):
 class Checkpoint:
     """The file of one run.  resume: go on from what it holds, where there is one."""
 
-    def __init__(self, path, resume=False, every=60.0):
+    def __init__(self, path: str | os.PathLike, resume: bool = False, every: float = 60.0
+                 ) -> None:
         self.path, self.resume, self.every = path, resume, every     # every: seconds
         self._saved = time.monotonic()
 
-    def restore(self, settings):
+    def restore(self, settings: dict) -> tuple[np.ndarray, np.ndarray, Progress] | None:
         """(W, U, Progress) of the file, or None where there is nothing to resume.
 
         Raises ValueError that names the setting in which the file's run differs from `settings`,
@@ -80,15 +86,27 @@ class Checkpoint:
                                  f"is {value!r} now; use the old one, or begin a new checkpoint")
         return W, U, Progress(**progress)
 
-    def save_now_and_then(self, W, U, progress, settings):
+    def save_now_and_then(self, W: np.ndarray, U: np.ndarray, progress: Progress,
+                          settings: dict) -> None:
         """Save if the last time is `every` seconds ago."""
         if time.monotonic() - self._saved >= self.every:
             self.save(W, U, progress, settings)
 
-    def save(self, W, U, progress, settings):
+    def save(self, W: np.ndarray, U: np.ndarray, progress: Progress, settings: dict) -> None:
         """Replace the file, unless the weights are no longer numbers: the last good one is kept."""
         if np.isfinite(W).all() and np.isfinite(U).all():
             write_safetensors(self.path, {"W": W, "U": U}, {
                 "settings": json.dumps(settings),
                 "progress": json.dumps(dataclasses.asdict(progress))})
         self._saved = time.monotonic()
+
+
+@contextlib.contextmanager
+def saved_at_ctrl_c(checkpoint, W, U, progress, settings):
+    """Ctrl-C in the block saves the run before it goes on; nothing if `checkpoint` is None."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint:
+            checkpoint.save(W, U, progress, settings)
+        raise

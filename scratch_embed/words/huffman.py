@@ -34,7 +34,7 @@ class Tree(NamedTuple):
 NO_TREE = Tree(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
-def huffman_tree(counts):
+def huffman_tree(counts: np.ndarray) -> Tree:
     """The tree of least mean path length.  counts: (V,), not increasing -> Tree."""
     counts = np.asarray(counts, np.int64)
     V = len(counts)

@@ -26,13 +26,13 @@ class Noise(NamedTuple):
     alias: np.ndarray              # (V,) int32
 
 
-def noise_distribution(counts, power=0.75):
+def noise_distribution(counts: np.ndarray, power: float = 0.75) -> np.ndarray:
     """Pⁿ(w) = count(w)^power / Σ.  (V,) -> (V,) float64."""
     weights = np.asarray(counts, np.float64) ** power
     return weights / weights.sum()
 
 
-def alias_table(probabilities):
+def alias_table(probabilities: np.ndarray) -> Noise:
     """Cut `probabilities` (V,), ≥ 0 with sum 1, into V equal columns of at most two words each."""
     V = len(probabilities)
     mass = np.asarray(probabilities, np.float64) * V       # 1 fills a column

@@ -29,6 +29,7 @@ import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,7 +46,7 @@ NOT_VECTORS = {                                # first bytes -> what the file is
 }
 
 
-def read_vectors(path):
+def read_vectors(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, D) of a file in any of these formats; its bytes say which.
 
     After a header comes word2vec's text if the first row's numbers are printable characters, and
@@ -73,7 +74,7 @@ def read_vectors(path):
 
 # ---- word2vec, text --------------------------------------------------------
 
-def read_word2vec_text(path):
+def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, D) of word2vec's text format, or fastText's .vec."""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 2 * D + 2)      # "w 0 0\n"
@@ -93,7 +94,8 @@ def read_word2vec_text(path):
     return keep_first(path, words, vectors)
 
 
-def write_word2vec_text(path, words, vectors):
+def write_word2vec_text(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
+                        ) -> None:
     """Write word2vec's text format.  words: V strings without white space, vectors: (V, D)."""
     vectors = check_table(words, vectors)
     _refuse_spaces(words)
@@ -104,7 +106,7 @@ def write_word2vec_text(path, words, vectors):
 
 # ---- word2vec, binary ------------------------------------------------------
 
-def read_word2vec_binary(path):
+def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, D) of word2vec's binary format, as the C or gensim writes it."""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 4 * D + 2)      # one letter, 0x20, D x f4
@@ -131,7 +133,8 @@ def read_word2vec_binary(path):
     return keep_first(path, words, vectors)
 
 
-def write_word2vec_binary(path, words, vectors):
+def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
+                          ) -> None:
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
     vectors = check_table(words, vectors)
     _refuse_spaces(words)
@@ -143,7 +146,7 @@ def write_word2vec_binary(path, words, vectors):
 
 # ---- GloVe, text -----------------------------------------------------------
 
-def read_glove_text(path):
+def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, D) of GloVe's text format.
 
     D is the number of numbers that end the first row.  Every row is split from the right; a word
@@ -171,7 +174,8 @@ def read_glove_text(path):
     return keep_first(path, words, vectors)
 
 
-def write_glove_text(path, words, vectors):
+def write_glove_text(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
+                     ) -> None:
     """Write GloVe's text format.  words: V strings, spaces inside allowed, vectors: (V, D)."""
     vectors = check_table(words, vectors)
     for word in words:
@@ -278,7 +282,8 @@ def _numbers_at_the_end(line):
                 len(pieces))
 
 
-def keep_first(path, words, vectors):
+def keep_first(path: str | os.PathLike, words: list[str], vectors: np.ndarray
+               ) -> tuple[list[str], np.ndarray]:
     """The table without the rows whose word came before: words, vectors (V, D); warns of them."""
     rows = {}
     for row, word in enumerate(words):
@@ -292,7 +297,7 @@ def keep_first(path, words, vectors):
 
 # ---- what the writers share ------------------------------------------------
 
-def check_table(words, vectors):
+def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:
     """vectors as (V, D) float32; ValueError unless every word has one, finite and its own."""
     with np.errstate(over="ignore"):
         vectors = np.asarray(vectors, np.float32)
@@ -326,7 +331,7 @@ def _write_rows(file, words, vectors):
         file.write(f"{word} {' '.join(shortest_digits(vector))}\n".encode())
 
 
-def shortest_digits(vector):
+def shortest_digits(vector: np.ndarray) -> list[str]:
     """Each float32 as the fewest digits that give it back.  (D,) -> D strings."""
     digits = list(map(str, vector))
     if np.array_equal(np.array(digits, np.float32), vector):

@@ -22,6 +22,7 @@ number of words can be compared.
 import codecs
 import hashlib
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from scratch_embed.words.vector_files import check_table, keep_first
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-def vocabulary_beside(path):
+def vocabulary_beside(path: str | os.PathLike) -> str:
     """Where the words of x.safetensors are: x.vocab.txt in the same folder."""
     stem, suffix = os.path.splitext(path)
     return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
@@ -41,7 +42,8 @@ def vocabulary_beside(path):
 
 # ---- writing ---------------------------------------------------------------
 
-def write_vectors_safetensors(path, words, vectors):
+def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
+                              ) -> None:
     """Write the table to `path` and the words beside it.  vectors: (V, D), finite in float32.
 
     words: V different strings, none empty or with a line end in it; they may hold spaces.
@@ -69,7 +71,8 @@ def _line(word):
 
 # ---- reading ---------------------------------------------------------------
 
-def read_vectors_safetensors(path, vocab_path=None, name=None):
+def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathLike | None = None,
+                             name: str | None = None) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, D) float32 of a safetensors file and its vocabulary, one word a line.
 
     vocab_path  the vocabulary, if it is not the file beside `path` that ends in .vocab.txt

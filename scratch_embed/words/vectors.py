@@ -14,11 +14,19 @@ every question is asked of unit rows.
 """
 import difflib
 import os
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
 
-from scratch_embed.evaluate.words import read_analogies, read_pairs, score_analogies, score_pairs
+from scratch_embed.evaluate.words import (
+    AnalogyScores,
+    PairScores,
+    read_analogies,
+    read_pairs,
+    score_analogies,
+    score_pairs,
+)
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine, unit
@@ -33,17 +41,17 @@ from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_v
 class MissingWord(KeyError):
     """A word without a vector.  Its message looks for similar spellings when it is printed."""
 
-    def __init__(self, word, words):
+    def __init__(self, word: str, words: list[str]) -> None:
         super().__init__(word)
         self.word, self._words = word, words
 
-    def __str__(self):                             # not in __init__: most are caught, never shown
+    def __str__(self) -> str:                      # not in __init__: most are caught, never shown
         close = difflib.get_close_matches(str(self.word), self._words, n=3)
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
 
 
-def writer_for(path):
+def writer_for(path: str | os.PathLike) -> Callable:
     """The function that writes the format that a name's ending asks for.  ValueError for .gz."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
@@ -61,7 +69,7 @@ class WordVectors:
     A float32 array is not copied: whoever made it must not change it any more.
     """
 
-    def __init__(self, words, vectors):
+    def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
         """words: V different strings; vectors: (V, D), finite in float32."""
         if isinstance(words, str):
             raise ValueError("words: expected a list of words, found one str")
@@ -88,7 +96,7 @@ class WordVectors:
     # ---- files -------------------------------------------------------------
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "WordVectors":
         """From a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
         If the name ends in .safetensors, from that file and the .vocab.txt beside it.
@@ -97,7 +105,7 @@ class WordVectors:
         read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
         return cls(*read(path))
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write, not compressed, the format that the name's ending asks for.
 
         .bin: word2vec's binary format.  .safetensors: that, and beside it the words: .vocab.txt.
@@ -107,24 +115,24 @@ class WordVectors:
 
     # ---- a word and its vector ---------------------------------------------
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.index_to_key)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"WordVectors({len(self)} words x {self.vectors.shape[1]} dimensions)"
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.index_to_key)
 
-    def __contains__(self, word):
+    def __contains__(self, word: str) -> bool:
         return word in self.key_to_index
 
-    def __getitem__(self, words):
+    def __getitem__(self, words: str | Iterable[str]) -> np.ndarray:
         """The vector (D,) of a word, or the vectors (n, D) of a list of n words."""
         return self.vectors[self._row(words) if isinstance(words, str) else self._rows(words)]
 
     @cached_property
-    def unit_rows(self):
+    def unit_rows(self) -> np.ndarray:
         """The vectors, each divided by its length: (V, D)."""
         return unit(self.vectors)
 
@@ -139,11 +147,13 @@ class WordVectors:
 
     # ---- questions ---------------------------------------------------------
 
-    def similarity(self, a, b):
+    def similarity(self, a: str, b: str) -> float:
         """cos(u_a, u_b), from −1 to 1."""
         return float(cosine(self[a], self[b]))
 
-    def most_similar(self, positive=(), negative=(), topn=10):
+    def most_similar(self, positive: str | np.ndarray | Iterable[str | np.ndarray] = (),
+                     negative: str | np.ndarray | Iterable[str | np.ndarray] = (), topn: int = 10
+                     ) -> list[tuple[str, float]]:
         """The `topn` words nearest to the sum of +positive and −negative, which are left out.
 
         Each side is a word, a vector (D,), or a list of either.  A word counts by its unit row, a
@@ -164,7 +174,9 @@ class WordVectors:
         return [(self.index_to_key[row], float(np.clip(score, -1, 1)))
                 for row, score in zip(rows[0], scores[0])]
 
-    def most_similar_cosmul(self, positive=(), negative=(), topn=10):
+    def most_similar_cosmul(self, positive: str | Iterable[str] = (),
+                            negative: str | Iterable[str] = (), topn: int = 10
+                            ) -> list[tuple[str, float]]:
         """The same by 3CosMul, which multiplies where most_similar adds: words only.
 
         Returns [(word, score)], the best first; scores are no cosines.
@@ -185,17 +197,17 @@ class WordVectors:
                              f"{self.vectors.shape[1:]}, found shape {vector.shape}")
         return vector
 
-    def doesnt_match(self, words):
+    def doesnt_match(self, words: Iterable[str]) -> str:
         """The word whose cosine with the mean of all these words' unit rows is the lowest."""
         if isinstance(words, str):
             raise ValueError(f"expected a list of words, found one str; try {words!r}.split()")
         return self.index_to_key[odd_one_out(self.unit_rows, self._rows(words))]
 
-    def evaluate_word_analogies(self, path, lower=True):
+    def evaluate_word_analogies(self, path: str | os.PathLike, lower: bool = True) -> AnalogyScores:
         """Score a file of analogies: evaluate.words.AnalogyScores."""
         return score_analogies(self.key_to_index, self.vectors, read_analogies(path, lower))
 
-    def evaluate_word_pairs(self, path, lower=True):
+    def evaluate_word_pairs(self, path: str | os.PathLike, lower: bool = True) -> PairScores:
         """Score a file of rated word pairs: evaluate.words.PairScores."""
         return score_pairs(self.key_to_index, self.vectors, read_pairs(path, lower))
 

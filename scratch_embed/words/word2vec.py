@@ -24,6 +24,7 @@ pairs are (after sub-sampling, in the random window): word2vec factorises the wo
 mutual information (Levy & Goldberg 2014), and words in like company get like vectors.  Exactly so
 if D is large enough for every product to be free, and but for the noise that was skipped.
 """
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
@@ -38,8 +39,8 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.random import GAMMA, below, mix, stream, uniform32
 from scratch_embed.numerics.workers import run
-from scratch_embed.text.vocab import keep_probability
-from scratch_embed.words.checkpoint import Progress, fingerprint
+from scratch_embed.text.vocab import Corpus, Vocab, keep_probability
+from scratch_embed.words.checkpoint import Checkpoint, Progress, fingerprint, saved_at_ctrl_c
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.negative_sampling import Noise, alias_table, draw, noise_distribution
 
@@ -51,7 +52,8 @@ LAST_LR = 1e-4                     # the learning rate ends at this share of its
 
 # ---- the equation ---------------------------------------------------------------------------
 
-def loss_and_grad(v, U, rows, y):
+def loss_and_grad(v: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
+                  ) -> tuple[float, np.ndarray, np.ndarray]:
     """The equation, in NumPy.  v: (D,), U: (V, D), rows: (M,) numbers of rows of U, y: (M,) ±1.
 
     Returns L = −Σ log σ(y u·v), ∂L/∂v (D,), ∂L/∂U[rows] (M, D).
@@ -189,10 +191,10 @@ class Trained(NamedTuple):
 
     W: np.ndarray
     U: np.ndarray
-    losses: list                   # the mean loss of a pair, one number an epoch
+    losses: list[float]            # the mean loss of a pair, one number an epoch
 
 
-def initial_weights(V, dim, seed):
+def initial_weights(V: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """W ~ U(−½, ½)/dim and U = 0, as in word2vec.c.  (V, dim) float32 each."""
     require_memory(8 * V * dim, f"two tables of {V} words x {dim} dimensions")
     W = np.random.default_rng(seed).random((V, dim), np.float32)
@@ -201,7 +203,8 @@ def initial_weights(V, dim, seed):
     return W, np.zeros((V, dim), np.float32)
 
 
-def chunks(off, epoch, seed, shuffle=True, size=CHUNK):
+def chunks(off: np.ndarray, epoch: int, seed: int, shuffle: bool = True, size: int = CHUNK
+           ) -> Iterator[tuple[int, int, np.ndarray]]:
     """The sentences in random order, cut into pieces of about `size` words.
 
     Yield (number, words before it in this epoch, sentences).  off: (S+1,).  BLOCK sentences that
@@ -224,7 +227,8 @@ def chunks(off, epoch, seed, shuffle=True, size=CHUNK):
         before += int(lengths.sum())
 
 
-def make_plan(counts, window=5, negatives=5, sample=1e-3, power=0.75, fixed_window=False):
+def make_plan(counts: np.ndarray, window: int = 5, negatives: int = 5, sample: float = 1e-3,
+              power: float = 0.75, fixed_window: bool = False) -> Plan:
     """The Plan for a vocabulary of these counts (V,); negatives = 0 asks for a Huffman tree."""
     tree = NO_TREE if negatives else huffman_tree(counts)
     questions = negatives + 1 if negatives else int(np.diff(tree.off).max())
@@ -232,9 +236,11 @@ def make_plan(counts, window=5, negatives=5, sample=1e-3, power=0.75, fixed_wind
                 tree, window, fixed_window, negatives, questions)
 
 
-def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, sample=1e-3,
-          lr=0.025, epochs=5, workers=1, seed=1, power=0.75, fixed_window=False, shuffle=True,
-          last_lr=LAST_LR, progress=False, checkpoint=None):
+def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: int = 100,
+          window: int = 5, negatives: int = 5, sample: float = 1e-3, lr: float = 0.025,
+          epochs: int = 5, workers: int = 1, seed: int = 1, power: float = 0.75,
+          fixed_window: bool = False, shuffle: bool = True, last_lr: float = LAST_LR,
+          progress: bool = False, checkpoint: Checkpoint | None = None) -> Trained:
     """Train word vectors on `corpus`, a Corpus numbered by `vocab`.  Return Trained.
 
     chunk      how: skipgram_chunk; shared_chunk of words/shared_negatives.py; cbow_chunk or
@@ -264,8 +270,6 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
         W, U, at = checkpoint.restore(settings) or (W, U, at)
     words = len(corpus.ids)
     size = max(100, CHUNK * 3000 // (dim * window * plan.questions))    # a call takes ≤ 100 ms
-    bar = tqdm(total=epochs * words, unit="word", unit_scale=True,
-               disable=None if progress else True)
 
     def step(piece):
         number, before, sentences = piece
@@ -276,32 +280,33 @@ def train(corpus, vocab, chunk=skipgram_chunk, dim=100, window=5, negatives=5, s
             raise TrainingDiverged(f"epoch {at.epoch + 1}, chunk {number + 1}", rate)
         return loss, pairs, int((corpus.off[sentences + 1] - corpus.off[sentences]).sum()), rate
 
-    try:
-        with bar, held_interrupt() as stop_if_asked:
-            while at.epoch < epochs:
-                todo = islice(chunks(corpus.off, at.epoch, seed, shuffle, size), at.chunk,
-                              None)
-                with closing(run(step, todo, workers)) as done:
-                    for loss, pairs, read, rate in done:
-                        at.count(loss, pairs)
-                        bar.update(read)
-                        bar.set_postfix_str(f"loss {at.mean():.4f}, lr {rate:.5f}", False)
-                        if checkpoint:
-                            checkpoint.save_now_and_then(W, U, at, settings)
-                        stop_if_asked()
-                at.end_epoch()
-    except KeyboardInterrupt:
-        if checkpoint:
-            checkpoint.save(W, U, at, settings)
-        raise
-    if not (np.isfinite(W).all() and np.isfinite(U).all()):
-        raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
-    if np.isnan(at.losses).all():
-        raise ValueError("no word has a neighbour to learn from: the text is too short for "
-                         f"sample={sample}; give more text, or sample=0")
+    bar = tqdm(total=epochs * words, unit="word", unit_scale=True,
+               disable=None if progress else True)
+    with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
+        while at.epoch < epochs:
+            pieces = chunks(corpus.off, at.epoch, seed, shuffle, size)
+            with closing(run(step, islice(pieces, at.chunk, None), workers)) as done:
+                for loss, pairs, read, rate in done:
+                    at.count(loss, pairs)
+                    bar.update(read)
+                    bar.set_postfix_str(f"loss {at.mean():.4f}, lr {rate:.5f}", False)
+                    if checkpoint:
+                        checkpoint.save_now_and_then(W, U, at, settings)
+                    stop_if_asked()
+            at.end_epoch()
+    _check_result(W, U, at.losses, settings)
     if checkpoint:
         checkpoint.save(W, U, at, settings)
     return Trained(W, U, at.losses)
+
+
+def _check_result(W, U, losses, settings):
+    """Raise TrainingDiverged for weights that are no numbers, ValueError if there was no pair."""
+    if not (np.isfinite(W).all() and np.isfinite(U).all()):
+        raise TrainingDiverged(f"epoch {len(losses)}", settings["lr"], "a weight")
+    if np.isnan(losses).all():
+        raise ValueError("no word has a neighbour to learn from: the text is too short for "
+                         f"sample={settings['sample']}; give more text, or sample=0")
 
 
 def _check(settings, workers):

@@ -4,12 +4,13 @@ corpora/ lies beside the package in a checkout (so also in an editable install) 
 wheel, where setup.cfg maps it to scratch_embed.corpora.  The inner folder goes first: beside an
 installed package there may be anybody's corpora/.
 """
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def corpus_path(name, package=PACKAGE):
+def corpus_path(name: str, package: str | os.PathLike = PACKAGE) -> Path:
     """The path of a committed corpus, by its file's name: corpus_path("words-easy.txt").
 
     package: the folder of scratch_embed itself.  A name that is not there is a FileNotFoundError

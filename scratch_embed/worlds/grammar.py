@@ -21,13 +21,14 @@ class Grammar(NamedTuple):
     lists of slot numbers, each the pattern of a sentence.  chances: (F,), the frames' chances.
     """
 
-    words: list
+    words: list[str]
     slots: np.ndarray
-    frames: list
+    frames: list[list[int]]
     chances: np.ndarray
 
 
-def number_patterns(patterns, chances, noise):
+def number_patterns(patterns: list[list[tuple[str, ...]]], chances: np.ndarray, noise: float
+                    ) -> Grammar:
     """The Grammar of patterns whose slots are tuples of words, the first the most frequent."""
     row = {slot: s for s, slot in enumerate(dict.fromkeys(x for p in patterns for x in p))}
     words = list(dict.fromkeys(word for slot in row for word in slot))
@@ -39,7 +40,7 @@ def number_patterns(patterns, chances, noise):
     return Grammar(words, slots, [[row[slot] for slot in p] for p in patterns], chances)
 
 
-def draw_sentences(grammar, n, rng):
+def draw_sentences(grammar: Grammar, n: int, rng: np.random.Generator) -> list[list[str]]:
     """n sentences: for each a frame, then for each of its positions a word of its slot."""
     chosen = [grammar.frames[f] for f in rng.choice(len(grammar.frames), n, p=grammar.chances)]
     slot = np.concatenate(chosen)
@@ -51,7 +52,8 @@ def draw_sentences(grammar, n, rng):
     return [[grammar.words[next(drawn)] for _ in frame] for frame in chosen]
 
 
-def pair_distribution(grammar, window, keep=None):
+def pair_distribution(grammar: Grammar, window: int, keep: np.ndarray | None = None
+                      ) -> np.ndarray:
     """P(w, c): the chance that a (centre, context) pair of a text of this grammar is (w, c).
 
     word2vec's pairs: a position is the centre, b is drawn from 1..window, and the words up to b
@@ -67,7 +69,8 @@ def pair_distribution(grammar, window, keep=None):
     return joint / joint.sum()
 
 
-def expected_cooccurrence(grammar, reach, keep=None):
+def expected_cooccurrence(grammar: Grammar, reach: np.ndarray, keep: np.ndarray | None = None
+                          ) -> np.ndarray:
     """X: the expected co-occurrence counts of a sentence, (V, V).
 
     reach: (window,), what a pair at distance 1, 2, ... counts: 1/d for GloVe.  keep: as above.

@@ -17,6 +17,8 @@ an analogy needs: word2vec and GloVe factorise log P(w,c) and inherit the equati
 Three tiers: easy (a smoke test, and the committed text), hard (fillers, noise: methods differ),
 tiny (every pair of words occurs: for closed forms).
 """
+import os
+from collections.abc import Sequence
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import NamedTuple
@@ -83,9 +85,9 @@ class Table(NamedTuple):
     another capital name is any of its attributes' words for that slot.
     """
 
-    columns: tuple
-    rows: list
-    templates: list
+    columns: tuple[str, str]
+    rows: list[str]
+    templates: list[str]
 
 
 TABLES = {
@@ -177,21 +179,21 @@ class World(NamedTuple):
     held_out: [(form, stem)], inflected forms that the text leaves out, beside the form it has.
     """
 
-    sentences: list
-    analogies: list
-    pairs: list
-    held_out: list
+    sentences: list[list[str]]
+    analogies: list[tuple[str, list[tuple[str, str, str, str]]]]
+    pairs: list[tuple[str, str, float]]
+    held_out: list[tuple[str, str]]
     grammar: Grammar
 
     @property
-    def words(self):
+    def words(self) -> list[str]:
         """The vocabulary, in the order of the rows of grammar.pair_distribution."""
         return self.grammar.words
 
 
 # ---- from tables to frames, from frames to sentences --------------------------------------------
 
-def attributes_of(sections):
+def attributes_of(sections: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """{word: its attributes, its table's name first}, for the words of the tables in the text."""
     return {word: (section, *shared, column)
             for section in sections for row in TABLES[section].rows
@@ -200,7 +202,8 @@ def attributes_of(sections):
             if word not in HELD_OUT}
 
 
-def make_grammar(sections, rng, contexts=2, fillers=0.0, noise=0.0):
+def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: int = 2,
+                 fillers: float = 0.0, noise: float = 0.0) -> Grammar:
     """Every word of the tables named, in every template, each word as often as any other.
 
     contexts: how many words of an attribute a slot keeps; the r-th has a chance ∝ 1/r.
@@ -255,7 +258,7 @@ def _shared(one, other):
 
 # ---- the three tiers -----------------------------------------------------------------------------
 
-def easy(seed=0, sentences=12_000):
+def easy(seed: int = 0, sentences: int = 12_000) -> World:
     """A World that reads like simple English, about 102,000 tokens of 233 words, 168 analogies.
 
     Its exact P(w,c) solves every analogy; so does skip-gram in 5 epochs, and random vectors none.
@@ -263,7 +266,8 @@ def easy(seed=0, sentences=12_000):
     return _make_world(tuple(TABLES), sentences, seed)
 
 
-def hard(seed=0, sentences=10_000, fillers=0.75, noise=0.1):
+def hard(seed: int = 0, sentences: int = 10_000, fillers: float = 0.75, noise: float = 0.1
+         ) -> World:
     """The same lexicon, one context word a slot, over 40% Zipfian fillers, 10% noise.
 
     About 150,000 tokens of 290 words.  Its exact P(w,c) still solves every analogy:
@@ -273,7 +277,7 @@ def hard(seed=0, sentences=10_000, fillers=0.75, noise=0.1):
     return _make_world(tuple(TABLES), sentences, seed, contexts=1, fillers=fillers, noise=noise)
 
 
-def tiny(seed=0, sentences=20_000, noise=0.3):
+def tiny(seed: int = 0, sentences: int = 20_000, noise: float = 0.3) -> World:
     """The family alone, 41 words, few enough for vectors of full rank; noise makes all P(w,c) > 0.
 
     For closed forms: u·v of skip-gram against log P(w,c) / (P(w) P_noise(c)) − log k.
@@ -290,7 +294,7 @@ def _make_world(sections, sentences, seed, contexts=2, fillers=0.0, noise=0.0):
     return World(draw_sentences(grammar, sentences, rng), *_truth(sections), grammar)
 
 
-def write(folder, seed=0):
+def write(folder: str | os.PathLike, seed: int = 0) -> None:
     """Write easy(seed) to an existing folder: words-easy.txt, .analogies.txt and .pairs.tsv.
 
     The text is one sentence a line; the analogies are in the form of Google's questions-words.

@@ -17,8 +17,9 @@ from scratch_embed.words.vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
 PAIR = "the king and the queen\nthe man and the woman\n" * 20
-COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["odd"], ["vectors"],
-            ["plot"], ["evaluate"], ["evaluate", "words"]]
+COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["odd"],
+            ["vectors"], ["plot"], ["evaluate"], ["evaluate", "words"], ["phrases"], ["why"],
+            ["why", "word2vec"]]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_an_interval_worked_by_hand():
 
 
 def test_differences_are_taken_seed_by_seed():
-    """90 and 50 against 89 and 48: the spread of 40 is gone, 1 and 2 are left, s = √½, t = 12.706."""
+    """90, 50 against 89, 48: the spread of 40 is gone; 1 and 2 are left, s = √½, t = 12.706."""
     mean, half = paired_difference([90, 50], [89, 48])
     assert mean == 1.5 and half == pytest.approx(12.706 * np.sqrt(0.5) / np.sqrt(2), rel=1e-15)
 
