@@ -11,15 +11,13 @@ import hashlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-
-if TYPE_CHECKING:
-    from scratch_embed.text.vocab import Corpus, Vocab
+from scratch_embed.text.vocab import Corpus, Vocab
 
 
 @dataclasses.dataclass
@@ -48,7 +46,7 @@ class Progress:
         self.epoch, self.chunk, self.loss, self.pairs = self.epoch + 1, 0, 0.0, 0
 
 
-def fingerprint(vocab: "Vocab", corpus: "Corpus") -> dict[str, str]:
+def fingerprint(vocab: Vocab, corpus: Corpus) -> dict[str, str]:
     """SHA-256 of the words with their counts, and of the text as numbers."""
     words = hashlib.sha256("\n".join(vocab.words).encode())
     words.update(np.ascontiguousarray(vocab.counts))
@@ -102,7 +100,8 @@ class Checkpoint:
 
 
 @contextlib.contextmanager
-def saved_at_ctrl_c(checkpoint, W, U, progress, settings):
+def saved_at_ctrl_c(checkpoint: Checkpoint | None, W: np.ndarray, U: np.ndarray,
+                    progress: Progress, settings: dict) -> Iterator[None]:
     """Ctrl-C in the block saves the run before it goes on; nothing if `checkpoint` is None."""
     try:
         yield
