@@ -59,6 +59,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
     kept = np.empty(longest(corpus, sentences), np.int32)
     rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
+    steps = np.empty(plan.questions, np.float32)
     loss, positions = np.float64(0), 0
     for s in sentences:
         n, state = thin_out(corpus, s, plan.keep, state, kept)
@@ -70,7 +71,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
             share = ONE / np.float32(last - first - 1)
             mean_without(W, kept, first, last, i, share, h)
             M, state = pose(plan, kept[i], rows, y, state)
-            loss += answer(h, U, rows, y, M, lr, dh)
+            loss += answer(h, U, rows, y, M, lr, steps, dh)
             positions += 1
             if whole:
                 share = ONE

@@ -14,41 +14,8 @@ Read next words/word2vec.py, train(..., chunk=shared_chunk).
 """
 import numpy as np
 
-from scratch_embed.numerics.functions import exp32
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.words.word2vec import ONE, ZERO, draw_reach, longest, pose, thin_out
-
-
-@kernel
-def answer_block(v, block, y, M, lr, step, dv):
-    """`answer` where no row comes twice: block −= lr · ∂L/∂block, v −= lr · ∂L/∂v.  Returns L.
-
-    No step changes another row's score, so all scores come first: more of the work is side by
-    side.  step (M,) and dv (D,) are scratch.
-    """
-    for k in range(M):
-        u, s = block[k], ZERO
-        for d in range(len(v)):
-            s += u[d] * v[d]
-        step[k] = s
-    loss, probability = np.float64(0), np.float64(1)
-    for k in range(M):
-        e = exp32(-y[k] * step[k])
-        right = ONE / (ONE + e)                  # σ(y s)
-        step[k] = lr * y[k] * e * right          # −lr · ∂L/∂s
-        probability *= right
-        if probability < 1e-200:
-            loss -= np.log(probability)
-            probability = np.float64(1)
-    dv[:] = ZERO
-    for k in range(M):
-        u, g = block[k], step[k]
-        for d in range(len(v)):
-            dv[d] += g * u[d]
-            u[d] += g * v[d]
-    for d in range(len(v)):
-        v[d] += dv[d]
-    return loss - np.log(probability)
+from scratch_embed.words.word2vec import answer, draw_reach, longest, pose, thin_out
 
 
 @kernel
@@ -59,7 +26,8 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
     rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
     block = np.empty((plan.questions, D), np.float32)
     before = np.empty((plan.questions, D), np.float32)
-    step, dv = np.empty(plan.questions, np.float32), np.empty(D, np.float32)
+    every = np.arange(plan.questions)
+    steps, dv = np.empty(plan.questions, np.float32), np.empty(D, np.float32)
     loss, pairs = np.float64(0), 0
     for s in sentences:
         n, state = thin_out(corpus, s, plan.keep, state, kept)
@@ -73,7 +41,10 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
                     o[d] = u[d]
             for j in range(max(0, i - reach), min(n, i + reach + 1)):
                 if j != i:
-                    loss += answer_block(W[kept[j]], block, y, M, lr, step, dv)
+                    v = W[kept[j]]
+                    loss += answer(v, block, every, y, M, lr, steps, dv)
+                    for d in range(len(v)):
+                        v[d] += dv[d]
                     pairs += 1
             for k in range(M):
                 u, b, o = U[rows[k]], block[k], before[k]

@@ -9,8 +9,9 @@ Cost      O(K·D) a pair; a word has about `window` neighbours.
 Differs   from the paper, as word2vec.c does: sub-sampling by another formula (text/vocab.py); the
           window's reach is drawn for each position, 1..window; noise that equals m is skipped; it
           is the neighbour's v that meets the u of the middle word, not the reverse.  From
-          word2vec.c: σ is computed, not looked up in a table that ends at ±6; sentences are read
-          in random order; there is no word </s> at the end of a line.
+          word2vec.c: σ is computed, not looked up in a table that ends at ±6; the K + 1 terms of
+          a pair are stepped together, not one by one (seen only where noise was drawn twice);
+          sentences are read in random order; there is no word </s> at the end of a line.
 Read next words/negative_sampling.py (the noise), words/vectors.py (what to do with the result);
           then the other forms: words/cbow.py, words/huffman.py, words/shared_negatives.py.
 
@@ -64,29 +65,33 @@ def loss_and_grad(v: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
 
 
 @kernel
-def answer(v, U, rows, y, M, lr, dv):
-    """A step on M questions: U[rows] −= lr · ∂U, in place; dv = −lr · ∂v, for the caller to add.
+def answer(v, U, rows, y, M, lr, steps, dv):
+    """A step down the gradient of M questions: U[rows] −= lr · ∂U in place, dv = −lr · ∂v.
 
-    float32.  Rows are stepped one after the other, so a noise word drawn twice is pushed twice.
-    Returns L.  The σ of all rows are multiplied first: one logarithm in all instead of M.
+    float32; the caller adds dv.  steps (≥ M,) and dv (D,) are scratch.  Returns L.
+    All scores come first, then all steps: the rows are fetched side by side.  The σ are
+    multiplied: one logarithm in all instead of M.
     """
-    dv[:] = ZERO
-    loss, probability = np.float64(0), np.float64(1)
     for k in range(M):
-        u = U[rows[k]]
-        s = ZERO
+        u, s = U[rows[k]], ZERO
         for d in range(len(v)):
             s += u[d] * v[d]
-        e = exp32(-y[k] * s)
+        steps[k] = s
+    loss, probability = np.float64(0), np.float64(1)
+    for k in range(M):
+        e = exp32(-y[k] * steps[k])
         right = ONE / (ONE + e)                  # σ(y s), the probability of the right answer
-        step = lr * y[k] * e * right             # −lr · ∂L/∂s, since 1 − σ = e σ
-        for d in range(len(v)):
-            dv[d] += step * u[d]                 # u as it was before its own step
-            u[d] += step * v[d]
+        steps[k] = lr * y[k] * e * right         # −lr · ∂L/∂s, since 1 − σ = e σ
         probability *= right
         if probability < 1e-200:                 # far from underflow: many and very wrong rows
             loss -= np.log(probability)
             probability = np.float64(1)
+    dv[:] = ZERO
+    for k in range(M):
+        u, step = U[rows[k]], steps[k]
+        for d in range(len(v)):
+            dv[d] += step * u[d]                 # u as it was before its own step
+            u[d] += step * v[d]
     return loss - np.log(probability)
 
 
@@ -167,7 +172,7 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
     """
     kept = np.empty(longest(corpus, sentences), np.int32)
     rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
-    dv = np.empty(W.shape[1], np.float32)
+    steps, dv = np.empty(plan.questions, np.float32), np.empty(W.shape[1], np.float32)
     loss, pairs = np.float64(0), 0
     for s in sentences:
         n, state = thin_out(corpus, s, plan.keep, state, kept)
@@ -177,7 +182,7 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
                 if j != i:
                     v = W[kept[j]]
                     M, state = pose(plan, kept[i], rows, y, state)
-                    loss += answer(v, U, rows, y, M, lr, dv)
+                    loss += answer(v, U, rows, y, M, lr, steps, dv)
                     for d in range(len(v)):
                         v[d] += dv[d]
                     pairs += 1

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.negative_sampling import alias_table
-from scratch_embed.words.shared_negatives import answer_block, shared_chunk
-from scratch_embed.words.word2vec import answer, initial_weights, make_plan, skipgram_chunk
+from scratch_embed.words.shared_negatives import shared_chunk
+from scratch_embed.words.word2vec import initial_weights, make_plan, skipgram_chunk
 
 
 def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
@@ -54,21 +54,6 @@ def test_noise_that_was_drawn_twice_adds_both_its_steps():
     _, _, _, once = run(shared_chunk, [0, 1], plan._replace(negatives=1, questions=2), V=3, lr=1e-3)
     _, _, _, twice = run(shared_chunk, [0, 1], plan, V=3, lr=1e-3)
     np.testing.assert_allclose(twice[2] - still[2], 2 * (once[2] - still[2]), rtol=0.02)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.sampled_from([1, 5, 32]))
-def test_a_block_is_answered_as_its_rows_one_by_one(seed, M, D):
-    """The same sums in another order: M (D + 8) roundings of what is summed."""
-    rng = np.random.default_rng(seed)
-    v, U = rng.standard_normal(D).astype(np.float32), rng.standard_normal((M, D)).astype(np.float32)
-    y = rng.choice(np.array([-1, 1], np.float32), M)
-    block, moved, step, dv = U.copy(), v.copy(), np.empty(M, np.float32), np.empty(D, np.float32)
-    loss = answer_block(moved, block, y, M, np.float32(0.1), step, dv)
-    want = answer(v, U, np.arange(M), y, M, np.float32(0.1), dv)
-    bound = M * (D + 8) * 2**-24 * max(1, np.abs(U).max()) * max(1, np.abs(v).max())
-    assert abs(loss - want) <= 4 * bound
-    np.testing.assert_allclose(moved, v + dv, rtol=0, atol=bound)
-    np.testing.assert_allclose(block, U, rtol=0, atol=bound)
 
 
 def test_a_learning_rate_of_zero_changes_nothing():
