@@ -49,7 +49,8 @@ def check_output(path, corpus=None):
         raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}")
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(f"cannot write {path}: the file is write-protected")
-    if not (os.path.exists(path) or os.access(folder, os.W_OK)):
+    special = os.path.exists(path) and not os.path.isfile(path)      # a pipe, a terminal
+    if not (special or os.access(folder, os.W_OK)):                  # else it is replaced whole
         raise PermissionError(f"cannot write {path}: the folder {folder} is write-protected")
     if corpus is not None and os.path.exists(path) and os.path.exists(corpus):
         if os.path.samefile(path, corpus):

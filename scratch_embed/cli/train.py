@@ -73,11 +73,17 @@ def run_word2vec(arguments):
     checkpoint = None
     if arguments.checkpoint:
         check_output(arguments.checkpoint, arguments.corpus)
+        if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
+            arguments.usage_error("--output and --checkpoint are one file; name two")
         checkpoint = Checkpoint(arguments.checkpoint, arguments.resume)
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_size,
                                 arguments.errors, arguments.on_disk)
     print(f"kept {len(corpus.ids):,} words in {len(corpus.off) - 1:,} sentences, "
           f"{len(vocab):,} different", file=sys.stderr)
+    if checkpoint and arguments.resume:
+        there = os.path.exists(arguments.checkpoint)
+        print("resuming" if there else "nothing to resume, beginning anew:", arguments.checkpoint,
+              file=sys.stderr)
     trained = train(corpus, vocab, chunk, dim=arguments.dim, window=arguments.window,
                     negatives=negatives, sample=arguments.sample, lr=lr, epochs=arguments.epochs,
                     workers=arguments.workers, seed=arguments.seed, progress=True,
@@ -89,6 +95,8 @@ def run_word2vec(arguments):
 def chosen_form(arguments):
     """(chunk function, learning rate, negatives) for --mode, --loss, --form and --cbow-error."""
     from scratch_embed.words import cbow, shared_negatives, word2vec
+    if arguments.cbow_error == "mean" and arguments.mode != "cbow":
+        arguments.usage_error("--cbow-error mean needs --mode cbow")
     if arguments.form == "shared" and (arguments.mode, arguments.loss) != ("skipgram", "ns"):
         arguments.usage_error("--form shared needs --mode skipgram and --loss ns")
     if arguments.mode == "cbow":

@@ -5,11 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 
 
+class HeldInterrupt(KeyboardInterrupt):
+    """Ctrl-C, at a moment that suits the work."""
+
+
 @contextlib.contextmanager
 def held_interrupt() -> Iterator[Callable[[], None]]:
     """Within the block Ctrl-C waits until the work calls the function that the block is given.
 
-    That function raises KeyboardInterrupt if Ctrl-C was pressed.  A second Ctrl-C does not wait.
+    That function raises HeldInterrupt, a KeyboardInterrupt, if Ctrl-C was pressed; so does the end
+    of the block.  A second Ctrl-C does not wait, and is a plain KeyboardInterrupt.
     Only the main thread hears signals; elsewhere, and where the signal is ignored, nothing changes.
     """
     pressed = threading.Event()
@@ -25,10 +30,11 @@ def held_interrupt() -> Iterator[Callable[[], None]]:
 
     def raise_if_pressed():
         if pressed.is_set():
-            raise KeyboardInterrupt
+            raise HeldInterrupt
 
     signal.signal(signal.SIGINT, hold)
     try:
         yield raise_if_pressed
+        raise_if_pressed()
     finally:
         signal.signal(signal.SIGINT, old)

@@ -1,8 +1,10 @@
 """Reading text: blocks of whole tokens, and the sentences in them.
 
-A sentence is a line; tokens are what stands between ASCII white space, as in the originals' C tools
-(so a no-break space joins two words here, where Python's str.split would part them).  A line
-of more than MAX_SENTENCE tokens continues as a further sentence: nothing is dropped.
+A sentence is a line; tokens are what stands between ASCII white space (so a no-break space joins
+two words here, where Python's str.split would part them).  A line of more than MAX_SENTENCE
+tokens continues as a further sentence: nothing is dropped.
+
+Differs   word2vec.c parts words at space, tab and newline only, and drops a carriage return.
 
 A file is read in blocks that end behind white space.  So no token is cut, and no character either,
 for no byte of a longer UTF-8 character is white space.

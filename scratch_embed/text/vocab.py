@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.text.corpus import Source, read_sentences
+
 
 class Corpus(NamedTuple):
     """A text as numbers: sentence s is ids[off[s]:off[s+1]]."""
@@ -39,10 +41,11 @@ class Vocab:
         return len(self.words)
 
 
-def index_sentences(sentences: Iterable[list[str]], min_count: int = 5,
+def index_sentences(sentences: Source, min_count: int = 5,
                     max_size: int | None = None) -> tuple[Vocab, Corpus]:
-    """Read `sentences` (an iterable of lists of str) once.  Return (Vocab, Corpus).
+    """Read sentences once.  Return (Vocab, Corpus).
 
+    sentences   lists of str, or any other source that read_sentences takes
     min_count   words seen less often are left out
     max_size    the vocabulary keeps at most this many words, the most frequent
     Raises      ValueError when the text has no words, or none that are frequent enough.
@@ -50,7 +53,7 @@ def index_sentences(sentences: Iterable[list[str]], min_count: int = 5,
     Words are numbered as they come, and renumbered at the end when their counts are known.
     """
     first_seen, ids, lengths = {}, array.array("i"), array.array("q")
-    for sentence in sentences:
+    for sentence in read_sentences(sentences):
         ids.extend([first_seen.setdefault(word, len(first_seen)) for word in sentence])
         lengths.append(len(sentence))
     ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)

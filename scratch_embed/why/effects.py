@@ -28,14 +28,14 @@ class Interval(NamedTuple):
     half: float
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """What a difference, with − without, says of the trick."""
         if self.mean - self.half > 0:
             return HELPS
         return HURTS if self.mean + self.half < 0 else UNCLEAR
 
 
-def interval(x):
+def interval(x: np.ndarray) -> Interval:
     """The 95% interval of the mean of x, (n,), if what it was drawn from is roughly normal.
 
     Raises ValueError for fewer than two numbers: one has no spread.
@@ -48,7 +48,7 @@ def interval(x):
     return Interval(float(x.mean()), float(t * x.std(ddof=1) / np.sqrt(len(x))))
 
 
-def paired_difference(with_it, without):
+def paired_difference(with_it: np.ndarray, without: np.ndarray) -> Interval:
     """The 95% interval of with − without.  with_it, without: (n,), the same seeds in order."""
     with_it, without = np.asarray(with_it, np.float64), np.asarray(without, np.float64)
     if with_it.shape != without.shape:

@@ -116,7 +116,7 @@ class Text(NamedTuple):
     seed: int
 
 
-def toy_text(seed, sentences=10_000):
+def toy_text(seed: int, sentences: int = 10_000):
     """The Text of a seed: a hard world of its own."""
     world = hard(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
@@ -169,7 +169,7 @@ class Effect(NamedTuple):
     predicted: str
 
 
-def measure(methods, texts, workers=2, progress=False):
+def measure(methods: dict, texts: list, workers: int = 2, progress: bool = False) -> dict:
     """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
 
     workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
@@ -191,7 +191,8 @@ def measure(methods, texts, workers=2, progress=False):
     return scores
 
 
-def measure_tricks(tricks, texts, workers=2, progress=False):
+def measure_tricks(tricks: list[Trick], texts: list, workers: int = 2,
+                   progress: bool = False):
     """Yield for each trick, as soon as it is measured, a list of Effect."""
     known = []                                     # (settings, scores): tricks share their start
     for trick in tricks:
@@ -206,7 +207,7 @@ def measure_tricks(tricks, texts, workers=2, progress=False):
                for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
 
 
-def alike(scores):
+def alike(scores: dict) -> dict:
     """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
     return [[other for other in range(len(scores)) if other != one and
              paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
@@ -222,7 +223,7 @@ class Closed(NamedTuple):
     off: float
 
 
-def closed_form(seed, sentences=20_000, window=2, K=5):
+def closed_form(seed: int, sentences: int = 20_000, window: int = 2, K: int = 5):
     """How near training comes to the optimum.  -> (Closed of sgns_optimum, of shifted_pmi).
 
     The tiny world has 41 words and the vectors 48 dimensions: every u · v is free.  P is exact, of

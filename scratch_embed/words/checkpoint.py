@@ -3,7 +3,8 @@
 The file is safetensors: W, U, and in the metadata the progress and the settings.  It is replaced
 whole (numerics/files.py), between two chunks of work; so a run that is killed goes on from there,
 and with one worker ends with the very bits of a run that was never killed: chunk n of epoch e draws
-its random numbers from stream(seed, e, n), whoever computes it and when.
+its random numbers from stream(seed, e, n), whoever computes it and when.  With more workers the
+tables are written while others step them, and the chunks under way are trained once more.
 """
 import contextlib
 import dataclasses
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.vocab import Corpus, Vocab
 
@@ -63,8 +65,11 @@ class Checkpoint:
         self.path, self.resume, self.every = path, resume, every     # every: seconds
         self._saved = time.monotonic()
 
-    def restore(self, settings: dict) -> tuple[np.ndarray, np.ndarray, Progress] | None:
+    def restore(self, settings: dict, shape: tuple[int, int]
+                ) -> tuple[np.ndarray, np.ndarray, Progress] | None:
         """(W, U, Progress) of the file, or None where there is nothing to resume.
+
+        shape: (V, D) of both tables.
 
         Raises ValueError that names the setting in which the file's run differs from `settings`,
         FormatError where the file is not a checkpoint.
@@ -75,14 +80,20 @@ class Checkpoint:
         try:
             theirs, progress = json.loads(metadata["settings"]), json.loads(metadata["progress"])
             W, U = tensors["W"], tensors["U"]
-        except (KeyError, json.JSONDecodeError) as error:
+            progress = Progress(**progress)
+            theirs = dict(theirs)
+        except (KeyError, TypeError, ValueError) as error:       # JSONDecodeError is a ValueError
             raise FormatError(self.path, "metadata", f"not a checkpoint of a training ({error!r})"
                               ) from None
         for name, value in settings.items():
             if theirs.get(name) != value:
                 raise ValueError(f"{self.path}: cannot resume, {name} was {theirs.get(name)!r} and "
                                  f"is {value!r} now; use the old one, or begin a new checkpoint")
-        return W, U, Progress(**progress)
+        for name, table in (("W", W), ("U", U)):
+            if table.shape != shape or table.dtype != np.float32:
+                raise FormatError(self.path, name, f"expected float32 of shape {shape}, found "
+                                                   f"{table.dtype} of shape {table.shape}")
+        return W, U, progress
 
     def save_now_and_then(self, W: np.ndarray, U: np.ndarray, progress: Progress,
                           settings: dict) -> None:
@@ -94,7 +105,7 @@ class Checkpoint:
         """Replace the file, unless the weights are no longer numbers: the last good one is kept."""
         if np.isfinite(W).all() and np.isfinite(U).all():
             write_safetensors(self.path, {"W": W, "U": U}, {
-                "settings": json.dumps(settings),
+                "settings": json.dumps(settings, default=float),    # NumPy's numbers too
                 "progress": json.dumps(dataclasses.asdict(progress))})
         self._saved = time.monotonic()
 
@@ -102,10 +113,13 @@ class Checkpoint:
 @contextlib.contextmanager
 def saved_at_ctrl_c(checkpoint: Checkpoint | None, W: np.ndarray, U: np.ndarray,
                     progress: Progress, settings: dict) -> Iterator[None]:
-    """Ctrl-C in the block saves the run before it goes on; nothing if `checkpoint` is None."""
+    """Ctrl-C between two chunks saves the run before it goes on; nothing without a checkpoint.
+
+    A Ctrl-C that did not wait for the end of a chunk saves nothing: what is on the disk is whole.
+    """
     try:
         yield
-    except KeyboardInterrupt:
+    except HeldInterrupt:
         if checkpoint:
             checkpoint.save(W, U, progress, settings)
         raise

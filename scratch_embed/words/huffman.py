@@ -4,7 +4,8 @@ Paper     Mikolov et al. 2013a, section 2.2; 2013b, eq. 3; Morin & Bengio 2005 f
           Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes", for the tree.
 Equation  P(o | v) = Π_n σ(y_n u_n · v)   over the inner nodes n on the path to o;
           y_n = +1 where the path turns left, −1 where it turns right;   L = −log P(o | v)
-Shapes    V words are the leaves, V − 1 inner nodes have the output vectors U (V − 1, D)
+Shapes    V words are the leaves; the V − 1 inner nodes have output vectors, rows of U (V, D),
+          whose last row is not used
 Cost      O(D · code length) a pair; a frequent word's code is short, on average under
           entropy + 1 bits.  Against O(D·V) for a full softmax.
 Differs   word2vec.c and gensim skip a node where |u·v| > 6; here the gradient is full.
@@ -40,6 +41,9 @@ def huffman_tree(counts: np.ndarray) -> Tree:
     V = len(counts)
     if (np.diff(counts) > 0).any():
         raise ValueError("counts: the most frequent word comes first in a vocabulary")
+    if V < 2:
+        raise ValueError("a tree needs two words or more: choose a smaller min_count, or negative "
+                         "sampling")
     parent, turn = _join(counts.tolist())
     off, nodes, turns = [0], [], []
     for word in range(V):

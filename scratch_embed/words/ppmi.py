@@ -24,12 +24,13 @@ by −log(1 − P(m|n)): nothing in a large vocabulary, a lot in a toy one.
 """
 import numpy as np
 
+from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.negative_sampling import noise_distribution
 
 BUDGET = 2**30                     # bytes: the largest matrix of counts, about 11,600 words
 
 
-def window_counts(corpus, V, window):
+def window_counts(corpus: Corpus, V: int, window: int) -> np.ndarray:
     """How often c is expected to stand in the random window of w.  -> (V, V) float64, symmetric.
 
     corpus: a Corpus of numbers below V.  A pair d words apart in a sentence, d ≤ window, counts
@@ -55,7 +56,7 @@ def window_counts(corpus, V, window):
 
 # ---- the matrix -----------------------------------------------------------------------------
 
-def shifted_pmi(joint, noise, K=1):
+def shifted_pmi(joint: np.ndarray, noise: np.ndarray, K: float = 1) -> np.ndarray:
     """log P(w,c) / (P(w) Pⁿ(c)) − log K; −∞ for what never occurs.  -> (V, V) float64.
 
     joint: (V, V) chances or counts of pairs, P(w) its row sums; noise: (V,) Pⁿ of the columns.
@@ -64,7 +65,7 @@ def shifted_pmi(joint, noise, K=1):
     return _log_ratio(P, K * P.sum(1, keepdims=True) * noise)
 
 
-def sgns_optimum(joint, noise, K):
+def sgns_optimum(joint: np.ndarray, noise: np.ndarray, K: float) -> np.ndarray:
     """What W Uᵀ tends to in word2vec.py, noise equal to the answer being skipped.  -> (V, V).
 
     log P(n,m) / (K Pⁿ(m) (P(n) − P(n,m))); arguments as for shifted_pmi: rows are the neighbours
@@ -75,7 +76,7 @@ def sgns_optimum(joint, noise, K):
     return _log_ratio(P, K * (P.sum(1, keepdims=True) - P) * noise)
 
 
-def ppmi(counts, power=0.75, shift=1):
+def ppmi(counts: np.ndarray, power: float = 0.75, shift: float = 1) -> np.ndarray:
     """max(0, log P(w,c) / (P(w) Pⁿ(c)) − log shift), 0 for what never occurs.  -> (V, V) float64.
 
     counts: (V, V) of pairs; Pⁿ(c) ∝ P(c)^power makes contexts that are rare look less telling;
@@ -104,7 +105,8 @@ def _log_ratio(a, b):
 
 # ---- vectors --------------------------------------------------------------------------------
 
-def svd_vectors(matrix, dim, eigenvalue_power=0.5):
+def svd_vectors(matrix: np.ndarray, dim: int, eigenvalue_power: float = 0.5
+                ) -> tuple[np.ndarray, np.ndarray]:
     """(W, U), both (V, dim) float64: W Uᵀ is the matrix of rank dim that is nearest to `matrix`.
 
     eigenvalue_power: p, the share of the singular values that W has; U has 1 − p.  One half treats

@@ -28,6 +28,7 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.words.vector_files import check_table, keep_first
 
@@ -50,7 +51,7 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
     """
     vectors = check_table(words, vectors)
     listed = b"".join(map(_line, words))
-    with atomic_write(vocabulary_beside(path)) as file:
+    with held_interrupt(), atomic_write(vocabulary_beside(path)) as file:
         file.write(listed)
         file.flush()
         os.fsync(file.fileno())                    # if the disk is full, say so before the renames

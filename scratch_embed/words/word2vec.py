@@ -271,8 +271,8 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     plan = make_plan(vocab.counts, window, negatives, sample, power, fixed_window)
     (W, U), at = initial_weights(len(vocab), dim, seed), Progress()
     if checkpoint:
-        settings |= fingerprint(vocab, corpus)
-        W, U, at = checkpoint.restore(settings) or (W, U, at)
+        settings |= fingerprint(vocab, corpus) | {"order": f"chunks {CHUNK}, blocks {BLOCK}"}
+        W, U, at = checkpoint.restore(settings, W.shape) or (W, U, at)
     words = len(corpus.ids)
     size = max(100, CHUNK * 3000 // (dim * window * plan.questions))    # a call takes ≤ 100 ms
 
@@ -285,7 +285,7 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
             raise TrainingDiverged(f"epoch {at.epoch + 1}, chunk {number + 1}", rate)
         return loss, pairs, int((corpus.off[sentences + 1] - corpus.off[sentences]).sum()), rate
 
-    bar = tqdm(total=epochs * words, unit="word", unit_scale=True,
+    bar = tqdm(total=epochs * words, initial=at.epoch * words, unit="word", unit_scale=True,
                disable=None if progress else True)
     with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
         while at.epoch < epochs:
@@ -322,8 +322,10 @@ def _check(settings, workers):
             if not (isinstance(value, (int, np.integer)) and least <= value < 2**31):
                 raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
         elif name in ("lr", "sample", "last_lr", "power"):
-            if not (np.isfinite(value) and 0 <= value < 1e38):
-                raise ValueError(f"{name}={value!r}: expected a number of at least 0")
+            most = 1 if name == "last_lr" else 1e38
+            if not (np.isfinite(value) and 0 <= value <= most):
+                raise ValueError(f"{name}={value!r}: expected a number of at least 0"
+                                 + (", at most 1" if most == 1 else ""))
 
 
 def _check_ids(corpus, vocab):

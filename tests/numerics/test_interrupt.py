@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.interrupt import HeldInterrupt, held_interrupt
 
 
 def test_ctrl_c_waits_for_the_work_to_ask():
@@ -15,6 +15,15 @@ def test_ctrl_c_waits_for_the_work_to_ask():
             steps.append("went on")
             stop_if_asked()
             steps.append("not reached")
+    assert steps == ["went on"]
+
+
+def test_ctrl_c_that_nobody_asked_for_comes_at_the_end_of_the_block():
+    steps = []
+    with pytest.raises(HeldInterrupt):
+        with held_interrupt():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("went on")
     assert steps == ["went on"]
 
 

@@ -54,6 +54,15 @@ def test_a_largest_size_keeps_the_most_frequent(sentences, size):
     assert small.words == full.words[:size]
 
 
+def test_sentences_that_are_strings_are_refused_and_a_path_is_read(tmp_path):
+    with pytest.raises(TypeError, match="letter by letter"):
+        index_sentences(["the king sat"], min_count=1)
+    (tmp_path / "text").write_text("a b\na\n")
+    assert index_sentences(tmp_path / "text", min_count=1)[0].words == ["a", "b"]
+    with pytest.raises(FileNotFoundError):
+        index_sentences("the king sat", min_count=1)
+
+
 def test_an_empty_text_says_so():
     for nothing in ([], [[]], [[], []]):
         with pytest.raises(ValueError, match="no words"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.vocab import Vocab, index_sentences
 from scratch_embed.words import word2vec
 from scratch_embed.words.cbow import cbow_chunk
@@ -30,13 +31,13 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(word2vec, "CHUNK", 4)      # 100 words, at these settings: ten an epoch
 
 
-def stop_after(n, error=KeyboardInterrupt, chunk=skipgram_chunk):
-    """A chunk function that trains n times and then is interrupted."""
+def stop_after(n, chunk=skipgram_chunk):
+    """A chunk function in whose n-th call Ctrl-C is pressed."""
     done = []
 
     def skipgram(*arguments):
         if len(done) == n:
-            raise error
+            signal.raise_signal(signal.SIGINT)
         done.append(0)
         return chunk(*arguments)
     skipgram.__name__ = chunk.__name__
@@ -53,6 +54,34 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(text, tmp_path, n):
     resumed = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
     assert resumed.W.tobytes() == whole.W.tobytes() and resumed.U.tobytes() == whole.U.tobytes()
     assert resumed.losses == whole.losses
+
+
+def test_a_ctrl_c_that_does_not_wait_saves_nothing_half_done(text, tmp_path):
+    vocab, corpus = text
+
+    def torn(*_):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, vocab, torn, checkpoint=Checkpoint(tmp_path / "state"), **SETTINGS)
+    assert not (tmp_path / "state").exists()
+
+
+def test_numpys_numbers_are_settings_too(text, tmp_path):
+    vocab, corpus = text
+    path, numbers = tmp_path / "state", {**SETTINGS, "dim": np.int64(4), "shuffle": np.bool_(True)}
+    whole = train(corpus, vocab, checkpoint=Checkpoint(path), **numbers)
+    again = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+    assert again.W.tobytes() == whole.W.tobytes()
+
+
+def test_tables_of_another_shape_are_refused(text, tmp_path):
+    vocab, corpus = text
+    path = tmp_path / "state"
+    train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    tensors, metadata = read_safetensors(path)
+    write_safetensors(path, {"W": tensors["W"][:3], "U": tensors["U"]}, metadata)
+    with pytest.raises(FormatError, match=r"W: expected float32 of shape \(8, 4\), .*\(3, 4\)"):
+        train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
 
 
 def test_a_killed_process_goes_on_from_the_last_time_that_it_saved(text, tmp_path):

@@ -86,7 +86,8 @@ def test_codes_are_as_short_as_gensims():
     assert np.diff(huffman_tree(counts).off) @ counts == theirs @ counts
 
 
-def test_one_word_has_nothing_to_ask_and_a_disordered_vocabulary_is_refused():
-    assert huffman_tree([7]).nodes.size == 0
+def test_one_word_alone_and_a_disordered_vocabulary_are_refused():
+    with pytest.raises(ValueError, match="two words or more"):
+        huffman_tree([7])
     with pytest.raises(ValueError, match="most frequent word comes first"):
         huffman_tree([1, 2])

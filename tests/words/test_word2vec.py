@@ -449,8 +449,8 @@ def test_the_bar_counts_every_word_and_shows_the_running_mean(train_with, monkey
     shown = []
 
     class Bar:
-        def __init__(self, total, disable, **_):
-            shown.append((total, disable))
+        def __init__(self, total, initial, disable, **_):
+            shown.append((total, disable) if initial == 0 else initial)
         def __enter__(self):
             return self
         def __exit__(self, *_):
@@ -499,7 +499,8 @@ def test_ctrl_c_stops_between_chunks(train_with):
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
                                    {"workers": 0}, {"lr": -1}, {"lr": float("nan")},
-                                   {"sample": -1}, {"power": -1}, {"last_lr": -1}])
+                                   {"sample": -1}, {"power": -1}, {"last_lr": -1},
+                                   {"last_lr": 2}])
 def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
     vocab, corpus = pets
     with pytest.raises(ValueError, match=next(iter(wrong))):
