@@ -14,6 +14,7 @@ are what the papers lead one to expect, not what was found: those that failed st
 The training is short, as is usual for a long text, so whatever takes more or longer steps gains.
 Therefore some tricks are removed again with as many steps in all, or from a longer training.
 """
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -116,7 +117,7 @@ class Text(NamedTuple):
     seed: int
 
 
-def toy_text(seed: int, sentences: int = 10_000):
+def toy_text(seed: int, sentences: int = 10_000) -> Text:
     """The Text of a seed: a hard world of its own."""
     world = hard(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
@@ -169,7 +170,8 @@ class Effect(NamedTuple):
     predicted: str
 
 
-def measure(methods: dict, texts: list, workers: int = 2, progress: bool = False) -> dict:
+def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
+            ) -> np.ndarray:
     """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
 
     workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
@@ -192,7 +194,7 @@ def measure(methods: dict, texts: list, workers: int = 2, progress: bool = False
 
 
 def measure_tricks(tricks: list[Trick], texts: list, workers: int = 2,
-                   progress: bool = False):
+                   progress: bool = False) -> Iterator[list[Effect]]:
     """Yield for each trick, as soon as it is measured, a list of Effect."""
     known = []                                     # (settings, scores): tricks share their start
     for trick in tricks:
@@ -207,7 +209,7 @@ def measure_tricks(tricks: list[Trick], texts: list, workers: int = 2,
                for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
 
 
-def alike(scores: dict) -> dict:
+def alike(scores: np.ndarray) -> list[list[int]]:
     """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
     return [[other for other in range(len(scores)) if other != one and
              paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
@@ -223,7 +225,8 @@ class Closed(NamedTuple):
     off: float
 
 
-def closed_form(seed: int, sentences: int = 20_000, window: int = 2, K: int = 5):
+def closed_form(seed: int, sentences: int = 20_000, window: int = 2, K: int = 5
+                ) -> tuple[Closed, Closed]:
     """How near training comes to the optimum.  -> (Closed of sgns_optimum, of shifted_pmi).
 
     The tiny world has 41 words and the vectors 48 dimensions: every u · v is free.  P is exact, of
