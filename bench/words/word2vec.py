@@ -138,7 +138,7 @@ def spread(values):
     return f"{min(values):.1f}..{max(values):.1f}"
 
 
-def speed(text, rounds=3, **_):
+def speed(text, rounds, **_):
     """Training only: thousand words a second, and ratios round by round."""
     print("\nspeed: training only, k words/s (epoch's words x epochs / seconds), one epoch a run")
     plan = [(side, 1) for side in SIDES] + [(side, 2) for side in SIDES]
@@ -175,7 +175,7 @@ def share_of_peak(exact, shared):
           f"{100 * shared / peak:.0f}%")
 
 
-def process(text, rounds=2, **_):
+def process(text, rounds, **_):
     """From the start of Python to the file of vectors, three epochs, one thread."""
     print("\nwhole process: seconds from the start of Python to the file of vectors, one thread")
     with tempfile.TemporaryDirectory() as folder:
@@ -197,19 +197,19 @@ def process(text, rounds=2, **_):
                   f"   x gensim {median(ratios):5.2f}")
 
 
-def memory(text, **_):
+def memory(text, rounds, **_):
     """Growth of anonymous memory after import and warm-up, reading and training one epoch."""
     print("\nmemory: growth of anonymous memory after import and warm-up, MiB (one epoch)")
     with tempfile.TemporaryDirectory() as folder:
         for name, side, options in [("gensim", "gensim", {}), ("exact", "exact", {}),
                                     ("exact, text on disk", "exact", {"folder": folder + "/e"}),
                                     ("shared, text on disk", "shared", {"folder": folder + "/s"})]:
-            values = [do(side, text, epochs=1, **options) for _ in range(3)]
+            values = [do(side, text, epochs=1, **options) for _ in range(rounds)]
             growth = median([v["growth"] for v in values])
             print(f"  {name:20} {growth:6.1f}   of it both tables {values[0]['table']:5.1f}")
 
 
-def growth(text, rounds=3, **_):
+def growth(text, rounds, **_):
     """Training time and memory over 1/8, 1/4, 1/2 and all of the text."""
     print("\ngrowth: exact form, one epoch, one thread, text on disk")
     with open(text, "rb") as file:
@@ -274,6 +274,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=3, help="of all but quality (%(default)s)")
     parser.add_argument("--pairs", help="needed for quality")
     parser.add_argument("--analogies", help="needed for quality")
     arguments = parser.parse_args()
@@ -290,7 +291,8 @@ def main():
             with open(plain, "wb") as out:
                 out.write(file.read())
         for section in chosen:
-            SECTIONS[section](plain, pairs=arguments.pairs, analogies=arguments.analogies)
+            SECTIONS[section](plain, rounds=arguments.rounds, pairs=arguments.pairs,
+                              analogies=arguments.analogies)
 
 
 if __name__ == "__main__":
