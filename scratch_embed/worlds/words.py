@@ -1,6 +1,5 @@
 """Toy word corpora: a small world of words with attributes, and sentences that tell about it.
 
-Cost      a world of 12,000 sentences takes 0.1 s, its exact pair_distribution 0.05 to 0.7 s.
 Read next worlds/grammar.py (how a sentence is drawn, and the exact truth about pairs),
           worlds/corpora.py (finds the committed text), words/word2vec.py (learns it).
 

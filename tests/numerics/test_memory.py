@@ -13,7 +13,7 @@ def test_what_the_machine_has_not_is_refused_with_both_numbers(monkeypatch):
 
 def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "physical_memory", lambda: None)
-    require_memory(2**80, "a table")
+    assert require_memory(2**80, "a table") is None
 
 
 def test_this_machine_has_more_than_a_mebibyte_and_less_than_an_exbibyte():

@@ -36,7 +36,7 @@ def text(tmp_path):
     return path
 
 
-def same(ours, twin):
+def assert_same(ours, twin):
     """(Vocab, Corpus) equal (Vocab, Corpus), types too."""
     (vocab, corpus), (twin_vocab, twin_corpus) = ours, twin
     assert vocab.words == twin_vocab.words
@@ -98,7 +98,7 @@ def test_equals_the_plain_reader(text, tail, piece, room, min_count, max_size, b
         lambda: index_sentences(read_sentences(io.BytesIO(text + tail)), min_count, max_size))
     assert wrong == twin_wrong
     if twin:
-        same(ours, twin)
+        assert_same(ours, twin)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * MAX_SENTENCE + 1), st.sampled_from(SPACES[:2]))),
@@ -108,7 +108,7 @@ def test_equals_the_plain_reader_where_lines_are_long(lines, piece):
     with pytest.MonkeyPatch.context() as patch:
         small(patch, piece)
         ours = read_corpus(io.BytesIO(text), min_count=1)
-    same(ours, index_sentences(read_sentences(io.BytesIO(text)), min_count=1))
+    assert_same(ours, index_sentences(read_sentences(io.BytesIO(text)), min_count=1))
 
 
 @given(st.binary(max_size=40), st.integers(1, 9), st.sampled_from(["strict", "replace", "ignore"]))
@@ -120,14 +120,14 @@ def test_any_bytes_at_all_give_the_same_result_or_the_same_error(data, piece, er
             read_sentences(io.BytesIO(data), errors), 1))
     assert wrong == twin_wrong
     if twin:
-        same(ours, twin)
+        assert_same(ours, twin)
 
 
 def test_thousands_of_words_find_room(monkeypatch):
     small(monkeypatch, piece=1 << 12)
     words = [str(n) for n in np.random.default_rng(0).integers(0, 9000, 30_000)]
     text = " ".join(words).encode()
-    same(read_corpus(io.BytesIO(text), 1), index_sentences(read_sentences([words]), 1))
+    assert_same(read_corpus(io.BytesIO(text), 1), index_sentences(read_sentences([words]), 1))
 
 
 def test_sources_of_every_kind_give_the_same(text, monkeypatch):
@@ -135,7 +135,7 @@ def test_sources_of_every_kind_give_the_same(text, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     twin = index_sentences(read_sentences(text), 1)
     for source in (text, str(text), io.BytesIO(gzip.compress(data)), "-", read_sentences(text)):
-        same(read_corpus(source, 1), twin)
+        assert_same(read_corpus(source, 1), twin)
 
 
 def test_the_kernels_are_runnable_python(tmp_path):
@@ -181,10 +181,10 @@ def test_a_folder_holds_the_same_corpus_and_gives_it_again(text, piece):
         path, folder = os.path.join(place, "text"), os.path.join(place, "corpus")
         Path(path).write_bytes(text)
         twin = index_sentences(read_sentences(path), 1)
-        same(read_corpus(path, 1, folder=folder), twin)
+        assert_same(read_corpus(path, 1, folder=folder), twin)
         patch.setattr(reader, "number_tokens", None)               # the text is not read again
-        same(read_corpus(path, 1, folder=folder), twin)
-        same(open_corpus(folder), twin)
+        assert_same(read_corpus(path, 1, folder=folder), twin)
+        assert_same(open_corpus(folder), twin)
         assert sorted(os.listdir(folder)) == ["card.json", "ids.i32", "off.i64", "words.txt"]
 
 
@@ -235,7 +235,7 @@ def test_a_corpus_larger_than_memory_can_be_mapped(tmp_path):
     assert corpus.ids.nbytes == 4 * memory and corpus.ids[-1] == 0
 
 
-def broken(folder, name, change):
+def assert_broken(folder, name, change):
     """Change a file of the corpus; FormatError must name it when it is opened."""
     path = folder / name
     path.write_bytes(change(path.read_bytes()))
@@ -248,7 +248,7 @@ def broken(folder, name, change):
                                     lambda data: b"", lambda data: b"~" + data[1:]])
 def test_a_file_that_is_not_what_was_written_is_refused(text, tmp_path, name, change):
     read_corpus(text, 1, folder=tmp_path / "c")
-    broken(tmp_path / "c", name, change)
+    assert_broken(tmp_path / "c", name, change)
 
 
 @pytest.mark.parametrize("name, bytes", [("ids.i32", 4 * 35), ("off.i64", 8 * 11)])
@@ -309,10 +309,10 @@ def test_a_text_that_has_changed_is_refused(text, tmp_path):
 
 def test_a_stream_fills_a_folder_but_cannot_be_compared_with_one(text, tmp_path):
     with open(text, "rb") as stream:
-        same(read_corpus(stream, 1, folder=tmp_path / "c"), read_corpus(text, 1))
+        assert_same(read_corpus(stream, 1, folder=tmp_path / "c"), read_corpus(text, 1))
     with pytest.raises(ValueError, match="cannot be compared"):
         read_corpus(io.BytesIO(text.read_bytes()), 1, folder=tmp_path / "c")
-    same(open_corpus(tmp_path / "c"), read_corpus(text, 1))
+    assert_same(open_corpus(tmp_path / "c"), read_corpus(text, 1))
 
 
 def test_an_error_leaves_the_folder_empty(text, tmp_path, monkeypatch):
