@@ -69,29 +69,38 @@ def answer(v, U, rows, y, M, lr, steps, dv):
     """A step down the gradient of M questions: U[rows] −= lr · ∂U in place, dv = −lr · ∂v.
 
     float32; the caller adds dv.  steps (≥ M,) and dv (D,) are scratch.  Returns L.
-    All scores come first, then all steps: the rows are fetched side by side.  The σ are
-    multiplied: one logarithm in all instead of M.
+    All scores come first, then all steps: the rows are fetched side by side.
     """
     for k in range(M):
         u, s = U[rows[k]], ZERO
         for d in range(len(v)):
             s += u[d] * v[d]
         steps[k] = s
-    loss, probability = np.float64(0), np.float64(1)
-    for k in range(M):
-        e = exp32(-y[k] * steps[k])
-        right = ONE / (ONE + e)                  # σ(y s), the probability of the right answer
-        steps[k] = lr * y[k] * e * right         # −lr · ∂L/∂s, since 1 − σ = e σ
-        probability *= right
-        if probability < 1e-200:                 # far from underflow: many and very wrong rows
-            loss -= np.log(probability)
-            probability = np.float64(1)
+    loss = grade(steps, y, M, lr)
     dv[:] = ZERO
     for k in range(M):
         u, step = U[rows[k]], steps[k]
         for d in range(len(v)):
             dv[d] += step * u[d]                 # u as it was before its own step
             u[d] += step * v[d]
+    return loss
+
+
+@kernel
+def grade(steps, y, M, lr):
+    """Turn M scores s into steps −lr · ∂L/∂s, in place.  Returns L.
+
+    The σ are multiplied: one logarithm in all instead of M.
+    """
+    loss, probability = np.float64(0), np.float64(1)
+    for k in range(M):
+        e = exp32(-y[k] * steps[k])
+        right = ONE / (ONE + e)                  # σ(y s), the probability of the right answer
+        steps[k] = lr * y[k] * e * right         # since 1 − σ = e σ
+        probability *= right
+        if probability < 1e-200:                 # far from underflow: many and very wrong rows
+            loss -= np.log(probability)
+            probability = np.float64(1)
     return loss - np.log(probability)
 
 

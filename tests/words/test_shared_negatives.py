@@ -6,8 +6,13 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.negative_sampling import alias_table
-from scratch_embed.words.shared_negatives import shared_chunk
-from scratch_embed.words.word2vec import initial_weights, make_plan, skipgram_chunk
+from scratch_embed.words.shared_negatives import answer_block, shared_chunk, without_repeats
+from scratch_embed.words.word2vec import (
+    initial_weights,
+    loss_and_grad,
+    make_plan,
+    skipgram_chunk,
+)
 
 
 def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
@@ -19,7 +24,7 @@ def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
 
 @given(st.integers(0, 2**32 - 1), st.permutations(range(5)))
 def test_where_the_noise_is_always_the_same_both_forms_take_the_same_steps(seed, ids):
-    """All noise is word 5.  Only the additions to U differ: a block's change, or one by one."""
+    """All noise is word 5, which no sentence has."""
     plan = make_plan([1] * 6, window=2, negatives=1, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(6)[5]))
     exact, shared = (run(chunk, ids, plan, seed) for chunk in (skipgram_chunk, shared_chunk))
@@ -46,14 +51,37 @@ def test_the_pairs_of_a_position_share_their_noise():
     assert count(shared_chunk) <= 5 + 5 * 5 < count(skipgram_chunk)
 
 
-def test_noise_that_was_drawn_twice_adds_both_its_steps():
-    """Two noise words, both word 2: the block holds two copies, and each one's change counts."""
-    plan = make_plan([1] * 3, window=1, negatives=2, sample=0)
+def test_noise_that_was_drawn_twice_is_asked_about_once():
+    """All five noise words are word 2: the step is that of one noise word, to the bit."""
+    plan = make_plan([1] * 3, window=1, negatives=5, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(3)[2]))
-    _, _, _, still = run(shared_chunk, [0, 1], plan, V=3, lr=0)
-    _, _, _, once = run(shared_chunk, [0, 1], plan._replace(negatives=1, questions=2), V=3, lr=1e-3)
-    _, _, _, twice = run(shared_chunk, [0, 1], plan, V=3, lr=1e-3)
-    np.testing.assert_allclose(twice[2] - still[2], 2 * (once[2] - still[2]), rtol=0.02)
+    five = run(shared_chunk, [0, 1], plan, V=3)
+    one = run(shared_chunk, [0, 1], plan._replace(negatives=1, questions=2), V=3)
+    for got, want in zip(five, one):
+        np.testing.assert_array_equal(got, want)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
+def test_repeats_are_left_out_and_the_order_stays(noise):
+    rows = np.array([9, *noise])
+    left = without_repeats(rows, len(rows))
+    assert rows[:left].tolist() == [9, *dict.fromkeys(noise)]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 33))
+def test_a_block_is_answered_as_the_equation_says(seed, M, D):
+    """float32 against float64: D + 3 roundings of numbers below 8, twice."""
+    rng = np.random.default_rng(seed)
+    v, block = rng.uniform(-1, 1, D), rng.uniform(-1, 1, (M, D))
+    v, block = v.astype(np.float32), block.astype(np.float32)
+    y = rng.choice([-1, 1], M).astype(np.float32)
+    loss, dv, dU = loss_and_grad(v.astype(float), block.astype(float), np.arange(M), y)
+    stepped, moved = block.copy(), np.empty(D, np.float32)
+    got = answer_block(v, stepped, y, M, np.float32(0.5), np.empty(M, np.float32), moved)
+    bound = 2 * (D + 3) * 8 * 2**-24 * M
+    assert got == pytest.approx(loss, abs=bound * M)
+    np.testing.assert_allclose(moved, -0.5 * dv, rtol=0, atol=bound)
+    np.testing.assert_allclose(stepped, block - 0.5 * dU, rtol=0, atol=bound)
 
 
 def test_a_learning_rate_of_zero_changes_nothing():
