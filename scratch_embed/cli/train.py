@@ -60,6 +60,7 @@ def run_word2vec(arguments):
     """Read, train, save; say what was done on stderr."""
     from scratch_embed.text.reader import read_corpus
     from scratch_embed.words.checkpoint import Checkpoint
+    from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import WordVectors, writer_for
     from scratch_embed.words.word2vec import train
 
@@ -68,6 +69,8 @@ def run_word2vec(arguments):
         arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
     check_output(arguments.output, arguments.corpus)
     writer_for(arguments.output)
+    if arguments.output.lower().endswith(".safetensors"):
+        check_output(vocabulary_beside(arguments.output), arguments.corpus)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)
     checkpoint = None

@@ -83,18 +83,23 @@ def show_methods(texts):
 def show_closed_form(seeds, sentences):
     """u·v of trained vectors beside what it should tend to."""
     from scratch_embed.why.effects import interval, paired_difference
-    from scratch_embed.why.word2vec import closed_form
+    from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
     heading("3  The closed form: what u·v tends to")
-    paragraph(f"Text: tiny, {sentences:,} sentences, few enough words for every u·v to be free.  "
-              "Prediction: u·v is the logarithm of Levy & Goldberg 2014, and closer to it if noise "
-              "that equals the answer, which the code skips, is left out of the sum.")
-    found = [closed_form(seed, sentences) for seed in seeds]
-    forms = {"log P(m,n) / (K Pnoise(m) (P(n) - P(m,n)))": 0, "log P(m,n) / (K Pnoise(m) P(n))": 1}
-    print(f"    {'':44}  correlation         off by (weighted RMS)")
-    for name, form in forms.items():
-        r, off = (interval([getattr(pair[form], part) for pair in found])
-                  for part in ("correlation", "off"))
-        print(f"    {name:44}  {r.mean:.4f} ± {r.half:.4f}     {off.mean:.3f} ± {off.half:.3f}")
-    gain = paired_difference(*([pair[form].correlation for pair in found] for form in (0, 1)))
-    print(f"    {'the first against the second':44} {gain.mean:+.4f} ± {gain.half:.4f}     "
-          f"the correction {gain.verdict}")
+    paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v is "
+              "free.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, and closer to it if "
+              "noise that equals the answer, which the code skips, is left out of the sum.  Pairs "
+              "that a text seldom has keep the luck of their draw; "
+              f"'often' are those expected {OFTEN} times or more.")
+    forms = {"log P(m,n)/(K Pnoise(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pnoise(m) P(n))": 1}
+    print(f"    {'':39}  correlation       often             off by (weighted RMS)")
+    for world in WORLDS:
+        found = closed_forms(world, seeds, sentences)
+        print(f"  {world}")
+        for name, form in forms.items():
+            r, often, off = (interval([getattr(pair[form], part) for pair in found])
+                             for part in ("correlation", "often", "off"))
+            print(f"    {name:39}  {r.mean:.4f} ± {r.half:.4f}   {often.mean:.4f} ± "
+                  f"{often.half:.4f}   {off.mean:.3f} ± {off.half:.3f}", flush=True)
+        gain = paired_difference(*([pair[form].correlation for pair in found] for form in (0, 1)))
+        print(f"    {'the first against the second':39} {gain.mean:+.4f} ± {gain.half:.4f}   "
+              f"the correction {gain.verdict}")

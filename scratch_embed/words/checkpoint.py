@@ -72,10 +72,14 @@ class Checkpoint:
         shape: (V, D) of both tables.
 
         Raises ValueError that names the setting in which the file's run differs from `settings`,
-        FormatError where the file is not a checkpoint.
+        FormatError where the file is not a checkpoint, FileExistsError where there is a file that
+        is not to be resumed: it may hold hours of work.
         """
-        if not (self.resume and os.path.exists(self.path)):
+        if not os.path.exists(self.path):
             return None
+        if not self.resume:
+            raise FileExistsError(f"{self.path} holds a run already: resume it, or delete it to "
+                                  "begin anew")
         tensors, metadata = read_safetensors(self.path)
         try:
             theirs, progress = json.loads(metadata["settings"]), json.loads(metadata["progress"])

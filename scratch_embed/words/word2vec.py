@@ -211,7 +211,7 @@ class Trained(NamedTuple):
 def initial_weights(V: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """W ~ U(−½, ½)/dim and U = 0, as in word2vec.c.  (V, dim) float32 each."""
     require_memory(8 * V * dim, f"two tables of {V} words x {dim} dimensions")
-    W = np.random.default_rng(seed).random((V, dim), np.float32)
+    W = np.random.default_rng([seed, 0]).random((V, dim), np.float32)
     W -= np.float32(0.5)
     W /= np.float32(dim)
     return W, np.zeros((V, dim), np.float32)
@@ -225,7 +225,7 @@ def chunks(off: np.ndarray, epoch: int, seed: int, shuffle: bool = True, size: i
     follow each other are shuffled at a time, the blocks too: memory is bounded, and a text on
     disk is not read all over the place.
     """
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng([seed, 1, epoch])      # [seed, 0] are the first weights
     starts = np.arange(0, len(off) - 1, BLOCK)
     number = before = 0
     for start in rng.permutation(starts) if shuffle else starts:

@@ -120,13 +120,21 @@ def test_a_finished_run_is_resumed_at_its_end(text, tmp_path):
     assert again.W.tobytes() == whole.W.tobytes() and again.losses == whole.losses
 
 
-def test_without_resume_a_run_begins_anew_and_with_it_needs_no_file(text, tmp_path):
+def test_resume_needs_no_file_to_begin_with(text, tmp_path):
     vocab, corpus = text
     whole = train(corpus, vocab, **SETTINGS)
+    got = train(corpus, vocab, checkpoint=Checkpoint(tmp_path / "state", True), **SETTINGS)
+    assert got.W.tobytes() == whole.W.tobytes()
+
+
+def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(text, tmp_path):
+    vocab, corpus = text
     path = tmp_path / "state"
-    for resume in (True, False):
-        got = train(corpus, vocab, checkpoint=Checkpoint(path, resume), **SETTINGS)
-        assert got.W.tobytes() == whole.W.tobytes()
+    train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="resume it, or delete it"):
+        train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name, value", [
@@ -154,16 +162,16 @@ def test_another_method_vocabulary_or_text_is_refused_by_name(text, tmp_path):
 
 def test_weights_that_are_no_numbers_do_not_replace_the_last_good_ones(text, tmp_path):
     vocab, corpus = text
-    path = tmp_path / "state"
-    train(corpus, vocab, checkpoint=Checkpoint(path, every=0), **SETTINGS)
-    before = path.read_bytes()
+    path, seen = tmp_path / "state", []
 
     def spoil(corpus, sentences, plan, W, U, lr, state):
-        W[0, 0] = np.inf
+        seen.append(path.read_bytes() if path.exists() else None)
+        if len(seen) == 5:
+            W[0, 0] = np.inf
         return 1.0, 1
     with pytest.raises(TrainingDiverged):
         train(corpus, vocab, spoil, checkpoint=Checkpoint(path, every=0), **SETTINGS)
-    assert path.read_bytes() == before
+    assert len(seen) > 5 and path.read_bytes() == seen[4] != seen[3]
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(text, tmp_path):
