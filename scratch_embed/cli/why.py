@@ -85,13 +85,13 @@ def show_closed_form(seeds, sentences):
     from scratch_embed.why.effects import interval, paired_difference
     from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
     heading("3  The closed form: what u·v tends to")
-    paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v is "
-              "free.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, and closer to it if "
+    paragraph(f"Texts of {sentences:,} sentences; more dimensions than words: every u·v is "
+              "free.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, closer to it if "
               "noise that equals the answer, which the code skips, is left out of the sum.  Pairs "
               "that a text seldom has keep the luck of their draw; "
-              f"'often' are those expected {OFTEN} times or more.")
+              f"'often' are those expected {OFTEN} times or more; 'off by' is a weighted RMS.")
     forms = {"log P(m,n)/(K Pnoise(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pnoise(m) P(n))": 1}
-    print(f"    {'':39}  correlation       often             off by (weighted RMS)")
+    print(f"    {'':39}  correlation       often             off by")
     for world in WORLDS:
         found = closed_forms(world, seeds, sentences)
         print(f"  {world}")
