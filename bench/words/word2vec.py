@@ -87,7 +87,7 @@ def run_ours(job):
             read_corpus(file.name, min_count=1)
     memory = PeakMemory()
     start = time.perf_counter()
-    vocab, corpus = read_corpus(job["text"], folder=job.get("folder"))
+    vocab, corpus = read_corpus(job["text"], job.get("min_count", 5), folder=job.get("folder"))
     read = time.perf_counter()
     trained = train(corpus, vocab, chunk, epochs=job["epochs"], seed=job["seed"],
                     workers=job["workers"])
@@ -110,9 +110,11 @@ def worker(job):
             score_analogies,
             score_pairs,
         )
-        figures["wordsim"] = 100 * score_pairs(index, vectors, read_pairs(job["pairs"])).spearman
-        figures["analogies"] = 100 * score_analogies(
-            index, vectors, read_analogies(job["analogies"])).overall.accuracy
+        rated = score_pairs(index, vectors, read_pairs(job["pairs"]))
+        solved = score_analogies(index, vectors, read_analogies(job["analogies"])).overall
+        figures |= dict(wordsim=100 * rated.spearman, analogies=100 * solved.accuracy,
+                        coverage=f"{rated.covered} of {rated.total} pairs, "
+                                 f"{solved.covered} of {solved.total} analogies")
     print(json.dumps(figures))
 
 
@@ -210,21 +212,30 @@ def memory(text, rounds, **_):
 
 
 def growth(text, rounds, **_):
-    """Training time and memory over 1/8, 1/4, 1/2 and all of the text."""
-    print("\ngrowth: exact form, one epoch, one thread, text on disk")
+    """Training time and memory over 1, 2, 4, 8 parts: of the text, and of one part repeated."""
     with open(text, "rb") as file:
         lines = file.readlines()
-    parts = {}
+    eighth = lines[:len(lines) // 8]
+    print("\ngrowth: exact form, one epoch, one thread, text on disk")
+    print(" of the text, whose vocabulary grows with it")
+    grow({t: lines[:len(lines) * t // 8] for t in (1, 2, 4, 8)}, dict.fromkeys((1, 2, 4, 8), 5),
+         rounds)
+    print(" of its first eighth, repeated; min_count 5, 10, 20, 40, so that the words stay the same")
+    grow({t: eighth * t for t in (1, 2, 4, 8)}, {t: 5 * t for t in (1, 2, 4, 8)}, rounds)
+
+
+def grow(texts, min_count, rounds):
+    """Time and memory of each text, {times: lines}."""
     with tempfile.TemporaryDirectory() as folder:
-        for times in (1, 2, 4, 8):
-            parts[times] = f"{folder}/{times}.txt"
-            with open(parts[times], "wb") as file:
-                file.writelines(lines[:len(lines) * times // 8])
-        del lines
+        parts = {t: f"{folder}/{t}.txt" for t in texts}
+        for t, lines in texts.items():
+            with open(parts[t], "wb") as file:
+                file.writelines(lines)
         seconds, rest, words = ({t: [] for t in parts} for _ in range(3))
         for turn in range(rounds):
             for t, path in parts.items():
-                done = do("exact", path, epochs=1, folder=f"{folder}/ids{t}-{turn}")
+                done = do("exact", path, epochs=1, folder=f"{folder}/ids{t}-{turn}",
+                          min_count=min_count[t])
                 seconds[t].append(done["train"])
                 words[t] = done["words"]
                 rest[t].append(done["growth"] - done["table"])
@@ -247,6 +258,7 @@ def quality(text, pairs, analogies, seeds=SEEDS, **_):
     with ThreadPoolExecutor(2) as pool:
         done = dict(zip(jobs, pool.map(
             lambda job: do(job[0], text, seed=job[1], pairs=pairs, analogies=analogies), jobs)))
+    print(f"  covered: {'; '.join(sorted({figures['coverage'] for figures in done.values()}))}")
     for measure in ("wordsim", "analogies"):
         scores = {side: [done[side, seed][measure] for seed in seeds] for side in SIDES}
         for side in SIDES:

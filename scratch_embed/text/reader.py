@@ -24,6 +24,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.corpus import MAX_SENTENCE, Source, is_file, read_blocks, read_sentences
 from scratch_embed.text.corpus_folder import open_if_there, origin, save_corpus
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences, rank_words, renumber
@@ -216,7 +217,8 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
                 A corpus that stands there already is taken as it is, if it was made from the same
                 file by the same settings; then nothing is read again.
     Raises      ValueError when the text has no words, or none that are frequent enough, or the
-                folder holds anything else; FormatError as read_blocks does, or for a broken folder.
+                folder holds anything else; FormatError as read_blocks does, or for a broken folder;
+                MemoryError after the first block of a text that memory cannot hold.
     """
     if not is_file(source):
         if folder is not None:
@@ -225,7 +227,8 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
         return index_sentences(read_sentences(source), min_count, max_size)
     if folder is None:
         ids_file = io.BytesIO()
-        vocab, pieces = _rank(source, min_count, max_size, errors, ids_file, io.BytesIO())
+        blocks = _fit_for_memory(read_blocks(source, errors), source)
+        vocab, pieces = _rank(blocks, min_count, max_size, ids_file, io.BytesIO())
         return vocab, _gather(pieces, _contents(ids_file, np.int32))
     made_from = origin(source, f"min_count {min_count}, max_size {max_size}, errors {errors}")
     found = open_if_there(folder, made_from)
@@ -234,13 +237,28 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
     os.makedirs(folder, exist_ok=True)
     with (tempfile.TemporaryFile(dir=folder) as ids_file,
           tempfile.TemporaryFile(dir=folder) as ends_file):
-        vocab, pieces = _rank(source, min_count, max_size, errors, ids_file, ends_file)
+        vocab, pieces = _rank(read_blocks(source, errors), min_count, max_size, ids_file, ends_file)
         return save_corpus(folder, vocab, pieces, made_from)
 
 
-def _rank(source, min_count, max_size, errors, ids_file, ends_file):
+def _fit_for_memory(blocks, source):
+    """The blocks as they are; MemoryError if a file of this size, all like its first, is too large.
+
+    A gzip file is held to be as long as it is packed, and so has too few words here, not too many.
+    """
+    named = isinstance(source, (str, os.PathLike)) and source != "-"
+    length = os.stat(source).st_size if named else 0
+    for number, block in enumerate(blocks):
+        if number == 0:
+            words = len(block.split()) * max(1, length / max(1, len(block)))
+            require_memory(int(4 * words), f"{source}: about {words:,.0f} words as numbers (a "
+                                           "folder, --on-disk, keeps them on the disk)")
+        yield block
+
+
+def _rank(blocks, min_count, max_size, ids_file, ends_file):
     """(Vocab, the corpus in pieces); the two files are for the first numbers."""
-    words, known = number_tokens(read_blocks(source, errors), ids_file, ends_file)
+    words, known = number_tokens(blocks, ids_file, ends_file)
     vocab, number = rank_words(Spelling(words, known), words.count[:known], min_count, max_size)
     return vocab, _pieces(_contents(ids_file, np.int32), _contents(ends_file, np.int64), number)
 

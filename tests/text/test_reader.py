@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus as corpus_module
 from scratch_embed.text import reader
@@ -342,3 +343,15 @@ def test_the_card_is_written_last(text, tmp_path, monkeypatch):
 def test_sentences_that_are_lists_have_no_folder(tmp_path):
     with pytest.raises(ValueError, match="folder"):
         read_corpus([["a"]], 1, folder=tmp_path / "c")
+
+
+def test_a_text_that_memory_cannot_hold_is_refused_at_its_first_block(tmp_path, monkeypatch):
+    """A sparse file of 8 GiB: one line, then nothing; the machine is said to have 1 MiB."""
+    path = tmp_path / "text"
+    with open(path, "wb") as file:
+        file.write(b"a b c d\n" * (1 << 17))
+        file.truncate(1 << 33)
+    monkeypatch.setattr(memory, "physical_memory", lambda: 1 << 20)
+    with pytest.raises(MemoryError, match=r"about 4,294,967,296 words as numbers \(a folder, "
+                                          r"--on-disk, .* takes 16.0 GiB"):
+        read_corpus(path, min_count=1)
