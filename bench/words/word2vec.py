@@ -220,7 +220,7 @@ def growth(text, rounds, **_):
     print(" of the text, whose vocabulary grows with it")
     grow({t: lines[:len(lines) * t // 8] for t in (1, 2, 4, 8)}, dict.fromkeys((1, 2, 4, 8), 5),
          rounds)
-    print(" of its first eighth, repeated; min_count 5, 10, 20, 40, so that the words stay the same")
+    print(" of its first eighth, repeated; min_count 5, 10, 20, 40, so that no word is added")
     grow({t: eighth * t for t in (1, 2, 4, 8)}, {t: 5 * t for t in (1, 2, 4, 8)}, rounds)
 
 
