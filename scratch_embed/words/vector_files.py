@@ -334,6 +334,7 @@ def _write_rows(file, words, vectors):
 def shortest_digits(vector: np.ndarray) -> list[str]:
     """Each float32 as the fewest digits that give it back.  (D,) -> D strings."""
     digits = list(map(str, vector))
-    if np.array_equal(np.array(digits, np.float32), vector):
+    read = np.array(list(map(float, digits)))      # by way of float64, as most readers do
+    if np.array_equal(read.astype(np.float32), vector):
         return digits
     return [f"{value:.9g}" for value in vector]
