@@ -326,13 +326,16 @@ def _refuse_spaces(parts, word=None):
 
 
 def _write_rows(file, words, vectors):
-    """Rows "word f f ... f\\n", each number in the fewest digits that read back as itself."""
+    """Rows "word f f ... f\\n".  Nine digits give every float32 back, and take a fifth of the time
+    that it would take to find the fewest.
+    """
+    digits = " ".join(["%.9g"] * vectors.shape[1])
     for word, vector in zip(words, vectors):
-        file.write(f"{word} {' '.join(shortest_digits(vector))}\n".encode())
+        file.write(f"{word} {digits % tuple(vector.tolist())}\n".encode())
 
 
 def shortest_digits(vector: np.ndarray) -> list[str]:
-    """Each float32 as the fewest digits that give it back.  (D,) -> D strings."""
+    """Each float32 as the fewest digits that give it back, to be read.  (D,) -> D strings."""
     digits = list(map(str, vector))
     read = np.array(list(map(float, digits)))      # by way of float64, as most readers do
     if np.array_equal(read.astype(np.float32), vector):

@@ -17,6 +17,7 @@ from scratch_embed.words.vector_files import (
     read_vectors,
     read_word2vec_binary,
     read_word2vec_text,
+    shortest_digits,
     write_glove_text,
     write_word2vec_binary,
     write_word2vec_text,
@@ -32,7 +33,7 @@ GOLDEN_VECTORS = np.array([[0.0, -0.0, 1.0, -2.0],
                            [0.024321035, -0.9182736, 2.718282, -3.1415927]], np.float32)
 
 WORDS, VECTORS = ["king", "où"], np.array([[0.5, -2, 1, 0.1], [3, 0.25, -0.125, 1e-5]], np.float32)
-OURS_TEXT = "2 4\nking 0.5 -2.0 1.0 0.1\noù 3.0 0.25 -0.125 1e-05\n".encode()
+OURS_TEXT = "2 4\nking 0.5 -2 1 0.100000001\noù 3 0.25 -0.125 9.99999975e-06\n".encode()
 C_TEXT = "2 4\nking 0.500000 -2.000000 1.000000 0.1 \noù 3.0 0.25 -0.125 0.00001 \n".encode()
 FASTTEXT_VEC = "2 4\nking 0.5 -2 1 0.1 \noù 3 0.25 -0.125 1e-05 \n".encode()
 GLOVE = OURS_TEXT[4:]
@@ -105,14 +106,11 @@ def test_our_binary_file_is_gensims_byte_for_byte(path):
 
 @pytest.mark.parametrize("binary, write", [(False, write_word2vec_text),
                                            (True, write_word2vec_binary)])
-def test_gensim_reads_our_files_and_writes_the_same(path, binary, write):
+def test_gensim_reads_our_files_to_the_bit(path, binary, write):
     KeyedVectors = pytest.importorskip("gensim.models").KeyedVectors
     write(path, GOLDEN_WORDS, GOLDEN_VECTORS)
     theirs = KeyedVectors.load_word2vec_format(str(path), binary=binary)
     assert_same_table((theirs.index_to_key, theirs.vectors), GOLDEN_WORDS, GOLDEN_VECTORS)
-    again = path.with_name("again")
-    theirs.save_word2vec_format(str(again), binary=binary)
-    assert again.read_bytes() == path.read_bytes()
     write_glove_text(path, GOLDEN_WORDS, GOLDEN_VECTORS)
     theirs = KeyedVectors.load_word2vec_format(str(path), no_header=True)
     assert_same_table((theirs.index_to_key, theirs.vectors), GOLDEN_WORDS, GOLDEN_VECTORS)
@@ -172,10 +170,11 @@ def test_words_of_several_parts_come_back_from_a_glove_file(path, table):
 
 
 @given(bits)
-def test_text_has_the_fewest_digits_that_name_the_number(path, pattern):
+def test_nine_digits_give_every_number_back_and_what_is_printed_has_the_fewest(path, pattern):
     number = np.array([[pattern]], np.uint32).view(np.float32)
     write_word2vec_text(path, ["w"], number)
-    text = path.read_text().split()[-1]
+    assert np.float32(path.read_text().split()[-1]) == number[0, 0]
+    text, = shortest_digits(number[0])
     digits = text.lstrip("-").split("e")[0].replace(".", "").strip("0")
     assert np.float32(text) == number[0, 0]
     for fewer in range(1, len(digits)):
