@@ -256,6 +256,17 @@ def test_nor_do_large_batches_change_a_bit(dim):
         np.testing.assert_array_equal(one, all_)
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3, 8, 100, 301])
+def test_what_is_common_is_taken_out_row_by_row(dim):
+    """In float64, where no rounding hides a sum in another order."""
+    rng = np.random.default_rng(dim)
+    x, u = rng.standard_normal((700, dim)), rng.standard_normal(dim) / dim**0.5
+    together = without(x, u)
+    for size in (1, 33):
+        parts = np.concatenate([without(x[i:i + size], u) for i in range(0, 700, size)])
+        np.testing.assert_array_equal(parts, together)
+
+
 # ---- what sentences have in common ----------------------------------------------------------
 
 @given(seeds, texts, st.floats(1e-3, 1e3))
