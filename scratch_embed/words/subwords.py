@@ -1,0 +1,153 @@
+"""Subwords: the pieces of a word, n letters long, and the rows of a table that they share.
+
+Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
+          Information", section 3.2.
+Equation  rows(w) = { w } ∪ { V + hash(g) mod buckets : g an n-gram of "<w>", min_n ≤ n ≤ max_n }
+Shapes    rows (R,) int32, off (V+1,) int64: word w's rows are rows[off[w]:off[w+1]], its own first
+Cost      O(letters · max_n) a word, once; 32,000 words of English take milliseconds.
+Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; a lone "<" or
+          ">" is none; a word's own row is besides its n-grams, even where "<w>" is one of them; the
+          hash is FNV-1a in which each byte is XORed as a SIGNED char (bytes ≥ 128 flip the upper
+          24 bits too), on which all published models depend.
+Read next words/fasttext.py (learns the rows' vectors).
+
+"where" is "<where>" with its bounds marked, so its 3-grams are <wh whe her ere re>, and the "her"
+in it is not the word "<her>".  There are far more n-grams than a table may hold; the hash sends
+them to `buckets` rows, and those that meet in one row share its vector.
+
+A letter is one code point: in UTF-8 a first byte and the bytes 10xxxxxx that follow.  Where a
+word is not UTF-8 (published models have such), the same walk over its bytes is taken; in Python
+such a word is a str made with errors="surrogateescape", and so are its n-grams.
+"""
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.kernel import kernel
+
+END_OF_LINE = "</s>"
+FNV_START, FNV_PRIME = 2166136261, 16777619
+ALL_32 = 2**32 - 1
+LAST_CONTINUATION = -65            # 10xxxxxx as signed char: −128 … −65
+
+
+class Subwords(NamedTuple):
+    """For each word the rows of the input table whose mean is its vector."""
+
+    rows: np.ndarray               # (R,) int32
+    off: np.ndarray                # (V+1,) int64
+
+
+# ---- the definition, for one word -----------------------------------------------------------
+
+def fnv1a(data: bytes) -> int:
+    """fastText's 32-bit FNV-1a: h ← (h XOR byte) · 16777619 mod 2³², bytes as signed chars."""
+    h = FNV_START
+    for byte in data:
+        signed = byte - 256 if byte > 127 else byte
+        h = (h ^ (signed & ALL_32)) * FNV_PRIME & ALL_32
+    return h
+
+
+def to_bytes(word: str) -> bytes:
+    """UTF-8; ValueError for a str that stands for no bytes at all (a lone surrogate)."""
+    try:
+        return word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the word {word!r} cannot be written as UTF-8: {error.reason}") from None
+
+
+def ngrams(word: str, min_n: int, max_n: int) -> list[str]:
+    """The n-grams of "<word>" by where they begin, then by length; with repetitions.
+
+    None if max_n < min_n (as 0 is, which asks for no n-grams) and none for "</s>".
+    """
+    if word == END_OF_LINE:
+        return []
+    letters = re.findall(rb"[^\x80-\xBF][\x80-\xBF]*", b"<" + to_bytes(word) + b">")
+    L = len(letters)
+    return [b"".join(letters[i:i + n]).decode("utf-8", "surrogateescape")
+            for i in range(L) for n in range(max(min_n, 1), min(max_n, L - i) + 1)
+            if not (n == 1 and i in (0, L - 1))]
+
+
+def ngram_row(ngram: str, V: int, buckets: int) -> int:
+    """The row of one n-gram in a table whose first V rows belong to words."""
+    return V + fnv1a(to_bytes(ngram)) % buckets
+
+
+def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list[int]:
+    """The rows of a word's n-grams, without its own: all that an unknown word has.
+
+    buckets = 0: no n-grams.
+    """
+    if buckets == 0:
+        return []
+    return [ngram_row(ngram, V, buckets) for ngram in ngrams(word, min_n, max_n)]
+
+
+# ---- the same for a whole vocabulary --------------------------------------------------------
+
+def subword_rows(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> Subwords:
+    """The rows of each word: its own number first, then bucket_rows(word, V, ...).
+
+    Raises ValueError where V + buckets rows are more than an int32 can number.
+    """
+    check_subwords(min_n, max_n, buckets)
+    V = len(words)
+    if V + buckets >= 2**31:
+        raise ValueError(f"{V} words and {buckets} buckets are more than 2³¹ − 1 rows")
+    if buckets == 0 or max_n < max(min_n, 1):                        # words alone
+        return Subwords(np.arange(V, dtype=np.int32), np.arange(V + 1))
+    spelled = [b"" if word == END_OF_LINE else b"<" + to_bytes(word) + b">" for word in words]
+    text = np.frombuffer(b"".join(spelled), np.int8)
+    text_off = np.cumsum([0, *map(len, spelled)])
+    starts = np.concatenate([[0], np.cumsum(text > LAST_CONTINUATION)])  # letters before each byte
+    letters = np.diff(starts[text_off])                                  # (V,) with < and >
+    longest = min(max_n, int(letters.max(initial=0)))
+    sizes = 1 + sum(np.maximum(letters - n + 1, 0) for n in range(max(min_n, 1), longest + 1))
+    if min_n <= 1:
+        sizes -= 2 * (letters > 0)                                       # "<" and ">" alone
+    off = np.concatenate([[0], np.cumsum(sizes)])
+    rows = np.empty(off[-1], np.int32)
+    fill_rows(text, text_off, min_n, max_n, buckets, rows, off)
+    return Subwords(rows, off)
+
+
+@kernel
+def fill_rows(text, text_off, min_n, max_n, buckets, rows, off):
+    """The rows of all words.  text: (B,) int8, the bytes of each "<word>" end to end."""
+    V = len(off) - 1
+    for w in range(V):
+        at = off[w]
+        rows[at] = w
+        first, end = text_off[w], text_off[w + 1]
+        for i in range(first, end):
+            if text[i] <= LAST_CONTINUATION:
+                continue                                   # not the first byte of a letter
+            h, n, j = np.int64(FNV_START), 0, i
+            while j < end and n < max_n:
+                h = fnv_step(h, text[j])
+                j += 1
+                while j < end and text[j] <= LAST_CONTINUATION:
+                    h = fnv_step(h, text[j])
+                    j += 1
+                n += 1
+                if n >= min_n and not (n == 1 and (i == first or j == end)):
+                    at += 1
+                    rows[at] = V + h % buckets
+
+
+@kernel
+def fnv_step(h, byte):
+    """One byte of fnv1a.  h: int64 below 2³², so the product stays below 2⁶³; byte: int8."""
+    return (h ^ (np.int64(byte) & ALL_32)) * FNV_PRIME & ALL_32
+
+
+def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
+    """Raise ValueError that names the first of these settings that makes no sense."""
+    for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):
+        if not (isinstance(value, (int, np.integer)) and 0 <= value < 2**31):
+            raise ValueError(f"{name}={value!r}: expected a whole number, 0 to 2³¹ − 1")
