@@ -1,0 +1,357 @@
+"""fastText's own files: a whole model (.bin) is read and written byte for byte; .vec is written.
+
+Bytes     .bin, version 12, little-endian:
+             0  i4 793712314, i4 12
+             8  12 × i4: Settings from dim to lr_update_rate; loss and model as numbers from 1
+            56  f8 sample
+            64  i4 V + L, i4 V words, i4 L labels, i8 n_tokens, i8 −1 (0 or more: a pruned model)
+            92  V + L entries: the word's bytes, 0x00, i8 its count, i1 0 for a word, 1 for a label;
+                all words, then all labels, the most frequent first
+                u1 0 (raw; 1: quantised), i8 V + buckets, i8 D, the input table, float32
+                u1 0 (raw; 1: quantised), i8 V or L,      i8 D, the output table, float32
+          .vec   "V D\\n", then V rows "word f f ... f \\n" of 5 significant digits
+Shapes    input (V + buckets, D): row i of word i, then the buckets that n-grams share
+          (words/subwords.py); output (L, D) of a supervised model, (V, D) of any other, where
+          hierarchical softmax leaves the last row unused
+Cost      the tables once in memory and 1 MB; a few µs for each word
+Differs   The original checks little more than the first 8 bytes: cut short, a file is loaded as it
+          is, or eats all memory in search of a word's end.  Refused here besides: version 11, which
+          has no n-grams of letters in supervised models, and quantised models (.ftz).
+          The prefix of labels ("__label__") is not in the file, nor is the learning rate.
+Read next words/fasttext_vectors.py (the vectors of words), words/subwords.py (their rows)
+
+How damage is found.  The first 92 bytes and the entries say how long the rest is, to the byte; so a
+file that was cut or lengthened anywhere is refused, and before memory is taken for the tables.
+The sizes stand in the file twice, in the dictionary and with each table, and must agree.  A count
+is at least 1, at most that of the entry before, and all of them together at most n_tokens; a word
+comes once.  What is left is damage that makes another good model: a changed letter, a count that
+moved a little, a setting of the training that shapes nothing (lr_update_rate), the bits of a
+number, unless it becomes nan or inf.  The format has no checksum.
+"""
+import math
+import os
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import atomic_write, open_binary
+from scratch_embed.numerics.memory import require_memory
+from scratch_embed.words.subwords import to_bytes
+from scratch_embed.words.vector_files import _refuse_spaces, check_table
+
+MAGIC, VERSION = 793712314, 12
+LOSSES = ("hs", "ns", "softmax", "ova")            # 1, 2, 3, 4 in the file
+MODELS = ("cbow", "skipgram", "supervised")        # 1, 2, 3
+HEADER = struct.Struct("<2i12id3i2q")
+COUNT_AND_TYPE = struct.Struct("<qb")
+TABLE_SIZES = struct.Struct("<B2q")                # is it quantised, rows, columns
+SMALLEST_ENTRY = 1 + 1 + COUNT_AND_TYPE.size       # one letter and its 0x00
+WORD, LABEL = 0, 1
+BLOCK = 2**20                                      # bytes of a table that are read at a time
+
+
+class Settings(NamedTuple):
+    """What a model was trained with, in the file's order; fastText's defaults for word vectors."""
+
+    dim: int = 100
+    window: int = 5
+    epochs: int = 5
+    min_count: int = 5
+    negatives: int = 5
+    word_ngrams: int = 1           # longest run of words that a supervised model has a row for
+    loss: str = "ns"               # one of LOSSES
+    model: str = "skipgram"        # one of MODELS
+    buckets: int = 2_000_000
+    min_n: int = 3
+    max_n: int = 6
+    lr_update_rate: int = 100      # words that a thread reads before it lowers the learning rate
+    sample: float = 1e-4
+
+
+class BinModel(NamedTuple):
+    """All that a .bin holds.  V words, L labels (none but in supervised models), D = dim."""
+
+    settings: Settings
+    words: list[str]
+    counts: np.ndarray             # (V,) int64, not increasing
+    labels: list[str]              # with their prefix
+    label_counts: np.ndarray       # (L,) int64, not increasing
+    n_tokens: int                  # of the text, with those too rare to be among the words
+    input: np.ndarray              # (V + buckets, D) float32
+    output: np.ndarray             # (L, D) if supervised, else (V, D); float32
+
+
+# ---- what makes a model whole: the reader and the writer both ask ----------------------------
+
+def _wrong_setting(settings):
+    """(name, what is wrong) of the first setting that makes no sense, or None."""
+    for name, value in settings._asdict().items():
+        if name in ("loss", "model"):
+            if value not in (allowed := LOSSES if name == "loss" else MODELS):
+                return name, f"expected one of {', '.join(allowed)}; found {value!r}"
+        elif name == "sample":
+            if not (math.isfinite(value) and value >= 0):
+                return name, f"expected a finite number, 0 or more; found {value}"
+        elif not (isinstance(value, (int, np.integer)) and (name == "dim") <= value < 2**31):
+            return name, (f"expected a whole number from {int(name == 'dim')} to 2³¹ − 1; "
+                          f"found {value!r}")
+    s = settings
+    if s.buckets == 0 and (s.max_n >= max(s.min_n, 1) or s.word_ngrams > 1):
+        return "buckets", "expected at least 1 for the n-grams that are asked for; found 0"
+    return None
+
+
+def _wrong_sizes(settings, V, L):
+    """What is wrong with V words and L labels under these settings, or None."""
+    if V < 0 or L < 0 or _targets(settings, V, L) < 1:
+        kind = "label" if settings.model == "supervised" else "word"
+        return f"expected at least one {kind}; found {V} words and {L} labels"
+    if V + L >= 2**31 or V + settings.buckets >= 2**31:
+        return (f"{V} words, {L} labels and {settings.buckets} buckets are more than an int32 "
+                "can number")
+    return None
+
+
+def _wrong_entry(word, count, most, seen):
+    """What is wrong with a word or label that comes `count` times, or None.
+
+    most: the count of the one before, which the first has not; then n_tokens.
+    """
+    if not word:
+        return "expected a word, found none"
+    if "\0" in word:
+        return "expected no 0x00 in a word, which ends there"
+    if word in seen:
+        return "expected each word and label once; this one came before"
+    if not 1 <= count <= most:
+        return (f"expected a count from 1 to {most}, since the most frequent come first; "
+                f"found {count}")
+    return None
+
+
+def _targets(settings, V, L):
+    """How many rows the output table has."""
+    return L if settings.model == "supervised" else V
+
+
+# ---- reading a .bin --------------------------------------------------------------------------
+
+def read_bin(path: str | os.PathLike, errors: str = "strict") -> BinModel:
+    """The model of a .bin, plain or gzip-compressed.
+
+    errors: for words that are not UTF-8, which some published models have: "surrogateescape"
+    keeps their bytes (subwords.to_bytes gives them back, and so does write_bin).
+    Raises FormatError, which names the byte, for a file that is not whole and not version 12.
+    """
+    with open_binary(path) as (file, _):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        settings, V, L, n_tokens = _read_header(path, file, size)
+        seen = set()
+        words, counts = _read_entries(path, file, V, WORD, n_tokens, errors, seen)
+        labels, label_counts = _read_entries(path, file, L, LABEL, n_tokens, errors, seen)
+        if (total := counts.sum() + label_counts.sum()) > n_tokens:
+            raise FormatError(path, "byte 76", f"expected at least {total} tokens, the sum of the "
+                                               f"counts; found {n_tokens}")
+        shapes = [(V + settings.buckets, settings.dim),
+                  (_targets(settings, V, L), settings.dim)]
+        _check_rest(path, file, size, shapes)
+        return BinModel(settings, words, counts, labels, label_counts, n_tokens,
+                        _read_table(path, file, "input", *shapes[0]),
+                        _read_table(path, file, "output", *shapes[1]))
+
+
+def _read_header(path, file, size):
+    """Settings, V, L and n_tokens."""
+    header = file.read(HEADER.size)
+    if header[:4] != struct.pack("<i", MAGIC):
+        raise FormatError(path, "byte 0", f"expected a fastText model, {struct.pack('<i', MAGIC)};"
+                                          f" found {header[:4]}")
+    if len(header) < HEADER.size:
+        raise FormatError(path, f"byte {len(header)}", f"expected {HEADER.size} bytes of numbers; "
+                                                       "the file ends within them")
+    _, version, *numbers, sample, entries, V, L, n_tokens, pruned = HEADER.unpack(header)
+    if version != VERSION:
+        raise FormatError(path, "byte 4", f"expected version {VERSION}, found {version}; fastText "
+                          "itself loads version 11, and saves it as 12")
+    settings = Settings(*numbers, sample)
+    settings = settings._replace(loss=_named(LOSSES, settings.loss),
+                                 model=_named(MODELS, settings.model))
+    if wrong := _wrong_setting(settings):
+        name, problem = wrong
+        raise FormatError(path, f"byte {8 + 4 * Settings._fields.index(name)}",
+                          f"{name}: {problem}")
+    if pruned != -1:
+        raise FormatError(path, "byte 84", f"expected −1, found {pruned}: a pruned model (.ftz), "
+                          "whose rows are not all there; fetch the .bin it was made from")
+    if problem := _wrong_sizes(settings, V, L):
+        raise FormatError(path, "byte 68", problem)
+    if entries != V + L:
+        raise FormatError(path, "byte 64", f"expected {V} words + {L} labels = {V + L} entries; "
+                                           f"found {entries}")
+    if entries * SMALLEST_ENTRY > size - HEADER.size:
+        raise FormatError(path, "byte 64", f"{entries} words take at least "
+                          f"{entries * SMALLEST_ENTRY} bytes, and {size - HEADER.size} follow: "
+                          "truncated, or a damaged header")
+    return settings, V, L, n_tokens
+
+
+def _named(names, number):
+    """The name of a number from 1; any other number stays itself, to be refused."""
+    return names[number - 1] if 1 <= number <= len(names) else number
+
+
+def _read_entries(path, file, n, kind, n_tokens, errors, seen):
+    """n words (or labels) and their counts (n,).  seen: those that may not come again; grows."""
+    words, counts, most, at = [], np.empty(n, np.int64), n_tokens, file.tell()
+    for i in range(n):
+        name, numbers = _read_to_zero(file), file.read(COUNT_AND_TYPE.size)
+        if len(numbers) < COUNT_AND_TYPE.size:
+            raise FormatError(path, f"byte {at}", "expected a word, 0x00 and 9 bytes; the file "
+                                                  "ends within them")
+        try:
+            word = name.decode("utf-8", errors)
+        except UnicodeDecodeError as error:
+            raise FormatError(path, f"byte {at}", f"expected a word in UTF-8, found {name[:40]} "
+                              f"({error.reason} at its byte {error.start}); "
+                              'errors="surrogateescape" takes it as it is') from None
+        count, found = COUNT_AND_TYPE.unpack(numbers)
+        problem = _wrong_entry(word, count, most, seen)
+        if found != kind:
+            problem = f"expected type {kind} (0: words, all before 1: labels), found {found}"
+        if problem:
+            raise FormatError(path, f"byte {at}", f"{word[:40]!r}: {problem}")
+        words.append(word)
+        seen.add(word)
+        counts[i] = most = count
+        at += len(name) + SMALLEST_ENTRY - 1
+    return words, counts
+
+
+def _read_to_zero(file):
+    """The bytes before the next 0x00, which is read too; all that are left where there is none."""
+    word = bytearray()
+    while ready := file.peek():
+        end = ready.find(0)
+        word += file.read(len(ready) if end < 0 else end + 1)
+        if end >= 0:
+            return bytes(word[:-1])
+    return bytes(word)
+
+
+def _check_rest(path, file, size, shapes):
+    """From here to the end, is there room for two raw tables of these shapes and nothing else?"""
+    at = file.tell()
+    if file.peek(1)[:1] == b"\1":
+        raise FormatError(path, f"byte {at}", "expected 0, found 1: a quantised model (.ftz), whose"
+                          " numbers are rounded; fetch the .bin it was made from")
+    need = sum(TABLE_SIZES.size + 4 * rows * columns for rows, columns in shapes)
+    if size - at != need:
+        problem = "truncated" if size - at < need else "more follows"
+        raise FormatError(path, f"byte {at}", f"expected {need} bytes for tables of {shapes[0]} "
+                                              f"and {shapes[1]}; found {size - at}: {problem}")
+    require_memory(need, f"the model of {path}")
+
+
+def _read_table(path, file, name, rows, columns):
+    """One raw table, straight into its array, and only of finite numbers."""
+    at = file.tell()
+    quantised, *found = TABLE_SIZES.unpack(file.read(TABLE_SIZES.size))
+    if quantised or found != [rows, columns]:
+        raise FormatError(path, f"byte {at}", f"expected 0 (raw), {rows} and {columns}, the shape "
+                          f"of the {name} table; found {quantised}, {found[0]} and {found[1]}")
+    table = np.empty((rows, columns), "<f4")
+    step = max(1, BLOCK // (4 * columns))
+    for start in range(0, rows, step):
+        block = table[start:start + step]
+        at = file.tell()
+        if file.readinto(memoryview(block).cast("B")) < block.nbytes:
+            raise FormatError(path, f"byte {at}", f"expected {block.nbytes} bytes of the {name} "
+                                                  "table; the file was cut while it was read")
+        finite = np.isfinite(block)
+        if not finite.all():
+            first = int(finite.argmin())
+            raise FormatError(path, f"byte {at + 4 * first}", "expected finite numbers, found "
+                              f"{block.flat[first]} in row {start + first // columns} of the "
+                              f"{name} table")
+    return table.astype(np.float32, copy=False)    # a copy only where floats are big-endian
+
+
+# ---- writing a .bin --------------------------------------------------------------------------
+
+def write_bin(path: str | os.PathLike, model: BinModel) -> None:
+    """Replace `path`, as a whole, by the model, in the original's bytes.
+
+    Raises ValueError for a model that read_bin would refuse; the old file is kept then.
+    """
+    input, output = _check_model(model)
+    s = model.settings
+    numbers = s._replace(loss=LOSSES.index(s.loss) + 1, model=MODELS.index(s.model) + 1)
+    V, L = len(model.words), len(model.labels)
+    with atomic_write(path) as file:
+        file.write(HEADER.pack(MAGIC, VERSION, *numbers, V + L, V, L, model.n_tokens, -1))
+        for kind, words, counts in ((WORD, model.words, model.counts),
+                                    (LABEL, model.labels, model.label_counts)):
+            for word, count in zip(words, counts):
+                file.write(to_bytes(word) + b"\0" + COUNT_AND_TYPE.pack(count, kind))
+        for table in input, output:
+            file.write(TABLE_SIZES.pack(0, *table.shape))
+            file.write(table.data)
+
+
+def _check_model(model):
+    """The two tables as they are written; ValueError for what read_bin would refuse."""
+    settings, V, L = model.settings, len(model.words), len(model.labels)
+    if wrong := _wrong_setting(settings):
+        raise ValueError(f"the setting {wrong[0]}: {wrong[1]}")
+    if problem := _wrong_sizes(settings, V, L):
+        raise ValueError(problem)
+    seen, total = set(), 0
+    for words, counts in (model.words, model.counts), (model.labels, model.label_counts):
+        if len(words) != len(counts):
+            raise ValueError(f"{len(words)} words or labels with {len(counts)} counts")
+        most = model.n_tokens
+        for word, count in zip(words, counts):
+            if problem := _wrong_entry(word, count, most, seen):
+                raise ValueError(f"{word!r}: {problem}")
+            seen.add(word)
+            most, total = count, total + int(count)
+    if not total <= model.n_tokens < 2**63:
+        raise ValueError(f"n_tokens: expected at least {total}, the sum of the counts; "
+                         f"found {model.n_tokens}")
+    return (_check_numbers("input", model.input, (V + settings.buckets, settings.dim)),
+            _check_numbers("output", model.output, (_targets(settings, V, L), settings.dim)))
+
+
+def _check_numbers(name, table, shape):
+    """The table as little-endian float32, row-major; it is copied only if it is not."""
+    if np.shape(table) != shape:
+        raise ValueError(f"the {name} table: expected shape {shape}, found {np.shape(table)}")
+    with np.errstate(over="ignore"):               # beyond float32 is inf, refused below
+        table = np.asarray(table, "<f4", order="C")
+    step = max(1, BLOCK // (4 * shape[1]))
+    for start in range(0, len(table), step):
+        finite = np.isfinite(table[start:start + step]).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"row {start + int(finite.argmin())} of the {name} table is not "
+                             "finite in float32")
+    return table
+
+
+# ---- .vec ------------------------------------------------------------------------------------
+
+def write_vec(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray) -> None:
+    """Write fastText's .vec.  words: V strings without white space, vectors: (V, D).
+
+    vector_files.read_vectors reads it; of each number 5 digits are left.
+    """
+    vectors = check_table(words, vectors)
+    _refuse_spaces(words)
+    numbers = "%.5g " * vectors.shape[1]
+    with atomic_write(path) as file:
+        file.write(b"%d %d\n" % vectors.shape)
+        for word, vector in zip(words, vectors):
+            file.write(f"{word} {numbers % tuple(vector.tolist())}\n".encode())
