@@ -65,11 +65,12 @@ class Checkpoint:
         self.path, self.resume, self.every = path, resume, every     # every: seconds
         self._saved = time.monotonic()
 
-    def restore(self, settings: dict, shape: tuple[int, int]
+    def restore(self, settings: dict, W_shape: tuple[int, int],
+                U_shape: tuple[int, int] | None = None
                 ) -> tuple[np.ndarray, np.ndarray, Progress] | None:
         """(W, U, Progress) of the file, or None where there is nothing to resume.
 
-        shape: (V, D) of both tables.
+        W_shape, U_shape: of the two tables; without the second, both have the first.
 
         Raises ValueError that names the setting in which the file's run differs from `settings`,
         FormatError where the file is not a checkpoint, FileExistsError where there is a file that
@@ -93,7 +94,7 @@ class Checkpoint:
             if theirs.get(name) != value:
                 raise ValueError(f"{self.path}: cannot resume, {name} was {theirs.get(name)!r} and "
                                  f"is {value!r} now; use the old one, or begin a new checkpoint")
-        for name, table in (("W", W), ("U", U)):
+        for name, table, shape in (("W", W, W_shape), ("U", U, U_shape or W_shape)):
             if table.shape != shape or table.dtype != np.float32:
                 raise FormatError(self.path, name, f"expected float32 of shape {shape}, found "
                                                    f"{table.dtype} of shape {table.shape}")
@@ -107,11 +108,17 @@ class Checkpoint:
 
     def save(self, W: np.ndarray, U: np.ndarray, progress: Progress, settings: dict) -> None:
         """Replace the file, unless the weights are no longer numbers: the last good one is kept."""
-        if np.isfinite(W).all() and np.isfinite(U).all():
+        if finite(W, U):
             write_safetensors(self.path, {"W": W, "U": U}, {
                 "settings": json.dumps(settings, default=float),    # NumPy's numbers too
                 "progress": json.dumps(dataclasses.asdict(progress))})
         self._saved = time.monotonic()
+
+
+def finite(*tables: np.ndarray) -> bool:
+    """Are all numbers finite?  min and max pass a nan on, and need no mask as large as a table."""
+    return bool(np.isfinite([bound for table in tables for bound in (table.min(), table.max())]
+                            ).all())
 
 
 @contextlib.contextmanager
