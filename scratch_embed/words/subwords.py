@@ -106,8 +106,9 @@ def subword_rows(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> 
     text_off = np.cumsum([0, *map(len, spelled)])
     starts = np.concatenate([[0], np.cumsum(text > LAST_CONTINUATION)])  # letters before each byte
     letters = np.diff(starts[text_off])                                  # (V,) with < and >
-    longest = min(max_n, int(letters.max(initial=0)))
-    sizes = 1 + sum(np.maximum(letters - n + 1, 0) for n in range(max(min_n, 1), longest + 1))
+    sizes = np.ones(V, np.int64)                                         # its own row, and then
+    for n in range(max(min_n, 1), min(max_n, int(letters.max(initial=0))) + 1):
+        sizes += np.maximum(letters - n + 1, 0)
     if min_n <= 1:
         sizes -= 2 * (letters > 0)                                       # "<" and ">" alone
     off = np.concatenate([[0], np.cumsum(sizes)])
