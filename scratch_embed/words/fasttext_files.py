@@ -234,7 +234,7 @@ def _read_entries(path, file, n, kind, n_tokens, errors, seen):
 def _read_to_zero(file):
     """The bytes before the next 0x00, which is read too; all that are left where there is none."""
     word = bytearray()
-    while ready := file.peek():
+    while ready := file.peek(1):
         end = ready.find(0)
         word += file.read(len(ready) if end < 0 else end + 1)
         if end >= 0:
