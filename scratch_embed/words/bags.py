@@ -1,0 +1,164 @@
+"""Bags: a line of text as rows of a table, for its words, their pieces, and its runs of words.
+
+Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
+          Classification", section 2.2; Weinberger et al. 2009 for hashing features.
+Equation  rows(w₁ … w_T) = ⋃ rows(w_i) ∪ { V + h(w_i … w_j) mod buckets : 1 ≤ j − i < word_ngrams }
+          h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
+Shapes    W (V + buckets, D): first the V words, then what n-grams of letters and of words share
+Cost      O(T·(word_ngrams − 1)) hashes a line, made anew whenever it is read: a line is kept as
+          T numbers of words, not as its rows.
+Differs   from the paper as fastText does: hash is the 32-bit one of words/subwords.py taken for a
+          signed number, so the upper 32 bits of h begin as ones for every second word.
+Read next words/supervised.py (learns the rows), words/classifier.py (uses them).
+
+A bag knows which words are there and not where they stand: "good , not bad" and "bad , not good"
+are one bag.  Runs of two words tell them apart ("not bad"), and a hash finds the row of a run
+without a list of all runs.  Words that are not in the vocabulary have no row of their own, but
+their pieces have (where min_n … max_n asks for them), and so have the runs in which they stand.
+"""
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.kernel import kernel
+from scratch_embed.text.vocab import Corpus
+from scratch_embed.words.subwords import (
+    ALL_32,
+    FNV_START,
+    Subwords,
+    bucket_rows,
+    check_subwords,
+    fnv1a,
+    fnv_step,
+    subword_rows,
+    to_bytes,
+)
+
+u64 = np.uint64
+RUN_PRIME = u64(116049371)
+ALL_64 = 2**64 - 1
+
+
+# ---- the definition, for one line -------------------------------------------------------------
+
+def signed_hash(word: str) -> int:
+    """fnv1a(word) as a signed 32-bit number, −2³¹ … 2³¹ − 1."""
+    h = fnv1a(to_bytes(word))
+    return h - 2**32 if h >= 2**31 else h
+
+
+def run_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> list[int]:
+    """The rows of all runs of 2 … word_ngrams words, by where they begin, then by length."""
+    rows = []
+    for i in range(len(words)):
+        h = signed_hash(words[i]) & ALL_64
+        for word in words[i + 1:i + word_ngrams]:
+            h = (h * int(RUN_PRIME) + signed_hash(word)) & ALL_64
+            rows.append(V + h % buckets)
+    return rows
+
+
+# ---- many lines -------------------------------------------------------------------------------
+
+class Bags(NamedTuple):
+    """Lines of text, and what it takes to make the bag of each."""
+
+    lines: Corpus                  # numbers of S spellings
+    pieces: Subwords               # of each spelling its rows: of its own and of its n-grams
+    hashes: np.ndarray             # (S,) uint64: signed_hash, sign-extended
+    V: int
+    buckets: int
+    word_ngrams: int
+
+
+class Features:
+    """What a line may be made of: the V known words, the n-grams of letters, the runs of words.
+
+    words: V different strings; buckets: the rows that n-grams and runs share, after the words'.
+    """
+
+    def __init__(self, words: Iterable[str], word_ngrams: int = 1, min_n: int = 0, max_n: int = 0,
+                 buckets: int = 0) -> None:
+        """Raises ValueError for settings that make no sense."""
+        self.words = list(words)
+        self.index = {word: number for number, word in enumerate(self.words)}
+        self.word_ngrams, self.min_n, self.max_n, self.buckets = word_ngrams, min_n, max_n, buckets
+        check_subwords(min_n, max_n, buckets)
+        if not (isinstance(word_ngrams, (int, np.integer)) and 1 <= word_ngrams < 2**31):
+            raise ValueError(f"word_ngrams={word_ngrams!r}: expected a whole number of at least 1")
+        if word_ngrams > 1 and buckets == 0:
+            raise ValueError(f"word_ngrams={word_ngrams} needs rows for the runs: buckets > 0")
+        if len(self.index) < len(self.words):
+            raise ValueError("a word stands in the vocabulary twice")
+
+    def rows_of(self, word: str) -> np.ndarray:
+        """The rows of a word, known or not.  (n,) int32."""
+        number = self.index.get(word)
+        if number is None:
+            return np.array(bucket_rows(word, len(self.words), self.min_n, self.max_n,
+                                        self.buckets), np.int32)
+        return self._known.rows[self._known.off[number]:self._known.off[number + 1]]
+
+    @cached_property
+    def _known(self):
+        return subword_rows(self.words, self.min_n, self.max_n, self.buckets)
+
+    def bags(self, words: Sequence[str], lines: Corpus) -> Bags:
+        """The bags of lines that are numbers of these words, known or not."""
+        pieces = [self.rows_of(word) for word in words]
+        rows = np.concatenate([np.zeros(0, np.int32), *pieces])
+        off = np.cumsum([0, *map(len, pieces)])
+        hashes = hash_words(words) if self.word_ngrams > 1 else np.zeros(0, u64)
+        return Bags(lines, Subwords(rows, off), hashes, len(self.words), self.buckets,
+                    self.word_ngrams)
+
+
+@kernel
+def fill_bag(bags, line, bag):
+    """Write the rows of a line to `bag`; return how many.  The rows of its runs: run_rows."""
+    n, ids = 0, bags.lines.ids[bags.lines.off[line]:bags.lines.off[line + 1]]
+    for word in ids:
+        for at in range(bags.pieces.off[word], bags.pieces.off[word + 1]):
+            bag[n] = bags.pieces.rows[at]
+            n += 1
+    if bags.word_ngrams > 1:
+        for i in range(len(ids)):
+            h = bags.hashes[ids[i]]
+            for j in range(i + 1, min(i + bags.word_ngrams, len(ids))):
+                h = h * RUN_PRIME + bags.hashes[ids[j]]
+                bag[n] = bags.V + np.int64(h % u64(bags.buckets))
+                n += 1
+    return n
+
+
+@kernel
+def longest_bag(bags, lines):
+    """Room for the bag of any of these lines."""
+    longest = 0
+    for line in lines:
+        n, ids = 0, bags.lines.ids[bags.lines.off[line]:bags.lines.off[line + 1]]
+        for word in ids:
+            n += bags.pieces.off[word + 1] - bags.pieces.off[word]
+        longest = max(longest, n + len(ids) * (min(bags.word_ngrams, len(ids)) - 1))
+    return longest
+
+
+def hash_words(words: Sequence[str]) -> np.ndarray:
+    """signed_hash of every word, sign-extended.  (S,) uint64."""
+    spelled = [to_bytes(word) for word in words]
+    hashes = np.empty(len(spelled), np.int64)
+    fill_hashes(np.frombuffer(b"".join(spelled), np.int8), np.cumsum([0, *map(len, spelled)]),
+                hashes)
+    return hashes.view(u64)
+
+
+@kernel
+def fill_hashes(text, off, hashes):
+    """signed_hash of each word text[off[w]:off[w+1]]; text: int8."""
+    for w in range(len(hashes)):
+        h = np.int64(FNV_START)
+        for byte in text[off[w]:off[w + 1]]:
+            h = fnv_step(h, byte)
+        hashes[w] = h - (ALL_32 + 1) if h > ALL_32 // 2 else h
