@@ -10,9 +10,8 @@ Bytes     .bin, version 12, little-endian:
                 u1 0 (raw; 1: quantised), i8 V + buckets, i8 D, the input table, float32
                 u1 0 (raw; 1: quantised), i8 V or L,      i8 D, the output table, float32
           .vec   "V D\\n", then V rows "word f f ... f \\n" of 5 significant digits
-Shapes    input (V + buckets, D): row i of word i, then the buckets that n-grams share
-          (words/subwords.py); output (L, D) of a supervised model, (V, D) of any other, where
-          hierarchical softmax leaves the last row unused
+Shapes    input (V + buckets, D): a row for each word, then those that n-grams share; output
+          (L, D) of a supervised model, (V, D) of others; "hs" leaves its last row unused
 Cost      the tables once in memory and 1 MB; a few µs for each word
 Differs   The original checks little more than the first 8 bytes: cut short, a file is loaded as it
           is, or eats all memory in search of a word's end.  Refused here besides: version 11, which
@@ -20,13 +19,12 @@ Differs   The original checks little more than the first 8 bytes: cut short, a f
           The prefix of labels ("__label__") is not in the file, nor is the learning rate.
 Read next words/fasttext_vectors.py (the vectors of words), words/subwords.py (their rows)
 
-How damage is found.  The first 92 bytes and the entries say how long the rest is, to the byte; so a
-file that was cut or lengthened anywhere is refused, and before memory is taken for the tables.
-The sizes stand in the file twice, in the dictionary and with each table, and must agree.  A count
-is at least 1, at most that of the entry before, and all of them together at most n_tokens; a word
-comes once.  What is left is damage that makes another good model: a changed letter, a count that
-moved a little, a setting of the training that shapes nothing (lr_update_rate), the bits of a
-number, unless it becomes nan or inf.  The format has no checksum.
+How damage is found.  The header and the entries say how long the rest is, to the byte; so a file
+that ends too early or too late is refused, before memory is taken for the tables.  Their sizes are
+in the file twice, and must agree.  A count is at least 1, at most that of the entry before, and all
+of them together at most n_tokens; a word comes once.  What is left is damage that makes another
+good model: a changed letter, a count that moved a little, a setting that shapes no table, the bits
+of a number that does not become nan or inf.  The format has no checksum.
 """
 import math
 import os
@@ -39,6 +37,8 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write, open_binary
 from scratch_embed.numerics.memory import require_memory
+from scratch_embed.text.vocab import Vocab
+from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.subwords import to_bytes
 from scratch_embed.words.vector_files import _refuse_spaces, check_table
 
@@ -49,7 +49,7 @@ HEADER = struct.Struct("<2i12id3i2q")
 COUNT_AND_TYPE = struct.Struct("<qb")
 TABLE_SIZES = struct.Struct("<B2q")                # is it quantised, rows, columns
 SMALLEST_ENTRY = 1 + 1 + COUNT_AND_TYPE.size       # one letter and its 0x00
-WORD, LABEL = 0, 1
+WORD, LABEL = 0, 1                                 # types of entries
 BLOCK = 2**20                                      # bytes of a table that are read at a time
 
 
@@ -84,6 +84,16 @@ class BinModel(NamedTuple):
     output: np.ndarray             # (L, D) if supervised, else (V, D); float32
 
 
+def word_model(vocab: Vocab, W: np.ndarray, U: np.ndarray, settings: Settings) -> BinModel:
+    """What words/fasttext.train has learned: W (V + buckets, D), U (V, D).
+
+    settings: what it was trained with; dim and buckets are those of W, and n_tokens is Σ counts.
+    """
+    settings = settings._replace(dim=W.shape[1], buckets=len(W) - len(vocab))
+    return BinModel(settings, vocab.words, vocab.counts, [], np.zeros(0, np.int64),
+                    int(vocab.counts.sum()), W, U)
+
+
 # ---- what makes a model whole: the reader and the writer both ask ----------------------------
 
 def _wrong_setting(settings):
@@ -106,10 +116,10 @@ def _wrong_setting(settings):
 
 def _wrong_sizes(settings, V, L):
     """What is wrong with V words and L labels under these settings, or None."""
-    if V < 0 or L < 0 or _targets(settings, V, L) < 1:
-        kind = "label" if settings.model == "supervised" else "word"
-        return f"expected at least one {kind}; found {V} words and {L} labels"
-    if V + L >= 2**31 or V + settings.buckets >= 2**31:
+    least = int(settings.model == "supervised")
+    if V < 1 or L < least:
+        return f"expected at least 1 word and {least} labels; found {V} and {L}"
+    if max(V + L, V + settings.buckets) >= 2**31:
         return (f"{V} words, {L} labels and {settings.buckets} buckets are more than an int32 "
                 "can number")
     return None
@@ -132,9 +142,10 @@ def _wrong_entry(word, count, most, seen):
     return None
 
 
-def _targets(settings, V, L):
-    """How many rows the output table has."""
-    return L if settings.model == "supervised" else V
+def _shapes(settings, V, L):
+    """The shapes of the input and of the output table."""
+    targets = L if settings.model == "supervised" else V
+    return (V + settings.buckets, settings.dim), (targets, settings.dim)
 
 
 # ---- reading a .bin --------------------------------------------------------------------------
@@ -156,20 +167,19 @@ def read_bin(path: str | os.PathLike, errors: str = "strict") -> BinModel:
         if (total := counts.sum() + label_counts.sum()) > n_tokens:
             raise FormatError(path, "byte 76", f"expected at least {total} tokens, the sum of the "
                                                f"counts; found {n_tokens}")
-        shapes = [(V + settings.buckets, settings.dim),
-                  (_targets(settings, V, L), settings.dim)]
-        _check_rest(path, file, size, shapes)
+        input, output = _shapes(settings, V, L)
+        _check_rest(path, file, size, (input, output))
         return BinModel(settings, words, counts, labels, label_counts, n_tokens,
-                        _read_table(path, file, "input", *shapes[0]),
-                        _read_table(path, file, "output", *shapes[1]))
+                        _read_table(path, file, "input", *input),
+                        _read_table(path, file, "output", *output))
 
 
 def _read_header(path, file, size):
     """Settings, V, L and n_tokens."""
     header = file.read(HEADER.size)
     if header[:4] != struct.pack("<i", MAGIC):
-        raise FormatError(path, "byte 0", f"expected a fastText model, {struct.pack('<i', MAGIC)};"
-                                          f" found {header[:4]}")
+        raise FormatError(path, "byte 0", f"expected {struct.pack('<i', MAGIC)}, with which a "
+                                          f"fastText model begins; found {header[:4]}")
     if len(header) < HEADER.size:
         raise FormatError(path, f"byte {len(header)}", f"expected {HEADER.size} bytes of numbers; "
                                                        "the file ends within them")
@@ -271,9 +281,9 @@ def _read_table(path, file, name, rows, columns):
         if file.readinto(memoryview(block).cast("B")) < block.nbytes:
             raise FormatError(path, f"byte {at}", f"expected {block.nbytes} bytes of the {name} "
                                                   "table; the file was cut while it was read")
-        finite = np.isfinite(block)
-        if not finite.all():
-            first = int(finite.argmin())
+        good = np.isfinite(block)
+        if not good.all():
+            first = int(good.argmin())
             raise FormatError(path, f"byte {at + 4 * first}", "expected finite numbers, found "
                               f"{block.flat[first]} in row {start + first // columns} of the "
                               f"{name} table")
@@ -322,22 +332,18 @@ def _check_model(model):
     if not total <= model.n_tokens < 2**63:
         raise ValueError(f"n_tokens: expected at least {total}, the sum of the counts; "
                          f"found {model.n_tokens}")
-    return (_check_numbers("input", model.input, (V + settings.buckets, settings.dim)),
-            _check_numbers("output", model.output, (_targets(settings, V, L), settings.dim)))
+    input, output = _shapes(settings, V, L)
+    return _plain("input", model.input, input), _plain("output", model.output, output)
 
 
-def _check_numbers(name, table, shape):
+def _plain(name, table, shape):
     """The table as little-endian float32, row-major; it is copied only if it is not."""
     if np.shape(table) != shape:
         raise ValueError(f"the {name} table: expected shape {shape}, found {np.shape(table)}")
     with np.errstate(over="ignore"):               # beyond float32 is inf, refused below
         table = np.asarray(table, "<f4", order="C")
-    step = max(1, BLOCK // (4 * shape[1]))
-    for start in range(0, len(table), step):
-        finite = np.isfinite(table[start:start + step]).all(axis=1)
-        if not finite.all():
-            raise ValueError(f"row {start + int(finite.argmin())} of the {name} table is not "
-                             "finite in float32")
+    if not finite(table):
+        raise ValueError(f"the {name} table has numbers that are not finite in float32")
     return table
 
 

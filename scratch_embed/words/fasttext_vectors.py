@@ -8,6 +8,7 @@ Differs   from the original: a word never seen, of which no n-gram is long enoug
           MissingWord and not the zero vector, which would have neighbours like any other.
 Read next words/vectors.py (`words` here is a WordVectors), words/fasttext_files.py (the formats).
 """
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
@@ -16,6 +17,8 @@ import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.words.fasttext_files import read_bin
+from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.subwords import (
     Subwords,
     bucket_rows,
@@ -53,7 +56,18 @@ class FastTextVectors:
         if self.table.ndim != 2 or len(self.table) < len(self._words):
             raise ValueError(f"expected a row for each of {len(self._words)} words and for each "
                              f"bucket, found a table of shape {self.table.shape}")
+        if not finite(self.table):
+            raise ValueError("a row of the table is not finite in float32")
         check_subwords(min_n, max_n, self.buckets)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "FastTextVectors":
+        """From a .bin of fastText's, plain or gzip; FormatError where it is not whole.
+
+        Words that are not UTF-8, which published models have, are kept as their bytes.
+        """
+        model = read_bin(path, errors="surrogateescape")
+        return cls(model.words, model.input, model.settings.min_n, model.settings.max_n)
 
     @property
     def buckets(self) -> int:

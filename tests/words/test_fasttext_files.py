@@ -16,18 +16,22 @@ from hypothesis.extra import numpy as hnp
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.words import fasttext_files
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.words import fasttext, fasttext_files
 from scratch_embed.words.fasttext_files import (
     LOSSES,
     MODELS,
     BinModel,
     Settings,
     read_bin,
+    word_model,
     write_bin,
     write_vec,
 )
+from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.subwords import bucket_rows, ngrams, to_bytes
 from scratch_embed.words.vector_files import read_vectors
+from scratch_embed.words.vectors import MissingWord
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GIVEN = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # what the original was given
@@ -268,6 +272,37 @@ def test_words_that_are_not_utf8_are_kept_when_asked_for(path):
     assert path.read_bytes() == data
 
 
+def trained():
+    """A tiny training of ours: (Vocab, Trained)."""
+    vocab, corpus = index_sentences([line.split() for line in GIVEN["LINES"].split("\n")], 1)
+    return vocab, fasttext.train(corpus, vocab, dim=4, min_n=2, max_n=4, buckets=40, epochs=2)
+
+
+@every_file
+def test_vectors_are_loaded_from_a_model_and_asked(name):
+    model, theirs = read_bin(FILES[name]), ANSWERS[name]["vectors"]
+    kv = FastTextVectors.load(FILES[name])
+    assert len(kv) == len(model.words) and kv.buckets == model.settings.buckets
+    assert_vectors_agree(model, kv.__getitem__, [word for word in theirs if rows_of(model, word)])
+    for word in theirs:
+        if not rows_of(model, word):               # the original's vector of it is 0
+            with pytest.raises(MissingWord):
+                kv[word]
+
+
+def test_what_we_train_is_saved_and_loaded(path):
+    vocab, (W, U, _) = trained()
+    s = Settings(epochs=2, min_count=1, min_n=2, max_n=4)
+    write_bin(path, word_model(vocab, W, U, s))
+    model = read_bin(path)
+    assert_same(model, BinModel(s._replace(dim=4, buckets=40), vocab.words, vocab.counts, [],
+                                np.array([], int), vocab.counts.sum(), W, U))
+    kv = FastTextVectors.load(path)
+    assert kv.table.tobytes() == W.tobytes() and list(kv.words) == vocab.words
+    assert (kv.min_n, kv.max_n, kv.buckets) == (2, 4, 40)
+    assert_vectors_agree(model, kv.__getitem__, ["where", "où", "日本語", "wherever", "日本人"])
+
+
 # ---- damaged files: an error, never another model --------------------------
 
 SMALLEST = ["supervised-softmax", "supervised-ova-words", "command"]
@@ -345,9 +380,10 @@ def test_any_damage_is_refused_or_all_of_it_is_in_the_model(path, data, draw):
 
 HUGE = 2**31 - 1
 FAULTS = [                                     # the file, then place: expected and found
-    (b"", r"byte 0: expected a fastText model, b'\xba\x16O/'; found b''"),
-    (b"2 3\na 1 2 3 \n", r"byte 0: expected a fastText model, b'\xba\x16O/'; found b'2 3\n'"),
-    (pickle.dumps([1]), "byte 0: expected a fastText model"),
+    (b"", r"byte 0: expected b'\xba\x16O/', with which a fastText model begins; found b''"),
+    (b"2 3\na 1 2 3 \n", r"byte 0: expected b'\xba\x16O/', with which a fastText model "
+                            r"begins; found b'2 3\n'"),
+    (pickle.dumps([1]), r"byte 0: expected b'\xba\x16O/', with which"),
     (SMALL[:91], "byte 91: expected 92 bytes of numbers; the file ends within them"),
     (at(4, i4(11)), "byte 4: expected version 12, found 11; fastText itself loads version 11"),
     (at(4, i4(13)), "byte 4: expected version 12, found 13"),
@@ -363,10 +399,10 @@ FAULTS = [                                     # the file, then place: expected 
     (at(56, struct.pack("<d", np.nan)), "byte 56: sample: expected a finite number, 0 or more; "
                                         "found nan"),
     (at(64, i4(3)), "byte 64: expected 2 words + 0 labels = 2 entries; found 3"),
-    (at(64, i4(0) * 3), "byte 68: expected at least one word; found 0 words and 0 labels"),
-    (at(36, i4(3)), "byte 68: expected at least one label; found 2 words and 0 labels"),
-    (at(64, i4(2) + i4(3) + i4(-1)), "byte 68: expected at least one word; found 3 words and -1 "
-                                     "labels"),
+    (at(64, i4(0) * 3), "byte 68: expected at least 1 word and 0 labels; found 0 and 0"),
+    (at(36, i4(3)), "byte 68: expected at least 1 word and 1 labels; found 2 and 0"),
+    (at(64, i4(2) + i4(3) + i4(-1)), "byte 68: expected at least 1 word and 0 labels; found 3 "
+                                     "and -1"),
     (at(64, i4(HUGE) * 2), "byte 68: 2147483647 words, 0 labels and 1 buckets are more than an "
                            "int32 can number"),
     (at(64, i4(10**9) * 2), "byte 64: 1000000000 words take at least 11000000000 bytes, and 80 "
@@ -492,7 +528,8 @@ def other(**settings):
     (other(buckets=0), "the setting buckets: expected at least 1"),
     (other(buckets=2), r"the input table: expected shape \(4, 1\), found \(3, 1\)"),
     (other(buckets=2**31 - 1), "2 words, 0 labels and 2147483647 buckets are more than"),
-    (other(model="supervised"), "expected at least one label; found 2 words and 0 labels"),
+    (other(model="supervised"), "expected at least 1 word and 1 labels; found 2 and 0"),
+    (small_model()._replace(words=[], counts=[]), "expected at least 1 word and 0 labels"),
     (small_model()._replace(words=["a", "a"]), "'a': expected each word and label once"),
     (small_model()._replace(words=["a", ""]), "'': expected a word, found none"),
     (small_model()._replace(words=["a\0b", "b"]), "expected no 0x00 in a word"),
@@ -503,9 +540,9 @@ def other(**settings):
     (small_model()._replace(n_tokens=5), "n_tokens: expected at least 6"),
     (small_model()._replace(labels=["où"], label_counts=[1]), "'où': expected each word and"),
     (small_model()._replace(output=np.zeros((3, 1))), r"the output table: expected shape \(2, 1\)"),
-    (small_model()._replace(input=np.array([[1], [1e39], [2]])), "row 1 of the input table is not "
-                                                                 "finite in float32"),
-    (small_model()._replace(output=np.array([[1], [np.nan]])), "row 1 of the output table"),
+    (small_model()._replace(input=np.array([[1], [1e39], [2]])), "the input table has numbers "
+                                                                 "that are not finite"),
+    (small_model()._replace(output=np.array([[1], [np.nan]])), "the output table has numbers"),
 ])
 def test_what_could_not_be_read_again_is_not_written(tmp_path, model, message):
     target = saved(tmp_path / "model.bin", b"old")
@@ -567,6 +604,15 @@ def test_the_original_reads_ours_and_predicts_the_same(original, path, model, da
     for probability, label in pairs:
         # the original's is exp(log(p + 1e-5)), all of it in float32
         assert abs(probability - (expected[label] + 1e-5)) < 3e-6
+
+
+def test_what_we_train_has_the_same_vectors_in_the_original(original, path):
+    vocab, (W, U, _) = trained()
+    write_bin(path, word_model(vocab, W, U, Settings(epochs=2, min_count=1, min_n=2, max_n=4)))
+    theirs, kv = original.load_model(str(path)), FastTextVectors.load(path)
+    assert theirs.get_words() == vocab.words
+    for word in vocab.words + ["wherever", "日本人", "naïf", "🙂🙂"]:
+        np.testing.assert_allclose(theirs.get_word_vector(word), kv[word], rtol=1e-5, atol=1e-7)
 
 
 def test_what_the_original_trains_now_is_read(original, path):
