@@ -117,8 +117,8 @@ class Checkpoint:
 
 def finite(*tables: np.ndarray) -> bool:
     """Are all numbers finite?  min and max pass a nan on, and need no mask as large as a table."""
-    return bool(np.isfinite([bound for table in tables for bound in (table.min(), table.max())]
-                            ).all())
+    return bool(np.isfinite([bound for table in tables if table.size
+                             for bound in (table.min(), table.max())]).all())
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ Shapes    W (V + buckets, D) rows of words and of n-grams (words/subwords.py); U
 Cost      O((n + m·K)·D) for a word with m neighbours; the original's is O(m·(n + K)·D).
 Differs   from the paper, as its code does: h is a mean, in the paper a sum, and yet each row takes
           the whole ∂L/∂h (below).  From its code: all of W is filled with U(−1, 1)/D, where it
-          fills a tenth for each thread (-thread 2: eight rows in ten stay 0 until they are
-          trained); noise that equals the answer is skipped, not drawn again; σ is computed, not
-          looked up; the learning rate's steps and the random order of sentences are word2vec.py's;
-          there is no word "</s>" at the end of a line.
+          fills a tenth for each thread and leaves the rest as the allocator gave it (with
+          -thread 2 eight rows in ten, mostly zeros); noise that equals the answer is skipped,
+          not drawn again; σ is computed, not looked up; a pair's K + 1 terms are stepped together
+          and sentences read in random order, as in word2vec.py; a line ends without "</s>".
 Read next words/fasttext_vectors.py (what to do with the result); words/word2vec.py, words/cbow.py
           (the same with one row a word: `pose`, `answer`, `cbow_loss_and_grad`).
 

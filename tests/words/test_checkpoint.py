@@ -13,7 +13,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.text.vocab import Vocab, index_sentences
 from scratch_embed.words import word2vec
 from scratch_embed.words.cbow import cbow_chunk
-from scratch_embed.words.checkpoint import Checkpoint
+from scratch_embed.words.checkpoint import Checkpoint, Progress, finite
 from scratch_embed.words.word2vec import skipgram_chunk, train
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +82,26 @@ def test_tables_of_another_shape_are_refused(text, tmp_path):
     write_safetensors(path, {"W": tensors["W"][:3], "U": tensors["U"]}, metadata)
     with pytest.raises(FormatError, match=r"W: expected float32 of shape \(8, 4\), .*\(3, 4\)"):
         train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SETTINGS)
+
+
+def test_the_two_tables_may_differ_in_shape(tmp_path):
+    W, U = np.ones((5, 2), np.float32), np.zeros((3, 2), np.float32)
+    Checkpoint(tmp_path / "state").save(W, U, Progress(1, 2), {"dim": 2})
+    checkpoint = Checkpoint(tmp_path / "state", resume=True)
+    got_W, got_U, progress = checkpoint.restore({"dim": 2}, (5, 2), (3, 2))
+    assert (got_W == W).all() and (got_U == U).all() and progress == Progress(1, 2)
+    with pytest.raises(FormatError, match=r"U: expected float32 of shape \(5, 2\), .*\(3, 2\)"):
+        checkpoint.restore({"dim": 2}, (5, 2))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_seen_wherever_it_stands(wrong):
+    table = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    assert finite(table, np.zeros((0, 3))) and finite()
+    for place in np.ndindex(4, 3):
+        spoiled = table.copy()
+        spoiled[place] = wrong
+        assert not finite(table, spoiled) and not finite(spoiled, table)
 
 
 def test_a_killed_process_goes_on_from_the_last_time_that_it_saved(text, tmp_path):

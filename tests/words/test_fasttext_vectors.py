@@ -1,0 +1,189 @@
+"""A word's vector is the mean of its rows, and an unknown word's the mean of its n-grams' rows."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.space.similarity import cosine
+from scratch_embed.words.fasttext_files import read_bin
+from scratch_embed.words.fasttext_vectors import FastTextVectors, fill_means, mean_of_rows
+from scratch_embed.words.subwords import Subwords, ngram_row, subword_rows
+from scratch_embed.words.vectors import MissingWord
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
+WORDS = ["where", "the", "banana", "où"]
+letters = st.characters(exclude_categories=["Cs"])
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    table = np.random.default_rng(0).standard_normal((4 + 1000, 6)).astype(np.float32)
+    return FastTextVectors(WORDS, table, 3, 4)
+
+
+def mean(vectors, word, ngrams):
+    """The mean over a known word's own row, if any, and these n-grams; float64."""
+    rows = [WORDS.index(word)] if word in WORDS else []
+    rows += [ngram_row(ngram, 4, 1000) for ngram in ngrams.split()]
+    return vectors.table[rows].mean(axis=0, dtype=float)
+
+
+# ---- vectors --------------------------------------------------------------------------------
+
+def test_a_known_word_is_the_mean_of_its_own_row_and_its_n_grams(vectors):
+    want = mean(vectors, "the", "<th <the the the> he>")
+    np.testing.assert_allclose(vectors["the"], want, atol=2**-20)
+    assert "the" in vectors and len(vectors) == 4
+
+
+def test_an_unknown_word_is_the_mean_of_its_n_grams(vectors):
+    want = mean(vectors, "then", "<th <the the then hen hen> en>")
+    np.testing.assert_allclose(vectors["then"], want, atol=2**-20)
+    assert "then" not in vectors
+
+
+def test_a_list_of_words_is_a_matrix(vectors):
+    rows = vectors[["then", "the"]]
+    np.testing.assert_array_equal(rows, [vectors["then"], vectors["the"]])
+    assert vectors[[]].shape == (0, 6)
+
+
+def test_an_unknown_word_without_an_n_gram_is_missing(vectors):
+    for word in "", "</s>":                                    # "<>" is shorter than min_n
+        with pytest.raises(MissingWord, match=f"^'{word}' is not among the 4 words"):
+            vectors[word]
+    alone = FastTextVectors(WORDS, vectors.table[:4], 3, 6)
+    np.testing.assert_array_equal(alone["the"], vectors.table[1])
+    with pytest.raises(KeyError, match="'then' is not among.*closest spellings are 'the'"):
+        alone["then"]
+
+
+@given(st.lists(st.text(letters, max_size=8), min_size=1, max_size=6, unique=True),
+       st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_the_kernel_takes_the_mean_of_the_definition(words, buckets, seed):
+    """A mean of n numbers below 8: n roundings in the sum, and of the share."""
+    subwords = subword_rows(words, 2, 5, buckets)
+    rng = np.random.default_rng(seed)
+    table = rng.standard_normal((len(words) + buckets, 5)).astype(np.float32)
+    means = np.empty((len(words), 5), np.float32)
+    fill_means(table, subwords, means)
+    for w in range(len(words)):
+        n = subwords.off[w + 1] - subwords.off[w]
+        np.testing.assert_allclose(means[w], mean_of_rows(table.astype(float), subwords, w),
+                                   rtol=0, atol=8 * (n + 2) * 2**-24)
+
+
+def test_a_mean_worked_by_hand():
+    table = np.array([[1, 0], [0, 3], [2, 3]], np.float32)
+    subwords, means = Subwords(np.array([0, 2, 2], np.int32), np.array([0, 3])), np.empty((1, 2))
+    np.testing.assert_allclose(mean_of_rows(table, subwords, 0), [5 / 3, 2])
+    fill_means(table, subwords, means)
+    np.testing.assert_allclose(means, [[5 / 3, 2]], rtol=2**-22)
+
+
+# ---- pieces ---------------------------------------------------------------------------------
+
+def test_the_pieces_of_a_word_are_its_own_row_and_its_n_grams(vectors):
+    pieces = vectors.ngrams("the")
+    assert [piece.ngram for piece in pieces] == "the <th <the the the> he>".split()
+    assert pieces[0].row == 1 and pieces[3].row == ngram_row("the", 4, 1000)
+    for piece in pieces:
+        np.testing.assert_array_equal(piece.vector, vectors.table[piece.row])
+    assert [piece.ngram for piece in vectors.ngrams("a")] == ["<a>"]
+    assert FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngrams("a") == []
+
+
+def test_an_n_gram_has_the_row_of_its_hash(vectors):
+    np.testing.assert_array_equal(vectors.ngram_vector("<wh"), vectors.table[4 + 652])
+    with pytest.raises(ValueError, match="'<wh' has no row: this table has no buckets"):
+        FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngram_vector("<wh")
+
+
+def test_important_n_grams_are_those_without_which_the_vector_turns():
+    """"ab" of the rows (1, 0), <a (0, 2), ab (1, 0), b> (1, 0): without <a it is (3, 0)."""
+    rows = [ngram_row(ngram, 1, 100) for ngram in ("<a", "ab", "b>")]
+    table = np.zeros((101, 2), np.float32)
+    table[[0, *rows]] = [[1, 0], [0, 2], [1, 0], [1, 0]]
+    vectors = FastTextVectors(["ab"], table, 2, 2)
+    (first, turned), *rest = vectors.important_ngrams("ab")
+    assert first == "<a" and turned == pytest.approx(3 / np.sqrt(13))
+    assert [ngram for ngram, _ in rest] == ["ab", "b>"]
+    assert rest[0][1] == pytest.approx(10 / np.sqrt(13 * 8))   # (3, 2) and (2, 2)
+    assert len(vectors.important_ngrams("ab", topn=1)) == 1
+
+
+def test_an_n_gram_that_comes_twice_is_left_out_as_one(vectors):
+    pieces = vectors.ngrams("banana")
+    twice = [piece.vector for piece in pieces if piece.ngram == "ana"]
+    assert len(twice) == 2
+    total = np.sum([piece.vector for piece in pieces], axis=0, dtype=float)
+    want = cosine(total, total - 2.0 * twice[0])
+    assert dict(vectors.important_ngrams("banana", 99))["ana"] == pytest.approx(want, rel=1e-12)
+
+
+# ---- questions ------------------------------------------------------------------------------
+
+def test_an_unknown_words_neighbours_are_known_words_by_cosine(vectors):
+    got = vectors.most_similar("wheres")
+    want = {word: float(cosine(vectors["wheres"], vectors[word])) for word in WORDS}
+    assert [word for word, _ in got] == sorted(WORDS, key=lambda word: -want[word])
+    for word, score in got:
+        assert score == pytest.approx(want[word], abs=2**-20)
+        assert vectors.similarity("wheres", word) == pytest.approx(want[word], abs=2**-20)
+
+
+def test_a_known_word_is_left_out_of_its_own_neighbours(vectors):
+    assert {word for word, _ in vectors.most_similar("the")} == set(WORDS) - {"the"}
+    assert vectors.most_similar("the") == vectors.words.most_similar("the")
+
+
+def test_sums_count_known_and_unknown_words_alike(vectors):
+    """An unknown word weighs as one unit vector, as a known one does."""
+    got = dict(vectors.most_similar(["the", "wheres"], ["où"]))
+    unit = {word: vectors[word] / np.linalg.norm(vectors[word])
+            for word in [*WORDS, "wheres"]}
+    target = unit["the"] + unit["wheres"] - unit["où"]
+    assert set(got) == {"where", "banana"}
+    for word, score in got.items():
+        assert score == pytest.approx(float(cosine(target, unit[word])), abs=2**-20)
+
+
+def test_the_table_is_neither_copied_nor_writable(vectors):
+    table = np.ones((3, 2), np.float32)
+    mine = FastTextVectors(["a", "b"], table, 1, 2)
+    assert np.shares_memory(mine.table, table) and table.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        mine.table[0] = 0
+    assert repr(mine) == "FastTextVectors(2 words + 1 buckets x 2 dimensions, n-grams of 1 to 2)"
+
+
+def test_a_table_that_is_too_small_is_refused():
+    for shape in (1, 2), (5,):
+        with pytest.raises(ValueError, match="a row for each of 2 words and for each bucket"):
+            FastTextVectors(["a", "b"], np.zeros(shape), 3, 6)
+    with pytest.raises(ValueError, match="^max_n="):
+        FastTextVectors(["a"], np.zeros((2, 2)), 3, -1)
+    for wrong in np.nan, np.inf, -np.inf:                      # in a row that no word has
+        with pytest.raises(ValueError, match="not finite"):
+            FastTextVectors(["a"], np.array([[1, 2], [1, wrong]]), 3, 6)
+
+
+# ---- the original ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow", "hs", "words", "softmax"])
+def test_vectors_are_the_originals(name):
+    """fasttext 0.9.3's, known words and unknown ones: a mean of at most 60 numbers below 16."""
+    model = read_bin(GOLDEN / f"fasttext-{name}.bin")
+    vectors = FastTextVectors(model.words, model.input, model.settings.min_n, model.settings.max_n)
+    for word, numbers in ANSWERS[name]["vectors"].items():
+        want = np.array([float.fromhex(number) for number in numbers])
+        if len(ANSWERS[name]["subwords"][word][1]):
+            np.testing.assert_allclose(vectors[word], want, rtol=0, atol=16 * 62 * 2**-24)
+        else:
+            assert not want.any()                              # its zero vector is an error here
+            with pytest.raises(MissingWord):
+                vectors[word]
