@@ -70,6 +70,14 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("models") / "model.bin"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_waiting_for_the_disk():
+    """Thousands of files are written here, and none has to survive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 def saved(path, data):
     path.write_bytes(data)
     return path
