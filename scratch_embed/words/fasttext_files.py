@@ -26,6 +26,7 @@ of them together at most n_tokens; a word comes once.  What is left is damage th
 good model: a changed letter, a count that moved a little, a setting that shapes no table, the bits
 of a number that does not become nan or inf.  The format has no checksum.
 """
+import io
 import math
 import os
 import struct
@@ -150,14 +151,14 @@ def _shapes(settings, V, L):
 
 # ---- reading a .bin --------------------------------------------------------------------------
 
-def read_bin(path: str | os.PathLike, errors: str = "strict") -> BinModel:
-    """The model of a .bin, plain or gzip-compressed.
+def read_bin(source: str | os.PathLike | io.IOBase, errors: str = "strict") -> BinModel:
+    """The model of a .bin, plain or gzip-compressed, by its path or open in mode "rb".
 
     errors: for words that are not UTF-8, which some published models have: "surrogateescape"
     keeps their bytes (subwords.to_bytes gives them back, and so does write_bin).
     Raises FormatError, which names the byte, for a file that is not whole and not version 12.
     """
-    with open_binary(path) as (file, _):
+    with open_binary(source) as (file, path):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         settings, V, L, n_tokens = _read_header(path, file, size)
