@@ -181,20 +181,6 @@ def test_a_lone_word_has_nobody_to_learn_from(chunk):
     np.testing.assert_array_equal(U, before[1])
 
 
-def test_the_word_in_the_middle_learns_to_guess_its_neighbours():
-    """The original's orientation, the reverse of word2vec.c's: h of the middle, u of the near."""
-    plan, (W, U) = plan_of(0), tables(0)
-    tree_rows = plan.pairs.tree.nodes[plan.pairs.tree.off[2]:plan.pairs.tree.off[3]]
-    lone = plan._replace(pairs=plan.pairs._replace(window=1, fixed_window=True))
-    before_W, before_U = W.copy(), U.copy()
-    corpus = Corpus(np.array([0, 2], np.int32), np.array([0, 2]))
-    skipgram_chunk(corpus, np.array([0]), lone, W, U, np.float32(0.1), stream(0))
-    own = np.concatenate([plan.subwords.rows[plan.subwords.off[w]:plan.subwords.off[w + 1]]
-                          for w in (0, 2)])
-    assert set(np.flatnonzero((W != before_W).any(axis=1))) == set(own)
-    assert set(tree_rows) <= set(np.flatnonzero((U != before_U).any(axis=1)))
-
-
 # ---- training -------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
