@@ -8,48 +8,17 @@ Every run is a process of its own.  Times are medians of runs in the order A B A
 the mean over seeds 1..10, and its difference to gensim's mean with a 95% interval (Welch).
 Needs the extra: python -m pip install -e '.[bench]'
 """
-import argparse
-import gzip
-import json
-import math
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+
+from side_by_side import PeakMemory, compare_quality, do, main, median, ratios, scores, spread
 
 SIDES = ("gensim", "exact", "shared")
 EPOCHS, SEEDS = 3, range(1, 11)
-T_95 = {4: 2.776, 9: 2.262, 10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
 
 
 # ---- one run, in its own process ----------------------------------------------------------------
-
-def anonymous_kib():
-    """This process's memory that no file backs, in KiB."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-
-class PeakMemory:
-    """The growth of anonymous memory since it was made, sampled every 5 ms, in MiB."""
-
-    def __init__(self):
-        self.start = self.peak = anonymous_kib()
-        self.stop = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self):
-        while not self.stop.wait(0.005):
-            self.peak = max(self.peak, anonymous_kib())
-
-    def growth(self):
-        self.stop.set()
-        return (max(self.peak, anonymous_kib()) - self.start) / 1024
-
 
 def run_gensim(job):
     """Read with build_vocab, train from the file, both in gensim's compiled code."""
@@ -98,47 +67,15 @@ def run_ours(job):
 
 
 def worker(job):
-    """Do one job, print its figures as JSON."""
+    """Do one job; its figures."""
+    job = {"epochs": EPOCHS} | job
     figures, index, vectors, kv = (run_gensim if job["side"] == "gensim" else run_ours)(job)
     if "save" in job:
         kv.save_word2vec_format(job["save"]) if job["side"] == "gensim" else kv.save(job["save"])
-    figures["table"] = vectors.nbytes * 2 / 2**20
-    if job.get("pairs"):
-        from scratch_embed.evaluate.words import (
-            read_analogies,
-            read_pairs,
-            score_analogies,
-            score_pairs,
-        )
-        rated = score_pairs(index, vectors, read_pairs(job["pairs"]))
-        solved = score_analogies(index, vectors, read_analogies(job["analogies"])).overall
-        figures |= dict(wordsim=100 * rated.spearman, analogies=100 * solved.accuracy,
-                        coverage=f"{rated.covered} of {rated.total} pairs, "
-                                 f"{solved.covered} of {solved.total} analogies")
-    print(json.dumps(figures))
-
-
-def do(side, text, **job):
-    """Run a job in a process of its own; its figures, and the whole process's seconds."""
-    job = dict(side=side, text=text, epochs=EPOCHS, seed=1, workers=1) | job
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **job.pop("environment", {})}
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, __file__, "--worker", json.dumps(job)],
-                          env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1]) | {"process": time.perf_counter() - start}
+    return figures | {"table": vectors.nbytes * 2 / 2**20} | scores(index, vectors, job)
 
 
 # ---- the sections -------------------------------------------------------------------------------
-
-def median(values):
-    return statistics.median(values)
-
-
-def spread(values):
-    return f"{min(values):.1f}..{max(values):.1f}"
-
 
 def speed(text, rounds, **_):
     """Training only: thousand words a second, and ratios round by round."""
@@ -151,11 +88,9 @@ def speed(text, rounds, **_):
             rate[side, workers].append(figures["words"] / figures["train"] / 1e3)
     for side, workers in plan:
         values = rate[side, workers]
-        ratios = [a / b for a, b in zip(values, rate["gensim", workers])]
-        alone = [a / b for a, b in zip(values, rate[side, 1])]
         print(f"  {side:7} {workers} thread(s)  {median(values):7.0f}  ({spread(values)})"
-              f"   x gensim {median(ratios):5.2f} ({spread(ratios)})"
-              f"   x one thread {median(alone):4.2f}")
+              f"   x gensim {ratios(values, rate['gensim', workers])}"
+              f"   x one thread {ratios(values, rate[side, 1])}", flush=True)
     share_of_peak(median(rate["exact", 1]), median(rate["shared", 1]))
 
 
@@ -194,9 +129,8 @@ def process(text, rounds, **_):
                           environment={"NUMBA_CACHE_DIR": cache})
                 seconds[case].append(done["process"])
         for case, values in seconds.items():
-            ratios = [b / a for a, b in zip(values, seconds["gensim"])]
             print(f"  {case:28} {median(values):6.1f} ({spread(values)})"
-                  f"   x gensim {median(ratios):5.2f}")
+                  f"   x gensim {ratios(seconds['gensim'], values)}", flush=True)
 
 
 def memory(text, rounds, **_):
@@ -251,64 +185,13 @@ def grow(texts, min_count, rounds):
           + ("within" if ratio <= limit else "above"))
 
 
-def quality(text, pairs, analogies, seeds=SEEDS, **_):
+def quality(text, pairs, analogies, **_):
     """Seeds 1..10 of both sides, two processes at a time; the difference with its interval."""
-    print(f"\nquality: three epochs, one thread a run, seeds {seeds[0]}..{seeds[-1]}")
-    jobs = [(side, seed) for seed in seeds for side in SIDES]
-    with ThreadPoolExecutor(2) as pool:
-        done = dict(zip(jobs, pool.map(
-            lambda job: do(job[0], text, seed=job[1], pairs=pairs, analogies=analogies), jobs)))
-    print(f"  covered: {'; '.join(sorted({figures['coverage'] for figures in done.values()}))}")
-    for measure in ("wordsim", "analogies"):
-        scores = {side: [done[side, seed][measure] for seed in seeds] for side in SIDES}
-        for side in SIDES:
-            print(f"  {measure:9} {side:7} mean {statistics.mean(scores[side]):6.2f}   "
-                  + " ".join(f"{x:.2f}" for x in scores[side]))
-        for side in SIDES[1:]:
-            low, high = welch(scores[side], scores["gensim"])
-            print(f"  {measure:9} {side} - gensim = {(low + high) / 2:+.2f}, "
-                  f"95% interval {low:+.2f} to {high:+.2f}")
-
-
-def welch(a, b):
-    """The 95% interval of mean(a) − mean(b), whose variances may differ."""
-    va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    quantile = next((t for df, t in sorted(T_95.items(), reverse=True) if df <= freedom), 2.776)
-    middle = statistics.mean(a) - statistics.mean(b)
-    return middle - quantile * math.sqrt(va + vb), middle + quantile * math.sqrt(va + vb)
+    print(f"\nquality: three epochs, one thread a run, seeds {SEEDS[0]}..{SEEDS[-1]}")
+    compare_quality(text, SIDES, "gensim", SEEDS, pairs, analogies)
 
 
 SECTIONS = dict(speed=speed, process=process, memory=memory, growth=growth, quality=quality)
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=3, help="of all but quality (%(default)s)")
-    parser.add_argument("--pairs", help="needed for quality")
-    parser.add_argument("--analogies", help="needed for quality")
-    arguments = parser.parse_args()
-    chosen = arguments.sections or list(SECTIONS)
-    if not set(chosen) <= set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}")
-    if "quality" in chosen and not (arguments.pairs and arguments.analogies):
-        parser.error("quality needs --pairs and --analogies")
-    with tempfile.TemporaryDirectory() as folder:
-        with open(arguments.text, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with (gzip.open if packed else open)(arguments.text, "rb") as file:
-            plain = os.path.join(folder, "plain.txt")       # gensim reads its corpus_file plain
-            with open(plain, "wb") as out:
-                out.write(file.read())
-        for section in chosen:
-            SECTIONS[section](plain, rounds=arguments.rounds, pairs=arguments.pairs,
-                              analogies=arguments.analogies)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(json.loads(sys.argv[2]))
-    else:
-        main()
+    main(SECTIONS, worker, __doc__.splitlines()[0])
