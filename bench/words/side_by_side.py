@@ -141,7 +141,7 @@ def main(sections, worker, description, options=()):
     parser.add_argument("--analogies", help="needed for quality")
     for name, help in options:
         parser.add_argument(f"--{name}", help=help)
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser.parse_intermixed_args())
     chosen, text = arguments.pop("sections") or list(sections), arguments.pop("text")
     if not set(chosen) <= set(sections):
         parser.error(f"sections are {', '.join(sections)}")

@@ -1,0 +1,218 @@
+"""GloVe beside the C tools: counting, training, memory, quality.  Both sides in one run, in turn.
+
+    python bench/words/glove.py english.txt.gz --c GloVe/build \
+        --pairs wordsim353.tsv --analogies questions-words.txt
+    python bench/words/glove.py english.txt.gz count speed memory
+
+Settings of both: window 10, min_count 5, dim 100, x_max 10, lr 0.05.  The C tools are given by the
+folder of their programs (vocab_count, cooccur, shuffle, glove); without it, training is held
+against the same equation in plain NumPy, and quality against the C's figures in KNOWN.
+Every run is a process of its own.  Times are medians of runs in the order A B A B ...
+"""
+import os
+import subprocess
+import time
+
+import numpy as np
+from side_by_side import (
+    PeakMemory,
+    anonymous_kib,
+    compare_quality,
+    do,
+    main,
+    median,
+    ratios,
+    scores,
+    spread,
+)
+
+WINDOW, X_MAX, DIM, EPOCHS, SEEDS = 10, 10, 100, 15, (1, 2, 3)
+PLAIN_CELLS = 20_000               # that NumPy steps, one by one
+KNOWN = {"wordsim": [35.1, 36.7, 37.6], "analogies": [8.14, 8.09, 8.20]}   # the C, 4.7 M words
+
+
+# ---- one run, in its own process ----------------------------------------------------------------
+
+def run_ours(job):
+    """Read, count, train; kernels are compiled, or loaded, before the clock starts."""
+    from scratch_embed.text.reader import read_corpus
+    from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.words.cooccurrence import count_cells
+    from scratch_embed.words.glove import train
+    vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
+    train(count_cells(corpus, 2), 2, epochs=1)
+    memory, start = PeakMemory(), time.perf_counter()
+    vocab, corpus = read_corpus(job["text"])
+    read = time.perf_counter()
+    cells = count_cells(corpus, len(vocab), WINDOW)
+    counted = time.perf_counter()
+    trained = train(cells, len(vocab), dim=DIM, x_max=X_MAX, epochs=job["epochs"],
+                    seed=job["seed"], workers=job["workers"])
+    done = time.perf_counter()
+    figures = dict(read=read - start, count=counted - read, train=done - counted,
+                   cells=len(cells.rows), tokens=len(corpus.ids), loss=trained.losses[-1],
+                   growth=memory.growth())
+    return figures | scores(vocab.index, trained.vectors, job)
+
+
+def run_plain(job):
+    """The same equation and AdaGrad by NumPy, a cell at a time: cells a second."""
+    from scratch_embed.text.reader import read_corpus
+    from scratch_embed.words.cooccurrence import count_cells
+    from scratch_embed.words.glove import adagrad_step, loss_and_grad, weight
+    vocab, corpus = read_corpus(job["text"])
+    cells = count_cells(corpus, len(vocab), WINDOW)
+    some = np.random.default_rng(1).choice(len(cells.rows), PLAIN_CELLS)
+    W, U = np.random.default_rng(2).random((2, len(vocab), DIM)) / DIM
+    G, H = np.ones_like(W), np.ones_like(U)
+    start = time.perf_counter()
+    for i, j, x in zip(cells.rows[some], cells.cols[some], cells.counts[some]):
+        _, dw, du, _ = loss_and_grad(W[i], U[j], 0.0, 0.0, np.log(x), weight(x, X_MAX))
+        W[i], G[i] = adagrad_step(W[i], G[i], dw, 0.05)
+        U[j], H[j] = adagrad_step(U[j], H[j], du, 0.05)
+    return dict(rate=PLAIN_CELLS / (time.perf_counter() - start))
+
+
+def run_c(job):
+    """The C's programs one after the other; seconds of each, and the memory of the largest."""
+    folder, tools, seconds, peak = job["folder"], job["c"], {}, 0
+    names = {name: f"{folder}/{name}-{job['epochs']}-{job['seed']}"
+             for name in ("vocab", "cells", "shuffled", "vectors")}
+    steps = {
+        "vocab_count": (["-min-count", "5"], job["text"], names["vocab"]),
+        "cooccur": (["-window-size", str(WINDOW), "-memory", "4", "-vocab-file", names["vocab"],
+                     "-overflow-file", names["cells"]], job["text"], names["cells"]),
+        "shuffle": (["-memory", "4", "-seed", str(job["seed"]), "-temp-file", names["shuffled"]],
+                    names["cells"], names["shuffled"]),
+        "glove": (["-input-file", names["shuffled"], "-vocab-file", names["vocab"], "-save-file",
+                   names["vectors"], "-vector-size", str(DIM), "-x-max", str(X_MAX), "-iter",
+                   str(job["epochs"]), "-threads", str(job["workers"]), "-binary", "0", "-seed",
+                   str(job["seed"]), "-write-header", "0"], os.devnull, os.devnull)}
+    for tool, (options, source, target) in steps.items():
+        start = time.perf_counter()
+        with open(source, "rb") as given, open(target, "wb") as out:
+            process = subprocess.Popen([f"{tools}/{tool}", *options, "-verbose", "0"],
+                                       stdin=given, stdout=out, stderr=subprocess.DEVNULL)
+            while process.poll() is None:
+                peak = max(peak, anonymous_kib(process.pid))
+                time.sleep(0.005)
+        if process.returncode:
+            raise SystemExit(f"{tool} ended with {process.returncode}")
+        seconds[tool] = time.perf_counter() - start
+    figures = dict(seconds=seconds, growth=peak / 1024,
+                   cells=os.path.getsize(names["cells"]) // 16)
+    if job.get("pairs"):
+        from scratch_embed.words.vectors import WordVectors
+        kv = WordVectors.load(names["vectors"] + ".txt")
+        figures |= scores(kv.key_to_index, kv.vectors, job)
+    for name in names.values():
+        for path in (name, name + ".txt"):
+            if os.path.exists(path):
+                os.remove(path)
+    return figures
+
+
+def worker(job):
+    """Do one job; its figures."""
+    return {"ours": run_ours, "plain": run_plain, "C": run_c}[job["side"]](job)
+
+
+# ---- the sections -------------------------------------------------------------------------------
+
+def options_of(text, c):
+    """What a job of the C's needs besides."""
+    return dict(c=c, folder=os.path.dirname(text))
+
+
+def count(text, rounds, c, **_):
+    """Counting alone: million pairs a second, and the ratio."""
+    print("\ncount: from the text's numbers to cells; the C reads and sorts the text besides")
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(do("ours", text, epochs=1))
+        if c:
+            theirs.append(do("C", text, epochs=1, **options_of(text, c)))
+    seconds = [o["count"] for o in ours]
+    pairs = 2 * WINDOW * ours[0]["tokens"]                       # at the most
+    print(f"  ours  {median(seconds):6.2f} s ({spread(seconds)}), {ours[0]['cells']:,} cells, "
+          f"at most {pairs / median(seconds) / 1e6:.0f} M pairs a second")
+    if c:
+        other = [t["seconds"]["vocab_count"] + t["seconds"]["cooccur"] for t in theirs]
+        whole = [o["read"] + o["count"] for o in ours]
+        print(f"  C     {median(other):6.2f} s ({spread(other)}), {theirs[0]['cells']:,} cells\n"
+              f"  ours with reading {median(whole):.2f} s; x C {ratios(other, whole)}")
+
+
+def speed(text, rounds, c, **_):
+    """Training alone: a difference of 3 iterations and 1 for the C, which reads files besides."""
+    print("\nspeed: training alone, seconds an iteration over all cells")
+    peer = "C" if c else "plain"
+    figures = {(side, workers): [] for workers in (1, 2) for side in ("ours", peer)}
+    for _ in range(rounds):
+        for side, workers in figures:
+            figures[side, workers].append(second_an_iteration(side, text, workers, c))
+    cells = None
+    for (side, workers), values in figures.items():
+        seconds, cells = [s for s, _ in values], values[0][1] or cells
+        print(f"  {side:5} {workers} thread(s)  {median(seconds):7.2f} s ({spread(seconds)})   "
+              f"{cells / median(seconds) / 1e6:6.2f} M cells/s", flush=True)
+    for workers in (1, 2):
+        ours, other = ([s for s, _ in figures[side, workers]]
+                       for side in ("ours", peer))
+        print(f"  {workers} thread(s): x {'C' if c else 'plain NumPy'} {ratios(other, ours)}")
+    ours = [s for s, _ in figures["ours", 2]]
+    print(f"  two threads x one {ratios([s for s, _ in figures['ours', 1]], ours)}")
+    share_of_the_machine(cells / median(ours))
+
+
+def second_an_iteration(side, text, workers, c):
+    """(seconds for one iteration, cells)."""
+    if side == "plain":
+        cells = do("ours", text, epochs=1)["cells"]
+        return cells / do("plain", text)["rate"], cells
+    if side == "C":
+        one, three = (do("C", text, epochs=n, workers=workers, **options_of(text, c))
+                      for n in (1, 3))
+        return (three["seconds"]["glove"] - one["seconds"]["glove"]) / 2, one["cells"]
+    done = do("ours", text, epochs=3, workers=workers)
+    return done["train"] / 3, done["cells"]
+
+
+def share_of_the_machine(cells_a_second):
+    """Bytes that a cell moves, against what copying large arrays reaches."""
+    a = np.ones(50_000_000, np.float32)
+    b, times = np.empty_like(a), []
+    for _ in range(5):
+        start = time.perf_counter()
+        np.copyto(b, a)
+        times.append(time.perf_counter() - start)
+    copied = 2 * a.nbytes / min(times) / 1e9
+    moved = 2 * 2 * 2 * 4 * (DIM + 1)                    # 2 rows, numbers and G, to and fro
+    print(f"  a cell reads and writes {moved} bytes: {cells_a_second * moved / 1e9:.1f} GB/s, much "
+          f"of it from caches; one thread copies {copied:.1f} GB/s of memory")
+
+
+def memory(text, rounds, c, **_):
+    """Growth of anonymous memory after import and warm-up; the C's largest program."""
+    print("\nmemory: anonymous, MiB (one iteration)")
+    print(f"  ours  {median([do('ours', text, epochs=1)['growth'] for _ in range(rounds)]):7.1f}")
+    if c:
+        print(f"  C     {do('C', text, epochs=1, **options_of(text, c))['growth']:7.1f} "
+              "(-memory 4, which it takes at once)")
+
+
+def quality(text, pairs, analogies, c, **_):
+    """Both measures over the seeds, two threads as the C's figures have."""
+    print(f"\nquality: {EPOCHS} iterations, two threads, seeds {', '.join(map(str, SEEDS))}")
+    if c:
+        compare_quality(text, ("ours", "C"), "C", SEEDS, pairs, analogies, 1, epochs=EPOCHS,
+                        workers=2, **options_of(text, c))
+    else:
+        compare_quality(text, ("ours",), "C", SEEDS, pairs, analogies, 1, KNOWN, epochs=EPOCHS,
+                        workers=2)
+
+
+SECTIONS = dict(count=count, speed=speed, memory=memory, quality=quality)
+
+if __name__ == "__main__":
+    main(SECTIONS, worker, __doc__.splitlines()[0], [("c", "folder of the C's programs")])
