@@ -6,10 +6,11 @@ Paper     Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factor
 Equation  PPMI(w,c) = max(0, log P(w,c) / (P(w) Pⁿ(c)) − log shift),   Pⁿ(c) ∝ P(c)^power
           PPMI ≈ W Uᵀ,   W = L_D Σ_D^p,   U = R_D Σ_D^(1−p),   from its SVD  L Σ Rᵀ
 Shapes    counts, joint, PPMI (V, V): rows are words w, columns contexts c; W, U (V, D)
-Cost      counting O(window·T); a dense matrix of 8 V² bytes, its SVD O(V³): toy vocabularies.
+Cost      a dense matrix of 8 V² bytes, its SVD O(V³): toy vocabularies.
 Differs   from the papers: dense, not sparse.  From word2vec.c's window: its random reach is not
           drawn but averaged, so a pair at distance d counts (window − d + 1)/window.
-Read next words/word2vec.py, which has the same optimum; worlds/grammar.py, the exact P(w,c).
+Read next words/cooccurrence.py, which counts; words/word2vec.py, which has the same optimum;
+          worlds/grammar.py, the exact P(w,c).
 
 Why word2vec belongs here.  Skip-gram asks of a neighbour n whether m is its middle word: yes as
 often as the pair is seen, P(m,n); no as often as m is drawn for a pair of n, K·P(n)·Pⁿ(m).  The
@@ -25,9 +26,8 @@ by −log(1 − P(m|n)): nothing in a large vocabulary, a lot in a toy one.
 import numpy as np
 
 from scratch_embed.text.vocab import Corpus
+from scratch_embed.words.cooccurrence import count_cells, dense_counts, linear, require_dense
 from scratch_embed.words.negative_sampling import noise_distribution
-
-BUDGET = 2**30                     # bytes: the largest matrix of counts, about 11,600 words
 
 
 def window_counts(corpus: Corpus, V: int, window: int) -> np.ndarray:
@@ -35,23 +35,10 @@ def window_counts(corpus: Corpus, V: int, window: int) -> np.ndarray:
 
     corpus: a Corpus of numbers below V.  A pair d words apart in a sentence, d ≤ window, counts
     (window − d + 1)/window, the chance that a reach drawn from 1..window includes it.
-    Raises ValueError for numbers that are not below V, or a matrix of more than BUDGET bytes.
+    Raises ValueError for numbers that are not below V, or a matrix of more than DENSE_BUDGET bytes.
     """
-    ids, off = np.asarray(corpus.ids), np.asarray(corpus.off)
-    if window < 1:
-        raise ValueError(f"window={window}: a window reaches at least 1 word")
-    if 8 * V * V > BUDGET:
-        raise ValueError(f"counts of {V:,} x {V:,} words need {8 * V * V:,} bytes, the limit is "
-                         f"{BUDGET:,}: choose a larger min_count, or a smaller vocabulary")
-    if len(ids) and not 0 <= ids.min() <= ids.max() < V:
-        raise ValueError(f"the corpus has word numbers from {ids.min()} to {ids.max()}: expected "
-                         f"0 to {V - 1}")
-    sentence = np.repeat(np.arange(len(off) - 1), np.diff(off))          # (T,) whose word it is
-    counts = np.zeros((V, V))
-    for d in range(1, window + 1):
-        together = sentence[d:] == sentence[:-d]
-        np.add.at(counts, (ids[:-d][together], ids[d:][together]), window - d + 1)
-    return (counts + counts.T) / window             # each pair has both its words in the middle
+    require_dense(V)
+    return dense_counts(count_cells(corpus, V, window, weights=linear), V)
 
 
 # ---- the matrix -----------------------------------------------------------------------------
