@@ -102,7 +102,7 @@ def count_plainly(corpus: Corpus, window: int = 10, weights: Callable = harmonic
 
 @kernel
 def find_pairs(corpus, piece, window, symmetric, zeros, keys, distances):
-    """The pairs whose later word is in a piece of the text: fill keys and distances, return how many.
+    """The pairs whose later word is in a piece of the text, in keys and distances.  Return how many.
 
     piece: (first word, end, sentence of the first).  A key is row · 2³² + column, row ≤ column if
     symmetric.  Only the sample is wanted whose hash has no bit in common with `zeros`; 0: all.

@@ -1,0 +1,282 @@
+"""GloVe: word vectors whose dot products are the logarithms of how often words stand together.
+
+Paper     Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation",
+          eq. 8 and 9; Duchi, Hazan & Singer 2011, "Adaptive Subgradient Methods", for AdaGrad.
+Equation  L = ½ f(X_ij) (w_i · u_j + b_i + c_j − log X_ij)²   for every cell X_ij > 0
+          f(x) = min(1, (x/x_max)^alpha)
+Shapes    W, U (V, D): the vectors w of words and u of contexts (w̃ in the paper); b, c (V,) their
+          biases (b and b̃); in training, a row of (2, D+1) a word: vector and bias, then their G
+Cost      O(D) a cell and epoch, however long the text was.
+Differs   from the paper: a factor ½, as in glove.c; and glove.c's AdaGrad unless you choose
+          `paper_adagrad` (see below).  From glove.c: float32, not float64; a gradient is not
+          clipped at ±100, and one that is no number stops the training, where glove.c skips the
+          cell and goes on; the order of the cells changes in every epoch.
+Read next words/cooccurrence.py (X), words/ppmi.py (another way to factorise it), words/word2vec.py
+
+Why logarithms.  What tells ice from steam is not how often a word stands near ice, but how much
+more often than near steam: X_ik / X_jk.  If vectors are to say that by differences, then
+(w_i − w_j) · u_k = log X_ik − log X_jk: the exponential turns sums into products.  What depends on
+one word alone, like its frequency, is no relation, and is left to the biases.
+Why the weight f.  A cell seen once is mostly chance; one seen 10,000 times is no 10,000 times more
+telling than one seen once.  Without a limit "of the" would be all there is to learn.
+
+The gradient.  With the score's error s = w·u + b + c − log x and e = f(x) s:
+    L = ½ f s²,   ∂L/∂w = e u,   ∂L/∂u = e w,   ∂L/∂b = ∂L/∂c = e.
+
+AdaGrad gives each number its own learning rate, which falls with what it has been through: with g
+its gradient and G the sum of all g² so far, x −= rate · g/√G.  Rare words go on learning when
+frequent ones have settled.  All that the forms differ in is the rate and where G begins:
+    paper     rate lr, G from 1
+    glove.c   multiplies g by lr before it is squared, in weights: h = lr g, H from 1, x −= h/√H.
+              With H = lr² G that is x −= g/√G, G from 1/lr²: rate 1, and lr only holds back the
+              first steps, until G outgrows 400 (lr 0.05).  Its biases have no lr at all: rate 1,
+              G from 1.
+"""
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from scratch_embed.numerics.errors import TrainingDiverged
+from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.memory import require_memory
+from scratch_embed.numerics.workers import run
+from scratch_embed.words.checkpoint import Checkpoint, Progress, saved_at_ctrl_c
+from scratch_embed.words.cooccurrence import Cells
+
+HALF = np.float32(0.5)
+CHUNK = 50_000                     # cells that one call steps, with dim 100: 10 to 20 ms
+PIECES = 64                        # of a small X: more than that many, for the order to change
+FIRST, SHUFFLE, ORDER = 1, 2, 3    # streams of random numbers: weights, cells, pieces
+
+
+# ---- the equation ---------------------------------------------------------------------------
+
+def weight(x: np.ndarray, x_max: float = 100, alpha: float = 0.75) -> np.ndarray:
+    """f(x) = min(1, (x/x_max)^alpha): how much a cell counts.  Eq. 9."""
+    return np.minimum(1, np.asarray(x) / x_max) ** alpha
+
+
+def loss_and_grad(w: np.ndarray, u: np.ndarray, b: float, c: float, log_x: float, f: float
+                  ) -> tuple[float, np.ndarray, np.ndarray, float]:
+    """The equation for one cell, in NumPy.  w, u: (D,).
+
+    Returns L, ∂L/∂w (D,), ∂L/∂u (D,), and ∂L/∂b, which is ∂L/∂c.
+    """
+    s = w @ u + b + c - log_x
+    e = f * s
+    return e * s / 2, e * u, e * w, e
+
+
+def adagrad_step(x: np.ndarray, G: np.ndarray, g: np.ndarray, rate: float
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """x − rate · g/√G and G + g²: the new numbers, and their sums.  All of one shape."""
+    return x - rate * g / np.sqrt(G), G + g**2
+
+
+class Deck(NamedTuple):
+    """The cells as they are stepped: shuffled, with what the equation needs of X."""
+
+    rows: np.ndarray               # (N,) int32
+    cols: np.ndarray               # (N,) int32
+    log_x: np.ndarray              # (N,) float32
+    f: np.ndarray                  # (N,) float32
+
+
+@kernel
+def glove_chunk(deck, first, end, W, U, rate):
+    """One AdaGrad step for each of the cells first..end−1 of the deck.  Return Σ L.
+
+    W, U: (V, 2, D+1) float32, stepped in place: [i, 0] is a word's vector and its bias, [i, 1]
+    their G.
+    """
+    D = W.shape[2] - 1
+    loss = np.float64(0)
+    for n in range(first, end):
+        w, Gw = W[deck.rows[n], 0], W[deck.rows[n], 1]
+        u, Gu = U[deck.cols[n], 0], U[deck.cols[n], 1]
+        s = w[D] + u[D] - deck.log_x[n]
+        for d in range(D):
+            s += w[d] * u[d]
+        e = deck.f[n] * s                              # ∂L/∂s
+        loss += HALF * e * s
+        for d in range(D):
+            dw, du = e * u[d], e * w[d]
+            w[d] -= rate * dw / np.sqrt(Gw[d])
+            u[d] -= rate * du / np.sqrt(Gu[d])
+            Gw[d] += dw * dw
+            Gu[d] += du * du
+        w[D] -= rate * e / np.sqrt(Gw[D])              # the biases
+        u[D] -= rate * e / np.sqrt(Gu[D])
+        Gw[D] += e * e
+        Gu[D] += e * e
+    return loss
+
+
+# ---- the two AdaGrads -------------------------------------------------------------------------
+
+class AdaGrad(NamedTuple):
+    """x −= rate · g/√G; G of a weight and of a bias begin at these."""
+
+    rate: float
+    weights: float
+    biases: float
+
+
+def c_adagrad(lr: float) -> AdaGrad:
+    """glove.c's: lr is the first step's rate for weights, and then falls out."""
+    return AdaGrad(1.0, 1 / lr**2, 1.0)
+
+
+def paper_adagrad(lr: float) -> AdaGrad:
+    """The paper's: every step has the rate lr."""
+    return AdaGrad(lr, 1.0, 1.0)
+
+
+# ---- training ---------------------------------------------------------------------------------
+
+class Trained(NamedTuple):
+    """What training leaves.  Where X is symmetric, words and contexts differ by chance only."""
+
+    W: np.ndarray                  # (V, D) float32, the vectors of words
+    U: np.ndarray                  # (V, D) float32, the vectors of contexts
+    b: np.ndarray                  # (V,) float32, the biases of words
+    c: np.ndarray                  # (V,) float32, the biases of contexts
+    losses: list[float]            # the mean L of a cell, one number an epoch
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """W + U, (V, D): what the paper recommends and glove.c writes."""
+        return self.W + self.U
+
+
+def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """W and U, (V, 2, dim+1) float32: vectors and biases from U(−½, ½)/dim, as in glove.c; G."""
+    require_memory(16 * V * (dim + 1), f"two tables of {V} words x {dim} dimensions")
+    rng = np.random.default_rng([seed, FIRST])
+    tables = np.empty((2, V, 2, dim + 1), np.float32)
+    tables[:, :, 0] = (rng.random((2, V, dim + 1), np.float32) - HALF) / np.float32(dim)
+    tables[:, :, 1, :dim] = start.weights
+    tables[:, :, 1, dim] = start.biases
+    return tables[0], tables[1]
+
+
+def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
+    """The Deck of all cells in random order.
+
+    Cells that lie side by side share a word: stepped one after the other they pull it the same
+    way.  Even a cell and its mirror image must lie apart.
+    """
+    require_memory(24 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
+    order = np.random.default_rng([seed, SHUFFLE]).permutation(len(cells.rows))
+    f = weight(cells.counts, x_max, alpha).astype(np.float32)
+    return Deck(cells.rows[order], cells.cols[order],
+                np.log(cells.counts).astype(np.float32)[order], f[order])
+
+
+def pieces(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]]:
+    """(first, end) of all pieces of N cells, in an order that is another in every epoch."""
+    rng = np.random.default_rng([seed, ORDER, epoch])
+    for first in rng.permutation(np.arange(0, N, size)).tolist():
+        yield first, min(first + size, N)
+
+
+def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x_max: float = 100,
+          alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, workers: int = 1, seed: int = 1,
+          progress: bool = False, checkpoint: Checkpoint | None = None) -> Trained:
+    """Train word vectors on the co-occurrence counts of V words.  Return Trained.
+
+    cells      from words/cooccurrence.py, rows and columns below V, counts above 0
+    adagrad    c_adagrad or paper_adagrad
+    x_max      the count from which a cell has its full weight: 100 in the paper, for billions of
+               words; 10 for some millions
+    alpha      how the weight falls below that; 0: all cells count alike
+    epochs     times that every cell is stepped; the paper has 50 for less than 300 dimensions, 100
+               for more
+    workers    threads that step the same tables at once.  With one, the same seed gives the same
+               bits; with more, only the quality is the same.
+    progress   show a bar on stderr, where that is a terminal
+    checkpoint a Checkpoint: saved now and then, at Ctrl-C and at the end, and resumed if it says so
+    Raises     ValueError for cells or settings that make no sense or differ from what is resumed;
+               TrainingDiverged when the loss or the weights are no longer finite.
+    """
+    settings = dict(adagrad=adagrad.__name__, dim=dim, x_max=x_max, alpha=alpha, lr=lr,
+                    epochs=epochs, seed=seed)
+    _check(settings, workers)
+    _check_cells(cells, V)
+    start, N = adagrad(lr), len(cells.rows)
+    (W, U), at = initial_tables(V, dim, start, seed), Progress()
+    size = max(100, min(N // PIECES, CHUNK * 100 // dim))
+    if checkpoint:
+        settings |= _fingerprint(cells) | {"order": f"pieces {size}"}
+        W, U, at = checkpoint.restore(settings, W.shape) or (W, U, at)
+    deck = shuffled(cells, x_max, alpha, seed)
+
+    def step(piece):
+        loss = glove_chunk(deck, *piece, W, U, np.float32(start.rate))
+        if not np.isfinite(loss):
+            raise TrainingDiverged(f"epoch {at.epoch + 1}, cells from {piece[0]}", lr)
+        return loss, piece[1] - piece[0]
+
+    bar = tqdm(total=epochs * N, initial=at.epoch * N, unit="cell", unit_scale=True,
+               disable=None if progress else True)
+    with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
+        while at.epoch < epochs:
+            order = islice(pieces(N, size, at.epoch, seed), at.chunk, None)
+            with closing(run(step, order, workers)) as done:
+                for loss, stepped in done:
+                    at.count(loss, stepped)
+                    bar.update(stepped)
+                    bar.set_postfix_str(f"loss {at.mean():.4f}", False)
+                    if checkpoint:
+                        checkpoint.save_now_and_then(W, U, at, settings)
+                    stop_if_asked()
+            at.end_epoch()
+    if not (np.isfinite(W).all() and np.isfinite(U).all()):
+        raise TrainingDiverged(f"epoch {len(at.losses)}", lr, "a weight")
+    if checkpoint:
+        checkpoint.save(W, U, at, settings)
+    return Trained(W[:, 0, :dim].copy(), U[:, 0, :dim].copy(), W[:, 0, dim].copy(),
+                   U[:, 0, dim].copy(), at.losses)
+
+
+def _fingerprint(cells):
+    """SHA-256 of all cells."""
+    digest = hashlib.sha256()
+    for array in cells:
+        digest.update(np.ascontiguousarray(array))
+    return {"data": digest.hexdigest()}
+
+
+def _check(settings, workers):
+    """Raise ValueError that names the first setting that makes no sense."""
+    for name, value in dict(settings, workers=workers).items():
+        if name in ("dim", "epochs", "workers", "seed"):
+            least = 0 if name == "seed" else 1
+            if not (isinstance(value, (int, np.integer)) and least <= value < 2**31):
+                raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
+        elif name in ("lr", "x_max", "alpha"):
+            least = 0 if name == "alpha" else 1e-9         # in float32, 1/lr² is finite
+            if not (np.isfinite(value) and least <= value <= 1e9):
+                raise ValueError(f"{name}={value!r}: expected a number from {least:g} to 1e9")
+
+
+def _check_cells(cells, V):
+    """Raise ValueError unless there are cells, all of them of V words, with counts above 0."""
+    if not len(cells.rows) == len(cells.cols) == len(cells.counts) > 0:
+        raise ValueError(f"cells of {len(cells.rows)} rows, {len(cells.cols)} columns and "
+                         f"{len(cells.counts)} counts: expected as many of each, and some: does "
+                         "the text have sentences of two words?")
+    for name, numbers in (("row", cells.rows), ("column", cells.cols)):
+        if not 0 <= numbers.min() <= numbers.max() < V:
+            raise ValueError(f"the cells have {name} numbers from {numbers.min()} to "
+                             f"{numbers.max()}, the vocabulary has {V} words: they do not belong "
+                             "together")
+    if not (cells.counts.min() > 0 and cells.counts.max() < np.inf):
+        raise ValueError(f"the cells have counts from {cells.counts.min()} to "
+                         f"{cells.counts.max()}: expected finite numbers above 0")
