@@ -102,7 +102,7 @@ def count_plainly(corpus: Corpus, window: int = 10, weights: Callable = harmonic
 
 @kernel
 def find_pairs(corpus, piece, window, symmetric, zeros, keys, distances):
-    """The pairs whose later word is in a piece of the text, in keys and distances.  Return how many.
+    """Fill keys and distances with the pairs whose later word is in a piece; return how many.
 
     piece: (first word, end, sentence of the first).  A key is row · 2³² + column, row ≤ column if
     symmetric.  Only the sample is wanted whose hash has no bit in common with `zeros`; 0: all.
@@ -227,7 +227,8 @@ def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = Tr
     stored, hashed = len(keys), int(((rows >= dense) | (cols >= dense)).sum())
     cells = 2 * stored - int((rows == cols).sum()) if symmetric else stored
     cells, stored, hashed = (n * (zeros + 1) for n in (cells, stored, hashed))
-    return Size(cells, hashed, _bytes(stored, cells, _slots(hashed), min(dense, V)))
+    needed = _bytes(stored, cells, _slots(hashed), min(dense, V))
+    return Size(cells, hashed, max(needed, 32 * min(pairs, SAMPLE)) + 12 * (PAIRS + window))
 
 
 def _slots(hashed):
@@ -236,8 +237,8 @@ def _slots(hashed):
 
 
 def _bytes(stored, cells, slots, dense):
-    """What is there at the same time: the store and what is taken out of it; or both halves."""
-    return 16 * PAIRS + max(8 * dense**2 + 17 * slots + 40 * stored, 32 * stored + 16 * cells)
+    """At most, at a time: the store and what is taken out of it, or that sorted and mirrored."""
+    return max(8 * dense**2 + 17 * slots + 40 * stored, 32 * stored + 16 * cells)
 
 
 def _require(size, budget):
@@ -270,7 +271,7 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
     while store is None:
         _require(size, budget)
         store = _fill(corpus, V, window, weights, symmetric, min(dense, V), size, progress)
-        size = Size(size.cells, 2 * size.hashed, 2 * size.bytes)    # only if the sample misled
+        size = Size(size.cells, 2 * size.hashed + 64, 2 * size.bytes)   # if the sample misled
     keys, sums = _take_out(store)
     del store
     for shift in (i64(0), S32):                    # by column, then by row
@@ -294,7 +295,8 @@ def _fill(corpus, V, window, weights, symmetric, dense, size, progress):
     parts, known = weights(window).parts, 0
     with bar:
         for keys, distances, words in _all_pairs(corpus, window, symmetric, 0):
-            new = add_pairs(keys, distances, len(keys), parts, store)
+            with np.errstate(over="ignore"):       # without the compiler, the hash would warn
+                new = add_pairs(keys, distances, len(keys), parts, store)
             known += new
             if new < 0 or known > slots * 7 // 8:
                 return None
@@ -309,7 +311,7 @@ def _all_pairs(corpus, window, symmetric, zeros) -> Iterator[tuple[np.ndarray, n
     for first in range(0, len(corpus.ids), words):
         end = min(first + words, len(corpus.ids))
         s = np.searchsorted(corpus.off, first, side="right") - 1
-        with np.errstate(over="ignore"):           # without the compiler, the hash would warn
+        with np.errstate(over="ignore"):
             n = find_pairs(corpus, (first, end, s), window, symmetric, u64(zeros), keys, distances)
         yield keys[:n], distances[:n], end - first
 

@@ -8,9 +8,11 @@ Shapes    W, U (V, D): the vectors w of words and u of contexts (w̃ in the pape
           biases (b and b̃); in training, a row of (2, D+1) a word: vector and bias, then their G
 Cost      O(D) a cell and epoch, however long the text was.
 Differs   from the paper: a factor ½, as in glove.c; and glove.c's AdaGrad unless you choose
-          `paper_adagrad` (see below).  From glove.c: float32, not float64; a gradient is not
-          clipped at ±100, and one that is no number stops the training, where glove.c skips the
-          cell and goes on; the order of the cells changes in every epoch.
+          `paper_adagrad` (see below).  From glove.c: float32, not float64; pieces of the shuffled
+          cells change places in every epoch; a gradient is not clipped at ±100, and a loss that
+          is no number stops the training.  glove.c skips such a cell and goes on; its clipping is
+          far above any gradient of a training that converges, and of one that does not it hides
+          the fact: vectors of no use, but finite.
 Read next words/cooccurrence.py (X), words/ppmi.py (another way to factorise it), words/word2vec.py
 
 Why logarithms.  What tells ice from steam is not how often a word stands near ice, but how much
@@ -51,7 +53,6 @@ from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
 CHUNK = 50_000                     # cells that one call steps, with dim 100: 10 to 20 ms
-PIECES = 64                        # of a small X: more than that many, for the order to change
 FIRST, SHUFFLE, ORDER = 1, 2, 3    # streams of random numbers: weights, cells, pieces
 
 
@@ -211,7 +212,7 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     _check_cells(cells, V)
     start, N = adagrad(lr), len(cells.rows)
     (W, U), at = initial_tables(V, dim, start, seed), Progress()
-    size = max(100, min(N // PIECES, CHUNK * 100 // dim))
+    size = max(1, CHUNK * 100 // dim)
     if checkpoint:
         settings |= _fingerprint(cells) | {"order": f"pieces {size}"}
         W, U, at = checkpoint.restore(settings, W.shape) or (W, U, at)

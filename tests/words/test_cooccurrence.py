@@ -1,0 +1,362 @@
+"""Counts are exact, whatever way they are stored, and what they take is said before."""
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections import defaultdict
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.text.vocab import Corpus, index_sentences
+from scratch_embed.words import cooccurrence
+from scratch_embed.words.cooccurrence import (
+    Cells,
+    Size,
+    count_cells,
+    count_plainly,
+    dense_counts,
+    estimate_size,
+    flat,
+    harmonic,
+    linear,
+    mirror,
+    sort_by,
+)
+from scratch_embed.words.ppmi import ppmi, svd_vectors, window_counts
+from scratch_embed.worlds.grammar import expected_cooccurrence
+from scratch_embed.worlds.words import tiny
+
+V = 6
+texts = st.lists(st.lists(st.integers(0, V - 1), max_size=12), max_size=6)
+windows = st.integers(1, 8)
+forms = st.sampled_from([harmonic, flat, linear])
+EXACT = {harmonic: lambda d, window: Fraction(1, d), flat: lambda d, window: Fraction(1),
+         linear: lambda d, window: Fraction(window - d + 1, window)}
+
+
+def corpus_of(sentences):
+    ids = [word for sentence in sentences for word in sentence]
+    return Corpus(np.array(ids, np.int32), np.cumsum([0] + [len(s) for s in sentences]))
+
+
+def brute_force(sentences, window, weights, symmetric):
+    """{(i, j): X_ij}, every ordered pair of places looked at, in fractions; rounded once."""
+    X = defaultdict(Fraction)
+    for sentence in sentences:
+        for i, word in enumerate(sentence):
+            for j, other in enumerate(sentence):
+                if i != j and abs(i - j) <= window and (symmetric or j < i):
+                    X[word, other] += EXACT[weights](abs(i - j), window)
+    return {cell: float(x) for cell, x in X.items()}
+
+
+def as_dict(cells):
+    return dict(zip(zip(cells.rows.tolist(), cells.cols.tolist()), cells.counts.tolist()))
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    def cut(pairs, sample=cooccurrence.SAMPLE):
+        monkeypatch.setattr(cooccurrence, "PAIRS", pairs)
+        monkeypatch.setattr(cooccurrence, "SAMPLE", sample)
+    return cut
+
+
+# ---- the counts -------------------------------------------------------------------------------
+
+def test_a_sentence_counted_by_hand():
+    """a b a, window 2: a-b and b-a are neighbours, twice; the two a see each other at 2."""
+    X = dense_counts(count_cells(corpus_of([[0, 1, 0], [2]]), 3, window=2), 3)
+    np.testing.assert_array_equal(X, [[2 * 1 / 2, 2, 0], [2, 0, 0], [0, 0, 0]])
+
+
+def test_one_side_has_the_word_in_the_row_and_what_stands_before_it_in_the_column():
+    X = dense_counts(count_cells(corpus_of([[0, 1, 2]]), 3, window=5, symmetric=False), 3)
+    np.testing.assert_array_equal(X, [[0, 0, 0], [1, 0, 0], [1 / 2, 1, 0]])
+
+
+def test_what_a_pair_counts_by_its_distance():
+    for weights, want in ((harmonic, [1, 1 / 2, 1 / 3]), (flat, [1, 1, 1]),
+                          (linear, [1, 2 / 3, 1 / 3])):
+        parts, whole = weights(3)
+        np.testing.assert_array_equal(parts / whole, want)
+        np.testing.assert_array_equal(parts, np.round(parts))
+
+
+@given(texts, windows, forms, st.booleans(), st.integers(0, V + 1), st.integers(1, 40))
+def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, symmetric, dense,
+                                                  pairs):
+    """Whatever lies in the dense block, and wherever the text is cut into pieces."""
+    before_test, cooccurrence.PAIRS = cooccurrence.PAIRS, pairs
+    try:
+        corpus = corpus_of(sentences)
+        cells = count_cells(corpus, V, window, weights, symmetric, dense)
+    finally:
+        cooccurrence.PAIRS = before_test
+    want = brute_force(sentences, window, weights, symmetric)
+    assert as_dict(cells) == want == count_plainly(corpus, window, weights, symmetric)
+    keys = cells.rows.astype(np.int64) * V + cells.cols
+    assert (np.diff(keys) > 0).all()                          # each once, by row and column
+    assert [a.dtype for a in cells] == [np.int32, np.int32, np.float64]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_symmetric_counts_are_symmetric_to_the_bit(seed, window):
+    rng = np.random.default_rng(seed)
+    corpus = corpus_of([rng.zipf(1.5, 200) % 30 for _ in range(3)])
+    X = dense_counts(count_cells(corpus, 30, window, dense=5), 30)
+    np.testing.assert_array_equal(X, X.T)
+    one_side = dense_counts(count_cells(corpus, 30, window, symmetric=False), 30)
+    np.testing.assert_allclose(X, one_side + one_side.T, rtol=3 * 2**-53, atol=0)
+
+
+@given(st.lists(st.integers(1, 30), max_size=6), windows)
+def test_the_mass_depends_on_the_lengths_of_the_sentences_alone(lengths, window):
+    """Σ X = Σ_s Σ_d 2 (n_s − d)/d; at most V² + 1 roundings of positive numbers."""
+    corpus = corpus_of([np.arange(n) * 7 % V for n in lengths])
+    want = sum(Fraction(2 * (n - d), d) for n in lengths for d in range(1, min(n, window + 1)))
+    assert count_cells(corpus, V, window).counts.sum() == pytest.approx(float(want),
+                                                                        rel=(V**2 + 1) * 2**-53)
+
+
+def test_a_window_does_not_reach_across_the_end_of_a_sentence():
+    together = count_cells(corpus_of([[0, 1], [2, 3]]), 4)
+    assert set(as_dict(together)) == {(0, 1), (1, 0), (2, 3), (3, 2)}
+
+
+def test_a_window_whose_common_multiple_is_too_large_rounds_each_part():
+    """Up to 40 all parts are whole numbers below 2⁵³."""
+    parts, whole = harmonic(40)
+    assert whole > 2**52 and (parts == np.round(parts)).all() and (parts * range(1, 41) == whole
+                                                                   ).all()
+    parts, whole = harmonic(41)
+    assert whole == 1 and parts[40] == 1 / 41
+    assert harmonic(2000).whole == 1                          # the multiple is no float64 at all
+    far = count_cells(corpus_of([range(60)]), 60, window=50)
+    assert as_dict(far)[0, 49] == pytest.approx(1 / 49, rel=2**-52)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_of_a_text_come_to_the_expectation_of_its_grammar(seed):
+    """Bernstein's bound, as in test_ppmi.py, for 1/d."""
+    world, window = tiny(seed, 20_000), 4
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    order = [world.words.index(word) for word in vocab.words]
+    S, n, longest = len(world.sentences), len(vocab), max(map(len, world.sentences))
+    mean = expected_cooccurrence(world.grammar, 1 / np.arange(1, window + 1))[np.ix_(order, order)]
+    B = sum(2 * (longest - d) / d for d in range(1, window + 1))
+    lam = np.log(2 * n**2 / 1e-9)
+    bound = np.sqrt(2 * B * mean * lam / S) + B * lam / (3 * S)
+    X = dense_counts(count_cells(corpus, n, window), n)
+    assert (np.abs(X / S - mean) <= bound).all() and bound.max() < mean.max()
+
+
+# ---- kernels ----------------------------------------------------------------------------------
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=40))
+def test_sorting_by_column_then_by_row_is_numpys_lexsort(pairs):
+    rows, cols = np.array(pairs, np.int64).reshape(-1, 2).T
+    keys, sums = (rows << 32) | cols, np.arange(len(rows), dtype=float)
+    for shift in (0, 32):
+        order = np.argsort((keys >> shift) & 0xFFFFFFFF, kind="stable")
+        got = sort_by(keys, sums, np.int64(shift), 9)
+        np.testing.assert_array_equal(got[0], keys[order])
+        np.testing.assert_array_equal(got[1], sums[order])
+        keys, sums = got
+    np.testing.assert_array_equal(sums, np.lexsort((cols, rows)))
+
+
+@given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=40))
+def test_the_mirrored_half_is_the_whole_with_a_doubled_diagonal(pairs):
+    half = sorted({(min(pair), max(pair)) for pair in pairs})
+    keys = np.array([(i << 32) | j for i, j in half], np.int64)
+    sums = 1 + np.arange(len(half), dtype=float)
+    N = 2 * len(half) - sum(i == j for i, j in half)
+    cells = Cells(np.empty(N, np.int32), np.empty(N, np.int32), np.empty(N))
+    mirror(keys, sums, cells, 9)
+    want = np.zeros((9, 9))
+    for (i, j), x in zip(half, sums):
+        want[i, j] += x
+        want[j, i] += x
+    np.testing.assert_array_equal(dense_counts(cells, 9), want)
+    assert list(zip(cells.rows, cells.cols)) == sorted(zip(cells.rows, cells.cols))
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+def zipfian(T, words, seed=0):
+    """A text of T words in sentences of 20, the number of a word its rank."""
+    ranks = np.random.default_rng(seed).zipf(1.3, 3 * T)
+    ids = ranks[ranks <= words][:T].astype(np.int32) - 1
+    return Corpus(ids, np.append(np.arange(0, len(ids), 20), len(ids)))
+
+
+@given(texts, windows, st.booleans(), st.integers(0, V))
+def test_the_size_of_a_short_text_is_exact(sentences, window, symmetric, dense):
+    corpus = corpus_of(sentences)
+    size = estimate_size(corpus, V, window, symmetric, dense)
+    want = brute_force(sentences, window, harmonic, symmetric)
+    assert size.cells == len(want)
+    assert size.hashed == sum(1 for i, j in want
+                              if max(i, j) >= dense and (i <= j or not symmetric))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_size_of_a_long_text_is_estimated_from_a_sample_of_its_cells(small_pieces, symmetric):
+    """A sample of n keys, drawn by their hash: √n of them is one standard deviation."""
+    small_pieces(5_000, 2**14)
+    corpus = zipfian(40_000, 3_000)
+    size = estimate_size(corpus, 3_000, 10, symmetric, 100)
+    cells = count_cells(corpus, 3_000, 10, symmetric=symmetric)
+    zeros = 32                                                # 400,000 pairs for 16,384
+    each = 2 if symmetric else 1                              # a sampled key is two cells
+    assert abs(size.cells - len(cells.rows)) < 6 * np.sqrt(len(cells.rows) * each * zeros)
+    hashed = ((cells.rows >= 100) | (cells.cols >= 100)) & (
+        (cells.rows <= cells.cols) if symmetric else True)
+    assert abs(size.hashed - hashed.sum()) < 6 * np.sqrt(hashed.sum() * zeros)
+
+
+def peak_of(function, *arguments, **settings):
+    tracemalloc.start()
+    try:
+        function(*arguments, **settings)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def set_of(corpus, symmetric):
+    """The cells that are stored."""
+    cells = count_cells(corpus, 2_000, symmetric=symmetric)
+    return {(i, j) for i, j in zip(cells.rows, cells.cols) if i <= j or not symmetric}
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("dense", [0, 200, 2000])
+def test_counting_takes_no_more_memory_than_was_said(monkeypatch, dense, symmetric):
+    """Of each part, the sample and the counts, apart; what is said is the larger."""
+    corpus = zipfian(60_000, 2_000)
+    settings = dict(window=10, symmetric=symmetric, dense=dense)
+    count_cells(corpus, 2_000, **settings)                    # compiled before the measurement
+    size = estimate_size(corpus, 2_000, **settings)
+    assert peak_of(estimate_size, corpus, 2_000, **settings) < size.bytes
+    monkeypatch.setattr(cooccurrence, "SAMPLE", 0)            # the sample itself is not in this:
+    stored, cells = len(set_of(corpus, symmetric)), size.cells
+    needed = cooccurrence._bytes(stored, cells, cooccurrence._slots(size.hashed), dense)
+    monkeypatch.setattr(cooccurrence, "PAIRS", 1_000)
+    monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: size)
+    assert needed / 2 < peak_of(count_cells, corpus, 2_000, **settings) < needed + 12_000
+
+
+def test_what_is_beyond_the_budget_is_refused_before_counting(monkeypatch):
+    corpus = zipfian(20_000, 1_000)
+    size = estimate_size(corpus, 1_000)
+    monkeypatch.setattr(cooccurrence, "add_pairs", None)      # would be called to count
+    need = f"about {size.cells:,} cells take {size.bytes / 2**20:.0f} MiB"
+    with pytest.raises(MemoryError, match=need + ".* budget is 1 MiB: .*larger min_count, a smaller"
+                                                 " window, or a larger budget"):
+        count_cells(corpus, 1_000, budget=2**20)
+    monkeypatch.setattr(cooccurrence, "physical_memory", lambda: 2**21)
+    with pytest.raises(MemoryError, match="memory is 2 MiB.*window$"):
+        count_cells(corpus, 1_000)
+
+
+@pytest.mark.parametrize("hashed", [0, 1, 1000])
+def test_a_table_that_is_too_small_after_all_is_made_anew_and_larger(monkeypatch, hashed):
+    corpus = zipfian(5_000, 500)
+    want = count_cells(corpus, 500, dense=10)
+    monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: Size(1, hashed, 100))
+    monkeypatch.setattr(cooccurrence, "_slots", lambda hashed: max(2, hashed))
+    for got, array in zip(count_cells(corpus, 500, dense=10), want):
+        np.testing.assert_array_equal(got, array)
+    with pytest.raises(MemoryError):                          # and each is held to the budget
+        count_cells(corpus, 500, dense=10, budget=400)
+
+
+# ---- what is refused --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("window", [0, -1, 1.5])
+def test_a_window_that_reaches_no_word_is_refused(window):
+    with pytest.raises(ValueError, match=f"window={window}"):
+        count_cells(corpus_of([[0, 1]]), 2, window)
+
+
+@pytest.mark.parametrize("ids, say", [([0, 2], "from 0 to 2: expected 0 to 1"),
+                                      ([-1, 1], "from -1 to 1: expected 0 to 1")])
+def test_numbers_of_another_vocabulary_are_refused(ids, say):
+    with pytest.raises(ValueError, match=say):
+        count_cells(corpus_of([ids]), 2)
+
+
+def test_a_text_without_pairs_has_no_cells():
+    for sentences in ([], [[]], [[0], [1]]):
+        assert [len(a) for a in count_cells(corpus_of(sentences), 2)] == [0, 0, 0]
+
+
+def test_a_matrix_that_is_too_large_is_refused_with_its_size():
+    with pytest.raises(ValueError, match=r"need 320,000,000,000 bytes, the limit is 1,073,741,824"):
+        dense_counts(count_cells(corpus_of([[0, 1]]), 200_000), 200_000)
+
+
+# ---- other uses -------------------------------------------------------------------------------
+
+def test_ppmi_and_its_vectors_come_from_the_same_counts():
+    """GloVe's counts instead of word2vec's: king's nearest is still a relation of his."""
+    world = tiny(0, 3_000)
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    n = len(vocab)
+    X = dense_counts(count_cells(corpus, n, window=4), n)
+    P = X / X.sum()
+    want = np.maximum(0, np.log(P / np.outer(P.sum(1), P.sum(0))))
+    np.testing.assert_allclose(ppmi(X, power=1), want, rtol=0, atol=1e-13)
+    W, U = svd_vectors(ppmi(X, power=1), n)
+    np.testing.assert_allclose(W @ U.T, want, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(
+        window_counts(corpus, n, 4), dense_counts(count_cells(corpus, n, 4, linear), n))
+
+
+def test_the_bar_counts_the_words_and_says_the_size(monkeypatch, small_pieces):
+    shown = []
+
+    class Bar:
+        def __init__(self, total, disable, **_):
+            shown.append((total, disable))
+        def __enter__(self):
+            return self
+        def __exit__(self, *_):
+            return False
+        def update(self, words):
+            shown.append(words)
+        def set_postfix_str(self, text, refresh):
+            shown.append(text)
+    monkeypatch.setattr(cooccurrence, "tqdm", Bar)
+    small_pieces(30)
+    corpus = corpus_of([[0, 1, 2], [3, 1, 0, 2]])
+    count_cells(corpus, 4, window=10, progress=True)
+    assert shown[0] == (7, None) and shown[2:] == [3, 3, 1]   # None: silent off a terminal
+    assert shown[1] == f"{len(brute_force([[0, 1, 2], [3, 1, 0, 2]], 10, flat, True))} cells, 0 MiB"
+    shown.clear()
+    count_cells(corpus, 4)
+    assert shown[0] == (7, True)
+
+
+def test_the_kernels_are_runnable_python():
+    code = """
+import numpy as np
+from scratch_embed.text.vocab import Corpus
+from scratch_embed.words.cooccurrence import count_cells, count_plainly
+ids = np.random.default_rng(0).integers(0, 9, 60).astype(np.int32)
+corpus = Corpus(ids, np.array([0, 25, 60]))
+cells = count_cells(corpus, 9, dense=3)
+assert dict(zip(zip(cells.rows, cells.cols), cells.counts)) == count_plainly(corpus)
+"""
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
