@@ -239,13 +239,12 @@ def set_of(corpus, symmetric):
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("dense", [0, 200, 2000])
 def test_counting_takes_no_more_memory_than_was_said(monkeypatch, dense, symmetric):
-    """Of each part, the sample and the counts, apart; what is said is the larger."""
+    """Of the sample and of the counts, apart; what is said is the larger."""
     corpus = zipfian(60_000, 2_000)
     settings = dict(window=10, symmetric=symmetric, dense=dense)
     count_cells(corpus, 2_000, **settings)                    # compiled before the measurement
     size = estimate_size(corpus, 2_000, **settings)
     assert peak_of(estimate_size, corpus, 2_000, **settings) < size.bytes
-    monkeypatch.setattr(cooccurrence, "SAMPLE", 0)            # the sample itself is not in this:
     stored, cells = len(set_of(corpus, symmetric)), size.cells
     needed = cooccurrence._bytes(stored, cells, cooccurrence._slots(size.hashed), dense)
     monkeypatch.setattr(cooccurrence, "PAIRS", 1_000)
