@@ -33,6 +33,11 @@ frequent ones have settled.  All that the forms differ in is the rate and where 
               With H = lr² G that is x −= g/√G, G from 1/lr²: rate 1, and lr only holds back the
               first steps, until G outgrows 400 (lr 0.05).  Its biases have no lr at all: rate 1,
               G from 1.
+
+Which vectors?  Where X is symmetric, so is W Uᵀ, nearly: on each of its axes (eigenvectors) w and u
+are equal if its eigenvalue is positive, and opposite if that is negative.  So W + U, meant as a
+mean of two alike, keeps the axes of the first kind and cancels the second; W has them all.  On the
+second kind, words with like coordinates stand together less often than by chance: alternatives.
 """
 import hashlib
 from collections.abc import Callable, Iterator
@@ -142,7 +147,7 @@ def paper_adagrad(lr: float) -> AdaGrad:
 # ---- training ---------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
-    """What training leaves.  Where X is symmetric, words and contexts differ by chance only."""
+    """What training leaves."""
 
     W: np.ndarray                  # (V, D) float32, the vectors of words
     U: np.ndarray                  # (V, D) float32, the vectors of contexts
@@ -152,7 +157,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D): what the paper recommends and glove.c writes."""
+        """W + U, (V, D): what the paper uses and glove.c writes; above, what that leaves out."""
         return self.W + self.U
 
 
