@@ -28,7 +28,7 @@ The gradient.  With the score's error s = w·u + b + c − log x and e = f(x) s:
 AdaGrad gives each number its own learning rate, which falls with what it has been through: with g
 its gradient and G the sum of all g² so far, x −= rate · g/√G.  Rare words go on learning when
 frequent ones have settled.  All that the forms differ in is the rate and where G begins:
-    paper     rate lr, G from 1
+    paper     rate lr, G from 1 (where it begins the paper does not say; this is glove.c's number)
     glove.c   multiplies g by lr before it is squared, in weights: h = lr g, H from 1, x −= h/√H.
               With H = lr² G that is x −= g/√G, G from 1/lr²: rate 1, and lr only holds back the
               first steps, until G outgrows 400 (lr 0.05).  Its biases have no lr at all: rate 1,
