@@ -1,0 +1,111 @@
+"""Bags of rows: the compiled kernel against the definition for one line, and what a bag sees."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.words.bags import (
+    Features,
+    fill_bag,
+    hash_words,
+    longest_bag,
+    run_rows,
+    signed_hash,
+)
+from scratch_embed.words.labelled import read_texts
+from scratch_embed.words.subwords import subword_rows
+
+KNOWN = ["the", "où", "日本", "</s>", "not", "good", "bad"]
+sentences = st.lists(st.sampled_from([*KNOWN, "new", "ü", "goodness"]), max_size=8)
+settings = st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(0, 4), st.integers(1, 50))
+
+
+def bags_of(features, texts):
+    """The bag of every text, as the kernel fills it."""
+    lines = read_texts(texts)
+    bags, found = features.bags(lines.words, lines.tokens), []
+    for line in range(len(texts)):
+        bag = np.full(longest_bag(bags, np.array([line])), -1)
+        with np.errstate(over="ignore"):
+            found.append(bag[:fill_bag(bags, line, bag)].tolist())
+    return found
+
+
+def test_the_hash_of_a_run_worked_by_hand():
+    """FNV of "a" is 3826002220, signed −468965076; of "</s>" 3617362777, signed −677604519."""
+    h = (-468965076 * 116049371 - 677604519) % 2**64
+    assert h == 18392320970941179901
+    assert run_rows(["a", "</s>"], 2, V=10, buckets=1000) == [10 + 901]
+    assert run_rows(["a", "</s>"], 1, V=10, buckets=1000) == []
+    three = (h * 116049371 - 468965076) % 2**64
+    assert run_rows(["a", "</s>", "a"], 3, 10, 1000) == [
+        10 + 901, 10 + three % 1000, 10 + (-677604519 * 116049371 - 468965076) % 2**64 % 1000]
+
+
+def test_the_hash_is_sign_extended_and_not_taken_for_a_number_from_0():
+    assert run_rows(["a", "a"], 2, 0, 10**9) != [
+        (3826002220 * 116049371 + 3826002220) % 2**64 % 10**9]
+
+
+@given(st.lists(st.text(max_size=5).filter(lambda w: w.isprintable()), max_size=5))
+def test_the_compiled_hash_is_the_definitions(words):
+    assert hash_words(words).view(np.int64).tolist() == [signed_hash(word) for word in words]
+
+
+@given(st.lists(sentences, min_size=1, max_size=4), settings)
+def test_a_bag_is_its_words_pieces_and_then_its_runs(texts, chosen):
+    word_ngrams, min_n, max_n, buckets = chosen
+    features = Features(KNOWN, word_ngrams, min_n, max_n, buckets)
+    for words, bag in zip(texts, bags_of(features, [" ".join(words) for words in texts])):
+        words = words[:words.index("</s>")] if "</s>" in words else words
+        line = [*words, "</s>"]
+        assert bag == [row for word in line for row in features.rows_of(word)] + run_rows(
+            line, word_ngrams, len(KNOWN), buckets)
+
+
+@given(settings)
+def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_pieces(chosen):
+    _, min_n, max_n, buckets = chosen
+    features = Features(KNOWN, 1, min_n, max_n, buckets)
+    table = subword_rows(KNOWN, min_n, max_n, buckets)
+    for number, word in enumerate(KNOWN):
+        assert features.rows_of(word).tolist() == table.rows[
+            table.off[number]:table.off[number + 1]].tolist()
+    assert (features.rows_of("goodness") >= len(KNOWN)).all()
+    assert len(features.rows_of("goodness")) == (0 if max_n < max(min_n, 1) else sum(
+        11 - n for n in range(max(min_n, 1), max_n + 1)) - 2 * (min_n <= 1))
+
+
+def test_only_runs_of_words_tell_two_orders_apart():
+    texts = ["bad not good", "good not bad"]
+    one, other = bags_of(Features(KNOWN), texts)
+    assert sorted(one) == sorted(other)
+    one, other = bags_of(Features(KNOWN, 2, buckets=10**6), texts)
+    assert sorted(one) != sorted(other)
+
+
+def test_labels_are_not_in_the_bag_nor_between_the_words_of_a_run():
+    features = Features(KNOWN, 3, 2, 3, 100)
+    plain, labelled = bags_of(features, ["not good", "__label__x not __label__unseen good"])
+    assert plain == labelled
+
+
+def test_runs_may_be_longer_than_the_line():
+    features = Features(KNOWN, 2**31 - 1, buckets=50)
+    assert bags_of(features, ["not good"]) == [[4, 5, 3] + run_rows(
+        ["not", "good", "</s>"], 99, len(KNOWN), 50)]
+
+
+def test_a_line_without_known_words_has_an_empty_bag():
+    assert bags_of(Features(["a"]), ["b", "a"]) == [[], [0]]
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(word_ngrams=0), "word_ngrams=0: expected a whole number of at least 1"),
+    (dict(word_ngrams=2), "word_ngrams=2 needs rows for the runs"),
+    (dict(buckets=-1), "buckets=-1"), (dict(max_n=1.5), "max_n=1.5"),
+    (dict(words=["a", "a"]), "twice"),
+])
+def test_settings_that_make_no_sense_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Features(**{"words": KNOWN, **wrong})

@@ -1,0 +1,96 @@
+"""The toy world of reviews: its texts can all be listed, and so can what may be known of them."""
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from scratch_embed.worlds.labelled import LABELS, TOPICS, ceiling, reviews, texts, write
+
+
+def best_guesses(view, noise, by_order):
+    """Bayes' classifier, by listing every review: how often it is right if it sees view(words)."""
+    chance = defaultdict(lambda: np.zeros(len(LABELS)))
+    for p, text in texts(by_order):
+        told = np.arange(len(LABELS)) == LABELS.index(text.label)
+        chance[view(text.words)] += p * np.where(told, 1 - noise, noise / (len(LABELS) - 1))
+    return sum(p.max() for p in chance.values())
+
+
+def bag(words):
+    return tuple(sorted(words.split()))
+
+
+@pytest.mark.parametrize("noise, by_order", [(0.05, 0.5), (0, 1), (0.3, 0.2), (0.875, 0.5)])
+def test_the_ceilings_are_what_the_best_classifier_reaches(noise, by_order):
+    assert best_guesses(str, noise, by_order) == pytest.approx(ceiling(noise, by_order), abs=1e-12)
+    assert best_guesses(bag, noise, by_order) == pytest.approx(
+        ceiling(noise, by_order, sees_order=False), abs=1e-12)
+
+
+def test_the_ceilings_by_hand():
+    assert ceiling() == 0.95
+    assert ceiling(sees_order=False) == pytest.approx(0.5 * 0.95 + 0.5 * (0.475 + 0.05 / 14))
+    assert ceiling(0, 1, sees_order=False) == 0.5
+
+
+def test_every_review_is_listed_once_and_the_chances_sum_to_1():
+    listed = list(texts())
+    assert len({text.words for _, text in listed}) == len(listed) == 3840
+    assert sum(p for p, _ in listed) == pytest.approx(1, abs=1e-12)
+    topics = Counter()
+    for p, text in listed:
+        topics[text.label.split("-")[0]] += p
+    assert topics == pytest.approx({topic: row[0] for topic, row in TOPICS.items()})
+
+
+def test_a_review_told_by_order_has_its_opposite_among_the_same_words():
+    verdicts = defaultdict(list)
+    for p, text in texts():
+        if text.by_order:
+            verdicts[bag(text.words)].append((text.label, p))
+    for pair in verdicts.values():
+        (one, p), (other, q) = pair
+        assert one.split("-")[0] == other.split("-")[0] and one != other and p == pytest.approx(q)
+
+
+def test_a_sample_is_drawn_by_these_chances_and_its_labels_are_changed_as_often_as_said():
+    sample = reviews(3, 20_000, noise=0.2)
+    labels = [line.split()[0].removeprefix("__label__") for line in sample.lines]
+    changed = np.mean([label != told for label, told in zip(labels, sample.told)])
+    assert abs(changed - 0.2) < 6 * np.sqrt(0.2 * 0.8 / 20_000)
+    assert abs(np.mean(sample.by_order) - 0.5) < 6 * np.sqrt(0.25 / 20_000)
+    told = Counter(sample.told)
+    wrong = Counter(label for label, told in zip(labels, sample.told) if label != told)
+    for label in LABELS:
+        p = TOPICS[label.split("-")[0]][0] / 2
+        assert abs(told[label] / 20_000 - p) < 6 * np.sqrt(p / 20_000)
+        q = 0.2 * (1 - p) / 7                                    # from any of the others alike
+        assert abs(wrong[label] / 20_000 - q) < 6 * np.sqrt(q / 20_000)
+
+
+def test_the_same_seed_draws_the_same_lines_whatever_the_global_generator_does():
+    np.random.seed(1)
+    one = reviews(3, 50)
+    np.random.seed(2)
+    assert reviews(3, 50) == one and reviews(4, 50) != one
+
+
+def test_two_labels_a_line_are_the_one_label_taken_apart():
+    one, two = reviews(5, 30), reviews(5, 30, apart=True)
+    assert one.told == two.told
+    for line, parts in zip(one.lines, two.lines):
+        label, *words = line.split()
+        assert parts.split() == [*label.replace("-", " __label__").split(), *words]
+
+
+def test_what_is_written_is_one_sample_in_two_parts(tmp_path):
+    write(tmp_path, seed=7)
+    parts = [(tmp_path / f"labelled-{part}.txt").read_bytes() for part in ("train", "test")]
+    assert [part.count(b"\n") for part in parts] == [1500, 400]
+    assert b"".join(parts).decode().splitlines() == reviews(7, 1900).lines
+
+
+@pytest.mark.parametrize("wrong", [dict(lines=0), dict(noise=1.5), dict(by_order=-0.1)])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
+    with pytest.raises(ValueError, match="at least 1 line, and chances from 0 to 1"):
+        reviews(**wrong)
