@@ -255,6 +255,16 @@ def test_any_model_comes_back_bit_by_bit(path, model):
     assert_same(read_bin(path), model)
 
 
+def test_words_of_any_length_and_number_are_read_whole(path):
+    """They reach over the ends of the buffer that a file is read through."""
+    words = ["long" * 10_000, *(f"word{i}" for i in range(3000))]
+    model = BinModel(Settings(1, buckets=1), words, np.ones(3001, int), [], np.zeros(0, int), 3001,
+                     np.ones((3002, 1), np.float32), np.ones((3001, 1), np.float32))
+    write_bin(path, model)
+    assert_same(read_bin(path), model)
+    assert_same(read_bin(saved(path, gzip.compress(path.read_bytes()))), model)
+
+
 def test_a_compressed_model_is_read(path):
     data = FILES["supervised-hs"].read_bytes()
     assert_same(read_bin(saved(path, gzip.compress(data))), read_bin(FILES["supervised-hs"]))
@@ -488,8 +498,8 @@ def test_a_model_beyond_the_machines_memory_is_refused_before_it_is_taken(path, 
         read_bin(FILES["skipgram"])
 
 
-def test_a_file_without_an_end_of_a_word_is_read_once(path):
-    """A word's end is looked for in each byte once: 8 MB of letters take no second."""
+def test_a_word_that_never_ends_is_refused(path):
+    """The original asks for all memory here: at the end of a file it reads −1, again and again."""
     with pytest.raises(FormatError, match="byte 92: expected a word, 0x00 and 9 bytes"):
         read_bin(saved(path, SMALL[:92] + b"x" * 2**23))
 
