@@ -165,7 +165,8 @@ def read_bin(source: str | os.PathLike | io.IOBase, errors: str = "strict") -> B
         seen = set()
         words, counts = _read_entries(path, file, V, WORD, n_tokens, errors, seen)
         labels, label_counts = _read_entries(path, file, L, LABEL, n_tokens, errors, seen)
-        if (total := counts.sum() + label_counts.sum()) > n_tokens:
+        total = sum(counts.tolist()) + sum(label_counts.tolist())      # an int64 might overflow
+        if total > n_tokens:
             raise FormatError(path, "byte 76", f"expected at least {total} tokens, the sum of the "
                                                f"counts; found {n_tokens}")
         input, output = _shapes(settings, V, L)
@@ -270,7 +271,8 @@ def _check_rest(path, file, size, shapes):
 def _read_table(path, file, name, rows, columns):
     """One raw table, straight into its array, and only of finite numbers."""
     at = file.tell()
-    quantised, *found = TABLE_SIZES.unpack(file.read(TABLE_SIZES.size))
+    sizes = file.read(TABLE_SIZES.size).ljust(TABLE_SIZES.size, b"?")     # cut by now: refused
+    quantised, *found = TABLE_SIZES.unpack(sizes)
     if quantised or found != [rows, columns]:
         raise FormatError(path, f"byte {at}", f"expected 0 (raw), {rows} and {columns}, the shape "
                           f"of the {name} table; found {quantised}, {found[0]} and {found[1]}")

@@ -427,6 +427,8 @@ FAULTS = [                                     # the file, then place: expected 
     (at(64, i4(10**9) * 2), "byte 64: 1000000000 words take at least 11000000000 bytes, and 80 "
                             "follow: truncated, or a damaged header"),
     (at(76, i8(5)), "byte 76: expected at least 6 tokens, the sum of the counts; found 5"),
+    (at(76, i8(2**63 - 1), at(96, i8(2**62), at(109, i8(2**62)))),
+     "byte 76: expected at least 9223372036854775808 tokens, the sum of the counts; found 9223372"),
     (at(76, i8(3)), "byte 92: 'the': expected a count from 1 to 3, since the most frequent come "
                     "first; found 4"),
     (at(84, i8(0)), "byte 84: expected −1, found 0: a pruned model (.ftz)"),
@@ -504,15 +506,18 @@ def test_a_word_that_never_ends_is_refused(path):
         read_bin(saved(path, SMALL[:92] + b"x" * 2**23))
 
 
-def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch):
+@pytest.mark.parametrize("length, message", [
+    (20_000, "byte 135: expected 40000 bytes of the input table; the file was cut while it was"),
+    (40_140, "byte 40135: expected 0 .raw., 2 and 1, the shape of the output table; found")])
+def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch, length, message):
     def cut_after(*arguments, check_rest=fasttext_files._check_rest):
         check_rest(*arguments)
-        os.truncate(path, 20_000)
+        os.truncate(path, length)
     monkeypatch.setattr(fasttext_files, "_check_rest", cut_after)
     model = small_model()
     write_bin(path, model._replace(settings=model.settings._replace(buckets=9998),
                                    input=np.ones((10_000, 1), np.float32)))
-    with pytest.raises(FormatError, match="byte 135: expected 40000 bytes of the input table; the"):
+    with pytest.raises(FormatError, match=message):
         read_bin(path)
 
 
