@@ -10,6 +10,8 @@ DIGESTS = {
     "words-easy.txt": "06bebd00dcfeba26ed3887787254aaf72a6dbba6dedffbffe60a44cec235e4cb",
     "words-easy.analogies.txt": "29d6347e364d4928a5cae47b359c03c560bca66c2a4dbe029c43d331d15e9209",
     "words-easy.pairs.tsv": "ee630c3974abbb61c746ec7bd3ab290ba7e6ab4e92b8924a9d9431987f83e516",
+    "labelled-train.txt": "e9ecae8fa72b38d5f6c7136ce1eba4e49cf606023ba92ea1184e71a09ad38436",
+    "labelled-test.txt": "41db36ea5a5c677976bf7627bff9b5c87549166e6077e43d0adb9c86c51ef0d7",
 }
 
 
@@ -56,6 +58,19 @@ def test_the_forms_that_the_card_calls_left_out_are_not_in_the_text():
     text = words_of_the_text()
     assert not {"rabbits", "squirrels", "whistled", "juggled", "louder"} & set(text)
     assert {"rabbit", "squirrel", "whistles", "juggles", "loud"} <= set(text)
+
+
+def test_the_labelled_lines_are_as_many_as_the_card_counts():
+    seen, words = set(), set()
+    for part, size, count in (("train", 1500, 14223), ("test", 400, 3759)):
+        lines = corpus_path(f"labelled-{part}.txt").read_text(encoding="ascii").splitlines()
+        texts = [line.split(" ", 1)[1] for line in lines]
+        assert len(lines) == size and sum(len(text.split()) for text in texts) == count
+        labels = Counter(line.split()[0] for line in lines)
+        assert len(labels) == 8 and all(label.startswith("__label__") for label in labels)
+        new, seen = sum(text not in seen for text in texts), seen | set(texts)
+        words |= {word for text in texts for word in text.split()}
+    assert (new, len(words), labels.most_common(1)) == (315, 80, [("__label__film-blame", 88)])
 
 
 # ---- where they are found -----------------------------------------------------------------------

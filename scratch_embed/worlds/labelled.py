@@ -2,7 +2,7 @@
 
 Equation  P(label, text) = Σ_{told} P(told) P(text | told) · (1 − noise if label = told,
                                                               else noise / (L − 1))
-Shapes    L = 8 labels, 4 topics × 2 verdicts; 3,840 texts, all of which can be listed
+Shapes    L = 8 labels, 4 topics × 2 verdicts; 11,520 texts, all of which can be listed
 Read next worlds/corpora.py (finds the committed lines), words/supervised.py (learns them)
 
 A review tells its topic by words that no other topic has, and its verdict in one of two ways: by a
@@ -27,18 +27,18 @@ import numpy as np
 from scratch_embed.numerics.files import atomic_write
 
 TOPICS = {                                         # chance, THING, WHERE
-    "film": (0.4, "plot cast music ending", ["in the cinema", "on the big screen",
-                                             "behind the popcorn"]),
-    "meal": (0.3, "soup service wine ending", ["at our table", "on the plate",
-                                               "for a hungry guest"]),
-    "hotel": (0.2, "room service music bed", ["on the top floor", "near the lobby",
-                                              "for two nights"]),
-    "phone": (0.1, "screen battery sound camera", ["in my pocket", "after the update",
-                                                   "with the charger"]),
+    "film": (0.4, "plot cast music ending hero camera",
+             ["in the cinema", "on the big screen", "behind the popcorn", "until the credits"]),
+    "meal": (0.3, "soup service wine ending bread sauce",
+             ["at our table", "on the plate", "for a hungry guest", "after the starter"]),
+    "hotel": (0.2, "room service music bed view breakfast",
+              ["on the top floor", "near the lobby", "for two nights", "by the pool"]),
+    "phone": (0.1, "screen battery sound camera case speaker",
+              ["in my pocket", "after the update", "with the charger", "on every call"]),
 }
-NICE, DULL = ("nice", "fine", "good", "fresh"), ("dull", "poor", "bad", "stale")
-OWN = {"praise": ("superb", "splendid", "lovely", "perfect"),
-       "blame": ("useless", "awful", "dreadful", "hopeless")}
+NICE, DULL = ("nice", "fine", "good", "fresh", "clever"), ("dull", "poor", "bad", "stale", "silly")
+OWN = {"praise": ("superb", "splendid", "lovely", "perfect", "brilliant"),
+       "blame": ("useless", "awful", "dreadful", "hopeless", "dismal")}
 BY_WORD = ["the THING was OWN WHERE", "WHERE the THING is not cheap but OWN"]
 BY_ORDER = ["the THING was not LESS but MORE WHERE", "WHERE the THING is MORE and not LESS"]
 LABELS = [f"{topic}-{verdict}" for topic in TOPICS for verdict in OWN]
