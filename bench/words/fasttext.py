@@ -1,0 +1,190 @@
+"""FastText beside the original and gensim: speed, memory, quality; and the classifier.
+
+    python bench/words/fasttext.py english.txt.gz --pairs wordsim353.tsv --analogies questions.txt
+    python bench/words/fasttext.py english.txt.gz speed process memory classifier
+
+Settings of all: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, lr 0.025,
+n-grams of 3 to 6 letters in 2,000,000 buckets, 3 epochs.  Every run is a process of its own.
+Times are medians of runs in the order A B A B ...  The original cannot be asked for its training
+time alone: it is the time of a run minus that of a run of no epochs, which reads and fills tables.
+Needs:  python -m pip install fasttext gensim   (an older NumPy of its own for older releases)
+"""
+import sys
+import time
+
+from side_by_side import PeakMemory, compare_quality, do, main, median, ratios, scores, spread
+
+sys.path.pop(0)                    # this folder, where `import fasttext` would find this file
+SIDES, EPOCHS, SEEDS = ("original", "gensim", "ours"), 3, (1, 2, 3)
+KNOWN = {"wordsim": [32.1, 32.5, 32.8],                # the original, 4.7 M words, two threads
+         "analogies": [47.15, 46.74, 46.64]}
+SHARED = dict(lr=0.025, dim=100)
+
+
+# ---- one run, in its own process ----------------------------------------------------------------
+
+def run_original(job):
+    """Read and train; it has no separate call for either."""
+    import fasttext
+    memory, start = PeakMemory(), time.perf_counter()
+    model = fasttext.train_unsupervised(
+        job["text"], model="skipgram", ws=5, epoch=job["epochs"], minCount=5, minn=3, maxn=6,
+        neg=5, bucket=2_000_000, t=1e-3, thread=job["workers"], verbose=0, **SHARED)
+    figures = dict(whole=time.perf_counter() - start, growth=memory.growth())
+    words, counts = model.get_words(include_freq=True)
+    if "save" in job:
+        model.save_model(job["save"])
+    figures |= dict(words=int(sum(counts)))
+    if not job.get("pairs"):
+        return figures
+    import numpy as np
+    vectors = np.array([model.get_word_vector(word) for word in words])
+    return figures | scores({word: i for i, word in enumerate(words)}, vectors, job)
+
+
+def run_gensim(job):
+    """Read with build_vocab, train from the file."""
+    from gensim.models import FastText
+    memory, start = PeakMemory(), time.perf_counter()
+    model = FastText(vector_size=SHARED["dim"], alpha=SHARED["lr"], window=5, negative=5,
+                     sample=1e-3, min_count=5, sg=1, min_n=3, max_n=6, bucket=2_000_000,
+                     seed=job["seed"], workers=job["workers"])
+    model.build_vocab(corpus_file=job["text"])
+    read = time.perf_counter()
+    if job["epochs"]:
+        model.train(corpus_file=job["text"], total_examples=model.corpus_count,
+                    total_words=model.corpus_total_words, epochs=job["epochs"])
+    done = time.perf_counter()
+    if "save" in job:
+        from gensim.models.fasttext import save_facebook_model
+        save_facebook_model(model, job["save"])
+    return dict(whole=done - start, train=done - read, growth=memory.growth(),
+                words=int(model.wv.expandos["count"].sum()))
+
+
+def run_ours(job):
+    """The same, by scratch_embed; the kernels are compiled, or loaded, before the clock starts."""
+    from scratch_embed.text.reader import read_corpus
+    from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.words.fasttext import train
+    from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    if job.get("warm", True):
+        vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
+        train(corpus, vocab, sample=0, epochs=1, buckets=100)
+    memory, start = PeakMemory(), time.perf_counter()
+    vocab, corpus = read_corpus(job["text"])
+    read = time.perf_counter()
+    trained = train(corpus, vocab, sample=1e-3, epochs=job["epochs"], seed=job["seed"],
+                    workers=job["workers"], **SHARED)
+    done = time.perf_counter()
+    figures = dict(whole=done - start, train=done - read, growth=memory.growth(),
+                   words=len(corpus.ids))
+    if "save" in job:
+        settings = Settings(dim=100, epochs=job["epochs"], min_count=5, loss="ns",
+                            model="skipgram", buckets=2_000_000, min_n=3, max_n=6, sample=1e-3)
+        write_bin(job["save"], word_model(vocab, trained.W, trained.U, settings))
+    if not job.get("pairs"):
+        return figures
+    words = FastTextVectors(vocab.words, trained.W, 3, 6).words
+    return figures | scores(vocab.index, words.vectors, job)
+
+
+def run_classifier(job):
+    """Read and train; the kernels are compiled, or loaded, before.  Precision at 1 on the test."""
+    if job["side"] == "original, classifier":
+        import fasttext
+        start = time.perf_counter()
+        model = fasttext.train_supervised(job["text"], epoch=25, wordNgrams=2, bucket=100_000,
+                                          thread=1, verbose=0, **SHARED | {"lr": 0.5})
+        seconds = time.perf_counter() - start
+        return dict(train=seconds, precision=model.test(job["test"])[1])
+    from scratch_embed.words.supervised import train
+    train(["__label__a warm up", "__label__b up warm"], epochs=1, word_ngrams=2, buckets=10)
+    start = time.perf_counter()
+    trained = train(job["text"], epochs=25, word_ngrams=2, buckets=100_000,
+                    **SHARED | {"lr": 0.5})
+    seconds = time.perf_counter() - start
+    return dict(train=seconds, precision=trained.classifier.test(job["test"]).precision)
+
+
+def worker(job):
+    """Do one job; its figures."""
+    job = {"epochs": EPOCHS} | job
+    sides = {"original": run_original, "gensim": run_gensim, "ours": run_ours}
+    return sides.get(job["side"], run_classifier)(job)
+
+
+# ---- the sections -------------------------------------------------------------------------------
+
+def speed(text, rounds, **_):
+    """Training only, by words of the vocabulary that are read, sub-sampled or not."""
+    print("\nspeed: training only, k words/s; original: one epoch minus none")
+    sides = [(side, workers) for workers in (1, 2) for side in SIDES]
+    rate = {key: [] for key in sides}
+    for _ in range(rounds):
+        for side, workers in sides:
+            done = do(side, text, epochs=1, workers=workers)
+            seconds = done.get("train")
+            if side == "original":
+                seconds = done["whole"] - do(side, text, epochs=0, workers=workers)["whole"]
+            rate[side, workers].append(done["words"] / seconds / 1e3)
+    for (side, workers), values in rate.items():
+        print(f"  {side:8} {workers} thread(s)  {median(values):7.0f} ({spread(values)})   "
+              f"x original {ratios(values, rate['original', workers])}   "
+              f"x one thread {ratios(values, rate[side, 1])}", flush=True)
+
+
+def process(text, rounds, **_):
+    """From the start of Python to the .bin, three epochs, two threads; our kernels compiled."""
+    print("\nwhole process: seconds from the start of Python to the .bin on the disk, two threads")
+    seconds = {side: [] for side in SIDES}
+    do("ours", text, epochs=0, save=text + ".bin", workers=2)              # compiles what it needs
+    for _ in range(rounds):
+        for side, values in seconds.items():
+            values.append(do(side, text, workers=2, warm=False, save=text + ".bin")["process"])
+    for side, values in seconds.items():
+        print(f"  {side:8} {median(values):7.1f} ({spread(values)})   x original "
+              f"{ratios(seconds['original'], values)}", flush=True)
+
+
+def memory(text, rounds, **_):
+    """Growth of anonymous memory after import and warm-up, one epoch."""
+    print("\nmemory: growth of anonymous memory after import and warm-up, MiB (one epoch)")
+    for side in SIDES:
+        values = [do(side, text, epochs=1, workers=2)["growth"] for _ in range(rounds)]
+        print(f"  {side:8} {median(values):7.1f}", flush=True)
+
+
+def quality(text, pairs, analogies, **_):
+    """Both measures, three epochs, two threads, beside the original's figures."""
+    print(f"\nquality: three epochs, two threads, seeds {', '.join(map(str, SEEDS))}")
+    compare_quality(text, ("ours",), "original", SEEDS, pairs, analogies, 1, KNOWN, workers=2)
+
+
+def classifier(text, rounds, **_):
+    """Both train on 40,000 reviews of a toy world and are measured on 10,000 others."""
+    from scratch_embed.worlds.labelled import ceiling, reviews
+    print("\nclassifier: worlds/labelled.py, runs of two words, softmax, 25 epochs, one thread")
+    lines = reviews(seed=1, lines=50_000).lines
+    names = text + ".train", text + ".test"
+    for name, part in zip(names, (lines[:40_000], lines[40_000:])):
+        with open(name, "w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in part)
+    found = {"original, classifier": [], "ours, classifier": []}
+    for _ in range(rounds):
+        for side, values in found.items():
+            values.append(do(side, names[0], test=names[1]))
+    theirs = [v["train"] for v in found["original, classifier"]]
+    for side, values in found.items():
+        seconds = [v["train"] for v in values]
+        print(f"  {side:20} {median(seconds):6.2f} s   x original {ratios(theirs, seconds)}   "
+              f"precision {median([v['precision'] for v in values]):.4f} "
+              f"(at best {ceiling():.4f})", flush=True)
+
+
+SECTIONS = dict(speed=speed, process=process, memory=memory, quality=quality,
+                classifier=classifier)
+
+if __name__ == "__main__":
+    main(SECTIONS, worker, __doc__.splitlines()[0])
