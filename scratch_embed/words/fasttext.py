@@ -26,6 +26,7 @@ among the word's m times, as "ana" in "banana", it moves m times and counts m ti
 is Σ m²/n long, over its different rows.)  So a word in the middle fetches its rows once, not once
 for each neighbour, and takes the very steps of the original, to rounding.
 """
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
@@ -265,10 +266,10 @@ def initial_tables(V: int, buckets: int, dim: int, seed: int) -> tuple[np.ndarra
 
 # ---- training -------------------------------------------------------------------------------
 
-def train(corpus: Corpus, vocab: Vocab, chunk=skipgram_chunk, dim: int = 100, window: int = 5,
-          negatives: int = 5, sample: float = 1e-4, lr: float = 0.05, epochs: int = 5,
-          min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000, workers: int = 1,
-          seed: int = 1, power: float = 0.5, progress: bool = False,
+def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: int = 100,
+          window: int = 5, negatives: int = 5, sample: float = 1e-4, lr: float = 0.05,
+          epochs: int = 5, min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000,
+          workers: int = 1, seed: int = 1, power: float = 0.5, progress: bool = False,
           checkpoint: Checkpoint | None = None) -> Trained:
     """Train the rows of words and n-grams on `corpus`, numbered by `vocab`.  Return Trained.
 
