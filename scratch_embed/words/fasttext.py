@@ -46,7 +46,6 @@ from scratch_embed.words.checkpoint import (
     Checkpoint,
     Progress,
     fingerprint,
-    finite,
     saved_at_ctrl_c,
 )
 from scratch_embed.words.subwords import Subwords, check_subwords, subword_rows
@@ -57,9 +56,10 @@ from scratch_embed.words.word2vec import (
     ZERO,
     Plan,
     Trained,
-    _check,
-    _check_ids,
     answer,
+    check_ids,
+    check_result,
+    check_settings,
     chunks,
     draw_reach,
     longest,
@@ -282,9 +282,9 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     settings = dict(chunk=chunk.__name__, dim=dim, window=window, negatives=negatives,
                     sample=sample, lr=lr, epochs=epochs, min_n=min_n, max_n=max_n,
                     buckets=buckets, seed=seed, power=power)
-    _check(settings, workers)
-    _check_ids(corpus, vocab)
-    buckets = _check_buckets(min_n, max_n, buckets)
+    check_settings(settings, workers)
+    check_ids(corpus, vocab)
+    buckets = check_buckets(min_n, max_n, buckets)
     plan = make_subword_plan(vocab, make_plan(vocab.counts, window, negatives, sample, power),
                              min_n, max_n, buckets)
     V, words, restored = len(vocab), len(corpus.ids), None
@@ -318,13 +318,13 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
                         checkpoint.save_now_and_then(W, U, at, settings)
                     stop_if_asked()
             at.end_epoch()
-    _check_trained(W, U, at.losses, settings)
+    check_result(W, U, at.losses, settings)
     if checkpoint:
         checkpoint.save(W, U, at, settings)
     return Trained(W, U, at.losses)
 
 
-def _check_buckets(min_n, max_n, buckets):
+def check_buckets(min_n: int, max_n: int, buckets: int) -> int:
     """How many buckets the table needs; ValueError for lengths that no n-gram has."""
     check_subwords(min_n, max_n, buckets)
     if 0 < max_n < min_n:
@@ -332,11 +332,3 @@ def _check_buckets(min_n, max_n, buckets):
                          "asks for words alone")
     return buckets if max_n else 0
 
-
-def _check_trained(W, U, losses, settings):
-    """Raise TrainingDiverged for weights that are no numbers, ValueError if there was no pair."""
-    if not finite(W, U):
-        raise TrainingDiverged(f"epoch {len(losses)}", settings["lr"], "a weight")
-    if np.isnan(losses).all():
-        raise ValueError("no word has a neighbour to learn from: the text is too short for "
-                         f"sample={settings['sample']}; give more text, or sample=0")

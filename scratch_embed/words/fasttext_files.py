@@ -41,7 +41,7 @@ from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.subwords import to_bytes
-from scratch_embed.words.vector_files import _refuse_spaces, check_table
+from scratch_embed.words.vector_files import check_table, refuse_spaces
 
 MAGIC, VERSION = 793712314, 12
 LOSSES = ("hs", "ns", "softmax", "ova")            # 1, 2, 3, 4 in the file
@@ -358,7 +358,7 @@ def write_vec(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
     vector_files.read_vectors reads it; of each number 5 digits are left.
     """
     vectors = check_table(words, vectors)
-    _refuse_spaces(words)
+    refuse_spaces(words)
     numbers = "%.5g " * vectors.shape[1]
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)

@@ -51,16 +51,16 @@ from scratch_embed.words.classifier import Classifier, label_tree
 from scratch_embed.words.fasttext import (
     ONE,
     ZERO,
-    _check_buckets,
     add_rows,
     add_to_rows,
+    check_buckets,
     initial_tables,
 )
 from scratch_embed.words.fasttext_files import BinModel, Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
 from scratch_embed.words.labelled import Lines, read_labelled
 from scratch_embed.words.negative_sampling import Noise, alias_table, noise_distribution
-from scratch_embed.words.word2vec import _check, answer, chunks, loss_and_grad, pose
+from scratch_embed.words.word2vec import answer, check_settings, chunks, loss_and_grad, pose
 
 LOWEST = np.float32(-np.inf)
 POWER = 0.5                        # of the counts of labels in the noise
@@ -275,8 +275,8 @@ def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: fl
     Raises     ValueError for settings that make no sense, or a line without a label (its number);
                TrainingDiverged when the loss or the weights are no longer finite.
     """
-    _check(dict(dim=dim, lr=lr, epochs=epochs, negatives=negatives, seed=seed), workers)
-    _check_buckets(min_n, max_n, buckets)
+    check_settings(dict(dim=dim, lr=lr, epochs=epochs, negatives=negatives, seed=seed), workers)
+    check_buckets(min_n, max_n, buckets)
     loss = _loss_of(chunk, negatives)
     lines = read_labelled(source, errors)
     vocab, _ = rank_words(lines.words, lines.counts, min_count, None)

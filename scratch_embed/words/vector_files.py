@@ -98,7 +98,7 @@ def write_word2vec_text(path: str | os.PathLike, words: Sequence[str], vectors: 
                         ) -> None:
     """Write word2vec's text format.  words: V strings without white space, vectors: (V, D)."""
     vectors = check_table(words, vectors)
-    _refuse_spaces(words)
+    refuse_spaces(words)
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)
         _write_rows(file, words, vectors)
@@ -137,7 +137,7 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
                           ) -> None:
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
     vectors = check_table(words, vectors)
-    _refuse_spaces(words)
+    refuse_spaces(words)
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)
         for word, vector in zip(words, vectors):
@@ -180,7 +180,7 @@ def write_glove_text(path: str | os.PathLike, words: Sequence[str], vectors: np.
     vectors = check_table(words, vectors)
     for word in words:
         parts = word.split(" ")
-        _refuse_spaces(parts, word)
+        refuse_spaces(parts, word)
         if len(parts) > 1 and _is_number(parts[-1]):
             raise ValueError(f"cannot write the word {word!r}: its last part would be read as a "
                              "number of the vector")
@@ -313,7 +313,7 @@ def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def _refuse_spaces(parts, word=None):
+def refuse_spaces(parts, word=None):
     """ValueError for a part that is empty, holds ASCII white space or is not Unicode text."""
     for part in parts:
         if not part or re.search(r"[ \t\n\v\f\r]", part):

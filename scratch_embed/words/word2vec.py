@@ -41,7 +41,13 @@ from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.random import GAMMA, below, mix, stream, uniform32
 from scratch_embed.numerics.workers import run
 from scratch_embed.text.vocab import Corpus, Vocab, keep_probability
-from scratch_embed.words.checkpoint import Checkpoint, Progress, fingerprint, saved_at_ctrl_c
+from scratch_embed.words.checkpoint import (
+    Checkpoint,
+    Progress,
+    fingerprint,
+    finite,
+    saved_at_ctrl_c,
+)
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.negative_sampling import Noise, alias_table, draw, noise_distribution
 
@@ -275,8 +281,8 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     settings = dict(chunk=chunk.__name__, dim=dim, window=window, negatives=negatives,
                     sample=sample, lr=lr, epochs=epochs, seed=seed, power=power,
                     fixed_window=fixed_window, shuffle=shuffle, last_lr=last_lr)
-    _check(settings, workers)
-    _check_ids(corpus, vocab)
+    check_settings(settings, workers)
+    check_ids(corpus, vocab)
     plan = make_plan(vocab.counts, window, negatives, sample, power, fixed_window)
     (W, U), at = initial_weights(len(vocab), dim, seed), Progress()
     if checkpoint:
@@ -308,22 +314,22 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
                         checkpoint.save_now_and_then(W, U, at, settings)
                     stop_if_asked()
             at.end_epoch()
-    _check_result(W, U, at.losses, settings)
+    check_result(W, U, at.losses, settings)
     if checkpoint:
         checkpoint.save(W, U, at, settings)
     return Trained(W, U, at.losses)
 
 
-def _check_result(W, U, losses, settings):
+def check_result(W: np.ndarray, U: np.ndarray, losses: list[float], settings: dict) -> None:
     """Raise TrainingDiverged for weights that are no numbers, ValueError if there was no pair."""
-    if not (np.isfinite(W).all() and np.isfinite(U).all()):
+    if not finite(W, U):
         raise TrainingDiverged(f"epoch {len(losses)}", settings["lr"], "a weight")
     if np.isnan(losses).all():
         raise ValueError("no word has a neighbour to learn from: the text is too short for "
                          f"sample={settings['sample']}; give more text, or sample=0")
 
 
-def _check(settings, workers):
+def check_settings(settings: dict, workers: int) -> None:
     """Raise ValueError that names the first setting that makes no sense."""
     for name, value in dict(settings, workers=workers).items():
         if name in ("dim", "window", "epochs", "workers", "negatives", "seed"):
@@ -337,7 +343,7 @@ def _check(settings, workers):
                                  + (", at most 1" if most == 1 else ""))
 
 
-def _check_ids(corpus, vocab):
+def check_ids(corpus: Corpus, vocab: Vocab) -> None:
     """Raise ValueError unless `corpus` has words, all of them numbers of `vocab`."""
     if len(corpus.ids) == 0:
         raise ValueError("the corpus has no words")
