@@ -20,8 +20,8 @@ another pair is there the next one is tried.  If both sides of a word count, X i
 only the half with row ≤ column is stored.
 
 No table grows.  Before counting, the cells are counted in a sample: of all possible keys, those
-whose hash ends in so many zeros.  A key is in it or not, however often it is seen, so the sample
-holds the same share of the rare and the frequent, and its size times 2^zeros is close to N.
+whose hash ends in z zeros.  A key is in it or not, however often it is seen, so the sample holds
+the same share of the rare and the frequent, and its size times 2ᶻ is close to N.
 
 Exact sums.  1/d is no binary number, but L/d with L = lcm(1..window) is whole (2520 for 10), and a
 float64 adds whole numbers exactly, up to 2⁵³.  So X_ij is divided by L once, at the end, and is the
@@ -67,9 +67,7 @@ class Weights(NamedTuple):
 
 def harmonic(window: int) -> Weights:
     """1/d: a word ten times as far counts a tenth.  GloVe's."""
-    whole = math.lcm(*range(1, window + 1))
-    if whole >= 2**53:                             # window > 40
-        whole = 1                                  # then 1/d is rounded, as usual
+    whole = math.lcm(*range(1, window + 1)) if window <= 40 else 1     # 40: the last below 2⁵³
     return Weights(whole / np.arange(1, window + 1), float(whole))
 
 
@@ -101,11 +99,11 @@ def count_plainly(corpus: Corpus, window: int = 10, weights: Callable = harmonic
 
 
 @kernel
-def find_pairs(corpus, piece, window, symmetric, zeros, keys, distances):
+def find_pairs(corpus, piece, window, symmetric, mask, keys, distances):
     """Fill keys and distances with the pairs whose later word is in a piece; return how many.
 
     piece: (first word, end, sentence of the first).  A key is row · 2³² + column, row ≤ column if
-    symmetric.  Only the sample is wanted whose hash has no bit in common with `zeros`; 0: all.
+    symmetric.  Only the sample is wanted whose hash has zeros where `mask` has ones; 0: all.
     """
     first, end, s = piece
     n = 0
@@ -118,7 +116,7 @@ def find_pairs(corpus, piece, window, symmetric, zeros, keys, distances):
             if symmetric and row > col:
                 row, col = col, row
             key = (row << S32) | col
-            if zeros == u64(0) or mix(u64(key)) & zeros == u64(0):
+            if mask == u64(0) or mix(u64(key)) & mask == u64(0):
                 keys[n], distances[n] = key, i - j
                 n += 1
     return n
@@ -215,20 +213,21 @@ def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = Tr
                   dense: int = DENSE) -> Size:
     """Size, from a sample of the cells: exact for up to SAMPLE pairs; beyond, off by about 1%.
 
-    The share of the sample that is chosen holds SAMPLE pairs or fewer of a text whose pairs are
-    all different.
+    The sample's share of all keys is such that it holds about SAMPLE pairs if all are different.
     """
-    _check(corpus, V, window)
-    pairs = len(corpus.ids) * window
-    zeros = 2 ** max(0, math.ceil(math.log2(max(pairs, 1) / SAMPLE))) - 1
-    found = [keys.copy() for keys, _, _ in _all_pairs(corpus, window, symmetric, zeros)]
+    _check(corpus, V, window, dense)
+    lengths = np.diff(corpus.off)
+    reach = np.minimum(window, lengths - 1)                    # Σ_d (n − d), d = 1..reach:
+    pairs = int((reach * lengths - reach * (reach + 1) // 2).sum())
+    every = 2 ** max(0, math.ceil(math.log2(max(pairs, 1) / SAMPLE)))
+    found = [keys.copy() for keys, _, _ in _all_pairs(corpus, window, symmetric, every - 1)]
     keys = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
     rows, cols = keys >> S32, keys & LOW_32
     stored, hashed = len(keys), int(((rows >= dense) | (cols >= dense)).sum())
     cells = 2 * stored - int((rows == cols).sum()) if symmetric else stored
-    cells, stored, hashed = (n * (zeros + 1) for n in (cells, stored, hashed))
+    cells, stored, hashed = (n * every for n in (cells, stored, hashed))
     needed = _bytes(stored, cells, _slots(hashed), min(dense, V))
-    return Size(cells, hashed, max(needed, 32 * min(pairs, SAMPLE)) + 12 * (PAIRS + window))
+    return Size(cells, hashed, max(needed, 32 * min(pairs, SAMPLE)) + 12 * PAIRS)
 
 
 def _slots(hashed):
@@ -247,7 +246,8 @@ def _require(size, budget):
         raise MemoryError(
             f"about {size.cells:,} cells take {size.bytes / 2**20:,.0f} MiB to count, and the "
             f"{'memory' if budget is None else 'budget'} is {limit / 2**20:,.0f} MiB: choose a "
-            "larger min_count, a smaller window" + (", or a larger budget" if budget else ""))
+            "larger min_count, a smaller window"
+            + ("" if budget is None else ", or a larger budget"))
 
 
 # ---- counting ---------------------------------------------------------------------------------
@@ -304,15 +304,16 @@ def _fill(corpus, V, window, weights, symmetric, dense, size, progress):
     return store
 
 
-def _all_pairs(corpus, window, symmetric, zeros) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+def _all_pairs(corpus, window, symmetric, mask) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """(keys, distances, words of the text) of one piece after the other, in two buffers."""
-    words = max(1, PAIRS // window)
-    keys, distances = np.empty(words * window, np.int64), np.empty(words * window, np.int32)
+    most = min(window, int(np.diff(corpus.off).max(initial=1)))     # pairs of a word
+    words = max(1, PAIRS // most)
+    keys, distances = np.empty(words * most, np.int64), np.empty(words * most, np.int32)
     for first in range(0, len(corpus.ids), words):
         end = min(first + words, len(corpus.ids))
         s = np.searchsorted(corpus.off, first, side="right") - 1
         with np.errstate(over="ignore"):
-            n = find_pairs(corpus, (first, end, s), window, symmetric, u64(zeros), keys, distances)
+            n = find_pairs(corpus, (first, end, s), window, symmetric, u64(mask), keys, distances)
         yield keys[:n], distances[:n], end - first
 
 
@@ -324,11 +325,12 @@ def _take_out(store):
             np.concatenate([store.block[rows, cols], store.sums[taken]]))
 
 
-def _check(corpus, V, window):
+def _check(corpus, V, window, dense):
     """Raise ValueError for what cannot be counted."""
-    if not (isinstance(window, (int, np.integer)) and 1 <= window < 2**31):
-        raise ValueError(f"window={window!r}: expected a whole number, at least 1: a window "
-                         "reaches at least 1 word")
+    for name, value, least in (("window", window, 1), ("dense", dense, 0)):
+        if not (isinstance(value, (int, np.integer)) and least <= value <= 1_000_000):
+            raise ValueError(f"{name}={value!r}: expected a whole number of words, {least} to "
+                             "1,000,000")
     if len(corpus.ids) and not 0 <= corpus.ids.min() <= corpus.ids.max() < V <= 2**31:
         raise ValueError(f"the corpus has word numbers from {corpus.ids.min()} to "
                          f"{corpus.ids.max()}: expected 0 to {V - 1}")

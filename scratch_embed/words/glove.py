@@ -178,7 +178,7 @@ def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
     Cells that lie side by side share a word: stepped one after the other they pull it the same
     way.  Even a cell and its mirror image must lie apart.
     """
-    require_memory(24 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
+    require_memory(32 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
     order = np.random.default_rng([seed, SHUFFLE]).permutation(len(cells.rows))
     f = weight(cells.counts, x_max, alpha).astype(np.float32)
     return Deck(cells.rows[order], cells.cols[order],

@@ -213,12 +213,12 @@ def test_the_size_of_a_long_text_is_estimated_from_a_sample_of_its_cells(small_p
     corpus = zipfian(40_000, 3_000)
     size = estimate_size(corpus, 3_000, 10, symmetric, 100)
     cells = count_cells(corpus, 3_000, 10, symmetric=symmetric)
-    zeros = 32                                                # 400,000 pairs for 16,384
+    every = 32                                                # 290,000 pairs for 16,384
     each = 2 if symmetric else 1                              # a sampled key is two cells
-    assert abs(size.cells - len(cells.rows)) < 6 * np.sqrt(len(cells.rows) * each * zeros)
+    assert abs(size.cells - len(cells.rows)) < 6 * np.sqrt(len(cells.rows) * each * every)
     hashed = ((cells.rows >= 100) | (cells.cols >= 100)) & (
         (cells.rows <= cells.cols) if symmetric else True)
-    assert abs(size.hashed - hashed.sum()) < 6 * np.sqrt(hashed.sum() * zeros)
+    assert abs(size.hashed - hashed.sum()) < 6 * np.sqrt(hashed.sum() * every)
 
 
 def peak_of(function, *arguments, **settings):
@@ -279,10 +279,11 @@ def test_a_table_that_is_too_small_after_all_is_made_anew_and_larger(monkeypatch
 
 # ---- what is refused --------------------------------------------------------------------------
 
-@pytest.mark.parametrize("window", [0, -1, 1.5])
-def test_a_window_that_reaches_no_word_is_refused(window):
-    with pytest.raises(ValueError, match=f"window={window}"):
-        count_cells(corpus_of([[0, 1]]), 2, window)
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"window": 1.5}, {"window": 10**9},
+                                   {"dense": -1}])
+def test_settings_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match="{}={}".format(*next(iter(wrong.items())))):
+        count_cells(corpus_of([[0, 1]]), 2, **wrong)
 
 
 @pytest.mark.parametrize("ids, say", [([0, 2], "from 0 to 2: expected 0 to 1"),
@@ -290,6 +291,13 @@ def test_a_window_that_reaches_no_word_is_refused(window):
 def test_numbers_of_another_vocabulary_are_refused(ids, say):
     with pytest.raises(ValueError, match=say):
         count_cells(corpus_of([ids]), 2)
+
+
+def test_a_window_longer_than_any_sentence_takes_no_more_for_it():
+    corpus = zipfian(2_000, 300)
+    far, near = (count_cells(corpus, 300, window, flat) for window in (1_000_000, 19))
+    assert all((a == b).all() for a, b in zip(far, near))
+    assert estimate_size(corpus, 300, 1_000_000) == estimate_size(corpus, 300, 19)
 
 
 def test_a_text_without_pairs_has_no_cells():
@@ -334,7 +342,7 @@ def test_the_bar_counts_the_words_and_says_the_size(monkeypatch, small_pieces):
         def set_postfix_str(self, text, refresh):
             shown.append(text)
     monkeypatch.setattr(cooccurrence, "tqdm", Bar)
-    small_pieces(30)
+    small_pieces(12)                                          # three words of a reach of 4
     corpus = corpus_of([[0, 1, 2], [3, 1, 0, 2]])
     count_cells(corpus, 4, window=10, progress=True)
     assert shown[0] == (7, None) and shown[2:] == [3, 3, 1]   # None: silent off a terminal
