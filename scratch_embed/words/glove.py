@@ -53,7 +53,7 @@ from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.workers import run
-from scratch_embed.words.checkpoint import Checkpoint, Progress, saved_at_ctrl_c
+from scratch_embed.words.checkpoint import Checkpoint, Progress, finite, saved_at_ctrl_c
 from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
@@ -243,7 +243,7 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
                         checkpoint.save_now_and_then(W, U, at, settings)
                     stop_if_asked()
             at.end_epoch()
-    if not (np.isfinite(W).all() and np.isfinite(U).all()):
+    if not finite(W, U):
         raise TrainingDiverged(f"epoch {len(at.losses)}", lr, "a weight")
     if checkpoint:
         checkpoint.save(W, U, at, settings)
