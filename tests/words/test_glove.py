@@ -1,4 +1,5 @@
 """GloVe takes the step of its equation, in both forms of AdaGrad, and comes to log X."""
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
-from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words import glove
 from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.cooccurrence import Cells, count_cells
@@ -485,7 +486,7 @@ def test_the_kernels_are_runnable_python(tmp_path):
     """With the compiler switched off the same training gives the same vectors, to rounding."""
     code = """
 import sys, numpy as np
-from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.glove import train
 vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
@@ -498,3 +499,58 @@ np.save(sys.argv[1], train(count_cells(corpus, len(vocab)), len(vocab), dim=4, e
         subprocess.run([sys.executable, "-W", "error", "-c", code, out], env=env, check=True)
         got.append(np.load(out))
     np.testing.assert_allclose(got[0], got[1], rtol=0, atol=1e-5)
+
+
+# ---- the original: tests/golden/make_glove.py -------------------------------------------------
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    return json.loads((GOLDEN / "glove.json").read_text(encoding="utf-8"))
+
+
+def numbers(hexes):
+    return np.array([float.fromhex(x) for x in hexes])
+
+
+def test_the_counts_are_the_originals(frozen):
+    """The C adds at most 20 rounded fractions, ours is the nearest number: 20 · 2⁻⁵³ of the sum.
+
+    But for the first cell, which the C's merge_files doubles: of an empty second file, as a small
+    text leaves it, it reads nothing, and takes the first file's first record once more.
+    """
+    number = {word: i for i, word in enumerate(frozen["words"])}
+    lines = (GOLDEN / "glove.txt").read_text(encoding="utf-8").splitlines()
+    ids = [[number[word] for word in line.split()] for line in lines]
+    corpus = Corpus(np.concatenate(ids).astype(np.int32), np.cumsum([0, *map(len, ids)]))
+    cells = count_cells(corpus, len(number), frozen["window"])
+    ours = {(i, j): x for i, j, x in zip(*(part.tolist() for part in cells))}
+    theirs = dict(zip(zip(frozen["rows"], frozen["cols"]), numbers(frozen["x"])))
+    assert ours.keys() == theirs.keys() and len(theirs) == len(frozen["rows"])
+    assert theirs[0, 0] == pytest.approx(2 * ours[0, 0], rel=20 * 2**-53)
+    theirs[0, 0] /= 2
+    assert all(abs(ours[cell] - x) <= 20 * 2**-53 * x for cell, x in theirs.items())
+
+
+def test_three_iterations_are_the_originals(frozen):
+    """From its parameters, through its cells in its order, by its AdaGrad, in float32.
+
+    A parameter is stepped by at most 50 cells an iteration, each step below ½ and off by some
+    2⁻²⁰ of itself as its score is: 150 · 2⁻²¹ < 10⁻⁴ in the end.  (Seen: 2 · 10⁻⁷; with the paper's
+    AdaGrad 1.3.)
+    """
+    dim, V = frozen["dim"], len(frozen["words"])
+    first, *later = (numbers(table).reshape(2, V, dim + 1) for table in frozen["parameters"])
+    start, x = c_adagrad(0.05), numbers(frozen["x"])
+    sums = np.full((V, dim + 1), start.weights)
+    sums[:, dim] = start.biases
+    W, U = (np.stack([side, sums], axis=1).astype(np.float32) for side in first)
+    deck = Deck(*(np.array(frozen[name], np.int32) for name in ("rows", "cols")),
+                np.log(x).astype(np.float32), weight(x, frozen["x_max"]).astype(np.float32))
+    for after in later:
+        glove_chunk(deck, 0, len(x), W, U, np.float32(start.rate))
+        for ours, theirs in zip((W, U), after):
+            np.testing.assert_allclose(ours[:, 0], theirs, rtol=0, atol=1e-4)
+    assert np.abs(after - first).max() > 0.3
