@@ -32,7 +32,7 @@ from scratch_embed.space.neighbours import top_k
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
 from scratch_embed.words.fasttext import ONE, ZERO, add_rows
 from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
-from scratch_embed.words.huffman import Tree, huffman_tree
+from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
 
 BLOCK = 1 << 20                    # scores that are in memory at a time
@@ -48,10 +48,9 @@ def softmax(S: np.ndarray) -> np.ndarray:
 
 def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
     """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)."""
-    turns = np.zeros((len(S), len(tree.nodes) + 1))          # a last column for empty paths
-    turns[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
-    sums = np.add.reduceat(turns, tree.off[:-1], axis=1)
-    return np.exp(np.where(np.diff(tree.off) > 0, sums, 0))
+    log_p = np.zeros((len(S), len(tree.nodes) + 1))          # one 0 more: a lone leaf has no turns
+    log_p[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
+    return np.exp(np.add.reduceat(log_p, tree.off[:-1], axis=1))
 
 
 def label_tree(counts: np.ndarray) -> Tree:
@@ -115,8 +114,10 @@ class Classifier:
         self.model, self.labels = model, list(model.labels)
         self.features = Features(model.words, settings.word_ngrams, settings.min_n,
                                  settings.max_n, settings.buckets)
-        self._probability = (partial(leaf_probabilities, label_tree(model.label_counts))
-                             if settings.loss == "hs" else PROBABILITY[settings.loss])
+        tree = label_tree(model.label_counts) if settings.loss == "hs" else NO_TREE
+        self._probability = {"softmax": softmax, "ns": sigmoid, "ova": sigmoid,
+                             "hs": partial(leaf_probabilities, tree)}[settings.loss]
+        self._width = max(len(self.labels), len(tree.nodes), settings.dim)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Classifier":
@@ -197,7 +198,7 @@ class Classifier:
         """H (n, D) and the sizes of the bags (n,), for so many lines at a time as BLOCK says."""
         bags = self.features.bags(lines.words, lines.tokens)
         N, dim = len(lines.tokens.off) - 1, self.model.settings.dim
-        step = max(1, BLOCK // max(len(self.labels), dim))
+        step = max(1, BLOCK // self._width)
         for first in range(0, N, step):
             block = np.arange(first, min(first + step, N))
             H, sizes = np.empty((len(block), dim), np.float32), np.empty(len(block), np.int64)
@@ -211,11 +212,8 @@ class Classifier:
 
     def _ranked(self, lines, k, threshold):
         """For each line its [(number of a label, probability)]."""
-        k = len(self.labels) if k == -1 else k
+        k = len(self.labels) if k == -1 else k     # as in the original
         for H, sizes in self._blocks(lines):
             ids, values = top_k(self._probabilities(H), k)
             for label, p, size in zip(ids.tolist(), values.tolist(), sizes.tolist()):
                 yield [pair for pair in zip(label, p) if pair[1] >= threshold and size > 0]
-
-
-PROBABILITY = {"softmax": softmax, "ns": sigmoid, "ova": sigmoid}

@@ -128,9 +128,8 @@ def _without_nul(data):
 def _part(ids, off, wanted):
     """The lines with their tokens of one kind alone, renumbered.  wanted: (S,) bool."""
     number = np.cumsum(wanted, dtype=np.int32) - np.int32(1)
-    kept = wanted[ids]
-    before = np.concatenate([[0], np.cumsum(kept)])            # tokens kept before each position
-    return Corpus(number[ids[kept]], before[off])
+    kept = np.flatnonzero(wanted[ids])
+    return Corpus(number[ids[kept]], np.searchsorted(kept, off))
 
 
 def _lines_where(corpus, wanted):

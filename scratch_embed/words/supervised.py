@@ -23,10 +23,10 @@ A row that stands in the bag twice takes two shares.  Here fastText keeps to the
 gives each row the whole ∂L/∂h.  So long lines take small steps, and lr is larger than elsewhere.
 
 The tree is Huffman's: by counts, and blind to what the labels mean.  Each of its nodes parts its
-labels by a plane, and where they are praise and blame of two topics it may be asked to part praise
-of one and blame of the other from the rest, which no plane does.  In one of six samples of
-worlds/labelled.py it was, and was right for 81 % of lines, where softmax was for 94 %
-(tests/words/test_supervised.py).
+labels by a plane, and is at times asked for what no plane does: film-praise and hotel-blame on this
+side, film-blame and hotel-praise on that one (an exclusive or).  So it was in one of six samples of
+worlds/labelled.py, and right for 81 % of lines, where softmax was for 94 %; the original's tree is
+the same one (tests/words/test_supervised.py, test_classifier.py).
 
 A line with several labels: softmax, tree and noise learn one of them, drawn anew each time it is
 read, which makes them compete; one-vs-all learns all, each a yes/no question of its own.
@@ -332,7 +332,7 @@ def _chunk_size(bags, plan, U):
     off, D = bags.lines.off, U.shape[1]
     rows = bags.word_ngrams + len(bags.pieces.rows) / (len(bags.pieces.off) - 1)
     lines = len(off) - 1
-    return max(100, int(3e7 / D / (rows + plan.questions * lines / off[-1])))
+    return max(100, int(2e7 / D / (rows + plan.questions * lines / off[-1])))
 
 
 def _loss_of(chunk, negatives):
