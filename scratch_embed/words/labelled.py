@@ -99,7 +99,8 @@ def _split(blocks):
     ids_file = io.BytesIO()
     found, known = number_tokens(_with_line_ends(blocks), ids_file, io.BytesIO())
     ids = np.frombuffer(ids_file.getbuffer(), np.int32)
-    letters, start = found.letters.tobytes(), found.start[:known + 1].tolist()
+    start = found.start[:known + 1].tolist()
+    letters = found.letters[:start[-1]].tobytes()
     names = [letters[first:end].decode("utf-8", "surrogateescape")
              for first, end in zip(start, start[1:])]
     is_label = np.array([name.startswith(LABEL) for name in names], bool)

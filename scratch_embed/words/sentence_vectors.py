@@ -3,8 +3,8 @@
 Equation  s = (1/n) Σ_w v_w / |v_w|   over the n words that have a vector other than 0
 Shapes    N texts -> (N, D) float32
 Cost      O(D) a word.
-Differs   nothing known: this is fastText's for unsupervised models.  Those of supervised models
-          are another mean, over a line's bag (Classifier.encode of words/classifier.py).
+Differs   nothing known.  This is what fastText does for unsupervised models; for supervised ones it
+          takes the mean of a line's bag (Classifier.encode of words/classifier.py).
 Read next words/fasttext_vectors.py (unknown words have vectors too), words/vectors.py
 
 Without the division a rare word with a long vector would speak for the whole sentence.  The order
