@@ -206,6 +206,7 @@ class StaticEncoder:
         StaticEncoder(words)                                        the mean
         StaticEncoder(words, sif_weights(frequencies(vocab)))       SIF's weights
         StaticEncoder(words, ...).without_common(texts)             SIF
+        StaticEncoder(fasttext, unit_words=True)                    fastText's get_sentence_vector
 
     Words are looked up as they stand in the text: it must be prepared as the text was that the
     vectors were trained on (lower-cased, its punctuation off), by the caller or in `tokenize`.
@@ -213,14 +214,15 @@ class StaticEncoder:
 
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
                  common: np.ndarray | None = None, tokenize: Callable[[str], list[str]] = tokens,
-                 prompts: Mapping[str, str] | None = None) -> None:
+                 prompts: Mapping[str, str] | None = None, unit_words: bool = False) -> None:
         """words: a WordVectors, or any Words; weights: {word: weight}, 1 for words not in it.
 
         common: (D,), a direction that is taken out of every vector; tokenize: a text -> its
-        words; prompts: {name: text}, see encode.
+        words; prompts: {name: text}, see encode; unit_words: scale each word's vector to length 1
+        first, so that none speaks for the rest; a word of length 0 is then left out.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
-        self.prompts = dict(prompts or {})
+        self.prompts, self.unit_words = dict(prompts or {}), unit_words
         self.dim = words.vectors.shape[1]
         self.common = None if common is None else self._direction(common)
 
@@ -246,7 +248,8 @@ class StaticEncoder:
                              "common: are they prepared as the words' own text was?")
         u = first_singular_vector(weighted_means_kernel(batch, table)
                                   for _, batch in batches(corpus, FIT_BATCH))
-        return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts)
+        return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts,
+                             self.unit_words)
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,
                prompt: str | None = None, batch_size: int = 32,
@@ -300,9 +303,12 @@ class StaticEncoder:
 
     def _vector(self, word):
         try:
-            return self.words[word]
+            vector = self.words[word]
         except KeyError:
             return None
+        if self.unit_words:
+            return unit(np.asarray(vector, np.float64)) if np.any(vector) else None
+        return vector
 
     def _table(self, vectors):
         rows = np.empty((len(vectors), self.dim), np.float32)

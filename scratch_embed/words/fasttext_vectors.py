@@ -82,6 +82,11 @@ class FastTextVectors:
         fill_means(self.table, subwords, vectors)
         return WordVectors(self._words, vectors)
 
+    @property
+    def vectors(self) -> np.ndarray:
+        """The vectors of the known words, (V, D)."""
+        return self.words.vectors
+
     def __len__(self) -> int:
         return len(self._words)
 
