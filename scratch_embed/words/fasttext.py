@@ -250,18 +250,16 @@ def make_subword_plan(vocab: Vocab, pairs: Plan, min_n: int, max_n: int, buckets
     return SubwordPlan(pairs, subwords, pulls)
 
 
-def initial_tables(V: int, buckets: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """W ~ U(−1, 1)/dim, (V + buckets, dim), and U = 0, (V, dim); float32, no second copy."""
-    require_memory(4 * dim * (2 * V + buckets),
-                   f"a table of {V} words and {buckets} buckets, and one of {V} words, "
-                   f"x {dim} dimensions")
-    W, rng = np.empty((V + buckets, dim), np.float32), np.random.default_rng(seed)
-    for start in range(0, len(W), FILL):
+def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
+    """W ~ U(−1, 1)/dim, (n, dim) float32, filled in place."""
+    require_memory(4 * n * dim, f"a table of {n} rows (words and buckets) x {dim} dimensions")
+    W, rng = np.empty((n, dim), np.float32), np.random.default_rng([seed, 0])
+    for start in range(0, n, FILL):
         block = W[start:start + FILL]
         rng.random(out=block, dtype=np.float32)
         block -= np.float32(0.5)
         block *= np.float32(2 / dim)
-    return W, np.zeros((V, dim), np.float32)
+    return W
 
 
 # ---- training -------------------------------------------------------------------------------
@@ -291,7 +289,8 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     if checkpoint:
         settings |= fingerprint(vocab, corpus) | {"order": f"chunks {CHUNK}, blocks {BLOCK}"}
         restored = checkpoint.restore(settings, (V + buckets, dim), (V, dim))
-    W, U, at = restored or (*initial_tables(V, buckets, dim, seed), Progress())
+    W, U, at = restored or (initial_rows(V + buckets, dim, seed), np.zeros((V, dim), np.float32),
+                            Progress())
     rows = window * plan.pairs.questions + len(plan.subwords.rows) // V     # that a word touches
     size = max(100, CHUNK * 3000 // (dim * rows))                           # ≤ 100 ms a call
 

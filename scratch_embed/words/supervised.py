@@ -54,7 +54,7 @@ from scratch_embed.words.fasttext import (
     add_rows,
     add_to_rows,
     check_buckets,
-    initial_tables,
+    initial_rows,
 )
 from scratch_embed.words.fasttext_files import BinModel, Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
@@ -285,7 +285,7 @@ def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: fl
     bags = Features(vocab.words, word_ngrams, min_n, max_n, buckets).bags(lines.words, lines.tokens)
     plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.off), labels.counts,
                            loss, negatives)
-    W = initial_tables(len(vocab), buckets, dim, seed)[0]
+    W = initial_rows(len(vocab) + buckets, dim, seed)
     U = np.zeros((len(labels), dim), np.float32)
     losses = _fit(bags, plan, W, U, chunk, lr, epochs, workers, seed, shuffle, progress)
     settings = Settings(dim=dim, epochs=epochs, min_count=min_count, negatives=negatives,
