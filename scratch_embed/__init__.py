@@ -5,7 +5,7 @@ The floors; a file imports only from floors below its own, or from its own room.
     6  cli/       the command line, one file a group of commands; tour
     5  why/       what each trick of a method is worth, measured
     4  sentences/ a text as one vector: encode(texts) -> (N, D)
-    3  words/     word2vec, its noise, word vectors and their files
+    3  words/     word2vec, GloVe, FastText, its classifier; word vectors and their files
     2  evaluate/  analogies and word pairs, rank correlation
     1  text/      a text as numbers: corpus, vocabulary
        space/     similarity, neighbours, analogies, geometry
