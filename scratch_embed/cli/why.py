@@ -10,22 +10,52 @@ def add_commands(commands):
     why = add_command(commands, "why", "measure what each trick of a method is worth",
                       "scratch-embed why word2vec")
     methods = why.add_subparsers(metavar="METHOD", required=True)
-    word2vec = add_command(methods, "word2vec", "the tricks of word2vec, on toy texts",
-                           "scratch-embed why word2vec --seeds 10", run=run_word2vec)
-    word2vec.add_argument("--seeds", type=whole(2), default=5, metavar="N",
-                          help="texts and starting weights to average over (%(default)s)")
-    word2vec.add_argument("--sentences", type=whole(100), default=10_000, metavar="N",
-                          help="the length of each text (%(default)s)")
+    for name, run in ("word2vec", run_word2vec), ("glove", run_glove), ("fasttext", run_fasttext):
+        method = add_command(methods, name, f"the tricks of {name}, on toy texts",
+                             f"scratch-embed why {name} --seeds 10", run=run)
+        method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
+                            help="texts and starting weights to average over (%(default)s)")
+        method.add_argument("--sentences", type=whole(100), default=10_000, metavar="N",
+                            help="the length of each text (%(default)s)")
 
 
 def run_word2vec(arguments):
     """Print the tricks, each with its prediction first; the methods; the closed form."""
-    from scratch_embed.why.word2vec import toy_text
-    print("(making the texts; a first run waits for the compiler)", file=sys.stderr)
-    texts = [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
-    show_tricks(texts)
+    from scratch_embed.why.word2vec import CBOW, LONG, SKIPGRAM, TRICKS, trained
+    texts = toy_texts(arguments)
+    show_tricks(texts, TRICKS, trained, f"Skip-gram: {listed(SKIPGRAM)}; CBOW: the same with lr "
+                f"{CBOW['lr']}; long training: with dim {LONG['dim']}, epochs {LONG['epochs']}.")
     show_methods(texts)
     show_closed_form([text.seed for text in texts], 2 * arguments.sentences)
+
+
+def run_glove(arguments):
+    """Print the tricks, each with its prediction first; how near training comes to log X."""
+    from scratch_embed.why.glove import GLOVE, TRICKS, trained
+    texts = toy_texts(arguments)
+    show_tricks(texts, TRICKS, trained, f"GloVe: {listed(GLOVE)}.")
+    show_log_x([text.seed for text in texts], 2 * arguments.sentences)
+
+
+def run_fasttext(arguments):
+    """Print the tricks, each with its prediction first; the collisions; unknown words."""
+    from scratch_embed.why.fasttext import FASTTEXT, TRICKS, trained
+    texts = toy_texts(arguments)
+    show_tricks(texts, TRICKS, trained, f"FastText: {listed(FASTTEXT)}.")
+    show_collisions(texts[0])
+
+
+def toy_texts(arguments):
+    """A Text for each seed."""
+    from scratch_embed.why.tricks import toy_text
+    print("(making the texts; a first run waits for the compiler)", file=sys.stderr)
+    return [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
+
+
+def listed(settings):
+    """Settings in a line: numbers as they are, functions by their names."""
+    return ", ".join(f"{name} {getattr(value, '__name__', value)}"
+                     for name, value in settings.items())
 
 
 def heading(text):
@@ -38,20 +68,17 @@ def paragraph(text, indent=""):
     print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
 
 
-def show_tricks(texts):
+def show_tricks(texts, tricks, trained, settings):
     """For each trick what is expected, then what is found."""
-    from scratch_embed.why.word2vec import CBOW, LONG, SKIPGRAM, TRICKS, measure_tricks
+    from scratch_embed.why.tricks import measure_tricks
     heading("1  The tricks: what happens without?")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
     paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
               f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
-              "has its 95% interval.  Skip-gram: "
-              + ", ".join(f"{name} {value}" for name, value in SKIPGRAM.items())
-              + f"; CBOW: the same with lr {CBOW['lr']}; long training: with dim {LONG['dim']}, "
-              f"epochs {LONG['epochs']}.")
-    effects = measure_tricks(TRICKS, texts, progress=True)
+              f"has its 95% interval.  {settings}")
+    effects = measure_tricks(tricks, texts, trained, progress=True)
     held = total = 0
-    for trick in TRICKS:
+    for trick in tricks:
         print(f"\n{trick.name}")
         paragraph("Prediction: " + trick.prediction, "    ")
         print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
@@ -70,7 +97,8 @@ def show_tricks(texts):
 def show_methods(texts):
     """A table of methods, and for each from which others it cannot be told apart."""
     from scratch_embed.why.effects import interval
-    from scratch_embed.why.word2vec import METHODS, alike, measure
+    from scratch_embed.why.tricks import alike, measure
+    from scratch_embed.why.word2vec import METHODS
     heading("2  The methods, on the same texts")
     scores = measure(list(METHODS.values()), texts, progress=True)
     print("    " + " " * 38 + "%            cannot be told apart from")
@@ -103,3 +131,31 @@ def show_closed_form(seeds, sentences):
         gain = paired_difference(*([pair[form].correlation for pair in found] for form in (0, 1)))
         print(f"    {'the first against the second':39} {gain.mean:+.4f} ± {gain.half:.4f}   "
               f"the correction {gain.verdict}")
+
+
+def show_log_x(seeds, sentences):
+    """w·u + b + c of trained GloVe beside log X, with enough dimensions and with too few."""
+    from scratch_embed.why.effects import interval
+    from scratch_embed.why.glove import closed_form
+    heading("2  What w·u + b + c tends to: log X")
+    paragraph(f"Tiny texts of {sentences:,} sentences, 41 words, all cells, 200 epochs.  "
+              "Prediction: with as many dimensions as words every cell is met; with 5, only what "
+              "most cells have in common.")
+    print(f"    {'':14}  correlation       off by (RMS)      the spread of log X")
+    for dim in (48, 5):
+        found = [closed_form(seed, dim, sentences) for seed in seeds]
+        r, off, spread = (interval([getattr(closed, part) for closed in found])
+                          for part in ("correlation", "off", "spread"))
+        print(f"    {dim:3} dimensions  {r.mean:.4f} ± {r.half:.4f}   {off.mean:.4f} ± "
+              f"{off.half:.4f}   {spread.mean:.3f}", flush=True)
+
+
+def show_collisions(text):
+    """How many n-grams share a row, by the number of buckets."""
+    from scratch_embed.why.fasttext import collisions
+    heading("2  Hashing: how many n-grams share a row?")
+    print(f"    the n-grams of 3 to 6 letters of {len(text.vocab)} words")
+    print(f"    {'buckets':>12}{'n-grams':>10}{'rows':>10}{'sharing, %':>12}")
+    for buckets in (2_000_000, 20_000, 2_000, 200, 20):
+        found = collisions(text.vocab, buckets)
+        print(f"    {buckets:12,}{found.ngrams:10,}{found.rows:10,}{100 * found.shared:12.1f}")

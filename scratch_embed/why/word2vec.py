@@ -4,7 +4,8 @@ Paper     Mikolov et al. 2013b, which gives the tricks; Levy, Goldberg & Dagan 2
           Distributional Similarity with Lessons Learned from Word Embeddings", which counts them.
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a run on 150,000 words takes about a second.
-Read next why/effects.py (the intervals), words/ppmi.py (the closed form)
+Read next why/tricks.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the closed
+          form)
 
 A seed is another text as well as other starting weights, so what holds over the seeds holds for
 texts of this kind, not for one of them.  A toy text of 290 words is not English: a trick made for
@@ -14,18 +15,16 @@ are what the papers lead one to expect, not what was found: those that failed st
 The training is short, as is usual for a long text, so whatever takes more or longer steps gains.
 Therefore some tricks are removed again with as many steps in all, or from a longer training.
 """
-from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from scratch_embed.evaluate.correlation import pearson
-from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.numerics.workers import run
-from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, Interval, paired_difference
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.tricks import Trick
 from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
 from scratch_embed.words.negative_sampling import noise_distribution
 from scratch_embed.words.ppmi import ppmi, sgns_optimum, shifted_pmi, svd_vectors, window_counts
@@ -37,19 +36,6 @@ from scratch_embed.worlds.words import hard, tiny
 SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
 CBOW = dict(SKIPGRAM, chunk=cbow_chunk, lr=0.05)
 LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would come near 100%
-
-
-class Trick(NamedTuple):
-    """Something word2vec does, and what else it might do.
-
-    prediction: a sentence.  settings: training with the trick.  without: {what is done instead:
-    (the settings that change, the verdict that is predicted for the trick)}.
-    """
-
-    name: str
-    prediction: str
-    settings: dict
-    without: dict
 
 
 TRICKS = [
@@ -108,22 +94,6 @@ TRICKS = [
 
 # ---- methods ----------------------------------------------------------------------------------
 
-class Text(NamedTuple):
-    """A toy text, the analogies that it should teach, and the seed of both it and its training."""
-
-    vocab: Vocab
-    corpus: Corpus
-    sections: list
-    seed: int
-
-
-def toy_text(seed: int, sentences: int = 10_000) -> Text:
-    """The Text of a seed: a hard world of its own."""
-    world = hard(seed, sentences)
-    vocab, corpus = index_sentences(world.sentences, min_count=1)
-    return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
-
-
 def trained(settings, text):
     """Word vectors (V, D) that word2vec learns with these settings of `train`."""
     return train(text.corpus, text.vocab, seed=text.seed, **settings).W
@@ -156,64 +126,6 @@ METHODS = {
     "random": random,
     "untrained": untrained,
 }
-
-
-# ---- measuring --------------------------------------------------------------------------------
-
-class Effect(NamedTuple):
-    """One alternative to a trick: mean % with the trick and without, and with − without."""
-
-    instead: str
-    with_it: float
-    without: float
-    difference: Interval
-    predicted: str
-
-
-def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
-            ) -> np.ndarray:
-    """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
-
-    workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
-    progress: a bar on stderr, where that is a terminal.
-    """
-    scores = np.empty((len(methods), len(texts)))
-
-    def step(place):
-        method, text = methods[place[0]], texts[place[1]]
-        solved = score_analogies(text.vocab.index, method(text), text.sections).overall
-        return place, 100 * solved.accuracy
-
-    places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
-    with tqdm(total=len(places), unit="run", leave=False,
-              disable=None if progress else True) as bar:
-        for place, score in run(step, places, workers):
-            scores[place] = score
-            bar.update()
-    return scores
-
-
-def measure_tricks(tricks: list[Trick], texts: list, workers: int = 2,
-                   progress: bool = False) -> Iterator[list[Effect]]:
-    """Yield for each trick, as soon as it is measured, a list of Effect."""
-    known = []                                     # (settings, scores): tricks share their start
-    for trick in tricks:
-        forms = [trick.settings, *(trick.settings | change
-                                   for change, _ in trick.without.values())]
-        new = [form for form in forms if form not in [settings for settings, _ in known]]
-        scores = measure([partial(trained, form) for form in new], texts, workers, progress)
-        known += zip(new, scores)
-        with_it, *without = (next(x for settings, x in known if settings == form)
-                             for form in forms)
-        yield [Effect(instead, with_it.mean(), x.mean(), paired_difference(with_it, x), predicted)
-               for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
-
-
-def alike(scores: np.ndarray) -> list[list[int]]:
-    """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
-    return [[other for other in range(len(scores)) if other != one and
-             paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
-            for one in range(len(scores))]
 
 
 # ---- the closed form ----------------------------------------------------------------------------

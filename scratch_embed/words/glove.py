@@ -185,6 +185,18 @@ def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
                 np.log(cells.counts).astype(np.float32)[order], f[order])
 
 
+def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
+    """`shuffled`, but for this: each cell (i, j) of symmetric X is followed by its mirror (j, i).
+
+    To see what that costs (why/glove.py); a first implementation would store X that way.
+    """
+    deck = shuffled(cells, x_max, alpha, seed)
+    low, high = np.minimum(deck.rows, deck.cols), np.maximum(deck.rows, deck.cols)
+    _, first, pair = np.unique(np.int64(low) << 32 | high, return_index=True, return_inverse=True)
+    order = np.argsort(first[pair], kind="stable")         # by the place of a pair's first cell
+    return Deck(*(part[order] for part in deck))
+
+
 def pieces(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]]:
     """(first, end) of all pieces of N cells, in an order that is another in every epoch."""
     rng = np.random.default_rng([seed, ORDER, epoch])
@@ -194,7 +206,8 @@ def pieces(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]
 
 def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x_max: float = 100,
           alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, workers: int = 1, seed: int = 1,
-          progress: bool = False, checkpoint: Checkpoint | None = None) -> Trained:
+          order: Callable = shuffled, progress: bool = False,
+          checkpoint: Checkpoint | None = None) -> Trained:
     """Train word vectors on the co-occurrence counts of V words.  Return Trained.
 
     cells      from words/cooccurrence.py, rows and columns below V, counts above 0
@@ -206,13 +219,14 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
                for more
     workers    threads that step the same tables at once.  With one, the same seed gives the same
                bits; with more, only the quality is the same.
+    order      shuffled, or another function from cells to the Deck in which they are stepped
     progress   show a bar on stderr, where that is a terminal
     checkpoint a Checkpoint: saved now and then, at Ctrl-C and at the end, and resumed if it says so
     Raises     ValueError for cells or settings that make no sense or differ from what is resumed;
                TrainingDiverged when the loss or the weights are no longer finite.
     """
     settings = dict(adagrad=adagrad.__name__, dim=dim, x_max=x_max, alpha=alpha, lr=lr,
-                    epochs=epochs, seed=seed)
+                    epochs=epochs, seed=seed, cells=order.__name__)
     _check(settings, workers)
     _check_cells(cells, V)
     start, N = adagrad(lr), len(cells.rows)
@@ -221,7 +235,7 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     if checkpoint:
         settings |= _fingerprint(cells) | {"order": f"pieces {size}"}
         W, U, at = checkpoint.restore(settings, W.shape) or (W, U, at)
-    deck = shuffled(cells, x_max, alpha, seed)
+    deck = order(cells, x_max, alpha, seed)
 
     def step(piece):
         loss = glove_chunk(deck, *piece, W, U, np.float32(start.rate))
@@ -233,8 +247,8 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
                disable=None if progress else True)
     with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
         while at.epoch < epochs:
-            order = islice(pieces(N, size, at.epoch, seed), at.chunk, None)
-            with closing(run(step, order, workers)) as done:
+            ahead = islice(pieces(N, size, at.epoch, seed), at.chunk, None)
+            with closing(run(step, ahead, workers)) as done:
                 for loss, stepped in done:
                     at.count(loss, stepped)
                     bar.update(stepped)

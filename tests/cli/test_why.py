@@ -1,4 +1,5 @@
 """The command says the prediction, then the effect, for every trick; then methods, closed form."""
+import importlib
 import re
 
 import pytest
@@ -52,7 +53,25 @@ def test_no_line_is_wider_than_a_hundred_characters(printed):
     assert max(map(len, printed.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("command", [["why"], ["why", "word2vec"]], ids=" ".join)
+@pytest.mark.parametrize("method, last", [
+    ("glove", r"^      5 dimensions  0\.\d{4} ± \d\.\d{4}   \d\.\d{4} ± \d\.\d{4}   \d\.\d{3}$"),
+    ("fasttext", r"^ +20 +[\d,]+ +20 +100\.0$")])
+def test_the_other_methods_say_their_predictions_first_too(method, last, capsys):
+    assert main(["why", method, "--seeds", "2", "--sentences", "150"]) == 0
+    printed = capsys.readouterr().out
+    tricks = importlib.import_module(f"scratch_embed.why.{method}").TRICKS
+    for trick in tricks:
+        at = printed.index(f"\n{trick.name}\n")
+        at = printed.index(f"    Prediction: {trick.prediction[:40]}", at)
+        for instead, (_, predicted) in trick.without.items():
+            found = re.compile(rf"^    {re.escape(instead)} +{predicted} .* ± ", re.M).search(
+                printed, at)
+            assert found, instead
+    assert re.search(last, printed, re.M) and max(map(len, printed.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", [["why"], ["why", "word2vec"], ["why", "glove"],
+                                     ["why", "fasttext"]], ids=" ".join)
 def test_help_ends_with_an_example_that_the_parser_understands(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])

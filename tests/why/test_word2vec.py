@@ -6,18 +6,8 @@ import pytest
 
 from scratch_embed.evaluate.words import score_analogies
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
-from scratch_embed.why.word2vec import (
-    METHODS,
-    SKIPGRAM,
-    TRICKS,
-    Trick,
-    alike,
-    closed_form,
-    measure,
-    measure_tricks,
-    toy_text,
-    trained,
-)
+from scratch_embed.why.tricks import Trick, alike, measure, measure_tricks, toy_text
+from scratch_embed.why.word2vec import METHODS, SKIPGRAM, TRICKS, closed_form, trained
 from scratch_embed.words.word2vec import train
 
 
@@ -50,7 +40,7 @@ def test_forms_that_are_said_to_cost_as_much_do():
 
 def test_every_trick_is_measured_against_the_same_seeds(texts):
     short = [trick._replace(settings=dict(trick.settings, epochs=1, dim=4)) for trick in TRICKS]
-    for trick, effects in zip(TRICKS, measure_tricks(short, texts), strict=True):
+    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained), strict=True):
         assert [effect.instead for effect in effects] == list(trick.without)
         for effect in effects:
             assert 0 <= effect.without <= 100
@@ -62,7 +52,7 @@ def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
     """Longer than the other tests train, so that the scores differ."""
     start = dict(SKIPGRAM, epochs=20)
     trick = Trick("K", "more.", start, {"1": (dict(negatives=1), HURTS)})
-    [[effect]] = measure_tricks([trick], texts)
+    [[effect]] = measure_tricks([trick], texts, trained)
     by_hand = [[100 * score_analogies(text.vocab.index, trained(dict(start, negatives=K), text),
                                       text.sections).overall.accuracy for text in texts]
                for K in (5, 1)]

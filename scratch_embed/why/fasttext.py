@@ -1,0 +1,80 @@
+"""What is each trick of FastText worth?  Remove one at a time, and measure.
+
+Paper     Bojanowski, Grave, Joulin & Mikolov 2017, section 5 (which n-grams, how much data).
+Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
+Cost      a training takes a second or two.
+Read next why/tricks.py (the measuring), why/tour.py (words that no text held), words/fasttext.py
+
+What why/word2vec.py says of toy texts holds here too.  Spelling means something in this world: its
+plurals, pasts and comparatives are English.  But most words are short and each is seen hundreds
+of times, so there is less for n-grams to help with than in a text with rare words.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.text.vocab import Vocab
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.tricks import Trick
+from scratch_embed.words.fasttext import corrected_skipgram_chunk, skipgram_chunk, train
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.subwords import ngram_row, ngrams
+
+BUCKETS = 20_000
+FASTTEXT = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5, min_n=3, max_n=6,
+                buckets=BUCKETS, power=0.5, chunk=skipgram_chunk)
+
+TRICKS = [
+    Trick("n-grams of 3 to 6 letters",
+          "Words that are built alike share what they learn: forms of one word, and one form of "
+          "many words, so the analogies of grammar gain most.  Shorter n-grams are shared by too "
+          "many words, longer ones alone by too few.",
+          FASTTEXT, {"none: words alone": (dict(max_n=0), HELPS),
+                     "2 to 3": (dict(min_n=2, max_n=3), HELPS),
+                     "3 alone": (dict(max_n=3), UNCLEAR),
+                     "5 to 6": (dict(min_n=5), UNCLEAR)}),
+    Trick("20,000 buckets: hardly a collision",
+          "N-grams that share a row share what they learn, sense or nonsense; as long as a word "
+          "has some rows of its own that is noise which averages out.",
+          FASTTEXT, {"2,000": (dict(buckets=2_000), UNCLEAR),
+                     "200": (dict(buckets=200), HELPS),
+                     "20": (dict(buckets=20), HELPS)}),
+    Trick("each piece takes the whole error",
+          "The equation's share is some fifteen times smaller, too small a step for a short "
+          "training; with a larger learning rate it is as good.",
+          FASTTEXT, {"its share": (dict(chunk=corrected_skipgram_chunk), HELPS),
+                     "its share, lr x 10": (dict(chunk=corrected_skipgram_chunk, lr=0.25),
+                                            UNCLEAR)}),
+    Trick("noise drawn by count^1/2",
+          "word2vec has 3/4, and there it hardly mattered.",
+          FASTTEXT, {"count^3/4": (dict(power=0.75), UNCLEAR),
+                     "all words alike": (dict(power=0.0), UNCLEAR)}),
+    Trick("a learning rate of 0.025, as word2vec's",
+          "The original's own is 0.05: larger steps gain in a short training.",
+          FASTTEXT, {"0.05": (dict(lr=0.05), HURTS)}),
+]
+
+
+def trained(settings: dict, text) -> np.ndarray:
+    """Word vectors (V, D) that FastText learns from a Text with these settings."""
+    W = train(text.corpus, text.vocab, seed=text.seed, **settings).W
+    return FastTextVectors(text.vocab.words, W, settings["min_n"], settings["max_n"]).vectors
+
+
+# ---- collisions ---------------------------------------------------------------------------------
+
+class Collisions(NamedTuple):
+    """What hashing makes of the n-grams of a vocabulary."""
+
+    ngrams: int                    # different ones
+    rows: int                      # that they share
+    shared: float                  # of the n-grams, the share whose row is another's too
+
+
+def collisions(vocab: Vocab, buckets: int, min_n: int = 3, max_n: int = 6) -> Collisions:
+    """Collisions of all n-grams of these words."""
+    different = {ngram for word in vocab.words for ngram in ngrams(word, min_n, max_n)}
+    rows = [ngram_row(ngram, 0, buckets) for ngram in different]
+    taken = np.bincount(rows, minlength=1)
+    return Collisions(len(different), int((taken > 0).sum()),
+                      float(taken[taken > 1].sum() / max(1, len(different))))

@@ -1,0 +1,128 @@
+"""What is each trick of GloVe worth?  Remove one at a time, and measure.
+
+Paper     Pennington, Socher & Manning 2014, sections 3.1 (the weight) and 4 (AdaGrad, the sum of
+          both tables, x_max, alpha, the window).
+Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
+Cost      a training takes about a second.
+Read next why/tricks.py (the measuring), why/effects.py (the intervals), words/glove.py
+
+What why/word2vec.py says of toy texts holds here too.  One thing is unlike English: noise makes
+nearly every pair of the 290 words meet, most of them once or twice.  So the counts are small, and
+x_max with them: 10, where the paper has 100 for billions of words.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.correlation import pearson
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.why.effects import HELPS, UNCLEAR
+from scratch_embed.why.tricks import Trick
+from scratch_embed.words.cooccurrence import count_cells, flat, harmonic
+from scratch_embed.words.glove import (
+    AdaGrad,
+    Trained,
+    c_adagrad,
+    mirrored,
+    paper_adagrad,
+    shuffled,
+    train,
+)
+from scratch_embed.worlds.words import tiny
+
+FAR = 1e12                         # as a sum of squares: no gradient changes it any more
+
+
+def both(trained: Trained) -> np.ndarray:
+    """W + U."""
+    return trained.vectors
+
+
+def words(trained: Trained) -> np.ndarray:
+    """W."""
+    return trained.W
+
+
+def contexts(trained: Trained) -> np.ndarray:
+    """U."""
+    return trained.U
+
+
+def constant(lr: float) -> AdaGrad:
+    """No AdaGrad: every step has the rate lr, for the sums are too large to grow."""
+    return AdaGrad(lr * np.sqrt(FAR), FAR, FAR)
+
+
+GLOVE = dict(dim=50, x_max=10, alpha=0.75, lr=0.05, epochs=15, adagrad=c_adagrad, order=shuffled,
+             window=5, weights=harmonic, symmetric=True, take=both)
+
+TRICKS = [
+    Trick("the weight f(x): rare cells count less",
+          "A cell seen once is mostly chance; if it counts like one seen a hundred times, chance "
+          "is what is learned.",
+          GLOVE, {"all cells alike": (dict(alpha=0), HELPS),
+                  "x below x_max": (dict(alpha=1.0), UNCLEAR)}),
+    Trick("x_max: frequent cells do not count more and more",
+          "Without it, the few cells of the frequent words are all that counts; where it lies "
+          "matters little.",
+          GLOVE, {"1": (dict(x_max=1), HELPS),
+                  "100": (dict(x_max=100), UNCLEAR),
+                  "no limit (1,000,000)": (dict(x_max=1e6), HELPS)}),
+    Trick("W + U",
+          "Both tables have learned the same, so their sum has half the noise: a small gain, says "
+          "the paper.",
+          GLOVE, {"W alone": (dict(take=words), HELPS),
+                  "U alone": (dict(take=contexts), HELPS)}),
+    Trick("AdaGrad, glove.c's",
+          "A rate for each number, that falls with what it has been through: rare words go on "
+          "learning.  glove.c's larger steps should matter less the longer one trains.",
+          GLOVE, {"the paper's": (dict(adagrad=paper_adagrad), HELPS),
+                  "a constant rate, 0.05": (dict(adagrad=constant), HELPS),
+                  "a constant rate, 0.01": (dict(adagrad=constant, lr=0.01), HELPS)}),
+    Trick("cells in random order",
+          "A cell and its mirror image, one after the other, pull the same words the same way "
+          "twice: as if there were half as many steps.",
+          GLOVE, {"mirror images in turn": (dict(order=mirrored), HELPS)}),
+    Trick("counts fall with the distance",
+          "Near neighbours say more.",
+          GLOVE, {"all in the window alike": (dict(weights=flat), HELPS)}),
+    Trick("both sides of a word",
+          "Half of what a word's company tells is on its other side; but the two tables then learn "
+          "different things, and W + U has both.",
+          GLOVE, {"the left side alone": (dict(symmetric=False), UNCLEAR)}),
+    Trick("the window, 5",
+          "In sentences of some fifteen words a wider one adds little that is near enough.",
+          GLOVE, {"2": (dict(window=2), UNCLEAR), "10": (dict(window=10), UNCLEAR)}),
+]
+
+
+def trained(settings: dict, text) -> np.ndarray:
+    """Word vectors (V, D) that GloVe learns from a Text with these settings."""
+    settings = dict(settings)
+    counting = {name: settings.pop(name) for name in ("window", "weights", "symmetric")}
+    take = settings.pop("take")
+    cells = count_cells(text.corpus, len(text.vocab), **counting)
+    return take(train(cells, len(text.vocab), seed=text.seed, **settings))
+
+
+# ---- what it tends to ---------------------------------------------------------------------------
+
+class Closed(NamedTuple):
+    """Trained w·u + b + c held against log X, over all cells."""
+
+    correlation: float
+    off: float                     # the root of the mean square difference, weighted by f
+    spread: float                  # of log X itself, weighted alike
+
+
+def closed_form(seed: int, dim: int, sentences: int = 20_000) -> Closed:
+    """How near training comes to log X on a tiny world of 41 words."""
+    vocab, corpus = index_sentences(tiny(seed, sentences).sentences, min_count=1)
+    cells = count_cells(corpus, len(vocab), window=5)
+    found = train(cells, len(vocab), dim=dim, x_max=10, epochs=200, seed=seed)
+    scores = ((found.W[cells.rows].astype(float) * found.U[cells.cols]).sum(1)
+              + found.b[cells.rows] + found.c[cells.cols])
+    log_x, f = np.log(cells.counts), np.minimum(1, (cells.counts / 10)**0.75)
+    mean = (f * log_x).sum() / f.sum()
+    return Closed(pearson(scores, log_x), float(np.sqrt((f * (scores - log_x)**2).sum() / f.sum())),
+                  float(np.sqrt((f * (log_x - mean)**2).sum() / f.sum())))

@@ -1,0 +1,110 @@
+"""Tricks and texts: what every `why` needs to remove a trick and to measure what happens.
+
+Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
+Read next why/effects.py (the intervals), why/word2vec.py (the first use)
+
+A seed is another text as well as other starting weights, so what holds over the seeds holds for
+texts of this kind, not for one of them.
+"""
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from scratch_embed.evaluate.words import Section, score_analogies
+from scratch_embed.numerics.workers import run
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.why.effects import UNCLEAR, Interval, paired_difference
+from scratch_embed.worlds.words import hard
+
+
+class Trick(NamedTuple):
+    """Something a method does, and what else it might do.
+
+    prediction: a sentence.  settings: training with the trick.  without: {what is done instead:
+    (the settings that change, the verdict that is predicted for the trick)}.
+    """
+
+    name: str
+    prediction: str
+    settings: dict
+    without: dict
+
+
+class Text(NamedTuple):
+    """A toy text, the analogies that it should teach, and the seed of both it and its training."""
+
+    vocab: Vocab
+    corpus: Corpus
+    sections: list
+    seed: int
+
+
+def toy_text(seed: int, sentences: int = 10_000) -> Text:
+    """The Text of a seed: a hard world of its own."""
+    world = hard(seed, sentences)
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+class Effect(NamedTuple):
+    """One alternative to a trick: mean % with the trick and without, and with − without."""
+
+    instead: str
+    with_it: float
+    without: float
+    difference: Interval
+    predicted: str
+
+
+def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
+            ) -> np.ndarray:
+    """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
+
+    workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
+    progress: a bar on stderr, where that is a terminal.
+    """
+    scores = np.empty((len(methods), len(texts)))
+
+    def step(place):
+        method, text = methods[place[0]], texts[place[1]]
+        solved = score_analogies(text.vocab.index, method(text), text.sections).overall
+        return place, 100 * solved.accuracy
+
+    places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
+    with tqdm(total=len(places), unit="run", leave=False,
+              disable=None if progress else True) as bar:
+        for place, score in run(step, places, workers):
+            scores[place] = score
+            bar.update()
+    return scores
+
+
+def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers: int = 2,
+                   progress: bool = False) -> Iterator[list[Effect]]:
+    """Yield for each trick, as soon as it is measured, a list of Effect.
+
+    trained: (settings, text) -> vectors (V, D).
+    """
+    known = []                                     # (settings, scores): tricks share their start
+    for trick in tricks:
+        forms = [trick.settings, *(trick.settings | change
+                                   for change, _ in trick.without.values())]
+        new = [form for form in forms if form not in [settings for settings, _ in known]]
+        scores = measure([partial(trained, form) for form in new], texts, workers, progress)
+        known += zip(new, scores)
+        with_it, *without = (next(x for settings, x in known if settings == form)
+                             for form in forms)
+        yield [Effect(instead, with_it.mean(), x.mean(), paired_difference(with_it, x), predicted)
+               for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
+
+
+def alike(scores: np.ndarray) -> list[list[int]]:
+    """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
+    return [[other for other in range(len(scores)) if other != one and
+             paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
+            for one in range(len(scores))]
