@@ -1,12 +1,14 @@
-"""evaluate words: how well do vectors agree with what people say?"""
+"""evaluate: how well do vectors agree with what people say, how often is a classifier right?"""
 import os
 
+from scratch_embed.cli import classifier
+from scratch_embed.cli.loading import load_vectors, with_words
 from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
     """Add `evaluate` and what it can measure."""
-    evaluate = add_command(commands, "evaluate", "measure vectors",
+    evaluate = add_command(commands, "evaluate", "measure vectors or a classifier",
                            "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv")
     kinds = evaluate.add_subparsers(metavar="KIND", required=True)
     words = add_command(kinds, "words", "analogies and word pairs, with their coverage",
@@ -18,6 +20,7 @@ def add_commands(commands):
     words.add_argument("--keep-case", action="store_true",
                        help="do not lower-case the words that are asked")
     words.set_defaults(usage_error=words.error)
+    classifier.add_evaluation(kinds)
 
 
 def run_words(arguments):
@@ -30,17 +33,20 @@ def run_words(arguments):
         score_analogies,
         score_pairs,
     )
-    from scratch_embed.words.vectors import WordVectors
     if not (arguments.pairs or arguments.analogies):
         arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
     lower = not arguments.keep_case
     pairs = read_pairs(arguments.pairs, lower) if arguments.pairs else None
     sections = read_analogies(arguments.analogies, lower) if arguments.analogies else None
-    words = WordVectors.load(arguments.file)
-    report = []
+    vectors = load_vectors(arguments.file)
+    words, report = with_words(vectors, ()), []
     if pairs is not None:
-        scores = score_pairs(words.key_to_index, words.vectors, pairs)
+        more = with_words(vectors, (word for a, b, _ in pairs for word in (a, b)))
+        scores = score_pairs(more.key_to_index, more.vectors, pairs)
         report += format_pairs(os.path.basename(arguments.pairs), scores)
+        if made := sum((a in more and b in more) and not (a in words and b in words)
+                       for a, b, _ in pairs):
+            report.append(f"    {made} of them with a word whose n-grams alone make its vector")
     if sections is not None:
         report += format_analogies(score_analogies(words.key_to_index, words.vectors, sections))
     print("\n".join(report))

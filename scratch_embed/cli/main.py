@@ -12,13 +12,24 @@ import sys
 import warnings
 
 from scratch_embed import __version__
-from scratch_embed.cli import evaluate, phrases, tour, train, vectors, why
+from scratch_embed.cli import (
+    classifier,
+    evaluate,
+    fasttext,
+    phrases,
+    tour,
+    train,
+    vectors,
+    why,
+)
 from scratch_embed.numerics.errors import TrainingDiverged
 
 
 def main(argv=None):
     """Run one command; return its exit code."""
     arguments = parser().parse_args(argv)              # exits with 2 by itself
+    if hasattr(sys.stdout, "reconfigure"):             # words of published models that are not
+        sys.stdout.reconfigure(errors="surrogateescape")           # UTF-8 come out as they went in
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
@@ -59,6 +70,6 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, evaluate, why):
+    for group in (tour, phrases, train, vectors, fasttext, classifier, evaluate, why):
         group.add_commands(commands)
     return top

@@ -1,10 +1,11 @@
-"""tour: from a text to word vectors, and what they know, in under a minute."""
+"""tour: from a text to word vectors, what they know, and which method knows what, in a minute."""
 import sys
 import textwrap
 
 from scratch_embed.cli.parsing import add_command, check_output
 
 SEEDS = (1, 2, 3, 4, 5)
+FEWER_SEEDS = (1, 2, 3)
 SETTINGS = dict(dim=50, window=5, negatives=5, sample=0, lr=0.025, epochs=5)
 SHOWN = ("king", "paris", "mice", "sang", "bigger")
 MAPPED = ("man woman boy girl king queen prince princess father mother son daughter paris france "
@@ -13,14 +14,15 @@ MAPPED = ("man woman boy girl king queen prince princess father mother son daugh
 
 def add_commands(commands):
     """Add `tour`."""
-    tour = add_command(commands, "tour", "train word vectors on a toy text and show what they know",
+    tour = add_command(commands, "tour", "train word vectors on a toy text, show what they know, "
+                       "and set the methods side by side",
                        "scratch-embed tour", run=run_tour)
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
                       help="where the vectors go (%(default)s)")
 
 
 def run_tour(arguments):
-    """Read, train, show neighbours, arithmetic, analogies beside baselines, and a map."""
+    """Read, train, show what is known; then the methods, and unknown words; all beside baselines."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.words.vectors import WordVectors
@@ -49,16 +51,24 @@ def run_tour(arguments):
     show_analogies(vocab, runs)
     show_map(vectors)
     vectors.save(arguments.output)
-    heading("6  Yours")
+    show_methods()
+    show_unknown_words()
+    heading("8  Yours")
     print(f"The vectors of seed 1 are in {arguments.output}.  Try:\n"
           f"    scratch-embed similar {arguments.output} queen paris\n"
           f"    scratch-embed analogy {arguments.output} france paris italy\n"
-          "    scratch-embed train word2vec YOUR-TEXT -o yours.vec")
+          "    scratch-embed train word2vec YOUR-TEXT -o yours.vec\n"
+          "    scratch-embed train fasttext YOUR-TEXT -o yours.bin --buckets 100000")
 
 
 def heading(text):
     """A line that begins a part."""
-    print(f"\n{text}\n{'-' * len(text)}")
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def paragraph(text):
+    """Text in lines that fit."""
+    print(textwrap.fill(text, 96), flush=True)
 
 
 def show_neighbours(vectors):
@@ -101,3 +111,43 @@ def show_map(vectors):
     print(textwrap.indent("\n".join(lines), "    "))
     if left_out:
         print("    (no room for:", *left_out, end=")\n")
+
+
+def show_methods():
+    """A table of methods on two texts, the second of which is hard enough to tell them apart."""
+    from scratch_embed.why.tour import METHODS, easy_text, pairs_that_meet
+    from scratch_embed.why.word2vec import measure, toy_text
+    heading("6  The methods side by side")
+    texts = [[make(seed) for seed in FEWER_SEEDS] for make in (easy_text, toy_text)]
+    meet = [100 * pairs_that_meet(of_a_kind[0]) for of_a_kind in texts]
+    paragraph("% of the analogies solved: mean, least and most of "
+              f"{len(FEWER_SEEDS)} seeds, on the text above (easy) and on three of the same world "
+              "with meaningless words strewn in and a tenth of all words replaced (hard).  Of all "
+              f"pairs of words {meet[0]:.0f}% ever stand near each other in the easy text, "
+              f"{meet[1]:.0f}% in a hard one.  GloVe learns from those alone; that a pair never "
+              "meets, which says most in the easy text, it is not told.  (The original writes its "
+              "words + contexts.)  FastText's learning rate is twice word2vec's: the row without "
+              "n-grams shows what that does.")
+    scores = measure(list(METHODS.values()), texts[0] + texts[1], progress=True)
+    print(f"    {'':26}{'easy':>6}{'':16}{'hard':>6}")
+    for name, row in zip(METHODS, scores):
+        halves = row[:len(FEWER_SEEDS)], row[len(FEWER_SEEDS):]
+        print(f"    {name:26}" + "".join(f"{x.mean():6.1f}  {x.min():5.1f} - {x.max():5.1f} "
+                                         for x in halves).rstrip())
+
+
+def show_unknown_words():
+    """Forms that no text held: what spelling alone knows of them, and what training adds."""
+    from scratch_embed.why.tour import MAX_N, MIN_N, QUESTIONS, answer_unknown, easy_text
+    from scratch_embed.worlds.words import HELD_OUT
+    heading("7  Words that the text never had: " + " ".join(sorted(HELD_OUT)))
+    paragraph(f"FastText makes a vector for any word from its n-grams of {MIN_N} to {MAX_N} "
+              f"letters; word2vec and GloVe have none for these.  % right, mean of {len(SEEDS)} "
+              "seeds, on the easy text.  Untrained, words are alike by their spelling alone, and "
+              "that finds the stem; what company a word keeps only training tells.  The form then "
+              "passes for its stem in everything: also for its number and its tense.")
+    found = answer_unknown([easy_text(seed) for seed in SEEDS])
+    print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
+    for number, question in enumerate(QUESTIONS.values()):
+        cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())
+        print(f"    {question:42}{cells}")

@@ -1,6 +1,7 @@
 """similar, analogy, odd, vectors, plot: what to do with a file of word vectors."""
 import sys
 
+from scratch_embed.cli.loading import load_vectors, with_words
 from scratch_embed.cli.parsing import add_command, check_output, whole
 
 
@@ -10,7 +11,8 @@ def add_commands(commands):
                           "neighbour, cosine", "scratch-embed similar vectors.vec king queen",
                           run=run_similar)
     similar.add_argument("file", help="word vectors: word2vec (text or binary), "
-                         "GloVe, fastText .vec, .safetensors; text formats may be gzip")
+                         "GloVe, fastText (.vec, or .bin, which knows words that its text never "
+                         "had), .safetensors; all but the last may be gzip")
     similar.add_argument("words", nargs="+", metavar="WORD")
     similar.add_argument("--top", type=whole(1), default=10, help="neighbours a word (%(default)s)")
 
@@ -47,8 +49,7 @@ def add_commands(commands):
 
 def run_similar(arguments):
     """One line for each word and neighbour."""
-    from scratch_embed.words.vectors import WordVectors
-    vectors = WordVectors.load(arguments.file)
+    vectors = load_vectors(arguments.file)
     found = [vectors.most_similar(word, topn=arguments.top) for word in arguments.words]
     for word, neighbours in zip(arguments.words, found):
         for neighbour, cosine in neighbours:
@@ -57,8 +58,7 @@ def run_similar(arguments):
 
 def run_analogy(arguments):
     """The words nearest to B − A + C."""
-    from scratch_embed.words.vectors import WordVectors
-    vectors = WordVectors.load(arguments.file)
+    vectors = with_words(load_vectors(arguments.file), [arguments.a, arguments.b, arguments.c])
     ask = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
     for word, score in ask(positive=[arguments.b, arguments.c], negative=[arguments.a],
                            topn=arguments.top):
@@ -67,16 +67,15 @@ def run_analogy(arguments):
 
 def run_odd(arguments):
     """The word that is least like the mean of them all."""
-    from scratch_embed.words.vectors import WordVectors
-    print(WordVectors.load(arguments.file).doesnt_match(arguments.words))
+    vectors = with_words(load_vectors(arguments.file), arguments.words)
+    print(vectors.doesnt_match(arguments.words))
 
 
 def run_vectors(arguments):
     """One line for each word; the digits are the fewest that give the same float32."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.words.vector_files import shortest_digits
-    from scratch_embed.words.vectors import WordVectors
-    vectors = WordVectors.load(arguments.file)
+    vectors = load_vectors(arguments.file)
     vectors[arguments.words]                           # a missing word is an error before any line
     words = arguments.words or (word for line in read_sentences("-") for word in line)
     for word in words:
@@ -87,7 +86,6 @@ def run_plot(arguments):
     """A scatter of words; needs matplotlib."""
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.space.geometry import pca, project
-    from scratch_embed.words.vectors import WordVectors
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -97,7 +95,7 @@ def run_plot(arguments):
     from matplotlib import pyplot
 
     check_output(arguments.output)
-    vectors = WordVectors.load(arguments.file)
+    vectors = with_words(load_vectors(arguments.file), arguments.words or ())
     words = arguments.words or vectors.index_to_key[:arguments.top]
     table = vectors[words]
     if min(table.shape) < 2:

@@ -12,7 +12,7 @@ import pytest
 
 from scratch_embed.cli.main import main, parser
 from scratch_embed.cli.parsing import check_output
-from scratch_embed.cli.train import chosen_form
+from scratch_embed.cli.word2vec import chosen_form
 from scratch_embed.words.vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
