@@ -22,7 +22,7 @@ def add_commands(commands):
 
 
 def run_tour(arguments):
-    """Read, train, show what is known; then the methods, and unknown words; all beside baselines."""
+    """Read, train, show what is known; then other methods, and words that the text never had."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.words.vectors import WordVectors

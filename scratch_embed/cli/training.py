@@ -8,7 +8,6 @@ import sys
 
 from scratch_embed.cli.parsing import check_output, positive, whole
 
-
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
@@ -31,7 +30,8 @@ def add_common_options(command, min_count=5, epochs=5):
     number = command.add_argument
     number("--min-count", type=whole(1), default=min_count, metavar="N",
            help="leave out rarer words (%(default)s)")
-    number("--dim", type=whole(1), default=100, metavar="N", help="numbers in a vector (%(default)s)")
+    number("--dim", type=whole(1), default=100, metavar="N",
+           help="numbers in a vector (%(default)s)")
     number("--epochs", type=whole(1), default=epochs, metavar="N",
            help="passes over the text (%(default)s)")
     number("--workers", type=whole(1), default=1, metavar="N",
@@ -71,10 +71,10 @@ def check_ngrams(arguments):
                               f"{arguments.max_n} or fewer: --max-n is less than --min-n")
 
 
-# ---- before and after -----------------------------------------------------------------------------
+# ---- before and after ----------------------------------------------------------------------------
 
 def check_files(arguments):
-    """Look at the places that will be written; return the Checkpoint that was asked for, or None."""
+    """Look at the places that will be written.  Return the Checkpoint if one is asked for."""
     from scratch_embed.words.checkpoint import Checkpoint
     from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import writer_for

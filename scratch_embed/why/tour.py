@@ -101,7 +101,7 @@ METHODS = {
 }
 
 
-# ---- words that no text held ----------------------------------------------------------------------
+# ---- words that no text held --------------------------------------------------------------------
 
 QUESTIONS = {
     "stem": "rabbits: the nearest word is rabbit",

@@ -1,4 +1,5 @@
 """The command line as a user meets it."""
+import argparse
 import io
 import os
 import signal
@@ -17,9 +18,10 @@ from scratch_embed.words.vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
 PAIR = "the king and the queen\nthe man and the woman\n" * 20
-COMMANDS = [[], ["tour"], ["train"], ["train", "word2vec"], ["similar"], ["analogy"], ["odd"],
-            ["vectors"], ["plot"], ["evaluate"], ["evaluate", "words"], ["phrases"], ["why"],
-            ["why", "word2vec"]]
+COMMANDS = [line.split() for line in [
+    "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
+    "train classifier", "similar", "analogy", "odd", "vectors", "plot", "ngrams", "predict",
+    "evaluate", "evaluate words", "evaluate classifier", "why", "why word2vec"]]
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def shell(*arguments, **options):
 
 
 # ---- the promises to every user -----------------------------------------------------------------
+
+def test_no_command_is_forgotten_here():
+    def commands(parser, path=()):
+        yield list(path)
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, inner in action.choices.items():
+                    yield from commands(inner, (*path, name))
+    assert sorted(commands(parser())) == sorted(COMMANDS)
+
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_help_ends_with_an_example_that_the_parser_understands(command, capsys):

@@ -31,6 +31,48 @@ def test_it_shows_the_queen_and_writes_the_vectors(tour):
     assert len(WordVectors.load(out)) == 233
 
 
+def shares(printed, line):
+    """The numbers of one line of a table, by the words that it begins with."""
+    found = re.search(rf"^    {re.escape(line)} +([\d.][\d. -]*)$", printed, re.M)
+    return [float(number) for number in found[1].replace("-", " ").split()]
+
+
+def test_the_methods_stand_side_by_side_with_what_knows_nothing(tour):
+    """Of each text the mean, the least, the most.  Bounds far below (or above) what ten seeds gave.
+
+    GloVe, which learns from the pairs that meet, needs the hard text; and there its words alone are
+    better than words + contexts.
+    """
+    for method, easy, hard in [("word2vec", 95, 75), ("FastText", 95, 85),
+                               ("FastText, no n-grams", 95, 80), ("counted: PPMI and SVD", 75, 70),
+                               ("GloVe, words", 10, 70), ("GloVe, words + contexts", 10, 40)]:
+        row = shares(tour[1], method)
+        assert len(row) == 6 and row[0] >= easy and row[3] >= hard, method
+        assert row[1] <= row[0] <= row[2] and row[4] <= row[3] <= row[5]
+    for nothing in "FastText, untrained", "word2vec, untrained", "random":
+        row = shares(tour[1], nothing)
+        assert len(row) == 6 and max(row) <= 15, nothing
+    words, both = shares(tour[1], "GloVe, words"), shares(tour[1], "GloVe, words + contexts")
+    assert words[0] < 50 < both[5] < words[4]
+
+
+def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):
+    """Of 25 forms, 25 pairs, 150 analogies, 105 comparisons."""
+    stem = shares(tour[1], "rabbits: the nearest word is rabbit")
+    assert stem[0] >= 90 and stem[1] >= 60 and stem[2] <= 10
+    company = shares(tour[1], "burrow or carrots is among the next five")
+    assert company[0] >= 90 and company[1] <= 40 and company[2] <= 20
+    analogy = shares(tour[1], "mouse : mice = rabbit : rabbits")
+    assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
+    number = shares(tour[1], "nearer to mice than to mouse (coin: 50)")
+    assert number[0] <= 20 and 25 <= number[1] <= 75 and 25 <= number[2] <= 75
+
+
+def test_no_line_is_wider_than_a_terminal(tour):
+    lines = tour[1].split("6  The methods")[1].splitlines()
+    assert max(map(len, lines)) <= 96
+
+
 # ---- the map ------------------------------------------------------------------------------------
 
 def test_words_stand_in_the_corners_where_their_numbers_put_them():
