@@ -50,7 +50,7 @@ class Progress:
 
 def fingerprint(vocab: Vocab, corpus: Corpus) -> dict[str, str]:
     """SHA-256 of the words with their counts, and of the text as numbers."""
-    words = hashlib.sha256("\n".join(vocab.words).encode())
+    words = hashlib.sha256("\n".join(vocab.words).encode("utf-8", "surrogateescape"))
     words.update(np.ascontiguousarray(vocab.counts))
     text = hashlib.sha256(np.ascontiguousarray(corpus.ids))
     text.update(np.ascontiguousarray(corpus.off))

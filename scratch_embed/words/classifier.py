@@ -34,17 +34,12 @@ from scratch_embed.words.fasttext import ONE, ZERO, add_rows
 from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
+from scratch_embed.words.softmax import softmax
 
 BLOCK = 1 << 20                    # scores that are in memory at a time
 
 
 # ---- from scores to probabilities -------------------------------------------------------------
-
-def softmax(S: np.ndarray) -> np.ndarray:
-    """exp s_l / Σ exp s_j along the last axis, (..., L); the largest score is made 0 first."""
-    e = np.exp(S - S.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
 
 def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
     """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)."""

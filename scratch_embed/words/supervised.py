@@ -14,10 +14,10 @@ Differs   from the paper as fastText does: a bag has the end of the line in it. 
           random order (a file sorted by label is no trap); noise that equals the label is skipped,
           not drawn again (with one label it would never end); σ and log are computed, not looked
           up; the rates fall by the words read, labels not counted.
-Read next words/classifier.py (what to do with the result), words/word2vec.py (`pose`, `answer`:
-          three of the four losses are yes/no questions).
+Read next words/softmax.py and words/word2vec.py (`pose`, `answer`) for the losses: three of the
+          four are yes/no questions; words/classifier.py (what to do with the result).
 
-With p = softmax(s),  ∂L/∂s_l = p_l − [l = y]:  what the model believes, less what is so.  Then
+Each loss gives ∂L/∂s; the rest is the same for all four:
     ∂L/∂U_l = ∂L/∂s_l · h,   ∂L/∂h = Σ_l ∂L/∂s_l · U_l,   ∂L/∂W_r = (1/n) ∂L/∂h   for each r ∈ bag.
 A row that stands in the bag twice takes two shares.  Here fastText keeps to the mean; in CBOW it
 gives each row the whole ∂L/∂h.  So long lines take small steps, and lr is larger than elsewhere.
@@ -33,20 +33,26 @@ read, which makes them compete; one-vs-all learns all, each a yes/no question of
 """
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from scratch_embed.numerics.errors import TrainingDiverged
-from scratch_embed.numerics.functions import exp32
 from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import GAMMA, below, mix, stream
 from scratch_embed.numerics.workers import run
-from scratch_embed.text.vocab import Corpus, rank_words
+from scratch_embed.text.vocab import Corpus, Vocab, rank_words
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
-from scratch_embed.words.checkpoint import finite
+from scratch_embed.words.checkpoint import (
+    Checkpoint,
+    Progress,
+    fingerprint,
+    finite,
+    saved_at_ctrl_c,
+)
 from scratch_embed.words.classifier import Classifier, label_tree
 from scratch_embed.words.fasttext import (
     ONE,
@@ -60,9 +66,16 @@ from scratch_embed.words.fasttext_files import BinModel, Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
 from scratch_embed.words.labelled import Lines, read_labelled
 from scratch_embed.words.negative_sampling import Noise, alias_table, noise_distribution
-from scratch_embed.words.word2vec import answer, check_settings, chunks, loss_and_grad, pose
+from scratch_embed.words.softmax import softmax_step
+from scratch_embed.words.word2vec import (
+    BLOCK,
+    answer,
+    check_settings,
+    chunks,
+    loss_and_grad,
+    pose,
+)
 
-LOWEST = np.float32(-np.inf)
 POWER = 0.5                        # of the counts of labels in the noise
 
 
@@ -74,48 +87,6 @@ class LabelPlan(NamedTuple):
     tree: Tree                     # the Huffman tree of hierarchical softmax, or no tree
     negatives: int                 # K; 0 for hierarchical softmax
     questions: int                 # the most that a line poses
-
-
-# ---- softmax ----------------------------------------------------------------------------------
-
-def softmax_loss_and_grad(h: np.ndarray, U: np.ndarray, label: int
-                          ) -> tuple[float, np.ndarray, np.ndarray]:
-    """h: (D,), U: (L, D) -> L, ∂L/∂h (D,), ∂L/∂U (L, D)."""
-    s = U @ h
-    s = s - s.max()                              # no exp overflows, and L is unchanged
-    log_z = np.log(np.exp(s).sum())
-    error = np.exp(s - log_z)
-    error[label] -= 1                            # p − [l = y]
-    return log_z - s[label], error @ U, np.outer(error, h)
-
-
-@kernel
-def softmax_step(h, U, label, lr, steps, dh):
-    """A step down softmax_loss_and_grad: U −= lr · ∂U in place, dh = −lr · ∂h.  Return L.
-
-    float32; steps (L,) is scratch.
-    """
-    top = LOWEST
-    for l in range(len(U)):
-        u, s = U[l], ZERO
-        for d in range(len(h)):
-            s += u[d] * h[d]
-        steps[l] = s
-        top = max(top, s)
-    s_label, z = steps[label] - top, ZERO
-    for l in range(len(U)):
-        steps[l] = exp32(steps[l] - top)
-        z += steps[l]
-    share = -lr / z
-    dh[:] = ZERO
-    for l in range(len(U)):
-        u, step = U[l], share * steps[l]         # −lr · ∂L/∂s
-        if l == label:
-            step += lr
-        for d in range(len(h)):
-            dh[d] += step * u[d]                 # u as it was before its own step
-            u[d] += step * h[d]
-    return np.log(np.float64(z)) - np.float64(s_label)
 
 
 # ---- yes/no questions -------------------------------------------------------------------------
@@ -257,8 +228,8 @@ def make_label_plan(targets: Corpus, counts: np.ndarray, loss: str, negatives: i
 def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: float = 0.1,
           epochs: int = 5, min_count: int = 1, word_ngrams: int = 1, min_n: int = 0,
           max_n: int = 0, buckets: int = 2_000_000, negatives: int = 5, workers: int = 1,
-          seed: int = 1, shuffle: bool = True, errors: str = "strict", progress: bool = False
-          ) -> Trained:
+          seed: int = 1, shuffle: bool = True, errors: str = "strict", progress: bool = False,
+          checkpoint: Checkpoint | None = None) -> Trained:
     """Train a Classifier on labelled lines, and return it with its losses.
 
     source     a file of labelled lines, or an iterable of them: labelled.read_labelled
@@ -272,12 +243,17 @@ def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: fl
     negatives  K, for negative_sampling_chunk alone
     workers    threads that step the same weights at once.  With one, the same seed gives the same
                bits; with more, only the quality is the same.
-    Raises     ValueError for settings that make no sense, or a line without a label (its number);
-               TrainingDiverged when the loss or the weights are no longer finite.
+    checkpoint a Checkpoint: saved now and then, at Ctrl-C and at the end, and resumed if it says so
+    Raises     ValueError for settings that make no sense or differ from what is resumed, or a line
+               without a label (its number); TrainingDiverged when the loss or the weights are no
+               longer finite.
     """
-    check_settings(dict(dim=dim, lr=lr, epochs=epochs, negatives=negatives, seed=seed), workers)
-    check_buckets(min_n, max_n, buckets)
     loss = _loss_of(chunk, negatives)
+    settings = dict(chunk=loss, dim=dim, lr=lr, epochs=epochs, min_count=min_count,
+                    word_ngrams=word_ngrams, min_n=min_n, max_n=max_n, buckets=buckets,
+                    negatives=negatives, seed=seed, shuffle=shuffle)
+    check_settings(settings, workers)
+    check_buckets(min_n, max_n, buckets)
     lines = read_labelled(source, errors)
     vocab, _ = rank_words(lines.words, lines.counts, min_count, None)
     labels, number = rank_words(lines.labels, lines.label_counts, 1, None)
@@ -285,51 +261,67 @@ def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: fl
     bags = Features(vocab.words, word_ngrams, min_n, max_n, buckets).bags(lines.words, lines.tokens)
     plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.off), labels.counts,
                            loss, negatives)
-    W = initial_rows(len(vocab) + buckets, dim, seed)
-    U = np.zeros((len(labels), dim), np.float32)
-    losses = _fit(bags, plan, W, U, chunk, lr, epochs, workers, seed, shuffle, progress)
-    settings = Settings(dim=dim, epochs=epochs, min_count=min_count, negatives=negatives,
-                        word_ngrams=word_ngrams, loss=loss, model="supervised", buckets=buckets,
-                        min_n=min_n, max_n=max_n)
+    shapes, size = ((len(vocab) + buckets, dim), (len(labels), dim)), _chunk_size(bags, plan, dim)
+    restored = None
+    if checkpoint:
+        settings |= _fingerprints(lines) | {"order": f"chunks {size}, blocks {BLOCK}"}
+        restored = checkpoint.restore(settings, *shapes)
+    W, U, at = restored or (initial_rows(*shapes[0], seed), np.zeros(shapes[1], np.float32),
+                            Progress())
+    _fit(bags, plan, W, U, at, chunk, size, settings, workers, progress, checkpoint)
+    about = Settings(dim=dim, epochs=epochs, min_count=min_count, negatives=negatives,
+                     word_ngrams=word_ngrams, loss=loss, model="supervised", buckets=buckets,
+                     min_n=min_n, max_n=max_n)
     tokens = int(lines.counts.sum() + lines.label_counts.sum())
-    return Trained(Classifier(BinModel(settings, vocab.words, vocab.counts, labels.words,
-                                       labels.counts, tokens, W, U)), losses)
+    return Trained(Classifier(BinModel(about, vocab.words, vocab.counts, labels.words,
+                                       labels.counts, tokens, W, U)), at.losses)
 
 
-def _fit(bags, plan, W, U, chunk, lr, epochs, workers, seed, shuffle, progress):
-    """Step W and U in place, epoch by epoch.  Return the mean losses."""
-    off, losses = bags.lines.off, []
-    words, size = len(bags.lines.ids), _chunk_size(bags, plan, U)
+def _fit(bags, plan, W, U, at, chunk, size, settings, workers, progress, checkpoint):
+    """Step W and U in place, from where the Progress `at` says to the end of the last epoch."""
+    off, words = bags.lines.off, len(bags.lines.ids)
+    lr, epochs, seed = settings["lr"], settings["epochs"], settings["seed"]
 
     def step(piece):
-        epoch, number, before, lines = piece
-        rate = lr * (1 - (epoch * words + before) / (epochs * words))
+        number, before, lines = piece
+        rate = lr * (1 - (at.epoch * words + before) / (epochs * words))
         with np.errstate(over="ignore"):         # without the compiler, the hashes would warn
-            loss, n = chunk(bags, lines, plan, W, U, np.float32(rate), stream(seed, epoch, number))
+            loss, n = chunk(bags, lines, plan, W, U, np.float32(rate),
+                            stream(seed, at.epoch, number))
         if not np.isfinite(loss):
-            raise TrainingDiverged(f"epoch {epoch + 1}, chunk {number + 1}", rate)
+            raise TrainingDiverged(f"epoch {at.epoch + 1}, chunk {number + 1}", rate)
         return loss, n, int((off[lines + 1] - off[lines]).sum()), rate
 
-    with (tqdm(total=epochs * words, unit="word", unit_scale=True,
-               disable=None if progress else True) as bar, held_interrupt() as stop_if_asked):
-        for epoch in range(epochs):
-            pieces = ((epoch, *piece) for piece in chunks(off, epoch, seed, shuffle, size))
-            total = np.zeros(2)
-            with closing(run(step, pieces, workers)) as done:
+    bar = tqdm(total=epochs * words, initial=at.epoch * words, unit="word", unit_scale=True,
+               disable=None if progress else True)
+    with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
+        while at.epoch < epochs:
+            pieces = chunks(off, at.epoch, seed, settings["shuffle"], size)
+            with closing(run(step, islice(pieces, at.chunk, None), workers)) as done:
                 for loss, n, read, rate in done:
-                    total += loss, n
+                    at.count(loss, n)
                     bar.update(read)
-                    bar.set_postfix_str(f"loss {total[0] / total[1]:.4f}, lr {rate:.5f}", False)
+                    bar.set_postfix_str(f"loss {at.mean():.4f}, lr {rate:.5f}", False)
+                    if checkpoint:
+                        checkpoint.save_now_and_then(W, U, at, settings)
                     stop_if_asked()
-            losses.append(float(total[0] / total[1]))
+            at.end_epoch()
     if not finite(W, U):
         raise TrainingDiverged(f"epoch {epochs}", lr, "a weight")
-    return losses
+    if checkpoint:
+        checkpoint.save(W, U, at, settings)
 
 
-def _chunk_size(bags, plan, U):
+def _fingerprints(lines):
+    """SHA-256 of the words, the text, the labels and which lines have them."""
+    text = fingerprint(Vocab(lines.words, lines.counts), lines.tokens)
+    labels = fingerprint(Vocab(lines.labels, lines.label_counts), lines.targets)
+    return text | {"labels": labels["vocabulary"], "targets": labels["data"]}
+
+
+def _chunk_size(bags, plan, D):
     """How many words a call may train on, to take 100 ms at most."""
-    off, D = bags.lines.off, U.shape[1]
+    off = bags.lines.off
     rows = bags.word_ngrams + len(bags.pieces.rows) / (len(bags.pieces.off) - 1)
     lines = len(off) - 1
     return max(100, int(2e7 / D / (rows + plan.questions * lines / off[-1])))

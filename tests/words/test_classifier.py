@@ -14,10 +14,10 @@ from scratch_embed.words.classifier import (
     label_tree,
     leaf_probabilities,
     mean_rows,
-    softmax,
 )
 from scratch_embed.words.fasttext_files import BinModel, Settings, read_bin
 from scratch_embed.words.labelled import read_labelled
+from scratch_embed.words.softmax import softmax
 from scratch_embed.words.supervised import (
     hierarchical_softmax_chunk,
     negative_sampling_chunk,
@@ -192,15 +192,6 @@ def test_the_leaves_probabilities_sum_to_1(counts, seed, size):
     logs = 40 + L * np.abs(S).max(initial=1)                     # |log P| is no larger
     assert P.shape == (3, L) and (P >= 0).all()
     np.testing.assert_allclose(P.sum(axis=1), 1, rtol=8 * (L + 4) * logs * u64)
-
-
-@given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.floats(0, 1000))
-def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
-    """Each quotient and the L − 1 additions round once: (L + 3) u."""
-    S = np.random.default_rng(seed).normal(0, size, (2, L))
-    P = softmax(S)
-    np.testing.assert_allclose(P.sum(axis=1), 1, atol=2 * (L + 3) * u64)
-    assert (np.diff(np.take_along_axis(P, S.argsort(axis=1), axis=1), axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("loss", CHUNKS)
