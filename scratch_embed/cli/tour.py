@@ -116,7 +116,7 @@ def show_map(vectors):
 def show_methods():
     """A table of methods on two texts, the second of which is hard enough to tell them apart."""
     from scratch_embed.why.tour import METHODS, easy_text, pairs_that_meet
-    from scratch_embed.why.word2vec import measure, toy_text
+    from scratch_embed.why.tricks import measure, toy_text
     heading("6  The methods side by side")
     texts = [[make(seed) for seed in FEWER_SEEDS] for make in (easy_text, toy_text)]
     meet = [100 * pairs_that_meet(of_a_kind[0]) for of_a_kind in texts]

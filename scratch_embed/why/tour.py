@@ -32,7 +32,8 @@ from scratch_embed.numerics.workers import run
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import index_sentences
-from scratch_embed.why.word2vec import SKIPGRAM, Text, counted, random, trained, untrained
+from scratch_embed.why.tricks import Text
+from scratch_embed.why.word2vec import SKIPGRAM, counted, random, trained, untrained
 from scratch_embed.words import fasttext, glove
 from scratch_embed.words.cooccurrence import Cells, count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -84,7 +85,7 @@ def subword_model(text: Text, max_n: int = MAX_N) -> FastTextVectors:
 
 def untrained_model(text: Text) -> FastTextVectors:
     """What FastText starts from: spelling is all that its words share."""
-    W, _ = fasttext.initial_tables(len(text.vocab), FASTTEXT["buckets"], FASTTEXT["dim"], text.seed)
+    W = fasttext.initial_rows(len(text.vocab) + FASTTEXT["buckets"], FASTTEXT["dim"], text.seed)
     return FastTextVectors(text.vocab.words, W, MIN_N, MAX_N)
 
 

@@ -17,7 +17,7 @@ from scratch_embed.why.tour import (
     random_vectors,
     share_ngrams,
 )
-from scratch_embed.why.word2vec import Text
+from scratch_embed.why.tricks import Text
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.words import HELD_OUT, attributes_of, hard
 
