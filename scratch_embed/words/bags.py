@@ -2,7 +2,8 @@
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", section 2.2; Weinberger et al. 2009 for hashing features.
-Equation  rows(w₁ … w_T) = ⋃ rows(w_i) ∪ { V + h(w_i … w_j) mod buckets : 1 ≤ j − i < word_ngrams }
+Equation  rows(w₁ … w_T) = all rows(w_i), and V + h(w_i … w_j) mod buckets, 1 ≤ j − i < word_ngrams;
+          what comes twice is there twice
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
 Shapes    W (V + buckets, D): first the V words, then what n-grams of letters and of words share
 Cost      O(T·(word_ngrams − 1)) hashes a line, made anew whenever it is read: a line is kept as

@@ -25,7 +25,9 @@ the same share of the rare and the frequent, and its size times 2ᶻ is close to
 
 Exact sums.  1/d is no binary number, but L/d with L = lcm(1..window) is whole (2520 for 10), and a
 float64 adds whole numbers exactly, up to 2⁵³.  So X_ij is divided by L once, at the end, and is the
-float64 nearest to the true sum, in whatever order it was added up.
+float64 nearest to the true sum, in whatever order it was added up: as long as it is below 2⁵³/L,
+that is 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for 30.  Beyond, and beyond a
+window of 40, additions round as everywhere.
 """
 import math
 from collections import Counter

@@ -252,7 +252,6 @@ def make_subword_plan(vocab: Vocab, pairs: Plan, min_n: int, max_n: int, buckets
 
 def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
     """W ~ U(−1, 1)/dim, (n, dim) float32, filled in place."""
-    require_memory(4 * n * dim, f"a table of {n} rows (words and buckets) x {dim} dimensions")
     W, rng = np.empty((n, dim), np.float32), np.random.default_rng([seed, 0])
     for start in range(0, n, FILL):
         block = W[start:start + FILL]
@@ -283,6 +282,7 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     check_settings(settings, workers)
     check_ids(corpus, vocab)
     buckets = check_buckets(min_n, max_n, buckets)
+    require_tables(len(vocab), buckets, len(vocab), dim)
     plan = make_subword_plan(vocab, make_plan(vocab.counts, window, negatives, sample, power),
                              min_n, max_n, buckets)
     V, words, restored = len(vocab), len(corpus.ids), None
@@ -323,9 +323,18 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     return Trained(W, U, at.losses)
 
 
+def require_tables(V: int, buckets: int, outputs: int, dim: int) -> None:
+    """Raise MemoryError if W and U are more than the machine has."""
+    require_memory(4 * dim * (V + buckets + outputs), f"two tables, {V} words + {buckets} buckets "
+                   f"and {outputs} outputs, x {dim} dimensions")
+
+
 def check_buckets(min_n: int, max_n: int, buckets: int) -> int:
-    """How many buckets the table needs; ValueError for lengths that no n-gram has."""
+    """How many buckets the table needs; ValueError for n-grams that no length or no row has."""
     check_subwords(min_n, max_n, buckets)
+    if max_n and not buckets:
+        raise ValueError(f"buckets=0: n-grams of {min_n} to {max_n} letters need rows, at least 1; "
+                         "max_n=0 asks for words alone")
     if 0 < max_n < min_n:
         raise ValueError(f"min_n={min_n} is more than max_n={max_n}: no n-gram is both; max_n=0 "
                          "asks for words alone")

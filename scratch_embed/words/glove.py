@@ -26,7 +26,8 @@ The gradient.  With the score's error s = w·u + b + c − log x and e = f(x) s:
     L = ½ f s²,   ∂L/∂w = e u,   ∂L/∂u = e w,   ∂L/∂b = ∂L/∂c = e.
 
 AdaGrad gives each number its own learning rate, which falls with what it has been through: with g
-its gradient and G the sum of all g² so far, x −= rate · g/√G.  Rare words go on learning when
+its gradient and G the sum of all g² before this one, x −= rate · g/√G (Duchi et al. count this g²
+too; glove.c does not, and so needs a G to begin with).  Rare words go on learning when
 frequent ones have settled.  All that the forms differ in is the rate and where G begins:
     paper     rate lr, G from 1 (where it begins the paper does not say; this is glove.c's number)
     glove.c   multiplies g by lr before it is squared, in weights: h = lr g, H from 1, x −= h/√H.
@@ -282,7 +283,7 @@ def _check(settings, workers):
                 raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
         elif name in ("lr", "x_max", "alpha"):
             least = 0 if name == "alpha" else 1e-9         # in float32, 1/lr² is finite
-            if not (np.isfinite(value) and least <= value <= 1e9):
+            if not (isinstance(value, (int, float, np.number)) and least <= value <= 1e9):
                 raise ValueError(f"{name}={value!r}: expected a number from {least:g} to 1e9")
 
 

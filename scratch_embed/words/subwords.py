@@ -2,13 +2,14 @@
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
           Information", section 3.2.
-Equation  rows(w) = { w } ∪ { V + hash(g) mod buckets : g an n-gram of "<w>", min_n ≤ n ≤ max_n }
+Equation  rows(w) = w, and V + hash(g) mod buckets for each n-gram g of "<w>", min_n ≤ n ≤ max_n
 Shapes    rows (R,) int32, off (V+1,) int64: word w's rows are rows[off[w]:off[w+1]], its own first
 Cost      O(letters · max_n) a word, once; 32,000 words of English take milliseconds.
 Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; a lone "<" or
-          ">" is none; a word's own row is besides its n-grams, even where "<w>" is one of them; the
-          hash is FNV-1a in which each byte is XORed as a SIGNED char (bytes ≥ 128 flip the upper
-          24 bits too), on which all published models depend.
+          ">" is none; an n-gram that comes twice, as "ana" in "banana", counts twice, where the
+          paper has a set; a word's own row is besides its n-grams, even where "<w>" is one of them;
+          the hash is FNV-1a in which each byte is XORed as a SIGNED char (bytes ≥ 128 flip the
+          upper 24 bits too), on which all published models depend.
 Read next words/fasttext.py (learns the rows' vectors).
 
 "where" is "<where>" with its bounds marked, so its 3-grams are <wh whe her ere re>, and the "her"

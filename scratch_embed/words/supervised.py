@@ -61,6 +61,7 @@ from scratch_embed.words.fasttext import (
     add_to_rows,
     check_buckets,
     initial_rows,
+    require_tables,
 )
 from scratch_embed.words.fasttext_files import BinModel, Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
@@ -258,6 +259,7 @@ def train(source: Lines, chunk: Callable = softmax_chunk, dim: int = 100, lr: fl
     vocab, _ = rank_words(lines.words, lines.counts, min_count, None)
     labels, number = rank_words(lines.labels, lines.label_counts, 1, None)
     buckets = buckets if word_ngrams > 1 or max_n > 0 else 0
+    require_tables(len(vocab), buckets, len(labels), dim)
     bags = Features(vocab.words, word_ngrams, min_n, max_n, buckets).bags(lines.words, lines.tokens)
     plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.off), labels.counts,
                            loss, negatives)

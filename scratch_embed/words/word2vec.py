@@ -338,7 +338,7 @@ def check_settings(settings: dict, workers: int) -> None:
                 raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
         elif name in ("lr", "sample", "last_lr", "power"):
             most = 1 if name == "last_lr" else 1e38
-            if not (np.isfinite(value) and 0 <= value <= most):
+            if not (isinstance(value, (int, float, np.number)) and 0 <= value <= most):
                 raise ValueError(f"{name}={value!r}: expected a number of at least 0"
                                  + (", at most 1" if most == 1 else ""))
 

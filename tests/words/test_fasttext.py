@@ -203,7 +203,7 @@ def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(te
         assert first.W.tobytes() != other.W.tobytes()
 
 
-@pytest.mark.parametrize("settings", [{}, {"negatives": 0}, {"max_n": 0}, {"buckets": 0},
+@pytest.mark.parametrize("settings", [{}, {"negatives": 0}, {"max_n": 0},
                                       {"chunk": corrected_skipgram_chunk, "lr": 0.5},
                                       {"chunk": cbow_chunk}, {"chunk": corrected_cbow_chunk}])
 def test_the_loss_falls_and_the_tables_have_their_rows(settings):
@@ -214,8 +214,7 @@ def test_the_loss_falls_and_the_tables_have_their_rows(settings):
                                      for i in range(200)], 1)
     settings = {**SMALL, "epochs": 3, "sample": 0, **settings}
     W, U, losses = train(corpus, vocab, **settings)
-    none = settings.get("max_n") == 0 or settings["buckets"] == 0
-    assert W.shape == (8 + (0 if none else 50), 6) and U.shape == (8, 6)
+    assert W.shape == (8 + (0 if settings.get("max_n") == 0 else 50), 6) and U.shape == (8, 6)
     assert losses[2] < losses[0] * 0.9
 
 
@@ -247,8 +246,10 @@ def test_every_row_is_filled_at_first():
 def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(text, monkeypatch):
     monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
     vocab, corpus = text
-    with pytest.raises(MemoryError, match=r"2000008 rows .* x 300 .* 2\.2 GiB"):
+    with pytest.raises(MemoryError, match=r"8 words \+ 2000000 buckets .* x 300 .* 2\.2 GiB"):
         train(corpus, vocab, dim=300)
+    with pytest.raises(MemoryError, match=r"8 words \+ 0 buckets and 8 .* x 20000000 .* 1\.2 GiB"):
+        train(corpus, vocab, dim=20_000_000, max_n=0)         # each of the two would fit
 
 
 def test_the_noise_is_drawn_by_the_root_of_the_counts(text, monkeypatch):
@@ -321,9 +322,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(text, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
-                                   {"workers": 0}, {"lr": -1}, {"sample": float("nan")},
-                                   {"min_n": -1}, {"max_n": 2.5}, {"buckets": -1},
-                                   {"min_n": 4, "max_n": 3}])
+                                   {"workers": 0}, {"lr": -1}, {"lr": "1"},
+                                   {"sample": float("nan")}, {"min_n": -1}, {"max_n": 2.5}, {"buckets": -1},
+                                   {"min_n": 4, "max_n": 3}, {"buckets": 0}])
 def test_settings_that_make_no_sense_are_refused_by_name(text, wrong):
     vocab, corpus = text
     with pytest.raises(ValueError, match=next(iter(wrong))):

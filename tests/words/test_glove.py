@@ -450,8 +450,8 @@ def test_a_weight_that_is_not_finite_is_seen_even_where_the_loss_is(monkeypatch)
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"epochs": 1.5}, {"workers": 0}, {"seed": -1},
-                                   {"lr": 0}, {"lr": float("nan")}, {"x_max": 0}, {"x_max": -1},
-                                   {"alpha": -0.1}, {"alpha": float("inf")}])
+                                   {"lr": 0}, {"lr": "0.05"}, {"lr": float("nan")}, {"x_max": 0},
+                                   {"x_max": -1}, {"alpha": -0.1}, {"alpha": float("inf")}])
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)) + "="):
         train(some_cells(), 60, **{**SMALL, **wrong})

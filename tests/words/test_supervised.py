@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
@@ -410,12 +411,19 @@ def test_weights_that_overflow_are_an_error_that_says_so():
         train(drawn(0, 1500).lines, dim=4, lr=1e30)
 
 
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(monkeypatch):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
+    with pytest.raises(MemoryError, match=r"2 words \+ 2000000 buckets and 1 .* x 200 .* 1\.5 GiB"):
+        train(["__label__x a"], dim=200, word_ngrams=2)
+
+
 @pytest.mark.parametrize("wrong, message", [
     (dict(dim=0), "dim=0"), (dict(epochs=0), "epochs=0"), (dict(lr=-1.0), "lr=-1"),
     (dict(workers=0), "workers=0"), (dict(seed=-1), "seed=-1"), (dict(word_ngrams=0), "word_ngr"),
     (dict(word_ngrams=2, buckets=0), "needs rows for the runs"), (dict(min_count=0), "min_count"),
     (dict(min_n=4, max_n=3), "min_n=4 is more than max_n=3"), (dict(min_count=9), "min_count=9"),
     (dict(chunk=negative_sampling_chunk, negatives=0), "negatives=0"),
+    (dict(max_n=3, buckets=0), "buckets=0: n-grams of 0 to 3 letters need rows"),
     (dict(chunk=len), "expected one of softmax_chunk"),
     (dict(source=["__label__x a", "a"]), "line 2 has no label"),
 ])
