@@ -45,7 +45,8 @@ class FastTextVectors:
 
     words          WordVectors of the known words: all questions that need no unknown word
     table          (V + buckets, D) float32, read-only, not copied
-    min_n, max_n   the lengths of its n-grams
+    min_n, max_n   the lengths of its n-grams, as in training: with others the rows are others', and
+                   no error tells (a .bin has them; `load` reads them there)
     """
 
     def __init__(self, words: Iterable[str], table: np.ndarray, min_n: int, max_n: int) -> None:

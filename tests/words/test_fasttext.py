@@ -323,8 +323,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(text, tmp_path, monkeyp
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
                                    {"workers": 0}, {"lr": -1}, {"lr": "1"},
-                                   {"sample": float("nan")}, {"min_n": -1}, {"max_n": 2.5}, {"buckets": -1},
-                                   {"min_n": 4, "max_n": 3}, {"buckets": 0}])
+                                   {"sample": float("nan")}, {"min_n": -1}, {"max_n": 2.5},
+                                   {"buckets": -1}, {"min_n": 4, "max_n": 3}, {"buckets": 0}])
 def test_settings_that_make_no_sense_are_refused_by_name(text, wrong):
     vocab, corpus = text
     with pytest.raises(ValueError, match=next(iter(wrong))):
