@@ -24,14 +24,15 @@ def add_commands(commands):
 def run_tour(arguments):
     """Read, train, show what is known; then other methods, and words that the text never had."""
     from scratch_embed.text.corpus import read_sentences
-    from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.why.tour import easy_text
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import train
     from scratch_embed.worlds.corpora import corpus_path
 
     check_output(arguments.output)
     path = corpus_path("words-easy.txt")
-    vocab, corpus = index_sentences(read_sentences(path), min_count=1)
+    text = easy_text()
+    vocab, corpus = text.vocab, text.corpus
     heading("1  The text")
     print(f"{path}: {len(corpus.off) - 1:,} sentences, {len(corpus.ids):,} words, "
           f"{len(vocab)} different, made from a small world whose truth is known.  It begins:")
@@ -48,11 +49,11 @@ def run_tour(arguments):
     vectors = WordVectors(vocab.words, runs[0].W)
 
     show_neighbours(vectors)
-    show_analogies(vocab, runs)
+    show_analogies(text, runs)
     show_map(vectors)
     vectors.save(arguments.output)
-    show_methods()
-    show_unknown_words()
+    show_methods(text)
+    show_unknown_words(text)
     heading("8  Yours")
     print(f"The vectors of seed 1 are in {arguments.output}.  Try:\n"
           f"    scratch-embed similar {arguments.output} queen paris\n"
@@ -81,20 +82,18 @@ def show_neighbours(vectors):
     print("    king - man + woman =", ",  then ".join(f"{w} {cos:.2f}" for w, cos in answers))
 
 
-def show_analogies(vocab, runs):
+def show_analogies(text, runs):
     """A table of sections: every seed, and beside them what knows nothing."""
     import numpy as np
 
-    from scratch_embed.evaluate.words import read_analogies, score_analogies
+    from scratch_embed.evaluate.words import score_analogies
     from scratch_embed.words.word2vec import initial_weights
-    from scratch_embed.worlds.corpora import corpus_path
     heading("4  Analogies: a is to b as c is to ...? (3CosAdd over all words, % right)")
-    sections = read_analogies(corpus_path("words-easy.analogies.txt"))
     V, D = runs[0].W.shape
     tables = {f"seed {seed}": run.W for seed, run in zip(SEEDS, runs)}
     tables["untrained"] = initial_weights(V, D, seed=1)[0]
     tables["random"] = np.random.default_rng(0).standard_normal((V, D))
-    reports = [score_analogies(vocab.index, W, sections) for W in tables.values()]
+    reports = [score_analogies(text.vocab.index, W, text.sections) for W in tables.values()]
     print(f"    {'':22}" + "".join(f"{name:>10}" for name in tables))
     for rows in zip(*([*report.sections, report.overall] for report in reports)):
         cells = "".join(f"{100 * row.accuracy:10.1f}" for row in rows)
@@ -113,13 +112,14 @@ def show_map(vectors):
         print("    (no room for:", *left_out, end=")\n")
 
 
-def show_methods():
+def show_methods(text):
     """A table of methods on two texts, the second of which is hard enough to tell them apart."""
-    from scratch_embed.why.tour import METHODS, easy_text, pairs_that_meet
+    from scratch_embed.why.tour import METHODS, pairs_that_meet
     from scratch_embed.why.tricks import measure, toy_text
     heading("6  The methods side by side")
-    texts = [[make(seed) for seed in FEWER_SEEDS] for make in (easy_text, toy_text)]
-    meet = [100 * pairs_that_meet(of_a_kind[0]) for of_a_kind in texts]
+    easy = [text._replace(seed=seed) for seed in FEWER_SEEDS]
+    hard = [toy_text(seed) for seed in FEWER_SEEDS]
+    meet = [100 * pairs_that_meet(kind[0]) for kind in (easy, hard)]
     paragraph("% of the analogies solved: mean, least and most of "
               f"{len(FEWER_SEEDS)} seeds, on the text above (easy) and on three of the same world "
               "with meaningless words strewn in and a tenth of all words replaced (hard).  Of all "
@@ -128,7 +128,7 @@ def show_methods():
               "meets, which says most in the easy text, it is not told.  (The original writes its "
               "words + contexts.)  FastText's learning rate is twice word2vec's: the row without "
               "n-grams shows what that does.")
-    scores = measure(list(METHODS.values()), texts[0] + texts[1], progress=True)
+    scores = measure(list(METHODS.values()), easy + hard, progress=True)
     print(f"    {'':26}{'easy':>6}{'':16}{'hard':>6}")
     for name, row in zip(METHODS, scores):
         halves = row[:len(FEWER_SEEDS)], row[len(FEWER_SEEDS):]
@@ -136,17 +136,17 @@ def show_methods():
                                          for x in halves).rstrip())
 
 
-def show_unknown_words():
+def show_unknown_words(text):
     """Forms that no text held: what spelling alone knows of them, and what training adds."""
-    from scratch_embed.why.tour import MAX_N, MIN_N, QUESTIONS, answer_unknown, easy_text
+    from scratch_embed.why.tour import MAX_N, MIN_N, QUESTIONS, answer_unknown
     from scratch_embed.worlds.words import HELD_OUT
     heading("7  Words that the text never had: " + " ".join(sorted(HELD_OUT)))
     paragraph(f"FastText makes a vector for any word from its n-grams of {MIN_N} to {MAX_N} "
               f"letters; word2vec and GloVe have none for these.  % right, mean of {len(SEEDS)} "
-              "seeds, on the easy text.  Untrained, words are alike by their spelling alone, and "
-              "that finds the stem; what company a word keeps only training tells.  The form then "
-              "passes for its stem in everything: also for its number and its tense.")
-    found = answer_unknown([easy_text(seed) for seed in SEEDS])
+              "seeds, on the easy text.  Untrained, words are alike by their spelling alone: that "
+              "finds the stem, and most analogies, but not what company a word keeps.  Trained, a "
+              "form passes for its stem in everything, in number and tense too.")
+    found = answer_unknown([text._replace(seed=seed) for seed in SEEDS])
     print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
     for number, question in enumerate(QUESTIONS.values()):
         cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())

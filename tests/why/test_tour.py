@@ -24,7 +24,7 @@ from scratch_embed.worlds.words import HELD_OUT, attributes_of, hard
 
 @pytest.fixture(scope="module")
 def text():
-    return easy_text(1)
+    return easy_text()
 
 
 def test_the_forms_are_those_that_no_text_held(text):
