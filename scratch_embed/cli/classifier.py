@@ -4,9 +4,11 @@ import sys
 
 from scratch_embed.cli.parsing import add_command, check_output, positive, whole
 from scratch_embed.cli.training import (
+    add_checkpoint_options,
     add_common_options,
     add_ngram_options,
     check_ngrams,
+    open_checkpoint,
     say,
 )
 
@@ -24,6 +26,7 @@ def add_training(methods):
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help="the model, as fastText's .bin, in which its name must end")
     add_common_options(command, min_count=1)
+    add_checkpoint_options(command)
     option = command.add_argument
     option("--lr", type=positive, default=0.1, metavar="RATE",
            help="learning rate at the start (%(default)s)")
@@ -48,12 +51,14 @@ def run_training(arguments):
         arguments.usage_error(f"{arguments.output}: a classifier is written as a .bin; "
                               "let its name end so")
     check_output(arguments.output, arguments.labelled)
+    checkpoint = open_checkpoint(arguments, arguments.labelled)
     chunk = {loss: chunk for chunk, loss in supervised.LOSS.items()}[arguments.loss]
     trained = supervised.train(
         arguments.labelled, chunk, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs,
         min_count=arguments.min_count, word_ngrams=arguments.word_ngrams, min_n=arguments.min_n,
         max_n=arguments.max_n, buckets=arguments.buckets, negatives=arguments.negatives,
-        workers=arguments.workers, seed=arguments.seed, errors=arguments.errors, progress=True)
+        workers=arguments.workers, seed=arguments.seed, errors=arguments.errors, progress=True,
+        checkpoint=checkpoint)
     trained.classifier.save(arguments.output)
     say(f"{trained.classifier}")
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")

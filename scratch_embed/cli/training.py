@@ -18,6 +18,11 @@ def add_text_options(command, output):
                          help="keep at most so many words, the most frequent")
     command.add_argument("--on-disk", metavar="FOLDER",
                          help="keep the text's numbers in files there, if memory is too small")
+    add_checkpoint_options(command)
+
+
+def add_checkpoint_options(command):
+    """Where a run is kept while it lasts."""
     command.add_argument("--checkpoint", metavar="FILE",
                          help="save the state there every minute and at Ctrl-C")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
@@ -75,36 +80,42 @@ def check_ngrams(arguments):
 
 def check_files(arguments):
     """Look at the places that will be written.  Return the Checkpoint if one is asked for."""
-    from scratch_embed.words.checkpoint import Checkpoint
     from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import writer_for
 
-    if arguments.resume and not arguments.checkpoint:
-        arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
+    checkpoint = open_checkpoint(arguments, arguments.corpus)
     check_output(arguments.output, arguments.corpus)
     writer_for(arguments.output)
     if arguments.output.lower().endswith(".safetensors"):
         check_output(vocabulary_beside(arguments.output), arguments.corpus)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)
+    return checkpoint
+
+
+def open_checkpoint(arguments, text):
+    """The Checkpoint that is asked for, or None; say whether a run goes on."""
+    from scratch_embed.words.checkpoint import Checkpoint
+    if arguments.resume and not arguments.checkpoint:
+        arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
     if not arguments.checkpoint:
         return None
-    check_output(arguments.checkpoint, arguments.corpus)
+    check_output(arguments.checkpoint, text)
     if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
         arguments.usage_error("--output and --checkpoint are one file; name two")
+    if arguments.resume:
+        there = os.path.exists(arguments.checkpoint)
+        say("resuming" if there else "nothing to resume, beginning anew:", arguments.checkpoint)
     return Checkpoint(arguments.checkpoint, arguments.resume)
 
 
 def read_text(arguments):
-    """(Vocab, Corpus) of the text; say what is in it, and whether a run goes on."""
+    """(Vocab, Corpus) of the text; say what is in it."""
     from scratch_embed.text.reader import read_corpus
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_size,
                                 arguments.errors, arguments.on_disk)
     say(f"kept {len(corpus.ids):,} words in {len(corpus.off) - 1:,} sentences, "
         f"{len(vocab):,} different")
-    if arguments.resume:
-        there = os.path.exists(arguments.checkpoint)
-        say("resuming" if there else "nothing to resume, beginning anew:", arguments.checkpoint)
     return vocab, corpus
 
 

@@ -8,6 +8,7 @@ promises, each with a test:
   fastmath    sums may be reordered and fused, so that they use the processor's vector units; nan
               and inf are kept (Numba's fastmath=True would delete every nan check).  Where the
               order is the point, @kernel(keep_order=True).
+  inline      @kernel(inline=True) becomes part of its callers.
   cache       compiled code is kept on disk, and is used only while the kernel's own file and
               *every* source of this package are what they were.  Numba by itself looks only at
               the former, and would run stale code after you edit a function that is called.
@@ -52,15 +53,18 @@ class _Cache(FunctionCache):
             super().save_overload(signature, code)
 
 
-def kernel(function: Callable | None = None, *, keep_order: bool = False) -> Callable:
+def kernel(function: Callable | None = None, *, keep_order: bool = False, inline: bool = False
+           ) -> Callable:
     """Compile `function` when it is first called, once for each combination of argument types.
 
     keep_order: its sums are computed as they are written, for where the rounding is the point.
+    inline: it becomes part of each kernel that calls it, for where a call costs as much as it does.
     """
     if function is None:
-        return functools.partial(kernel, keep_order=keep_order)
+        return functools.partial(kernel, keep_order=keep_order, inline=inline)
     fastmath = NAN_SAFE_FASTMATH - {"reassoc"} if keep_order else NAN_SAFE_FASTMATH
-    compiled = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    compiled = njit(nogil=True, error_model="numpy", fastmath=fastmath,
+                    forceinline=inline)(function)
     if not config.DISABLE_JIT:
         with contextlib.suppress(RuntimeError):    # no folder to cache in: compile every time
             compiled._cache = _Cache(function)

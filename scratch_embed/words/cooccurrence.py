@@ -329,11 +329,12 @@ def _take_out(store):
 
 def _check(corpus, V, window, dense):
     """Raise ValueError for what cannot be counted."""
-    for name, value, least in (("window", window, 1), ("dense", dense, 0)):
-        if not (isinstance(value, (int, np.integer)) and least <= value <= 1_000_000):
+    for name, value, least, most in (("V", V, 0, 2**31), ("window", window, 1, 1_000_000),
+                                     ("dense", dense, 0, 1_000_000)):
+        if not (isinstance(value, (int, np.integer)) and least <= value <= most):
             raise ValueError(f"{name}={value!r}: expected a whole number of words, {least} to "
-                             "1,000,000")
-    if len(corpus.ids) and not 0 <= corpus.ids.min() <= corpus.ids.max() < V <= 2**31:
+                             f"{most:,}")
+    if len(corpus.ids) and not 0 <= corpus.ids.min() <= corpus.ids.max() < V:
         raise ValueError(f"the corpus has word numbers from {corpus.ids.min()} to "
                          f"{corpus.ids.max()}: expected 0 to {V - 1}")
 

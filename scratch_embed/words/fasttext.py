@@ -64,6 +64,7 @@ from scratch_embed.words.word2vec import (
     draw_reach,
     longest,
     make_plan,
+    name_of,
     pose,
     thin_out,
 )
@@ -276,7 +277,7 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     power      of the counts in the noise
     The others, the errors and what `workers` and `seed` promise: word2vec.train.  lr falls to 0.
     """
-    settings = dict(chunk=chunk.__name__, dim=dim, window=window, negatives=negatives,
+    settings = dict(chunk=name_of(chunk), dim=dim, window=window, negatives=negatives,
                     sample=sample, lr=lr, epochs=epochs, min_n=min_n, max_n=max_n,
                     buckets=buckets, seed=seed, power=power)
     check_settings(settings, workers)

@@ -226,9 +226,12 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     Raises     ValueError for cells or settings that make no sense or differ from what is resumed;
                TrainingDiverged when the loss or the weights are no longer finite.
     """
+    for name, form in dict(adagrad=adagrad, order=order).items():
+        if not callable(form):
+            raise ValueError(f"{name}={form!r}: give a function, such as c_adagrad or shuffled")
     settings = dict(adagrad=adagrad.__name__, dim=dim, x_max=x_max, alpha=alpha, lr=lr,
                     epochs=epochs, seed=seed, cells=order.__name__)
-    _check(settings, workers)
+    _check(settings | {"V": V}, workers)
     _check_cells(cells, V)
     start, N = adagrad(lr), len(cells.rows)
     (W, U), at = initial_tables(V, dim, start, seed), Progress()
@@ -277,7 +280,7 @@ def _fingerprint(cells):
 def _check(settings, workers):
     """Raise ValueError that names the first setting that makes no sense."""
     for name, value in dict(settings, workers=workers).items():
-        if name in ("dim", "epochs", "workers", "seed"):
+        if name in ("V", "dim", "epochs", "workers", "seed"):
             least = 0 if name == "seed" else 1
             if not (isinstance(value, (int, np.integer)) and least <= value < 2**31):
                 raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")

@@ -19,7 +19,7 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.words.word2vec import ZERO, draw_reach, grade, longest, pose, thin_out
 
 
-@kernel
+@kernel(inline=True)
 def answer_block(v, block, y, M, lr, steps, dv):
     """word2vec.answer where the rows are block[:M], end to end: a step for the block, in place.
 

@@ -70,7 +70,7 @@ def loss_and_grad(v: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
     return softplus(-y * s).sum(), error @ U[rows], np.outer(error, v)
 
 
-@kernel
+@kernel(inline=True)
 def answer(v, U, rows, y, M, lr, steps, dv):
     """A step down the gradient of M questions: U[rows] −= lr · ∂U in place, dv = −lr · ∂v.
 
@@ -92,7 +92,7 @@ def answer(v, U, rows, y, M, lr, steps, dv):
     return loss
 
 
-@kernel
+@kernel(inline=True)
 def grade(steps, y, M, lr):
     """Turn M scores s into steps −lr · ∂L/∂s, in place.  Returns L.
 
@@ -110,7 +110,7 @@ def grade(steps, y, M, lr):
     return loss - np.log(probability)
 
 
-@kernel
+@kernel(inline=True)
 def pose(plan, word, rows, y, state):
     """The questions to which `word` is the answer.  Fill rows and y; return how many, and state.
 
@@ -278,7 +278,7 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     Raises     ValueError for settings that make no sense or differ from what is resumed;
                TrainingDiverged when the loss or the weights are no longer finite.
     """
-    settings = dict(chunk=chunk.__name__, dim=dim, window=window, negatives=negatives,
+    settings = dict(chunk=name_of(chunk), dim=dim, window=window, negatives=negatives,
                     sample=sample, lr=lr, epochs=epochs, seed=seed, power=power,
                     fixed_window=fixed_window, shuffle=shuffle, last_lr=last_lr)
     check_settings(settings, workers)
@@ -343,8 +343,19 @@ def check_settings(settings: dict, workers: int) -> None:
                                  + (", at most 1" if most == 1 else ""))
 
 
+def name_of(form: Callable) -> str:
+    """The name of a form of training.  ValueError for what is no function: "cbow" is none."""
+    if not callable(form):
+        raise ValueError(f"{form!r} is no form of training: give the function itself, such as "
+                         "skipgram_chunk of words/word2vec.py")
+    return form.__name__
+
+
 def check_ids(corpus: Corpus, vocab: Vocab) -> None:
     """Raise ValueError unless `corpus` has words, all of them numbers of `vocab`."""
+    if not isinstance(corpus, Corpus) or not isinstance(vocab, Vocab):
+        raise ValueError(f"expected a Corpus and its Vocab, in this order; found "
+                         f"{type(corpus).__name__} and {type(vocab).__name__}")
     if len(corpus.ids) == 0:
         raise ValueError("the corpus has no words")
     least, most = corpus.ids.min(), corpus.ids.max()

@@ -49,6 +49,17 @@ def test_a_classifier_is_trained_and_predicts(loss, labelled, tmp_path, capsys):
     assert [line.split("\t")[0] for line in out.splitlines()] == ["__label__good", "__label__bad"]
 
 
+def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, capsys):
+    whole, state, again = tmp_path / "whole.bin", tmp_path / "state", tmp_path / "again.bin"
+    small = ["--dim", 4, "--epochs", 2, "--checkpoint", state]
+    run(capsys, "train", "classifier", labelled, "-o", whole, *small)
+    code, _, err = run(capsys, "train", "classifier", labelled, "-o", again, *small, "--resume")
+    assert code == 0 and "resuming" in err
+    assert again.read_bytes() == whole.read_bytes()
+    code, _, err = run(capsys, "train", "classifier", labelled, "-o", again, *small)
+    assert code == 1 and "resume it, or delete it" in err
+
+
 def test_every_option_reaches_the_training(labelled, tmp_path, capsys, monkeypatch):
     seen = {}
 
@@ -64,7 +75,8 @@ def test_every_option_reaches_the_training(labelled, tmp_path, capsys, monkeypat
     assert code == 0 and (tmp_path / "m.bin").read_bytes() == MODEL.read_bytes()
     assert seen == dict(source=str(labelled), chunk=supervised.one_vs_all_chunk, dim=2, lr=0.7,
                         epochs=6, min_count=3, word_ngrams=4, min_n=2, max_n=5, buckets=30,
-                        negatives=7, workers=8, seed=9, errors="ignore", progress=True)
+                        negatives=7, workers=8, seed=9, errors="ignore", progress=True,
+                        checkpoint=None)
 
 
 def test_a_model_that_is_not_called_bin_is_bad_usage(labelled, capsys):

@@ -501,6 +501,22 @@ np.save(sys.argv[1], train(count_cells(corpus, len(vocab)), len(vocab), dim=4, e
     np.testing.assert_allclose(got[0], got[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("wrong, message", [
+    (dict(adagrad="c"), "adagrad='c': give a function"),
+    (dict(order="mirrored"), "order='mirrored': give a function")])
+def test_a_name_in_the_place_of_a_function_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        train(Cells(*np.ones((3, 1), np.int32)), 2, **wrong)
+
+
+def test_a_vocabulary_in_the_place_of_its_size_is_refused():
+    vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
+    with pytest.raises(ValueError, match="V=.*: expected a whole number"):
+        count_cells(corpus, vocab)
+    with pytest.raises(ValueError, match="V=.*: expected a whole number"):
+        train(count_cells(corpus, 2), vocab)
+
+
 # ---- the original: tests/golden/make_glove.py -------------------------------------------------
 
 GOLDEN = Path(__file__).parents[1] / "golden"

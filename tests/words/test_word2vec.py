@@ -530,3 +530,16 @@ np.save(sys.argv[1], train(corpus, vocab, dim=4, epochs=1, sample=0.1).W)
                        env=env, check=True)
         got.append(np.load(out))
     np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", ["skipgram", None])
+def test_a_form_that_is_no_function_is_refused(chunk):
+    vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
+    with pytest.raises(ValueError, match="no form of training: give the function itself"):
+        train(corpus, vocab, chunk)
+
+
+def test_a_vocabulary_in_the_place_of_the_corpus_is_named():
+    vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
+    with pytest.raises(ValueError, match="in this order; found Vocab and Corpus"):
+        train(vocab, corpus)
