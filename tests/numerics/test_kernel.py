@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import config
 
 from scratch_embed.numerics.kernel import kernel
 
@@ -145,3 +146,16 @@ def test_other_threads_run_while_a_kernel_does():
     stop.set()
     thread.join()
     assert sum(start < t < end for t in ticks) > 3   # none, if the kernel held the lock
+
+
+def test_a_kernel_is_inlined_where_that_is_asked_for_and_only_there():
+    @kernel(inline=True)
+    def inner(x):
+        return x + 1
+
+    @kernel
+    def outer(x):
+        return inner(x) * 2
+    assert outer(1.0) == 4
+    if not config.DISABLE_JIT:
+        assert inner.targetoptions["forceinline"] and not outer.targetoptions["forceinline"]
