@@ -1,0 +1,251 @@
+"""How good is a ranked list?  Precision, recall, hit rate, MRR, MAP, nDCG, as in trec_eval.
+
+Paper     Järvelin & Kekäläinen 2002, "Cumulated Gain-Based Evaluation of IR Techniques" (nDCG);
+          Burges et al. 2005, "Learning to Rank using Gradient Descent" (the gain 2^g − 1);
+          Voorhees 1999, "The TREC-8 Question Answering Track Report" (MRR); Buckley & Voorhees
+          2005, "Retrieval System Evaluation" (average precision).
+Equation  for a query, g_i the gain of the i-th document, rel_i = 1 if g_i ≥ level, else 0, and
+          R = Σ rel over all that is judged:
+          P@k       Σ_{i≤k} rel_i / k            Hit@k   1 if any rel_i is 1, i ≤ k, else 0
+          Recall@k  Σ_{i≤k} rel_i / R            RR@k    1 / (the first i ≤ k with rel_i = 1), or 0
+          AP@k      Σ_{i≤k} rel_i P@i / R        DCG@k   Σ_{i≤k} gain(g_i) / log₂(i + 1)
+          nDCG@k    DCG@k / (DCG@k of all that is judged, largest gain first)
+          MRR and MAP are the means of RR and AP over the queries.
+Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, a row a
+          query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
+Cost      O(n log n) for n documents of a query, in Python's own sort; the measures are a few
+          array operations: no kernel.
+Differs   Scores are compared as they are, as in trec_eval 10.  trec_eval 9, and pytrec_eval, BEIR
+          and MTEB that are built on it, round them to float32 first and so find more ties:
+          in_float32(run) gives their numbers.  Gains need not be whole.  A nan is an error, not
+          a place.  The paper's DCG does not discount the first two; trec_eval's formula is above.
+Read next evaluate/significance.py (is the difference luck?), evaluate/trec.py (the files)
+
+The edges.  A document without a judgement counts like one that is judged 0, and so does a
+negative gain.  A list shorter than k is continued by irrelevant documents: P@k still divides by
+k, and AP@k by R, not by min(k, R).  A query without a relevant document scores 0 on everything.
+
+Ties.  Documents of equal score are ordered by their names, the LAST in the alphabet first ("9"
+before "10").  It is arbitrary, and that is the point: a name has nothing to do with relevance.
+The order in which documents came often has: candidates are listed with the relevant ones first,
+and where ties keep that order a system that scores everything 0 has MRR 1.  (BEIR's and MTEB's
+own MRR keep it.)
+
+Which queries count?  Here all that have a judgement, and one that the run lacks scores 0: that is
+trec_eval -c.  complete=False is trec_eval without it, and pytrec_eval, BEIR and MTEB: only the
+queries of both.  It is meant for runs on a part of the queries, and rewards a system that does
+not answer the hard ones.
+"""
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.memory import require_memory
+
+Qrels = Mapping[str, Mapping[str, float]]
+Run = Mapping[str, Mapping[str, float]]
+
+
+class Ranking(NamedTuple):
+    """All that a measure sees: gains, not names.  A row a query; a row that has ended holds 0."""
+
+    gains: np.ndarray              # (Q, K) of the documents returned, best first
+    judged: np.ndarray             # (Q, M) of all that have a judgement, largest first
+
+
+Measure = Callable[[Ranking], np.ndarray]
+
+
+class Evaluation(NamedTuple):
+    """Each measure for each query, and in the mean."""
+
+    queries: list[str]
+    scores: dict[str, np.ndarray]  # (Q,) each, in the order of queries
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """{measure: its mean}, to the last digit the same in whatever order the queries stand."""
+        return {name: math.fsum(values) / len(values) for name, values in self.scores.items()}
+
+
+# ---- the measures -----------------------------------------------------------------------------
+
+def precision(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
+    """How much of the first k is relevant?  -> (Q,)"""
+    return _relevant(ranking.gains, k, level).sum(axis=1) / k
+
+
+def recall(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
+    """How much of what is relevant stands among the first k?  -> (Q,)"""
+    return _share(_relevant(ranking.gains, k, level).sum(axis=1), _count(ranking, level))
+
+
+def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
+    """Is anything among the first k relevant?  -> (Q,) of 0 and 1.  trec_eval's success."""
+    return _relevant(ranking.gains, k, level).any(axis=1).astype(np.float64)
+
+
+def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
+    """1 / the place of the first that is relevant; 0 if it is not among the first k.  -> (Q,)"""
+    relevant = _relevant(ranking.gains, k, level)
+    before = (np.cumsum(relevant, axis=1) == 0).sum(axis=1)
+    return relevant.any(axis=1) / (1 + before)
+
+
+def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
+    """The mean over all relevant documents of P@(its place), 0 where it has none.  -> (Q,)"""
+    relevant = _relevant(ranking.gains, k, level)
+    at = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
+    return _share(_sum(relevant * at), _count(ranking, level))
+
+
+def linear(gains: np.ndarray) -> np.ndarray:
+    """g: the paper's gain and trec_eval's."""
+    return gains
+
+
+def exponential(gains: np.ndarray) -> np.ndarray:
+    """2^g − 1: the best documents weigh more.  The same as linear where gains are 0 or 1."""
+    if (gains > 1000).any():
+        raise ValueError(f"a gain of {gains.max():.6g}: 2^g is beyond a float64; use linear gains")
+    return np.exp2(gains) - 1
+
+
+def ndcg(ranking: Ranking, k: int | None = None,
+         gain: Callable[[np.ndarray], np.ndarray] = linear) -> np.ndarray:
+    """Discounted gain, as a share of what a perfect ranking has.  -> (Q,)
+
+    Every gain counts, also one that is below the level of the other measures.
+    """
+    return _share(_dcg(gain(_first(ranking.gains, k))), _dcg(gain(_first(ranking.judged, k))))
+
+
+def measures_at(*cutoffs: int, level: float = 1) -> dict[str, Measure]:
+    """{"P@10": ..., "Recall@10": ..., "Hit@10", "MRR@10", "MAP@10", "nDCG@10"} for each cutoff."""
+    return {f"{name}@{k}": measure for k in cutoffs for name, measure in {
+        "P": partial(precision, k=k, level=level), "Recall": partial(recall, k=k, level=level),
+        "Hit": partial(hit_rate, k=k, level=level),
+        "MRR": partial(reciprocal_rank, k=k, level=level),
+        "MAP": partial(average_precision, k=k, level=level), "nDCG": partial(ndcg, k=k)}.items()}
+
+
+# ---- from names to gains ------------------------------------------------------------------------
+
+def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = None,
+             complete: bool = True) -> Evaluation:
+    """Judge a run.
+
+    qrels      {query: {document: gain}}; a query with no judgement at all does not count
+    run        {query: {document: score}}; queries that are not judged are left out
+    measures   {name: function of a Ranking}; None: measures_at(10)
+    complete   a judged query that the run lacks scores 0; False leaves it out
+    Raises     ValueError for a nan score, a gain that is not finite, or no query in common.
+    """
+    queries = [query for query, judged in qrels.items() if judged and (complete or query in run)]
+    if not any(query in run for query in queries):
+        raise ValueError(f"no query of the run is judged: it has {_some(run)}, the qrels have "
+                         f"{_some(qrels)}; are they of the same collection?")
+    judged = [{document: _gain(gain, query, document) for document, gain in qrels[query].items()}
+              for query in queries]
+    ranking = Ranking(
+        _table([[gains.get(document, 0.0) for document in order(run.get(query, {}))]
+                for query, gains in zip(queries, judged)]),
+        _table([sorted(gains.values(), reverse=True) for gains in judged]))
+    measures = measures_at(10) if measures is None else measures
+    return Evaluation(queries, {name: measure(ranking) for name, measure in measures.items()})
+
+
+def order(scores: Mapping[str, float]) -> list[str]:
+    """Documents by falling score, equals by falling name.  Raises ValueError for nan."""
+    if any(map(math.isnan, scores.values())):
+        document = next(document for document, score in scores.items() if math.isnan(score))
+        raise ValueError(f"the score of document {document!r} is nan, which has no place in a "
+                         "ranking; leave the document out, or mend the system")
+    documents = sorted(scores, reverse=True)
+    return sorted(documents, key=scores.__getitem__, reverse=True)     # stable, also in reverse
+
+
+def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) -> Ranking:
+    """The same for arrays: every query scores every document.  Pass the result to a measure.
+
+    scores, gains: (Q, N), documents: the N different names, which order those of equal score.
+    """
+    scores, gains = np.asarray(scores, np.float64), np.asarray(gains, np.float64)
+    if scores.ndim != 2 or scores.shape != gains.shape or scores.shape[1] != len(documents):
+        raise ValueError(f"expected scores and gains of shape (Q, {len(documents)}), a column for "
+                         f"each document, found {scores.shape} and {gains.shape}")
+    if len(set(documents)) != len(documents):
+        raise ValueError("a document stands in two columns")
+    if np.isnan(scores).any() or not np.isfinite(gains).all():
+        raise ValueError("expected scores that are not nan and finite gains")
+    by_name = np.array(sorted(range(len(documents)), key=documents.__getitem__, reverse=True), int)
+    scores, gains = scores[:, by_name], np.maximum(gains[:, by_name], 0)
+    places = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(np.take_along_axis(gains, places, axis=1), -np.sort(-gains, axis=1))
+
+
+def in_float32(run: Run) -> dict[str, dict[str, float]]:
+    """The run with its scores rounded to float32, as trec_eval 9 and pytrec_eval compare them."""
+    with np.errstate(over="ignore"):               # what is too large becomes inf, there as here
+        return {query: {document: float(np.float32(score)) for document, score in scores.items()}
+                for query, scores in run.items()}
+
+
+# ---- inside -----------------------------------------------------------------------------------
+
+def _first(gains, k):
+    """The first k columns; all for None."""
+    if k is not None and operator.index(k) < 1:
+        raise ValueError(f"k: expected 1 or more, found {k}")
+    return gains[:, :k]
+
+
+def _relevant(gains, k, level):
+    if not level > 0:
+        raise ValueError(f"level={level}: expected a positive number; what is not judged has gain "
+                         "0, and may not be relevant")
+    return _first(gains, k) >= level
+
+
+def _count(ranking, level):
+    return _relevant(ranking.judged, None, level).sum(axis=1)
+
+
+def _dcg(gains):
+    return _sum(gains / np.log2(np.arange(2, gains.shape[1] + 2)))
+
+
+def _sum(x):
+    """Row by row, from left to right, so that zeros at the end change no digit.  (Q, K) -> (Q,)."""
+    return np.cumsum(x, axis=1)[:, -1] if x.shape[1] else np.zeros(len(x))
+
+
+def _share(part, whole):
+    """part / whole, and 0 where there is nothing."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _gain(gain, query, document):
+    if not math.isfinite(gain):
+        raise ValueError(f"query {query!r}, document {document!r}: expected a finite gain, found "
+                         f"{gain}")
+    return max(float(gain), 0.0)
+
+
+def _table(rows):
+    """Rows of different lengths as one table, filled up with 0."""
+    width = max(map(len, rows))
+    require_memory(8 * len(rows) * width, f"a table of {len(rows):,} queries by {width:,} gains")
+    table = np.zeros((len(rows), width))
+    for row, gains in zip(table, rows):
+        row[:len(gains)] = gains
+    return table
+
+
+def _some(queries: Iterable[str]) -> str:
+    names = [repr(query) for query, _ in zip(queries, range(3))]
+    return ", ".join(names) + (" ..." if len(names) == 3 else "") if names else "none"

@@ -1,0 +1,181 @@
+"""The interval covers as often as it says, the test is exact on small lists, order is not seen."""
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scratch_embed.evaluate.ranking import evaluate, reciprocal_rank
+from scratch_embed.evaluate.significance import (
+    bootstrap_interval,
+    compare,
+    permutation_test,
+)
+
+tenths = st.integers(-10, 10).map(lambda x: x / 10)
+few = arrays(np.float64, st.integers(1, 9), elements=tenths)
+several = arrays(np.float64, st.integers(2, 30), elements=tenths)
+
+
+# ---- the test ----------------------------------------------------------------------------------
+
+def test_three_queries_worked_by_hand():
+    """The sums ±1 ±2 ±4 are all odd numbers from −7 to 7, each once."""
+    assert permutation_test([1, 2, 4], [0, 0, 0]) == (7 / 3, 2 / 8, True)      # 7, −7
+    assert permutation_test([1, 0, 4], [0, 2, 0]) == (1, 6 / 8, True)          # 3 and more
+    assert permutation_test([1, 2, 0], [0, 0, 4]) == (-1 / 3, 1, True)         # all
+
+
+def test_a_tie_of_sums_worked_by_hand():
+    """±3 ±3 ±1: 7, 5, 1, −1, 1, −1, −5, −7; of these 4 are as large as 3 + 3 − 1."""
+    assert permutation_test([3, 3, 0, 5, 6], [0, 0, 1, 5, 6]).p == 4 / 8
+
+
+@given(few)
+def test_it_is_the_share_of_all_signs(d):
+    """In tenths as whole numbers, where sums are exact: 0.1 + 0.2 against 0.3 is a tie."""
+    whole = np.round(10 * d).astype(int)
+    sums = [abs(int(np.dot(signs, whole))) for signs in product([-1, 1], repeat=len(d))]
+    want = sum(value >= abs(int(whole.sum())) for value in sums) / len(sums)
+    assert permutation_test(d, np.zeros(len(d))).p == want
+
+
+@given(several, st.randoms())
+def test_which_system_is_called_a_and_the_order_of_queries_do_not_matter(d, random):
+    zero, shuffled = np.zeros(len(d)), np.array(random.sample(list(d), len(d)))
+    test = permutation_test(d, zero, draws=2**9)
+    assert permutation_test(shuffled, zero, draws=2**9) == test
+    turned = permutation_test(zero, d, draws=2**9)
+    assert turned.difference == -test.difference and (turned.p == test.p or not turned.exact)
+    assert bootstrap_interval(shuffled, draws=100) == bootstrap_interval(d, draws=100)
+
+
+@given(few)
+def test_queries_on_which_both_are_equal_change_nothing_but_the_mean(d):
+    more = np.concatenate([d, np.zeros(40)])
+    test = permutation_test(more, np.zeros(len(more)))
+    assert test.exact and test.p == permutation_test(d, np.zeros(len(d))).p
+
+
+def test_equal_systems_differ_by_luck():
+    assert permutation_test([0.5, 0.25], [0.5, 0.25]) == (0, 1, True)
+
+
+def test_drawn_signs_come_to_the_exact_answer():
+    """12 queries have 4,096 signs; 4,095 drawn ones come within 4 deviations of a share."""
+    d = np.random.default_rng(1).standard_normal(12)
+    exact = permutation_test(d, np.zeros(12))
+    drawn = permutation_test(d, np.zeros(12), draws=4095)
+    assert exact.exact and not drawn.exact
+    assert abs(drawn.p - exact.p) < 4 * math.sqrt(exact.p * (1 - exact.p) / 4095) + 1 / 4096
+    assert 0.02 < exact.p < 0.98
+
+
+def test_a_thousand_better_queries_leave_the_smallest_p_there_is():
+    test = permutation_test(np.ones(1500), np.zeros(1500), draws=999)
+    assert test == (1, 1 / 1000, False)
+
+
+def test_the_test_holds_its_level_where_neither_is_better():
+    """500 pairs of systems, d symmetric around 0: p < 0.1 one time in ten; deviation 0.013."""
+    rng = np.random.default_rng(0)
+    p = [permutation_test(rng.standard_t(3, 25), np.zeros(25), draws=499).p for _ in range(500)]
+    assert 0.1 - 4 * 0.0135 < np.mean(np.array(p) <= 0.1) < 0.1 + 4 * 0.0135
+
+
+def test_live_parity_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    for n in 3, 8, 12:
+        a, b = rng.random(n), rng.random(n)
+        theirs = stats.permutation_test((a, b), lambda x, y: np.mean(x - y),
+                                        permutation_type="samples", n_resamples=np.inf)
+        assert permutation_test(a, b).p == pytest.approx(theirs.pvalue, abs=1e-15)
+
+
+# ---- the interval -------------------------------------------------------------------------------
+
+def test_two_scores_worked_by_hand():
+    """0 and 1, drawn twice: the mean is 0, ½, 1 with chances ¼, ½, ¼."""
+    assert bootstrap_interval([1, 0], level=0.9) == (0.5, 0, 1)
+    assert bootstrap_interval([1, 0], level=0.4) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("draw, mean", [
+    (lambda rng: rng.random(50), 0.5), (lambda rng: rng.beta(0.5, 1.0, 50), 1 / 3)])
+def test_it_covers_the_true_mean_as_often_as_it_says(draw, mean):
+    """600 samples of 50 scores: 90% expected, deviation 0.012; its own bias at 50 is below 0.02."""
+    rng = np.random.default_rng(3)
+    intervals = [bootstrap_interval(draw(rng), level=0.9, draws=400) for _ in range(600)]
+    covered = np.mean([low <= mean <= high for _, low, high in intervals])
+    assert 0.9 - 0.02 - 4 * 0.0125 < covered < 0.9 + 4 * 0.0125
+
+
+@given(several)
+def test_it_lies_within_the_scores(x):
+    mean, low, high = bootstrap_interval(x, draws=50)
+    assert x.min() - 1e-15 <= low <= high <= x.max() + 1e-15
+    assert mean == pytest.approx(x.mean(), abs=1e-15)
+
+
+def test_seeds_repeat_and_a_constant_has_no_width():
+    x = np.random.default_rng(0).random(20)
+    assert bootstrap_interval(x, seed=1) == bootstrap_interval(x, seed=1)
+    assert bootstrap_interval(x, seed=1) != bootstrap_interval(x, seed=2)
+    assert bootstrap_interval([0.25] * 5) == (0.25, 0.25, 0.25)
+
+
+def test_many_draws_of_many_queries_are_taken_in_blocks():
+    """2,000 draws of 3,000 are 6 blocks.  The width is that of a normal mean, 2 · 1.96 s/√n.
+
+    A quantile at 2.5% of 2,000 draws deviates by 6% of s/√n.
+    """
+    x = np.random.default_rng(0).standard_normal(3000)
+    _, low, high = bootstrap_interval(x, draws=2000)
+    assert high - low == pytest.approx(2 * 1.96 * x.std() / math.sqrt(3000), rel=4 * 0.06 / 1.96)
+
+
+# ---- two systems ------------------------------------------------------------------------------
+
+def test_two_runs_are_compared_query_by_query():
+    qrels = {str(q): {"a": 1} for q in range(6)}
+    good = {query: {"a": 1.0} for query in qrels}
+    bad = {query: {"a": 0.0, "b": 1.0} for query in qrels}
+    a, b = (evaluate(qrels, run, {"MRR": reciprocal_rank}) for run in (good, bad))
+    found = compare(a, b, "MRR")
+    assert (found.a, found.b, found.difference) == (1, 0.5, (0.5, 0.5, 0.5))
+    assert found.test == (0.5, 2 / 2**6, True)
+
+
+def test_runs_on_different_queries_are_not_compared():
+    qrels = {str(q): {"a": 1} for q in range(6)}
+    every = evaluate(qrels, {query: {"a": 1.0} for query in qrels})
+    part = evaluate(qrels, {"0": {"a": 1.0}, "1": {}}, complete=False)
+    with pytest.raises(ValueError, match=r"different queries \(6 and 2\)"):
+        compare(every, part, "MRR@10")
+    with pytest.raises(ValueError, match="no measure 'MRR@5'; there are P@10, Recall@10"):
+        compare(every, every, "MRR@5")
+
+
+# ---- refused ----------------------------------------------------------------------------------
+
+def test_what_has_no_answer_is_refused():
+    for wrong in [1, math.nan], [[1, 2]], [math.inf, 0]:
+        with pytest.raises(ValueError, match="finite numbers, one a query"):
+            bootstrap_interval(wrong)
+    with pytest.raises(ValueError, match="at least 2 scores"):
+        bootstrap_interval([1])
+    for level in 0, 1, 95:
+        with pytest.raises(ValueError, match="level"):
+            bootstrap_interval([0, 1], level)
+    with pytest.raises(ValueError, match="draws=0"):
+        bootstrap_interval([0, 1], draws=0)
+    with pytest.raises(ValueError, match="draws=0"):
+        permutation_test([0, 1], [1, 0], draws=0)
+    with pytest.raises(ValueError, match="at least 1 query"):
+        permutation_test([], [])
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        permutation_test([1, 2], [1, 2, 3])
