@@ -6,7 +6,8 @@ The floors; a file imports only from floors below its own, or from its own room.
     5  why/       what each trick of a method is worth, measured
     4  sentences/ a text as one vector: encode(texts) -> (N, D)
     3  words/     word2vec, GloVe, FastText, its classifier; word vectors and their files
-    2  evaluate/  analogies and word pairs, rank correlation
+    2  evaluate/  analogies and word pairs, correlation, ranking metrics, probes, clusters
+       retrieve/  search by words (BM25) and by vectors, joining searches, reranking
     1  text/      a text as numbers: corpus, vocabulary
        space/     similarity, neighbours, analogies, geometry
        worlds/    the generators of the toy corpora, and where those are

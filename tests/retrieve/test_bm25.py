@@ -1,0 +1,195 @@
+"""The index is its formula, equal to the originals', and a search is a full sort of its scores."""
+import json
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scratch_embed.retrieve.bm25 import (
+    BM25,
+    Postings,
+    add_rows,
+    add_rows_plain,
+    best_above_0,
+    best_above_0_plain,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+ORIGINAL = runpy.run_path(GOLDEN / "make_bm25.py")
+DOCUMENTS, QUERIES = ORIGINAL["DOCUMENTS"], ORIGINAL["QUERIES"]
+
+u32 = 2**-24
+texts = st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8)
+texts = texts.filter(any)                                   # some document has a word
+queries = st.lists(st.sampled_from("abcdefz"), max_size=6)
+k1s, bs = st.sampled_from([0, 0.5, 1.2, 3]), st.sampled_from([0, 0.4, 0.75, 1])
+
+
+def by_formula(documents, query, k1=1.2, b=0.75):
+    """The equation, a document and a word at a time."""
+    N, mean = len(documents), sum(map(len, documents)) / len(documents)
+    scores = []
+    for document in documents:
+        score = 0
+        for word in query:
+            f, n = document.count(word), sum(word in other for other in documents)
+            if f:
+                idf = math.log(1 + (N - n + 0.5) / (n + 0.5))
+                score += idf * f / (f + k1 * (1 - b + b * len(document) / mean))
+        scores.append(score)
+    return scores
+
+
+def bound(words):
+    """Relative: each weight is rounded once to float32, multiplied, and added `words` times."""
+    return (words + 3) * u32
+
+
+# ---- the scores -------------------------------------------------------------------------------
+
+def test_a_score_worked_by_hand():
+    """N = 2, mean length 3; "x" twice in a document of 4 words: 2/(2 + 1.2 (0.25 + 0.75 · 4/3))."""
+    index = BM25(["x x y z".split(), "y w".split()])
+    assert index.scores(["x"]) == pytest.approx([math.log(2) * 2 / 3.5, 0], rel=bound(1))
+    assert index.scores(["y", "y"])[1] == pytest.approx(
+        2 * math.log(1.2) / (1 + 1.2 * (0.25 + 0.5)), rel=bound(2))
+    assert index.scores(["new"]).tolist() == index.scores([]).tolist() == [0, 0]
+
+
+@given(texts, queries, k1s, bs)
+def test_scores_are_the_formula(documents, query, k1, b):
+    np.testing.assert_allclose(BM25(documents, k1, b).scores(query),
+                               by_formula(documents, query, k1, b), rtol=bound(len(query)))
+
+
+@pytest.mark.parametrize("kept", json.loads((GOLDEN / "bm25.json").read_text("utf-8")),
+                         ids=lambda kept: f"k1={kept['k1']} b={kept['b']}")
+def test_frozen_scores_of_bm25s_and_rank_bm25(kept):
+    """Those of bm25s are kept to 12 decimals, 1e-10 of the smallest that is not 0."""
+    index = BM25(DOCUMENTS, kept["k1"], kept["b"])
+    for query, scores in zip(QUERIES, kept["bm25s"]):
+        np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)) + 1e-10)
+    for word, saturation in kept["rank_bm25"].items():
+        n, N = sum(word in document for document in DOCUMENTS), len(DOCUMENTS)
+        idf = math.log(1 + (N - n + 0.5) / (n + 0.5))
+        np.testing.assert_allclose(index.scores([word]) / idf, saturation, rtol=bound(2) + 1e-10)
+
+
+def test_live_parity_with_bm25s():
+    pytest.importorskip("bm25s")
+    for k1, b in ORIGINAL["SETTINGS"]:
+        index = BM25(DOCUMENTS, k1, b)
+        for query, scores in zip(QUERIES, ORIGINAL["bm25s_scores"](k1, b)):
+            np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)))
+
+
+def test_live_parity_with_rank_bm25():
+    pytest.importorskip("rank_bm25")
+    kept = json.loads((GOLDEN / "bm25.json").read_text("utf-8"))
+    for settings in kept:
+        live = ORIGINAL["rank_bm25_saturation"](settings["k1"], settings["b"])
+        assert live.keys() == settings["rank_bm25"].keys()
+        for word, saturation in live.items():
+            assert saturation == pytest.approx(settings["rank_bm25"][word], abs=1e-12)
+
+
+@given(texts, queries)
+def test_the_order_of_a_querys_words_is_not_seen_and_a_repeat_counts(documents, query):
+    index = BM25(documents)
+    assert (index.scores(query) == index.scores(query[::-1])).all()
+    np.testing.assert_allclose(index.scores(query + query), 2 * index.scores(query),
+                               rtol=bound(2 * len(query)))
+
+
+@given(texts, queries, st.randoms())
+def test_the_order_of_the_documents_moves_only_their_ids(documents, query, random):
+    order = random.sample(range(len(documents)), len(documents))
+    moved = BM25([documents[i] for i in order]).scores(query)
+    np.testing.assert_allclose(moved, BM25(documents).scores(query)[order],
+                               rtol=2 * bound(len(query)))
+
+
+def test_a_word_of_all_documents_still_attracts():
+    assert (BM25([["a"], ["a", "b"]]).scores(["a"]) > 0).all()
+
+
+def test_without_k1_only_presence_counts_and_without_b_no_length():
+    documents = [["x"] * 5 + ["y"], ["x"], ["y"] * 9]
+    binary = BM25(documents, k1=0).scores(["x"])
+    assert binary[0] == binary[1] == pytest.approx(math.log(1 + 1.5 / 2.5), rel=bound(1))
+    no_length = BM25([["x"], ["x"] + ["y"] * 50], b=0).scores(["x"])
+    assert no_length[0] == no_length[1]
+
+
+# ---- kernels ----------------------------------------------------------------------------------
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_kernel_adds_what_numpy_adds(seed):
+    """A product of floats may be fused with its addition: one rounding less a word."""
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(rng.random(30) < 0.4).astype(np.int32) for _ in range(9)]
+    postings = Postings(np.cumsum([0, *map(len, rows)]), np.concatenate(rows),
+                        rng.random(sum(map(len, rows))).astype(np.float32))
+    words, times = rng.permutation(9)[:4], rng.integers(1, 4, 4).astype(np.float32)
+    ours, plain = np.zeros((2, 30), np.float32)
+    add_rows(postings, words, times, ours)
+    add_rows_plain(postings, words, times, plain)
+    np.testing.assert_allclose(ours, plain, rtol=8 * u32)
+
+
+@given(arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(
+    [0, 0, 2**-149, 0.5, 1, 1 + 2**-23, 7, 3e38])), st.integers(1, 70))
+def test_the_heap_keeps_what_a_sort_keeps(scores, k):
+    for ours, plain in zip(best_above_0(scores, k), best_above_0_plain(scores, k)):
+        np.testing.assert_array_equal(ours, plain)
+        assert ours.dtype == plain.dtype
+
+
+# ---- search -------------------------------------------------------------------------------------
+
+@given(texts, st.lists(queries, max_size=3), st.integers(1, 10))
+def test_a_search_is_a_stable_sort_of_the_documents_that_have_a_word(documents, asked, k):
+    index = BM25(documents)
+    ids, scores = index.search(asked, k)
+    assert ids.shape == scores.shape == (len(asked), k)
+    for query, row, values in zip(asked, ids.tolist(), scores):
+        s = index.scores(query)
+        want = [i for i in sorted(range(len(s)), key=lambda i: (-s[i], i)) if s[i] > 0][:k]
+        assert row == want + [-1] * (k - len(want))
+        assert values.tolist() == s[want].tolist() + [-math.inf] * (k - len(want))
+
+
+def test_equal_documents_tie_and_the_lowest_id_is_first():
+    index = BM25([["b"], ["a", "b"], ["b", "a"], ["a", "b"], []])
+    assert index.search([["a"], ["nothing"]], 4)[0].tolist() == [[1, 2, 3, -1], [-1] * 4]
+    assert len(index) == 5
+
+
+# ---- refused ----------------------------------------------------------------------------------
+
+def test_text_that_is_not_split_into_words_is_refused():
+    for wrong in "the cat", ["the cat", "a dog"]:
+        with pytest.raises(ValueError, match="list of words"):
+            BM25(wrong)
+    index = BM25([["a"]])
+    for wrong in "a b", ["a b"]:
+        with pytest.raises(ValueError, match="list of"):
+            index.search(wrong, 1)
+    with pytest.raises(ValueError, match="a query is the str 'a b'"):
+        index.scores("a b")
+
+
+def test_what_cannot_be_searched_is_refused():
+    for empty in [], [[], []]:
+        with pytest.raises(ValueError, match=f"no word in {len(empty)} documents"):
+            BM25(empty)
+    for k1, b in (-1, 0.5), (math.nan, 0.5), (math.inf, 0.5), (1, -0.1), (1, 1.1), (1, math.nan):
+        with pytest.raises(ValueError, match="expected k1 of 0 or more and b from 0 to 1"):
+            BM25([["a"]], k1, b)
+    with pytest.raises(ValueError, match="k: expected 1 or more"):
+        BM25([["a"]]).search([["a"]], 0)

@@ -1,0 +1,147 @@
+"""Joined lists: worked by hand, equal to their definition, and blind to who is named first."""
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.retrieve.hybrid import min_max, reciprocal_rank_fusion, weighted_sum
+
+u64 = 2**-53
+one_list = st.lists(st.integers(0, 7), max_size=5, unique=True).flatmap(
+    lambda ids: st.lists(st.sampled_from([-1.5, 0.0, 0.25, 2.0]), min_size=len(ids),
+                         max_size=len(ids)).map(lambda s: (ids, sorted(s, reverse=True))))
+some_lists = st.lists(one_list, min_size=1, max_size=4)
+
+
+def arrays(lists):
+    """Lists of one query as arrays, of width 5 with ends."""
+    return [(np.array([ids + [-1] * (5 - len(ids))]),
+             np.array([scores + [-np.inf] * (5 - len(scores))])) for ids, scores in lists]
+
+
+def pairs(result):
+    """{id: score} of the one query."""
+    ids, scores = result
+    return {i: s for i, s in zip(ids[0].tolist(), scores[0]) if i >= 0}
+
+
+WORDS = np.array([[4, 2, 0]]), np.array([[9.0, 5.0, 1.0]])
+VECTORS = np.array([[2, 7, -1]]), np.array([[0.9, 0.3, -np.inf]])
+
+
+# ---- worked by hand --------------------------------------------------------------------------
+
+def test_reciprocal_ranks_worked_by_hand():
+    ids, scores = reciprocal_rank_fusion([WORDS, VECTORS], 4)
+    assert ids.tolist() == [[2, 4, 7, 0]]
+    assert scores[0] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63], rel=2 * u64)
+    ids, _ = reciprocal_rank_fusion([WORDS, VECTORS], 4, constant=0)       # 1/2 + 1 against 1
+    assert ids.tolist() == [[2, 4, 7, 0]]
+
+
+def test_weighted_scores_worked_by_hand():
+    """Words 1, ½, 0; vectors 1, 0."""
+    ids, scores = weighted_sum([WORDS, VECTORS], [1, 3], 5)
+    assert ids.tolist() == [[2, 4, 0, 7, -1]]
+    assert scores[0].tolist() == [3.5, 1, 0, 0, -math.inf]
+
+
+def test_raw_scores_can_be_added():
+    ids, scores = weighted_sum([WORDS, VECTORS], [1, 10], 2, normalise=np.asarray)
+    assert ids.tolist() == [[2, 4]] and scores.tolist() == [[14, 9]]
+
+
+def test_min_max_reaches_from_0_to_1_at_every_scale():
+    assert min_max(np.array([3.0, 1.0, 2.0])).tolist() == [1, 0, 0.5]
+    assert min_max(np.array([1.7e308, -1.7e308, 0])).tolist() == [1, 0, 0.5]
+    assert min_max(np.array([5e-324, 0.0])).tolist() == [1, 0]
+    assert min_max(np.array([-2.0, -2.0])).tolist() == min_max(np.zeros(2)).tolist() == [1, 1]
+
+
+# ---- the definitions ---------------------------------------------------------------------------
+
+@given(some_lists)
+def test_reciprocal_rank_fusion_is_its_sum(lists):
+    want = {}
+    for ids, _ in lists:
+        for place, i in enumerate(ids, 1):
+            want[i] = want.get(i, 0) + 1 / (60 + place)
+    found = pairs(reciprocal_rank_fusion(arrays(lists), 20))
+    assert found == pytest.approx(want, rel=5 * u64)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+@given(some_lists, st.data())
+def test_a_weighted_sum_is_its_sum(lists, data):
+    weights = data.draw(st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=len(lists),
+                                 max_size=len(lists)))
+    want = {}
+    for weight, (ids, scores) in zip(weights, lists):
+        for i, s in zip(ids, scores):
+            low, high = min(scores), max(scores)
+            want[i] = want.get(i, 0) + weight * (1 if low == high else (s - low) / (high - low))
+    assert pairs(weighted_sum(arrays(lists), weights, 20)) == pytest.approx(want, rel=8 * u64)
+
+
+@given(some_lists, st.randoms(), st.integers(1, 9))
+def test_who_is_named_first_is_not_seen(lists, random, k):
+    """To the last bit: places 1, 2, 3 and 3, 1, 2 add up to a tie, which goes to the lowest id."""
+    shuffled = random.sample(lists, len(lists))
+    for join in reciprocal_rank_fusion, lambda lists, k: weighted_sum(lists, [1] * len(lists), k):
+        for ours, theirs in zip(join(arrays(lists), k), join(arrays(shuffled), k)):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_three_lists_in_a_circle_are_a_tie():
+    lists = [(np.array([row]), np.zeros((1, 3))) for row in ([5, 1, 3], [1, 3, 5], [3, 5, 1])]
+    ids, scores = reciprocal_rank_fusion(lists, 3)
+    assert ids.tolist() == [[1, 3, 5]] and len(set(scores[0])) == 1
+
+
+@given(one_list)
+def test_one_list_keeps_its_order(alone):
+    ids, _ = alone
+    assert list(pairs(reciprocal_rank_fusion(arrays([alone]), 9))) == ids
+
+
+@given(some_lists)
+def test_scale_and_origin_of_a_lists_scores_are_not_seen(lists):
+    """By whole powers of two, in which nothing is rounded."""
+    moved = [(ids, [8 * s + 4 for s in scores]) for ids, scores in lists]
+    weights = [1] * len(lists)
+    for ours, theirs in zip(weighted_sum(arrays(lists), weights, 9),
+                            weighted_sum(arrays(moved), weights, 9)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_queries_do_not_see_each_other():
+    ids, scores = (np.concatenate([a, b]) for a, b in zip(WORDS, (np.array([[7, 8, 9]]),
+                                                                  np.array([[0.0, 0.0, -5.0]]))))
+    both = weighted_sum([(ids, scores)], [1], 3)
+    assert both[0].tolist() == [[4, 2, 0], [7, 8, 9]] and both[1].tolist() == [[1, 0.5, 0],
+                                                                               [1, 1, 0]]
+
+
+# ---- refused ----------------------------------------------------------------------------------
+
+def test_lists_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="at least one list"):
+        reciprocal_rank_fusion([], 1)
+    with pytest.raises(ValueError, match=r"for 1 queries in every list, found \(2, 1\)"):
+        reciprocal_rank_fusion([WORDS, (np.zeros((2, 1), int), np.zeros((2, 1)))], 1)
+    with pytest.raises(ValueError, match=r"found \(1, 3\) and \(1, 2\)"):
+        reciprocal_rank_fusion([(WORDS[0], WORDS[1][:, :2])], 1)
+    with pytest.raises(ValueError, match="row 0 holds a document twice"):
+        weighted_sum([(np.array([[1, 1]]), np.zeros((1, 2)))], [1], 1)
+    for score in math.nan, math.inf:
+        with pytest.raises(ValueError, match="finite scores"):
+            weighted_sum([(np.array([[1]]), np.array([[score]]))], [1], 1)
+    for weights in [1], [1, -1], [1, math.nan], [1, math.inf], 1:
+        with pytest.raises(ValueError, match="expected 2 weights"):
+            weighted_sum([WORDS, VECTORS], weights, 1)
+    with pytest.raises(ValueError, match="constant=-1"):
+        reciprocal_rank_fusion([WORDS], 1, -1)
+    with pytest.raises(ValueError, match="k: expected 1 or more"):
+        weighted_sum([WORDS], [1], 0)

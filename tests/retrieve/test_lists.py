@@ -1,0 +1,40 @@
+"""A list ends where nothing more was found, and goes to a run by its names."""
+import numpy as np
+import pytest
+
+from scratch_embed.retrieve.lists import as_run, best, check_ids, check_k
+
+
+def test_the_best_are_first_ties_to_the_lowest_id_and_the_rest_is_nothing():
+    ids, scores = best(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
+    assert ids.tolist() == [5, 3, 8, -1, -1]
+    assert scores.tolist() == [2, 1, 1, -np.inf, -np.inf]
+    assert best(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
+
+
+def test_a_run_has_names_and_no_ends():
+    ids, scores = np.array([[1, 0], [2, -1]]), np.array([[0.5, 0.25], [3.0, -np.inf]])
+    assert as_run(ids, scores, ["q", "r"], ["a", "b", "c"]) == {
+        "q": {"b": 0.5, "a": 0.25}, "r": {"c": 3.0}}
+
+
+def test_ids_that_are_no_list_are_refused():
+    assert check_ids([[0, -1, -1], [1, 0, -1]], 2).shape == (2, 3)
+    assert check_ids(np.zeros((0, 3), int), 0).shape == (0, 3)
+    for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "below 2"),
+                         ([[-2]], "-2"), ([[0], [0]], None), ([[0, 1], [1, 1]], "row 1 holds")]:
+        if problem:
+            with pytest.raises(ValueError, match=problem):
+                check_ids(ids, 2)
+    with pytest.raises(ValueError, match="two queries"):
+        as_run(np.array([[0], [0]]), np.ones((2, 1)), ["q", "q"], ["a"])
+    with pytest.raises(ValueError, match="a row for each of 1 queries"):
+        as_run(np.array([[0], [0]]), np.ones((2, 1)), ["q"], ["a"])
+
+
+def test_a_k_below_1_is_refused():
+    assert check_k(np.int64(3)) == 3
+    with pytest.raises(ValueError, match="found 0"):
+        check_k(0)
+    with pytest.raises(TypeError):
+        check_k(2.5)
