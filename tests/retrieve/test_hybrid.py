@@ -95,7 +95,10 @@ def test_who_is_named_first_is_not_seen(lists, random, k):
 
 
 def test_three_lists_in_a_circle_are_a_tie():
-    lists = [(np.array([row]), np.zeros((1, 3))) for row in ([5, 1, 3], [1, 3, 5], [3, 5, 1])]
+    """1/61 + 1/62 + 1/67 ends in another bit if 1/67 is added first."""
+    assert (1 / 61 + 1 / 62) + 1 / 67 != (1 / 67 + 1 / 61) + 1 / 62
+    lists = [(np.array([[first, second, *range(second * 10, second * 10 + 4), seventh]]),
+              np.zeros((1, 7))) for first, second, seventh in ([5, 1, 3], [1, 3, 5], [3, 5, 1])]
     ids, scores = reciprocal_rank_fusion(lists, 3)
     assert ids.tolist() == [[1, 3, 5]] and len(set(scores[0])) == 1
 

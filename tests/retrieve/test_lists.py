@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 
+from scratch_embed.evaluate.ranking import evaluate
+from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.lists import as_run, best, check_ids, check_k
 
 
@@ -16,6 +18,16 @@ def test_a_run_has_names_and_no_ends():
     ids, scores = np.array([[1, 0], [2, -1]]), np.array([[0.5, 0.25], [3.0, -np.inf]])
     assert as_run(ids, scores, ["q", "r"], ["a", "b", "c"]) == {
         "q": {"b": 0.5, "a": 0.25}, "r": {"c": 3.0}}
+
+
+def test_a_search_is_judged_by_names():
+    """"cat" is in b and c, and b is shorter: the relevant c is second, 1/log₂ 3."""
+    names = ["a", "b", "c"]
+    index = BM25([["dog"], ["cat"], ["cat", "dog"]])
+    run = as_run(*index.search([["cat"], ["bird"]], 2), ["1", "2"], names)
+    found = evaluate({"1": {"c": 1}, "2": {"a": 1}}, run)
+    assert run == {"1": {"b": run["1"]["b"], "c": run["1"]["c"]}, "2": {}}
+    assert found.scores["nDCG@10"].tolist() == [1 / np.log2(3), 0]
 
 
 def test_ids_that_are_no_list_are_refused():
