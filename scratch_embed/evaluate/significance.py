@@ -7,7 +7,7 @@ Paper     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"; Sakai 
 Equation  interval: the quantiles (1 ± level)/2 of mean(x*), x* n scores drawn from x with repeats
           p = the share of the 2ⁿ signs ±1 with |Σ ±d_i| ≥ |Σ d_i|,   d_i = a_i − b_i
 Shapes    scores, a, b: (n,), one number a query; a and b of the same queries in the same order
-Cost      O(draws · n), in blocks; the test is exact where 2ⁿ ≤ draws, and costs O(2ⁿ)
+Cost      O(draws · n); the test is exact where 2ⁿ ≤ draws, and costs O(2ⁿ)
 Differs   where signs are drawn p = (1 + count)/(1 + draws), so that it is never 0 and the test
           holds its level (Davison & Hinkley 1997, section 4.2).
 Read next evaluate/ranking.py (the scores); why/effects.py (over seeds, not queries: Student's t)
@@ -89,9 +89,10 @@ def bootstrap_interval(scores: np.ndarray, level: float = 0.95, draws: int = 10_
     if not 0 < level < 1:
         raise ValueError(f"level={level}: expected a number between 0 and 1, such as 0.95")
     rng, means = np.random.default_rng(seed), np.empty(_at_least_one(draws))
-    for rows in _blocks(draws, len(x)):
-        chosen = rng.integers(0, len(x), (rows.stop - rows.start, len(x)))
-        means[rows] = x[chosen].mean(axis=1)
+    step = max(1, BLOCK // len(x))
+    for start in range(0, draws, step):
+        part = means[start:start + step]
+        part[:] = x[rng.integers(0, len(x), (len(part), len(x)))].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return BootstrapInterval(_mean(x), float(low), float(high))
 
@@ -112,13 +113,10 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
         raise ValueError("expected at least 1 query")
     difference, d = _mean(d), d[d != 0]                      # the sign of 0 changes nothing
     # sums that are equal on paper differ by their rounding, in one order of terms and another
-    seen = abs(d.sum()) - 2 * (len(d) + 1) * 2.0**-53 * np.abs(d).sum()
+    seen = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
     if len(d) < _at_least_one(draws).bit_length():           # 2ⁿ ≤ draws
         return PairedTest(difference, float((np.abs(_all_sums(d)) >= seen).mean()), True)
-    rng, count = np.random.default_rng(seed), 0
-    for rows in _blocks(draws, len(d)):
-        flipped = rng.integers(0, 2, (rows.stop - rows.start, len(d)), np.int8)
-        count += int((np.abs((1.0 - 2.0 * flipped) @ d) >= seen).sum())
+    count = int((np.abs(_drawn_sums(d, draws, seed)) >= seen).sum())
     return PairedTest(difference, (1 + count) / (1 + draws), False)
 
 
@@ -132,10 +130,13 @@ def _all_sums(d):
     return sums
 
 
-def _blocks(draws, n):
-    """Slices of 0..draws, each of about BLOCK numbers where a draw takes n."""
-    step = max(1, BLOCK // n)
-    return [slice(start, min(start + step, draws)) for start in range(0, draws, step)]
+def _drawn_sums(d, draws, seed):
+    """Σ ±d_i for random signs, eight of them in one draw from their 256 sums.  (n,) -> (draws,)"""
+    rng, sums = np.random.default_rng(seed), np.zeros(draws)
+    for start in range(0, len(d), 8):
+        part = _all_sums(d[start:start + 8])
+        sums += part[rng.integers(0, len(part), draws, np.uint8)]
+    return sums
 
 
 def _numbers(x):

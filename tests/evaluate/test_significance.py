@@ -74,6 +74,12 @@ def test_drawn_signs_come_to_the_exact_answer():
     assert 0.02 < exact.p < 0.98
 
 
+def test_all_signs_are_drawn_alike():
+    """Only that eight large differences agree is as large: p = 2/256, its deviation 0.00034."""
+    test = permutation_test([1.0] * 8 + [-2.0**-20] * 8, [0.0] * 16, draws=2**16 - 1)
+    assert not test.exact and abs(test.p - 2 / 256) < 4 * 0.00035
+
+
 def test_a_thousand_better_queries_leave_the_smallest_p_there_is():
     test = permutation_test(np.ones(1500), np.zeros(1500), draws=999)
     assert test == (1, 1 / 1000, False)
