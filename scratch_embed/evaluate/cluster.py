@@ -1,0 +1,93 @@
+"""Do clusters found without labels agree with the labels?  V-measure, and MTEB's protocol.
+
+Paper     Rosenberg & Hirschberg 2007, "V-Measure: A Conditional Entropy-Based External Cluster
+          Evaluation Measure"; Muennighoff et al. 2022, "MTEB" and Enevoldsen et al. 2025,
+          "MMTEB: Massive Multilingual Text Embedding Benchmark", section 2.3 (the faster form).
+Equation  homogeneity h = 1 − H(label | cluster) / H(label)        each cluster has one label
+          completeness c = 1 − H(cluster | label) / H(cluster)     each label is in one cluster
+          V = 2 h c / (h + c)
+Shapes    labels, clusters: (N,) -> numbers in [0, 1]
+Cost      a sort: only the pairs (label, cluster) that occur are counted, no table K × K.
+Protocol  bootstrapped_v_measures is MTEB's form of today: 10 times, 16,384 points are drawn WITH
+          replacement, however few there are, and clustered by mini-batches of 512 with K = the
+          number of labels of all points.  The main score is the mean of the 10 V's, over all levels
+          where labels are nested.  v_measure_of_set is the older form: each given set of points is
+          clustered once, in batches of 500, and the main score is the mean over the sets.
+          The sub-samples are mteb's own for the same generator.  The draws inside k-means are not
+          scikit-learn's, so the scores agree within the spread of these draws.
+Differs   mteb also reports adjusted mutual information.  Of nested labels that are strings, and
+          not of equal depth, mteb means to leave out what has no label on a level, and makes it a
+          cluster named "-1" instead; `labels` here are the caller's, for one level.
+Read next evaluate/mini_batch.py, evaluate/kmeans.py
+
+Why a harmonic mean: one cluster for all is perfectly complete, a cluster for each point is
+perfectly homogeneous, and both are worthless.  V is the mutual information over the mean of both
+entropies.  It is not corrected for chance: with many small clusters random labels score well above
+0, so print random vectors beside it (evaluate/baselines.py).
+"""
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
+
+
+class VMeasure(NamedTuple):
+    """All in [0, 1]; 1 is best."""
+    v: float
+    homogeneity: float
+    completeness: float
+
+
+def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) -> VMeasure:
+    """Compare a clustering with the labels.  labels, clusters: (N,), integers or strings.
+
+    Where all labels are one, nothing can be mixed: homogeneity 1; likewise completeness.
+    Raises ValueError for empty lists or lists of different lengths.
+    """
+    labels, clusters = np.asarray(labels), np.asarray(clusters)
+    if labels.ndim != 1 or labels.shape != clusters.shape or not len(labels):
+        raise ValueError(f"expected as many clusters as labels, one or more, found shapes "
+                         f"{labels.shape} and {clusters.shape}")
+    _, a = np.unique(labels, return_inverse=True)
+    _, b = np.unique(clusters, return_inverse=True)
+    together = _entropy(a * (b.max() + 1) + b)           # H(label, cluster)
+    H_a, H_b = _entropy(a), _entropy(b)
+    h = 1 - (together - H_b) / H_a if H_a else 1.0       # H(a | b) = H(a, b) − H(b)
+    c = 1 - (together - H_a) / H_b if H_b else 1.0
+    h, c = (float(np.clip(x, 0, 1)) for x in (h, c))
+    return VMeasure(2 * h * c / (h + c) if h + c else 0.0, h, c)
+
+
+def v_measure_of_set(X: np.ndarray, labels: Sequence | np.ndarray, batch: int = 500,
+                     seed: int = 42) -> float:
+    """MTEB's older form: V of one clustering of all points.  X: (N, D), labels: (N,)."""
+    K = len(np.unique(np.asarray(labels)))
+    if K == 1:
+        return 1.0
+    return v_measure(labels, mini_batch_kmeans(X, K, batch, seed).labels).v
+
+
+def bootstrapped_v_measures(X: np.ndarray, labels: Sequence | np.ndarray, rng: random.Random,
+                            draws: int = 10, size: int = 16_384, batch: int = 512,
+                            seed: int = 42) -> list[float]:
+    """MTEB's faster form: V of each of `draws` sub-samples.  X: (N, D), labels: (N,).
+
+    rng is mteb's task generator, random.Random(seed) at first: it has drawn before (the documents
+    to embed), and goes on from level to level where labels are nested.
+    """
+    X, labels = np.asarray(X), np.asarray(labels)
+    K, scores = len(np.unique(labels)), []
+    for _ in range(draws):
+        rows = rng.choices(range(len(X)), k=size)
+        scores.append(v_measure(labels[rows], mini_batch_kmeans(X[rows], K, batch, seed).labels).v)
+    return scores
+
+
+def _entropy(code):
+    """H of the values of an integer array, in nats."""
+    _, count = np.unique(code, return_counts=True)
+    p = count / len(code)
+    return float(-(p * np.log(p)).sum()) if len(count) > 1 else 0.0

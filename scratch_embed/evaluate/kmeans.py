@@ -1,0 +1,177 @@
+"""k-means: K centres, and every point belongs to the nearest of them.
+
+Paper     Lloyd 1982, "Least Squares Quantization in PCM"; Arthur & Vassilvitskii 2007,
+          "k-means++: The Advantages of Careful Seeding".
+Equation  inertia J = Σ_i ‖x_i − c_{l_i}‖².   Assign: l_i = argmin_k ‖x_i − c_k‖²
+                                              Move:   c_k = mean of the x_i with l_i = k
+          Seeding: the next centre is x_i with probability ∝ min_k ‖x_i − c_k‖²
+Shapes    X (N, D) -> centres (K, D), labels (N,)
+Types     float32 and float64 as they are; sums in float64.
+Cost      NDK a step for the products X Cᵀ, which BLAS owns; a kernel does the rest of a block while
+          it is in the cache.  Seeding costs 2 + log K steps.  Memory: one copy of X, and BLOCK.
+Differs   J is Σ‖x − c‖² of the differences themselves, not ‖x‖² − 2x·c + ‖c‖², which cancels.
+          Otherwise as scikit-learn: seeding tries 2 + log K candidates for each centre and keeps
+          the best (the paper's section 7 mentions it); an empty cluster gets the point that lies
+          farthest from its centre; it stops when Σ_k ‖move_k‖² ≤ tol · (mean variance of a column).
+Read next evaluate/mini_batch.py, evaluate/cluster.py
+
+Why J never rises: with the centres fixed the nearest one is the best label; with the labels fixed
+the mean is the best centre; and a point that becomes its own centre costs nothing.  So it ends, but
+in a local minimum, which depends on the start: hence the seeding, whose expected J is at most
+8 (ln K + 2) times the best there is.  To try several starts, call with several seeds and keep the
+smallest inertia.
+
+argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, for ‖x‖² is the same for all k.  The mean of X is
+taken out first: no distance changes, and less cancels.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.kernel import kernel
+
+BLOCK = 1 << 18          # numbers of X that are assigned at a time
+
+
+class Clusters(NamedTuple):
+    """K centres, the cluster of every point, and J, the sum of squared distances to them."""
+    centres: np.ndarray      # (K, D) float64
+    labels: np.ndarray       # (N,) int64
+    inertia: float
+    steps: int               # until it stopped
+
+
+class Sums(NamedTuple):
+    """What the points of each cluster add up to."""
+    total: np.ndarray        # (K, D) float64
+    count: np.ndarray        # (K,) int64
+
+
+def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: float = 1e-4,
+           start: np.ndarray | None = None) -> Clusters:
+    """Lloyd's algorithm from k-means++ seeds, or from `start` (K, D).  X: (N, D) -> Clusters.
+
+    Clusters may stay empty only where X has fewer than K different rows.
+    Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
+    """
+    X, mean = centred(X, K)
+    if start is None:
+        C = seed_centres(X, K, np.random.default_rng(seed))
+    else:
+        C = np.asarray(start, np.float64) - mean
+        if C.shape != (K, X.shape[1]):
+            raise ValueError(f"start: expected ({K}, {X.shape[1]}), found {C.shape}")
+    limit = tol * X.var(axis=0, dtype=np.float64).mean()
+    steps, shift = 0, np.inf
+    while steps < max_steps and shift > limit:           # the same labels: the same sums, shift 0
+        labels, distance, sums = assign(X, C)
+        sums = fill_empty(X, labels, distance, sums)
+        moved = sums.total / sums.count[:, None]
+        steps, shift, C = steps + 1, ((moved - C) ** 2).sum(), moved
+    labels, distance, _ = assign(X, C)
+    return Clusters(C + mean, labels, float(distance.sum()), steps)
+
+
+def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
+    """X − mean and the mean, after the checks that every k-means needs.  (N, D) -> (N, D), (D,)."""
+    X = np.asarray(X)
+    X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64, order="C")
+    if X.ndim != 2 or not 1 <= K <= len(X):
+        raise ValueError(f"expected points (N, D) and 1 ≤ K ≤ N, found shape {X.shape} and K = {K}")
+    if not np.isfinite(X).all():
+        raise ValueError(f"expected finite points, found nan or inf in row "
+                         f"{np.flatnonzero(~np.isfinite(X).all(axis=1))[0]}; leave such rows out")
+    mean = X.mean(axis=0, dtype=np.float64)
+    X -= mean.astype(X.dtype)                            # astype above has made a copy
+    return X, mean.astype(X.dtype).astype(np.float64)
+
+
+def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+    """K rows of X, drawn by k-means++, of 2 + log K candidates each the best.  -> (K, D) float64.
+
+    X: (N, D), its mean near 0.
+    """
+    squares, tries = np.einsum("nd,nd->n", X, X), 2 + int(np.log(K))
+    chosen = [int(rng.integers(len(X)))]
+    nearest = _squared_distances(X, squares, chosen)[0]                  # (N,): to any centre
+    for _ in range(1, K):
+        mass = np.cumsum(nearest, dtype=np.float64)
+        drawn = np.searchsorted(mass, rng.random(tries) * mass[-1], side="right")
+        drawn = np.minimum(drawn, len(X) - 1)            # all mass 0: fewer than K different rows
+        closer = np.minimum(nearest, _squared_distances(X, squares, drawn))      # (tries, N)
+        best = closer.sum(axis=1, dtype=np.float64).argmin()
+        chosen.append(int(drawn[best]))
+        nearest = closer[best]
+    return X[chosen].astype(np.float64)
+
+
+def assign(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sums]:
+    """Every point's nearest centre, ties to the first.  X: (N, D), C: (K, D) float64.
+
+    -> labels (N,) int64, squared distances to it (N,) float64, Sums over each cluster.
+    """
+    labels, distance = np.empty(len(X), np.int64), np.empty(len(X))
+    sums = Sums(np.zeros(C.shape), np.zeros(len(C), np.int64))
+    C = C.astype(X.dtype)
+    half = np.einsum("kd,kd->k", C, C) / X.dtype.type(2)
+    step = max(1, BLOCK // max(X.shape[1], len(C)))
+    for i in range(0, len(X), step):
+        block = X[i:i + step]
+        scores = block @ C.T                             # (step, K)
+        scores -= half
+        gather_kernel(scores, block, C, labels[i:i + step], distance[i:i + step], sums)
+    return labels, distance, sums
+
+
+def gather(scores, X, C, labels, distance, sums):
+    """Write each row's best label and ‖x − c‖², and add the row to the sums of its cluster.
+
+    scores: (B, K), X: (B, D), C: (K, D); labels, distance: (B,) and sums are written.
+    """
+    labels[:] = scores.argmax(axis=1)
+    distance[:] = ((X - C[labels]) ** 2).sum(axis=1)
+    np.add.at(sums.total, labels, X)
+    sums.count[:] += np.bincount(labels, minlength=len(C))
+
+
+@kernel
+def gather_kernel(scores, X, C, labels, distance, sums):
+    """The same, each row once."""
+    for i in range(len(X)):
+        row, best = scores[i], 0
+        for k in range(1, len(C)):
+            if row[k] > row[best]:
+                best = k
+        x, c, total = X[i], C[best], sums.total[best]
+        square = x.dtype.type(0)
+        for d in range(len(x)):
+            difference = x[d] - c[d]
+            square += difference * difference
+            total[d] += x[d]
+        labels[i], distance[i] = best, square
+        sums.count[best] += 1
+
+
+def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
+    """Give each empty cluster the point farthest from its centre, of a cluster that has others."""
+    if sums.count.all():
+        return sums
+    total, count = sums.total.copy(), sums.count.copy()
+    labels, distance = labels.copy(), distance.copy()
+    for k in np.flatnonzero(count == 0):
+        i = int(np.where(count[labels] > 1, distance, -1).argmax())
+        total[labels[i]] -= X[i]
+        count[labels[i]] -= 1
+        total[k], count[k], labels[i], distance[i] = X[i], 1, k, 0
+    return Sums(total, count)
+
+
+def _squared_distances(X, squares, rows):
+    """‖x − X[row]‖² for some rows of X, not below 0; the row itself is exactly 0.  -> (R, N)."""
+    d2 = X[rows] @ X.T                                   # (R, N)
+    d2 *= -2
+    d2 += squares
+    d2 += squares[rows][:, None]
+    np.maximum(d2, 0, out=d2)
+    d2[np.arange(len(d2)), rows] = 0
+    return d2

@@ -1,0 +1,145 @@
+"""Multinomial logistic regression, written to be read: a convex loss, its gradient, and L-BFGS.
+
+Paper     Cox 1958, "The Regression Analysis of Binary Sequences"; Liu & Nocedal 1989, "On the
+          Limited Memory BFGS Method for Large Scale Optimization", algorithm 2.1 and eq. 7.6.
+Equation  L(W, b) = − Σ_i log P_i[y_i] + ‖W‖² / (2C),     P_i = softmax(W x_i + b)
+          ∂L/∂W = Σ_i (P_i − onehot(y_i)) x_iᵀ + W/C      ∂L/∂b = Σ_i (P_i − onehot(y_i))
+Shapes    X (N, D), y (N,); W (K, D) and b (K,) for K > 2 classes, (1, D) and (1,) for two
+Types     everything in float64, from a float64 copy of X.
+Cost      two products of N·D·K for each look at the loss, and BLAS owns them, so no kernel.
+Memory    the copy of X, some arrays (K, N), and 20 of the size of W.
+Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which may leave coefficients far from the
+          minimum; here it is 1e-6, so the answer hardly depends on the path.  Everything else of
+          its default is the same: C = 1, b not penalised, one row of coefficients for two classes.
+Read next evaluate/probe.py
+
+Two classes.  Softmax sees only differences of scores, so the first class's score is fixed at 0 and
+W has one row: P[1] = σ(w·x + b).  Free in both rows, the penalty would halve: ‖w/2‖² + ‖w/2‖².
+
+Why L-BFGS.  Newton's step −H⁻¹g needs the (KD)² second derivatives.  L-BFGS knows H only from the
+last few steps: moving by s changed the gradient by y, so a good H has y = H s for these.  Two
+loops over the pairs (s, y) apply such an H⁻¹ to g without ever forming a matrix.
+
+Is it done?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩, θ = (W, b): a small gradient
+proves that W is near the one minimum, whatever way led there.
+"""
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+MEMORY = 10              # pairs (s, y) that L-BFGS remembers; SciPy's number
+ARMIJO = 1e-4            # a step must bring this share of what the slope promises
+ROUNDING = 1e-14         # a rise of the loss by this share of it is rounding, not a rise
+
+
+class Logistic(NamedTuple):
+    """A fitted model: P(class k | x) = softmax(W x + b)[k]; of two, softmax([0, w·x + b])."""
+    classes: np.ndarray      # (K,) sorted
+    W: np.ndarray            # (K, D), or (1, D) for two classes
+    b: np.ndarray            # (K,), or (1,)
+    steps: int               # of L-BFGS
+
+
+def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: float = 1e-6,
+                 max_steps: int = 1000) -> Logistic:
+    """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
+
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if max_steps pass
+    first.
+    """
+    X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
+    if X.ndim != 2 or code.shape != (len(X),):
+        raise ValueError(f"expected vectors (N, D) and a label for each, found shapes {X.shape} "
+                         f"and {code.shape}")
+    if len(classes) < 2:
+        raise ValueError(f"expected labels of two classes or more, found {len(classes)}")
+    if not np.isfinite(X).all() or not C > 0:
+        raise ValueError(f"expected finite vectors and C > 0, found C = {C}, or nan or inf in X")
+    X1 = np.column_stack([X, np.ones(len(X))])               # (N, D + 1): b is the last column
+    rows = len(classes) if len(classes) > 2 else 1
+
+    def loss(flat):
+        value, gradient = loss_and_gradient(flat.reshape(rows, -1), X1, code, C)
+        return value, gradient.ravel()
+    flat, steps, done = minimise(loss, np.zeros(rows * X1.shape[1]), tol * len(X), max_steps)
+    if not done:
+        warnings.warn(f"logistic regression has not converged in {steps} steps; scale the vectors "
+                      f"to about unit length, or raise max_steps", stacklevel=2)
+    theta = flat.reshape(rows, -1)
+    return Logistic(classes, theta[:, :-1], theta[:, -1], steps)
+
+
+def predict(model: Logistic, X: np.ndarray) -> np.ndarray:
+    """The likeliest class of each row; ties go to the first.  X: (N, D) -> labels (N,)."""
+    scores = _with_zero_row(model.W @ np.asarray(X, np.float64).T + model.b[:, None])
+    return model.classes[scores.argmax(axis=0)]
+
+
+def loss_and_gradient(theta: np.ndarray, X1: np.ndarray, code: np.ndarray, C: float = 1.0
+                      ) -> tuple[float, np.ndarray]:
+    """L and ∂L/∂θ.  theta: (K, D + 1), or (1, D + 1) for two classes; X1: (N, D + 1), its last
+    column 1; code: (N,) class numbers -> a number, and an array like theta.
+    """
+    W, items = theta[:, :-1], np.arange(len(X1))
+    scores = _with_zero_row(theta @ X1.T)                    # (K, N): sums over K run along memory
+    scores -= scores.max(axis=0)                             # exp cannot overflow, P is the same
+    right = scores[code, items]
+    P = np.exp(scores, out=scores)
+    total = P.sum(axis=0)
+    loss = np.log(total).sum() - right.sum() + np.vdot(W, W) / (2 * C)
+    P /= total
+    P[code, items] -= 1                                      # ∂L/∂scores = P − onehot
+    gradient = P[-len(theta):] @ X1                          # of two classes only the second moves
+    gradient[:, :-1] += W / C
+    return float(loss), gradient
+
+
+def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
+             ) -> tuple[np.ndarray, int, bool]:
+    """L-BFGS for a convex function: loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
+
+    Stops when max|gradient| ≤ tol, then done is True, or after max_steps.
+    """
+    value, gradient = loss(x)
+    pairs = []                                               # (s, y), the last MEMORY of them
+    for steps in range(max_steps + 1):
+        if np.abs(gradient).max() <= tol:
+            return x, steps, True
+        if steps == max_steps:
+            break
+        step = -_apply_inverse(pairs, gradient)
+        slope, rate = step @ gradient, 1.0                   # slope < 0: it leads downwards
+        while True:                                          # halve the step until it pays
+            new_value, new_gradient = loss(x + rate * step)
+            if new_value <= value + ARMIJO * rate * slope + ROUNDING * abs(value):
+                break
+            rate /= 2
+        s, y = rate * step, new_gradient - gradient
+        if s @ y > 0:                                        # always, but for rounding
+            pairs = [*pairs[1 - MEMORY:], (s, y)]
+        x, value, gradient = x + s, new_value, new_gradient
+    return x, max_steps, False
+
+
+def _apply_inverse(pairs, g):
+    """H⁻¹ g by the two loops.  pairs: [(s, y)], oldest first; H⁻¹ without pairs is 1/‖g‖."""
+    g, shares = g.copy(), []
+    for s, y in reversed(pairs):
+        share = (s @ g) / (s @ y)
+        g -= share * y
+        shares.append(share)
+    if pairs:                                                # the start: the newest pair's scale
+        s, y = pairs[-1]
+        g *= (s @ y) / (y @ y)
+    else:
+        g /= np.linalg.norm(g)
+    for (s, y), share in zip(pairs, reversed(shares)):
+        g += (share - (y @ g) / (s @ y)) * s
+    return g
+
+
+def _with_zero_row(scores):
+    """The scores of all classes: of two, the first's are 0.  (K, N) as it is, (1, N) -> (2, N)."""
+    return scores if len(scores) > 1 else np.concatenate([np.zeros_like(scores), scores])

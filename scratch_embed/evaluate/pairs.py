@@ -1,0 +1,143 @@
+"""Pair classification: can one threshold on similarity tell paraphrases from other pairs?
+
+Paper     Xu, Callison-Burch & Dolan 2015, "SemEval-2015 Task 1: Paraphrase and Semantic
+          Similarity in Twitter"; Muennighoff et al. 2022, "MTEB: Massive Text Embedding
+          Benchmark", appendix (the protocol).
+Equation  AP = Σ_t (R_t − R_{t−1}) P_t     over the different scores t, from the highest down;
+          P_t, R_t: precision and recall if all pairs with a score ≥ t are called positive
+          F1 = 2PR / (P + R)
+Shapes    scores: (N,), positive: (N,) of 0 and 1, or bool
+Cost      one sort, O(N log N); no kernel.
+Protocol  MTEB's main score is max_ap: the largest AP of cosine, dot product and negative Euclidean
+          and Manhattan distance.  A threshold lies between two neighbouring scores, so one pair
+          at least is on each side.  Nothing is drawn.
+Differs   equal scores are never parted.  mteb's thresholds for accuracy and F1 (not its AP) walk
+          through the pairs one by one: where scores tie they cut between equals, which no
+          threshold can do, and the result depends on the order of the input.  Without ties the two
+          agree.  Where no threshold exists (all scores equal, or one pair) the results are nan;
+          AP without a positive pair is 0/0, nan, and 0 with a warning in scikit-learn.
+Read next evaluate/sts.py (the four similarities), evaluate/ranking.py (AP for each query)
+
+AP needs no threshold, accuracy and F1 choose their best one on the very pairs that they judge.
+That is generous, above all for few pairs; it is the benchmark's protocol, so every model is
+helped alike.  A constant scorer's AP is the share of positives: the baseline to beat.
+"""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.sts import similarities
+
+
+class BestAccuracy(NamedTuple):
+    """The highest accuracy that a threshold reaches, and that threshold."""
+    accuracy: float
+    threshold: float
+
+
+class BestF1(NamedTuple):
+    """The highest F1 that a threshold reaches, what it is made of, and that threshold."""
+    f1: float
+    precision: float
+    recall: float
+    threshold: float
+
+
+class Separation(NamedTuple):
+    """How well one similarity parts the positive pairs from the others."""
+    ap: float
+    accuracy: BestAccuracy
+    f1: BestF1
+
+
+class PairClassification(NamedTuple):
+    """A Separation for each similarity; distances are negated, thresholds too."""
+    cosine: Separation
+    dot: Separation
+    euclidean: Separation
+    manhattan: Separation
+
+    @property
+    def max_ap(self) -> float:
+        """The largest of the four APs: MTEB's main score."""
+        return max(separation.ap for separation in self)
+
+    @property
+    def max_accuracy(self) -> float:
+        """The largest accuracy; nan only where no similarity has a threshold."""
+        return float(np.fmax.reduce([separation.accuracy.accuracy for separation in self]))
+
+    @property
+    def max_f1(self) -> float:
+        """The largest F1; nan only where no similarity has a threshold."""
+        return float(np.fmax.reduce([separation.f1.f1 for separation in self]))
+
+
+def pair_classification(A: np.ndarray, B: np.ndarray, positive: Sequence[int] | np.ndarray
+                        ) -> PairClassification:
+    """Judge the four similarities of sts.py.  A, B: (N, D), positive: (N,) of 0 and 1."""
+    return PairClassification(*(Separation(average_precision(s, positive),
+                                           best_accuracy(s, positive), best_f1(s, positive))
+                                for s in similarities(A, B)))
+
+
+def average_precision(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray
+                      ) -> float:
+    """Σ_t (R_t − R_{t−1}) P_t, in (0, 1]; nan without a positive.  scores, positive: (N,).
+
+    Equal scores count as one step, so the order of the input is not seen.
+    """
+    _, hits, taken = _cuts(scores, positive)
+    if not hits.size or not hits[-1]:
+        return float("nan")
+    return float(np.sum(np.diff(hits, prepend=0) * (hits / taken)) / hits[-1])
+
+
+def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray
+                  ) -> BestAccuracy:
+    """The threshold with the most pairs on their right side; the highest one of equals."""
+    values, hits, taken = _cuts(scores, positive)
+    if len(values) < 2:
+        return BestAccuracy(float("nan"), float("nan"))
+    hits, taken, P, N = hits[:-1], taken[:-1], hits[-1], taken[-1]
+    right = hits + (N - taken) - (P - hits)        # positives above and negatives below
+    best = int(right.argmax())
+    return BestAccuracy(float(right[best] / N), _between(values, best))
+
+
+def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray) -> BestF1:
+    """The threshold with the largest F1 of the positive pairs; the highest one of equals."""
+    values, hits, taken = _cuts(scores, positive)
+    if len(values) < 2:
+        return BestF1(*[float("nan")] * 4)
+    hits, taken, P = hits[:-1], taken[:-1], hits[-1]
+    best = int((2 * hits / (taken + P)).argmax())  # 2PR/(P + R), P = hits/taken, R = hits/positives
+    hit, took = hits[best], taken[best]
+    return BestF1(float(2 * hit / (took + P)), float(hit / took),
+                  float(hit / P) if P else 0.0, _between(values, best))
+
+
+def _cuts(scores, positive):
+    """The T different scores from the highest down; pairs, and positive pairs, at or above each.
+
+    scores, positive: (N,) -> values (T,), hits (T,), taken (T,).
+    """
+    scores, positive = np.asarray(scores), np.asarray(positive)
+    if scores.ndim != 1 or scores.shape != positive.shape:
+        raise ValueError(f"expected a label for each score, found shapes {positive.shape} and "
+                         f"{scores.shape}")
+    if not np.isin(positive, (0, 1)).all():
+        raise ValueError("expected labels 0 and 1 (or False and True), found "
+                         f"{positive[~np.isin(positive, (0, 1))][0]!r}")
+    if np.isnan(scores).any():
+        raise ValueError("expected scores that can be ordered, found nan; leave such pairs out")
+    values, group = np.unique(scores, return_inverse=True)
+    taken = np.bincount(group, minlength=len(values))[::-1].cumsum()
+    hits = np.bincount(group[positive == 1], minlength=len(values))[::-1].cumsum()
+    return values[::-1], hits, taken
+
+
+def _between(values, i):
+    """A threshold between values[i] and values[i + 1]; the sum of the two could overflow."""
+    return float(values[i] / 2 + values[i + 1] / 2)

@@ -1,0 +1,181 @@
+"""Probes: how much of a label can a simple classifier read from frozen vectors?
+
+Paper     Alain & Bengio 2016, "Understanding Intermediate Layers Using Linear Classifier Probes";
+          Fix & Hodges 1951, "Discriminatory Analysis" (nearest neighbours); Muennighoff et al.
+          2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
+Equation  linear: logistic.py.    kNN: the label that most of the k rows with the least ‖x − q‖ have
+Shapes    X (N, D) to train on, Q (M, D) to judge, y (N,) -> predictions (M,)
+Cost      kNN: one product of M·N·D in blocks of bounded memory; BLAS owns it, so no kernel.
+Protocol  Classification: 10 draws of 8 training items of each label, logistic regression on each,
+          all test items; the main score is the mean accuracy.  ap, of two labels only, is that of
+          the predicted labels taken as scores 0 and 1, the greater label being the positive one.
+          Several labels an item: 10 draws in which every label has 8 items or more, kNN with k = 5,
+          each label voted on by itself; mteb's main score is the accuracy: the whole set right.
+          The draws are mteb's own, to the item: the same generators in the same order.  Only the
+          solver differs: logistic regression here has converged (see logistic.py).
+Differs   among rows at equal distance the lowest row counts, scikit-learn leaves it open.
+          mteb's seed starts anew at each draw, but shuffles what the draw before has shuffled.
+Read next evaluate/logistic.py, evaluate/classes.py, evaluate/baselines.py
+
+A number of a probe says nothing alone: random vectors of enough dimensions separate a few training
+items perfectly, and a bag of words solves many tasks.  Print both beside it (baselines.py).
+8 items a label on purpose: the less the probe can learn, the more must already lie in the vectors.
+"""
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.classes import (
+    ClassScores,
+    MultilabelScores,
+    class_scores,
+    multilabel_scores,
+)
+from scratch_embed.evaluate.logistic import fit_logistic, predict
+from scratch_embed.evaluate.pairs import average_precision
+from scratch_embed.space.neighbours import rank_in_blocks
+from scratch_embed.space.similarity import require_tables
+
+FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+class ProbeScores(NamedTuple):
+    """Means over the draws, and the scores of each; ap is nan unless there are two labels."""
+    mean: ClassScores
+    ap: float
+    draws: list[ClassScores]
+
+
+class MultilabelProbe(NamedTuple):
+    """Means over the draws, and the scores of each."""
+    mean: MultilabelScores
+    draws: list[MultilabelScores]
+
+
+# ---- classifiers: (X, y, Q) -> predictions -----------------------------------------------------
+
+def linear_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Fit logistic regression to X (N, D), y (N,); predict the labels of Q (M, D) -> (M,)."""
+    return predict(fit_logistic(X, y), Q)
+
+
+def knn_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.ndarray:
+    """The commonest label of the k nearest rows, of equals the lowest.  -> (M,) labels.
+
+    X: (N, D), y: (N,), Q: (M, D).  Raises ValueError for k > N.
+    """
+    classes, code = np.unique(np.asarray(y), return_inverse=True)
+    found = code[nearest_euclidean(Q, X, k)]                             # (M, k)
+    votes = sum((found == found[:, [j]]).astype(np.int64) for j in range(k))
+    winner = np.where(votes == votes.max(axis=1, keepdims=True), found, len(classes))
+    return classes[winner.min(axis=1)]
+
+
+def knn_multilabel(X: np.ndarray, Y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.ndarray:
+    """Each label that more than half of the k nearest rows have.  Y: (N, L) bool -> (M, L) bool."""
+    Y, ids = np.asarray(Y, bool), nearest_euclidean(Q, X, k)
+    votes = sum(Y[ids[:, j]].astype(np.int64) for j in range(k))         # (M, L)
+    return 2 * votes > k
+
+
+def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
+    """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
+
+    min ‖q − x‖² = max q·x − ‖x‖²/2, once the mean of X is taken out so that less cancels.
+    """
+    Q, X = np.asarray(Q), np.asarray(X)
+    require_tables(Q, X)
+    if not 1 <= k <= len(X):
+        raise ValueError(f"k: expected 1 to {len(X)}, the number of training rows, found {k}")
+    dtype = np.result_type(Q, X, np.float32)
+    if not (np.isfinite(Q).all() and np.isfinite(X).all()):
+        raise ValueError("expected finite vectors, found nan or inf; leave such rows out")
+    mean = X.mean(axis=0, dtype=np.float64)
+    Q, X = (Q - mean).astype(dtype), (X - mean).astype(dtype)
+    half = np.einsum("nd,nd->n", X, X) / dtype.type(2)
+
+    def score(rows, columns):
+        return Q[rows] @ X[columns].T - half[columns]
+    return rank_in_blocks(score, len(Q), len(X), X.shape[1], k)[0]
+
+
+# ---- draws -------------------------------------------------------------------------------------
+
+def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10, seed: int = 42
+                   ) -> list[np.ndarray]:
+    """Ids of `per_label` items of each label, or all it has; one array for each draw.
+
+    y: (N,).  The same ids, in the same order, as mteb draws for this seed.
+    """
+    _, code = np.unique(np.asarray(y), return_inverse=True)
+    order, drawn = np.arange(len(code)), []
+    for _ in range(draws):
+        np.random.RandomState(seed).shuffle(order)       # NumPy has frozen this old generator
+        by_label = np.argsort(code[order], kind="stable")
+        start = np.searchsorted(code[order][by_label], code[order][by_label])
+        place = np.empty(len(order), np.int64)           # how many of its label stand before it
+        place[by_label] = np.arange(len(order)) - start
+        drawn.append(order[place < per_label])
+    return drawn
+
+
+def draw_multilabel(label_sets: Sequence[Collection], rng: np.random.Generator,
+                    per_label: int = 8, draws: int = 10) -> list[np.ndarray]:
+    """Ids of items until every label has `per_label` of them or all; one array for each draw.
+
+    rng is mteb's task generator, np.random.default_rng(42) before the first subset.  An item is
+    taken if one of its labels is still wanted, so labels that go with others get more.
+    """
+    drawn = []
+    for _ in range(draws):
+        order, have, taken = list(range(len(label_sets))), Counter(), []
+        rng.shuffle(order)
+        for i in order:
+            if any(have[label] < per_label for label in label_sets[i]):
+                taken.append(i)
+                have.update(label_sets[i])
+        drawn.append(np.array(taken, np.int64))
+    return drawn
+
+
+# ---- the whole protocol ------------------------------------------------------------------------
+
+def probe(X: np.ndarray, y: Sequence | np.ndarray, Q: np.ndarray, truth: Sequence | np.ndarray,
+          draws: Sequence[np.ndarray], fit_predict: FitPredict = linear_probe) -> ProbeScores:
+    """Train on each draw of X (N, D) and y (N,), judge on Q (M, D) and truth (M,).
+
+    draws: arrays of ids into X, for instance from draw_per_label.
+    """
+    X, y, truth = np.asarray(X), np.asarray(y), np.asarray(truth)
+    labels, each, ap = np.unique(truth), [], []
+    for rows in draws:
+        found = fit_predict(X[rows], y[rows], Q)
+        each.append(class_scores(truth, found))
+        if len(labels) == 2:
+            ap.append(average_precision(found == labels[1], truth == labels[1]))
+    return ProbeScores(ClassScores(*np.mean(each, axis=0).tolist()),
+                       float(np.mean(ap)) if ap else float("nan"), each)
+
+
+def multilabel_probe(X: np.ndarray, label_sets: Sequence[Collection], Q: np.ndarray,
+                     truth: Sequence[Collection], draws: Sequence[np.ndarray], k: int = 5
+                     ) -> MultilabelProbe:
+    """kNN trained on each draw of X (N, D), judged on Q (M, D).  Labels are sets, one an item.
+
+    Only the labels that occur in `truth` are judged; others are left out of training, as in mteb.
+    """
+    X, labels = np.asarray(X), sorted(set().union(*truth))
+    Y, Y_true = indicator(label_sets, labels), indicator(truth, labels)
+    each = [multilabel_scores(Y_true, knn_multilabel(X[rows], Y[rows], Q, k)) for rows in draws]
+    return MultilabelProbe(MultilabelScores(*np.mean(each, axis=0).tolist()), each)
+
+
+def indicator(label_sets: Sequence[Collection], labels: Sequence) -> np.ndarray:
+    """Which item has which of `labels`; labels that are not listed are ignored.  -> (N, L) bool."""
+    column = {label: j for j, label in enumerate(labels)}
+    Y = np.zeros((len(label_sets), len(labels)), bool)
+    for i, labels_of_item in enumerate(label_sets):
+        Y[i, [column[label] for label in labels_of_item if label in column]] = True
+    return Y

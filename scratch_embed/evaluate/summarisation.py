@@ -1,0 +1,60 @@
+"""Does a summary's closeness to people's own summaries tell how good people find it?
+
+Paper     Fabbri et al. 2020, "SummEval: Re-evaluating Summarization Evaluation"; Muennighoff et
+          al. 2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
+Equation  s_m = max_h sim(m, h)      score = mean over documents of ρ(s, ratings of its summaries)
+          sim: cosine or dot product; h runs over the document's human summaries
+Shapes    for each document: machine (M, D), human (H, D), ratings (M,) -> one number each
+Cost      Σ M·H·D, a small matrix product for each document: no kernel.
+Protocol  MTEB's main score is cosine.spearman.  A document whose ratings, whose cosines or whose
+          dot products are all equal is left out, and is counted in `skipped` here.  Nothing is
+          drawn.
+Differs   mteb's first evaluator, the one that the task SummEval still uses, takes the mean over
+          pairs (ρ, p-value) of SciPy, so its score is (mean ρ + mean p) / 2 (its issue 1156).
+          Here, as in its second, it is the mean of ρ.  Similarities are computed in float64.
+Read next evaluate/sts.py, evaluate/correlation.py
+
+Ranks are compared within a document only.  A document with hard facts may have lower cosines
+throughout; over all documents together that would drown what the summaries themselves are worth.
+"""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.correlation import pearson, spearman
+from scratch_embed.evaluate.sts import Correlations
+from scratch_embed.space.similarity import cosine_matrix, dot_matrix
+
+
+class SummarisationScores(NamedTuple):
+    """Mean correlations over `documents`; `skipped` others had nothing to rank."""
+    cosine: Correlations
+    dot: Correlations
+    documents: int
+    skipped: int
+
+
+def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarray],
+                         ratings: Sequence[Sequence[float]]) -> SummarisationScores:
+    """Mean over documents of the correlation between closeness and rating.
+
+    machine: a list of (M, D), human: of (H, D), ratings: of (M,), one of each for every document;
+    M and H may differ between documents.  All nan where every document was skipped.
+    """
+    if not len(machine) == len(human) == len(ratings):
+        raise ValueError(f"expected as many documents in each list, found {len(machine)}, "
+                         f"{len(human)} and {len(ratings)}")
+    kept = []
+    for number, (m, h, rating) in enumerate(zip(machine, human, ratings)):
+        m, h = np.asarray(m, np.float64), np.asarray(h, np.float64)
+        if len(m) != len(rating) or not len(h):
+            raise ValueError(f"document {number}: expected one or more human summaries and a "
+                             f"rating for each of {len(m)} machine summaries, found "
+                             f"{len(h)} and {len(rating)}")
+        by_cosine, by_dot = (matrix(m, h).max(axis=1) for matrix in (cosine_matrix, dot_matrix))
+        if all(len(np.unique(x)) > 1 for x in (rating, by_cosine, by_dot)):
+            kept.append([r(rating, by) for by in (by_cosine, by_dot) for r in (spearman, pearson)])
+    mean = np.mean(kept, axis=0).tolist() if kept else [float("nan")] * 4
+    return SummarisationScores(Correlations(*mean[:2]), Correlations(*mean[2:]),
+                               len(kept), len(machine) - len(kept))
