@@ -9,7 +9,7 @@ Types     everything in float64, from a float64 copy of X.
 Cost      two products of N·D·K for each look at the loss, and BLAS owns them, so no kernel.
 Memory    the copy of X, some arrays (K, N), and 20 of the size of W.
 Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which may leave coefficients far from the
-          minimum; here it is 1e-6, so the answer hardly depends on the path.  Everything else of
+          minimum; here it is 1e-7, so the answer hardly depends on the path.  Everything else of
           its default is the same: C = 1, b not penalised, one row of coefficients for two classes.
 Read next evaluate/probe.py
 
@@ -42,7 +42,7 @@ class Logistic(NamedTuple):
     steps: int               # of L-BFGS
 
 
-def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: float = 1e-6,
+def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: float = 1e-7,
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 

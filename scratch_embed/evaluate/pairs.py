@@ -128,8 +128,8 @@ def _cuts(scores, positive):
         raise ValueError(f"expected a label for each score, found shapes {positive.shape} and "
                          f"{scores.shape}")
     if not np.isin(positive, (0, 1)).all():
-        raise ValueError("expected labels 0 and 1 (or False and True), found "
-                         f"{positive[~np.isin(positive, (0, 1))][0]!r}")
+        wrong = positive[~np.isin(positive, (0, 1))][0]
+        raise ValueError(f"expected labels 0 and 1 (or False and True), found {wrong}")
     if np.isnan(scores).any():
         raise ValueError("expected scores that can be ordered, found nan; leave such pairs out")
     values, group = np.unique(scores, return_inverse=True)

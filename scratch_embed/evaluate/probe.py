@@ -35,7 +35,7 @@ from scratch_embed.evaluate.classes import (
 )
 from scratch_embed.evaluate.logistic import fit_logistic, predict
 from scratch_embed.evaluate.pairs import average_precision
-from scratch_embed.space.neighbours import rank_in_blocks
+from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import require_tables
 
 FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -83,7 +83,8 @@ def knn_multilabel(X: np.ndarray, Y: np.ndarray, Q: np.ndarray, k: int = 5) -> n
 def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
 
-    min ‖q − x‖² = max q·x − ‖x‖²/2, once the mean of X is taken out so that less cancels.
+    min ‖q − x‖² = max q·x − ‖x‖²/2 = max [q, 1]·[x, −‖x‖²/2]: a dot product with one column more.
+    The mean of X is taken out first, so that less cancels.
     """
     Q, X = np.asarray(Q), np.asarray(X)
     require_tables(Q, X)
@@ -95,10 +96,7 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     mean = X.mean(axis=0, dtype=np.float64)
     Q, X = (Q - mean).astype(dtype), (X - mean).astype(dtype)
     half = np.einsum("nd,nd->n", X, X) / dtype.type(2)
-
-    def score(rows, columns):
-        return Q[rows] @ X[columns].T - half[columns]
-    return rank_in_blocks(score, len(Q), len(X), X.shape[1], k)[0]
+    return nearest(np.column_stack([Q, np.ones(len(Q), dtype)]), np.column_stack([X, -half]), k)[0]
 
 
 # ---- draws -------------------------------------------------------------------------------------

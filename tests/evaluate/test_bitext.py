@@ -1,0 +1,95 @@
+"""Bitext mining: the nearest translation, a hub that the margin sees through, weighted F1."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.bitext import bitext_scores, mine, mine_by_margin
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def languages(seed, N=40, D=8, noise=0.5):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((N, D))
+    return A, A + noise * rng.standard_normal((N, D))
+
+
+def test_a_hub_earns_its_partner_little():
+    # Rows 0 and 1 right; rows 2 and 3 both choose 1, so F1 of 0 is 1 and of 1 is 2/(1 + 3)
+    scores = bitext_scores([0, 1, 1, 1])
+    assert scores.f1 == pytest.approx((1 + 1 / 2) / 4, rel=1e-15)
+    assert scores.precision == pytest.approx((1 + 1 / 3) / 4, rel=1e-15)
+    assert scores.recall == scores.accuracy == 1 / 2
+    assert bitext_scores([0, 1, 1, 1], [0, 1, 1, 1]).f1 == 1            # gold ids may repeat
+
+
+def test_the_margin_sees_through_a_hub():
+    # Targets near the axes, and a hub in the middle that is nearer to every source than its own:
+    # cos .985, .875, .711, .711 for every x.  Usual: (.985 + .875 + .711)/3 = .857 for x, .985 for
+    # the hub, (.875 + .711 + .711)/3 = .766 for the others; .985/.921 = 1.069, .875/.811 = 1.079.
+    A = np.array([[1, .7, .7], [.7, 1, .7], [.7, .7, 1]])
+    B = np.array([[1, .2, .2], [.2, 1, .2], [.2, .2, 1], [1, 1, 1]])
+    assert mine(A, B)[0].tolist() == [3, 3, 3]
+    assert mine_by_margin(A, B, k=3)[0].tolist() == [0, 1, 2]
+    assert mine_by_margin(A, B, k=3)[1] == pytest.approx([1.0786] * 3, abs=2e-4)
+
+
+@given(seeds, st.integers(1, 6))
+def test_the_margin_is_the_papers_ratio(seed, k):
+    A, B = languages(seed, N=12, D=5)
+    A, B = A + 3, B + 3                                      # an anisotropic space: cosines > 0
+    u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
+    cos = u @ v.T
+    near_x, near_y = np.sort(cos, axis=1)[:, -k:].sum(axis=1), np.sort(cos, axis=0)[-k:].sum(axis=0)
+    margin = cos / (near_x[:, None] / (2 * k) + near_y / (2 * k))
+    ids, margins = mine_by_margin(A, B, k)
+    assert margins == pytest.approx(margin[np.arange(12), ids], abs=1e-12)
+    candidates = np.argsort(-cos, axis=1)[:, :k]
+    assert margins == pytest.approx(np.take_along_axis(margin, candidates, 1).max(1), abs=1e-12)
+
+
+@given(seeds)
+def test_one_neighbour_leaves_the_margin_no_choice(seed):
+    A, B = languages(seed)
+    np.testing.assert_array_equal(mine_by_margin(A, B, k=1)[0], mine(A, B)[0])
+
+
+@given(seeds)
+def test_a_rotation_and_the_lengths_are_not_seen(seed):
+    A, B = languages(seed)
+    rng = np.random.default_rng(seed)
+    R = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    ids, cosines = mine(A, B)
+    turned, turned_cosines = mine(A @ R * rng.uniform(1, 9, (40, 1)), B @ R)
+    np.testing.assert_array_equal(turned, ids)
+    assert turned_cosines == pytest.approx(cosines, abs=1e-14)
+
+
+def test_translations_without_noise_are_all_found_and_ties_go_to_the_first():
+    A, _ = languages(1)
+    assert bitext_scores(mine(A, 3 * A)[0]) == (1, 1, 1, 1)
+    assert mine([[1.0, 0]], [[0, 1], [2, 0], [1, 0]])[0].tolist() == [1]
+
+
+def test_a_space_without_positive_cosines_falls_back_to_the_nearest():
+    ids, margins = mine_by_margin([[1.0, 0]], [[-1, 0], [-1, 1]])
+    assert ids.tolist() == [1] and margins.tolist() == [-np.inf]
+
+
+def test_wrong_tables_are_refused():
+    with pytest.raises(ValueError, match="none in the second language"):
+        mine(np.ones((2, 3)), np.ones((0, 3)))
+    with pytest.raises(ValueError, match="equal width"):
+        mine(np.ones((2, 3)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="k: expected 1 or more"):
+        mine_by_margin(np.ones((2, 3)), np.ones((2, 3)), k=0)
+
+
+@given(seeds)
+def test_weighted_f1_equals_scikit_learn_live(seed):
+    metrics = pytest.importorskip("sklearn.metrics")
+    A, B = languages(seed, noise=1.5)
+    found, gold = mine(A, B)[0], np.arange(40)
+    want = metrics.f1_score(gold, found, average="weighted", zero_division=0)
+    assert bitext_scores(found).f1 == pytest.approx(want, abs=1e-12)

@@ -1,0 +1,296 @@
+"""V-measure, k-means and mini-batches: by hand, by their promises, and equal to scikit-learn's."""
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.cluster import bootstrapped_v_measures, v_measure, v_measure_of_set
+from scratch_embed.evaluate.kmeans import (
+    Sums,
+    assign,
+    centred,
+    fill_empty,
+    gather,
+    gather_kernel,
+    kmeans,
+    seed_centres,
+)
+from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = json.loads((ROOT / "tests/golden/evaluate.json").read_text())
+seeds = st.integers(0, 2**32 - 1)
+two_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40)
+
+
+def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, K, N)
+    return (apart * rng.standard_normal((K, D))[truth]
+            + rng.standard_normal((N, D))).astype(dtype), truth
+
+
+# ---- V-measure --------------------------------------------------------------
+
+def test_v_measure_worked_by_hand():
+    # Two labels of 2; clusters {a, a, b} and {b}.  H(label) = ln 2.  H(label | cluster) = ¾ H(⅓).
+    H = np.log(3) - 2 / 3 * np.log(2)                        # entropy of (1/3, 2/3)
+    H_cluster = np.log(4) - 3 / 4 * np.log(3)                # of (3/4, 1/4)
+    h, c = 1 - 3 / 4 * H / np.log(2), 1 - 1 / 2 * np.log(2) / H_cluster
+    found = v_measure(["a", "a", "b", "b"], [0, 0, 0, 1])
+    assert found == pytest.approx((2 * h * c / (h + c), h, c), abs=1e-15)
+
+
+def test_the_two_worthless_clusterings_and_the_perfect_one():
+    labels = [0, 0, 1, 1]
+    assert v_measure(labels, [7, 7, 7, 7]) == (0, 0, 1)
+    one_each = v_measure(labels, [0, 1, 2, 3])
+    assert one_each.homogeneity == 1 and one_each.completeness == pytest.approx(0.5, abs=1e-15)
+    assert v_measure(labels, [5, 5, 3, 3]) == (1, 1, 1)
+    assert v_measure([1, 1], [0, 0]) == (1, 1, 1)
+
+
+@given(two_lists)
+def test_exchanging_the_two_exchanges_homogeneity_and_completeness(pairs):
+    a, b = np.array(pairs).T
+    one, other = v_measure(a, b), v_measure(b, a)
+    assert (other.v, other.completeness, other.homogeneity) == pytest.approx(one, abs=1e-14)
+    assert all(0 <= x <= 1 for x in one)
+
+
+@given(two_lists, st.permutations(range(6)))
+def test_names_of_clusters_are_not_seen(pairs, names):
+    a, b = np.array(pairs).T
+    assert v_measure(a, np.array(names)[b]) == pytest.approx(v_measure(a, b), abs=1e-14)
+
+
+def test_v_measure_equals_scikit_learn_frozen():
+    for case in GOLDEN["clusterings"]:
+        h, c, v = case["hcv"]
+        assert v_measure(case["labels"], case["clusters"]) == pytest.approx((v, h, c), abs=1e-9)
+
+
+@given(two_lists)
+def test_v_measure_equals_scikit_learn_live(pairs):
+    metrics = pytest.importorskip("sklearn.metrics")
+    a, b = np.array(pairs).T
+    h, c, v = metrics.homogeneity_completeness_v_measure(a, b)
+    assert v_measure(a, b) == pytest.approx((v, h, c), abs=1e-9)
+
+
+@pytest.mark.parametrize("labels, clusters", [([], []), ([1], [1, 2]), ([[1]], [[1]])])
+def test_wrong_lists_are_refused(labels, clusters):
+    with pytest.raises(ValueError, match="as many clusters as labels"):
+        v_measure(labels, clusters)
+
+
+# ---- k-means ------------------------------------------------------------------
+
+def test_lloyd_worked_by_hand():
+    # From centres 0 and 1: {0} and {1, 5, 6} -> 0 and 4: {0, 1}, {5, 6} -> 0.5 and 5.5, done.
+    found = kmeans([[0.0], [1], [5], [6]], 2, start=[[0], [1]], tol=0)
+    assert found.centres.ravel().tolist() == [0.5, 5.5] and found.labels.tolist() == [0, 0, 1, 1]
+    assert (found.inertia, found.steps) == (1, 3)
+
+
+@given(seeds, st.integers(1, 9), st.booleans())
+def test_inertia_never_rises(seed, K, some_equal):
+    X, _ = blobs(seed, N=40)
+    if some_equal:
+        X = X.round()
+    start = X[np.random.default_rng(seed).integers(len(X), size=K)]      # may hold a row twice
+    J = [kmeans(X, K, max_steps=steps, tol=0, start=start).inertia for steps in range(1, 9)]
+    assert (np.diff(J) <= 1e-12 * J[0]).all()
+
+
+@given(seeds, st.integers(1, 9))
+def test_the_result_is_a_fixed_point(seed, K):
+    X, _ = blobs(seed, N=60)
+    found = kmeans(X, K, seed=seed, tol=0)
+    distance = ((X[:, None] - found.centres) ** 2).sum(axis=2)           # (N, K)
+    assert found.inertia == pytest.approx(distance.min(axis=1).sum(), rel=1e-12)
+    np.testing.assert_array_equal(found.labels, distance.argmin(axis=1))
+    for k in range(K):
+        np.testing.assert_allclose(found.centres[k], X[found.labels == k].mean(axis=0), atol=1e-12)
+
+
+@given(seeds)
+def test_moving_all_points_moves_the_centres(seed):
+    X, _ = blobs(seed)
+    X = np.round(X * 64) / 64                                # so that adding 2²⁰ is exact
+    found, moved = kmeans(X, 4, seed=seed), kmeans(X + 2.0**20, 4, seed=seed)
+    np.testing.assert_array_equal(moved.labels, found.labels)
+    np.testing.assert_allclose(moved.centres - 2.0**20, found.centres, atol=1e-8)
+
+
+@given(seeds, st.sampled_from([np.float32, np.float64]), st.integers(1, 9), st.integers(1, 40))
+def test_the_kernel_is_its_numpy_form(seed, dtype, K, B):
+    X, _ = blobs(seed, N=B, dtype=dtype)
+    C = X[np.random.default_rng(seed).integers(B, size=K)] + dtype(0.25)
+    scores, both = X @ C.T, []
+    for form in gather, gather_kernel:
+        labels, distance = np.zeros(B, np.int64), np.zeros(B)
+        sums = Sums(np.ones((K, 3)), np.ones(K, np.int64))
+        form(scores, X, C, labels, distance, sums)
+        both.append((labels, distance, *sums))
+    eps = np.finfo(dtype).eps
+    np.testing.assert_array_equal(both[1][0], both[0][0])
+    np.testing.assert_array_equal(both[1][3], both[0][3])
+    np.testing.assert_allclose(both[1][1], both[0][1], rtol=4 * eps)
+    np.testing.assert_allclose(both[1][2], both[0][2], rtol=1e-14, atol=1e-12)
+
+
+@given(seeds, st.integers(1, 200))
+def test_blocks_change_no_label(seed, block):
+    from scratch_embed.evaluate import kmeans as module
+    X, _ = blobs(seed, N=50)
+    X = np.round(4 * X)                                      # exact products, and ties
+    whole = assign(X, X[:6])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        parts = assign(X, X[:6])
+    for a, b in zip((*whole[:2], *whole[2]), (*parts[:2], *parts[2])):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_empty_cluster_gets_the_farthest_point_that_is_not_alone():
+    X = np.array([[0.0], [1], [2], [50]])
+    labels, distance = np.array([0, 0, 0, 1]), np.array([0.0, 1, 4, 9])
+    sums = fill_empty(X, labels, distance, Sums(np.array([[3.0], [50], [0]]), np.array([3, 1, 0])))
+    assert sums.count.tolist() == [2, 1, 1]                  # 50 is farther, but alone
+    assert sums.total.ravel().tolist() == [1, 50, 2]
+    assert labels.tolist() == [0, 0, 0, 1]                   # the caller's labels are not changed
+    start = np.array([[10.0], [1000], [2000]])               # two start empty, and get 0 and 23
+    found = kmeans([[0.0], [1], [10], [12], [22], [23]], 3, start=start, tol=0)
+    assert sorted(found.centres.ravel()) == [0.5, 11, 22.5]
+
+
+@pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
+def test_fewer_different_points_than_clusters(run):
+    X = np.repeat([[1.0, 2], [3, 4]], 5, axis=0)
+    found = run(X, 4, seed=0)
+    assert found.inertia == 0 and len(np.unique(found.labels)) == 2
+    assert np.isfinite(found.centres).all()
+
+
+def test_as_many_clusters_as_points_leave_nothing_over():
+    X, _ = blobs(3, N=12)
+    found = kmeans(X, 12, seed=1)
+    assert found.inertia == pytest.approx(0, abs=1e-20) and len(set(found.labels.tolist())) == 12
+
+
+@pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
+@pytest.mark.parametrize("X, K, message", [
+    (np.ones((3, 2)), 4, "K = 4"), (np.ones((3, 2)), 0, "K = 0"), (np.ones(3), 1, r"\(3,\)"),
+    ([[1.0, 2], [np.nan, 1]], 1, "row 1"), ([[1.0, np.inf]], 1, "row 0")])
+def test_wrong_points_are_refused(run, X, K, message):
+    with pytest.raises(ValueError, match=message):
+        run(X, K)
+
+
+def test_the_points_are_not_changed():
+    X, _ = blobs(0)
+    before = X.copy()
+    kmeans(X, 3)
+    mini_batch_kmeans(X, 3, batch=20)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_seeds_are_drawn_with_probability_of_the_squared_distance():
+    """Rows 0, 1 and 3: from row 0 the others have 1 and 9 of 10; each try keeps the better."""
+    X, _ = centred(np.array([[0.0], [1], [3]]), 2)
+    rng, count = np.random.default_rng(0), np.zeros(3)
+    for _ in range(3000):
+        first, second = (np.flatnonzero((X == c).all(axis=1))[0] for c in seed_centres(X, 2, rng))
+        if first == 0:                                       # {0, 1}: J = 4; {0, 3}: J = 1
+            count[second] += 1
+    share = count[1] / count.sum()                           # both of 2 tries: 0.1² = 0.01
+    assert count[0] == 0 and abs(share - 0.01) < 4 * np.sqrt(0.01 * 0.99 / count.sum())
+
+
+def test_lloyd_equals_scikit_learn_frozen():
+    case = GOLDEN["kmeans"]
+    found = kmeans(case["X"], 5, start=np.array(case["start"]), tol=0)
+    np.testing.assert_array_equal(found.labels, case["labels"])
+    np.testing.assert_allclose(found.centres, case["centres"], atol=1e-9)
+    assert found.inertia == pytest.approx(case["inertia"], rel=1e-9)
+
+
+def test_lloyd_equals_scikit_learn_live():
+    cluster = pytest.importorskip("sklearn.cluster")
+    for seed in range(5):
+        X, _ = blobs(seed, N=300, apart=1.0)
+        theirs = cluster.KMeans(6, init=X[:6], n_init=1).fit(X)          # its own tolerance too
+        ours = kmeans(X, 6, start=X[:6])
+        np.testing.assert_allclose(ours.centres, theirs.cluster_centers_, atol=1e-9)
+        assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-9)
+
+
+def test_kernels_run_as_plain_python_too():
+    code = ("import numpy as np; from scratch_embed.evaluate.kmeans import kmeans;"
+            "found = kmeans([[0.0], [1], [5], [6]], 2, start=[[0], [1]]);"
+            "assert found.labels.tolist() == [0, 0, 1, 1]")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT,
+                   env={**os.environ, "NUMBA_DISABLE_JIT": "1"})
+
+
+# ---- mini-batches -------------------------------------------------------------
+
+def test_a_centre_is_the_mean_of_all_points_it_took():
+    """With one centre it takes all: after n batches it is the mean of n·B drawn points."""
+    X, _ = blobs(2, N=50)
+    found = mini_batch_kmeans(X, 1, batch=50, seed=3)
+    rng = np.random.default_rng(3)
+    rng.integers(50)                                         # the seed, which no mean contains
+    drawn = np.concatenate([rng.integers(50, size=50) for _ in range(found.steps)])
+    np.testing.assert_allclose(found.centres[0], X[drawn].mean(axis=0), atol=1e-12)
+
+
+def test_mini_batches_find_what_lloyd_finds():
+    for seed in range(5):                                    # one start in 100 is trapped: best of 3
+        X, truth = blobs(seed, N=2000, K=5, D=8, apart=6.0)
+        lloyd = min(kmeans(X, 5, seed=s).inertia for s in range(3))
+        found = min((mini_batch_kmeans(X, 5, 100, s) for s in range(3)), key=lambda c: c.inertia)
+        assert found.inertia < 1.05 * lloyd and v_measure(truth, found.labels).v > 0.95
+
+
+@settings(max_examples=20)
+@given(seeds, st.integers(1, 6), st.integers(1, 70))
+def test_labels_are_of_the_nearest_centre_and_seeds_repeat(seed, K, batch):
+    X, _ = blobs(seed, N=60)
+    found = mini_batch_kmeans(X, K, batch, seed)
+    distance = ((X[:, None] - found.centres) ** 2).sum(axis=2)
+    np.testing.assert_allclose(distance[np.arange(60), found.labels], distance.min(axis=1),
+                               rtol=1e-12)
+    again = mini_batch_kmeans(X, K, batch, seed)
+    np.testing.assert_array_equal(again.centres, found.centres)
+
+
+# ---- the protocol ---------------------------------------------------------------
+
+def test_sub_samples_are_drawn_with_replacement_and_levels_go_on_with_the_generator():
+    X, truth = blobs(1, N=80, apart=8.0)
+    rng = random.Random(42)
+    scores = bootstrapped_v_measures(X, truth, rng, draws=3, size=200, batch=50)
+    assert len(scores) == 3 and min(scores) > 0.9            # 200 of 80 points: with replacement
+    one = random.Random(42)
+    rows = [one.choices(range(80), k=200) for _ in range(3)]
+    for score, ids in zip(scores, rows):
+        found = mini_batch_kmeans(X[ids], 4, 50, seed=42)
+        assert score == v_measure(truth[ids], found.labels).v
+    assert rng.random() == one.random()
+
+
+def test_a_set_with_one_label_scores_one():
+    X, truth = blobs(1, apart=8.0)
+    assert v_measure_of_set(X, ["a"] * len(X)) == 1
+    assert v_measure_of_set(X, truth) > 0.9
+    noise = np.random.default_rng(0).standard_normal(X.shape)
+    assert v_measure_of_set(noise, truth) < 0.2

@@ -1,0 +1,138 @@
+"""STS and summarisation: worked by hand, blind to what must not be seen, equal to SciPy."""
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.sts import similarities, sts_scores
+from scratch_embed.evaluate.summarisation import summarisation_scores
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
+seeds = st.integers(0, 2**32 - 1)
+
+
+def pairs(seed, N=20, D=6):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((N, D))
+    return A, A + rng.standard_normal((N, D)), rng.integers(0, 6, N)
+
+
+# ---- worked by hand --------------------------------------------------------
+
+def test_the_four_similarities_worked_by_hand():
+    found = similarities([[3.0, 4.0], [1.0, 0.0]], [[4.0, 3.0], [0.0, 2.0]])
+    assert found.cosine.tolist() == [0.96, 0] and found.dot.tolist() == [24, 0]
+    assert found.euclidean == pytest.approx([-math.sqrt(2), -math.sqrt(5)], rel=1e-15)
+    assert found.manhattan.tolist() == [-2, -3]
+
+
+def test_cosines_in_the_order_of_the_scores_give_one():
+    A, B = [[1.0, 0]] * 3, [[1.0, 0], [1, 1], [0, 1]]
+    scores = sts_scores(A, B, [5, 3, 0])
+    assert scores.cosine.spearman == pytest.approx(1, abs=1e-15)
+    # cosines 1, √½, 0 beside 5, 3, 0: not on a line
+    x = np.array([1, math.sqrt(0.5), 0])
+    assert scores.cosine.pearson == pytest.approx(np.corrcoef(x, [5, 3, 0])[0, 1], abs=1e-14)
+    assert sts_scores(A, B, [0, 3, 5]).cosine.spearman == pytest.approx(-1, abs=1e-15)
+
+
+def test_a_summary_is_as_good_as_its_nearest_human_one():
+    human = [[[1.0, 0], [0, 1]]]
+    machine = [[[1.0, 0], [1, 1], [-1, 0.5]]]       # cosines max 1, √½, 0.5/√1.25
+    scores = summarisation_scores(machine, human, [[3, 2, 1]])
+    assert scores.cosine.spearman == pytest.approx(1, abs=1e-15)
+    # dot products max 1, 1, 0.5: ranks 2.5, 2.5, 1 against 3, 2, 1
+    assert scores.dot.spearman == pytest.approx(1.5 / math.sqrt(1.5 * 2), abs=1e-15)
+    assert (scores.documents, scores.skipped) == (1, 0)
+
+
+def test_documents_that_cannot_be_ranked_are_skipped_and_counted():
+    human, machine = [[1.0, 0]], [[1.0, 0], [0, 1]]
+    scores = summarisation_scores([machine] * 3, [human] * 3, [[2, 1], [4, 4], [1, 2]])
+    assert (scores.documents, scores.skipped) == (2, 1)
+    assert scores.cosine.spearman == pytest.approx(0, abs=1e-15)          # +1 and −1
+    nothing = summarisation_scores([machine], [human], [[1, 1]])
+    assert math.isnan(nothing.cosine.spearman) and nothing.skipped == 1
+    same_direction = summarisation_scores([[[1.0, 0], [2, 0]]], [human], [[1, 2]])
+    assert same_direction.documents == 0                                  # cosines are equal
+
+
+# ---- what it must not see --------------------------------------------------
+
+@given(seeds, st.sampled_from([2.0**-400, 0.5, 1024.0]))
+def test_the_lengths_of_vectors_and_the_scale_of_scores_are_not_seen(seed, scale):
+    A, B, human = pairs(seed)
+    one = sts_scores(A, B, human)
+    lengths = 2.0 ** np.random.default_rng(seed).integers(-9, 9, (len(A), 1))
+    other = sts_scores(A * lengths * scale, B, 4 * human + 7)
+    assert other.cosine.spearman == one.cosine.spearman
+    assert other.cosine.pearson == pytest.approx(one.cosine.pearson, abs=1e-14)
+
+
+@given(seeds)
+def test_sides_may_be_exchanged_and_pairs_reordered(seed):
+    A, B, human = pairs(seed)
+    order = np.random.default_rng(seed).permutation(len(A))
+    want = np.array(sts_scores(A, B, human))
+    np.testing.assert_allclose(np.array(sts_scores(B, A, human)), want, atol=1e-14)
+    np.testing.assert_allclose(np.array(sts_scores(A[order], B[order], human[order])), want,
+                               atol=1e-13)
+
+
+@given(seeds)
+def test_on_unit_vectors_cosine_dot_and_euclid_rank_alike(seed):
+    A, B, human = pairs(seed)
+    A, B = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
+    scores = sts_scores(A, B, human)
+    assert scores.dot.spearman == pytest.approx(scores.cosine.spearman, abs=1e-12)
+    assert scores.euclidean.spearman == pytest.approx(scores.cosine.spearman, abs=1e-12)
+
+
+def test_float32_pairs_that_are_nearly_alike_are_told_apart():
+    A = np.array([[1, 0]] * 3, np.float32)
+    B = np.array([[1, 1e-4], [1, 2e-4], [1, 3e-4]], np.float32)       # 1 − cos: 5e-9, 2e-8, 4.5e-8
+    assert sts_scores(A, B, [3, 2, 1]).cosine.spearman == pytest.approx(1, abs=1e-15)
+
+
+# ---- wrong input -----------------------------------------------------------
+
+def test_wrong_tables_are_refused():
+    A, B, human = pairs(0)
+    with pytest.raises(ValueError, match="human score for each of 20 pairs, found 19"):
+        sts_scores(A, B, human[1:])
+    with pytest.raises(ValueError, match=r"\(20, 6\) and \(19, 6\)"):
+        sts_scores(A, B[1:], human)
+    B[7, 2] = np.nan
+    with pytest.raises(ValueError, match="row 7 of the second table"):
+        sts_scores(A, B, human)
+    with pytest.raises(ValueError, match="document 0: .* found 1 and 1"):
+        summarisation_scores([[[1.0], [2.0]]], [[[1.0]]], [[3]])
+    with pytest.raises(ValueError, match="found 1, 1 and 2"):
+        summarisation_scores([[[1.0]]], [[[1.0]]], [[3], [4]])
+
+
+# ---- parity ----------------------------------------------------------------
+
+def test_equals_scipy_and_scikit_learn_frozen():
+    case = GOLDEN["sts"]
+    scores = sts_scores(case["A"], case["B"], case["human"])
+    for name, want in case["scores"].items():
+        assert getattr(scores, name) == pytest.approx(want, abs=1e-9), name
+
+
+@given(seeds)
+def test_equals_scipy_and_scikit_learn_live(seed):
+    stats = pytest.importorskip("scipy.stats")
+    pairwise = pytest.importorskip("sklearn.metrics.pairwise")
+    A, B, human = pairs(seed)
+    scores = sts_scores(A, B, human)
+    for ours, distance in [(scores.cosine, pairwise.paired_cosine_distances),
+                           (scores.euclidean, pairwise.paired_euclidean_distances),
+                           (scores.manhattan, pairwise.paired_manhattan_distances)]:
+        theirs = -distance(A, B)
+        assert ours.spearman == pytest.approx(stats.spearmanr(human, theirs)[0], abs=1e-9)
+        assert ours.pearson == pytest.approx(stats.pearsonr(human, theirs)[0], abs=1e-9)
