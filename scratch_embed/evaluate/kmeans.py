@@ -61,7 +61,7 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
         C = np.asarray(start, np.float64) - mean
         if C.shape != (K, X.shape[1]):
             raise ValueError(f"start: expected ({K}, {X.shape[1]}), found {C.shape}")
-    limit = tol * X.var(axis=0, dtype=np.float64).mean()
+    limit = tol * np.vdot(X, X) / X.size                 # the mean is 0: squares are variances
     steps, shift = 0, np.inf
     while steps < max_steps and shift > limit:           # the same labels: the same sums, shift 0
         labels, distance, sums = assign(X, C)
@@ -116,32 +116,31 @@ def assign(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sums]:
     half = np.einsum("kd,kd->k", C, C) / X.dtype.type(2)
     step = max(1, BLOCK // max(X.shape[1], len(C)))
     for i in range(0, len(X), step):
-        block = X[i:i + step]
-        scores = block @ C.T                             # (step, K)
-        scores -= half
-        gather_kernel(scores, block, C, labels[i:i + step], distance[i:i + step], sums)
+        block = X[i:i + step]                            # block @ C.T: (step, K)
+        gather_kernel(block @ C.T, half, block, C, labels[i:i + step], distance[i:i + step], sums)
     return labels, distance, sums
 
 
-def gather(scores, X, C, labels, distance, sums):
+def gather(products, half, X, C, labels, distance, sums):
     """Write each row's best label and ‖x − c‖², and add the row to the sums of its cluster.
 
-    scores: (B, K), X: (B, D), C: (K, D); labels, distance: (B,) and sums are written.
+    products: (B, K) x·c, half: (K,) ‖c‖²/2, X: (B, D), C: (K, D); labels, distance: (B,) and sums
+    are written.
     """
-    labels[:] = scores.argmax(axis=1)
+    labels[:] = (products - half).argmax(axis=1)
     distance[:] = ((X - C[labels]) ** 2).sum(axis=1)
     np.add.at(sums.total, labels, X)
     sums.count[:] += np.bincount(labels, minlength=len(C))
 
 
 @kernel
-def gather_kernel(scores, X, C, labels, distance, sums):
+def gather_kernel(products, half, X, C, labels, distance, sums):
     """The same, each row once."""
     for i in range(len(X)):
-        row, best = scores[i], 0
+        row, best, top = products[i], 0, products[i, 0] - half[0]
         for k in range(1, len(C)):
-            if row[k] > row[best]:
-                best = k
+            if row[k] - half[k] > top:
+                best, top = k, row[k] - half[k]
         x, c, total = X[i], C[best], sums.total[best]
         square = x.dtype.type(0)
         for d in range(len(x)):

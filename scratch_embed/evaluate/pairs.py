@@ -11,10 +11,10 @@ Cost      one sort, O(N log N); no kernel.
 Protocol  MTEB's main score is max_ap: the largest AP of cosine, dot product and negative Euclidean
           and Manhattan distance.  A threshold lies between two neighbouring scores, so one pair
           at least is on each side.  Nothing is drawn.
-Differs   equal scores are never parted.  mteb's thresholds for accuracy and F1 (not its AP) walk
-          through the pairs one by one: where scores tie they cut between equals, which no
-          threshold can do, and the result depends on the order of the input.  Without ties the two
-          agree.  Where no threshold exists (all scores equal, or one pair) the results are nan;
+Differs   equal scores are never parted.  mteb 2.26.24 does the same; before, its thresholds for
+          accuracy and F1 walked through the pairs one by one and cut between equals too, which no
+          threshold can do: a constant scorer got accuracy 1 if the positive pairs came first.
+          Where no threshold exists (all scores equal, or one pair) the results are nan, not 0;
           AP without a positive pair is 0/0, nan, and 0 with a warning in scikit-learn.
 Read next evaluate/sts.py (the four similarities), evaluate/ranking.py (AP for each query)
 

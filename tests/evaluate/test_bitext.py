@@ -22,6 +22,7 @@ def test_a_hub_earns_its_partner_little():
     assert scores.precision == pytest.approx((1 + 1 / 3) / 4, rel=1e-15)
     assert scores.recall == scores.accuracy == 1 / 2
     assert bitext_scores([0, 1, 1, 1], [0, 1, 1, 1]).f1 == 1            # gold ids may repeat
+    assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is nobody's: it has no weight
 
 
 def test_the_margin_sees_through_a_hub():

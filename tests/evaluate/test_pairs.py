@@ -43,8 +43,9 @@ def test_thresholds_worked_by_hand():
 
 def test_the_threshold_does_what_it_promises_even_at_the_ends_of_the_range():
     scores = np.array([1.7e308, 1.6e308, -1.7e308])
-    found = best_f1(scores, [1, 1, 0])
-    assert found.f1 == 1 and (scores > found.threshold).tolist() == [True, True, False]
+    for positive in [1, 0, 0], [1, 1, 0]:                    # 1.7e308 + 1.6e308 is inf
+        found = best_f1(scores, positive)
+        assert found.f1 == 1 and (scores > found.threshold).tolist() == positive
 
 
 # ---- brute force -----------------------------------------------------------

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
-from scratch_embed.evaluate.logistic import fit_logistic, loss_and_gradient, minimise, predict
+from scratch_embed.evaluate.logistic import (
+    _apply_inverse,
+    fit_logistic,
+    loss_and_gradient,
+    minimise,
+    predict,
+)
 from scratch_embed.evaluate.probe import (
     draw_multilabel,
     draw_per_label,
@@ -107,6 +113,19 @@ def test_l_bfgs_finds_the_minimum_of_a_quadratic():
     x, steps, done = minimise(lambda x: (x @ A @ x / 2 - b @ x, A @ x - b), np.zeros(20), 1e-9, 500)
     np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-8)
     assert done and steps < 150                              # gradient descent takes over 500
+
+
+@given(seeds, st.integers(1, 5))
+def test_the_two_loops_apply_a_matrix_that_explains_the_newest_step(seed, n):
+    """H⁻¹ y = s, H⁻¹ is symmetric, and its quadratic form is positive."""
+    rng = np.random.default_rng(seed)
+    M = rng.standard_normal((6, 6))
+    A, moves = M @ M.T + np.eye(6), rng.standard_normal((n, 6))
+    pairs = [(s, A @ s) for s in moves]
+    inverse = np.array([_apply_inverse(pairs, e) for e in np.eye(6)])
+    np.testing.assert_allclose(inverse @ pairs[-1][1], pairs[-1][0], atol=1e-9)
+    np.testing.assert_allclose(inverse, inverse.T, atol=1e-9)
+    assert np.linalg.eigvalsh(inverse).min() > 0
 
 
 def test_too_few_steps_are_said():
@@ -244,10 +263,10 @@ def test_a_probe_reads_what_is_there_and_not_what_is_not():
 
 def test_ap_of_two_labels_takes_the_predictions_as_scores():
     X, y = np.array([[-1.0], [1]]), np.array(["ham", "spam"])
-    Q, truth = np.array([[2.0], [3], [-1], [-2]]), ["spam", "ham", "spam", "ham"]
+    Q, truth = np.array([[2.0], [3], [-1], [-2]]), ["spam", "ham", "ham", "ham"]
     found = probe(X, y, Q, truth, [np.arange(2)])
     assert linear_probe(X, y, Q).tolist() == ["spam", "spam", "ham", "ham"]
-    assert found.ap == 0.5 and found.mean.accuracy == 0.5    # ½ at ½ recall, then ½ at 1
+    assert found.ap == 1 / 2 and found.mean.accuracy == 3 / 4
 
 
 def test_labels_that_only_the_training_set_has_are_not_judged():

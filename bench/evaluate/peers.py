@@ -1,0 +1,210 @@
+"""k-means, logistic regression and kNN beside scikit-learn.  Both sides in one run, in turn.
+
+    python bench/evaluate/peers.py
+    python bench/evaluate/peers.py lloyd knn --rounds 5 --threads 2
+
+Every run is a process of its own, since the threads of one side's libraries would wait beside the
+other's; data are the same, drawn from a seed; compilation and imports are not timed.  Times are
+medians over processes in the order A B A B ..., each the best of 3 calls; ratios are of neighbours.
+Needs the extra: python -m pip install -e '.[bench]'
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+SIDES = ("scikit-learn", "ours")
+
+
+# ---- data ----------------------------------------------------------------------------------------
+
+def points(N, D, K, dtype="float32", apart=0.5):
+    """N points around K centres that overlap, and whose each is."""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, K, N)
+    X = apart * rng.standard_normal((K, D))[truth] + rng.standard_normal((N, D))
+    return X.astype(dtype), truth
+
+
+# ---- the jobs: each returns a function to time, whose result is a few figures to compare --------
+
+def lloyd(side):
+    """20,000 x 128 float32, K = 32, from the same start, 30 steps"""
+    X, _ = points(20_000, 128, 32)
+    if side == "ours":
+        from scratch_embed.evaluate.kmeans import kmeans
+
+        def run():
+            found = kmeans(X, 32, start=X[:32], tol=0, max_steps=30)
+            return dict(steps=found.steps, inertia=found.inertia)
+        return run
+    from sklearn.cluster import KMeans
+
+    def run():
+        model = KMeans(32, init=X[:32], n_init=1, tol=0, max_iter=30).fit(X)
+        return dict(steps=int(model.n_iter_), inertia=float(model.inertia_))
+    return run
+
+
+def whole(side):
+    """20,000 x 128 float32, K = 32, k-means++ and Lloyd to both sides' default tolerance"""
+    X, _ = points(20_000, 128, 32)
+    if side == "ours":
+        from scratch_embed.evaluate.kmeans import kmeans
+
+        def run():
+            found = kmeans(X, 32, seed=1)
+            return dict(steps=found.steps, inertia=found.inertia)
+        return run
+    from sklearn.cluster import KMeans
+
+    def run():
+        model = KMeans(32, n_init=1, random_state=1).fit(X)
+        return dict(steps=int(model.n_iter_), inertia=float(model.inertia_))
+    return run
+
+
+def mini_batch(side):
+    """16,384 x 128 float32, K = 32, batches of 512, as MTEB clusters; 5 seeds, mean figures"""
+    X, _ = points(16_384, 128, 32)
+    if side == "ours":
+        from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
+
+        def run():
+            found = [mini_batch_kmeans(X, 32, 512, seed) for seed in range(5)]
+            return dict(steps=statistics.mean(f.steps for f in found),
+                        inertia=statistics.mean(f.inertia for f in found))
+        return run
+    from sklearn.cluster import MiniBatchKMeans
+
+    def run():
+        found = [MiniBatchKMeans(32, batch_size=512, n_init=1, random_state=seed).fit(X)
+                 for seed in range(5)]
+        return dict(steps=statistics.mean(int(f.n_steps_) for f in found),
+                    inertia=statistics.mean(float(f.inertia_) for f in found))
+    return run
+
+
+def logistic_job(side, N, D, K, tol, draws=1):
+    """Fits of N items of K labels, to one tolerance max|gradient| / N on both sides."""
+    import numpy as np
+    X, y = points(N * draws, D, K, "float64", apart=0.2)
+    parts = [(X[i::draws], y[i::draws]) for i in range(draws)]
+
+    def gradient(W, b, X, y):                                # the same measure for both
+        from scratch_embed.evaluate.logistic import loss_and_gradient
+        X1 = np.column_stack([X, np.ones(len(X))])
+        code = np.unique(y, return_inverse=True)[1]
+        return float(np.abs(loss_and_gradient(np.column_stack([W, b]), X1, code)[1]).max() / N)
+    if side == "ours":
+        from scratch_embed.evaluate.logistic import fit_logistic
+
+        def run():
+            models = [fit_logistic(*part, tol=tol, max_steps=10_000) for part in parts]
+            run.check = lambda: gradient(models[0].W, models[0].b, *parts[0])
+            return dict(steps=models[0].steps)
+        return run
+    from sklearn.linear_model import LogisticRegression
+
+    def run():
+        models = [LogisticRegression(tol=tol, max_iter=10_000).fit(*part) for part in parts]
+        run.check = lambda: gradient(models[0].coef_, models[0].intercept_, *parts[0])
+        return dict(steps=int(models[0].n_iter_[0]))
+    return run
+
+
+def logistic(side):
+    """5,000 x 128, 10 labels, both to scikit-learn's default tolerance 1e-4"""
+    return logistic_job(side, 5_000, 128, 10, 1e-4)
+
+
+def logistic_tight(side):
+    """5,000 x 128, 10 labels, both to our default tolerance 1e-7"""
+    return logistic_job(side, 5_000, 128, 10, 1e-7)
+
+
+def logistic_draws(side):
+    """10 draws of 8 items of each of 10 labels, 384 dimensions: MTEB's classification, to 1e-7"""
+    return logistic_job(side, 80, 384, 10, 1e-7, draws=10)
+
+
+def knn(side):
+    """2,000 queries among 20,000 x 128 float32, k = 5"""
+    X, y = points(22_000, 128, 10)
+    X, Q, y = X[:20_000], X[20_000:], y[:20_000]
+    if side == "ours":
+        from scratch_embed.evaluate.probe import knn_probe
+        return lambda: dict(sum_of_labels=int(knn_probe(X, y, Q).sum()))
+    from sklearn.neighbors import KNeighborsClassifier
+    return lambda: dict(sum_of_labels=int(KNeighborsClassifier(5).fit(X, y).predict(Q).sum()))
+
+
+JOBS = dict(lloyd=lloyd, whole=whole, mini_batch=mini_batch, logistic=logistic,
+            logistic_tight=logistic_tight, logistic_draws=logistic_draws, knn=knn)
+
+
+# ---- runs ---------------------------------------------------------------------------------------
+
+def worker(job, side):
+    """Warm up, time, print seconds and figures as JSON."""
+    run = JOBS[job](side)
+    times = []
+    for _ in range(4):                                       # the first one compiles, or loads
+        start = time.perf_counter()
+        figures = run()
+        times.append(time.perf_counter() - start)
+    if hasattr(run, "check"):
+        figures["gradient"] = run.check()
+    print(json.dumps(dict(seconds=min(times[1:]), figures=figures)))
+
+
+def do(job, side, threads):
+    """One run in a process of its own."""
+    limits = {name: str(threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    done = subprocess.run([sys.executable, __file__, "--worker", job, side], text=True,
+                          env={**os.environ, **limits}, capture_output=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(job, rounds, threads):
+    """Both sides in turn; a line for each."""
+    print(f"\n{job}: {JOBS[job].__doc__}; {threads} thread(s)")
+    seconds = {side: [] for side in SIDES}
+    for _ in range(rounds):
+        for side in SIDES:
+            done = do(job, side, threads)
+            seconds[side].append(done["seconds"])
+            figures = done["figures"]
+            if len(seconds[side]) == rounds:
+                shown = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+                print(f"  {side:13} {1e3 * statistics.median(seconds[side]):8.1f} ms  "
+                      f"({1e3 * min(seconds[side]):.1f}..{1e3 * max(seconds[side]):.1f})  {shown}")
+    ratios = [a / b for a, b in zip(seconds[SIDES[0]], seconds[SIDES[1]])]
+    print(f"  scikit-learn / ours: {statistics.median(ratios):.2f} "
+          f"({min(ratios):.2f}..{max(ratios):.2f})")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(JOBS))
+    parser.add_argument("--rounds", type=int, default=5, help="processes a side (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of each side (%(default)s)")
+    arguments = parser.parse_args()
+    chosen = arguments.jobs or list(JOBS)
+    if not set(chosen) <= set(JOBS):
+        parser.error(f"jobs are {', '.join(JOBS)}")
+    for job in chosen:
+        compare(job, arguments.rounds, arguments.threads)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(*sys.argv[2:])
+    else:
+        main()
