@@ -1,0 +1,87 @@
+"""Documents with several facts: the words are there, but who did what?
+
+Shapes    G groups of 3 documents of 3 sentences; a query names 3 slots of one of the facts
+Read next worlds/facts.py, worlds/ceilings.py
+
+    d0   the sailor mended the lamp ... the thief tossed the book ... the child buried the sword ...
+    d1   the sailor mended the book ... the thief tossed the sword ... the child buried the lamp ...
+    d2   the sailor mended the sword ... the thief tossed the lamp ... the child buried the book ...
+    query   find a mariner who repaired the torch                                  d0 alone
+
+The three documents of a group are the same bag of words, to the last one, and so the same mean of
+word vectors.  Only who reads which word goes with which, as a cross-encoder can with the query
+before it, tells them apart; `bag_ceiling` is what all others can score at best.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.worlds.ceilings import best_ndcg
+from scratch_embed.worlds.facts import (
+    IN_REPORTS,
+    NAMES,
+    VALUES,
+    Asked,
+    Fact,
+    Qrels,
+    gain_table,
+    number,
+    question,
+    word_for,
+)
+
+FACTS = 3                                              # in a document, and documents in a group
+WHO, ACT, THING, PLACE = (NAMES.index(name) for name in ("who", "act", "thing", "place"))
+
+
+class Bindings(NamedTuple):
+    """Documents in groups of three that hold the same words."""
+
+    corpus: dict[str, str]
+    queries: dict[str, str]
+    qrels: Qrels
+    told: dict[str, list[Fact]]        # {document id: its facts}
+    asked: dict[str, Asked]            # {query id: who, act and thing, of one fact}
+    group: dict[str, int]              # {document id: its group}
+
+
+def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
+    """A sample.  Another seed is another sample of the same world, to train on."""
+    if groups < 1 or queries < 1:
+        raise ValueError(f"groups={groups}, queries={queries}: expected at least 1 of each")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    corpus, told, group = {}, {}, {}
+    documents = iter(number("d", groups * FACTS))
+    for g in range(groups):
+        facts = np.stack([rng.permutation(VALUES)[:FACTS] for _ in NAMES], axis=1)     # (3, 5)
+        words = [[word_for(slot, value, IN_REPORTS, rng) for slot, value in enumerate(fact)]
+                 for fact in facts.tolist()]
+        for turn in range(FACTS):
+            document, thing = next(documents), np.roll(np.arange(FACTS), turn)
+            turned = facts.copy()
+            turned[:, THING] = facts[thing, THING]
+            told[document], group[document] = [tuple(fact) for fact in turned.tolist()], g
+            corpus[document] = " . ".join(
+                f"the {w[WHO]} {w[ACT]} the {words[other][THING]} near the {w[PLACE]}"
+                for w, other in zip(words, thing))
+    asked = {}
+    for query in number("q", queries):
+        facts = told[list(told)[rng.integers(len(told))]]
+        fact = facts[rng.integers(FACTS)]
+        asked[query] = {slot: fact[slot] for slot in (WHO, ACT, THING)}
+    qrels = {query: {document: 1 for document, facts in told.items()
+                     if any(all(fact[slot] == value for slot, value in named.items())
+                            for fact in facts)}
+             for query, named in asked.items()}
+    return Bindings(corpus, {query: question(named, rng) for query, named in asked.items()},
+                    qrels, told, asked, group)
+
+
+def bag_ceiling(world: Bindings, k: int = 10) -> float:
+    """The best expected nDCG@k of who knows all about words, but sees a document as a bag of them.
+
+    With one relevant document it has the three of its group before it: (d₁ + d₂ + d₃)/3 = 0.710.
+    """
+    kind = np.array(list(world.group.values()))
+    gains = gain_table(world.qrels, list(world.corpus))
+    return float(np.mean([best_ndcg(row, kind, k) for row in gains]))

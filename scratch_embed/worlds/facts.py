@@ -1,0 +1,202 @@
+"""A toy world for retrieval: short reports, and questions that ask for them in other words.
+
+Equation  gain(q, d) = max(0, matches(q, d) − 1): of the 3 slots that a question names, the report
+          tells the same value in 3 (gain 2), in 2 (gain 1), or in fewer (not relevant)
+Shapes    5 slots × 8 values × 4 synonyms; a fact is 5 values, a report tells one fact
+Read next worlds/ceilings.py (what can be scored by who knows how much), worlds/codes.py,
+          worlds/instructions.py, worlds/bindings.py, worlds/long_documents.py
+
+    the weary seaman mended the lantern near the shore          a report
+    find a drowsy sailor who repaired something                 a question about it
+
+Reports use the first three synonyms of a value, questions the last three.  So a question and its
+report share a word in 2 of 9 cases only: a search for words finds little, and who knows which
+words mean the same finds everything.
+
+That knowledge can be had from the text alone, because the slots of a fact are correlated: facts
+are copies of 20 prototypes, each slot drawn anew with chance 25%.  "Sailor" and "seaman" are found
+in the same few companies, "sailor" and "farmer" in others.  Were the slots independent, every word
+of a slot would have the same company, and nothing could be learned (noise = 1).
+"""
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+# ---- the world: 5 slots, 8 values each, 4 words for each value ----------------------------------
+
+SLOTS = {
+    "mood": ["happy glad cheerful joyful", "angry furious irate enraged",
+             "weary tired drowsy exhausted", "rich wealthy affluent moneyed",
+             "brave fearless bold valiant", "clever smart bright brainy",
+             "hungry starving famished ravenous", "scared afraid frightened fearful"],
+    "who": ["doctor physician medic healer", "teacher tutor instructor professor",
+            "thief robber burglar crook", "child kid youngster toddler",
+            "soldier warrior trooper fighter", "sailor seaman mariner deckhand",
+            "farmer grower peasant planter", "singer vocalist crooner chorister"],
+    "act": ["bought purchased acquired procured", "found discovered located spotted",
+            "mended repaired fixed restored", "smashed shattered wrecked demolished",
+            "buried concealed stashed masked", "tossed hurled flung chucked",
+            "carried hauled lugged toted", "praised lauded extolled hailed"],
+    "thing": ["boat ship vessel dinghy", "stone rock boulder pebble",
+              "gift present donation offering", "picture painting portrait drawing",
+              "coat jacket cloak anorak", "lamp lantern torch candle",
+              "book volume tome novel", "sword blade sabre dagger"],
+    "place": ["forest woods woodland grove", "mountain peak summit hilltop",
+              "shore beach coast seaside", "city town metropolis borough",
+              "swamp marsh bog fen", "prison jail dungeon gaol",
+              "inn tavern pub alehouse", "church chapel cathedral abbey"],
+}
+NAMES = list(SLOTS)
+WORDS = [[value.split() for value in values] for values in SLOTS.values()]   # [slot][value][word]
+VALUES = 8
+IN_REPORTS, IN_QUESTIONS, IN_EITHER = (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)
+GAIN = (0, 0, 1, 2)                # for 0, 1, 2, 3 matches
+
+REPORTS = ["the MOOD WHO ACT the THING near the PLACE",
+           "near the PLACE the MOOD WHO ACT the THING",
+           "the THING was ACT by the MOOD WHO near the PLACE",
+           "they say that near the PLACE the WHO was MOOD and ACT the THING"]
+
+Fact = tuple[int, ...]             # a value for each slot, in the order of NAMES
+Asked = dict[int, int]             # {slot: value}, for the slots that a question names
+Qrels = dict[str, dict[str, int]]  # {query id: {document id: gain}}, gains above 0 only
+
+
+class Facts(NamedTuple):
+    """A sample of the world, in the form of retrieval benchmarks, and the truth that made it."""
+
+    corpus: dict[str, str]                 # {document id: report}
+    queries: dict[str, str]                # {query id: question}
+    qrels: Qrels
+    told: dict[str, Fact]                  # {document id: what it tells}
+    asked: dict[str, Asked]                # {query id: what it names}
+    text: list[list[str]]                  # to learn words from: the reports, and more in all words
+    pairs: list[tuple[str, str]]           # to learn to search: (question, a report that answers)
+
+
+# ---- facts --------------------------------------------------------------------------------------
+
+def draw_prototypes(n: int, rng: np.random.Generator) -> np.ndarray:
+    """n facts among which every value of a slot is as frequent as any other, ±1.  (n, 5)."""
+    return np.stack([rng.permutation(np.arange(n) % VALUES) for _ in NAMES], axis=1)
+
+
+def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Generator
+               ) -> list[Fact]:
+    """n copies of prototypes, drawn alike; each slot is, with chance `noise`, any of its values."""
+    copies = prototypes[rng.integers(len(prototypes), size=n)]
+    anew = rng.integers(VALUES, size=copies.shape)
+    return [tuple(fact) for fact in np.where(rng.random(copies.shape) < noise, anew, copies
+                                             ).tolist()]
+
+
+# ---- sentences ----------------------------------------------------------------------------------
+
+def pick(options: Sequence, rng: np.random.Generator):
+    """Any of the options, all alike."""
+    return options[int(rng.integers(len(options)))]
+
+
+def word_for(slot: int, value: int, synonyms: Sequence[int], rng: np.random.Generator) -> str:
+    """One of these synonyms of a value."""
+    return WORDS[slot][value][pick(synonyms, rng)]
+
+
+def report(fact: Fact, rng: np.random.Generator, synonyms: Sequence[int] = IN_REPORTS,
+           frames: Sequence[str] = REPORTS) -> str:
+    """A sentence that tells the fact: one of the frames, filled."""
+    words = {name.upper(): word_for(slot, fact[slot], synonyms, rng)
+             for slot, name in enumerate(NAMES)}
+    return " ".join(words.get(token, token) for token in pick(frames, rng).split())
+
+
+def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = IN_QUESTIONS
+             ) -> str:
+    """A sentence that asks for a report with these values."""
+    word = {NAMES[slot]: word_for(slot, value, synonyms, rng) for slot, value in asked.items()}
+    parts = ["find a", word.get("mood"), word.get("who", "person")]
+    if "act" in word or "thing" in word:
+        parts += ["who", word.get("act", "had")]
+        parts += ["the", word["thing"]] if "thing" in word else ["something"]
+    parts += ["near the", word["place"]] if "place" in word else []
+    return " ".join(part for part in parts if part)
+
+
+def name_three(fact: Fact, rng: np.random.Generator) -> Asked:
+    """Three slots of a fact, any of the ten choices."""
+    return {int(slot): fact[slot] for slot in np.sort(rng.permutation(len(NAMES))[:3])}
+
+
+# ---- relevance ----------------------------------------------------------------------------------
+
+def judge(asked: Mapping[str, Asked], told: Mapping[str, Fact], gain: Sequence[int] = GAIN
+          ) -> Qrels:
+    """The gain of every document for every query, where it is above 0.
+
+    gain: what a document gains that matches in 0, 1, 2, ... of the slots asked.
+    """
+    documents, table = list(told), np.array(list(told.values()))
+    qrels = {}
+    for query, named in asked.items():
+        matches = (table[:, list(named)] == list(named.values())).sum(axis=1)       # (documents,)
+        gains = np.asarray(gain)[matches]
+        qrels[query] = {documents[i]: int(gains[i]) for i in np.flatnonzero(gains)}
+    return qrels
+
+
+def gain_table(qrels: Qrels, documents: Sequence[str]) -> np.ndarray:
+    """The qrels as (queries, documents), a gain of 0 where there is none."""
+    column = {document: i for i, document in enumerate(documents)}
+    table = np.zeros((len(qrels), len(documents)), int)
+    for row, gains in zip(table, qrels.values()):
+        row[[column[document] for document in gains]] = list(gains.values())
+    return table
+
+
+# ---- the sample ---------------------------------------------------------------------------------
+
+def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: int = 20,
+          noise: float = 0.25, sentences: int = 12_000, pairs: int = 2000) -> Facts:
+    """A sample of the world.
+
+    Each query names three slots of a document's fact, so that at least one is fully relevant.
+
+    prototypes  how many facts the others are copies of; noise: the chance that a slot is not copied
+    sentences   of other facts, two reports to one question in all four synonyms, which `text` has
+                beside the documents
+    pairs       of other facts too, their questions not among the queries
+    """
+    _check(documents, queries, prototypes, noise, sentences, pairs)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    protos = draw_prototypes(prototypes, rng)
+    told = dict(zip(number("d", documents), draw_facts(documents, protos, noise, rng)))
+    corpus = {document: report(fact, rng) for document, fact in told.items()}
+    about = [told[document] for document in rng.choice(list(told), queries)]
+    asked = dict(zip(number("q", queries), (name_three(fact, rng) for fact in about)))
+    texts = {query: question(named, rng) for query, named in asked.items()}
+    text = [sentence.split() for sentence in corpus.values()]
+    for i, fact in enumerate(draw_facts(sentences, protos, noise, rng)):
+        told_or_asked = (report(fact, rng, IN_EITHER) if i % 3 else
+                         question(name_three(fact, rng), rng, IN_EITHER))
+        text.append(told_or_asked.split())
+    return Facts(corpus, texts, judge(asked, told), told, asked, text,
+                 _pairs(draw_facts(pairs, protos, noise, rng), set(texts.values()), rng))
+
+
+def number(letter: str, n: int) -> list[str]:
+    """n ids of equal length, in order: d0000, d0001, ..."""
+    return [f"{letter}{i:0{len(str(n - 1))}d}" for i in range(n)]
+
+
+def _pairs(of, taken, rng):
+    """A question and an answer for each fact, unless the question is among those taken."""
+    pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in of]
+    return [pair for pair in pairs if pair[0] not in taken]
+
+
+def _check(documents, queries, prototypes, noise, sentences, pairs):
+    if min(documents, queries, prototypes) < 1 or min(sentences, pairs) < 0 or not 0 <= noise <= 1:
+        raise ValueError(f"documents={documents}, queries={queries}, prototypes={prototypes}, "
+                         f"noise={noise}, sentences={sentences}, pairs={pairs}: expected at least "
+                         "1 of the first three, 0 of the last two, and a noise from 0 to 1")

@@ -1,0 +1,76 @@
+"""One query, five instructions, and other documents relevant under each.
+
+Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
+Read next worlds/facts.py (what is told), worlds/ceilings.py
+
+    query         the glad mariner fixed a torch near the beach
+    instruction   find reports about the same kind of person  /  ... about the same deed  / ...
+
+A document is relevant if it tells the same value in the slot that the instruction names.  So the
+right vector of a query depends on its instruction, and who does not read it can at best rank by
+how many slots agree: `blind` is exactly what that scores (worlds/ceilings.py, M = 5 cases).
+The slots are independent here, lest one instruction's documents be another's.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.worlds.ceilings import best_ndcg
+from scratch_embed.worlds.facts import (
+    IN_QUESTIONS,
+    NAMES,
+    VALUES,
+    Asked,
+    Fact,
+    Qrels,
+    gain_table,
+    judge,
+    number,
+    report,
+)
+
+INSTRUCTIONS = {"mood": "find reports about somebody in the same mood",
+                "who": "find reports about the same kind of person",
+                "act": "find reports about the same deed",
+                "thing": "find reports about the same kind of thing",
+                "place": "find reports from the same kind of place"}
+
+
+class Instructed(NamedTuple):
+    """Queries "q00-who", each with its instruction."""
+
+    corpus: dict[str, str]
+    queries: dict[str, str]
+    instructions: dict[str, str]       # {query id: what makes a document relevant}
+    qrels: Qrels
+    told: dict[str, Fact]
+    asked: dict[str, Asked]            # {query id: the one slot of the query that counts}
+
+
+def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Instructed:
+    """`queries` texts with five instructions each.  Another seed is another sample, to train on.
+
+    Every value is told by documents/8 of them, as evenly as can be.
+    """
+    if documents < VALUES or queries < 1:
+        raise ValueError(f"documents={documents}, queries={queries}: expected at least {VALUES} "
+                         "documents, one for each value of a slot, and 1 query")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    facts = np.stack([rng.permutation(np.arange(documents) % VALUES) for _ in NAMES], axis=1)
+    told = {document: tuple(fact) for document, fact in zip(number("d", documents), facts.tolist())}
+    texts, wanted, asked = {}, {}, {}
+    for query in number("q", queries):
+        fact = tuple(rng.integers(VALUES, size=len(NAMES)).tolist())
+        text = report(fact, rng, IN_QUESTIONS)
+        for slot, name in enumerate(NAMES):
+            texts[f"{query}-{name}"], wanted[f"{query}-{name}"] = text, INSTRUCTIONS[name]
+            asked[f"{query}-{name}"] = {slot: fact[slot]}
+    return Instructed({document: report(fact, rng) for document, fact in told.items()},
+                      texts, wanted, judge(asked, told, gain=(0, 1)), told, asked)
+
+
+def blind(world: Instructed, k: int = 10) -> float:
+    """The best expected nDCG@k of who knows what is told, but does not read the instructions."""
+    gains = gain_table(world.qrels, list(world.corpus))                   # (5Q, N)
+    cases = gains.reshape(-1, len(NAMES), gains.shape[1])
+    return float(np.mean([best_ndcg(case, k=k) for case in cases]))

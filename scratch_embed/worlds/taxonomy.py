@@ -1,0 +1,99 @@
+"""A tree of meanings, coarse to fine: 4 realms, 4 families in each, 4 kinds in each of those.
+
+Shapes    N texts, each of one of 64 kinds; labels (realm, family, kind)
+Read next worlds/facts.py (meanings that are flat), worlds/ceilings.py
+
+    the sparrow lays eggs and builds nests ; like all living creatures it eats food and has young
+
+A text names its kind, tells two of the four traits of its family and two of its realm's.  Families
+of a realm are more alike than others, and so are kinds of a family: nested, as a flat set of
+independent factors is not.  So a vector cut short has something to say first: which realm.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.worlds.facts import pick
+
+TREE = {
+    "animal": {
+        "bird": "sparrow eagle owl swan", "fish": "trout salmon shark eel",
+        "insect": "beetle ant wasp moth", "mammal": "otter badger deer hare"},
+    "plant": {
+        "tree": "oak birch willow maple", "flower": "rose tulip daisy lily",
+        "grain": "wheat barley oats rye", "vegetable": "carrot cabbage onion turnip"},
+    "tool": {
+        "instrument": "violin flute drum harp", "furniture": "table chair bench wardrobe",
+        "vehicle": "cart tram barge lorry", "garment": "scarf glove boot cap"},
+    "matter": {
+        "metal": "iron copper tin zinc", "gem": "ruby topaz opal garnet",
+        "cloth": "wool linen silk cotton", "drink": "milk cider cocoa lemonade"},
+}
+TRAITS = {
+    "animal": ["eats food", "has young", "breathes air", "sleeps at times"],
+    "plant": ["drinks rain", "turns to the sun", "has roots", "springs from seeds"],
+    "tool": ["is made by hand", "is sold in shops", "wears out with use", "belongs to somebody"],
+    "matter": ["is sold by weight", "has no parts", "can be poor or pure", "comes in any amount"],
+    "bird": ["lays eggs", "builds nests", "spreads wings", "grows feathers"],
+    "fish": ["swims in shoals", "wears scales", "moves its fins", "breathes through gills"],
+    "insect": ["crawls on six legs", "has feelers", "hatches from a larva", "buzzes about"],
+    "mammal": ["suckles its brood", "wears fur", "digs a burrow", "has warm blood"],
+    "tree": ["sheds bark", "grows tall branches", "gives timber", "throws a wide shade"],
+    "flower": ["opens its petals", "smells sweet", "fills a vase", "attracts bees"],
+    "grain": ["is ground to flour", "is cut by the reaper", "waves in fields", "bears ears"],
+    "vegetable": ["is boiled in soup", "grows in a kitchen bed", "is peeled and chopped",
+                  "lies on a plate"],
+    "instrument": ["sounds in a concert", "is tuned by ear", "plays a melody", "keeps the rhythm"],
+    "furniture": ["stands in a room", "is made of planks", "is polished with wax",
+                  "is moved by two men"],
+    "vehicle": ["carries loads", "stops at a station", "follows a route", "needs a driver"],
+    "garment": ["is worn in winter", "is sewn by a tailor", "hangs on a hook", "comes in sizes"],
+    "metal": ["is melted in a furnace", "rings when struck", "conducts heat", "is dug as ore"],
+    "gem": ["glitters in a ring", "is cut and set", "is kept in a casket", "catches the light"],
+    "cloth": ["is woven on a loom", "is dyed and pressed", "is cut with scissors",
+              "is folded in bales"],
+    "drink": ["is poured in a glass", "is kept in bottles", "quenches thirst", "is sipped slowly"],
+}
+REALM = {"animal": "living creatures", "plant": "things that grow", "tool": "useful goods",
+         "matter": "raw materials"}
+TEMPLATES = ["the KIND F and G ; like all ALIKE it R and S",
+             "it R and S , as ALIKE do : the KIND F and G",
+             "of ALIKE the KIND is one that F and G ; it R and S"]
+PATHS = [(realm, family, kind) for realm, families in TREE.items()
+         for family, kinds in families.items() for kind in kinds.split()]
+
+
+class Taxonomy(NamedTuple):
+    """Texts and where they stand in the tree."""
+
+    texts: list[str]
+    labels: list[tuple[str, str, str]]     # (realm, family, kind)
+
+
+def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
+    """`texts` different texts, the kinds in turn as often as each other, ±1, in random order.
+
+    At most 27,648: of each kind there are 3 templates × 12 × 12 ordered pairs of traits.
+    """
+    most = len(PATHS) * len(TEMPLATES) * 12 * 12
+    if not 1 <= texts <= most:
+        raise ValueError(f"texts={texts}: expected 1 to {most}, the different texts that there are")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    drawn, taken = [], set()
+    for i in rng.permutation(texts) % len(PATHS):
+        text = describe(PATHS[i], rng)
+        while text in taken:
+            text = describe(PATHS[i], rng)
+        taken.add(text)
+        drawn.append((text, PATHS[i]))
+    return Taxonomy(*map(list, zip(*drawn)))
+
+
+def describe(path: tuple[str, str, str], rng: np.random.Generator) -> str:
+    """A text about a kind."""
+    realm, family, kind = path
+    f, g = rng.permutation(len(TRAITS[family]))[:2]
+    r, s = rng.permutation(len(TRAITS[realm]))[:2]
+    words = {"KIND": kind, "ALIKE": REALM[realm], "F": TRAITS[family][f], "G": TRAITS[family][g],
+             "R": TRAITS[realm][r], "S": TRAITS[realm][s]}
+    return " ".join(words.get(token, token) for token in pick(TEMPLATES, rng).split())
