@@ -3,10 +3,10 @@
 Shapes    G groups of 3 documents of 3 sentences; a query names 3 slots of one of the facts
 Read next worlds/facts.py, worlds/ceilings.py
 
-    d0   the sailor mended the lamp ... the thief tossed the book ... the child buried the sword ...
-    d1   the sailor mended the book ... the thief tossed the sword ... the child buried the lamp ...
-    d2   the sailor mended the sword ... the thief tossed the lamp ... the child buried the book ...
-    query   find a mariner who repaired the torch                                  d0 alone
+    d0   the sailor mended the lamp . the thief tossed the book . the child buried the sword
+    d1   the sailor mended the book . the thief tossed the sword . the child buried the lamp
+    d2   the sailor mended the sword . the thief tossed the lamp . the child buried the book
+    query   find the mariner who repaired the torch      relevant: d0, and it alone of these
 
 The three documents of a group are the same bag of words, to the last one, and so the same mean of
 word vectors.  Only who reads which word goes with which, as a cross-encoder can with the query
@@ -31,7 +31,7 @@ from scratch_embed.worlds.facts import (
 )
 
 FACTS = 3                                              # in a document, and documents in a group
-WHO, ACT, THING, PLACE = (NAMES.index(name) for name in ("who", "act", "thing", "place"))
+WHO, ACT, THING = (NAMES.index(name) for name in ("who", "act", "thing"))
 
 
 class Bindings(NamedTuple):
@@ -62,7 +62,7 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
             turned[:, THING] = facts[thing, THING]
             told[document], group[document] = [tuple(fact) for fact in turned.tolist()], g
             corpus[document] = " . ".join(
-                f"the {w[WHO]} {w[ACT]} the {words[other][THING]} near the {w[PLACE]}"
+                f"the {w[WHO]} {w[ACT]} the {words[other][THING]}"
                 for w, other in zip(words, thing))
     asked = {}
     for query in number("q", queries):

@@ -1,9 +1,9 @@
 """What can be scored, at best, by who knows only so much: the oracle, the guesser, and between.
 
-Equation  nDCG@k = Σ_{i≤k} g_(i) d_i / Σ_{i≤k} g*_i d_i,  d_i = 1/log₂(i + 1);  g_(i) the gain of the
+Equation  nDCG@k = Σ_{i≤k} g_i d_i / Σ_{i≤k} g*_i d_i,  d_i = 1/log₂(i + 1);  g_i the gain of the
           document at rank i, g* the gains in falling order
-          best = Σ_{i≤k} e_i d_i,  e the expected gain of each document, as a share of the ideal
-          sum Σ g* d, in falling order
+          best = Σ_{i≤k} e*_i d_i,  e the expected gain of each document, as a share of the ideal
+          sum Σ g* d;  e* in falling order
 Shapes    gains: (M, N), M cases of N documents; kind: (N,)
 Read next worlds/facts.py (gain_table makes the gains)
 

@@ -7,7 +7,7 @@ Read next worlds/ceilings.py (what can be scored by who knows how much), worlds/
           worlds/instructions.py, worlds/bindings.py, worlds/long_documents.py
 
     the weary seaman mended the lantern near the shore          a report
-    find a drowsy sailor who repaired something                 a question about it
+    find the drowsy sailor who repaired something               a question about it
 
 Reports use the first three synonyms of a value, questions the last three.  So a question and its
 report share a word in 2 of 9 cases only: a search for words finds little, and who knows which
@@ -71,6 +71,7 @@ class Facts(NamedTuple):
     qrels: Qrels
     told: dict[str, Fact]                  # {document id: what it tells}
     asked: dict[str, Asked]                # {query id: what it names}
+    prototypes: np.ndarray                 # (P, 5), the facts that all are copies of
     text: list[list[str]]                  # to learn words from: the reports, and more in all words
     pairs: list[tuple[str, str]]           # to learn to search: (question, a report that answers)
 
@@ -115,7 +116,7 @@ def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = I
              ) -> str:
     """A sentence that asks for a report with these values."""
     word = {NAMES[slot]: word_for(slot, value, synonyms, rng) for slot, value in asked.items()}
-    parts = ["find a", word.get("mood"), word.get("who", "person")]
+    parts = ["find the", word.get("mood"), word.get("who", "person")]
     if "act" in word or "thing" in word:
         parts += ["who", word.get("act", "had")]
         parts += ["the", word["thing"]] if "thing" in word else ["something"]
@@ -180,7 +181,7 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
         told_or_asked = (report(fact, rng, IN_EITHER) if i % 3 else
                          question(name_three(fact, rng), rng, IN_EITHER))
         text.append(told_or_asked.split())
-    return Facts(corpus, texts, judge(asked, told), told, asked, text,
+    return Facts(corpus, texts, judge(asked, told), told, asked, protos, text,
                  _pairs(draw_facts(pairs, protos, noise, rng), set(texts.values()), rng))
 
 

@@ -61,6 +61,6 @@ def nothing(rng: np.random.Generator) -> str:
 def ceiling(world: LongDocuments, words: int, k: int = 10) -> float:
     """The best expected nDCG@k of who reads the first `words` words of every document."""
     unread = np.array([end > words for end in world.end.values()])
-    kind = np.where(unread, -1, np.arange(len(unread)))                   # all that is unread: alike
+    kind = np.where(unread, -1, np.arange(len(unread)))           # all that is unread: alike
     gains = gain_table(world.qrels, list(world.corpus))
     return float(np.mean([best_ndcg(row, kind, k) for row in gains]))

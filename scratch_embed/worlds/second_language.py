@@ -7,17 +7,19 @@ Read next worlds/facts.py (what is translated)
     the weary sailor mended the lamp      →      guzc kas nalnaj myeguf wayfb kas
 
 So every sentence has exactly one translation, and every translation one original; nobody who knows
-the cipher can be wrong.  For a model the languages have no word in common.  (A full stop, a dash
-and digits stay, and no fact's sentence has any.)  What links them is `pairs`, sentences beside
-their translations; without such pairs no vectors of the one are comparable with those of the
-other.  The order is reversed, so that a word stands far from its translation's place.
+the cipher can be wrong.  But the languages have no word in common, and vectors learned from one
+are not comparable with those from the other.  What links them is `pairs`, sentences beside their
+translations.  The order is reversed, so that a word does not stand where its translation does.
 """
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.worlds.facts import (
     IN_EITHER,
+    REPORTS,
+    WORDS,
     Fact,
     draw_facts,
     draw_prototypes,
@@ -25,6 +27,8 @@ from scratch_embed.worlds.facts import (
 )
 
 VOWELS, CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
+ENGLISH = ({word for slot in WORDS for value in slot for word in value}
+           | {token for frame in REPORTS for token in frame.split() if token.islower()})
 
 
 class Bitext(NamedTuple):
@@ -37,13 +41,18 @@ class Bitext(NamedTuple):
     cipher: dict[str, str]             # {letter: letter}
 
 
-def draw_cipher(rng: np.random.Generator) -> dict[str, str]:
-    """A permutation of the letters that leaves none in its place, vowels vowels."""
-    cipher = {}
-    for letters in (VOWELS, CONSONANTS):
-        order = rng.permutation(len(letters))
-        cipher |= {letters[i]: letters[j] for i, j in zip(order, np.roll(order, 1))}
-    return cipher
+def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> dict[str, str]:
+    """A permutation of the letters that leaves none in its place, vowels vowels.
+
+    It is drawn again while it makes one of these words of another: jail, boat.
+    """
+    while True:
+        cipher = {}
+        for letters in (VOWELS, CONSONANTS):
+            order = rng.permutation(len(letters))
+            cipher |= {letters[i]: letters[j] for i, j in zip(order, np.roll(order, 1))}
+        if not {translate(word, cipher) for word in words} & set(words):
+            return cipher
 
 
 def translate(text: str, cipher: dict[str, str]) -> str:
@@ -56,18 +65,20 @@ def inverse(cipher: dict[str, str]) -> dict[str, str]:
     return {to: letter for letter, to in cipher.items()}
 
 
-def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, prototypes: int = 20,
-           noise: float = 0.25) -> Bitext:
-    """`sentences` to be matched with their translations, and up to `pairs` others to learn from.
+def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float = 0.25,
+           prototypes: np.ndarray | None = None) -> Bitext:
+    """`sentences` to be matched with their translations, and others to learn from.
 
-    The facts are as correlated as in worlds/facts.py; noise above 0, or there are too few.
+    pairs       how many others are drawn; those of a fact that is in `sentences` are left out,
+                about half
+    noise, prototypes  of the facts, as in worlds/facts.py; by default 20 prototypes are drawn
     """
-    if sentences < 1 or pairs < 0 or prototypes < 1 or not 0 < noise <= 1:
-        raise ValueError(f"sentences={sentences}, pairs={pairs}, prototypes={prototypes}, "
-                         f"noise={noise}: expected at least 1 sentence and prototype, 0 pairs, "
-                         "and a noise above 0, at most 1")
+    if sentences < 1 or pairs < 0 or not 0 <= noise <= 1:
+        raise ValueError(f"sentences={sentences}, pairs={pairs}, noise={noise}: expected at least "
+                         "1 sentence and 0 pairs, and a noise from 0 to 1")
     rng = np.random.Generator(np.random.PCG64(seed))
-    protos, cipher = draw_prototypes(prototypes, rng), draw_cipher(rng)
+    cipher = draw_cipher(rng)
+    protos = draw_prototypes(20, rng) if prototypes is None else prototypes
     told: dict[Fact, None] = {}
     for _ in range(100):
         told |= dict.fromkeys(draw_facts(sentences, protos, noise, rng))

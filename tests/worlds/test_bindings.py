@@ -1,0 +1,64 @@
+"""Documents that hold the same words and tell different facts."""
+import pytest
+
+from scratch_embed.worlds.bindings import ACT, THING, WHO, bag_ceiling, bindings
+from scratch_embed.worlds.ceilings import discounts
+from scratch_embed.worlds.facts import WORDS
+
+WORLD = bindings()
+VALUE_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
+            for value, words in enumerate(values) for word in words}
+
+
+def groups():
+    members = {}
+    for document, g in WORLD.group.items():
+        members.setdefault(g, []).append(document)
+    return list(members.values())
+
+
+def test_the_documents_of_a_group_are_the_same_bag_of_words_and_tell_nothing_in_common():
+    assert len(WORLD.corpus) == 300 and {len(group) for group in groups()} == {3}
+    for group in groups():
+        assert len({WORLD.corpus[d] for d in group}) == 3
+        assert len({tuple(sorted(WORLD.corpus[d].split())) for d in group}) == 1
+        deeds = [(f[WHO], f[ACT], f[THING]) for d in group for f in WORLD.told[d]]
+        assert len(set(deeds)) == 9
+
+
+def test_each_sentence_tells_its_fact():
+    for document, text in WORLD.corpus.items():
+        for sentence, fact in zip(text.split(" . "), WORLD.told[document], strict=True):
+            said = dict(VALUE_OF[word] for word in sentence.split() if word in VALUE_OF)
+            assert said == {slot: fact[slot] for slot in (WHO, ACT, THING)}
+
+
+def test_a_document_is_relevant_if_one_of_its_facts_has_all_that_is_asked():
+    for query, named in WORLD.asked.items():
+        said = dict(VALUE_OF[word] for word in WORLD.queries[query].split() if word in VALUE_OF)
+        assert said == named and set(named) == {WHO, ACT, THING}
+        want = set()
+        for document, facts in WORLD.told.items():
+            for fact in facts:
+                if (fact[WHO], fact[ACT], fact[THING]) == (named[WHO], named[ACT], named[THING]):
+                    want.add(document)
+        assert WORLD.qrels[query] == dict.fromkeys(want, 1) and want
+
+
+def test_with_one_group_a_bag_of_words_guesses_among_three():
+    assert bag_ceiling(bindings(1, groups=1)) == pytest.approx(discounts(3).mean(), rel=1e-14)
+
+
+def test_the_ceiling_of_bags_is_far_below_1():
+    for seed in range(5):
+        assert 0.6 < bag_ceiling(bindings(seed)) < 0.72
+
+
+def test_the_same_seed_draws_the_same_world():
+    assert bindings(3, 5, 5) == bindings(3, 5, 5) != bindings(4, 5, 5)
+
+
+@pytest.mark.parametrize("wrong", [dict(groups=0), dict(queries=0)])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
+    with pytest.raises(ValueError, match="at least 1 of each"):
+        bindings(**wrong)

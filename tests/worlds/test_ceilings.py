@@ -1,0 +1,115 @@
+"""The ceilings, against listing every order in which documents can be put."""
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.worlds.ceilings import (
+    best_ndcg,
+    discounts,
+    guessed_average_precision,
+    guessed_ndcg,
+    guessed_v_measure,
+)
+
+u64 = 2.0 ** -53
+D2, D3 = 1 / np.log2(3), 0.5                             # the discounts of ranks 2 and 3
+
+
+def ndcg(order, gains, k):
+    d = discounts(len(gains))[:k]
+    return gains[list(order)][:k] @ d / (-np.sort(-gains)[:k] @ d)
+
+
+def cases(draw_seed, M, N):
+    rng = np.random.Generator(np.random.PCG64(draw_seed))
+    gains = rng.integers(0, 3, (M, N))
+    gains[np.arange(M), rng.integers(N, size=M)] = 2
+    return gains, rng
+
+
+def test_by_hand():
+    assert best_ndcg(np.array([0, 2, 1])) == 1.0
+    # one relevant document, three that look alike: it is first, second, third equally often
+    alike = [0, 0, 0]
+    assert best_ndcg(np.array([1, 0, 0]), alike) == pytest.approx((1 + D2 + D3) / 3, rel=8 * u64)
+    # two questions that look alike, each with a document of its own
+    assert best_ndcg(np.eye(2)) == pytest.approx((1 + D2) / 2, rel=8 * u64)
+    # at k = 1 the first of two documents is right half of the time
+    assert best_ndcg(np.array([1, 0]), [7, 7], k=1) == 0.5
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 5), st.integers(1, 6))
+def test_no_order_is_better_on_average_over_the_cases(seed, M, N, k):
+    gains, _ = cases(seed, M, N)
+    means = [np.mean([ndcg(order, row, k) for row in gains]) for order in permutations(range(N))]
+    assert best_ndcg(gains, k=k) == pytest.approx(max(means), rel=1e-14)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 6))
+def test_nor_on_average_over_the_exchanges_of_documents_that_look_alike(seed, N, k):
+    """Every ranking, scored with the gains exchanged in every way within each kind."""
+    gains, rng = cases(seed, 1, N)
+    kind = rng.integers(0, 3, N)
+    swaps = [gains[0][list(p)] for p in permutations(range(N)) if (kind[list(p)] == kind).all()]
+    means = [np.mean([ndcg(order, row, k) for row in swaps]) for order in permutations(range(N))]
+    assert best_ndcg(gains, kind, k) == pytest.approx(max(means), rel=1e-13)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 6))
+def test_guessing_is_the_mean_over_all_orders(seed, N, k):
+    gains, _ = cases(seed, 2, N)
+    means = [np.mean([ndcg(order, row, k) for order in permutations(range(N))]) for row in gains]
+    assert guessed_ndcg(gains, k) == pytest.approx(np.mean(means), rel=1e-13)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 20))
+def test_to_know_less_is_never_better(seed, N, k):
+    gains, rng = cases(seed, 1, N)
+    kind = rng.integers(0, 3, N)
+    all_alike, some, none = (best_ndcg(gains, of, k) for of in (kind * 0, kind, None))
+    assert all_alike <= some * (1 + 1e-14) and some <= 1 + 1e-14 and none == pytest.approx(1)
+
+
+@pytest.mark.parametrize("R, N", [(1, 1), (1, 4), (2, 5), (3, 3), (4, 6)])
+def test_the_average_precision_of_random_orders_is_the_mean_over_all(R, N):
+    total = []
+    for order in permutations(range(N)):
+        relevant = np.array(order) < R
+        total.append((np.cumsum(relevant) / np.arange(1, N + 1))[relevant].mean())
+    assert guessed_average_precision(R, N) == pytest.approx(np.mean(total), rel=1e-13)
+
+
+def v_measure(labels, clusters):
+    """2 I / (H + H') from the table of counts."""
+    table = np.zeros((labels.max() + 1, clusters.max() + 1))
+    np.add.at(table, (labels, clusters), 1)
+    p = table / table.sum()
+    H, H2, joint = (-(q[q > 0] @ np.log(q[q > 0])) for q in (p.sum(1), p.sum(0), p.ravel()))
+    return 2 * (H + H2 - joint) / (H + H2)
+
+
+@pytest.mark.parametrize("L, N", [(4, 1024), (16, 1024), (8, 500)])
+def test_the_v_measure_of_random_clusters_is_about_what_is_said(L, N):
+    rng = np.random.Generator(np.random.PCG64(L))
+    labels = np.arange(N) % L
+    drawn = [v_measure(labels, rng.integers(L, size=N)) for _ in range(400)]
+    tolerance = 6 * np.std(drawn) / 20 + 0.05 * np.mean(drawn)     # chance, and the next order
+    assert abs(guessed_v_measure(labels.tolist()) - np.mean(drawn)) < tolerance
+
+
+def test_one_label_is_always_clustered_right():
+    assert guessed_v_measure(["a", "a"]) == 1.0
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: best_ndcg(np.array([[1, 0], [0, 0]])), "one above 0 in each case"),
+    (lambda: best_ndcg(np.array([2, -1])), "0 or more"),
+    (lambda: guessed_average_precision(0, 5), "expected 1 to 5"),
+    (lambda: guessed_average_precision(6, 5), "expected 1 to 5"),
+])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,50 @@
+"""Codes are unique, and each query is answered by its own truth."""
+import re
+
+import numpy as np
+import pytest
+
+from scratch_embed.worlds.codes import draw_codes, with_codes
+from scratch_embed.worlds.facts import facts
+
+WORLD = facts(1, 200, 20, sentences=0, pairs=0)
+
+
+def test_every_document_has_a_code_of_its_own_behind_its_report():
+    coded = with_codes(WORLD)
+    assert len(set(coded.code.values())) == len(coded.code) == 200
+    for document, text in coded.corpus.items():
+        assert text == f"{WORLD.corpus[document]} , file {coded.code[document]}"
+        assert re.fullmatch("[a-z]{2}-[1-9][0-9]{2}", coded.code[document])
+
+
+def test_a_lookup_names_the_code_of_the_one_document_that_answers_it():
+    coded = with_codes(WORLD, lookups=50)
+    assert sum(coded.by_code.values()) == 50 and len(coded.queries) == 70
+    for query, text in coded.queries.items():
+        if coded.by_code[query]:
+            (document, gain), = coded.qrels[query].items()
+            assert gain == 1 and text.split()[-1] == coded.code[document]
+        else:
+            assert text == WORLD.queries[query] and coded.qrels[query] == WORLD.qrels[query]
+    sought = [set(coded.qrels[query]) for query, by in coded.by_code.items() if by]
+    assert len(set.union(*sought)) == 50
+
+
+def test_all_codes_that_there_are_can_be_drawn():
+    codes = draw_codes(202_500, np.random.Generator(np.random.PCG64(0)))
+    assert len(set(codes)) == 202_500
+    with pytest.raises(ValueError, match="there are only 202500"):
+        draw_codes(202_501, np.random.Generator(np.random.PCG64(0)))
+
+
+def test_the_world_is_left_as_it_was_and_the_seed_says_all():
+    before = repr(WORLD)
+    assert with_codes(WORLD, 3) == with_codes(WORLD, 3) != with_codes(WORLD, 4)
+    assert repr(WORLD) == before
+
+
+@pytest.mark.parametrize("lookups", [-1, 201])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(lookups):
+    with pytest.raises(ValueError, match="expected 0 to 200"):
+        with_codes(WORLD, lookups=lookups)

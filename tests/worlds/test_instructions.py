@@ -1,0 +1,47 @@
+"""The same text under five instructions: five different answers."""
+import numpy as np
+import pytest
+
+from scratch_embed.worlds.ceilings import discounts, guessed_ndcg
+from scratch_embed.worlds.facts import NAMES, gain_table
+from scratch_embed.worlds.instructions import INSTRUCTIONS, blind, instructions
+
+WORLD = instructions()
+
+
+def test_a_document_is_relevant_if_it_agrees_in_the_slot_that_the_instruction_names():
+    for query, text in WORLD.queries.items():
+        name = query.split("-")[1]
+        assert WORLD.instructions[query] == INSTRUCTIONS[name]
+        (slot, value), = WORLD.asked[query].items()
+        assert NAMES[slot] == name
+        assert WORLD.qrels[query] == {document: 1 for document, fact in WORLD.told.items()
+                                      if fact[slot] == value}
+        assert len(WORLD.qrels[query]) in (37, 38)                   # 300 documents, 8 values
+        assert text == WORLD.queries[f"{query.split('-')[0]}-mood"]
+
+
+def test_every_text_has_five_instructions_under_each_of_which_it_has_other_answers():
+    assert len(WORLD.queries) == 5 * 60 and list(INSTRUCTIONS) == NAMES
+    for i in range(60):
+        answers = {frozenset(WORLD.qrels[f"q{i:02d}-{name}"]) for name in NAMES}
+        assert len(answers) == 5
+
+
+def test_who_does_not_read_the_instruction_ranks_by_how_many_slots_agree():
+    """By hand: all instructions have as many answers, up to 37 or 38, so the order is by matches."""
+    d = discounts(10)
+    gains = gain_table(WORLD.qrels, list(WORLD.corpus)).reshape(60, 5, 300)
+    by_matches = [(-np.sort(-case.sum(0))[:10] / 5) @ d / d.sum() for case in gains]
+    assert blind(WORLD) == pytest.approx(np.mean(by_matches), rel=1e-13)
+    assert guessed_ndcg(gains.reshape(300, 300)) + 0.3 < blind(WORLD) < 0.65
+
+
+def test_the_same_seed_draws_the_same_world():
+    assert instructions(3, 50, 5) == instructions(3, 50, 5) != instructions(4, 50, 5)
+
+
+@pytest.mark.parametrize("wrong", [dict(documents=7), dict(queries=0)])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
+    with pytest.raises(ValueError, match="at least 8 documents"):
+        instructions(**wrong)

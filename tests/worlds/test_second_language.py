@@ -1,0 +1,82 @@
+"""Translation is a bijection that can be undone, into a language with no word of the first."""
+import string
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.worlds.second_language import (
+    CONSONANTS,
+    ENGLISH,
+    VOWELS,
+    bitext,
+    draw_cipher,
+    inverse,
+    translate,
+)
+
+WORLD = bitext()
+SEEDS = st.integers(0, 2**32 - 1)
+TEXTS = st.lists(st.text(string.ascii_lowercase + "-.1", min_size=1), min_size=1).map(" ".join)
+
+
+def rng(seed):
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def test_by_hand():
+    cipher = dict(zip("abcdet", "eftgaz"))
+    assert translate("bad cat", cipher) == "tez feg" and translate("x 7", cipher) == "7 x"
+
+
+@given(SEEDS, TEXTS)
+def test_the_inverse_cipher_translates_back(seed, text):
+    cipher = draw_cipher(rng(seed))
+    assert translate(translate(text, cipher), inverse(cipher)) == text
+
+
+@given(SEEDS)
+def test_a_cipher_exchanges_all_vowels_and_all_consonants_and_makes_no_english_word(seed):
+    cipher = draw_cipher(rng(seed))
+    assert set(cipher) == set(cipher.values()) == set(string.ascii_lowercase)
+    assert all(letter != to for letter, to in cipher.items())
+    assert {cipher[letter] for letter in VOWELS} == set(VOWELS) and len(CONSONANTS) == 21
+    assert not {translate(word, cipher) for word in ENGLISH} & ENGLISH
+
+
+def test_seed_18_would_make_jail_boat():
+    """Found by trying 2,000 seeds: in 43 of them some word became another."""
+    first = draw_cipher(rng(18), words=())
+    assert translate("jail", first) == "boat" and draw_cipher(rng(18)) != first
+
+
+def test_sentences_and_translations_belong_together_one_to_one():
+    assert len(set(WORLD.english)) == len(set(WORLD.foreign)) == len(set(WORLD.told)) == 500
+    for english, foreign in [*zip(WORLD.english, WORLD.foreign, strict=True), *WORLD.pairs]:
+        assert translate(foreign, inverse(WORLD.cipher)) == english
+        assert len(foreign.split()) == len(english.split())
+        assert not set(english.split()) & set(foreign.split())
+
+
+def test_no_sentence_to_learn_from_is_one_to_be_matched():
+    assert len(WORLD.pairs) > 1000
+    assert not {english for english, _ in WORLD.pairs} & set(WORLD.english)
+
+
+def test_the_words_of_the_sentences_are_in_the_pairs():
+    for side, sentences in enumerate((WORLD.english, WORLD.foreign)):
+        seen = {word for pair in WORLD.pairs for word in pair[side].split()}
+        assert {word for text in sentences for word in text.split()} <= seen
+
+
+def test_the_same_seed_draws_the_same_language():
+    assert bitext(3, 20, 20) == bitext(3, 20, 20) != bitext(4, 20, 20)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(sentences=0), "at least 1 sentence"), (dict(pairs=-1), "0 pairs"),
+    (dict(noise=2), "noise from 0 to 1"), (dict(sentences=21, noise=0), "only 20 different facts")])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        bitext(**wrong)
