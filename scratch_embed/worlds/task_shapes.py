@@ -6,10 +6,10 @@ Read next worlds/toy_mteb.py, which fills them
 The fields are named as the columns of MTEB's own data sets (a task of sentence1, sentence2, score
 is an STS task), and each task says the measure that it is judged by, and two numbers on its scale:
 
-    best       the expected score of who knows the truth that made the task, exactly
+    best       the score of who knows what every text tells
     guessing   the expected score of who does not read: random scores, random order, random
                clusters; for the classifiers, the most frequent label for all.  Where it is only
-               near that, the task's function says so.
+               near that, the task's function in worlds/toy_mteb.py says so.
 """
 from typing import NamedTuple
 

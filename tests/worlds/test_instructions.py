@@ -29,7 +29,7 @@ def test_every_text_has_five_instructions_under_each_of_which_it_has_other_answe
 
 
 def test_who_does_not_read_the_instruction_ranks_by_how_many_slots_agree():
-    """By hand: all instructions have as many answers, up to 37 or 38, so the order is by matches."""
+    """All have 37 or 38 answers, so more than ten: the ideal sum is one, the order by matches."""
     d = discounts(10)
     gains = gain_table(WORLD.qrels, list(WORLD.corpus)).reshape(60, 5, 300)
     by_matches = [(-np.sort(-case.sum(0))[:10] / 5) @ d / d.sum() for case in gains]

@@ -4,7 +4,13 @@ import pytest
 
 from scratch_embed.worlds.ceilings import guessed_ndcg
 from scratch_embed.worlds.facts import WORDS, facts, gain_table
-from scratch_embed.worlds.long_documents import FILL, TEMPLATES, ceiling, lengthen
+from scratch_embed.worlds.long_documents import (
+    FILL,
+    TEMPLATES,
+    LongDocuments,
+    ceiling,
+    lengthen,
+)
 
 WORLD = facts(1, 400, 40, sentences=0, pairs=0)
 LONG = lengthen(WORLD, sentences=40)
@@ -41,6 +47,13 @@ def test_the_more_is_read_the_more_can_be_found_from_guessing_to_everything():
     at = [ceiling(LONG, words) for words in (0, 32, 128, longest)]
     assert at[0] == pytest.approx(guessed_ndcg(gains)) and at[-1] == pytest.approx(1)
     assert at == sorted(at) and at[1] < at[2] < 0.99
+
+
+def test_a_fact_is_read_when_its_last_word_is():
+    two = LongDocuments({"d0": "", "d1": ""}, {"q": ""}, {"q": {"d0": 1}}, {}, {},
+                        {"d0": 5, "d1": 5})
+    assert ceiling(two, 5) == 1.0
+    assert ceiling(two, 4) == pytest.approx((1 + 1 / np.log2(3)) / 2)         # either goes first
 
 
 def test_without_filler_the_documents_are_the_reports():

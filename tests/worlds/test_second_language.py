@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.worlds.facts import WORDS
 from scratch_embed.worlds.second_language import (
     CONSONANTS,
     ENGLISH,
@@ -59,9 +60,15 @@ def test_sentences_and_translations_belong_together_one_to_one():
         assert not set(english.split()) & set(foreign.split())
 
 
-def test_no_sentence_to_learn_from_is_one_to_be_matched():
-    assert len(WORLD.pairs) > 1000
-    assert not {english for english, _ in WORLD.pairs} & set(WORLD.english)
+def test_no_fact_to_learn_from_is_one_to_be_matched():
+    value_of = {word: (slot, value) for slot, values in enumerate(WORDS)
+                for value, words in enumerate(values) for word in words}
+
+    def read(text):
+        return tuple(value for _, value in sorted(value_of[word] for word in text.split()
+                                                  if word in value_of))
+    assert [read(text) for text in WORLD.english] == WORLD.told and len(WORLD.pairs) > 1000
+    assert not {read(english) for english, _ in WORLD.pairs} & set(WORLD.told)
 
 
 def test_the_words_of_the_sentences_are_in_the_pairs():
