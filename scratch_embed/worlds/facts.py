@@ -7,16 +7,20 @@ Read next worlds/ceilings.py (what can be scored by who knows how much), worlds/
           worlds/instructions.py, worlds/bindings.py, worlds/long_documents.py
 
     the weary seaman mended the lantern near the shore          a report
-    find the drowsy sailor who repaired something               a question about it
+    find the drowsy mariner who repaired something              a question about it
 
-Reports use the first three synonyms of a value, questions the last three.  So a question and its
-report share a word in 2 of 9 cases only: a search for words finds little, and who knows which
-words mean the same finds everything.
+Reports use the first three synonyms of a value, questions the last three.  So for a slot that both
+name they use the same word in 2 of 9 cases only: a search for words finds little, and who knows
+which words mean the same finds everything.
 
 That knowledge can be had from the text alone, because the slots of a fact are correlated: facts
-are copies of 20 prototypes, each slot drawn anew with chance 25%.  "Sailor" and "seaman" are found
-in the same few companies, "sailor" and "farmer" in others.  Were the slots independent, every word
-of a slot would have the same company, and nothing could be learned (noise = 1).
+are copies of 20 prototypes, each slot drawn anew with chance 25%.  "Sailor" and "seaman" keep the
+same company, "sailor" and "farmer" do not.  Were the slots independent (noise = 1), all words of a
+slot would keep the same company, and nothing could be learned.
+
+nDCG@10 over seeds 0 to 4, as tests/worlds/test_facts.py finds it: word2vec's vectors, weighted and
+summed, 0.93 to 0.95; a search for words 0.54 to 0.57; guessing 0.04.  With independent slots:
+vectors 0.10 to 0.12, words 0.42 to 0.44.
 """
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

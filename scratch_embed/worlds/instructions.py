@@ -3,7 +3,7 @@
 Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
 Read next worlds/facts.py (what is told), worlds/ceilings.py
 
-    query         the glad mariner fixed a torch near the beach
+    query         the glad mariner fixed the torch near the beach
     instruction   find reports about the same kind of person  /  ... about the same deed  / ...
 
 A document is relevant if it tells the same value in the slot that the instruction names.  So the

@@ -4,7 +4,7 @@ Equation  translate(w₁ … w_n) = c(w_n) … c(w_1),  c a permutation of the v
           consonants, letter by letter.  Its inverse is the same with c⁻¹.
 Read next worlds/facts.py (what is translated)
 
-    the weary sailor mended the lamp      →      guzc kas nalnaj myeguf wayfb kas
+    the weary sailor mended the lamp      →      zogn jka gampap woezuy haoyq jka
 
 So every sentence has exactly one translation, and every translation one original; nobody who knows
 the cipher can be wrong.  But the languages have no word in common, and vectors learned from one

@@ -203,7 +203,7 @@ def by_meaning(world, vectors):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_word_vectors_find_what_a_search_for_words_does_not(seed):
-    """Measured over seeds 0 to 4: words 0.54 to 0.55, vectors 0.91 to 0.96, guessing 0.04."""
+    """Measured over seeds 0 to 4: words 0.54 to 0.57, vectors 0.93 to 0.95, guessing 0.04."""
     world = world_of(seed)
     gains = gain_table(world.qrels, list(world.corpus))
     words = ndcg(by_words(world), gains)
