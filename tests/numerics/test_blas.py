@@ -1,0 +1,52 @@
+"""The number of BLAS threads is one inside, and what it was outside, however blocks overlap."""
+import threading
+
+import pytest
+
+from scratch_embed.numerics.blas import blas_threads, one_blas_thread
+
+needs_openblas = pytest.mark.skipif(blas_threads() is None, reason="NumPy without OpenBLAS")
+
+
+@needs_openblas
+def test_one_thread_inside_and_the_old_number_outside():
+    before = blas_threads()
+    with one_blas_thread():
+        assert blas_threads() == 1
+        with one_blas_thread():
+            assert blas_threads() == 1
+        assert blas_threads() == 1
+    assert blas_threads() == before
+
+
+@needs_openblas
+def test_the_old_number_comes_back_after_an_error():
+    before = blas_threads()
+    with pytest.raises(KeyError), one_blas_thread():
+        raise KeyError
+    assert blas_threads() == before
+
+
+@needs_openblas
+def test_blocks_of_two_threads_that_overlap_leave_the_old_number():
+    before, inside, left = blas_threads(), threading.Event(), threading.Event()
+
+    def other():
+        with one_blas_thread():
+            inside.set()
+            left.wait(10)
+    thread = threading.Thread(target=other)
+    with one_blas_thread():                        # begins first, ends first
+        thread.start()
+        assert inside.wait(10)
+    assert blas_threads() == 1
+    left.set()
+    thread.join()
+    assert blas_threads() == before
+
+
+def test_without_openblas_nothing_happens(monkeypatch):
+    monkeypatch.setattr("scratch_embed.numerics.blas._PREFIXES", ())
+    assert blas_threads() is None
+    with one_blas_thread():
+        assert blas_threads() is None
