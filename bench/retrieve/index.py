@@ -1,0 +1,182 @@
+"""Exact search beside faiss, both sides on two threads: float rows (IndexFlatIP) and bits.
+
+    python bench/retrieve/index.py
+    python bench/retrieve/index.py hamming --rows 250000 --rounds 3
+
+1,000,000 rows x 128 float32, 1,000 queries at once, k = 10; `hamming` searches the signs of the
+same rows, 16 bytes each, beside IndexBinaryFlat.  Each side is a process of its own that holds its
+rows and waits while the other searches: A B A B ...; the first round warms up and is not counted.
+Memory is the growth of anonymous memory during the searches, beyond the rows, the largest of all
+rounds, sampled every 5 ms.  Answers are compared: all ids, and the largest difference of a score.
+Needs: python -m pip install faiss-cpu
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+
+SIDES, K = ("faiss", "scratch_embed"), 10
+
+
+# ---- one side, in its own process -----------------------------------------------------------
+
+def anonymous_mib():
+    """This process's memory that no file backs, in MiB."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+
+
+class Peak:
+    """The largest anonymous memory while the block runs, in MiB."""
+
+    def __enter__(self):
+        self.stop, self.largest = threading.Event(), anonymous_mib()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self):
+        while not self.stop.wait(0.005):
+            self.largest = max(self.largest, anonymous_mib())
+
+    def __exit__(self, *error):
+        self.stop.set()
+        self.thread.join()
+
+
+def data(job):
+    """Queries and rows of length 1, the same on both sides."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for n in (job["queries"], job["rows"]):
+        table = rng.standard_normal((n, job["dim"]), np.float32)
+        table /= np.linalg.norm(table, axis=1, keepdims=True)
+        tables.append(table)
+    return tables
+
+
+def faiss_side(job):
+    """A function that searches, with faiss."""
+    import faiss
+    faiss.omp_set_num_threads(job["threads"])
+    Q, X = data(job)
+    if job["section"] == "float":
+        index = faiss.IndexFlatIP(job["dim"])
+    else:
+        Q, X = np.packbits(Q > 0, axis=1), np.packbits(X > 0, axis=1)
+        index = faiss.IndexBinaryFlat(8 * X.shape[1])
+    index.add(X)
+    return lambda: index.search(Q, K)[::-1]
+
+
+def our_side(job):
+    """A function that searches, with scratch_embed."""
+    from scratch_embed.retrieve.index import Index
+    from scratch_embed.space.hamming import nearest_hamming, sign_bits
+    Q, X = data(job)
+    options = dict(workers=job["threads"]) | ({"block": job["block"]} if job["block"] else {})
+    if job["section"] == "float":
+        index = Index(job["dim"], normalise=False)
+        index.add(range(len(X)), X)
+        return lambda: index.search(Q, K, **options)
+    Q, X = sign_bits(Q), sign_bits(X)
+    return lambda: nearest_hamming(Q, X, K, **options)
+
+
+def worker(job):
+    """Search whenever a line arrives; print seconds and memory.  The last answer is saved."""
+    search = (faiss_side if job["side"] == "faiss" else our_side)(job)
+    before = anonymous_mib()
+    print(json.dumps({"rows": before}), flush=True)
+    for _ in sys.stdin:
+        with Peak() as peak:
+            start = time.perf_counter()
+            ids, scores = search()
+            seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "growth": peak.largest - before}), flush=True)
+    np.savez(job["answer"], ids=ids, scores=scores)
+
+
+# ---- both ---------------------------------------------------------------------------------------
+
+def ask(process):
+    """One search of one side; its figures."""
+    process.stdin.write("search\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
+def section(name, arguments, folder):
+    """Both sides in turn; a table."""
+    job = dict(vars(arguments), section=name)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads),
+                   "OPENBLAS_NUM_THREADS": str(arguments.threads)}
+    sides, rounds = {}, {side: [] for side in SIDES}
+    for side in SIDES:
+        answer = os.path.join(folder, f"{name}-{side}.npz")
+        sides[side] = subprocess.Popen(
+            [sys.executable, __file__, "--worker", json.dumps(job | dict(side=side, answer=answer))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        json.loads(sides[side].stdout.readline())                # the rows are there
+    for turn in range(arguments.rounds + 1):
+        for side in SIDES:
+            figures = ask(sides[side])
+            if turn > 0:
+                rounds[side].append(figures)
+    for process in sides.values():
+        process.stdin.close()
+        process.wait()
+    report(name, arguments, rounds, [os.path.join(folder, f"{name}-{side}.npz") for side in SIDES])
+
+
+def report(name, arguments, rounds, answers):
+    """Queries a second, ratios round by round, memory, and whether the answers agree."""
+    from scratch_embed.space.neighbours import BLOCK
+    block = arguments.block or BLOCK
+    print(f"\n{name}: {arguments.rows:,} rows x {arguments.dim}, {arguments.queries:,} queries, "
+          f"k = {K}, {arguments.threads} threads, block {block:,} numbers "
+          f"({block * 4 / 2**20:.0f} MiB of scores a worker)")
+    theirs = [figures["seconds"] for figures in rounds["faiss"]]
+    for side in SIDES:
+        rate = [arguments.queries / figures["seconds"] for figures in rounds[side]]
+        ratio = [a / figures["seconds"] for a, figures in zip(theirs, rounds[side])]
+        growth = max(figures["growth"] for figures in rounds[side])
+        print(f"  {side:14} {statistics.median(rate):8.0f} queries/s "
+              f"({min(rate):.0f}..{max(rate):.0f})   x faiss {statistics.median(ratio):5.2f} "
+              f"({min(ratio):.2f}..{max(ratio):.2f})   memory +{growth:.1f} MiB")
+    a, b = (np.load(path) for path in answers)
+    moved = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
+    print(f"  the same ids in {(a['ids'] == b['ids']).mean():.2%} of places; the largest difference "
+          f"of a score {moved:.1g}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="float, hamming (both)")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--queries", type=int, default=1_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--block", type=int, help="numbers in a piece of scores")
+    arguments = parser.parse_args()
+    chosen = arguments.sections or ["float", "hamming"]
+    if not set(chosen) <= {"float", "hamming"}:
+        parser.error("sections are float, hamming")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in chosen:
+            section(name, arguments, folder)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(json.loads(sys.argv[2]))
+    else:
+        main()

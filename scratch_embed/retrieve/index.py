@@ -1,0 +1,236 @@
+"""The nearest documents to a question, found by looking at every one of them.
+
+Equation  search(q) = the k ids with the highest q·x, x among the rows; for unit rows the cosine
+Shapes    rows (M, D) float32 with M different ids; queries (N, D) -> ids (N, k), scores (N, k)
+Cost      a search O(N M D), nearly all of it matrix products; adding O(D) a row
+Memory    4 M D bytes of rows, half as many again to spare after many small additions, and a Python
+          list and dict of the ids.  A search takes a few arrays of `block` numbers for each worker.
+Differs   faiss's IndexFlatIP is the same search, with row numbers for ids and no check of nan.
+          There is no mark of deletion here: make a new index without the row.
+Read next space/neighbours.py (the search), space/hamming.py (the same over codes 32 times smaller),
+          retrieve/bm25.py (words instead of vectors)
+
+Exact search is the yardstick: what an approximate index loses is counted against it.  It is also
+enough for longer than one thinks, since a query costs one pass over the rows, and many queries
+asked at once share that pass.
+
+The index knows no model.  Vectors come from anything that has encode(texts) -> (N, D):
+
+    index = Index(dim=384)
+    index.add(names, encoder.encode(documents))
+    ids, scores = index.search(encoder.encode(questions), k=10)
+"""
+import operator
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.memory import require_memory
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.space.neighbours import BLOCK, nearest
+from scratch_embed.space.similarity import unit
+
+KIND = "scratch_embed index"
+
+
+class Index:
+    """M rows of one width, each with an id of its own: all integers, or all strings.
+
+    normalise: bring rows and queries to length 1, so that scores are cosines (a zero row has 0
+    with all); without it, scores are dot products of what was given.
+    """
+
+    def __init__(self, dim: int, normalise: bool = True) -> None:
+        self.dim, self.normalise = operator.index(dim), bool(normalise)
+        if self.dim < 1:
+            raise ValueError(f"dim: expected 1 or more, found {dim}")
+        self._rows = np.empty((0, self.dim), np.float32)     # the first len(self) are in use
+        self._ids, self._row_of = [], {}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, id: int | str) -> bool:
+        return id in self._row_of
+
+    def __getitem__(self, id: int | str) -> np.ndarray:
+        """A copy of the row (D,) as it is kept.  KeyError for an id that is not there."""
+        return self._rows[self._row_of[id]].copy()
+
+    def __repr__(self) -> str:
+        score = "cosine" if self.normalise else "dot product"
+        return f"Index({len(self):,} rows x {self.dim} dimensions, {score})"
+
+    def add(self, ids: Iterable[int] | Iterable[str], vectors: np.ndarray) -> None:
+        """Add rows.  ids: M new ones, vectors: (M, D).  All of them are added, or none.
+
+        Raises ValueError for another width, an id that is there already or comes twice, or of
+        another type than the others, and for a vector that is not finite in float32.
+        """
+        ids, vectors = check_ids(ids), np.asarray(vectors)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim or len(vectors) != len(ids):
+            raise ValueError(f"vectors: expected a row of {self.dim} numbers for each of "
+                             f"{len(ids)} ids, found shape {vectors.shape}")
+        row_of = _number(ids, len(self))
+        old = next((id for id in ids if id in self._row_of), None)
+        if old is not None:
+            raise ValueError(f"the id {old!r} is in the index already")
+        if ids and self._ids and type(ids[0]) is not type(self._ids[0]):
+            raise ValueError(f"ids: expected {type(self._ids[0]).__name__}, as those in the index, "
+                             f"found {ids[0]!r}")
+        self._make_room(len(ids))
+        self._fill(ids, vectors)                             # beyond the end: not seen yet
+        self._ids += ids
+        self._row_of |= row_of
+
+    def _make_room(self, count):
+        """At least `count` rows beyond those in use; half as many again, so copies stay few."""
+        need = len(self) + count
+        if need > len(self._rows):
+            size = need if len(self) == 0 else max(need, len(self) * 3 // 2)
+            require_memory(4 * self.dim * size, f"an index of {size:,} rows")
+            rows = np.empty((size, self.dim), np.float32)
+            rows[:len(self)] = self._rows[:len(self)]
+            self._rows = rows
+
+    def _fill(self, ids, vectors):
+        """Write the vectors behind the rows in use, a block at a time."""
+        step = max(1, BLOCK // self.dim)
+        for i in range(0, len(ids), step):
+            part = vectors[i:i + step]
+            self._rows[len(self) + i:len(self) + i + len(part)] = self._prepared(
+                part, lambda row, i=i: f"the vector of {ids[i + row]!r}")
+
+    def _prepared(self, vectors, name):
+        """Vectors in float32, at length 1 if the index normalises; name(row) is for the error."""
+        with np.errstate(over="ignore", invalid="ignore"):   # refused below
+            rows = (unit(vectors) if self.normalise else vectors).astype(
+                np.float32, casting="same_kind", copy=False)
+        broken = first_not_finite(rows)
+        if broken is not None:
+            raise ValueError(f"{name(broken)}: expected finite float32 numbers, found nan, inf or "
+                             f"one beyond 3.4e38")
+        return rows
+
+    def search(self, queries: np.ndarray, k: int, workers: int = 1, block: int = BLOCK
+               ) -> tuple[np.ndarray, np.ndarray]:
+        """The k ids with the highest scores, best first, ties to the one that was added first.
+
+        queries: (N, D) -> ids (N, k), an array of int64 or of str objects, scores (N, k) float32.
+        k ends at len(self).  workers, block: as in neighbours.nearest.
+        """
+        queries = np.asarray(queries)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise ValueError(f"queries: expected (N, {self.dim}), found shape {queries.shape}"
+                             + ("; for one query pass queries[None]" if queries.ndim == 1 else ""))
+        queries = self._prepared(queries, lambda row: f"query {row}")
+        rows, scores = nearest(queries, self._rows[:len(self)], k, block=block, workers=workers)
+        if self.normalise:
+            scores = np.clip(scores, -1, 1)                  # beyond by a rounding
+        ids = np.empty(rows.size, object if self._ids and type(self._ids[0]) is str else np.int64)
+        ids[:] = [self._ids[row] for row in rows.ravel()]
+        return ids.reshape(rows.shape), scores
+
+    # ---- files -------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one safetensors file, whole or not at all: the rows, the ids, the kind of score."""
+        write_safetensors(path, {"vectors": self._rows[:len(self)], **_ids_as_tensors(self._ids)},
+                          {"kind": KIND, "normalise": str(self.normalise)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Index":
+        """What save() wrote.  Raises FormatError for any other file."""
+        tensors, metadata = read_safetensors(path)
+        normalise = metadata.get("normalise")
+        if metadata.get("kind") != KIND or normalise not in ("True", "False"):
+            raise FormatError(path, "its metadata", f"expected the kind {KIND!r} and normalise "
+                                                    f"True or False, found {metadata}")
+        rows, ids = tensors.get("vectors"), _ids_from_tensors(path, tensors)
+        if rows is None or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] == 0 or (
+                len(rows) != len(ids)):
+            found = "none" if rows is None else f"{rows.dtype} {rows.shape}"
+            raise FormatError(path, "tensor 'vectors'", f"expected float32 (M, D), a row for each "
+                                                        f"of {len(ids)} ids, found {found}")
+        broken = first_not_finite(rows)
+        if broken is not None:
+            raise FormatError(path, f"tensor 'vectors', row {broken}",
+                              "expected finite numbers, found nan or inf")
+        index = cls(rows.shape[1], normalise == "True")
+        try:
+            index._row_of = _number(ids, 0)
+        except ValueError as error:
+            raise FormatError(path, "its ids", str(error)) from None
+        index._rows, index._ids = rows, ids
+        return index
+
+
+def first_not_finite(rows: np.ndarray) -> int | None:
+    """The first row with a nan or an inf in it; None if there is none.  rows: (M, D)."""
+    step = max(1, BLOCK // rows.shape[1])
+    for i in range(0, len(rows), step):
+        finite = np.isfinite(rows[i:i + step]).all(axis=1)
+        if not finite.all():
+            return i + int(finite.argmin())
+    return None
+
+
+# ---- ids --------------------------------------------------------------------
+
+def check_ids(ids: Iterable[int] | Iterable[str]) -> list[int] | list[str]:
+    """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
+    if isinstance(ids, str):
+        raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
+    ids = ids.tolist() if isinstance(ids, np.ndarray) else [
+        id.item() if isinstance(id, np.generic) else id for id in ids]
+    kind = type(ids[0]) if ids else int
+    wrong = next((id for id in ids if type(id) is not kind or kind not in (int, str)), None)
+    if wrong is not None:
+        raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
+                         + (f" beside {ids[0]!r}" if type(wrong) is not kind else ""))
+    if kind is int and ids and not -2**63 <= min(ids) <= max(ids) < 2**63:
+        raise ValueError(f"ids: expected integers of 64 bits, found {max(ids, key=abs)}")
+    return ids
+
+
+def _number(ids, start):
+    """{id: row}, counting from `start`; ValueError for an id that comes twice."""
+    row_of = {id: row for row, id in enumerate(ids, start)}
+    if len(row_of) < len(ids):
+        twice = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
+        raise ValueError(f"the id {twice!r} comes more than once")
+    return row_of
+
+
+def _ids_as_tensors(ids):
+    """Integers as they are; strings as UTF-8 end to end, and where each of them ends."""
+    if not ids or type(ids[0]) is int:
+        return {"ids": np.array(ids, np.int64)}
+    try:
+        encoded = [id.encode() for id in ids]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"cannot write the id {error.object!r}: it has no UTF-8 form") from None
+    return {"id_text": np.frombuffer(b"".join(encoded), np.uint8),
+            "id_ends": np.cumsum([len(id) for id in encoded], dtype=np.int64)}
+
+
+def _ids_from_tensors(path, tensors):
+    """What _ids_as_tensors was given."""
+    ids, text, ends = (tensors.get(name) for name in ("ids", "id_text", "id_ends"))
+    if ids is not None and ids.dtype == np.int64 and ids.ndim == 1:
+        return ids.tolist()
+    problem = "expected 'ids' int64 (M,), or 'id_text' uint8 and 'id_ends' int64 (M,)"
+    if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
+            text.ndim != 1 or ends.ndim != 1):
+        raise FormatError(path, "its ids", f"{problem}; found the tensors {list(tensors)}")
+    ends = [0, *ends.tolist()]
+    if ends != sorted(ends) or ends[-1] != len(text):
+        raise FormatError(path, "tensor 'id_ends'", f"expected numbers that rise from 0 to "
+                                                    f"{len(text)}, the bytes of 'id_text'")
+    text = text.tobytes()
+    try:
+        return [text[a:b].decode() for a, b in zip(ends, ends[1:])]
+    except UnicodeDecodeError as error:
+        raise FormatError(path, "tensor 'id_text'", f"expected UTF-8, found {error}") from None

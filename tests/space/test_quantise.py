@@ -1,0 +1,180 @@
+"""Codes are the original's, and come back within half a step."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scratch_embed.numerics.safetensors import read_safetensors
+from scratch_embed.space.hamming import sign_bits
+from scratch_embed.space.neighbours import nearest
+from scratch_embed.space.quantise import Ranges, calibrate, dequantise, quantise, shift, unshift
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "codes.safetensors"
+U = {np.float32: 2.0**-24, np.float64: 2.0**-53}
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def table(seed, N, D, dtype=np.float32):
+    """Axes of very different scale and place."""
+    rng = np.random.default_rng(seed)
+    scale = 10.0 ** rng.integers(-6, 7, D)
+    return ((rng.standard_normal((N, D)) + 5 * rng.standard_normal(D)) * scale).astype(dtype)
+
+
+def test_worked_by_hand():
+    ranges = calibrate(np.array([[0.0, -1.0], [255.0, 4.1]]))
+    np.testing.assert_allclose(ranges.step, [1, 0.02])
+    codes = quantise([[0.0, -1.0], [2.99, -0.95], [255.0, 4.1], [-7.0, 99.0]], ranges)
+    assert codes.tolist() == [[0, 0], [2, 2], [255, 255], [0, 255]] and codes.dtype == np.uint8
+    np.testing.assert_allclose(dequantise(codes[1], ranges), [2.5, -0.95])
+    assert shift(codes).tolist() == [[-128, -128], [-126, -126], [127, 127], [-128, 127]]
+
+
+def test_the_codes_are_those_of_sentence_transformers_bit_for_bit():
+    golden, _ = read_safetensors(GOLDEN)
+    codes = quantise(golden["x"], calibrate(golden["sample"]))
+    np.testing.assert_array_equal(codes, golden["uint8"])
+    np.testing.assert_array_equal(shift(codes), golden["int8"])
+    bits = sign_bits(golden["x"])
+    np.testing.assert_array_equal(bits, golden["ubinary"])
+    np.testing.assert_array_equal(shift(bits), golden["binary"])
+
+
+def test_the_codes_are_those_of_sentence_transformers_as_installed():
+    theirs = pytest.importorskip("sentence_transformers.util.quantization")
+    if not hasattr(theirs, "_dequantize_embeddings"):
+        pytest.skip("before 6.2")
+    sample, x = table(0, 200, 24), table(0, 50, 24)
+    codes = quantise(x, calibrate(sample))
+    for precision, ours in [("uint8", codes), ("int8", shift(codes)), ("ubinary", sign_bits(x)),
+                            ("binary", shift(sign_bits(x)))]:
+        np.testing.assert_array_equal(ours, theirs.quantize_embeddings(
+            x, precision, calibration_embeddings=sample))
+
+
+# ---- errors -----------------------------------------------------------------------
+
+@both_types
+@given(seeds)
+def test_within_the_range_a_number_comes_back_within_half_a_step(dtype, seed):
+    sample = table(seed, 20, 7, dtype)
+    ranges = calibrate(sample)
+    low, high = sample.min(axis=0), sample.max(axis=0)
+    inside = (low + np.random.default_rng(seed).random((30, 7)) * (high - low)).astype(dtype)
+    x = np.clip(np.concatenate([sample, inside]), low, high)
+    back = dequantise(quantise(x, ranges), ranges)
+    assert back.dtype == dtype
+    # x − min, its quotient, and step: 3 u of 255 steps; c + ½ times step, plus min: 2 u more
+    slack = 6 * U[dtype] * (abs(low.astype(float)) + abs(high.astype(float)))
+    error = abs(back.astype(float) - x.astype(float))
+    assert (error <= ranges.step.astype(float) / 2 + slack).all()
+    assert (error > 0.4 * ranges.step).any()                     # the bound is not idle
+
+
+@given(seeds)
+def test_outside_the_range_a_number_becomes_the_end_of_it(seed):
+    sample = table(seed, 20, 5, np.float64)
+    ranges = calibrate(sample)
+    low, high = sample.min(axis=0), sample.max(axis=0)
+    beyond = np.random.default_rng(seed).random(5) * 10 * (high - low)
+    assert (quantise(high + beyond, ranges) == 255).all()
+    assert (quantise(low - beyond, ranges) == 0).all()
+    assert quantise([[np.inf, -np.inf, 0, 0, 0]], ranges)[0, :2].tolist() == [255, 0]
+
+
+@given(seeds)
+def test_a_score_moves_by_no_more_than_the_steps_weighed_by_the_query(seed):
+    X = table(seed, 30, 6, np.float64)
+    ranges = calibrate(X)
+    q = np.random.default_rng(seed).standard_normal(6)
+    moved = abs((X - dequantise(quantise(X, ranges), ranges)) @ q)
+    assert (moved <= abs(q) @ ranges.step / 2 + 1e-13 * abs(q) @ abs(X).max(axis=0)).all()
+
+
+@given(seeds)
+def test_codes_keep_the_order_of_every_axis(seed):
+    X = table(seed, 30, 4)
+    codes = quantise(X, calibrate(X))
+    for d in range(4):
+        assert (np.diff(codes[np.argsort(X[:, d]), d].astype(int)) >= 0).all()
+
+
+@given(seeds)
+def test_what_is_dequantised_has_the_code_that_it_came_from(seed):
+    ranges = calibrate(table(seed, 20, 5, np.float64))
+    codes = np.random.default_rng(seed).integers(0, 256, (40, 5), np.uint8)
+    np.testing.assert_array_equal(quantise(dequantise(codes, ranges), ranges), codes)
+
+
+def test_an_axis_that_does_not_vary_comes_back_exactly():
+    X = np.float32([[0.1, 1], [0.1, 2]])
+    ranges = calibrate(X)
+    codes = quantise(X, ranges)
+    assert codes[:, 0].tolist() == [0, 0]
+    assert (dequantise(codes, ranges)[:, 0] == np.float32(0.1)).all()
+
+
+@pytest.mark.parametrize("codes", [np.arange(256, dtype=np.uint8)])
+def test_shift_is_minus_128_and_unshift_undoes_it(codes):
+    assert shift(codes).tolist() == [c - 128 for c in range(256)]
+    np.testing.assert_array_equal(unshift(shift(codes)), codes)
+
+
+# ---- de-quantise before comparing ----------------------------------------------------
+
+def test_raw_codes_rank_by_another_geometry():
+    ranges = Ranges(np.array([0.0, 0.0]), np.array([1.0, 0.01]))          # 0..255 and 0..2.55
+    codes = np.array([[100, 255], [120, 0]], np.uint8)
+    q = np.array([[1.0, 1.0]])
+    assert nearest(q, codes, 1)[0].tolist() == [[0]]                       # 355 against 120
+    assert nearest(q, dequantise(codes, ranges), 1)[0].tolist() == [[1]]   # 103.1 against 120.5
+
+
+@given(seeds)
+def test_scaling_the_query_by_the_steps_ranks_as_dequantising_does(seed):
+    rng = np.random.default_rng(seed)
+    ranges = calibrate(table(seed, 20, 5, np.float64))
+    codes, q = rng.integers(0, 256, (40, 5), np.uint8), rng.standard_normal(5)
+    full = dequantise(codes, ranges) @ q
+    short = codes @ (q * ranges.step) + q @ (ranges.low + ranges.step / 2)
+    assert abs(full - short).max() <= 1e-13 * (abs(q) @ (abs(ranges.low) + 256 * ranges.step))
+
+
+# ---- refused -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("X, what", [
+    (np.ones((0, 3)), r"N ≥ 1, found shape \(0, 3\)"), (np.ones(3), r"found shape \(3,\)"),
+    ([[1, np.nan], [1, 2]], "on axis 1"), ([[np.inf, 0]], "on axis 0"),
+    ([[0, -1.7e308], [0, 1.7e308]], "beyond 1.8e.308 on axis 1")])
+def test_a_sample_without_a_finite_range_is_refused(X, what):
+    with pytest.raises(ValueError, match=what):
+        calibrate(X)
+
+
+def test_nan_and_other_widths_and_types_are_refused():
+    ranges = calibrate(np.eye(3))
+    with pytest.raises(ValueError, match="nan, which has no code"):
+        quantise([[0, np.nan, 1]], ranges)
+    with pytest.raises(ValueError, match=r"3 numbers.*\(2, 4\)"):
+        quantise(np.ones((2, 4)), ranges)
+    with pytest.raises(ValueError, match=r"3 numbers.*\(2,\)"):
+        dequantise(np.ones(2, np.uint8), ranges)
+    with pytest.raises(ValueError, match="uint8 codes, found int8; unshift"):
+        dequantise(np.ones(3, np.int8), ranges)
+    with pytest.raises(ValueError, match="expected uint8 codes, found int8"):
+        shift(np.ones(3, np.int8))
+    with pytest.raises(ValueError, match="expected int8 codes, found uint8"):
+        unshift(np.ones(3, np.uint8))
+
+
+@given(arrays(np.float32, (4, 3), elements=st.floats(-2, 2, width=32)))
+def test_inputs_are_not_changed(X):
+    ranges = calibrate(X)
+    before = X.copy(), ranges.low.copy(), ranges.step.copy()
+    dequantise(quantise(X, ranges), ranges)
+    for now, then in zip((X, *ranges), before):
+        np.testing.assert_array_equal(now, then)
