@@ -8,8 +8,8 @@ Equation  bit_d = [x_d > 0]      H(x, y) = the number of d with bit_d(x) ≠ bit
 Shapes    X (..., D) -> codes (..., ⌈D/8⌉) uint8, the first number in the highest bit, zeros after
           the last; that is `ubinary`, and quantise.shift makes `binary` of it (int8)
 Cost      D/8 bytes of 4D.  64 numbers are compared by one xor and one count of bits.
-Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5 rows ran on into each other
-          where D is no multiple of 8; now each begins at a byte of its own there too.
+Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5 rows ran on into each
+          other where D is no multiple of 8; now each begins at a byte of its own there too.
 Read next space/quantise.py (the int8 codes of the last stage), retrieve/index.py
 
 Why signs are enough for a first look.  A random direction separates two vectors that are an angle
