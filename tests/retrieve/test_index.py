@@ -61,6 +61,14 @@ def test_scores_are_cosines_whatever_the_lengths(seed):
     assert abs(scores).max() <= 1
 
 
+def test_a_cosine_is_never_above_one():
+    rows = gaussian(0, 500, 7)
+    index = Index(7)
+    index.add(range(500), rows)
+    assert (unit(rows) @ unit(rows).T).max() > 1                 # by a rounding
+    assert index.search(rows, 1)[1].max() == 1
+
+
 @given(seeds, st.lists(st.integers(0, 9), max_size=6))
 def test_adding_in_parts_is_adding_at_once(seed, parts):
     rows = gaussian(seed, sum(parts), 4)

@@ -1,4 +1,6 @@
 """Selection equals a stable full sort, and blocks change nothing but the memory."""
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -227,6 +229,18 @@ def test_no_piece_is_larger_than_the_block(N, M, D, k, block):
         return np.zeros((height, width))
     rank_in_blocks(score, N, M, D, k, block=block)
     assert (seen == 1).all()                                     # and each score is asked for once
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_no_more_threads_work_than_were_asked_for(workers):
+    seen = set()
+
+    def score(rows, columns):
+        seen.add(threading.get_ident())
+        time.sleep(0.005)                                        # so that all of them take part
+        return np.arange(columns.start, columns.stop, dtype=float)[None]
+    ids, _ = rank_in_blocks(score, 1, 11, 1, 2, block=1, workers=workers)
+    assert len(seen) <= workers and ids.tolist() == [[10, 9]]
 
 
 @pytest.mark.parametrize("k, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError)])
