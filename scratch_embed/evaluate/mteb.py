@@ -212,9 +212,13 @@ def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassific
 
 def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
     """Mini-batch k-means on draws of the texts, at each level of the labels."""
+    for i, path in enumerate(task.labels):
+        if len(path) != len(task.labels[0]):
+            raise ValueError(f"{task.name}: expected labels of {len(task.labels[0])} levels for "
+                             f"every text, as the first has, found {path} for text {i}")
     X, rng = embed(encoder, task.sentences), random.Random(seed)
     levels = {f"Level {i}": bootstrapped_v_measures(X, labels, rng, seed=seed)
-              for i, labels in enumerate(zip(*task.labels, strict=True))}
+              for i, labels in enumerate(zip(*task.labels))}
     every = np.concatenate(list(levels.values()))
     return {"v_measure": float(every.mean()), "v_measure_std": float(every.std()),
             "v_measures": levels}
