@@ -17,9 +17,10 @@ def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_the_example_prints_what_stands_below_it():
-    (example,) = (body for kind, body in BLOCKS if kind == "python")
-    (output,) = (body for kind, body in BLOCKS if kind == "output")
+def test_the_examples_print_what_stands_below_them():
+    """One after the other: the second goes on with what the first has made."""
+    example, output = ("".join(body for kind, body in BLOCKS if kind == wanted)
+                       for wanted in ("python", "output"))
     done = subprocess.run([sys.executable, "-c", example], env=environment(),
                           capture_output=True, text=True)
     assert done.stdout == output, done.stderr
