@@ -91,7 +91,7 @@ def add_commands(commands):
     command.add_argument("word", metavar="WORD")
     command.add_argument("--model", metavar="FILE", help="a .bin of fastText's or of `train "
                          "fasttext`; it knows how long its n-grams are")
-    add_ngram_options(command, None, None)
+    add_ngram_options(command, MIN_N, MAX_N, default=False)
     command.set_defaults(usage_error=command.error)
 
 
@@ -124,7 +124,7 @@ def print_weights(path, word):
     vectors = FastTextVectors.load(path)
     vectors[word]                                      # MissingWord, if it has nothing at all
     pieces = vectors.ngrams(word)
-    rows = {piece.ngram: piece for piece in pieces if piece.row >= len(vectors)}
+    rows = {piece.ngram: piece for piece in pieces}    # an n-gram comes after a namesake's own row
     if word in vectors:
         say(f"{word} is known: it has row {pieces[0].row} of its own besides, of length "
             f"{np.linalg.norm(pieces[0].vector):.4f}")

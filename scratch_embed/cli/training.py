@@ -61,12 +61,13 @@ def add_pair_options(command, sample):
            help="thin out words more frequent than this; 0 keeps all (%(default)s)")
 
 
-def add_ngram_options(command, min_n, max_n):
-    """The lengths of n-grams of letters."""
-    command.add_argument("--min-n", type=whole(0), default=min_n, metavar="N",
-                         help="letters of the shortest n-gram, < and > counted (%(default)s)")
-    command.add_argument("--max-n", type=whole(0), default=max_n, metavar="N",
-                         help="letters of the longest; 0: no n-grams (%(default)s)")
+def add_ngram_options(command, min_n, max_n, default=True):
+    """The lengths of n-grams of letters.  default=False: None where they are not given."""
+    for option, value, help in (
+            ("--min-n", min_n, "letters of the shortest n-gram, < and > counted"),
+            ("--max-n", max_n, "letters of the longest; 0: no n-grams")):
+        command.add_argument(option, type=whole(0), default=value if default else None,
+                             metavar="N", help=f"{help} ({value})")
 
 
 def check_ngrams(arguments):
