@@ -64,8 +64,9 @@ def vectors_where(text, place):
     ("company", lambda form, v: {form.word: v[sorted(form.company)[0]]}),
     ("analogy", lambda form, v: {form.word: v[form.stem] + 9, **{
         right: v[left] + 9 for left, right in form.rows}}),
-    ("number", lambda form, v: {form.word: sum(v[right] for _, right in form.rows)
-                                - sum(v[left] for left, _ in form.rows)})])
+    ("number", lambda form, v: {form.word: sum(
+        (v[right] - v[left]) * (-1 if share_ngrams(form.word, left, right) else 1)
+        for left, right in form.rows)})])
 def test_each_question_is_answered_by_vectors_made_to_answer_it(question, place, text):
     """And by random ones it is not, but for number: a coin."""
     asked = list(QUESTIONS).index(question)
@@ -73,6 +74,16 @@ def test_each_question_is_answered_by_vectors_made_to_answer_it(question, place,
     by_chance = np.mean([answers(random_vectors(text._replace(seed=seed)))[asked]
                          for seed in range(10)])
     assert 35 < by_chance < 65 if question == "number" else by_chance < 15
+
+
+def test_number_is_asked_of_the_form_and_not_of_its_stem(text):
+    """It is near all of its kind, but nearer to the others."""
+    def place(form, v):
+        one, many = (v[word] for word in form.rows[0])
+        lefts, rights = zip(*form.rows)
+        return {form.word: many + 3 * one, **dict.fromkeys(lefts, one),
+                **dict.fromkeys(rights, many)}
+    assert answers(vectors_where(text, place))[list(QUESTIONS).index("number")] == 0
 
 
 def test_number_is_asked_only_where_no_n_gram_tells():
