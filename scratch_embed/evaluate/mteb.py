@@ -1,0 +1,243 @@
+"""MTEB on local data: encode a task's texts, hand the vectors to its metric, name what comes out.
+
+Paper     Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark"; Enevoldsen et al. 2025,
+          "MMTEB: Massive Multilingual Text Embedding Benchmark".
+Protocol  type                      its file          MTEB's main score
+          Retrieval, Instruction-   ranking.py        nDCG@10 of the 1,000 nearest by cosine
+          Reranking                 ranking.py        MAP@1000 of the query's candidates
+          STS                       sts.py            Spearman's ρ of cosine and people's score
+          PairClassification        pairs.py          the largest AP of four similarities
+          Classification            probe.py          accuracy: 10 draws of 8 texts a label
+          MultilabelClassification  probe.py          accuracy: 10 draws, 5 nearest neighbours
+          Clustering                cluster.py        V-measure: 10 draws, mini-batch k-means
+          BitextMining              bitext.py         F1 of the nearest by cosine
+          Summarization             summarisation.py  mean of ρ within each text
+          The task has the last word: its `measure` says which score is the main one.
+Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
+Cost      the encoder's; then, of the scores, clustering takes nearly all.  No kernel of its own.
+Differs   mteb computes similarities in float32.  Here it is float64, and cosines are rounded to
+          float32 before they are ranked: texts whose vectors are equal but for rounding tie, and
+          their names decide, where mteb leaves it to the rounding.  So with vectors that hold no
+          word order the two may differ on texts of the same words; else they agree to 10⁻⁶ (k-means
+          and the probe's solver: see cluster.py and logistic.py).
+          mteb embeds a part of a large clustering task (4% if the task does not say otherwise) and
+          judges at most 2,000 texts of a multilabel one; here it is always all.  One encoder for
+          queries and documents: for prefixes pass an encoder that adds them.
+Read next evaluate/results.py (the table and the JSON), evaluate/baselines.py, worlds/toy_mteb.py
+
+An instruction is appended to its query, after a space, as in mteb: the encoder reads one text.
+"""
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from scratch_embed.evaluate import ranking
+from scratch_embed.evaluate.bitext import bitext_scores, mine
+from scratch_embed.evaluate.cluster import bootstrapped_v_measures
+from scratch_embed.evaluate.pairs import pair_classification
+from scratch_embed.evaluate.probe import (
+    draw_multilabel,
+    draw_per_label,
+    multilabel_probe,
+    probe,
+)
+from scratch_embed.evaluate.results import TaskResult
+from scratch_embed.evaluate.sts import sts_scores
+from scratch_embed.evaluate.summarisation import summarisation_scores
+from scratch_embed.space.neighbours import nearest
+from scratch_embed.space.similarity import cosine_matrix, unit
+from scratch_embed.worlds import task_shapes as shapes
+
+CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
+RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS for name, measure in {
+    "ndcg": ranking.ndcg, "map": ranking.average_precision, "recall": ranking.recall,
+    "precision": ranking.precision, "mrr": ranking.reciprocal_rank,
+    "hit_rate": ranking.hit_rate}.items()}
+
+Scores = dict[str, Any]            # {mteb's name: a number; of drawn types also those of each draw}
+
+
+class Encoder(Protocol):
+    """Whatever has this method; scores of several calls are compared, so no state may change it."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """N texts -> (N, D), a row each."""
+
+
+def run(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42) -> list[TaskResult]:
+    """Evaluate an encoder on each task.  seed: of all draws; mteb's own is 42.
+
+    Raises ValueError for what is not a task, before anything is encoded, for an encoder that does
+    not return a finite row for each text, and where a score cannot be computed from the data.
+    """
+    tasks = list(tasks)
+    for number, task in enumerate(tasks):
+        if type(task) not in EXACT and type(task) not in DRAWN:
+            known = ", ".join(shape.__name__ for shape in (*EXACT, *DRAWN))
+            raise ValueError(f"tasks[{number}]: expected one of worlds/task_shapes.py ({known}), "
+                             f"found {type(task).__name__}; a single task goes into a list")
+    return [run_task(encoder, task, seed) for task in tasks]
+
+
+def run_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
+    """The same for one task."""
+    start, shape = time.perf_counter(), type(task)
+    scores = (EXACT[shape](encoder, task) if shape in EXACT
+              else DRAWN[shape](encoder, task, seed))
+    if task.measure not in scores:
+        raise ValueError(f"{task.name}: expected a main score of its type, one of "
+                         f"{', '.join(scores)}; found {task.measure!r}")
+    return TaskResult(task.name, shape.__name__, task.measure, scores, task.guessing, task.best,
+                      time.perf_counter() - start, digest(task))
+
+
+def embed(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+    """The vectors of N texts, looked at before they are used.  -> (N, D)"""
+    name = f"{type(encoder).__name__}.encode"
+    X = np.asarray(encoder.encode(list(texts)))
+    if X.ndim != 2 or len(X) != len(texts) or not X.size or X.dtype.kind not in "fiu":
+        raise ValueError(f"{name}: expected numbers of shape ({len(texts)}, D), a row for each "
+                         f"text, found {X.dtype} of shape {X.shape}")
+    broken = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    if len(broken):
+        raise ValueError(f"{name}: expected finite vectors, found nan or inf in {len(broken)} of "
+                         f"{len(X)}, the first that of the text {texts[broken[0]]!r}")
+    return X
+
+
+def digest(task: shapes.Task) -> str:
+    """Twelve hexadecimal digits that change with the task's data."""
+    return hashlib.blake2b(repr(task).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+# ---- searching ----------------------------------------------------------------------------------
+
+def retrieval(encoder: Encoder, task: shapes.Retrieval) -> Scores:
+    """Rank the corpus for each query."""
+    return _search(encoder, task, task.queries)
+
+
+def instruction_retrieval(encoder: Encoder, task: shapes.InstructionRetrieval) -> Scores:
+    """The same for queries that end with their instruction."""
+    return _search(encoder, task, {query: f"{text} {task.instructions[query]}"
+                                   for query, text in task.queries.items()})
+
+
+def _search(encoder, task, queries: Mapping[str, str]) -> Scores:
+    names = list(task.corpus)
+    Q = unit(embed(encoder, list(queries.values())).astype(np.float64))
+    X = unit(embed(encoder, list(task.corpus.values())).astype(np.float64))
+    ids, cosines = nearest(Q, X, CUTOFFS[-1])                            # (Q, 1000), or all
+    found = {query: {names[i]: score for i, score in zip(row, scores)}
+             for query, row, scores in zip(queries, ids.tolist(), cosines.tolist())}
+    return _ranking_scores(task, found)
+
+
+def reranking(encoder: Encoder, task: shapes.Reranking) -> Scores:
+    """Rank each query's own candidates."""
+    Q = embed(encoder, list(task.queries.values()))
+    X = embed(encoder, list(task.corpus.values()))
+    row, found = {name: i for i, name in enumerate(task.corpus)}, {}
+    for q, query in zip(Q, task.queries):
+        some = task.top_ranked[query]
+        cosines = cosine_matrix(q[None], X[[row[name] for name in some]])[0]
+        found[query] = dict(zip(some, cosines.tolist()))
+    return _ranking_scores(task, found)
+
+
+def _ranking_scores(task, found):
+    return ranking.evaluate(task.relevant_docs, ranking.in_float32(found), RANKING).mean
+
+
+# ---- pairs --------------------------------------------------------------------------------------
+
+def sts(encoder: Encoder, task: shapes.STS) -> Scores:
+    """Correlate similarity with people's scores."""
+    scores = sts_scores(embed(encoder, task.sentence1), embed(encoder, task.sentence2), task.score)
+    return _flat(**scores._asdict())
+
+
+def pairs(encoder: Encoder, task: shapes.PairClassification) -> Scores:
+    """Part pairs of one meaning from others by their similarity."""
+    scores = pair_classification(embed(encoder, task.sentence1), embed(encoder, task.sentence2),
+                                 task.labels)
+    named = {}
+    for name, one in scores._asdict().items():
+        named |= {f"{name}_ap": one.ap, f"{name}_accuracy": one.accuracy.accuracy,
+                  f"{name}_f1": one.f1.f1, f"{name}_precision": one.f1.precision,
+                  f"{name}_recall": one.f1.recall}
+    return named | {"max_ap": scores.max_ap, "max_accuracy": scores.max_accuracy,
+                    "max_f1": scores.max_f1}
+
+
+def bitext_mining(encoder: Encoder, task: shapes.BitextMining) -> Scores:
+    """Find each sentence's translation, from the first language to the second."""
+    found, _ = mine(embed(encoder, task.sentence1), embed(encoder, task.sentence2))
+    return bitext_scores(found)._asdict()
+
+
+def summarization(encoder: Encoder, task: shapes.Summarization) -> Scores:
+    """Correlate closeness to the human summaries with the rating, text by text."""
+    machine, human = (_embed_lists(encoder, lists)
+                      for lists in (task.machine_summaries, task.human_summaries))
+    scores = summarisation_scores(machine, human, task.relevance)
+    return _flat(cosine=scores.cosine, dot=scores.dot)
+
+
+# ---- labels: drawn ------------------------------------------------------------------------------
+
+def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> Scores:
+    """Logistic regression on few texts of each label."""
+    found = probe(embed(encoder, task.train.text), task.train.label,
+                  embed(encoder, task.test.text), task.test.label,
+                  draw_per_label(task.train.label, seed=seed))
+    return {**found.mean._asdict(), "ap": found.ap,
+            "scores_per_experiment": [draw._asdict() for draw in found.draws]}
+
+
+def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassification, seed: int
+                              ) -> Scores:
+    """Five nearest neighbours, each label by itself."""
+    draws = draw_multilabel(task.train.label, np.random.default_rng(seed))
+    found = multilabel_probe(embed(encoder, task.train.text), task.train.label,
+                             embed(encoder, task.test.text), task.test.label, draws)
+    return {**found.mean._asdict(),
+            "scores_per_experiment": [draw._asdict() for draw in found.draws]}
+
+
+def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
+    """Mini-batch k-means on draws of the texts, at each level of the labels."""
+    X, rng = embed(encoder, task.sentences), random.Random(seed)
+    levels = {f"Level {i}": bootstrapped_v_measures(X, labels, rng, seed=seed)
+              for i, labels in enumerate(zip(*task.labels, strict=True))}
+    every = np.concatenate(list(levels.values()))
+    return {"v_measure": float(every.mean()), "v_measure_std": float(every.std()),
+            "v_measures": levels}
+
+
+# ---- inside -------------------------------------------------------------------------------------
+
+def _embed_lists(encoder, lists):
+    """The vectors of each list of texts, encoded at once -> a list of (n, D)."""
+    X = embed(encoder, [text for texts in lists for text in texts])
+    return np.split(X, np.cumsum([len(texts) for texts in lists])[:-1])
+
+
+def _flat(**correlations):
+    """{"cosine_spearman": ...} of Correlations by name."""
+    return {f"{similarity}_{r}": value for similarity, both in correlations.items()
+            for r, value in both._asdict().items()}
+
+
+EXACT: dict[type, Callable[[Encoder, Any], Scores]] = {
+    shapes.Retrieval: retrieval, shapes.InstructionRetrieval: instruction_retrieval,
+    shapes.Reranking: reranking, shapes.STS: sts, shapes.PairClassification: pairs,
+    shapes.BitextMining: bitext_mining, shapes.Summarization: summarization}
+DRAWN: dict[type, Callable[[Encoder, Any, int], Scores]] = {
+    shapes.Classification: classification,
+    shapes.MultilabelClassification: multilabel_classification, shapes.Clustering: clustering}
