@@ -17,9 +17,10 @@ Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
 Cost      the encoder's; then, of the scores, clustering takes nearly all.  No kernel of its own.
 Differs   mteb computes similarities in float32.  Here it is float64, and cosines are rounded to
           float32 before they are ranked: texts whose vectors are equal but for rounding tie, and
-          their names decide, where mteb leaves it to the rounding.  So with vectors that hold no
-          word order the two may differ on texts of the same words; else they agree to 10⁻⁶ (k-means
-          and the probe's solver: see cluster.py and logistic.py).
+          their names decide, where mteb leaves it to the rounding.  So where many cosines are equal,
+          as those of bags of words are, the two differ by some thousandths; else what is not
+          drawn agrees to a few 10⁻⁶.  (k-means and the probe's solver: see cluster.py and logistic.py.)  mteb also
+          rounds the means of ranking measures, but for MRR, to five decimals.
           mteb embeds a part of a large clustering task (4% if the task does not say otherwise) and
           judges at most 2,000 texts of a multilabel one; here it is always all.  One encoder for
           queries and documents: for prefixes pass an encoder that adds them.
@@ -212,9 +213,13 @@ def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassific
 
 def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
     """Mini-batch k-means on draws of the texts, at each level of the labels."""
+    for i, path in enumerate(task.labels):
+        if len(path) != len(task.labels[0]):
+            raise ValueError(f"{task.name}: expected labels of {len(task.labels[0])} levels for "
+                             f"every text, as the first has, found {path} for text {i}")
     X, rng = embed(encoder, task.sentences), random.Random(seed)
     levels = {f"Level {i}": bootstrapped_v_measures(X, labels, rng, seed=seed)
-              for i, labels in enumerate(zip(*task.labels, strict=True))}
+              for i, labels in enumerate(zip(*task.labels))}
     every = np.concatenate(list(levels.values()))
     return {"v_measure": float(every.mean()), "v_measure_std": float(every.std()),
             "v_measures": levels}

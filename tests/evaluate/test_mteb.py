@@ -1,0 +1,306 @@
+"""MTEB's task types: by hand, beside mteb's own numbers, what is refused, table and JSON."""
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.baselines import RandomVectors
+from scratch_embed.evaluate.mteb import DRAWN, EXACT, embed, run, run_task
+from scratch_embed.evaluate.results import (
+    TaskResult,
+    format_results,
+    mean_of_tasks,
+    mean_of_types,
+    to_json,
+    write_results,
+)
+from scratch_embed.worlds import task_shapes as shapes
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = json.loads((ROOT / "tests" / "golden" / "mteb.json").read_text())
+EXACT_TYPES = [shape.__name__ for shape in EXACT] + ["MultilabelClassification"]
+
+
+class Lookup:
+    """An encoder that knows its texts."""
+
+    def __init__(self, vectors):
+        self.vectors = vectors
+
+    def encode(self, texts):
+        return np.array([self.vectors[text] for text in texts], np.float32)
+
+
+FROZEN = Lookup({f"text {i}": vector for i, vector in enumerate(GOLDEN["vectors"])})
+
+
+def frozen_task(name):
+    fields = {key: shapes.Labelled(**value) if key in ("train", "test") else value
+              for key, value in GOLDEN["tasks"][name].items()}
+    return getattr(shapes, name)(**fields)
+
+
+def numbers(scores, path=""):
+    """Every number of nested scores, by its path."""
+    flat = {}
+    for key, value in scores.items() if isinstance(scores, dict) else enumerate(scores):
+        if isinstance(value, (dict, list)):
+            flat |= numbers(value, f"{path}{key}/")
+        else:
+            flat[f"{path}{key}"] = value
+    return flat
+
+
+def both(ours, theirs):
+    """The numbers that both runners have, as two arrays, and their names."""
+    ours = numbers(ours)
+    names = sorted(ours.keys() & theirs.keys())
+    return np.array([ours[n] for n in names]), np.array([theirs[n] for n in names]), names
+
+
+# ---- beside mteb --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", EXACT_TYPES)
+def test_every_number_is_that_of_mteb(name):
+    result, theirs = run_task(FROZEN, frozen_task(name)), GOLDEN["scores"][name]
+    ours, want, names = both(result.scores, theirs)
+    assert result.measure in names and len(names) >= 4
+    assert ours == pytest.approx(want, abs=1e-6)
+    assert result.main_score == pytest.approx(theirs["main_score"], abs=1e-6)
+
+
+def test_classification_is_that_of_mteb_once_its_solver_has_converged():
+    scores = run_task(FROZEN, frozen_task("Classification")).scores
+    ours, want, names = both(scores, GOLDEN["tight"])
+    assert len(names) == 7 + 10 * 7 and ours == pytest.approx(want, abs=1e-6)
+
+
+def test_classification_is_within_the_draws_spread_of_mteb_as_it_is():
+    task, theirs = frozen_task("Classification"), GOLDEN["scores"]["Classification"]
+    draws = [theirs[f"scores_per_experiment/{i}/accuracy"] for i in range(10)]
+    spread = np.std(draws, ddof=1) / math.sqrt(10)
+    assert abs(run_task(FROZEN, task).main_score - theirs["main_score"]) <= spread
+
+
+def test_clustering_is_within_the_draws_spread_of_mteb():
+    scores, theirs = run_task(FROZEN, frozen_task("Clustering")).scores, GOLDEN["scores"]
+    for level, ours in scores["v_measures"].items():
+        want = [theirs["Clustering"][f"v_measures/{level}/{i}"] for i in range(10)]
+        error = math.sqrt((np.var(ours, ddof=1) + np.var(want, ddof=1)) / 10)
+        assert len(ours) == 10 and abs(np.mean(ours) - np.mean(want)) <= 4 * error
+    every = np.concatenate(list(scores["v_measures"].values()))
+    assert scores["v_measure"] == pytest.approx(every.mean(), rel=1e-12)
+    assert scores["v_measure_std"] == pytest.approx(every.std(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", GOLDEN["tasks"])
+def test_mteb_itself_finds_the_frozen_scores(name):
+    pytest.importorskip("mteb")
+    sys.path.insert(0, str(ROOT / "bench" / "evaluate"))
+    try:
+        from mteb_adapter import mteb_scores
+    finally:
+        sys.path.pop(0)
+    live, want, _ = both(mteb_scores(FROZEN, frozen_task(name)), GOLDEN["scores"][name])
+    assert len(want) >= 5 and live == pytest.approx(want, abs=1e-6)
+
+
+def test_mteb_reads_our_files(tmp_path):
+    mteb = pytest.importorskip("mteb")
+    result = run_task(FROZEN, frozen_task("Clustering"))
+    read = mteb.TaskResult.from_disk(write_results([result], tmp_path)[0])
+    assert read.task_name == "SmallClustering"
+    assert read.get_score() == pytest.approx(result.main_score, rel=1e-12)
+
+
+# ---- by hand ------------------------------------------------------------------------------------
+
+PLANE = Lookup({"east": [1, 0], "north": [0, 1], "up north": [0, 2], "north east": [1, 1],
+                "west": [-1, 0], "find east": [1, 0.1]})
+
+
+def search(corpus, gains, **more):
+    return shapes.Retrieval("Search", corpus, {"q": "find east"}, {"q": gains}, 1.0, 0.0, **more)
+
+
+def test_retrieval_by_hand():
+    # the order is east, north east, north, west: relevant at places 2 and 3, of three relevant
+    corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
+    scores = run_task(PLANE, search(corpus, {"b": 1, "c": 2, "gone": 1})).scores
+    ideal = 2 + 1 / math.log2(3) + 1 / 2
+    assert scores["ndcg_at_10"] == pytest.approx((2 / math.log2(3) + 1 / 2) / ideal, rel=1e-12)
+    assert scores["map_at_10"] == pytest.approx((1 / 2 + 2 / 3) / 3, rel=1e-12)
+    assert scores["mrr_at_10"] == 1 / 2 and scores["hit_rate_at_1"] == 0
+    assert scores["recall_at_1000"] == pytest.approx(2 / 3, rel=1e-12)
+
+
+@given(st.permutations(["x", "y", "z"]), st.sampled_from(["x", "y", "z"]))
+def test_documents_of_one_direction_are_ordered_by_name_not_by_place(names, right):
+    # three documents that cannot be told apart: the last name comes first, in whatever order
+    corpus = dict(zip(names, ["north", "up north", "north"]))
+    scores = run_task(PLANE, search(corpus, {right: 1})).scores
+    assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[right]
+
+
+def test_an_instruction_is_the_end_of_its_query():
+    class Listening(Lookup):
+        heard = ()
+
+        def encode(self, texts):
+            self.heard += tuple(texts)
+            return np.ones((len(texts), 2))
+    encoder = Listening({})
+    task = shapes.InstructionRetrieval("I", {"a": "east"}, {"q": "where", "r": "who"},
+                                       {"r": "in one word", "q": "in a sentence"},
+                                       {"q": {"a": 1}, "r": {"a": 1}}, 1.0, 0.0)
+    run(encoder, [task])
+    assert encoder.heard[:2] == ("where in a sentence", "who in one word")
+
+
+def test_reranking_looks_at_the_candidates_alone():
+    corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
+    task = shapes.Reranking("R", corpus, {"q": "find east"}, {"q": {"b": 1}},
+                            {"q": ["d", "b", "c"]}, 1.0, 0.0)
+    result = run_task(PLANE, task)                       # east is not asked about: c, b, d
+    assert result.measure == "map_at_1000" and result.main_score == 1 / 2
+
+
+def test_the_task_says_which_score_is_the_main_one():
+    corpus = {"a": "east", "b": "north"}
+    assert run_task(PLANE, search(corpus, {"b": 1}, measure="mrr_at_10")).main_score == 1 / 2
+    with pytest.raises(ValueError, match="Search: expected a main score of its type, one of "
+                                         "ndcg_at_1, .*; found 'v_measure'"):
+        run_task(PLANE, search(corpus, {"b": 1}, measure="v_measure"))
+
+
+def test_summaries_are_judged_within_their_text():
+    # north east is nearer to east than west is; both texts rate it so, the second higher in all
+    task = shapes.Summarization("S", ["?", "?"], [["east"], ["east", "east", "west"]],
+                                [["north east", "west", "north"], ["west", "north", "north east"]],
+                                [[2, 0, 1], [9, 7, 8]], 1.0, 0.0)
+    assert run_task(PLANE, task).main_score == pytest.approx((1 + 1 / 2) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", DRAWN)
+def test_a_seed_fixes_the_draws_and_another_changes_them(shape):
+    task, vectors = frozen_task(shape.__name__), RandomVectors(8)
+    first, again, other = (run(vectors, [task], seed)[0].scores for seed in (1, 1, 2))
+    assert numbers(first) == pytest.approx(numbers(again), abs=0, nan_ok=True)
+    assert first != other
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+class Returns:
+    """An encoder that returns what it was made with."""
+
+    def __init__(self, vectors):
+        self.vectors = vectors
+
+    def encode(self, texts):
+        return self.vectors
+
+
+@pytest.mark.parametrize("vectors, found", [
+    (np.ones((1, 4)), r"found float64 of shape \(1, 4\)"),
+    (np.ones(2), r"found float64 of shape \(2,\)"),
+    (np.ones((2, 0)), r"found float64 of shape \(2, 0\)"),
+    (np.ones((2, 3, 4)), r"found float64 of shape \(2, 3, 4\)"),
+    (np.array([["a"], ["b"]]), r"found <U1 of shape \(2, 1\)"),
+    (np.ones((2, 3), complex), r"found complex128 of shape \(2, 3\)")])
+def test_an_encoder_must_return_a_row_for_each_text(vectors, found):
+    with pytest.raises(ValueError, match=r"Returns.encode: expected numbers of shape \(2, D\), a "
+                                         "row for each text, " + found):
+        embed(Returns(vectors), ["east", "west"])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_named_by_its_text(wrong):
+    vectors = np.ones((3, 2))
+    vectors[1:, 1] = wrong
+    with pytest.raises(ValueError, match="Returns.encode: expected finite vectors, found nan or "
+                                         "inf in 2 of 3, the first that of the text 'west'"):
+        embed(Returns(vectors), ["east", "west", "south"])
+
+
+def test_what_is_not_a_task_is_refused_before_anything_is_encoded():
+    task = search({"a": "east"}, {"a": 1})
+    for tasks, number, found in (([task, 3], 1, "int"), (task, 0, "str"), (["STS"], 0, "str")):
+        with pytest.raises(ValueError, match=rf"tasks\[{number}\]: expected one of .*STS.*, found "
+                                             f"{found}; a single task goes into a list"):
+            run(Returns(None), tasks)
+
+
+def test_every_shape_of_task_has_its_protocol():
+    assert set(shapes.Task.__args__) == EXACT.keys() | DRAWN.keys()
+    assert not EXACT.keys() & DRAWN.keys()
+
+
+def test_labels_of_different_depth_are_refused():
+    task = shapes.Clustering("C", ["east", "west"], [["a", "b"], ["a"]], 1.0, 0.0)
+    with pytest.raises(ValueError, match="C: expected .* levels.*text 1"):
+        run(PLANE, [task])
+
+
+# ---- the table and the files --------------------------------------------------------------------
+
+def result(task, score, of="STS", revision="0"):
+    return TaskResult(task, of, "spearman", {"spearman": score}, 0.0, 1.0, 0.5, revision)
+
+
+RESULTS = [result("A", 0.2), result("B", 0.4), result("C", 0.9, of="Retrieval")]
+
+
+def test_the_means_by_hand():
+    assert mean_of_tasks(RESULTS) == pytest.approx(0.5, rel=1e-15)
+    assert mean_of_types(RESULTS) == pytest.approx((0.3 + 0.9) / 2, rel=1e-15)
+
+
+def test_the_table_by_hand():
+    chance = [result("A", 0.0), result("B", -0.25), result("C", 0.1, of="Retrieval")]
+    assert format_results({"ours": RESULTS, "random": chance}) == [
+        "task           type       measure   guessing   ours  random   best",
+        "A              STS        spearman     0.000  0.200   0.000  1.000",
+        "B              STS        spearman     0.000  0.400  -0.250  1.000",
+        "C              Retrieval  spearman     0.000  0.900   0.100  1.000",
+        "mean of tasks                                 0.500  -0.050",
+        "mean of types                                 0.600  -0.013"]
+
+
+def test_columns_of_different_tasks_or_data_are_refused():
+    for other in (RESULTS[:2], RESULTS[::-1], [*RESULTS[:2], result("C", 1.0, "Retrieval", "1")]):
+        with pytest.raises(ValueError, match="others for 'b' than for 'a'"):
+            format_results({"a": RESULTS, "b": other})
+    for nothing in ({}, {"a": []}):
+        with pytest.raises(ValueError, match="expected at least one encoder"):
+            format_results(nothing)
+
+
+def test_the_revision_changes_with_the_data():
+    one, same, other = (run_task(PLANE, search({"a": "east", "b": text}, {"a": 1})).revision
+                        for text in ("north", "north", "west"))
+    assert one == same != other
+
+
+def test_the_json_is_of_mtebs_shape_and_strict(tmp_path):
+    scores = {"spearman": 0.1 + 0.2, "ap": math.nan, "draws": [{"ap": math.inf}, {"ap": 0.5}]}
+    text = to_json(TaskResult("A", "STS", "spearman", scores, 0.0, 1.0, 0.5, "abc"))
+    read = json.loads(text, parse_constant=pytest.fail)
+    assert read == {
+        "dataset_revision": "abc", "task_name": "A", "mteb_version": None, "evaluation_time": 0.5,
+        "kg_co2_emissions": None, "scores": {"test": [{
+            "main_score": 0.1 + 0.2, "spearman": 0.1 + 0.2, "ap": None,
+            "draws": [{"ap": None}, {"ap": 0.5}], "hf_subset": "default",
+            "languages": ["eng-Latn"]}]}}
+
+
+def test_results_are_written_a_file_a_task(tmp_path):
+    paths = write_results(RESULTS, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["A.json", "B.json", "C.json"]
+    assert [json.loads(path.read_text())["scores"]["test"][0]["main_score"] for path in paths] == [
+        0.2, 0.4, 0.9]
