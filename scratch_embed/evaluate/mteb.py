@@ -17,10 +17,10 @@ Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
 Cost      the encoder's; then, of the scores, clustering takes nearly all.  No kernel of its own.
 Differs   mteb computes similarities in float32.  Here it is float64, and cosines are rounded to
           float32 before they are ranked: texts whose vectors are equal but for rounding tie, and
-          their names decide, where mteb leaves it to the rounding.  So where many cosines are equal,
-          as those of bags of words are, the two differ by some thousandths; else what is not
-          drawn agrees to a few 10⁻⁶.  (k-means and the probe's solver: see cluster.py and logistic.py.)  mteb also
-          rounds the means of ranking measures, but for MRR, to five decimals.
+          their names decide, where mteb leaves it to the rounding.  So where many cosines are
+          equal, as those of bags of words are, the two differ by some thousandths; else what is
+          not drawn agrees to a few 10⁻⁶.  (k-means and the probe's solver: see cluster.py and
+          logistic.py.)  mteb also rounds the means of ranking measures, not MRR, to five decimals.
           mteb embeds a part of a large clustering task (4% if the task does not say otherwise) and
           judges at most 2,000 texts of a multilabel one; here it is always all.  One encoder for
           queries and documents: for prefixes pass an encoder that adds them.

@@ -2,9 +2,10 @@
 
     python tests/golden/make_mteb.py
 
-Sixty texts with vectors of two decimals, and a small task of each type over them.  The file holds
-the vectors, the tasks and every number that mteb's own runner finds, before its rounding to five
-decimals.  `tight` is the classification task with scikit-learn's solver run to its end.
+Sixty texts with vectors of whole eighths, so that what ties for mteb in float32 ties in float64,
+and a small task of each type over them.  The file holds the vectors, the tasks and every number
+that mteb's own runner finds, before its rounding to five decimals.  `tight` is the classification
+task with scikit-learn's solver run to its end.
 """
 import json
 import sys
@@ -18,7 +19,8 @@ sys.path.insert(0, str(HERE.parents[1] / "bench" / "evaluate"))
 N, GROUPS, D = 60, 4, 5
 rng = np.random.default_rng(3)
 group = np.arange(N) % GROUPS
-vectors = (rng.standard_normal((GROUPS, D))[group] + 0.9 * rng.standard_normal((N, D))).round(2)
+vectors = rng.standard_normal((GROUPS, D))[group] + 0.9 * rng.standard_normal((N, D))
+vectors = (8 * vectors).round() / 8                # exact in float32, and so are their sums
 texts = [f"text {i}" for i in range(N)]
 ENDS = {"best": 1.0, "guessing": 0.0}
 
