@@ -168,20 +168,23 @@ def apart(ours: Mapping, theirs: Mapping) -> dict[str, float]:
             else abs(ours[name] - theirs[name]) for name in ours.keys() & theirs.keys()}
 
 
-def spread(scores: Mapping, measure: str) -> float:
-    """The standard deviation of the main score over the draws, nan where nothing is drawn.
+def spread(ours: Mapping, theirs: Mapping, measure: str) -> float:
+    """The standard error of the main scores' difference, if each draw is one of its own.
 
-    Of clusterings the mean over levels, each level's draws having a mean of their own.
+    nan where nothing is drawn.  √(Σ (s² + t²)/n) / L, of n draws at each of L levels, with
+    variances s² and t²; only clusterings have more levels than one.
     """
-    if "v_measures" in scores:
-        return statistics.fmean(map(statistics.stdev, scores["v_measures"].values()))
-    if "scores_per_experiment" in scores:
-        return statistics.stdev(draw[measure] for draw in scores["scores_per_experiment"])
-    return math.nan
+    pairs = []
+    for scores in ours, theirs:
+        levels = list(scores.get("v_measures", {}).values())
+        if "scores_per_experiment" in scores:
+            levels = [[draw[measure] for draw in scores["scores_per_experiment"]]]
+        pairs.append([statistics.variance(draws) / len(draws) for draws in levels])
+    return math.sqrt(sum(map(sum, pairs))) / len(pairs[0]) if pairs[0] else math.nan
 
 
 def compare(name: str, encoder: Encoder, tasks: list) -> None:
-    """A line a task: main scores, the spread of mteb's draws, and the numbers farthest apart."""
+    """A line a task: main scores, the draws' spread, and the numbers farthest apart."""
     print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'spread':>9}"
           f"{'numbers':>9}{'farthest apart':>16}")
     for task, ours in zip(tasks, run(encoder, tasks, SEED)):
@@ -190,7 +193,7 @@ def compare(name: str, encoder: Encoder, tasks: list) -> None:
         worst = max(gaps, key=gaps.get)
         print(f"{ours.task:17}{ours.type:26}{ours.main_score:10.6f}{theirs['main_score']:10.6f}"
               f"{abs(ours.main_score - theirs['main_score']):9.1e}"
-              f"{spread(theirs, task.measure):9.1e}{len(gaps):9}"
+              f"{spread(ours.scores, theirs, task.measure):9.1e}{len(gaps):9}"
               f"{gaps[worst]:9.1e} {worst if gaps[worst] > SAME else ''}", flush=True)
 
 
