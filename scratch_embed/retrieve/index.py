@@ -29,6 +29,7 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.space.heaps import enter_heaps
 from scratch_embed.space.neighbours import BLOCK, nearest
 from scratch_embed.space.similarity import unit
 
@@ -126,7 +127,8 @@ class Index:
             raise ValueError(f"queries: expected (N, {self.dim}), found shape {queries.shape}"
                              + ("; for one query pass queries[None]" if queries.ndim == 1 else ""))
         queries = self._prepared(queries, lambda row: f"query {row}")
-        rows, scores = nearest(queries, self._rows[:len(self)], k, block=block, workers=workers)
+        rows, scores = nearest(queries, self._rows[:len(self)], k, block=block, workers=workers,
+                               enter=enter_heaps)
         if self.normalise:
             scores = np.clip(scores, -1, 1)                  # beyond by a rounding
         ids = np.empty(rows.size, object if self._ids and type(self._ids[0]) is str else np.int64)

@@ -33,6 +33,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.space.heaps import enter_heaps
 from scratch_embed.space.neighbours import BLOCK, rank_in_blocks, top_k
 
 u64 = np.uint64
@@ -121,7 +122,7 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
     def score(rows, columns):
         return -hamming_matrix(Q[rows], X[columns])
     ids, scores = rank_in_blocks(score, len(Q), len(X), -(-Q.shape[1] // 8), k, block=block,
-                                 workers=workers)
+                                 workers=workers, enter=enter_heaps)
     return ids, -scores
 
 

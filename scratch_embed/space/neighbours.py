@@ -4,11 +4,12 @@ Equation  nearest(q) = the k rows x of X with the largest q·x; for unit rows, t
 Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, k)
 Order     highest first; ties to the lowest id; nan last.  What a stable full sort gives.
 Cost      O(M) for each row of scores, plus sorting the k and whatever ties with the last of them;
-          nearest O(NMD), nearly all of it matrix products, which BLAS owns.
+          nearest O(NMD), nearly all of it matrix products: BLAS owns them, hence no kernel here.
+          Of millions of scores the selection is a third; enter_heaps makes that a tenth.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers for each worker,
           whatever N and M.
 Differs   this is exact search.  Approximate indexes look at a part of the table and are faster.
-Read next space/analogy.py (a neighbour of a sum), retrieve/index.py
+Read next space/analogy.py (a neighbour of a sum), space/heaps.py (when there are many)
 
 Selection.  A partition finds the k-th best score in O(M).  All that is not worse than it is a
 candidate: k of them, and more only where scores tie at the cut.  Only candidates are sorted.
@@ -17,10 +18,6 @@ Blocks.  For a block of queries the table passes by in pieces, and the k best so
 worst of them first.  A score enters only if it beats that one: the more rows have been seen the
 rarer that is, so most of a piece costs a comparison and no more.  A tie with what is kept loses,
 and that is right: what is kept has the lower id.
-
-Heaps.  A score that enters takes the place of the worst, and a new worst must be found.  In a
-heap, where parent i is worse than its children 2i + 1 and 2i + 2, that takes log₂ k exchanges on
-the way down, even if the table is sorted so that every row beats all before it.
 
 Workers.  Each takes a range of the columns, so that one query is shared too; the k best of every
 range hold the k best of all.
@@ -38,12 +35,10 @@ from functools import partial
 import numpy as np
 
 from scratch_embed.numerics.blas import one_blas_thread
-from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.workers import run
 from scratch_embed.space.similarity import dot_matrix, require_tables
 
 BLOCK = 1 << 20
-STRIP = 256          # scores that are compared with the worst of those kept, before one enters
 
 
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,12 +64,29 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.take_along_axis(scores, ids, axis=-1)
 
 
+def enter_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.ndarray) -> None:
+    """Let the columns start, start + 1 ... enter ids, values (N, k), in place.
+
+    scores: (N, width), of columns later than all that were kept; each row is kept worst first.
+    """
+    k = ids.shape[1]
+    gain = np.flatnonzero(~(scores <= values[:, :1]).all(axis=1))         # nan <= x is false
+    if len(gain) == 0:
+        return
+    place, best = top_k(scores[gain], k)
+    new_ids, new = _best_first(_side_by_side([ids[gain], place + start]),
+                               _side_by_side([values[gain], best]), k)
+    ids[gain], values[gain] = new_ids[:, ::-1], new[:, ::-1]
+
+
 def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = None,
-            block: int = BLOCK, workers: int = 1) -> tuple[np.ndarray, np.ndarray]:
+            block: int = BLOCK, workers: int = 1, enter: Callable = enter_sorted
+            ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the highest dot product, for each row of Q; pass unit rows for cosine.
 
     Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).
     exclude: (N,) or (N, E) ids that may not be returned, row by row; -1 stands for none.
+    workers, enter: as in rank_in_blocks.
     There are min(k, M − E) columns.  Raises ValueError for wrong shapes and k < 1.
     """
     Q, X = np.asarray(Q), np.asarray(X)
@@ -82,12 +94,12 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
 
     def score(rows, columns):
         return dot_matrix(Q[rows], X[columns])
-    return rank_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block, workers)
+    return rank_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block, workers, enter)
 
 
 def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, D: int, k: int,
-                   exclude: np.ndarray | None = None, block: int = BLOCK, workers: int = 1
-                   ) -> tuple[np.ndarray, np.ndarray]:
+                   exclude: np.ndarray | None = None, block: int = BLOCK, workers: int = 1,
+                   enter: Callable = enter_sorted) -> tuple[np.ndarray, np.ndarray]:
     """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
 
     score(rows, columns) returns that part of the (N, M) scores for two slices, from tables of
@@ -95,6 +107,7 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     rows have; k, exclude and order as in nearest().
     workers: threads that call score side by side, each with a range of the columns; BLAS then
     takes one thread, and with one worker as many as it likes.
+    enter: enter_sorted, or heaps.enter_heaps: compiled, and worth loading for many scores.
     """
     k, exclude, workers = _positive(k), _excluded(exclude, N), _positive(workers, "workers")
     E = exclude.shape[1]
@@ -107,19 +120,18 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
             rows = slice(start, start + height)
-            parts = run(partial(_rank, score, rows, wanted, width), ranges, len(ranges))
+            parts = run(partial(_rank, score, rows, wanted, width, enter), ranges, len(ranges))
             ids, values = _best_first(*map(_side_by_side, zip(*parts)), wanted)
             found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _rank(score, rows, k, width, ends):
+def _rank(score, rows, k, width, enter, ends):
     """The k best of the columns between two ends, worst first; `width` ≥ k columns at a time."""
     low, high = ends
     ids, values = top_k(score(rows, slice(low, min(low + width, high))), k)
     ids, values = ids[:, ::-1] + low, values[:, ::-1].copy()       # worst first: that is a heap
-    enter = enter_heaps if values.dtype in (np.float32, np.int32) else enter_sorted
     for start in range(low + width, high, width):
         enter(score(rows, slice(start, min(start + width, high))), start, ids, values)
     return ids, values
@@ -134,66 +146,6 @@ def _best_first(ids, values, k):
     order = np.argsort(ids, axis=1)
     place, values = top_k(np.take_along_axis(values, order, axis=1), k)
     return np.take_along_axis(ids, np.take_along_axis(order, place, axis=1), axis=1), values
-
-
-# ---- what is kept while the columns pass by: ids, values (N, k), each row worst first -----------
-
-def enter_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.ndarray) -> None:
-    """Let the columns start, start + 1 ... enter ids, values (N, k), sorted, and stay sorted.
-
-    scores: (N, width).  In place.
-    """
-    k = ids.shape[1]
-    gain = np.flatnonzero(~(scores <= values[:, :1]).all(axis=1))         # nan <= x is false
-    place, best = top_k(scores[gain], k)
-    new_ids, new = _best_first(_side_by_side([ids[gain], place + start]),
-                               _side_by_side([values[gain], best]), k)
-    ids[gain], values[gain] = new_ids[:, ::-1], new[:, ::-1]
-
-
-@kernel
-def enter_heaps(scores, start, ids, values):
-    """enter_sorted for heaps: of each row the worst stands first, the others in a heap's order."""
-    for i in range(len(scores)):
-        s, heap = scores[i], values[i]
-        for low in range(0, len(s), STRIP):
-            high = min(low + STRIP, len(s))
-            if any_above(s[low:high], heap[0]):
-                for j in range(low, high):
-                    if outranks(s[j], start + j, heap[0], ids[i, 0]):
-                        replace_worst(heap, ids[i], s[j], start + j)
-
-
-@kernel
-def any_above(s, worst):
-    """Is one of the scores above the worst that is kept, or a nan there?"""
-    found = False
-    for j in range(len(s)):                                  # no branch: many at a time
-        found |= not s[j] <= worst
-    return found
-
-
-@kernel
-def outranks(x, i, y, j):
-    """Does score x of column i come before score y of column j?  nan is below all numbers."""
-    if x == y or (x != x and y != y):
-        return i < j
-    return x > y or y != y
-
-
-@kernel
-def replace_worst(heap, ids, x, i):
-    """Put (x, i) in the place of the worst, heap[0], and mend the heap from there downwards."""
-    at, child = 0, 1
-    while child < len(heap):
-        if child + 1 < len(heap) and outranks(heap[child], ids[child],
-                                              heap[child + 1], ids[child + 1]):
-            child += 1                                       # the worse of the two
-        if not outranks(x, i, heap[child], ids[child]):
-            break
-        heap[at], ids[at] = heap[child], ids[child]
-        at, child = child, 2 * child + 1
-    heap[at], ids[at] = x, i
 
 
 def _strike_out(ids, values, exclude, k):

@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from scratch_embed.space.neighbours import (
-    enter_heaps,
-    enter_sorted,
-    nearest,
-    rank_in_blocks,
-    top_k,
-)
+from scratch_embed.space.heaps import enter_heaps
+from scratch_embed.space.neighbours import enter_sorted, nearest, rank_in_blocks, top_k
 from scratch_embed.space.similarity import unit
 
 few_floats = st.sampled_from([0.0, -0.0, 1.0, 2.5, -1.0, np.inf, -np.inf, np.nan, 2.0**-149,
@@ -109,13 +104,14 @@ def brute_force(Q, X, k, exclude):
 
 @given(seeds, st.integers(0, 6), st.integers(0, 60), st.integers(1, 4), st.integers(1, 20),
        st.integers(0, 3), st.integers(1, 300), st.integers(1, 4),
-       st.sampled_from([np.float32, np.float64]))
-def test_nearest_is_brute_force_whatever_the_block(seed, N, M, D, k, E, block, workers, dtype):
+       st.sampled_from([np.float32, np.float64]), st.sampled_from([enter_sorted, enter_heaps]))
+def test_nearest_is_brute_force_whatever_the_block(seed, N, M, D, k, E, block, workers, dtype,
+                                                   enter):
     rng = np.random.default_rng(seed)
     Q, X = small_integers(rng, N, D).astype(dtype), small_integers(rng, M, D).astype(dtype)
     X[rng.random(M) < 0.1] = np.nan
     exclude = rng.integers(-1, max(M, 1), (N, E))
-    ids, values = nearest(Q, X, k, exclude=exclude, block=block, workers=workers)
+    ids, values = nearest(Q, X, k, exclude=exclude, block=block, workers=workers, enter=enter)
     want_ids, want = brute_force(Q, X, k, exclude)
     np.testing.assert_array_equal(ids, want_ids)
     np.testing.assert_array_equal(values, want)
@@ -171,49 +167,19 @@ def test_integers_are_multiplied_as_float64():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("enter", [enter_sorted, enter_heaps])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
-def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, workers):
+def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, enter, workers):
     rng = np.random.default_rng(0)
     Q = rng.integers(-9, 9, (100, 16)).astype(dtype)
     X = rng.integers(-9, 9, (40_000, 16)).astype(dtype)
     block, result = 1 << 14, 100 * 5 * (8 + 8)
-    nearest(Q, X[:100], 5, block=100, workers=2)                 # imports and kernels, once
+    nearest(Q, X[:100], 5, block=100, workers=2, enter=enter)    # imports and kernels, once
     tracemalloc.start()
-    nearest(Q, X, 5, block=block, workers=workers)
+    nearest(Q, X, 5, block=block, workers=workers, enter=enter)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= workers * (6 * block * 8 + 2 * result)        # 0.8 MB; all scores: 16 MB
-
-
-# ---- what is kept while the columns pass by -----------------------------------------
-
-@given(seeds, st.integers(0, 4), st.integers(1, 40), st.integers(1, 9), st.integers(1, 700),
-       st.sampled_from([np.float32, np.int32]))
-def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dtype):
-    rng = np.random.default_rng(seed)
-    M = k + pieces * width
-    scores = rng.choice([-1, 0, 0, 1, 2, 3], (N, M)).astype(dtype)
-    if dtype is np.float32:
-        scores[rng.random((N, M)) < rng.random()] = np.nan
-    ids, values = top_k(scores[:, :k], k)
-    kept = [(ids[:, ::-1].copy(), values[:, ::-1].copy()) for _ in range(2)]
-    for start in range(k, M, width):
-        for enter, (ids, values) in zip((enter_sorted, enter_heaps), kept):
-            enter(scores[:, start:start + width], start, ids, values)
-        (sorted_ids, sorted_values), (heap_ids, heap_values) = kept
-        order = np.argsort(heap_ids, axis=1)
-        np.testing.assert_array_equal(np.take_along_axis(heap_ids, order, 1),
-                                      np.sort(sorted_ids, axis=1))
-        np.testing.assert_array_equal(np.take_along_axis(scores, heap_ids, 1), heap_values)
-        np.testing.assert_array_equal(heap_ids[:, :1], sorted_ids[:, :1])     # the worst first
-        np.testing.assert_array_equal(sorted_ids[:, ::-1], top_k(scores[:, :start + width], k)[0])
-
-
-@pytest.mark.parametrize("k", [1, 2, 7, 300])
-def test_a_table_in_rising_order_in_which_every_row_beats_all_before_it(k):
-    X = np.arange(1000, dtype=np.float32)[:, None]
-    ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300)
-    assert ids.tolist() == [list(range(999, 999 - k, -1)), list(range(k))]
 
 
 @given(st.integers(1, 50), st.integers(1, 3000), st.integers(1, 64), st.integers(1, 5),

@@ -1,0 +1,67 @@
+"""A heap keeps what a sorted row keeps, score by score."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.space.heaps import enter_heaps, outranks, replace_worst
+from scratch_embed.space.neighbours import enter_sorted, nearest, top_k
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def test_worked_by_hand():
+    values, ids = np.float32([[1, 3, 2]]), np.array([[4, 0, 2]])          # the worst on top
+    enter_heaps(np.float32([[1, 2, 9]]), 5, ids, values)
+    # 1 of column 5 ties with the worst and loses; 2 takes its place, below 2 of column 2; 9 its
+    assert values.tolist() == [[2, 3, 9]] and ids.tolist() == [[2, 0, 7]]
+
+
+def test_one_order_for_numbers_ties_and_nan():
+    nan = np.float32(np.nan)
+    best_first = [(np.float32(2), 5), (np.float32(1), 0), (np.float32(0), 3), (np.float32(-0.0), 4),
+                  (np.float32(-np.inf), 1), (nan, 2), (nan, 6)]
+    for a, (x, i) in enumerate(best_first):
+        for b, (y, j) in enumerate(best_first):
+            assert outranks(x, i, y, j) == (a < b)
+
+
+@given(seeds, st.integers(1, 30))
+def test_after_a_replacement_parents_are_worse_than_their_children(seed, k):
+    rng = np.random.default_rng(seed)
+    heap, ids = np.sort(rng.integers(0, 5, k).astype(np.float32)), np.arange(k)[::-1].copy()
+    for i in range(k, k + 20):
+        replace_worst(heap, ids, np.float32(rng.integers(0, 9)), i)
+        for child in range(1, k):
+            parent = (child - 1) // 2
+            assert outranks(heap[child], ids[child], heap[parent], ids[parent])
+
+
+@given(seeds, st.integers(0, 4), st.integers(1, 40), st.integers(1, 9), st.integers(1, 700),
+       st.sampled_from([np.float32, np.float64, np.int32]))
+def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dtype):
+    rng = np.random.default_rng(seed)
+    M = k + pieces * width
+    scores = rng.choice([-1, 0, 0, 1, 2, 3], (N, M)).astype(dtype)
+    if dtype is not np.int32:
+        scores[rng.random((N, M)) < rng.random()] = np.nan
+    ids, values = top_k(scores[:, :k], k)
+    kept = [(ids[:, ::-1].copy(), values[:, ::-1].copy()) for _ in range(2)]
+    for start in range(k, M, width):
+        for enter, (ids, values) in zip((enter_sorted, enter_heaps), kept):
+            enter(scores[:, start:start + width], start, ids, values)
+        (sorted_ids, sorted_values), (heap_ids, heap_values) = kept
+        order = np.argsort(heap_ids, axis=1)
+        np.testing.assert_array_equal(np.take_along_axis(heap_ids, order, 1),
+                                      np.sort(sorted_ids, axis=1))
+        np.testing.assert_array_equal(np.take_along_axis(scores, heap_ids, 1), heap_values)
+        np.testing.assert_array_equal(heap_ids[:, :1], sorted_ids[:, :1])     # the worst first
+        np.testing.assert_array_equal(sorted_ids[:, ::-1], top_k(scores[:, :start + width], k)[0])
+
+
+@pytest.mark.parametrize("enter", [enter_sorted, enter_heaps])
+@pytest.mark.parametrize("k", [1, 2, 7, 300])
+def test_a_table_in_rising_order_in_which_every_row_beats_all_before_it(k, enter):
+    X = np.arange(1000, dtype=np.float32)[:, None]
+    ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300, enter=enter)
+    assert ids.tolist() == [list(range(999, 999 - k, -1)), list(range(k))]
