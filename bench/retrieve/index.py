@@ -1,6 +1,7 @@
 """Exact search beside faiss, both sides on two threads: float rows (IndexFlatIP) and bits.
 
-    python bench/retrieve/index.py
+    python bench/retrieve/index.py                 # float and hamming
+    python bench/retrieve/index.py selection       # what the k best cost, beside the products
     python bench/retrieve/index.py hamming --rows 250000 --rounds 3
 
 1,000,000 rows x 128 float32, 1,000 queries at once, k = 10; `hamming` searches the signs of the
@@ -9,7 +10,7 @@ rows and waits while the other searches: A B A B ...; the first round warms up a
 Memory is the growth of anonymous memory during the searches, beyond the rows and a first search
 for two queries; the largest of all rounds, sampled every 5 ms.  Answers are compared: the share of
 equal ids, and the largest difference of a score.
-Needs: python -m pip install faiss-cpu
+Needs: python -m pip install faiss-cpu (but for selection)
 """
 import argparse
 import json
@@ -160,9 +161,32 @@ def report(name, arguments, rounds, answers):
           f"difference of a score {moved:.1g}")
 
 
+def selection(arguments):
+    """Seconds of the products alone, and with either form of selection; one thread, in turn."""
+    from scratch_embed.numerics.blas import one_blas_thread
+    from scratch_embed.space.heaps import enter_heaps
+    from scratch_embed.space.neighbours import enter_sorted, nearest
+    forms = {"products only": lambda *_: None, "sorted (NumPy)": enter_sorted, "heaps": enter_heaps}
+    Q, X = data(vars(arguments))
+    for k in (10, 100):
+        seconds = {name: [] for name in forms}
+        with one_blas_thread():
+            nearest(Q[:2], X[:100_000], k, enter=enter_heaps)
+            for _ in range(arguments.rounds):
+                for name, enter in forms.items():
+                    start = time.perf_counter()
+                    nearest(Q, X, k, enter=enter)
+                    seconds[name].append(time.perf_counter() - start)
+        print(f"\nselection: {arguments.rows:,} rows, {arguments.queries:,} queries, k = {k}")
+        for name, values in seconds.items():
+            ratio = [a / b for a, b in zip(values, seconds["products only"])]
+            print(f"  {name:14} {statistics.median(values):7.2f} s   x products "
+                  f"{statistics.median(ratio):5.2f} ({min(ratio):.2f}..{max(ratio):.2f})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="float, hamming (both)")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="float, hamming (these two), selection")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--queries", type=int, default=1_000)
@@ -171,11 +195,14 @@ def main():
     parser.add_argument("--block", type=int, help="numbers in a piece of scores")
     arguments = parser.parse_args()
     chosen = arguments.sections or ["float", "hamming"]
-    if not set(chosen) <= {"float", "hamming"}:
-        parser.error("sections are float, hamming")
+    if not set(chosen) <= {"float", "hamming", "selection"}:
+        parser.error("sections are float, hamming, selection")
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
-            section(name, arguments, folder)
+            if name == "selection":
+                selection(arguments)
+            else:
+                section(name, arguments, folder)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, 
 Order     highest first; ties to the lowest id; nan last.  What a stable full sort gives.
 Cost      O(M) for each row of scores, plus sorting the k and whatever ties with the last of them;
           nearest O(NMD), nearly all of it matrix products: BLAS owns them, hence no kernel here.
-          Of millions of scores the selection is a third; enter_heaps makes that a tenth.
+          Over long tables the selection can cost more than the products: there pass enter_heaps.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers for each worker,
           whatever N and M.
 Differs   this is exact search.  Approximate indexes look at a part of the table and are faster.
