@@ -166,7 +166,8 @@ def selection(arguments):
     from scratch_embed.numerics.blas import one_blas_thread
     from scratch_embed.space.heaps import enter_heaps
     from scratch_embed.space.neighbours import enter_sorted, nearest
-    forms = {"products only": lambda *_: None, "sorted (NumPy)": enter_sorted, "heaps": enter_heaps}
+    forms = {"products only": lambda *_: None, "sorted (NumPy)": enter_sorted,
+             "heaps": enter_heaps}
     Q, X = data(vars(arguments))
     for k in (10, 100):
         seconds = {name: [] for name in forms}

@@ -10,8 +10,7 @@ Read next space/neighbours.py, rank_in_blocks(..., enter=enter_heaps)
 
 After the first thousands of columns nearly every score is worse than the k kept.  So a strip of
 scores is first only compared with the worst of these, without a branch, which a processor does
-for sixteen at a time; one by one they are looked at only where a strip holds a better one.  That
-is ten times as fast as looking at each.
+for sixteen at a time; one by one they are looked at only where a strip holds a better one.
 """
 from scratch_embed.numerics.kernel import kernel
 
