@@ -187,7 +187,8 @@ def selection(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="float, hamming (these two), selection")
+    parser.add_argument("sections", nargs="*", metavar="SECTION",
+                        help="float, hamming (these two), selection")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--queries", type=int, default=1_000)
