@@ -18,7 +18,8 @@ What a prefix is worth depends on who made the vectors.  Nothing makes the first
 ordinary embedding better than the others, and a prefix of m is a random choice of m axes.
 Matryoshka training sums its loss over prefixes, so that the first numbers carry the most.  PCA
 does without training what can be done by turning the axes: among all maps to m numbers and back
-that are linear about the mean it loses the least: mean ‖x − x̂‖² is the variance of the axes left out.
+that are linear about the mean it loses the least, and Σ ‖x − x̂‖² / (N − 1) over the sample is the
+variance along the axes left out.
 """
 import operator
 
