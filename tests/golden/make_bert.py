@@ -16,7 +16,7 @@ One file a case, with the config in the metadata:
     ids, types (T,), off (N+1,)            the batch
     hidden, hidden64 (T, D)                the last layer, in float32 and in float64
     pooled, pooled64 (N, D)                where there is a pooler
-    places, targets (M,), logits (M, V)    what is hidden from masked-LM; a place counts packed tokens
+    places, targets (M,), logits (M, V)    masked-LM: which packed tokens are guessed, and their ids
     follows (N,), follows_logits (N, 2)    next-sentence labels and logits
     masked_lm, next_sentence, loss         float64; the loss is their sum
     push (T, D), push_pooled (N, D)        BertModel has no loss: here Σ push · hidden + ... is one
@@ -57,7 +57,7 @@ def draw_weights(model, rng):
                 x = 1 + 0.3 * x
             elif name.endswith("bias"):
                 x = 0.3 * x
-            elif "embeddings" in name:                     # three are summed; the first is the decoder
+            elif "embeddings" in name:                     # three of them are summed
                 x = 0.6 * x
             else:
                 x = x * weight.shape[1] ** -0.5
@@ -65,7 +65,7 @@ def draw_weights(model, rng):
 
 
 def draw_batch(config, lengths, rng):
-    """ids, types (T,), off (N+1,), and places, targets (M,): a fifth of the tokens, at least one."""
+    """ids, types (T,), off (N+1,); places, targets (M,), a fifth of the tokens; follows (N,)."""
     off = np.cumsum([0, *lengths])
     ids = rng.integers(1, config["vocab_size"], off[-1])
     types = np.concatenate([np.sort(rng.integers(0, config["type_vocab_size"], t))
