@@ -30,7 +30,7 @@ def batch(seed, skip=0, D=5, dtype=np.float64):
     return rng.standard_normal((lengths.sum(), D)).astype(dtype), np.cumsum([0, *lengths])
 
 
-# ---- worked by hand ------------------------------------------------------------------------------
+# ---- worked by hand -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pool, y", [
     (cls, [1, -2]), (last_token, [5, -4]), (mean, [3, -2]),
@@ -68,7 +68,7 @@ def test_a_nan_is_passed_on_and_raises_nothing():
     assert np.isnan(y).all() and backward(y).shape == (2, 1)
 
 
-# ---- what it must not see ------------------------------------------------------------------------
+# ---- what it must not see -----------------------------------------------------------------------
 
 @each
 @given(seed=seeds, skip=st.integers(0, 2))
@@ -136,7 +136,7 @@ def test_a_sentence_without_tokens_is_refused(pool, off, skip, message):
         pool(X, np.array(off), skip)
 
 
-# ---- its gradient, and float32 -------------------------------------------------------------------
+# ---- its gradient, and float32 ------------------------------------------------------------------
 
 @pytest.mark.parametrize("pool", [*ALL, beside(mean, cls, max_)])
 @pytest.mark.parametrize("skip", [0, 2])
@@ -160,7 +160,7 @@ def test_poolings_stand_beside_each_other_in_the_order_in_which_they_are_named()
     np.testing.assert_array_equal(y, [[5, 0, 1, -2], [2, 7, 2, 7]])
 
 
-# ---- the original --------------------------------------------------------------------------------
+# ---- the original -------------------------------------------------------------------------------
 
 THEIRS = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
           "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
