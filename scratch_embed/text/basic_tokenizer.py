@@ -10,13 +10,13 @@ Equation  words = part(lower(strip(NFD(space(clean(text))))))
           part     at white space, which goes, and around punctuation (P*, all ASCII symbols)
 Cost      O(1) a character; what becomes of a character is worked out when it is first met.
 Differs   from Google's code, as the tokenizers library does: private characters go; "Σ" is "σ" at
-          the end of a word too (Python's lower() makes it "ς" there); accents go before upper case
-          does; U+2B820 to U+2B91F are no ideographs (the library's table begins 256 too late).
-          Its never_split is not here: added_tokens.py finds special tokens before.
+          the end of a word too (Python's lower() makes it "ς" there); U+2B820 to U+2B91F are no
+          ideographs (the library's table begins 256 too late).  Google's code cleans always, and
+          strips accents if it lowers.  Special tokens are found before: see added_tokens.py.
           From the library: Unicode.  Its categories are of about version 8.0, Python's those of
-          unicodedata.unidata_version.  Of the characters assigned in 14.0 this touches some 500:
-          17 format characters that it keeps, about 380 accents that it does not strip and 106
-          punctuation marks that it does not part, of scripts and blocks added since 2016
+          unicodedata.unidata_version.  Of the characters assigned in 14.0 the two differ on 504:
+          13 of format, which it keeps, 386 accents, most of which it keeps, and 106 punctuation
+          marks, which it does not part; one is both.  Nearly all came to Unicode after 2015
           (tests/golden/wordpiece.json lists them; a test finds no other).
 Read next text/wordpiece.py, which cuts the words into pieces.
 
@@ -46,6 +46,9 @@ class Cleaning(NamedTuple):
     lower_case: bool = True
 
 
+UNCASED, CASED = Cleaning(), Cleaning(lower_case=False)        # as BERT's two kinds of models
+
+
 class Table(dict):
     """{code point: what takes its place}, for str.translate; filled as characters are met."""
 
@@ -60,7 +63,7 @@ class Table(dict):
 
 # ---- cleaning ---------------------------------------------------------------------------------
 
-def normalise(text: str, cleaning: Cleaning = Cleaning()) -> str:
+def normalise(text: str, cleaning: Cleaning = UNCASED) -> str:
     """The text without accents, capitals and what is no text: "\\tÉtude№ " -> " etude№ "."""
     if cleaning.clean_text or cleaning.handle_chinese_chars:
         text = text.translate(_cleaned(cleaning.clean_text, cleaning.handle_chinese_chars))

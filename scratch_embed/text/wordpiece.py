@@ -16,7 +16,9 @@ Differs   A word of more than max_word characters is [UNK]: 200 in Google's code
           each keeps half, the longer one the odd token (of two equally long ones the second).
           Google's and transformers' older code take tokens from the longer text's end one by
           one, which leaves the odd token to the first of the two when both are cut.
-          Nothing is padded: a batch is packed.  An id that is no token's is an error in decode.
+          Room for less than the frame is an error (the library then cuts nothing).  Nothing is
+          padded: a batch is packed.  decode() raises for an id that is no token's, and leaves
+          every special token out (the library keeps one that cleaning has changed).
 Read next text/wordpiece_training.py (where the pieces come from), text/wordpiece_files.py
 
 Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" is una ##ff, and where
@@ -29,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
-from scratch_embed.text.basic_tokenizer import Cleaning, normalise, split_words
+from scratch_embed.text.basic_tokenizer import UNCASED, Cleaning, normalise, split_words
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MOST_KNOWN = 1 << 17               # words whose pieces are kept
@@ -118,7 +120,7 @@ class WordPiece:
     mend        decode() takes the space before "." and the like away
     """
 
-    def __init__(self, pieces: Iterable[str], cleaning: Cleaning = Cleaning(),
+    def __init__(self, pieces: Iterable[str], cleaning: Cleaning = UNCASED,
                  added: Sequence[AddedToken] | None = None, frame: Frame | None = None, *,
                  unk: str = "[UNK]", prefix: str = "##", max_word: int = 100,
                  mend: bool = True) -> None:

@@ -11,6 +11,8 @@ Differs   Refused here: a piece that comes twice in vocab.txt (elsewhere the las
           numbers that leave one out.
           A tokenizer.json is taken by its word.  transformers lets do_lower_case of
           tokenizer_config.json overrule it; in what transformers saves both say the same.
+          Which token pads and which masks is known by BERT's names for them alone; a tokenizer.json
+          does not say it.
           model_max_length is written if asked for and not read: the caller of encode() says it.
 Read next text/wordpiece_json.py
 """

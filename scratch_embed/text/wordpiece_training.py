@@ -31,13 +31,13 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from scratch_embed.text.basic_tokenizer import Cleaning, normalise, split_words
+from scratch_embed.text.basic_tokenizer import UNCASED, Cleaning, normalise, split_words
 from scratch_embed.text.wordpiece import SPECIAL
 
 Pair = tuple[int, int]
 
 
-def learn_pieces(sentences: Iterable[str], size: int = 30_000, cleaning: Cleaning = Cleaning(), *,
+def learn_pieces(sentences: Iterable[str], size: int = 30_000, cleaning: Cleaning = UNCASED, *,
                  special: Sequence[str] = SPECIAL, min_frequency: int = 2,
                  limit_alphabet: int | None = 1000, prefix: str = "##") -> list[str]:
     """The pieces, at most `size`: `special`, the letters, those behind "##", then what is joined.
@@ -58,7 +58,7 @@ def learn_pieces(sentences: Iterable[str], size: int = 30_000, cleaning: Cleanin
 
 # ---- before the first join --------------------------------------------------------------------
 
-def count_words(sentences: Iterable[str], cleaning: Cleaning = Cleaning()) -> Counter[str]:
+def count_words(sentences: Iterable[str], cleaning: Cleaning = UNCASED) -> Counter[str]:
     """{word: how often}, words as the encoder sees them, in the order of their first coming."""
     if isinstance(sentences, (str, bytes)):
         raise TypeError("sentences is one string, which would be read letter by letter; give an "
