@@ -15,7 +15,8 @@ Differs   A word of more than max_word characters is [UNK]: 200 in Google's code
           cut as the library does: the shorter text stays whole if it fits into half the room, else
           each keeps half, the longer one the odd token (of two equally long ones the second).
           Google's and transformers' older code take tokens from the longer text's end one by
-          one, which leaves the odd token to the first of the two when both are cut.
+          one, which leaves the odd token to the first of the two when both are cut.  The pair ""
+          is a pair (transformers, called for one text, takes it for none).
           Room for less than the frame is an error (the library then cuts nothing).  Nothing is
           padded: a batch is packed.  decode() raises for an id that is no token's, and leaves
           every special token out (the library keeps one that cleaning has changed).
