@@ -140,18 +140,22 @@ def as_named_run(lists, collection):
 
 def print_table(found, as_json):
     """A line a system, a column a measure: its mean, and between what it lies."""
-    from scratch_embed.evaluate.significance import BootstrapInterval, bootstrap_interval
-    intervals = {system: {
-        name: bootstrap_interval(scores) if len(scores) > 1 else
-        BootstrapInterval(evaluation.mean[name], float("nan"), float("nan"))
-        for name, scores in evaluation.scores.items()} for system, evaluation in found.items()}
+    rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
+            for system, evaluation in found.items()}
     if as_json:
-        print(json.dumps({system: {name: {"mean": x.mean, **({} if x.low != x.low else {
-            "low": x.low, "high": x.high})} for name, x in row.items()}
-            for system, row in intervals.items()}))
+        print(json.dumps(rows))
         return
-    width = max(map(len, intervals)) + 2
+    width = max(map(len, rows)) + 2
     print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
-    for system, row in intervals.items():
-        cells = "".join(f"{f'{x.mean:.3f} {x.low:.3f}-{x.high:.3f}':<21}" for x in row.values())
-        print(f"{system:<{width}}{cells}".rstrip())
+    for system, row in rows.items():
+        cells = (f"{cell['mean']:.3f} " + (f"{cell['low']:.3f}-{cell['high']:.3f}"
+                                           if "low" in cell else "") for cell in row.values())
+        print(f"{system:<{width}}{''.join(f'{cell:<21}' for cell in cells)}".rstrip())
+
+
+def with_interval(evaluation, name):
+    """{mean, low, high}; the mean alone of a single query, which says nothing of others."""
+    from scratch_embed.evaluate.significance import bootstrap_interval
+    if len(evaluation.queries) == 1:
+        return {"mean": evaluation.mean[name]}
+    return bootstrap_interval(evaluation.scores[name])._asdict()

@@ -88,7 +88,7 @@ def test_files_without_lines_are_refused(tmp_path):
             read_judgements(saved(tmp_path / "empty", text))
 
 
-# ---- judgements -----------------------------------------------------------------------------------
+# ---- judgements ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("header", ["", "query-id\tcorpus-id\tscore\n", "q\td\tScore\r\n"])
 def test_beirs_judgements_with_a_header_and_without(tmp_path, header):

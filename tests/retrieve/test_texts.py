@@ -68,7 +68,7 @@ def test_a_query_of_length_0_finds_nothing_and_the_others_what_they_found():
 
 
 def test_words_are_found_by_their_line_numbers():
-    """b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))) is 1/1.84 for line 5 and 2/3.92 for line 3, which is less."""
+    """b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))) is 1/1.84 for line 5, and 2/3.92, less, for line 3."""
     ids, scores = small().by_words(str.split)(["b", "x", "b a"], 4)
     assert ids.tolist() == [[5, 3, NONE, NONE], [NONE] * 4, [3, 1, 5, NONE]]
     np.testing.assert_allclose(scores[0, 0] / scores[0, 1], 3.92 / (2 * 1.84), rtol=1e-6)
@@ -113,7 +113,8 @@ def broken(path, change):
     (lambda t, m: m.update(made_by="[]"), "a JSON object"),
     (lambda t, m: m.update(made_by="[" * 10**5), "a JSON object"),
     (lambda t, m: m.update(lines="4"), "a number for each of 3 texts, rising, up to '4'"),
-    (lambda t, m: m.update(lines="-1"), "rising, up to '-1'"), (lambda t, m: m.pop("lines"), "None"),
+    (lambda t, m: m.update(lines="-1"), "rising, up to '-1'"),
+    (lambda t, m: m.pop("lines"), "rising, up to None"),
     (lambda t, m: t.update(ids=np.array([3, 1, 5])), "rising"),
     (lambda t, m: t.update(ids=np.array([0, 1, 5])), "rising"),
     (lambda t, m: t.pop("line_text"), "its lines: expected 'line_text' uint8"),
