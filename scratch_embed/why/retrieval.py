@@ -25,9 +25,10 @@ from scratch_embed.space.similarity import (
     euclidean_matrix,
     unit,
 )
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
 from scratch_embed.why.searches import (
     K,
+    LISTED,
     Search,
     by_both,
     by_vectors,
@@ -42,6 +43,7 @@ from scratch_embed.why.searches import (
 from scratch_embed.why.tricks import Trick
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import initial_weights
+from scratch_embed.worlds.ceilings import guessed_reciprocal_rank
 from scratch_embed.worlds.long_documents import nothing
 
 
@@ -81,6 +83,16 @@ def half_lengthened(search: Search) -> list[str]:
             for number, text in enumerate(search.corpus.values())]
 
 
+def first_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """No hybrid: BM25's list."""
+    return lists[0]
+
+
+def second_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """No hybrid: the vectors' list."""
+    return lists[1]
+
+
 def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
     """BM25's scores and cosines added as they are."""
     return weighted_sum(lists, [1, 1], k, normalise=np.asarray)
@@ -91,7 +103,7 @@ def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
 VECTORS = dict(by=by_vectors, compare=cosine_matrix, learn=None, weigh=sif, common=True,
                unit_words=False)
 BM25 = dict(by=by_words, k1=1.2, b=0.75, documents=None)
-HYBRID = dict(by=by_both, join=reciprocal_rank_fusion)
+HYBRID = dict(by=by_both, join=reciprocal_rank_fusion, listed=LISTED)
 
 TRICKS = [
     Trick("vectors that are trained",
@@ -144,7 +156,8 @@ TRICKS = [
 HYBRIDS = [
     Trick("RRF of BM25 and vectors, on codes and questions",
           "BM25 finds the codes, vectors the other words, and only both together find both.",
-          HYBRID, {"BM25 alone": (BM25, HELPS), "vectors alone": (VECTORS, HELPS)}),
+          HYBRID, {"BM25 alone": (dict(join=first_alone), HELPS),
+                   "vectors alone": (dict(join=second_alone), HELPS)}),
     Trick("RRF's constant of 60",
           "The paper found it near the best, and the best flat: only the extremes are worse.",
           HYBRID, {"0": (dict(join=partial(reciprocal_rank_fusion, constant=0)), HELPS),
@@ -161,3 +174,82 @@ HYBRIDS = [
           HYBRID, {"of the first 10": (dict(listed=10), HELPS),
                    "of the first 1000": (dict(listed=1000), UNCLEAR)}),
 ]
+
+
+# ---- ties ---------------------------------------------------------------------------------------
+
+class Tied(NamedTuple):
+    """What a scorer has by the order of equal scores, in %: (nDCG@10, MRR@10) each."""
+
+    shared: float                  # of all scores, how many another document of the query has too
+    first: np.ndarray              # (2,) the relevant ones listed first, and a sort that keeps it
+    last: np.ndarray               # (2,) the relevant ones listed last
+    by_id: np.ndarray              # (2,) by the documents' names
+
+
+SCORERS = {
+    "a constant": lambda search: np.zeros(search.gains.shape),
+    "BM25": word_scores,
+    "cosine, two decimals": lambda search: cosine_matrix(*embed(search)).round(2),
+    "cosine, float32": lambda search: cosine_matrix(*embed(search)),
+    "cosine, float64": lambda search: cosine_matrix(*(x.astype(np.float64)
+                                                      for x in embed(search))),
+}
+
+
+def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
+    """What naive code does: list the documents by falling key, then sort by score, stable.
+
+    scores, gains, key: (Q, N) -> Ranking.
+    """
+    order = np.argsort(-key, axis=1, kind="stable")
+    scores, gains = (np.take_along_axis(x, order, axis=1) for x in (scores, gains))
+    place = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(np.take_along_axis(gains, place, axis=1), -np.sort(-gains, axis=1))
+
+
+def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
+    """What the order of equal scores is worth.  scorer: a Search -> scores (Q, N)."""
+    scores, gains = scorer(search), search.gains
+    in_order = np.sort(scores, axis=1)
+    same = in_order[:, 1:] == in_order[:, :-1]
+    edge = np.zeros((len(scores), 1), bool)
+    shared = (np.hstack([edge, same]) | np.hstack([same, edge])).mean()
+    return Tied(100 * float(shared), *(
+        np.array([100 * measure(ranking, K).mean() for measure in (ndcg, reciprocal_rank)])
+        for ranking in (listed_by(scores, gains, gains), listed_by(scores, gains, -gains),
+                        judged(search, scores))))
+
+
+def guessing(search: Search) -> float:
+    """The MRR@10 of documents in random order, in %, exactly."""
+    relevant = (search.gains > 0).sum(axis=1).tolist()
+    return 100 * float(np.mean([guessed_reciprocal_rank(R, search.gains.shape[1], K)
+                                for R in relevant]))
+
+
+CLAIMS = {
+    "a constant has MRR 1 where the relevant are listed first, 0 where last":
+        lambda found, guess: all(t.first[1] == 100 and t.last[1] == 0 for t in found["a constant"]),
+    "by the documents' names a constant has what guessing has":
+        lambda found, guess: paired_difference([t.by_id[1] for t in found["a constant"]],
+                                               guess).verdict == UNCLEAR,
+    "the order of BM25's ties is worth more than 5 points of nDCG":
+        lambda found, guess: worth(found["BM25"]) > 5,
+    "that of cosines of two decimals too":
+        lambda found, guess: worth(found["cosine, two decimals"]) > 5,
+    "that of cosines in float32 is worth less than 1 point":
+        lambda found, guess: worth(found["cosine, float32"]) < 1,
+    "float32 ties more often than float64":
+        lambda found, guess: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
+}
+
+
+def worth(found: list[Tied]) -> float:
+    """The mean nDCG between the best order of equal scores and the worst."""
+    return float(np.mean([t.first[0] - t.last[0] for t in found]))
+
+
+def shared(found: list[Tied]) -> float:
+    """The mean share of tied scores."""
+    return float(np.mean([t.shared for t in found]))
