@@ -33,7 +33,7 @@ FIRST, SECOND = 20, 5              # times k: how many the bits find, and float 
 class Stored(NamedTuple):
     """A table in some form."""
 
-    bytes: float                   # a vector
+    bytes: int                     # a vector
     search: Callable               # (Q (Q, D), k, workers=1) -> ids (Q, k), best first
 
 
@@ -132,6 +132,12 @@ def forms(D: int) -> dict[str, Callable[[np.ndarray], Stored]]:
         f"first {quarter}, at length 1": partial(cut_to_unit, dim=quarter),
         f"first {quarter}, as cut": partial(cut, dim=quarter),
         f"PCA to {quarter}": partial(turned, dim=quarter)}
+
+
+def stored_bytes(form: Callable[[np.ndarray], Stored], D: int) -> int:
+    """The bytes that a form keeps of a vector of D numbers."""
+    sample = np.random.default_rng(0).standard_normal((2 * D, D)).astype(np.float32)
+    return form(unit(sample)).bytes
 
 
 # ---- what is left -------------------------------------------------------------------------------

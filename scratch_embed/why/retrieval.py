@@ -3,7 +3,7 @@
 Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormack, Clarke &
           Büttcher 2009 (RRF); Bojanowski et al. 2017, section 5, on window and size.
 Shapes    a score is the mean nDCG@10 of 300 questions (of 600 for hybrids), in %
-Cost      three trainings more a seed than the base has, 1 s each; a search some tenths of one.
+Cost      four trainings a seed beyond the base's, below a second each; a search a tenth of one.
 Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py
 
 A seed is another world (worlds/facts.py) as well as other starting weights.  Reports are short, of
@@ -19,16 +19,11 @@ import numpy as np
 
 from scratch_embed.evaluate.ranking import Ranking, ndcg, reciprocal_rank
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
-from scratch_embed.space.similarity import (
-    cosine_matrix,
-    dot_matrix,
-    euclidean_matrix,
-    unit,
-)
+from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix, unit
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
 from scratch_embed.why.searches import (
-    K,
     LISTED,
+    K,
     Search,
     by_both,
     by_vectors,
@@ -111,7 +106,7 @@ TRICKS = [
           "two in nine.",
           VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
     Trick("SIF's weights, a = 0.001",
-          "A third of all words are 'the' and the like, and say nothing; in a plain mean they "
+          "About half of all words are 'the' and the like, and say nothing; in a plain mean they "
           "drown the others.  All words of the world are equally rare, so the exact a matters "
           "little.",
           VECTORS, {"all words weigh 1": (dict(weigh=plain), HELPS),
@@ -126,8 +121,8 @@ TRICKS = [
           "agree, not whether they answer; so does Euclid's distance, which prefers short ones.  "
           "Of vectors of length 1 Euclid's distance has the cosine's order.",
           VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
-                    "dot, words at length 1": (dict(compare=dot_matrix, unit_words=True), HELPS),
-                    "cosine, words at length 1": (dict(unit_words=True), UNCLEAR),
+                    "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
+                    "cosine, unit words": (dict(unit_words=True), UNCLEAR),
                     "Euclid": (dict(compare=nearness), HELPS),
                     "Euclid, at length 1": (dict(compare=nearness_of_units), UNCLEAR)}),
     Trick("a window of 10: the whole report",

@@ -5,7 +5,7 @@ Equation  by words    BM25 (retrieve/bm25.py)
                       (sentences/static.py)
           by both     their first LISTED joined (retrieve/hybrid.py)
 Shapes    Q queries, N documents; gains (Q, N); a search -> Ranking, gains by place, (Q, N)
-Cost      a world and word2vec's vectors of it about 2 s, a search some tenths of one.
+Cost      a world and word2vec's vectors of it half a second, a search a tenth of one.
 Read next why/retrieval.py (what each part is worth), why/retrieval_tour.py, worlds/facts.py
 
 A search scores every document for every query, so that no tie is cut; equal scores go by the
@@ -27,7 +27,7 @@ from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import train
 from scratch_embed.worlds.codes import Coded, with_codes
-from scratch_embed.worlds.facts import Facts, facts, gain_table
+from scratch_embed.worlds.facts import Facts, gain_table
 
 WORD2VEC = dict(dim=64, window=10, negatives=5, sample=1e-3, lr=0.05, epochs=5)
 K = 10                             # where all lists are judged
@@ -42,7 +42,7 @@ class Search(NamedTuple):
     gains: np.ndarray              # (Q, N), the truth
     vocab: Vocab
     text: Corpus                   # numbered by vocab
-    words: WordVectors             # that word2vec learns from it
+    words: Words                   # learned from it, by word2vec unless said otherwise
     seed: int
 
 
@@ -51,9 +51,8 @@ def word2vec_words(vocab: Vocab, text: Corpus, seed: int, **changes) -> WordVect
     return WordVectors(vocab.words, train(text, vocab, seed=seed, **(WORD2VEC | changes)).W)
 
 
-def search_facts(seed: int, world: Facts | None = None) -> Search:
-    """Questions about reports, in other words than theirs.  world: facts(seed) by default."""
-    world = facts(seed) if world is None else world
+def search_facts(world: Facts, seed: int) -> Search:
+    """Questions about reports, in other words than theirs.  seed: of the words' training."""
     vocab, text = index_sentences(world.text, min_count=1)
     return Search(world.corpus, world.queries, gain_table(world.qrels, list(world.corpus)), vocab,
                   text, word2vec_words(vocab, text, seed), seed)
@@ -65,6 +64,10 @@ def search_codes(search: Search, world: Facts) -> tuple[Search, np.ndarray]:
     return search._replace(
         corpus=coded.corpus, queries=coded.queries,
         gains=gain_table(coded.qrels, list(coded.corpus))), np.array([*coded.by_code.values()])
+
+
+def _split(texts):
+    return [text.split() for text in texts.values()]
 
 
 def percent(search: Search, ranking: Ranking) -> float:
@@ -84,7 +87,7 @@ def word_scores(search: Search, k1: float = 1.2, b: float = 0.75,
     """BM25's of all documents, float32.  documents: the texts that stand for them."""
     texts = search.corpus.values() if documents is None else documents(search)
     index = BM25([text.split() for text in texts], k1, b)
-    return np.stack([index.scores(text.split()) for text in search.queries.values()])
+    return np.stack([index.scores(query) for query in _split(search.queries)])
 
 
 def sif(vocab: Vocab, a: float = 1e-3) -> dict[str, float]:
@@ -135,8 +138,8 @@ def by_both(search: Search, join: Callable = reciprocal_rank_fusion, listed: int
 
     join: ([(ids, scores) of each], k) -> ids, scores.
     """
-    tables = word_scores(search), cosine_matrix(*embed(search))
-    ids, values = join([top_k(table, listed) for table in tables], k=2 * listed)
+    words = BM25(_split(search.corpus)).search(_split(search.queries), listed)
+    ids, values = join([words, top_k(cosine_matrix(*embed(search)), listed)], k=2 * listed)
     scores = np.full(search.gains.shape, -np.inf)
     row, place = np.nonzero(ids != NONE)
     scores[row, ids[row, place]] = values[row, place]
