@@ -45,11 +45,17 @@ def model(config=TINY, heads=(POOLER, MASKED, NEXT), dtype=np.float32, seed=0):
     return p
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    write_bert(folder, TINY, model())
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path):
-    """The tiny model with all heads."""
-    write_bert(tmp_path / "bert", TINY, model())
-    return tmp_path / "bert"
+def folder(written, tmp_path):
+    """The tiny model with all heads, to be changed."""
+    return shutil.copytree(written, tmp_path / "bert")
 
 
 def change_config(folder, **fields):
@@ -402,4 +408,3 @@ def test_the_command_that_the_error_names_converts_a_pickle(transformers, tmp_pa
     _, code, _ = str(error.value).split('"')
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert len(read_bert(tmp_path)[1]) == 23
-    shutil.rmtree(tmp_path)
