@@ -18,15 +18,15 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
-from side_by_side import PeakMemory, median, ratios  # noqa: E402
+from side_by_side import PeakMemory, median, ratios
 
-from scratch_embed.nn.params import initial  # noqa: E402
-from scratch_embed.numerics.blas import one_blas_thread  # noqa: E402
-from scratch_embed.numerics.workers import team  # noqa: E402
-from scratch_embed.sentences import simcse  # noqa: E402
-from scratch_embed.text.packed import pack  # noqa: E402
-from scratch_embed.transformer import bert  # noqa: E402
-from scratch_embed.transformer.encoder import Config, shapes  # noqa: E402
+from scratch_embed.nn.params import initial
+from scratch_embed.numerics.blas import one_blas_thread
+from scratch_embed.numerics.workers import team
+from scratch_embed.sentences import simcse
+from scratch_embed.text.packed import pack
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.encoder import Config, shapes
 
 V, THREADS, MASK = 8000, 2, 4
 SHAPES = {"128 wide, 2 layers, 32 x 32 tokens": (Config(V, 128, 2, 2, 512, 128), 32, 32),
@@ -40,7 +40,7 @@ def corpus(size, length, seed=0):
     return pack(rng.integers(5, V, (8 * size, length)))
 
 
-# ---- ours -----------------------------------------------------------------------------------------
+# ---- ours ----------------------------------------------------------------------------------------
 
 def ours_masked(config, size, length, workers):
     """A function that takes STEPS steps of transformer/bert.train."""
@@ -58,7 +58,7 @@ def ours_simcse(config, size, length, workers):
                                 workers=workers)
 
 
-# ---- PyTorch --------------------------------------------------------------------------------------
+# ---- PyTorch -------------------------------------------------------------------------------------
 
 def torch_model(config, kind):
     import torch
@@ -118,7 +118,7 @@ def finish(model, optimizer, loss):
     optimizer.step()
 
 
-# ---- the sections ---------------------------------------------------------------------------------
+# ---- the sections --------------------------------------------------------------------------------
 
 def compare(ours, theirs, rounds):
     for name, (config, size, length) in SHAPES.items():
@@ -163,7 +163,7 @@ def memory(rounds):
 
 def worker(side, name):
     """Model, optimiser and ten steps in this process -> MiB beyond what the imports took."""
-    import torch                                   # both sides pay for it before the count begins
+    import torch  # both sides pay for it before the count begins
     import transformers
     assert torch and transformers.BertModel
     config, size, length = SHAPES[name]
@@ -181,8 +181,8 @@ def products(rounds):
     print("matrix products of a masked-LM step")
     a = np.ones((1024, 1024), np.float32)
     for name, (config, size, length) in SHAPES.items():
-        T, M, D, F = size * length // THREADS, round(0.15 * size * length) // THREADS, *config[1:5:3]
-        t, H = length, config.heads
+        T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
+        D, F, t, H = config.dim, config.ff, length, config.heads
         dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
         dense += [(M, D, D), (M, D, V)]
         heads = [((size // THREADS * H, t, D // H), (size // THREADS * H, D // H, t))] \
@@ -214,8 +214,8 @@ def products(rounds):
                 each(lambda _: a @ a, range(THREADS))
                 peak.append(THREADS * 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
         print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {median(alone) * 1e3:.1f} ms alone of "
-              f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the step "
-              f"runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
+              f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the "
+              f"step runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
               f"{median(peak):.0f} ({100 * flops / median(whole) / 1e9 / median(peak):.0f}%)",
               flush=True)
 
