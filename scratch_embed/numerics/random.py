@@ -13,12 +13,14 @@ import numpy as np
 from scratch_embed.numerics.kernel import kernel
 
 u64 = np.uint64                        # Numba turns uint64 with int64 into float64: all are typed
+u32 = np.uint32
 GAMMA = u64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = u64(0xBF58476D1CE4E5B9), u64(0x94D049BB133111EB)
 S27, S30, S31, S32, S40 = u64(27), u64(30), u64(31), u64(32), u64(40)
 LOW_24 = u64(0xFFFFFF)
 ALL_64 = 2**64 - 1
 TWO_TO_MINUS_24 = np.float32(2.0 ** -24)
+M32_1, M32_2, SH15, SH16 = u32(0x7FEB352D), u32(0x846CA68B), u32(15), u32(16)
 
 
 @kernel
@@ -48,3 +50,19 @@ def stream(seed: int, *numbers: int) -> np.uint64:
         for number in (seed, *numbers):
             state = int(mix(u64(state ^ (int(number) & ALL_64)) + GAMMA))
     return u64(state)
+
+
+# ---- bits for each entry of an array -------------------------------------------------------------
+
+@kernel(inline=True)
+def hash32(counter, key):
+    """32 random bits for entry `counter` of the array named `key` (both uint32).  A bijection.
+
+    Wellons 2018, "Prospecting for Hash Functions", lowbias32: with half the width of `mix` twice
+    as many fit into a vector register.  Nothing is remembered: asked again, it says the same, so
+    a mask need not be kept from the forward pass to the backward.
+    """
+    x = u32(u32(counter) ^ key)
+    x = u32(u32(x ^ (x >> SH16)) * M32_1)
+    x = u32(u32(x ^ (x >> SH15)) * M32_2)
+    return u32(x ^ (x >> SH16))

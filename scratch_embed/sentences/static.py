@@ -12,7 +12,8 @@ Differs   u is fitted once, to texts that the caller names, and kept: a sentence
           sides of its pairs apart; of two sentences alone that leaves two opposite vectors.  The
           code reads an unknown word as UUUNKKK or, without that, as the last word of its table;
           here it is left out, and a sentence without a known word is the zero vector, cosine 0.
-Read next text/vocab.py (the counts behind p), space/similarity.py (what to do with the vectors)
+Read next text/vocab.py (the counts behind p), sentences/interface.py (encode's last steps),
+          space/similarity.py (what to do with the vectors)
 
 Why these weights.  Let a sentence have a topic c, and write each word down either because it is
 frequent or because it fits:
@@ -37,12 +38,20 @@ from tqdm import tqdm
 
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.space.similarity import cosine, cosine_matrix, unit
+from scratch_embed.sentences.interface import (
+    check_output,
+    choose_prompt,
+    finish,
+    require_text,
+    round_to,
+    similarity,
+    similarity_pairwise,
+)
+from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FIT_BATCH = 1024                   # texts at a time, while what they have in common is sought
 TOKEN = re.compile(r"[^ \t\n\r\v\f]+")
-PRECISIONS = {"float32": np.float32}
 
 
 class Words(Protocol):
@@ -139,60 +148,6 @@ def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
     return x - along[:, None] * u
 
 
-# ---- what every encoder of sentences does -----------------------------------------------------
-
-def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None) -> str:
-    """The text that goes before every input: `prompt`, or the one of that name, or nothing.
-
-    Raises ValueError for a name that is not there, or for both at once.
-    """
-    if prompt_name is None:
-        return prompt or ""
-    if prompt is not None:
-        raise ValueError(f"prompt_name={prompt_name!r} and prompt={prompt!r}: give one of them")
-    if prompt_name not in prompts:
-        there = ", ".join(map(repr, prompts)) or "none: give them to the constructor"
-        raise ValueError(f"prompt_name={prompt_name!r}: the names are {there}")
-    return prompts[prompt_name]
-
-
-def check_output(D: int, batch_size: int, precision: str, truncate_dim: int | None) -> None:
-    """Raise ValueError for what `finish` cannot do with vectors of D dimensions."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: expected {', '.join(map(repr, PRECISIONS))}")
-    _require_whole("batch_size", batch_size, 2**31 - 1)
-    if truncate_dim is not None:
-        _require_whole("truncate_dim", truncate_dim, D)
-
-
-def _require_whole(name, value, most):
-    if not (isinstance(value, (int, np.integer)) and 1 <= value <= most):
-        raise ValueError(f"{name}={value!r}: expected a whole number, 1 to {most}")
-
-
-def finish(x: np.ndarray, truncate_dim: int | None, normalize_embeddings: bool,
-           precision: str) -> np.ndarray:
-    """The last three steps: cut, scale to length 1, round.  x: (S, D) -> (S, truncate_dim or D).
-
-    In this order, for a part of a unit vector is no unit vector.  Zero stays zero.
-    """
-    x = x[:, :truncate_dim]
-    return (unit(x) if normalize_embeddings else x).astype(PRECISIONS[precision])
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The cosine of every vector of a with every one of b.  (N, D), (M, D) -> (N, M).
-
-    A single vector (D,) is a table of one.
-    """
-    return cosine_matrix(np.atleast_2d(a), np.atleast_2d(b))
-
-
-def similarity_pairwise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The cosine of each vector of a with its partner in b.  (N, D), (N, D) -> (N,)."""
-    return cosine(a, b)
-
-
 # ---- the encoder ------------------------------------------------------------------------------
 
 def tokens(text: str) -> list[str]:
@@ -261,7 +216,7 @@ class StaticEncoder:
         prompt                that text itself
         batch_size            texts that are summed at a time; no bit of the result depends on it
         show_progress_bar     on stderr, where that is a terminal
-        precision             "float32"
+        precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to length 1, after truncation; zero stays zero
         truncate_dim          d, the first dimensions to keep; all of them by default
         Raises                ValueError for a name or a number that is not valid; TypeError for an
@@ -278,7 +233,8 @@ class StaticEncoder:
         for start, batch in batches(corpus, batch_size):
             x = weighted_means_kernel(batch, table)
             x = x if self.common is None else without(x, self.common)
-            out[start:start + len(x)] = finish(x, truncate_dim, normalize_embeddings, precision)
+            out[start:start + len(x)] = finish(x, truncate_dim, normalize_embeddings)
+        out = round_to(precision, out)
         return out[0] if alone else out
 
     similarity = staticmethod(similarity)
@@ -288,8 +244,7 @@ class StaticEncoder:
         """The texts as (Corpus, Table): words are numbered as they come, unknown ones left out."""
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"input {number}: expected a text, a str, found {text!r:.40}")
+            require_text(number, text)
             found = self.tokenize(prompt + text)
             ids.extend([seen.setdefault(word, len(seen)) for word in found])
             lengths.append(len(found))

@@ -397,7 +397,7 @@ def test_what_is_cut_is_cut_before_it_is_scaled(seed, texts, d):
 @pytest.mark.parametrize("options, message", [
     (dict(prompt_name="document"), "prompt_name='document': the names are 'query'$"),
     (dict(prompt_name="query", prompt="w1"), "give one of them"),
-    (dict(precision="int8"), "precision='int8': expected 'float32'"),
+    (dict(precision="int4"), "precision='int4': expected 'float32', 'int8', 'uint8'"),
     (dict(truncate_dim=0), "truncate_dim=0: expected a whole number, 1 to 7"),
     (dict(truncate_dim=8), "truncate_dim=8: expected a whole number, 1 to 7"),
     (dict(truncate_dim=2.0), "truncate_dim=2.0"),

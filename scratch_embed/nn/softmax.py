@@ -1,0 +1,131 @@
+"""Softmax, its logarithm, and the loss of a classifier.
+
+Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
+Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
+Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
+Cost      one exponential an entry forward; the loss takes another one backward, for reading s anew
+          is cheaper than writing and reading p.
+Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of partners)
+
+The gradient of both is short.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp): what raises
+all scores alike changes nothing.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
+ds = (p − 1_target)/N: every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
+
+The shift by the largest score cancels, and nothing can overflow.  The division form exp(s − max)/Σ
+keeps p accurate to a few units in the last place; exp(s − log Σ exp s) would lose that where s is
+large.
+"""
+import numpy as np
+
+from scratch_embed.nn.contract import Backward
+from scratch_embed.numerics.functions import exp32
+from scratch_embed.numerics.kernel import kernel
+
+f32 = np.float32
+ZERO, ONE = f32(0), f32(1)
+
+
+def softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """p = exp(s) / Σ exp(s) over the last axis.  s, p: (..., M)."""
+    if s.dtype == np.float32:
+        p = s.copy()
+        softmax_rows(p.reshape(-1, s.shape[-1]))
+    else:
+        e = np.exp(s - s.max(-1, keepdims=True))
+        p = e / e.sum(-1, keepdims=True)
+
+    def backward(dp):
+        return p * (dp - (p * dp).sum(-1, keepdims=True))
+    return p, backward
+
+
+@kernel
+def softmax_rows(s):
+    """s ← softmax(s) in every row of (R, M) float32."""
+    for r in range(s.shape[0]):
+        soften(s[r], ONE)
+
+
+@kernel(inline=True)
+def soften(row, scale):
+    """row ← softmax(scale · row), (M,) float32, scale > 0."""
+    largest, total = row[0], ZERO
+    for j in range(len(row)):
+        largest = max(largest, row[j])
+    for j in range(len(row)):
+        row[j] = exp32(scale * (row[j] - largest))
+        total += row[j]
+    inverse = ONE / total
+    for j in range(len(row)):
+        row[j] *= inverse
+
+
+def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """log p,  p = softmax(s).  s: (..., M).  For tables of similarities: NumPy's loops serve."""
+    s = s - s.max(-1, keepdims=True)
+    log_p = s - np.log(np.exp(s).sum(-1, keepdims=True))
+
+    def backward(d):
+        return d - np.exp(log_p) * d.sum(-1, keepdims=True)
+    return log_p, backward
+
+
+def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
+                  ) -> tuple[float, Backward]:
+    """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
+
+    total: what to divide by, N by default; of the whole batch where s is only a worker's share.
+    The sum is taken in float64.  Raises ValueError for a target that is not 0..M−1.
+    """
+    N, M = s.shape
+    if len(targets) != N or (N and not (0 <= targets.min() and targets.max() < M)):
+        raise ValueError(f"expected {N} targets from 0 to {M - 1}, found {len(targets)}, from "
+                         f"{targets.min(initial=0)} to {targets.max(initial=0)}")
+    total = N if total is None else total
+    rows = np.arange(N)
+    if s.dtype == np.float32:
+        largest, sums = shifted_sums(s)
+        losses = np.log(sums) - (s[rows, targets] - largest)
+
+        def backward(dloss=1.0):
+            return cross_entropy_backward_kernel(s, targets, largest, sums, f32(dloss / total))
+    else:
+        log_p, back = log_softmax(s)
+        losses = -log_p[rows, targets]
+
+        def backward(dloss=1.0):
+            chosen = np.zeros_like(s)
+            chosen[rows, targets] = -dloss / total
+            return back(chosen)
+    return float(losses.sum(dtype=np.float64) / total), backward
+
+
+@kernel
+def shifted_sums(s):
+    """m_n = max_j s_nj and Σ_j exp(s_nj − m_n) of every row of (N, M) float32 -> (N,), (N,)."""
+    N, M = s.shape
+    largest, sums = np.empty(N, np.float32), np.empty(N, np.float32)
+    for n in range(N):
+        row = s[n]
+        m = row[0]
+        for j in range(1, M):
+            m = max(m, row[j])
+        total = ZERO
+        for j in range(M):
+            total += exp32(row[j] - m)
+        largest[n], sums[n] = m, total
+    return largest, sums
+
+
+@kernel
+def cross_entropy_backward_kernel(s, targets, largest, sums, weight):
+    """ds = weight (p − 1_target),  p = exp(s − max) / Σ."""
+    N, M = s.shape
+    ds = np.empty_like(s)
+    for n in range(N):
+        row, out, m = s[n], ds[n], largest[n]
+        share = weight / sums[n]
+        for j in range(M):
+            out[j] = share * exp32(row[j] - m)
+        out[targets[n]] -= weight
+    return ds

@@ -1,0 +1,113 @@
+"""What all encoders of sentences have in common: the arguments of encode(), and its last steps.
+
+Equation  y = round(unit(x_1 .. x_d)): cut to d numbers, scale to length 1, round, in this order
+Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for bits
+Differs   The arguments are sentence-transformers'; there prompt= silently wins over prompt_name=,
+          and precision= gives no shape to no texts.
+Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/hamming.py (the codes)
+
+First cut and then scale, for a part of a unit vector is no unit vector.
+"""
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+from scratch_embed.space.hamming import sign_bits
+from scratch_embed.space.quantise import calibrate, quantise, shift
+from scratch_embed.space.similarity import cosine, cosine_matrix, unit
+
+FEW = 100                          # vectors, below which their own ranges are a poor sample
+
+
+# ---- the arguments ------------------------------------------------------------------------------
+
+def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,
+                  default: str | None = None) -> str:
+    """The text that goes before every input: `prompt`, or the one of that name, or nothing.
+
+    default: the name that counts where neither is given; prompt="" asks for none all the same.
+    Raises ValueError for a name that is not there, or for both at once.
+    """
+    if prompt is not None:
+        if prompt_name is not None:
+            raise ValueError(f"prompt_name={prompt_name!r} and prompt={prompt!r}: give one of "
+                             "them")
+        return prompt
+    name = default if prompt_name is None else prompt_name
+    if name is None:
+        return ""
+    if name not in prompts:
+        there = ", ".join(map(repr, prompts)) or "none: give them to the constructor"
+        raise ValueError(f"prompt_name={name!r}: the names are {there}")
+    return prompts[name]
+
+
+def check_output(D: int, batch_size: int, precision: str, truncate_dim: int | None) -> None:
+    """Raise ValueError for what cannot be done with vectors of D dimensions."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: expected {', '.join(map(repr, PRECISIONS))}")
+    require_whole("batch_size", batch_size, 2**31 - 1)
+    if truncate_dim is not None:
+        require_whole("truncate_dim", truncate_dim, D)
+
+
+def require_whole(name: str, value: int, most: int) -> None:
+    """Raise ValueError unless the argument of that name is a whole number from 1 to `most`."""
+    if not (isinstance(value, (int, np.integer)) and 1 <= value <= most):
+        raise ValueError(f"{name}={value!r}: expected a whole number, 1 to {most}")
+
+
+def require_text(number: int, text: str) -> None:
+    """Raise TypeError unless input number `number` is a str."""
+    if not isinstance(text, str):
+        raise TypeError(f"input {number}: expected a text, a str, found {text!r:.40}")
+
+
+# ---- the last steps -----------------------------------------------------------------------------
+
+def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
+    """Cut, and scale to length 1.  x: (N, D) -> (N, truncate_dim or D) float32; zero stays zero."""
+    x = x[:, :truncate_dim]
+    return (unit(x) if normalize else x).astype(np.float32)
+
+
+def round_to(precision: str, x: np.ndarray) -> np.ndarray:
+    """The vectors as codes of that precision.  x: (N, d) float32 -> (N, d), or (N, ⌈d/8⌉) bits.
+
+    int8 and uint8 take the ranges of x itself, so a vector's code depends on the others: to add
+    vectors later, encode in float32 and use space/quantise.py with ranges that are kept.
+    """
+    return PRECISIONS[precision](x)
+
+
+def _levels(x):
+    """A byte a number, by the ranges of x itself."""
+    if len(x) == 0:
+        return x.astype(np.uint8)
+    if len(x) == 1:
+        raise ValueError("a single text has no ranges to make bytes of: encode a sample in "
+                         "float32, and give its calibrate() to quantise(), in space/quantise.py")
+    if len(x) < FEW:
+        warnings.warn(f"the ranges of only {len(x)} texts, which later ones may well leave",
+                      stacklevel=4)
+    return quantise(x, calibrate(x))
+
+
+PRECISIONS = {"float32": lambda x: x, "int8": lambda x: shift(_levels(x)), "uint8": _levels,
+              "binary": lambda x: shift(sign_bits(x)), "ubinary": sign_bits}
+
+
+# ---- comparing ----------------------------------------------------------------------------------
+
+def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cosine of every vector of a with every one of b.  (N, D), (M, D) -> (N, M).
+
+    A single vector (D,) is a table of one.
+    """
+    return cosine_matrix(np.atleast_2d(a), np.atleast_2d(b))
+
+
+def similarity_pairwise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cosine of each vector of a with its partner in b.  (N, D), (N, D) -> (N,)."""
+    return cosine(a, b)

@@ -1,0 +1,284 @@
+"""InfoNCE says what its equation says, and its backward is its derivative."""
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratch_embed.losses.infonce import (
+    cosine_logits,
+    diagonal_cross_entropy,
+    infonce,
+    symmetric_infonce,
+)
+from scratch_embed.nn.gradcheck import check_backward
+from scratch_embed.numerics.safetensors import read_safetensors
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "infonce.safetensors"
+u32, u64 = 2**-24, 2**-53
+seeds = st.integers(0, 2**32 - 1)
+taus = st.floats(0.01, 10)
+N, D = 5, 7
+
+
+def gamma(n, u=u64):
+    return n * u / (1 - n * u)
+
+
+def batch(seed, M=8, dtype=np.float64):
+    """N queries, their N partners and M − N hard negatives."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((N, D)).astype(dtype), rng.standard_normal((M, D)).astype(dtype)
+
+
+def cosines(q, k):
+    return (q @ k.T) / np.linalg.norm(q, axis=1)[:, None] / np.linalg.norm(k, axis=1)
+
+
+# ---- its value ----------------------------------------------------------------------------------
+
+def test_two_orthogonal_pairs_worked_by_hand():
+    """Each row: −log e¹/(e¹ + e⁰) = log(1 + e⁻¹)."""
+    loss, _ = infonce(np.eye(2), np.eye(2), tau=1.0)
+    assert loss == pytest.approx(np.log(1 + np.exp(-1)), rel=8 * u64)
+
+
+def test_a_hard_negative_worked_by_hand():
+    """Row 0: e¹/(e¹ + e⁰ + e^0.6); row 1: e¹/(e¹ + e⁰ + e^0.8), the negative (3, 4)/5."""
+    loss, _ = infonce(np.eye(2), np.array([[1, 0], [0, 2], [3, 4]]) * 1.0, tau=1.0)
+    want = np.log(1 + np.exp(-1) + np.exp([-0.4, -0.2])).mean()
+    assert loss == pytest.approx(want, rel=16 * u64)
+
+
+def test_the_gradient_of_the_logits_worked_by_hand():
+    """s = [[log 3, 0], [0, 0]]: p = [[¾, ¼], [½, ½]], so N ds = [[−¼, ¼], [½, −½]]."""
+    loss, backward = diagonal_cross_entropy(np.array([[np.log(3), 0], [0, 0]]))
+    assert loss == pytest.approx((np.log(4 / 3) + np.log(2)) / 2, rel=8 * u64)
+    np.testing.assert_allclose(backward(), [[-1 / 8, 1 / 8], [1 / 4, -1 / 4]], rtol=0,
+                               atol=8 * u64)
+
+
+def test_both_ways_round_worked_by_hand():
+    """Rows as above; columns: p(0) = 3/4 for the first, 1/2 for the second.  Here by vectors."""
+    q, k = np.eye(2), np.array([[1.0, 0.0], [1.0, 1.0]])           # cosines [[1, √½], [0, √½]]
+    half = np.sqrt(0.5)
+    rows = np.log(1 + np.exp(half - 1)) + np.log(1 + np.exp(0 - half))
+    columns = np.log(1 + np.exp(0 - 1)) + np.log(1 + np.exp(half - half))
+    loss, _ = symmetric_infonce(q, k, np.log(1.0))
+    assert loss == pytest.approx((rows + columns) / 4, rel=16 * u64)
+
+
+@pytest.mark.parametrize("M", [5, 8])
+@given(seeds, taus)
+def test_keys_that_all_look_alike_cost_log_m(M, seed, tau):
+    """All s_ij of a row are the same numbers, so it is rounding of log_softmax alone."""
+    q, k = batch(seed, M)
+    assert infonce(q, np.ones_like(k) * k[0], tau)[0] == pytest.approx(
+        np.log(M), rel=16 * u64, abs=gamma(4 * D + 8) * 2 / tau)
+
+
+@given(seeds, taus)
+def test_it_lies_between_the_gap_to_the_hardest_negative_and_log_m_more(seed, tau):
+    """So it goes to log M as τ → ∞, and τL to the gap as τ → 0.  Cosines: 2 γ(D + 4) each side."""
+    q, k = batch(seed)
+    cos = cosines(q, k)
+    gap = (cos.max(1) - cos.diagonal()).mean()
+    loss, slack = infonce(q, k, tau)[0], 8 * gamma(D + 4) / tau + 16 * u64
+    assert gap / tau - slack <= loss <= gap / tau + np.log(8) + slack
+    assert abs(loss - np.log(8)) <= 2 / tau + slack
+
+
+def test_the_limits_of_the_temperature():
+    q, k = batch(1)
+    gap = (cosines(q, k).max(1) - cosines(q, k).diagonal()).mean()
+    assert infonce(q, k, 1e9)[0] == pytest.approx(np.log(8), abs=2e-9)
+    assert 1e-9 * infonce(q, k, 1e-9)[0] == pytest.approx(gap, abs=1e-9 * np.log(8) + 1e-14)
+
+
+@given(seeds, taus, st.sampled_from([5, 8]), st.sampled_from([np.float32, np.float64]))
+def test_it_is_never_negative(seed, tau, M, dtype):
+    """Exactly: log p is a number ≤ 0 minus the logarithm of a sum that holds exp(0) = 1."""
+    q, k = batch(seed, M, dtype)
+    assert infonce(q, k, tau)[0] >= 0 and infonce(q, np.vstack([q, k]), tau)[0] >= 0
+
+
+@given(seeds, taus)
+def test_a_further_negative_never_lowers_the_loss(seed, tau):
+    q, k = batch(seed)
+    assert infonce(q, k, tau)[0] >= infonce(q, k[:-1], tau)[0] - 16 * u64
+
+
+@given(seeds, taus)
+def test_one_pair_alone_has_nothing_to_be_told_from(seed, tau):
+    q, k = batch(seed)
+    loss, backward = infonce(q[:1], k[:1], tau)
+    assert loss == 0 and not any(d.any() for d in backward())
+    loss, backward = symmetric_infonce(q[:1], k[:1], np.log(1 / tau))
+    assert loss == 0 and not any(np.any(d) for d in backward())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_it_stays_finite_at_the_coldest_temperature_that_clip_allows(dtype):
+    q = np.eye(2, dtype=dtype)
+    loss, backward = infonce(q, -q, tau=0.01)                # exp(−200) is 0 in float32
+    assert loss == pytest.approx(100, rel=1e-6)              # the right one −100, the other 0
+    assert all(d.dtype == dtype and np.isfinite(d).all() for d in backward())
+
+
+# ---- what it must not see -----------------------------------------------------------------------
+
+@given(seeds, taus)
+def test_the_length_of_a_vector_is_not_seen(seed, tau):
+    q, k = batch(seed)
+    stretch = np.random.default_rng(seed).uniform(0.1, 10, (5, 1))
+    bound = 8 * gamma(D + 4) / tau + 16 * u64
+    assert abs(infonce(stretch * q, k, tau)[0] - infonce(q, k, tau)[0]) <= bound
+
+
+@given(seeds, taus)
+def test_a_rotation_of_the_space_is_not_seen(seed, tau):
+    """R is orthogonal to a few D u, and a product with it errs by γ(D) of ‖q‖ √D."""
+    q, k = batch(seed)
+    R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((D, D)))
+    bound = 16 * D * gamma(D + 4) / tau + 16 * u64
+    assert abs(infonce(q @ R, k @ R, tau)[0] - infonce(q, k, tau)[0]) <= bound
+
+
+@given(seeds, taus)
+def test_the_two_sides_of_clips_loss_are_alike(seed, tau):
+    """Products of a transposed matrix are summed in another order: γ(D) a cosine."""
+    q, k = batch(seed, M=5)
+    one, back_one = symmetric_infonce(q, k, np.log(1 / tau))
+    other, back_other = symmetric_infonce(k, q, np.log(1 / tau))
+    assert abs(one - other) <= 4 * gamma(D + 4) / tau + 16 * u64
+    (dq, dk, ds), (dk_, dq_, ds_) = back_one(), back_other()
+    for a, b in ((dq, dq_), (dk, dk_), (ds, ds_)):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 / tau**2)
+
+
+@given(seeds, taus, st.permutations(range(N)))
+def test_the_order_of_the_pairs_is_not_seen(seed, tau, order):
+    q, k = batch(seed)
+    shuffled = infonce(q[order], np.vstack([k[order], k[N:]]), tau)[0]
+    assert abs(shuffled - infonce(q, k, tau)[0]) <= 4 * gamma(D + 4) / tau + 16 * u64
+
+
+# ---- its gradient -------------------------------------------------------------------------------
+
+@settings(max_examples=25)
+@given(seeds, st.floats(0.05, 1.0), st.sampled_from([5, 8]))
+def test_infonce_backward_is_the_derivative(seed, tau, M):
+    check_backward(lambda q, k: infonce(q, k, tau), *batch(seed, M), seed=seed)
+
+
+@settings(max_examples=25)
+@given(seeds, st.floats(0.05, 1.0))
+def test_symmetric_backward_is_the_derivative(seed, tau):
+    check_backward(symmetric_infonce, *batch(seed, M=5), np.log(1 / tau), seed=seed)
+
+
+@settings(max_examples=25)
+@given(seeds)
+def test_the_pieces_backward_are_the_derivatives(seed):
+    check_backward(cosine_logits, *batch(seed), 2.5, seed=seed)
+    check_backward(diagonal_cross_entropy, batch(seed)[1][:5], seed=seed)
+
+
+@given(seeds, taus, st.sampled_from([np.float32, np.float64]))
+def test_what_pulls_and_what_pushes_sum_to_0_in_each_row(seed, tau, dtype):
+    """Σ_j p_ij − 1: M terms, each rounded in log_softmax, exp and the sum, 8 M u / N in all.
+
+    And log p itself is rounded by u |log p|, which exp makes a relative error of p.
+    """
+    s, _ = cosine_logits(*batch(seed, dtype=dtype), scale=1 / tau)
+    ds = diagonal_cross_entropy(s)[1]()
+    u, M = np.finfo(dtype).eps / 2, s.shape[1]
+    largest = abs(s - s.max(1, keepdims=True)).max()
+    assert (abs(ds.sum(1, dtype=np.float64)) <= (8 * M + 2 * largest) * u / N).all()
+    assert (ds.diagonal() <= 0).all() and (ds[~np.eye(N, M, dtype=bool)] >= 0).all()
+
+
+@given(seeds, taus)
+def test_the_gradient_is_tangent_to_the_sphere(seed, tau):            # since length is not seen
+    q, k = batch(seed)
+    for x, dx in zip((q, k), infonce(q, k, tau)[1]()):
+        size = np.linalg.norm(x, axis=1) * np.linalg.norm(dx, axis=1) + 2 / tau
+        assert (abs((dx * x).sum(1)) <= 8 * gamma(D + 4) * size).all()
+
+
+@given(seeds, st.floats(-10, 10))
+def test_backward_scales_with_what_comes_from_above(seed, dloss):
+    _, backward = infonce(*batch(seed))
+    for once, scaled in zip(backward(), backward(dloss)):
+        np.testing.assert_allclose(scaled, dloss * once, rtol=1e-12, atol=1e-12)
+
+
+def test_the_same_text_twice_is_a_false_negative_that_costs_log_2_and_teaches_nothing():
+    """Perfect vectors, e₀ for the text that is in the batch twice: p = ½, pull ½ and push ½."""
+    E = np.eye(4)[[0, 0, 1, 2]]
+    loss, backward = infonce(E, E, tau=0.01)
+    assert loss == pytest.approx(2 * np.log(2) / 4, rel=1e-12)          # of 4 rows, two cost log 2
+    assert all(abs(d).max() < 1e-12 for d in backward())
+    near = E.copy()                                   # a paraphrase, k_1 at 0.1 radians from k_0,
+    near[1] = np.cos(0.1), 0, 0, np.sin(0.1)          # has its partner's query pushed off itself
+    dq, _ = infonce(E, near, tau=0.01)[1]()
+    assert -dq[0] @ (near[1] - near[0]) < 0
+
+
+@given(seeds, st.floats(0.05, 1))
+def test_float32_is_float64_but_for_rounding(seed, tau):
+    """A cosine errs by 2 γ(D + 4), a logit by 1/τ of it and its own rounding, L by two logits'."""
+    q, k = batch(seed, dtype=np.float32)
+    (one, back_one), (two, back_two) = infonce(q, k, tau), infonce(q.astype(float), k.astype(float),
+                                                                   tau)
+    assert one.dtype == np.float64
+    assert abs(one - two) <= 2 * (2 * gamma(D + 5, u32) / tau) + 8 * u32 * (1 + two)
+    for d32, d64 in zip(back_one(), back_two()):
+        assert d32.dtype == np.float32
+        # p errs by twice a logit's error, and the product with u or v by γ(M) more
+        error = (8 * gamma(D + 5, u32) / tau + 2 * gamma(16, u32)) / tau
+        shortest = min(np.linalg.norm(x, axis=1).min() for x in (q, k))
+        assert abs(d32 - d64).max() <= error / shortest
+
+
+@pytest.mark.parametrize("q,k", [((5, 7), (4, 7)), ((5, 7), (5, 6)), ((7,), (7,)), ((0, 7), (3, 7)),
+                                 ((2, 5, 7), (2, 5, 7))])
+def test_shapes_that_do_not_fit_are_refused(q, k):
+    with pytest.raises(ValueError, match=r"queries \(N, D\).*found") as error:
+        infonce(np.ones(q), np.ones(k))
+    assert str(q) in str(error.value) and str(k) in str(error.value)
+    with pytest.raises(ValueError):
+        symmetric_infonce(np.ones(q), np.ones(k), 0.0)
+
+
+def test_clips_loss_has_no_hard_negatives_and_no_temperature_is_0():
+    with pytest.raises(ValueError, match=r"as many keys as queries, found \(5, 7\) and \(8, 7\)"):
+        symmetric_infonce(*batch(0), 0.0)
+    for tau in (0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="expected a positive number"):
+            infonce(*batch(0), tau)
+
+
+# ---- parity with the originals ------------------------------------------------------------------
+
+def equal_to(theirs):
+    golden, _ = read_safetensors(GOLDEN)
+    q, k = golden["q"], golden["k"]
+    loss, backward = infonce(q, k, tau=0.05)
+    clip, back_clip = symmetric_infonce(q, k[:5], golden["log_scale"])
+    ours = dict(zip(("loss", "dq", "dk", "clip", "clip_dq", "clip_dk", "clip_dlog_scale"),
+                    (loss, *backward(), clip, *back_clip())))
+    for name, x in ours.items():
+        np.testing.assert_allclose(x, theirs[name], rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+def test_the_originals_losses_and_gradients():
+    equal_to(read_safetensors(GOLDEN)[0])
+
+
+def test_the_originals_as_installed():
+    for peer in ("torch", "sentence_transformers", "transformers"):
+        pytest.importorskip(peer)
+    equal_to(runpy.run_path(str(GOLDEN.with_name("make_infonce.py")))["originals"]())
