@@ -90,6 +90,7 @@ def add_answer_options(command):
 
 def run_predict(arguments):
     """A line of output for each line of input, empty where no label is likely enough."""
+    from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.classifier import Classifier
     classifier = Classifier.load(arguments.model)
     lines = read_lines(arguments.file, arguments.errors)
@@ -97,20 +98,6 @@ def run_predict(arguments):
     while some := list(itertools.islice(lines, 1 if person else AT_A_TIME)):
         for found in classifier.predict(some, arguments.k, arguments.threshold):
             print("\t".join(f"{label}\t{probability:.4f}" for label, probability in found))
-
-
-def read_lines(source, errors):
-    """The lines of a text without their ends, blank ones too.  FormatError if one is not UTF-8."""
-    from scratch_embed.numerics.errors import FormatError
-    from scratch_embed.numerics.files import open_binary
-    with open_binary(source) as (file, name):
-        for number, line in enumerate(file, 1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8", errors).rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise FormatError(name, f"line {number}, byte {error.start} of it",
-                                  "this is not UTF-8 text; convert the file, or choose --errors "
-                                  "replace or ignore") from None
 
 
 # ---- evaluate classifier ------------------------------------------------------------------------

@@ -1,14 +1,14 @@
-"""evaluate: how well do vectors agree with what people say, how often is a classifier right?"""
+"""evaluate: how good are word vectors, a classifier, a ranking, an encoder of texts?"""
 import os
 
-from scratch_embed.cli import classifier
+from scratch_embed.cli import classifier, mteb, retrieval, runs
 from scratch_embed.cli.loading import load_vectors, with_words
 from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
     """Add `evaluate` and what it can measure."""
-    evaluate = add_command(commands, "evaluate", "measure vectors or a classifier",
+    evaluate = add_command(commands, "evaluate", "measure vectors, a classifier or a ranking",
                            "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv")
     kinds = evaluate.add_subparsers(metavar="KIND", required=True)
     words = add_command(kinds, "words", "analogies and word pairs, with their coverage",
@@ -20,7 +20,8 @@ def add_commands(commands):
     words.add_argument("--keep-case", action="store_true",
                        help="do not lower-case the words that are asked")
     words.set_defaults(usage_error=words.error)
-    classifier.add_evaluation(kinds)
+    for kind in (classifier, runs, retrieval, mteb):
+        kind.add_evaluation(kinds)
 
 
 def run_words(arguments):

@@ -1,6 +1,15 @@
-"""From a file's name to vectors, whichever kind of file it is."""
+"""From a file's name to vectors of words, or to an encoder of texts, whichever kind it is."""
 import contextlib
+import hashlib
+import os
+import re
 import struct
+from pathlib import Path
+
+from scratch_embed.cli.parsing import positive
+
+TOKENS = "spaces", "words"          # how a text falls apart: see `splitter`
+WORD = re.compile(r"\w+")
 
 
 def load_vectors(path):
@@ -8,13 +17,17 @@ def load_vectors(path):
 
     Told by the first bytes, not by the name: word2vec's binary files end in .bin as well.
     """
-    from scratch_embed.numerics.files import open_binary
-    from scratch_embed.words.fasttext_files import MAGIC
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     from scratch_embed.words.vectors import WordVectors
+    return (FastTextVectors if is_fasttext(path) else WordVectors).load(path)
+
+
+def is_fasttext(path):
+    """Whether a file begins like a fastText .bin."""
+    from scratch_embed.numerics.files import open_binary
+    from scratch_embed.words.fasttext_files import MAGIC
     with open_binary(path) as (file, _):
-        is_fasttext = file.peek(4)[:4] == struct.pack("<i", MAGIC)
-    return (FastTextVectors if is_fasttext else WordVectors).load(path)
+        return file.peek(4)[:4] == struct.pack("<i", MAGIC)
 
 
 def with_words(vectors, asked):
@@ -32,3 +45,82 @@ def with_words(vectors, asked):
     if not made:
         return known
     return WordVectors([*known, *made], np.vstack([known.vectors, *made.values()]))
+
+
+# ---- encoders -----------------------------------------------------------------------------------
+
+def add_encoder_options(command):
+    """How a file of word vectors becomes an encoder: see load_encoder."""
+    command.add_argument("--sif", type=positive, metavar="A",
+                         help="weigh a word by a/(a + p), p its share of all words: the rare count "
+                              "more; 0.001 is usual.  p from the counts of a fastText .bin, else "
+                              "from the order of the file, by Zipf's law.  (all words alike)")
+    command.add_argument("--tokens", choices=TOKENS, default=TOKENS[0],
+                         help="a text's words: what stands between white space, or its letters and "
+                              "digits, lower-cased, without the punctuation (spaces)")
+
+
+def load_encoder(path, sif=None, tokens="spaces"):
+    """Whatever encodes, encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
+
+    Word vectors of any format become the mean of a text's words.
+
+    sif: the a of sif_weights, None for none; tokens: one of TOKENS.
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder: expected a file of word vectors (word2vec, "
+                                "GloVe, fastText, .safetensors)")
+    return mean_of_words(path, sif, tokens)
+
+
+def mean_of_words(path, sif, tokens):
+    """A StaticEncoder of a file of word vectors."""
+    from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
+    from scratch_embed.words.fasttext_files import read_bin
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    split = splitter(tokens)
+    if sif is None:
+        return StaticEncoder(load_vectors(path), tokenize=split)
+    if is_fasttext(path):                                  # which has the counts too
+        model = read_bin(path, errors="surrogateescape")
+        words = FastTextVectors(model.words, model.input, model.settings.min_n,
+                                model.settings.max_n)
+        shares = dict(zip(model.words, (model.counts / model.counts.sum()).tolist()))
+    else:
+        words = load_vectors(path)
+        shares = zipf_frequencies(words.index_to_key)
+    return StaticEncoder(words, sif_weights(shares, sif), tokenize=split)
+
+
+def splitter(tokens):
+    """A function from a text to its words; tokens: "spaces", or "words" of letters and digits."""
+    from scratch_embed.sentences.static import tokens as between_spaces
+    return {"spaces": between_spaces, "words": lambda text: WORD.findall(text.lower())}[tokens]
+
+
+def digest_of(path):
+    """16 hexadecimal digits that change with a model's bytes: a file, or all files of a folder.
+
+    The words beside a .safetensors of word vectors are not in it: that holds their digest itself.
+    """
+    path = Path(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+        with open(file, "rb") as contents:
+            while block := contents.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def column_names(paths, taken=()):
+    """{path: a short name}: the file's own, or the whole path where two would have one name.
+
+    Raises ValueError for a path that comes twice.
+    """
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"{next(p for p in paths if paths.count(p) > 1)} is named twice")
+    short = [os.path.basename(os.path.normpath(path)) for path in paths]
+    return {path: path if short.count(name) > 1 or name in taken else name
+            for path, name in zip(paths, short)}

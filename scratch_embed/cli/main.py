@@ -17,10 +17,12 @@ from scratch_embed.cli import (
     evaluate,
     fasttext,
     phrases,
+    search,
     tour,
     train,
     vectors,
     why,
+    worlds,
 )
 from scratch_embed.numerics.errors import TrainingDiverged
 
@@ -70,6 +72,7 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, fasttext, classifier, evaluate, why):
+    for group in (tour, phrases, train, vectors, fasttext, classifier, evaluate, search,
+                  worlds, why):
         group.add_commands(commands)
     return top

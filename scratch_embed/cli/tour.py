@@ -1,4 +1,4 @@
-"""tour: from a text to word vectors, what they know, and which method knows what, in a minute."""
+"""tour: from a text to word vectors, what they know, which method knows what, and searching."""
 import sys
 import textwrap
 
@@ -54,7 +54,11 @@ def run_tour(arguments):
     vectors.save(arguments.output)
     show_methods(text)
     show_unknown_words(text)
-    heading("8  Yours")
+    learned = learn_worlds()
+    show_searches(learned)
+    show_codes(learned)
+    show_translations()
+    heading("11  Yours")
     print(f"The vectors of seed 1 are in {arguments.output}.  Try:\n"
           f"    scratch-embed similar {arguments.output} queen paris\n"
           f"    scratch-embed analogy {arguments.output} france paris italy\n"
@@ -67,9 +71,9 @@ def heading(text):
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
 
-def paragraph(text):
+def paragraph(text, indent=""):
     """Text in lines that fit."""
-    print(textwrap.fill(text, 96), flush=True)
+    print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
 
 
 def show_neighbours(vectors):
@@ -151,3 +155,93 @@ def show_unknown_words(text):
     for number, question in enumerate(QUESTIONS.values()):
         cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())
         print(f"    {question:42}{cells}")
+
+
+# ---- searching ----------------------------------------------------------------------------------
+
+def learn_worlds():
+    """{seed: a world to search and the vectors of its words}."""
+    from scratch_embed.why.retrieval_tour import learn, per_seed
+    return per_seed(learn, SEEDS)
+
+
+def show_searches(learned):
+    """Word search, means of word vectors and both, beside what knows nothing and the best."""
+    from scratch_embed.why.retrieval_tour import HYBRID, MEASURES, over_seeds, search_reports
+    heading("8  Searching: which of 2,000 reports answers a question in other words?")
+    world = learned[SEEDS[0]].world
+    query = next(iter(world.queries))
+    gains = world.qrels[query]
+    paragraph("Reports and questions have two of a value's four synonyms in common.  A question "
+              "names three of a report's five facts; a report that has all three is wanted most "
+              "(gain 2), one that has two of them too (gain 1).")
+    print(f"    question  {world.queries[query]}\n"
+          f"    wanted    {world.corpus[max(gains, key=gains.get)]}")
+    paragraph(f"In %, mean of {len(SEEDS)} seeds and the 95% interval of that; a seed is a world "
+              "of its own, 300 questions, and starting weights.  BM25 counts words in common; a "
+              "mean is of a text's word vectors, learned from the text of the world; SIF lets rare "
+              "words weigh more and takes out what all have in common; RRF joins two lists by "
+              "their places.")
+    scores = over_seeds(lambda seed: search_reports(learned[seed]), SEEDS)
+    show_intervals(scores, MEASURES)
+    nDCG = {name: rows[:, -1] for name, rows in scores.items()}
+    single = [name for name in nDCG if name.endswith("SIF") and "untrained" not in name]
+    first = max(single, key=lambda name: nDCG[name].mean())
+    say_difference("nDCG@10", first, "BM25", nDCG)
+    say_difference("nDCG@10", HYBRID, "BM25", nDCG)
+    say_difference("nDCG@10", HYBRID, "word2vec, SIF", nDCG)
+
+
+def show_codes(learned):
+    """Queries that only words answer, queries that vectors answer, and the mix."""
+    from scratch_embed.why.retrieval_tour import HYBRID, PARTS, SCORES, over_seeds, search_coded
+    heading("9  Rare codes: what a vector cannot hold")
+    paragraph("Each report gets a code of its own, such as kx-417, that no text to learn from "
+              "has.  Half of the queries ask for the report with a code; the others are the "
+              "questions above.  nDCG@10 in %; both: all queries.  RRF sees places only: that the "
+              "first of BM25's list has the code and all others have not is lost on it.  The first "
+              "of the vectors' list has as much, and a report somewhere in both lists may have "
+              "more.  To a vector codes are nearly all one query, so much the same happens to all "
+              "of them: hence the spread over seeds.")
+    scores = over_seeds(lambda seed: search_coded(learned[seed]), SEEDS)
+    show_intervals(scores, PARTS)
+    alone = [name for name in scores if name not in (HYBRID, SCORES)]
+    means = {name: rows.mean(axis=0) for name, rows in scores.items()}
+    first = [max(alone, key=lambda name: means[name][part]) for part in range(len(PARTS))]
+    paragraph(f"Of single searches {first[0]} is first for codes, {first[1]} for questions, "
+              f"{first[2]} for both.", "    ")
+    both = {name: rows[:, -1] for name, rows in scores.items()}
+    for name in HYBRID, SCORES:
+        say_difference("both", name, first[2], both)
+
+
+def show_translations():
+    """Sentences and their translations before any pair of them was seen."""
+    from scratch_embed.why.retrieval_tour import match_translations, over_seeds
+    heading("10  A second language: which of 500 sentences is the translation?")
+    paragraph("The language is a cipher of the first, its words in the opposite order.  Word "
+              "vectors are learned from texts of either language, with not one sentence of a text "
+              "translated in the other.  In %: a starting point for what learns from pairs.  The "
+              "cipher undone shows that a mean of vectors would do, were the languages one.")
+    show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
+                    over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
+    print(f"    {'guessing (exact)':26}{'':18}{100 / 500:7.1f}")
+
+
+def show_intervals(scores, columns):
+    """A table of means and intervals.  scores: {name: (seeds, columns)}."""
+    from scratch_embed.why.effects import interval
+    print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
+    for name, rows in scores.items():
+        cells = (interval(column) for column in rows.T)
+        print(f"    {name:26}" + "".join(f"{mean:9.1f} ± {half:4.1f}  " for mean, half in cells
+                                         ).rstrip(), flush=True)
+
+
+def say_difference(what, one, other, scores):
+    """One search against another in a sentence, seed by seed.  scores: {name: (seeds,)}."""
+    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
+    mean, half = difference = paired_difference(scores[one], scores[other])
+    verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
+        difference.verdict, "cannot be told apart from")
+    print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")

@@ -10,13 +10,17 @@ def add_commands(commands):
     why = add_command(commands, "why", "measure what each trick of a method is worth",
                       "scratch-embed why word2vec")
     methods = why.add_subparsers(metavar="METHOD", required=True)
-    for name, run in ("word2vec", run_word2vec), ("glove", run_glove), ("fasttext", run_fasttext):
+    for name, run, sentences in [("word2vec", run_word2vec, 10_000), ("glove", run_glove, 10_000),
+                                 ("fasttext", run_fasttext, 10_000),
+                                 ("retrieval", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"the tricks of {name}, on toy texts",
                              f"scratch-embed why {name} --seeds 10", run=run)
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                             help="texts and starting weights to average over (%(default)s)")
-        method.add_argument("--sentences", type=whole(100), default=10_000, metavar="N",
+        method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="the length of each text (%(default)s)")
+    method.add_argument("--documents", type=whole(20), default=2000, metavar="N",
+                        help="to search, with 3 questions for each 20 (%(default)s)")
 
 
 def run_word2vec(arguments):
@@ -43,6 +47,43 @@ def run_fasttext(arguments):
     texts = toy_texts(arguments)
     show_tricks(texts, TRICKS, trained, f"FastText: {listed(FASTTEXT)}.")
     show_collisions(texts[0])
+
+
+def run_retrieval(arguments):
+    """Print the parts of a search, each with its prediction first; hybrids; codes; ties."""
+    from scratch_embed.why.compression import TRICKS as CODES
+    from scratch_embed.why.retrieval import HYBRIDS, TRICKS
+    from scratch_embed.why.searches import WORD2VEC
+    searches, coded = toy_searches(arguments)
+    queries, documents = searches[0].gains.shape
+    heading("1  Words and vectors: what happens without?")
+    paragraph(f"nDCG@10 in %, mean of {len(searches)} seeds, each a world of {documents:,} reports "
+              f"and {queries} questions in other words, and starting weights of its own; with - "
+              "without, seed by seed, has its 95% interval.  Vectors are SIF's, of word2vec's: "
+              f"{listed(WORD2VEC)}.")
+    counts = [show_searches(searches, TRICKS)]
+    heading("2  Both together: what happens without?")
+    paragraph("The same reports, each with a code of its own, such as kx-417; half of the queries "
+              "ask for a code, half are the questions above.")
+    counts.append(show_searches(coded, HYBRIDS))
+    heading("3  Smaller vectors: what is lost?")
+    counts.append(show_searches(searches, CODES))
+    show_forms(searches)
+    counts.append(show_ties(searches))
+    print()
+    paragraph("In all {} of {} predictions held.".format(*map(sum, zip(*counts))))
+
+
+def toy_searches(arguments):
+    """A Search for each seed, and the same with codes."""
+    from scratch_embed.why.searches import search_codes, search_facts
+    from scratch_embed.worlds.facts import facts
+    print("(making the worlds; a first run waits for the compiler)", file=sys.stderr)
+    worlds = [facts(seed, arguments.documents, arguments.documents * 3 // 20,
+                    sentences=arguments.sentences, pairs=0)
+              for seed in range(1, arguments.seeds + 1)]
+    searches = [search_facts(world, seed) for seed, world in enumerate(worlds, 1)]
+    return searches, [search_codes(*both)[0] for both in zip(searches, worlds)]
 
 
 def toy_texts(arguments):
@@ -76,7 +117,20 @@ def show_tricks(texts, tricks, trained, settings):
     paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
               f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
               f"has its 95% interval.  {settings}")
-    effects = measure_tricks(tricks, texts, trained, progress=True)
+    show_effects(tricks, measure_tricks(tricks, texts, trained, progress=True))
+
+
+def show_searches(searches, tricks):
+    """The same for the parts of a search.  -> (predictions that held, all)."""
+    from scratch_embed.why.retrieval import found
+    from scratch_embed.why.searches import percent
+    from scratch_embed.why.tricks import measure_tricks
+    return show_effects(tricks, measure_tricks(tricks, searches, found, progress=True,
+                                               score=percent))
+
+
+def show_effects(tricks, effects):
+    """Each trick's prediction, and then its effects as they come.  -> (that held, all)."""
     held = total = 0
     for trick in tricks:
         print(f"\n{trick.name}")
@@ -92,6 +146,7 @@ def show_tricks(texts, tricks, trained, settings):
     print()
     paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
               f"{total / 20:.1f} are expected to miss the truth by chance.")
+    return held, total
 
 
 def show_methods(texts):
@@ -159,3 +214,48 @@ def show_collisions(text):
     for buckets in (2_000_000, 20_000, 2_000, 200, 20):
         found = collisions(text.vocab, buckets)
         print(f"    {buckets:12,}{found.ngrams:10,}{found.rows:10,}{100 * found.shared:12.1f}")
+
+
+def show_forms(searches):
+    """A table: what is stored of a vector, and what the search is worth then."""
+    from functools import partial
+
+    from scratch_embed.why.compression import by_codes, forms, stored_bytes
+    from scratch_embed.why.effects import interval, paired_difference
+    from scratch_embed.why.searches import percent
+    from scratch_embed.why.tricks import measure
+    dim = searches[0].words.vectors.shape[1]
+    table = forms(dim)
+    scores = measure([partial(by_codes, form=form) for form in table.values()], searches,
+                     progress=True, score=percent)
+    print(f"\n    {'':26} bytes   nDCG@10, %     beside float32")
+    for (name, form), row in zip(table.items(), scores):
+        mean, half = interval(row)
+        lost = paired_difference(row, scores[0])
+        print(f"    {name:26}{stored_bytes(form, dim):6}   {mean:5.1f} ± {half:4.1f}"
+              f"{lost.mean:+8.1f} ± {lost.half:.1f}", flush=True)
+
+
+def show_ties(searches):
+    """What naive code makes of equal scores, and whether it is as predicted.  -> (held, all)."""
+    from scratch_embed.why.effects import interval
+    from scratch_embed.why.retrieval import CLAIMS, SCORERS, guessing, shared, ties
+    heading("4  Ties: what the order of equal scores is worth")
+    print("Predictions:")
+    for claim in CLAIMS:
+        print(f"    {claim}")
+    found = {name: [ties(search, scorer) for search in searches]
+             for name, scorer in SCORERS.items()}
+    guess = [guessing(search) for search in searches]
+    print(f"\n    {'':22}{'% of':>6}    nDCG@10, relevant ones     MRR@10, relevant ones\n"
+          f"    {'':22}{'tied':>6}  " + "   first  last by name" * 2)
+    for name, rows in found.items():
+        cells = [[interval([getattr(row, order)[measure] for row in rows]).mean
+                  for order in ("first", "last", "by_id")] for measure in (0, 1)]
+        print(f"    {name:22}{shared(rows):6.2f}  "
+              + "".join(f"{first:8.1f}{last:6.1f}{by:8.1f}" for first, last, by in cells))
+    print(f"    {'guessing (exact)':28}  {'':22}{'':14}{interval(guess).mean:8.1f}\n")
+    held = {claim: bool(check(found, guess)) for claim, check in CLAIMS.items()}
+    for claim, right in held.items():
+        print(f"    {'held: ' if right else 'failed: '}{claim}")
+    return sum(held.values()), len(held)

@@ -13,7 +13,7 @@ Read next evaluate/ranking.py
 """
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scratch_embed.evaluate.ranking import Qrels, Run, order
 from scratch_embed.numerics.errors import FormatError
@@ -26,13 +26,19 @@ def read_qrels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
     """{query: {document: gain}} of a qrels file.  Raises FormatError that names the line."""
     qrels = {}
     for place, fields in _lines(path):
-        if len(fields) != 4:
-            raise FormatError(path, place, "expected 4 fields, query iteration document gain, "
-                                           f"found {len(fields)}")
-        query, _, document, gain = fields
-        gain = _number(int, gain, "a whole number as the gain", path, place)
-        _enter(qrels, query, document, gain, path, place)
+        enter_judgement(qrels, fields, path, place)
     return _not_empty(qrels, path, "judgements")
+
+
+def enter_judgement(qrels: dict[str, dict[str, int]], fields: Sequence[str],
+                    path: str | os.PathLike, place: str) -> None:
+    """Enter the fields of one line in qrels.  path, place: where it stands, for FormatError."""
+    if len(fields) != 4:
+        raise FormatError(path, place, "expected 4 fields, query iteration document gain, "
+                                       f"found {len(fields)}")
+    query, _, document, gain = fields
+    gain = _number(int, gain, "a whole number as the gain", path, place)
+    _enter(qrels, query, document, gain, path, place)
 
 
 def read_run(path: str | os.PathLike) -> dict[str, dict[str, float]]:

@@ -76,7 +76,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)
         raise
-    _sync_folder(folder)
+    sync(folder)
 
 
 def _mode(path):
@@ -89,9 +89,10 @@ def _mode(path):
         return 0o666 & ~mask
 
 
-def _sync_folder(folder):
+def sync(path: str | os.PathLike) -> None:
+    """Force a file to the disk, or the names in a folder."""
     if os.name == "posix":                         # elsewhere a folder cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

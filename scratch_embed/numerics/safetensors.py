@@ -24,8 +24,6 @@ must tile the file, and each tensor's length must be that of its shape and dtype
 import json
 import math
 import os
-import re
-import reprlib
 import struct
 import sys
 from collections.abc import Collection
@@ -35,6 +33,7 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.json_files import is_text, parse, show
 
 LONGEST_HEADER = 100_000_000
 MOST_AXES = 32                                     # NumPy 1's limit
@@ -44,8 +43,6 @@ DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", 
           "BOOL": "|b1"}
 WRITTEN = {code: name for name, code in DTYPES.items() if name != "BF16"}
 FIELDS = {"dtype", "shape", "data_offsets"}
-_show = reprlib.Repr()                             # what a message quotes stays short
-_show.maxstring = 100
 
 
 class Entry(NamedTuple):
@@ -107,7 +104,7 @@ def _read_header(path, file):
     if not begins_like_safetensors(start):
         raise FormatError(path, "byte 8", f"expected {{, found {start[8:]!r}")
     file.seek(8)
-    header = _parse(path, file.read(length))
+    header = parse(path, "the header", file.read(length))
     metadata = _check_metadata(path, header.pop("__metadata__", {}))
     entries = [_check_entry(path, name, fields, 8 + length) for name, fields in header.items()]
     ordered = sorted(zip(header, entries), key=lambda item: (item[1].begin, item[1].end))
@@ -115,40 +112,14 @@ def _read_header(path, file):
     return dict(ordered), metadata
 
 
-def _parse(path, data):
-    """The JSON object that `data` spells."""
-    try:
-        return json.loads(data.decode(), object_pairs_hook=_without_repeats)
-    except RecursionError:
-        problem = "brackets nested too deep"
-    except ValueError as error:                    # not UTF-8, not JSON, or a name twice
-        problem = error
-    raise FormatError(path, "the header", f"expected a JSON object in UTF-8, found {problem}")
-
-
-def _without_repeats(pairs):
-    found = {}
-    for name, value in pairs:
-        if name in found or not _is_text(name):
-            raise ValueError(f"the name {_show.repr(name)} " + (
-                "twice in one object" if name in found else "with half a letter (a surrogate)"))
-        found[name] = value
-    return found
-
-
-def _is_text(value):
-    """A str that has a UTF-8 form?  (JSON can spell "\\ud800", half a letter.)"""
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
-
-
 def _check_metadata(path, metadata):
     if not isinstance(metadata, dict):
         raise FormatError(path, "__metadata__", f"expected an object, found "
-                                                f"{_show.repr(metadata)}")
+                                                f"{show(metadata)}")
     for name, value in metadata.items():
-        if not _is_text(value):
-            raise FormatError(path, f"__metadata__ {_show.repr(name)}",
-                              f"expected a string of Unicode text, found {_show.repr(value)}")
+        if not is_text(value):
+            raise FormatError(path, f"__metadata__ {show(name)}",
+                              f"expected a string of Unicode text, found {show(value)}")
     return metadata
 
 
@@ -156,8 +127,8 @@ def _check_entry(path, name, fields, data_start):
     """The Entry of one tensor, if its three fields agree with each other."""
     def check(truth, expected, found):
         if not truth:
-            raise FormatError(path, f"tensor {_show.repr(name)}",
-                              f"expected {expected}, found {_show.repr(found)}")
+            raise FormatError(path, f"tensor {show(name)}",
+                              f"expected {expected}, found {show(found)}")
 
     check(isinstance(fields, dict), "an object", fields)
     check(fields.keys() == FIELDS, "the fields dtype, shape and data_offsets", list(fields))
@@ -174,7 +145,7 @@ def _check_entry(path, name, fields, data_start):
           shape)
     need = math.prod(shape) * width                # Python's integers do not overflow
     check(offsets[1] - offsets[0] == need, f"data_offsets that span {need} bytes, the size of "
-          f"{dtype} {_show.repr(shape)}", offsets)
+          f"{dtype} {show(shape)}", offsets)
     return Entry(dtype, tuple(shape), data_start + offsets[0], data_start + offsets[1])
 
 
@@ -190,7 +161,7 @@ def _check_tiling(path, ordered, data_start, size):
     for name, entry in ordered:
         if entry.begin != at:
             kind = "a gap" if entry.begin > at else "an overlap"
-            raise FormatError(path, f"tensor {_show.repr(name)}", f"expected its data at offset "
+            raise FormatError(path, f"tensor {show(name)}", f"expected its data at offset "
                               f"{at - data_start}, found {entry.begin - data_start}: {kind}")
         at = entry.end
     if at != size:
@@ -261,9 +232,9 @@ def _refuse_other_strings(tensors, metadata):
     for what, strings in [("the name of a tensor", tensors), ("a name in the metadata", metadata),
                           ("a value in the metadata", metadata.values())]:
         for string in strings:
-            if not _is_text(string):
+            if not is_text(string):
                 raise ValueError(f"{what}: expected a string of Unicode text, found "
-                                 f"{_show.repr(string)}")
+                                 f"{show(string)}")
     if "__metadata__" in tensors:
         raise ValueError("no tensor can have the name '__metadata__'; the format gives it to the "
                          "metadata")

@@ -8,7 +8,7 @@ Memory    4 M D bytes of rows, half as many again to spare after many small addi
 Differs   faiss's IndexFlatIP is the same search, with row numbers for ids and no check of nan.
           There is no mark of deletion here: make a new index without the row.
 Read next space/neighbours.py (the search), space/hamming.py (the same over codes 32 times smaller),
-          retrieve/bm25.py (words instead of vectors)
+          retrieve/bm25.py (words instead of vectors), retrieve/texts.py (rows that are lines)
 
 Exact search is the yardstick: what an approximate index loses is counted against it.  It is also
 enough for longer than one thinks, since a query costs one pass over the rows, and many queries
@@ -22,7 +22,7 @@ The index knows no model.  Vectors come from anything that has encode(texts) -> 
 """
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -139,13 +139,22 @@ class Index:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one safetensors file, whole or not at all: the rows, the ids, the kind of score."""
-        write_safetensors(path, {"vectors": self._rows[:len(self)], **_ids_as_tensors(self._ids)},
-                          {"kind": KIND, "normalise": str(self.normalise)})
+        write_safetensors(path, *self.as_tensors())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Index":
         """What save() wrote.  Raises FormatError for any other file."""
-        tensors, metadata = read_safetensors(path)
+        return cls.from_tensors(path, *read_safetensors(path))
+
+    def as_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """The tensors and the metadata that save() writes, for files that hold more than these."""
+        return ({"vectors": self._rows[:len(self)], **_ids_as_tensors(self._ids)},
+                {"kind": KIND, "normalise": str(self.normalise)})
+
+    @classmethod
+    def from_tensors(cls, path: str | os.PathLike, tensors: Mapping[str, np.ndarray],
+                     metadata: Mapping[str, str]) -> "Index":
+        """The index of as_tensors(); what else there is is not looked at.  path: for the errors."""
         normalise = metadata.get("normalise")
         if metadata.get("kind") != KIND or normalise not in ("True", "False"):
             raise FormatError(path, "its metadata", f"expected the kind {KIND!r} and normalise "
@@ -207,32 +216,47 @@ def _number(ids, start):
 
 
 def _ids_as_tensors(ids):
-    """Integers as they are; strings as UTF-8 end to end, and where each of them ends."""
     if not ids or type(ids[0]) is int:
         return {"ids": np.array(ids, np.int64)}
-    try:
-        encoded = [id.encode() for id in ids]
-    except UnicodeEncodeError as error:
-        raise ValueError(f"cannot write the id {error.object!r}: it has no UTF-8 form") from None
-    return {"id_text": np.frombuffer(b"".join(encoded), np.uint8),
-            "id_ends": np.cumsum([len(id) for id in encoded], dtype=np.int64)}
+    return strings_as_tensors("id", ids)
 
 
 def _ids_from_tensors(path, tensors):
     """What _ids_as_tensors was given."""
-    ids, text, ends = (tensors.get(name) for name in ("ids", "id_text", "id_ends"))
+    ids = tensors.get("ids")
     if ids is not None and ids.dtype == np.int64 and ids.ndim == 1:
         return ids.tolist()
-    problem = "expected 'ids' int64 (M,), or 'id_text' uint8 and 'id_ends' int64 (M,)"
+    return strings_from_tensors(path, "id", tensors, "'ids' int64 (M,), or ")
+
+
+def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarray]:
+    """Strings as UTF-8 end to end, and where each of them ends: {name_text, name_ends}."""
+    try:
+        encoded = [string.encode() for string in strings]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"cannot write the {name} {error.object!r}: it has no UTF-8 form"
+                         ) from None
+    return {f"{name}_text": np.frombuffer(b"".join(encoded), np.uint8),
+            f"{name}_ends": np.cumsum([len(string) for string in encoded], dtype=np.int64)}
+
+
+def strings_from_tensors(path: str | os.PathLike, name: str, tensors: Mapping[str, np.ndarray],
+                         otherwise: str = "") -> list[str]:
+    """What strings_as_tensors was given.  FormatError, of `path`, for any other tensors."""
+    text, ends = tensors.get(f"{name}_text"), tensors.get(f"{name}_ends")
     if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
             text.ndim != 1 or ends.ndim != 1):
-        raise FormatError(path, "its ids", f"{problem}; found the tensors {list(tensors)}")
+        raise FormatError(path, f"its {name}s", f"expected {otherwise}'{name}_text' uint8 and "
+                                                f"'{name}_ends' int64 (M,); found the tensors "
+                                                f"{list(tensors)}")
     ends = [0, *ends.tolist()]
     if ends != sorted(ends) or ends[-1] != len(text):
-        raise FormatError(path, "tensor 'id_ends'", f"expected numbers that rise from 0 to "
-                                                    f"{len(text)}, the bytes of 'id_text'")
+        raise FormatError(path, f"tensor '{name}_ends'", f"expected numbers that rise from 0 to "
+                                                         f"{len(text)}, the bytes of "
+                                                         f"'{name}_text'")
     text = text.tobytes()
     try:
         return [text[a:b].decode() for a, b in zip(ends, ends[1:])]
     except UnicodeDecodeError as error:
-        raise FormatError(path, "tensor 'id_text'", f"expected UTF-8, found {error}") from None
+        raise FormatError(path, f"tensor '{name}_text'", f"expected UTF-8, found {error}"
+                          ) from None

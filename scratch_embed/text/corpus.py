@@ -23,6 +23,8 @@ MAX_SENTENCE = 1000            # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 PIECE = 1 << 20                # bytes that are read at a time
 WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replace" or '
+             'errors="ignore"')
 
 File = str | os.PathLike | io.IOBase
 Source = File | Iterable[list[str]]
@@ -76,8 +78,23 @@ def _checked_text(block, errors, name, line, offset):
         if errors != "strict":
             return block.decode("utf-8", errors).encode("utf-8")
         line, bad = line + block.count(b"\n", 0, error.start), offset + error.start
-    raise FormatError(name, f"line {line}, byte {bad}", "this is not UTF-8 text; convert the "
-                      'file, or choose errors="replace" or errors="ignore"')
+    raise FormatError(name, f"line {line}, byte {bad}", NOT_UTF_8)
+
+
+# ---- lines ------------------------------------------------------------------------------------
+
+def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
+    """Yield the lines of a file without their ends, blank ones too.
+
+    source, errors, Raises: as for read_blocks.  A line is held in memory whole, however long.
+    """
+    with open_binary(source) as (file, name):
+        for number, line in enumerate(file, 1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8", errors).rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise FormatError(name, f"line {number}, byte {error.start} of it",
+                                  NOT_UTF_8) from None
 
 
 # ---- sentences --------------------------------------------------------------------------------

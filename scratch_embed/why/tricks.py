@@ -1,6 +1,7 @@
 """Tricks and texts: what every `why` needs to remove a trick and to measure what happens.
 
-Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
+Shapes    a score is a number in %, by default the analogies solved on a toy text (worlds/words.py,
+          hard); why/retrieval.py has another
 Read next why/effects.py (the intervals), why/word2vec.py (the first use)
 
 A seed is another text as well as other starting weights, so what holds over the seeds holds for
@@ -61,10 +62,16 @@ class Effect(NamedTuple):
     predicted: str
 
 
-def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
-            ) -> np.ndarray:
-    """The % of analogies solved, (methods, texts).  methods: functions text -> vectors (V, D).
+def analogies_solved(text: Text, vectors: np.ndarray) -> float:
+    """The % of the text's analogies that vectors (V, D) solve."""
+    return 100 * score_analogies(text.vocab.index, vectors, text.sections).overall.accuracy
 
+
+def measure(methods: list, texts: list, workers: int = 2, progress: bool = False,
+            score: Callable = analogies_solved) -> np.ndarray:
+    """Every method on every text, (methods, texts).  methods: functions text -> vectors (V, D).
+
+    score: (text, what a method made of it) -> a number; other methods may make other things.
     workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
     progress: a bar on stderr, where that is a terminal.
     """
@@ -72,30 +79,31 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
 
     def step(place):
         method, text = methods[place[0]], texts[place[1]]
-        solved = score_analogies(text.vocab.index, method(text), text.sections).overall
-        return place, 100 * solved.accuracy
+        return place, score(text, method(text))
 
     places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
     with tqdm(total=len(places), unit="run", leave=False,
               disable=None if progress else True) as bar:
-        for place, score in run(step, places, workers):
-            scores[place] = score
+        for place, number in run(step, places, workers):
+            scores[place] = number
             bar.update()
     return scores
 
 
 def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers: int = 2,
-                   progress: bool = False) -> Iterator[list[Effect]]:
+                   progress: bool = False, score: Callable = analogies_solved
+                   ) -> Iterator[list[Effect]]:
     """Yield for each trick, as soon as it is measured, a list of Effect.
 
-    trained: (settings, text) -> vectors (V, D).
+    trained: (settings, text) -> vectors (V, D), or whatever `score` takes, as in measure.
     """
     known = []                                     # (settings, scores): tricks share their start
     for trick in tricks:
         forms = [trick.settings, *(trick.settings | change
                                    for change, _ in trick.without.values())]
         new = [form for form in forms if form not in [settings for settings, _ in known]]
-        scores = measure([partial(trained, form) for form in new], texts, workers, progress)
+        scores = measure([partial(trained, form) for form in new], texts, workers, progress,
+                         score)
         known += zip(new, scores)
         with_it, *without = (next(x for settings, x in known if settings == form)
                              for form in forms)

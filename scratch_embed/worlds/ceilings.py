@@ -60,6 +60,19 @@ def guessed_average_precision(relevant: int, documents: int) -> float:
     return float((harmonic + others * (documents - harmonic)) / documents)
 
 
+def guessed_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
+    """The expected 1/(place of the first of R relevant documents), 0 beyond k, in random order.
+
+    None of the first i is relevant with chance q_i = Π_{j<i} (N − R − j)/(N − j), so the first is
+    at place i with chance q_{i−1} − q_i.
+    """
+    if not 1 <= relevant <= documents:
+        raise ValueError(f"relevant={relevant}: expected 1 to {documents}, the documents")
+    j = np.arange(min(k, documents))
+    none = np.cumprod(np.append(1, (documents - relevant - j).clip(0) / (documents - j)))
+    return float((none[:-1] - none[1:]) @ (1 / (j + 1)))
+
+
 def guessed_v_measure(labels: list) -> float:
     """About the expected V-measure of N texts put into as many random clusters as there are labels.
 

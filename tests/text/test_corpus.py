@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
-from scratch_embed.text.corpus import MAX_SENTENCE, read_sentences
+from scratch_embed.text.corpus import MAX_SENTENCE, read_lines, read_sentences
 
 
 @pytest.fixture
@@ -147,3 +147,20 @@ def test_a_gzip_file_that_breaks_off_is_an_error(file, cut):
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match="no/such/file"):
         list(read_sentences("no/such/file"))
+
+
+# ---- lines --------------------------------------------------------------------------------------
+
+def test_lines_keep_their_white_space_and_lose_their_ends(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes("\ufeffa b \r\n\n\tc\u2028d".encode())
+    assert list(read_lines(path)) == ["a b ", "", "\tc\u2028d"]
+
+
+def test_a_line_that_is_not_utf8_is_named_or_mended(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\nbc\xffd\n")
+    with pytest.raises(FormatError, match="line 2, byte 2 of it: this is not UTF-8"):
+        list(read_lines(path))
+    assert list(read_lines(path, "replace")) == ["a", "bc\ufffdd"]
+    assert list(read_lines(path, "ignore")) == ["a", "bcd"]

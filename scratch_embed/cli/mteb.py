@@ -1,0 +1,70 @@
+"""evaluate mteb: the task types of MTEB on toy data whose best score and whose guess are known."""
+import os
+
+from scratch_embed.cli.loading import add_encoder_options, column_names, load_encoder
+from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.worlds import add_seed
+
+
+def add_evaluation(kinds):
+    """Add `evaluate mteb`."""
+    command = add_command(
+        kinds, "mteb", "print the main score of an encoder on toy tasks of MTEB's types, between "
+        "that of guessing and the best there is",
+        "scratch-embed evaluate mteb words.vec --tasks ToySTS ToyFacts --baselines",
+        run=run_evaluation)
+    command.add_argument("model", help="word vectors: a text is the mean of its words (`scratch-"
+                         "embed world` writes a text to train on that has the tasks' words)")
+    add_encoder_options(command)
+    command.add_argument("--tasks", nargs="+", metavar="NAME", help="these and no others; a name "
+                         "that is none prints those that are")
+    add_seed(command)
+    command.add_argument("--baselines", action="store_true",
+                         help="beside it, random vectors and a bag of words")
+    command.add_argument("--json", metavar="FOLDER", help="write a file <task>.json for each, as "
+                         "mteb does; of the baselines in folders inside")
+
+
+def run_evaluation(arguments):
+    """Encode and judge, a task at a time; write the files; print the table."""
+    from tqdm import tqdm
+
+    from scratch_embed.evaluate.mteb import run_task
+    from scratch_embed.evaluate.results import format_results, write_results
+    from scratch_embed.worlds.toy_mteb import toy_mteb
+    name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
+    encoders = {name: load_encoder(arguments.model, arguments.sif, arguments.tokens)}
+    if arguments.json:
+        os.makedirs(arguments.json, exist_ok=True)
+    toy = toy_mteb(arguments.seed)
+    tasks = chosen_tasks(toy.tasks, arguments.tasks)
+    if arguments.baselines:
+        encoders |= baselines(toy.text)
+    todo = [(column, task) for column in encoders for task in tasks]
+    columns = {column: [] for column in encoders}
+    for column, task in tqdm(todo, unit="task", disable=None):
+        columns[column].append(run_task(encoders[column], task))
+    if arguments.json:
+        for column, results in columns.items():
+            folder = "" if column == name else column.replace(" ", "-")
+            write_results(results, os.path.join(arguments.json, folder))
+    print("\n".join(format_results(columns)))
+
+
+def chosen_tasks(tasks, names):
+    """The tasks of these names, in their order; all for None.  ValueError for a name that is none.
+    """
+    if names is None:
+        return tasks
+    by_name = {task.name: task for task in tasks}
+    wrong = [name for name in names if name not in by_name]
+    if wrong:
+        raise ValueError(f"no task {wrong[0]!r}; there are {', '.join(by_name)}")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def baselines(text):
+    """What knows nothing, and what knows words alone: those of the training text."""
+    from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
+    return {"random": RandomVectors(),
+            "bag of words": BagOfWords([" ".join(sentence) for sentence in text])}

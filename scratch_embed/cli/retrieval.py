@@ -1,0 +1,166 @@
+"""evaluate retrieval: encoders beside BM25, and both together, on one collection."""
+import json
+import os
+import re
+from functools import partial
+
+from scratch_embed.cli.loading import add_encoder_options, column_names, load_encoder, splitter
+from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.training import say
+from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
+
+FILES = "corpus", "queries", "qrels"
+
+
+def add_evaluation(kinds):
+    """Add `evaluate retrieval`."""
+    command = add_command(
+        kinds, "retrieval", "print the retrieval quality of encoders beside BM25 and hybrids of "
+        "both, each number with its bootstrap interval over queries",
+        "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
+        "--qrels qrels.tsv", run=run_evaluation)
+    command.add_argument("models", nargs="+", metavar="MODEL", help="word vectors: a text is the "
+                         "mean of its words")
+    add_encoder_options(command)
+    option = command.add_argument
+    option("--corpus", metavar="FILE", help='documents: {"_id", "title", "text"} a line, as BEIR '
+                                            "has them, or id <tab> text; plain or gzip")
+    option("--queries", metavar="FILE", help="the same of queries; those not judged are left out")
+    option("--qrels", metavar="FILE", help="judgements: query, document, gain between tabs, with a "
+                                           "header or without; or TREC's")
+    option("--world", choices=list(WORLDS), help="instead of files a toy collection, by default "
+           f"facts (`scratch-embed world` writes them, and a text to train on).  {HELP}")
+    add_seed(command)
+    option("--depth", type=whole(1), default=1000, metavar="K",
+           help="the longest list of a system, and of what a hybrid joins (%(default)s)")
+    option("--weight", type=positive, default=0.5, metavar="W",
+           help="of the vectors in the weighted sum, 0 to 1; the rest is BM25's (%(default)s)")
+    option("--no-bm25", action="store_true", help="the encoders alone")
+    option("--run-out", metavar="FOLDER", help="write each system's ranking there, a TREC run")
+    option("--json", action="store_true",
+           help="one object: {system: {measure: {mean, low, high}}}")
+    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
+           help="what to do with bytes that are not UTF-8 (%(default)s)")
+    command.set_defaults(usage_error=command.error)
+
+
+def run_evaluation(arguments):
+    """Search with every system, judge, print a table."""
+    from scratch_embed.evaluate.ranking import evaluate
+    from scratch_embed.evaluate.trec import write_run
+    from scratch_embed.retrieve.lists import as_run
+    check_usage(arguments)
+    if arguments.run_out:
+        os.makedirs(arguments.run_out, exist_ok=True)
+    names = column_names(arguments.models, taken=["bm25"])
+    encoders = {name: load_encoder(path, arguments.sif, arguments.tokens)
+                for path, name in names.items()}
+    collection = chosen_collection(arguments)
+    say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
+    lists, found = searches(encoders, collection, arguments), {}
+    tags = tags_of(lists)
+    for system in lists:                                   # one run in memory at a time
+        run = as_run(*lists[system], list(collection.queries), list(collection.documents))
+        found[system] = evaluate(collection.qrels, run, measures())
+        if arguments.run_out:
+            path = os.path.join(arguments.run_out, f"{tags[system]}.run")
+            write_run(path, run, tags[system])
+    print_table(found, arguments.json)
+
+
+def check_usage(arguments):
+    """Ends with 2 where the options do not fit."""
+    given = [name for name in FILES if getattr(arguments, name)]
+    if given and len(given) < 3:
+        arguments.usage_error("--corpus, --queries and --qrels belong together; give all three, or "
+                              "none for a toy world")
+    if given and arguments.world:
+        arguments.usage_error("--world is in place of --corpus, --queries and --qrels")
+    if arguments.weight > 1:
+        arguments.usage_error(f"--weight: expected 0 to 1, found {arguments.weight}")
+
+
+def chosen_collection(arguments):
+    """The files, or the toy world."""
+    from scratch_embed.evaluate.collection import read_collection
+    if arguments.corpus:
+        return read_collection(arguments.corpus, arguments.queries, arguments.qrels,
+                               arguments.errors)
+    return world(arguments.world or "facts", arguments.seed)
+
+
+def measures():
+    """{name: function}, as the table has them."""
+    from scratch_embed.evaluate import ranking
+    return {"Recall@1": partial(ranking.recall, k=1), "Recall@10": partial(ranking.recall, k=10),
+            "MRR@10": partial(ranking.reciprocal_rank, k=10),
+            "nDCG@10": partial(ranking.ndcg, k=10), "MAP": ranking.average_precision}
+
+
+# ---- the systems --------------------------------------------------------------------------------
+
+def searches(encoders, collection, arguments):
+    """{system: (ids, scores)}, ids the places of documents in the collection."""
+    from scratch_embed.retrieve.bm25 import BM25
+    from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
+    documents, queries = (list(part.values()) for part in collection[:2])
+    depth, found = min(arguments.depth, len(documents)), {}
+    for name, encoder in encoders.items():
+        found[name] = dense(name, encoder, documents, queries, depth)
+    if arguments.no_bm25:
+        return found
+    split, joined = splitter(arguments.tokens), {}
+    words = BM25([split(text) for text in documents]).search(map(split, queries), depth)
+    for name, lists in found.items():
+        both = lists, words
+        joined[f"{name}+bm25-rrf"] = reciprocal_rank_fusion(both, depth)
+        joined[f"{name}+bm25-sum"] = weighted_sum(both, [arguments.weight, 1 - arguments.weight],
+                                                  depth)
+    return {**found, "bm25": words, **joined}
+
+
+def dense(name, encoder, documents, queries, depth):
+    """The nearest documents of each query by cosine; says which texts the encoder cannot read."""
+    from scratch_embed.retrieve.index import Index
+    from scratch_embed.retrieve.texts import nearest_or_none
+    vectors = [encoder.encode(texts, show_progress_bar=True) for texts in (documents, queries)]
+    for what, rows in zip(("documents", "queries"), vectors):
+        if unknown := int((~rows.any(axis=1)).sum()):
+            say(f"{name}: {unknown:,} of {len(rows):,} {what} have no word that it knows")
+    index = Index(vectors[0].shape[1])
+    index.add(range(len(documents)), vectors[0])
+    return nearest_or_none(index, vectors[1], depth)
+
+
+def tags_of(systems):
+    """{system: its name in a run}, without white space and slashes; ValueError if two are alike."""
+    tags = {system: re.sub(r"[\s/\\]+", "_", system) for system in systems}
+    if len(set(tags.values())) < len(tags):
+        raise ValueError(f"two systems would have one name among {', '.join(tags.values())}: "
+                         "rename a model")
+    return tags
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+def print_table(found, as_json):
+    """A line a system, a column a measure: its mean, and between what it lies."""
+    rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
+            for system, evaluation in found.items()}
+    if as_json:
+        print(json.dumps(rows))
+        return
+    width = max(map(len, rows)) + 2
+    print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
+    for system, row in rows.items():
+        cells = (f"{cell['mean']:.3f} " + (f"{cell['low']:.3f}-{cell['high']:.3f}"
+                                           if "low" in cell else "") for cell in row.values())
+        print(f"{system:<{width}}{''.join(f'{cell:<21}' for cell in cells)}".rstrip())
+
+
+def with_interval(evaluation, name):
+    """{mean, low, high}; the mean alone of a single query, which says nothing of others."""
+    from scratch_embed.evaluate.significance import bootstrap_interval
+    if len(evaluation.queries) == 1:
+        return {"mean": evaluation.mean[name]}
+    return bootstrap_interval(evaluation.scores[name])._asdict()

@@ -1,0 +1,196 @@
+"""index: lines of text and their vectors in one file.  search: ask it in words."""
+import itertools
+import json
+import os
+import sys
+
+from scratch_embed.cli.loading import (
+    TOKENS,
+    add_encoder_options,
+    digest_of,
+    load_encoder,
+    splitter,
+)
+from scratch_embed.cli.parsing import add_command, check_output, whole
+from scratch_embed.cli.training import say
+
+AT_A_TIME = 1000                   # queries that are answered together
+IN_A_HYBRID = 100                  # lines of each list that a hybrid joins, or k if that is more
+
+
+# ---- index --------------------------------------------------------------------------------------
+
+def add_commands(commands):
+    """Add `index` and `search`."""
+    index = add_command(commands, "index", "encode a text line by line, and keep lines and vectors "
+                        "to be searched", "scratch-embed index texts.txt -o texts.index --model "
+                        "words.vec", run=run_index)
+    index.add_argument("texts", help='a text a line, plain or gzip; "-" is stdin; blank lines are '
+                       "counted, and left out")
+    index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
+    index.add_argument("--model", help="word vectors: a text is the mean of its words.  The index "
+                       "keeps its path and a digest of it")
+    index.add_argument("--add", action="store_true", help="add to the index that is there, with "
+                       "its model and options; line numbers go on")
+    add_encoder_options(index)
+    index.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
+                       help="what to do with bytes that are not UTF-8 (%(default)s)")
+    index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
+    add_search(commands)
+
+
+def run_index(arguments):
+    """Read, encode, save; say what was done on stderr."""
+    from tqdm import tqdm
+
+    from scratch_embed.text.corpus import read_lines
+    check_index_usage(arguments)
+    check_output(arguments.output, arguments.texts)
+    if arguments.model and os.path.realpath(arguments.model) == os.path.realpath(arguments.output):
+        raise ValueError(f"{arguments.output} is the model itself; write to another file")
+    index, encoder = (opened if arguments.add else new)(arguments)
+    lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
+    added = index.add(lines, encoder.encode)
+    if not len(index):
+        raise ValueError(f"{arguments.texts}: expected a text a line, found no line that is not "
+                         "blank")
+    index.save(arguments.output)
+    say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
+        f"{arguments.output}")
+
+
+def check_index_usage(arguments):
+    """Ends with 2 where the options do not fit."""
+    if arguments.add and (arguments.sif is not None or arguments.tokens is not None):
+        arguments.usage_error("--add encodes as the index was made: leave out --sif and --tokens")
+    if not (arguments.add or arguments.model):
+        arguments.usage_error("--model: name the word vectors that encode the lines")
+
+
+def new(arguments):
+    """(an empty TextIndex, its encoder)."""
+    from scratch_embed.retrieve.texts import TextIndex
+    options = {"sif": arguments.sif, "tokens": arguments.tokens or TOKENS[0]}
+    made_by = {"model": os.path.abspath(arguments.model), "digest": digest_of(arguments.model),
+               **options}
+    encoder = load_encoder(arguments.model, **options)
+    return TextIndex(encoder.encode([]).shape[1], made_by), encoder
+
+
+def opened(arguments):
+    """(the TextIndex that is there, its encoder)."""
+    index = load_index(arguments.output)
+    return index, encoder_of(index, arguments.output, arguments.model)
+
+
+def load_index(path):
+    """A TextIndex that `new` began.  FormatError for any other file."""
+    from scratch_embed.numerics.errors import FormatError
+    from scratch_embed.retrieve.texts import TextIndex
+    index = TextIndex.load(path)
+    sif, kinds = index.made_by.get("sif"), [type(index.made_by.get(name)) for name in
+                                            ("model", "digest", "tokens")]
+    if kinds != [str] * 3 or not isinstance(sif, float | None) or (
+            index.made_by["tokens"] not in TOKENS):
+        raise FormatError(path, "its metadata", "expected in `made_by` a model, its digest, sif "
+                                                f"and tokens, found {index.made_by}")
+    return index
+
+
+def encoder_of(index, path, model=None):
+    """The encoder that made an index.  model: where it is now, if it has moved.
+
+    Raises ValueError where it is another one.
+    """
+    made_by = index.made_by
+    model = model or made_by["model"]
+    if not os.path.exists(model):
+        raise FileNotFoundError(f"{path} was made with {model}, which is not there; if it has "
+                                "moved, name its new place with --model")
+    found = digest_of(model)
+    if found != made_by["digest"]:
+        raise ValueError(f"{path} was made with another model than {model} is now (digest "
+                         f"{made_by['digest']}, found {found}): their vectors cannot be compared; "
+                         "index the texts anew, or name the old model with --model")
+    encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
+    dim = encoder.encode([]).shape[1]
+    if dim != index.index.dim:
+        raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} makes "
+                         f"{dim}: index the texts anew")
+    return encoder
+
+
+# ---- search -------------------------------------------------------------------------------------
+
+def add_search(commands):
+    """Add `search`."""
+    search = add_command(commands, "search", "print the lines of an index that are nearest to a "
+                         "query, the best first: rank, score, line number, text",
+                         "scratch-embed search texts.index storm -k 5", run=run_search)
+    search.add_argument("index", help="a file of `index`")
+    search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are answered '
+                        'one after the other, each from rank 1; "-" alone: a query a line of stdin')
+    search.add_argument("-k", type=whole(1), default=10, metavar="N",
+                        help="at most so many lines a query (%(default)s)")
+    how = search.add_mutually_exclusive_group()
+    how.add_argument("--bm25", action="store_true", help="search for words, without the model")
+    how.add_argument("--hybrid", action="store_true",
+                     help="vectors and words together, by reciprocal rank fusion")
+    search.add_argument("--model", help="where the model is now, if it has moved")
+    search.add_argument("--json", action="store_true",
+                        help="an object a query: {query, results: [{rank, score, line, text}]}")
+
+
+def run_search(arguments):
+    """Answer each query."""
+    index = load_index(arguments.index)
+    search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
+    queries, person = asked(arguments.queries)
+    while some := list(itertools.islice(queries, 1 if person else AT_A_TIME)):
+        for query, ids, scores in zip(some, *search(some, arguments.k)):
+            found = [(rank, float(score), line, index.texts[line])
+                     for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
+                     if line in index.texts]               # −1: the list has ended
+            if not found:
+                say(f"nothing found for {query!r}: no word of it is known")
+            show(query, found)
+
+
+def asked(queries):
+    """(the queries, whether a person types them)."""
+    from scratch_embed.text.corpus import read_lines
+    if queries != ["-"]:
+        return iter(queries), False
+    lines = (line for line in read_lines("-") if line.strip())
+    return lines, sys.stdin is not None and sys.stdin.isatty()
+
+
+def chosen_search(index, arguments):
+    """(queries, k) -> (line numbers, scores), a row a query."""
+    from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
+    if not arguments.bm25:
+        encode = encoder_of(index, arguments.index, arguments.model).encode
+    if arguments.bm25 or arguments.hybrid:
+        words = index.by_words(splitter(index.made_by["tokens"]))
+    if arguments.bm25:
+        return words
+    if not arguments.hybrid:
+        return lambda queries, k: index.search(encode(queries), k)
+
+    def both(queries, k):
+        depth = max(k, IN_A_HYBRID)
+        return reciprocal_rank_fusion([index.search(encode(queries), depth),
+                                       words(queries, depth)], k)
+    return both
+
+
+def as_lines(query, found):
+    """A line for each that was found."""
+    for rank, score, line, text in found:
+        print(f"{rank}\t{score:.4f}\t{line}\t{text}")
+
+
+def as_json(query, found):
+    """One line for all."""
+    print(json.dumps({"query": query, "results": [
+        dict(zip(("rank", "score", "line", "text"), row)) for row in found]}))

@@ -1,0 +1,93 @@
+"""world: the toy collections as files, and a text to learn their words from."""
+import os
+
+from scratch_embed.cli.parsing import add_command, whole
+from scratch_embed.cli.training import say
+
+
+def add_commands(commands):
+    """Add `world`."""
+    command = add_command(
+        commands, "world", "write a toy collection for retrieval, and a text that has its words",
+        "scratch-embed world facts -o toy", run=run_world)
+    command.add_argument("name", choices=list(WORLDS), help=HELP)
+    command.add_argument("-o", "--output", required=True, metavar="FOLDER",
+                         help="gets corpus.jsonl, queries.jsonl, qrels.tsv as BEIR has them, and "
+                              "text.txt to train on, which also has the words of `evaluate mteb`")
+    add_seed(command)
+
+
+def add_seed(command):
+    """Which sample of the world?"""
+    command.add_argument("--seed", type=whole(0), default=0, metavar="N",
+                         help="of the world's draws (%(default)s)")
+
+
+def run_world(arguments):
+    """Write the files; say what they are."""
+    from scratch_embed.evaluate.collection import write_collection
+    from scratch_embed.numerics.files import atomic_write
+    from scratch_embed.worlds.toy_mteb import toy_mteb
+    collection, text = world(arguments.name, arguments.seed), toy_mteb(arguments.seed).text
+    write_collection(arguments.output, collection)
+    with atomic_write(os.path.join(arguments.output, "text.txt")) as file:
+        file.writelines(f"{' '.join(sentence)}\n".encode() for sentence in text)
+    say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries, a text of "
+        f"{len(text):,} sentences; wrote corpus.jsonl, queries.jsonl, qrels.tsv and text.txt to "
+        f"{arguments.output}")
+
+
+# ---- the worlds ---------------------------------------------------------------------------------
+
+HELP = ("facts: short reports, and questions in other words; codes: the same, and as many queries "
+        "for a rare code; bindings: documents of the same words, told apart by who did what; "
+        "instructions: what is relevant depends on the query's last words; long: one sentence of "
+        "41 tells the fact")
+
+
+def world(name, seed):
+    """The Collection of a toy world."""
+    from scratch_embed.evaluate.collection import Collection
+    return Collection(*WORLDS[name](seed))
+
+
+def facts(seed):
+    """(documents, queries, qrels) of worlds/facts.py."""
+    from scratch_embed.worlds import facts
+    found = facts.facts(seed)
+    return found.corpus, found.queries, found.qrels
+
+
+def codes(seed):
+    """The same of worlds/codes.py."""
+    from scratch_embed.worlds.codes import with_codes
+    from scratch_embed.worlds.facts import facts
+    found = with_codes(facts(seed), seed)
+    return found.corpus, found.queries, found.qrels
+
+
+def bindings(seed):
+    """The same of worlds/bindings.py."""
+    from scratch_embed.worlds.bindings import bindings
+    found = bindings(seed)
+    return found.corpus, found.queries, found.qrels
+
+
+def instructions(seed):
+    """The same of worlds/instructions.py, each instruction behind its query, as MTEB has it."""
+    from scratch_embed.worlds.instructions import instructions
+    found = instructions(seed)
+    queries = {name: f"{text} {found.instructions[name]}" for name, text in found.queries.items()}
+    return found.corpus, queries, found.qrels
+
+
+def long(seed):
+    """The same of worlds/long_documents.py."""
+    from scratch_embed.worlds.facts import facts
+    from scratch_embed.worlds.long_documents import lengthen
+    found = lengthen(facts(seed), seed)
+    return found.corpus, found.queries, found.qrels
+
+
+WORLDS = {"facts": facts, "codes": codes, "bindings": bindings, "instructions": instructions,
+          "long": long}

@@ -1,0 +1,191 @@
+"""A retrieval collection on the disk: texts to be found, questions, and what answers them.
+
+Paper     Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of
+          Information Retrieval Models", whose layout this is.
+Bytes     documents  {"_id": "d1", "title": "...", "text": "..."}      a JSON object a line
+          queries    {"_id": "q1", "text": "..."}                      the same without a title
+          either     d1 <tab> the text                                 or so, told by the first line
+          judgements q1 <tab> d1 <tab> gain                            below a header line, or not;
+          or         q1 0 d1 gain                                      TREC's, as evaluate/trec.py
+          in UTF-8, plain or gzip.  Blank lines are left out.
+Shapes    documents and queries {id: text}, judgements {query: {document: gain}}
+Cost      one pass over each file, all texts in memory
+Differs   A title stands before its text, a space between, as BEIR's own encoders have it.  BEIR
+          drops the first line of the judgements unseen; here it is a header only if its third
+          field is the word "score".  Fields that are not named above are read past.
+Read next evaluate/ranking.py (what is measured), evaluate/trec.py (a run as a file)
+
+Judgements say which queries count: BEIR's files hold the queries of all splits together.  A judged
+query without a text is an error, for it would score 0 whatever is asked.  A judged document that
+is not there cannot be found by anybody: the scores can still be compared, so it is a warning.
+"""
+import json
+import os
+import reprlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from scratch_embed.evaluate.ranking import Qrels
+from scratch_embed.evaluate.trec import enter_judgement
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import atomic_write
+from scratch_embed.text.corpus import read_lines
+
+HEADER = "query-id\tcorpus-id\tscore"
+_shown = reprlib.Repr()                            # what a message quotes stays short
+_shown.maxstring = 60
+
+
+class Collection(NamedTuple):
+    """What a search is judged by; each query of `queries` is judged."""
+
+    documents: dict[str, str]      # {document: text}
+    queries: dict[str, str]        # {query: text}
+    qrels: Qrels                   # {query: {document: gain}}
+
+
+def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
+                    qrels: str | os.PathLike, errors: str = "strict") -> Collection:
+    """The three files together; queries that are not judged are left out.
+
+    errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
+    Raises   FormatError for a broken line, for a judged query without a text, and where none of
+             the judged documents is there.  Warns of those that are not.
+    """
+    texts, asked = read_texts(documents, errors), read_texts(queries, errors)
+    judged = read_judgements(qrels, errors)
+    lost = next((query for query in judged if query not in asked), None)
+    if lost is not None:
+        raise FormatError(qrels, f"query {lost!r}", f"expected a text for it in {queries}, found "
+                          f"none among {len(asked)} queries; are they of the same collection?")
+    named = {document for gains in judged.values() for document in gains}
+    missing = sorted(named - texts.keys())
+    if len(missing) == len(named):
+        raise FormatError(qrels, f"document {missing[0]!r}", f"expected it in {documents}, found "
+                          f"neither it nor any other judged document among {len(texts)}; are they "
+                          "of the same collection?")
+    if missing:
+        warnings.warn(f"{qrels}: {len(missing)} of {len(named)} judged documents, the first "
+                      f"{missing[0]!r}, are not in {documents}: no system can find them",
+                      stacklevel=2)
+    return Collection(texts, {query: asked[query] for query in judged}, judged)
+
+
+# ---- texts --------------------------------------------------------------------------------------
+
+def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str]:
+    """{id: text} of documents or queries, JSON or tab-separated.  FormatError names the line."""
+    texts, parse = {}, None
+    for place, line in _lines(path, errors):
+        parse = parse or (_from_json if line.lstrip().startswith("{") else _from_tabs)
+        name, text = parse(line, path, place)
+        if name in texts:
+            raise FormatError(path, place, f"the id {name!r} comes a second time; keep one of the "
+                                           "two lines")
+        texts[name] = text
+    if not texts:
+        raise FormatError(path, "the whole file", "expected a text a line, found none")
+    return texts
+
+
+def _from_json(line, path, place):
+    """A line of BEIR's."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        entry = None
+    if not isinstance(entry, dict):
+        raise FormatError(path, place, 'expected a JSON object such as {"_id": "d1", "text": '
+                                       f'"..."}}, found {_shown.repr(line)}')
+    for field, value in ("_id", entry.get("_id")), ("text", entry.get("text")), (
+            "title", entry.get("title", "")):
+        if not isinstance(value, str):
+            found = f"{field} {_shown.repr(value)}" if field in entry else f"no {field}"
+            raise FormatError(path, place, f'expected "{field}", a string, found {found}')
+    if not entry["_id"]:
+        raise FormatError(path, place, 'expected an "_id", found an empty one')
+    return entry["_id"], f"{entry.get('title', '')} {entry['text']}".strip()
+
+
+def _from_tabs(line, path, place):
+    """id, tab, text; the text may hold tabs."""
+    name, tab, text = line.partition("\t")
+    if not tab or not name:
+        raise FormatError(path, place, f"expected id <tab> text, found {_shown.repr(line)}")
+    return name, text
+
+
+# ---- judgements ---------------------------------------------------------------------------------
+
+def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str, dict[str, int]]:
+    """{query: {document: gain}} of BEIR's three fields or TREC's four; the first line tells.
+
+    Raises FormatError that names the line.
+    """
+    qrels, split = {}, None
+    for place, line in _lines(path, errors):
+        if split is None:
+            if line.startswith("#") and line.count("\t") != 2:
+                continue                           # a comment of TREC's
+            split = _at_tabs if line.count("\t") == 2 else _at_white_space
+            if split is _at_tabs and line.lower().split("\t")[2].strip() == "score":
+                continue                           # the header
+        fields = split(line, path, place)
+        if fields:
+            enter_judgement(qrels, fields, path, place)
+    if not qrels:
+        raise FormatError(path, "the whole file", "expected judgements, found none")
+    return qrels
+
+
+def _at_tabs(line, path, place):
+    """The fields of BEIR's line, as TREC has them."""
+    fields = line.split("\t")
+    if len(fields) != 3 or not all(fields):
+        raise FormatError(path, place, "expected 3 fields between tabs, query document gain, found "
+                                       f"{_shown.repr(line)}")
+    query, document, gain = fields
+    return query, "0", document, gain
+
+
+def _at_white_space(line, path, place):
+    """The fields of TREC's line; none of a comment."""
+    fields = [field.decode() for field in line.encode().split()]       # bytes: at ASCII's only
+    return [] if fields[0].startswith("#") else fields
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+def write_collection(folder: str | os.PathLike, collection: Collection) -> list[Path]:
+    """BEIR's corpus.jsonl, queries.jsonl and qrels.tsv in a folder, made if need be -> the paths.
+
+    Raises ValueError for an id that holds a tab or the end of a line.
+    """
+    for name in (*collection.documents, *collection.queries):
+        if not name or set(name) & set("\t\r\n"):
+            raise ValueError(f"the id {name!r} is empty, or would break a line of qrels.tsv: "
+                             "rename it")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = [Path(folder) / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")]
+    judged = (f"{query}\t{document}\t{int(gain)}" for query, gains in collection.qrels.items()
+              for document, gain in gains.items())
+    for path, lines in zip(paths, (_as_json(collection.documents, {"title": ""}),
+                                   _as_json(collection.queries, {}), [HEADER, *judged])):
+        with atomic_write(path) as file:
+            file.writelines(f"{line}\n".encode() for line in lines)
+    return paths
+
+
+def _as_json(texts: Mapping[str, str], more) -> Iterator[str]:
+    return (json.dumps({"_id": name, **more, "text": text}) for name, text in texts.items())
+
+
+# ---- inside -------------------------------------------------------------------------------------
+
+def _lines(path, errors) -> Iterator[tuple[str, str]]:
+    """("line 7", its text) for every line that has any."""
+    for number, line in enumerate(read_lines(path, errors), 1):
+        if line.strip():
+            yield f"line {number}", line

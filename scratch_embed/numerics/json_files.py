@@ -1,0 +1,156 @@
+"""JSON: what is read is checked field by field, and what is wrong is named with its place.
+
+Bytes     UTF-8, one object {name: value}, or a list of them
+Differs   from Python's json, which takes these for good: a name twice in one object (the last one
+          wins), NaN and Infinity (no JSON), half a letter ("\\ud800", which has no UTF-8 form).
+Read next transformer/checkpoint.py (a config.json), numerics/safetensors.py (a header)
+
+A field of the wrong type seldom fails where it is read.  "12" for 12 fails a hundred lines later,
+true for 1 not at all.  So a field is asked for by its name and its kind, and who reads the message
+knows which file to open and what to write there.
+"""
+import json
+import math
+import os
+import re
+import reprlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import atomic_write
+
+REQUIRED = object()                # a default that is none: the field must be there
+_short = reprlib.Repr()
+_short.maxstring = 100
+
+
+def show(value: Any) -> str:
+    """What a message quotes of a value: short, however long it is."""
+    return _short.repr(value)
+
+
+def is_text(value: Any) -> bool:
+    """A str that has a UTF-8 form?  (JSON can spell "\\ud800", half a letter.)"""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def parse(path: str | os.PathLike, place: str, data: bytes, kind: type = dict) -> Any:
+    """The JSON object that `data` spells, or the list.  Raises FormatError at `place` of `path`."""
+    what = "a JSON object in UTF-8" if kind is dict else "a JSON list in UTF-8"
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=_without_repeats,
+                           parse_constant=_refuse)
+    except RecursionError:
+        problem = "brackets nested too deep"
+    except ValueError as error:                    # not UTF-8, not JSON, or a name twice
+        problem = error
+    else:
+        if isinstance(value, kind):
+            return value
+        problem = show(value)
+    raise FormatError(path, place, f"expected {what}, found {problem}")
+
+
+def _without_repeats(pairs):
+    found = {}
+    for name, value in pairs:
+        if name in found or not is_text(name):
+            raise ValueError(f"the name {show(name)} " + (
+                "twice in one object" if name in found else "with half a letter (a surrogate)"))
+        found[name] = value
+    return found
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant}, which is no JSON")
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+def read_json(path: str | os.PathLike, kind: type = dict) -> Any:
+    """The object of a file, or its list.  Raises FormatError, also where there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FormatError(path, "the file", "expected JSON, found no such file") from None
+    return parse(path, "the file", data, kind)
+
+
+def write_json(path: str | os.PathLike, value: Mapping | list) -> None:
+    """Replace `path`, as a whole, by the value, two spaces an indent and a line end at the end."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_write(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+# ---- fields -----------------------------------------------------------------------------------
+
+class Fields:
+    """The fields of one object in a file.  Each is asked for by its kind, and named if it is not.
+
+    A field that is missing is `default`, or FormatError where there is none.
+    """
+
+    def __init__(self, path: str | os.PathLike, values: Mapping[str, Any], place: str = "") -> None:
+        self.path, self.values, self.place = path, values, place
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Fields":
+        """Of the object that is a whole file."""
+        return cls(path, read_json(path))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def fault(self, name: str, expected: str, found: str) -> FormatError:
+        """The error that names a field; for its caller to raise."""
+        return FormatError(self.path, f"{self.place}field {name!r}",
+                           f"expected {expected}, found {found}")
+
+    def get(self, name: str, default: Any, expected: str, fits) -> Any:
+        """A value for which fits(value); `expected` says in words what that is."""
+        if name not in self.values:
+            if default is REQUIRED:
+                raise self.fault(name, expected, f"no such field among {show([*self.values])}")
+            return default
+        value = self.values[name]
+        if not fits(value):
+            raise self.fault(name, expected, show(value))
+        return value
+
+    def whole(self, name: str, least: int = 1, default: Any = REQUIRED) -> Any:
+        """A whole number.  true is none, and neither is 1.0."""
+        return self.get(name, default, f"a whole number of at least {least}",
+                        lambda v: type(v) is int and v >= least)
+
+    def positive(self, name: str, default: Any = REQUIRED) -> Any:
+        """A number above 0."""
+        return self.get(name, default, "a number above 0",
+                        lambda v: type(v) in (int, float) and 0 < v < math.inf)
+
+    def flag(self, name: str, default: Any = REQUIRED) -> Any:
+        """true or false."""
+        return self.get(name, default, "true or false", lambda v: isinstance(v, bool))
+
+    def text(self, name: str, default: Any = REQUIRED) -> Any:
+        """A string."""
+        return self.get(name, default, "a string of Unicode text", is_text)
+
+    def object(self, name: str, default: Any = REQUIRED) -> Any:
+        """An object."""
+        return self.get(name, default, "an object", lambda v: isinstance(v, dict))
+
+    def one_of(self, name: str, options: Collection, default: Any = REQUIRED) -> Any:
+        """One of these values; 1 is not true, and 0 not false."""
+        listed = ", ".join(json.dumps(option) for option in options)
+        return self.get(name, default, listed if len(options) == 1 else f"one of {listed}",
+                        lambda v: any(type(v) is type(o) and v == o for o in options))
+
+    def no_others(self, known: Collection[str]) -> None:
+        """Raise FormatError for a field that is not known: it may change what the rest means."""
+        for name in self.values:
+            if name not in known:
+                raise FormatError(self.path, f"{self.place}field {name!r}",
+                                  f"expected only {', '.join(known)}; this one is unknown here")

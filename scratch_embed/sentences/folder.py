@@ -1,0 +1,272 @@
+"""A sentence encoder on disk: the folder that sentence-transformers writes and reads.
+
+Bytes     config.json, model.safetensors            the BERT, see transformer/checkpoint.py
+          modules.json                              what follows what, and in which folder it is
+          1_Pooling/config.json                     which poolings
+          2_Dense/config.json, model.safetensors    a linear layer and an activation, or none
+          3_Normalize/                              there if vectors are scaled to length 1
+          sentence_bert_config.json                 how many tokens of a text are read
+          config_sentence_transformers.json         prompts, and which similarity is meant
+          vocab.txt, tokenizer_config.json ...      the tokenizer's own, see text/wordpiece.py
+Differs   Both layouts are read, the one of releases to 5 and the one since, in which pooling_mode
+          is a name and the length stands in tokenizer_config.json.  The old one is written, for all
+          releases read it; only for poolings in an order that its flags cannot say, or one of them
+          twice, pooling_mode is.  What is unknown or would change the result is refused; there,
+          much is ignored.
+          Lengths beyond the table of positions are cut down to it, there they fail.
+Read next sentences/recipe.py (what a folder says), sentences/encoder.py (texts -> vectors)
+"""
+import os
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from scratch_embed.nn.activations import tanh
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.folders import replaced_together
+from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
+from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
+from scratch_embed.transformer.checkpoint import (
+    FLOATS,
+    read_bert,
+    read_config,
+    weights_file,
+    write_bert,
+)
+from scratch_embed.transformer.encoder import Config
+from scratch_embed.transformer.pooling import (
+    cls,
+    last_token,
+    max_,
+    mean,
+    mean_sqrt_len,
+    weighted_mean,
+)
+
+# the old layout's flags, in the order in which they are concatenated; the new one's names
+POOLINGS: dict[str, tuple[str, Callable]] = {
+    "pooling_mode_cls_token": ("cls", cls), "pooling_mode_max_tokens": ("max", max_),
+    "pooling_mode_mean_tokens": ("mean", mean),
+    "pooling_mode_mean_sqrt_len_tokens": ("mean_sqrt_len_tokens", mean_sqrt_len),
+    "pooling_mode_weightedmean_tokens": ("weightedmean", weighted_mean),
+    "pooling_mode_lasttoken": ("lasttoken", last_token)}
+BY_NAME = dict(POOLINGS.values())
+ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
+MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+VECTOR = "sentence_embedding"      # what Dense and Normalize are to work on
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
+                         ) -> tuple[Config, Params, Recipe]:
+    """The encoder of a folder and its recipe; the tokenizer is not read here.
+
+    Raises FormatError that names the file and the field where something is missing, damaged,
+    unknown, or does not fit the rest.
+    """
+    modules = _modules(folder)
+    (_, base), (_, pooling), *rest = modules
+    config = read_config(os.path.join(base, "config.json"))
+    poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
+    length, lower_case = _length(base, config)
+    prompts, default, similarity = _prompts(folder)
+    width, dense = config.dim * len(poolings), []
+    for kind, path in rest:
+        if kind == "Dense":
+            dense.append(_dense(path, width, dtype))
+            width = len(dense[-1].p["linear.bias"])
+        else:
+            _check_normalize(os.path.join(path, "config.json"))
+    config, p = read_bert(base, dtype)                 # last, for it takes the longest
+    return config, p, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
+                             length, lower_case, prompts, default, similarity)
+
+
+def _modules(folder):
+    """[(kind, folder)] of modules.json: Transformer, Pooling, any Dense, Normalize or not."""
+    path, found = os.path.join(folder, "modules.json"), []
+    for number, entry in enumerate(read_json(path, list)):
+        if not isinstance(entry, dict):
+            raise FormatError(path, f"module {number}", f"expected an object, found {show(entry)}")
+        fields = Fields(path, entry, f"module {number}, ")
+        fields.no_others(("idx", "name", "path", "type"))
+        package, _, kind = fields.text("type").rpartition(".")
+        if package.split(".")[0] != "sentence_transformers" or kind not in MODULES:
+            raise fields.fault("type", f"{', '.join(MODULES)} of sentence_transformers",
+                               show(entry["type"]))
+        where = fields.text("path")
+        if os.path.isabs(where) or ".." in where.replace("\\", "/").split("/") or "\0" in where:
+            raise fields.fault("path", "a path below this folder", show(where))
+        found.append((kind, os.path.join(folder, where)))
+    kinds = [kind for kind, _ in found]
+    normalize = kinds[-1:] == ["Normalize"]
+    if kinds != ["Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
+                 *["Normalize"] * normalize]:
+        raise FormatError(path, "its list", "expected Transformer, Pooling, as many Dense as there "
+                          "are, Normalize or none, in this order; found "
+                          f"{', '.join(kinds) or 'nothing'}")
+    return found
+
+
+def _pooling(path, D):
+    """The poolings, and whether the prompt is pooled too."""
+    fields = Fields.read(path)
+    width = "embedding_dimension" if "embedding_dimension" in fields else "word_embedding_dimension"
+    fields.no_others((width, "pooling_mode", *POOLINGS, "include_prompt"))
+    if fields.whole(width) != D:
+        raise fields.fault(width, f"{D}, the hidden_size of config.json", show(fields.whole(width)))
+    if "pooling_mode" in fields:
+        names = fields.values["pooling_mode"]
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list) or not names or not all(
+                isinstance(name, str) and name in BY_NAME for name in names):
+            raise fields.fault("pooling_mode", f"one or several of {', '.join(BY_NAME)}",
+                               show(names))
+    else:
+        must = ("pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_max_tokens")
+        for flag in must:
+            fields.flag(flag)
+        names = [name for flag, (name, _) in POOLINGS.items() if fields.flag(flag, False)]
+        if not names:
+            raise FormatError(path, "its flags", f"expected one of {', '.join(POOLINGS)} to be "
+                                                 "true, found none")
+    return tuple(BY_NAME[name] for name in names), fields.flag("include_prompt", True)
+
+
+def _dense(folder, width, dtype):
+    """The Dense in a folder, for vectors of this width."""
+    fields = Fields.read(os.path.join(folder, "config.json"))
+    fields.no_others(("in_features", "out_features", "bias", "activation_function",
+                      "module_input_name", "module_output_name", "use_residual"))
+    if fields.whole("in_features") != width:
+        raise fields.fault("in_features", f"{width}, the width of what comes in",
+                           show(fields.whole("in_features")))
+    shape = (fields.whole("out_features"), width)
+    activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
+    fields.one_of("use_residual", [False], False)
+    fields.one_of("module_input_name", [VECTOR], VECTOR)
+    fields.one_of("module_output_name", [VECTOR, None], VECTOR)
+    expected = {"linear.weight": shape}
+    if fields.flag("bias"):
+        expected["linear.bias"] = shape[:1]
+    path = weights_file(folder)
+    entries, _ = read_header(path)
+    found = {name: entry.shape for name, entry in entries.items() if entry.dtype in FLOATS}
+    if found != expected or len(entries) != len(found):
+        raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
+                          f"says, found {show({n: e[:2] for n, e in entries.items()})}")
+    tensors, _ = read_safetensors(path)
+    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # no bias: one of 0
+    for name, tensor in tensors.items():
+        p[name][...] = tensor
+    if not np.isfinite(p.flat).all():
+        raise FormatError(path, "its tensors", "expected finite numbers, found nan or inf")
+    return Dense(p, activation)
+
+
+def _check_normalize(path):
+    """Nothing is to say: the old layout has no file, the new one says that it is the usual."""
+    if os.path.exists(path):
+        fields = Fields.read(path)
+        fields.one_of("module_input_name", [VECTOR], VECTOR)
+        fields.one_of("module_output_name", [VECTOR, None], VECTOR)
+
+
+def _length(base, config):
+    """How many tokens are read, and whether letters are made small first."""
+    path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
+    if os.path.exists(path):
+        fields = Fields.read(path)
+        length = _whole_or_null(fields, "max_seq_length")
+        lower_case = fields.flag("do_lower_case", False)
+        only = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+                "modality_config": {"text": {"method": "forward",
+                                             "method_output_name": "last_hidden_state"}}}
+        only |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
+                               "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
+        only |= dict.fromkeys(("query_length", "document_length", "query_expansion"))
+        for name, value in only.items():
+            fields.one_of(name, [value], value)
+        fields.no_others(("max_seq_length", "do_lower_case", "unpad_inputs", *only))
+    path = os.path.join(base, "tokenizer_config.json")
+    if length is None and os.path.exists(path):
+        length = _whole_or_null(Fields.read(path), "model_max_length")
+    return min(length or config.positions, config.positions), lower_case
+
+
+def _whole_or_null(fields, name):
+    return fields.get(name, None, "a whole number of at least 1, or null",
+                      lambda v: v is None or type(v) is int and v >= 1)
+
+
+def _prompts(folder):
+    """Prompts, the name of the default one, the similarity."""
+    path = os.path.join(folder, "config_sentence_transformers.json")
+    if not os.path.exists(path):
+        return {}, None, "cosine"
+    fields = Fields.read(path)
+    fields.one_of("model_type", ["SentenceTransformer"], None)
+    prompts = fields.get("prompts", {}, "an object of strings",
+                         lambda v: isinstance(v, dict) and all(map(is_text, v.values())))
+    default = fields.one_of("default_prompt_name", [None, *prompts], None)
+    return prompts, default, fields.one_of("similarity_fn_name", [*SIMILARITIES, None],
+                                           None) or "cosine"
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+def write_sentence_folder(folder: str | os.PathLike, config: Config, p: Params, recipe: Recipe,
+                          files: Mapping[str, bytes] | None = None) -> None:
+    """Write a folder that sentence-transformers loads.  files: {name: bytes}, the tokenizer's.
+
+    config.json goes first and comes last, see numerics/folders.py; without it neither they nor we
+    read the rest.  Raises ValueError for a recipe that does not fit.
+    """
+    with replaced_together(folder, "config.json") as room:
+        write_bert(room, config, p)
+        write_modules(room, config, recipe)
+        for name, data in (files or {}).items():
+            with open(os.path.join(room, name), "wb") as file:
+                file.write(data)
+
+
+def write_modules(folder: str | os.PathLike, config: Config, recipe: Recipe) -> None:
+    """Write all of it but the BERT and its tokenizer."""
+    check_recipe(recipe, config)
+    kinds = ["Transformer", "Pooling", *["Dense"] * len(recipe.dense),
+             *["Normalize"] * recipe.normalize]
+    paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
+    os.makedirs(os.path.join(folder, paths[1]), exist_ok=True)
+    write_json(os.path.join(folder, paths[1], "config.json"),
+               _pooling_fields(recipe, config.dim))
+    for path, (p, activation) in zip(paths[2:], recipe.dense):
+        os.makedirs(os.path.join(folder, path), exist_ok=True)
+        names = {function: name for name, function in ACTIVATIONS.items()}
+        O, I = p["linear.weight"].shape
+        write_safetensors(os.path.join(folder, path, "model.safetensors"), p, {"format": "pt"})
+        write_json(os.path.join(folder, path, "config.json"), {
+            "in_features": I, "out_features": O, "bias": True,
+            "activation_function": names[activation]})
+    write_json(os.path.join(folder, "sentence_bert_config.json"), {
+        "max_seq_length": recipe.max_seq_length, "do_lower_case": recipe.lower_case})
+    write_json(os.path.join(folder, "config_sentence_transformers.json"), {
+        "prompts": dict(recipe.prompts), "default_prompt_name": recipe.default_prompt_name,
+        "similarity_fn_name": recipe.similarity_fn_name})
+    write_json(os.path.join(folder, "modules.json"), [
+        {"idx": number, "name": str(number), "path": path,
+         "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, paths))])
+
+
+def _pooling_fields(recipe, D):
+    """The flags, or the names where their order is not that of the flags."""
+    chosen = [name for name, pool in BY_NAME.items() if pool in recipe.poolings]
+    names = [name for pool in recipe.poolings for name in chosen if BY_NAME[name] is pool]
+    if names == chosen:
+        how = {flag: name in names for flag, (name, _) in POOLINGS.items()}
+        return {"word_embedding_dimension": D, **how, "include_prompt": recipe.include_prompt}
+    return {"embedding_dimension": D, "pooling_mode": names,
+            "include_prompt": recipe.include_prompt}

@@ -1,0 +1,99 @@
+"""What a sentence encoder does with the vectors of tokens: pool, transform, normalise.
+
+Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
+Shapes    x (T, D) packed, off (N+1,) -> y (N, E)
+Cost      nothing beside the encoder's.
+Read next transformer/pooling.py, sentences/folder.py (how it is written down)
+"""
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.nn.activations import tanh
+from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.layers import l2_normalize, linear
+from scratch_embed.nn.params import Params
+from scratch_embed.transformer.encoder import Config
+from scratch_embed.transformer.pooling import (
+    beside,
+    cls,
+    last_token,
+    max_,
+    mean,
+    mean_sqrt_len,
+    weighted_mean,
+)
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+POOLINGS = (cls, max_, mean, mean_sqrt_len, weighted_mean, last_token)
+
+
+class Dense(NamedTuple):
+    """y = activation(x Wᵀ + b)."""
+
+    p: Params                      # linear.weight (O, I), linear.bias (O,)
+    activation: Callable | None = tanh
+
+
+class Recipe(NamedTuple):
+    """How one vector is made of a sentence, but for its token vectors."""
+
+    poolings: tuple[Callable, ...] = (mean,)       # of transformer/pooling.py, set side by side
+    include_prompt: bool = True                    # are the prompt's tokens pooled?
+    dense: tuple[Dense, ...] = ()
+    normalize: bool = True
+    max_seq_length: int = 512                      # tokens of a text, [CLS] and [SEP] among them
+    lower_case: bool = False                       # before the tokenizer, which may do so itself
+    prompts: Mapping[str, str] = {}
+    default_prompt_name: str | None = None
+    similarity_fn_name: str = "cosine"
+
+    def dim(self, D: int) -> int:
+        """The width of what is made of token vectors of width D."""
+        return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
+
+
+def sentence_vectors(x: np.ndarray, off: np.ndarray, recipe: Recipe, skip: int = 0
+                     ) -> tuple[np.ndarray, Learning]:
+    """Pool, transform, normalise.  x: (T, D), off: (N+1,) -> (N, E); backward(dy, g) -> dx.
+
+    skip: tokens of the prompt and before it, which are left out unless recipe.include_prompt.
+    g: the gradients of each Dense, a Params for each of them.
+    """
+    y, back_pool = beside(*recipe.poolings)(x, off, 0 if recipe.include_prompt else skip)
+    backs = []
+    for layer in recipe.dense:
+        y, back_linear = linear(y, layer.p, "linear")
+        y, back = layer.activation(y) if layer.activation else (y, lambda dy: dy)
+        backs.append((back, back_linear))
+    y, back_norm = l2_normalize(y) if recipe.normalize else (y, lambda dy: dy)
+
+    def backward(dy, g=()):
+        dy = back_norm(dy)
+        for (back, back_linear), dense in zip(reversed(backs), reversed(g), strict=True):
+            dy = back_linear(back(dy), dense)
+        return back_pool(dy)
+    return y, backward
+
+
+def check_recipe(recipe: Recipe, config: Config) -> None:
+    """Raise ValueError for a recipe that does not fit itself, or this encoder."""
+    if not recipe.poolings or not set(recipe.poolings) <= set(POOLINGS):
+        raise ValueError(f"poolings={recipe.poolings}: expected some of transformer/pooling.py")
+    width = config.dim * len(recipe.poolings)
+    for p, activation in recipe.dense:
+        W = p["linear.weight"]
+        if W.shape[1] != width or activation not in (tanh, None):
+            raise ValueError(f"a Dense with weights {W.shape} and the activation {activation}: "
+                             f"expected {width} columns, and tanh or None")
+        width = len(W)
+    if not 1 <= recipe.max_seq_length <= config.positions:
+        raise ValueError(f"max_seq_length={recipe.max_seq_length}: expected 1 to "
+                         f"{config.positions}, the positions that the encoder has")
+    if recipe.default_prompt_name not in (None, *recipe.prompts):
+        raise ValueError(f"default_prompt_name={recipe.default_prompt_name!r}: expected None or "
+                         f"one of {list(recipe.prompts)}")
+    if recipe.similarity_fn_name not in SIMILARITIES:
+        raise ValueError(f"similarity_fn_name={recipe.similarity_fn_name!r}: expected one of "
+                         f"{', '.join(SIMILARITIES)}")

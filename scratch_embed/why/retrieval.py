@@ -1,0 +1,250 @@
+"""What is each part of a search worth?  Remove one at a time, and measure.
+
+Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormack, Clarke &
+          Büttcher 2009 (RRF); Bojanowski et al. 2017, section 5, on window and size.
+Shapes    a score is the mean nDCG@10 of 300 questions (of 600 for hybrids), in %
+Cost      four trainings a seed beyond the base's, below a second each; a search a tenth of one.
+Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py
+
+A seed is another world (worlds/facts.py) as well as other starting weights.  Reports are short, of
+nearly equal length, and hardly repeat a word: two of BM25's three ideas have nothing to do there.
+The predictions are what the papers lead one to expect and what the world's making says, written
+down before the first measurement; those that failed stay.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.ranking import Ranking, ndcg, reciprocal_rank
+from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
+from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix, unit
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
+from scratch_embed.why.searches import (
+    LISTED,
+    K,
+    Search,
+    by_both,
+    by_vectors,
+    by_words,
+    embed,
+    judged,
+    plain,
+    sif,
+    word2vec_words,
+    word_scores,
+)
+from scratch_embed.why.tricks import Trick
+from scratch_embed.words.vectors import WordVectors
+from scratch_embed.words.word2vec import initial_weights
+from scratch_embed.worlds.ceilings import guessed_reciprocal_rank
+from scratch_embed.worlds.long_documents import nothing
+
+
+def found(settings: dict, search: Search) -> Ranking:
+    """What settings["by"], a function of why/searches.py, finds with all the other settings."""
+    rest = dict(settings)
+    return rest.pop("by")(search, **rest)
+
+
+# ---- what may stand in the place of a part ------------------------------------------------------
+
+def nearness(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """−‖a − b‖.  (Q, D), (N, D) -> (Q, N)."""
+    return -euclidean_matrix(A, B)
+
+
+def nearness_of_units(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """−‖a/‖a‖ − b/‖b‖‖ = −√(2 − 2 cos(a, b))."""
+    return nearness(unit(A), unit(B))
+
+
+def relearned(search: Search, **changes) -> WordVectors:
+    """Word vectors of the same text with other settings of word2vec."""
+    return word2vec_words(search.vocab, search.text, search.seed, **changes)
+
+
+def untrained(search: Search) -> WordVectors:
+    """What word2vec starts from."""
+    start = initial_weights(len(search.vocab), search.words.vectors.shape[1], search.seed)[0]
+    return WordVectors(search.vocab.words, start)
+
+
+def half_lengthened(search: Search) -> list[str]:
+    """The documents; ten sentences of nothing (worlds/long_documents.py) behind every second."""
+    rng = np.random.default_rng(search.seed)
+    return [" . ".join([text, *(nothing(rng) for _ in range(10))]) if number % 2 else text
+            for number, text in enumerate(search.corpus.values())]
+
+
+def first_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """No hybrid: BM25's list."""
+    return lists[0]
+
+
+def second_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """No hybrid: the vectors' list."""
+    return lists[1]
+
+
+def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """BM25's scores and cosines added as they are."""
+    return weighted_sum(lists, [1, 1], k, normalise=np.asarray)
+
+
+# ---- the tricks ---------------------------------------------------------------------------------
+
+VECTORS = dict(by=by_vectors, compare=cosine_matrix, learn=None, weigh=sif, common=True,
+               unit_words=False)
+BM25 = dict(by=by_words, k1=1.2, b=0.75, documents=None)
+HYBRID = dict(by=by_both, join=reciprocal_rank_fusion, listed=LISTED)
+
+TRICKS = [
+    Trick("vectors that are trained",
+          "Untrained, synonyms are strangers: what is left are the words that both sides have, "
+          "two in nine.",
+          VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
+    Trick("SIF's weights, a = 0.001",
+          "About half of all words are 'the' and the like, and say nothing; in a plain mean they "
+          "drown the others.  All words of the world are equally rare, so the exact a matters "
+          "little.",
+          VECTORS, {"all words weigh 1": (dict(weigh=plain), HELPS),
+                    "all 1, nothing taken out": (dict(weigh=plain, common=False), HELPS),
+                    "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), UNCLEAR),
+                    "a = 0.0001": (dict(weigh=partial(sif, a=1e-4)), UNCLEAR)}),
+    Trick("the common direction taken out",
+          "It lifts every cosine without a word about the topic: the paper gains by its removal.",
+          VECTORS, {"left in": (dict(common=False), HELPS)}),
+    Trick("cosine",
+          "A dot product prefers long vectors, and length tells how many of a report's words "
+          "agree, not whether they answer; so does Euclid's distance, which prefers short ones.  "
+          "Of vectors of length 1 Euclid's distance has the cosine's order.",
+          VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
+                    "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
+                    "cosine, unit words": (dict(unit_words=True), UNCLEAR),
+                    "Euclid": (dict(compare=nearness), HELPS),
+                    "Euclid, at length 1": (dict(compare=nearness_of_units), UNCLEAR)}),
+    Trick("a window of 10: the whole report",
+          "Synonyms are known by the other slots' words, and those stand some words away.",
+          VECTORS, {"2": (dict(learn=partial(relearned, window=2)), HELPS),
+                    "5": (dict(learn=partial(relearned, window=5)), UNCLEAR)}),
+    Trick("64 dimensions",
+          "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for "
+          "them, and 64 enough.",
+          VECTORS, {"16": (dict(learn=partial(relearned, dim=16)), HELPS),
+                    "200": (dict(learn=partial(relearned, dim=200)), UNCLEAR)}),
+    Trick("BM25: k1 = 1.2, b = 0.75",
+          "Nothing: no word that matters stands twice in a report, and their lengths are nearly "
+          "equal.",
+          BM25, {"k1 = 0": (dict(k1=0), UNCLEAR),
+                 "k1 = 3": (dict(k1=3), UNCLEAR),
+                 "b = 0": (dict(b=0), UNCLEAR),
+                 "k1 = 0.9, b = 0.4": (dict(k1=0.9, b=0.4), UNCLEAR)}),
+    Trick("BM25's b = 0.75, half of the reports in long documents",
+          "A document that is long because it speaks of other things too is marked down for it, "
+          "though it answers as well: here b hurts.",
+          dict(BM25, documents=half_lengthened), {"b = 0": (dict(b=0), HURTS),
+                                                  "b = 1": (dict(b=1), HELPS)}),
+]
+
+HYBRIDS = [
+    Trick("RRF of BM25 and vectors, on codes and questions",
+          "BM25 finds the codes, vectors the other words, and only both together find both.",
+          HYBRID, {"BM25 alone": (dict(join=first_alone), HELPS),
+                   "vectors alone": (dict(join=second_alone), HELPS)}),
+    Trick("RRF's constant of 60",
+          "The paper found it near the best, and the best flat: only the extremes are worse.",
+          HYBRID, {"0": (dict(join=partial(reciprocal_rank_fusion, constant=0)), HELPS),
+                   "10": (dict(join=partial(reciprocal_rank_fusion, constant=10)), UNCLEAR),
+                   "1000": (dict(join=partial(reciprocal_rank_fusion, constant=1000)), UNCLEAR)}),
+    Trick("RRF: places, not scores",
+          "In the paper places beat sums of scores, whose weights nobody has tuned; and BM25's "
+          "scores, being far larger than cosines, drown these where they are added raw.",
+          HYBRID, {"min-max, half and half": (dict(join=partial(weighted_sum, weights=[1, 1])),
+                                              HELPS),
+                   "raw scores added": (dict(join=raw_sum), HELPS)}),
+    Trick("RRF of the first 100 of each",
+          "With ten of each hardly a document is in both lists, and to be in both is what counts.",
+          HYBRID, {"of the first 10": (dict(listed=10), HELPS),
+                   "of the first 1000": (dict(listed=1000), UNCLEAR)}),
+]
+
+
+# ---- ties ---------------------------------------------------------------------------------------
+
+class Tied(NamedTuple):
+    """What a scorer has by the order of equal scores, in %: (nDCG@10, MRR@10) each."""
+
+    shared: float                  # of all scores, how many another document of the query has too
+    first: np.ndarray              # (2,) the relevant ones listed first, and a sort that keeps it
+    last: np.ndarray               # (2,) the relevant ones listed last
+    by_id: np.ndarray              # (2,) by the documents' names
+
+
+SCORERS = {
+    "a constant": lambda search: np.zeros(search.gains.shape),
+    "BM25": word_scores,
+    "cosine, two decimals": lambda search: cosine_matrix(*embed(search)).round(2),
+    "cosine, float32": lambda search: cosine_matrix(*embed(search)),
+    "cosine, float64": lambda search: cosine_matrix(*(x.astype(np.float64)
+                                                      for x in embed(search))),
+}
+
+
+def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
+    """What naive code does: list the documents by falling key, then sort by score, stable.
+
+    scores, gains, key: (Q, N) -> Ranking.
+    """
+    order = np.argsort(-key, axis=1, kind="stable")
+    scores, gains = (np.take_along_axis(x, order, axis=1) for x in (scores, gains))
+    place = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(np.take_along_axis(gains, place, axis=1), -np.sort(-gains, axis=1))
+
+
+def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
+    """What the order of equal scores is worth.  scorer: a Search -> scores (Q, N)."""
+    scores, gains = scorer(search), search.gains
+    in_order = np.sort(scores, axis=1)
+    same = in_order[:, 1:] == in_order[:, :-1]
+    edge = np.zeros((len(scores), 1), bool)
+    shared = (np.hstack([edge, same]) | np.hstack([same, edge])).mean()
+    return Tied(100 * float(shared), *(
+        np.array([100 * measure(ranking, K).mean() for measure in (ndcg, reciprocal_rank)])
+        for ranking in (listed_by(scores, gains, gains), listed_by(scores, gains, -gains),
+                        judged(search, scores))))
+
+
+def guessing(search: Search) -> float:
+    """The MRR@10 of documents in random order, in %, exactly."""
+    relevant = (search.gains > 0).sum(axis=1).tolist()
+    return 100 * float(np.mean([guessed_reciprocal_rank(R, search.gains.shape[1], K)
+                                for R in relevant]))
+
+
+CLAIMS = {
+    "a constant has MRR 1 where the relevant are listed first, 0 where last":
+        lambda found, guess: all(t.first[1] == 100 and t.last[1] == 0 for t in found["a constant"]),
+    "by the documents' names a constant has what guessing has":
+        lambda found, guess: paired_difference([t.by_id[1] for t in found["a constant"]],
+                                               guess).verdict == UNCLEAR,
+    "the order of BM25's ties is worth more than 5 points of nDCG":
+        lambda found, guess: worth(found["BM25"]) > 5,
+    "that of cosines of two decimals too":
+        lambda found, guess: worth(found["cosine, two decimals"]) > 5,
+    "that of cosines in float32 is worth less than 1 point":
+        lambda found, guess: worth(found["cosine, float32"]) < 1,
+    "float32 ties more often than float64":
+        lambda found, guess: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
+}
+
+
+def worth(found: list[Tied]) -> float:
+    """The mean nDCG between the best order of equal scores and the worst."""
+    return float(np.mean([t.first[0] - t.last[0] for t in found]))
+
+
+def shared(found: list[Tied]) -> float:
+    """The mean share of tied scores."""
+    return float(np.mean([t.shared for t in found]))

@@ -1,0 +1,202 @@
+"""What the tour measures of searching: words against vectors, rare codes, a second language.
+
+Shapes    a score is a number in %, one a seed; seeds make the intervals (why/effects.py)
+Cost      a seed takes about 2 s, most of it FastText's and GloVe's training.
+Read next why/searches.py (the searches), why/retrieval.py (what their parts are worth),
+          worlds/facts.py, worlds/codes.py, worlds/second_language.py
+
+A seed is another world, other questions and other starting weights, so the intervals say what
+holds for worlds of this kind.  All vectors of texts are means of vectors of words, learned from the
+text of that world; no question, no answer and no translation is learned from.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.baselines import RandomVectors
+from scratch_embed.evaluate.bitext import BitextScores, bitext_scores, mine
+from scratch_embed.evaluate.ranking import Ranking, ndcg, recall, reciprocal_rank
+from scratch_embed.numerics.workers import run
+from scratch_embed.retrieve.hybrid import weighted_sum
+from scratch_embed.sentences.static import StaticEncoder
+from scratch_embed.space.similarity import cosine_matrix
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.why.retrieval import untrained
+from scratch_embed.why.searches import (
+    WORD2VEC,
+    K,
+    Search,
+    by_both,
+    by_vectors,
+    by_words,
+    judged,
+    plain,
+    search_codes,
+    search_facts,
+    sif,
+    word2vec_words,
+)
+from scratch_embed.words import fasttext, glove
+from scratch_embed.words.cooccurrence import count_cells
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vectors import WordVectors
+from scratch_embed.worlds.ceilings import guessed_ndcg, guessed_reciprocal_rank
+from scratch_embed.worlds.facts import Facts, facts
+from scratch_embed.worlds.second_language import bitext, inverse, translate
+
+GLOVE = dict(dim=64, x_max=10, epochs=25)
+FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, min_n=3, max_n=6,
+                buckets=20_000)
+HYBRID, SCORES = "BM25 + word2vec, RRF", "BM25 + word2vec, scores"
+
+
+# ---- words ------------------------------------------------------------------------------------
+
+def glove_words(search: Search) -> WordVectors:
+    """GloVe's vectors of words, from the text of the world."""
+    cells = count_cells(search.text, len(search.vocab), WORD2VEC["window"])
+    return WordVectors(search.vocab.words, glove.train(cells, len(search.vocab), seed=search.seed,
+                                                       **GLOVE).W)
+
+
+def fasttext_words(search: Search) -> FastTextVectors:
+    """FastText's, which has vectors for words that the text does not have, too."""
+    W = fasttext.train(search.text, search.vocab, seed=search.seed, **FASTTEXT).W
+    return FastTextVectors(search.vocab.words, W, FASTTEXT["min_n"], FASTTEXT["max_n"])
+
+
+class Learned(NamedTuple):
+    """A world, and the vectors of its words by three methods."""
+
+    world: Facts
+    search: Search                 # with word2vec's
+    glove: Search
+    fasttext: Search
+
+
+def learn(seed: int, world: Facts | None = None) -> Learned:
+    """All that is trained for a seed.  world: by default facts(seed)."""
+    world = facts(seed, pairs=0) if world is None else world
+    search = search_facts(world, seed)
+    return Learned(world, search, search._replace(words=glove_words(search)),
+                   search._replace(words=fasttext_words(search)))
+
+
+# ---- questions in other words -------------------------------------------------------------------
+
+MEASURES = {"Recall@10": partial(recall, k=K), "MRR@10": partial(reciprocal_rank, k=K),
+            "nDCG@10": partial(ndcg, k=K)}
+
+
+def by_chance(search: Search) -> Ranking:
+    """A random vector for each text."""
+    encoder = RandomVectors(WORD2VEC["dim"], search.seed)
+    return judged(search, cosine_matrix(encoder.encode([*search.queries.values()]),
+                                        encoder.encode([*search.corpus.values()])))
+
+
+def search_reports(learned: Learned) -> dict[str, np.ndarray]:
+    """{search: (3,) MEASURES in %}, and at the end what guessing and a perfect search have."""
+    simply = partial(by_vectors, weigh=plain, common=False)
+    rankings = {"BM25": by_words(learned.search)}
+    for name, search in [("word2vec", learned.search), ("GloVe", learned.glove),
+                         ("FastText", learned.fasttext)]:
+        rankings |= {f"{name}, mean": simply(search), f"{name}, SIF": by_vectors(search)}
+    rankings |= {HYBRID: by_both(learned.search),
+                 "word2vec, untrained, SIF": by_vectors(learned.search, learn=untrained),
+                 "random vectors": by_chance(learned.search)}
+    scores = {name: np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
+              for name, ranking in rankings.items()}
+    return scores | {"guessing (exact)": guessed(learned.search),
+                     "the best there is": best(learned.search)}
+
+
+def guessed(search: Search) -> np.ndarray:
+    """MEASURES of documents in random order, in %, exactly.  -> (3,)"""
+    N = search.gains.shape[1]
+    first = [guessed_reciprocal_rank(R, N, K) for R in (search.gains > 0).sum(axis=1).tolist()]
+    return 100 * np.array([min(1, K / N), np.mean(first), guessed_ndcg(search.gains, K)])
+
+
+def best(search: Search) -> np.ndarray:
+    """MEASURES of a perfect order: ten places do not hold all that is relevant.  -> (3,)"""
+    ranking = judged(search, search.gains)
+    return np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
+
+
+# ---- rare codes ---------------------------------------------------------------------------------
+
+CODED = {
+    "BM25": lambda learned: by_words(learned.search),
+    "word2vec, SIF": lambda learned: by_vectors(learned.search),
+    "FastText, SIF": lambda learned: by_vectors(learned.fasttext),
+    HYBRID: lambda learned: by_both(learned.search),
+    SCORES: lambda learned: by_both(
+        learned.search, join=partial(weighted_sum, weights=[1, 1])),
+}
+PARTS = ("codes", "questions", "both")
+
+
+def search_coded(learned: Learned) -> dict[str, np.ndarray]:
+    """{search: (3,) nDCG@10 in % of queries that name a code, of the others, of all}."""
+    coded, by_code = search_codes(learned.search, learned.world)
+    swapped = learned._replace(search=coded, fasttext=coded._replace(words=learned.fasttext.words))
+    scores = {name: ndcg(find(swapped), K) for name, find in CODED.items()}
+    return {name: 100 * np.array([x[by_code].mean(), x[~by_code].mean(), x.mean()])
+            for name, x in scores.items()}
+
+
+# ---- a second language --------------------------------------------------------------------------
+
+def match_translations(seed: int, sentences: int = 500, pairs: int = 24_000
+                       ) -> dict[str, BitextScores]:
+    """{vectors: how many of the sentences find their translation}, before any pair is seen.
+
+    pairs: how many are drawn to learn words from, as `monolingual` takes them.
+    """
+    world = bitext(seed, sentences, pairs)
+    english, foreign = monolingual(world.pairs)
+    ours, both = mean_of(english, seed), mean_of(english + foreign, seed)
+    # of one seed both languages would start alike, word by word: their frequencies are the same
+    theirs = mean_of(foreign, seed + 1000)
+    back = [translate(text, inverse(world.cipher)) for text in world.foreign]
+    chance = RandomVectors(WORD2VEC["dim"], seed)
+    sides = {"each language alone": (ours, theirs, world.foreign),
+             "both texts as one": (both, both, world.foreign),
+             "random vectors": (chance, chance, world.foreign),
+             "the cipher undone": (ours, ours, back)}
+    return {name: bitext_scores(mine(one.encode(world.english), other.encode(texts))[0])
+            for name, (one, other, texts) in sides.items()}
+
+
+def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[list[str]]]:
+    """English of the first half of the pairs, and foreign of the second: two texts, as words.
+
+    What the first half says in English the second does not say again.
+    """
+    half = len(pairs) // 2
+    said = {text for text, _ in pairs[:half]}
+    return ([text.split() for text, _ in pairs[:half]],
+            [foreign.split() for text, foreign in pairs[half:] if text not in said])
+
+
+def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
+    """SIF's weighted mean of what word2vec learns from these sentences."""
+    vocab, text = index_sentences(sentences, min_count=1)
+    return StaticEncoder(word2vec_words(vocab, text, seed), sif(vocab))
+
+
+# ---- all seeds ----------------------------------------------------------------------------------
+
+def per_seed(make: Callable[[int], object], seeds: list[int], workers: int = 2) -> dict:
+    """{seed: what is made of it}, `workers` at a time."""
+    return dict(run(lambda seed: (seed, make(seed)), seeds, workers))
+
+
+def over_seeds(measure: Callable[[int], dict], seeds: list[int], workers: int = 2
+               ) -> dict[str, np.ndarray]:
+    """{name: (seeds, ...)} from a function of a seed that gives {name: numbers}."""
+    done = per_seed(measure, seeds, workers)
+    return {name: np.array([done[seed][name] for seed in seeds]) for name in done[seeds[0]]}

@@ -1,0 +1,218 @@
+"""world, evaluate retrieval: from a toy text to a table, and the numbers are the library's."""
+import json
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli.main import main
+from scratch_embed.cli.worlds import WORLDS, world
+from scratch_embed.evaluate.collection import read_collection
+from scratch_embed.evaluate.ranking import average_precision, evaluate, measures_at
+from scratch_embed.evaluate.significance import bootstrap_interval
+from scratch_embed.evaluate.trec import read_run
+from scratch_embed.retrieve.bm25 import BM25
+from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
+from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.lists import as_run
+from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
+from scratch_embed.words.vectors import WordVectors
+from scratch_embed.worlds.facts import WORDS
+
+MEASURES = ["Recall@1", "Recall@10", "MRR@10", "nDCG@10", "MAP"]
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    return (code, *capsys.readouterr())
+
+
+@pytest.fixture
+def collection(tmp_path):
+    """Three documents.  Vectors know that boat is ship; only words know the code."""
+    texts = {"corpus": "d1\ta ship\nd2\ta cat\nd3\tcode kx-1\n",
+             "queries": "q1\tboat\nq2\tkx-1\n", "qrels": "q1\td1\t1\nq2\td3\t1\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    WordVectors(["a", "ship", "boat", "cat", "code"], np.float32(
+        [[0, 0, 1], [1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 0, -1]])).save(tmp_path / "w.vec")
+    return ["evaluate", "retrieval", tmp_path / "w.vec",
+            *(part for name in texts for part in (f"--{name}", tmp_path / name))]
+
+
+# ---- by hand ----------------------------------------------------------------------------------
+
+def test_three_documents_worked_by_hand(collection, capsys):
+    """Vectors find d1 for q1 and nothing for q2, words the other way round; both find both."""
+    code, out, err = run(capsys, *collection, "--json")
+    assert code == 0 and "w.vec: 1 of 2 queries have no word that it knows" in err
+    found = json.loads(out)
+    assert list(found) == ["w.vec", "bm25", "w.vec+bm25-rrf", "w.vec+bm25-sum"]
+    for system, want in zip(found, (0.5, 0.5, 1, 1)):
+        assert list(found[system]) == MEASURES
+        assert {measure["mean"] for measure in found[system].values()} == {want}
+        assert {measure["high"] for measure in found[system].values()} == {1}
+    code, out, _ = run(capsys, *collection)
+    assert code == 0 and out.splitlines()[0].split() == MEASURES
+    assert out.splitlines()[2].split() == ["bm25"] + ["0.500", "0.000-1.000"] * 5
+
+
+def test_without_bm25_the_vectors_are_alone(collection, capsys):
+    _, out, _ = run(capsys, *collection, "--json", "--no-bm25")
+    assert list(json.loads(out)) == ["w.vec"]
+
+
+def test_each_system_writes_its_run(collection, tmp_path, capsys):
+    assert run(capsys, *collection, "--run-out", tmp_path / "runs")[0] == 0
+    runs = {path.name: read_run(path) for path in (tmp_path / "runs").iterdir()}
+    assert runs.keys() == {"w.vec.run", "bm25.run", "w.vec+bm25-rrf.run", "w.vec+bm25-sum.run"}
+    assert list(runs["w.vec.run"]["q1"]) == ["d1", "d2", "d3"] and "q2" not in runs["w.vec.run"]
+    assert list(runs["bm25.run"]) == ["q2"]
+    assert runs["w.vec+bm25-rrf.run"] == {"q1": {f"d{i}": 1 / (60 + i) for i in (1, 2, 3)},
+                                          "q2": {"d3": 1 / 61}}
+
+
+def test_depth_ends_every_list(collection, tmp_path, capsys):
+    run(capsys, *collection, "--run-out", tmp_path, "--depth", 1)
+    assert all(len(row) == 1 for path in tmp_path.glob("*.run")
+               for row in read_run(path).values())
+
+
+def test_words_without_case_and_punctuation_if_told_so(collection, tmp_path, capsys):
+    (tmp_path / "queries").write_text("q1\tBoat!\nq2\tnothing\n")
+    best = {}
+    for tokens in "spaces", "words":
+        _, out, _ = run(capsys, *collection, "--json", "--tokens", tokens)
+        best[tokens] = json.loads(out)["w.vec"]["MAP"]["mean"]
+    assert best == {"spaces": 0, "words": 0.5}
+
+
+def test_one_query_has_no_interval(collection, tmp_path, capsys):
+    (tmp_path / "qrels").write_text("q1\td1\t1\n")
+    _, out, _ = run(capsys, *collection, "--json")
+    assert json.loads(out)["w.vec"]["MAP"] == {"mean": 1}
+    _, out, _ = run(capsys, *collection)
+    assert out.splitlines()[1].split() == ["w.vec", *["1.000"] * 5]
+
+
+def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_path, capsys):
+    (tmp_path / "b").mkdir()
+    other, third = tmp_path / "b" / "w.vec", tmp_path / "bm25"
+    for path in other, third:
+        path.write_bytes((tmp_path / "w.vec").read_bytes())
+    _, out, _ = run(capsys, *collection[:3], other, third, *collection[3:], "--json", "--no-bm25",
+                    "--run-out", tmp_path / "runs")
+    assert list(json.loads(out)) == [str(tmp_path / "w.vec"), str(other), str(third)]
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+# ---- the toy worlds -----------------------------------------------------------------------------
+
+def oracle(path):
+    """Vectors that know which words mean the same: a direction for each value of each slot."""
+    values = [words for slot in WORDS for words in slot]
+    rows = np.repeat(np.eye(len(values), dtype=np.float32), 4, axis=0)
+    WordVectors([word for words in values for word in words], rows).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, tmp_path, capsys):
+    """For codes it is the hybrid: its vectors know no code."""
+    code, out, err = run(capsys, "evaluate", "retrieval", oracle(tmp_path / "o.vec"), "--world",
+                         name, "--json")
+    assert code == 0, err
+    ndcg = {system: row["nDCG@10"] for system, row in json.loads(out).items()}
+    better = "o.vec+bm25-sum" if name == "codes" else "o.vec"
+    assert ndcg[better]["low"] > ndcg["bm25"]["high"]
+    if name == "facts":
+        assert ndcg["o.vec"]["mean"] > 0.99
+
+
+def test_the_default_is_the_world_of_facts_and_the_seed_is_heard(tmp_path, capsys):
+    model, found = oracle(tmp_path / "o.vec"), []
+    for more in [], ["--world", "facts", "--seed", "0"], ["--seed", "1"]:
+        found.append(run(capsys, "evaluate", "retrieval", model, "--no-bm25", *more)[1])
+    assert found[0] == found[1] != found[2]
+
+
+def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, capsys):
+    toy, model = tmp_path / "toy", tmp_path / "words.vec"
+    code, out, err = run(capsys, "world", "facts", "-o", toy)
+    assert (code, out) == (0, "") and "2,000 documents, 300 queries" in err
+    files = [toy / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")]
+    documents, queries, qrels = collection = read_collection(*files)
+    assert collection == world("facts", 0)
+    run(capsys, "train", "word2vec", toy / "text.txt", "-o", model, "--dim", 20, "--epochs", 1,
+        "--min-count", 1, "--lr", 0.05)
+    _, out, _ = run(capsys, "evaluate", "retrieval", model, "--corpus", files[0], "--queries",
+                    files[1], "--qrels", files[2], "--sif", "0.001", "--weight", "0.25",
+                    "--depth", "50", "--json")
+
+    words = WordVectors.load(model)
+    encode = StaticEncoder(words, sif_weights(zipf_frequencies(words.index_to_key), 1e-3)).encode
+    index = Index(20)
+    index.add(range(len(documents)), encode(documents.values()))
+    dense = index.search(encode(queries.values()), 50)
+    bm25 = BM25(map(str.split, documents.values())).search(map(str.split, queries.values()), 50)
+    systems = {"words.vec": dense, "bm25": bm25,
+               "words.vec+bm25-rrf": reciprocal_rank_fusion([dense, bm25], 50),
+               "words.vec+bm25-sum": weighted_sum([dense, bm25], [0.25, 0.75], 50)}
+    found, measures = json.loads(out), measures_at(1, 10) | {"MAP": average_precision}
+    assert list(found) == list(systems)
+    for system, lists in systems.items():
+        scores = evaluate(qrels, as_run(*lists, list(queries), list(documents)), measures).scores
+        for name in MEASURES:
+            assert found[system][name] == bootstrap_interval(scores[name])._asdict()
+
+
+# ---- refused ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("file, text, said", [
+    ("corpus", "d1 a ship\n", "corpus: line 1: expected id <tab> text"),
+    ("queries", '{"_id": "q1"}\n', 'queries: line 1: expected "text", a string, found no text'),
+    ("qrels", "q1\td1\thigh\n", "qrels: line 1: expected a whole number as the gain"),
+    ("qrels", "q7\td1\t1\n", "query 'q7': expected a text for it"),
+    ("w.vec", "x y\n", "w.vec: ")])
+def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, text, said, capsys):
+    (tmp_path / file).write_text(text)
+    code, out, err = run(capsys, *collection)
+    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, capsys):
+    code, _, err = run(capsys, *collection[:3], *collection[2:])
+    assert code == 1 and "w.vec is named twice" in err
+    code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
+    assert code == 1 and f"{tmp_path} is a folder: expected a file of word vectors" in err
+
+
+def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):
+    same = [tmp_path / "a b.vec", tmp_path / "a_b.vec"]
+    for path in same:
+        path.write_bytes((tmp_path / "w.vec").read_bytes())
+    code, _, err = run(capsys, *collection[:2], *same, *collection[3:])
+    assert code == 1 and "two systems would have one name" in err and "rename a model" in err
+
+
+@pytest.mark.parametrize("more, said", [
+    (["--world", "facts"], "--world is in place of"), (["--weight", "1.5"], "0 to 1"),
+    (["--world", "mars"], "mars"), (["--depth", "0"], "at least 1")])
+def test_bad_usage_ends_with_2(collection, more, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, *collection, *more)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_two_of_the_three_files_are_bad_usage(collection, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, *collection[:-2])
+    assert ended.value.code == 2 and "belong together" in capsys.readouterr().err
+
+
+def test_a_world_is_written_as_it_is_with_a_text_that_has_its_words(tmp_path, capsys):
+    assert run(capsys, "world", "instructions", "-o", tmp_path, "--seed", 3)[0] == 0
+    found = read_collection(*(tmp_path / file for file in ("corpus.jsonl", "queries.jsonl",
+                                                           "qrels.tsv")))
+    assert found == world("instructions", 3) != world("instructions", 0)
+    known = set((tmp_path / "text.txt").read_text().split())
+    assert not {word for text in found.documents.values() for word in text.split()} - known

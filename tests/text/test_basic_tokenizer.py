@@ -1,0 +1,135 @@
+"""Cleaning and parting are BERT's; where Unicode's versions differ from the library's is known."""
+import json
+import runpy
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.text.basic_tokenizer import (
+    ASCII_MARKS,
+    CASED,
+    WHITE_SPACE,
+    Cleaning,
+    normalise,
+    split_words,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+KEPT = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))
+ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
+texts = st.text(max_size=30)
+flags = st.builds(Cleaning, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
+                  st.booleans())
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text, clean", [
+    ("\tÉtude№ ", " etude№ "), ("a\r\nb\u00a0c", "a  b c"), ("日本", " 日  本 "),
+    ("a\x00b\ufffdc\u200bd\x1ce", "abcde"), ("ΟΔΟΣ", "οδοσ"),
+    ("e\u0301\u0323", "e"), ("का", "का"), ("a\U0002b820b", "a\U0002b820b"),
+    ("a\U0002b920b", "a \U0002b920 b"), ("한", "\u1112\u1161\u11ab"), ("カが", "カか")])
+def test_cleaning_worked_by_hand(text, clean):
+    assert normalise(text) == clean
+
+
+def test_each_step_can_be_left_out():
+    text = "É\t日"
+    assert normalise(text, Cleaning(clean_text=False)) == "e\t 日 "
+    assert normalise(text, Cleaning(handle_chinese_chars=False)) == "e 日"
+    assert normalise(text, Cleaning(strip_accents=False)) == "é  日 "
+    assert normalise(text, CASED) == "É  日 "
+    assert normalise(text, CASED._replace(strip_accents=True)) == "E  日 "
+    assert normalise("a\x00\x1c\u3000", Cleaning(clean_text=False)) == "a\x00\x1c\u3000"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("it's  5$", ["it", "'", "s", "5", "$"]), ("", []), (" \n ", []), ("...", [".", ".", "."]),
+    ("a、b «c»", ["a", "、", "b", "«", "c", "»"]), ("a\u2028b\x85c", ["a", "b", "c"]),
+    ("a\x1cb", ["a\x1cb"]), ("é\x1cb", ["é\x1cb"]), ("a🙂b 5€", ["a🙂b", "5€"])])
+def test_parting_worked_by_hand(text, words):
+    assert split_words(text) == words
+
+
+@pytest.mark.parametrize("beside", ["b", "é"])
+def test_each_ascii_mark_stands_alone(beside):
+    assert len(ASCII_MARKS) == 32
+    for mark in ASCII_MARKS:
+        assert split_words(f"a{mark}{beside}") == ["a", mark, beside]
+
+
+# ---- properties ---------------------------------------------------------------------------------
+
+def googles_words(text, lower):
+    """The rules of Google's tokenization.py, read off its text one after the other."""
+    spaced = []
+    for c in text:
+        kind = unicodedata.category(c)
+        if c in "\t\n\r" or kind == "Zs":
+            spaced.append(" ")
+        elif 0x3400 <= ord(c) <= 0x9FFF and not 0x4DC0 <= ord(c) < 0x4E00:
+            spaced.append(f" {c} ")
+        elif kind not in ("Cc", "Cf") and c != "\ufffd":
+            spaced.append(c)
+    words = []
+    for word in "".join(spaced).split():
+        if lower:
+            word = "".join(c for c in unicodedata.normalize("NFD", word.lower())
+                           if unicodedata.category(c) != "Mn")
+        marked = [f" {c} " if c in ASCII_MARKS or unicodedata.category(c)[0] == "P" else c
+                  for c in word]
+        words += "".join(marked).split()
+    return words
+
+
+@given(st.text(st.characters(max_codepoint=0xD7FF, exclude_characters="Σ"), max_size=30),
+       st.booleans())
+def test_the_words_are_those_of_googles_rules_read_one_by_one(text, lower):
+    assert split_words(normalise(text, Cleaning(lower_case=lower))) == googles_words(text, lower)
+
+
+@given(texts, flags)
+def test_cleaning_a_clean_text_parts_it_alike(text, cleaning):
+    once = normalise(text, cleaning)
+    assert split_words(normalise(once, cleaning)) == split_words(once)
+
+
+@given(texts, texts, flags)
+def test_white_space_makes_two_texts_of_one(left, right, cleaning):
+    whole, parts = normalise(f"{left} {right}", cleaning), [normalise(left, cleaning),
+                                                            normalise(right, cleaning)]
+    assert whole == " ".join(parts)
+    assert split_words(whole) == split_words(parts[0]) + split_words(parts[1])
+
+
+@given(texts)
+def test_parting_loses_white_space_alone(text):
+    assert "".join(split_words(text)) == "".join(c for c in text if c not in WHITE_SPACE)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=30))
+def test_ascii_alone_is_parted_as_beside_other_letters(text):
+    assert [*split_words(text), "é"] == split_words(text + " é")
+
+
+# ---- the library's Unicode ----------------------------------------------------------------------
+
+def test_what_is_known_to_differ_are_the_numbers_of_the_docstring():
+    sizes = {step: sum(last - first + 1 for first, last in ranges)
+             for step, ranges in KEPT["differ"].items()}
+    assert sizes == {"clean": 13, "space": 0, "strip": 386, "lower": 0, "part": 106}
+    codes = {code for ranges in KEPT["differ"].values() for first, last in ranges
+             for code in range(first, last + 1)}
+    assert len(codes) == 504
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != KEPT["unicode"],
+                    reason="another version of Unicode differs elsewhere")
+@pytest.mark.parametrize("step", KEPT["differ"])
+def test_the_library_differs_on_no_other_character(step):
+    pytest.importorskip("tokenizers")
+    found = ORIGINAL["differing"](*ORIGINAL["steps"]()[step], ORIGINAL["assigned"]())
+    assert found == KEPT["differ"][step]

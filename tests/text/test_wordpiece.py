@@ -1,0 +1,290 @@
+"""Pieces are the longest from the left; ids, types and text are those of the tokenizers library."""
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from scratch_embed.text import wordpiece as module
+from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
+from scratch_embed.text.basic_tokenizer import CASED, Cleaning, split_words
+from scratch_embed.text.wordpiece import (
+    BARE,
+    SPECIAL,
+    Frame,
+    Part,
+    WordPiece,
+    longest_match,
+    share_room,
+)
+from scratch_embed.text.wordpiece_json import Fields, parse_tokenizer, tokenizer_json
+
+KEPT = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
+DIFFER = "".join(chr(code) for ranges in KEPT["differ"].values() for first, last in ranges
+                 for code in range(first, last + 1))
+PIECES = [*SPECIAL, "un", "##aff", "##able", "a", "b", "c", "##a", "##b", "##c", "ab", "##bc",
+          ".", ",", "'", "!", "##er", "new", "日", "é", "##é", "σ", "##ς"]
+NUMBER = {piece: i for i, piece in enumerate(PIECES)}
+letters = st.text("abc", min_size=1, max_size=7)
+# what a text may hold: pieces, special tokens, marks, accents, ideographs, emoji, controls
+scraps = st.sampled_from([*PIECES, "[MASK", "MASK]", "Ab", "É", "e\u0301", "ΑΣ", "ς", "日本", "🙂",
+                          "\u00a0", "\u200b", "\ue000", "İ", "New York", "new", "york", "<t>", "x",
+                          "unaffable", "\u3000", "…", "\x00", "\x0b", "\x1c", "\ufffd", "##", "_"])
+mixed = st.lists(st.tuples(scraps, st.sampled_from(["", " ", "  ", "\t", "\n"])), max_size=8).map(
+    lambda parts: "".join(scrap + space for scrap, space in parts))
+
+
+@pytest.fixture(scope="module")
+def bert():
+    return WordPiece(PIECES)
+
+
+def library(tokenizer):
+    """The same tokenizer in the library, from the JSON that ours writes."""
+    return pytest.importorskip("tokenizers").Tokenizer.from_str(
+        json.dumps(tokenizer_json(tokenizer)))
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+def test_unaffable_as_in_the_paper_s_code(bert):
+    assert bert.split("unaffable") == ["un", "##aff", "##able"]
+    assert bert.split("UNaffable, un-able") == ["un", "##aff", "##able", ",", "un", "[UNK]",
+                                                "[UNK]"]
+
+
+@pytest.mark.parametrize("word, pieces", [
+    ("una", ["un", "##a"]), ("abc", ["ab", "##c"]), ("bbc", ["b", "##bc"]), ("aff", None),
+    ("x", None), ("ax", None), ("", [])])
+def test_the_longest_piece_is_taken_or_the_word_is_unknown(word, pieces):
+    found = longest_match(word, NUMBER)
+    assert found == (pieces and [NUMBER[piece] for piece in pieces])
+
+
+def test_a_greedy_cut_can_miss_one_that_exists():
+    index = {"un": 0, "una": 1, "##aff": 2}
+    assert longest_match("unaff", index) is None
+    assert longest_match("unaff", index | {"##ff": 3}) == [1, 3]
+
+
+def test_text_and_pair_stand_in_berts_frame(bert):
+    ids, types = bert.encode("a [MASK]b")
+    assert [PIECES[i] for i in ids] == ["[CLS]", "a", "[MASK]", "b", "[SEP]"]
+    assert types.tolist() == [0] * 5
+    ids, types = bert.encode("ab.", "c")
+    assert [PIECES[i] for i in ids] == ["[CLS]", "ab", ".", "[SEP]", "c", "[SEP]"]
+    assert types.tolist() == [0, 0, 0, 0, 1, 1]
+    assert ids.dtype == types.dtype == np.int32
+
+
+def test_a_word_longer_than_max_word_is_unknown():
+    for limit in 100, 200:
+        bert = WordPiece(PIECES, max_word=limit)
+        assert bert.split("a" * limit) == ["a"] + ["##a"] * (limit - 1)
+        assert bert.split("a" * (limit + 1)) == ["[UNK]"]
+
+
+@pytest.mark.parametrize("a, b, room, kept", [
+    (3, 9, 12, (3, 9)), (3, 9, 10, (3, 7)), (9, 3, 10, (7, 3)), (9, 9, 10, (5, 5)),
+    (3, 9, 5, (2, 3)), (9, 3, 5, (3, 2)), (9, 9, 5, (2, 3)), (9, 0, 5, (5, 0)), (2, 3, 0, (0, 0))])
+def test_the_longer_text_gives_way_first(a, b, room, kept):
+    assert share_room(a, b, room) == kept
+
+
+@pytest.mark.parametrize("text, back", [
+    ("Unaffable, ab!", "unaffable, ab!"), ("a ' b", "a ' b"), ("[MASK] a", "a"), ("", "")])
+def test_text_comes_back_but_for_what_cleaning_took(bert, text, back):
+    assert bert.decode(bert.encode(text).ids) == back
+
+
+def test_decoding_joins_pieces_and_keeps_special_tokens_on_demand(bert):
+    ids = bert.encode("[MASK] unaffable.").ids
+    assert bert.decode(ids, skip_special=False) == "[CLS] [MASK] unaffable. [SEP]"
+    assert WordPiece(PIECES, mend=False).decode(ids) == "unaffable ."
+    assert bert.decode([NUMBER["##aff"], NUMBER["##a"]]) == "##affa"
+
+
+# ---- added tokens -------------------------------------------------------------------------------
+
+def found(text, **flags):
+    token = AddedToken("<t>", 7, **flags)
+    return ["<t>" if isinstance(part, AddedToken) else part
+            for part in split_at_tokens(text, make_finder([token], str))]
+
+
+def test_flags_of_added_tokens_worked_by_hand():
+    assert found("a <t> b") == ["a ", "<t>", " b"]
+    assert found("a <t> b", lstrip=True) == ["a", "<t>", " b"]
+    assert found("a <t> \n<t>b", rstrip=True) == ["a ", "<t>", "<t>", "b"]
+    assert found("a<t> <t>_ <t>, <t>é<t>", single_word=True) == ["a<t> <t>_ ", "<t>", ", <t>é<t>"]
+    assert found("<t><t>") == ["<t>", "<t>"] and found("") == []
+
+
+def test_the_longest_of_the_tokens_is_taken():
+    finder = make_finder([AddedToken("ab", 0), AddedToken("abc", 1), AddedToken("bcd", 2)], str)
+    assert [getattr(part, "id", part) for part in split_at_tokens("xabcdab", finder)] == [
+        "x", 1, "d", 0]
+
+
+def test_a_normalized_token_is_sought_in_the_cleaned_text():
+    added = [AddedToken("New York", len(PIECES), special=False, normalized=True)]
+    bert = WordPiece(PIECES, added=added)
+    assert len(bert) == len(PIECES) + 1 and bert.number("New York") == len(PIECES)
+    assert bert.split("a NÉW YORK") == ["a", "new york"]
+    assert bert.split("[MASK]") == ["[UNK]"] * 3           # not added here
+
+
+# ---- properties ---------------------------------------------------------------------------------
+
+@given(letters)
+def test_pieces_put_together_are_the_word(word):
+    ids = longest_match(word, NUMBER)
+    pieces = [PIECES[i] for i in ids]
+    assert pieces[0] + "".join(piece.removeprefix("##") for piece in pieces[1:]) == word
+    assert all(piece.startswith("##") for piece in pieces[1:])
+
+
+@given(st.lists(letters, max_size=8))
+def test_words_of_the_vocabulary_s_letters_come_back(words):
+    bert = WordPiece(PIECES)
+    ids = bert.encode(text := " ".join(words)).ids
+    assert bert.decode(ids) == text
+    assert (bert.encode(bert.decode(ids)).ids == ids).all()
+
+
+@given(st.lists(mixed, max_size=5), st.sampled_from([None, 3, 4, 7]), st.booleans())
+def test_a_batch_is_one_text_after_the_other(texts, max_length, in_pairs):
+    bert = WordPiece(PIECES)
+    pairs = texts[::-1] if in_pairs else None
+    packed = bert.encode_batch(iter(texts), pairs, max_length)
+    assert [a.dtype for a in packed] == [np.int32, np.int64, np.int32]
+    assert packed.off[0] == 0 and packed.off[-1] == len(packed.ids) == len(packed.types)
+    assert len(packed.off) == len(texts) + 1
+    for i, text in enumerate(texts):
+        one = bert.encode(text, pairs[i] if pairs else None, max_length)
+        here = slice(packed.off[i], packed.off[i + 1])
+        assert packed.ids[here].tolist() == one.ids.tolist()
+        assert packed.types[here].tolist() == one.types.tolist()
+
+
+@given(mixed, mixed, st.integers(3, 12))
+def test_no_token_is_made_or_lost_but_those_that_are_cut(a, b, max_length):
+    bert = WordPiece(PIECES)
+    inner = [bert.ids_of(a), bert.ids_of(b)]
+    full = bert.encode(a, b)
+    assert len(full.ids) == len(inner[0]) + len(inner[1]) + 3
+    cut = bert.encode(a, b, max_length)
+    assert len(cut.ids) == min(len(full.ids), max_length)
+    first, second = (cut.types == 0).sum() - 2, (cut.types == 1).sum() - 1
+    assert cut.ids[1:1 + first].tolist() == inner[0][:first]
+    assert cut.ids[2 + first:-1].tolist() == inner[1][:second]
+
+
+@given(mixed)
+def test_what_was_met_before_is_not_seen(text):
+    bert = WordPiece(PIECES)
+    first = bert.ids_of(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_KNOWN", 2)
+        forgetful = WordPiece(PIECES)
+        assert forgetful.ids_of(text) == forgetful.ids_of(text) == bert.ids_of(text) == first
+        assert len(forgetful._known) <= 2
+
+
+@given(st.text("abcx ", max_size=20))
+def test_every_word_has_a_piece_at_least(text):
+    bert = WordPiece(PIECES)
+    assert bert.ids_of(text) == [i for word in split_words(text) for i in bert.ids_of(word)]
+    assert len(bert.ids_of(text)) >= len(split_words(text))
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: WordPiece(["[UNK]", "a", "a"]), "twice"),
+    (lambda: WordPiece(["a"]), r"no '\[UNK\]'"),
+    (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 5)]), "should be 1"),
+    (lambda: WordPiece(["[UNK]", "x"], added=[AddedToken("x", 0)]), "should be 1"),
+    (lambda: WordPiece(["[UNK]"], added=[AddedToken("", 1)]), "nowhere"),
+    (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 1, normalized=True),
+                                         AddedToken("X", 2, normalized=True)]), "another does"),
+    (lambda: WordPiece(["[UNK]"], frame=Frame((Part(None, (3,), 0),), ())), "number 3, of 1"),
+    (lambda: WordPiece(PIECES).encode("a", "b", max_length=2), "3 tokens stand"),
+    (lambda: WordPiece(PIECES).encode_batch(["a"], ["b", "c"]), "1 texts with 2 pairs"),
+    (lambda: WordPiece(PIECES).decode([len(PIECES)]), "number of no token"),
+    (lambda: WordPiece(PIECES).decode([-1]), "number of no token")])
+def test_what_makes_no_sense_is_a_value_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("call", [
+    lambda t: t.encode(b"a"), lambda t: t.encode(None), lambda t: t.encode_batch("abc"),
+    lambda t: t.encode_batch(["a"], "b"), lambda t: t.encode_batch([["a"]])])
+def test_what_is_no_text_is_a_type_error(bert, call):
+    with pytest.raises(TypeError, match="str"):
+        call(bert)
+
+
+# ---- parity with the library --------------------------------------------------------------------
+
+@pytest.mark.parametrize("kept", KEPT["tokenizers"], ids=["uncased", "cased", "added"])
+def test_ids_types_and_texts_are_those_the_library_gave(kept):
+    tokenizer = parse_tokenizer(Fields("kept", kept["file"]))
+    for text, pair, max_length, ids, types, decoded, whole in kept["cases"]:
+        ours = tokenizer.encode(text, pair, max_length)
+        assert (ours.ids.tolist(), ours.types.tolist()) == (ids, types), (text, pair, max_length)
+        assert (tokenizer.decode(ids), tokenizer.decode(ids, False)) == (decoded, whole)
+
+
+def assert_alike(ours, theirs, text, pair, max_length=None):
+    if max_length is None:
+        theirs.no_truncation()
+    else:
+        theirs.enable_truncation(max_length)
+    found, twin = ours.encode(text, pair, max_length), theirs.encode(text, pair)
+    assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
+    assert ours.decode(twin.ids) == theirs.decode(twin.ids)
+    assert ours.decode(twin.ids, False) == theirs.decode(twin.ids, skip_special_tokens=False)
+
+
+flags = st.builds(Cleaning, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
+                  st.booleans())
+
+
+@given(mixed, st.none() | mixed, st.none() | st.integers(3, 9), flags)
+def test_texts_of_all_sorts_are_encoded_as_by_the_library(text, pair, max_length, cleaning):
+    ours = WordPiece(PIECES, cleaning)
+    assert_alike(ours, library(ours), text, pair, max_length)
+
+
+assigned = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters=DIFFER)
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != KEPT["unicode"],
+                    reason="another version of Unicode differs elsewhere")
+@given(st.text(assigned, max_size=30), flags)
+def test_all_of_unicode_is_encoded_as_by_the_library(text, cleaning):
+    """The vocabulary has every letter that comes, so that no difference hides behind [UNK]."""
+    cleaned = set(text + text.lower())
+    known = sorted(cleaned | {"x"} - {" "})
+    ours = WordPiece([*SPECIAL, *known, *("##" + c for c in known)], cleaning)
+    assert_alike(ours, library(ours), text, None)
+
+
+spellings = st.lists(st.sampled_from(["New York", "<t>", "<t>x", "É", "ab", "##", "yes"]),
+                     unique=True, max_size=4)
+
+
+@given(mixed, spellings, st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=4,
+                                  max_size=4), st.sampled_from([Cleaning(), CASED]))
+def test_added_tokens_are_found_as_by_the_library(text, names, flags, cleaning):
+    ids = iter(range(len(PIECES), 99))
+    added = [AddedToken(name, NUMBER[name] if name in NUMBER else next(ids), *few)
+             for name, few in zip(names, flags)]
+    ours = WordPiece(PIECES, cleaning, added, BARE)
+    assume(not any(token.special and token.normalized for token in added))     # see Differs
+    assert_alike(ours, library(ours), text, text[::-1])

@@ -1,0 +1,311 @@
+"""Files go and come back; the library and transformers read ours; damage is named by its place."""
+import copy
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text.added_tokens import AddedToken
+from scratch_embed.text.basic_tokenizer import CASED, UNCASED, Cleaning
+from scratch_embed.text.wordpiece import BARE, SPECIAL, Frame, Part, WordPiece, bert_frame
+from scratch_embed.text.wordpiece_files import (
+    load,
+    read_tokenizer,
+    read_vocab,
+    save,
+    write_tokenizer,
+    write_vocab,
+)
+from scratch_embed.text.wordpiece_json import tokenizer_json
+
+KEPT = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
+PIECES = [*SPECIAL, "un", "##aff", "##able", "a", "É", "日"]
+TEXTS = ["unaffable É 日 a [MASK]b", "", "Unaffable a<t> New York"]
+ADDED = [AddedToken(token, i) for i, token in enumerate(SPECIAL)] + [
+    AddedToken("New York", len(PIECES), special=False, normalized=True, lstrip=True),
+    AddedToken("<t>", len(PIECES) + 1, rstrip=True, single_word=True)]
+ROBERTA = Frame((Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0)),
+                (Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0), Part(None, (3,), 0),
+                 Part(1, (), 0), Part(None, (3,), 0)))
+TOKENIZERS = [WordPiece(PIECES), WordPiece(PIECES, CASED, max_word=200, mend=False),
+              WordPiece(PIECES, Cleaning(False, False, False, False), ADDED),
+              WordPiece(PIECES, Cleaning(strip_accents=True, lower_case=False), ADDED, ROBERTA),
+              WordPiece(["<u>", "a", "@b"], added=[], unk="<u>", prefix="@", frame=BARE)]
+
+
+def write(folder, name, value):
+    text = value if isinstance(value, (str, bytes)) else json.dumps(value)
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def assert_same(ours, twin):
+    for name in "pieces", "cleaning", "added", "frame", "unk", "prefix", "max_word", "mend":
+        assert getattr(ours, name) == getattr(twin, name), name
+
+
+# ---- there and back -----------------------------------------------------------------------------
+
+def test_a_vocabulary_comes_back(tmp_path):
+    write_vocab(tmp_path / "vocab.txt", PIECES)
+    assert (tmp_path / "vocab.txt").read_bytes() == "".join(p + "\n" for p in PIECES).encode()
+    assert read_vocab(tmp_path / "vocab.txt") == PIECES
+
+
+@pytest.mark.parametrize("data", [b"[UNK]\na", b"[UNK]\r\na\r\n", b"[UNK] \na\t\n"])
+def test_line_ends_and_space_behind_a_piece_change_nothing(tmp_path, data):
+    assert read_vocab(write(tmp_path, "vocab.txt", data)) == ["[UNK]", "a"]
+
+
+def test_other_line_separators_of_unicode_part_no_lines(tmp_path):
+    pieces = ["a\u2028b", "\x85", "\x0b", "\u00a0"]
+    write_vocab(tmp_path / "vocab.txt", pieces)
+    assert read_vocab(tmp_path / "vocab.txt") == pieces
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_a_tokenizer_comes_back(tmp_path, tokenizer):
+    write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
+    assert_same(read_tokenizer(tmp_path / "tokenizer.json"), tokenizer)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS[:4])
+def test_a_folder_comes_back(tmp_path, tokenizer):
+    save(tmp_path / "new", tokenizer, max_length=64)
+    assert_same(load(tmp_path / "new"), tokenizer)
+    config = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text())
+    assert config["model_max_length"] == 64 and config["cls_token"] == "[CLS]"
+    assert config["do_lower_case"] is tokenizer.cleaning.lower_case
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)])
+def test_a_folder_without_tokenizer_json_comes_back(tmp_path, tokenizer):
+    save(tmp_path, tokenizer)
+    os.remove(tmp_path / "tokenizer.json")
+    assert_same(load(tmp_path), tokenizer)
+
+
+def test_a_vocabulary_alone_is_an_uncased_bert(tmp_path):
+    write_vocab(tmp_path / "vocab.txt", PIECES)
+    assert_same(load(tmp_path), WordPiece(PIECES, UNCASED))
+
+
+def test_settings_as_older_folders_have_them(tmp_path):
+    write_vocab(tmp_path / "vocab.txt", ["<u>", "<c>", "<s>", "a"])
+    write(tmp_path, "tokenizer_config.json", {
+        "do_lower_case": False, "unk_token": {"content": "<u>", "lstrip": False},
+        "cls_token": "<c>", "sep_token": "<s>", "mask_token": None, "model_max_length": 512,
+        "strip_accents": True, "tokenize_chinese_chars": False})
+    tokenizer = load(tmp_path)
+    assert tokenizer.cleaning == Cleaning(True, False, True, False)
+    assert tokenizer.frame == bert_frame(1, 2)
+    assert [token.content for token in tokenizer.added] == ["<u>", "<c>", "<s>"]
+    assert tokenizer.encode("a x").ids.tolist() == [1, 3, 0, 2]
+
+
+def test_another_prefix_is_not_written_to_a_folder_that_cannot_say_it(tmp_path):
+    with pytest.raises(ValueError, match="prefix='@'"):
+        save(tmp_path / "new", TOKENIZERS[4])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("piece", ["", "a\nb", "a ", "\t"])
+def test_a_piece_that_no_line_can_hold_is_not_written(tmp_path, piece):
+    with pytest.raises(ValueError, match="cannot stand on a line"):
+        write_vocab(tmp_path / "vocab.txt", ["a", piece])
+
+
+# ---- damage -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("data, place", [
+    (b"", "line 1"), (b"a\n\nb\n", "line 2: .* empty"), (b"a\nb\na\n", "line 3: .*line 1 already"),
+    (b"a\nb\xff\n", "line 2, byte 1 .*UTF-8"), (b"a\n\xc3", "line 2, byte 0"),
+    (b"a\n  \n", "line 2"), (b"a\na \n", "line 2: .*line 1")])
+def test_a_damaged_vocabulary_is_named_by_its_line(tmp_path, data, place):
+    with pytest.raises(FormatError, match=place):
+        read_vocab(write(tmp_path, "vocab.txt", data))
+
+
+def test_a_tokenizer_cut_off_anywhere_is_an_error(tmp_path):
+    value = tokenizer_json(WordPiece(["[UNK]", "é"]))
+    path = write(tmp_path, "tokenizer.json", json.dumps(value, ensure_ascii=False))
+    read_tokenizer(path)
+    for length in reversed(range(os.path.getsize(path))):
+        os.truncate(path, length)
+        with pytest.raises(FormatError):
+            read_tokenizer(path)
+
+
+def test_broken_json_is_named_by_line_and_column(tmp_path):
+    path = write(tmp_path, "tokenizer.json", '{"a": 1,\n "b": }')
+    with pytest.raises(FormatError, match="tokenizer.json: line 2, column 7"):
+        read_tokenizer(path)
+
+
+def test_json_nested_beyond_reason_is_an_error(tmp_path):
+    with pytest.raises(FormatError):
+        read_tokenizer(write(tmp_path, "tokenizer.json", "[" * 200_000))
+
+
+def changed(*keys, to):
+    """The JSON of a small tokenizer with one field changed; `to` None takes it away."""
+    value = copy.deepcopy(tokenizer_json(TOKENIZERS[2]))
+    at = value
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = to
+    if to is ...:
+        del at[keys[-1]]
+    return value
+
+
+@pytest.mark.parametrize("keys, to, message", [
+    (["model", "type"], "BPE", "model: found 'BPE'; supported: WordPiece"),
+    (["model"], None, "model: object is expected, not None"),
+    (["model"], ..., "model: object is expected, not nothing"),
+    (["model", "vocab"], [], "model.vocab: object is expected"),
+    (["model", "vocab", "a"], 99, r"'a' has the number 99; expected are 0 to 10"),
+    (["model", "vocab", "a"], True, "'a' has the number True"),
+    (["model", "vocab", "a"], -1, "'a' has the number -1"),
+    (["model", "vocab", "a"], 3, "'.SEP.' and 'a' both have the number 3"),
+    (["model", "vocab", "\ud800"], 11, "half a surrogate"),
+    (["model", "unk_token"], "<unk>", "unk_token: '<unk>' is not in the vocabulary"),
+    (["model", "vocab", "[UNK]"], ..., "has the number"),
+    (["model", "max_input_chars_per_word"], "100", "int is expected, not '100'"),
+    (["model", "max_input_chars_per_word"], -1, "-1 characters"),
+    (["normalizer", "type"], "Lowercase", "normalizer: found 'Lowercase'; .*BertNormalizer, null"),
+    (["normalizer", "lowercase"], 1, "normalizer.lowercase: bool is expected"),
+    (["pre_tokenizer"], {"type": "Whitespace"}, "pre_tokenizer: found 'Whitespace'"),
+    (["pre_tokenizer"], None, "pre_tokenizer: found 'null'; supported: BertPreTokenizer"),
+    (["post_processor", "type"], "ByteLevel", "post_processor: found 'ByteLevel'"),
+    (["post_processor", "pair"], [], "post_processor.pair: each text of AB"),
+    (["post_processor", "single", 0], {"Text": 1}, "single.Sequence: object is expected"),
+    (["post_processor", "special_tokens"], {}, "object is expected, not nothing"),
+    (["post_processor", "special_tokens", "[CLS]", "ids"], ["x"], "numbers are expected"),
+    (["post_processor", "special_tokens", "[CLS]", "ids"], [99], "number 99, of 13"),
+    (["post_processor"], {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2]},
+     "post_processor.cls: a token and its number"),
+    (["decoder", "type"], "BPEDecoder", "decoder: found 'BPEDecoder'"),
+    (["added_tokens", 0, "id"], 7, "'.PAD.' has number 7; it should be 0"),
+    (["added_tokens", 5, "id"], 99, "'<t>' has number 12; it should be 11"),
+    (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: an object is expected"),
+    (["added_tokens", 0, "special"], ..., r"added_tokens\[0\].special: bool is expected"),
+    (["added_tokens"], {}, "added_tokens: list or null is expected")])
+def test_a_tokenizer_that_is_none_of_ours_is_refused_by_name(tmp_path, keys, to, message):
+    with pytest.raises(FormatError, match=message):
+        read_tokenizer(write(tmp_path, "tokenizer.json", changed(*keys, to=to)))
+
+
+@pytest.mark.parametrize("text, message", [
+    ("[]", "an object is expected"), ('{"a": 1, "a": 2}', "the key 'a' comes twice"),
+    (b'{"a": "\xff"}', "byte 7: this is not UTF-8"),
+    ('{"a": ' + "9" * 5000 + "}", "its JSON|model")])
+def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
+    with pytest.raises(FormatError, match=message):
+        read_tokenizer(write(tmp_path, "tokenizer.json", text))
+
+
+@pytest.mark.parametrize("config, message", [
+    ({"do_lower_case": "yes"}, "do_lower_case: bool is expected, not 'yes'"),
+    ({"unk_token": "<unk>"}, "'<unk>' is not among them"),
+    ({"cls_token": {"text": "x"}}, "cls_token.content: str is expected, not nothing"),
+    ({"added_tokens_decoder": {"x": {}}}, "'x': a number is expected"),
+    ({"added_tokens_decoder": {"99": {"content": "<t>", "special": True, "normalized": False,
+                                      "lstrip": False, "rstrip": False, "single_word": False}}},
+     "'<t>' has number 99; it should be 11")])
+def test_settings_that_make_no_sense_are_refused_by_name(tmp_path, config, message):
+    write_vocab(tmp_path / "vocab.txt", PIECES)
+    write(tmp_path, "tokenizer_config.json", config)
+    with pytest.raises(FormatError, match=message):
+        load(tmp_path)
+
+
+def test_a_vocabulary_without_unk_is_refused(tmp_path):
+    write_vocab(tmp_path / "vocab.txt", ["a", "b"])
+    with pytest.raises(FormatError, match=r"vocab.txt.*'\[UNK\]' is not among them"):
+        load(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="neither tokenizer.json nor vocab.txt"):
+        load(tmp_path)
+
+
+# ---- the library's files, and ours in the library -----------------------------------------------
+
+@pytest.mark.parametrize("kept", KEPT["tokenizers"], ids=["uncased", "cased", "added"])
+def test_the_library_s_file_goes_through_ours_unchanged(tmp_path, kept):
+    """But for the kind of post_processor: BertProcessing is written as the same template."""
+    ours = read_tokenizer(write(tmp_path, "theirs.json", kept["file"]))
+    write_tokenizer(tmp_path / "ours.json", ours)
+    written = json.loads((tmp_path / "ours.json").read_text("utf-8"))
+    if kept["file"]["post_processor"]["type"] == "TemplateProcessing":
+        assert written == kept["file"]
+    del written["post_processor"]
+    assert written == {key: value for key, value in kept["file"].items()
+                       if key != "post_processor"}
+    assert_same(read_tokenizer(tmp_path / "ours.json"), ours)
+
+
+def test_a_file_from_before_models_had_a_type_is_read(tmp_path):
+    value = changed("model", "type", to=...)
+    assert_same(read_tokenizer(write(tmp_path, "old.json", value)), TOKENIZERS[2])
+
+
+@pytest.mark.parametrize("processor, frame", [
+    ({"type": "BertProcessing"}, bert_frame(2, 3)),
+    ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
+    ids=["bert", "roberta"])
+def test_older_processors_are_the_same_frames(tmp_path, processor, frame):
+    value = changed("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
+    path = write(tmp_path, "tokenizer.json", value)
+    assert read_tokenizer(path).frame == frame
+    theirs = pytest.importorskip("tokenizers").Tokenizer.from_file(str(path))
+    found = read_tokenizer(path).encode(*TEXTS[:2])
+    twin = theirs.encode(*TEXTS[:2])
+    assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_the_library_loads_what_is_written_and_encodes_alike(tmp_path, tokenizer):
+    tokenizers = pytest.importorskip("tokenizers")
+    write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
+    theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text, pair in zip(TEXTS, [None, *TEXTS]):
+        found, twin = tokenizer.encode(text, pair), theirs.encode(text, pair)
+        assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
+        assert tokenizer.decode(twin.ids) == theirs.decode(twin.ids)
+
+
+def test_a_vocabulary_that_the_library_wrote_is_read(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    index = {piece: i for i, piece in enumerate(PIECES)}
+    theirs = tokenizers.BertWordPieceTokenizer(index)
+    theirs.save_model(str(tmp_path))
+    assert read_vocab(tmp_path / "vocab.txt") == PIECES
+    again = tokenizers.BertWordPieceTokenizer(str(tmp_path / "vocab.txt"))
+    for text in TEXTS:
+        assert load(tmp_path).encode(text).ids.tolist() == again.encode(text).ids
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)],
+                         ids=["uncased", "cased with added tokens"])
+@pytest.mark.parametrize("without", [None, "tokenizer.json"])
+def test_transformers_loads_the_folder_and_encodes_alike(tmp_path, tokenizer, without):
+    transformers = pytest.importorskip("transformers")
+    save(tmp_path / "ours", tokenizer, max_length=32)
+    if without:
+        os.remove(tmp_path / "ours" / without)
+    theirs = transformers.BertTokenizerFast.from_pretrained(str(tmp_path / "ours"))
+    assert theirs.model_max_length == 32
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    back = load(tmp_path / "theirs")
+    for pairs in None, TEXTS[::-1]:
+        twin = theirs(TEXTS, pairs)
+        for ours in tokenizer, back:
+            found = ours.encode_batch(TEXTS, pairs)
+            assert found.ids.tolist() == sum(twin["input_ids"], [])
+            assert found.types.tolist() == sum(twin["token_type_ids"], [])

@@ -1,0 +1,178 @@
+"""What is learnt is the count of pairs, join by join; given its letters, it is the library's."""
+import json
+import runpy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.text.basic_tokenizer import CASED
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+from scratch_embed.text.wordpiece_training import (
+    count_words,
+    first_pieces,
+    join,
+    join_pairs,
+    learn_pieces,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+KEPT = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))["training"]
+ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
+sentences = st.lists(st.lists(st.text("abc", min_size=1, max_size=8), min_size=1, max_size=6).map(
+    " ".join), min_size=1, max_size=8)
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+def test_joins_worked_by_hand():
+    """(l, ##o) is seen 5 times, (##o, ##w) 3 and (##o, ##t) 2; then (lo, ##w) 3, (lo, ##t) 2."""
+    learnt = learn_pieces(["low low lot lot low"], 9, special=["[UNK]"], min_frequency=0)
+    assert learnt == ["[UNK]", "l", "o", "t", "w", "##o", "##t", "##w", "lo"]
+    assert learn_pieces(["low low lot lot low"], 99, special=["[UNK]"], min_frequency=0)[9:] == [
+        "low", "lot"]
+    assert learn_pieces(["low low lot lot low"], 99, special=["[UNK]"], min_frequency=3)[9:] == [
+        "low"]
+
+
+def test_of_equal_pairs_the_one_of_lower_numbers_is_joined_first():
+    assert learn_pieces(["cd ab cb"], 99, special=["[UNK]"], min_frequency=0) == [
+        "[UNK]", "a", "b", "c", "d", "##b", "##d", "ab", "cb", "cd"]
+
+
+def test_the_letters_come_in_order_and_those_behind_the_prefix_only_where_they_are_needed():
+    assert first_pieces({"ba": 1, "c": 2, "ad": 1}, ["[UNK]"]) == [
+        "[UNK]", "a", "b", "c", "d", "##a", "##d"]
+
+
+def test_the_most_frequent_letters_are_kept_and_others_left_out_of_words():
+    words = {"xaby": 3, "az": 3, "b": 1}
+    assert first_pieces(words, ["[UNK]"], 2) == ["[UNK]", "a", "b", "##a", "##b"]
+    assert join_pairs(words, first_pieces(words, ["[UNK]"], 2), 99) == [
+        "[UNK]", "a", "b", "##a", "##b", "##ab"]
+
+
+def test_a_join_and_what_it_does_to_other_pairs():
+    assert join([2, 0, 1, 3], (0, 1), 7) == (
+        [2, 7, 3], [((2, 0), -1), ((2, 7), 1), ((1, 3), -1), ((7, 3), 1)])
+    new, changes = join([0, 0, 0, 0, 0], (0, 0), 7)
+    assert new == [7, 7, 0]
+    total = Counter()
+    for pair, by in changes:
+        total[pair] += by
+    assert +total == {(7, 7): 1, (7, 0): 1}
+
+
+def test_text_is_cleaned_as_for_encoding():
+    assert count_words(["Été, été!", "ÉTÉ"]) == {"ete": 3, ",": 1, "!": 1}
+    assert count_words(["Été"], CASED) == {"Été": 1}
+
+
+# ---- properties ---------------------------------------------------------------------------------
+
+def joined_plainly(words, pieces, size, min_frequency):
+    """Count all pairs anew for each join."""
+    pieces, number = list(pieces), {piece: i for i, piece in enumerate(pieces)}
+    spelled = {word: [number[("##" if i else "") + c] for i, c in enumerate(word)]
+               for word in words}
+    while len(pieces) < size:
+        total = Counter()
+        for word, ids in spelled.items():
+            for pair in zip(ids, ids[1:]):
+                total[pair] += words[word]
+        if not total or max(total.values()) < min_frequency:
+            break
+        best = min(total, key=lambda pair: (-total[pair], pair))
+        new = pieces[best[0]] + pieces[best[1]].removeprefix("##")
+        assert new not in number, "a piece has come about in two ways"
+        number[new] = len(pieces)
+        pieces.append(new)
+        spelled = {word: join(ids, best, number[new])[0] for word, ids in spelled.items()}
+    return pieces
+
+
+@given(sentences, st.integers(8, 40), st.integers(1, 4))
+def test_equals_counting_all_pairs_anew_for_each_join(texts, size, min_frequency):
+    words, pieces = count_words(texts), first_pieces(count_words(texts))
+    assert (join_pairs(words, pieces, size, min_frequency)
+            == joined_plainly(words, pieces, size, min_frequency))
+
+
+def test_a_special_token_that_is_spelled_like_a_piece_is_that_piece():
+    words = {"ab": 3, "abc": 2}
+    assert join_pairs(words, first_pieces(words, ["[UNK]", "ab"]), 99) == [
+        "[UNK]", "ab", "a", "b", "c", "##b", "##c", "abc"]
+
+
+@given(sentences, st.integers(11, 40), st.integers(0, 4), st.randoms(use_true_random=False))
+def test_the_order_of_the_sentences_is_not_seen(texts, size, min_frequency, random):
+    shuffled = random.sample(texts, len(texts))
+    assert (learn_pieces(texts, size, min_frequency=min_frequency)
+            == learn_pieces(iter(shuffled), size, min_frequency=min_frequency))
+
+
+@given(sentences, st.integers(11, 60))
+def test_more_pieces_begin_with_the_fewer_and_none_is_there_twice(texts, size):
+    few, many = (learn_pieces(texts, n, min_frequency=0) for n in (size, size + 20))
+    assert few == many[:len(few)] and len(few) <= size and len(set(many)) == len(many)
+    assert few[:5] == list(SPECIAL)
+
+
+@given(sentences)
+def test_what_was_learnt_encodes_its_text_without_an_unknown_word(texts):
+    bert = WordPiece(learn_pieces(texts, 30, min_frequency=0))
+    assert bert.index["[UNK]"] not in bert.encode_batch(texts).ids
+    assert [bert.decode(bert.encode(text).ids) for text in texts] == texts
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("texts", ["one string", b"bytes"])
+def test_a_string_where_sentences_are_expected_is_refused(texts):
+    with pytest.raises(TypeError, match="letter by letter"):
+        learn_pieces(texts)
+
+
+@pytest.mark.parametrize("texts", [[], [""], [" \n", "\x00"]])
+def test_a_text_without_words_is_refused(texts):
+    with pytest.raises(ValueError, match="no words"):
+        learn_pieces(texts)
+
+
+def test_a_size_too_small_for_the_letters_says_how_many_there_are():
+    with pytest.raises(ValueError, match="size=7, .* are 9 pieces"):
+        learn_pieces(["abc"], 7, special=["[UNK]", "[CLS]", "[SEP]", "[PAD]"])
+
+
+# ---- parity with the library --------------------------------------------------------------------
+
+def assert_pieces_are(theirs, texts, size, min_frequency, limit):
+    """The letters are the same; given their order, all pieces are."""
+    words = count_words(texts)
+    first = first_pieces(words, SPECIAL, limit)
+    assert first == theirs[:5] + sorted(theirs[5:len(first)], key=lambda p: (len(p) > 1, p))
+    assert join_pairs(words, theirs[:len(first)], size, min_frequency) == theirs
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_pieces_are_those_that_the_library_learnt(kept):
+    assert_pieces_are(kept["pieces"], kept["sentences"], kept["size"], kept["min_frequency"],
+                      kept["limit"])
+
+
+@given(sentences, st.integers(11, 60), st.integers(0, 4))
+def test_pieces_are_those_that_the_library_learns_now(texts, size, min_frequency):
+    pytest.importorskip("tokenizers")
+    theirs = ORIGINAL["train"](texts, size, min_frequency, None)
+    assert_pieces_are(theirs, texts, size, min_frequency, None)
+
+
+@pytest.mark.parametrize("limit", [3, 5, 9])
+def test_the_alphabet_is_limited_as_by_the_library(limit):
+    """Letter i is seen 20 − i times, so that there are no ties between letters."""
+    pytest.importorskip("tokenizers")
+    texts = [" ".join("abcdefghij"[i:] + "abcdefghij"[:i] for i in range(3))] * 3
+    texts += ["abcdefghij"[:i] for i in range(1, 10)]
+    assert_pieces_are(ORIGINAL["train"](texts, 50, 0, limit), texts, 50, 0, limit)

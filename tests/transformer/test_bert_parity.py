@@ -1,0 +1,193 @@
+"""BERT's outputs, losses and the gradient of every parameter are the original's.
+
+The frozen files (golden/make_bert.py says what is in them) need no torch; fresh shapes are drawn
+where transformers is installed.
+"""
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.safetensors import read_safetensors
+from scratch_embed.text.packed import Packed
+from scratch_embed.transformer.bert import (
+    Examples,
+    head_shapes,
+    masked_lm,
+    next_sentence,
+    pooler,
+    predictions,
+    pretraining,
+)
+from scratch_embed.transformer.encoder import Config, encode, infer, shapes
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+ACTIVATION = {"gelu": gelu, "gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh}
+CASES = ["model", "masked", "pretraining", "tanh"]
+each = pytest.mark.parametrize("case", CASES)
+
+
+class Case:
+    """What one frozen file holds, as our functions take it."""
+
+    def __init__(self, tensors, kind, config):
+        self.t, self.kind = tensors, kind
+        self.config = Config(
+            config["vocab_size"], config["hidden_size"], config["num_hidden_layers"],
+            config["num_attention_heads"], config["intermediate_size"],
+            config["max_position_embeddings"], config["type_vocab_size"], config["layer_norm_eps"],
+            ACTIVATION[config["hidden_act"]])
+        self.batch = Packed(tensors["ids"], tensors["off"], tensors["types"])
+        self.examples = Examples(self.batch, tensors["places"], tensors["targets"],
+                                 tensors["follows"] if kind == "BertForPreTraining" else None)
+
+    def params(self, dtype):
+        known = shapes(self.config) | head_shapes(self.config)
+        p = Params({name: known[name] for name in self.named("weight.")}, dtype)
+        for name, weight in self.named("weight.").items():
+            p[name][...] = weight
+        return p
+
+    def named(self, prefix):
+        return {key[len(prefix):]: x for key, x in self.t.items() if key.startswith(prefix)}
+
+    def gradients(self):
+        """Ours, of the loss that the file has."""
+        p = self.params(np.float64)
+        g = p.like()
+        if self.kind == "BertModel":
+            x, back = encode(self.batch, p, self.config)
+            first = self.batch.off[:-1]
+            y, back_pooler = pooler(x[first], p)
+            dx = self.t["push"].copy()
+            dx[first] += back_pooler(self.t["push_pooled"], g)
+            back(dx, g)
+            return (x * self.t["push"]).sum() + (y * self.t["push_pooled"]).sum(), g
+        loss, backward = pretraining(self.examples, p, self.config)
+        backward(g)
+        return loss, g
+
+
+def frozen(name):
+    tensors, metadata = read_safetensors(GOLDEN / f"bert_{name}.safetensors")
+    config = json.loads(metadata["config"])
+    return Case(tensors, config.pop("model"), config)
+
+
+def error_of_gradients(case):
+    """The largest error of each tensor, against its own largest entry.
+
+    Attention's key bias adds the same to every score of a query, so its gradient is 0 but for
+    rounding, here and there; it is held against the query's.
+    """
+    _, g = case.gradients()
+    theirs = case.named("grad.")
+    assert set(g) == set(theirs)
+    sizes = {name: np.abs(x).max() for name, x in theirs.items()}
+    return {name: np.abs(g[name] - x).max() / sizes[name.replace(".key.bias", ".query.bias")]
+            for name, x in theirs.items()}
+
+
+def assert_outputs(case):
+    """1e-5 in float32, 1e-12 in float64, of numbers of order 1."""
+    for dtype, atol, kind in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
+        p = case.params(dtype)
+        x = infer(case.batch, p, case.config)
+        assert x.dtype == dtype
+        np.testing.assert_allclose(x, case.t["hidden" + kind], rtol=0, atol=atol)
+        np.testing.assert_array_equal(encode(case.batch, p, case.config)[0], x)
+        if "pooled" in case.t:
+            y, _ = pooler(x[case.batch.off[:-1]], p)
+            np.testing.assert_allclose(y, case.t["pooled" + kind], rtol=0, atol=atol)
+        if "logits" in case.t:
+            logits, _ = predictions(x[case.t["places"]], p, case.config)
+            np.testing.assert_allclose(logits, case.t["logits"], rtol=atol, atol=atol)
+
+
+# ---- the frozen files ----------------------------------------------------------------------------
+
+@each
+def test_the_outputs_are_the_originals(case):
+    assert_outputs(frozen(case))
+
+
+@each
+def test_the_gradient_of_every_parameter_is_the_originals(case):
+    case = frozen(case)
+    errors = error_of_gradients(case)
+    assert np.max([*errors.values()]) < 1e-9, max(errors.items(), key=lambda item: item[1])
+    loss, _ = case.gradients()
+    np.testing.assert_allclose(loss, case.t["loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES[1:])
+def test_float32_learns_the_same_to_its_rounding(case):
+    """The kernels' backwards, all of them in their place, against torch in float64."""
+    case = frozen(case)
+    p = case.params(np.float32)
+    g = p.like()
+    loss, backward = pretraining(case.examples, p, case.config)
+    backward(g)
+    assert abs(loss - case.t["loss"]) < 1e-5
+    largest = max(np.abs(x).max() for x in case.named("grad.").values())
+    for name, x in case.named("grad.").items():
+        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-5 * largest, err_msg=name)
+
+
+def test_the_two_losses_and_the_logits_of_next_sentence_are_the_originals():
+    case = frozen("pretraining")
+    p = case.params(np.float64)
+    x = infer(case.batch, p, case.config)
+    logits, _ = next_sentence(x[case.batch.off[:-1]], p)
+    np.testing.assert_allclose(logits, case.t["follows_logits"], rtol=0, atol=1e-12)
+    loss, _ = masked_lm(x, case.t["places"], case.t["targets"], p, case.config)
+    np.testing.assert_allclose(loss, case.t["masked_lm"], rtol=1e-9)
+    both, _ = pretraining(case.examples, p, case.config)
+    np.testing.assert_allclose(both - loss, case.t["next_sentence"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("case, wrong", [
+    ("model", {"activation": gelu_tanh}), ("masked", {"activation": gelu}),
+    ("masked", {"eps": 1e-12}), ("pretraining", {"heads": 2}), ("tanh", {"activation": gelu})])
+def test_the_frozen_cases_tell_another_model_apart(case, wrong):
+    case = frozen(case)
+    p = case.params(np.float64)
+    x = infer(case.batch, p, case.config._replace(**wrong))
+    assert np.abs(x - case.t["hidden64"]).max() > 1e-5
+
+
+@each
+def test_the_frozen_cases_tell_every_tensor_apart(case):
+    """No tensor may be without effect, or a fault in its use would leave no trace."""
+    case = frozen(case)
+    quiet = [name for name, x in case.named("grad.").items()
+             if np.abs(x).max() < 1e-4 and not name.endswith(".key.bias")]
+    assert not quiet
+
+
+# ---- fresh ones ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fresh_shapes_are_the_originals_as_installed(seed):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    where = importlib.util.spec_from_file_location("make_bert", GOLDEN / "make_bert.py")
+    make_bert = importlib.util.module_from_spec(where)
+    where.loader.exec_module(make_bert)
+    rng = np.random.default_rng(seed)
+    heads, longest = int(rng.integers(1, 5)), int(rng.integers(2, 14))
+    config = {"vocab_size": int(rng.integers(20, 80)),
+              "hidden_size": heads * int(rng.integers(2, 9)),
+              "num_hidden_layers": int(rng.integers(1, 4)), "num_attention_heads": heads,
+              "intermediate_size": int(rng.integers(5, 40)), "max_position_embeddings": longest,
+              "type_vocab_size": 2, "hidden_act": list(ACTIVATION)[seed % 3],
+              "layer_norm_eps": [1e-12, 1e-5][seed % 2]}
+    kind = ["BertModel", "BertForMaskedLM", "BertForPreTraining"][seed % 3]
+    lengths = [longest, *rng.integers(1, longest + 1, rng.integers(0, 5))]
+    case = Case(make_bert.make(kind, config, lengths, seed), kind, config)
+    assert_outputs(case)
+    assert np.max([*error_of_gradients(case).values()]) < 1e-9

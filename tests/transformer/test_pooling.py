@@ -1,0 +1,188 @@
+"""One vector a sentence: worked by hand, blind to the neighbours, the original's."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.gradcheck import check_backward
+from scratch_embed.transformer.pooling import (
+    beside,
+    cls,
+    last_token,
+    max_,
+    mean,
+    mean_sqrt_len,
+    weighted_mean,
+)
+
+ALL = [cls, last_token, mean, mean_sqrt_len, weighted_mean, max_]
+each = pytest.mark.parametrize("pool", ALL)
+X = np.array([[1, -2], [3, 0], [5, -4], [2, 7]], float)
+OFF = np.array([0, 3, 4])                                  # a sentence of three tokens, one of one
+seeds = st.integers(0, 2**32 - 1)
+ROOT3 = 3 ** 0.5
+
+
+def batch(seed, skip=0, D=5, dtype=np.float64):
+    """x (T, D) and off of up to seven sentences."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(skip + 1, skip + 6, rng.integers(1, 8))
+    return rng.standard_normal((lengths.sum(), D)).astype(dtype), np.cumsum([0, *lengths])
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("pool, y", [
+    (cls, [1, -2]), (last_token, [5, -4]), (mean, [3, -2]),
+    (mean_sqrt_len, [9 / ROOT3, -6 / ROOT3]),
+    (weighted_mean, [(1 + 6 + 15) / 6, (-2 + 0 - 12) / 6]), (max_, [5, 0])])
+def test_worked_by_hand(pool, y):
+    np.testing.assert_allclose(pool(X, OFF)[0], [y, X[3]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("pool, dx", [
+    (cls, [[6, 12], [0, 0], [0, 0]]), (last_token, [[0, 0], [0, 0], [6, 12]]),
+    (mean, [[2, 4], [2, 4], [2, 4]]),
+    (mean_sqrt_len, [[6 / ROOT3, 12 / ROOT3]] * 3),
+    (weighted_mean, [[1, 2], [2, 4], [3, 6]]), (max_, [[0, 0], [0, 12], [6, 0]])])
+def test_the_gradient_worked_by_hand(pool, dx):
+    _, backward = pool(X, OFF)
+    np.testing.assert_allclose(backward(np.array([[6.0, 12], [5, 5]])), [*dx, [5, 5]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("pool, y", [
+    (cls, [3, 0]), (last_token, [5, -4]), (mean, [4, -2]),
+    (mean_sqrt_len, [8 / 2**0.5, -4 / 2**0.5]),
+    (weighted_mean, [(6 + 15) / 5, (0 - 12) / 5]), (max_, [5, 0])])
+def test_without_a_prompt_of_one_token_worked_by_hand(pool, y):
+    np.testing.assert_allclose(pool(X[:3], OFF[:2], skip=1)[0], [y], rtol=1e-15)
+
+
+def test_of_equal_tokens_the_first_is_the_largest_and_alone_is_told():
+    _, backward = max_(np.ones((3, 1)), np.array([0, 3]))
+    assert backward(np.array([[4.0]])).tolist() == [[4], [0], [0]]
+
+
+def test_a_nan_is_passed_on_and_raises_nothing():
+    y, backward = max_(np.array([[1.0], [np.nan]]), np.array([0, 2]))
+    assert np.isnan(y).all() and backward(y).shape == (2, 1)
+
+
+# ---- what it must not see -----------------------------------------------------------------------
+
+@each
+@given(seed=seeds, skip=st.integers(0, 2))
+def test_a_sentence_does_not_see_its_neighbours_to_the_last_bit(pool, seed, skip):
+    x, off = batch(seed, skip, dtype=np.float32)
+    y, _ = pool(x, off, skip)
+    for n, (a, z) in enumerate(zip(off, off[1:])):
+        np.testing.assert_array_equal(pool(x[a:z], np.array([0, z - a]), skip)[0][0], y[n])
+
+
+@each
+@given(seed=seeds)
+def test_what_is_skipped_is_neither_seen_nor_told(pool, seed):
+    x, off = batch(seed, 2)
+    y, backward = pool(x, off, 2)
+    prompt = np.isin(np.arange(len(x)), [off[:-1], off[:-1] + 1])
+    changed = np.where(prompt[:, None], 1e9, x)
+    np.testing.assert_array_equal(pool(changed, off, 2)[0], y)
+    dx = backward(np.ones_like(y))
+    assert not dx[prompt].any() and (pool is max_ or dx[~prompt].sum() > 0)
+
+
+@pytest.mark.parametrize("pool", [mean, max_, mean_sqrt_len])
+@given(seed=seeds)
+def test_these_do_not_see_the_order_of_the_tokens(pool, seed):
+    x, off = batch(seed)
+    order = np.concatenate([np.random.default_rng(seed).permutation(np.arange(a, z))
+                            for a, z in zip(off, off[1:])])
+    np.testing.assert_allclose(pool(x[order], off)[0], pool(x, off)[0], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("pool", [cls, last_token, mean, weighted_mean, max_])
+@given(seed=seeds, skip=st.integers(0, 2))
+def test_equal_tokens_pool_to_themselves(pool, seed, skip):
+    x, off = batch(seed, skip)
+    same = np.repeat(x[off[:-1]], np.diff(off), axis=0)
+    np.testing.assert_allclose(pool(same, off, skip)[0], x[off[:-1]], rtol=1e-14)
+
+
+@each
+def test_the_batch_is_left_as_it_was_and_the_type_kept(pool):
+    x = X.astype(np.float32)
+    before = x.copy()
+    y, backward = pool(x, OFF)
+    dy = np.ones_like(y)
+    assert y.dtype == backward(dy).dtype == np.float32
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(dy, 1)
+    np.testing.assert_array_equal(backward(dy), backward(dy))
+
+
+@each
+def test_no_sentences_are_no_vectors(pool):
+    y, backward = pool(np.empty((0, 3)), np.array([0]))
+    assert y.shape == (0, 3) and backward(y).shape == (0, 3)
+
+
+@each
+@pytest.mark.parametrize("off, skip, message", [
+    ([0, 2, 2, 4], 0, "sentence 1: expected at least one token to pool, found 0$"),
+    ([0, 3, 4], 1, "sentence 1: .* found 1, of which 1 are to be skipped"),
+    ([0, 3], 0, "off ends at 3, and there are 4 tokens")])
+def test_a_sentence_without_tokens_is_refused(pool, off, skip, message):
+    with pytest.raises(ValueError, match=message):
+        pool(X, np.array(off), skip)
+
+
+# ---- its gradient, and float32 ------------------------------------------------------------------
+
+@pytest.mark.parametrize("pool", [*ALL, beside(mean, cls, max_)])
+@pytest.mark.parametrize("skip", [0, 2])
+def test_backward_is_the_derivative(pool, skip):
+    x, off = batch(1, skip)
+    check_backward(lambda x: pool(x, off, skip), x)
+
+
+@each
+@given(seed=seeds)
+def test_float32_is_float64_to_its_rounding(pool, seed):
+    x, off = batch(seed, dtype=np.float32)
+    (y, back), (y64, back64) = pool(x, off), pool(x.astype(np.float64), off)
+    bound = 2.0**-24 * 10 * np.abs(x).max() * 5              # 5 tokens at most, each rounded twice
+    np.testing.assert_allclose(y, y64, rtol=0, atol=bound)
+    np.testing.assert_allclose(back(y), back64(y64), rtol=0, atol=5 * bound)
+
+
+def test_poolings_stand_beside_each_other_in_the_order_in_which_they_are_named():
+    y, _ = beside(max_, cls)(X, OFF)
+    np.testing.assert_array_equal(y, [[5, 0, 1, -2], [2, 7, 2, 7]])
+
+
+# ---- the original -------------------------------------------------------------------------------
+
+THEIRS = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
+          "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
+
+
+@pytest.mark.parametrize("skip", [0, 2])
+@pytest.mark.parametrize("mode", [*THEIRS, ("max", "mean", "weightedmean")])
+def test_equals_sentence_transformers_as_installed(mode, skip):
+    torch = pytest.importorskip("torch")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    x, off = batch(7, skip)
+    lengths = np.diff(off)
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    padded = torch.full((*mask.shape, x.shape[1]), 3.0, dtype=torch.float64)     # not zeros
+    rows = torch.tensor(x, requires_grad=True)
+    padded = padded.masked_scatter(torch.tensor(mask)[..., None], rows)
+    theirs = modules.Pooling(x.shape[1], mode, include_prompt=not skip)(
+        {"token_embeddings": padded, "attention_mask": torch.tensor(mask).long(),
+         "prompt_length": skip})["sentence_embedding"]
+    ours, backward = (THEIRS[mode] if mode in THEIRS else beside(*(THEIRS[m] for m in mode)))(
+        x, off, skip)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-14)
+    dy = np.random.default_rng(0).standard_normal(ours.shape)
+    theirs.backward(torch.tensor(dy))
+    np.testing.assert_allclose(backward(dy), rows.grad.numpy(), rtol=0, atol=1e-14)
