@@ -12,6 +12,7 @@ from scratch_embed.nn.params import Params, initial
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.sentences import encoder as module
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
 from scratch_embed.space.similarity import unit
@@ -62,18 +63,19 @@ def model(seed=0, config=SMALL, dtype=np.float32):
     return p
 
 
-def encoder_of(seed=0, pooling=mean, dtype=np.float32, config=SMALL, **options):
-    return SentenceEncoder(Letters(), config, model(seed, config, dtype), pooling,
-                           prompts=PROMPTS, **options)
+def encoder_of(seed=0, pooling=mean, dtype=np.float32, config=SMALL, **fields):
+    recipe = Recipe(**{"poolings": (pooling,), "normalize": False, "prompts": PROMPTS,
+                       "max_seq_length": 24, **fields})
+    return SentenceEncoder(Letters(), config, model(seed, config, dtype), recipe)
 
 
 def one_by_one(encoder, texts, skip=0):
     """No batch, no sorting, no thread: (N, D), in the model's own type."""
     out = []
     for text in texts:
-        batch = encoder.tokenizer.encode_batch([text], encoder.max_length)
+        batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
         x = infer(batch, encoder.p, encoder.config)
-        out.append(encoder.pooling(x, batch.off, skip)[0][0])
+        out.append(encoder.recipe.poolings[0](x, batch.off, skip)[0][0])
     return np.array(out).reshape(len(texts), encoder.dim)
 
 
@@ -109,10 +111,11 @@ def test_a_mean_worked_by_hand():
     class Tokens:                                                 # 1 and 2 around 3, 4, 5
         def encode_batch(self, texts, max_length):
             return pack([[1, *map(int, text), 2] for text in texts])
-    x = SentenceEncoder(Tokens(), config, p).encode(["3", "345", "", "44"])
+    plain = Recipe(normalize=False, max_seq_length=8)
+    x = SentenceEncoder(Tokens(), config, p, plain).encode(["3", "345", "", "44"])
     np.testing.assert_allclose(x[:, 0], [1, 1 / 5, 1, 0], atol=4 * u32)
     np.testing.assert_allclose(x[:, 1], [-1, -1 / 5, -1, 0], atol=4 * u32)
-    unit_ = SentenceEncoder(Tokens(), config, p, normalize=True).encode("345")
+    unit_ = SentenceEncoder(Tokens(), config, p).encode("345")          # scaled to length 1
     np.testing.assert_allclose(unit_, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
 
 
@@ -124,7 +127,7 @@ def test_a_text_has_the_same_vector_alone_and_in_any_batch(pooling, seed, texts)
     """In float64 to 5e-14, of numbers of the order of 1: √t ≤ 5 of them for mean_sqrt_len."""
     encoder = encoder_of(seed, pooling, np.float64, WIDE)
     if texts:
-        together = encoder.pooled(encoder.tokenizer.encode_batch(texts, 24))
+        together = encoder.vectors(encoder.tokenizer.encode_batch(texts, 24))
         assert together.dtype == np.float64
         np.testing.assert_allclose(together, one_by_one(encoder, texts), rtol=0,
                                    atol=5e-14 * (5 if pooling is mean_sqrt_len else 1))
@@ -218,7 +221,7 @@ def test_a_text_without_a_single_token_is_refused_by_its_number():
 
 @given(seeds, st.integers(3, 24), st.text("abcdefgh", min_size=25, max_size=40))
 def test_what_is_beyond_max_length_is_not_seen(seed, max_length, text):
-    encoder = encoder_of(seed, max_length=max_length)
+    encoder = encoder_of(seed, max_seq_length=max_length)
     np.testing.assert_array_equal(encoder.encode(text), encoder.encode(text[:max_length - 2]))
 
 
@@ -250,12 +253,19 @@ def test_the_prompts_tokens_are_read_but_not_pooled_if_so_asked(pooling):
     np.testing.assert_array_equal(encoder.encode(texts), encoder_of(pooling=pooling).encode(texts))
 
 
+def test_letters_are_made_small_before_the_tokenizer_where_the_recipe_says_so():
+    big, small = encoder_of(), encoder_of(lower_case=True)
+    np.testing.assert_array_equal(small.encode(["ABc"], prompt="Find: "),
+                                  big.encode(["abc"], prompt="find: "))
+    assert abs(big.encode("ABc") - big.encode("abc")).max() > 1e-3
+
+
 def test_a_prompt_that_fills_max_length_is_refused():
     for include_prompt in (True, False):
-        encoder = encoder_of(max_length=7, include_prompt=include_prompt)
-        with pytest.raises(ValueError, match="'find: ' leaves no room.*7 tokens, and max_length=7"):
+        encoder = encoder_of(max_seq_length=7, include_prompt=include_prompt)
+        with pytest.raises(ValueError, match="no room.*7 tokens of max_seq_length=7"):
             encoder.encode(["a"], prompt_name="query")
-        encoder = encoder_of(max_length=8, include_prompt=include_prompt)
+        encoder = encoder_of(max_seq_length=8, include_prompt=include_prompt)
         assert encoder.encode(["a"], prompt_name="query").shape == (1, 8)
 
 
@@ -268,8 +278,8 @@ def test_vectors_are_cut_first_and_then_scaled(seed, texts, d):
     want = unit(whole[:, :d])
     np.testing.assert_array_equal(
         plain.encode(texts, truncate_dim=d, normalize_embeddings=True), want)
-    np.testing.assert_array_equal(
-        encoder_of(seed, normalize=True).encode(texts, truncate_dim=d), want)
+    np.testing.assert_allclose(
+        encoder_of(seed, normalize=True).encode(texts, truncate_dim=d), want, rtol=0, atol=16 * u32)
 
 
 @pytest.mark.parametrize("options", [{}, {"truncate_dim": 5}, {"normalize_embeddings": True}])
@@ -298,14 +308,19 @@ def test_bytes_of_few_texts_are_warned_of_and_of_one_refused():
 
 # ---- similarity ---------------------------------------------------------------------------------
 
-def test_similarities_are_cosines():
-    encoder = encoder_of()
+@pytest.mark.parametrize("name,by_hand", [
+    ("cosine", lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)),
+    ("dot", lambda a, b: a @ b), ("euclidean", lambda a, b: -np.linalg.norm(a - b)),
+    ("manhattan", lambda a, b: -abs(a - b).sum())])
+def test_similarities_are_those_of_the_recipe(name, by_hand):
+    encoder = encoder_of(similarity_fn_name=name)
     x = encoder.encode(some_texts(4))
-    want = unit(x) @ unit(x).T
-    np.testing.assert_allclose(encoder.similarity(x, x), want, atol=1e-6)
-    np.testing.assert_allclose(encoder.similarity(x[0], x)[0], want[0], atol=1e-6)
+    want = np.array([[by_hand(a, b) for b in x.astype(float)] for a in x.astype(float)])
+    np.testing.assert_allclose(encoder.similarity(x, x[:3]), want[:, :3], atol=1e-5)
+    np.testing.assert_allclose(encoder.similarity(x[0], x), want[:1], atol=1e-5)
     np.testing.assert_allclose(encoder.similarity_pairwise(x, x[::-1]), np.diag(want[:, ::-1]),
-                               atol=1e-6)
+                               atol=1e-5)
+    assert encoder.similarity(x[:0], x).shape == (0, 4)
 
 
 # ---- errors and progress ------------------------------------------------------------------------
@@ -330,18 +345,18 @@ def test_inputs_that_are_no_texts_are_refused_by_their_number():
 
 
 @pytest.mark.parametrize("wrong,message", [
-    (dict(max_length=25), "max_length=25: expected a whole number, 1 to 24"),
-    (dict(max_length=0), "max_length=0"),
-    (dict(default_prompt_name="document"), "the names are 'query', 'passage'$")])
-def test_a_wrong_setting_is_an_error_when_the_encoder_is_made(wrong, message):
+    (dict(max_seq_length=25), "max_seq_length=25: expected 1 to 24"),
+    (dict(default_prompt_name="document"), r"one of \['query', 'passage'\]"),
+    (dict(similarity_fn_name="cos"), "expected one of cosine, dot, euclidean, manhattan")])
+def test_a_recipe_that_does_not_fit_is_an_error_when_the_encoder_is_made(wrong, message):
     with pytest.raises(ValueError, match=message):
         encoder_of(**wrong)
 
 
 def test_an_error_in_a_thread_is_the_callers_and_blas_has_its_threads_back(small_batches):
     encoder, before = encoder_of(), blas_threads()
-    encoder.pooling = lambda x, off, skip: (_ for _ in ()).throw(RuntimeError("in the middle"))
-    with pytest.raises(RuntimeError, match="in the middle"):
+    encoder.vectors = lambda batch, skip: 1 / 0
+    with pytest.raises(ZeroDivisionError):
         encoder.encode(some_texts(30))
     assert blas_threads() == before
 
