@@ -65,13 +65,13 @@ def run_simcse(arguments):
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, p, config, pool)))
-    trained = train(views, p, config, pool, arguments.tau,
-                    steps_of(arguments, len(views[0].off) - 1), arguments.batch, arguments.lr,
+    steps = steps_of(arguments, len(views[0].off) - 1)
+    trained = train(views, p, config, pool, arguments.tau, steps, arguments.batch, arguments.lr,
                     arguments.warm_up, rate=arguments.dropout, workers=arguments.workers,
                     seed=arguments.seed, held_out=held_out, every=arguments.every,
                     checkpoint=checkpoint, progress=True)
     write(arguments, config, trained.p, tokenizer, pool)
-    if held_out:
+    if held_out and steps % arguments.every:                 # else the last line has said it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.p, config, pool)))
     last = trained.losses[-100:]
