@@ -16,6 +16,7 @@ from scratch_embed.cli import (
     classifier,
     evaluate,
     fasttext,
+    fill,
     phrases,
     search,
     tour,
@@ -72,7 +73,7 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, fasttext, classifier, evaluate, search,
+    for group in (tour, phrases, train, vectors, fasttext, classifier, fill, evaluate, search,
                   worlds, why):
         group.add_commands(commands)
     return top
