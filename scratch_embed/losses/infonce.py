@@ -29,7 +29,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scratch_embed.nn.layers import l2_normalize, log_softmax
+from scratch_embed.nn.layers import l2_normalize
+from scratch_embed.nn.softmax import log_softmax
 
 Loss = tuple[np.floating, Callable]        # the loss, and backward(dloss=1.0) -> its gradients
 

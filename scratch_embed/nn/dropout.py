@@ -38,7 +38,7 @@ NO_DROPOUT = Dropout()
 
 
 class Mask(NamedTuple):
-    """What kernels need: entry i is kept, and multiplied by scale, if hash32(i, key) ≥ threshold."""
+    """What kernels need: entry i is kept, times scale, if hash32(i, key) ≥ threshold."""
 
     key: np.uint32
     threshold: np.uint32

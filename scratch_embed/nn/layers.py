@@ -35,7 +35,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
 
 
 def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
-    """Rows of a table.  ids: (T,), table: (V, D) -> (T, D).  backward has no dx: ids do not move."""
+    """Rows of a table.  ids: (T,), table: (V, D) -> (T, D).  There is no dx: ids do not move."""
     table = p[name + ".weight"]
 
     def backward(dy, g):
@@ -55,7 +55,7 @@ def add_rows_kernel(table, ids, rows):
             to[d] += row[d]
 
 
-# ---- layer norm -----------------------------------------------------------------------------------
+# ---- layer norm ----------------------------------------------------------------------------------
 
 def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
                ) -> tuple[np.ndarray, Learning]:
@@ -171,7 +171,7 @@ def drop_add_norm_kernel(x, r, w, b, eps, m):
     return y, xhat, rstd
 
 
-# ---- to the sphere --------------------------------------------------------------------------------
+# ---- to the sphere -------------------------------------------------------------------------------
 
 def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """u = x / ‖x‖ over the last axis; a zero row stays zero.  x, u: (..., D).

@@ -4,6 +4,7 @@ Paper     Kingma & Ba 2015, "Adam", algorithm 1.  Loshchilov & Hutter 2019, "Dec
           Regularization", algorithm 2.  Pascanu et al. 2013, algorithm 1 (clipping).
 Equation  m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
           θ ← θ (1 − lr λ) − lr m̂ / (√v̂ + ε),   m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
+          clipping: c g for g,  c = min(1, longest / ‖g‖), over all parameters together
 Shapes    θ, g, m, v: (P,), the flat buffers of nn/params.py
 Cost      reads four numbers and writes three for each parameter: it waits for memory.
 Differs   As torch's AdamW: the decay is times lr, and there is none for biases and norms (BERT).
@@ -17,13 +18,17 @@ few numbers and of many zeros, and 1 − βᵗ is the share that is not zeros.
 Adam with λ in its gradient (λ θ added to g) would divide the decay by √v̂ too, so that weights with
 large gradients hardly decay: that is what the W changed.
 """
+import math
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from scratch_embed.nn.params import Params, decays
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.workers import in_turn
 
-f32 = np.float32
-ONE = f32(1)
+ONE = np.float32(1)
+PIECE = 1 << 16                    # parameters that are stepped in one call
 
 
 def sgd(p: Params, g: Params, lr: float) -> None:
@@ -42,24 +47,46 @@ class AdamW:
         """decay: λ, of the tensors that nn/params.decays names."""
         self.p, self.betas, self.eps = p, betas, eps
         self.m, self.v, self.steps = np.zeros_like(p.flat), np.zeros_like(p.flat), 0
-        self.parts = _runs(p, decay)
+        self.pieces = _pieces(p, decay)
 
-    def step(self, g: Params, lr: float) -> None:
-        """One step on p, in place.  g: gradients, as p.like()."""
+    def step(self, grads: Sequence[Params], lr: float, longest: float = np.inf,
+             each: Callable = in_turn) -> float:
+        """One step on p, in place, along the sum of all workers' gradients.  -> ‖g‖ of the sum.
+
+        grads: one Params like p for each worker; afterwards the first holds the sum.
+        longest: see clip.  each: of numerics/workers.team, which shares the work out too.
+        """
+        g, *others = [g.flat for g in grads]
+        workers = range(len(grads))
+
+        def add(worker):
+            squares = 0.0
+            for part, _ in self.pieces[worker::len(grads)]:
+                for other in others:
+                    g[part] += other[part]
+                squares += float(np.dot(g[part], g[part]))
+            return squares
+
+        norm = math.sqrt(math.fsum(each(add, workers)))
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
-        for part, decay in self.parts:
-            numbers = (lr, b1, b2, self.eps, decay, 1 - b1 ** t, 1 - b2 ** t)
-            arrays = (self.p.flat[part], g.flat[part], self.m[part], self.v[part])
-            if self.p.flat.dtype == np.float32:
-                adamw_kernel(*arrays, tuple(f32(x) for x in numbers))
-            else:
-                adamw(*arrays, numbers)
+        numbers = np.array([lr, shrink(norm, longest), b1, b2, self.eps, 1 - b1 ** t, 1 - b2 ** t],
+                           g.dtype)
+        update = adamw_kernel if g.dtype == np.float32 else adamw
+
+        def move(worker):
+            for part, decay in self.pieces[worker::len(grads)]:
+                update(self.p.flat[part], g[part], self.m[part], self.v[part], decay, numbers)
+
+        each(move, workers)
+        return norm
 
 
-def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, numbers: tuple) -> None:
-    """One step, in place.  (P,) each; numbers: lr, β₁, β₂, ε, λ, 1 − β₁ᵗ, 1 − β₂ᵗ."""
-    lr, b1, b2, eps, decay, share_m, share_v = numbers
+def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay: float,
+          numbers: np.ndarray) -> None:
+    """One step, in place.  (P,) each; numbers: lr, c, β₁, β₂, ε, 1 − β₁ᵗ, 1 − β₂ᵗ; along c g."""
+    lr, c, b1, b2, eps, share_m, share_v = numbers
+    g = c * g
     m[:] = b1 * m + (1 - b1) * g
     v[:] = b2 * v + (1 - b2) * g * g
     theta *= 1 - lr * decay
@@ -67,37 +94,40 @@ def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, number
 
 
 @kernel
-def adamw_kernel(theta, g, m, v, numbers):
+def adamw_kernel(theta, g, m, v, decay, numbers):
     """The same for float32."""
-    lr, b1, b2, eps, decay, share_m, share_v = numbers
+    lr, c, b1, b2, eps, share_m, share_v = numbers
     keep, rate, root = ONE - lr * decay, lr / share_m, ONE / np.sqrt(share_v)
     for i in range(len(theta)):
-        m[i] = b1 * m[i] + (ONE - b1) * g[i]
-        v[i] = b2 * v[i] + (ONE - b2) * g[i] * g[i]
+        grad = c * g[i]
+        m[i] = b1 * m[i] + (ONE - b1) * grad
+        v[i] = b2 * v[i] + (ONE - b2) * grad * grad
         theta[i] = keep * theta[i] - rate * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
-def _runs(p, decay):
-    """Neighbours in flat that decay alike: [(slice, λ)]."""
-    runs, start = [], 0
+def _pieces(p, decay):
+    """flat in pieces that decay alike and are short enough to be shared out: [(slice, λ)]."""
+    pieces, start = [], 0
     for name, view in p.items():
-        own, end = decay if decays(name) else 0.0, start + view.size
-        if runs and runs[-1][1] == own:
-            runs[-1] = (slice(runs[-1][0].start, end), own)
-        else:
-            runs.append((slice(start, end), own))
-        start = end
-    return runs
+        own = p.flat.dtype.type(decay if decays(name) else 0.0)
+        for at in range(0, view.size, PIECE):
+            pieces.append((slice(start + at, start + min(at + PIECE, view.size)), own))
+        start += view.size
+    return pieces
 
 
-# ---- what comes before the step -------------------------------------------------------------------
+# ---- what comes before the step ------------------------------------------------------------------
 
 def clip(g: Params, longest: float) -> float:
     """Scale all gradients together so that ‖g‖ ≤ longest, in place.  -> ‖g‖ as it was."""
     norm = float(np.linalg.norm(g.flat))
-    if norm > longest:
-        g.flat *= g.flat.dtype.type(longest / norm)
+    g.flat *= g.flat.dtype.type(shrink(norm, longest))
     return norm
+
+
+def shrink(norm: float, longest: float) -> float:
+    """What brings a gradient of length `norm` down to `longest`; 1 if it is no longer."""
+    return longest / norm if norm > longest else 1.0
 
 
 def warm_up_then_decay(step: int, steps: int, peak: float, warm_up: float = 0.1) -> float:

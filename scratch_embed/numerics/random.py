@@ -52,7 +52,7 @@ def stream(seed: int, *numbers: int) -> np.uint64:
     return u64(state)
 
 
-# ---- bits for each entry of an array --------------------------------------------------------------
+# ---- bits for each entry of an array -------------------------------------------------------------
 
 @kernel(inline=True)
 def hash32(counter, key):

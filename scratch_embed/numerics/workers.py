@@ -30,6 +30,11 @@ def run(step: Callable, jobs: Iterable, workers: int) -> Iterator:
                 job.cancel()
 
 
+def in_turn(f: Callable, items: Iterable) -> list:
+    """[f(item) for item in items]: what a team of one does."""
+    return [f(item) for item in items]
+
+
 @contextlib.contextmanager
 def team(workers: int) -> Iterator[Callable]:
     """Within the block, each(f, items) -> [f(item) for item in items], an item a thread.
@@ -41,7 +46,7 @@ def team(workers: int) -> Iterator[Callable]:
         raise ValueError(f"workers={workers}: expected 1 or more")
     with one_blas_thread():
         if workers == 1:
-            yield lambda f, items: [f(item) for item in items]
+            yield in_turn
             return
         with ThreadPoolExecutor(workers) as pool:
             yield lambda f, items: list(pool.map(f, items))

@@ -32,7 +32,7 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import Learning
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
-from scratch_embed.nn.optim import AdamW, clip, warm_up_then_decay
+from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, digest, follow
 from scratch_embed.numerics.random import stream
@@ -82,7 +82,7 @@ def contrast(views: list[np.ndarray], tau: float) -> tuple[float, Callable]:
     return loss, split
 
 
-# ---- training -------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
     """A model, and how it came about."""
@@ -140,11 +140,8 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
                     back(d, g)
 
             each(learn, range(len(parts)))
-            for other in grads[1:len(parts)]:
-                grads[0].flat += other.flat
-            clip(grads[0], longest)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads[0], rate_now)
+            optimizer.step(grads[:len(parts)], rate_now, longest, each)
             run.took(loss, rate_now)
             if held_out and step % every == 0:
                 curve.append((step, *geometry(held_out, p, config, pool)))
@@ -160,7 +157,7 @@ def with_head(p: Params, config: Config, seed: int) -> Params:
     return both
 
 
-# ---- what came of it ------------------------------------------------------------------------------
+# ---- what came of it -----------------------------------------------------------------------------
 
 def vectors(texts: Packed, p: Params, config: Config, pool: Pool = cls, keep_head: bool = False
             ) -> np.ndarray:

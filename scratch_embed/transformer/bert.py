@@ -17,7 +17,8 @@ Why 80/10/10.  A masked token is [MASK] in eight cases of ten, any token in one,
 nothing of the tokens that it sees.  So it must doubt, and keep a vector ready, for every token.
 
 Why tied.  Row w of E says what w means; the gap's ŷ says what is missing.  E ŷ asks each word how
-well it fits, and its gradient teaches E a second time: frequent words as input, all words as output.
+well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
+as output all do.
 """
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import Backward, Learning
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import layer_norm, linear
-from scratch_embed.nn.optim import AdamW, clip, warm_up_then_decay
+from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, digest, follow
 from scratch_embed.nn.softmax import cross_entropy
@@ -51,7 +52,7 @@ def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
             "cls.seq_relationship.weight": (2, D), "cls.seq_relationship.bias": (2,)}
 
 
-# ---- the heads ------------------------------------------------------------------------------------
+# ---- the heads -----------------------------------------------------------------------------------
 
 def predictions(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
     """Which token stands here?  x: (M, D) -> logits (M, V)."""
@@ -82,7 +83,7 @@ def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
 
 
-# ---- the losses -----------------------------------------------------------------------------------
+# ---- the losses ----------------------------------------------------------------------------------
 
 class Examples(NamedTuple):
     """What there is to learn from: a text with gaps, and what belongs there."""
@@ -133,7 +134,7 @@ def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = N
     return loss, backward
 
 
-# ---- gaps -----------------------------------------------------------------------------------------
+# ---- gaps ----------------------------------------------------------------------------------------
 
 class Masking(NamedTuple):
     """How gaps are made."""
@@ -165,7 +166,7 @@ def with_gaps(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
     return Examples(Packed(gaps, off, types), places, ids[places], follows)
 
 
-# ---- training -------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
     """A model, and the loss of every step."""
@@ -212,13 +213,11 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                 loss, backward = pretraining(mine, p, config, drop.at(step, worker),
                                              len(examples.places), len(examples.batch.off) - 1)
                 backward(g)
-                return loss, g
+                return loss
 
-            losses, parts = zip(*each(learn, enumerate(split(examples, workers))))
-            g = total(parts)
-            clip(g, longest)
+            losses = each(learn, enumerate(split(examples, workers)))
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(g, rate_now)
+            optimizer.step(grads[:len(losses)], rate_now, longest, each)
             run.took(sum(losses), rate_now)
     return Trained(p, run.losses)
 
@@ -233,13 +232,6 @@ def split(examples: Examples, workers: int) -> list[Examples]:
         parts.append(Examples(take(batch, some), places[mine] - first, targets[mine],
                               None if follows is None else follows[some]))
     return parts
-
-
-def total(grads: tuple[Params, ...]) -> Params:
-    """The sum of all workers' gradients, in the first of them."""
-    for other in grads[1:]:
-        grads[0].flat += other.flat
-    return grads[0]
 
 
 def check_ids(corpus: Packed, config: Config) -> None:

@@ -5,10 +5,10 @@ Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transfor
 Equation  x = LN(word[id] + position[i] + segment[type])
           h = LN(x + attention(x)),  y = LN(h + W₂ gelu(W₁ h))                  in each of L layers
 Shapes    ids (T,) all sequences end to end, off (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² for a layer with F = 4 D, and 4 Σ t² D; three times that to learn.  BLAS owns both.
+Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
 Differs   Dropout stands where BERT has it: on the embeddings, on attention's weights, and on what
           each half of a layer adds.
-Read next transformer/pooling.py (one vector a sentence), transformer/bert.py (what it is trained on)
+Read next transformer/pooling.py (a vector a sentence), transformer/bert.py (what it is trained on)
 
 Norm after the sum ("post-norm") is 2017's order; from GPT-2 on it stands before each half.
 """

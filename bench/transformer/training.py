@@ -1,0 +1,242 @@
+"""A masked-LM training step, and a SimCSE step, beside PyTorch eager with fused AdamW.
+
+    python bench/transformer/training.py [masked simcse memory products] [--rounds 5]
+
+Both sides see the same batches, with dropout, clipping and AdamW; the head of both is computed for
+the masked tokens alone.  They take turns, A B A B, in one process; the medians of the rounds are
+printed, and the ratios round by round.  `memory` is a process for each side.  `products` times the
+same matrix products without anything between them: the share of a step that they are, and how much
+of the processor's peak they reach.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
+from side_by_side import PeakMemory, median, ratios
+
+from scratch_embed.nn.params import initial
+from scratch_embed.numerics.blas import one_blas_thread
+from scratch_embed.numerics.workers import team
+from scratch_embed.sentences import simcse
+from scratch_embed.text.packed import pack
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.encoder import Config, shapes
+
+V, THREADS, MASK = 8000, 2, 4
+SHAPES = {"128 wide, 2 layers, 32 x 32 tokens": (Config(V, 128, 2, 2, 512, 128), 32, 32),
+          "256 wide, 4 layers, 16 x 64 tokens": (Config(V, 256, 4, 4, 1024, 128), 16, 64)}
+STEPS = 10                                         # in a round
+
+
+def corpus(size, length, seed=0):
+    """8 batches of random tokens."""
+    rng = np.random.default_rng(seed)
+    return pack(rng.integers(5, V, (8 * size, length)))
+
+
+# ---- ours ----------------------------------------------------------------------------------------
+
+def ours_masked(config, size, length, workers):
+    """A function that takes STEPS steps of transformer/bert.train."""
+    p = initial({**shapes(config), **bert.head_shapes(config)}, 0)
+    texts, masking = corpus(size, length), bert.Masking(MASK, (0, 1, 2, 3))
+    return lambda: bert.train(texts, config, masking, steps=STEPS, batch=size, lr=1e-4,
+                              workers=workers, p=p)
+
+
+def ours_simcse(config, size, length, workers):
+    """The same of sentences/simcse.train."""
+    p = initial(shapes(config), 0)
+    texts = corpus(size, length)
+    return lambda: simcse.train([texts], p, config, steps=STEPS, batch=size, lr=1e-4,
+                                workers=workers)
+
+
+# ---- PyTorch -------------------------------------------------------------------------------------
+
+def torch_model(config, kind):
+    import torch
+    import transformers
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    model = getattr(transformers, kind)(transformers.BertConfig(
+        vocab_size=config.vocab, hidden_size=config.dim, num_hidden_layers=config.layers,
+        num_attention_heads=config.heads, intermediate_size=config.ff,
+        max_position_embeddings=config.positions)).train()
+    return model, torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+
+def theirs_masked(config, size, length):
+    """STEPS steps of BertForMaskedLM in eager mode."""
+    import torch
+    model, optimizer = torch_model(config, "BertForMaskedLM")
+    rng, texts = np.random.default_rng(1), corpus(size, length)
+    masking, made = bert.Masking(MASK, (0, 1, 2, 3)), []
+    for start in range(0, 8 * size, size):
+        examples = bert.with_gaps(pack(texts.ids.reshape(-1, length)[start:start + size]), masking,
+                                  V, rng)
+        made.append([torch.tensor(examples.batch.ids.reshape(size, length), dtype=torch.int64),
+                     torch.tensor(examples.places), torch.tensor(examples.targets,
+                                                                 dtype=torch.int64)])
+
+    def steps():
+        for step in range(STEPS):
+            ids, places, targets = made[step % 8]
+            hidden = model.bert(ids).last_hidden_state.reshape(size * length, -1)[places]
+            loss = torch.nn.functional.cross_entropy(model.cls(hidden), targets)
+            finish(model, optimizer, loss)
+    return steps
+
+
+def theirs_simcse(config, size, length):
+    """STEPS steps of two dropout views, CLS and the head, InfoNCE."""
+    import torch
+    model, optimizer = torch_model(config, "BertModel")
+    ids = torch.tensor(corpus(size, length).ids.reshape(8, size, length), dtype=torch.int64)
+
+    def steps():
+        for step in range(STEPS):
+            views = [model(ids[step % 8]).pooler_output for _ in range(2)]
+            cosines = torch.nn.functional.cosine_similarity(views[0][:, None], views[1][None],
+                                                            dim=-1)
+            loss = torch.nn.functional.cross_entropy(cosines / 0.05, torch.arange(size))
+            finish(model, optimizer, loss)
+    return steps
+
+
+def finish(model, optimizer, loss):
+    import torch
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+# ---- the sections --------------------------------------------------------------------------------
+
+def compare(ours, theirs, rounds):
+    for name, (config, size, length) in SHAPES.items():
+        sides = {"ours, 1 worker": ours(config, size, length, 1),
+                 f"ours, {THREADS} workers": ours(config, size, length, THREADS),
+                 f"PyTorch, {THREADS} threads": theirs(config, size, length)}
+        taken = {side: [] for side in sides}
+        for counted in range(-1, rounds):
+            for side, steps in sides.items():
+                start = time.perf_counter()
+                steps()
+                if counted >= 0:                   # the first round warms both up
+                    taken[side].append((time.perf_counter() - start) / STEPS * 1e3)
+        *_, two, peer = taken
+        print(f"  {name}")
+        for side, ms in taken.items():
+            print(f"    {side:20} {median(ms):7.1f} ms a step   {min(ms):.1f}..{max(ms):.1f}")
+        print(f"    {peer} / {two}: {ratios(taken[peer], taken[two])}", flush=True)
+
+
+def masked(rounds):
+    print("masked LM")
+    compare(ours_masked, theirs_masked, rounds)
+
+
+def simcse_steps(rounds):
+    print("SimCSE: two views of each text")
+    compare(ours_simcse, theirs_simcse, rounds)
+
+
+def memory(rounds):
+    print("memory that grows while masked LM trains, MiB")
+    for name in SHAPES:
+        grown = {}
+        for side in ("ours", "theirs"):
+            done = subprocess.run([sys.executable, __file__, "--worker", json.dumps([side, name])],
+                                  capture_output=True, text=True, check=True)
+            grown[side] = float(done.stdout.splitlines()[-1])
+        print(f"  {name}: ours {grown['ours']:.0f}, PyTorch {grown['theirs']:.0f}, ours / PyTorch "
+              f"{grown['ours'] / grown['theirs']:.2f}", flush=True)
+
+
+def worker(side, name):
+    """Model, optimiser and ten steps in this process -> MiB beyond what the imports took."""
+    import torch  # both sides pay for it before the count begins
+    import transformers
+    assert torch and transformers.BertModel
+    config, size, length = SHAPES[name]
+    if side == "ours":
+        ours_masked(Config(100, 8, 1, 2, 8, 64), 2, 8, 1)            # the compiler's own memory
+    peak = PeakMemory()
+    steps = (ours_masked(config, size, length, THREADS) if side == "ours"
+             else theirs_masked(config, size, length))
+    steps()
+    print(peak.growth())
+
+
+def products(rounds):
+    """The products of a masked-LM step alone, a share of the batch each on two threads."""
+    print("matrix products of a masked-LM step")
+    a = np.ones((1024, 1024), np.float32)
+    for name, (config, size, length) in SHAPES.items():
+        T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
+        D, F, t, H = config.dim, config.ff, length, config.heads
+        dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
+        dense += [(M, D, D), (M, D, V)]
+        heads = [((size // THREADS * H, t, D // H), (size // THREADS * H, D // H, t))] \
+            * (6 * config.layers)
+
+        def all_products(_, dense=dense, heads=heads):
+            for m, k, n in dense:                  # y = x Wᵀ, dx = dy W, dW = dyᵀ x
+                x, W = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
+                y = x @ W.T
+                y @ W
+                y.T @ x
+            for left, right in heads:
+                np.ones(left, np.float32) @ np.ones(right, np.float32)
+
+        flops = THREADS * (sum(6 * m * k * n for m, k, n in dense)
+                           + sum(2 * l[0] * l[1] * l[2] * r[2] for l, r in heads))
+        step = ours_masked(config, size, length, THREADS)
+        step()
+        alone, whole, peak = [], [], []
+        with team(THREADS) as each:
+            for _ in range(rounds):
+                start = time.perf_counter()
+                each(all_products, range(THREADS))
+                alone.append(time.perf_counter() - start)
+                start = time.perf_counter()
+                step()
+                whole.append((time.perf_counter() - start) / STEPS)
+                start = time.perf_counter()
+                each(lambda _: a @ a, range(THREADS))
+                peak.append(THREADS * 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
+        print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {median(alone) * 1e3:.1f} ms alone of "
+              f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the "
+              f"step runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
+              f"{median(peak):.0f} ({100 * flops / median(whole) / 1e9 / median(peak):.0f}%)",
+              flush=True)
+
+
+SECTIONS = {"masked": masked, "simcse": simcse_steps, "memory": memory, "products": products}
+
+
+def main():
+    if sys.argv[1:2] == ["--worker"]:
+        worker(*json.loads(sys.argv[2]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if not set(arguments.sections) <= set(SECTIONS):
+        parser.error(f"sections are {', '.join(SECTIONS)}")
+    with one_blas_thread():
+        for section in arguments.sections or SECTIONS:
+            SECTIONS[section](arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
