@@ -78,8 +78,8 @@ def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: type = np.f
 
 
 def is_norm(name: str) -> bool:
-    """A tensor of a layer norm?"""
-    return re.search(r"(LayerNorm|layer_?norm|\bln_\w+|\bnorm)\b", name) is not None
+    """A tensor of a layer norm?  Whatever BERT, GPT-2, Mistral, CLIP ("layrnorm") or ViT call it."""
+    return re.search(r"LayerNorm|layer_?norm|layrnorm|\bln_\w+|\bnorm\d*\b", name) is not None
 
 
 def decays(name: str) -> bool:
