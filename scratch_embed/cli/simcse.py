@@ -48,18 +48,16 @@ def add_training(methods):
 
 def run_simcse(arguments):
     """Read, train, save; say what was done on stderr."""
+    from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.simcse import geometry, head_shapes, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
     check_output(arguments)
     checkpoint = open_run(arguments, arguments.corpus or arguments.pairs)
     config, p, tokenizer = read_model(arguments.model)
-    arguments.max_length = arguments.max_length or config.positions
-    if arguments.max_length > config.positions:
-        raise ValueError(f"--max-length {arguments.max_length}: the model reads at most "
-                         f"{config.positions} tokens")
-    views = numbered(arguments, tokenizer, *texts_of(arguments))
-    held_out = pairs_held_out(arguments, tokenizer)
+    length = chosen_length(arguments, config)
+    views = numbered(texts_of(arguments), tokenizer, length)
+    held_out = pairs_held_out(arguments, tokenizer, length)
     check_memory({**p.shapes, **head_shapes(config)}, arguments.workers)
     pool = getattr(pooling, arguments.pooling)
     if held_out:
@@ -70,7 +68,9 @@ def run_simcse(arguments):
                     arguments.warm_up, rate=arguments.dropout, workers=arguments.workers,
                     seed=arguments.seed, held_out=held_out, every=arguments.every,
                     checkpoint=checkpoint, progress=True)
-    write(arguments, config, trained.p, tokenizer, pool)
+    recipe = Recipe((pool,), dense=head_of(trained.p) if arguments.keep_head else (),
+                    normalize=False, max_seq_length=length)
+    write(arguments.output, config, trained.p, tokenizer, recipe)
     if held_out and steps % arguments.every:                 # else the last line has said it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.p, config, pool)))
@@ -115,44 +115,56 @@ def texts_of(arguments):
     return views
 
 
-def numbered(arguments, tokenizer, *views):
+def chosen_length(arguments, config):
+    """How many tokens of a text are read."""
+    if arguments.max_length and arguments.max_length > config.positions:
+        raise ValueError(f"--max-length {arguments.max_length}: the model reads at most "
+                         f"{config.positions} tokens")
+    return arguments.max_length or config.positions
+
+
+def numbered(views, tokenizer, length):
     """Each view packed; say how many texts were cut."""
-    packed = [tokenizer.encode_batch(view, max_length=arguments.max_length) for view in views]
-    full = sum(int((view.off[1:] - view.off[:-1] == arguments.max_length).sum())
-               for view in packed)
-    if full:
-        say(f"{full:,} of {sum(map(len, views)):,} texts fill --max-length "
-            f"{arguments.max_length}: what they have beyond it is not read")
+    import numpy as np
+    packed, cut = [tokenizer.encode_batch(view, max_length=length) for view in views], 0
+    for view, batch in zip(views, packed):
+        full = [view[i] for i in np.flatnonzero(np.diff(batch.off) == length)]
+        cut += int((np.diff(tokenizer.encode_batch(full).off) > length).sum())
+    if cut:
+        say(f"{cut:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
+            "tokens: what is beyond is not read")
     return packed
 
 
-def pairs_held_out(arguments, tokenizer):
+def pairs_held_out(arguments, tokenizer, length):
     """(texts, partners) packed, or None."""
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    return tuple(numbered(arguments, tokenizer,
-                          *read_columns(arguments.held_out, errors=arguments.errors)))
+    return tuple(numbered(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
+                          length))
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
-def write(arguments, config, p, tokenizer, pool):
-    """The folder, in the layout that all releases of sentence-transformers read."""
+def head_of(p):
+    """The head that was trained, as the Dense of a folder."""
     from scratch_embed.nn.params import Params
+    from scratch_embed.sentences.recipe import Dense
+    ours = {f"linear.{kind}": p[f"mlp.dense.{kind}"] for kind in ("weight", "bias")}
+    head = Params({name: view.shape for name, view in ours.items()})
+    for name, view in ours.items():
+        head[name][...] = view
+    return (Dense(head),)
+
+
+def write(folder, config, p, tokenizer, recipe):
+    """The layout that all releases of sentence-transformers read."""
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.sentences.folder import write_modules
-    from scratch_embed.sentences.recipe import Dense, Recipe
     from scratch_embed.text.wordpiece_files import save
     from scratch_embed.transformer.checkpoint import write_bert
-    dense = ()
-    if arguments.keep_head:
-        head = Params({"linear.weight": (config.dim, config.dim), "linear.bias": (config.dim,)})
-        for name in head:
-            head[name][...] = p[name.replace("linear", "mlp.dense")]
-        dense = (Dense(head),)
-    recipe = Recipe((pool,), dense=dense, normalize=False, max_seq_length=arguments.max_length)
-    with replaced_together(arguments.output, "config.json") as room:
+    with replaced_together(folder, "config.json") as room:
         write_bert(room, config, p.only(name for name in p if not name.startswith("mlp.")))
         write_modules(room, config, recipe)
-        save(room, tokenizer, arguments.max_length)
+        save(room, tokenizer, recipe.max_seq_length)
