@@ -10,7 +10,7 @@ the gradients of two workers are added in one sum, and a whole model is checked 
 direction.
 """
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -42,6 +42,20 @@ class Params(dict):
         """The same numbers in a buffer of their own, in float64 for instance."""
         other = Params(self.shapes, dtype or self.flat.dtype)
         other.flat[:] = self.flat
+        return other
+
+    def only(self, names: Iterable[str]) -> "Params":
+        """The tensors of these names in a buffer of their own, in the order of self.
+
+        Raises KeyError for a name that is not there.
+        """
+        names = set(names)
+        if missing := sorted(names - self.keys()):
+            raise KeyError(f"no tensor {missing[0]!r}; there are {', '.join(self)}")
+        other = Params({name: shape for name, shape in self.shapes.items() if name in names},
+                       self.flat.dtype)
+        for name in other:
+            other[name][...] = self[name]
         return other
 
 

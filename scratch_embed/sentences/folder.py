@@ -10,8 +10,9 @@ Bytes     config.json, model.safetensors            the BERT, see transformer/ch
           vocab.txt, tokenizer_config.json ...      the tokenizer's own, see text/wordpiece.py
 Differs   Both layouts are read, the one of releases to 5 and the one since, in which pooling_mode
           is a name and the length stands in tokenizer_config.json.  The old one is written, for all
-          releases read it; but for poolings in an order that it cannot say, for which it has no
-          form.  What is unknown or would change the result is refused; there, much is ignored.
+          releases read it; only for poolings in an order that its flags cannot say, or one of them
+          twice, pooling_mode is.  What is unknown or would change the result is refused; there,
+          much is ignored.
           Lengths beyond the table of positions are cut down to it, there they fail.
 Read next sentences/recipe.py (what a folder says), sentences/encoder.py (texts -> vectors)
 """
@@ -27,7 +28,13 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
-from scratch_embed.transformer.checkpoint import FLOATS, read_bert, weights_file, write_bert
+from scratch_embed.transformer.checkpoint import (
+    FLOATS,
+    read_bert,
+    read_config,
+    weights_file,
+    write_bert,
+)
 from scratch_embed.transformer.encoder import Config
 from scratch_embed.transformer.pooling import (
     cls,
@@ -62,19 +69,25 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     """
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
-    config, p = read_bert(base, dtype)
+    config = read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
+    length, lower_case = _length(base, config)
+    prompts, default, similarity = _prompts(folder)
     width, dense = config.dim * len(poolings), []
     for kind, path in rest:
         if kind == "Dense":
             dense.append(_dense(path, width, dtype))
-            width = dense[-1].p["linear.bias"].size
+            width = len(dense[-1].p["linear.bias"])
         else:
             _check_normalize(os.path.join(path, "config.json"))
-    length, lower_case = _length(base, config)
-    prompts, default, similarity = _prompts(folder)
+    config, p = read_bert(base, dtype)                 # last, for it takes the longest
     return config, p, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
                              length, lower_case, prompts, default, similarity)
+
+
+def encoder_folder(folder: str | os.PathLike) -> str:
+    """Where the transformer's own files lie, and its tokenizer's: here, or in a folder below."""
+    return _modules(folder)[0][1]
 
 
 def _modules(folder):

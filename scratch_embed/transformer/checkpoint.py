@@ -180,8 +180,9 @@ def write_bert(folder: str | os.PathLike, config: Config, p: Params) -> None:
     another, whatever interrupts this.
     """
     kind = architecture(p)
+    heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
     need = shapes(config) | {name: shape for name, shape in head_shapes(config).items()
-                             if name in p}
+                             if name.startswith(heads)}
     if need != dict(p.shapes):
         odd = sorted(set(need.items()) ^ set(p.shapes.items()))
         raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "

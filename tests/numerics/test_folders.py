@@ -1,0 +1,149 @@
+"""Whatever interrupts it, a folder holds the old files, the new files, or no mark."""
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratch_embed.numerics.folders import replaced_together
+
+ROOT = Path(__file__).parents[2]
+OLD = {"mark": b"old", "weights": b"old weights", "below/words": b"old words", "other": b"kept"}
+NEW = {"mark": b"new", "weights": b"new weights", "below/words": b"new words"}
+
+
+def contents(folder):
+    """{path: bytes} of all but what an interrupted saving left."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*")
+            if path.is_file() and ".saving-" not in str(path)}
+
+
+def fill(folder, files):
+    for name, data in files.items():
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def save(folder, files):
+    with replaced_together(folder, "mark") as room:
+        fill(room, files)
+
+
+def test_all_files_take_their_places_and_what_else_is_there_stays(tmp_path):
+    fill(tmp_path, OLD)
+    with replaced_together(tmp_path, "mark") as room:
+        fill(room, NEW)
+        assert contents(tmp_path) == OLD           # until the block has ended
+    assert contents(tmp_path) == OLD | NEW
+    assert sorted(os.listdir(tmp_path)) == ["below", "mark", "other", "weights"]
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path):
+    save(tmp_path / "a" / "b", NEW)
+    assert contents(tmp_path / "a" / "b") == NEW
+
+
+def test_the_mark_goes_first_and_comes_last(tmp_path, monkeypatch):
+    fill(tmp_path, OLD)
+    calls = []
+
+    def spied(name, real):
+        def spy(*arguments, **rest):
+            calls.append((name, Path(arguments[-1]).name))
+            return real(*arguments, **rest)
+        return spy
+    for name in ("unlink", "replace"):
+        monkeypatch.setattr(os, name, spied(name, getattr(os, name)))
+    with replaced_together(tmp_path, "mark") as room:
+        fill(room, NEW)
+        calls.clear()
+    assert calls[0] == ("unlink", "mark") and calls[3] == ("replace", "mark")
+    assert {call for call in calls[1:3]} == {("replace", "weights"), ("replace", "words")}
+
+
+def test_where_one_file_differs_the_mark_stays(tmp_path, monkeypatch):
+    fill(tmp_path, OLD)
+    removed = []
+    monkeypatch.setattr(os, "unlink", lambda path, *a, **k: removed.append(Path(path).name))
+    monkeypatch.setattr(shutil, "rmtree", lambda *a, **k: None)
+    save(tmp_path, OLD | {"weights": b"newer weights"})
+    assert contents(tmp_path) == OLD | {"weights": b"newer weights"} and not removed
+
+
+def test_an_error_in_the_block_leaves_the_old_files(tmp_path):
+    fill(tmp_path, OLD)
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), replaced_together(tmp_path, "mark") as room:
+            fill(room, NEW)
+            raise error
+    with pytest.raises(ValueError, match="there is no mark"):
+        save(tmp_path, {"weights": b"new weights"})
+    assert contents(tmp_path) == OLD
+    assert sorted(os.listdir(tmp_path)) == ["below", "mark", "other", "weights"]
+
+
+def test_a_full_disk_leaves_the_old_files(tmp_path, monkeypatch):
+    fill(tmp_path, OLD)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, NEW)
+    assert contents(tmp_path) == OLD
+
+
+CRASH = """
+import os, signal, sys
+from scratch_embed.numerics.folders import replaced_together
+NEW = {new}
+
+def counted(real):
+    def call(*arguments, **rest):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **rest)
+    return call
+
+for left, folder in enumerate(sys.argv[1:]):
+    child = os.fork()
+    if child == 0:
+        for name in ("mkdir", "unlink", "replace", "fsync", "rmdir"):
+            setattr(os, name, counted(getattr(os, name)))
+        with replaced_together(folder, "mark") as room:
+            real_room = os.path.join(room, "below")
+            os.makedirs(real_room)
+            for name, data in NEW.items():
+                open(os.path.join(room, name), "wb").write(data)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills with a signal")
+def test_whoever_is_killed_at_any_call_leaves_one_set_or_no_mark(tmp_path):
+    """Killed before the n-th call that changes the folder, for every n; then saved again."""
+    folders = [tmp_path / str(n) for n in range(40)]
+    for folder in folders:
+        fill(folder, OLD)
+    codes = subprocess.run([sys.executable, "-c", CRASH.format(new=NEW), *folders], cwd=ROOT,
+                           check=True, capture_output=True, text=True).stdout.split()
+    assert set(codes) == {str(-signal.SIGKILL), "0"} and codes[-1] == "0"      # 40 were enough
+    states = set()
+    for folder in folders:
+        found = contents(folder)
+        states.add(found.get("mark"))
+        if found not in (OLD, OLD | NEW):
+            assert "mark" not in found
+            everything = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            assert everything >= set(NEW.values())           # nothing new is lost
+        save(folder, NEW)
+        assert contents(folder) == OLD | NEW
+    assert states == {b"old", None, b"new"}
