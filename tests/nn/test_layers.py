@@ -283,7 +283,8 @@ def norm_bounds(x, dy, p, y, more=0.0):
 def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
     """Also where the mean is a hundred times the deviation, and the digits of x are few."""
     x = (draw(seed, T, D) + 10.0**shift) * 10.0**size
-    x, dy, p = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32), norm(D, seed, np.float32)
+    x, dy = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32)
+    p = norm(D, seed, np.float32)
     (y, dx, g), (y64, dx64, g64) = twins(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *layer_norm(x.astype(dtype), p, "n")), p)
