@@ -61,7 +61,7 @@ def add_encoder_options(command):
 
 
 def load_encoder(path, sif=None, tokens="spaces"):
-    """Whatever has encode(texts: list of N) -> (N, D), from a model's path.
+    """Whatever encodes, encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
     Word vectors of any format become the mean of a text's words.
 

@@ -48,6 +48,7 @@ def run_evaluation(arguments):
     """Search with every system, judge, print a table."""
     from scratch_embed.evaluate.ranking import evaluate
     from scratch_embed.evaluate.trec import write_run
+    from scratch_embed.retrieve.lists import as_run
     check_usage(arguments)
     if arguments.run_out:
         os.makedirs(arguments.run_out, exist_ok=True)
@@ -56,13 +57,14 @@ def run_evaluation(arguments):
                 for path, name in names.items()}
     collection = chosen_collection(arguments)
     say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
-    runs = {system: as_named_run(lists, collection)
-            for system, lists in searches(encoders, collection, arguments).items()}
-    found = {system: evaluate(collection.qrels, run, measures()) for system, run in runs.items()}
-    if arguments.run_out:
-        for system, run in runs.items():
-            tag = re.sub(r"[\s/\\]+", "_", system)
-            write_run(os.path.join(arguments.run_out, f"{tag}.run"), run, tag)
+    lists, found = searches(encoders, collection, arguments), {}
+    tags = tags_of(lists)
+    for system in lists:                                   # one run in memory at a time
+        run = as_run(*lists[system], list(collection.queries), list(collection.documents))
+        found[system] = evaluate(collection.qrels, run, measures())
+        if arguments.run_out:
+            path = os.path.join(arguments.run_out, f"{tags[system]}.run")
+            write_run(path, run, tags[system])
     print_table(found, arguments.json)
 
 
@@ -130,10 +132,13 @@ def dense(name, encoder, documents, queries, depth):
     return nearest_or_none(index, vectors[1], depth)
 
 
-def as_named_run(lists, collection):
-    """{query: {document: score}}."""
-    from scratch_embed.retrieve.lists import as_run
-    return as_run(*lists, list(collection.queries), list(collection.documents))
+def tags_of(systems):
+    """{system: its name in a run}, without white space and slashes; ValueError if two are alike."""
+    tags = {system: re.sub(r"[\s/\\]+", "_", system) for system in systems}
+    if len(set(tags.values())) < len(tags):
+        raise ValueError(f"two systems would have one name among {', '.join(tags.values())}: "
+                         "rename a model")
+    return tags
 
 
 # ---- the table ----------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ def run_index(arguments):
     from scratch_embed.text.corpus import read_lines
     check_index_usage(arguments)
     check_output(arguments.output, arguments.texts)
+    if arguments.model and os.path.realpath(arguments.model) == os.path.realpath(arguments.output):
+        raise ValueError(f"{arguments.output} is the model itself; write to another file")
     index, encoder = (opened if arguments.add else new)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
     added = index.add(lines, encoder.encode)
@@ -68,10 +70,10 @@ def check_index_usage(arguments):
 def new(arguments):
     """(an empty TextIndex, its encoder)."""
     from scratch_embed.retrieve.texts import TextIndex
-    options = {"sif": arguments.sif, "tokens": arguments.tokens or "spaces"}
-    encoder = load_encoder(arguments.model, **options)
+    options = {"sif": arguments.sif, "tokens": arguments.tokens or TOKENS[0]}
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest_of(arguments.model),
                **options}
+    encoder = load_encoder(arguments.model, **options)
     return TextIndex(encoder.encode([]).shape[1], made_by), encoder
 
 

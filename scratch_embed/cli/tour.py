@@ -198,7 +198,11 @@ def show_codes(learned):
     heading("9  Rare codes: what a vector cannot hold")
     paragraph("Each report gets a code of its own, such as kx-417, that no text to learn from "
               "has.  Half of the queries ask for the report with a code; the others are the "
-              "questions above.  nDCG@10 in %.")
+              "questions above.  nDCG@10 in %; both: all queries.  RRF sees places only: that the "
+              "first of BM25's list has the code and all others have not is lost on it.  The first "
+              "of the vectors' list has as much, and a report somewhere in both lists may have "
+              "more.  To a vector codes are nearly all one query, so much the same happens to all "
+              "of them: hence the spread over seeds.")
     scores = over_seeds(lambda seed: search_coded(learned[seed]), SEEDS)
     show_intervals(scores, PARTS)
     alone = [name for name in scores if name not in (HYBRID, SCORES)]

@@ -9,7 +9,8 @@ Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier o
 
 The gradient of both is short.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp): what raises
 all scores alike changes nothing.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
-ds = (p − 1_target)/N: every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
+    ds = (p − 1_target) / N:
+every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
 
 The shift by the largest score cancels, and nothing can overflow.  The division form exp(s − max)/Σ
 keeps p accurate to a few units in the last place; exp(s − log Σ exp s) would lose that where s is

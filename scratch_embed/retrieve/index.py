@@ -8,7 +8,7 @@ Memory    4 M D bytes of rows, half as many again to spare after many small addi
 Differs   faiss's IndexFlatIP is the same search, with row numbers for ids and no check of nan.
           There is no mark of deletion here: make a new index without the row.
 Read next space/neighbours.py (the search), space/hamming.py (the same over codes 32 times smaller),
-          retrieve/bm25.py (words instead of vectors)
+          retrieve/bm25.py (words instead of vectors), retrieve/texts.py (rows that are lines)
 
 Exact search is the yardstick: what an approximate index loses is counted against it.  It is also
 enough for longer than one thinks, since a query costs one pass over the rows, and many queries

@@ -36,11 +36,12 @@ from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, digest, follow
 from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import team
+from scratch_embed.numerics.workers import in_turn, team
 from scratch_embed.space.geometry import alignment, uniformity
 from scratch_embed.space.similarity import unit
-from scratch_embed.text.packed import Packed, by_length, shares, take, token_batches
+from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.transformer.encoder import Config, encode, infer
+from scratch_embed.transformer.parts import in_parts
 from scratch_embed.transformer.pooling import cls
 
 Pool = Callable[[np.ndarray, np.ndarray], tuple]
@@ -68,18 +69,41 @@ def embed(batch: Packed, p: Params, config: Config, pool: Pool = cls, drop: Drop
     return z, backward
 
 
-def contrast(views: list[np.ndarray], tau: float) -> tuple[float, Callable]:
-    """views[0] should choose views[1]; a third view holds hard negatives.  (N, D) each.
+def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
+    """z[0] should choose z[1]; a third view holds hard negatives.  (N, D) each.
 
     -> loss, backward() -> a gradient for each view.
     """
-    N = len(views[0])
-    loss, backward = infonce(views[0], np.concatenate(views[1:]), tau)
+    N = len(z[0])
+    loss, back_loss = infonce(z[0], np.concatenate(z[1:]), tau)
 
-    def split():
-        dq, dk = backward()
-        return [dq, *(dk[N * i:N * (i + 1)] for i in range(len(views) - 1))]
-    return loss, split
+    def backward():
+        dq, dk = back_loss()
+        return [dq, *np.split(dk, np.arange(N, len(dk), N))]
+    return loss, backward
+
+
+def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: float,
+               drop: Dropout, workers: int = 1, each: Callable = in_turn
+               ) -> tuple[float, Callable]:
+    """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
+
+    grads: one Params for each worker, who adds into it what its share of the texts teaches.
+    """
+    N = len(views[0].off) - 1
+
+    def look(v):
+        def share(rows, worker):
+            return embed(take(views[v], rows), p, config, pool, drop.at(v, worker))
+        return in_parts(share, N, workers, each)
+
+    z, backs = zip(*(look(v) for v in range(len(views))))
+    loss, back_loss = contrast(list(z), tau)
+
+    def backward(grads):
+        for back, dz in zip(backs, back_loss()):
+            back(dz, grads)
+    return loss, backward
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -121,30 +145,17 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
         for step, numbers in batches(len(views[0].off) - 1, batch, steps, seed, run.step):
-            parts = [numbers[some] for some in shares(np.arange(len(numbers) + 1), workers)]
-
-            def look(worker, parts=parts, step=step):
-                return [embed(take(view, parts[worker]), p, config, pool, drop.at(step, worker, v))
-                        for v, view in enumerate(twice)]
-
-            found = each(look, range(len(parts)))
-            z = [np.concatenate([z for z, _ in share]) for share in zip(*found)]
-            loss, backward = contrast(z, tau)
-            dz, ends = backward(), np.cumsum([len(part) for part in parts])[:-1]
-            dz = list(zip(*(np.split(d, ends) for d in dz)))                 # by worker, by view
-
-            def learn(worker, found=found, dz=dz):
-                g = grads[worker]
+            for g in grads:
                 g.flat[:] = 0
-                for (_, back), d in zip(found[worker], dz[worker]):
-                    back(d, g)
-
-            each(learn, range(len(parts)))
+            loss, backward = batch_loss([take(view, numbers) for view in twice], p, config, pool,
+                                        tau, drop.at(step), workers, each)
+            backward(grads)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads[:len(parts)], rate_now, longest, each)
+            optimizer.step(grads, rate_now, longest, each)
             run.took(loss, rate_now)
             if held_out and step % every == 0:
                 curve.append((step, *geometry(held_out, p, config, pool)))
+                run.note("step {}: alignment {:.4f}, uniformity {:.4f}".format(*curve[-1]))
     return Trained(p, run.losses, curve)
 
 

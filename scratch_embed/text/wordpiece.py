@@ -8,8 +8,8 @@ Equation  p₁ = the longest prefix of the word that is in the vocabulary, p₂ 
           one text    [CLS] a [SEP]             types 0
           two         [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
 Shapes    ids, types (T,) int32; a batch end to end: text i is ids[off[i]:off[i+1]], off (N+1,)
-Cost      a word of n letters O(n²) look-ups once; the pieces of words that were met are kept, at
-          most MOST_KNOWN words.
+Cost      a word of n letters at most n m look-ups, m letters in the longest piece; the pieces of
+          the last words that were met are kept, up to MOST_KNOWN.
 Differs   A word of more than max_word characters is [UNK]: 200 in Google's code, 100 in the
           tokenizers library and here; a tokenizer.json says its own.  A pair that is too long is
           cut as the library does: the shorter text stays whole if it fits into half the room, else
@@ -82,12 +82,17 @@ def bert_frame(cls: int, sep: int) -> Frame:
 
 # ---- one word ---------------------------------------------------------------------------------
 
-def longest_match(word: str, index: Mapping[str, int], prefix: str = "##") -> list[int] | None:
-    """The ids of a word's pieces, from the left the longest each; None if a rest has none."""
+def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
+                  longest: int | None = None) -> list[int] | None:
+    """The ids of a word's pieces, from the left the longest each; None if a rest has none.
+
+    longest    no piece has more characters (None: not known)
+    """
     ids, begin = [], 0
+    longest = len(word) if longest is None else longest
     while begin < len(word):
         lead = prefix if begin else ""
-        for end in range(len(word), begin, -1):
+        for end in range(min(len(word), begin + longest), begin, -1):
             piece = index.get(lead + word[begin:end])
             if piece is not None:
                 break
@@ -147,6 +152,7 @@ class WordPiece:
             for token in self.added}
         self._raw = make_finder((t for t in self.added if not t.normalized), str)
         self._normalized = make_finder((t for t in self.added if t.normalized), self._clean)
+        self._longest = max(map(len, self.pieces))
         self._known = {}                           # {word: the ids of its pieces}
 
     def _check_ids(self):
@@ -176,6 +182,13 @@ class WordPiece:
                 return added.id
         return self.index[token]
 
+    def token(self, number: int) -> str:
+        """The piece or added token that has this id.  IndexError if there is none."""
+        for added in self.added:
+            if added.id == number:
+                return added.content
+        return self.pieces[number]
+
     # ---- text to numbers
 
     def ids_of(self, text: str) -> list[int]:
@@ -203,7 +216,7 @@ class WordPiece:
     def _pieces_of(self, word):
         pieces = None
         if len(word) <= self.max_word:
-            pieces = longest_match(word, self.index, self.prefix)
+            pieces = longest_match(word, self.index, self.prefix, self._longest)
         if pieces is None:
             pieces = [self.index[self.unk]]
         if len(self._known) >= MOST_KNOWN:

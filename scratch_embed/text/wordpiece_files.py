@@ -168,7 +168,7 @@ def _special_names(tokenizer):
     names["unk_token"] = tokenizer.unk
     around = [number for part in tokenizer.frame.one for number in part.ids]
     if len(around) == 2:
-        first, last = (tokenizer.pieces[number] for number in around)
+        first, last = map(tokenizer.token, around)
         names |= {"cls_token": first, "sep_token": last}
     return names
 

@@ -229,13 +229,12 @@ def tokenizer_json(tokenizer: WordPiece) -> dict:
 
 
 def _processor(tokenizer):
-    names = {token.id: token.content for token in tokenizer.added}
     special = {}
 
     def written(part):
         if part.text is not None:
             return [{"Sequence": {"id": "AB"[part.text], "type_id": part.type}}]
-        tokens = [names[i] if i in names else tokenizer.pieces[i] for i in part.ids]
+        tokens = [tokenizer.token(i) for i in part.ids]
         special.update({token: {"id": token, "ids": [i], "tokens": [token]}
                         for token, i in zip(tokens, part.ids)})
         return [{"SpecialToken": {"id": token, "type_id": part.type}} for token in tokens]

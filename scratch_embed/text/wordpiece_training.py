@@ -21,11 +21,11 @@ Differs   from Schuster & Nakajima, and from what Google has published of its ow
           it is the hash table again.  Letters that alone exceed `size` are an error here.
 Read next text/wordpiece.py, which uses the pieces.
 
-An entry of the heap may be old: a join elsewhere has changed the count of its pair.  It is looked
-at only when it comes to the top, and goes back with the count of today.  Each entry has its own
-words, those in which its pair came up at one time.  A piece can come about in two ways
-(a ##bc, ab ##c), so a pair may come up again after it was joined.  Its count still has what was
-joined before, so it is joined again soon, and that costs no piece.
+All copies of a piece come about in one join, so a pair is new once, when the later of its two
+pieces is, and from then on its count can only fall: a join takes neighbours away.  So an entry of
+the heap may be too high and never too low.  It is put right when it comes to the top.
+(Why one join: until a string is a piece, no join has reached over its ends, and inside it the same
+joins were made in the same order wherever it stands.)
 """
 import heapq
 from collections import Counter, defaultdict
@@ -101,37 +101,37 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
         for pair in zip(numbers, numbers[1:]):
             total[pair] += counts[w]
             places[pair].add(w)
-    heap, serial = [], 0                           # the serial number keeps sets from comparison
-    while True:
-        for pair, where in places.items():
-            if total[pair] > 0:
-                serial += 1
-                heapq.heappush(heap, (-total[pair], pair, serial, where))
-        pair, where = pop_most_frequent(heap, total)
-        if len(pieces) >= size or pair is None or total[pair] < max(min_frequency, 1):
-            return pieces
+    heap = [(-count, pair) for pair, count in total.items()]
+    heapq.heapify(heap)
+    while len(pieces) < size:
+        pair = pop_most_frequent(heap, total)
+        if pair is None or total[pair] < max(min_frequency, 1):
+            break
         joined = pieces[pair[0]] + pieces[pair[1]].removeprefix(prefix)
         number = index.setdefault(joined, len(pieces))
-        if number == len(pieces):
+        if number == len(pieces):                  # else it is one of the special tokens
             pieces.append(joined)
-        places = defaultdict(set)
-        for w in where:
+        new = set()
+        for w in places.pop(pair):
             spelled[w], changes = join(spelled[w], pair, number)
             for changed, by in changes:
                 total[changed] += by * counts[w]
                 if by > 0:
                     places[changed].add(w)
+                    new.add(changed)
+        for pair in new:
+            heapq.heappush(heap, (-total[pair], pair))
+    return pieces
 
 
-def pop_most_frequent(heap: list, total: Mapping[Pair, int]) -> tuple[Pair | None, set[int]]:
-    """The pair on top and its words, taken off; what is old goes back.  (None, ...) at the end."""
+def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
+    """The pair on top, taken off; entries that are too high go back lower.  None at the end."""
     while heap:
-        count, pair, serial, where = heap[0]
+        count, pair = heap[0]
         if -count == total[pair]:
-            heapq.heappop(heap)
-            return pair, where
-        heapq.heapreplace(heap, (-total[pair], pair, serial, where))
-    return None, set()
+            return heapq.heappop(heap)[1]
+        heapq.heapreplace(heap, (-total[pair], pair))
+    return None
 
 
 def join(word: Sequence[int], pair: Pair, number: int) -> tuple[list[int], list[tuple[Pair, int]]]:

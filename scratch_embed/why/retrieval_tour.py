@@ -154,13 +154,10 @@ def match_translations(seed: int, sentences: int = 500, pairs: int = 24_000
                        ) -> dict[str, BitextScores]:
     """{vectors: how many of the sentences find their translation}, before any pair is seen.
 
-    pairs: how many are drawn to learn words from.  The English of the first half of them and the
-    foreign of the second: no sentence is in both texts.
+    pairs: how many are drawn to learn words from, as `monolingual` takes them.
     """
     world = bitext(seed, sentences, pairs)
-    half = len(world.pairs) // 2
-    english = [text.split() for text, _ in world.pairs[:half]]
-    foreign = [text.split() for _, text in world.pairs[half:]]
+    english, foreign = monolingual(world.pairs)
     ours, both = mean_of(english, seed), mean_of(english + foreign, seed)
     # of one seed both languages would start alike, word by word: their frequencies are the same
     theirs = mean_of(foreign, seed + 1000)
@@ -172,6 +169,17 @@ def match_translations(seed: int, sentences: int = 500, pairs: int = 24_000
              "the cipher undone": (ours, ours, back)}
     return {name: bitext_scores(mine(one.encode(world.english), other.encode(texts))[0])
             for name, (one, other, texts) in sides.items()}
+
+
+def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[list[str]]]:
+    """English of the first half of the pairs, and foreign of the second: two texts, as words.
+
+    What the first half says in English the second does not say again.
+    """
+    half = len(pairs) // 2
+    said = {text for text, _ in pairs[:half]}
+    return ([text.split() for text, _ in pairs[:half]],
+            [foreign.split() for text, foreign in pairs[half:] if text not in said])
 
 
 def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:

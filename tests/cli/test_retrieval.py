@@ -186,6 +186,14 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     assert code == 1 and f"{tmp_path} is a folder: expected a file of word vectors" in err
 
 
+def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):
+    same = [tmp_path / "a b.vec", tmp_path / "a_b.vec"]
+    for path in same:
+        path.write_bytes((tmp_path / "w.vec").read_bytes())
+    code, _, err = run(capsys, *collection[:2], *same, *collection[3:])
+    assert code == 1 and "two systems would have one name" in err and "rename a model" in err
+
+
 @pytest.mark.parametrize("more, said", [
     (["--world", "facts"], "--world is in place of"), (["--weight", "1.5"], "0 to 1"),
     (["--world", "mars"], "mars"), (["--depth", "0"], "at least 1")])

@@ -181,6 +181,8 @@ def test_an_index_that_does_not_say_its_model_is_refused(index, change, capsys):
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
     (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "is a folder"),
     (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "the text itself"),
+    (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
+    (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
     (["index", "{texts}", "-o", "{folder}/no/index", "--model", "{model}"], "there is no folder"),
     (["index", "{texts}", "-o", "{index}", "--add"], "index: No such file"),
     (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "no line that is not blank"),

@@ -6,6 +6,7 @@ import pytest
 
 from scratch_embed.cli.ascii_map import ascii_map
 from scratch_embed.cli.main import main
+from scratch_embed.cli.tour import say_difference
 from scratch_embed.words.vectors import WordVectors
 
 
@@ -66,6 +67,54 @@ def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):
     assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
     number = shares(tour[1], "nearer to mice than to mouse (coin: 50)")
     assert number[0] <= 20 and 25 <= number[1] <= 75 and 25 <= number[2] <= 75
+
+
+def intervals(printed, line):
+    """(means, halves) of a line of a table with intervals; some names stand in two tables."""
+    rows = re.findall(rf"^    {re.escape(line)} +(\d.* ± .*)$", printed, re.M)
+    pairs = [re.findall(r"([\d.]+) ± +([\d.]+)", row) for row in rows]
+    return [[[float(number) for number in part] for part in zip(*row)] for row in pairs]
+
+
+def test_vectors_answer_questions_in_other_words_and_untrained_ones_do_not(tour):
+    """nDCG@10, the last column.  Bounds far from what five seeds gave."""
+    (words, _), coded = intervals(tour[1], "BM25")
+    for method in "word2vec", "GloVe", "FastText":
+        means, halves = intervals(tour[1], f"{method}, SIF")[0]
+        assert means[2] > 85 and means[2] > words[2] + 20 and max(halves) < 3
+        assert means[2] > intervals(tour[1], f"{method}, mean")[0][0][2]
+    for nothing in "random vectors", "guessing (exact)":
+        assert max(intervals(tour[1], nothing)[0][0][::2]) < 6
+    assert intervals(tour[1], "word2vec, untrained, SIF")[0][0][2] < words[2] < 65
+    best = intervals(tour[1], "the best there is")[0][0]
+    assert best[0] < 12 and best[1:] == [100, 100]
+    assert "nDCG@10: word2vec, SIF is better than BM25, +" in tour[1]
+
+
+def test_codes_are_for_words_questions_for_vectors_and_the_sentence_says_who_won(tour):
+    words, vectors = intervals(tour[1], "BM25")[1][0], intervals(tour[1], "word2vec, SIF")[1][0]
+    assert words[0] == 100 and vectors[0] < 5 and vectors[1] > words[1] + 20
+    assert "Of single searches BM25 is first for codes, word2vec, SIF for questions" in tour[1]
+    mixed = {name: intervals(tour[1], name)[-1][0][2]
+             for name in ("BM25", "BM25 + word2vec, RRF", "BM25 + word2vec, scores")}
+    for name in list(mixed)[1:]:
+        said = re.search(rf"both: {re.escape(name)} .+, ([+-][\d.]+) ± ", tour[1])[1]
+        assert float(said) == pytest.approx(mixed[name] - mixed["BM25"], abs=0.11)
+
+
+def test_no_translation_is_found_yet(tour):
+    for nothing in "each language alone", "both texts as one", "random vectors":
+        assert max(intervals(tour[1], nothing)[-1][0]) < 2
+    assert intervals(tour[1], "the cipher undone")[0][0] == [100, 100]
+
+
+@pytest.mark.parametrize("a, b, verdict", [([5, 6, 7], [1, 2, 3.1], "is better than"),
+                                           ([1, 2, 3.1], [5, 6, 7], "is worse than"),
+                                           ([1, 2, 9], [2, 3, 1], "cannot be told apart from")])
+def test_the_sentence_about_a_difference_follows_from_the_numbers(a, b, verdict, capsys):
+    say_difference("nDCG@10", "one", "other", {"one": np.array(a), "other": np.array(b)})
+    mean = np.mean(a) - np.mean(b)
+    assert capsys.readouterr().out.startswith(f"    nDCG@10: one {verdict} other, {mean:+.1f} ± ")
 
 
 def test_no_line_is_wider_than_a_terminal(tour):

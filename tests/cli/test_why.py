@@ -5,6 +5,7 @@ import re
 import pytest
 
 from scratch_embed.cli.main import main, parser
+from scratch_embed.why import compression, retrieval
 from scratch_embed.why.word2vec import METHODS, TRICKS
 
 
@@ -70,8 +71,56 @@ def test_the_other_methods_say_their_predictions_first_too(method, last, capsys)
     assert re.search(last, printed, re.M) and max(map(len, printed.splitlines())) <= 100
 
 
+@pytest.fixture(scope="module")
+def searches():
+    import contextlib
+    import io
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["why", "retrieval", "--seeds", "2", "--sentences", "300",
+                     "--documents", "100"]) == 0
+    return out.getvalue()
+
+
+def test_each_part_of_a_search_has_its_prediction_and_then_its_lines(searches):
+    at = 0
+    for trick in [*retrieval.TRICKS, *retrieval.HYBRIDS, *compression.TRICKS]:
+        heads = [f"\n{trick.name}\n", f"    Prediction: {trick.prediction[:40]}"]
+        lines = [rf"    {re.escape(instead)} +{predicted} +\d+\.\d +\d+\.\d *[+-]\d+\.\d ± "
+                 for instead, (_, predicted) in trick.without.items()]
+        for pattern in [*map(re.escape, heads), *lines]:
+            found = re.compile(pattern).search(searches, at)
+            assert found, pattern
+            at = found.end()
+
+
+def test_claims_about_ties_come_before_the_table_and_their_fate_behind_it(searches):
+    part = searches[searches.index("4  Ties"):]
+    table = part.index("a constant  ")
+    for claim in retrieval.CLAIMS:
+        assert part.index(f"    {claim}\n") < table
+        assert re.search(rf"^    (held|failed): {re.escape(claim)}$", part[table:], re.M)
+    assert re.search(r"^    a constant +100\.00 +100\.0 +0\.0 +[\d.]+ +100\.0 +0\.0 +[\d.]+$", part,
+                     re.M)
+
+
+def test_all_parts_are_counted_together_at_the_end(searches):
+    counts = [tuple(map(int, pair)) for pair in
+              re.findall(r"^(\d+) of (\d+) predictions held", searches, re.M)]
+    counts.append((searches.count("    held: "), len(retrieval.CLAIMS)))
+    held, total = map(sum, zip(*counts))
+    assert len(counts) == 4 and searches.endswith(f"In all {held} of {total} predictions held.\n")
+
+
+def test_what_is_stored_stands_beside_what_is_lost(searches):
+    for name, stored in [("float32", 256), ("bits, float x bits, int8", 72), ("PCA to 16", 64)]:
+        assert re.search(rf"^    {name} +{stored} +\d+\.\d ± +\d+\.\d +[+-]\d+\.\d ± \d+\.\d$",
+                         searches, re.M), name
+    assert max(len(line) for line in searches.splitlines()
+               if not re.search(r"± \d{3}", line)) <= 100   # two seeds alone make such intervals
+
+
 @pytest.mark.parametrize("command", [["why"], ["why", "word2vec"], ["why", "glove"],
-                                     ["why", "fasttext"]], ids=" ".join)
+                                     ["why", "fasttext"], ["why", "retrieval"]], ids=" ".join)
 def test_help_ends_with_an_example_that_the_parser_understands(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])

@@ -30,7 +30,8 @@ flags = st.builds(Cleaning, st.booleans(), st.booleans(), st.sampled_from([None,
 @pytest.mark.parametrize("text, clean", [
     ("\tÉtude№ ", " etude№ "), ("a\r\nb\u00a0c", "a  b c"), ("日本", " 日  本 "),
     ("a\x00b\ufffdc\u200bd\x1ce", "abcde"), ("ΟΔΟΣ", "οδοσ"),
-    ("e\u0301\u0323", "e"), ("한", "\u1112\u1161\u11ab"), ("カが", "カか")])
+    ("e\u0301\u0323", "e"), ("का", "का"), ("a\U0002b820b", "a\U0002b820b"),
+    ("a\U0002b920b", "a \U0002b920 b"), ("한", "\u1112\u1161\u11ab"), ("カが", "カか")])
 def test_cleaning_worked_by_hand(text, clean):
     assert normalise(text) == clean
 
@@ -51,6 +52,13 @@ def test_each_step_can_be_left_out():
     ("a\x1cb", ["a\x1cb"]), ("é\x1cb", ["é\x1cb"]), ("a🙂b 5€", ["a🙂b", "5€"])])
 def test_parting_worked_by_hand(text, words):
     assert split_words(text) == words
+
+
+@pytest.mark.parametrize("beside", ["b", "é"])
+def test_each_ascii_mark_stands_alone(beside):
+    assert len(ASCII_MARKS) == 32
+    for mark in ASCII_MARKS:
+        assert split_words(f"a{mark}{beside}") == ["a", mark, beside]
 
 
 # ---- properties ---------------------------------------------------------------------------------

@@ -97,9 +97,11 @@ def test_settings_as_older_folders_have_them(tmp_path):
     write_vocab(tmp_path / "vocab.txt", ["<u>", "<c>", "<s>", "a"])
     write(tmp_path, "tokenizer_config.json", {
         "do_lower_case": False, "unk_token": {"content": "<u>", "lstrip": False},
-        "cls_token": "<c>", "sep_token": "<s>", "mask_token": None, "model_max_length": 512})
+        "cls_token": "<c>", "sep_token": "<s>", "mask_token": None, "model_max_length": 512,
+        "strip_accents": True, "tokenize_chinese_chars": False})
     tokenizer = load(tmp_path)
-    assert tokenizer.cleaning == CASED and tokenizer.frame == bert_frame(1, 2)
+    assert tokenizer.cleaning == Cleaning(True, False, True, False)
+    assert tokenizer.frame == bert_frame(1, 2)
     assert [token.content for token in tokenizer.added] == ["<u>", "<c>", "<s>"]
     assert tokenizer.encode("a x").ids.tolist() == [1, 3, 0, 2]
 

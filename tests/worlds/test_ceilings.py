@@ -11,6 +11,7 @@ from scratch_embed.worlds.ceilings import (
     discounts,
     guessed_average_precision,
     guessed_ndcg,
+    guessed_reciprocal_rank,
     guessed_v_measure,
 )
 
@@ -113,3 +114,18 @@ def test_one_label_is_always_clustered_right():
 def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("R, N, k", [(1, 1, 10), (1, 4, 4), (2, 5, 2), (3, 3, 1), (4, 6, 10)])
+def test_the_reciprocal_rank_of_random_orders_is_the_mean_over_all(R, N, k):
+    total = []
+    for order in permutations(range(N)):
+        first = 1 + min(place for place, document in enumerate(order) if document < R)
+        total.append(1 / first if first <= k else 0)
+    assert guessed_reciprocal_rank(R, N, k) == pytest.approx(np.mean(total), rel=1e-13)
+
+
+@pytest.mark.parametrize("R", [0, 5])
+def test_a_reciprocal_rank_needs_something_that_is_relevant(R):
+    with pytest.raises(ValueError, match="expected 1 to 4"):
+        guessed_reciprocal_rank(R, 4, 10)

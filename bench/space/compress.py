@@ -1,0 +1,118 @@
+"""Smaller vectors side by side: what is stored, what is found, and how many queries a second.
+
+    python bench/space/compress.py                 # facts, then table
+    python bench/space/compress.py table --rows 50000 --rounds 3
+
+facts   a toy world of 2,000 reports and 300 questions (worlds/facts.py, seed 1), encoded by SIF's
+        means of word2vec's vectors, 64 numbers: nDCG@10 with its 95% bootstrap interval over the
+        questions, and the interval of the difference from float32, question by question.
+table   200,000 x 128 float32 in 1,000 clusters (a centre, and noise of half its spread a number),
+        queries drawn alike: recall@10, the share of float32's ten that a form finds.  Within a
+        cluster of 200 rows nothing but noise decides which ten: a hard case for every form.
+
+Every form of why/compression.py searches the same table in the same process, one after the other,
+round by round: A B C ... A B C ...; the first round warms up and is not counted.  Queries a second
+are medians, with the ratio to float32 in the same round (median, least and most).
+"""
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+from scratch_embed.evaluate.ranking import Ranking, ndcg
+from scratch_embed.evaluate.significance import bootstrap_interval
+from scratch_embed.space.similarity import unit
+from scratch_embed.why.compression import forms
+from scratch_embed.why.searches import WORD2VEC, K, embed, search_facts
+from scratch_embed.worlds.facts import facts as facts_world
+
+NOISE = 0.5
+
+
+def take_turns(stored, Q, rounds, threads):
+    """What each form finds, {name: ids}, and {name: seconds, one a round}."""
+    found, seconds = {}, {name: [] for name in stored}
+    for number in range(rounds + 1):
+        for name, one in stored.items():
+            start = time.perf_counter()
+            found[name] = one.search(Q, K, workers=threads)
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return found, seconds
+
+
+def speed(seconds, queries):
+    """Two columns of each form: queries a second, and beside float32."""
+    base = seconds["float32"]
+    for values in seconds.values():
+        ratio = [b / a for a, b in zip(values, base)]
+        yield (f"{queries / statistics.median(values):12,.0f}   x {statistics.median(ratio):5.2f} "
+               f"({min(ratio):.2f}..{max(ratio):.2f})")
+
+
+def facts(arguments):
+    """Quality with its intervals, on a corpus whose truth is known."""
+    search = search_facts(facts_world(1, pairs=0), 1)
+    Q, X = map(unit, embed(search))
+    stored = {name: form(X) for name, form in forms(X.shape[1]).items()}
+    found, seconds = take_turns(stored, Q, arguments.rounds, arguments.threads)
+    ideal = -np.sort(-search.gains, axis=1)
+    scores = {name: 100 * ndcg(Ranking(np.take_along_axis(search.gains, ids, axis=1), ideal), K)
+              for name, ids in found.items()}
+    print(f"facts: {len(X):,} reports, {len(Q):,} questions, {X.shape[1]} numbers, word2vec "
+          + ", ".join(f"{name} {value}" for name, value in WORD2VEC.items()))
+    print(f"  {'':26}bytes   nDCG@10, %            - float32              queries/s   x float32")
+    for (name, one), rate in zip(stored.items(), speed(seconds, len(Q))):
+        whole = bootstrap_interval(scores[name])
+        lost = bootstrap_interval(scores[name] - scores["float32"])
+        print(f"  {name:26}{one.bytes:5}   {whole.mean:5.1f} ({whole.low:4.1f}..{whole.high:5.1f})"
+              f"   {lost.mean:+6.1f} ({lost.low:+5.1f}..{lost.high:+5.1f}) {rate}")
+
+
+def clustered(n, dim, clusters, seed, centres_seed=0):
+    """n rows of length 1, each a centre and some noise.  -> (n, dim) float32."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(centres_seed).standard_normal((clusters, dim), np.float32)
+    rows = centres[rng.integers(clusters, size=n)]
+    return unit(rows + np.float32(NOISE) * rng.standard_normal((n, dim), np.float32))
+
+
+def table(arguments):
+    """Recall against the exact search, on a larger table."""
+    X = clustered(arguments.rows, arguments.dim, arguments.clusters, seed=1)
+    Q = clustered(arguments.queries, arguments.dim, arguments.clusters, seed=2)
+    stored = {name: form(X) for name, form in forms(arguments.dim).items()}
+    found, seconds = take_turns(stored, Q, arguments.rounds, arguments.threads)
+    exact = found["float32"]
+    print(f"table: {len(X):,} x {arguments.dim} in {arguments.clusters:,} clusters, "
+          f"{len(Q):,} queries")
+    print(f"  {'':26}bytes   recall@10        queries/s   x float32")
+    for (name, one), rate in zip(stored.items(), speed(seconds, len(Q))):
+        same = np.mean([len(set(a) & set(b)) / K for a, b in zip(exact.tolist(),
+                                                                 found[name].tolist())])
+        print(f"  {name:26}{one.bytes:5}   {same:9.3f}{rate}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="facts, table (these two)")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--clusters", type=int, default=1_000)
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    sections = {"facts": facts, "table": table}
+    chosen = arguments.sections or list(sections)
+    if not set(chosen) <= set(sections):
+        parser.error("sections are facts, table")
+    print(f"{arguments.threads} threads, {arguments.rounds} rounds")
+    for name in chosen:
+        print()
+        sections[name](arguments)
+
+
+if __name__ == "__main__":
+    main()

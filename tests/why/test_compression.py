@@ -1,0 +1,123 @@
+"""Forms of a table keep what they say, and lose in the order that they should."""
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.space.neighbours import nearest
+from scratch_embed.space.similarity import unit
+from scratch_embed.why.compression import (
+    FIRST,
+    TRICKS,
+    bits,
+    by_codes,
+    cut,
+    cut_to_unit,
+    floats,
+    forms,
+    int8,
+    rescored_bits,
+    stored_bytes,
+    three_stages,
+    turned,
+    uint8,
+)
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.searches import by_vectors, percent, search_facts
+from scratch_embed.why.tricks import measure
+from scratch_embed.worlds.facts import facts
+
+
+def table(seed, n=60, dim=16):
+    return unit(np.random.default_rng(seed).standard_normal((n, dim))).astype(np.float32)
+
+
+def test_bytes_by_hand():
+    found = {name: stored_bytes(form, 64) for name, form in forms(64).items()}
+    assert found == {"float32": 256, "int8": 64, "uint8": 64, "bits (Hamming)": 8,
+                     "bits, float x bits": 8, "bits, float x bits, int8": 72,
+                     "first 32, at length 1": 128, "first 32, as cut": 128, "PCA to 32": 128,
+                     "first 16, at length 1": 64, "first 16, as cut": 64, "PCA to 16": 64}
+
+
+def test_cutting_and_turning_by_hand():
+    X = np.array([[.6, 0, .8], [.5, .5, .5**.5]], np.float32)
+    Q = np.array([[1, .3, 0]], np.float32)
+    assert cut(X, 2).search(Q, 1).tolist() == [[1]]          # .6 against .65
+    assert cut_to_unit(X, 2).search(Q, 1).tolist() == [[0]]  # 1 against .92
+    line = np.array([[0, -2, 0], [0, 1, 0], [0, 1.5, 0]], np.float32)
+    assert turned(line, 1).search(np.array([[9, -1, 9]], np.float32), 1).tolist() == [[0]]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_int8_and_uint8_are_one_order(seed):
+    X, Q = table(seed), table(seed + 1, 4)
+    np.testing.assert_array_equal(int8(X).search(Q, 5), uint8(X).search(Q, 5))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_with_all_rows_as_candidates_the_last_stage_decides_alone(seed):
+    """FIRST · k and SECOND · k are the whole table: bits have no say."""
+    X, Q = table(seed, n=20), table(seed + 1, 4)
+    np.testing.assert_array_equal(three_stages(X).search(Q, 4), uint8(X).search(Q, 4))
+    b = np.where(X > 0, np.float32(1), np.float32(-1))
+    _, best = nearest(Q, b, 4)
+    found = np.take_along_axis(Q @ b.T, rescored_bits(X).search(Q, 4), axis=1)
+    np.testing.assert_allclose(found, best, atol=1e-6)
+
+
+def test_every_form_finds_a_row_that_is_far_from_all_others():
+    """The rows of a Hadamard matrix and their negatives, turned a little: D is a power of 2."""
+    H = np.array([[1.0]])
+    while len(H) < 64:
+        H = np.block([[H, H], [H, -H]])
+    X = unit(np.vstack([H, -H]) + 0.3 * np.eye(64)[np.arange(128) % 64]).astype(np.float32)
+    for name, form in forms(64).items():
+        exact = not name.startswith(("first", "PCA"))
+        ids = form(X).search(X, 1)[:, 0]
+        share = (ids == np.arange(128)).mean()
+        assert share == 1 if exact else share > 0.2, name
+
+
+def test_workers_change_nothing():
+    X, Q = table(1, 300), table(2, 10)
+    for form in (floats, int8, bits, rescored_bits, three_stages):
+        np.testing.assert_array_equal(form(X).search(Q, 5), form(X).search(Q, 5, workers=2))
+
+
+@pytest.fixture(scope="module")
+def searches():
+    return [search_facts(facts(seed, 600, 150, sentences=6000, pairs=0), seed)
+            for seed in (1, 2, 3)]
+
+
+def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
+    """nDCG@10 in %.  The bounds leave half, or more, of the least that ten worlds differed by."""
+    scores = measure([partial(by_codes, form=form) for form in forms(64).values()], searches,
+                     score=percent)
+    row = dict(zip(forms(64), scores))
+    assert (np.abs(row["int8"] - row["float32"]) < 1).all()
+    np.testing.assert_array_equal(row["int8"], row["uint8"])
+    assert (row["bits, float x bits"] > row["bits (Hamming)"] + 2).all()
+    assert (row["bits, float x bits, int8"] > row["bits, float x bits"] + 3).all()
+    assert (row["bits, float x bits, int8"] > row["float32"] - 3).all()
+    assert (row["PCA to 32"] > row["float32"] - 2).all()
+    for half in 32, 16:
+        names = f"PCA to {half}", f"first {half}, at length 1", f"first {half}, as cut"
+        turned_rows, units, cuts = (row[name] for name in names)
+        assert (turned_rows > units + 2).all() and (units > cuts).all()
+
+
+def test_floats_are_the_search_that_they_stand_for(searches):
+    assert percent(searches[0], by_codes(searches[0])) == pytest.approx(
+        percent(searches[0], by_vectors(searches[0])), abs=0.01)
+
+
+def test_every_trick_has_a_form_that_is_another():
+    for trick in TRICKS:
+        for change, predicted in trick.without.values():
+            assert set(change) == {"form"} and predicted in (HELPS, HURTS, UNCLEAR)
+            assert change["form"] is not trick.settings["form"]
+    assert FIRST > 1

@@ -1,0 +1,151 @@
+"""Every part of a search can be taken out; what is put in its place is what it says."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.ranking import reciprocal_rank
+from scratch_embed.space.similarity import cosine_matrix
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.retrieval import (
+    BM25,
+    CLAIMS,
+    HYBRIDS,
+    SCORERS,
+    TRICKS,
+    VECTORS,
+    Tied,
+    first_alone,
+    found,
+    guessing,
+    half_lengthened,
+    listed_by,
+    nearness,
+    nearness_of_units,
+    raw_sum,
+    second_alone,
+    ties,
+    untrained,
+    worth,
+)
+from scratch_embed.why.searches import LISTED, by_both, by_vectors, by_words, percent, search_facts
+from scratch_embed.why.tricks import measure_tricks
+from scratch_embed.worlds.facts import facts
+
+
+@pytest.fixture(scope="module")
+def searches():
+    return [search_facts(facts(seed, 120, 20, sentences=400, pairs=0), seed) for seed in (1, 2)]
+
+
+@pytest.mark.parametrize("trick", TRICKS + HYBRIDS, ids=lambda trick: trick.name)
+def test_every_trick_changes_a_setting_and_predicts_a_verdict(trick):
+    assert trick.without and trick.prediction.endswith(".")
+    for change, predicted in trick.without.values():
+        assert set(change) <= set(trick.settings) and predicted in (HELPS, HURTS, UNCLEAR)
+        assert any(trick.settings[name] != value for name, value in change.items())
+
+
+@pytest.mark.parametrize("tricks", [TRICKS, HYBRIDS])
+def test_every_trick_is_measured(tricks, searches):
+    measured = measure_tricks(tricks, searches, found, score=percent)
+    for trick, effects in zip(tricks, measured, strict=True):
+        assert [effect.instead for effect in effects] == list(trick.without)
+        assert all(0 <= effect.without <= 100 for effect in effects)
+
+
+def test_a_setting_names_the_search_that_it_is_of(searches):
+    for settings, direct in (VECTORS, by_vectors), (BM25, by_words):
+        np.testing.assert_array_equal(found(settings, searches[0]).gains,
+                                      direct(searches[0]).gains)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_at_length_1_euclids_order_is_the_cosines_and_else_it_is_not(seed):
+    rng = np.random.default_rng(seed)
+    A, B = rng.standard_normal((3, 8)), rng.standard_normal((20, 8))
+    cos = cosine_matrix(A, B)
+    np.testing.assert_allclose(nearness_of_units(A, B), -np.sqrt(2 - 2 * cos), rtol=1e-9)
+    np.testing.assert_allclose(nearness(A[:1], A[:1] + 3), [[-3 * np.sqrt(8)]], rtol=1e-12)
+
+
+def test_half_of_the_reports_are_lengthened_and_none_is_changed(searches):
+    texts = list(searches[0].corpus.values())
+    longer = half_lengthened(searches[0])
+    assert longer[::2] == texts[::2] and longer == half_lengthened(searches[0])
+    for text, long in zip(texts[1::2], longer[1::2]):
+        assert long.startswith(text + " . ") and long.count(" . ") == 10
+
+
+def test_untrained_words_have_a_vector_each_that_knows_nothing(searches):
+    words = untrained(searches[0])
+    assert words.index_to_key == searches[0].vocab.words
+    assert np.abs(words.vectors).max() <= 0.5 / 64
+
+
+def test_alone_and_raw_are_what_they_say():
+    lists = [(np.array([[3, 1]]), np.array([[9.0, 1.0]])), (np.array([[1, 2]]),
+                                                            np.array([[0.9, 0.8]]))]
+    assert first_alone(lists, 4) is lists[0] and second_alone(lists, 4) is lists[1]
+    ids, scores = raw_sum(lists, 3)
+    assert ids.tolist() == [[3, 1, 2]]
+    np.testing.assert_allclose(scores, [[9, 1.9, 0.8]], rtol=1e-12)
+
+
+def test_one_search_alone_is_that_search_as_far_as_it_is_listed(searches):
+    """And ten places are all that is judged."""
+    alone = by_both(searches[0], join=second_alone, listed=LISTED)
+    np.testing.assert_array_equal(alone.gains[:, :10], by_vectors(searches[0]).gains[:, :10])
+
+
+# ---- ties ---------------------------------------------------------------------------------------
+
+def test_a_sort_that_keeps_the_order_of_equals_gives_a_constant_what_the_order_is():
+    """Three documents, the second relevant."""
+    gains = np.array([[0, 2, 0]])
+    for key, expected in (gains, [2, 0, 0]), (-gains, [0, 0, 2]), (0 * gains, [0, 2, 0]):
+        ranking = listed_by(np.zeros((1, 3)), gains, key)
+        assert ranking.gains[0].tolist() == expected and ranking.judged[0].tolist() == [2, 0, 0]
+    ranking = listed_by(np.array([[5.0, 1, 5]]), gains, gains)
+    assert ranking.gains[0].tolist() == [0, 0, 2]            # no order helps against a score
+    assert reciprocal_rank(ranking, 10).tolist() == [1 / 3]
+
+
+def test_the_share_of_ties_by_hand(searches):
+    small = searches[0]._replace(gains=np.array([[0, 1, 0, 0], [1, 0, 0, 0]]),
+                                 corpus=dict.fromkeys("abcd", ""))
+    scores = np.array([[1.0, 1, 2, 3], [4, 5, 6, 7]])
+    tied = ties(small, lambda search: scores)
+    assert tied.shared == 100 * 2 / 8
+    np.testing.assert_allclose(tied.first[1], 100 * (1 / 3 + 1 / 4) / 2)
+    np.testing.assert_allclose(tied.last[1], 100 * (1 / 4 + 1 / 4) / 2)
+    np.testing.assert_allclose(tied.by_id[1], tied.first[1])         # b before a
+
+
+def test_a_constant_has_the_order_it_is_given_and_by_name_what_guessing_has(searches):
+    tied = ties(searches[0], SCORERS["a constant"])
+    assert tied.shared == 100 and tied.first.tolist() == [100, 100] and not tied.last.any()
+    assert 0 < tied.by_id[1] < 70 and 0 < guessing(searches[0]) < 70
+
+
+def test_better_order_is_never_worse(searches):
+    for scorer in SCORERS.values():
+        tied = ties(searches[0], scorer)
+        assert (tied.last <= tied.by_id + 1e-9).all() and (tied.by_id <= tied.first + 1e-9).all()
+
+
+def test_every_claim_can_hold_and_can_fail():
+    def seeds(shared, first, last, by_id):
+        return [Tied(shared, np.array(first), np.array(last), np.array(by) + noise)
+                for noise, by in zip((0, 1, 2), [by_id] * 3)]
+    ends = [100.0, 100.0], [0.0, 0.0], [4.0, 15.0]
+    right = {"a constant": seeds(100, *ends), "BM25": seeds(90, [80, 90], [40, 70], [60, 80]),
+             "cosine, two decimals": seeds(90, [95, 99], [80, 98], [90, 99]),
+             "cosine, float32": seeds(2, [94, 99], [94, 99], [94, 99]),
+             "cosine, float64": seeds(1, [94, 99], [94, 99], [94, 99])}
+    wrong = {"a constant": seeds(100, [50, 50], [0, 0], [50, 90]), "BM25": right["cosine, float32"],
+             "cosine, two decimals": right["cosine, float32"], "cosine, float32": right["BM25"],
+             "cosine, float64": seeds(99, *ends)}
+    assert worth(right["BM25"]) == 40
+    for claim, holds in CLAIMS.items():
+        assert holds(right, [15, 17, 16]) and not holds(wrong, [15, 17, 16]), claim

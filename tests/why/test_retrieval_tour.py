@@ -1,0 +1,92 @@
+"""What the tour says of searching, on smaller worlds."""
+import numpy as np
+import pytest
+
+from scratch_embed.why.retrieval_tour import (
+    HYBRID,
+    MEASURES,
+    SCORES,
+    best,
+    guessed,
+    learn,
+    match_translations,
+    monolingual,
+    over_seeds,
+    per_seed,
+    search_coded,
+    search_reports,
+)
+from scratch_embed.worlds.facts import facts
+from scratch_embed.worlds.second_language import bitext, inverse, translate
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return per_seed(lambda seed: learn(seed, facts(seed, 500, 100, sentences=6000, pairs=0)),
+                    [1, 2])
+
+
+@pytest.fixture(scope="module")
+def reports(learned):
+    return [search_reports(world) for world in learned.values()]
+
+
+def test_every_method_beats_guessing_and_none_the_best(reports):
+    for scores in reports:
+        least, most = scores["guessing (exact)"], scores["the best there is"]
+        assert list(scores)[-2:] == ["guessing (exact)", "the best there is"]
+        for name, row in scores.items():
+            assert row.shape == (len(MEASURES),) and (row <= most + 1e-9).all(), name
+            if not name.startswith(("random", "guessing")):
+                assert (row > 2 * least).all(), name
+
+
+def test_vectors_find_what_words_do_not_and_only_when_trained(reports):
+    """nDCG@10 in each of two worlds."""
+    for scores in reports:
+        nDCG = {name: row[-1] for name, row in scores.items()}
+        for method in "word2vec", "GloVe", "FastText":
+            assert nDCG[f"{method}, SIF"] > nDCG["BM25"] + 10
+            assert nDCG[f"{method}, SIF"] > nDCG[f"{method}, mean"]
+        assert nDCG["word2vec, untrained, SIF"] < nDCG["BM25"] < nDCG[HYBRID]
+        assert abs(nDCG["random vectors"] - nDCG["guessing (exact)"]) < 5
+
+
+def test_the_exact_rows_are_what_many_random_orders_give(learned):
+    search = learned[1].search
+    N = search.gains.shape[1]
+    recall, _, _ = guessed(search)
+    assert recall == pytest.approx(100 * 10 / N)
+    relevant = (search.gains > 0).sum(axis=1)
+    np.testing.assert_allclose(
+        best(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])
+
+
+def test_a_code_is_found_by_words_and_meaning_by_vectors(learned):
+    for world in learned.values():
+        scores = search_coded(world)
+        assert scores["BM25"][0] == 100 and scores["word2vec, SIF"][0] < 5
+        assert scores["word2vec, SIF"][1] > scores["BM25"][1] + 10
+        for row in scores.values():
+            np.testing.assert_allclose(row[:2].mean(), row[2], rtol=1e-12)       # half of each
+        assert scores[SCORES][2] > scores["word2vec, SIF"][2]
+
+
+def test_no_translation_is_found_before_a_pair_is_seen_but_the_vectors_would_do():
+    scores = match_translations(1, sentences=200, pairs=3000)
+    assert scores["the cipher undone"].f1 == 1
+    for name in "each language alone", "both texts as one", "random vectors":
+        assert scores[name].f1 < 0.03 and scores[name].accuracy < 0.05, name
+
+
+def test_the_two_texts_do_not_translate_each_other():
+    world = bitext(2, 50, 6000)
+    english, foreign = monolingual(world.pairs)
+    back = {translate(" ".join(text), inverse(world.cipher)) for text in foreign}
+    assert len(foreign) > 1000 and back.isdisjoint(" ".join(text) for text in english)
+
+
+def test_each_number_stands_with_its_seed():
+    found = over_seeds(lambda seed: {"seed": seed, "square": (seed, seed**2)}, [3, 1, 2])
+    assert found["seed"].tolist() == [3, 1, 2]
+    assert found["square"].tolist() == [[3, 9], [1, 1], [2, 4]]

@@ -1,0 +1,99 @@
+"""The searches find what they say, on a world small enough to see."""
+from functools import partial
+
+import numpy as np
+import pytest
+
+from scratch_embed.evaluate.ranking import ndcg
+from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
+from scratch_embed.space.similarity import dot_matrix
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.why.searches import (
+    Search,
+    by_both,
+    by_vectors,
+    by_words,
+    embed,
+    percent,
+    plain,
+    search_codes,
+    search_facts,
+    sif,
+    word2vec_words,
+    word_scores,
+)
+from scratch_embed.words.vectors import WordVectors
+from scratch_embed.worlds.facts import facts
+
+
+@pytest.fixture
+def search():
+    """Two questions; a sailor is a seaman to the vectors, and not to who counts words."""
+    vocab, text = index_sentences([["the", "sailor", "seaman", "lamp", "book"]], min_count=1)
+    words = WordVectors(["the", "sailor", "seaman", "lamp", "book"],
+                        [[.1, .1, .1], [1, .1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    return Search({"a": "the sailor", "b": "the lamp", "c": "the book"},
+                  {"p": "seaman", "q": "book"}, np.array([[1, 0, 0], [0, 0, 1]]), vocab, text,
+                  words, 1)
+
+
+def test_words_find_what_is_written_alike_and_vectors_what_means_the_same(search):
+    np.testing.assert_array_equal(by_vectors(search, common=False).gains, [[1, 0, 0], [1, 0, 0]])
+    # p has no word of any document: all are tied, and c, b, a is their order
+    np.testing.assert_array_equal(by_words(search).gains, [[0, 0, 1], [1, 0, 0]])
+    assert percent(search, by_words(search)) == pytest.approx(100 * (0.5 + 1) / 2)
+
+
+def test_scores_of_words_are_bm25s(search):
+    scores = word_scores(search)
+    idf = np.log1p(2.5 / 1.5)                                # one of three has it
+    np.testing.assert_allclose(scores, [[0, 0, 0], [0, 0, idf / (1 + 1.2)]], rtol=1e-6)
+    longer = word_scores(search, documents=lambda search: ["the sailor", "the lamp", "no"])
+    assert not longer.any()
+
+
+def test_the_settings_reach_the_vectors(search):
+    Q, X = embed(search, weigh=plain, common=False)
+    np.testing.assert_allclose(X[0], [.55, .1, .05], rtol=1e-6)
+    np.testing.assert_allclose(Q, search.words[["seaman", "book"]])
+    Q, X = embed(search, weigh=partial(sif, a=0.2), common=False)    # every word: p = 0.2
+    np.testing.assert_allclose(X[0], [.275, .05, .025], rtol=1e-6)
+    _, X = embed(search, weigh=plain, common=False, unit_words=True)
+    assert np.linalg.norm(2 * X[1] - [1 / 3**.5] * 3) == pytest.approx(1, rel=1e-6)
+    _, X = embed(search, weigh=plain)
+    assert np.linalg.matrix_rank(X.astype(np.float64), tol=1e-6) == 2
+    assert by_vectors(search, common=False, compare=lambda A, B: -dot_matrix(A, B)
+                      ).gains[0].tolist() == [0, 0, 1]       # the nearest last
+    lamps = search.words.vectors.copy()
+    lamps[2] = lamps[3]                                      # now a seaman is a lamp
+    other = WordVectors(search.words.index_to_key, lamps)
+    assert by_vectors(search, learn=lambda search: other, common=False).gains[0, 0] == 0
+
+
+def test_what_neither_search_lists_comes_last(search):
+    only = by_both(search, listed=1)
+    np.testing.assert_array_equal(only.gains[:, 0], [1, 1])
+    assert only.gains.shape == (2, 3)
+
+    def last(lists, k):
+        ids, scores = reciprocal_rank_fusion(lists, k)
+        return ids[:, :1], -scores[:, :1]
+    assert by_both(search, join=last).gains[:, 0].tolist() == [1, 1]
+
+
+def test_a_world_and_its_codes_keep_their_queries_in_order():
+    world = facts(3, 60, 12, sentences=200, pairs=0)
+    search = search_facts(world, 3)
+    assert search.words.vectors.shape == (len(search.vocab), 64)
+    coded, by_code = search_codes(search, world)
+    assert by_code.tolist() == 12 * [False] + 12 * [True]
+    np.testing.assert_array_equal(coded.gains[:12], search.gains)
+    assert (coded.gains[12:].sum(axis=1) == 1).all()
+    assert ndcg(by_words(coded), 10)[by_code].tolist() == 12 * [1.0]
+
+
+def test_the_seed_and_the_changes_reach_the_training(search):
+    learn = partial(word2vec_words, search.vocab, search.text, sample=0)
+    np.testing.assert_array_equal(learn(1).vectors, learn(1).vectors)
+    assert (learn(1).vectors != learn(2).vectors).any()
+    assert learn(1, dim=7).vectors.shape == (5, 7)
