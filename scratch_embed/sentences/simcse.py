@@ -137,10 +137,12 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
                          f"or more, found {[len(v.off) - 1 for v in views]} and {batch}")
     p, twice = with_head(p, config, seed), views * 2 if len(views) == 1 else views
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
-    drop, curve = Dropout(rate, int(stream(seed))), []
+    drop = Dropout(rate, int(stream(seed)))
     settings = dict(pool=pool.__name__, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
-                    decay=decay, longest=longest, rate=rate, workers=workers, seed=seed,
-                    start=digest(p.flat), data=digest(*(array for view in views for array in view)))
+                    decay=decay, longest=longest, rate=rate, workers=workers, seed=seed, every=every,
+                    start=digest(p.flat), data=digest(*(array for view in views for array in view)),
+                    held_out=digest(*(array for side in held_out or () for array in side)),
+                    **config._replace(activation=config.activation.__name__)._asdict())
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
@@ -152,17 +154,17 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
             backward(grads)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
             optimizer.step(grads, rate_now, longest, each)
+            if held_out and step % every == 0 and np.isfinite(p.flat).all():
+                run.seen.append([step, *geometry(held_out, p, config, pool)])
+                run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
             run.took(loss, rate_now)
-            if held_out and step % every == 0:
-                curve.append((step, *geometry(held_out, p, config, pool)))
-                run.note("step {}: alignment {:.4f}, uniformity {:.4f}".format(*curve[-1]))
-    return Trained(p, run.losses, curve)
+    return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
 
 
 def with_head(p: Params, config: Config, seed: int) -> Params:
     """The same parameters in a buffer of their own, with a new head unless they have one."""
     theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith("cls.")}
-    both = initial({**theirs, **head_shapes(config)}, seed)
+    both = initial({**theirs, **head_shapes(config)}, seed, p.flat.dtype)
     for name in theirs:
         both[name][...] = p[name]
     return both

@@ -197,7 +197,8 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, data=digest(*corpus),
+                    rate=rate, workers=workers, seed=seed, masking=masking, start=digest(p.flat),
+                    data=digest(*corpus, *([] if follows is None else [follows])),
                     **config._replace(activation=config.activation.__name__)._asdict())
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
@@ -238,11 +239,11 @@ def split(examples: Examples, workers: int) -> list[Examples]:
 
 def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, found, rows in (("an id", corpus.ids.max(initial=0), config.vocab),
-                              ("a segment", corpus.types.max(initial=0), config.types),
-                              ("a position", np.diff(corpus.off).max(initial=1) - 1,
-                               config.positions)):
-        if found >= rows:
+    for what, numbers, rows in (("an id", corpus.ids, config.vocab),
+                                ("a segment", corpus.types, config.types),
+                                ("a position", np.diff(corpus.off) - 1, config.positions)):
+        found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
+        if not 0 <= found < rows:
             raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
                              f"{rows - 1}: was it made for another vocabulary, or are sequences "
                              "to be cut shorter?")

@@ -1,7 +1,7 @@
 """Attention: values, gradients, who hears whom, and what float32 may lose.
 
-In float32 with u = 2⁻²⁴, and |·| of matrices entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an
-exponent by twice the worst of its row and 2 u of itself, and so P by P R, with
+In float32 with u = 2⁻²⁴, and |·| entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an exponent
+by twice the worst of its row and 2 u of itself, and so P by P R, with
     R = 4 γ(d) max |Q| |K|ᵀ/√d + 4 u max |x| + (t + 8) u,  x = scores less their largest.
 Everything behind it errs by R and by γ of the length of its sums, of the absolute values that it
 sums; e^R − 1 stands for R where R is not small.
@@ -141,7 +141,8 @@ def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths
 @given(seeds, st.integers(1, 9))
 def test_tokens_that_change_places_take_their_answers_along(seed, t):
     q, k, v = draw(seed, t, 6)
-    dy, off, to = draw(seed + 1, t, 6)[0], np.array([0, t]), np.random.default_rng(seed).permutation(t)
+    dy, off = draw(seed + 1, t, 6)[0], np.array([0, t])
+    to = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, off, 2)
     moved, back = attention(q[to], k[to], v[to], off, 2)
     allowed = error(q, k, v, dy, 2, False, u=u64)
@@ -193,7 +194,8 @@ def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
 
 @causal
 @given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
-       size=st.floats(-6, 0.7), drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
+       size=st.floats(-6, 0.7),
+       drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
 def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop):
     """At 10^0.7 scores are up to a few hundred: one key has it all."""
     q, k, v = draw(seed, t, H * d, size, np.float32)
