@@ -16,8 +16,10 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +73,7 @@ class Run:
         self.p, self.optimizer, self.losses = p, optimizer, []
         self.settings, self.checkpoint = json.loads(json.dumps(settings, default=float)), checkpoint
         self._saved, self._after_step = time.monotonic(), lambda loss, lr: None
+        self._write = lambda line: None
         if checkpoint and os.path.exists(checkpoint.path):
             self._restore()
 
@@ -90,6 +93,10 @@ class Run:
         if self.checkpoint and time.monotonic() - self._saved >= self.checkpoint.every:
             self.save()
         self._after_step(loss, lr)
+
+    def note(self, line: str) -> None:
+        """A line on stderr, above the bar; nothing without progress."""
+        self._write(line)
 
     def save(self) -> None:
         """Replace the checkpoint, unless the parameters are no longer numbers."""
@@ -131,7 +138,7 @@ def follow(p: Params, optimizer: AdamW, steps: int, settings: dict,
     """A Run, restored if the checkpoint says so.  It is saved now and then, at Ctrl-C, at the end.
 
     settings: what must not change between the parts of a run, as JSON takes it.
-    progress: a bar on stderr, where that is a terminal.
+    progress: a bar on stderr, where that is a terminal; what the loop notes, in any case.
     Raises ValueError, naming the setting, where a checkpoint is of another run; FileExistsError for
     one that is there and is not to be resumed; TrainingDiverged if the parameters end as nan.
     """
@@ -144,6 +151,8 @@ def follow(p: Params, optimizer: AdamW, steps: int, settings: dict,
                 bar.set_postfix_str(f"loss {loss:.4f}, lr {lr:.2g}", False)
                 stop_if_asked()
             run._after_step = after_step
+            if progress:
+                run._write = partial(tqdm.write, file=sys.stderr)
             yield run
     except HeldInterrupt:
         if checkpoint:

@@ -85,6 +85,11 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                              length, lower_case, prompts, default, similarity)
 
 
+def encoder_folder(folder: str | os.PathLike) -> str:
+    """Where the transformer's own files lie, and its tokenizer's: here, or in a folder below."""
+    return _modules(folder)[0][1]
+
+
 def _modules(folder):
     """[(kind, folder)] of modules.json: Transformer, Pooling, any Dense, Normalize or not."""
     path, found = os.path.join(folder, "modules.json"), []

@@ -15,7 +15,15 @@ import numpy as np
 
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
-from scratch_embed.space.similarity import cosine, cosine_matrix, unit
+from scratch_embed.space.similarity import (
+    cosine,
+    cosine_matrix,
+    dot,
+    dot_matrix,
+    euclidean,
+    euclidean_matrix,
+    unit,
+)
 
 FEW = 100                          # vectors, below which their own ranges are a poor sample
 
@@ -111,3 +119,19 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def similarity_pairwise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The cosine of each vector of a with its partner in b.  (N, D), (N, D) -> (N,)."""
     return cosine(a, b)
+
+
+def manhattan(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Σ_d |a_d − b_d|, summed in float64.  a, b: (..., D), leading axes broadcast -> (...)."""
+    return np.abs(np.subtract(a, b)).sum(-1, dtype=np.float64)
+
+
+def manhattan_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """The same for every row of A with every row of B.  (N, D), (M, D) -> (N, M)."""
+    return np.array([manhattan(a, B) for a in A]).reshape(len(A), len(B))
+
+
+# {similarity_fn_name: (all with all, pairs)}; a distance counts as minus itself
+MEASURES = {"cosine": (similarity, similarity_pairwise), "dot": (dot_matrix, dot),
+            "euclidean": (lambda A, B: -euclidean_matrix(A, B), lambda a, b: -euclidean(a, b)),
+            "manhattan": (lambda A, B: -manhattan_matrix(A, B), lambda a, b: -manhattan(a, b))}

@@ -155,6 +155,7 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
             run.took(loss, rate_now)
             if held_out and step % every == 0:
                 curve.append((step, *geometry(held_out, p, config, pool)))
+                run.note("step {}: alignment {:.4f}, uniformity {:.4f}".format(*curve[-1]))
     return Trained(p, run.losses, curve)
 
 

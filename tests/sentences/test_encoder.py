@@ -1,0 +1,372 @@
+"""Texts to vectors: by hand, by a plain loop, and what neither company nor order may change."""
+import sys
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.params import Params, initial
+from scratch_embed.numerics.blas import blas_threads, one_blas_thread
+from scratch_embed.sentences import encoder as module
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.recipe import Recipe
+from scratch_embed.space.hamming import sign_bits
+from scratch_embed.space.quantise import calibrate, quantise, shift
+from scratch_embed.space.similarity import unit
+from scratch_embed.text.packed import Packed, pack
+from scratch_embed.transformer.encoder import Config, infer, shapes
+from scratch_embed.transformer.pooling import (
+    cls,
+    last_token,
+    max_,
+    mean,
+    mean_sqrt_len,
+    weighted_mean,
+)
+
+u32 = 2**-24
+SMALL = Config(vocab=40, dim=8, layers=2, heads=2, ff=16, positions=24)
+WIDE = Config(vocab=40, dim=32, layers=2, heads=2, ff=128, positions=24)     # where BLAS cuts sums
+POOLINGS = [cls, last_token, max_, mean, mean_sqrt_len, weighted_mean]
+PROMPTS = {"query": "find: ", "passage": "read: "}
+seeds = st.integers(0, 2**32 - 1)
+texts = st.lists(st.text("abcdefgh ", max_size=30), max_size=12)
+
+
+def gamma(n, u=u32):
+    return n * u / (1 - n * u)
+
+
+class Letters:
+    """A token a letter, spaces left out: 1 letters 2."""
+
+    frame = (1, 2)
+
+    def encode(self, text, max_length=None):
+        ids = [3 + ord(letter) % 37 for letter in text if letter != " "]
+        room = None if max_length is None else max_length - len(self.frame)
+        return SimpleNamespace(ids=np.array([*self.frame[:1], *ids[:room], *self.frame[1:]]))
+
+    def encode_batch(self, texts, max_length=None):
+        rows = [self.encode(text, max_length).ids for text in texts]
+        ids = np.concatenate(rows).astype(np.int32)
+        return Packed(ids, np.cumsum([0, *map(len, rows)]), np.zeros_like(ids))
+
+
+def model(seed=0, config=SMALL, dtype=np.float32):
+    p = initial(shapes(config), seed, dtype)
+    rng = np.random.default_rng(seed)                    # norms and biases that are not 1 and 0
+    p.flat[:] += (0.3 * rng.standard_normal(p.flat.size)).astype(dtype)
+    return p
+
+
+def encoder_of(seed=0, pooling=mean, dtype=np.float32, config=SMALL, **fields):
+    recipe = Recipe(**{"poolings": (pooling,), "normalize": False, "prompts": PROMPTS,
+                       "max_seq_length": 24, **fields})
+    return SentenceEncoder(Letters(), config, model(seed, config, dtype), recipe)
+
+
+def one_by_one(encoder, texts, skip=0):
+    """No batch, no sorting, no thread: (N, D), in the model's own type."""
+    out = []
+    for text in texts:
+        batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
+        x = infer(batch, encoder.p, encoder.config)
+        out.append(encoder.recipe.poolings[0](x, batch.off, skip)[0][0])
+    return np.array(out).reshape(len(texts), encoder.dim)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_threads_for_small_products():
+    with one_blas_thread():
+        yield
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Two threads, four or so texts a batch, five a block."""
+    monkeypatch.setattr(module, "TOKENS", 16)
+    monkeypatch.setattr(module, "ALONE", 0)
+    monkeypatch.setattr(module, "BLOCK", 5)
+    monkeypatch.setattr(module, "blas_threads", lambda: 2)
+
+
+def some_texts(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("abcdefgh"), length)) for length in rng.integers(0, 30, n)]
+
+
+# ---- values worked by hand ----------------------------------------------------------------------
+
+def test_a_mean_worked_by_hand():
+    """Without layers a token is the norm of its row: (1, −1) for (2, 0), (−1, 1) for (0, 2)."""
+    config = Config(vocab=6, dim=2, layers=0, heads=1, ff=1, positions=8, types=1)
+    p = Params(shapes(config))
+    p["embeddings.LayerNorm.weight"][:] = 1
+    p["embeddings.word_embeddings.weight"][1:6] = [2, 0], [2, 0], [2, 0], [0, 2], [0, 2]
+
+    class Tokens:                                                 # 1 and 2 around 3, 4, 5
+        def encode_batch(self, texts, max_length):
+            return pack([[1, *map(int, text), 2] for text in texts])
+    plain = Recipe(normalize=False, max_seq_length=8)
+    x = SentenceEncoder(Tokens(), config, p, plain).encode(["3", "345", "", "44"])
+    np.testing.assert_allclose(x[:, 0], [1, 1 / 5, 1, 0], atol=4 * u32)
+    np.testing.assert_allclose(x[:, 1], [-1, -1 / 5, -1, 0], atol=4 * u32)
+    unit_ = SentenceEncoder(Tokens(), config, p).encode("345")          # scaled to length 1
+    np.testing.assert_allclose(unit_, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
+
+
+# ---- what company and order may not change ------------------------------------------------------
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@given(seeds, texts)
+def test_a_text_has_the_same_vector_alone_and_in_any_batch(pooling, seed, texts):
+    """In float64 to 5e-14, of numbers of the order of 1: √t ≤ 5 of them for mean_sqrt_len."""
+    encoder = encoder_of(seed, pooling, np.float64, WIDE)
+    if texts:
+        together = encoder.vectors(encoder.tokenizer.encode_batch(texts, 24))
+        assert together.dtype == np.float64
+        np.testing.assert_allclose(together, one_by_one(encoder, texts), rtol=0,
+                                   atol=5e-14 * (5 if pooling is mean_sqrt_len else 1))
+
+
+@given(seeds, texts, st.integers(1, 5), st.randoms())
+def test_encode_is_a_plain_loop_but_for_rounding(seed, texts, batch_size, random):
+    """Products of other shapes may sum in another order: in each layer γ(F) of the largest."""
+    encoder = encoder_of(seed, config=WIDE)
+    order = random.sample(range(len(texts)), len(texts))
+    want = one_by_one(encoder, texts)
+    bound = WIDE.layers * gamma(WIDE.ff) * abs(want).max(initial=1)
+    for x, rows in ((encoder.encode(texts), slice(None)),
+                    (encoder.encode([texts[i] for i in order], batch_size=batch_size), order)):
+        assert x.dtype == np.float32 and x.shape == (len(texts), WIDE.dim)
+        assert (abs(x - want[rows]) <= bound).all()
+    for text, row in zip(texts[:2], want):
+        assert encoder.encode(text).shape == (WIDE.dim,)
+        assert (abs(encoder.encode(text) - row) <= bound).all()
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3, 1000])
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 23])
+def test_blocks_batches_and_threads_are_put_back_in_order(small_batches, n, batch_size):
+    encoder = encoder_of()
+    given = some_texts(n)
+    before = blas_threads()
+    for texts in (given, tuple(given), iter(given), np.array(given, dtype=object)):
+        x = encoder.encode(texts, batch_size=batch_size)
+        np.testing.assert_allclose(x, one_by_one(encoder, given), atol=1e-5)
+    assert blas_threads() == before
+
+
+def test_batches_hold_about_as_many_tokens_and_no_more_texts_than_asked(small_batches):
+    encoder, texts = encoder_of(), some_texts(40)
+    for batch_size in (None, 2):
+        seen = []
+        for which, batch in encoder._batches(texts, "", batch_size, workers=2):
+            lengths = np.diff(batch.off)
+            assert (np.diff(lengths) <= 0).all() and len(which) == len(lengths)
+            assert len(lengths) <= (batch_size or 99)
+            assert lengths.sum() <= 16 + lengths[0]              # a text goes where its middle lies
+            seen += list(which)
+        assert sorted(seen) == list(range(40))
+
+
+def test_a_call_that_is_one_batch_is_left_to_blas(monkeypatch):
+    monkeypatch.setattr(module, "one_blas_thread", lambda: pytest.fail("nothing to share"))
+    monkeypatch.setattr(module, "blas_threads", lambda: 2)
+    encoder_of().encode(["abc", "de"])
+    encoder_of().encode("a" * 22)
+
+
+def test_the_same_call_gives_the_same_bits_and_changes_nothing(small_batches):
+    encoder, texts = encoder_of(), some_texts(30)
+    kept, before = list(texts), encoder.p.flat.copy()
+    np.testing.assert_array_equal(encoder.encode(texts), encoder.encode(texts))
+    assert texts == kept and (encoder.p.flat == before).all()
+
+
+def test_the_parameters_are_those_of_the_moment_of_the_call():
+    encoder = encoder_of()
+    before = encoder.encode("abc")
+    encoder.p["embeddings.LayerNorm.bias"] += 1
+    assert abs(encoder.encode("abc") - before).max() > 0.01
+
+
+# ---- one text, no text, the end of a text -------------------------------------------------------
+
+@pytest.mark.parametrize("precision,d,dtype", [("float32", 8, np.float32), ("int8", 8, np.int8),
+                                               ("uint8", 8, np.uint8), ("binary", 1, np.int8),
+                                               ("ubinary", 1, np.uint8)])
+def test_no_texts_are_no_rows(precision, d, dtype):
+    x = encoder_of().encode([], precision=precision)
+    assert x.shape == (0, d) and x.dtype == dtype
+    assert encoder_of().encode(iter(()), truncate_dim=3).shape == (0, 3)
+
+
+def test_the_empty_text_is_its_frame():
+    encoder = encoder_of()
+    np.testing.assert_allclose(encoder.encode(["", "   "]), one_by_one(encoder, ["", ""]),
+                               atol=1e-6)
+
+
+def test_a_text_without_a_single_token_is_refused_by_its_number():
+    encoder = encoder_of()
+    encoder.tokenizer.frame = ()
+    with pytest.raises(ValueError, match="input 2: '  ' has no token"):
+        encoder.encode(["a", "bc", "  ", "d"])
+
+
+@given(seeds, st.integers(3, 24), st.text("abcdefgh", min_size=25, max_size=40))
+def test_what_is_beyond_max_length_is_not_seen(seed, max_length, text):
+    encoder = encoder_of(seed, max_seq_length=max_length)
+    np.testing.assert_array_equal(encoder.encode(text), encoder.encode(text[:max_length - 2]))
+
+
+# ---- prompts ------------------------------------------------------------------------------------
+
+def test_a_prompt_goes_before_every_text_by_name_or_as_it_is():
+    encoder = encoder_of()
+    want = encoder.encode(["find: abc", "find: d"])
+    np.testing.assert_array_equal(encoder.encode(["abc", "d"], prompt_name="query"), want)
+    np.testing.assert_array_equal(encoder.encode(["abc", "d"], prompt="find: "), want)
+    assert abs(encoder.encode(["abc", "d"]) - want).max() > 1e-3
+
+
+def test_the_default_prompt_counts_where_no_other_is_asked_for():
+    plain, encoder = encoder_of(), encoder_of(default_prompt_name="passage")
+    np.testing.assert_array_equal(encoder.encode("abc"), plain.encode("read: abc"))
+    np.testing.assert_array_equal(encoder.encode("abc", prompt_name="query"),
+                                  plain.encode("find: abc"))
+    np.testing.assert_array_equal(encoder.encode("abc", prompt=""), plain.encode("abc"))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_prompts_tokens_are_read_but_not_pooled_if_so_asked(pooling):
+    """"find:" is five letters, and [CLS] before them: six tokens left out."""
+    encoder = encoder_of(pooling=pooling, include_prompt=False)
+    texts = ["abc", "", "deadbeef"]
+    want = one_by_one(encoder, ["find: " + text for text in texts], skip=6)
+    np.testing.assert_allclose(encoder.encode(texts, prompt_name="query"), want, atol=1e-5)
+    np.testing.assert_array_equal(encoder.encode(texts), encoder_of(pooling=pooling).encode(texts))
+
+
+def test_letters_are_made_small_before_the_tokenizer_where_the_recipe_says_so():
+    big, small = encoder_of(), encoder_of(lower_case=True)
+    np.testing.assert_array_equal(small.encode(["ABc"], prompt="Find: "),
+                                  big.encode(["abc"], prompt="find: "))
+    assert abs(big.encode("ABc") - big.encode("abc")).max() > 1e-3
+
+
+def test_a_prompt_that_fills_max_length_is_refused():
+    for include_prompt in (True, False):
+        encoder = encoder_of(max_seq_length=7, include_prompt=include_prompt)
+        with pytest.raises(ValueError, match="no room.*7 tokens of max_seq_length=7"):
+            encoder.encode(["a"], prompt_name="query")
+        encoder = encoder_of(max_seq_length=8, include_prompt=include_prompt)
+        assert encoder.encode(["a"], prompt_name="query").shape == (1, 8)
+
+
+# ---- cut, scaled, rounded -----------------------------------------------------------------------
+
+@given(seeds, texts, st.integers(1, 8))
+def test_vectors_are_cut_first_and_then_scaled(seed, texts, d):
+    plain, whole = encoder_of(seed), encoder_of(seed).encode(texts)
+    np.testing.assert_array_equal(plain.encode(texts, truncate_dim=d), whole[:, :d])
+    want = unit(whole[:, :d])
+    np.testing.assert_array_equal(
+        plain.encode(texts, truncate_dim=d, normalize_embeddings=True), want)
+    np.testing.assert_allclose(
+        encoder_of(seed, normalize=True).encode(texts, truncate_dim=d), want, rtol=0, atol=16 * u32)
+
+
+@pytest.mark.parametrize("options", [{}, {"truncate_dim": 5}, {"normalize_embeddings": True}])
+def test_codes_are_those_of_the_vectors(options):
+    encoder, texts = encoder_of(), some_texts(120)
+    x = encoder.encode(texts, **options)
+    codes = quantise(x, calibrate(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for precision, want in {"float32": x, "uint8": codes, "int8": shift(codes),
+                                "ubinary": sign_bits(x), "binary": shift(sign_bits(x))}.items():
+            got = encoder.encode(texts, precision=precision, **options)
+            assert got.dtype == want.dtype
+            np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(encoder.encode(texts[3], precision="ubinary"),
+                                  sign_bits(encoder.encode(texts[3])))
+
+
+def test_bytes_of_few_texts_are_warned_of_and_of_one_refused():
+    with pytest.warns(UserWarning, match="the ranges of only 99 texts"):
+        encoder_of().encode(some_texts(99), precision="int8")
+    for inputs in ("abc", ["abc"]):
+        with pytest.raises(ValueError, match="a single text has no ranges"):
+            encoder_of().encode(inputs, precision="uint8")
+
+
+# ---- similarity ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name,by_hand", [
+    ("cosine", lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)),
+    ("dot", lambda a, b: a @ b), ("euclidean", lambda a, b: -np.linalg.norm(a - b)),
+    ("manhattan", lambda a, b: -abs(a - b).sum())])
+def test_similarities_are_those_of_the_recipe(name, by_hand):
+    encoder = encoder_of(similarity_fn_name=name)
+    x = encoder.encode(some_texts(4))
+    want = np.array([[by_hand(a, b) for b in x.astype(float)] for a in x.astype(float)])
+    np.testing.assert_allclose(encoder.similarity(x, x[:3]), want[:, :3], atol=1e-5)
+    np.testing.assert_allclose(encoder.similarity(x[0], x), want[:1], atol=1e-5)
+    np.testing.assert_allclose(encoder.similarity_pairwise(x, x[::-1]), np.diag(want[:, ::-1]),
+                               atol=1e-5)
+    assert encoder.similarity(x[:0], x).shape == (0, 4)
+
+
+# ---- errors and progress ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("wrong,message", [
+    (dict(prompt_name="document"), "prompt_name='document': the names are 'query', 'passage'$"),
+    (dict(prompt_name="query", prompt="w1"), "give one of them"),
+    (dict(precision="int4"), "'int4': expected 'float32', 'int8', 'uint8', 'binary', 'ubinary'$"),
+    (dict(truncate_dim=9), "truncate_dim=9: expected a whole number, 1 to 8"),
+    (dict(truncate_dim=0), "truncate_dim=0"),
+    (dict(batch_size=0), "batch_size=0"),
+    (dict(batch_size=2.0), "batch_size=2.0")])
+def test_a_wrong_argument_is_an_error_that_lists_what_is_valid(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        encoder_of().encode(["abc"], **wrong)
+
+
+def test_inputs_that_are_no_texts_are_refused_by_their_number():
+    for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
+        with pytest.raises(TypeError, match="input 1: expected a text, a str, found"):
+            encoder_of().encode(inputs)
+
+
+@pytest.mark.parametrize("wrong,message", [
+    (dict(max_seq_length=25), "max_seq_length=25: expected 1 to 24"),
+    (dict(default_prompt_name="document"), r"one of \['query', 'passage'\]"),
+    (dict(similarity_fn_name="cos"), "expected one of cosine, dot, euclidean, manhattan")])
+def test_a_recipe_that_does_not_fit_is_an_error_when_the_encoder_is_made(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        encoder_of(**wrong)
+
+
+def test_an_error_in_a_thread_is_the_callers_and_blas_has_its_threads_back(small_batches):
+    encoder, before = encoder_of(), blas_threads()
+    encoder.vectors = lambda batch, skip: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        encoder.encode(some_texts(30))
+    assert blas_threads() == before
+
+
+def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(capsys, monkeypatch):
+    encoder = encoder_of()
+    for show in (None, False, True):
+        encoder.encode(some_texts(9), show_progress_bar=show)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    encoder.encode(some_texts(9), show_progress_bar=True)
+    shown = capsys.readouterr()
+    assert "9/9" in shown.err and shown.out == ""
