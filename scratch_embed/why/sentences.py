@@ -46,6 +46,7 @@ class Encoder(NamedTuple):
 
     search: Search
     sts: STS
+    prototypes: np.ndarray         # of the world's facts
     text: Packed                   # what was learned from, sentence by sentence
     tokenizer: WordPiece
     config: Config
@@ -74,7 +75,8 @@ def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers:
     config, text = Config(len(tokenizer), **SIZES), packed(tokenizer, world.text)
     p = bert.train(text, config, masking(tokenizer), seed=seed, workers=workers,
                    **(BERT | changes)).p
-    return Encoder(search_facts(world, seed), pairs, text, tokenizer, config, p, seed)
+    return Encoder(search_facts(world, seed), pairs, world.prototypes, text, tokenizer, config, p,
+                   seed)
 
 
 def untrained(encoder: Encoder) -> Params:
@@ -90,10 +92,10 @@ def different(text: Packed) -> Packed:
     return take(text, np.array(list(seen.values())))
 
 
-def contrasted(encoder: Encoder, **changes) -> simcse.Trained:
-    """SimCSE on the same text.  changes: to the settings SIMCSE."""
-    return simcse.train([different(encoder.text)], encoder.p, encoder.config, seed=encoder.seed,
-                        **(SIMCSE | changes))
+def contrasted(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
+    """SimCSE.  views: by default the same text; changes: to the settings SIMCSE."""
+    views = [different(encoder.text)] if views is None else views
+    return simcse.train(views, encoder.p, encoder.config, seed=encoder.seed, **(SIMCSE | changes))
 
 
 def by_model(encoder: Encoder, p: Params, pool: Callable = mean, keep_head: bool = False
