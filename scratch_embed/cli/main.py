@@ -14,8 +14,10 @@ import warnings
 from scratch_embed import __version__
 from scratch_embed.cli import (
     classifier,
+    encode,
     evaluate,
     fasttext,
+    fill,
     phrases,
     search,
     tour,
@@ -72,7 +74,7 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, fasttext, classifier, evaluate, search,
-                  worlds, why):
+    for group in (tour, phrases, train, vectors, fasttext, classifier, encode, fill, evaluate,
+                  search, worlds, why):
         group.add_commands(commands)
     return top

@@ -38,6 +38,17 @@ def positive(text):
     return number
 
 
+def below_one(text):
+    """An argparse type: a number from 0 to below 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, found {text!r}")
+    return number
+
+
 def check_output(path, corpus=None):
     """Raise OSError or ValueError now rather than after the work if `path` cannot be written."""
     folder = os.path.dirname(os.path.realpath(path))

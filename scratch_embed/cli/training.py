@@ -95,8 +95,14 @@ def check_files(arguments):
 
 
 def open_checkpoint(arguments, text):
-    """The Checkpoint that is asked for, or None; say whether a run goes on."""
+    """The Checkpoint of word vectors that is asked for, or None; say whether a run goes on."""
     from scratch_embed.words.checkpoint import Checkpoint
+    given = chosen_checkpoint(arguments, text)
+    return Checkpoint(*given) if given else None
+
+
+def chosen_checkpoint(arguments, text):
+    """(path, whether to go on from it), or None; say whether a run goes on."""
     if arguments.resume and not arguments.checkpoint:
         arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
     if not arguments.checkpoint:
@@ -107,7 +113,7 @@ def open_checkpoint(arguments, text):
     if arguments.resume:
         there = os.path.exists(arguments.checkpoint)
         say("resuming" if there else "nothing to resume, beginning anew:", arguments.checkpoint)
-    return Checkpoint(arguments.checkpoint, arguments.resume)
+    return arguments.checkpoint, arguments.resume
 
 
 def read_text(arguments):

@@ -20,6 +20,7 @@ from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
+FLAT = f32(7)                                # beyond it the slope is 0 or 1 to 1e-10
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)
 THREE_CUBE = f32(3 * 0.044715)
@@ -29,7 +30,7 @@ AS_P, AS_1, AS_2, AS_3, AS_4, AS_5 = (f32(c) for c in (
 
 
 def gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """x Φ(x).  float32: within 2⁻²⁰ (1 + |x|) of it."""
+    """x Φ(x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
     if x.dtype == np.float32:
         return gelu_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_backward_kernel(
             x.ravel(), dy.ravel()).reshape(x.shape)
@@ -65,13 +66,14 @@ def gelu_backward_kernel(x, dy):
     """dx = dy (Φ + x φ)."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        Phi, phi = normal32(x[i])
-        dx[i] = dy[i] * (Phi + x[i] * phi)
+        near = min(max(x[i], -FLAT), FLAT)
+        Phi, phi = normal32(near)
+        dx[i] = dy[i] * (Phi + near * phi)
     return dx
 
 
 def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """The tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it."""
+    """The tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
     if x.dtype == np.float32:
         return gelu_tanh_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_tanh_backward_kernel(
             x.ravel(), dy.ravel()).reshape(x.shape)
@@ -85,8 +87,10 @@ def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 @kernel(inline=True)
 def tanh_gate32(x):
-    """½ (1 + tanh z) = σ(2z), z = √(2/π) (x + 0.044715 x³)."""
-    return ONE / (ONE + exp32(-TWO * TANH_SLOPE * (x + TANH_CUBE * x * x * x)))
+    """s = ½ (1 + tanh z) = σ(2z) and 1 − s = σ(−2z), z = √(2/π) (x + 0.044715 x³)."""
+    e = exp32(-TWO * TANH_SLOPE * (x + TANH_CUBE * x * x * x))
+    s = ONE / (ONE + e)
+    return s, e * s
 
 
 @kernel
@@ -94,7 +98,8 @@ def gelu_tanh_kernel(x):
     """The same for (n,) float32."""
     y = np.empty_like(x)
     for i in range(len(x)):
-        y[i] = x[i] * tanh_gate32(x[i])
+        s, _ = tanh_gate32(x[i])
+        y[i] = x[i] * s
     return y
 
 
@@ -103,9 +108,10 @@ def gelu_tanh_backward_kernel(x, dy):
     """dx = dy (s + x s'),  s = σ(2z),  s' = 2 s (1 − s) z'."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        s = tanh_gate32(x[i])
-        slope = TANH_SLOPE * (ONE + THREE_CUBE * x[i] * x[i])
-        dx[i] = dy[i] * (s + x[i] * TWO * s * (ONE - s) * slope)
+        near = min(max(x[i], -FLAT), FLAT)                    # before x² overflows
+        s, rest = tanh_gate32(near)
+        slope = TANH_SLOPE * (ONE + THREE_CUBE * near * near)
+        dx[i] = dy[i] * (s + near * TWO * s * rest * slope)
     return dx
 
 

@@ -70,8 +70,8 @@ class AdamW:
         norm = math.sqrt(math.fsum(each(add, workers)))
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
-        numbers = np.array([lr, shrink(norm, longest), b1, b2, self.eps, 1 - b1 ** t, 1 - b2 ** t],
-                           g.dtype)
+        numbers = np.array([lr, shrink(norm, longest), b1, 1 - b1, b2, 1 - b2, self.eps,
+                            1 - b1 ** t, 1 - b2 ** t], g.dtype)
         update = adamw_kernel if g.dtype == np.float32 else adamw
 
         def move(worker):
@@ -84,11 +84,15 @@ class AdamW:
 
 def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay: float,
           numbers: np.ndarray) -> None:
-    """One step, in place.  (P,) each; numbers: lr, c, β₁, β₂, ε, 1 − β₁ᵗ, 1 − β₂ᵗ; along c g."""
-    lr, c, b1, b2, eps, share_m, share_v = numbers
+    """One step along c g, in place.  (P,) each.
+
+    numbers: lr, c, β₁, 1 − β₁, β₂, 1 − β₂, ε, 1 − β₁ᵗ, 1 − β₂ᵗ; each is rounded for itself, for in
+    float32 1 − 0.999 has three digits less than 0.001.
+    """
+    lr, c, b1, new_m, b2, new_v, eps, share_m, share_v = numbers
     g = c * g
-    m[:] = b1 * m + (1 - b1) * g
-    v[:] = b2 * v + (1 - b2) * g * g
+    m[:] = b1 * m + new_m * g
+    v[:] = b2 * v + new_v * g * g
     theta *= 1 - lr * decay
     theta -= lr * (m / share_m) / (np.sqrt(v / share_v) + eps)
 
@@ -96,12 +100,12 @@ def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay:
 @kernel
 def adamw_kernel(theta, g, m, v, decay, numbers):
     """The same for float32."""
-    lr, c, b1, b2, eps, share_m, share_v = numbers
+    lr, c, b1, new_m, b2, new_v, eps, share_m, share_v = numbers
     keep, rate, root = ONE - lr * decay, lr / share_m, ONE / np.sqrt(share_v)
     for i in range(len(theta)):
         grad = c * g[i]
-        m[i] = b1 * m[i] + (ONE - b1) * grad
-        v[i] = b2 * v[i] + (ONE - b2) * grad * grad
+        m[i] = b1 * m[i] + new_m * grad
+        v[i] = b2 * v[i] + new_v * grad * grad
         theta[i] = keep * theta[i] - rate * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
@@ -126,7 +130,12 @@ def clip(g: Params, longest: float) -> float:
 
 
 def shrink(norm: float, longest: float) -> float:
-    """What brings a gradient of length `norm` down to `longest`; 1 if it is no longer."""
+    """What brings a gradient of length `norm` down to `longest`; 1 if it is no longer.
+
+    nan if the length overflowed: 0 would stop the training, and nobody would hear of it.
+    """
+    if norm == np.inf:
+        return np.nan
     return longest / norm if norm > longest else 1.0
 
 

@@ -10,7 +10,7 @@ the gradients of two workers are added in one sum, and a whole model is checked 
 direction.
 """
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -44,6 +44,20 @@ class Params(dict):
         other.flat[:] = self.flat
         return other
 
+    def only(self, names: Iterable[str]) -> "Params":
+        """The tensors of these names in a buffer of their own, in the order of self.
+
+        Raises KeyError for a name that is not there.
+        """
+        names = set(names)
+        if missing := sorted(names - self.keys()):
+            raise KeyError(f"no tensor {missing[0]!r}; there are {', '.join(self)}")
+        other = Params({name: shape for name, shape in self.shapes.items() if name in names},
+                       self.flat.dtype)
+        for name in other:
+            other[name][...] = self[name]
+        return other
+
 
 def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: type = np.float32,
             std: float = 0.02) -> Params:
@@ -64,8 +78,8 @@ def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: type = np.f
 
 
 def is_norm(name: str) -> bool:
-    """A tensor of a layer norm?"""
-    return re.search(r"(LayerNorm|layer_?norm|\bln_\w+|\bnorm)\b", name) is not None
+    """A tensor of a layer norm?  As BERT, GPT-2, Mistral, CLIP ("layrnorm") and ViT name them."""
+    return re.search(r"LayerNorm|layer_?norm|layrnorm|\bln_\w+|\bnorm\d*\b", name) is not None
 
 
 def decays(name: str) -> bool:

@@ -65,8 +65,8 @@ def positions(off: np.ndarray) -> np.ndarray:
 def shares(off: np.ndarray, parts: int) -> list[np.ndarray]:
     """The sequences 0..N−1 dealt out to `parts` workers, about as many tokens to each.
 
-    off: (N+1,) -> lists of numbers; each worker's are next to each other, none is empty unless
-    N < parts, where fewer lists are returned.
+    off: (N+1,) -> lists of numbers, each worker's next to each other.  None is empty, so there are
+    fewer than `parts` where there are few sequences, or one is as long as several shares.
     """
     N = len(off) - 1
     middle = (off[:-1] + off[1:]) / 2                       # a sequence goes where its middle lies

@@ -1,7 +1,7 @@
 """What is each part of a search worth?  Remove one at a time, and measure.
 
 Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormack, Clarke &
-          Büttcher 2009 (RRF); Bojanowski et al. 2017, section 5, on window and size.
+          Büttcher 2009 (RRF); Levy, Goldberg & Dagan 2015 (the window).
 Shapes    a score is the mean nDCG@10 of 300 questions (of 600 for hybrids), in %
 Cost      four trainings a seed beyond the base's, below a second each; a search a tenth of one.
 Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.blas import blas_threads
+from scratch_embed.numerics.workers import run, team
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -56,3 +57,56 @@ def test_a_caller_who_stops_waits_only_for_the_jobs_under_way():
     results.close()
     done = len(begun)
     assert done < 20 and len(begun) == done
+
+
+# ---- a team -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_teams_answers_come_in_the_order_of_the_items_whoever_is_first(workers):
+    """The first item's thread waits until the last one's has answered."""
+    last = threading.Event()
+
+    def square(x):
+        if x == 0 and workers > 1:
+            assert last.wait(20)
+        if x == workers - 1:
+            last.set()
+        return x * x
+    with team(workers) as each:
+        assert each(square, range(workers)) == [x * x for x in range(workers)]
+        assert each(square, iter([])) == []
+
+
+def test_a_team_of_one_works_in_this_very_thread():
+    with team(1) as each:
+        assert each(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+
+
+def test_a_team_of_two_works_side_by_side():
+    meeting = threading.Barrier(2, timeout=20)
+    with team(2) as each:
+        assert sorted(each(lambda _: meeting.wait(), range(2))) == [0, 1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_team_reaches_the_caller_and_the_team_works_on(workers):
+    with team(workers) as each:
+        with pytest.raises(ZeroDivisionError):
+            each(lambda x: 1 / x, [1, 0])
+        assert each(lambda x: 1 / x, [1, 2]) == [1, 0.5]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_matrix_product_has_one_thread_in_a_team_and_as_many_as_before_after_it(workers):
+    before = blas_threads()
+    with pytest.raises(KeyError), team(workers) as each:
+        assert set(each(lambda _: blas_threads(), range(workers))) <= {1, None}
+        raise KeyError
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_team_of_nobody_is_refused(workers):
+    with pytest.raises(ValueError, match=f"workers={workers}: expected 1 or more"):
+        with team(workers):
+            pass

@@ -1,0 +1,32 @@
+"""Lines of texts that belong together, with tabs between them: a text, its partner, ...
+
+Bytes     UTF-8, plain or gzip; as many fields in every line, none of them blank; blank lines are
+          left out, and so is the white space around a field
+Read next text/corpus.py (read_lines)
+"""
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text.corpus import File, read_lines
+
+
+def read_columns(source: File, least: int = 2, most: int = 2, errors: str = "strict"
+                 ) -> list[list[str]]:
+    """The columns of a file, from `least` to `most` of them, N texts each.
+
+    Raises FormatError with the number of a line that has fewer or more, or others than the first.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(source, errors), 1):
+        if line.strip():
+            rows.append([field.strip() for field in line.split("\t")])
+            width = len(rows[0])
+            expected = (str(width) if len(rows) > 1 else
+                        str(least) if least == most else f"{least} to {most}")
+            if not least <= len(rows[-1]) <= most or len(rows[-1]) != width:
+                raise FormatError(source, f"line {number}", f"expected {expected} texts with tabs "
+                                                            f"between them, found {len(rows[-1])}")
+            if not all(rows[-1]):
+                raise FormatError(source, f"line {number}", "expected a text between the tabs, "
+                                                            "found nothing")
+    if not rows:
+        raise FormatError(source, "its lines", "expected texts with tabs between them, found none")
+    return [list(column) for column in zip(*rows)]

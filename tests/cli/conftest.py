@@ -1,0 +1,23 @@
+"""Models that several files of tests read, made once."""
+from types import SimpleNamespace
+
+import pytest
+
+from scratch_embed.cli.main import main
+from scratch_embed.worlds.corpora import corpus_path
+
+TINY = ["--dim", 16, "--heads", 2, "--ff", 32, "--max-length", 16]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """bert, encoder: folders that `train bert` and `train simcse` wrote after a few steps."""
+    folder = tmp_path_factory.mktemp("models")
+    bert, encoder, text = folder / "bert", folder / "encoder", folder / "text"
+    text.write_text("".join(corpus_path("words-easy.txt").open().readlines()[:200]))
+    for command in (["bert", corpus_path("words-easy.txt"), "-o", bert, "--vocab-size", 400, *TINY,
+                     "--steps", 30, "--batch", 8, "--next-sentence"],
+                    ["simcse", text, "-o", encoder, "--model", bert, "--pooling", "mean",
+                     "--steps", 5, "--batch", 8]):
+        assert main(["train", *map(str, command)]) == 0
+    return SimpleNamespace(bert=bert, encoder=encoder, text=text)

@@ -1,0 +1,283 @@
+"""train bert: the folder is what the library trains; no token is lost; a run can be resumed."""
+import gzip
+import inspect
+import io
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli.main import main, parser
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
+from scratch_embed.text.wordpiece import bert_frame
+from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.bert import Masking, train
+from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.encoder import Config
+
+LINES = ["the king sat by the queen", "a cat ate , and the dog ate too", "", "the man and a woman",
+         "the dog sat by a cat and by the man and by the king and by the queen"]
+TINY = ["--dim", "8", "--heads", "2", "--ff", "12", "--layers", "1", "--max-length", "10",
+        "--steps", "6", "--batch", "3"]
+FILES = ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
+         "tokenizer_config.json", "vocab.txt"]
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a training of a tiny model."""
+    try:
+        code = main(["train", "bert", *map(str, arguments)])
+    except SystemExit as ended:
+        code = ended.code
+    return (code, *capsys.readouterr())
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+def test_the_folder_is_what_the_library_trains(text, tmp_path, capsys):
+    code, out, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--warm-up", "0.5", "--lr",
+                         "0.01", "--dropout", "0.2", "--mask-share", "0.3", "--seed", "7")
+    assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
+    tokenizer = load(tmp_path / "m")
+    assert tokenizer.pieces == learn_pieces(LINES)
+    corpus = line_sequences(number_lines(LINES, tokenizer.ids_of), tokenizer.frame, 10)
+    config = Config(len(tokenizer), 8, 1, 2, 12, 10)
+    want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch=3, lr=0.01,
+                 warm_up=0.5, rate=0.2, seed=7)
+    found, p = read_bert(tmp_path / "m")
+    assert found == config
+    assert set(want.p) - set(p) == {"pooler.dense.weight", "pooler.dense.bias",
+                                    "cls.seq_relationship.weight", "cls.seq_relationship.bias"}
+    for name in p:
+        np.testing.assert_array_equal(p[name], want.p[name])
+    assert f"loss {np.mean(want.losses):.4f}, the mean of the last 6 steps" in err
+
+
+def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, capsys):
+    """With room for 8, the second line is cut in two and the last in three."""
+    _, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY)
+    text = number_lines(LINES, load(tmp_path / "m").ids_of)
+    assert np.diff(text.off).tolist() == [6, 11, 8, 18]
+    assert "43 tokens in 4 lines, 0% of them unknown: 7 sequences" in err
+    assert "the model has" in err
+
+
+def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, capsys):
+    code, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--next-sentence")
+    lines = number_lines(LINES, load(tmp_path / "m").ids_of)
+    _, follows = next_sentence_pairs(lines, bert_frame(2, 3), 10, seed=1)
+    assert code == 0 and "{} true and {} false pairs".format(*np.bincount(follows)) in err
+    _, p = read_bert(tmp_path / "m")
+    assert {"pooler.dense.weight", "cls.seq_relationship.bias"} <= set(p)
+    assert p["cls.seq_relationship.bias"].any()                    # it was 0 at first
+
+
+def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, capsys, monkeypatch):
+    run(capsys, text, "-o", tmp_path / "a", *TINY)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes()))
+    for name, source in ("b", "-"), ("c", tmp_path / "text.gz"):
+        code, out, _ = run(capsys, source, "-o", tmp_path / name, *TINY)
+        assert (code, out) == (0, "")
+        assert contents(tmp_path / name) == contents(tmp_path / "a")
+
+
+def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, capsys):
+    run(capsys, text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
+    code, _, err = run(capsys, text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
+    assert code == 0 and "learnt" not in err
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert not load(tmp_path / "b").cleaning.lower_case
+    assert len((tmp_path / "b" / "vocab.txt").read_text().splitlines()) <= 50
+
+
+def test_epochs_are_passes_over_the_sequences(text, tmp_path, capsys):
+    """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
+    options = [part for part in TINY[:-4]]
+    code, _, err = run(capsys, text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch", 4)
+    assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
+    code, _, err = run(capsys, text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch", 99)
+    assert code == 0 and "2 steps in 2 epochs" in err
+
+
+def test_the_numbers_are_by_default_those_of_the_function():
+    arguments = vars(parser().parse_args(["train", "bert", "x", "-o", "y"]))
+    defaults = {name: parameter.default for name, parameter
+                in inspect.signature(train).parameters.items()}
+    for name in "steps", "batch", "lr", "warm_up", "workers", "seed":
+        assert arguments[name] == defaults[name], name
+    assert arguments["dropout"] == defaults["rate"]
+    assert arguments["mask_share"] == Masking._field_defaults["share"]
+    for name in "dim", "layers", "heads", "ff":
+        assert arguments[name] == Config._field_defaults[name], name
+
+
+def test_many_steps_teach_what_stands_where(tmp_path, capsys):
+    """Of two lines that share no word, each word tells the other."""
+    (tmp_path / "text").write_text("red apple\nblue sky\n" * 50)
+    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
+                       "--layers", "1", "--max-length", "8", "--steps", "300", "--batch", "16",
+                       "--lr", "0.003", "--dropout", "0")
+    assert code == 0
+    main(["fill", str(tmp_path / "m"), "red [MASK]", "[MASK] sky", "-k", "1"])
+    found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in found] == ["apple", "blue"]
+    assert min(float(row[1]) for row in found) > 0.9
+
+
+# ---- checkpoints --------------------------------------------------------------------------------
+
+def stopped_after(steps, monkeypatch):
+    """Ctrl-C is pressed while that step is taken."""
+    pretraining, done = bert.pretraining, []
+
+    def pressed(*arguments):
+        done.append(1)
+        if len(done) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return pretraining(*arguments)
+    monkeypatch.setattr(bert, "pretraining", pressed)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys, monkeypatch):
+    command = [text, *TINY, "--next-sentence", "--workers", "2"]
+    run(capsys, *command, "-o", tmp_path / "whole")
+    state, parted = ["--checkpoint", tmp_path / "state"], tmp_path / "parted"
+    with monkeypatch.context() as patch:
+        stopped_after(5, patch)                                    # two workers: in the third step
+        code, out, err = run(capsys, *command, *state, "-o", parted)
+    assert (code, out) == (130, "") and err.endswith("\nstopped\n") and not parted.exists()
+    assert len(read_safetensors(tmp_path / "state")[0]["losses"]) == 3
+    code, _, err = run(capsys, *command, *state, "-o", parted)
+    assert code == 1 and "holds a run already: resume it" in err
+    code, _, err = run(capsys, *command, *state, "-o", parted, "--resume")
+    assert code == 0 and "resuming" in err
+    assert contents(parted) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change, said", [
+    (["--seed", "2"], "seed was 1 and is 2 now"), (["--lr", "0.5"], "lr was 0.001 and is 0.5"),
+    (["--steps", "9"], "steps was 6"), (["--dim", "4"], "dim was 8 and is 4"),
+    (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
+    (["--mask-share", "0.5"], "masking was")])
+def test_a_run_of_other_settings_is_refused_and_they_are_named(change, said, text, tmp_path,
+                                                               capsys):
+    text.write_text("The king sat\nthe King sat\nthe king sits\n")
+    state = ["--checkpoint", tmp_path / "state"]
+    assert run(capsys, text, "-o", tmp_path / "m", *TINY, *state)[0] == 0
+    before = contents(tmp_path / "m")
+    code, out, err = run(capsys, text, "-o", tmp_path / "m", *TINY, *change, *state, "--resume")
+    assert (code, out) == (1, "") and any(part in err for part in said.split("|")), err
+    assert contents(tmp_path / "m") == before
+
+
+def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
+    write_safetensors(tmp_path / "state", {"W": np.ones(3, np.float32)}, {})
+    code, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--checkpoint",
+                       tmp_path / "state", "--resume")
+    assert code == 1 and "not a checkpoint of a training" in err
+
+
+# ---- refused ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("options, said", [
+    (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
+    (["{blank}", "-o", "{folder}/m"], "blank: the sentences have no words"),
+    (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected a sentence a line"),
+    (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
+    (["{text}", "-o", "{text}"], "it is a file; name a folder"),
+    (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
+    (["{text}", "-o", "-"], "name a folder; stdout is for data"),
+    (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
+    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9, but"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "neither tokenizer.json nor"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
+                                                                 "no [MASK]"),
+    (["{text}", "-o", "{folder}/m", "--max-length", "2"], "max_length=2: expected at least 3"),
+    (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3, found 2"),
+    (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
+    (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
+def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, models, tmp_path,
+                                                        capsys):
+    (tmp_path / "blank").write_text("\n \t \n")
+    (tmp_path / "one").write_text("word\n")
+    (tmp_path / "latin").write_bytes(b"caf\xe9\n")
+    (tmp_path / "maskless").mkdir()
+    (tmp_path / "maskless" / "vocab.txt").write_text("[UNK]\na\n")
+    before = sorted(os.listdir(tmp_path))
+    names = dict(folder=tmp_path, text=text, model=models.bert, encoder=models.encoder,
+                 **{name: tmp_path / name for name in ("blank", "one", "latin", "maskless")})
+    code, out, err = run(capsys, *(part.format(**names) for part in options[:1]), *TINY,
+                         *(part.format(**names) for part in options[1:]))
+    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("scratch-embed: ")
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("options, said", [
+    (["--heads", "3"], "--heads 3: expected a divisor of --dim 8"),
+    (["--tokenizer", "x", "--cased"], "in place of"),
+    (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
+    (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
+    (["--checkpoint", "m"], "are one file")])
+def test_bad_usage_ends_with_2(options, said, text, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, text, "-o", "m", *TINY, *options)
+    assert (code, out) == (2, "") and said in err
+
+
+def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, capsys):
+    run(capsys, text, "-o", tmp_path / "m", *TINY, "--next-sentence")
+    (tmp_path / "m" / "notes").write_text("mine")
+    assert run(capsys, text, "-o", tmp_path / "m", *TINY, "--dim", "4")[0] == 0
+    assert read_bert(tmp_path / "m")[0].dim == 4 and (tmp_path / "m" / "notes").exists()
+
+
+# ---- beside the original ------------------------------------------------------------------------
+
+def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
+    """Every gap is asked in our order; the logits of its BertForPreTraining are ours."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models.bert)
+    ours = load(models.bert)
+    lines = ["the [MASK] drove a [MASK]", "Kings, and QUEENS!"]
+    assert [tokenizer(line)["input_ids"] for line in lines] == [
+        ours.encode(line).ids.tolist() for line in lines]
+    assert tokenizer.mask_token_id == 4 and tokenizer.model_max_length == 16
+    theirs, found = transformers.BertForPreTraining.from_pretrained(models.bert,
+                                                                    output_loading_info=True)
+    assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
+    config, p = read_bert(models.bert)
+    with torch.no_grad():
+        seen = theirs.eval()(**tokenizer(lines[0], return_tensors="pt"))
+    batch = ours.encode_batch(lines[:1])
+    x = bert.encode(batch, p, config)[0]
+    np.testing.assert_allclose(bert.predictions(x, p, config)[0], seen.prediction_logits[0],
+                               atol=2e-6)
+    np.testing.assert_allclose(bert.next_sentence(x[:1], p)[0], seen.seq_relationship_logits,
+                               atol=2e-6)
+
+
+def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, capsys):
+    transformers = pytest.importorskip("transformers")
+    run(capsys, text, "-o", tmp_path / "m", *TINY)
+    _, found = transformers.BertForMaskedLM.from_pretrained(tmp_path / "m",
+                                                            output_loading_info=True)
+    assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])

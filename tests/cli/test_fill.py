@@ -1,0 +1,84 @@
+"""fill: a line for each gap, and the numbers are the library's."""
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli.main import main
+from scratch_embed.text.wordpiece_files import load
+from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.words.vectors import WordVectors
+
+TEXTS = ["the [MASK] drove a [MASK]", "[MASK]", "a cat has [MASK] milk"]
+
+
+def run(capsys, *arguments):
+    code = main(["fill", *map(str, arguments)])
+    return (code, *capsys.readouterr())
+
+
+def table(out):
+    """[[(token, probability), ...] of each line]."""
+    rows = [line.split("\t") for line in out.splitlines()]
+    return [list(zip(row[::2], map(float, row[1::2]))) for row in rows]
+
+
+def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, capsys):
+    code, out, err = run(capsys, models.bert, *TEXTS, "-k", 3)
+    assert (code, err) == (0, "")
+    tokenizer, (config, p) = load(models.bert), read_bert(models.bert)
+    batch = tokenizer.encode_batch(TEXTS)
+    ids, probabilities = fill_gaps(batch, np.flatnonzero(batch.ids == 4), p, config, 3)
+    assert table(out) == [[(tokenizer.pieces[i], round(float(x), 4)) for i, x in zip(*row)]
+                          for row in zip(ids, probabilities)]
+    assert len(table(out)) == 4
+
+
+def test_five_tokens_by_default_the_likeliest_first(models, capsys):
+    (row,) = table(run(capsys, models.bert, "the [MASK]")[1])
+    probabilities = [probability for _, probability in row]
+    assert len(row) == 5 and probabilities == sorted(probabilities, reverse=True)
+
+
+def test_texts_may_come_by_a_pipe(models, capsys, monkeypatch):
+    want = run(capsys, models.bert, *TEXTS)[1]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n\n".join(TEXTS).encode())))
+    assert run(capsys, models.bert, "-") == (0, want, "")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["{bert}", "the [MASK]", "no gap"], "'no gap' has no [MASK]: write it where"),
+    (["{bert}", ""], "'' has no [MASK]"),
+    (["{bert}", "[MASK] " * 15], "17 tokens, and the model reads 16: shorten it"),
+    (["{encoder}", "the [MASK]"], "encoder cannot fill gaps: it has no masked-LM head"),
+    (["{folder}/none", "[MASK]"], "none: there is no such folder; `scratch-embed train bert`"),
+    (["{folder}", "[MASK]"], "is no model's folder: it has no config.json"),
+    (["{vectors}", "[MASK]"], "w.vec is a file: expected a model's folder")])
+def test_a_users_error_is_one_line_on_stderr(arguments, said, models, tmp_path, capsys):
+    vectors = tmp_path / "w.vec"
+    WordVectors(["a"], np.ones((1, 2), np.float32)).save(vectors)
+    names = dict(bert=models.bert, encoder=models.encoder, folder=tmp_path, vectors=vectors)
+    code, out, err = run(capsys, *(part.format(**names) for part in arguments))
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
+
+
+def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, capsys):
+    for path in models.bert.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "tokenizer.json").unlink()
+    with open(tmp_path / "vocab.txt", "a") as file:
+        file.write("another\n")
+    code, _, err = run(capsys, tmp_path, "the [MASK]")
+    assert code == 1 and "the tokenizer has 401 tokens, and the model rows for 400" in err
+
+
+def test_the_pipeline_of_transformers_fills_alike(models, capsys):
+    transformers = pytest.importorskip("transformers")
+    pipeline = transformers.pipeline("fill-mask", str(models.bert), top_k=4)
+    for text in TEXTS[1:]:
+        (row,) = table(run(capsys, models.bert, text, "-k", 4)[1])
+        theirs = pipeline(text)
+        assert [token for token, _ in row] == [found["token_str"] for found in theirs]
+        np.testing.assert_allclose([x for _, x in row], [f["score"] for f in theirs], atol=6e-5)

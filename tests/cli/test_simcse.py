@@ -1,0 +1,211 @@
+"""train simcse: the folder is what the library trains, and sentence-transformers loads it."""
+import inspect
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli.main import main, parser
+from scratch_embed.sentences import simcse
+from scratch_embed.sentences.folder import read_sentence_folder
+from scratch_embed.sentences.simcse import geometry, train, vectors
+from scratch_embed.text.wordpiece_files import load
+from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.pooling import cls, mean
+
+LINES = ["a cat has milk", "the tenor sang a song", "a dancer looks very happy", "the cat",
+         "a chauffeur drove a car", "the tenor sings"]
+PARTNERS = ["this cat has some milk", "a tenor sings", "the dancer is happy", "a cat",
+            "he drove the car", "one sings"]
+NEGATIVES = ["a car", "the song", "a cat", "milk", "a tenor", "the dancer"]
+TINY = ["--steps", "4", "--batch", "4"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """text; pairs; triples; held: the first two columns of the last lines."""
+    rows = list(zip(LINES, PARTNERS, NEGATIVES))
+    for name, lines in (("text", LINES), ("pairs", ["\t".join(row[:2]) for row in rows]),
+                        ("triples", map("\t".join, rows)),
+                        ("held", ["\t".join(row[:2]) for row in rows[3:]])):
+        (tmp_path / name).write_text("\n\n".join(lines) + "\n")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    try:
+        code = main(["train", "simcse", *map(str, arguments)])
+    except SystemExit as ended:
+        code = ended.code
+    return (code, *capsys.readouterr())
+
+
+def packed(models, *views, length=16):
+    tokenizer = load(models.bert)
+    return [tokenizer.encode_batch(view, max_length=length) for view in views]
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file()}
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("source, views", [
+    (["{text}"], [LINES]), (["--pairs", "{pairs}"], [LINES, PARTNERS]),
+    (["--pairs", "{triples}"], [LINES, PARTNERS, NEGATIVES])])
+def test_the_folder_is_what_the_library_trains(source, views, models, files, capsys):
+    names = {path.name: path for path in files.iterdir()}
+    code, out, err = run(capsys, *(part.format(**names) for part in source), "-o", files / "m",
+                         "--model", models.bert, *TINY, "--pooling", "mean", "--tau", "0.1",
+                         "--lr", "0.01", "--warm-up", "0.5", "--dropout", "0.2", "--seed", "5",
+                         "--max-length", "6")
+    assert (code, out) == (0, "")
+    config, start = read_bert(models.bert)
+    want = train(packed(models, *views, length=6), start, config, mean, tau=0.1, steps=4, batch=4,
+                 lr=0.01, warm_up=0.5, rate=0.2, seed=5)
+    found, p, recipe = read_sentence_folder(files / "m")
+    assert found == config and set(want.p) - set(p) == {"mlp.dense.weight", "mlp.dense.bias"}
+    for name in p:
+        np.testing.assert_array_equal(p[name], want.p[name])
+    assert recipe.poolings == (mean,) and not recipe.normalize and recipe.max_seq_length == 6
+    assert not recipe.dense and load(files / "m").pieces == load(models.bert).pieces
+    assert f"loss {np.mean(want.losses):.4f}, the mean of the last 4 steps" in err
+    assert f"6 texts{['', ' and partners', ', partners and hard negatives'][len(views) - 1]}" in err
+
+
+def test_the_head_is_kept_if_told_so(models, files, capsys):
+    command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--keep-head"]
+    assert run(capsys, *command)[0] == 0
+    config, start = read_bert(models.bert)
+    want = train(packed(models, LINES), start, config, steps=4, batch=4)
+    _, _, recipe = read_sentence_folder(files / "m")
+    (head,) = recipe.dense
+    np.testing.assert_array_equal(head.p["linear.weight"], want.p["mlp.dense.weight"])
+    np.testing.assert_array_equal(head.p["linear.bias"], want.p["mlp.dense.bias"])
+    assert recipe.poolings == (cls,)
+
+
+def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, capsys):
+    _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
+                    "--held-out", files / "held", "--every", "3", "--lr", "0.01")
+    config, start = read_bert(models.bert)
+    held = packed(models, LINES[3:], PARTNERS[3:])
+    want = train(packed(models, LINES), start, config, steps=4, batch=4, lr=0.01, held_out=held,
+                 every=3)
+    lines = [line for line in err.splitlines() if ": alignment" in line]
+    numbers = "alignment {:.4f}, uniformity {:.4f}".format
+    assert lines == ["before: " + numbers(*geometry(held, start, config, cls)),
+                     "step 3: " + numbers(*want.curve[0][1:]),
+                     "after: " + numbers(*geometry(held, want.p, config, cls))]
+
+
+def test_texts_that_are_cut_are_counted(models, files, capsys):
+    _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
+                    "--max-length", "8")
+    lengths = np.diff(packed(models, LINES)[0].off)
+    assert 8 in lengths and f"{(lengths > 8).sum()} of 6 texts have more than --max-length 8" in err
+
+
+def test_a_sentence_encoder_may_be_trained_on(models, files, capsys):
+    assert run(capsys, files / "text", "-o", files / "m", "--model", models.encoder, *TINY)[0] == 0
+
+
+def test_epochs_are_passes_over_the_texts(models, files, capsys):
+    code, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert,
+                       "--epochs", "3", "--batch", "3")
+    assert code == 0 and "6 steps in 3 epochs of 6 sequences" in err
+
+
+def test_the_numbers_are_by_default_those_of_the_function():
+    arguments = vars(parser().parse_args(["train", "simcse", "x", "-o", "y", "--model", "z"]))
+    defaults = {name: parameter.default for name, parameter
+                in inspect.signature(train).parameters.items()}
+    for name in "tau", "steps", "batch", "lr", "warm_up", "workers", "seed", "every":
+        assert arguments[name] == defaults[name], name
+    assert arguments["dropout"] == defaults["rate"] and arguments["pooling"] == "cls"
+
+
+# ---- checkpoints --------------------------------------------------------------------------------
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, capsys, monkeypatch):
+    command = [files / "text", "--model", models.bert, *TINY]
+    run(capsys, *command, "-o", files / "whole")
+    contrast, done = simcse.contrast, []
+
+    def pressed(*arguments):
+        done.append(1)
+        if len(done) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return contrast(*arguments)
+    state = ["--checkpoint", files / "state"]
+    with monkeypatch.context() as patch:
+        patch.setattr(simcse, "contrast", pressed)
+        code, _, err = run(capsys, *command, *state, "-o", files / "parted")
+    assert code == 130 and err.endswith("\nstopped\n") and not (files / "parted").exists()
+    code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume")
+    assert code == 0 and contents(files / "parted") == contents(files / "whole")
+    for change, said in (["--tau", "0.1"], "tau was 0.05"), (["--pooling", "mean"], "pool was"):
+        code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume", *change)
+        assert code == 1 and said in err
+    (files / "text").write_text("\n".join(LINES[::-1]))
+    code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume")
+    assert code == 1 and "data was" in err
+
+
+# ---- refused ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, said", [
+    (["{files}/none", "--model", "{bert}"], "none: No such file"),
+    (["{files}/text", "--model", "{files}/none"], "none: there is no such folder"),
+    (["{files}/text", "--model", "{files}"], "is no model's folder: it has no config.json"),
+    (["{files}/text", "--model", "{files}/text"], "is a file: expected a model's folder"),
+    (["{files}/blank", "--model", "{bert}"], "blank: expected at least 2 texts"),
+    (["--pairs", "{files}/text", "--model", "{bert}"], "text: line 1: expected 2 to 3 texts"),
+    (["--pairs", "{files}/uneven", "--model", "{bert}"], "uneven: line 2: expected 2 texts"),
+    (["{files}/text", "--held-out", "{files}/triples", "--model", "{bert}"], "triples: line 1"),
+    (["{files}/text", "--model", "{bert}", "--max-length", "17"], "reads at most 16"),
+    (["{files}/text", "--model", "{bert}", "--max-length", "1"], "max_length=1"),
+    (["{files}/text", "--model", "{bert}", "-o", "{files}/text"], "it is a file; name a folder"),
+    (["{files}/text", "--model", "{bert}", "-o", "{bert}"], "but no sentence encoder"),
+    (["{files}/text", "--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
+    (["{files}/text", "--model", "{bert}", "-o", "{files}/no/m"], "there is no folder"),
+    (["{files}/text", "--model", "{bert}", "--lr", "1e30"], "no longer finite")])
+def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models, files, capsys):
+    (files / "blank").write_text("one text\n\n")
+    (files / "uneven").write_text("a\tb\na\tb\tc\n")
+    names = dict(files=files, bert=models.bert, encoder=models.encoder)
+    code, out, err = run(capsys, "-o", files / "m", *TINY,
+                         *(part.format(**names) for part in arguments))
+    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("scratch-embed: ") and not (files / "m").exists()
+
+
+@pytest.mark.parametrize("arguments, said", [
+    ([], "name a text, or --pairs FILE"), (["x", "--pairs", "y"], "one of them"),
+    (["x", "--batch", "1"], "2 or more"), (["x", "--tau", "0"], "above 0"),
+    (["x", "--pooling", "max"], "invalid choice"), (["x", "--epochs", "2", "--steps", "3"], "not"),
+    (["x", "--resume"], "--resume needs --checkpoint")])
+def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments, "-o", "m", "--model", "b")
+    assert (code, out) == (2, "") and said in err
+
+
+# ---- beside the original ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("keep", [[], ["--keep-head"]])
+def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(keep, models, files,
+                                                                         capsys):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY, *keep, "--lr",
+        "0.01")
+    theirs = sentence_transformers.SentenceTransformer(str(files / "m")).encode(LINES)
+    config, p, recipe = read_sentence_folder(files / "m")
+    ours = vectors(packed(models, LINES)[0], p, config)
+    if keep:
+        (head,) = recipe.dense
+        ours = np.tanh(ours @ head.p["linear.weight"].T + head.p["linear.bias"])
+    np.testing.assert_allclose(theirs, ours, atol=2e-6)

@@ -1,0 +1,124 @@
+"""GELU in both forms, and tanh: values, gradients, and float32 within its stated bounds."""
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
+from scratch_embed.nn.gradcheck import check_backward
+
+each = pytest.mark.parametrize("f", [gelu, gelu_tanh])
+anything = st.floats(width=32, allow_nan=False, allow_infinity=False)
+BOUND = 2.0**-20
+
+
+def at(f, x, dtype):
+    """f and its derivative at some numbers."""
+    y, backward = f(np.asarray(x, dtype))
+    return y, backward(np.ones_like(y))
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, BOUND)])
+def test_gelu_worked_by_hand(dtype, atol):
+    """Φ(0) = ½ and φ(0) = 1/√2π; Φ(1) = 0.8413447460685429, φ(1) = e^−½/√2π."""
+    y, slope = at(gelu, [0, 1, -1], dtype)
+    Phi, phi = 0.8413447460685429, math.exp(-0.5) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(y, [0, Phi, Phi - 1], rtol=0, atol=atol)
+    np.testing.assert_allclose(slope, [0.5, Phi + phi, 1 - Phi - phi], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, BOUND)])
+def test_gelu_tanh_worked_by_hand(dtype, atol):
+    y, slope = at(gelu_tanh, [0, 1], dtype)
+    t = math.tanh(math.sqrt(2 / math.pi) * 1.044715)
+    np.testing.assert_allclose(y, [0, (1 + t) / 2], rtol=0, atol=atol)
+    bend = (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715)
+    np.testing.assert_allclose(slope, [0.5, (1 + t + bend) / 2], rtol=0, atol=atol)
+
+
+def test_the_two_forms_are_apart_by_no_more_than_the_docstring_says():
+    x = np.linspace(-8, 8, 20_001)
+    apart = abs(gelu(x)[0] - gelu_tanh(x)[0]).max()
+    assert 4e-4 < apart < 5e-4
+
+
+def test_tanh_worked_by_hand():
+    y, slope = at(tanh, [0, math.log(3)], np.float64)
+    np.testing.assert_allclose(y, [0, 0.8], rtol=1e-15)             # (3 − ⅓)/(3 + ⅓)
+    np.testing.assert_allclose(slope, [1, 0.36], rtol=1e-15)
+
+
+@each
+@given(st.floats(-30, 30))
+def test_what_passes_of_x_and_of_minus_x_is_x_in_all(f, x):
+    """x Φ(x) − x Φ(−x)·(−1) ... : f(x) − f(−x) = x, for Φ(x) + Φ(−x) = 1."""
+    y, _ = f(np.array([x, -x]))
+    assert y[0] - y[1] == pytest.approx(x, abs=1e-14)
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("f", [gelu, gelu_tanh, tanh])
+def test_backward_is_the_derivative(f):
+    check_backward(f, 2 * np.random.default_rng(0).standard_normal((30, 7)))
+
+
+# ---- float32 ------------------------------------------------------------------------------------
+
+@each
+@given(st.lists(anything, min_size=1, max_size=9), anything)
+def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
+    """y within 2⁻²⁰ (1 + |x|), dx within 2⁻¹⁹ |dy|; a product of both rounds once or twice more."""
+    x, dy = np.array(x, np.float32), np.float32(math.copysign(min(abs(dy), 1e15), dy))
+    (y, slope), (y64, slope64) = at(f, x, np.float32), at(f, x, np.float64)
+    allowed = BOUND * (1 + abs(x.astype(float)))
+    assert y.dtype == np.float32 and (abs(y - y64) <= allowed).all()
+    assert (abs(slope - slope64) <= 2 * BOUND).all()
+    _, backward = f(x)
+    np.testing.assert_allclose(backward(np.full_like(x, dy)), dy * slope.astype(float), rtol=2**-22,
+                               atol=2.0**-120)
+
+
+@each
+def test_the_kernel_is_within_its_bound_on_a_grid(f):
+    """Where x is of order 1 and the bound is worth something: 20,000 places."""
+    x = np.linspace(-12, 12, 20_001).astype(np.float32)
+    (y, slope), (y64, slope64) = at(f, x, np.float32), at(f, x, np.float64)
+    assert (abs(y - y64) <= BOUND * (1 + abs(x))).all()
+    assert (abs(slope - slope64) <= 2 * BOUND).all()
+
+
+@each
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_out_all_of_x_passes_or_nothing(f, dtype):
+    y, slope = at(f, [1e4, -1e4, 1e12, -1e12, 1e20, -1e20], dtype)
+    np.testing.assert_allclose(y, np.array([1e4, 0, 1e12, 0, 1e20, 0], dtype), rtol=0, atol=1e-17)
+    np.testing.assert_allclose(slope, [1, 0, 1, 0, 1, 0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("f", [gelu, gelu_tanh, tanh])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_stays_nan_and_any_shape_its_shape(f, dtype):
+    y, slope = at(f, [np.nan, 1], dtype)
+    assert np.isnan(y[0]) and np.isnan(slope[0]) and np.isfinite(y[1])
+    x = np.arange(24, dtype=dtype).reshape(2, 3, 4)
+    for view in (x, x.T, x[:, ::2], x[:0]):
+        y, slope = at(f, view, dtype)
+        assert y.shape == slope.shape == view.shape and y.dtype == slope.dtype == dtype
+        np.testing.assert_array_equal(y, f(view.copy())[0])
+        np.testing.assert_array_equal(slope, at(f, view.copy(), dtype)[1])
+
+
+@pytest.mark.parametrize("approximate, f", [("none", gelu), ("tanh", gelu_tanh)])
+def test_equals_torch(approximate, f):
+    torch = pytest.importorskip("torch")
+    x = torch.linspace(-9, 9, 501, dtype=torch.float64, requires_grad=True)
+    theirs = torch.nn.functional.gelu(x, approximate=approximate)
+    theirs.sum().backward()
+    y, slope = at(f, x.detach().numpy(), np.float64)
+    np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(slope, x.grad.numpy(), rtol=0, atol=1e-14)

@@ -1,0 +1,339 @@
+"""Linear, embedding, layer norm: worked by hand, their gradients, and float32 within its rounding.
+
+γ(n) = n u / (1 − n u) bounds the relative error of n roundings.  With M = max |x| of a row and
+u = 2⁻²⁴, the mean errs by γ(D + 1) M and what is centred by δ = (D + 3) u M; the deviation, a norm,
+by no more than δ and γ(D + 6) of itself, however little there is left of x; so
+    x̂ errs by δ/std (1 + |x̂|) + (D + 8) u |x̂|, to first order, and twice that is asserted.
+"""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.dropout import Dropout, dropout
+from scratch_embed.nn.gradcheck import check_backward, check_parameters
+from scratch_embed.nn.layers import add_norm, embedding, l2_normalize, layer_norm, linear
+from scratch_embed.nn.params import Params
+
+u32, u64 = 2.0**-24, 2.0**-53
+seeds = st.integers(0, 2**32 - 1)
+sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
+magnitudes = st.floats(-12, 12)                      # squares and their sums stay in float32
+drops = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
+
+
+def gamma(n, u=u32):
+    return n * u / (1 - n * u)
+
+
+def layer(I, O, seed=0, dtype=np.float64):
+    p = Params({"l.weight": (O, I), "l.bias": (O,)}, dtype)
+    p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
+    return p
+
+
+def norm(D, seed=0, dtype=np.float64):
+    p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
+    p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
+    return p
+
+
+def plain(D, dtype=np.float64):
+    """w = 1, b = 0: what comes out is x̂."""
+    p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
+    p["n.weight"][...] = 1
+    return p
+
+
+def draw(seed, *shape, size=0.0, dtype=np.float64):
+    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
+
+
+def twins(f, p):
+    """(y, dx, g) of f(p's type) in float32 and in float64, of the same numbers."""
+    results = []
+    for dtype in (np.float32, np.float64):
+        q = p.copy(dtype)
+        g = q.like()
+        y, backward = f(q, dtype)
+        results.append((y, backward(g), g))
+    return results
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_linear_worked_by_hand(dtype):
+    p = Params({"l.weight": (2, 3), "l.bias": (2,)}, dtype)
+    p["l.weight"][...], p["l.bias"][...] = [[1, 2, 3], [4, 5, 6]], [10, 20]
+    y, backward = linear(np.array([[1, 0, -1], [2, 1, 0]], dtype), p, "l")
+    assert y.tolist() == [[8, 18], [14, 33]] and y.dtype == dtype
+    g = p.like()
+    g.flat[:] = 100                                            # backward adds
+    dx = backward(np.array([[1, 0], [2, -1]], dtype), g)
+    assert dx.tolist() == [[1, 2, 3], [-2, -1, 0]]
+    assert g["l.weight"].tolist() == [[105, 102, 99], [98, 99, 100]]
+    assert g["l.bias"].tolist() == [103, 99]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_embedding_worked_by_hand(dtype):
+    p = Params({"e.weight": (3, 2)}, dtype)
+    p["e.weight"][...] = [[1, 2], [3, 4], [5, 6]]
+    y, backward = embedding(np.array([2, 0, 2]), p, "e")
+    assert y.tolist() == [[5, 6], [1, 2], [5, 6]]
+    g = p.like()
+    g.flat[:] = 100
+    backward(np.array([[1, 2], [3, 4], [5, 6]], dtype), g)
+    assert g["e.weight"].tolist() == [[103, 104], [100, 100], [106, 108]]     # row 2 learns twice
+
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 3e-7)])
+def test_layer_norm_worked_by_hand(dtype, rtol):
+    """x = (1, 3, 5, 7): mean 4, variance 5; with eps 4 the deviation is 3 and x̂ = (−1, −⅓, ⅓, 1).
+
+    dy = e₁ and w = 3: d = (3, 0, 0, 0), mean d = ¾, mean d x̂ = −¾; dx = ⅓ (d − ¾ + ¾ x̂).
+    """
+    p = Params({"n.weight": (4,), "n.bias": (4,)}, dtype)
+    p["n.weight"][...], p["n.bias"][...] = 3, [0, 1, 2, 3]
+    y, backward = layer_norm(np.array([[1, 3, 5, 7]], dtype), p, "n", eps=4)
+    np.testing.assert_allclose(y, [[-3, 0, 3, 6]], rtol=rtol, atol=rtol)
+    g = p.like()
+    dx = backward(np.array([[1, 0, 0, 0]], dtype), g)
+    np.testing.assert_allclose(dx, [[0.5, -1 / 3, -1 / 6, 0]], rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(g.flat, [-1, 0, 0, 0, 1, 0, 0, 0], rtol=rtol)
+
+
+def test_l2_normalize_worked_by_hand():
+    u, backward = l2_normalize(np.array([[3.0, 4], [0, 0]]))
+    np.testing.assert_allclose(u, [[0.6, 0.8], [0, 0]], rtol=1e-15)
+    np.testing.assert_allclose(backward(np.array([[5.0, 0], [1, 1]])),
+                               [[0.64, -0.48], [1, 1]], rtol=1e-15)
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+def test_linear_is_checked_in_its_input_and_its_parameters():
+    check_parameters(lambda x, p: linear(x, p, "l"), draw(1, 3, 5), layer(5, 4))
+
+
+@pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.5])
+def test_layer_norm_is_checked_in_its_input_and_its_parameters(eps):
+    check_parameters(lambda x, p: layer_norm(x, p, "n", eps), draw(1, 3, 5), norm(5))
+
+
+def test_embedding_is_checked_in_its_table():
+    ids = np.array([3, 0, 3, 3, 1])
+
+    def read(x, p):
+        y, backward = embedding(ids, p, "e")
+
+        def back(dy, g):
+            backward(dy, g)
+            return dy
+        return y + x, back
+    p = Params({"e.weight": (4, 3)}, np.float64)
+    p.flat[:] = draw(0, 12)
+    check_parameters(read, draw(1, 5, 3), p)
+
+
+@pytest.mark.parametrize("drop", [Dropout(), Dropout(0.3, 5)])
+def test_add_norm_is_checked_in_both_inputs_and_its_parameters(drop):
+    p = norm(5)
+
+    def halves(both, p):
+        y, backward = add_norm(both[:3], both[3:], p, "n", 1e-12, drop)
+        return y, lambda dy, g: np.concatenate(backward(dy, g))
+    check_parameters(halves, draw(1, 6, 5), p)
+
+
+def test_l2_normalize_is_checked():
+    check_backward(l2_normalize, draw(1, 3, 5))
+
+
+@given(seeds, magnitudes)
+def test_the_gradient_of_l2_normalize_is_tangent_to_the_sphere(seed, size):
+    x, du = draw(seed, 3, 5, size=size), draw(seed + 1, 3, 5)
+    u, backward = l2_normalize(x)
+    along = abs((u * backward(du)).sum(-1)) * np.linalg.norm(x, axis=-1)
+    assert (along <= gamma(16, u64) * np.linalg.norm(du, axis=-1)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_layer_used_twice_adds_up_its_gradients(dtype):
+    x, dy, ids = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype), np.array([0, 1, 0])
+    table = Params({"e.weight": (2, 5)}, dtype)
+    for p, f in [(layer(5, 5, dtype=dtype), lambda p: linear(x, p, "l")),
+                 (norm(5, dtype=dtype), lambda p: layer_norm(x, p, "n")),
+                 (norm(5, dtype=dtype), lambda p: add_norm(x, x, p, "n")),
+                 (table, lambda p: embedding(ids, p, "e"))]:
+        once, twice = p.like(), p.like()
+        f(p)[1](dy, once)
+        backward = f(p)[1]
+        for _ in range(2):                                     # a backward may be called again
+            backward(dy, twice)
+        np.testing.assert_allclose(twice.flat, 2 * once.flat, rtol=64 * np.finfo(dtype).eps)
+        assert once.flat.any()
+
+
+# ---- what layer norm must not see ---------------------------------------------------------------
+
+@given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))
+def test_layer_norm_ignores_scale_and_shift(seed, scale, shift, D):
+    """Without eps; the rounding of x before and after, as above with u = 2⁻⁵³."""
+    x = draw(seed, 4, D)
+    moved = x * 10.0**scale + shift
+    y, z = (layer_norm(a, plain(D), "n", 0.0)[0] for a in (x, moved))
+    worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, moved))
+    bound = 4 * (D + 8) * u64 * (worst + 1) * (1 + abs(y))
+    assert (abs(y - z) <= bound).all()
+
+
+@given(seeds, magnitudes, st.sampled_from([2, 5, 33]))
+def test_layer_norms_rows_have_mean_zero_and_length_root_d(seed, size, D):
+    x = draw(seed, 4, D, size=size)
+    xhat, _ = layer_norm(x, plain(D), "n", 0.0)
+    assert (abs(xhat.mean(-1)) <= 4 * (D + 8) * u64 * (1 + abs(x).max(-1) / x.std(-1))).all()
+    np.testing.assert_allclose((xhat**2).mean(-1), 1, rtol=4 * D * u64)
+
+
+@given(seeds, st.sampled_from([2, 5, 33]), st.sampled_from([np.float32, np.float64]))
+def test_of_layer_norms_gradient_nothing_is_left_along_ones_or_along_x(seed, D, dtype):
+    """Jᵀ1 = 0, and Σ dx = Σ x̂ dx = 0, for no shift and no scale is seen: γ(4 D + 32)."""
+    x, dy = draw(seed, 4, D, dtype=dtype), draw(seed + 1, 4, D, dtype=dtype)
+    p, u = plain(D, dtype), u32 if dtype == np.float32 else u64
+    xhat, backward = layer_norm(x, p, "n", 0.0)
+    std, M = x.std(-1), abs(x).max(-1)
+    bound = gamma(4 * D + 32, u) * (1 + M / std) * D / std
+    assert (abs(backward(np.ones_like(x), p.like())).max(-1) <= bound).all()
+    dx = backward(dy, p.like())
+    assert (abs(dx.sum(-1)) <= bound * D * abs(dy).max(-1)).all()
+    assert (abs((xhat * dx).sum(-1)) <= bound * D * abs(dy).max(-1)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_all_alike_stay_finite(dtype):
+    """Of 0.1 seven times the mean is not 0.1: what is left is rounding, over eps."""
+    for value in (0, 0.1, 1e10, -3e18):
+        x = np.full((2, 7), value, dtype)
+        y, backward = layer_norm(x, plain(7, dtype), "n")
+        assert np.isfinite(backward(x, plain(7, dtype))).all()
+        assert (abs(y) <= 7**0.5 * (1 + 2.0**-20)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inputs_are_left_as_they_were(dtype):
+    x, r, dy = (draw(seed, 3, 5, dtype=dtype) for seed in range(3))
+    before = [a.copy() for a in (x, r, dy)]
+    for back in (layer_norm(x, norm(5, dtype=dtype), "n")[1],
+                 linear(x, layer(5, 5, 0, dtype), "l")[1],
+                 add_norm(x, r, norm(5, dtype=dtype), "n", 1e-12, Dropout(0.2, 1))[1]):
+        back(dy, Params({"n.weight": (5,), "n.bias": (5,), "l.weight": (5, 5), "l.bias": (5,)},
+                        dtype))
+    for now, then in zip((x, r, dy), before):
+        np.testing.assert_array_equal(now, then)
+
+
+# ---- float32 against float64 --------------------------------------------------------------------
+
+@given(seeds, sides, sides, sides, magnitudes)
+def test_linear_in_float32_is_within_its_rounding(seed, T, I, O, size):
+    """γ of the length of each sum, of its terms' absolute values."""
+    x, dy = draw(seed, T, I, size=size, dtype=np.float32), draw(seed + 1, T, O, dtype=np.float32)
+    p = layer(I, O, seed, np.float32)
+    (y, dx, g), (y64, dx64, g64) = twins(
+        lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
+            *linear(x.astype(dtype), p, "l")), p)
+    W, b, ax, ady = abs(p["l.weight"]), abs(p["l.bias"]), abs(x), abs(dy)
+    tiny = 2.0**-140
+    assert (abs(y - y64) <= gamma(I + 1) * (ax @ W.T + b).astype(float) * 1.001 + tiny).all()
+    assert (abs(dx - dx64) <= gamma(O + 1) * (ady @ W).astype(float) * 1.001 + tiny).all()
+    assert (abs(g["l.weight"] - g64["l.weight"]) <= gamma(T + 1) * 1.001 * (ady.T @ ax)
+            + tiny).all()
+    assert (abs(g["l.bias"] - g64["l.bias"]) <= gamma(T + 1) * 1.001 * ady.sum(0)).all()
+
+
+@given(seeds, sides, sides, st.integers(1, 9))
+def test_embeddings_gradient_in_float32_is_within_its_rounding(seed, T, D, V):
+    ids, dy = np.random.default_rng(seed).integers(0, V, T), draw(seed, T, D, dtype=np.float32)
+    p = Params({"e.weight": (V, D)}, np.float64)
+    g, g64, terms = p.copy(np.float32), p.like(), p.like()
+    for into, d in [(g, dy), (g64, dy.astype(float)), (terms, abs(dy).astype(float))]:
+        embedding(ids, p, "e")[1](d, into)
+    assert (abs(g.flat - g64.flat) <= gamma(T) * terms.flat).all()
+
+
+def norm_bounds(x, dy, p, y, more=0.0):
+    """Bounds of y and dx as derived above, from float64; more: what x itself errs by, (T, 1)."""
+    D = x.shape[-1]
+    w, b = p["n.weight"].astype(float), p["n.bias"].astype(float)
+    std = np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+    xhat, delta = (x - x.mean(-1, keepdims=True)) / std, (D + 3) * u32 * abs(x).max(
+        -1, keepdims=True) + more
+    of_hat = delta / std * (1 + abs(xhat)) + (D + 8) * u32 * abs(xhat)
+    of_y = abs(w) * of_hat + 2 * u32 * (abs(w * xhat) + abs(b))
+    d = abs(w * dy)
+    mean, along = d.mean(-1, keepdims=True), (d * abs(xhat)).mean(-1, keepdims=True)
+    relative = delta / std + (2 * D + 16) * u32
+    of_dx = (relative * (d + mean + abs(xhat) * along) + of_hat * along
+             + abs(xhat) * (d * of_hat).mean(-1, keepdims=True)) / std
+    return 2 * of_y, 2 * of_dx, (delta / std).max() < 0.25, of_hat
+
+
+@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, st.floats(-3, 2))
+def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
+    """Also where the mean is a hundred times the deviation, and the digits of x are few."""
+    x = (draw(seed, T, D) + 10.0**shift) * 10.0**size
+    x, dy = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32)
+    p = norm(D, seed, np.float32)
+    (y, dx, g), (y64, dx64, g64) = twins(
+        lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
+            *layer_norm(x.astype(dtype), p, "n")), p)
+    of_y, of_dx, small, of_hat = norm_bounds(x.astype(float), dy.astype(float), p, y64)
+    if small:                                  # else nothing is left of the digits, nor promised
+        assert (abs(y - y64) <= of_y).all()
+        assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
+        terms = abs(dy) * (2 * of_hat + gamma(T + 1) * D**0.5)
+        assert (abs(g["n.weight"] - g64["n.weight"]) <= terms.sum(0)).all()
+    assert (abs(g["n.bias"] - g64["n.bias"]) <= gamma(T) * abs(dy).sum(0)).all()
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+
+
+@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, drops)
+def test_add_norms_kernel_is_within_its_rounding_and_drops_the_same(seed, T, D, size, drop):
+    """The sum errs by u and the scaled r by 2 u before the norm sees them."""
+    x, r = (draw(seed + i, T, D, size=size, dtype=np.float32) for i in (0, 1))
+    dy, p = draw(seed + 2, T, D, dtype=np.float32), norm(D, seed, np.float32)
+
+    def both(p, dtype):
+        y, back = add_norm(x.astype(dtype), r.astype(dtype), p, "n", 1e-12, drop)
+        return y, lambda g: back(dy.astype(dtype), g)
+    (y, (dx, dr), g), (y64, (dx64, dr64), g64) = twins(both, p)
+    kept = dropout(np.ones_like(x), drop)[0] != 0
+    for told, into in ((dr, dx), (dr64, dx64)):
+        np.testing.assert_array_equal(told != 0, kept & (into != 0))
+    s = x.astype(float) + r.astype(float) * kept / (1 - drop.rate)
+    more = 3 * u32 * (abs(x) + abs(r) / (1 - drop.rate)).max(-1, keepdims=True)
+    of_y, of_dx, small, _ = norm_bounds(s, dy.astype(float), p, y64, more)
+    if small:
+        assert (abs(y - y64) <= of_y).all()
+        assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
+        assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - drop.rate) + 3 * u32 * abs(dr64)
+                + 2.0**-140).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_one_number_a_norm_leaves_nothing_but_its_bias(dtype):
+    p = norm(1, dtype=dtype)
+    y, backward = layer_norm(np.array([[5.0]], dtype), p, "n")
+    assert y[0, 0] == p["n.bias"][0]
+    assert backward(np.array([[1.0]], dtype), p.like())[0, 0] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_rows_are_no_rows(dtype):
+    none = np.empty((0, 5), dtype)
+    for f, p in [(linear, layer(5, 5, 0, dtype)), (layer_norm, norm(5, 0, dtype))]:
+        y, backward = f(none, p, next(iter(p))[0])
+        g = p.like()
+        assert y.shape == backward(y, g).shape == (0, 5) and not g.flat.any()

@@ -1,0 +1,44 @@
+"""Texts with tabs between them: every line as wide as the first, or its number is said."""
+import gzip
+
+import pytest
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text.columns import read_columns
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "pairs.tsv"
+
+
+def test_columns_worked_by_hand(path):
+    path.write_bytes("\ufeffa cat\tthe cat \r\n\n b\tc d\n \t \n".encode())
+    assert read_columns(path) == [["a cat", "b"], ["the cat", "c d"]]
+    path.write_bytes(gzip.compress(b"a\tb\tc\n"))
+    assert read_columns(path, 2, 3) == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize("text, line, said", [
+    ("a\tb\na\n", 2, "expected 2 texts with tabs between them, found 1"),
+    ("a\tb\tc\n\na\tb\n", 3, "expected 3 texts with tabs between them, found 2"),
+    ("a\tb\na\tb\tc\n", 2, "expected 2 texts with tabs between them, found 3"),
+    ("a\n", 1, "expected 2 to 3 texts with tabs between them, found 1"),
+    ("a\tb\tc\td\n", 1, "expected 2 to 3 texts with tabs between them, found 4"),
+    ("a\tb\na\t \n", 2, "found nothing"), ("a\t\tb\n", 1, "found nothing")])
+def test_another_number_of_texts_is_refused_with_its_line(path, text, line, said):
+    path.write_text(text)
+    with pytest.raises(FormatError, match=f"pairs.tsv: line {line}: .*{said}"):
+        read_columns(path, 2, 3)
+
+
+def test_where_a_number_of_columns_is_asked_for_it_is_said(path):
+    path.write_text("a\tb\tc\n")
+    with pytest.raises(FormatError, match="expected 2 texts with tabs between them, found 3"):
+        read_columns(path)
+
+
+def test_a_file_of_blank_lines_is_refused(path):
+    path.write_text("\n \t \n")
+    with pytest.raises(FormatError, match="expected texts with tabs between them, found none"):
+        read_columns(path)

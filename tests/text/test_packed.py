@@ -1,0 +1,144 @@
+"""Sequences end to end: nothing is lost, nothing is padded, and who stands where is known."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.text.packed import (
+    Packed,
+    by_length,
+    pack,
+    positions,
+    shares,
+    take,
+    token_batches,
+)
+
+sequence = st.lists(st.integers(0, 99), min_size=1, max_size=7)
+texts = st.lists(sequence, min_size=1, max_size=9)
+lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+
+
+def unpack(packed):
+    return [packed.ids[a:z].tolist() for a, z in zip(packed.off, packed.off[1:])]
+
+
+def bounds(lengths):
+    return np.cumsum([0, *lengths])
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+def test_two_sequences_worked_by_hand():
+    packed = pack([[5, 6, 7], [8]], [[0, 0, 1], [1]])
+    assert packed.ids.tolist() == [5, 6, 7, 8] and packed.off.tolist() == [0, 3, 4]
+    assert packed.types.tolist() == [0, 0, 1, 1]
+    assert positions(packed.off).tolist() == [0, 1, 2, 0]
+    assert [x.dtype for x in packed] == [np.int32, np.int64, np.int32]
+    swapped = take(packed, np.array([1, 0]))
+    assert swapped.ids.tolist() == [8, 5, 6, 7] and swapped.off.tolist() == [0, 1, 4]
+    assert swapped.types.tolist() == [1, 0, 0, 1]
+
+
+def test_shares_and_batches_worked_by_hand():
+    """Of 10 tokens, the middles of 2, 3, 1, 4 are at 1, 3.5, 5.5 and 8."""
+    off = bounds([2, 3, 1, 4])
+    assert [some.tolist() for some in shares(off, 2)] == [[0, 1], [2, 3]]
+    assert [some.tolist() for some in token_batches([2, 3, 1, 4], 5)] == [[0, 1], [2, 3]]
+    assert [some.tolist() for some in token_batches([2, 3, 9, 1, 1, 1], 5, most=2)] == [
+        [0, 1], [2], [3, 4], [5]]
+
+
+def test_a_sequence_that_is_longer_than_a_batch_stands_alone():
+    assert [some.tolist() for some in token_batches([9], 5)] == [[0]]
+    assert list(token_batches([], 5)) == []
+
+
+# ---- properties ---------------------------------------------------------------------------------
+
+@given(texts)
+def test_unpacked_they_are_what_was_packed_and_types_are_zero_unless_told(sequences):
+    packed = pack(sequences)
+    assert unpack(packed) == sequences
+    assert len(packed.types) == len(packed.ids) and not packed.types.any()
+
+
+@given(texts, st.data())
+def test_what_is_taken_is_what_stood_there_as_often_as_it_is_asked_for(sequences, data):
+    which = data.draw(st.lists(st.integers(0, len(sequences) - 1), max_size=9))
+    types = [[word % 2 for word in words] for words in sequences]
+    taken = take(pack(sequences, types), np.array(which, np.int64))
+    assert unpack(taken) == [sequences[n] for n in which]
+    assert taken.types.tolist() == [word % 2 for word in taken.ids]
+    assert (taken.ids.dtype, taken.off.dtype) == (np.int32, np.int64)
+
+
+@given(lengths)
+def test_positions_count_within_each(lengths):
+    assert positions(bounds(lengths)).tolist() == [i for n in lengths for i in range(n)]
+
+
+@given(texts)
+def test_by_length_is_a_stable_order(sequences):
+    order = by_length(pack(sequences)).tolist()
+    assert order == sorted(range(len(sequences)), key=lambda n: (len(sequences[n]), n))
+
+
+@given(lengths, st.integers(1, 6))
+def test_shares_deal_every_sequence_to_one_worker_and_about_as_many_tokens_to_each(lengths, parts):
+    """A share may pass its part of the tokens by half of a sequence at either end."""
+    off = bounds(lengths)
+    dealt = shares(off, parts)
+    assert np.concatenate(dealt).tolist() == list(range(len(lengths)))
+    assert 1 <= len(dealt) <= parts and all(len(some) for some in dealt)
+    tokens = [off[some[-1] + 1] - off[some[0]] for some in dealt]
+    assert max(tokens) <= off[-1] / parts + max(lengths)
+
+
+@given(st.integers(0, 20), st.integers(1, 6))
+def test_sequences_of_one_length_are_dealt_evenly_to_as_many_as_there_are(N, parts):
+    dealt = [len(some) for some in shares(np.arange(N + 1), parts)]
+    assert len(dealt) == min(N, parts) and (not N or max(dealt) - min(dealt) <= 1)
+
+
+@given(lengths, st.integers(1, 30), st.none() | st.integers(1, 5))
+def test_batches_hold_every_sequence_once_and_no_more_than_fits(lengths, tokens, most):
+    batches = list(token_batches(lengths, tokens, most))
+    assert np.concatenate(batches).tolist() == list(range(len(lengths)))
+    for some, after in zip(batches, [*batches[1:], None]):
+        total = sum(lengths[n] for n in some)
+        assert total <= tokens or len(some) == 1
+        assert most is None or len(some) <= most
+        full = after is None or total + lengths[after[0]] > tokens or len(some) == most
+        assert full                                    # or the next one would have found room
+
+
+# ---- ends and errors ----------------------------------------------------------------------------
+
+def test_nothing_packs_to_nothing():
+    packed = pack([])
+    assert [len(x) for x in packed] == [0, 1, 0]
+    assert [x.dtype for x in packed] == [np.int32, np.int64, np.int32]
+    assert take(pack([[1]]), np.array([], np.int64)).off.tolist() == [0]
+    assert positions(packed.off).size == by_length(packed).size == 0
+    assert shares(packed.off, 3) == []
+
+
+def test_an_empty_sequence_is_refused_by_its_number():
+    with pytest.raises(ValueError, match=r"sequence 1 is empty.*\[CLS\]"):
+        pack([[1], [], [2]])
+
+
+@pytest.mark.parametrize("types", [[[0, 0]], [[0], [0]], [[0, 0], [0], [0]], [[0, 0, 0], []]])
+def test_types_that_do_not_fit_are_refused(types):
+    with pytest.raises(ValueError, match="expected types for each of 3 ids in 2 sequences"):
+        pack([[1, 2], [3]], types)
+
+
+def test_what_is_packed_is_left_as_it_was():
+    ids = np.arange(5, dtype=np.int32)
+    packed = pack([ids[:2], ids[2:]])
+    packed.ids[:] = 9
+    take(packed, np.array([0])).ids[:] = 7
+    assert ids.tolist() == [0, 1, 2, 3, 4] and packed.ids.tolist() == [9] * 5
+    assert isinstance(packed, Packed)
