@@ -214,7 +214,8 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                 g = grads[worker]
                 g.flat[:] = 0
                 loss, backward = pretraining(mine, p, config, drop.at(step, worker),
-                                             len(examples.places), len(examples.batch.off) - 1)
+                                             max(1, len(examples.places)),  # [UNK]s have no gap
+                                             len(examples.batch.off) - 1)
                 backward(g)
                 return loss
 
