@@ -73,7 +73,8 @@ def check_outside(path, model):
     path_, model_ = os.path.realpath(path), os.path.realpath(model)
     if path_ == model_:
         raise ValueError(f"{path} is the model itself; write to another file")
-    if path_.startswith(os.path.join(model_, "")):
+    is_model = os.path.exists(os.path.join(model_, "config.json"))
+    if is_model and path_.startswith(os.path.join(model_, "")):
         raise ValueError(f"{path} lies in the model's folder, of which it keeps a digest; write to "
                          "another folder")
 
