@@ -55,7 +55,7 @@ from scratch_embed.text.packed import Packed, by_length, shares, take
 from scratch_embed.transformer.encoder import Config, infer
 
 BLOCK = 4096                       # texts whose ids are in memory, and sorted, at a time
-TOKENS = 1024                      # in a batch, about: what one core works at from its own cache
+TOKENS = 512                      # in a batch, about: what one core works at from its own cache
 ALONE = 128                        # tokens that are not worth a second thread
 MOST_WORKERS = 8                   # threads that one interpreter keeps busy
 

@@ -33,6 +33,7 @@ import numpy as np
 
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.basic_tokenizer import UNCASED, Cleaning, normalise, split_words
+from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MOST_KNOWN = 1 << 17               # words whose pieces are kept
@@ -45,14 +46,6 @@ class Encoded(NamedTuple):
     """One text, or a pair: what each token is, and which text it is of."""
 
     ids: np.ndarray                # (T,) int32
-    types: np.ndarray              # (T,) int32
-
-
-class Packed(NamedTuple):
-    """N texts, end to end: text i is ids[off[i]:off[i+1]]."""
-
-    ids: np.ndarray                # (T,) int32
-    off: np.ndarray                # (N+1,) int64
     types: np.ndarray              # (T,) int32
 
 
