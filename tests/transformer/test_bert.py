@@ -201,10 +201,9 @@ def test_split_deals_out_every_sequence_and_its_gaps(seed, workers):
 def test_a_run_in_float32_and_its_twin_in_float64_stay_together():
     """50 steps with dropout, from the same numbers and with the same masks.
 
-    A step's gradient errs by about 10⁻⁶ of itself, and Adam's quotient passes that on; where a
-    gradient is near 0 its sign may be lost, and a parameter is then off by up to 2 lr.  The warm-up
-    keeps such steps small, and what is off is pulled back by the next ones.  Measured: losses within
-    4e-6, parameters within 5e-4 of each other, at steps of up to 3e-3, fifty of them.
+    A gradient errs by about 10⁻⁶ of its size, and so does Adam's quotient, but where a parameter's
+    own gradient is near 0: there the quotient's sign may be lost, at 2 lr a step.  Measured with
+    three seeds: losses within 1e-7, parameters within 6e-7, after steps that moved some by 0.03.
     """
     text, runs = corpus(5, N=64), []
     for dtype in (np.float32, np.float64):
@@ -213,9 +212,10 @@ def test_a_run_in_float32_and_its_twin_in_float64_stay_together():
                           warm_up=0.5, p=p, seed=2))
     one, twin = runs
     assert one.p.flat.dtype == np.float32 and twin.p.flat.dtype == np.float64
-    np.testing.assert_allclose(one.losses, twin.losses, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(one.losses, twin.losses, rtol=0, atol=2e-6)
     moved = abs(twin.p.flat - initial({**shapes(CONFIG), **head_shapes(CONFIG)}, 1).flat)
-    assert moved.max() > 0.03 and np.sqrt(((one.p.flat - twin.p.flat)**2).mean()) < 1e-4
+    assert moved.max() > 0.03
+    np.testing.assert_allclose(one.p.flat, twin.p.flat, rtol=0, atol=1e-5)
 
 
 def test_workers_agree_without_dropout_to_rounding():
@@ -267,7 +267,8 @@ def told_apart(world, vectors):
             if o.word == word:
                 far = [np.linalg.norm(vectors[o.sentence, o.place] - mean) for mean in means]
                 mine = topics.index(o.sense)
-                right += (far[mine] < far[1 - mine]) + 0.5 * (far[0] == far[1])
+                tie = np.isclose(*far, rtol=1e-3)              # one vector, but for its rounding
+                right += 0.5 if tie else float(far[mine] < far[1 - mine])
                 all_ += 1
     return right / all_
 
@@ -287,3 +288,25 @@ def learn_senses(seed, sentences, config, **settings):
     return (*(told_apart(world, rows(x)) for x in (
         infer(text, trained.p, config), trained.p[TABLE][text.ids],
         infer(text, untrained, config))), trained.losses)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_model_learns_from_the_text_alone_which_of_its_senses_a_word_has(seed):
+    """Measured with five seeds: 0.994 and more in the last layer, untrained 0.497 to 0.542.
+
+    The input's vector is one for both senses: 0.5, whatever is learned.
+    """
+    config = Config(vocab=0, dim=32, layers=1, heads=2, ff=32)
+    last, first, untrained, losses = learn_senses(seed, 1200, config, steps=250, batch=32, lr=5e-3)
+    assert last >= 0.95 and first == 0.5 and abs(untrained - 0.5) < 0.1
+    assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 1
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(3))
+def test_a_larger_model_does_with_two_workers(seed):
+    config = Config(vocab=0, dim=64, layers=2, heads=4, ff=128)
+    last, first, untrained, losses = learn_senses(seed, 4000, config, steps=600, batch=64, lr=3e-3,
+                                                  workers=2)
+    assert last >= 0.97 and first == 0.5 and abs(untrained - 0.5) < 0.1
+    assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 1
