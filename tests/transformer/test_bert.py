@@ -259,18 +259,17 @@ def told_apart(world, vectors):
 
     vectors: (sentences, words, D).  Means of `world.train`, the share of `world.test`; ties half.
     """
-    right, all_ = 0.0, 0
+    right = []
     for word, topics in SENSES.items():
         means = [np.mean([vectors[o.sentence, o.place] for o in world.train
                           if (o.word, o.sense) == (word, topic)], 0) for topic in topics]
         for o in world.test:
             if o.word == word:
-                far = [np.linalg.norm(vectors[o.sentence, o.place] - mean) for mean in means]
-                mine = topics.index(o.sense)
-                tie = np.isclose(*far, rtol=1e-3)              # one vector, but for its rounding
-                right += 0.5 if tie else float(far[mine] < far[1 - mine])
-                all_ += 1
-    return right / all_
+                x = vectors[o.sentence, o.place]
+                far = [np.linalg.norm(x - mean) for mean in means]
+                tie = abs(far[0] - far[1]) < 1e-5 * np.linalg.norm(x)     # rounding, no more
+                right.append(0.5 if tie else topics[int(np.argmin(far))] == o.sense)
+    return np.mean(right)
 
 
 def learn_senses(seed, sentences, config, **settings):
