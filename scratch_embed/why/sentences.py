@@ -25,7 +25,7 @@ from scratch_embed.space.similarity import cosine, cosine_matrix, unit
 from scratch_embed.text.packed import Packed, take
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer.encoder import Config
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.why.contexts import bert_shapes, masking, packed, whole_words
 from scratch_embed.why.searches import K, Search, judged, search_facts

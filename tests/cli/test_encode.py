@@ -56,7 +56,8 @@ def test_the_file_is_what_the_library_encodes(models, text, out, capsys):
 
 @pytest.mark.parametrize("options, same", [
     (["--normalize"], {"normalize_embeddings": True}), (["--truncate-dim", 5], {"truncate_dim": 5}),
-    (["--precision", "ubinary"], {"precision": "ubinary"}), (["--batch-size", 2], {"batch_size": 2}),
+    (["--precision", "ubinary"], {"precision": "ubinary"}),
+    (["--batch-size", 2], {"batch_size": 2}),
     (["--precision", "int8", "--normalize"], {"precision": "int8", "normalize_embeddings": True}),
     (["--prompt", "a song: "], {"prompt": "a song: "}),
     (["--prompt-name", "query"], {"prompt_name": "query"})])
