@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from scratch_embed.nn.params import Params
-from scratch_embed.text.packed import Packed, token_batches, take
+from scratch_embed.text.packed import Packed, take, token_batches
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.transformer.bert import Masking, head_shapes
 from scratch_embed.transformer.encoder import Config, embed, encoder_layer, shapes
@@ -56,10 +56,8 @@ def states(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
     return tables
 
 
-def states_of(sentences: list[list[str]], tokenizer: WordPiece, p: Params, config: Config
-              ) -> list[np.ndarray]:
-    """The same for sentences, without [CLS] and [SEP].  -> L + 1 tables (words in all, D)."""
-    batch = packed(tokenizer, sentences)
+def states_of_words(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+    """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
     parts = [states(take(batch, some), p, config)
              for some in token_batches(np.diff(batch.off), 4096)]
     inner = np.ones(len(batch.ids), bool)
