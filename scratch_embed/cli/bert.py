@@ -77,7 +77,7 @@ def check_usage(arguments):
         arguments.usage_error("--tokenizer is in place of --vocab-size and --cased")
     least = 5 if arguments.next_sentence else 3
     if arguments.max_length < least:
-        arguments.usage_error(f"--max-length {arguments.max_length}: expected at least {least}, for "
+        arguments.usage_error(f"--max-length {arguments.max_length}: expected {least} or more, for "
                               "[CLS], [SEP] and a token")
 
 

@@ -245,8 +245,8 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
 @pytest.mark.parametrize("options, said", [
     (["--heads", "3"], "--heads 3: expected a divisor of --dim 8"),
     (["--tokenizer", "x", "--cased"], "in place of"),
-    (["--max-length", "2"], "--max-length 2: expected at least 3"),
-    (["--max-length", "4", "--next-sentence"], "--max-length 4: expected at least 5"),
+    (["--max-length", "2"], "--max-length 2: expected 3 or more"),
+    (["--max-length", "4", "--next-sentence"], "--max-length 4: expected 5 or more"),
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
     (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
     (["--checkpoint", "m"], "are one file")])
