@@ -197,9 +197,10 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, start=digest(p.flat),
+                    rate=rate, workers=workers, seed=seed, masking=masking,
+                    **config._replace(activation=config.activation.__name__)._asdict(),
                     data=digest(*corpus, *([] if follows is None else [follows])),
-                    **config._replace(activation=config.activation.__name__)._asdict())
+                    start=digest(p.flat))               # last, for most of the others change it
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
