@@ -1,4 +1,4 @@
-"""With the compiler switched off every kernel is plain Python, and says the same to its rounding."""
+"""With the compiler switched off every kernel is plain Python, and says the same."""
 import os
 import subprocess
 import sys

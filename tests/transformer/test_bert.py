@@ -1,4 +1,4 @@
-"""BERT: gaps are what they say, the loss has its gradient, shares sum to the whole, and it learns."""
+"""BERT: gaps, the gradient of its loss, shares that sum to the whole, and what it learns."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,7 +141,8 @@ def test_predictions_and_next_sentence_worked_by_hand():
     logits, _ = predictions(np.array([[7.0]]), p, config)
     assert logits.tolist() == [[2, 5, -1]]
     p["pooler.dense.weight"][...] = np.log(3)
-    p["cls.seq_relationship.weight"][...], p["cls.seq_relationship.bias"][...] = [[10], [-5]], [0, 1]
+    p["cls.seq_relationship.weight"][...] = [[10], [-5]]
+    p["cls.seq_relationship.bias"][...] = [0, 1]
     np.testing.assert_allclose(next_sentence(np.array([[1.0]]), p)[0], [[8, -3]], rtol=1e-14)
 
 
@@ -175,7 +176,8 @@ def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, wo
         total += mine
     eps = float(np.finfo(dtype).eps)
     assert total == pytest.approx(loss, rel=64 * eps)
-    np.testing.assert_allclose(parts.flat, whole.flat, rtol=0, atol=64 * eps * abs(whole.flat).max())
+    np.testing.assert_allclose(parts.flat, whole.flat, rtol=0,
+                               atol=64 * eps * abs(whole.flat).max())
 
 
 @given(seeds, st.integers(1, 8))
@@ -225,6 +227,16 @@ def test_workers_agree_without_dropout_to_rounding():
                 for workers in (1, 2))
     np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
     np.testing.assert_allclose(one.p.flat, two.p.flat, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_step_has_masks_of_its_own(workers):
+    """All texts in every batch, every token hidden, and a rate of learning of 0."""
+    hidden = MASKING._replace(share=1, masked=1, random=0)
+    for rate, differ in ((0.2, True), (0, False)):
+        losses = train(corpus(0), CONFIG, hidden, steps=4, batch=6, lr=0, rate=rate,
+                       workers=workers, p=params(dtype=np.float32)).losses
+        assert (np.ptp(losses) > 1e-3) == differ
 
 
 def test_parameters_that_are_given_are_trained_on():
