@@ -19,7 +19,7 @@ def add_commands(commands):
                             help="texts and starting weights to average over (%(default)s)")
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="the length of each text (%(default)s)")
-    method.add_argument("--documents", type=whole(20), default=2000, metavar="N",
+    method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
                         help="to search, with 3 questions for each 20 (%(default)s)")
 
 
