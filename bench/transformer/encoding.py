@@ -63,8 +63,8 @@ def make_model(folder, lines):
 
 def ours(folder):
     """encode() of this package."""
-    from scratch_embed.sentences.encoder import load
-    return load(folder).encode
+    from scratch_embed.sentences.encoder import SentenceEncoder
+    return SentenceEncoder.load(folder).encode
 
 
 def theirs(folder):

@@ -1,5 +1,6 @@
 """What the commands that train or read a transformer share: options, its folder, its text."""
 import os
+import tempfile
 from functools import partial
 
 from scratch_embed.cli.parsing import below_one, positive, whole
@@ -92,6 +93,13 @@ def check_memory(shapes, workers):
     require_memory(4 * size * (3 + workers),
                    f"a model of {size:,} parameters, their gradients and AdamW's means")
     say(f"the model has {size:,} parameters")
+
+
+def require_savable(tokenizer):
+    """Raise ValueError for a tokenizer that a model's folder has no form for."""
+    from scratch_embed.text.wordpiece_files import save
+    with tempfile.TemporaryDirectory() as folder:
+        save(folder, tokenizer)
 
 
 # ---- reading ------------------------------------------------------------------------------------

@@ -79,8 +79,9 @@ def weights(S: np.ndarray, scale: float, causal: bool, drop: Dropout
         soft_drop_kernel(P, dropped, scale, causal, m)
 
         def backward(dA):
-            soft_drop_backward_kernel(dA.reshape(-1, t), P, scale, m)
-            return dA
+            dS = dA.reshape(-1, t)                   # a copy, where dA is laid out otherwise
+            soft_drop_backward_kernel(dS, P, scale, m)
+            return dS.reshape(dA.shape)
         return dropped.reshape(S.shape), backward
 
     if causal:

@@ -49,7 +49,8 @@ def mask(drop: Dropout) -> Mask:
     """A Dropout as the kernels take it.  Raises ValueError unless 0 ≤ rate < 1."""
     if not 0 <= drop.rate < 1:
         raise ValueError(f"rate={drop.rate}: expected a number from 0 to below 1, such as 0.1")
-    return Mask(u32(drop.key >> 32), u32(min(round(drop.rate * 2**32), 2**32 - 1)),
+    key = (drop.key ^ drop.key >> 32) & 0xFFFFFFFF                # every bit of it counts
+    return Mask(u32(key), u32(min(round(drop.rate * 2**32), 2**32 - 1)),
                 f32(1 / (1 - drop.rate)))
 
 

@@ -47,6 +47,8 @@ def batches(N: int, size: int, steps: int, seed: int, start: int = 0
     The last batch of an epoch is left out where it is not full, so that no step has less to see:
     each epoch leaves out others.  Where N < size, all N make a batch.
     """
+    if size < 1 or N < 1:
+        raise ValueError(f"batch={size} of {N} examples: expected 1 or more of each")
     size = min(size, N)
     each = N // size
     for epoch in range(start // each, -(-steps // each)):
@@ -66,11 +68,11 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 class Run:
-    """How far a training is.  step: steps taken; losses: of each."""
+    """How far a training is.  losses: of each step; seen: rows of numbers, kept too."""
 
     def __init__(self, p: Params, optimizer: AdamW, settings: dict, checkpoint: Checkpoint | None
                  ) -> None:
-        self.p, self.optimizer, self.losses = p, optimizer, []
+        self.p, self.optimizer, self.losses, self.seen = p, optimizer, [], []
         self.settings, self.checkpoint = json.loads(json.dumps(settings, default=float)), checkpoint
         self._saved, self._after_step = time.monotonic(), lambda loss, lr: None
         self._write = lambda line: None
@@ -103,7 +105,8 @@ class Run:
         if np.isfinite(self.p.flat).all():
             write_safetensors(self.checkpoint.path, {
                 "parameters": self.p.flat, "m": self.optimizer.m, "v": self.optimizer.v,
-                "losses": np.array(self.losses)}, {"settings": json.dumps(self.settings)})
+                "losses": np.array(self.losses), "seen": np.array(self.seen, np.float64)},
+                {"settings": json.dumps(self.settings)})
         self._saved = time.monotonic()
 
     def _restore(self):
@@ -115,7 +118,7 @@ class Run:
         try:
             theirs = dict(json.loads(metadata["settings"]))
             arrays = [tensors[name] for name in ("parameters", "m", "v")]
-            losses = tensors["losses"]
+            losses, seen = tensors["losses"].tolist(), tensors["seen"].tolist()
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(path, "metadata", f"not a checkpoint of a training ({error!r})"
                               ) from None
@@ -123,13 +126,14 @@ class Run:
             if theirs.get(name) != value:
                 raise ValueError(f"{path}: cannot resume, {name} was {theirs.get(name)!r} and is "
                                  f"{value!r} now; use the old one, or begin a new checkpoint")
-        for mine, found in zip((self.p.flat, self.optimizer.m, self.optimizer.v), arrays):
+        pairs = list(zip((self.p.flat, self.optimizer.m, self.optimizer.v), arrays))
+        for mine, found in pairs:
             if (mine.shape, mine.dtype) != (found.shape, found.dtype):
                 raise FormatError(path, "its tensors", f"expected {mine.dtype} of shape "
                                   f"{mine.shape}, found {found.dtype} of shape {found.shape}")
+        for mine, found in pairs:
             mine[:] = found
-        self.losses = losses.tolist()
-        self.optimizer.steps = len(self.losses)
+        self.losses, self.seen, self.optimizer.steps = losses, seen, len(losses)
 
 
 @contextlib.contextmanager

@@ -76,13 +76,15 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
     """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
 
     total: what to divide by, N by default; of the whole batch where s is only a worker's share.
-    The sum is taken in float64.  Raises ValueError for a target that is not 0..M−1.
+    The sum is taken in float64.  Raises ValueError for a target that is not 0..M−1, or no rows.
     """
     N, M = s.shape
     if len(targets) != N or (N and not (0 <= targets.min() and targets.max() < M)):
         raise ValueError(f"expected {N} targets from 0 to {M - 1}, found {len(targets)}, from "
                          f"{targets.min(initial=0)} to {targets.max(initial=0)}")
     total = N if total is None else total
+    if not total:
+        raise ValueError("no rows, and so no mean of their losses")
     rows = np.arange(N)
     if s.dtype == np.float32:
         largest, sums = shifted_sums(s)

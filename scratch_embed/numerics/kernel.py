@@ -18,6 +18,7 @@ promises, each with a test:
 import contextlib
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +30,17 @@ NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 def sources_digest() -> str:
     """One hash over all sources of the package: when it changes, compiled code is stale."""
-    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
-    return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in sources))
+    return _digest(tuple(sorted(_sources(Path(__file__).parents[1]))))
+
+
+def _sources(folder):
+    """(path, time, size) of every source: asked for each kernel, so scandir, the quickest way."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield entry.path, entry.stat().st_mtime_ns, entry.stat().st_size
+            elif entry.is_dir() and entry.name != "__pycache__":
+                yield from _sources(entry.path)
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,7 +48,7 @@ def _digest(sources):
     """Read again only when a file's time or size changed: an edit in a running notebook counts."""
     digest = hashlib.sha256()
     for path, _, size in sources:
-        digest.update(f"{path.name} {size} ".encode() + path.read_bytes())
+        digest.update(f"{os.path.basename(path)} {size} ".encode() + Path(path).read_bytes())
     return digest.hexdigest()
 
 

@@ -3,6 +3,8 @@
 Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
 Shapes    x (T, D) packed, off (N+1,) -> y (N, E)
 Cost      nothing beside the encoder's.
+Differs   Where the prompt is not pooled, this is what sentence-transformers 6.2 does.  In 3.4 cls
+          took [CLS] all the same, and a prompt of no letters still took [CLS] from the others.
 Read next transformer/pooling.py, sentences/folder.py (how it is written down)
 """
 from collections.abc import Callable, Mapping

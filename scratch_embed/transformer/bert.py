@@ -18,7 +18,7 @@ nothing of the tokens that it sees.  So it must doubt, and keep a vector ready, 
 
 Why tied.  Row w of E says what w means; the gap's ŷ says what is missing.  E ŷ asks each word how
 well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
-as output all do.
+as output all do.  `scratch-embed why bert` measures what that is worth.
 """
 from typing import NamedTuple
 
@@ -37,17 +37,18 @@ from scratch_embed.numerics.workers import team
 from scratch_embed.text.packed import Packed, by_length, positions, shares, take
 from scratch_embed.transformer.encoder import Config, encode, shapes
 
-TABLE = "embeddings.word_embeddings.weight"
+TABLE, DECODER = "embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
 
 
-def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of both heads."""
+def head_shapes(config: Config, tied: bool = True) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of both heads.  tied=False: with a table of words of their own."""
     V, D = config.vocab, config.dim
+    own = {} if tied else {DECODER: (V, D)}
     return {"cls.predictions.transform.dense.weight": (D, D),
             "cls.predictions.transform.dense.bias": (D,),
             "cls.predictions.transform.LayerNorm.weight": (D,),
             "cls.predictions.transform.LayerNorm.bias": (D,),
-            "cls.predictions.bias": (V,),
+            "cls.predictions.bias": (V,), **own,
             "pooler.dense.weight": (D, D), "pooler.dense.bias": (D,),
             "cls.seq_relationship.weight": (2, D), "cls.seq_relationship.bias": (2,)}
 
@@ -55,17 +56,18 @@ def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
 # ---- the heads -----------------------------------------------------------------------------------
 
 def predictions(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
-    """Which token stands here?  x: (M, D) -> logits (M, V)."""
+    """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
+    E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "cls.predictions.transform.dense")
     f, back_f = config.activation(u)
     y, back_y = layer_norm(f, p, "cls.predictions.transform.LayerNorm", config.eps)
-    logits = y @ p[TABLE].T
+    logits = y @ p[E].T
     logits += p["cls.predictions.bias"]
 
     def backward(dlogits, g):
         g["cls.predictions.bias"] += dlogits.sum(0)
-        g[TABLE] += dlogits.T @ y                    # the embeddings learn here too: they are tied
-        return back_u(back_f(back_y(dlogits @ p[TABLE], g)), g)
+        g[E] += dlogits.T @ y                        # tied: the embeddings learn here too
+        return back_u(back_f(back_y(dlogits @ p[E], g)), g)
     return logits, backward
 
 
@@ -195,8 +197,10 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, data=digest(*corpus),
-                    **config._replace(activation=config.activation.__name__)._asdict())
+                    rate=rate, workers=workers, seed=seed, masking=masking,
+                    **config._replace(activation=config.activation.__name__)._asdict(),
+                    data=digest(*corpus, *([] if follows is None else [follows])),
+                    start=digest(p.flat))            # last: it differs wherever the config does
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
@@ -211,7 +215,8 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                 g = grads[worker]
                 g.flat[:] = 0
                 loss, backward = pretraining(mine, p, config, drop.at(step, worker),
-                                             len(examples.places), len(examples.batch.off) - 1)
+                                             max(1, len(examples.places)),  # [UNK]s have no gap
+                                             len(examples.batch.off) - 1)
                 backward(g)
                 return loss
 
@@ -236,11 +241,11 @@ def split(examples: Examples, workers: int) -> list[Examples]:
 
 def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, found, rows in (("an id", corpus.ids.max(initial=0), config.vocab),
-                              ("a segment", corpus.types.max(initial=0), config.types),
-                              ("a position", np.diff(corpus.off).max(initial=1) - 1,
-                               config.positions)):
-        if found >= rows:
+    for what, numbers, rows in (("an id", corpus.ids, config.vocab),
+                                ("a segment", corpus.types, config.types),
+                                ("a position", np.diff(corpus.off) - 1, config.positions)):
+        found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
+        if not 0 <= found < rows:
             raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
                              f"{rows - 1}: was it made for another vocabulary, or are sequences "
                              "to be cut shorter?")

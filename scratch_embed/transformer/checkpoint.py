@@ -4,7 +4,8 @@ Bytes     config.json        the shape, see FIELDS, and "model_type": "bert"
           model.safetensors  the tensors, under the names of transformer/encoder.py and bert.py,
                              "bert." before the encoder's and the pooler's where there is a head
 Shapes    weights (out, in), so nothing is turned
-Cost      each tensor is read once and copied once into Params; the memory of one tensor beside it.
+Cost      each tensor is read once and copied once into Params; meanwhile, the file's memory beside
+          the model's.
 Differs   from transformers, which starts a missing tensor at random and drops one that it does not
           know, with a warning: here either is an error, and so is an option that would change what
           the model computes.  A decoder that is not tied to the embeddings is refused, with
@@ -17,6 +18,7 @@ What older files have, and is read: "bert." or not; LayerNorm.gamma and .beta fo
 0, 1, 2 ...; tensors in half precision.  What is not read is pytorch_model.bin: a pickle runs
 whatever code it holds.
 """
+import math
 import os
 import re
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.transformer.bert import head_shapes
 from scratch_embed.transformer.encoder import Config, shapes
@@ -91,10 +94,12 @@ def read_bert(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Conf
     config = read_config(os.path.join(folder, "config.json"))
     path = weights_file(folder)
     theirs = _named(path, config)
+    known, ours = shapes(config) | head_shapes(config), set(theirs.values())
+    known = {name: shape for name, shape in known.items() if name in ours}
+    numbers = sum(math.prod(shape) for shape in known.values())
+    require_memory(os.path.getsize(path) + numbers * np.dtype(dtype).itemsize, f"reading {folder}")
     tensors, _ = read_safetensors(path, list(theirs))
-    known = shapes(config) | head_shapes(config)
-    ours = set(theirs.values())
-    p = Params({name: shape for name, shape in known.items() if name in ours}, dtype)
+    p = Params(known, dtype)
     copies = {}
     for name, target in theirs.items():
         tensor = tensors.pop(name)                           # freed once it is copied

@@ -1,4 +1,4 @@
-"""Parameters are windows on one buffer; which of them are norms, and which decay, is in their names."""
+"""Parameters are windows on one buffer; their names say which are norms, and which decay."""
 import json
 from pathlib import Path
 

@@ -75,7 +75,7 @@ def test_bits_are_balanced_and_one_flipped_input_bit_flips_half_of_them():
     assert abs(bits.mean(0) - 0.5).max() < 6 * 0.5 / 64
 
 
-# ---- bits for each entry of an array --------------------------------------------------------------
+# ---- bits for each entry of an array ------------------------------------------------------------
 
 @kernel
 def hashes(n, key):

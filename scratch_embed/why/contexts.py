@@ -1,0 +1,97 @@
+"""A word in its context: a small BERT for a toy world, and how well it tells senses apart.
+
+Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
+          the mean of the contexts that it was seen in.
+Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the occurrences in the training half
+Shapes    states: one (T, D) for the embeddings and one for each layer; occurrences M of T rows
+Cost      a training some seconds on one core; the rest nothing beside it.
+Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
+
+The model has not been told that a word has senses: it fills gaps.  The means are taken afterwards,
+from sentences whose sense is known, and asked of others.  A tie, as for a vector that is the same
+everywhere, is right by half.
+"""
+from collections.abc import Iterable
+
+import numpy as np
+
+from scratch_embed.nn.params import Params
+from scratch_embed.text.packed import Packed, take, token_batches
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+from scratch_embed.transformer.bert import Masking, head_shapes
+from scratch_embed.transformer.encoder import Config, embed, encoder_layer, shapes
+from scratch_embed.worlds.senses import SENSES, Occurrence, Senses
+
+
+def whole_words(sentences: Iterable[list[str]]) -> WordPiece:
+    """A tokenizer whose pieces are the words of these sentences, each of them whole."""
+    return WordPiece([*SPECIAL, *sorted({word for sentence in sentences for word in sentence})])
+
+
+def packed(tokenizer: WordPiece, sentences: Iterable[list[str]]) -> Packed:
+    """[CLS] words [SEP] of each sentence, end to end."""
+    return Packed(*tokenizer.encode_batch(" ".join(sentence) for sentence in sentences))
+
+
+def masking(tokenizer: WordPiece, **changes) -> Masking:
+    """Gaps as BERT has them, or with some things changed."""
+    number = tokenizer.index
+    return Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]), **changes)
+
+
+def bert_shapes(config: Config, tied: bool = True) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of the encoder and its heads."""
+    return {**shapes(config), **head_shapes(config, tied)}
+
+
+# ---- what a model makes of every token ----------------------------------------------------------
+
+def states(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+    """The embeddings, and what each layer makes of them.  -> L + 1 tables (T, D)."""
+    x, _ = embed(batch, p, config)
+    tables = [x]
+    for layer in range(config.layers):
+        x, _ = encoder_layer(x, p, f"encoder.layer.{layer}.", batch.off, config)
+        tables.append(x)
+    return tables
+
+
+def states_of_words(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+    """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
+    parts = [states(take(batch, some), p, config)
+             for some in token_batches(np.diff(batch.off), 4096)]
+    inner = np.ones(len(batch.ids), bool)
+    inner[batch.off[:-1]] = inner[batch.off[1:] - 1] = False
+    return [np.concatenate(tables)[inner] for tables in zip(*parts)]
+
+
+# ---- senses -------------------------------------------------------------------------------------
+
+def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
+    """Where they stand if all words of the world are counted through.  (M,)"""
+    off = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
+    return np.array([off[o.sentence] + o.place for o in occurrences])
+
+
+def told_apart(world: Senses, x: np.ndarray) -> float:
+    """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
+
+    x: (words in all, D), the state of every word of the world.
+    """
+    seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
+    label = np.array([f"{o.word} {o.sense}" for o in world.train])
+    mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
+    right = 0.0
+    for (_, _, word, sense), row in zip(world.test, asked):
+        own, other = (np.linalg.norm(row - mean[f"{word} {s}"])
+                      for s in sorted(SENSES[word], key=sense.__ne__))
+        right += (own < other) + 0.5 * (own == other)
+    return right / len(world.test)
+
+
+def most_frequent_sense(world: Senses) -> float:
+    """The share of `world.test` with the sense that its word has more often in `world.train`."""
+    count = {(word, sense): sum((o.word, o.sense) == (word, sense) for o in world.train)
+             for word, two in SENSES.items() for sense in two}
+    best = {word: max(two, key=lambda sense: count[word, sense]) for word, two in SENSES.items()}
+    return float(np.mean([best[o.word] == o.sense for o in world.test]))

@@ -1,0 +1,274 @@
+"""Attention: values, gradients, who hears whom, and what float32 may lose.
+
+In float32 with u = 2⁻²⁴, and |·| entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an exponent
+by twice the worst of its row and 2 u of itself, and so P by P R, with
+    R = 4 γ(d) max |Q| |K|ᵀ/√d + 4 u max |x| + (t + 8) u,  x = scores less their largest.
+Everything behind it errs by R and by γ of the length of its sums, of the absolute values that it
+sums; e^R − 1 stands for R where R is not small.
+"""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.attention import attention, runs, weights
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, factors
+from scratch_embed.nn.gradcheck import check_backward
+
+u32, u64 = 2.0**-24, 2.0**-53
+seeds = st.integers(0, 2**32 - 1)
+lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+causal = pytest.mark.parametrize("causal", [False, True])
+OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of five, one of one
+
+
+def bounds_of(lengths):
+    return np.cumsum([0, *lengths])
+
+
+def draw(seed, T, D, size=0.0, dtype=np.float64):
+    """q, k, v."""
+    return (np.random.default_rng(seed).standard_normal((3, T, D)) * 10.0**size).astype(dtype)
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+@dtypes
+def test_two_tokens_worked_by_hand(dtype):
+    """d = 4, scores (log 3, 0)·2/√4: token 0 takes ¾ of value 0 and ¼ of value 1; token 1 half.
+
+    dY = e₁ of token 0: dP = (8, 0), Σ P dP = 6, dS = ½ (¾·2, ¼·(−6)) = (¾, −¾).
+    """
+    log3 = np.log(3.0)
+    q = np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype)
+    k = np.array([[2 * log3, 0, 0, 0], [0, 1, 0, 0]], dtype)
+    v = np.array([[8, 0, 0, 4], [0, 8, 0, 4]], dtype)
+    y, backward = attention(q, k, v, np.array([0, 2]), H=1)
+    rounding = 64 * np.finfo(dtype).eps
+    np.testing.assert_allclose(y, [[6, 2, 0, 4], [4, 4, 0, 4]], rtol=0, atol=rounding)
+    dq, dk, dv = backward(np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype))
+    np.testing.assert_allclose(dv, [[3 / 4, 0, 0, 0], [1 / 4, 0, 0, 0]], rtol=0, atol=rounding)
+    np.testing.assert_allclose(dq, [[3 / 2 * log3, -3 / 4, 0, 0], [0] * 4], rtol=0, atol=rounding)
+    np.testing.assert_allclose(dk, [[3 / 4, 0, 0, 0], [-3 / 4, 0, 0, 0]], rtol=0, atol=rounding)
+
+
+@dtypes
+@causal
+def test_a_sequence_of_one_token_hears_itself_alone(dtype, causal):
+    q, k, v = draw(0, 3, 4, dtype=dtype)
+    y, backward = attention(q, k, v, np.arange(4), 2, causal)
+    dq, dk, dv = backward(q)
+    np.testing.assert_array_equal(y, v)
+    np.testing.assert_array_equal(dv, q)
+    assert not dq.any() and not dk.any()
+
+
+def test_runs_worked_by_hand():
+    assert runs(OFF) == [(0, 2, 2), (4, 1, 5), (9, 1, 1)]
+    assert runs(np.array([0])) == []
+
+
+@given(lengths)
+def test_runs_are_all_sequences_once_and_as_few_as_can_be(lengths):
+    off = bounds_of(lengths)
+    starts = [start + t * i for start, n, t in runs(off) for i in range(n)]
+    assert starts == off[:-1].tolist()
+    assert [t for _, n, t in runs(off) for _ in range(n)] == lengths
+    assert all(a[2] != b[2] for a, b in zip(runs(off), runs(off)[1:]))
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+@causal
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 9)])
+@pytest.mark.parametrize("H", [1, 3])
+def test_backward_is_the_derivative_in_all_three_inputs(causal, drop, H):
+    check_backward(lambda q, k, v: attention(q, k, v, OFF, H, causal, drop), *draw(1, 10, 6))
+
+
+@given(seeds)
+def test_what_is_added_to_all_scores_of_a_query_is_not_heard(seed):
+    """A step of all keys along q's row: dk's sum over keys is Σ dS q = 0, to γ(2 t + d)."""
+    q, k, v = draw(seed, 5, 6)
+    _, backward = attention(q, k, v, np.array([0, 5]), 1)
+    dy = draw(seed + 1, 5, 6)[0]
+    _, dk, _ = backward(dy)
+    assert abs(dk.sum(0)).max() <= 64 * u64 * abs(q).sum() * abs(dy).sum() * abs(v).max()
+
+
+# ---- who hears whom -----------------------------------------------------------------------------
+
+def error(q, k, v, dy, H, causal, drop=NO_DROPOUT, u=u32):
+    """Bounds for y, dq, dk, dv of one sequence, (t, D) each, as derived above."""
+    t, D = q.shape
+    d = D // H
+    q, k, v, dy = (x.astype(np.float64).reshape(t, H, d).swapaxes(0, 1) for x in (q, k, v, dy))
+    scale, mask = d**-0.5, np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
+    S = np.where(mask, scale * q @ k.swapaxes(1, 2), -np.inf)
+    x = np.maximum(S - S.max(-1, keepdims=True), -100)
+    P = np.exp(x) * mask
+    P /= P.sum(-1, keepdims=True)
+    m = factors((1, H, t, t), drop.at(0))[0]
+    aq, ak, av, ady = (abs(a) for a in (q, k, v, dy))
+    scores = scale * aq @ ak.swapaxes(1, 2) * mask
+    R = np.expm1(4 * (d + 1) * u * scores.max() + 4 * u * abs(x * mask).max() + (t + 8) * u)
+    A, G = P * m, (ady @ av.swapaxes(1, 2)) * m
+    B = scale * P * (G + (P * G).sum(-1, keepdims=True))
+    more = 2 * R + (d + 2 * t + 10) * u
+    both = (R + (t + 4) * u) * (A @ av), more * (B @ ak), more * (B.swapaxes(1, 2) @ aq), (
+        R + (t + 4) * u) * (A.swapaxes(1, 2) @ ady)
+    return [1.01 * a.swapaxes(0, 1).reshape(t, D) + 2.0**-100 for a in both]
+
+
+@causal
+@given(seeds, lengths)
+def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths):
+    """And so are all others: a batch is its sequences, to the bounds of one."""
+    lengths = lengths + lengths[-1:] * 2
+    off = bounds_of(lengths)
+    q, k, v = draw(seed, off[-1], 6)
+    dy = draw(seed + 1, off[-1], 6)[0]
+    y, backward = attention(q, k, v, off, 2, causal)
+    grads = backward(dy)
+    for a, z in zip(off, off[1:]):
+        alone, back = attention(q[a:z], k[a:z], v[a:z], np.array([0, z - a]), 2, causal)
+        allowed = error(q[a:z], k[a:z], v[a:z], dy[a:z], 2, causal, u=u64)
+        for one, other, most in zip((y, *grads), (alone, *back(dy[a:z])), allowed):
+            assert (abs(one[a:z] - other) <= 2 * most).all()
+
+
+@given(seeds, st.integers(1, 9))
+def test_tokens_that_change_places_take_their_answers_along(seed, t):
+    q, k, v = draw(seed, t, 6)
+    dy, off = draw(seed + 1, t, 6)[0], np.array([0, t])
+    to = np.random.default_rng(seed).permutation(t)
+    y, backward = attention(q, k, v, off, 2)
+    moved, back = attention(q[to], k[to], v[to], off, 2)
+    allowed = error(q, k, v, dy, 2, False, u=u64)
+    for one, other, most in zip((y, *backward(dy)), (moved, *back(dy[to])), allowed):
+        assert (abs(one[to] - other) <= 2 * most[to]).all()
+
+
+@dtypes
+@given(seed=seeds, t=st.integers(2, 40), size=st.floats(-3, 3), data=st.data())
+def test_a_causal_token_does_not_hear_the_future_to_the_last_bit(dtype, seed, t, size, data):
+    now = data.draw(st.integers(0, t - 2))
+    before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, size, dtype)
+    after[:, :now + 1] = before[:, :now + 1]
+    off = np.array([0, t])
+    for drop in (NO_DROPOUT, Dropout(0.3, 2)):
+        y, _ = attention(*before, off, 2, True, drop)
+        z, _ = attention(*after, off, 2, True, drop)
+        np.testing.assert_array_equal(y[:now + 1], z[:now + 1])
+        assert (y[now + 1:] != z[now + 1:]).any()
+
+
+@dtypes
+def test_nor_does_its_gradient_reach_the_future(dtype):
+    q, k, v = draw(0, 7, 4, dtype=dtype)
+    _, backward = attention(q, k, v, np.array([0, 7]), 2, True)
+    dy = np.zeros_like(q)
+    dy[3] = 1
+    dq, dk, dv = backward(dy)
+    assert not dk[4:].any() and not dv[4:].any() and not np.delete(dq, 3, 0).any()
+    assert dk[:4].any(1).all() and dv[:4].any(1).all()
+
+
+@dtypes
+def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
+    q, k, v = draw(0, 10, 6, dtype=dtype)
+    other = draw(1, 10, 6, dtype=dtype)
+    columns = np.stack([q, k, v])
+    columns[:, :, 2:4] = other[:, :, 2:4]
+    y, z = (attention(*x, OFF, 3)[0] for x in ((q, k, v), columns))
+    np.testing.assert_array_equal(np.delete(y, [2, 3], 1), np.delete(z, [2, 3], 1))
+    assert (y[:9, 2:4] != z[:9, 2:4]).all()
+    rows = np.stack([q, k, v])
+    rows[:, 4:9] = other[:, 4:9]
+    z, _ = attention(*rows, OFF, 3)
+    np.testing.assert_array_equal(np.delete(y, range(4, 9), 0), np.delete(z, range(4, 9), 0))
+
+
+# ---- float32 ------------------------------------------------------------------------------------
+
+@causal
+@given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
+       size=st.floats(-6, 0.7),
+       drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
+def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop):
+    """At 10^0.7 scores are up to a few hundred: one key has it all."""
+    q, k, v = draw(seed, t, H * d, size, np.float32)
+    dy, off = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
+    y, backward = attention(q, k, v, off, H, causal, drop)
+    exact, back = attention(*(x.astype(float) for x in (q, k, v)), off, H, causal, drop)
+    allowed = error(q, k, v, dy, H, causal, drop)
+    for got, want, most in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), allowed):
+        assert got.dtype == np.float32 and (abs(got - want) <= most).all()
+
+
+@dtypes
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e15])
+def test_scores_of_any_size_leave_numbers(dtype, far):
+    q, k, v = draw(0, 6, 4, dtype=dtype)
+    y, backward = attention(q * dtype(far), k * dtype(far), v, np.array([0, 2, 6]), 2)
+    assert np.isfinite(y).all() and abs(y).max() <= abs(v).max() * (1 + 1e-6)
+    assert all(np.isfinite(dx).all() for dx in backward(v))
+
+
+def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
+    S = np.random.default_rng(0).standard_normal((3, 2, 7, 7))
+    drop, dA = Dropout(0.4, 11), np.random.default_rng(1).standard_normal((3, 2, 7, 7))
+    for causal in (False, True):
+        A32, back32 = weights(S.astype(np.float32), np.float32(0.5), causal, drop)
+        A64, back64 = weights(S.copy(), 0.5, causal, drop)
+        np.testing.assert_array_equal(A32 != 0, A64 != 0)
+        np.testing.assert_allclose(A32, A64, rtol=1e-5)
+        np.testing.assert_allclose(back32(dA.astype(np.float32)), back64(dA.copy()), atol=1e-6)
+
+
+@dtypes
+@causal
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 6)])
+def test_any_layout_is_read_alike_and_left_as_it_was(dtype, causal, drop):
+    q, k, v = plain = draw(0, 10, 6, dtype=dtype)
+    dy = draw(1, 10, 6, dtype=dtype)[0]
+    y, backward = attention(q, k, v, OFF, 2, causal, drop)
+    grads = backward(dy)
+    for again in backward(dy), grads:                          # a backward may be called again
+        for one, other in zip(again, grads):
+            np.testing.assert_array_equal(one, other)
+    strided = np.repeat(plain, 2, axis=2)[:, :, ::2]
+    for views in ([np.asfortranarray(x) for x in plain], strided, [q, k, np.asfortranarray(v)]):
+        z, back = attention(*views, OFF, 2, causal, drop)
+        np.testing.assert_allclose(z, y, rtol=0, atol=64 * np.finfo(dtype).eps)
+        for one, other in zip(back(np.asfortranarray(dy)), grads):
+            np.testing.assert_allclose(one, other, rtol=0, atol=256 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(plain, draw(0, 10, 6, dtype=dtype))
+    np.testing.assert_array_equal(dy, draw(1, 10, 6, dtype=dtype)[0])
+
+
+@dtypes
+def test_no_tokens_are_no_answers(dtype):
+    none = np.empty((0, 4), dtype)
+    y, backward = attention(none, none, none, np.array([0]), 2)
+    assert y.shape == (0, 4) and all(dx.shape == (0, 4) for dx in backward(y))
+
+
+@causal
+def test_equals_torch(causal):
+    torch = pytest.importorskip("torch")
+    q, k, v = draw(0, 10, 6)
+    dy = draw(1, 10, 6)[0]
+    y, backward = attention(q, k, v, OFF, 3, causal)
+    grads = backward(dy)
+    for a, z in zip(OFF, OFF[1:]):
+        tensors = [torch.tensor(x[a:z].reshape(z - a, 3, 2).swapaxes(0, 1), requires_grad=True)
+                   for x in (q, k, v)]
+        theirs = torch.nn.functional.scaled_dot_product_attention(*tensors, is_causal=causal)
+        theirs = theirs.transpose(0, 1).reshape(z - a, 6)
+        theirs.backward(torch.tensor(dy[a:z]))
+        np.testing.assert_allclose(y[a:z], theirs.detach().numpy(), rtol=0, atol=1e-14)
+        for dx, x in zip(grads, tensors):
+            np.testing.assert_allclose(dx[a:z], x.grad.transpose(0, 1).reshape(z - a, 6), rtol=0,
+                                       atol=1e-14)

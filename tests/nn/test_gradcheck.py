@@ -1,0 +1,111 @@
+"""The checker passes what is right and rejects what is wrong, whatever the size of either."""
+import numpy as np
+import pytest
+
+from scratch_embed.nn.gradcheck import check_backward, check_loss, check_parameters
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.params import Params
+from scratch_embed.nn.softmax import softmax
+
+X = np.random.default_rng(0).standard_normal((3, 5))
+
+
+def params():
+    p = Params({"l.weight": (4, 5), "l.bias": (4,)}, np.float64)
+    p.flat[:] = np.random.default_rng(1).standard_normal(p.flat.size)
+    return p
+
+
+def scaled(f, forward, backward):
+    """f, its output and its gradient times some numbers."""
+    def g(x):
+        y, back = f(x)
+        return forward * y, lambda dy: backward * back(dy)
+    return g
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1, 1e7])
+def test_what_is_right_passes_and_a_gradient_of_zeros_does_not_at_any_scale(scale):
+    check_backward(scaled(softmax, scale, scale), X)
+    with pytest.raises(AssertionError, match="backward says 0, differences say"):
+        check_backward(scaled(softmax, scale, 0), X)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5, 1 + 1e-4])
+def test_a_gradient_that_is_off_by_a_factor_is_rejected(wrong):
+    with pytest.raises(AssertionError, match="backward says"):
+        check_backward(scaled(softmax, 1, wrong), X)
+
+
+def test_one_wrong_number_among_many_is_found():
+    def square(x):
+        def backward(dy):
+            dx = 2 * x * dy
+            dx[1, 3] *= 1.01
+            return dx
+        return x * x, backward
+    with pytest.raises(AssertionError, match="backward says"):
+        check_backward(square, X)
+
+
+def test_a_softmax_without_its_sum_is_rejected():
+    def broken(s):
+        p, _ = softmax(s)
+        return p, lambda dp: p * dp
+    with pytest.raises(AssertionError, match="backward says"):
+        check_backward(broken, X)
+
+
+def test_several_inputs_are_checked_each_in_its_place():
+    def product(a, b):
+        return a * b, lambda dy: (dy * b, dy * a)
+
+    def exchanged(a, b):
+        return a * b, lambda dy: (dy * a, dy * b)
+    check_backward(product, X, X + 1)
+    with pytest.raises(AssertionError, match="backward says"):
+        check_backward(exchanged, X, X + 1)
+
+
+def test_a_gradient_of_another_shape_is_rejected():
+    with pytest.raises(AssertionError, match=r"\[\(3, 1\)\] for inputs of shapes \[\(3, 5\)\]"):
+        check_backward(lambda x: (x, lambda dy: dy[:, :1]), X)
+
+
+def test_parameters_are_checked_and_left_as_they_were():
+    p = params()
+    before = p.flat.copy()
+    check_parameters(lambda x, p: linear(x, p, "l"), X, p)
+    np.testing.assert_array_equal(p.flat, before)
+
+
+@pytest.mark.parametrize("forgotten", ["l.weight", "l.bias", None])
+def test_a_forgotten_parameter_or_input_is_found_and_the_parameters_are_put_back(forgotten):
+    def broken(x, p):
+        y, backward = linear(x, p, "l")
+
+        def half(dy, g):
+            dx = backward(dy, g)
+            if forgotten is None:
+                return 0 * dx
+            g[forgotten][...] = 0
+            return dx
+        return y, half
+    p = params()
+    before = p.flat.copy()
+    with pytest.raises(AssertionError, match="backward says"):
+        check_parameters(broken, X, p)
+    np.testing.assert_array_equal(p.flat, before)
+
+
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_a_loss_is_checked_in_all_parameters(wrong):
+    def loss(p, factor=1):
+        y, backward = linear(X, p, "l")
+        return (y * y).sum(), lambda g: backward(factor * 2 * y, g)
+    p = params()
+    before = p.flat.copy()
+    check_loss(loss, p)
+    with pytest.raises(AssertionError, match="backward says"):
+        check_loss(lambda p: loss(p, wrong), p)
+    np.testing.assert_array_equal(p.flat, before)

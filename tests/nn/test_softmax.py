@@ -1,0 +1,212 @@
+"""Softmax and cross-entropy: values, gradients, and what float32 may lose.
+
+In float32 with u = 2⁻²⁴: a difference d = s − max errs by u |d|, and so does e^d, relatively; exp32
+adds 2 u, the sum M u of it, the division 2 u.  So p errs by p (u (|d| + Σ p |d|) + (M + 8) u), and
+by 2⁻¹²⁴ where exp32 stands at e⁻⁸⁷ for all that is less.
+"""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.gradcheck import check_backward
+from scratch_embed.nn.softmax import cross_entropy, log_softmax, softmax
+
+u32, u64, LEAST = 2.0**-24, 2.0**-53, 2.0**-124
+seeds = st.integers(0, 2**32 - 1)
+sides = st.sampled_from([1, 2, 3, 8, 17, 130])
+sizes = st.floats(-6, 30)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def draw(seed, *shape, size=0.0, dtype=np.float64):
+    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
+
+
+def bound(s):
+    """The exact p of float32 scores, and how far the kernel's may be from it."""
+    p, _ = softmax(s.astype(np.float64))
+    d = s.astype(np.float64) - s.max(-1, keepdims=True)
+    d = abs(np.maximum(d, -100))                              # farther away nothing is left of p
+    return p, p * u32 * (d + (p * d).sum(-1, keepdims=True) + s.shape[-1] + 8) + LEAST
+
+
+# ---- worked by hand -----------------------------------------------------------------------------
+
+@dtypes
+def test_softmax_worked_by_hand(dtype):
+    """p = (1, 2, 5)/8; dp = (8, 0, 0): Σ p dp = 1, ds = p (dp − 1)."""
+    p, backward = softmax(np.log(np.array([[1, 2, 5]])).astype(dtype))
+    np.testing.assert_allclose(p, [[1 / 8, 1 / 4, 5 / 8]], rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(backward(np.array([[8, 0, 0]], dtype)), [[7 / 8, -1 / 4, -5 / 8]],
+                               rtol=16 * np.finfo(dtype).eps)
+
+
+@dtypes
+def test_cross_entropy_worked_by_hand(dtype):
+    """Rows (1, 2, 5)/8 and (½, ¼, ¼), targets 2 and 0: L = (log 8/5 + log 2)/2."""
+    s = np.log(np.array([[1, 2, 5], [2, 1, 1]])).astype(dtype)
+    loss, backward = cross_entropy(s, np.array([2, 0]))
+    rounding = 16 * float(np.finfo(dtype).eps)
+    assert isinstance(loss, float)
+    assert loss == pytest.approx((np.log(8 / 5) + np.log(2)) / 2, rel=rounding)
+    want = np.array([[1 / 8, 1 / 4, -3 / 8], [-1 / 2, 1 / 4, 1 / 4]]) / 2
+    np.testing.assert_allclose(backward(), want, rtol=0, atol=rounding)
+    np.testing.assert_allclose(backward(3.0), 3 * want, rtol=0, atol=3 * rounding)
+    share, backward = cross_entropy(s, np.array([2, 0]), total=8)
+    assert share == pytest.approx(loss / 4, rel=rounding)
+    np.testing.assert_allclose(backward(), want / 4, rtol=0, atol=rounding)
+
+
+@dtypes
+@pytest.mark.parametrize("V", [1, 2, 30_000])
+def test_of_equal_scores_the_loss_is_log_v(dtype, V):
+    loss, _ = cross_entropy(np.full((3, V), -7.5, dtype), np.array([0, V - 1, V // 2]))
+    assert loss == pytest.approx(np.log(V), rel=4 * float(np.finfo(dtype).eps), abs=1e-300)
+
+
+@dtypes
+@pytest.mark.parametrize("far", [100, 1e10, 1e38])
+def test_extreme_scores_stay_finite(dtype, far):
+    """Certain and right: 0; certain and wrong: what it is wrong by."""
+    s = np.array([[far, 0, -far], [far, 0, -far]], dtype)
+    right, _ = cross_entropy(s[:1], np.array([0]))
+    wrong, backward = cross_entropy(s, np.array([0, 2]))
+    assert 0 <= right < 2**-120
+    assert wrong == pytest.approx(far, rel=2 * float(np.finfo(dtype).eps))          # (0 + 2 far)/2
+    np.testing.assert_allclose(backward(), [[0, 0, 0], [0.5, 0, -0.5]], rtol=0, atol=LEAST)
+    p, backward = softmax(s)
+    np.testing.assert_allclose(p, [[1, 0, 0]] * 2, rtol=0, atol=LEAST)
+    assert np.isfinite(backward(s / dtype(far))).all()
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("f", [softmax, log_softmax])
+def test_backward_is_the_derivative(f):
+    check_backward(f, draw(0, 2, 3, 5))
+
+
+@pytest.mark.parametrize("total", [None, 17.0])
+def test_the_gradient_of_the_loss_is_its_derivative(total):
+    check_backward(lambda s: cross_entropy(s, np.array([4, 0, 2]), total), draw(0, 3, 5))
+
+
+@given(seeds, sides, st.floats(-3, 2), st.sampled_from([np.float32, np.float64]))
+def test_of_softmaxs_gradient_nothing_is_left_along_ones(seed, M, size, dtype):
+    """Jᵀ1 = p (1 − Σ p) = 0, and Σ ds = 1ᵀJᵀdp = 0: what raises all scores is not seen."""
+    s, dp = draw(seed, 4, M, size=size, dtype=dtype), draw(seed + 1, 4, M, dtype=dtype)
+    p, backward = softmax(s)
+    rounding = (2 * M + 8) * float(np.finfo(dtype).eps) / 2
+    assert (abs(backward(np.ones_like(s))) <= rounding * p).all()
+    assert (abs(backward(dp).sum(-1)) <= 4 * rounding * (p * abs(dp)).sum(-1)).all()
+    _, backward = cross_entropy(s, np.zeros(4, int))
+    assert (abs(backward().sum(-1)) <= 2 * rounding).all()
+
+
+@given(seeds, sides, st.floats(-3, 2), st.floats(-1e3, 1e3))
+def test_a_shift_of_all_scores_is_not_seen(seed, M, size, shift):
+    s = draw(seed, 4, M, size=size)
+    (p, _), (q, _) = softmax(s), softmax(s + shift)
+    bound = 4 * u64 * (M + 8 + abs(s).max() + abs(shift))
+    assert (abs(p - q) <= bound).all()
+    assert abs(p.sum(-1) - 1).max() <= 2 * M * u64 + 4 * u64
+    log_p, _ = log_softmax(s + shift)
+    np.testing.assert_allclose(np.exp(log_p), p, rtol=0, atol=2 * bound)
+
+
+# ---- float32 ------------------------------------------------------------------------------------
+
+@given(seeds, sides, sides, sizes)
+def test_softmaxs_kernel_is_within_its_rounding(seed, R, M, size):
+    s = draw(seed, R, M, size=size, dtype=np.float32)
+    p, _ = softmax(s)
+    exact, error = bound(s)
+    assert p.dtype == np.float32 and (abs(p - exact) <= 1.01 * error).all()
+
+
+@given(seeds, sides, sides, sizes)
+def test_softmaxs_gradient_in_float32_is_within_its_rounding(seed, R, M, size):
+    """p errs as above in both places, the sum by γ(M + 2)."""
+    s = draw(seed, R, M, size=size, dtype=np.float32)
+    dp = draw(seed + 1, R, M, dtype=np.float32)
+    ds, ds64 = softmax(s)[1](dp), softmax(s.astype(float))[1](dp.astype(float))
+    p, error = bound(s)
+    a = abs(dp.astype(float))
+    mean = (p * a).sum(-1, keepdims=True)
+    allowed = (error * (a + mean) + p * (error * a).sum(-1, keepdims=True)
+               + (M + 6) * u32 * p * (a + mean))
+    assert (abs(ds - ds64) <= 1.01 * allowed + LEAST).all()
+
+
+@given(seeds, sides, sides, sizes)
+def test_cross_entropys_kernels_are_within_their_rounding(seed, N, M, size):
+    """log Σ errs by what Σ does, relatively, and 4 u of itself; the difference by u."""
+    s = draw(seed, N, M, size=size, dtype=np.float32)
+    targets = np.random.default_rng(seed).integers(0, M, N)
+    before = s.copy()
+    (loss, back), (loss64, back64) = (cross_entropy(a, targets) for a in (s, s.astype(float)))
+    p, error = bound(s)
+    d = s.astype(float) - s.max(-1, keepdims=True)
+    spread = (p * abs(np.maximum(d, -100))).sum(-1)
+    right = abs(d[np.arange(N), targets])
+    allowed = u32 * (M + 8 + spread + 5 * np.log(M) + 3 * right) + M * LEAST
+    assert abs(loss - loss64) <= allowed.mean()
+    assert (abs(back() - back64()) <= 1.01 * (error + 4 * u32 * p) / N
+            + 2 * u32 * (np.arange(M) == targets[:, None]) / N + LEAST).all()
+    np.testing.assert_array_equal(s, before)
+
+
+@dtypes
+@pytest.mark.parametrize("f", [softmax, log_softmax])
+def test_nan_reaches_its_row_and_no_other_and_inputs_are_left(f, dtype):
+    s = np.array([[0, np.nan, 1], [0, 1, 2]], dtype)
+    before = s.copy()
+    y, backward = f(s)
+    assert np.isnan(y[0]).all() and np.isfinite(y[1]).all()
+    assert np.isnan(backward(np.ones_like(s))[0]).all()
+    np.testing.assert_array_equal(s, before)
+    loss, _ = cross_entropy(s, np.array([0, 0]))
+    assert np.isnan(loss)
+
+
+@dtypes
+def test_any_layout_of_scores_is_read_alike(dtype):
+    s = draw(0, 4, 6, dtype=dtype)
+    for view in (np.asfortranarray(s), s.T, s[:, ::2], s.reshape(2, 2, 6)):
+        plain = view.copy()
+        np.testing.assert_array_equal(softmax(view)[0], softmax(plain)[0])
+    targets = np.array([0, 5, 2, 1])
+    one, other = (cross_entropy(a, targets) for a in (s, np.asfortranarray(s)))
+    assert one[0] == other[0]
+    np.testing.assert_array_equal(one[1](), other[1]())
+
+
+# ---- errors and ends ----------------------------------------------------------------------------
+
+@dtypes
+@pytest.mark.parametrize("targets, found", [
+    ([0, 3], "2, from 0 to 3"), ([-1, 0], "2, from -1 to 0"), ([0], "1, from 0 to 0"),
+    ([0, 1, 2], "3, from 0 to 2")])
+def test_targets_that_are_no_classes_are_refused(targets, found, dtype):
+    with pytest.raises(ValueError, match=f"expected 2 targets from 0 to 2, found {found}"):
+        cross_entropy(np.zeros((2, 3), dtype), np.array(targets))
+
+
+@dtypes
+def test_a_workers_share_may_have_no_rows(dtype):
+    loss, backward = cross_entropy(np.zeros((0, 3), dtype), np.zeros(0, int), total=5)
+    assert loss == 0 and backward().shape == (0, 3)
+
+
+@dtypes
+def test_a_mean_of_no_rows_is_refused(dtype):
+    with pytest.raises(ValueError, match="no rows"):
+        cross_entropy(np.zeros((0, 3), dtype), np.zeros(0, int))
+
+
+def test_the_sum_of_many_losses_is_taken_in_float64():
+    """Ten million times log 2 in float32 would be off in the fifth digit."""
+    N = 2**20
+    loss, _ = cross_entropy(np.zeros((N, 2), np.float32), np.zeros(N, int), total=1)
+    assert loss == pytest.approx(N * float(np.log(np.float32(2))), rel=1e-7)
