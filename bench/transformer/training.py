@@ -9,16 +9,23 @@ same matrix products without anything between them: the share of a step that the
 of the processor's peak they reach.
 """
 import argparse
-import json
 import os
-import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
-from side_by_side import PeakMemory, median, ratios
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import (
+    PeakMemory,
+    choose,
+    in_a_process,
+    median,
+    ratios,
+    script,
+    spread,
+    take_turns,
+)
 
 from scratch_embed.nn.params import initial
 from scratch_embed.numerics.blas import one_blas_thread
@@ -125,17 +132,12 @@ def compare(ours, theirs, rounds):
         sides = {"ours, 1 worker": ours(config, size, length, 1),
                  f"ours, {THREADS} workers": ours(config, size, length, THREADS),
                  f"PyTorch, {THREADS} threads": theirs(config, size, length)}
-        taken = {side: [] for side in sides}
-        for counted in range(-1, rounds):
-            for side, steps in sides.items():
-                start = time.perf_counter()
-                steps()
-                if counted >= 0:                   # the first round warms both up
-                    taken[side].append((time.perf_counter() - start) / STEPS * 1e3)
+        taken = take_turns(sides, rounds, warm_up=1)
         *_, two, peer = taken
         print(f"  {name}")
-        for side, ms in taken.items():
-            print(f"    {side:20} {median(ms):7.1f} ms a step   {min(ms):.1f}..{max(ms):.1f}")
+        for side, seconds in taken.items():
+            ms = [s / STEPS * 1e3 for s in seconds]
+            print(f"    {side:20} {median(ms):7.1f} ms a step   {spread(ms)}")
         print(f"    {peer} / {two}: {ratios(taken[peer], taken[two])}", flush=True)
 
 
@@ -152,20 +154,17 @@ def simcse_steps(rounds):
 def memory(rounds):
     print("memory that grows while masked LM trains, MiB")
     for name in SHAPES:
-        grown = {}
-        for side in ("ours", "theirs"):
-            done = subprocess.run([sys.executable, __file__, "--worker", json.dumps([side, name])],
-                                  capture_output=True, text=True, check=True)
-            grown[side] = float(done.stdout.splitlines()[-1])
+        grown = {side: in_a_process([side, name]) for side in ("ours", "theirs")}
         print(f"  {name}: ours {grown['ours']:.0f}, PyTorch {grown['theirs']:.0f}, ours / PyTorch "
               f"{grown['ours'] / grown['theirs']:.2f}", flush=True)
 
 
-def worker(side, name):
-    """Model, optimiser and ten steps in this process -> MiB beyond what the imports took."""
+def worker(job):
+    """(side, name of a shape): MiB of model, optimiser and ten steps beyond the imports."""
     import torch  # both sides pay for it before the count begins
     import transformers
     assert torch and transformers.BertModel
+    side, name = job
     config, size, length = SHAPES[name]
     if side == "ours":
         ours_masked(Config(100, 8, 1, 2, 8, 64), 2, 8, 1)            # the compiler's own memory
@@ -173,7 +172,7 @@ def worker(side, name):
     steps = (ours_masked(config, size, length, THREADS) if side == "ours"
              else theirs_masked(config, size, length))
     steps()
-    print(peak.growth())
+    return peak.growth()
 
 
 def products(rounds):
@@ -201,18 +200,11 @@ def products(rounds):
                            + sum(2 * l[0] * l[1] * l[2] * r[2] for l, r in heads))
         step = ours_masked(config, size, length, THREADS)
         step()
-        alone, whole, peak = [], [], []
         with team(THREADS) as each:
-            for _ in range(rounds):
-                start = time.perf_counter()
-                each(all_products, range(THREADS))
-                alone.append(time.perf_counter() - start)
-                start = time.perf_counter()
-                step()
-                whole.append((time.perf_counter() - start) / STEPS)
-                start = time.perf_counter()
-                each(lambda _: a @ a, range(THREADS))
-                peak.append(THREADS * 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
+            taken = take_turns({"alone": partial(each, all_products, range(THREADS)), "whole": step,
+                                "large": partial(each, lambda _: a @ a, range(THREADS))}, rounds)
+        alone, whole = taken["alone"], [s / STEPS for s in taken["whole"]]
+        peak = [THREADS * 2 * 1024**3 / s / 1e9 for s in taken["large"]]
         print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {median(alone) * 1e3:.1f} ms alone of "
               f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the "
               f"step runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
@@ -224,19 +216,12 @@ SECTIONS = {"masked": masked, "simcse": simcse_steps, "memory": memory, "product
 
 
 def main():
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*json.loads(sys.argv[2]))
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if not set(arguments.sections) <= set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}")
+    arguments = choose(parser, SECTIONS)
     with one_blas_thread():
-        for section in arguments.sections or SECTIONS:
+        for section in arguments.sections:
             SECTIONS[section](arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    script(main, worker)
