@@ -68,7 +68,7 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 class Run:
-    """How far a training is.  losses: of each step taken; seen: rows of numbers, kept as well."""
+    """How far a training is.  losses: of each step; seen: rows of numbers, kept too."""
 
     def __init__(self, p: Params, optimizer: AdamW, settings: dict, checkpoint: Checkpoint | None
                  ) -> None:

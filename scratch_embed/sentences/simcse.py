@@ -149,10 +149,11 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(pool=pool.__name__, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
                     decay=decay, longest=longest, rate=rate, workers=workers, seed=seed,
-                    every=every, headless=headless, start=digest(p.flat),
+                    every=every, headless=headless,
+                    **config._replace(activation=config.activation.__name__)._asdict(),
                     data=digest(*(array for view in views for array in view)),
                     held_out=digest(*(array for side in held_out or () for array in side)),
-                    **config._replace(activation=config.activation.__name__)._asdict())
+                    start=digest(p.flat))            # last: it differs wherever the config does
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:

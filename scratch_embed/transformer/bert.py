@@ -198,9 +198,10 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, start=digest(p.flat),
+                    rate=rate, workers=workers, seed=seed, masking=masking,
+                    **config._replace(activation=config.activation.__name__)._asdict(),
                     data=digest(*corpus, *([] if follows is None else [follows])),
-                    **config._replace(activation=config.activation.__name__)._asdict())
+                    start=digest(p.flat))            # last: it differs wherever the config does
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
@@ -223,8 +224,8 @@ def learn(examples: Examples, p: Params, config: Config, drops: list[Dropout],
 
     drops, grads: one a worker; grads are overwritten, and their sum is the batch's gradient.
     """
-    parts, gaps = split(examples, len(grads)), len(examples.places)
-    pairs = len(examples.batch.off) - 1
+    gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
+    parts, pairs = split(examples, len(grads)), len(examples.batch.off) - 1
 
     def of_share(worker):
         grads[worker].flat[:] = 0

@@ -28,7 +28,7 @@ from scratch_embed.why.contexts import (
     bert_shapes,
     masking,
     packed,
-    states_of,
+    states_of_words,
     told_apart,
     whole_words,
 )
@@ -37,7 +37,7 @@ from scratch_embed.why.tricks import Trick
 from scratch_embed.worlds.senses import LENGTH, Senses, best_accuracy, senses
 
 FILLERS, NOISE = 0.3, 0.3
-BASE = dict(steps=1000, batch=64, lr=3e-3, warm_up=0.1, rate=0.1, dim=32, ff=64, layers=2, heads=2,
+BASE = dict(steps=700, batch=64, lr=3e-3, warm_up=0.1, rate=0.1, dim=32, ff=64, layers=2, heads=2,
             share=0.15, masked=0.8, random=0.1, tied=True)
 
 TRICKS = [
@@ -94,8 +94,9 @@ def toy_text(seed: int, sentences: int = 8000) -> Text:
     world = senses(seed, sentences, FILLERS, NOISE)
     others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
     tokenizer = whole_words([*world.sentences, *others.sentences])
-    gaps = with_gaps(packed(tokenizer, others.sentences), masking(tokenizer, masked=1.0, random=0.0),
-                     len(tokenizer), np.random.default_rng([seed, 3]))
+    gaps = with_gaps(packed(tokenizer, others.sentences),
+                     masking(tokenizer, masked=1.0, random=0.0), len(tokenizer),
+                     np.random.default_rng([seed, 3]))
     return Text(world, tokenizer, packed(tokenizer, world.sentences), gaps, seed)
 
 
@@ -120,7 +121,7 @@ def trained(settings: dict, text: Text) -> Model:
 def worth(text: Text, model: Model) -> np.ndarray:
     """(2,) the % of senses told apart by the last layer, and the loss of the held-out gaps."""
     config, p = model
-    x = states_of(text.world.sentences, text.tokenizer, p, config)[-1]
+    x = states_of_words(text.corpus, p, config)[-1]
     loss, _ = pretraining(text.gaps, p, config)
     return np.array([100 * told_apart(text.world, x), float(loss)])
 

@@ -25,7 +25,7 @@ from scratch_embed.space.similarity import cosine, cosine_matrix, unit
 from scratch_embed.text.packed import Packed, take
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer.encoder import Config
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.why.contexts import bert_shapes, masking, packed, whole_words
 from scratch_embed.why.searches import K, Search, judged, search_facts
@@ -35,7 +35,7 @@ from scratch_embed.worlds.toy_mteb import sts
 
 SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=24, types=1)
 BERT = dict(steps=1500, batch=64, lr=2e-3, rate=0.0)
-SIMCSE = dict(pool=mean, tau=0.05, steps=200, batch=64, lr=3e-4, rate=0.1)
+SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch=64, lr=2e-3, rate=0.1)
 PAIRS = 600                        # of STS; every sixth is of reports that agree in all slots
 
 Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)

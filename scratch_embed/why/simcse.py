@@ -13,7 +13,7 @@ are what the paper leads one to expect, and those that failed stay.
 import numpy as np
 
 from scratch_embed.text.packed import Packed
-from scratch_embed.transformer.pooling import cls, max_, mean
+from scratch_embed.transformer.pooling import cls, max_
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.sentences import (
     SIMCSE,
