@@ -178,38 +178,44 @@ def worker(job):
 def products(rounds):
     """The products of a masked-LM step alone, a share of the batch each on two threads."""
     print("matrix products of a masked-LM step")
+    for name, shape in SHAPES.items():
+        flops, alone, whole, peak = time_products(*shape, rounds)
+        print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {alone * 1e3:.1f} ms alone of "
+              f"{whole * 1e3:.1f} ms ({100 * alone / whole:.0f}%); the step runs at "
+              f"{flops / whole / 1e9:.0f} GFLOP/s, a large product at {peak / 1e9:.0f} "
+              f"({100 * flops / whole / peak:.0f}%)", flush=True)
+
+
+def time_products(config, size, length, rounds):
+    """FLOP of a step's products, seconds of them alone and of a step, FLOP/s of a large product."""
+    T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
+    D, F, t, n = config.dim, config.ff, length, size // THREADS * config.heads
+    dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
+    dense += [(M, D, D), (M, D, V)]
+    heads = [((n, t, D // config.heads), (n, D // config.heads, t))] * (6 * config.layers)
+    flops = THREADS * (sum(6 * m * k * n for m, k, n in dense)
+                       + sum(2 * n * t * d * t for (n, t, d), _ in heads))
     a = np.ones((1024, 1024), np.float32)
-    for name, (config, size, length) in SHAPES.items():
-        T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
-        D, F, t, H = config.dim, config.ff, length, config.heads
-        dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
-        dense += [(M, D, D), (M, D, V)]
-        heads = [((size // THREADS * H, t, D // H), (size // THREADS * H, D // H, t))] \
-            * (6 * config.layers)
 
-        def all_products(_, dense=dense, heads=heads):
-            for m, k, n in dense:                  # y = x Wᵀ, dx = dy W, dW = dyᵀ x
-                x, W = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
-                y = x @ W.T
-                y @ W
-                y.T @ x
-            for left, right in heads:
-                np.ones(left, np.float32) @ np.ones(right, np.float32)
+    def of_a_step(_):
+        for m, k, n in dense:                      # y = x Wᵀ, dx = dy W, dW = dyᵀ x
+            x, W = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
+            y = x @ W.T
+            y @ W
+            y.T @ x
+        for left, right in heads:
+            np.ones(left, np.float32) @ np.ones(right, np.float32)
 
-        flops = THREADS * (sum(6 * m * k * n for m, k, n in dense)
-                           + sum(2 * l[0] * l[1] * l[2] * r[2] for l, r in heads))
-        step = ours_masked(config, size, length, THREADS)
-        step()
-        with team(THREADS) as each:
-            taken = take_turns({"alone": partial(each, all_products, range(THREADS)), "whole": step,
-                                "large": partial(each, lambda _: a @ a, range(THREADS))}, rounds)
-        alone, whole = taken["alone"], [s / STEPS for s in taken["whole"]]
-        peak = [THREADS * 2 * 1024**3 / s / 1e9 for s in taken["large"]]
-        print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {median(alone) * 1e3:.1f} ms alone of "
-              f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the "
-              f"step runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
-              f"{median(peak):.0f} ({100 * flops / median(whole) / 1e9 / median(peak):.0f}%)",
-              flush=True)
+    def large(_):
+        return a @ a
+
+    step = ours_masked(config, size, length, THREADS)
+    step()
+    with team(THREADS) as each:
+        taken = take_turns({"alone": partial(each, of_a_step, range(THREADS)), "whole": step,
+                            "large": partial(each, large, range(THREADS))}, rounds)
+    return (flops, median(taken["alone"]), median(taken["whole"]) / STEPS,
+            THREADS * 2 * 1024**3 / median(taken["large"]))
 
 
 SECTIONS = {"masked": masked, "simcse": simcse_steps, "memory": memory, "products": products}
