@@ -191,9 +191,12 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     longest    the gradient is clipped to this length; decay: AdamW's; rate: of dropout
     workers    threads, a share of the batch each.  The same seed and workers, the same bits.
     p          go on from these parameters, which are changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for, TrainingDiverged
+    Raises     ValueError for ids or lengths that the model has no row for and for a corpus
+               without a token that may be masked, TrainingDiverged
     """
     check_ids(corpus, config)
+    if np.isin(corpus.ids, masking.special).all():
+        raise ValueError("every token of the corpus is special: there is nothing to be guessed")
     p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))

@@ -258,7 +258,7 @@ def test_a_corpus_that_the_model_has_no_rows_for_is_refused(ids, types, message)
 def test_a_corpus_without_sequences_or_gaps_and_batches_of_nothing_are_refused():
     with pytest.raises(ValueError, match="the corpus holds no sequence"):
         train(pack([]), CONFIG, MASKING, steps=1)
-    with pytest.raises(ValueError, match="no rows, and so no mean"):
+    with pytest.raises(ValueError, match="every token of the corpus is special"):
         train(pack([[CLS, SEP]]), CONFIG, MASKING, steps=1)
     with pytest.raises(ValueError, match="batch=0 of 6 examples"):
         train(corpus(0), CONFIG, MASKING, steps=1, batch=0)
