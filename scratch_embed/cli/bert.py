@@ -128,6 +128,9 @@ def sequences(arguments, lines, tokenizer):
         corpus, follows = line_sequences(text, tokenizer.frame, arguments.max_length), None
         what = f"{len(corpus.off) - 1:,} sequences"
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
+    if unknown == 1:
+        raise ValueError(f"{arguments.corpus}: no token of it is known to the tokenizer of "
+                         f"{arguments.tokenizer}: are they of one language?")
     say(f"{len(text.ids):,} tokens in {len(text.begins):,} lines, {100 * unknown:.2g}% of them "
         f"unknown: {what}")
     return corpus, follows

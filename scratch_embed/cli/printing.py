@@ -29,3 +29,36 @@ def say_difference(what, one, other, scores):
     verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
         difference.verdict, "cannot be told apart from")
     print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
+
+
+def listed(settings):
+    """Settings in a line: numbers as they are, functions by their names."""
+    return ", ".join(f"{name} {getattr(value, '__name__', value)}"
+                     for name, value in settings.items())
+
+
+def show_effects(tricks, effects, others=()):
+    """Each trick's prediction, and then its effects as they come.  -> (that held, all).
+
+    others: names of what is measured beside, for a second line.
+    """
+    held = total = 0
+    for trick in tricks:
+        print(f"\n{trick.name}")
+        paragraph("Prediction: " + trick.prediction, "    ")
+        print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
+        for effect in next(effects):                          # measured now
+            mean, half = effect.difference
+            found = effect.difference.verdict
+            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
+                  f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
+            if others:
+                print(f"    {'':25}" + ", ".join(
+                    f"{name} {x.mean:+.2f} ± {x.half:.2f}"
+                    for name, x in zip(others, effect.others, strict=True)), flush=True)
+            held += found == effect.predicted
+            total += 1
+    print()
+    paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
+              f"{total / 20:.1f} are expected to miss the truth by chance.")
+    return held, total

@@ -50,13 +50,23 @@ def run_index(arguments):
         check_outside(arguments.output, arguments.model)
     index, encoder = (opened if arguments.add else new)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    added = index.add(lines, encoder.encode)
+    unknown = 0
+
+    def encode(texts):
+        nonlocal unknown
+        vectors = encoder.encode(texts)
+        unknown += int((~vectors.any(axis=1)).sum())
+        return vectors
+    added = index.add(lines, encode)
     if not len(index):
         raise ValueError(f"{arguments.texts}: expected a text a line, found no line that is not "
                          "blank")
     index.save(arguments.output)
     say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
         f"{arguments.output}")
+    if unknown:
+        say(f"{unknown:,} of {added:,} lines have no word that the model knows: their cosine is 0 "
+            "with every query; `search --bm25` and --hybrid find them by their words")
 
 
 def check_index_usage(arguments):
@@ -73,7 +83,8 @@ def check_outside(path, model):
     path_, model_ = os.path.realpath(path), os.path.realpath(model)
     if path_ == model_:
         raise ValueError(f"{path} is the model itself; write to another file")
-    if path_.startswith(os.path.join(model_, "")):
+    is_model = os.path.exists(os.path.join(model_, "config.json"))
+    if is_model and path_.startswith(os.path.join(model_, "")):
         raise ValueError(f"{path} lies in the model's folder, of which it keeps a digest; write to "
                          "another folder")
 
@@ -157,8 +168,9 @@ def run_search(arguments):
     index = load_index(arguments.index)
     search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
     queries, person = asked(arguments.queries)
+    k = min(arguments.k, len(index))                       # lists are arrays, k wide
     while some := list(itertools.islice(queries, 1 if person else AT_A_TIME)):
-        for query, ids, scores in zip(some, *search(some, arguments.k)):
+        for query, ids, scores in zip(some, *search(some, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1: the list has ended

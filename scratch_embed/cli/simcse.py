@@ -35,8 +35,11 @@ def add_training(methods):
            help="one vector of a text's: that of [CLS], or the mean of all (%(default)s)")
     option("--tau", type=positive, default=0.05, metavar="T",
            help="temperature; a smaller one looks at the nearest negatives alone (%(default)s)")
-    option("--keep-head", action="store_true",
-           help="keep the layer on top that was trained with it, as for pairs its authors do")
+    head = command.add_mutually_exclusive_group()
+    head.add_argument("--keep-head", action="store_true",
+                      help="keep the layer on top that was trained with it, as for pairs its "
+                           "authors do")
+    head.add_argument("--headless", action="store_true", help="train without such a layer")
     option("--max-length", type=whole(1), metavar="N",
            help="tokens of a text that are read (as many as the model has positions)")
     option("--held-out", metavar="FILE", help="lines of text <tab> partner: print as it trains how "
@@ -70,7 +73,7 @@ def run_simcse(arguments):
     trained = train(views, p, config, pool, arguments.tau, steps, arguments.batch, arguments.lr,
                     arguments.warm_up, rate=arguments.dropout, workers=arguments.workers,
                     seed=arguments.seed, held_out=held_out, every=arguments.every,
-                    checkpoint=checkpoint, progress=True)
+                    headless=arguments.headless, checkpoint=checkpoint, progress=True)
     recipe = Recipe((pool,), dense=head_of(trained.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
     p = trained.p.only(name for name in trained.p if not name.startswith("mlp."))

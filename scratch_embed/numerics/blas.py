@@ -39,7 +39,10 @@ def one_blas_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def blas_threads_at_most(most: int | None) -> Iterator[None]:
-    """Within the block a matrix product takes no more than so many threads; None: as before."""
+    """Within the block a matrix product takes no more than so many threads; None: as before.
+
+    For a whole program: unlike those above, these blocks must not overlap in several threads.
+    """
     get, put = _openblas()
     before = get()
     if most is not None and before is not None:

@@ -153,7 +153,7 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
                     **config._replace(activation=config.activation.__name__)._asdict(),
                     data=digest(*(array for view in views for array in view)),
                     held_out=digest(*(array for side in held_out or () for array in side)),
-                    start=digest(p.flat))
+                    start=digest(p.flat))            # last: it differs wherever the config does
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:

@@ -200,7 +200,7 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                     rate=rate, workers=workers, seed=seed, masking=masking,
                     **config._replace(activation=config.activation.__name__)._asdict(),
                     data=digest(*corpus, *([] if follows is None else [follows])),
-                    start=digest(p.flat))               # last, for most of the others change it
+                    start=digest(p.flat))            # last: it differs wherever the config does
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
@@ -215,7 +215,8 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                 g = grads[worker]
                 g.flat[:] = 0
                 loss, backward = pretraining(mine, p, config, drop.at(step, worker),
-                                             len(examples.places), len(examples.batch.off) - 1)
+                                             max(1, len(examples.places)),  # [UNK]s have no gap
+                                             len(examples.batch.off) - 1)
                 backward(g)
                 return loss
 

@@ -28,7 +28,7 @@ from scratch_embed.why.contexts import (
     bert_shapes,
     masking,
     packed,
-    states_of,
+    states_of_words,
     told_apart,
     whole_words,
 )
@@ -37,7 +37,7 @@ from scratch_embed.why.tricks import Trick
 from scratch_embed.worlds.senses import LENGTH, Senses, best_accuracy, senses
 
 FILLERS, NOISE = 0.3, 0.3
-BASE = dict(steps=1000, batch=64, lr=3e-3, warm_up=0.1, rate=0.1, dim=32, ff=64, layers=2, heads=2,
+BASE = dict(steps=700, batch=64, lr=3e-3, warm_up=0.1, rate=0.1, dim=32, ff=64, layers=2, heads=2,
             share=0.15, masked=0.8, random=0.1, tied=True)
 
 TRICKS = [
@@ -121,7 +121,7 @@ def trained(settings: dict, text: Text) -> Model:
 def worth(text: Text, model: Model) -> np.ndarray:
     """(2,) the % of senses told apart by the last layer, and the loss of the held-out gaps."""
     config, p = model
-    x = states_of(text.world.sentences, text.tokenizer, p, config)[-1]
+    x = states_of_words(text.corpus, p, config)[-1]
     loss, _ = pretraining(text.gaps, p, config)
     return np.array([100 * told_apart(text.world, x), float(loss)])
 

@@ -56,10 +56,8 @@ def states(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
     return tables
 
 
-def states_of(sentences: list[list[str]], tokenizer: WordPiece, p: Params, config: Config
-              ) -> list[np.ndarray]:
-    """The same for sentences, without [CLS] and [SEP].  -> L + 1 tables (words in all, D)."""
-    batch = packed(tokenizer, sentences)
+def states_of_words(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+    """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
     parts = [states(take(batch, some), p, config)
              for some in token_batches(np.diff(batch.off), 4096)]
     inner = np.ones(len(batch.ids), bool)

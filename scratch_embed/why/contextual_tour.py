@@ -32,7 +32,7 @@ from scratch_embed.why.contexts import (
     most_frequent_sense,
     packed,
     rows_of,
-    states_of,
+    states_of_words,
     told_apart,
     whole_words,
 )
@@ -98,8 +98,9 @@ class Seen(NamedTuple):
 def look(known: Read) -> Seen:
     """What BERT makes of the text that it has learned from, and what it made of it at first."""
     first = initial(bert_shapes(known.config), known.seed)
-    return Seen(*([states_of(world.sentences, known.tokenizer, p, known.config)
-                   for world in known.parts.values()] for p in (known.p, first)))
+    texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
+    return Seen(*([states_of_words(text, p, known.config) for text in texts]
+                  for p in (known.p, first)))
 
 
 def tell_senses(known: Read, seen: Seen) -> dict[str, np.ndarray]:

@@ -107,6 +107,19 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, capsys):
     assert len((tmp_path / "b" / "vocab.txt").read_text().splitlines()) <= 50
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
+                                                                    capsys):
+    (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
+    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch", "1",
+                       "--tokenizer", models.bert, "--workers", workers)
+    assert code == 0 and "22% of them unknown" in err and "warning" not in err
+    (tmp_path / "text").write_text("日本\n")
+    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
+                       models.bert)
+    assert code == 1 and "no token of it is known to the tokenizer" in err
+
+
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, capsys):
     """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
     options = [part for part in TINY[:-4]]

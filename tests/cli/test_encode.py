@@ -1,6 +1,7 @@
 """encode: the file holds what the library encodes, a row a line, blank ones too."""
 import io
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -71,8 +72,8 @@ def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, ou
     settings = folder / "config_sentence_transformers.json"
     write_json(settings, {**read_json(settings), "prompts": {"query": "the "}})
     assert run(capsys, folder, "-i", text, "-o", out, *options)[0] == 0
-    with np.testing.suppress_warnings() as quiet:
-        quiet.filter(UserWarning, "the ranges of only")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the ranges of only")
         want = SentenceEncoder.load(folder).encode(LINES, **same)
     found = np.load(out)
     assert found.dtype == want.dtype and found.shape == want.shape
@@ -135,8 +136,8 @@ def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, text, capsys, mo
     monkeypatch.setattr("scratch_embed.cli.encode.AT_A_TIME", 2)
     for precision in "int8", "binary":
         _, out, _ = run(capsys, models.encoder, "-i", text, "--precision", precision)
-        with np.testing.suppress_warnings() as quiet:
-            quiet.filter(UserWarning, "the ranges of only")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the ranges of only")
             want = SentenceEncoder.load(models.encoder).encode(LINES, precision=precision)
         assert [[int(x) for x in line.split()] for line in out.splitlines()] == want.tolist()
 

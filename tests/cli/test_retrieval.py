@@ -196,7 +196,7 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     code, _, err = run(capsys, *collection[:3], *collection[2:])
     assert code == 1 and "w.vec is named twice" in err
     code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is a folder: expected a file of word vectors" in err
+    assert code == 1 and f"{tmp_path} is no model's folder" in err
 
 
 def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):

@@ -72,6 +72,13 @@ def test_both_together_are_the_fusion_of_the_two(index, files, capsys):
     assert code == 0 and found["results"][0]["line"] == 3       # third by meaning, first by words
 
 
+@pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
+def test_more_lines_than_there_are_may_be_asked_for(index, how, capsys):
+    all_of_them = run(capsys, "search", index, "dog no boat", *how, "-k", 4)
+    assert all_of_them[0] == 0 and all_of_them[1]
+    assert run(capsys, "search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
+
+
 def test_json_is_an_object_for_each_query(index, capsys):
     _, out, _ = run(capsys, "search", index, "cat", "boat", "--json", "-k", 1)
     found = [json.loads(line) for line in out.splitlines()]
@@ -115,6 +122,14 @@ def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, f
     (tmp_path / "all").write_text(LINES + "\na dog\n")
     run(capsys, "index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
     assert (tmp_path / "other").read_bytes() == index.read_bytes()
+
+
+def test_lines_that_the_model_cannot_read_are_counted(files, capsys):
+    texts, model, path = files
+    command = ["index", texts, "-o", path, "--model", model]
+    assert "1 of 4 lines have no word that the model knows" in run(capsys, *command)[2]
+    texts.write_text("a cat\nthe boat\n")
+    assert "no word" not in run(capsys, *command)[2]
 
 
 def test_what_is_found_is_what_the_library_finds(files, capsys):
