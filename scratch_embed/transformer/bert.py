@@ -20,6 +20,7 @@ Why tied.  Row w of E says what w means; the gap's Å· says what is missing.  E Å
 well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
 as output all do.  `scratch-embed why bert` measures what that is worth.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -209,22 +210,31 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
             examples = with_gaps(take(corpus, numbers), masking, config.vocab,
                                  np.random.default_rng([seed, 1, step]),
                                  None if follows is None else follows[numbers])
-
-            def learn(share, examples=examples, step=step):
-                worker, mine = share
-                g = grads[worker]
-                g.flat[:] = 0
-                loss, backward = pretraining(mine, p, config, drop.at(step, worker),
-                                             max(1, len(examples.places)),  # [UNK]s have no gap
-                                             len(examples.batch.off) - 1)
-                backward(g)
-                return loss
-
-            losses = each(learn, enumerate(split(examples, workers)))
+            loss = learn(examples, p, config, [drop.at(step, w) for w in range(workers)], grads,
+                         each)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads[:len(losses)], rate_now, longest, each)
-            run.took(sum(losses), rate_now)
+            optimizer.step(grads, rate_now, longest, each)
+            run.took(loss, rate_now)
     return Trained(p, run.losses)
+
+
+def learn(examples: Examples, p: Params, config: Config, drops: list[Dropout],
+          grads: list[Params], each: Callable) -> float:
+    """The loss of a batch, forward and back, a share of its sequences for each worker.
+
+    drops, grads: one a worker; grads are overwritten, and their sum is the batch's gradient.
+    """
+    gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
+    parts, pairs = split(examples, len(grads)), len(examples.batch.off) - 1
+
+    def of_share(worker):
+        grads[worker].flat[:] = 0
+        if worker >= len(parts):                              # fewer sequences than workers
+            return 0.0
+        loss, backward = pretraining(parts[worker], p, config, drops[worker], gaps, pairs)
+        backward(grads[worker])
+        return loss
+    return sum(each(of_share, range(len(grads))))
 
 
 def split(examples: Examples, workers: int) -> list[Examples]:

@@ -2,7 +2,7 @@
 
 Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
           the mean of the contexts that it was seen in.
-Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the occurrences in the training half
+Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the word's places in the training half
 Shapes    states: one (T, D) for the embeddings and one for each layer; occurrences M of T rows
 Cost      a training some seconds on one core; the rest nothing beside it.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)

@@ -199,6 +199,15 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     assert code == 1 and f"{tmp_path} is no model's folder" in err
 
 
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, capsys):
+    for command in [*collection, "--run-out", tmp_path / "corpus"], ["world", "codes", "-o",
+                                                                     tmp_path / "corpus"]:
+        code, out, err = run(capsys, *command)
+        assert (code, out) == (1, "") and err.splitlines()[-1] == (
+            f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, found a file; "
+            "choose another")
+
+
 def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):
     same = [tmp_path / "a b.vec", tmp_path / "a_b.vec"]
     for path in same:

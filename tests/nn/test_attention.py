@@ -255,6 +255,34 @@ def test_no_tokens_are_no_answers(dtype):
     assert y.shape == (0, 4) and all(dx.shape == (0, 4) for dx in backward(y))
 
 
+@dtypes
+@pytest.mark.parametrize("off, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
+def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
+        dtype, off, H):
+    """Rows that no sequence has would hold whatever was in memory before."""
+    q, k, v = draw(0, 10, 6, dtype=dtype)
+    with pytest.raises(ValueError, match=rf"T={off[-1]} .* multiple of H={H}; found \(10, 6\)"):
+        attention(q, k, v, np.array(off), H)
+    with pytest.raises(ValueError, match=r"and \(9, 6\)"):
+        attention(q, k, v[:9], OFF, 2)
+
+
+@pytest.mark.parametrize("off", [[0, 4, 4, 10], [0, 6, 4, 10]])
+def test_a_sequence_of_no_tokens_is_refused_by_its_number(off):
+    with pytest.raises(ValueError, match="sequence 1 has (0|-2) tokens"):
+        attention(*draw(0, 10, 6), np.array(off), 2)
+
+
+@dtypes
+def test_a_rate_too_small_for_any_mask_drops_nothing(dtype):
+    """Below 2⁻³³ no number of 32 bits is under the threshold."""
+    q, k, v = draw(0, 10, 6, dtype=dtype)
+    y, backward = attention(q, k, v, OFF, 2, drop=Dropout(2**-40, 5))
+    plain, back = attention(q, k, v, OFF, 2)
+    for got, want in zip((y, *backward(v)), (plain, *back(v))):
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+
+
 @causal
 def test_equals_torch(causal):
     torch = pytest.importorskip("torch")

@@ -189,6 +189,30 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 
 
 @dtypes
-def test_a_sequence_longer_than_there_are_positions_is_no_silent_answer(dtype):
-    with pytest.raises(IndexError):
-        infer(pack([[1] * 10]), params(dtype=dtype), CONFIG)
+@pytest.mark.parametrize("ids, types, message", [
+    ([1] * 10, None, "position_embeddings has rows 0 to 8, asked for are 0 to 9"),
+    ([1, -1], None, "word_embeddings has rows 0 to 12, asked for are -1 to 1"),
+    ([13, 2], None, "word_embeddings has rows 0 to 12, asked for are 2 to 13"),
+    ([1, 2], [0, 2], "token_type_embeddings has rows 0 to 1, asked for are 0 to 2")])
+def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
+    batch, p = pack([ids], types and [types]), params(dtype=dtype)
+    for ask in (infer, encode):
+        with pytest.raises(ValueError, match=message):
+            ask(batch, p, CONFIG)
+
+
+@dtypes
+def test_no_sequences_have_no_vectors_and_teach_nothing(dtype):
+    p = params(dtype=dtype)
+    x, backward = encode(pack([]), p, CONFIG, Dropout(0.1, 1))
+    g = p.like()
+    backward(x, g)
+    assert x.shape == (0, 12) and x.dtype == dtype and not g.flat.any()
+
+
+@dtypes
+def test_a_batch_whose_bounds_are_not_its_tokens_is_refused(dtype):
+    p = params(dtype=dtype)
+    for off in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
+        with pytest.raises(ValueError):
+            infer(BATCH._replace(off=np.array(off)), p, CONFIG)
