@@ -141,7 +141,8 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
-    if len({len(view.off) for view in views}) != 1 or len(views[0].off) < 3 or batch < 2:
+    if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
+            or len(views[0].off) < 3 or batch < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
                          f"or more, found {[len(v.off) - 1 for v in views]} and {batch}")
     p, twice = with_head(p, config, seed, headless), views * 2 if len(views) == 1 else views

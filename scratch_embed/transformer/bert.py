@@ -190,11 +190,14 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     batch      sequences a step; lr: its highest, after warm_up · steps; it then falls to 0
     longest    the gradient is clipped to this length; decay: AdamW's; rate: of dropout
     workers    threads, a share of the batch each.  The same seed and workers, the same bits.
-    p          go on from these parameters, which are changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for, TrainingDiverged
+    p          go on from these parameters, which are not changed; None: begin anew
+    Raises     ValueError for ids or lengths that the model has no row for, or where there is
+               nothing to make a gap of; TrainingDiverged
     """
     check_ids(corpus, config)
-    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p
+    if np.isin(corpus.ids, masking.special).all():
+        raise ValueError("the corpus holds special tokens alone: nothing to make a gap of")
+    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p.copy()
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
