@@ -1,4 +1,4 @@
-"""BERT: gaps are what they say, the loss has its gradient, shares sum to the whole, and it learns."""
+"""BERT: gaps are as they say, shares sum to the whole, the loss has its gradient, it learns."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,7 +141,8 @@ def test_predictions_and_next_sentence_worked_by_hand():
     logits, _ = predictions(np.array([[7.0]]), p, config)
     assert logits.tolist() == [[2, 5, -1]]
     p["pooler.dense.weight"][...] = np.log(3)
-    p["cls.seq_relationship.weight"][...], p["cls.seq_relationship.bias"][...] = [[10], [-5]], [0, 1]
+    p["cls.seq_relationship.weight"][...] = [[10], [-5]]
+    p["cls.seq_relationship.bias"][...] = [0, 1]
     np.testing.assert_allclose(next_sentence(np.array([[1.0]]), p)[0], [[8, -3]], rtol=1e-14)
 
 
@@ -175,7 +176,8 @@ def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, wo
         total += mine
     eps = float(np.finfo(dtype).eps)
     assert total == pytest.approx(loss, rel=64 * eps)
-    np.testing.assert_allclose(parts.flat, whole.flat, rtol=0, atol=64 * eps * abs(whole.flat).max())
+    np.testing.assert_allclose(parts.flat, whole.flat, rtol=0,
+                               atol=64 * eps * abs(whole.flat).max())
 
 
 @given(seeds, st.integers(1, 8))
