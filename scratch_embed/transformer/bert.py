@@ -31,7 +31,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import layer_norm, linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, digest, follow
+from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import team
@@ -201,10 +201,8 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking,
-                    **config._replace(activation=config.activation.__name__)._asdict(),
-                    data=digest(*corpus, *([] if follows is None else [follows])),
-                    start=digest(p.flat))            # last: it differs wherever the config does
+                    rate=rate, workers=workers, seed=seed, masking=masking, **config._asdict(),
+                    data=[corpus, follows], start=p.flat)       # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
