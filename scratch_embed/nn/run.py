@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -58,13 +58,15 @@ def batches(N: int, size: int, steps: int, seed: int, start: int = 0
             yield step + 1, order[at:at + size]
 
 
-def digest(*arrays: np.ndarray) -> str:
-    """SHA-256 of the numbers in some arrays: is it the same data?"""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()
+def plain(setting: Any) -> str | float:
+    """What JSON has no form for: a function as its name, an array as the SHA-256 of its numbers."""
+    if callable(setting):
+        return setting.__name__
+    if isinstance(setting, np.ndarray) and setting.ndim:
+        found = hashlib.sha256(f"{setting.dtype.str} {setting.shape} ".encode())
+        found.update(np.ascontiguousarray(setting))
+        return found.hexdigest()
+    return float(setting)
 
 
 class Run:
@@ -73,7 +75,7 @@ class Run:
     def __init__(self, p: Params, optimizer: AdamW, settings: dict, checkpoint: Checkpoint | None
                  ) -> None:
         self.p, self.optimizer, self.losses, self.seen = p, optimizer, [], []
-        self.settings, self.checkpoint = json.loads(json.dumps(settings, default=float)), checkpoint
+        self.settings, self.checkpoint = json.loads(json.dumps(settings, default=plain)), checkpoint
         self._saved, self._after_step = time.monotonic(), lambda loss, lr: None
         self._write = lambda line: None
         if checkpoint and os.path.exists(checkpoint.path):
@@ -124,8 +126,9 @@ class Run:
                               ) from None
         for name, value in self.settings.items():
             if theirs.get(name) != value:
-                raise ValueError(f"{path}: cannot resume, {name} was {theirs.get(name)!r} and is "
-                                 f"{value!r} now; use the old one, or begin a new checkpoint")
+                raise ValueError(f"{path}: cannot resume, {name} was {theirs.get(name)!r:.40} and "
+                                 f"is {value!r:.40} now; use the old one, or begin a new "
+                                 "checkpoint")
         pairs = list(zip((self.p.flat, self.optimizer.m, self.optimizer.v), arrays))
         for mine, found in pairs:
             if (mine.shape, mine.dtype) != (found.shape, found.dtype):
@@ -141,7 +144,7 @@ def follow(p: Params, optimizer: AdamW, steps: int, settings: dict,
            checkpoint: Checkpoint | None = None, progress: bool = False) -> Iterator[Run]:
     """A Run, restored if the checkpoint says so.  It is saved now and then, at Ctrl-C, at the end.
 
-    settings: what must not change between the parts of a run, as JSON takes it.
+    settings: what must not change between the parts of a run: numbers, functions, arrays.
     progress: a bar on stderr, where that is a terminal; what the loop notes, in any case.
     Raises ValueError, naming the setting, where a checkpoint is of another run; FileExistsError for
     one that is there and is not to be resumed; TrainingDiverged if the parameters end as nan.

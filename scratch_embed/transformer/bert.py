@@ -31,7 +31,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import layer_norm, linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, digest, follow
+from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import team
@@ -190,21 +190,19 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     batch      sequences a step; lr: its highest, after warm_up · steps; it then falls to 0
     longest    the gradient is clipped to this length; decay: AdamW's; rate: of dropout
     workers    threads, a share of the batch each.  The same seed and workers, the same bits.
-    p          go on from these parameters, which are changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for and for a corpus
-               without a token that may be masked, TrainingDiverged
+    p          go on from these parameters, which are not changed; None: begin anew
+    Raises     ValueError for ids or lengths that the model has no row for, or where there is
+               nothing to make a gap of; TrainingDiverged
     """
     check_ids(corpus, config)
     if np.isin(corpus.ids, masking.special).all():
-        raise ValueError("every token of the corpus is special: there is nothing to be guessed")
-    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p
+        raise ValueError("the corpus holds special tokens alone: nothing to make a gap of")
+    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p.copy()
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking,
-                    **config._replace(activation=config.activation.__name__)._asdict(),
-                    data=digest(*corpus, *([] if follows is None else [follows])),
-                    start=digest(p.flat))            # last: it differs wherever the config does
+                    rate=rate, workers=workers, seed=seed, masking=masking, **config._asdict(),
+                    data=[corpus, follows], start=p.flat)       # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:

@@ -76,14 +76,15 @@ def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
 def told_apart(world: Senses, x: np.ndarray) -> float:
     """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
 
-    x: (words in all, D), the state of every word of the world.
+    x: (words in all, D), the state of every word of the world.  A sense that the training half does
+    not have is infinitely far.
     """
     seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
     mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
     right = 0.0
     for (_, _, word, sense), row in zip(world.test, asked):
-        own, other = (np.linalg.norm(row - mean[f"{word} {s}"])
+        own, other = (np.linalg.norm(row - mean.get(f"{word} {s}", np.inf))
                       for s in sorted(SENSES[word], key=sense.__ne__))
         right += (own < other) + 0.5 * (own == other)
     return right / len(world.test)

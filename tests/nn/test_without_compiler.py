@@ -1,4 +1,4 @@
-"""With the compiler switched off every kernel is plain Python, and says the same."""
+"""With the compiler switched off a kernel is plain Python, and says the same to its rounding."""
 import os
 import subprocess
 import sys

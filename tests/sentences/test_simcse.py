@@ -236,7 +236,8 @@ def test_training_opens_the_cone(seed):
 # ---- errors -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("views, batch", [
-    ([texts(0), texts(0, 5)], 4), ([texts(0)], 1), ([texts(0, 1)], 4), ([], 4), ([texts(0)], 0)])
+    ([texts(0), texts(0, 5)], 4), ([texts(0)], 1), ([texts(0, 1)], 4), ([], 4), ([texts(0)], 0),
+    ([texts(0)] * 4, 4)])
 def test_views_that_do_not_pair_and_batches_with_nothing_to_tell_apart_are_refused(views, batch):
     with pytest.raises(ValueError, match="expected 1 to 3 views of at least 2 texts"):
         train(views, params(dtype=np.float32), CONFIG, batch=batch, steps=1)

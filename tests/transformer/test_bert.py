@@ -1,4 +1,4 @@
-"""BERT: gaps, the gradient of its loss, shares that sum to the whole, and what it learns."""
+"""BERT: gaps are as they say, shares sum to the whole, the loss has its gradient, it learns."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -239,11 +239,26 @@ def test_every_step_has_masks_of_its_own(workers):
         assert (np.ptp(losses) > 1e-3) == differ
 
 
-def test_parameters_that_are_given_are_trained_on():
+def test_parameters_that_are_given_are_where_it_begins_and_are_left():
     p, text = params(dtype=np.float32), corpus(1)
     before = p.flat.copy()
-    assert train(text, CONFIG, MASKING, steps=3, p=p).p is p
-    assert (p.flat != before).mean() > 0.5
+    learned = train(text, CONFIG, MASKING, steps=3, p=p).p
+    assert (p.flat == before).all() and (learned.flat != before).mean() > 0.5
+    np.testing.assert_allclose(learned.flat, before, rtol=0, atol=3 * 2e-3)      # 3 steps of lr
+
+
+def test_a_batch_without_a_gap_teaches_nothing_and_the_others_all_the_same():
+    """Half the texts are special tokens alone; with two in a batch some batches are such."""
+    text = pack([[CLS, SEP], [CLS, SEP], [CLS, 5, 7, SEP], [CLS, 6, 8, SEP]])
+    losses = train(text, CONFIG, MASKING, steps=40, batch=2, workers=2).losses
+    assert min(losses) == 0 and max(losses) > 1
+
+
+def test_more_workers_than_sequences_learn_what_one_does():
+    text = corpus(3, N=2)
+    one, many = (train(text, CONFIG, MASKING, steps=5, batch=2, rate=0, workers=workers)
+                 for workers in (1, 7))
+    np.testing.assert_allclose(one.losses, many.losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize("ids, types, message", [
@@ -258,7 +273,7 @@ def test_a_corpus_that_the_model_has_no_rows_for_is_refused(ids, types, message)
 def test_a_corpus_without_sequences_or_gaps_and_batches_of_nothing_are_refused():
     with pytest.raises(ValueError, match="the corpus holds no sequence"):
         train(pack([]), CONFIG, MASKING, steps=1)
-    with pytest.raises(ValueError, match="every token of the corpus is special"):
+    with pytest.raises(ValueError, match="special tokens alone: nothing to make a gap of"):
         train(pack([[CLS, SEP]]), CONFIG, MASKING, steps=1)
     with pytest.raises(ValueError, match="batch=0 of 6 examples"):
         train(corpus(0), CONFIG, MASKING, steps=1, batch=0)
