@@ -1,8 +1,10 @@
-"""tour: from a text to word vectors, what they know, which method knows what, and searching."""
+"""tour: from a text to word vectors, what they know, searching, words in context, sentences."""
 import sys
 import textwrap
 
 from scratch_embed.cli.parsing import add_command, check_output
+from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
+from scratch_embed.cli.tour_models import run_senses, run_simcse
 
 SEEDS = (1, 2, 3, 4, 5)
 FEWER_SEEDS = (1, 2, 3)
@@ -15,13 +17,22 @@ MAPPED = ("man woman boy girl king queen prince princess father mother son daugh
 def add_commands(commands):
     """Add `tour`."""
     tour = add_command(commands, "tour", "train word vectors on a toy text, show what they know, "
-                       "and set the methods side by side",
+                       "search, and give a word a vector for each of its senses",
                        "scratch-embed tour", run=run_tour)
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
                       help="where the vectors go (%(default)s)")
+    tour.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
+                      help="which parts, of: %(choices)s (all)")
 
 
 def run_tour(arguments):
+    """The parts that were asked for, in their order."""
+    for name, run in PARTS.items():
+        if name in arguments.parts:
+            run(arguments)
+
+
+def run_words(arguments):
     """Read, train, show what is known; then other methods, and words that the text never had."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.why.tour import easy_text
@@ -54,26 +65,19 @@ def run_tour(arguments):
     vectors.save(arguments.output)
     show_methods(text)
     show_unknown_words(text)
-    learned = learn_worlds()
-    show_searches(learned)
-    show_codes(learned)
-    show_translations()
-    heading("11  Yours")
-    print(f"The vectors of seed 1 are in {arguments.output}.  Try:\n"
+    print(f"\nThe vectors of seed 1 are in {arguments.output}.  Try:\n"
           f"    scratch-embed similar {arguments.output} queen paris\n"
           f"    scratch-embed analogy {arguments.output} france paris italy\n"
           "    scratch-embed train word2vec YOUR-TEXT -o yours.vec\n"
           "    scratch-embed train fasttext YOUR-TEXT -o yours.bin --buckets 100000")
 
 
-def heading(text):
-    """A line that begins a part."""
-    print(f"\n{text}\n{'-' * len(text)}", flush=True)
-
-
-def paragraph(text, indent=""):
-    """Text in lines that fit."""
-    print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
+def run_retrieval(arguments):
+    """Searching by words and by vectors, rare codes, a second language."""
+    learned = learn_worlds()
+    show_searches(learned)
+    show_codes(learned)
+    show_translations()
 
 
 def show_neighbours(vectors):
@@ -232,20 +236,5 @@ def show_translations():
     print(f"    {'guessing (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
 
 
-def show_intervals(scores, columns):
-    """A table of means and intervals.  scores: {name: (seeds, columns)}."""
-    from scratch_embed.why.effects import interval
-    print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
-    for name, rows in scores.items():
-        cells = (interval(column) for column in rows.T)
-        print(f"    {name:26}" + "".join(f"{mean:9.1f} ± {half:4.1f}  " for mean, half in cells
-                                         ).rstrip(), flush=True)
-
-
-def say_difference(what, one, other, scores):
-    """One search against another in a sentence, seed by seed.  scores: {name: (seeds,)}."""
-    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
-    mean, half = difference = paired_difference(scores[one], scores[other])
-    verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
-        difference.verdict, "cannot be told apart from")
-    print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
+PARTS = {"words": run_words, "retrieval": run_retrieval, "senses": run_senses,
+         "simcse": run_simcse}

@@ -1,8 +1,9 @@
 """why: remove the tricks of a method one at a time, and see what each was worth."""
 import sys
-import textwrap
 
 from scratch_embed.cli.parsing import add_command, whole
+from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
+from scratch_embed.cli.why_models import run_bert, run_simcse
 
 
 def add_commands(commands):
@@ -11,7 +12,8 @@ def add_commands(commands):
                       "scratch-embed why word2vec")
     methods = why.add_subparsers(metavar="METHOD", required=True)
     for name, run, sentences in [("word2vec", run_word2vec, 10_000), ("glove", run_glove, 10_000),
-                                 ("fasttext", run_fasttext, 10_000),
+                                 ("fasttext", run_fasttext, 10_000), ("bert", run_bert, 8_000),
+                                 ("simcse", run_simcse, 12_000),
                                  ("retrieval", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"the tricks of {name}, on toy texts",
                              f"scratch-embed why {name} --seeds 10", run=run)
@@ -19,8 +21,9 @@ def add_commands(commands):
                             help="texts and starting weights to average over (%(default)s)")
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="the length of each text (%(default)s)")
-    method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                        help="to search, with 3 questions for each 20 (%(default)s)")
+        if run in (run_simcse, run_retrieval):
+            method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
+                                help="to search, with 3 questions for each 20 (%(default)s)")
 
 
 def run_word2vec(arguments):
@@ -93,22 +96,6 @@ def toy_texts(arguments):
     return [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
 
 
-def listed(settings):
-    """Settings in a line: numbers as they are, functions by their names."""
-    return ", ".join(f"{name} {getattr(value, '__name__', value)}"
-                     for name, value in settings.items())
-
-
-def heading(text):
-    """A line that begins a part."""
-    print(f"\n{text}\n{'-' * len(text)}", flush=True)
-
-
-def paragraph(text, indent=""):
-    """Text in lines that fit."""
-    print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
-
-
 def show_tricks(texts, tricks, trained, settings):
     """For each trick what is expected, then what is found."""
     from scratch_embed.why.tricks import measure_tricks
@@ -127,26 +114,6 @@ def show_searches(searches, tricks):
     from scratch_embed.why.tricks import measure_tricks
     return show_effects(tricks, measure_tricks(tricks, searches, found, progress=True,
                                                score=percent))
-
-
-def show_effects(tricks, effects):
-    """Each trick's prediction, and then its effects as they come.  -> (that held, all)."""
-    held = total = 0
-    for trick in tricks:
-        print(f"\n{trick.name}")
-        paragraph("Prediction: " + trick.prediction, "    ")
-        print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
-        for effect in next(effects):                          # measured now
-            mean, half = effect.difference
-            found = effect.difference.verdict
-            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
-                  f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
-            held += found == effect.predicted
-            total += 1
-    print()
-    paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
-              f"{total / 20:.1f} are expected to miss the truth by chance.")
-    return held, total
 
 
 def show_methods(texts):

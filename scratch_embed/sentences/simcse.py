@@ -34,7 +34,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, digest, follow
+from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import in_turn, team
 from scratch_embed.space.geometry import alignment, uniformity
@@ -44,29 +44,36 @@ from scratch_embed.transformer.encoder import Config, encode, infer
 from scratch_embed.transformer.parts import in_parts
 from scratch_embed.transformer.pooling import cls
 
+HEAD = "mlp.dense.weight"
 Pool = Callable[[np.ndarray, np.ndarray], tuple]
 
 
 def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the head."""
-    return {"mlp.dense.weight": (config.dim, config.dim), "mlp.dense.bias": (config.dim,)}
+    return {HEAD: (config.dim, config.dim), "mlp.dense.bias": (config.dim,)}
 
 
 def embed(batch: Packed, p: Params, config: Config, pool: Pool = cls, drop: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, Learning]:
-    """A vector for each text of one view, the head on top.  -> z (N, D), backward(dz, g)."""
+    """A vector for each text of one view, the head on top if p has one.  -> z (N, D), backward."""
     order = by_length(batch)                             # equal lengths together: see attention
     batch = take(batch, order)
     x, back_x = encode(batch, p, config, drop)
     y, back_y = pool(x, batch.off)
-    u, back_u = linear(y, p, "mlp.dense")
-    h, back_h = tanh(u)
+    h, back_h = head(y, p) if HEAD in p else (y, lambda dh, g: dh)
     z = np.empty_like(h)
     z[order] = h
 
     def backward(dz, g):
-        back_x(back_y(back_u(back_h(dz[order]), g)), g)
+        back_x(back_y(back_h(dz[order], g)), g)
     return z, backward
+
+
+def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+    """tanh(W y + b).  y, h: (N, D)."""
+    u, back_u = linear(y, p, "mlp.dense")
+    h, back_h = tanh(u)
+    return h, lambda dh, g: back_u(back_h(dh), g)
 
 
 def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
@@ -120,7 +127,8 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
           steps: int = 500, batch: int = 64, lr: float = 3e-4, warm_up: float = 0.1,
           decay: float = 0.0, longest: float = 1.0, rate: float = 0.1, workers: int = 1,
           seed: int = 1, held_out: tuple[Packed, Packed] | None = None, every: int = 50,
-          checkpoint: Checkpoint | None = None, progress: bool = False) -> Trained:
+          headless: bool = False, checkpoint: Checkpoint | None = None, progress: bool = False
+          ) -> Trained:
     """Train on N texts.
 
     views      [texts]: each is its own partner, under another mask; [texts, partners], or with a
@@ -129,40 +137,48 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
     rate       of dropout; lr: its highest; longest: the gradient is clipped to this length
     workers    threads, a share of every view each.  The same seed and workers, the same bits.
     held_out   pairs of like meaning, to be looked at every so many steps
+    headless   contrast what is pooled, and have no head at all
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
-    if len({len(view.off) for view in views}) != 1 or len(views[0].off) < 3 or batch < 2:
+    if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
+            or len(views[0].off) < 3 or batch < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
                          f"or more, found {[len(v.off) - 1 for v in views]} and {batch}")
-    p, twice = with_head(p, config, seed), views * 2 if len(views) == 1 else views
+    views = views * 2 if len(views) == 1 else views
+    p = with_head(p, config, seed, headless)
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
-    drop, curve = Dropout(rate, int(stream(seed))), []
-    settings = dict(pool=pool.__name__, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
+    drop = Dropout(rate, int(stream(seed)))
+    settings = dict(pool=pool, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
                     decay=decay, longest=longest, rate=rate, workers=workers, seed=seed,
-                    start=digest(p.flat), data=digest(*(array for view in views for array in view)))
+                    every=every, headless=headless, **config._asdict(), data=views,
+                    held_out=held_out, start=p.flat)            # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
         for step, numbers in batches(len(views[0].off) - 1, batch, steps, seed, run.step):
             for g in grads:
                 g.flat[:] = 0
-            loss, backward = batch_loss([take(view, numbers) for view in twice], p, config, pool,
+            loss, backward = batch_loss([take(view, numbers) for view in views], p, config, pool,
                                         tau, drop.at(step), workers, each)
             backward(grads)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
             optimizer.step(grads, rate_now, longest, each)
+            if held_out and step % every == 0 and np.isfinite(p.flat).all():
+                run.seen.append([step, *geometry(held_out, p, config, pool)])
+                run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
             run.took(loss, rate_now)
-            if held_out and step % every == 0:
-                curve.append((step, *geometry(held_out, p, config, pool)))
-                run.note("step {}: alignment {:.4f}, uniformity {:.4f}".format(*curve[-1]))
-    return Trained(p, run.losses, curve)
+    return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
 
 
-def with_head(p: Params, config: Config, seed: int) -> Params:
-    """The same parameters in a buffer of their own, with a new head unless they have one."""
-    theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith("cls.")}
-    both = initial({**theirs, **head_shapes(config)}, seed)
+def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> Params:
+    """The same parameters in a buffer of their own, with a new head unless they have one.
+
+    headless: without any.
+    """
+    left, new = (("cls.", "mlp."), {}) if headless else ("cls.", head_shapes(config))
+    theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith(left)}
+    both = initial({**theirs, **new}, seed, p.flat.dtype)
     for name in theirs:
         both[name][...] = p[name]
     return both
@@ -178,7 +194,7 @@ def vectors(texts: Packed, p: Params, config: Config, pool: Pool = cls, keep_hea
     for some in token_batches(lengths[order], 1024):
         batch = take(texts, order[some])
         y[order[some]], _ = pool(infer(batch, p, config), batch.off)
-    return tanh(linear(y, p, "mlp.dense")[0])[0] if keep_head else y
+    return head(y, p)[0] if keep_head else y
 
 
 def geometry(pairs: tuple[Packed, Packed], p: Params, config: Config, pool: Pool

@@ -2,7 +2,7 @@
 
 Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
           the mean of the contexts that it was seen in.
-Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the training half's occurrences of the word
+Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the word's places in the training half
 Shapes    states: one (T, D) for the embeddings and one for each layer; occurrences M of T rows
 Cost      a training some seconds on one core; the rest nothing beside it.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from scratch_embed.nn.params import Params
-from scratch_embed.text.packed import Packed, token_batches, take
+from scratch_embed.text.packed import Packed, take, token_batches
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.transformer.bert import Masking, head_shapes
 from scratch_embed.transformer.encoder import Config, embed, encoder_layer, shapes
@@ -56,10 +56,8 @@ def states(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
     return tables
 
 
-def states_of(sentences: list[list[str]], tokenizer: WordPiece, p: Params, config: Config
-              ) -> list[np.ndarray]:
-    """The same for sentences, without [CLS] and [SEP].  -> L + 1 tables (words in all, D)."""
-    batch = packed(tokenizer, sentences)
+def states_of_words(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+    """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
     parts = [states(take(batch, some), p, config)
              for some in token_batches(np.diff(batch.off), 4096)]
     inner = np.ones(len(batch.ids), bool)
@@ -78,14 +76,15 @@ def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
 def told_apart(world: Senses, x: np.ndarray) -> float:
     """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
 
-    x: (words in all, D), the state of every word of the world.
+    x: (words in all, D), the state of every word of the world.  A sense that the training half does
+    not have is infinitely far.
     """
     seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
     mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
     right = 0.0
     for (_, _, word, sense), row in zip(world.test, asked):
-        own, other = (np.linalg.norm(row - mean[f"{word} {s}"])
+        own, other = (np.linalg.norm(row - mean.get(f"{word} {s}", np.inf))
                       for s in sorted(SENSES[word], key=sense.__ne__))
         right += (own < other) + 0.5 * (own == other)
     return right / len(world.test)

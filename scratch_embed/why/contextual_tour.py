@@ -32,7 +32,7 @@ from scratch_embed.why.contexts import (
     most_frequent_sense,
     packed,
     rows_of,
-    states_of,
+    states_of_words,
     told_apart,
     whole_words,
 )
@@ -55,8 +55,9 @@ SENTENCES = 4000                   # of each part
 SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=LENGTH + 2, types=1)
 BERT = dict(steps=1000, batch=64, lr=2e-3, rate=0.0)
 WORD2VEC = dict(dim=64, window=5, negatives=5, sample=0, lr=0.05, epochs=5)
-MODEL, UNTRAINED = "BERT, last layer", "BERT, untrained, last layer"
-AROUND, BEST = "word2vec, mean of the others", "the best there is"
+MODEL, UNTRAINED = f"BERT, layer {SIZES['layers']}", f"untrained, layer {SIZES['layers']}"
+AROUND = "word2vec, mean of others"
+BEST, BEFORE = "the best there is", "... from what is before"
 
 
 class Read(NamedTuple):
@@ -97,32 +98,25 @@ class Seen(NamedTuple):
 def look(known: Read) -> Seen:
     """What BERT makes of the text that it has learned from, and what it made of it at first."""
     first = initial(bert_shapes(known.config), known.seed)
-    return Seen(*([states_of(world.sentences, known.tokenizer, p, known.config)
-                   for world in known.parts.values()] for p in (known.p, first)))
+    texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
+    return Seen(*([states_of_words(text, p, known.config) for text in texts]
+                  for p in (known.p, first)))
 
 
 def tell_senses(known: Read, seen: Seen) -> dict[str, np.ndarray]:
-    """{who: (3,) % of each of PARTS told right}."""
+    """{who: (3,) % of each of PARTS told right}, layer by layer and beside others."""
     worlds = list(known.parts.values())
-    tables = {MODEL: [x[-1] for x in seen.trained], "BERT, embeddings": [x[0] for x in seen.trained],
-              UNTRAINED: [x[-1] for x in seen.untrained]}
+    names = ["BERT, embeddings", *(f"BERT, layer {n}" for n in range(1, known.config.layers + 1))]
+    tables = dict(zip(names, zip(*seen.trained), strict=True))
+    tables[UNTRAINED] = [x[-1] for x in seen.untrained]
     tables |= dict(zip(("word2vec, its one vector", AROUND), word2vec_states(known)))
     scores = {who: [told_apart(*pair) for pair in zip(worlds, x)] for who, x in tables.items()}
     scores |= {
         "the more frequent sense": [most_frequent_sense(world) for world in worlds],
         "a bag of the others": [bag_of_context(world) for world in worlds],
         BEST: [majority(world) for world in worlds],
-        "the best from what is before": [majority(world, before) for world in worlds]}
+        BEFORE: [majority(world, before) for world in worlds]}
     return {who: 100 * np.array(row) for who, row in scores.items()}
-
-
-def layer_by_layer(known: Read, seen: Seen) -> dict[str, np.ndarray]:
-    """{layer: (6,) % of each of PARTS told right, trained, then untrained}."""
-    names = ["embeddings", *(f"layer {n}" for n in range(1, known.config.layers + 1))]
-    worlds = list(known.parts.values())
-    return {name: 100 * np.array([told_apart(world, x[layer])
-                                  for side in seen for world, x in zip(worlds, side)])
-            for layer, name in enumerate(names)}
 
 
 def ceiling() -> float:

@@ -53,13 +53,17 @@ def toy_text(seed: int, sentences: int = 10_000) -> Text:
 # ---- measuring --------------------------------------------------------------------------------
 
 class Effect(NamedTuple):
-    """One alternative to a trick: mean % with the trick and without, and with − without."""
+    """One alternative to a trick: mean % with the trick and without, and with − without.
+
+    others: with − without of whatever else was measured.
+    """
 
     instead: str
     with_it: float
     without: float
     difference: Interval
     predicted: str
+    others: tuple[Interval, ...] = ()
 
 
 def analogies_solved(text: Text, vectors: np.ndarray) -> float:
@@ -71,11 +75,12 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
             score: Callable = analogies_solved) -> np.ndarray:
     """Every method on every text, (methods, texts).  methods: functions text -> vectors (V, D).
 
-    score: (text, what a method made of it) -> a number; other methods may make other things.
+    score: (text, what a method made of it) -> a number; other methods may make other things.  A
+    score of K numbers makes (methods, texts, K).
     workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
     progress: a bar on stderr, where that is a terminal.
     """
-    scores = np.empty((len(methods), len(texts)))
+    scores = {}
 
     def step(place):
         method, text = methods[place[0]], texts[place[1]]
@@ -87,7 +92,7 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
         for place, number in run(step, places, workers):
             scores[place] = number
             bar.update()
-    return scores
+    return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])
 
 
 def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers: int = 2,
@@ -95,7 +100,8 @@ def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers:
                    ) -> Iterator[list[Effect]]:
     """Yield for each trick, as soon as it is measured, a list of Effect.
 
-    trained: (settings, text) -> vectors (V, D), or whatever `score` takes, as in measure.
+    trained: (settings, text) -> vectors (V, D), or whatever `score` takes, as in measure.  Where
+    that gives several numbers, the first is what a trick is judged by, and all others are told.
     """
     known = []                                     # (settings, scores): tricks share their start
     for trick in tricks:
@@ -107,8 +113,19 @@ def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers:
         known += zip(new, scores)
         with_it, *without = (next(x for settings, x in known if settings == form)
                              for form in forms)
-        yield [Effect(instead, with_it.mean(), x.mean(), paired_difference(with_it, x), predicted)
+        yield [effect(instead, columns(with_it), columns(x), predicted)
                for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
+
+
+def effect(instead: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
+    """The Effect of scores, (K, texts) each."""
+    first, *others = (paired_difference(*pair) for pair in zip(with_it, without))
+    return Effect(instead, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
+
+
+def columns(scores: np.ndarray) -> np.ndarray:
+    """(texts,) or (texts, K) -> (K, texts)."""
+    return scores.reshape(len(scores), -1).T
 
 
 def alike(scores: np.ndarray) -> list[list[int]]:

@@ -15,6 +15,7 @@ from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.lists import as_run
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.facts import WORDS
@@ -112,6 +113,18 @@ def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 
+def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, capsys):
+    code, out, _ = run(capsys, *collection[:3], models.encoder, *collection[3:], "--json")
+    found = json.loads(out)
+    assert code == 0 and list(found)[:3] == ["w.vec", "encoder", "bm25"]
+    documents, queries = ["a ship", "a cat", "code kx-1"], ["boat", "kx-1"]
+    encoder, index = SentenceEncoder.load(models.encoder), Index(16)
+    index.add(range(3), encoder.encode(documents))
+    ids, _ = index.search(encoder.encode(queries), 3)
+    ranks = [ids[0].tolist().index(0) + 1, ids[1].tolist().index(2) + 1]
+    assert found["encoder"]["MRR@10"]["mean"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
 # ---- the toy worlds -----------------------------------------------------------------------------
 
 def oracle(path):
@@ -190,7 +203,7 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     code, _, err = run(capsys, *collection[:3], *collection[2:])
     assert code == 1 and "w.vec is named twice" in err
     code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is a folder: expected a file of word vectors" in err
+    assert code == 1 and f"{tmp_path} is no model's folder" in err
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, capsys):

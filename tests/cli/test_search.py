@@ -11,6 +11,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.words.vectors import WordVectors
 
@@ -150,6 +151,31 @@ def test_what_is_found_is_what_the_library_finds(files, capsys):
     assert all(row["text"] == lines[row["line"] - 1] for one in found for row in one)
 
 
+def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, capsys):
+    index, lines = tmp_path / "index", models.text.read_text().splitlines()[:40]
+    (tmp_path / "texts").write_text("\n".join(lines))
+    code, _, err = run(capsys, "index", tmp_path / "texts", "-o", index, "--model", models.encoder)
+    assert code == 0 and "40 lines added, 40 in all, 16 dimensions" in err
+    query = "a song about the tenor"
+    _, out, _ = run(capsys, "search", index, query, "-k", 5, "--json")
+    encoder, own = SentenceEncoder.load(models.encoder), Index(16)
+    own.add(range(1, 41), encoder.encode(lines))
+    ids, scores = own.search(encoder.encode([query]), 5)
+    found = json.loads(out)["results"]
+    assert [row["line"] for row in found] == ids[0].tolist()
+    np.testing.assert_allclose([row["score"] for row in found], scores[0], atol=1e-6)
+    for how in "--bm25", "--hybrid":
+        assert run(capsys, "search", index, lines[7], "-k", 1, how)[1].split("\t")[3] == (
+            lines[7] + "\n")
+
+
+def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, capsys):
+    code, _, err = run(capsys, "index", models.text, "-o", models.encoder / "index", "--model",
+                       models.encoder)
+    assert code == 1 and "lies in the model's folder" in err
+    assert not (models.encoder / "index").exists()
+
+
 # ---- another model ------------------------------------------------------------------------------
 
 def test_a_model_that_has_changed_is_refused(index, files, capsys):
@@ -194,7 +220,7 @@ def test_an_index_that_does_not_say_its_model_is_refused(index, change, capsys):
     (["search", "{folder}/none", "cat"], "none: No such file"),
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
-    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "is a folder"),
+    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "no model's folder"),
     (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "the text itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),

@@ -1,0 +1,64 @@
+"""What the long commands print: headings, paragraphs, tables with intervals, a sentence on two."""
+import textwrap
+
+
+def heading(text):
+    """A line that begins a part."""
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def paragraph(text, indent=""):
+    """Text in lines that fit."""
+    print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
+
+
+def show_intervals(scores, columns):
+    """A table of means and intervals.  scores: {name: (seeds, columns)}."""
+    from scratch_embed.why.effects import interval
+    print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
+    for name, rows in scores.items():
+        cells = (interval(column) for column in rows.T)
+        print(f"    {name:26}" + "".join(f"{mean:9.1f} ± {half:4.1f}  " for mean, half in cells
+                                         ).rstrip(), flush=True)
+
+
+def say_difference(what, one, other, scores):
+    """One search against another in a sentence, seed by seed.  scores: {name: (seeds,)}."""
+    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
+    mean, half = difference = paired_difference(scores[one], scores[other])
+    verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
+        difference.verdict, "cannot be told apart from")
+    print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
+
+
+def listed(settings):
+    """Settings in a line: numbers as they are, functions by their names."""
+    return ", ".join(f"{name} {getattr(value, '__name__', value)}"
+                     for name, value in settings.items())
+
+
+def show_effects(tricks, effects, others=()):
+    """Each trick's prediction, and then its effects as they come.  -> (that held, all).
+
+    others: names of what is measured beside, for a second line.
+    """
+    held = total = 0
+    for trick in tricks:
+        print(f"\n{trick.name}")
+        paragraph("Prediction: " + trick.prediction, "    ")
+        print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
+        for effect in next(effects):                          # measured now
+            mean, half = effect.difference
+            found = effect.difference.verdict
+            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
+                  f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
+            if others:
+                print(f"    {'':25}" + ", ".join(
+                    f"{name} {x.mean:+.2f} ± {x.half:.2f}"
+                    for name, x in zip(others, effect.others, strict=True)), flush=True)
+            held += found == effect.predicted
+            total += 1
+    print()
+    paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
+              f"{total / 20:.1f} are expected to miss the truth by chance.")
+    return held, total

@@ -1,0 +1,120 @@
+"""Sentence vectors on a toy world: a masked LM of its text, then SimCSE, and what they are worth.
+
+Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment and uniformity beside STS.
+Equation  nDCG@10 of cos(x_question, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of
+          slots that agree;  alignment and uniformity as in space/geometry.py
+Shapes    x (N, D); Worth: five numbers
+Cost      the masked LM some ten seconds on one core, SimCSE less.
+Read next sentences/simcse.py, why/simcse_tour.py, why/simcse.py, worlds/facts.py
+
+Everything is learned from the text of the world: no question, no answer, no pair.  The pairs of STS
+are reports of other facts of the same world; those that agree in every slot, in other words, are
+the partners of alignment.
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.correlation import spearman
+from scratch_embed.evaluate.ranking import ndcg
+from scratch_embed.nn.params import Params, initial
+from scratch_embed.sentences import simcse
+from scratch_embed.space.geometry import alignment, mean_cosine, uniformity
+from scratch_embed.space.similarity import cosine, cosine_matrix, unit
+from scratch_embed.text.packed import Packed, take
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.encoder import Config
+from scratch_embed.transformer.pooling import mean
+from scratch_embed.why.contexts import bert_shapes, masking, packed, whole_words
+from scratch_embed.why.searches import K, Search, judged, search_facts
+from scratch_embed.worlds.facts import NAMES, draw_facts, facts
+from scratch_embed.worlds.task_shapes import STS
+from scratch_embed.worlds.toy_mteb import sts
+
+SIZES = dict(dim=32, layers=2, heads=2, ff=64, positions=24, types=1)
+BERT = dict(steps=1500, batch=64, lr=2e-3, rate=0.0)
+SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch=64, lr=3e-3, rate=0.1)
+PAIRS = 600                        # of STS; every sixth is of reports that agree in all slots
+
+Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)
+
+
+class Encoder(NamedTuple):
+    """A world, a masked LM of its text, and questions that its vectors should answer."""
+
+    search: Search
+    sts: STS
+    prototypes: np.ndarray         # of the world's facts
+    text: Packed                   # what was learned from, sentence by sentence
+    tokenizer: WordPiece
+    config: Config
+    p: Params
+    seed: int
+
+
+class Worth(NamedTuple):
+    """What vectors of texts are worth.  The first two in %, the more the better."""
+
+    ndcg: float
+    sts: float
+    alignment: float               # the less the better, as uniformity
+    uniformity: float
+    cosine: float                  # of any two reports, the mean
+
+
+def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers: int = 1,
+             **changes) -> Encoder:
+    """A world, and a masked LM trained on its text.  changes: to the settings BERT."""
+    world = facts(seed, documents, documents * 3 // 20, sentences=sentences, pairs=0)
+    rng = np.random.default_rng([seed, 2])
+    pairs = sts(draw_facts(PAIRS, world.prototypes, 0.25, rng), rng)
+    tokenizer = whole_words([*world.text, *(text.split() for text in [
+        *world.queries.values(), *pairs.sentence1, *pairs.sentence2])])
+    config, text = Config(len(tokenizer), **SIZES), packed(tokenizer, world.text)
+    p = bert.train(text, config, masking(tokenizer), seed=seed, workers=workers,
+                   **(BERT | changes)).p
+    return Encoder(search_facts(world, seed), pairs, world.prototypes, text, tokenizer, config, p,
+                   seed)
+
+
+def untrained(encoder: Encoder) -> Params:
+    """What the masked LM started from."""
+    return initial(bert_shapes(encoder.config), encoder.seed)
+
+
+def different(text: Packed) -> Packed:
+    """Every sentence once: twice in a batch it would be told apart from itself."""
+    seen = {}
+    for n in range(len(text.off) - 1):
+        seen.setdefault(text.ids[text.off[n]:text.off[n + 1]].tobytes(), n)
+    return take(text, np.array(list(seen.values())))
+
+
+def contrasted(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
+    """SimCSE.  views: by default the same text; changes: to the settings SIMCSE."""
+    views = [different(encoder.text)] if views is None else views
+    return simcse.train(views, encoder.p, encoder.config, seed=encoder.seed, **(SIMCSE | changes))
+
+
+def by_model(encoder: Encoder, p: Params, pool: Callable = mean, keep_head: bool = False
+             ) -> Encode:
+    """Texts to vectors, through a model with these parameters."""
+    def encode(texts):
+        batch = packed(encoder.tokenizer, (text.split() for text in texts))
+        return simcse.vectors(batch, p, encoder.config, pool, keep_head)
+    return encode
+
+
+def worth(encoder: Encoder, encode: Encode) -> Worth:
+    """All five numbers."""
+    search, pairs = encoder.search, encoder.sts
+    Q, X = (encode(list(texts.values())) for texts in (search.queries, search.corpus))
+    A, B = encode(pairs.sentence1), encode(pairs.sentence2)
+    same = np.array(pairs.score) == len(NAMES)
+    unit_X = unit(X.astype(np.float64))
+    return Worth(100 * float(ndcg(judged(search, cosine_matrix(Q, X)), K).mean()),
+                 100 * spearman(cosine(A, B), pairs.score),
+                 alignment(*(unit(side[same].astype(np.float64)) for side in (A, B))),
+                 uniformity(unit_X), mean_cosine(unit_X))

@@ -1,0 +1,53 @@
+"""What the tour measures of sentences: a masked LM's vectors before SimCSE and after, and others.
+
+Paper     Gao, Yao & Chen 2021 (SimCSE), figure 2: contrast makes all more uniform.
+Shapes    a row of five numbers a seed, as why/sentences.py's Worth
+Cost      a seed takes some twenty seconds of one core, most of it the masked LM's training.
+Read next why/sentences.py (the measures), why/simcse.py (what each part of SimCSE is worth)
+"""
+import numpy as np
+
+from scratch_embed.sentences.static import StaticEncoder
+from scratch_embed.transformer.pooling import cls, mean
+from scratch_embed.why.searches import by_words, percent, plain, sif
+from scratch_embed.why.sentences import (
+    Encoder,
+    Worth,
+    by_model,
+    contrasted,
+    pretrain,
+    untrained,
+    worth,
+)
+
+BEFORE, AFTER = "masked LM, mean", "SimCSE, mean"
+
+
+def before_and_after(seed: int, **sizes) -> dict[str, np.ndarray]:
+    """{vectors: (5,) a Worth} of a world and a model of its own.  sizes: as pretrain has them."""
+    return compare(pretrain(seed, **sizes))
+
+
+def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
+    """All rows for one model.  changes: to the settings SIMCSE."""
+    contrast = {pool: contrasted(encoder, pool=pool, **changes).p for pool in (mean, cls)}
+    first = untrained(encoder)
+    ways = {"untrained, mean": by_model(encoder, first),
+            BEFORE: by_model(encoder, encoder.p),
+            "masked LM, [CLS]": by_model(encoder, encoder.p, cls),
+            AFTER: by_model(encoder, contrast[mean]),
+            "SimCSE, [CLS]": by_model(encoder, contrast[cls], cls),
+            "word2vec, mean": by_words_of(encoder, plain),
+            "word2vec, SIF": by_words_of(encoder, sif)}
+    rows = {name: worth(encoder, encode) for name, encode in ways.items()}
+    rows["BM25"] = Worth(percent(encoder.search, by_words(encoder.search)), *[np.nan] * 4)
+    return {name: np.array(row) for name, row in rows.items()}
+
+
+def by_words_of(encoder: Encoder, weigh):
+    """Means of word2vec's vectors of the same text; weighted ones without what all share."""
+    search = encoder.search
+    means = StaticEncoder(search.words, weigh(search.vocab))
+    if weigh is sif:
+        means = means.without_common(search.corpus.values())
+    return means.encode
