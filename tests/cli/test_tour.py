@@ -1,5 +1,7 @@
 """The tour's claims hold, and it shows them."""
+import importlib
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def tour(tmp_path_factory):
     import contextlib
     import io
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main(["tour", "-o", str(out)]) == 0
+        assert main(["tour", "-o", str(out), "--parts", "words", "retrieval"]) == 0
     return out, printed.getvalue()
 
 
@@ -120,6 +122,47 @@ def test_the_sentence_about_a_difference_follows_from_the_numbers(a, b, verdict,
 def test_no_line_is_wider_than_a_terminal(tour):
     lines = tour[1].split("6  The methods")[1].splitlines()
     assert max(map(len, lines)) <= 96
+
+
+# ---- the parts that need a Transformer --------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def small():
+    """What is printed of tiny worlds and a few steps: the form, not the claims."""
+    import contextlib
+    import io
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        for name, sizes in (("contextual_tour.read", dict(sentences=200, steps=2)),
+                            ("simcse_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
+                            ("simcse_tour.contrasted", dict(steps=2, batch=8))):
+            module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
+            patch.setattr(f"{module}.{function}", partial(
+                getattr(importlib.import_module(module), function), **sizes))
+        assert main(["tour", "--parts", "simcse", "senses"]) == 0
+    return out.getvalue()
+
+
+def test_only_the_parts_that_were_asked_for_are_shown_and_in_their_order(small, tmp_path):
+    heads = re.findall(r"^(\d+)  ", small, re.M)
+    assert heads == ["11", "12"] and not (tmp_path / "tour.vec").exists()
+
+
+def test_senses_and_sentences_stand_beside_what_knows_nothing(small):
+    for row in ("BERT, embeddings", "BERT, layer 2", "untrained, layer 2", "the best there is",
+                "word2vec, its one vector", "the more frequent sense", "... from what is before"):
+        assert re.search(rf"^    {re.escape(row)} +(\d+\.\d ± +\d+\.\d *){{3}}$", small, re.M), row
+    for row in "untrained, mean", "masked LM, mean", "SimCSE, mean", "word2vec, SIF":
+        assert re.search(rf"^    {re.escape(row)} +(-?\d+\.\d+ ± *\d+\.\d+ *){{5}}$", small,
+                         re.M), row
+    assert re.search(r"^    BM25 +\d+\.\d ± *\d+\.\d( +-){4}$", small, re.M)
+    assert "With SimCSE uniformity" in " ".join(small.split())
+    assert max(map(len, small.splitlines())) <= 96
+
+
+def test_a_part_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["tour", "--parts", "dessert"])
+    assert ended.value.code == 2 and "simcse" in capsys.readouterr().err
 
 
 # ---- the map ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The command says the prediction, then the effect, for every trick; then methods, closed form."""
 import importlib
 import re
+from functools import partial
 
 import pytest
 
@@ -69,6 +70,31 @@ def test_the_other_methods_say_their_predictions_first_too(method, last, capsys)
                 printed, at)
             assert found, instead
     assert re.search(last, printed, re.M) and max(map(len, printed.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("method, others, arguments", [
+    ("bert", r"loss [+-]\d+\.\d\d ± \d+\.\d\d", []),
+    ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
+def test_what_is_trained_on_a_transformer_tells_more_than_one_number(method, others, arguments,
+                                                                     monkeypatch, capsys):
+    """Two of its tricks, with a few steps each."""
+    module = importlib.import_module(f"scratch_embed.why.{method}")
+    tricks = [trick._replace(settings=dict(trick.settings, steps=2, batch=8))
+              for trick in module.TRICKS[1:3]]
+    monkeypatch.setattr(module, "TRICKS", tricks)
+    if method == "simcse":
+        from scratch_embed.why.sentences import pretrain
+        monkeypatch.setattr("scratch_embed.why.sentences.pretrain", partial(pretrain, steps=2))
+    assert main(["why", method, "--seeds", "2", "--sentences", "150", *arguments]) == 0
+    printed = capsys.readouterr().out
+    for trick in tricks:
+        at = printed.index(f"    Prediction: {trick.prediction[:40]}")
+        for instead, (_, predicted) in trick.without.items():
+            found = re.compile(rf"^    {re.escape(instead)} +{predicted} .* ± .*\n +{others}$",
+                               re.M).search(printed, at)
+            assert found, instead
+    assert re.search(r"^\d+ of \d+ predictions held", printed, re.M)
+    assert max(map(len, printed.splitlines())) <= 100
 
 
 @pytest.fixture(scope="module")
