@@ -99,7 +99,7 @@ def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: 
     """
     N = len(views[0].off) - 1
 
-    def look(v):
+    def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
             return embed(take(views[v], rows), p, config, pool, drop.at(v, worker))
         return in_parts(share, N, workers, each)
@@ -162,12 +162,12 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
             loss, backward = batch_loss([take(view, numbers) for view in views], p, config, pool,
                                         tau, drop.at(step), workers, each)
             backward(grads)
-            rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads, rate_now, longest, each)
+            lr_now = warm_up_then_decay(step, steps, lr, warm_up)
+            optimizer.step(grads, lr_now, longest, each)
             if held_out and step % every == 0 and np.isfinite(p.flat).all():
                 run.seen.append([step, *geometry(held_out, p, config, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
-            run.took(loss, rate_now)
+            run.took(loss, lr_now)
     return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
 
 

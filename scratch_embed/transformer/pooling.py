@@ -87,8 +87,8 @@ def beside(*pools):
 def starts(x, off, skip):
     """The row of each sentence's first token and how many there are, without those skipped."""
     t = np.diff(off) - skip
-    if off[-1] != len(x):
-        raise ValueError(f"off ends at {off[-1]}, and there are {len(x)} tokens")
+    if off[0] != 0 or off[-1] != len(x):
+        raise ValueError(f"off goes from {off[0]} to {off[-1]}, and there are {len(x)} tokens")
     if len(t) and t.min() < 1:
         n = t.argmin()
         raise ValueError(f"sentence {n}: expected at least one token to pool, found {t[n] + skip}"
