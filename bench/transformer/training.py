@@ -9,16 +9,23 @@ same matrix products without anything between them: the share of a step that the
 of the processor's peak they reach.
 """
 import argparse
-import json
 import os
-import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
-from side_by_side import PeakMemory, median, ratios
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import (
+    PeakMemory,
+    choose,
+    in_a_process,
+    median,
+    ratios,
+    script,
+    spread,
+    take_turns,
+)
 
 from scratch_embed.nn.params import initial
 from scratch_embed.numerics.blas import one_blas_thread
@@ -125,17 +132,12 @@ def compare(ours, theirs, rounds):
         sides = {"ours, 1 worker": ours(config, size, length, 1),
                  f"ours, {THREADS} workers": ours(config, size, length, THREADS),
                  f"PyTorch, {THREADS} threads": theirs(config, size, length)}
-        taken = {side: [] for side in sides}
-        for counted in range(-1, rounds):
-            for side, steps in sides.items():
-                start = time.perf_counter()
-                steps()
-                if counted >= 0:                   # the first round warms both up
-                    taken[side].append((time.perf_counter() - start) / STEPS * 1e3)
+        taken = take_turns(sides, rounds, warm_up=1)
         *_, two, peer = taken
         print(f"  {name}")
-        for side, ms in taken.items():
-            print(f"    {side:20} {median(ms):7.1f} ms a step   {min(ms):.1f}..{max(ms):.1f}")
+        for side, seconds in taken.items():
+            ms = [s / STEPS * 1e3 for s in seconds]
+            print(f"    {side:20} {median(ms):7.1f} ms a step   {spread(ms)}")
         print(f"    {peer} / {two}: {ratios(taken[peer], taken[two])}", flush=True)
 
 
@@ -152,20 +154,17 @@ def simcse_steps(rounds):
 def memory(rounds):
     print("memory that grows while masked LM trains, MiB")
     for name in SHAPES:
-        grown = {}
-        for side in ("ours", "theirs"):
-            done = subprocess.run([sys.executable, __file__, "--worker", json.dumps([side, name])],
-                                  capture_output=True, text=True, check=True)
-            grown[side] = float(done.stdout.splitlines()[-1])
+        grown = {side: in_a_process([side, name]) for side in ("ours", "theirs")}
         print(f"  {name}: ours {grown['ours']:.0f}, PyTorch {grown['theirs']:.0f}, ours / PyTorch "
               f"{grown['ours'] / grown['theirs']:.2f}", flush=True)
 
 
-def worker(side, name):
-    """Model, optimiser and ten steps in this process -> MiB beyond what the imports took."""
+def worker(job):
+    """(side, name of a shape): MiB of model, optimiser and ten steps beyond the imports."""
     import torch  # both sides pay for it before the count begins
     import transformers
     assert torch and transformers.BertModel
+    side, name = job
     config, size, length = SHAPES[name]
     if side == "ours":
         ours_masked(Config(100, 8, 1, 2, 8, 64), 2, 8, 1)            # the compiler's own memory
@@ -173,7 +172,7 @@ def worker(side, name):
     steps = (ours_masked(config, size, length, THREADS) if side == "ours"
              else theirs_masked(config, size, length))
     steps()
-    print(peak.growth())
+    return peak.growth()
 
 
 def products(rounds):
@@ -185,12 +184,6 @@ def products(rounds):
               f"{whole * 1e3:.1f} ms ({100 * alone / whole:.0f}%); the step runs at "
               f"{flops / whole / 1e9:.0f} GFLOP/s, a large product at {peak / 1e9:.0f} "
               f"({100 * flops / whole / peak:.0f}%)", flush=True)
-
-
-def seconds(work, *arguments):
-    start = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - start
 
 
 def time_products(config, size, length, rounds):
@@ -218,32 +211,23 @@ def time_products(config, size, length, rounds):
 
     step = ours_masked(config, size, length, THREADS)
     step()
-    alone, whole, peak = [], [], []
     with team(THREADS) as each:
-        for _ in range(rounds):
-            alone.append(seconds(each, of_a_step, range(THREADS)))
-            whole.append(seconds(step))
-            peak.append(seconds(each, large, range(THREADS)))
-    return flops, median(alone), median(whole) / STEPS, THREADS * 2 * 1024**3 / median(peak)
+        taken = take_turns({"alone": partial(each, of_a_step, range(THREADS)), "whole": step,
+                            "large": partial(each, large, range(THREADS))}, rounds)
+    return (flops, median(taken["alone"]), median(taken["whole"]) / STEPS,
+            THREADS * 2 * 1024**3 / median(taken["large"]))
 
 
 SECTIONS = {"masked": masked, "simcse": simcse_steps, "memory": memory, "products": products}
 
 
 def main():
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*json.loads(sys.argv[2]))
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if not set(arguments.sections) <= set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}")
+    arguments = choose(parser, SECTIONS)
     with one_blas_thread():
-        for section in arguments.sections or SECTIONS:
+        for section in arguments.sections:
             SECTIONS[section](arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    script(main, worker)

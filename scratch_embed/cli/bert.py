@@ -75,6 +75,10 @@ def check_usage(arguments):
                               f"{arguments.dim}, for the heads share it evenly")
     if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
         arguments.usage_error("--tokenizer is in place of --vocab-size and --cased")
+    least = 5 if arguments.next_sentence else 3
+    if arguments.max_length < least:
+        arguments.usage_error(f"--max-length {arguments.max_length}: expected {least} or more, for "
+                              "[CLS], [SEP] and a token")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------

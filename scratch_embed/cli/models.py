@@ -31,8 +31,8 @@ def add_step_options(command, steps, batch, lr):
     option("--dropout", type=below_one, default=0.1, metavar="RATE",
            help="the share of numbers that is left out by chance (%(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
-           help="threads, a share of each batch to each; as many, the same result every time "
-                "(%(default)s)")
+           help="threads, a share of each batch to each; the same number, the same result every "
+                "time (%(default)s)")
     option("--seed", type=whole(0), default=1, metavar="N",
            help="of all random choices (%(default)s)")
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",

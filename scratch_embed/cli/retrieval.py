@@ -138,8 +138,11 @@ def dense(name, encoder, documents, queries, depth):
 
 
 def tags_of(systems):
-    """{system: its name in a run}, without white space and slashes; ValueError if two are alike."""
-    tags = {system: re.sub(r"[\s/\\]+", "_", system) for system in systems}
+    """{system: its name in a run}, without white space, slashes and what is not UTF-8.
+
+    ValueError if two are alike.
+    """
+    tags = {system: re.sub(r"[\s/\\\ud800-\udfff]+", "_", system) for system in systems}
     if len(set(tags.values())) < len(tags):
         raise ValueError(f"two systems would have one name among {', '.join(tags.values())}: "
                          "rename a model")

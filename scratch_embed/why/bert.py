@@ -95,8 +95,8 @@ def toy_text(seed: int, sentences: int = 8000) -> Text:
     others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
     tokenizer = whole_words([*world.sentences, *others.sentences])
     gaps = with_gaps(packed(tokenizer, others.sentences),
-                     masking(tokenizer, masked=1.0, random=0.0), len(tokenizer),
-                     np.random.default_rng([seed, 3]))
+                     masking(tokenizer, masked=1.0, random=0.0),
+                     len(tokenizer), np.random.default_rng([seed, 3]))
     return Text(world, tokenizer, packed(tokenizer, world.sentences), gaps, seed)
 
 

@@ -2,7 +2,7 @@
 
 Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
           the mean of the contexts that it was seen in.
-Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the occurrences in the training half
+Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the word's places in the training half
 Shapes    states: one (T, D) for the embeddings and one for each layer; occurrences M of T rows
 Cost      a training some seconds on one core; the rest nothing beside it.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
@@ -76,14 +76,15 @@ def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
 def told_apart(world: Senses, x: np.ndarray) -> float:
     """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
 
-    x: (words in all, D), the state of every word of the world.
+    x: (words in all, D), the state of every word of the world.  A sense that the training half does
+    not have is infinitely far.
     """
     seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
     mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
     right = 0.0
     for (_, _, word, sense), row in zip(world.test, asked):
-        own, other = (np.linalg.norm(row - mean[f"{word} {s}"])
+        own, other = (np.linalg.norm(row - mean.get(f"{word} {s}", np.inf))
                       for s in sorted(SENSES[word], key=sense.__ne__))
         right += (own < other) + 0.5 * (own == other)
     return right / len(world.test)

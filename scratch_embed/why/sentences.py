@@ -33,9 +33,9 @@ from scratch_embed.worlds.facts import NAMES, draw_facts, facts
 from scratch_embed.worlds.task_shapes import STS
 from scratch_embed.worlds.toy_mteb import sts
 
-SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=24, types=1)
+SIZES = dict(dim=32, layers=2, heads=2, ff=64, positions=24, types=1)
 BERT = dict(steps=1500, batch=64, lr=2e-3, rate=0.0)
-SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch=64, lr=2e-3, rate=0.1)
+SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch=64, lr=3e-3, rate=0.1)
 PAIRS = 600                        # of STS; every sixth is of reports that agree in all slots
 
 Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)

@@ -222,7 +222,6 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "neither tokenizer.json nor"),
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
                                                                  "no [MASK]"),
-    (["{text}", "-o", "{folder}/m", "--max-length", "2"], "max_length=2: expected at least 3"),
     (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3, found 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
@@ -246,6 +245,8 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
 @pytest.mark.parametrize("options, said", [
     (["--heads", "3"], "--heads 3: expected a divisor of --dim 8"),
     (["--tokenizer", "x", "--cased"], "in place of"),
+    (["--max-length", "2"], "--max-length 2: expected 3 or more"),
+    (["--max-length", "4", "--next-sentence"], "--max-length 4: expected 5 or more"),
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
     (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
     (["--checkpoint", "m"], "are one file")])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import main
+from scratch_embed.cli.retrieval import tags_of
 from scratch_embed.cli.worlds import WORLDS, world
 from scratch_embed.evaluate.collection import read_collection
 from scratch_embed.evaluate.ranking import average_precision, evaluate, measures_at
@@ -70,6 +71,12 @@ def test_each_system_writes_its_run(collection, tmp_path, capsys):
     assert list(runs["bm25.run"]) == ["q2"]
     assert runs["w.vec+bm25-rrf.run"] == {"q1": {f"d{i}": 1 / (60 + i) for i in (1, 2, 3)},
                                           "q2": {"d3": 1 / 61}}
+
+
+def test_the_name_of_a_run_is_one_word_of_utf_8_and_of_no_folder():
+    """A file's name need not be UTF-8: Python gives its odd bytes as surrogates."""
+    assert tags_of(["my model.vec", "a/b\\c", "caf\udce9.vec", "é"]) == {
+        "my model.vec": "my_model.vec", "a/b\\c": "a_b_c", "caf\udce9.vec": "caf_.vec", "é": "é"}
 
 
 def test_depth_ends_every_list(collection, tmp_path, capsys):
@@ -197,6 +204,15 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     assert code == 1 and "w.vec is named twice" in err
     code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
     assert code == 1 and f"{tmp_path} is no model's folder" in err
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, capsys):
+    for command in [*collection, "--run-out", tmp_path / "corpus"], ["world", "codes", "-o",
+                                                                     tmp_path / "corpus"]:
+        code, out, err = run(capsys, *command)
+        assert (code, out) == (1, "") and err.splitlines()[-1] == (
+            f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, found a file; "
+            "choose another")
 
 
 def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):

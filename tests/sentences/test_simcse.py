@@ -123,6 +123,28 @@ def test_two_views_are_equal_without_dropout_and_differ_with_it(dtype):
     np.testing.assert_array_equal(view(0.1, 1), view(0.1, 1))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_views_and_the_workers_of_a_step_have_masks_of_their_own(workers):
+    batch, p, drop = texts(0), params(), Dropout(0.2, 9)
+    loss, _ = batch_loss([batch, batch], p, CONFIG, cls, 0.1, drop, workers)
+
+    def by_hand(masks):
+        halves = np.array_split(np.arange(6), workers)
+        return contrast([np.concatenate([
+            embed(take(batch, half), p, CONFIG, cls, drop.at(*masks(view, worker)))[0]
+            for worker, half in enumerate(halves)]) for view in range(2)], 0.1)[0]
+    assert loss == pytest.approx(by_hand(lambda view, worker: (view, worker)), rel=1e-14)
+    assert abs(loss - by_hand(lambda view, worker: (0, worker))) > 1e-3
+
+
+def test_every_step_has_masks_of_its_own():
+    """All texts in every batch, and a rate of learning of 0: only masks can tell steps apart."""
+    for rate, differ in ((0.2, True), (0, False)):
+        losses = train([texts(0)], params(dtype=np.float32), CONFIG, steps=4, batch=6, lr=0,
+                       rate=rate).losses
+        assert (np.ptp(losses) > 1e-3) == differ
+
+
 def test_the_head_is_a_tanh_of_what_is_pooled_and_vectors_do_without_it():
     batch, p = texts(4), params(1)
     pooled = np.stack([infer(take(batch, np.array([n])), p, CONFIG)[0] for n in range(6)])

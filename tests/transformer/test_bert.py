@@ -229,6 +229,16 @@ def test_workers_agree_without_dropout_to_rounding():
     np.testing.assert_allclose(one.p.flat, two.p.flat, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_step_has_masks_of_its_own(workers):
+    """All texts in every batch, every token hidden, and a rate of learning of 0."""
+    hidden = MASKING._replace(share=1, masked=1, random=0)
+    for rate, differ in ((0.2, True), (0, False)):
+        losses = train(corpus(0), CONFIG, hidden, steps=4, batch=6, lr=0, rate=rate,
+                       workers=workers, p=params(dtype=np.float32)).losses
+        assert (np.ptp(losses) > 1e-3) == differ
+
+
 def test_parameters_that_are_given_are_where_it_begins_and_are_left():
     p, text = params(dtype=np.float32), corpus(1)
     before = p.flat.copy()

@@ -1,0 +1,147 @@
+"""Real English: what SimCSE makes of a small BERT's sentence vectors, by STS-B, beside word2vec's.
+
+    python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv
+    python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv --steps 20 --contrast 10
+
+The text: one sentence a line, words apart by spaces (gzip or not).  The pairs: rows of
+sentence, sentence, score 0 to 5.  From the text alone are learned: WordPiece's pieces, a BERT by
+filling gaps, SimCSE of its sentences (mean and [CLS], without labels), and word2vec.  Pairs are
+read as the text is: lower case, letters and digits, no punctuation.
+
+The table has Spearman's rho x 100 of the cosines with the scores, and the geometry of the first
+sentences: uniformity (less is better) and mean cosine.  With the defaults some ten to fifteen
+minutes on two cores; --seed for another run.
+"""
+import argparse
+import csv
+import gzip
+import re
+import time
+
+import numpy as np
+
+from scratch_embed.evaluate.correlation import spearman
+from scratch_embed.nn.params import initial
+from scratch_embed.sentences import simcse
+from scratch_embed.sentences.static import StaticEncoder, frequencies, sif_weights
+from scratch_embed.space.geometry import mean_cosine, uniformity
+from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.text.packed import Packed
+from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer.pooling import cls, mean
+from scratch_embed.words import word2vec
+from scratch_embed.words.vectors import WordVectors
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def read_text(path, shortest=4):
+    """The different sentences of at least so many words, in order."""
+    opened = gzip.open if path.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        found = dict.fromkeys(line.strip() for line in lines)
+    return [line for line in found if line.count(" ") >= shortest - 1]
+
+
+def read_pairs(path):
+    """Sentences, sentences, scores (N,)."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = [(a, b, float(score)) for a, b, score in csv.reader(file)]
+    first, second, scores = zip(*rows)
+    return *([" ".join(WORD.findall(text.lower())) for text in side] for side in (first, second)
+             ), np.array(scores)
+
+
+def learn_words(lines, arguments):
+    """word2vec's vectors of the words of the text, and their shares of it."""
+    vocab, corpus = index_sentences([line.split() for line in lines], min_count=5)
+    W = word2vec.train(corpus, vocab, dim=arguments.dim, window=5, negatives=5, sample=1e-3,
+                       epochs=arguments.epochs, workers=arguments.workers, seed=arguments.seed,
+                       progress=True).W
+    return WordVectors(vocab.words, W), frequencies(vocab)
+
+
+def learn_gaps(texts, tokenizer, arguments):
+    """A small BERT.  -> Config, its first parameters, those learned, the last losses' mean."""
+    config = Config(len(tokenizer), arguments.dim, arguments.layers, 2, 4 * arguments.dim,
+                    arguments.longest, 1)
+    first = initial({**shapes(config), **bert.head_shapes(config)}, arguments.seed)
+    number = tokenizer.index
+    masking = bert.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
+    learned = bert.train(texts, config, masking, steps=arguments.steps, batch=arguments.batch,
+                         lr=arguments.lr, workers=arguments.workers, seed=arguments.seed,
+                         p=first.copy(), progress=True)
+    return config, first, learned.p, float(np.mean(learned.losses[-100:]))
+
+
+def compare(lines, texts, tokenizer, words, weights, sides, arguments):
+    """Print a row for each way to make vectors of sentences."""
+    *pair, scores = sides
+    packed = [Packed(*tokenizer.encode_batch(side, max_length=arguments.longest)) for side in pair]
+
+    def row(name, A, B):
+        rho = 100 * spearman(cosine(A, B), scores)
+        X = unit(A.astype(np.float64))
+        print(f"{name:28}{rho:8.1f}{uniformity(X):12.2f}{mean_cosine(X):14.2f}", flush=True)
+
+    start = time.perf_counter()
+    config, first, p, loss = learn_gaps(texts, tokenizer, arguments)
+    print(f"\nmasked LM: {arguments.steps:,} steps of {arguments.batch}, "
+          f"{time.perf_counter() - start:.0f} s, loss {loss:.2f} (guessing "
+          f"{np.log(len(tokenizer)):.2f})")
+    print(f"\n{'':28}{'STS-B':>8}{'uniformity':>12}{'mean cosine':>14}")
+    plain = StaticEncoder(words)
+    weighted = StaticEncoder(words, sif_weights(weights)).without_common(lines[:10_000])
+    for name, encoder in (("word2vec, mean", plain), ("word2vec, SIF", weighted)):
+        row(name, *(encoder.encode(side) for side in pair))
+    ways = [("untrained, mean", first, mean), ("masked LM, mean", p, mean),
+            ("masked LM, [CLS]", p, cls)]
+    for name, parameters, pool in ways:
+        row(name, *(simcse.vectors(side, parameters, config, pool) for side in packed))
+    for name, pool in (("SimCSE, mean", mean), ("SimCSE, [CLS]", cls)):
+        learned = simcse.train([texts], p, config, pool, tau=arguments.tau,
+                               steps=arguments.contrast, batch=arguments.batch,
+                               lr=arguments.contrast_lr, workers=arguments.workers,
+                               seed=arguments.seed, progress=True)
+        row(name, *(simcse.vectors(side, learned.p, config, pool) for side in packed))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("text", help="to learn from, one sentence a line")
+    parser.add_argument("pairs", help="sentence,sentence,score")
+    parser.add_argument("--pieces", type=int, default=8000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--longest", type=int, default=48, help="tokens of a sentence to keep")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=3000, help="of filling gaps")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--contrast", type=int, default=500, help="steps of SimCSE")
+    parser.add_argument("--contrast-lr", type=float, default=3e-4)
+    parser.add_argument("--tau", type=float, default=0.05)
+    parser.add_argument("--epochs", type=int, default=3, help="of word2vec")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+
+    start = time.perf_counter()
+    lines, sides = read_text(arguments.text), read_pairs(arguments.pairs)
+    tokenizer = WordPiece(learn_pieces(lines, arguments.pieces))
+    texts = Packed(*tokenizer.encode_batch(lines, max_length=arguments.longest))
+    print(f"{len(lines):,} different sentences, {len(tokenizer):,} pieces, "
+          f"{len(texts.ids) / len(lines):.1f} tokens a sentence; {len(sides[2]):,} pairs "
+          f"({time.perf_counter() - start:.0f} s)", flush=True)
+    start = time.perf_counter()
+    words, weights = learn_words(lines, arguments)
+    print(f"word2vec: {len(words.index_to_key):,} words, {arguments.epochs} epochs "
+          f"({time.perf_counter() - start:.0f} s)", flush=True)
+    compare(lines, texts, tokenizer, words, weights, sides, arguments)
+
+
+if __name__ == "__main__":
+    main()

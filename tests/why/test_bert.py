@@ -1,0 +1,67 @@
+"""Every trick of the masked LM changes what training does, and is measured on the same gaps."""
+import inspect
+
+import numpy as np
+import pytest
+
+from scratch_embed.transformer.bert import DECODER, Masking, train
+from scratch_embed.transformer.encoder import Config
+from scratch_embed.why.bert import BASE, OTHERS, TRICKS, ceiling, toy_text, trained, worth
+from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.tricks import effect, measure_tricks
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [toy_text(seed, sentences=40) for seed in (1, 2)]
+
+
+def test_every_trick_changes_a_setting_and_predicts_a_verdict():
+    known = {*inspect.signature(train).parameters, *Config._fields, *Masking._fields, "tied"}
+    assert set(BASE) <= known
+    for trick in TRICKS:
+        assert trick.without and trick.prediction.endswith(".")
+        for change, predicted in trick.without.values():
+            assert set(change) <= set(BASE) and predicted in (HELPS, HURTS, UNCLEAR)
+            assert any(trick.settings[name] != value for name, value in change.items())
+
+
+def test_the_shares_make_as_many_gaps_as_the_names_say(texts):
+    """max(1, round(share · 11)) of [CLS], nine words and [SEP]."""
+    assert [max(1, round(11 * share)) for share in (0.15, 0.05, 0.3, 0.5)] == [2, 1, 3, 6]
+    gaps = texts[0].gaps
+    assert len(gaps.places) == 2 * (len(gaps.batch.off) - 1)
+    assert {texts[0].tokenizer.pieces[i] for i in gaps.batch.ids[gaps.places]} == {"[MASK]"}
+
+
+def test_held_out_gaps_are_of_other_sentences(texts):
+    text = texts[0]
+    assert len(text.gaps.batch.off) - 1 == 10 and len(text.world.sentences) == 40
+    filled = text.gaps.batch.ids.copy()
+    filled[text.gaps.places] = text.gaps.targets
+    rows = {tuple(row) for row in filled.reshape(-1, 11)}
+    assert not rows & {tuple(row) for row in text.corpus.ids.reshape(-1, 11)}
+
+
+def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
+    short = [trick._replace(settings=dict(trick.settings, steps=1, batch=8)) for trick in TRICKS]
+    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained, score=worth),
+                              strict=True):
+        assert [one.instead for one in effects] == list(trick.without)
+        assert all(len(one.others) == len(OTHERS) for one in effects)
+
+
+def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guessing(texts):
+    settings = dict(BASE, steps=1, batch=8)
+    assert DECODER not in trained(settings, texts[0]).p
+    model = trained(dict(settings, tied=False), texts[0])
+    assert DECODER in model.p
+    share, loss = worth(texts[0], model)
+    assert 0 <= share <= 100 and loss == pytest.approx(np.log(len(texts[0].tokenizer)), abs=0.3)
+    assert 98 < ceiling() < 100
+
+
+def test_an_effect_is_judged_by_the_first_number_and_tells_the_others():
+    one = effect("x", np.array([[1.0, 2.0], [5, 9]]), np.array([[1.0, 1.0], [4, 8]]), HELPS)
+    assert (one.with_it, one.without, one.difference.mean) == (1.5, 1.0, 0.5)
+    assert one.others[0].mean == 1 and one.others[0].half == 0

@@ -1,0 +1,97 @@
+"""Senses are told apart by the nearest mean, and a small BERT learns to from gaps alone."""
+import numpy as np
+import pytest
+
+from scratch_embed.transformer.bert import train
+from scratch_embed.transformer.encoder import Config
+from scratch_embed.why.contexts import (
+    masking,
+    most_frequent_sense,
+    packed,
+    rows_of,
+    states_of_words,
+    told_apart,
+    whole_words,
+)
+from scratch_embed.why.contextual_tour import (
+    AROUND,
+    BEFORE,
+    BEST,
+    MODEL,
+    PARTS,
+    UNTRAINED,
+    ceiling,
+    look,
+    read,
+    tell_senses,
+    two_places,
+)
+from scratch_embed.worlds.senses import Occurrence, Senses, senses
+
+HAND = Senses([["bank", "cash"], ["river", "bank"], ["bank", "loan"], ["bank", "boat"]],
+              ["money", "river", "money", "river"],
+              [Occurrence(0, 0, "bank", "money"), Occurrence(1, 1, "bank", "river")],
+              [Occurrence(2, 0, "bank", "money"), Occurrence(3, 0, "bank", "river")])
+
+
+def test_the_nearest_mean_worked_by_hand():
+    """Words 0 and 3 are for training, at 0 and 10; words 4 and 6 are asked."""
+    assert rows_of(HAND, HAND.train).tolist() == [0, 3]
+    assert rows_of(HAND, HAND.test).tolist() == [4, 6]
+
+    def share(first, second):
+        x = np.zeros((8, 1))
+        x[[0, 3, 4, 6], 0] = 0, 10, first, second
+        return told_apart(HAND, x)
+    assert share(4, 6) == 1 and share(6, 6) == 0.5 and share(6, 4) == 0
+    assert share(5, 6) == 0.75                                     # a tie is right by half
+
+
+def test_one_vector_everywhere_is_a_coin_and_the_truth_is_told():
+    world = senses(1, 400)
+    words = sum(map(len, world.sentences))
+    assert told_apart(world, np.full((words, 3), 0.1, np.float32)) == 0.5
+    truth = np.repeat([hash(topic) % 97 for topic in world.topics], 9)[:, None].astype(float)
+    assert told_apart(world, truth) == 1
+    assert 0.35 < most_frequent_sense(world) < 0.65
+    assert told_apart(world, np.random.default_rng(0).standard_normal((words, 3))) < 0.65
+
+
+def test_words_are_whole_and_their_states_stand_in_their_places():
+    known = read(1, sentences=20, steps=1)
+    sentence = ["bank", "money", "loan"]
+    tokenizer = whole_words([sentence])
+    batch = packed(tokenizer, [sentence, sentence[::-1]])
+    assert [tokenizer.pieces[i] for i in batch.ids] == [
+        "[CLS]", *sentence, "[SEP]", "[CLS]", *sentence[::-1], "[SEP]"]
+    assert masking(tokenizer, share=0.3).share == 0.3
+    world = known.parts["anywhere"]
+    batch = packed(known.tokenizer, world.sentences)
+    tables = states_of_words(batch, known.p, known.config)
+    alone = packed(known.tokenizer, world.sentences[7:8])
+    for all_, one in zip(tables, states_of_words(alone, known.p, known.config), strict=True):
+        np.testing.assert_allclose(all_[63:72], one, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_filling_gaps_tells_the_senses_apart_by_the_words_own_state(seed):
+    """The last layer does, its embeddings do not."""
+    world = senses(seed, 3000)
+    tokenizer = whole_words(world.sentences)
+    corpus, config = packed(tokenizer, world.sentences), Config(len(tokenizer), 32, 2, 2, 64, 11, 1)
+    p = train(corpus, config, masking(tokenizer), steps=700, batch=32, lr=3e-3, rate=0, seed=seed).p
+    shares = [told_apart(world, x) for x in states_of_words(corpus, p, config)]
+    assert shares[0] < 0.65 and shares[2] > 0.9
+
+
+def test_the_tours_table_has_what_knows_nothing_and_what_knows_all():
+    """After two steps there is nothing to see yet; what is not BERT's is as it will be."""
+    known = read(1, sentences=300, steps=2)
+    seen = look(known)
+    found = tell_senses(known, seen)
+    assert all(row.shape == (len(PARTS),) for row in found.values())
+    assert {MODEL, UNTRAINED, AROUND, BEST, BEFORE} < set(found)
+    assert set(found["word2vec, its one vector"]) == {50}
+    assert found[BEST][0] > 99 and found[BEFORE][1:].tolist() == [100, 50] and ceiling() > 99.99
+    for one, other, cosine in two_places(known, seen):
+        assert "bank" in one.split() and "bank" in other.split() and -1 <= cosine <= 1
