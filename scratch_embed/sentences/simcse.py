@@ -42,10 +42,9 @@ from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.transformer.encoder import Config, encode, infer
 from scratch_embed.transformer.parts import in_parts
-from scratch_embed.transformer.pooling import cls
+from scratch_embed.transformer.pooling import Pool, cls
 
 HEAD = "mlp.dense.weight"
-Pool = Callable[[np.ndarray, np.ndarray], tuple]
 
 
 def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -172,14 +171,14 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
 
 
 def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> Params:
-    """The same parameters in a buffer of their own, with a new head unless they have one.
+    """The encoder's parameters in a buffer of their own, with the head that p has, or a new one.
 
-    headless: without any.
+    headless: with none.  What BERT's names call cls., the heads of its losses, is left behind.
     """
-    left, new = (("cls.", "mlp."), {}) if headless else ("cls.", head_shapes(config))
-    theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith(left)}
-    both = initial({**theirs, **new}, seed, p.flat.dtype)
-    for name in theirs:
+    body = {name: shape for name, shape in p.shapes.items()
+            if not name.startswith(("cls.", "mlp."))}
+    both = initial(body | ({} if headless else head_shapes(config)), seed, p.flat.dtype)
+    for name in both.keys() & p.keys():
         both[name][...] = p[name]
     return both
 
