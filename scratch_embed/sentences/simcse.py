@@ -95,6 +95,7 @@ def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: 
     """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
+    each: what has the workers do something, of numerics/workers.team.
     """
     N = len(views[0].off) - 1
 
