@@ -42,10 +42,9 @@ from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.transformer.encoder import Config, encode, infer
 from scratch_embed.transformer.parts import in_parts
-from scratch_embed.transformer.pooling import cls
+from scratch_embed.transformer.pooling import Pool, cls
 
 HEAD = "mlp.dense.weight"
-Pool = Callable[[np.ndarray, np.ndarray], tuple]
 
 
 def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -96,10 +95,11 @@ def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: 
     """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
+    each: what has the workers do something, of numerics/workers.team.
     """
     N = len(views[0].off) - 1
 
-    def look(v):
+    def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
             return embed(take(views[v], rows), p, config, pool, drop.at(v, worker))
         return in_parts(share, N, workers, each)
@@ -162,24 +162,24 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
             loss, backward = batch_loss([take(view, numbers) for view in views], p, config, pool,
                                         tau, drop.at(step), workers, each)
             backward(grads)
-            rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads, rate_now, longest, each)
+            lr_now = warm_up_then_decay(step, steps, lr, warm_up)
+            optimizer.step(grads, lr_now, longest, each)
             if held_out and step % every == 0 and np.isfinite(p.flat).all():
                 run.seen.append([step, *geometry(held_out, p, config, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
-            run.took(loss, rate_now)
+            run.took(loss, lr_now)
     return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
 
 
 def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> Params:
-    """The same parameters in a buffer of their own, with a new head unless they have one.
+    """The encoder's parameters in a buffer of their own, with the head that p has, or a new one.
 
-    headless: without any.
+    headless: with none.  What BERT's names call cls., the heads of its losses, is left behind.
     """
-    left, new = (("cls.", "mlp."), {}) if headless else ("cls.", head_shapes(config))
-    theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith(left)}
-    both = initial({**theirs, **new}, seed, p.flat.dtype)
-    for name in theirs:
+    body = {name: shape for name, shape in p.shapes.items()
+            if not name.startswith(("cls.", "mlp."))}
+    both = initial(body | ({} if headless else head_shapes(config)), seed, p.flat.dtype)
+    for name in both.keys() & p.keys():
         both[name][...] = p[name]
     return both
 

@@ -213,9 +213,9 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                                  None if follows is None else follows[numbers])
             loss = learn(examples, p, config, [drop.at(step, w) for w in range(workers)], grads,
                          each)
-            rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads, rate_now, longest, each)
-            run.took(loss, rate_now)
+            lr_now = warm_up_then_decay(step, steps, lr, warm_up)
+            optimizer.step(grads, lr_now, longest, each)
+            run.took(loss, lr_now)
     return Trained(p, run.losses)
 
 

@@ -2,12 +2,12 @@
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding"; Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
-Equation  x = LN(word[id] + position[i] + segment[type])
-          h = LN(x + attention(x)),  y = LN(h + W₂ gelu(W₁ h))                  in each of L layers
+Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, W x for W x + b,
+          h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
 Shapes    ids (T,) all sequences end to end, off (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
-Differs   Dropout stands where BERT has it: on the embeddings, on attention's weights, and on what
-          each half of a layer adds.
+Differs   Sequences are packed, not padded; only attention asks where one begins.  Dropout stands
+          where BERT has it: on the embeddings, on attention's weights, on what a half layer adds.
 Read next transformer/pooling.py (a vector a sentence), transformer/bert.py (what it is trained on)
 
 Norm after the sum ("post-norm") is 2017's order; from GPT-2 on it stands before each half.
@@ -54,8 +54,12 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
                 "attention.output.LayerNorm": (D,), "intermediate.dense": (F, D),
                 "output.dense": (D, F), "output.LayerNorm": (D,)}.items():
             at[f"encoder.layer.{layer}.{part}"] = shape
-    return {f"{name}.{kind}": shape[:1] if kind == "bias" else shape for name, shape in at.items()
-            for kind in ("weight", "bias") if kind == "weight" or not name.endswith("embeddings")}
+    found = {}
+    for name, shape in at.items():
+        found[name + ".weight"] = shape
+        if not name.endswith("embeddings"):          # a table of rows has no bias
+            found[name + ".bias"] = shape[:1]
+    return found
 
 
 def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
@@ -91,7 +95,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
     def backward(dy, g):
         dh, dw = back_y(dy, g)
-        dh += back_u(back_f(back_w(dw, g)), g)
+        dh += back_u(back_f(back_w(dw, g)), g)     # ours; dw, which may be the same, has been read
         dx, do = back_h(dh, g)
         dq, dk, dv = back_a(back_o(do, g))
         return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)

@@ -19,10 +19,14 @@ Read next transformer/encoder.py (where x comes from), losses/infonce.py (where 
 The gradient of a weighted sum is ∂L/∂x_i = w_i ∂L/∂y: all tokens are told the same, each as loudly
 as it weighs.  max_ tells only the token that won; of equals, the first.
 """
+from collections.abc import Callable
+
 import numpy as np
 
 from scratch_embed.nn.contract import Backward
 from scratch_embed.text.packed import positions
+
+Pool = Callable[..., tuple[np.ndarray, Backward]]          # each of these: (x, off, skip=0) -> y
 
 
 def cls(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
@@ -71,7 +75,7 @@ def max_(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Bac
     return y, backward
 
 
-def beside(*pools):
+def beside(*pools: Pool) -> Pool:
     """The pooling that sets the vectors of P poolings side by side, (N, P D)."""
     def pool(x, off, skip=0):
         ys, backs = zip(*(pool(x, off, skip) for pool in pools))
@@ -84,11 +88,11 @@ def beside(*pools):
 
 # ---- what they share -----------------------------------------------------------------------------
 
-def starts(x, off, skip):
+def starts(x: np.ndarray, off: np.ndarray, skip: int) -> tuple[np.ndarray, np.ndarray]:
     """The row of each sentence's first token and how many there are, without those skipped."""
     t = np.diff(off) - skip
-    if off[-1] != len(x):
-        raise ValueError(f"off ends at {off[-1]}, and there are {len(x)} tokens")
+    if off[0] != 0 or off[-1] != len(x):
+        raise ValueError(f"off goes from {off[0]} to {off[-1]}, and there are {len(x)} tokens")
     if len(t) and t.min() < 1:
         n = t.argmin()
         raise ValueError(f"sentence {n}: expected at least one token to pool, found {t[n] + skip}"
@@ -96,12 +100,12 @@ def starts(x, off, skip):
     return off[:-1] + skip, t
 
 
-def spread(y, off):
+def spread(y: np.ndarray, off: np.ndarray) -> np.ndarray:
     """What a sentence has, for each of its tokens.  (N, ...) -> (T, ...)"""
     return np.repeat(y, np.diff(off), axis=0)
 
 
-def pick(x, rows):
+def pick(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, Backward]:
     """Those rows, no two of them the same.  x: (T, D), rows: (N,) -> (N, D)."""
     def backward(dy):
         dx = np.zeros_like(x)
@@ -110,7 +114,7 @@ def pick(x, rows):
     return x[rows], backward
 
 
-def weighted_sum(x, off, w):
+def weighted_sum(x: np.ndarray, off: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, Backward]:
     """y_n = Σ_i w_i x_i, token by token.  x: (T, D), w: (T,) -> (N, D)."""
     w = w.astype(x.dtype)[:, None]
 

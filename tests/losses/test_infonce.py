@@ -137,6 +137,15 @@ def test_the_length_of_a_vector_is_not_seen(seed, tau):
     assert abs(infonce(stretch * q, k, tau)[0] - infonce(q, k, tau)[0]) <= bound
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(seeds, taus, st.sampled_from([-100, 100]))
+def test_a_power_of_two_is_not_seen_to_the_last_bit_however_far(dtype, seed, tau, power):
+    """2⁻¹⁰⁰ and 2¹⁰⁰ have no squares in float32."""
+    q, k = batch(seed, dtype=dtype)
+    assert infonce(np.ldexp(q, power), k, tau)[0] == infonce(q, k, tau)[0]
+    assert infonce(q, np.ldexp(k, power), tau)[0] == infonce(q, k, tau)[0]
+
+
 @given(seeds, taus)
 def test_a_rotation_of_the_space_is_not_seen(seed, tau):
     """R is orthogonal to a few D u, and a product with it errs by γ(D) of ‖q‖ √D."""

@@ -192,6 +192,22 @@ def test_one_worker_and_two_end_together_without_dropout():
     np.testing.assert_allclose(*(vectors(text, t.p, CONFIG) for t in (one, two)), rtol=0, atol=1e-3)
 
 
+def test_the_rate_of_learning_the_decay_and_the_clipping_are_those_asked_for():
+    """As in test_bert: BERT's pooler hears nothing, and only shrinks."""
+    start = initial(shapes(CONFIG) | bert.head_shapes(CONFIG), 0, np.float64)
+
+    def moved(**settings):
+        q = train([texts(0)], start, CONFIG, batch=6, lr=0.1, **settings).p
+        return q, max(abs(q[name] - start[name]).max() for name in shapes(CONFIG))
+    q, _ = moved(steps=4, warm_up=0.5, decay=0.3)
+    shrunk = (1 - 0.05 * 0.3) * (1 - 0.1 * 0.3) * (1 - 0.05 * 0.3)
+    np.testing.assert_allclose(q["pooler.dense.weight"], shrunk * start["pooler.dense.weight"],
+                               rtol=1e-14)
+    assert moved(steps=1, warm_up=0.0)[1] == 0
+    assert moved(steps=1, warm_up=1.0)[1] == pytest.approx(0.1, rel=1e-3)
+    assert moved(steps=1, warm_up=1.0, longest=1e-13)[1] < 1e-5
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_is_given_is_left_and_what_comes_out_has_its_type_and_a_head_or_none(dtype):
     start = initial(shapes(CONFIG) | bert.head_shapes(CONFIG), 0, dtype)

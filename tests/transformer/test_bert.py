@@ -8,6 +8,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.params import initial
 from scratch_embed.text.packed import pack
+from scratch_embed.transformer import bert
 from scratch_embed.transformer.bert import (
     TABLE,
     Examples,
@@ -237,6 +238,33 @@ def test_every_step_has_masks_of_its_own(workers):
         losses = train(corpus(0), CONFIG, hidden, steps=4, batch=6, lr=0, rate=rate,
                        workers=workers, p=params(dtype=np.float32)).losses
         assert (np.ptp(losses) > 1e-3) == differ
+
+
+def test_every_step_and_every_worker_has_masks_of_its_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(bert, "learn", lambda _, p, config, drops, *more: seen.extend(drops) or 1)
+    train(corpus(0), CONFIG, MASKING, steps=3, batch=2, rate=0.2, workers=4)
+    assert len(set(seen)) == 3 * 4 and {drop.rate for drop in seen} == {0.2}
+
+
+def test_the_rate_of_learning_the_decay_and_the_clipping_are_those_asked_for():
+    """The pooler hears nothing without pairs: it shrinks by 1 − lr λ each step, its bias stays.
+
+    Up to 0.1 in two steps of four, then 0.05 and 0.  One step of no warm-up is the last: lr is 0.
+    A gradient of length 10⁻¹³ is nothing beside AdamW's ε, 10⁻⁸.
+    """
+    def moved(**settings):
+        p = params()
+        q = train(corpus(0), CONFIG, MASKING, batch=6, lr=0.1, p=p, **settings).p
+        return p, q, abs(q.flat - p.flat).max()
+    p, q, _ = moved(steps=4, warm_up=0.5, decay=0.3)
+    shrunk = (1 - 0.05 * 0.3) * (1 - 0.1 * 0.3) * (1 - 0.05 * 0.3)
+    np.testing.assert_allclose(q["pooler.dense.weight"], shrunk * p["pooler.dense.weight"],
+                               rtol=1e-14)
+    np.testing.assert_array_equal(q["pooler.dense.bias"], p["pooler.dense.bias"])
+    assert moved(steps=1, warm_up=0.0)[2] == 0
+    assert moved(steps=1, warm_up=1.0, decay=0)[2] == pytest.approx(0.1, rel=1e-3)   # Adam's first
+    assert moved(steps=1, warm_up=1.0, decay=0, longest=1e-13)[2] < 1e-5
 
 
 def test_parameters_that_are_given_are_where_it_begins_and_are_left():

@@ -1,0 +1,56 @@
+"""A batch in parts: the vectors of the whole in its order, a gradient for each worker."""
+import numpy as np
+import pytest
+
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.workers import in_turn, team
+from scratch_embed.transformer.parts import in_parts
+
+X = np.array([[1.0, 2], [3, 4], [5, 6]])
+
+
+def model():
+    p = Params({"l.weight": (1, 2), "l.bias": (1,)}, np.float64)
+    p["l.weight"][...], p["l.bias"][...] = [[10, 1]], 100
+    return p
+
+
+def shared_out(workers, each=in_turn, N=3):
+    """y (N, 1) of the first N rows of X, the gradients of each worker for dy = 1, 2, 3, and who."""
+    p, seen = model(), {}
+
+    def f(rows, worker):
+        seen[worker] = rows.tolist()
+        return linear(X[rows], p, "l")
+    y, backward = in_parts(f, N, workers, each)
+    grads = [p.like() for _ in range(workers)]
+    backward(np.arange(1.0, N + 1)[:, None], grads)
+    return y, [g.flat.tolist() for g in grads], seen
+
+
+def test_three_rows_for_two_workers_worked_by_hand():
+    """The middle row's middle lies in the second half: rows 0 | 1, 2; dW = Σ dy x, db = Σ dy."""
+    y, grads, seen = shared_out(2)
+    assert y.tolist() == [[112], [134], [156]] and seen == {0: [0], 1: [1, 2]}
+    assert grads == [[1, 2, 1], [2 * 3 + 3 * 5, 2 * 4 + 3 * 6, 5]]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_however_many_workers_they_make_the_whole_together(workers):
+    with team(workers) as each:
+        y, grads, seen = shared_out(workers, each)
+    whole, (sole,), _ = shared_out(1)
+    np.testing.assert_array_equal(y, whole)
+    np.testing.assert_array_equal(np.sum(grads, axis=0), sole)
+    assert [row for worker in sorted(seen) for row in seen[worker]] == [0, 1, 2]
+
+
+def test_a_backward_adds_and_may_be_called_again():
+    y, backward = in_parts(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2, in_turn)
+    grads = [model().like() for _ in range(2)]
+    backward(np.ones((3, 1)), grads)
+    once = [g.flat.copy() for g in grads]
+    backward(np.ones((3, 1)), grads)
+    for g, before in zip(grads, once):
+        np.testing.assert_array_equal(g.flat, 2 * before)
