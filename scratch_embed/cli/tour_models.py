@@ -76,13 +76,13 @@ def run_simcse(arguments):
 def show_worth(scores):
     """A table of Worth.  scores: {name: (seeds, 5)}; nan where there is nothing to say."""
     from scratch_embed.why.effects import interval
-    print(f"    {'':18}" + "".join(f"{name:>15}" for name in (
+    print(f"    {'':18}" + "".join(f"{name:>14}" for name in (
         "nDCG@10", "STS", "alignment", "uniformity", "mean cosine")).rstrip())
     for name, rows in scores.items():
         cells = [interval(column) for column in rows.T]
         print(f"    {name:18}" + "".join(
-            f"{'-':>8}{'':7}" if mean != mean else
-            f"{mean:9.{digits}f} ±{half:4.{digits}f}" for (mean, half), digits in
+            f"{'-':>7}{'':7}" if mean != mean else
+            f"{mean:8.{digits}f} ±{half:4.{digits}f}" for (mean, half), digits in
             zip(cells, (1, 1, 2, 2, 2))).rstrip(), flush=True)
 
 
