@@ -210,11 +210,14 @@ def word_means(text):
 def main():
     from scratch_embed.worlds.toy_mteb import toy_mteb
     tasks, text = toy_mteb(0)
-    for name, make in (("random vectors", lambda: RandomVectors(32)),
-                       ("mean of word vectors", lambda: word_means(text)),
-                       ("bag of words", lambda: BagOfWords([" ".join(line) for line in text]))):
-        if name in (sys.argv[1:] or ENCODERS):
-            compare(name, make(), tasks)
+    encoders = {"random vectors": lambda: RandomVectors(32),
+                "mean of word vectors": lambda: word_means(text),
+                "bag of words": lambda: BagOfWords([" ".join(line) for line in text])}
+    chosen = sys.argv[1:] or ENCODERS
+    if not set(chosen) <= set(encoders):
+        raise SystemExit(f"encoders are {', '.join(encoders)}; found {', '.join(chosen)}")
+    for name in chosen:
+        compare(name, encoders[name](), tasks)
 
 
 if __name__ == "__main__":

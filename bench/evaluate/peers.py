@@ -9,12 +9,13 @@ medians over processes in the order A B A B ..., each the best of 3 calls; ratio
 Needs the extra: python -m pip install -e '.[bench]'
 """
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
+
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import choose, in_a_process, median, ratios, script, spread, threads_of
 
 SIDES = ("scikit-learn", "ours")
 
@@ -149,9 +150,10 @@ JOBS = dict(lloyd=lloyd, whole=whole, mini_batch=mini_batch, logistic=logistic,
 
 # ---- runs ---------------------------------------------------------------------------------------
 
-def worker(job, side):
-    """Warm up, time, print seconds and figures as JSON."""
-    run = JOBS[job](side)
+def worker(job):
+    """Warm up and time (name, side); seconds and figures."""
+    name, side = job
+    run = JOBS[name](side)
     times = []
     for _ in range(4):                                       # the first one compiles, or loads
         start = time.perf_counter()
@@ -159,17 +161,7 @@ def worker(job, side):
         times.append(time.perf_counter() - start)
     if hasattr(run, "check"):
         figures["gradient"] = run.check()
-    print(json.dumps(dict(seconds=min(times[1:]), figures=figures)))
-
-
-def do(job, side, threads):
-    """One run in a process of its own."""
-    limits = {name: str(threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
-    done = subprocess.run([sys.executable, __file__, "--worker", job, side], text=True,
-                          env={**os.environ, **limits}, capture_output=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    return dict(seconds=min(times[1:]), figures=figures)
 
 
 def compare(job, rounds, threads):
@@ -178,33 +170,23 @@ def compare(job, rounds, threads):
     seconds = {side: [] for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
-            done = do(job, side, threads)
+            done = in_a_process([job, side], threads_of(threads))
             seconds[side].append(done["seconds"])
             figures = done["figures"]
             if len(seconds[side]) == rounds:
                 shown = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
-                print(f"  {side:13} {1e3 * statistics.median(seconds[side]):8.1f} ms  "
-                      f"({1e3 * min(seconds[side]):.1f}..{1e3 * max(seconds[side]):.1f})  {shown}")
-    ratios = [a / b for a, b in zip(seconds[SIDES[0]], seconds[SIDES[1]])]
-    print(f"  scikit-learn / ours: {statistics.median(ratios):.2f} "
-          f"({min(ratios):.2f}..{max(ratios):.2f})")
+                ms = [1e3 * s for s in seconds[side]]
+                print(f"  {side:13} {median(ms):8.1f} ms  ({spread(ms)})  {shown}")
+    print(f"  scikit-learn / ours: {ratios(*seconds.values())}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(JOBS))
-    parser.add_argument("--rounds", type=int, default=5, help="processes a side (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of each side (%(default)s)")
-    arguments = parser.parse_args()
-    chosen = arguments.jobs or list(JOBS)
-    if not set(chosen) <= set(JOBS):
-        parser.error(f"jobs are {', '.join(JOBS)}")
-    for job in chosen:
+    arguments = choose(parser, JOBS)
+    for job in arguments.sections:
         compare(job, arguments.rounds, arguments.threads)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*sys.argv[2:])
-    else:
-        main()
+    script(main, worker)

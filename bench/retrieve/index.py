@@ -15,43 +15,30 @@ Needs: python -m pip install faiss-cpu (but for selection)
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from functools import partial
 
 import numpy as np
+
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import (
+    PeakMemory,
+    anonymous_kib,
+    choose,
+    median,
+    ratios,
+    spread,
+    take_turns,
+    threads_of,
+)
 
 SIDES, K = ("faiss", "scratch_embed"), 10
 
 
 # ---- one side, in its own process -----------------------------------------------------------
-
-def anonymous_mib():
-    """This process's memory that no file backs, in MiB."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
-
-
-class Peak:
-    """The largest anonymous memory while the block runs, in MiB."""
-
-    def __enter__(self):
-        self.stop, self.largest = threading.Event(), anonymous_mib()
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self):
-        while not self.stop.wait(0.005):
-            self.largest = max(self.largest, anonymous_mib())
-
-    def __exit__(self, *error):
-        self.stop.set()
-        self.thread.join()
-
 
 def data(job):
     """Queries and rows of length 1, the same on both sides."""
@@ -96,14 +83,13 @@ def worker(job):
     """Search whenever a line arrives; print seconds and memory.  The last answer is saved."""
     Q, search = (faiss_side if job["side"] == "faiss" else our_side)(job)
     search(Q[:2])                                                # kernels, threads
-    before = anonymous_mib()
+    before = anonymous_kib()
     print("ready", flush=True)
     for _ in sys.stdin:
-        with Peak() as peak:
-            start = time.perf_counter()
-            ids, scores = search(Q)
-            seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "growth": peak.largest - before}), flush=True)
+        memory, start = PeakMemory(since=before), time.perf_counter()
+        ids, scores = search(Q)
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "growth": memory.growth()}), flush=True)
     np.savez(job["answer"], ids=ids, scores=scores)
 
 
@@ -119,8 +105,7 @@ def ask(process):
 def section(name, arguments, folder):
     """Both sides in turn; a table."""
     job = dict(vars(arguments), section=name)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads),
-                   "OPENBLAS_NUM_THREADS": str(arguments.threads)}
+    environment = {**os.environ, **threads_of(arguments.threads)}
     answers = {side: os.path.join(folder, f"{name}-{side}.npz") for side in SIDES}
     sides, rounds = {}, {side: [] for side in SIDES}
     for side in SIDES:
@@ -149,12 +134,11 @@ def report(name, arguments, rounds, answers):
           f"({block * 4 / 2**20:.0f} MiB of scores a worker)")
     theirs = [figures["seconds"] for figures in rounds["faiss"]]
     for side in SIDES:
-        rate = [arguments.queries / figures["seconds"] for figures in rounds[side]]
-        ratio = [a / figures["seconds"] for a, figures in zip(theirs, rounds[side])]
+        seconds = [figures["seconds"] for figures in rounds[side]]
+        rate = [arguments.queries / s for s in seconds]
         growth = max(figures["growth"] for figures in rounds[side])
-        print(f"  {side:14} {statistics.median(rate):8.0f} queries/s "
-              f"({min(rate):.0f}..{max(rate):.0f})   x faiss {statistics.median(ratio):5.2f} "
-              f"({min(ratio):.2f}..{max(ratio):.2f})   memory +{growth:.1f} MiB")
+        print(f"  {side:14} {median(rate):8.0f} queries/s ({spread(rate, 0)})   x faiss "
+              f"{ratios(theirs, seconds)}   memory +{growth:.1f} MiB")
     a, b = (np.load(path) for path in answers)
     moved = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
     print(f"  the same ids in {(a['ids'] == b['ids']).mean():.2%} of places; the largest "
@@ -170,37 +154,26 @@ def selection(arguments):
              "heaps": enter_heaps}
     Q, X = data(vars(arguments))
     for k in (10, 100):
-        seconds = {name: [] for name in forms}
+        searches = {name: partial(nearest, Q, X, k, enter=enter) for name, enter in forms.items()}
         with one_blas_thread():
             nearest(Q[:2], X[:100_000], k, enter=enter_heaps)
-            for _ in range(arguments.rounds):
-                for name, enter in forms.items():
-                    start = time.perf_counter()
-                    nearest(Q, X, k, enter=enter)
-                    seconds[name].append(time.perf_counter() - start)
+            seconds = take_turns(searches, arguments.rounds)
         print(f"\nselection: {arguments.rows:,} rows, {arguments.queries:,} queries, k = {k}")
         for name, values in seconds.items():
-            ratio = [a / b for a, b in zip(values, seconds["products only"])]
-            print(f"  {name:14} {statistics.median(values):7.2f} s   x products "
-                  f"{statistics.median(ratio):5.2f} ({min(ratio):.2f}..{max(ratio):.2f})")
+            print(f"  {name:14} {median(values):7.2f} s   x products "
+                  f"{ratios(values, seconds['products only'])}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION",
-                        help="float, hamming (these two), selection")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--block", type=int, help="numbers in a piece of scores")
-    arguments = parser.parse_args()
-    chosen = arguments.sections or ["float", "hamming"]
-    if not set(chosen) <= {"float", "hamming", "selection"}:
-        parser.error("sections are float, hamming, selection")
+    arguments = choose(parser, ("float", "hamming", "selection"), ["float", "hamming"])
     with tempfile.TemporaryDirectory() as folder:
-        for name in chosen:
+        for name in arguments.sections:
             if name == "selection":
                 selection(arguments)
             else:

@@ -117,8 +117,7 @@ def main():
     parser.add_argument("--pieces", type=int, default=8000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--longest", type=int, default=48,
-                        help="tokens of a sentence that are kept")
+    parser.add_argument("--longest", type=int, default=48, help="tokens of a sentence to keep")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3000, help="of filling gaps")
     parser.add_argument("--lr", type=float, default=1e-3)

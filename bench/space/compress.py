@@ -15,10 +15,14 @@ round by round: A B C ... A B C ...; the first round warms up and is not counted
 are medians, with the ratio to float32 in the same round (median, least and most).
 """
 import argparse
-import statistics
-import time
+import os
+import sys
+from functools import partial
 
 import numpy as np
+
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import choose, median, ratios, take_turns
 
 from scratch_embed.evaluate.ranking import Ranking, ndcg
 from scratch_embed.evaluate.significance import bootstrap_interval
@@ -30,25 +34,17 @@ from scratch_embed.worlds.facts import facts as facts_world
 NOISE = 0.5
 
 
-def take_turns(stored, Q, rounds, threads):
+def search_all(stored, Q, rounds, threads):
     """What each form finds, {name: ids}, and {name: seconds, one a round}."""
-    found, seconds = {}, {name: [] for name in stored}
-    for number in range(rounds + 1):
-        for name, one in stored.items():
-            start = time.perf_counter()
-            found[name] = one.search(Q, K, workers=threads)
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return found, seconds
+    searches = {name: partial(one.search, Q, K, workers=threads) for name, one in stored.items()}
+    found = {name: search() for name, search in searches.items()}
+    return found, take_turns(searches, rounds)
 
 
 def speed(seconds, queries):
     """Two columns of each form: queries a second, and beside float32."""
-    base = seconds["float32"]
     for values in seconds.values():
-        ratio = [b / a for a, b in zip(values, base)]
-        yield (f"{queries / statistics.median(values):12,.0f}   x {statistics.median(ratio):5.2f} "
-               f"({min(ratio):.2f}..{max(ratio):.2f})")
+        yield f"{queries / median(values):12,.0f}   x {ratios(seconds['float32'], values)}"
 
 
 def facts(arguments):
@@ -56,7 +52,7 @@ def facts(arguments):
     search = search_facts(facts_world(1, pairs=0), 1)
     Q, X = map(unit, embed(search))
     stored = {name: form(X) for name, form in forms(X.shape[1]).items()}
-    found, seconds = take_turns(stored, Q, arguments.rounds, arguments.threads)
+    found, seconds = search_all(stored, Q, arguments.rounds, arguments.threads)
     ideal = -np.sort(-search.gains, axis=1)
     scores = {name: 100 * ndcg(Ranking(np.take_along_axis(search.gains, ids, axis=1), ideal), K)
               for name, ids in found.items()}
@@ -83,7 +79,7 @@ def table(arguments):
     X = clustered(arguments.rows, arguments.dim, arguments.clusters, seed=1)
     Q = clustered(arguments.queries, arguments.dim, arguments.clusters, seed=2)
     stored = {name: form(X) for name, form in forms(arguments.dim).items()}
-    found, seconds = take_turns(stored, Q, arguments.rounds, arguments.threads)
+    found, seconds = search_all(stored, Q, arguments.rounds, arguments.threads)
     exact = found["float32"]
     print(f"table: {len(X):,} x {arguments.dim} in {arguments.clusters:,} clusters, "
           f"{len(Q):,} queries")
@@ -96,20 +92,15 @@ def table(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="facts, table (these two)")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--clusters", type=int, default=1_000)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
     sections = {"facts": facts, "table": table}
-    chosen = arguments.sections or list(sections)
-    if not set(chosen) <= set(sections):
-        parser.error("sections are facts, table")
+    arguments = choose(parser, sections)
     print(f"{arguments.threads} threads, {arguments.rounds} rounds")
-    for name in chosen:
+    for name in arguments.sections:
         print()
         sections[name](arguments)
 

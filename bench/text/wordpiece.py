@@ -10,11 +10,13 @@ medians.  Ours begins each run with no word known.  The ids are compared before 
 Needs:  python -m pip install tokenizers
 """
 import argparse
-import statistics
+import os
+import sys
 import tempfile
-import time
 from pathlib import Path
 
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import median, take_turns
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
@@ -33,17 +35,6 @@ def learn_theirs(lines, size):
     return tokenizer
 
 
-def medians(sides, runs):
-    """{name: median seconds} of functions that take turns."""
-    times = {name: [] for name in sides}
-    for _ in range(runs):
-        for name, run in sides.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("text", type=Path)
@@ -51,10 +42,10 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     asked = parser.parse_args()
     lines = asked.text.read_text("utf-8").splitlines()
-    for name, seconds in medians({"ours": lambda: learn_pieces(lines, asked.size),
-                                  "theirs": lambda: learn_theirs(lines, asked.size)},
-                                 asked.runs).items():
-        print(f"learn   {name:16} {seconds:8.2f} s")
+    for name, seconds in take_turns({"ours": lambda: learn_pieces(lines, asked.size),
+                                     "theirs": lambda: learn_theirs(lines, asked.size)},
+                                    asked.runs).items():
+        print(f"learn   {name:16} {median(seconds):8.2f} s")
     pieces = learn_pieces(lines, asked.size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
@@ -66,8 +57,8 @@ def main():
              "theirs, one": lambda: [theirs.encode(line) for line in lines],
              "theirs, batch": lambda: theirs.encode_batch(lines),
              "theirs, fast": lambda: theirs.encode_batch_fast(lines)}
-    for name, seconds in medians(sides, asked.runs).items():
-        print(f"encode  {name:16} {len(ids) / seconds / 1e6:8.2f} M tokens/s")
+    for name, seconds in take_turns(sides, asked.runs).items():
+        print(f"encode  {name:16} {len(ids) / median(seconds) / 1e6:8.2f} M tokens/s")
 
 
 if __name__ == "__main__":

@@ -9,18 +9,27 @@ with its kernels compiled before.  Both sides tokenise.  The largest difference 
 theirs and of ours is printed: it is the same work.
 """
 import argparse
-import gzip
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 
 import numpy as np
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
-from side_by_side import PeakMemory, median, ratios
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import (
+    PeakMemory,
+    choose,
+    in_a_process,
+    median,
+    peak_mib,
+    ratios,
+    read_bytes,
+    script,
+    spread,
+    take_turns,
+)
 
 SENTENCES, CALLS = 2000, 200
 MINILM = dict(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12,
@@ -29,10 +38,7 @@ MINILM = dict(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attent
 
 def sample(text, n):
     """n lines, evenly spread over the text."""
-    with open(text, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(text, "rt", encoding="utf-8") as file:
-        lines = [line.strip() for line in file if line.strip()]
+    lines = [line.strip() for line in read_bytes(text).decode().split("\n") if line.strip()]
     return lines[::len(lines) // n][:n]
 
 
@@ -84,33 +90,28 @@ def speed(folder, lines, rounds):
           f"the mean; largest difference {np.abs(x - y).max():.1e}")
     for size in (len(lines), CALLS, 1):
         calls = [lines[start:start + size] for start in range(0, min(len(lines), 200 * size), size)]
-        taken = {side: [] for side in SIDES}
-        for _ in range(rounds):
-            for side, encode in encoders.items():
-                start = time.perf_counter()
-                for some in calls:
-                    encode(some)
-                taken[side].append((time.perf_counter() - start) / len(calls))
+        taken = take_turns({side: partial(encode_all, encode, calls)
+                            for side, encode in encoders.items()}, rounds)
         print(f"  calls of {size}:")
         for side, seconds in taken.items():
-            print(f"    {side:22} {median(seconds) * 1e3:9.1f} ms a call, "
-                  f"{size / median(seconds):7.0f} sentences/s   "
-                  f"{min(seconds) * 1e3:.1f}..{max(seconds) * 1e3:.1f}")
+            ms = [s / len(calls) * 1e3 for s in seconds]
+            print(f"    {side:22} {median(ms):9.1f} ms a call, "
+                  f"{size / median(ms) * 1e3:7.0f} sentences/s   {spread(ms)}")
         print(f"    ratio {ratios(taken['sentence-transformers'], taken['ours'])}", flush=True)
+
+
+def encode_all(encode, calls):
+    for some in calls:
+        encode(some)
 
 
 def start(folder, lines, rounds):
     """From the start of Python to the first vector."""
-    taken = {side: [] for side in SIDES}
-    for counted in range(-1, rounds):                  # the first round warms files and kernels
-        for side in SIDES:
-            began = time.perf_counter()
-            in_a_process(side, folder, lines[:1], "start")
-            if counted >= 0:
-                taken[side].append(time.perf_counter() - began)
+    taken = take_turns({side: partial(do, side, folder, lines[:1], "start") for side in SIDES},
+                       rounds, warm_up=1)              # of files and kernels
     print("process start to the first vector, s")
     for side, seconds in taken.items():
-        print(f"    {side:22} {median(seconds):.2f}   {min(seconds):.2f}..{max(seconds):.2f}")
+        print(f"    {side:22} {median(seconds):.2f}   {spread(seconds, 2)}")
     print(f"    ratio {ratios(taken['sentence-transformers'], taken['ours'])}", flush=True)
 
 
@@ -118,29 +119,19 @@ def memory(folder, lines, rounds):
     """Of a process that loads the model and encodes all sentences at once."""
     print(f"memory, MiB: growth by loading the model and encoding {len(lines)} sentences; the "
           "whole process at its peak")
-    grown = {side: in_a_process(side, folder, lines, "memory") for side in SIDES}
+    grown = {side: do(side, folder, lines, "memory") for side in SIDES}
     for side, (growth, peak) in grown.items():
         print(f"    {side:22} {growth:7.0f} {peak:7.0f}")
     both = zip(*(grown[side] for side in SIDES))
     print("    ours / theirs          " + " ".join(f"{a / b:7.2f}" for a, b in both), flush=True)
 
 
-def in_a_process(side, folder, lines, what):
-    done = subprocess.run([sys.executable, __file__, "--worker", json.dumps([side, folder, what])],
-                          input=json.dumps(lines), capture_output=True, text=True,
-                          env=os.environ | {"HF_HUB_OFFLINE": "1"})
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+def do(side, folder, lines, what):
+    return in_a_process([side, folder, what], {"HF_HUB_OFFLINE": "1"}, json.dumps(lines))
 
 
-def peak_mib():
-    """The most memory that this process ever had, its libraries' files among it."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
-
-
-def worker(side, folder, what):
+def worker(job):
+    side, folder, what = job
     lines = json.load(sys.stdin)
     if what == "start":
         SIDES[side](folder)(lines)
@@ -159,22 +150,15 @@ SECTIONS = {"speed": speed, "start": start, "memory": memory}
 
 
 def main():
-    if sys.argv[1:2] == ["--worker"]:
-        print(json.dumps(worker(*json.loads(sys.argv[2]))))
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", help="a sentence a line, plain or gzip")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if not set(arguments.sections) <= set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}")
+    arguments = choose(parser, SECTIONS)
     lines = sample(arguments.text, SENTENCES)
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(folder, lines)
-        for section in arguments.sections or SECTIONS:
+        for section in arguments.sections:
             SECTIONS[section](model, lines, arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    script(main, worker)

@@ -9,16 +9,23 @@ same matrix products without anything between them: the share of a step that the
 of the processor's peak they reach.
 """
 import argparse
-import json
 import os
-import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "words"))
-from side_by_side import PeakMemory, median, ratios
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import (
+    PeakMemory,
+    choose,
+    in_a_process,
+    median,
+    ratios,
+    script,
+    spread,
+    take_turns,
+)
 
 from scratch_embed.nn.params import initial
 from scratch_embed.numerics.blas import one_blas_thread
@@ -125,17 +132,12 @@ def compare(ours, theirs, rounds):
         sides = {"ours, 1 worker": ours(config, size, length, 1),
                  f"ours, {THREADS} workers": ours(config, size, length, THREADS),
                  f"PyTorch, {THREADS} threads": theirs(config, size, length)}
-        taken = {side: [] for side in sides}
-        for counted in range(-1, rounds):
-            for side, steps in sides.items():
-                start = time.perf_counter()
-                steps()
-                if counted >= 0:                   # the first round warms both up
-                    taken[side].append((time.perf_counter() - start) / STEPS * 1e3)
+        taken = take_turns(sides, rounds, warm_up=1)
         *_, two, peer = taken
         print(f"  {name}")
-        for side, ms in taken.items():
-            print(f"    {side:20} {median(ms):7.1f} ms a step   {min(ms):.1f}..{max(ms):.1f}")
+        for side, seconds in taken.items():
+            ms = [s / STEPS * 1e3 for s in seconds]
+            print(f"    {side:20} {median(ms):7.1f} ms a step   {spread(ms)}")
         print(f"    {peer} / {two}: {ratios(taken[peer], taken[two])}", flush=True)
 
 
@@ -152,20 +154,17 @@ def simcse_steps(rounds):
 def memory(rounds):
     print("memory that grows while masked LM trains, MiB")
     for name in SHAPES:
-        grown = {}
-        for side in ("ours", "theirs"):
-            done = subprocess.run([sys.executable, __file__, "--worker", json.dumps([side, name])],
-                                  capture_output=True, text=True, check=True)
-            grown[side] = float(done.stdout.splitlines()[-1])
+        grown = {side: in_a_process([side, name]) for side in ("ours", "theirs")}
         print(f"  {name}: ours {grown['ours']:.0f}, PyTorch {grown['theirs']:.0f}, ours / PyTorch "
               f"{grown['ours'] / grown['theirs']:.2f}", flush=True)
 
 
-def worker(side, name):
-    """Model, optimiser and ten steps in this process -> MiB beyond what the imports took."""
+def worker(job):
+    """(side, name of a shape): MiB of model, optimiser and ten steps beyond the imports."""
     import torch  # both sides pay for it before the count begins
     import transformers
     assert torch and transformers.BertModel
+    side, name = job
     config, size, length = SHAPES[name]
     if side == "ours":
         ours_masked(Config(100, 8, 1, 2, 8, 64), 2, 8, 1)            # the compiler's own memory
@@ -173,70 +172,62 @@ def worker(side, name):
     steps = (ours_masked(config, size, length, THREADS) if side == "ours"
              else theirs_masked(config, size, length))
     steps()
-    print(peak.growth())
+    return peak.growth()
 
 
 def products(rounds):
     """The products of a masked-LM step alone, a share of the batch each on two threads."""
     print("matrix products of a masked-LM step")
+    for name, shape in SHAPES.items():
+        flops, alone, whole, peak = time_products(*shape, rounds)
+        print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {alone * 1e3:.1f} ms alone of "
+              f"{whole * 1e3:.1f} ms ({100 * alone / whole:.0f}%); the step runs at "
+              f"{flops / whole / 1e9:.0f} GFLOP/s, a large product at {peak / 1e9:.0f} "
+              f"({100 * flops / whole / peak:.0f}%)", flush=True)
+
+
+def time_products(config, size, length, rounds):
+    """FLOP of a step's products, seconds of them alone and of a step, FLOP/s of a large product."""
+    T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
+    D, F, t, n = config.dim, config.ff, length, size // THREADS * config.heads
+    dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
+    dense += [(M, D, D), (M, D, V)]
+    heads = [((n, t, D // config.heads), (n, D // config.heads, t))] * (6 * config.layers)
+    flops = THREADS * (sum(6 * m * k * n for m, k, n in dense)
+                       + sum(2 * n * t * d * t for (n, t, d), _ in heads))
     a = np.ones((1024, 1024), np.float32)
-    for name, (config, size, length) in SHAPES.items():
-        T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
-        D, F, t, H = config.dim, config.ff, length, config.heads
-        dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]
-        dense += [(M, D, D), (M, D, V)]
-        heads = [((size // THREADS * H, t, D // H), (size // THREADS * H, D // H, t))] \
-            * (6 * config.layers)
 
-        def all_products(_, dense=dense, heads=heads):
-            for m, k, n in dense:                  # y = x Wᵀ, dx = dy W, dW = dyᵀ x
-                x, W = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
-                y = x @ W.T
-                y @ W
-                y.T @ x
-            for left, right in heads:
-                np.ones(left, np.float32) @ np.ones(right, np.float32)
+    def of_a_step(_):
+        for m, k, n in dense:                      # y = x Wᵀ, dx = dy W, dW = dyᵀ x
+            x, W = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
+            y = x @ W.T
+            y @ W
+            y.T @ x
+        for left, right in heads:
+            np.ones(left, np.float32) @ np.ones(right, np.float32)
 
-        flops = THREADS * (sum(6 * m * k * n for m, k, n in dense)
-                           + sum(2 * l[0] * l[1] * l[2] * r[2] for l, r in heads))
-        step = ours_masked(config, size, length, THREADS)
-        step()
-        alone, whole, peak = [], [], []
-        with team(THREADS) as each:
-            for _ in range(rounds):
-                start = time.perf_counter()
-                each(all_products, range(THREADS))
-                alone.append(time.perf_counter() - start)
-                start = time.perf_counter()
-                step()
-                whole.append((time.perf_counter() - start) / STEPS)
-                start = time.perf_counter()
-                each(lambda _: a @ a, range(THREADS))
-                peak.append(THREADS * 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
-        print(f"  {name}: {flops / 1e9:.2f} GFLOP a step; {median(alone) * 1e3:.1f} ms alone of "
-              f"{median(whole) * 1e3:.1f} ms ({100 * median(alone) / median(whole):.0f}%); the "
-              f"step runs at {flops / median(whole) / 1e9:.0f} GFLOP/s, a large product at "
-              f"{median(peak):.0f} ({100 * flops / median(whole) / 1e9 / median(peak):.0f}%)",
-              flush=True)
+    def large(_):
+        return a @ a
+
+    step = ours_masked(config, size, length, THREADS)
+    step()
+    with team(THREADS) as each:
+        taken = take_turns({"alone": partial(each, of_a_step, range(THREADS)), "whole": step,
+                            "large": partial(each, large, range(THREADS))}, rounds)
+    return (flops, median(taken["alone"]), median(taken["whole"]) / STEPS,
+            THREADS * 2 * 1024**3 / median(taken["large"]))
 
 
 SECTIONS = {"masked": masked, "simcse": simcse_steps, "memory": memory, "products": products}
 
 
 def main():
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*json.loads(sys.argv[2]))
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if not set(arguments.sections) <= set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}")
+    arguments = choose(parser, SECTIONS)
     with one_blas_thread():
-        for section in arguments.sections or SECTIONS:
+        for section in arguments.sections:
             SECTIONS[section](arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    script(main, worker)

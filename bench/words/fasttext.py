@@ -15,7 +15,8 @@ import sys
 import time
 from importlib.util import find_spec
 
-from side_by_side import PeakMemory, compare_quality, do, main, median, ratios, scores, spread
+from on_a_text import compare_quality, do, on_a_text, scores
+from side_by_side import PeakMemory, median, ratios, spread
 
 sys.path.pop(0)                    # this folder, where `import fasttext` would find this file
 SIDES, EPOCHS, SEEDS = ("original", "gensim", "ours"), 3, (1, 2, 3)
@@ -192,4 +193,4 @@ SECTIONS = dict(speed=speed, process=process, memory=memory, quality=quality,
                 classifier=classifier)
 
 if __name__ == "__main__":
-    main(SECTIONS, worker, __doc__.splitlines()[0])
+    on_a_text(SECTIONS, worker, __doc__.splitlines()[0])

@@ -14,17 +14,8 @@ import subprocess
 import time
 
 import numpy as np
-from side_by_side import (
-    PeakMemory,
-    anonymous_kib,
-    compare_quality,
-    do,
-    main,
-    median,
-    ratios,
-    scores,
-    spread,
-)
+from on_a_text import compare_quality, do, on_a_text, scores
+from side_by_side import PeakMemory, anonymous_kib, median, ratios, spread
 
 WINDOW, X_MAX, DIM, EPOCHS, SEEDS = 10, 10, 100, 15, (1, 2, 3)
 PLAIN_CELLS = 20_000               # that NumPy steps, one by one
@@ -215,4 +206,4 @@ def quality(text, pairs, analogies, c, **_):
 SECTIONS = dict(count=count, speed=speed, memory=memory, quality=quality)
 
 if __name__ == "__main__":
-    main(SECTIONS, worker, __doc__.splitlines()[0], [("c", "folder of the C's programs")])
+    on_a_text(SECTIONS, worker, __doc__.splitlines()[0], [("c", "folder of the C's programs")])

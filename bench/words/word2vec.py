@@ -12,7 +12,8 @@ import os
 import tempfile
 import time
 
-from side_by_side import PeakMemory, compare_quality, do, main, median, ratios, scores, spread
+from on_a_text import compare_quality, do, on_a_text, scores
+from side_by_side import PeakMemory, median, ratios, spread
 
 SIDES = ("gensim", "exact", "shared")
 EPOCHS, SEEDS = 3, range(1, 11)
@@ -194,4 +195,4 @@ def quality(text, pairs, analogies, **_):
 SECTIONS = dict(speed=speed, process=process, memory=memory, growth=growth, quality=quality)
 
 if __name__ == "__main__":
-    main(SECTIONS, worker, __doc__.splitlines()[0])
+    on_a_text(SECTIONS, worker, __doc__.splitlines()[0])

@@ -6,6 +6,7 @@ from scratch_embed.cli.models import (
     check_memory,
     lines_of,
     open_run,
+    require_savable,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, whole
@@ -74,22 +75,23 @@ def check_usage(arguments):
                               f"{arguments.dim}, for the heads share it evenly")
     if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
         arguments.usage_error("--tokenizer is in place of --vocab-size and --cased")
+    least = 5 if arguments.next_sentence else 3
+    if arguments.max_length < least:
+        arguments.usage_error(f"--max-length {arguments.max_length}: expected {least} or more, for "
+                              "[CLS], [SEP] and a token")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def chosen_tokenizer(arguments, lines):
     """The tokenizer of --tokenizer, or one that is learnt; checked to be one that can be saved."""
-    import tempfile
-
-    from scratch_embed.text.wordpiece_files import load, save
+    from scratch_embed.text.wordpiece_files import load
     tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
     if tokenizer.index.get("[MASK]") is None and not any(
             token.content == "[MASK]" for token in tokenizer.added):
         raise ValueError(f"{arguments.tokenizer}: its vocabulary has no [MASK], which stands for "
                          "the tokens to be guessed")
-    with tempfile.TemporaryDirectory() as folder:
-        save(folder, tokenizer)
+    require_savable(tokenizer)
     return tokenizer
 
 
@@ -130,6 +132,9 @@ def sequences(arguments, lines, tokenizer):
         corpus, follows = line_sequences(text, tokenizer.frame, arguments.max_length), None
         what = f"{len(corpus.off) - 1:,} sequences"
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
+    if unknown == 1:
+        raise ValueError(f"{arguments.corpus}: no token of it is known to the tokenizer of "
+                         f"{arguments.tokenizer}: are they of one language?")
     say(f"{len(text.ids):,} tokens in {len(text.begins):,} lines, {100 * unknown:.2g}% of them "
         f"unknown: {what}")
     return corpus, follows

@@ -3,7 +3,7 @@ import itertools
 import sys
 from functools import partial
 
-from scratch_embed.cli.loading import add_encoder_options, load_encoder
+from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
 from scratch_embed.cli.parsing import add_command, check_output, whole
 from scratch_embed.cli.training import say
 
@@ -18,9 +18,7 @@ def add_commands(commands):
         commands, "encode", "encode a text line by line: N lines become a NumPy array of N rows, "
         "or without -o N lines of numbers; a blank line is a text too, and keeps its place",
         "scratch-embed encode encoder -i texts.txt -o vectors.npy --normalize", run=run_encode)
-    command.add_argument("model", help="a folder: a sentence encoder of `train simcse` or of "
-                         "sentence-transformers, or a BERT, of which the mean of the tokens is "
-                         "taken; or word vectors: a text is the mean of its words")
+    command.add_argument("model", help=MODELS)
     option = command.add_argument
     option("-i", "--input", default="-", metavar="FILE",
            help='a text a line, plain or gzip; "-", and by default, stdin')
@@ -36,8 +34,8 @@ def add_commands(commands):
     prompts.add_argument("--prompt", metavar="TEXT", help="goes before every line")
     option("--batch-size", type=whole(1), metavar="N", help="lines that are encoded together, at "
                                                             "most (as many as are fast)")
-    option("--workers", type=whole(1), metavar="N", help="threads (as many as NumPy's products "
-                                                         "have, at most 8)")
+    option("--workers", type=whole(1), metavar="N", help="threads of a transformer, at most (as "
+                                                         "many as NumPy's products have)")
     add_encoder_options(command)
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
            help="what to do with bytes that are not UTF-8 (%(default)s)")
@@ -45,21 +43,33 @@ def add_commands(commands):
 
 def run_encode(arguments):
     """Read, encode, write; say what was done on stderr."""
+    from scratch_embed.numerics.blas import blas_threads_at_most
+    if arguments.output:
+        check_output(arguments.output, arguments.input)
+    encode = chosen_encode(arguments)
+    with blas_threads_at_most(arguments.workers):
+        (write_array if arguments.output else print_rows)(arguments, encode)
+
+
+def write_array(arguments, encode):
+    """A file of NumPy's, whole or not at all."""
     import numpy as np
 
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.text.corpus import read_lines
-    if arguments.output:
-        check_output(arguments.output, arguments.input)
-    encode = chosen_encode(arguments)
+    vectors = encode(list(read_lines(arguments.input, arguments.errors)))
+    with atomic_write(arguments.output) as file:
+        np.save(file, vectors, allow_pickle=False)
+    say(f"{len(vectors):,} lines, {vectors.shape[1]} numbers each, {vectors.dtype}; wrote "
+        f"{arguments.output}")
+
+
+def print_rows(arguments, encode):
+    """A line of numbers a line; of float32 the fewest digits that give it back."""
+    from scratch_embed.text.corpus import read_lines
+    from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
-    if arguments.output:
-        vectors = encode(list(lines))
-        with atomic_write(arguments.output) as file:
-            np.save(file, vectors, allow_pickle=False)
-        say(f"{len(vectors):,} lines, {vectors.shape[1]} numbers each, {vectors.dtype}; wrote "
-            f"{arguments.output}")
-        return
+    shown = shortest_digits if arguments.precision == "float32" else list
     while some := list(itertools.islice(lines, at_a_time(arguments))):
         for row in encode(some):
             print(*shown(row))
@@ -68,12 +78,11 @@ def run_encode(arguments):
 def chosen_encode(arguments):
     """texts -> (N, d), as the options say."""
     encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
-    options = {name: getattr(arguments, name) for name in ("batch_size",)
-               if getattr(arguments, name)}
+    size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
                    show_progress_bar=bool(arguments.output), precision=arguments.precision,
                    normalize_embeddings=arguments.normalize, truncate_dim=arguments.truncate_dim,
-                   **options)
+                   **size)
 
 
 def at_a_time(arguments):
@@ -82,9 +91,3 @@ def at_a_time(arguments):
         return None
     person = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()
     return 1 if person else AT_A_TIME
-
-
-def shown(row):
-    """The numbers of a vector; of float32 the fewest digits that give it back."""
-    from scratch_embed.words.vector_files import shortest_digits
-    return shortest_digits(row) if row.dtype.kind == "f" else row.tolist()

@@ -13,7 +13,7 @@ def add_commands(commands):
     """Add `fill`."""
     command = add_command(
         commands, "fill", "print for each [MASK] of a text, a line each, its likeliest tokens, the "
-        "likeliest first: token, probability, token, probability ...",
+        "likeliest first: token, probability, token, probability and so on",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill)
     command.add_argument("model", help="a folder of `train bert`, or one that transformers wrote, "
                          "with a masked-LM head")

@@ -7,9 +7,12 @@ import struct
 from pathlib import Path
 
 from scratch_embed.cli.parsing import positive
+from scratch_embed.cli.training import say
 
 TOKENS = "spaces", "words"          # how a text falls apart: see `splitter`
 WORD = re.compile(r"\w+")
+MODELS = ("a folder: a sentence encoder, of `train simcse` or of sentence-transformers, or a BERT, "
+          "whose tokens' mean is taken; or a file of word vectors: a text is the mean of its words")
 
 
 def load_vectors(path):
@@ -50,7 +53,7 @@ def with_words(vectors, asked):
 # ---- encoders -----------------------------------------------------------------------------------
 
 def add_encoder_options(command):
-    """How a file of word vectors becomes an encoder: see load_encoder."""
+    """How a file of word vectors becomes an encoder: see load_encoder.  Folders need none of it."""
     command.add_argument("--sif", type=positive, metavar="A",
                          help="weigh a word by a/(a + p), p its share of all words: the rare count "
                               "more; 0.001 is usual.  p from the counts of a fastText .bin, else "
@@ -63,14 +66,30 @@ def add_encoder_options(command):
 def load_encoder(path, sif=None, tokens="spaces"):
     """Whatever encodes, encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
-    Word vectors of any format become the mean of a text's words.
+    Word vectors of any format become the mean of a text's words; a folder is a SentenceEncoder.
 
-    sif: the a of sif_weights, None for none; tokens: one of TOKENS.
+    sif: the a of sif_weights, None for none; tokens: one of TOKENS; both are for words.
     """
     if os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a folder: expected a file of word vectors (word2vec, "
-                                "GloVe, fastText, .safetensors)")
+        if sif is not None:
+            raise ValueError(f"--sif weighs words, and {path} is a folder with a transformer, "
+                             "which has no use for it; leave it out")
+        return transformer_of(path)
     return mean_of_words(path, sif, tokens)
+
+
+def transformer_of(folder):
+    """A SentenceEncoder of a folder, as its modules.json says; without one, the tokens' mean."""
+    from scratch_embed.cli.models import read_model
+    from scratch_embed.sentences.encoder import SentenceEncoder
+    from scratch_embed.sentences.recipe import Recipe
+    from scratch_embed.transformer.pooling import mean
+    if os.path.exists(os.path.join(folder, "modules.json")):
+        return SentenceEncoder.load(folder)
+    config, p, tokenizer = read_model(folder)
+    say(f"{folder} has no modules.json: a text is the mean of its tokens' vectors")
+    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
+                                                        max_seq_length=config.positions))
 
 
 def mean_of_words(path, sif, tokens):

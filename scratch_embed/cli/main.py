@@ -61,6 +61,8 @@ def message_of(error):
     """What an error says, on one line."""
     if type(error) is KeyError and error.args:
         return str(error.args[0])                      # str(KeyError) would put it in quotes
+    if isinstance(error, FileExistsError) and error.filename is not None:         # of makedirs
+        return f"{error.filename}: expected the name of a folder, found a file; choose another"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

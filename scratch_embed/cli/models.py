@@ -1,5 +1,6 @@
 """What the commands that train or read a transformer share: options, its folder, its text."""
 import os
+import tempfile
 from functools import partial
 
 from scratch_embed.cli.parsing import below_one, positive, whole
@@ -30,8 +31,8 @@ def add_step_options(command, steps, batch, lr):
     option("--dropout", type=below_one, default=0.1, metavar="RATE",
            help="the share of numbers that is left out by chance (%(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
-           help="threads, a share of each batch to each; as many, the same result every time "
-                "(%(default)s)")
+           help="threads, a share of each batch to each; the same number, the same result every "
+                "time (%(default)s)")
     option("--seed", type=whole(0), default=1, metavar="N",
            help="of all random choices (%(default)s)")
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
@@ -92,6 +93,13 @@ def check_memory(shapes, workers):
     require_memory(4 * size * (3 + workers),
                    f"a model of {size:,} parameters, their gradients and AdamW's means")
     say(f"the model has {size:,} parameters")
+
+
+def require_savable(tokenizer):
+    """Raise ValueError for a tokenizer that a model's folder has no form for."""
+    from scratch_embed.text.wordpiece_files import save
+    with tempfile.TemporaryDirectory() as folder:
+        save(folder, tokenizer)
 
 
 # ---- reading ------------------------------------------------------------------------------------

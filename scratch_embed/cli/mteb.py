@@ -1,7 +1,7 @@
 """evaluate mteb: the task types of MTEB on toy data whose best score and whose guess are known."""
 import os
 
-from scratch_embed.cli.loading import add_encoder_options, column_names, load_encoder
+from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
 from scratch_embed.cli.parsing import add_command
 from scratch_embed.cli.worlds import add_seed
 
@@ -13,8 +13,8 @@ def add_evaluation(kinds):
         "that of guessing and the best there is",
         "scratch-embed evaluate mteb words.vec --tasks ToySTS ToyFacts --baselines",
         run=run_evaluation)
-    command.add_argument("model", help="word vectors: a text is the mean of its words (`scratch-"
-                         "embed world` writes a text to train on that has the tasks' words)")
+    command.add_argument("model", help=MODELS + " (`scratch-embed world` writes a text to train "
+                         "on that has the tasks' words)")
     add_encoder_options(command)
     command.add_argument("--tasks", nargs="+", metavar="NAME", help="these and no others; a name "
                          "that is none prints those that are")

@@ -27,12 +27,17 @@ def whole(least):
     return parse
 
 
+def _float(text):
+    """The number that a text spells, nan if it spells none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def positive(text):
     """An argparse type: a finite number of at least 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not (math.isfinite(number) and number >= 0):
         raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text!r}")
     return number
@@ -40,10 +45,7 @@ def positive(text):
 
 def below_one(text):
     """An argparse type: a number from 0 to below 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, found {text!r}")
     return number

@@ -4,7 +4,13 @@ import os
 import re
 from functools import partial
 
-from scratch_embed.cli.loading import add_encoder_options, column_names, load_encoder, splitter
+from scratch_embed.cli.loading import (
+    MODELS,
+    add_encoder_options,
+    column_names,
+    load_encoder,
+    splitter,
+)
 from scratch_embed.cli.parsing import add_command, positive, whole
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
@@ -19,8 +25,7 @@ def add_evaluation(kinds):
         "both, each number with its bootstrap interval over queries",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
         "--qrels qrels.tsv", run=run_evaluation)
-    command.add_argument("models", nargs="+", metavar="MODEL", help="word vectors: a text is the "
-                         "mean of its words")
+    command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: {"_id", "title", "text"} a line, as BEIR '
@@ -133,8 +138,11 @@ def dense(name, encoder, documents, queries, depth):
 
 
 def tags_of(systems):
-    """{system: its name in a run}, without white space and slashes; ValueError if two are alike."""
-    tags = {system: re.sub(r"[\s/\\]+", "_", system) for system in systems}
+    """{system: its name in a run}, without white space, slashes and what is not UTF-8.
+
+    ValueError if two are alike.
+    """
+    tags = {system: re.sub(r"[\s/\\\ud800-\udfff]+", "_", system) for system in systems}
     if len(set(tags.values())) < len(tags):
         raise ValueError(f"two systems would have one name among {', '.join(tags.values())}: "
                          "rename a model")

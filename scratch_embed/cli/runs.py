@@ -40,6 +40,7 @@ def add_evaluation(kinds):
     command.add_argument("--float32", action="store_true",
                          help="compare scores as float32, as trec_eval 9 and pytrec_eval do")
     command.add_argument("--json", action="store_true", help="one object: {measure: its mean}")
+    command.set_defaults(usage_error=command.error)
 
 
 def measure_name(text):
@@ -77,6 +78,9 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.collection import read_judgements
     from scratch_embed.evaluate.ranking import evaluate, in_float32
     from scratch_embed.evaluate.trec import read_run
+    if arguments.level == 0:
+        arguments.usage_error("--level: expected a number above 0, for what is not judged has "
+                              "gain 0")
     qrels = read_judgements(arguments.qrels)
     paths = [arguments.ranking] + ([arguments.against] if arguments.against else [])
     runs = [read_run(path) for path in paths]
@@ -112,7 +116,7 @@ def print_means(evaluation, as_json):
         print(json.dumps(evaluation.mean))
         return
     n = len(evaluation.queries)
-    print(f"{f'{n} queries':<16}{'mean':>8}   95% interval")
+    print(f"{f'{n} queries' if n > 1 else '1 query':<16}{'mean':>8}   95% interval")
     for name, scores in evaluation.scores.items():
         interval = "-, one query says nothing of others"
         if n > 1:

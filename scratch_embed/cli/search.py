@@ -5,6 +5,7 @@ import os
 import sys
 
 from scratch_embed.cli.loading import (
+    MODELS,
     TOKENS,
     add_encoder_options,
     digest_of,
@@ -28,8 +29,7 @@ def add_commands(commands):
     index.add_argument("texts", help='a text a line, plain or gzip; "-" is stdin; blank lines are '
                        "counted, and left out")
     index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
-    index.add_argument("--model", help="word vectors: a text is the mean of its words.  The index "
-                       "keeps its path and a digest of it")
+    index.add_argument("--model", help=f"{MODELS}.  The index keeps its path and a digest of it")
     index.add_argument("--add", action="store_true", help="add to the index that is there, with "
                        "its model and options; line numbers go on")
     add_encoder_options(index)
@@ -46,17 +46,27 @@ def run_index(arguments):
     from scratch_embed.text.corpus import read_lines
     check_index_usage(arguments)
     check_output(arguments.output, arguments.texts)
-    if arguments.model and os.path.realpath(arguments.model) == os.path.realpath(arguments.output):
-        raise ValueError(f"{arguments.output} is the model itself; write to another file")
+    if arguments.model:
+        check_outside(arguments.output, arguments.model)
     index, encoder = (opened if arguments.add else new)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    added = index.add(lines, encoder.encode)
+    unknown = 0
+
+    def encode(texts):
+        nonlocal unknown
+        vectors = encoder.encode(texts)
+        unknown += int((~vectors.any(axis=1)).sum())
+        return vectors
+    added = index.add(lines, encode)
     if not len(index):
         raise ValueError(f"{arguments.texts}: expected a text a line, found no line that is not "
                          "blank")
     index.save(arguments.output)
     say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
         f"{arguments.output}")
+    if unknown:
+        say(f"{unknown:,} of {added:,} lines have no word that the model knows: their cosine is 0 "
+            "with every query; `search --bm25` and --hybrid find them by their words")
 
 
 def check_index_usage(arguments):
@@ -64,7 +74,19 @@ def check_index_usage(arguments):
     if arguments.add and (arguments.sif is not None or arguments.tokens is not None):
         arguments.usage_error("--add encodes as the index was made: leave out --sif and --tokens")
     if not (arguments.add or arguments.model):
-        arguments.usage_error("--model: name the word vectors that encode the lines")
+        arguments.usage_error("--model: name the word vectors or the folder that encodes the lines")
+
+
+def check_outside(path, model):
+    """Raise ValueError for an index in place of the model, or in its folder, whose digest it has.
+    """
+    path_, model_ = os.path.realpath(path), os.path.realpath(model)
+    if path_ == model_:
+        raise ValueError(f"{path} is the model itself; write to another file")
+    is_model = os.path.exists(os.path.join(model_, "config.json"))
+    if is_model and path_.startswith(os.path.join(model_, "")):
+        raise ValueError(f"{path} lies in the model's folder, of which it keeps a digest; write to "
+                         "another folder")
 
 
 def new(arguments):
@@ -146,8 +168,9 @@ def run_search(arguments):
     index = load_index(arguments.index)
     search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
     queries, person = asked(arguments.queries)
+    k = min(arguments.k, len(index))                       # lists are arrays, k wide
     while some := list(itertools.islice(queries, 1 if person else AT_A_TIME)):
-        for query, ids, scores in zip(some, *search(some, arguments.k)):
+        for query, ids, scores in zip(some, *search(some, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1: the list has ended

@@ -8,6 +8,7 @@ from scratch_embed.cli.models import (
     check_memory,
     open_run,
     read_model,
+    require_savable,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, whole
@@ -34,8 +35,11 @@ def add_training(methods):
            help="one vector of a text's: that of [CLS], or the mean of all (%(default)s)")
     option("--tau", type=positive, default=0.05, metavar="T",
            help="temperature; a smaller one looks at the nearest negatives alone (%(default)s)")
-    option("--keep-head", action="store_true",
-           help="keep the layer on top that was trained with it, as for pairs its authors do")
+    head = command.add_mutually_exclusive_group()
+    head.add_argument("--keep-head", action="store_true",
+                      help="keep the layer on top that was trained with it, as for pairs its "
+                           "authors do")
+    head.add_argument("--headless", action="store_true", help="train without such a layer")
     option("--max-length", type=whole(1), metavar="N",
            help="tokens of a text that are read (as many as the model has positions)")
     option("--held-out", metavar="FILE", help="lines of text <tab> partner: print as it trains how "
@@ -48,6 +52,7 @@ def add_training(methods):
 
 def run_simcse(arguments):
     """Read, train, save; say what was done on stderr."""
+    from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.simcse import geometry, head_shapes, train
     from scratch_embed.transformer import pooling
@@ -55,6 +60,7 @@ def run_simcse(arguments):
     check_output(arguments)
     checkpoint = open_run(arguments, arguments.corpus or arguments.pairs)
     config, p, tokenizer = read_model(arguments.model)
+    require_savable(tokenizer)
     length = chosen_length(arguments, config)
     views = numbered(texts_of(arguments), tokenizer, length)
     held_out = pairs_held_out(arguments, tokenizer, length)
@@ -67,10 +73,11 @@ def run_simcse(arguments):
     trained = train(views, p, config, pool, arguments.tau, steps, arguments.batch, arguments.lr,
                     arguments.warm_up, rate=arguments.dropout, workers=arguments.workers,
                     seed=arguments.seed, held_out=held_out, every=arguments.every,
-                    checkpoint=checkpoint, progress=True)
+                    headless=arguments.headless, checkpoint=checkpoint, progress=True)
     recipe = Recipe((pool,), dense=head_of(trained.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
-    write(arguments.output, config, trained.p, tokenizer, recipe)
+    p = trained.p.only(name for name in trained.p if not name.startswith("mlp."))
+    SentenceEncoder(tokenizer, config, p, recipe).save(arguments.output)
     if held_out and steps % arguments.every:                 # else the last line has said it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.p, config, pool)))
@@ -156,15 +163,3 @@ def head_of(p):
     for name, view in ours.items():
         head[name][...] = view
     return (Dense(head),)
-
-
-def write(folder, config, p, tokenizer, recipe):
-    """The layout that all releases of sentence-transformers read."""
-    from scratch_embed.numerics.folders import replaced_together
-    from scratch_embed.sentences.folder import write_modules
-    from scratch_embed.text.wordpiece_files import save
-    from scratch_embed.transformer.checkpoint import write_bert
-    with replaced_together(folder, "config.json") as room:
-        write_bert(room, config, p.only(name for name in p if not name.startswith("mlp.")))
-        write_modules(room, config, recipe)
-        save(room, tokenizer, recipe.max_seq_length)

@@ -172,20 +172,24 @@ def learn_worlds():
 def show_searches(learned):
     """Word search, means of word vectors and both, beside what knows nothing and the best."""
     from scratch_embed.why.retrieval_tour import HYBRID, MEASURES, over_seeds, search_reports
-    heading("8  Searching: which of 2,000 reports answers a question in other words?")
+    from scratch_embed.worlds.facts import GAIN, IN_QUESTIONS, IN_REPORTS, NAMES, WORDS
     world = learned[SEEDS[0]].world
+    heading(f"8  Searching: which of {len(world.corpus):,} reports answers a question in other "
+            "words?")
     query = next(iter(world.queries))
+    common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
-    paragraph("Reports and questions have two of a value's four synonyms in common.  A question "
-              "names three of a report's five facts; a report that has all three is wanted most "
-              "(gain 2), one that has two of them too (gain 1).")
+    paragraph(f"Reports and questions have {common} of a value's {len(WORDS[0][0])} synonyms in "
+              f"common.  A question names {len(world.asked[query])} of a report's {len(NAMES)} "
+              f"facts; a report that has all of them is wanted most (gain {GAIN[-1]}), one that "
+              f"lacks a single one too (gain {GAIN[-2]}).")
     print(f"    question  {world.queries[query]}\n"
           f"    wanted    {world.corpus[max(gains, key=gains.get)]}")
     paragraph(f"In %, mean of {len(SEEDS)} seeds and the 95% interval of that; a seed is a world "
-              "of its own, 300 questions, and starting weights.  BM25 counts words in common; a "
-              "mean is of a text's word vectors, learned from the text of the world; SIF lets rare "
-              "words weigh more and takes out what all have in common; RRF joins two lists by "
-              "their places.")
+              f"of its own, {len(world.queries)} questions, and starting weights.  BM25 counts "
+              "words in common; a mean is of a text's word vectors, learned from the text of the "
+              "world; SIF lets rare words weigh more and takes out what all have in common; RRF "
+              "joins two lists by their places.")
     scores = over_seeds(lambda seed: search_reports(learned[seed]), SEEDS)
     show_intervals(scores, MEASURES)
     nDCG = {name: rows[:, -1] for name, rows in scores.items()}
@@ -221,15 +225,15 @@ def show_codes(learned):
 
 def show_translations():
     """Sentences and their translations before any pair of them was seen."""
-    from scratch_embed.why.retrieval_tour import match_translations, over_seeds
-    heading("10  A second language: which of 500 sentences is the translation?")
+    from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
+    heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The language is a cipher of the first, its words in the opposite order.  Word "
               "vectors are learned from texts of either language, with not one sentence of a text "
               "translated in the other.  In %: a starting point for what learns from pairs.  The "
               "cipher undone shows that a mean of vectors would do, were the languages one.")
     show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
                     over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
-    print(f"    {'guessing (exact)':26}{'':18}{100 / 500:7.1f}")
+    print(f"    {'guessing (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
 
 
 PARTS = {"words": run_words, "retrieval": run_retrieval, "senses": run_senses,

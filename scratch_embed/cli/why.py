@@ -22,7 +22,7 @@ def add_commands(commands):
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="the length of each text (%(default)s)")
         if run in (run_simcse, run_retrieval):
-            method.add_argument("--documents", type=whole(20), default=2000, metavar="N",
+            method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
                                 help="to search, with 3 questions for each 20 (%(default)s)")
 
 

@@ -28,6 +28,7 @@ def run_world(arguments):
     from scratch_embed.evaluate.collection import write_collection
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.worlds.toy_mteb import toy_mteb
+    os.makedirs(arguments.output, exist_ok=True)             # now, if it cannot be made
     collection, text = world(arguments.name, arguments.seed), toy_mteb(arguments.seed).text
     write_collection(arguments.output, collection)
     with atomic_write(os.path.join(arguments.output, "text.txt")) as file:

@@ -21,7 +21,6 @@ is not there cannot be found by anybody: the scores can still be compared, so it
 """
 import json
 import os
-import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,11 +30,10 @@ from scratch_embed.evaluate.ranking import Qrels
 from scratch_embed.evaluate.trec import enter_judgement
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.json_files import show
 from scratch_embed.text.corpus import read_lines
 
 HEADER = "query-id\tcorpus-id\tscore"
-_shown = reprlib.Repr()                            # what a message quotes stays short
-_shown.maxstring = 60
 
 
 class Collection(NamedTuple):
@@ -98,11 +96,11 @@ def _from_json(line, path, place):
         entry = None
     if not isinstance(entry, dict):
         raise FormatError(path, place, 'expected a JSON object such as {"_id": "d1", "text": '
-                                       f'"..."}}, found {_shown.repr(line)}')
+                                       f'"..."}}, found {show(line)}')
     for field, value in ("_id", entry.get("_id")), ("text", entry.get("text")), (
             "title", entry.get("title", "")):
         if not isinstance(value, str):
-            found = f"{field} {_shown.repr(value)}" if field in entry else f"no {field}"
+            found = f"{field} {show(value)}" if field in entry else f"no {field}"
             raise FormatError(path, place, f'expected "{field}", a string, found {found}')
     if not entry["_id"]:
         raise FormatError(path, place, 'expected an "_id", found an empty one')
@@ -113,7 +111,7 @@ def _from_tabs(line, path, place):
     """id, tab, text; the text may hold tabs."""
     name, tab, text = line.partition("\t")
     if not tab or not name:
-        raise FormatError(path, place, f"expected id <tab> text, found {_shown.repr(line)}")
+        raise FormatError(path, place, f"expected id <tab> text, found {show(line)}")
     return name, text
 
 
@@ -145,7 +143,7 @@ def _at_tabs(line, path, place):
     fields = line.split("\t")
     if len(fields) != 3 or not all(fields):
         raise FormatError(path, place, "expected 3 fields between tabs, query document gain, found "
-                                       f"{_shown.repr(line)}")
+                                       f"{show(line)}")
     query, document, gain = fields
     return query, "0", document, gain
 

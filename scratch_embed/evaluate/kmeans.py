@@ -105,7 +105,8 @@ def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
     return X[chosen].astype(np.float64)
 
 
-def assign(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sums]:
+def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
+           ) -> tuple[np.ndarray, np.ndarray, Sums]:
     """Every point's nearest centre, ties to the first.  X: (N, D), C: (K, D) float64.
 
     -> labels (N,) int64, squared distances to it (N,) float64, Sums over each cluster.
@@ -114,10 +115,10 @@ def assign(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sums]:
     sums = Sums(np.zeros(C.shape), np.zeros(len(C), np.int64))
     C = C.astype(X.dtype)
     half = np.einsum("kd,kd->k", C, C) / X.dtype.type(2)
-    step = max(1, BLOCK // max(X.shape[1], len(C)))
+    step = max(1, block // max(X.shape[1], len(C)))
     for i in range(0, len(X), step):
-        block = X[i:i + step]                            # block @ C.T: (step, K)
-        gather_kernel(block @ C.T, half, block, C, labels[i:i + step], distance[i:i + step], sums)
+        part = X[i:i + step]                             # part @ C.T: (step, K)
+        gather_kernel(part @ C.T, half, part, C, labels[i:i + step], distance[i:i + step], sums)
     return labels, distance, sums
 
 

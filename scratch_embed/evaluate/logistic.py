@@ -46,8 +46,8 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 
-    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if max_steps pass
-    first.
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns where it has
+    not converged.
     """
     X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
     if X.ndim != 2 or code.shape != (len(X),):
@@ -100,7 +100,8 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
              ) -> tuple[np.ndarray, int, bool]:
     """L-BFGS for a convex function: loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
 
-    Stops when max|gradient| ≤ tol, then done is True, or after max_steps.
+    Stops when max|gradient| ≤ tol, then done is True; or after max_steps, or where no step pays,
+    as where numbers overflow.
     """
     value, gradient = loss(x)
     pairs = []                                               # (s, y), the last MEMORY of them
@@ -116,6 +117,8 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
             if new_value <= value + ARMIJO * rate * slope + ROUNDING * abs(value):
                 break
             rate /= 2
+            if rate == 0:
+                return x, steps, False
         s, y = rate * step, new_gradient - gradient
         if s @ y > 0:                                        # always, but for rounding
             pairs = [*pairs[1 - MEMORY:], (s, y)]

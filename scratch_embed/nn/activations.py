@@ -20,7 +20,7 @@ from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
-FLAT = f32(7)                      # beyond it both forms are straight: their slope is 0 or 1 to 1e-10
+FLAT = f32(7)                                # beyond it the slope is 0 or 1 to 1e-10
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)
 THREE_CUBE = f32(3 * 0.044715)
@@ -87,7 +87,7 @@ def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 @kernel(inline=True)
 def tanh_gate32(x):
-    """s = ½ (1 + tanh z) = σ(2z) and 1 − s = σ(−2z) with all its digits, z = √(2/π) (x + 0.0447 x³)."""
+    """s = ½ (1 + tanh z) = σ(2z) and 1 − s = σ(−2z), z = √(2/π) (x + 0.044715 x³)."""
     e = exp32(-TWO * TANH_SLOPE * (x + TANH_CUBE * x * x * x))
     s = ONE / (ONE + e)
     return s, e * s
@@ -108,7 +108,7 @@ def gelu_tanh_backward_kernel(x, dy):
     """dx = dy (s + x s'),  s = σ(2z),  s' = 2 s (1 − s) z'."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        near = min(max(x[i], -FLAT), FLAT)                    # x² would overflow, s' is 0 long before
+        near = min(max(x[i], -FLAT), FLAT)                    # before x² overflows
         s, rest = tanh_gate32(near)
         slope = TANH_SLOPE * (ONE + THREE_CUBE * near * near)
         dx[i] = dy[i] * (s + near * TWO * s * rest * slope)

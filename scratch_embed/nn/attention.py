@@ -17,7 +17,8 @@ import numpy as np
 
 from scratch_embed.nn.contract import Backward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
-from scratch_embed.nn.softmax import soften, softmax
+from scratch_embed.nn.softmax import softmax
+from scratch_embed.numerics.functions import soften32
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
 
@@ -27,19 +28,27 @@ ZERO = f32(0)
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, off: np.ndarray, H: int,
               causal: bool = False, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Backward]:
-    """attend() inside each sequence.  q, k, v: (T, D) -> y: (T, D), backward(dy) -> dq, dk, dv."""
-    def heads(x, start, n, t):                       # a view: what is written to it is in x
-        return x[start:start + n * t].reshape(n, t, H, -1).swapaxes(1, 2)        # (n, H, t, d)
+    """attend() inside each sequence.  q, k, v: (T, D) -> y: (T, D), backward(dy) -> dq, dk, dv.
 
-    y, backs = np.empty_like(v), []
-    for run in runs(off):
+    Raises ValueError where T is not what off ends at, or D no multiple of H.
+    """
+    T, D = q.shape
+    if not q.shape == k.shape == v.shape or off[0] != 0 or off[-1] != T or D % H:
+        raise ValueError(f"expected q, k, v of one shape (T, D), T={off[-1]} as off has it and D a "
+                         f"multiple of H={H}; found {q.shape}, {k.shape} and {v.shape}")
+
+    def heads(x, start, n, t):                       # a view: what is written to it is in x
+        return x[start:start + n * t].reshape(n, t, H, D // H).swapaxes(1, 2)    # (n, H, t, d)
+
+    y, backs, together = np.empty_like(v), [], runs(off)
+    for run in together:
         mine, back = attend(*(heads(x, *run) for x in (q, k, v)), causal, drop.at(run[0]))
         heads(y, *run)[:] = mine
         backs.append(back)
 
     def backward(dy):
         dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-        for run, back in zip(runs(off), backs):
+        for run, back in zip(together, backs):
             for dx, d in zip((dq, dk, dv), back(heads(dy, *run))):
                 heads(dx, *run)[:] = d
         return dq, dk, dv
@@ -49,6 +58,9 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, off: np.ndarray, H: i
 def runs(off: np.ndarray) -> list[tuple[int, int, int]]:
     """(first row, sequences, length) of every run of equally long sequences.  off: (N+1,)."""
     lengths = np.diff(off)
+    if (lengths < 1).any():
+        raise ValueError(f"sequence {lengths.argmin()} has {lengths.min()} tokens: expected 1 or "
+                         "more of each")
     first = np.flatnonzero(np.diff(lengths, prepend=-1))
     return [(int(off[a]), int(z - a), int(lengths[a]))
             for a, z in zip(first, [*first[1:], len(lengths)])]
@@ -75,7 +87,7 @@ def weights(S: np.ndarray, scale: float, causal: bool, drop: Dropout
     if S.dtype == np.float32:
         m, t = mask(drop), S.shape[-1]
         P = S.reshape(-1, t)
-        dropped = np.empty_like(P) if drop.rate else P
+        dropped = np.empty_like(P) if m.threshold else P
         soft_drop_kernel(P, dropped, scale, causal, m)
 
         def backward(dA):
@@ -99,7 +111,7 @@ def soft_drop_kernel(S, dropped, scale, causal, m):
         row = S[r]
         seen = r % t + 1 if causal else t
         row[seen:] = ZERO
-        soften(row[:seen], scale)
+        soften32(row[:seen], scale)
         if m.threshold > u32(0):
             for j in range(t):
                 kept = hash32(u32(r * t + j), m.key) >= m.threshold

@@ -35,8 +35,14 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
 
 
 def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
-    """Rows of a table.  ids: (T,), table: (V, D) -> (T, D).  There is no dx: ids do not move."""
+    """Rows of a table.  ids: (T,), table: (V, D) -> (T, D).  There is no dx: ids do not move.
+
+    Raises ValueError for an id that has no row; NumPy would count a negative one from the end.
+    """
     table = p[name + ".weight"]
+    if len(ids) and not 0 <= ids.min() <= ids.max() < len(table):
+        raise ValueError(f"{name} has rows 0 to {len(table) - 1}, asked for are {ids.min()} to "
+                         f"{ids.max()}")
 
     def backward(dy, g):
         if dy.dtype == np.float32:
@@ -133,7 +139,7 @@ def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e
              drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
     """y = layer_norm(x + dropout(r)): what a layer found, r, is added to what it was asked, x.
 
-    x, r, y: (T, D); backward(dy, g) -> dx, dr.
+    x, r, y: (T, D); backward(dy, g) -> dx, dr, which are one array where nothing is dropped.
     """
     if x.dtype == np.float32:
         w, b, m = p[name + ".weight"], p[name + ".bias"], mask(drop)
@@ -176,12 +182,15 @@ def drop_add_norm_kernel(x, r, w, b, eps, m):
 def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """u = x / ‖x‖ over the last axis; a zero row stays zero.  x, u: (..., D).
 
+    x is first brought to [½, 1) by a power of two, or squares of 1e-30 would be 0 and of 1e30 inf.
     For a row a sentence: NumPy's loops serve.
     """
+    _, power = np.frexp(np.abs(x).max(-1, keepdims=True, initial=0))
+    x = np.ldexp(x, -power)                                  # exact
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     norm = np.where(norm > 0, norm, 1)
     u = x / norm
 
     def backward(du):                                        # only the part tangent to the sphere
-        return (du - u * (u * du).sum(-1, keepdims=True)) / norm
+        return np.ldexp((du - u * (u * du).sum(-1, keepdims=True)) / norm, -power)
     return u, backward

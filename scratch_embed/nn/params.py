@@ -78,7 +78,7 @@ def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: type = np.f
 
 
 def is_norm(name: str) -> bool:
-    """A tensor of a layer norm?  Whatever BERT, GPT-2, Mistral, CLIP ("layrnorm") or ViT call it."""
+    """A tensor of a layer norm?  As BERT, GPT-2, Mistral, CLIP ("layrnorm") and ViT name them."""
     return re.search(r"LayerNorm|layer_?norm|layrnorm|\bln_\w+|\bnorm\d*\b", name) is not None
 
 

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -47,6 +47,8 @@ def batches(N: int, size: int, steps: int, seed: int, start: int = 0
     The last batch of an epoch is left out where it is not full, so that no step has less to see:
     each epoch leaves out others.  Where N < size, all N make a batch.
     """
+    if size < 1 or N < 1:
+        raise ValueError(f"batch={size} of {N} examples: expected 1 or more of each")
     size = min(size, N)
     each = N // size
     for epoch in range(start // each, -(-steps // each)):
@@ -56,22 +58,24 @@ def batches(N: int, size: int, steps: int, seed: int, start: int = 0
             yield step + 1, order[at:at + size]
 
 
-def digest(*arrays: np.ndarray) -> str:
-    """SHA-256 of the numbers in some arrays: is it the same data?"""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()
+def plain(setting: Any) -> str | float:
+    """What JSON has no form for: a function as its name, an array as the SHA-256 of its numbers."""
+    if callable(setting):
+        return setting.__name__
+    if isinstance(setting, np.ndarray) and setting.ndim:
+        found = hashlib.sha256(f"{setting.dtype.str} {setting.shape} ".encode())
+        found.update(np.ascontiguousarray(setting))
+        return found.hexdigest()
+    return float(setting)
 
 
 class Run:
-    """How far a training is.  step: steps taken; losses: of each."""
+    """How far a training is.  losses: of each step; seen: rows of numbers, kept too."""
 
     def __init__(self, p: Params, optimizer: AdamW, settings: dict, checkpoint: Checkpoint | None
                  ) -> None:
-        self.p, self.optimizer, self.losses = p, optimizer, []
-        self.settings, self.checkpoint = json.loads(json.dumps(settings, default=float)), checkpoint
+        self.p, self.optimizer, self.losses, self.seen = p, optimizer, [], []
+        self.settings, self.checkpoint = json.loads(json.dumps(settings, default=plain)), checkpoint
         self._saved, self._after_step = time.monotonic(), lambda loss, lr: None
         self._write = lambda line: None
         if checkpoint and os.path.exists(checkpoint.path):
@@ -103,7 +107,8 @@ class Run:
         if np.isfinite(self.p.flat).all():
             write_safetensors(self.checkpoint.path, {
                 "parameters": self.p.flat, "m": self.optimizer.m, "v": self.optimizer.v,
-                "losses": np.array(self.losses)}, {"settings": json.dumps(self.settings)})
+                "losses": np.array(self.losses), "seen": np.array(self.seen, np.float64)},
+                {"settings": json.dumps(self.settings)})
         self._saved = time.monotonic()
 
     def _restore(self):
@@ -115,21 +120,23 @@ class Run:
         try:
             theirs = dict(json.loads(metadata["settings"]))
             arrays = [tensors[name] for name in ("parameters", "m", "v")]
-            losses = tensors["losses"]
+            losses, seen = tensors["losses"].tolist(), tensors["seen"].tolist()
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(path, "metadata", f"not a checkpoint of a training ({error!r})"
                               ) from None
         for name, value in self.settings.items():
             if theirs.get(name) != value:
-                raise ValueError(f"{path}: cannot resume, {name} was {theirs.get(name)!r} and is "
-                                 f"{value!r} now; use the old one, or begin a new checkpoint")
-        for mine, found in zip((self.p.flat, self.optimizer.m, self.optimizer.v), arrays):
+                raise ValueError(f"{path}: cannot resume, {name} was {theirs.get(name)!r:.40} and "
+                                 f"is {value!r:.40} now; use the old one, or begin a new "
+                                 "checkpoint")
+        pairs = list(zip((self.p.flat, self.optimizer.m, self.optimizer.v), arrays))
+        for mine, found in pairs:
             if (mine.shape, mine.dtype) != (found.shape, found.dtype):
                 raise FormatError(path, "its tensors", f"expected {mine.dtype} of shape "
                                   f"{mine.shape}, found {found.dtype} of shape {found.shape}")
+        for mine, found in pairs:
             mine[:] = found
-        self.losses = losses.tolist()
-        self.optimizer.steps = len(self.losses)
+        self.losses, self.seen, self.optimizer.steps = losses, seen, len(losses)
 
 
 @contextlib.contextmanager
@@ -137,7 +144,7 @@ def follow(p: Params, optimizer: AdamW, steps: int, settings: dict,
            checkpoint: Checkpoint | None = None, progress: bool = False) -> Iterator[Run]:
     """A Run, restored if the checkpoint says so.  It is saved now and then, at Ctrl-C, at the end.
 
-    settings: what must not change between the parts of a run, as JSON takes it.
+    settings: what must not change between the parts of a run: numbers, functions, arrays.
     progress: a bar on stderr, where that is a terminal; what the loop notes, in any case.
     Raises ValueError, naming the setting, where a checkpoint is of another run; FileExistsError for
     one that is there and is not to be resumed; TrainingDiverged if the parameters end as nan.

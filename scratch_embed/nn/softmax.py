@@ -19,7 +19,7 @@ large.
 import numpy as np
 
 from scratch_embed.nn.contract import Backward
-from scratch_embed.numerics.functions import exp32
+from scratch_embed.numerics.functions import exp32, soften32
 from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
@@ -44,21 +44,7 @@ def softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
 def softmax_rows(s):
     """s ← softmax(s) in every row of (R, M) float32."""
     for r in range(s.shape[0]):
-        soften(s[r], ONE)
-
-
-@kernel(inline=True)
-def soften(row, scale):
-    """row ← softmax(scale · row), (M,) float32, scale > 0."""
-    largest, total = row[0], ZERO
-    for j in range(len(row)):
-        largest = max(largest, row[j])
-    for j in range(len(row)):
-        row[j] = exp32(scale * (row[j] - largest))
-        total += row[j]
-    inverse = ONE / total
-    for j in range(len(row)):
-        row[j] *= inverse
+        soften32(s[r], ONE)
 
 
 def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:

@@ -37,6 +37,23 @@ def one_blas_thread() -> Iterator[None]:
                 put(_threads_before)
 
 
+@contextlib.contextmanager
+def blas_threads_at_most(most: int | None) -> Iterator[None]:
+    """Within the block a matrix product takes no more than so many threads; None: as before.
+
+    For a whole program: unlike those above, these blocks must not overlap in several threads.
+    """
+    get, put = _openblas()
+    before = get()
+    if most is not None and before is not None:
+        put(min(before, most))
+    try:
+        yield
+    finally:
+        if before is not None:
+            put(before)
+
+
 def blas_threads() -> int | None:
     """How many threads a matrix product may take; None where OpenBLAS was not found."""
     return _openblas()[0]()

@@ -1,6 +1,7 @@
 """The functions that every model needs, for arrays in NumPy and for one float32 inside a kernel.
 
-Each scalar kernel (its name ends in 32) stands under the NumPy function of the same equation.
+Each scalar kernel (its name ends in 32) stands under the NumPy function of the same equation; that
+of soften32, which works on a row, is softmax of nn/softmax.py, where its error is derived.
 
                 error of the kernel against the exact value       beyond
     exp32       relative, at most 2^-23                           |x| > 87: as at 87
@@ -58,6 +59,20 @@ def softplus(x: np.ndarray) -> np.ndarray:
 def softplus32(x):
     """log(1 + e^x) = max(x, 0) + log(1 + e^−|x|) of a float32."""
     return max(x, f32(0)) + math.log1p(exp32(-abs(x)))
+
+
+@kernel(inline=True)
+def soften32(row, scale):
+    """row ← exp(scale · row) / Σ exp(scale · row), (M,) float32, M ≥ 1, scale > 0: a softmax."""
+    largest, total = row[0], f32(0)
+    for j in range(len(row)):
+        largest = max(largest, row[j])
+    for j in range(len(row)):
+        row[j] = exp32(scale * (row[j] - largest))
+        total += row[j]
+    inverse = ONE / total
+    for j in range(len(row)):
+        row[j] *= inverse
 
 
 @kernel

@@ -3,7 +3,8 @@
 Bytes     UTF-8, one object {name: value}, or a list of them
 Differs   from Python's json, which takes these for good: a name twice in one object (the last one
           wins), NaN and Infinity (no JSON), half a letter ("\\ud800", which has no UTF-8 form).
-Read next transformer/checkpoint.py (a config.json), numerics/safetensors.py (a header)
+Read next transformer/checkpoint.py (a config.json), text/wordpiece_json.py (a tokenizer.json),
+          numerics/safetensors.py (a header)
 
 A field of the wrong type seldom fails where it is read.  "12" for 12 fails a hundred lines later,
 true for 1 not at all.  So a field is asked for by its name and its kind, and who reads the message
@@ -14,13 +15,16 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 
 REQUIRED = object()                # a default that is none: the field must be there
+NULL = type(None)
+KINDS = {bool: "true or false", str: "a string of Unicode text", list: "a list",
+         dict: "an object", NULL: "null"}
 _short = reprlib.Repr()
 _short.maxstring = 100
 
@@ -36,14 +40,22 @@ def is_text(value: Any) -> bool:
 
 
 def parse(path: str | os.PathLike, place: str, data: bytes, kind: type = dict) -> Any:
-    """The JSON object that `data` spells, or the list.  Raises FormatError at `place` of `path`."""
+    """The JSON object that `data` spells, or the list.
+
+    Raises FormatError at `place` of `path`, and says at which line and column, or byte, it breaks.
+    """
     what = "a JSON object in UTF-8" if kind is dict else "a JSON list in UTF-8"
     try:
         value = json.loads(data.decode(), object_pairs_hook=_without_repeats,
                            parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        problem = f"that its byte {error.start} is not ({error.reason})"
+    except json.JSONDecodeError as error:
+        problem = (f"that it breaks at line {error.lineno}, column {error.colno} ({error.msg})"
+                   + "; was it cut off?" * (error.pos >= len(error.doc)))
     except RecursionError:
         problem = "brackets nested too deep"
-    except ValueError as error:                    # not UTF-8, not JSON, or a name twice
+    except ValueError as error:                    # a name twice, NaN, a number too long
         problem = error
     else:
         if isinstance(value, kind):
@@ -91,10 +103,14 @@ class Fields:
     """The fields of one object in a file.  Each is asked for by its kind, and named if it is not.
 
     A field that is missing is `default`, or FormatError where there is none.
+    place    where in the file the object stands: "module 2", "model.vocab"; "" for all of it
     """
 
     def __init__(self, path: str | os.PathLike, values: Mapping[str, Any], place: str = "") -> None:
         self.path, self.values, self.place = path, values, place
+        if not isinstance(values, Mapping):
+            raise FormatError(path, place or "the file", f"expected an object, found "
+                                                         f"{show(values)}")
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Fields":
@@ -106,10 +122,9 @@ class Fields:
 
     def fault(self, name: str, expected: str, found: str) -> FormatError:
         """The error that names a field; for its caller to raise."""
-        return FormatError(self.path, f"{self.place}field {name!r}",
-                           f"expected {expected}, found {found}")
+        return FormatError(self.path, self._at(name), f"expected {expected}, found {found}")
 
-    def get(self, name: str, default: Any, expected: str, fits) -> Any:
+    def get(self, name: str, default: Any, expected: str, fits: Callable[[Any], bool]) -> Any:
         """A value for which fits(value); `expected` says in words what that is."""
         if name not in self.values:
             if default is REQUIRED:
@@ -119,6 +134,13 @@ class Fields:
         if not fits(value):
             raise self.fault(name, expected, show(value))
         return value
+
+    # ---- one kind of value
+
+    def of(self, name: str, *kinds: type, default: Any = REQUIRED) -> Any:
+        """A value of one of these kinds: bool, str, list, dict, NULL."""
+        return self.get(name, default, " or ".join(KINDS[kind] for kind in kinds),
+                        lambda v: type(v) in kinds and (type(v) is not str or is_text(v)))
 
     def whole(self, name: str, least: int = 1, default: Any = REQUIRED) -> Any:
         """A whole number.  true is none, and neither is 1.0."""
@@ -132,15 +154,15 @@ class Fields:
 
     def flag(self, name: str, default: Any = REQUIRED) -> Any:
         """true or false."""
-        return self.get(name, default, "true or false", lambda v: isinstance(v, bool))
+        return self.of(name, bool, default=default)
 
     def text(self, name: str, default: Any = REQUIRED) -> Any:
         """A string."""
-        return self.get(name, default, "a string of Unicode text", is_text)
+        return self.of(name, str, default=default)
 
     def object(self, name: str, default: Any = REQUIRED) -> Any:
         """An object."""
-        return self.get(name, default, "an object", lambda v: isinstance(v, dict))
+        return self.of(name, dict, default=default)
 
     def one_of(self, name: str, options: Collection, default: Any = REQUIRED) -> Any:
         """One of these values; 1 is not true, and 0 not false."""
@@ -148,9 +170,38 @@ class Fields:
         return self.get(name, default, listed if len(options) == 1 else f"one of {listed}",
                         lambda v: any(type(v) is type(o) and v == o for o in options))
 
+    # ---- what stands inside
+
+    def inside(self, name: str, default: Any = REQUIRED) -> "Fields":
+        """The fields of the object `name`."""
+        return Fields(self.path, self.object(name, default), self._below(name))
+
+    def each(self, name: str, default: Any = REQUIRED) -> list["Fields"]:
+        """The fields of each object of the list `name`."""
+        return [Fields(self.path, value, f"{self._below(name)}[{number}]")
+                for number, value in enumerate(self.of(name, list, default=default))]
+
+    def part(self, name: str, types: Collection[str], optional: bool = False) -> "Fields | None":
+        """The object `name`, whose "type" is one of these.  optional: None for null or none."""
+        expected = f'an object whose "type" is {" or ".join(types)}' + ", or null" * optional
+        value = self.get(name, None if optional else REQUIRED, expected,
+                         lambda v: isinstance(v, dict) or optional and v is None)
+        if value is None:
+            return None
+        if value.get("type") not in types:
+            found = f"the type {show(value['type'])}" if "type" in value else "one without a type"
+            raise self.fault(name, expected, found)
+        return self.inside(name)
+
+    def _at(self, name):
+        return f"{self.place}, field {name!r}" if self.place else f"field {name!r}"
+
+    def _below(self, name):
+        return f"{self.place}.{name}" if self.place else name
+
     def no_others(self, known: Collection[str]) -> None:
         """Raise FormatError for a field that is not known: it may change what the rest means."""
         for name in self.values:
             if name not in known:
-                raise FormatError(self.path, f"{self.place}field {name!r}",
-                                  f"expected only {', '.join(known)}; this one is unknown here")
+                raise FormatError(self.path, self._at(name), f"expected only {', '.join(known)}; "
+                                  "this one is unknown here")

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.json_files import parse
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index, strings_as_tensors, strings_from_tensors
@@ -111,14 +112,7 @@ class TextIndex:
             raise FormatError(path, "its lines", f"expected a number for each of {len(texts)} "
                               f"texts, rising, up to {metadata.get('lines')!r}, found "
                               f"{len(numbers)} numbers")
-        try:
-            made_by = json.loads(metadata["made_by"])
-        except (ValueError, RecursionError):
-            made_by = None
-        if not isinstance(made_by, dict):
-            raise FormatError(path, "its metadata", "expected `made_by`, a JSON object, found "
-                                                    f"{metadata['made_by'][:60]!r}")
-        found = cls(index.dim, made_by)
+        found = cls(index.dim, parse(path, "its `made_by`", metadata["made_by"].encode()))
         found.index, found.texts, found.lines = index, dict(zip(numbers, texts)), lines
         return found
 

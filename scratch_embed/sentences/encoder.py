@@ -17,13 +17,13 @@ Why sorted.  Texts of one length are one batched product in attention; and with 
 the batches that end last are the shortest, and no thread waits long for another.
 
 Why threads of our own.  BLAS would cut up each product and wait for its slowest part, dozens of
-times a layer, while all that is not a product has one thread.  Here each thread has a batch, and
-BLAS one thread for it.  Only a call that is a single batch is left to BLAS's own threads.
+times a layer, while all that is not a product has one thread; and where another program has the
+second core, every one of these waits is for the scheduler.  Here each thread has a batch, and BLAS
+one thread for it; a single batch runs in the caller's own.
 """
 import os
 import tempfile
 from collections.abc import Iterable
-from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,7 +55,7 @@ from scratch_embed.text.packed import Packed, by_length, shares, take
 from scratch_embed.transformer.encoder import Config, infer
 
 BLOCK = 4096                       # texts whose ids are in memory, and sorted, at a time
-TOKENS = 512                      # in a batch, about: what one core works at from its own cache
+TOKENS = 512                       # in a batch, about
 ALONE = 128                        # tokens that are not worth a second thread
 MOST_WORKERS = 8                   # threads that one interpreter keeps busy
 
@@ -154,12 +154,12 @@ class SentenceEncoder:
             which, batch = job
             out[which] = finish(self.vectors(batch, skip), truncate_dim, normalize)
             return len(which)
-        workers = min(blas_threads() or 1, MOST_WORKERS)
+        workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 in another's one_blas_thread()
         jobs = self._batches(texts, before, batch_size, workers)
         first = list(islice(jobs, 2))
-        workers = workers if len(first) == 2 else 1
+        workers = workers if len(first) == 2 else 1          # for one job, not a pool of threads
         with (tqdm(total=n, unit="text", disable=None if show_progress_bar else True) as bar,
-              one_blas_thread() if workers > 1 else nullcontext()):
+              one_blas_thread()):
             for done in run(step, chain(first, jobs), workers):
                 bar.update(done)
         out = round_to(precision, out)

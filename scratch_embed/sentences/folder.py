@@ -94,9 +94,7 @@ def _modules(folder):
     """[(kind, folder)] of modules.json: Transformer, Pooling, any Dense, Normalize or not."""
     path, found = os.path.join(folder, "modules.json"), []
     for number, entry in enumerate(read_json(path, list)):
-        if not isinstance(entry, dict):
-            raise FormatError(path, f"module {number}", f"expected an object, found {show(entry)}")
-        fields = Fields(path, entry, f"module {number}, ")
+        fields = Fields(path, entry, f"module {number}")
         fields.no_others(("idx", "name", "path", "type"))
         package, _, kind = fields.text("type").rpartition(".")
         if package.split(".")[0] != "sentence_transformers" or kind not in MODULES:

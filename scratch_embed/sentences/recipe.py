@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import Backward, Learning
 from scratch_embed.nn.layers import l2_normalize, linear
 from scratch_embed.nn.params import Params
 from scratch_embed.transformer.encoder import Config
@@ -67,9 +67,9 @@ def sentence_vectors(x: np.ndarray, off: np.ndarray, recipe: Recipe, skip: int =
     backs = []
     for layer in recipe.dense:
         y, back_linear = linear(y, layer.p, "linear")
-        y, back = layer.activation(y) if layer.activation else (y, lambda dy: dy)
+        y, back = (layer.activation or identity)(y)
         backs.append((back, back_linear))
-    y, back_norm = l2_normalize(y) if recipe.normalize else (y, lambda dy: dy)
+    y, back_norm = (l2_normalize if recipe.normalize else identity)(y)
 
     def backward(dy, g=()):
         dy = back_norm(dy)
@@ -77,6 +77,11 @@ def sentence_vectors(x: np.ndarray, off: np.ndarray, recipe: Recipe, skip: int =
             dy = back_linear(back(dy), dense)
         return back_pool(dy)
     return y, backward
+
+
+def identity(x: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """x as it is."""
+    return x, lambda dy: dy
 
 
 def check_recipe(recipe: Recipe, config: Config) -> None:

@@ -35,7 +35,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, digest, follow
+from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import in_turn, team
 from scratch_embed.space.geometry import alignment, uniformity
@@ -142,32 +142,34 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
-    if len({len(view.off) for view in views}) != 1 or len(views[0].off) < 3 or batch < 2:
+    if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
+            or len(views[0].off) < 3 or batch < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
                          f"or more, found {[len(v.off) - 1 for v in views]} and {batch}")
-    p, twice = with_head(p, config, seed, headless), views * 2 if len(views) == 1 else views
+    views = views * 2 if len(views) == 1 else views
+    p = with_head(p, config, seed, headless)
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
-    drop, curve = Dropout(rate, int(stream(seed))), []
-    settings = dict(pool=pool.__name__, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
+    drop = Dropout(rate, int(stream(seed)))
+    settings = dict(pool=pool, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
                     decay=decay, longest=longest, rate=rate, workers=workers, seed=seed,
-                    headless=headless, start=digest(p.flat),
-                    data=digest(*(array for view in views for array in view)))
+                    every=every, headless=headless, **config._asdict(), data=views,
+                    held_out=held_out, start=p.flat)            # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
         for step, numbers in batches(len(views[0].off) - 1, batch, steps, seed, run.step):
             for g in grads:
                 g.flat[:] = 0
-            loss, backward = batch_loss([take(view, numbers) for view in twice], p, config, pool,
+            loss, backward = batch_loss([take(view, numbers) for view in views], p, config, pool,
                                         tau, drop.at(step), workers, each)
             backward(grads)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
             optimizer.step(grads, rate_now, longest, each)
+            if held_out and step % every == 0 and np.isfinite(p.flat).all():
+                run.seen.append([step, *geometry(held_out, p, config, pool)])
+                run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
             run.took(loss, rate_now)
-            if held_out and step % every == 0:
-                curve.append((step, *geometry(held_out, p, config, pool)))
-                run.note("step {}: alignment {:.4f}, uniformity {:.4f}".format(*curve[-1]))
-    return Trained(p, run.losses, curve)
+    return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
 
 
 def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> Params:
@@ -177,7 +179,7 @@ def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> P
     """
     left, new = (("cls.", "mlp."), {}) if headless else ("cls.", head_shapes(config))
     theirs = {name: shape for name, shape in p.shapes.items() if not name.startswith(left)}
-    both = initial({**theirs, **new}, seed)
+    both = initial({**theirs, **new}, seed, p.flat.dtype)
     for name in theirs:
         both[name][...] = p[name]
     return both

@@ -28,15 +28,16 @@ def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | No
          ) -> Packed:
     """Lists of ids, and of segment types (all 0 by default), as one.
 
-    Raises ValueError for an empty sequence, or types that do not fit their ids.
+    Raises ValueError for an empty sequence, types that do not fit their ids, or a number that is no
+    int32.
     """
-    sequences = [np.asarray(ids, np.int32) for ids in sequences]
+    sequences = [np.asarray(ids) for ids in sequences]
     lengths = [len(ids) for ids in sequences]
     if 0 in lengths:
         raise ValueError(f"sequence {lengths.index(0)} is empty: a sequence has at least one token,"
                          " such as [CLS]")
     types = ([np.zeros(n, np.int32) for n in lengths] if types is None
-             else [np.asarray(part, np.int32) for part in types])
+             else [np.asarray(part) for part in types])
     if [len(part) for part in types] != lengths:
         raise ValueError(f"expected types for each of {sum(lengths)} ids in {len(lengths)} "
                          f"sequences, found {sum(map(len, types))} in {len(types)}")
@@ -91,4 +92,7 @@ def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
 
 
 def _joined(parts):
-    return np.concatenate(parts) if parts else np.empty(0, np.int32)
+    whole = np.concatenate(parts) if parts else np.empty(0, np.int32)
+    if whole.dtype.kind not in "iu" or (whole.astype(np.int32) != whole).any():
+        raise ValueError(f"expected whole numbers of 32 bits, found {whole.dtype}: {whole!s:.60}")
+    return whole.astype(np.int32)

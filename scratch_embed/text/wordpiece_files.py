@@ -16,23 +16,17 @@ Differs   Refused here: a piece that comes twice in vocab.txt (elsewhere the las
           model_max_length is written if asked for and not read: the caller of encode() says it.
 Read next text/wordpiece_json.py
 """
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.json_files import NULL, Fields, show, write_json
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.basic_tokenizer import Cleaning
 from scratch_embed.text.wordpiece import BARE, WordPiece, bert_frame
-from scratch_embed.text.wordpiece_json import (
-    Fields,
-    added_token,
-    parse_tokenizer,
-    read_json,
-    tokenizer_json,
-)
+from scratch_embed.text.wordpiece_json import added_token, parse_tokenizer, tokenizer_json
 
 VOCAB, CONFIG, NAMES, WHOLE = ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json",
                                "tokenizer.json")
@@ -82,12 +76,12 @@ def write_vocab(path: Path, pieces: Iterable[str]) -> None:
 
 def read_tokenizer(path: Path) -> WordPiece:
     """The WordPiece of a tokenizer.json.  FormatError where it is damaged, or of another kind."""
-    return parse_tokenizer(Fields(path, read_json(path)))
+    return parse_tokenizer(Fields.read(path))
 
 
 def write_tokenizer(path: Path, tokenizer: WordPiece) -> None:
     """Write a tokenizer.json, which the tokenizers library loads and encodes with alike."""
-    _write_json(path, tokenizer_json(tokenizer))
+    write_json(path, tokenizer_json(tokenizer))
 
 
 def load(folder: Path) -> WordPiece:
@@ -102,11 +96,11 @@ def load(folder: Path) -> WordPiece:
     if not os.path.exists(vocab):
         raise FileNotFoundError(f"{folder} has neither {WHOLE} nor {VOCAB}")
     pieces = read_vocab(vocab)
-    settings = Fields(config, read_json(config) if os.path.exists(config) else {})
+    settings = Fields.read(config) if os.path.exists(config) else Fields(config, {})
     cleaning = Cleaning(
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", bool, True),
-        strip_accents=settings.get("strip_accents", (bool, type(None)), None),
-        lower_case=settings.get("do_lower_case", bool, True))
+        handle_chinese_chars=settings.flag("tokenize_chinese_chars", True),
+        strip_accents=settings.of("strip_accents", bool, NULL, default=None),
+        lower_case=settings.flag("do_lower_case", True))
     names = {role: _name(settings, role) for role in NAMED}
     index = {piece: number for number, piece in enumerate(pieces)}
     if names["unk_token"] not in index:
@@ -114,11 +108,11 @@ def load(folder: Path) -> WordPiece:
                           f"stands for unknown words; add it, or name another in {CONFIG}")
     added = {index[name]: AddedToken(name, index[name]) for name in names.values()
              if name in index}
-    for key, token in settings.get("added_tokens_decoder", dict, {}).items():
+    listed = settings.inside("added_tokens_decoder", {})
+    for key in listed.values:
         if not key.isdecimal():
-            raise FormatError(config, f"added_tokens_decoder, {key!r}", "a number is expected")
-        added[int(key)] = added_token(settings.inside(token, f"added_tokens_decoder {key}"),
-                                      int(key))
+            raise listed.fault(key, "a number as its name", show(key))
+        added[int(key)] = added_token(listed.inside(key), int(key))
     ends = [index.get(names[role]) for role in ("cls_token", "sep_token")]
     frame = BARE if None in ends else bert_frame(*ends)
     try:
@@ -129,9 +123,9 @@ def load(folder: Path) -> WordPiece:
 
 def _name(settings, role):
     """A special token's name; it may stand there with its flags."""
-    value = settings.get(role, (str, dict, type(None)), None)
+    value = settings.of(role, str, dict, NULL, default=None)
     if isinstance(value, dict):
-        return settings.inside(value, role).get("content", str)
+        return settings.inside(role).text("content")
     return NAMED[role] if value is None else value
 
 
@@ -148,7 +142,7 @@ def save(folder: Path, tokenizer: WordPiece, max_length: int | None = None) -> N
     write_vocab(os.path.join(folder, VOCAB), tokenizer.pieces)
     write_tokenizer(os.path.join(folder, WHOLE), tokenizer)
     names = _special_names(tokenizer)
-    _write_json(os.path.join(folder, NAMES), names)
+    write_json(os.path.join(folder, NAMES), names)
     cleaning = tokenizer.cleaning
     config: dict[str, Any] = {
         "tokenizer_class": "BertTokenizer", "do_lower_case": cleaning.lower_case,
@@ -159,7 +153,7 @@ def save(folder: Path, tokenizer: WordPiece, max_length: int | None = None) -> N
                                  for token in tokenizer.added}}
     if max_length is not None:
         config["model_max_length"] = max_length
-    _write_json(os.path.join(folder, CONFIG), config)
+    write_json(os.path.join(folder, CONFIG), config)
 
 
 def _special_names(tokenizer):
@@ -171,8 +165,3 @@ def _special_names(tokenizer):
         first, last = map(tokenizer.token, around)
         names |= {"cls_token": first, "sep_token": last}
     return names
-
-
-def _write_json(path, value):
-    with atomic_write(path) as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")

@@ -20,6 +20,7 @@ Why tied.  Row w of E says what w means; the gap's ŷ says what is missing.  E �
 well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
 as output all do.  `scratch-embed why bert` measures what that is worth.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import layer_norm, linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, digest, follow
+from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import team
@@ -189,16 +190,19 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
     batch      sequences a step; lr: its highest, after warm_up · steps; it then falls to 0
     longest    the gradient is clipped to this length; decay: AdamW's; rate: of dropout
     workers    threads, a share of the batch each.  The same seed and workers, the same bits.
-    p          go on from these parameters, which are changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for, TrainingDiverged
+    p          go on from these parameters, which are not changed; None: begin anew
+    Raises     ValueError for ids or lengths that the model has no row for, or where there is
+               nothing to make a gap of; TrainingDiverged
     """
     check_ids(corpus, config)
-    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p
+    if np.isin(corpus.ids, masking.special).all():
+        raise ValueError("the corpus holds special tokens alone: nothing to make a gap of")
+    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p.copy()
     optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
     drop = Dropout(rate, int(stream(seed)))
     settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, data=digest(*corpus),
-                    **config._replace(activation=config.activation.__name__)._asdict())
+                    rate=rate, workers=workers, seed=seed, masking=masking, **config._asdict(),
+                    data=[corpus, follows], start=p.flat)       # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
             team(workers) as each:
@@ -207,21 +211,31 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
             examples = with_gaps(take(corpus, numbers), masking, config.vocab,
                                  np.random.default_rng([seed, 1, step]),
                                  None if follows is None else follows[numbers])
-
-            def learn(share, examples=examples, step=step):
-                worker, mine = share
-                g = grads[worker]
-                g.flat[:] = 0
-                loss, backward = pretraining(mine, p, config, drop.at(step, worker),
-                                             len(examples.places), len(examples.batch.off) - 1)
-                backward(g)
-                return loss
-
-            losses = each(learn, enumerate(split(examples, workers)))
+            loss = learn(examples, p, config, [drop.at(step, w) for w in range(workers)], grads,
+                         each)
             rate_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads[:len(losses)], rate_now, longest, each)
-            run.took(sum(losses), rate_now)
+            optimizer.step(grads, rate_now, longest, each)
+            run.took(loss, rate_now)
     return Trained(p, run.losses)
+
+
+def learn(examples: Examples, p: Params, config: Config, drops: list[Dropout],
+          grads: list[Params], each: Callable) -> float:
+    """The loss of a batch, forward and back, a share of its sequences for each worker.
+
+    drops, grads: one a worker; grads are overwritten, and their sum is the batch's gradient.
+    """
+    gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
+    parts, pairs = split(examples, len(grads)), len(examples.batch.off) - 1
+
+    def of_share(worker):
+        grads[worker].flat[:] = 0
+        if worker >= len(parts):                              # fewer sequences than workers
+            return 0.0
+        loss, backward = pretraining(parts[worker], p, config, drops[worker], gaps, pairs)
+        backward(grads[worker])
+        return loss
+    return sum(each(of_share, range(len(grads))))
 
 
 def split(examples: Examples, workers: int) -> list[Examples]:
@@ -238,11 +252,11 @@ def split(examples: Examples, workers: int) -> list[Examples]:
 
 def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, found, rows in (("an id", corpus.ids.max(initial=0), config.vocab),
-                              ("a segment", corpus.types.max(initial=0), config.types),
-                              ("a position", np.diff(corpus.off).max(initial=1) - 1,
-                               config.positions)):
-        if found >= rows:
+    for what, numbers, rows in (("an id", corpus.ids, config.vocab),
+                                ("a segment", corpus.types, config.types),
+                                ("a position", np.diff(corpus.off) - 1, config.positions)):
+        found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
+        if not 0 <= found < rows:
             raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
                              f"{rows - 1}: was it made for another vocabulary, or are sequences "
                              "to be cut shorter?")

@@ -106,9 +106,9 @@ TRICKS = [
           "two in nine.",
           VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
     Trick("SIF's weights, a = 0.001",
-          "About half of all words are 'the' and the like, and say nothing; in a plain mean they "
+          "A third of all words are 'the' and the like, and say nothing; in a plain mean they "
           "drown the others.  All words of the world are equally rare, so the exact a matters "
-          "little.",
+          "little.  Counted afterwards, they are more than half, not a third.",
           VECTORS, {"all words weigh 1": (dict(weigh=plain), HELPS),
                     "all 1, nothing taken out": (dict(weigh=plain, common=False), HELPS),
                     "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), UNCLEAR),

@@ -50,6 +50,7 @@ GLOVE = dict(dim=64, x_max=10, epochs=25)
 FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, min_n=3, max_n=6,
                 buckets=20_000)
 HYBRID, SCORES = "BM25 + word2vec, RRF", "BM25 + word2vec, scores"
+SENTENCES = 500                    # of which each is to find its translation
 
 
 # ---- words ------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ def search_coded(learned: Learned) -> dict[str, np.ndarray]:
 
 # ---- a second language --------------------------------------------------------------------------
 
-def match_translations(seed: int, sentences: int = 500, pairs: int = 24_000
+def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_000
                        ) -> dict[str, BitextScores]:
     """{vectors: how many of the sentences find their translation}, before any pair is seen.
 

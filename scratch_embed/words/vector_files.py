@@ -86,7 +86,7 @@ def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
                 raise FormatError(path, place, f"expected a word and {D} numbers, found "
                                                f"{line.count(b' ')} fields after the word")
             word, *numbers = line.split(b" ")
-            words.append(_decode(path, place, word))
+            words.append(decode_word(path, place, word))
             vectors[row] = _parse(path, place, numbers)
         if file.read(1):
             raise FormatError(path, f"line {V + 2}", f"expected the end after {V} rows, as the "
@@ -119,7 +119,7 @@ def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray
             if len(numbers) < 4 * D:
                 raise FormatError(path, place, f"expected a word, a space and {4 * D} bytes; the "
                                                f"file ends after {size - start} bytes")
-            words.append(_decode(path, place, word))
+            words.append(decode_word(path, place, word))
             vectors[row] = np.frombuffer(numbers, "<f4")
             if not np.isfinite(vectors[row]).all():
                 raise FormatError(path, place, "expected finite numbers, found nan or inf")
@@ -169,7 +169,7 @@ def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
             if len(numbers) < D or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
                 raise FormatError(path, place, f"expected a word and {D} numbers, as on line 1; "
                                                f"found {_numbers_at_the_end(line)} numbers")
-            words.append(_decode(path, place, word))
+            words.append(decode_word(path, place, word))
             vectors[row] = _parse(path, place, numbers)
     return keep_first(path, words, vectors)
 
@@ -255,14 +255,16 @@ def _parse(path, place, numbers):
     return vector
 
 
-def _decode(path, place, word):
+def decode_word(path: str | os.PathLike, place: str, word: bytes,
+                empty: str = "none before the first space") -> str:
+    """The word that these bytes are.  FormatError if they are not UTF-8, or `empty` if none."""
     try:
         text = word.decode()
     except UnicodeDecodeError as error:
         raise FormatError(path, place, f"expected a word in UTF-8, found {word[:40]!r} "
                                        f"({error.reason} at its byte {error.start})") from None
     if not text:
-        raise FormatError(path, place, "expected a word, found none before the first space")
+        raise FormatError(path, place, f"expected a word, found {empty}")
     return text
 
 

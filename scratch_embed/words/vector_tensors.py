@@ -30,7 +30,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
-from scratch_embed.words.vector_files import check_table, keep_first
+from scratch_embed.words.vector_files import check_table, decode_word, keep_first
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -147,15 +147,5 @@ def _split_words(path, vocab_path, data, digest):
     if rest:
         raise FormatError(vocab_path, f"line {len(lines) + 1}", "expected a newline after the "
                           "word; the file was cut short, or its last line wants one")
-    return [_word(vocab_path, f"line {row + 1}", line) for row, line in enumerate(lines)]
-
-
-def _word(path, place, line):
-    try:
-        word = line.removesuffix(b"\r").decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(path, place, f"expected a word in UTF-8, found {line[:40]!r} "
-                                       f"({error.reason} at its byte {error.start})") from None
-    if not word:
-        raise FormatError(path, place, "expected a word, found an empty line")
-    return word
+    return [decode_word(vocab_path, f"line {row + 1}", line.removesuffix(b"\r"),
+                        "an empty line") for row, line in enumerate(lines)]

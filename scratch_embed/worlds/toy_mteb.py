@@ -1,6 +1,6 @@
 """A small MTEB whose truth is known: every task type, made from the toy worlds.
 
-Shapes    13 tasks of 10 types, about 14,000 short texts, and a text to learn their words from
+Shapes    13 tasks of 10 types, about 16,000 short texts, and a text to learn their words from
 Cost      1 s to make; a mean of word vectors encodes all of it in about as long
 Read next worlds/task_shapes.py (what a task is), worlds/facts.py and its neighbours (the worlds)
 

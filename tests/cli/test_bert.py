@@ -107,6 +107,19 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, capsys):
     assert len((tmp_path / "b" / "vocab.txt").read_text().splitlines()) <= 50
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
+                                                                    capsys):
+    (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
+    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch", "1",
+                       "--tokenizer", models.bert, "--workers", workers)
+    assert code == 0 and "22% of them unknown" in err and "warning" not in err
+    (tmp_path / "text").write_text("日本\n")
+    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
+                       models.bert)
+    assert code == 1 and "no token of it is known to the tokenizer" in err
+
+
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, capsys):
     """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
     options = [part for part in TINY[:-4]]
@@ -209,7 +222,6 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "neither tokenizer.json nor"),
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
                                                                  "no [MASK]"),
-    (["{text}", "-o", "{folder}/m", "--max-length", "2"], "max_length=2: expected at least 3"),
     (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3, found 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
@@ -233,6 +245,8 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
 @pytest.mark.parametrize("options, said", [
     (["--heads", "3"], "--heads 3: expected a divisor of --dim 8"),
     (["--tokenizer", "x", "--cased"], "in place of"),
+    (["--max-length", "2"], "--max-length 2: expected 3 or more"),
+    (["--max-length", "4", "--next-sentence"], "--max-length 4: expected 5 or more"),
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
     (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
     (["--checkpoint", "m"], "are one file")])

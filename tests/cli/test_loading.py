@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.loading import column_names, digest_of, load_encoder, splitter
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.wordpiece_files import load as read_tokenizer
+from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.encoder import infer
 from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vectors import WordVectors
@@ -48,10 +52,32 @@ def test_tokens_say_what_a_word_is(tmp_path):
     assert found.tolist() == [[0.5, 0.5], [0, 0]]
 
 
-def test_a_folder_is_not_yet_a_model(tmp_path):
-    with pytest.raises(OSError, match="is a folder: expected a file of word vectors"):
+# ---- folders ------------------------------------------------------------------------------------
+
+def test_a_sentence_encoders_folder_is_what_the_library_loads(models):
+    found, want = load_encoder(models.encoder), SentenceEncoder.load(models.encoder)
+    np.testing.assert_array_equal(found.encode(["a cat", ""]), want.encode(["a cat", ""]))
+
+
+def test_of_a_bert_the_tokens_mean_is_taken_and_it_is_said(models, capsys):
+    found = load_encoder(models.bert, tokens="words").encode(["a cat has milk"])
+    config, p = read_bert(models.bert)
+    batch = read_tokenizer(models.bert).encode_batch(["a cat has milk"])
+    np.testing.assert_allclose(found[0], infer(batch, p, config).mean(0), atol=1e-6)
+    assert "bert has no modules.json: a text is the mean of its tokens'" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(OSError, match="is no model's folder: it has no config.json"):
         load_encoder(tmp_path)
 
+
+def test_weights_of_words_are_refused_for_a_folder(models):
+    with pytest.raises(ValueError, match="--sif weighs words, and .* leave it out"):
+        load_encoder(models.encoder, sif=0.001)
+
+
+# ---- names --------------------------------------------------------------------------------------
 
 def test_a_digest_is_of_all_bytes_and_not_of_the_models_place(tmp_path):
     for name in "one", "two":

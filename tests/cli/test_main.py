@@ -21,10 +21,10 @@ PAIR = "the king and the queen\nthe man and the woman\n" * 20
 COMMANDS = [line.split() for line in [
     "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
     "train classifier", "train bert", "train simcse", "encode", "fill", "similar", "analogy",
-    "odd", "vectors", "plot", "ngrams", "predict",
-    "evaluate", "evaluate words", "evaluate classifier", "evaluate run", "evaluate retrieval",
-    "evaluate mteb", "index", "search", "world", "why", "why word2vec", "why glove",
-    "why fasttext"]]
+    "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
+    "evaluate classifier", "evaluate run", "evaluate retrieval", "evaluate mteb", "index",
+    "search", "world", "why", "why word2vec", "why glove", "why fasttext", "why bert",
+    "why simcse", "why retrieval"]]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from scratch_embed.cli.main import main
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.evaluate.mteb import run as run_tasks
 from scratch_embed.evaluate.results import format_results
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.facts import WORDS
 from scratch_embed.worlds.toy_mteb import toy_mteb
@@ -56,6 +57,13 @@ def test_who_knows_the_words_is_nearly_perfect_and_the_table_says_what_that_is(m
     head, row = (line.split() for line in out.splitlines()[:2])
     assert head[-3:] == ["guessing", "o.vec", "best"] and row[:2] == ["ToySTS", "STS"]
     assert float(row[-2]) > 0.95 and (row[-3], row[-1]) == ("0.000", "1.000")
+
+
+def test_a_folder_with_a_transformer_is_judged_too(models, capsys):
+    task = next(task for task in toy_mteb(0).tasks if task.name == "ToySummaries")
+    want = run_tasks(SentenceEncoder.load(models.encoder), [task])
+    code, out, _ = run(capsys, "evaluate", "mteb", models.encoder, "--tasks", "ToySummaries")
+    assert code == 0 and out == "\n".join(format_results({"encoder": want})) + "\n"
 
 
 def test_the_seed_is_that_of_the_world(model, capsys):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import main
+from scratch_embed.cli.retrieval import tags_of
 from scratch_embed.cli.worlds import WORLDS, world
 from scratch_embed.evaluate.collection import read_collection
 from scratch_embed.evaluate.ranking import average_precision, evaluate, measures_at
@@ -14,6 +15,7 @@ from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.lists import as_run
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.facts import WORDS
@@ -71,6 +73,12 @@ def test_each_system_writes_its_run(collection, tmp_path, capsys):
                                           "q2": {"d3": 1 / 61}}
 
 
+def test_the_name_of_a_run_is_one_word_of_utf_8_and_of_no_folder():
+    """A file's name need not be UTF-8: Python gives its odd bytes as surrogates."""
+    assert tags_of(["my model.vec", "a/b\\c", "caf\udce9.vec", "é"]) == {
+        "my model.vec": "my_model.vec", "a/b\\c": "a_b_c", "caf\udce9.vec": "caf_.vec", "é": "é"}
+
+
 def test_depth_ends_every_list(collection, tmp_path, capsys):
     run(capsys, *collection, "--run-out", tmp_path, "--depth", 1)
     assert all(len(row) == 1 for path in tmp_path.glob("*.run")
@@ -103,6 +111,18 @@ def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_
                     "--run-out", tmp_path / "runs")
     assert list(json.loads(out)) == [str(tmp_path / "w.vec"), str(other), str(third)]
     assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, capsys):
+    code, out, _ = run(capsys, *collection[:3], models.encoder, *collection[3:], "--json")
+    found = json.loads(out)
+    assert code == 0 and list(found)[:3] == ["w.vec", "encoder", "bm25"]
+    documents, queries = ["a ship", "a cat", "code kx-1"], ["boat", "kx-1"]
+    encoder, index = SentenceEncoder.load(models.encoder), Index(16)
+    index.add(range(3), encoder.encode(documents))
+    ids, _ = index.search(encoder.encode(queries), 3)
+    ranks = [ids[0].tolist().index(0) + 1, ids[1].tolist().index(2) + 1]
+    assert found["encoder"]["MRR@10"]["mean"] == pytest.approx(np.mean(1 / np.array(ranks)))
 
 
 # ---- the toy worlds -----------------------------------------------------------------------------
@@ -183,7 +203,16 @@ def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, caps
     code, _, err = run(capsys, *collection[:3], *collection[2:])
     assert code == 1 and "w.vec is named twice" in err
     code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is a folder: expected a file of word vectors" in err
+    assert code == 1 and f"{tmp_path} is no model's folder" in err
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, capsys):
+    for command in [*collection, "--run-out", tmp_path / "corpus"], ["world", "codes", "-o",
+                                                                     tmp_path / "corpus"]:
+        code, out, err = run(capsys, *command)
+        assert (code, out) == (1, "") and err.splitlines()[-1] == (
+            f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, found a file; "
+            "choose another")
 
 
 def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):

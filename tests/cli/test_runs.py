@@ -98,6 +98,7 @@ def test_one_query_has_no_interval(tmp_path, files, capsys):
     (tmp_path / "qrels").write_text("q1 0 b 1\n")
     code, out, _ = run(capsys, "evaluate", "run", *files)
     assert code == 0 and "one query says nothing of others" in out and "nan" not in out
+    assert out.startswith("1 query ")
 
 
 def test_judgements_of_beirs_and_from_stdin(files, capsys, monkeypatch):
@@ -168,6 +169,12 @@ def test_a_measure_that_is_none_is_bad_usage(files, name, capsys):
     with pytest.raises(SystemExit) as ended:
         run(capsys, "evaluate", "run", *files, "--measures", name)
     assert ended.value.code == 2 and f"found '{name}'" in capsys.readouterr().err
+
+
+def test_a_level_of_0_would_make_all_documents_relevant_and_is_bad_usage(files, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, "evaluate", "run", *files, "--level", "0")
+    assert ended.value.code == 2 and "expected a number above 0" in capsys.readouterr().err
 
 
 # ---- beside the original ------------------------------------------------------------------------

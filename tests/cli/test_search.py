@@ -11,6 +11,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.words.vectors import WordVectors
 
@@ -71,6 +72,13 @@ def test_both_together_are_the_fusion_of_the_two(index, files, capsys):
     assert code == 0 and found["results"][0]["line"] == 3       # third by meaning, first by words
 
 
+@pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
+def test_more_lines_than_there_are_may_be_asked_for(index, how, capsys):
+    all_of_them = run(capsys, "search", index, "dog no boat", *how, "-k", 4)
+    assert all_of_them[0] == 0 and all_of_them[1]
+    assert run(capsys, "search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
+
+
 def test_json_is_an_object_for_each_query(index, capsys):
     _, out, _ = run(capsys, "search", index, "cat", "boat", "--json", "-k", 1)
     found = [json.loads(line) for line in out.splitlines()]
@@ -116,6 +124,14 @@ def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, f
     assert (tmp_path / "other").read_bytes() == index.read_bytes()
 
 
+def test_lines_that_the_model_cannot_read_are_counted(files, capsys):
+    texts, model, path = files
+    command = ["index", texts, "-o", path, "--model", model]
+    assert "1 of 4 lines have no word that the model knows" in run(capsys, *command)[2]
+    texts.write_text("a cat\nthe boat\n")
+    assert "no word" not in run(capsys, *command)[2]
+
+
 def test_what_is_found_is_what_the_library_finds(files, capsys):
     texts, model, path = files
     rng = np.random.default_rng(0)
@@ -133,6 +149,31 @@ def test_what_is_found_is_what_the_library_finds(files, capsys):
     assert [[row["line"] for row in one] for one in found] == ids.tolist()
     assert [[row["score"] for row in one] for one in found] == scores.tolist()
     assert all(row["text"] == lines[row["line"] - 1] for one in found for row in one)
+
+
+def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, capsys):
+    index, lines = tmp_path / "index", models.text.read_text().splitlines()[:40]
+    (tmp_path / "texts").write_text("\n".join(lines))
+    code, _, err = run(capsys, "index", tmp_path / "texts", "-o", index, "--model", models.encoder)
+    assert code == 0 and "40 lines added, 40 in all, 16 dimensions" in err
+    query = "a song about the tenor"
+    _, out, _ = run(capsys, "search", index, query, "-k", 5, "--json")
+    encoder, own = SentenceEncoder.load(models.encoder), Index(16)
+    own.add(range(1, 41), encoder.encode(lines))
+    ids, scores = own.search(encoder.encode([query]), 5)
+    found = json.loads(out)["results"]
+    assert [row["line"] for row in found] == ids[0].tolist()
+    np.testing.assert_allclose([row["score"] for row in found], scores[0], atol=1e-6)
+    for how in "--bm25", "--hybrid":
+        assert run(capsys, "search", index, lines[7], "-k", 1, how)[1].split("\t")[3] == (
+            lines[7] + "\n")
+
+
+def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, capsys):
+    code, _, err = run(capsys, "index", models.text, "-o", models.encoder / "index", "--model",
+                       models.encoder)
+    assert code == 1 and "lies in the model's folder" in err
+    assert not (models.encoder / "index").exists()
 
 
 # ---- another model ------------------------------------------------------------------------------
@@ -179,7 +220,7 @@ def test_an_index_that_does_not_say_its_model_is_refused(index, change, capsys):
     (["search", "{folder}/none", "cat"], "none: No such file"),
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
-    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "is a folder"),
+    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "no model's folder"),
     (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "the text itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),

@@ -88,6 +88,16 @@ def test_the_head_is_kept_if_told_so(models, files, capsys):
     assert recipe.poolings == (cls,)
 
 
+def test_without_a_head_another_encoder_is_learnt(models, files, capsys):
+    command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--headless"]
+    assert run(capsys, *command)[0] == 0
+    config, start = read_bert(models.bert)
+    want = train(packed(models, LINES), start, config, steps=4, batch=4, headless=True).p
+    p = read_sentence_folder(files / "m")[1]
+    assert list(p) == list(want)
+    np.testing.assert_array_equal(p.flat, want.flat)
+
+
 def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, capsys):
     _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--held-out", files / "held", "--every", "3", "--lr", "0.01")
@@ -187,6 +197,7 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models,
     ([], "name a text, or --pairs FILE"), (["x", "--pairs", "y"], "one of them"),
     (["x", "--batch", "1"], "2 or more"), (["x", "--tau", "0"], "above 0"),
     (["x", "--pooling", "max"], "invalid choice"), (["x", "--epochs", "2", "--steps", "3"], "not"),
+    (["x", "--headless", "--keep-head"], "not allowed"),
     (["x", "--resume"], "--resume needs --checkpoint")])
 def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -158,13 +158,9 @@ def test_the_kernel_is_its_numpy_form(seed, dtype, K, B):
 
 @given(seeds, st.integers(1, 200))
 def test_blocks_change_no_label(seed, block):
-    from scratch_embed.evaluate import kmeans as module
     X, _ = blobs(seed, N=50)
     X = np.round(4 * X)                                      # exact products, and ties
-    whole = assign(X, X[:6])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", block)
-        parts = assign(X, X[:6])
+    whole, parts = assign(X, X[:6]), assign(X, X[:6], block)
     for a, b in zip((*whole[:2], *whole[2]), (*parts[:2], *parts[2])):
         np.testing.assert_array_equal(a, b)
 

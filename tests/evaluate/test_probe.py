@@ -134,6 +134,13 @@ def test_too_few_steps_are_said():
         assert fit_logistic(X, y, max_steps=2).steps == 2
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("size", [1e200, 1.7e308])
+def test_vectors_too_large_for_their_squares_end_and_are_said(size):
+    with pytest.warns(UserWarning, match="scale the vectors to about unit length"):
+        fit_logistic(size * np.array([[1.0], [-1], [1], [-1]]), [0, 1, 0, 1], max_steps=20)
+
+
 @pytest.mark.parametrize("X, y, C, message", [
     ([[1.0], [2]], [1, 1], 1, "two classes or more, found 1"), ([[1.0], [2]], [1], 1, "shapes"),
     ([[1.0], [np.nan]], [0, 1], 1, "finite"), ([[1.0], [2]], [0, 1], 0, "C = 0")])

@@ -1,4 +1,4 @@
-"""GELU in both forms, and tanh: values, gradients, and float32 within the bounds that are stated."""
+"""GELU in both forms, and tanh: values, gradients, and float32 within its stated bounds."""
 import math
 
 import numpy as np
@@ -75,8 +75,8 @@ def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
     """y within 2⁻²⁰ (1 + |x|), dx within 2⁻¹⁹ |dy|; a product of both rounds once or twice more."""
     x, dy = np.array(x, np.float32), np.float32(math.copysign(min(abs(dy), 1e15), dy))
     (y, slope), (y64, slope64) = at(f, x, np.float32), at(f, x, np.float64)
-    size = 1 + abs(x.astype(float))
-    assert y.dtype == np.float32 and (abs(y - y64) <= BOUND * size).all()
+    allowed = BOUND * (1 + abs(x.astype(float)))
+    assert y.dtype == np.float32 and (abs(y - y64) <= allowed).all()
     assert (abs(slope - slope64) <= 2 * BOUND).all()
     _, backward = f(x)
     np.testing.assert_allclose(backward(np.full_like(x, dy)), dy * slope.astype(float), rtol=2**-22,

@@ -1,7 +1,7 @@
 """Attention: values, gradients, who hears whom, and what float32 may lose.
 
-In float32 with u = 2⁻²⁴, and |·| of matrices entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an
-exponent by twice the worst of its row and 2 u of itself, and so P by P R, with
+In float32 with u = 2⁻²⁴, and |·| entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an exponent
+by twice the worst of its row and 2 u of itself, and so P by P R, with
     R = 4 γ(d) max |Q| |K|ᵀ/√d + 4 u max |x| + (t + 8) u,  x = scores less their largest.
 Everything behind it errs by R and by γ of the length of its sums, of the absolute values that it
 sums; e^R − 1 stands for R where R is not small.
@@ -141,7 +141,8 @@ def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths
 @given(seeds, st.integers(1, 9))
 def test_tokens_that_change_places_take_their_answers_along(seed, t):
     q, k, v = draw(seed, t, 6)
-    dy, off, to = draw(seed + 1, t, 6)[0], np.array([0, t]), np.random.default_rng(seed).permutation(t)
+    dy, off = draw(seed + 1, t, 6)[0], np.array([0, t])
+    to = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, off, 2)
     moved, back = attention(q[to], k[to], v[to], off, 2)
     allowed = error(q, k, v, dy, 2, False, u=u64)
@@ -193,7 +194,8 @@ def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
 
 @causal
 @given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
-       size=st.floats(-6, 0.7), drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
+       size=st.floats(-6, 0.7),
+       drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
 def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop):
     """At 10^0.7 scores are up to a few hundred: one key has it all."""
     q, k, v = draw(seed, t, H * d, size, np.float32)
@@ -251,6 +253,34 @@ def test_no_tokens_are_no_answers(dtype):
     none = np.empty((0, 4), dtype)
     y, backward = attention(none, none, none, np.array([0]), 2)
     assert y.shape == (0, 4) and all(dx.shape == (0, 4) for dx in backward(y))
+
+
+@dtypes
+@pytest.mark.parametrize("off, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
+def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
+        dtype, off, H):
+    """Rows that no sequence has would hold whatever was in memory before."""
+    q, k, v = draw(0, 10, 6, dtype=dtype)
+    with pytest.raises(ValueError, match=rf"T={off[-1]} .* multiple of H={H}; found \(10, 6\)"):
+        attention(q, k, v, np.array(off), H)
+    with pytest.raises(ValueError, match=r"and \(9, 6\)"):
+        attention(q, k, v[:9], OFF, 2)
+
+
+@pytest.mark.parametrize("off", [[0, 4, 4, 10], [0, 6, 4, 10]])
+def test_a_sequence_of_no_tokens_is_refused_by_its_number(off):
+    with pytest.raises(ValueError, match="sequence 1 has (0|-2) tokens"):
+        attention(*draw(0, 10, 6), np.array(off), 2)
+
+
+@dtypes
+def test_a_rate_too_small_for_any_mask_drops_nothing(dtype):
+    """Below 2⁻³³ no number of 32 bits is under the threshold."""
+    q, k, v = draw(0, 10, 6, dtype=dtype)
+    y, backward = attention(q, k, v, OFF, 2, drop=Dropout(2**-40, 5))
+    plain, back = attention(q, k, v, OFF, 2)
+    for got, want in zip((y, *backward(v)), (plain, *back(v))):
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
 
 
 @causal

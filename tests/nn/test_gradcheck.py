@@ -68,7 +68,7 @@ def test_several_inputs_are_checked_each_in_its_place():
 
 
 def test_a_gradient_of_another_shape_is_rejected():
-    with pytest.raises(AssertionError, match=r"shapes \[\(3, 1\)\] for inputs of shapes \[\(3, 5\)\]"):
+    with pytest.raises(AssertionError, match=r"\[\(3, 1\)\] for inputs of shapes \[\(3, 5\)\]"):
         check_backward(lambda x: (x, lambda dy: dy[:, :1]), X)
 
 

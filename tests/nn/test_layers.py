@@ -111,6 +111,18 @@ def test_l2_normalize_worked_by_hand():
                                [[0.64, -0.48], [1, 1]], rtol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_row_that_is_not_there_is_refused_and_none_may_be_asked_for(dtype):
+    p = Params({"e.weight": (3, 2)}, dtype)
+    for ids, found in (([0, 3], "0 to 3"), ([-1, 2], "-1 to 2")):
+        with pytest.raises(ValueError, match=f"e has rows 0 to 2, asked for are {found}"):
+            embedding(np.array(ids), p, "e")
+    y, backward = embedding(np.array([], int), p, "e")
+    g = p.like()
+    backward(y, g)
+    assert y.shape == (0, 2) and y.dtype == dtype and not g.flat.any()
+
+
 # ---- gradients ----------------------------------------------------------------------------------
 
 def test_linear_is_checked_in_its_input_and_its_parameters():
@@ -149,6 +161,18 @@ def test_add_norm_is_checked_in_both_inputs_and_its_parameters(drop):
 
 def test_l2_normalize_is_checked():
     check_backward(l2_normalize, draw(1, 3, 5))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_l2_normalize_sees_no_power_of_two_however_small_or_large(dtype):
+    """To the last bit, though the square of 2⁻¹⁰⁰ is 0 in float32 and that of 2¹⁰⁰ is inf."""
+    x, du = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype)
+    u, backward = l2_normalize(x)
+    np.testing.assert_allclose(np.linalg.norm(u, axis=-1), 1, rtol=4 * np.finfo(dtype).eps)
+    for power in (-100, 100):
+        v, back = l2_normalize(np.ldexp(x, power))
+        np.testing.assert_array_equal(v, u)
+        np.testing.assert_array_equal(back(du), np.ldexp(backward(du), -power))
 
 
 @given(seeds, magnitudes)
@@ -199,7 +223,7 @@ def test_layer_norms_rows_have_mean_zero_and_length_root_d(seed, size, D):
 
 @given(seeds, st.sampled_from([2, 5, 33]), st.sampled_from([np.float32, np.float64]))
 def test_of_layer_norms_gradient_nothing_is_left_along_ones_or_along_x(seed, D, dtype):
-    """Jᵀ1 = 0, and Σ dx = Σ x̂ dx = 0, for no shift and no scale is seen: γ(2 D + 8) of the terms."""
+    """Jᵀ1 = 0, and Σ dx = Σ x̂ dx = 0, for no shift and no scale is seen: γ(4 D + 32)."""
     x, dy = draw(seed, 4, D, dtype=dtype), draw(seed + 1, 4, D, dtype=dtype)
     p, u = plain(D, dtype), u32 if dtype == np.float32 else u64
     xhat, backward = layer_norm(x, p, "n", 0.0)
@@ -225,7 +249,8 @@ def test_rows_that_are_all_alike_stay_finite(dtype):
 def test_inputs_are_left_as_they_were(dtype):
     x, r, dy = (draw(seed, 3, 5, dtype=dtype) for seed in range(3))
     before = [a.copy() for a in (x, r, dy)]
-    for back in (layer_norm(x, norm(5, dtype=dtype), "n")[1], linear(x, layer(5, 5, 0, dtype), "l")[1],
+    for back in (layer_norm(x, norm(5, dtype=dtype), "n")[1],
+                 linear(x, layer(5, 5, 0, dtype), "l")[1],
                  add_norm(x, r, norm(5, dtype=dtype), "n", 1e-12, Dropout(0.2, 1))[1]):
         back(dy, Params({"n.weight": (5,), "n.bias": (5,), "l.weight": (5, 5), "l.bias": (5,)},
                         dtype))

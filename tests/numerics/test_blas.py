@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from scratch_embed.numerics.blas import blas_threads, one_blas_thread
+from scratch_embed.numerics.blas import blas_threads, blas_threads_at_most, one_blas_thread
 
 needs_openblas = pytest.mark.skipif(blas_threads() is None, reason="NumPy without OpenBLAS")
 
@@ -45,8 +45,21 @@ def test_blocks_of_two_threads_that_overlap_leave_the_old_number():
     assert blas_threads() == before
 
 
+@needs_openblas
+def test_at_most_so_many_inside_never_more_than_before_and_the_old_number_outside():
+    before = blas_threads()
+    for most, inside in (1, 1), (before, before), (before + 7, before), (None, before):
+        with pytest.raises(KeyError), blas_threads_at_most(most):
+            assert blas_threads() == inside
+            with one_blas_thread():
+                assert blas_threads() == 1
+            assert blas_threads() == inside
+            raise KeyError
+        assert blas_threads() == before
+
+
 def test_without_openblas_nothing_happens(monkeypatch):
     monkeypatch.setattr("scratch_embed.numerics.blas._PREFIXES", ())
     assert blas_threads() is None
-    with one_blas_thread():
+    with one_blas_thread(), blas_threads_at_most(1):
         assert blas_threads() is None

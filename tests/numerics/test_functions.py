@@ -16,6 +16,7 @@ from scratch_embed.numerics.functions import (
     exp32,
     sigmoid,
     sigmoid32,
+    soften32,
     softplus,
     softplus32,
 )
@@ -76,6 +77,16 @@ def test_values_known_by_heart():
     assert softplus(0.0) == pytest.approx(math.log(2))
     assert erf32(np.float32(0)) == pytest.approx(0, abs=2**-20)
     assert erf64(np.array([0.5]))[0] == math.erf(0.5)
+
+
+@pytest.mark.parametrize("soften", [soften32, getattr(soften32, "py_func", soften32)])
+def test_softening_a_row_worked_by_hand(soften):
+    """Scores 2 log (1, 3, 4), halved: (1, 3, 4)/8.  tests/nn/test_softmax.py has its bound."""
+    row = (2 * np.log([1, 3, 4])).astype(np.float32)
+    soften(row, np.float32(0.5))
+    np.testing.assert_allclose(row, [1 / 8, 3 / 8, 4 / 8], rtol=16 * 2**-24)
+    soften(row[:1], np.float32(0.5))
+    assert row[0] == 1
 
 
 @pytest.mark.parametrize("function", [exp32, sigmoid32, softplus32, erf32])

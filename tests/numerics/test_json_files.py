@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.json_files import Fields, parse, read_json, show, write_json
+from scratch_embed.numerics.json_files import NULL, Fields, parse, read_json, show, write_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(st.none() | st.booleans() | st.integers() | texts
@@ -38,11 +38,14 @@ def test_what_has_no_form_in_json_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("data, found", [
-    (b"", "Expecting value"), (b'{"a": 1', "Expecting ',' delimiter"), (b"[]", r"\[\]$"),
-    (b"{}{}", "Extra data"), (b'{"a": 1, "a": 1}', "the name 'a' twice in one object"),
+    (b"", r"breaks at line 1, column 1 .*; was it cut off\?$"), (b"[]", r"found \[\]$"),
+    (b'{"a": 1', r"breaks at line 1, column 8 \(Expecting ',' delimiter\); was it cut off\?$"),
+    (b'{"a":\n x}', r"breaks at line 2, column 2 \(Expecting value\)$"),
+    (b"{}{}", r"breaks at line 1, column 3 \(Extra data\)$"),
+    (b'{"a": 1, "a": 1}', "the name 'a' twice in one object"),
     (b'{"a": NaN}', "NaN, which is no JSON"), (b'[-Infinity]', "-Infinity, which is no JSON"),
-    (b'{"\\ud800": 1}', "the name .* with half a letter"), (b'{"\xff": 1}', "'utf-8' codec"),
-    (b"\xef\xbb\xbf{}", "Unexpected UTF-8 BOM|Expecting value"),
+    (b'{"\\ud800": 1}', "the name .* with half a letter"), (b'{"\xff": 1}', "its byte 2 is not"),
+    (b"\xef\xbb\xbf{}", "column 1 .*BOM|Expecting value"), (b"9" * 5000, "limit .* 5000 digits"),
     (b"[" * 100_000, "brackets nested too deep")])
 def test_what_is_no_object_is_refused(data, found):
     with pytest.raises(FormatError, match=found) as error:
@@ -63,7 +66,7 @@ def test_a_list_where_an_object_is_wanted_and_none_where_a_list_is(tmp_path):
 
 FIELDS = Fields("x.json", {"one": 1, "true": True, "half": 0.5, "text": "où", "null": None,
                            "object": {}, "list": [], "zero": 0, "broken": "\ud800", "1e999": 1e999},
-                "module 2, ")
+                "module 2")
 
 
 @pytest.mark.parametrize("kind, good", [
@@ -94,6 +97,45 @@ def test_a_value_of_another_type_is_another_value():
             FIELDS.one_of(name, options)
     with pytest.raises(FormatError, match='expected one of "a", null, 3, found 1'):
         FIELDS.one_of("one", ["a", None, 3])
+
+
+def test_a_field_of_several_kinds_takes_each_of_them_and_names_all():
+    kinds = (str, bool, NULL)
+    assert [FIELDS.of(name, *kinds) for name in ("text", "true", "null")] == ["où", True, None]
+    assert FIELDS.of("list", list) == [] and FIELDS.of("two", list, NULL, default=None) is None
+    for name, found in [("one", "1"), ("list", r"\[\]"), ("broken", "'.ud800'")]:
+        with pytest.raises(FormatError, match=f"field '{name}': expected a string of Unicode text "
+                                              f"or true or false or null, found {found}$"):
+            FIELDS.of(name, *kinds)
+
+
+INNER = Fields("x.json", {"a": {"b": {"size": "1"}}, "list": [{"n": 1}, {"n": 2}], "mixed": [{}, 3],
+                          "kind": {"type": "A", "n": 1}, "bare": {}, "null": None})
+
+
+def test_what_stands_inside_is_named_with_its_way():
+    with pytest.raises(FormatError, match="^x.json: a.b, field 'size': expected a whole number"):
+        INNER.inside("a").inside("b").whole("size")
+    with pytest.raises(FormatError, match="^x.json: a, field 'c': expected an object, found no su"):
+        INNER.inside("a").inside("c")
+    assert not INNER.inside("nowhere", {}).values and INNER.each("nowhere", []) == []
+    assert [item.whole("n") for item in INNER.each("list")] == [1, 2]
+    with pytest.raises(FormatError, match=r"^x.json: list\[1\], field 'n': expected true or false"):
+        INNER.each("list")[1].flag("n")
+    with pytest.raises(FormatError, match=r"^x.json: mixed\[1\]: expected an object, found 3$"):
+        INNER.each("mixed")
+
+
+def test_a_part_is_an_object_of_a_known_type_or_null_where_it_may_be():
+    assert INNER.part("kind", ["A", "B"]).whole("n") == 1
+    assert INNER.part("null", ["A"], optional=True) is None
+    assert INNER.part("nowhere", ["A"], optional=True) is None
+    for name, optional, message in [
+            ("kind", False, "is B or C, found the type 'A'$"), ("null", False, "C, found None$"),
+            ("bare", True, "C, or null, found one without a type$"),
+            ("list", True, r"C, or null, found \["), ("nowhere", False, "C, found no such field")]:
+        with pytest.raises(FormatError, match=f"field '{name}': expected an object .*{message}"):
+            INNER.part(name, ["B", "C"], optional)
 
 
 def test_a_field_that_nobody_knows_is_named():

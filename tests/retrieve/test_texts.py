@@ -109,7 +109,7 @@ def broken(path, change):
 
 @pytest.mark.parametrize("change, problem", [
     (lambda t, m: m.pop("made_by"), "vectors without their texts"),
-    (lambda t, m: m.update(made_by="{"), "a JSON object, found '{'"),
+    (lambda t, m: m.update(made_by="{"), "`made_by`: expected a JSON object .* column 2"),
     (lambda t, m: m.update(made_by="[]"), "a JSON object"),
     (lambda t, m: m.update(made_by="[" * 10**5), "a JSON object"),
     (lambda t, m: m.update(lines="4"), "a number for each of 3 texts, rising, up to '4'"),

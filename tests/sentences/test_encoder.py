@@ -1,5 +1,6 @@
 """Texts to vectors: by hand, by a plain loop, and what neither company nor order may change."""
 import sys
+import threading
 import warnings
 from types import SimpleNamespace
 
@@ -80,7 +81,7 @@ def one_by_one(encoder, texts, skip=0):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_threads_for_small_products():
+def no_threads_for_small_products():             # in one_by_one; two would wait for each other
     with one_blas_thread():
         yield
 
@@ -174,11 +175,18 @@ def test_batches_hold_about_as_many_tokens_and_no_more_texts_than_asked(small_ba
         assert sorted(seen) == list(range(40))
 
 
-def test_a_call_that_is_one_batch_is_left_to_blas(monkeypatch):
-    monkeypatch.setattr(module, "one_blas_thread", lambda: pytest.fail("nothing to share"))
-    monkeypatch.setattr(module, "blas_threads", lambda: 2)
-    encoder_of().encode(["abc", "de"])
-    encoder_of().encode("a" * 22)
+def test_one_batch_runs_in_the_callers_thread_several_in_others_and_blas_has_one(small_batches):
+    encoder, vectors, seen = encoder_of(), SentenceEncoder.vectors, set()
+
+    def watched(batch, skip):
+        seen.add((threading.current_thread(), blas_threads()))
+        return vectors(encoder, batch, skip)
+    encoder.vectors = watched
+    encoder.encode("a" * 22)
+    assert seen == {(threading.current_thread(), blas_threads() and 1)}
+    seen.clear()
+    encoder.encode(some_texts(30))
+    assert threading.current_thread() not in {thread for thread, _ in seen}
 
 
 def test_the_same_call_gives_the_same_bits_and_changes_nothing(small_batches):

@@ -135,6 +135,20 @@ def test_types_that_do_not_fit_are_refused(types):
         pack([[1, 2], [3]], types)
 
 
+@pytest.mark.parametrize("wrong", [
+    [1.0, 2.5], [2**31], np.array([5, 2**32 + 5]), np.array([5], np.uint64) + 2**40, ["a", "b"]])
+def test_what_is_no_number_of_32_bits_is_not_made_one(wrong):
+    for arguments in ([[1], wrong],), ([[1], [2] * len(wrong)], [[0], wrong]):
+        with pytest.raises(ValueError, match="expected whole numbers of 32 bits, found"):
+            pack(*arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
+def test_whole_numbers_of_any_width_are_packed(dtype):
+    packed = pack([np.array([3, 1], dtype), [2**31 - 1]])
+    assert packed.ids.tolist() == [3, 1, 2**31 - 1] and packed.ids.dtype == np.int32
+
+
 def test_what_is_packed_is_left_as_it_was():
     ids = np.arange(5, dtype=np.int32)
     packed = pack([ids[:2], ids[2:]])

@@ -141,7 +141,7 @@ def test_a_tokenizer_cut_off_anywhere_is_an_error(tmp_path):
 
 def test_broken_json_is_named_by_line_and_column(tmp_path):
     path = write(tmp_path, "tokenizer.json", '{"a": 1,\n "b": }')
-    with pytest.raises(FormatError, match="tokenizer.json: line 2, column 7"):
+    with pytest.raises(FormatError, match="tokenizer.json: .* line 2, column 7"):
         read_tokenizer(path)
 
 
@@ -163,56 +163,57 @@ def changed(*keys, to):
 
 
 @pytest.mark.parametrize("keys, to, message", [
-    (["model", "type"], "BPE", "model: found 'BPE'; supported: WordPiece"),
-    (["model"], None, "model: object is expected, not None"),
-    (["model"], ..., "model: object is expected, not nothing"),
-    (["model", "vocab"], [], "model.vocab: object is expected"),
-    (["model", "vocab", "a"], 99, r"'a' has the number 99; expected are 0 to 10"),
-    (["model", "vocab", "a"], True, "'a' has the number True"),
-    (["model", "vocab", "a"], -1, "'a' has the number -1"),
-    (["model", "vocab", "a"], 3, "'.SEP.' and 'a' both have the number 3"),
-    (["model", "vocab", "\ud800"], 11, "half a surrogate"),
-    (["model", "unk_token"], "<unk>", "unk_token: '<unk>' is not in the vocabulary"),
-    (["model", "vocab", "[UNK]"], ..., "has the number"),
-    (["model", "max_input_chars_per_word"], "100", "int is expected, not '100'"),
-    (["model", "max_input_chars_per_word"], -1, "-1 characters"),
-    (["normalizer", "type"], "Lowercase", "normalizer: found 'Lowercase'; .*BertNormalizer, null"),
-    (["normalizer", "lowercase"], 1, "normalizer.lowercase: bool is expected"),
-    (["pre_tokenizer"], {"type": "Whitespace"}, "pre_tokenizer: found 'Whitespace'"),
-    (["pre_tokenizer"], None, "pre_tokenizer: found 'null'; supported: BertPreTokenizer"),
-    (["post_processor", "type"], "ByteLevel", "post_processor: found 'ByteLevel'"),
-    (["post_processor", "pair"], [], "post_processor.pair: each text of AB"),
-    (["post_processor", "single", 0], {"Text": 1}, "single.Sequence: object is expected"),
-    (["post_processor", "special_tokens"], {}, "object is expected, not nothing"),
-    (["post_processor", "special_tokens", "[CLS]", "ids"], ["x"], "numbers are expected"),
+    (["model", "type"], "BPE", "field 'model': expected .* is WordPiece, found the type 'BPE'"),
+    (["model"], None, "field 'model': expected an object, found None"),
+    (["model"], ..., "field 'model': expected an object, found no such field"),
+    (["model", "vocab"], [], "model, field 'vocab': expected an object"),
+    (["model", "vocab", "a"], 99, "the numbers 0 to 10, found 99 for 'a'"),
+    (["model", "vocab", "a"], True, "found True for 'a'"),
+    (["model", "vocab", "a"], -1, "found -1 for 'a'"),
+    (["model", "vocab", "a"], 3, "found 3 for '.SEP.' and for 'a'"),
+    (["model", "vocab", "\ud800"], 11, "half a letter"),
+    (["model", "unk_token"], "<unk>", "'unk_token': expected a piece of the vocabulary, found"),
+    (["model", "vocab", "[UNK]"], ..., "the numbers 0 to 9, found 10"),
+    (["model", "max_input_chars_per_word"], "100", "a whole number of at least 0, found '100'"),
+    (["model", "max_input_chars_per_word"], -1, "a whole number of at least 0, found -1"),
+    (["normalizer", "type"], "Lowercase", "'normalizer': .*BertNormalizer, or null, found .* 'Low"),
+    (["normalizer", "lowercase"], 1, "normalizer, field 'lowercase': expected true or false"),
+    (["pre_tokenizer"], {"type": "Whitespace"}, "'pre_tokenizer': .*found the type 'Whites"),
+    (["pre_tokenizer"], None, "'pre_tokenizer': expected .*BertPreTokenizer, found None"),
+    (["post_processor", "type"], "ByteLevel", "'post_processor': .*found the type 'ByteL"),
+    (["post_processor", "pair"], [], "post_processor, field 'pair': expected each text of AB"),
+    (["post_processor", "single", 0], {"Text": 1}, r"single\[0\], field 'Sequence': expected an o"),
+    (["post_processor", "special_tokens"], {}, "field '.CLS.': expected an object, found no such"),
+    (["post_processor", "special_tokens", "[CLS]", "ids"], ["x"], "numbers of at least 0, found"),
     (["post_processor", "special_tokens", "[CLS]", "ids"], [99], "number 99, of 13"),
     (["post_processor"], {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2]},
-     "post_processor.cls: a token and its number"),
-    (["decoder", "type"], "BPEDecoder", "decoder: found 'BPEDecoder'"),
+     "post_processor, field 'cls': expected a list of a token and its number"),
+    (["decoder", "type"], "BPEDecoder", "'decoder': expected .*WordPiece, or null, found .*'BPED"),
     (["added_tokens", 0, "id"], 7, "'.PAD.' has number 7; it should be 0"),
     (["added_tokens", 5, "id"], 99, "'<t>' has number 12; it should be 11"),
-    (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: an object is expected"),
-    (["added_tokens", 0, "special"], ..., r"added_tokens\[0\].special: bool is expected"),
-    (["added_tokens"], {}, "added_tokens: list or null is expected")])
+    (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: expected an object"),
+    (["added_tokens", 0, "special"], ..., r"added_tokens\[0\], field 'special': expected true"),
+    (["added_tokens"], {}, "field 'added_tokens': expected a list or null, found {}")])
 def test_a_tokenizer_that_is_none_of_ours_is_refused_by_name(tmp_path, keys, to, message):
     with pytest.raises(FormatError, match=message):
         read_tokenizer(write(tmp_path, "tokenizer.json", changed(*keys, to=to)))
 
 
 @pytest.mark.parametrize("text, message", [
-    ("[]", "an object is expected"), ('{"a": 1, "a": 2}', "the key 'a' comes twice"),
-    (b'{"a": "\xff"}', "byte 7: this is not UTF-8"),
-    ('{"a": ' + "9" * 5000 + "}", "its JSON|model")])
+    ("[]", r"expected a JSON object in UTF-8, found \[\]"),
+    ('{"a": 1, "a": 2}', "the name 'a' twice"),
+    (b'{"a": "\xff"}', "UTF-8, found that its byte 7 is not"),
+    ('{"a": ' + "9" * 5000 + "}", "the file|model")])
 def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
     with pytest.raises(FormatError, match=message):
         read_tokenizer(write(tmp_path, "tokenizer.json", text))
 
 
 @pytest.mark.parametrize("config, message", [
-    ({"do_lower_case": "yes"}, "do_lower_case: bool is expected, not 'yes'"),
+    ({"do_lower_case": "yes"}, "'do_lower_case': expected true or false, found 'yes'"),
     ({"unk_token": "<unk>"}, "'<unk>' is not among them"),
-    ({"cls_token": {"text": "x"}}, "cls_token.content: str is expected, not nothing"),
-    ({"added_tokens_decoder": {"x": {}}}, "'x': a number is expected"),
+    ({"cls_token": {"text": "x"}}, "cls_token, field 'content': expected a string"),
+    ({"added_tokens_decoder": {"x": {}}}, "added_tokens_decoder, field 'x': expected a number"),
     ({"added_tokens_decoder": {"99": {"content": "<t>", "special": True, "normalized": False,
                                       "lstrip": False, "rstrip": False, "single_word": False}}},
      "'<t>' has number 99; it should be 11")])

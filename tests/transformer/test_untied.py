@@ -49,5 +49,5 @@ def test_training_moves_the_table_that_it_is_given():
     corpus = pack(np.random.default_rng(3).integers(3, 11, (20, 5)))
     p = parameters(False, np.float32)
     before = p[DECODER].copy()
-    train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch=4, p=p)
-    assert np.isfinite(p.flat).all() and (p[DECODER] != before).any()
+    learned = train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch=4, p=p).p
+    assert np.isfinite(learned.flat).all() and (learned[DECODER] != before).any()

@@ -16,6 +16,7 @@ from scratch_embed.why.retrieval_tour import (
     search_coded,
     search_reports,
 )
+from scratch_embed.why.searches import judged
 from scratch_embed.worlds.facts import facts
 from scratch_embed.worlds.second_language import bitext, inverse, translate
 
@@ -53,10 +54,14 @@ def test_vectors_find_what_words_do_not_and_only_when_trained(reports):
 
 
 def test_the_exact_rows_are_what_many_random_orders_give(learned):
-    search = learned[1].search
+    """Within 5 standard errors of 40 orders, each the mean of 100 questions."""
+    search, rng = learned[1].search, np.random.default_rng(0)
     N = search.gains.shape[1]
-    recall, _, _ = guessed(search)
-    assert recall == pytest.approx(100 * 10 / N)
+    rankings = (judged(search, rng.random(search.gains.shape)) for _ in range(40))
+    drawn = np.array([[100 * measure(ranking).mean() for measure in MEASURES.values()]
+                      for ranking in rankings])
+    assert (abs(drawn.mean(axis=0) - guessed(search)) < 5 * drawn.std(axis=0) / 40**0.5).all()
+    assert guessed(search)[0] == pytest.approx(100 * 10 / N)
     relevant = (search.gains > 0).sum(axis=1)
     np.testing.assert_allclose(
         best(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])

@@ -75,6 +75,10 @@ def texts_of(task):
     return task.sentence1 + task.sentence2
 
 
+def test_there_are_about_16_000_texts():
+    assert round(sum(len(texts_of(task)) for task in toy().tasks), -3) == 16_000
+
+
 def test_every_word_of_a_task_is_in_the_text_to_learn_from_but_for_codes():
     known = {word for sentence in toy().text for word in sentence} | {"."}
     for task in toy().tasks:

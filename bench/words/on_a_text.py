@@ -1,21 +1,19 @@
-"""What the benchmarks of this folder share: a run in a process of its own, and how it is told.
+"""What the benchmarks of word vectors share: jobs on a text, and their quality.
 
-A script that uses this calls `main(sections, worker, description, options)`.  Each section gets the
-text as a plain file; `do` starts the script again with --worker and a job, and the job's figures
-come back as JSON.  So every run has its own memory, and neither side finds the other's caches.
+A script that uses this calls `on_a_text(sections, worker, description, options)`.  Each section
+gets the text as a plain file; `do` starts the script again with a job on it.
 """
 import argparse
-import gzip
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import choose, in_a_process, read_bytes, script
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262,
         10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
@@ -23,43 +21,12 @@ T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8
 
 # ---- one run, in its own process ----------------------------------------------------------------
 
-def anonymous_kib(pid="self"):
-    """A process's memory that no file backs, in KiB; 0 when it has ended."""
-    try:
-        with open(f"/proc/{pid}/status") as status:
-            return next((int(line.split()[1]) for line in status if line.startswith("RssAnon")), 0)
-    except OSError:
-        return 0
-
-
-class PeakMemory:
-    """The growth of a process's anonymous memory since it was made, every 5 ms, in MiB."""
-
-    def __init__(self, pid="self"):
-        self.pid = pid
-        self.start = self.peak = anonymous_kib(pid)
-        self.stop = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self):
-        while not self.stop.wait(0.005):
-            self.peak = max(self.peak, anonymous_kib(self.pid))
-
-    def growth(self):
-        self.stop.set()
-        return (max(self.peak, anonymous_kib(self.pid)) - self.start) / 1024
-
-
 def do(side, text, environment=(), **job):
     """Run a job in a process of its own; its figures, and the whole process's seconds."""
     job = dict(side=side, text=text, seed=1, workers=1) | job
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **dict(environment)}
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, sys.argv[0], "--worker", json.dumps(job)],
-                          env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1]) | {"process": time.perf_counter() - start}
+    figures = in_a_process(job, {"OPENBLAS_NUM_THREADS": "1", **dict(environment)})
+    return figures | {"process": time.perf_counter() - start}
 
 
 def scores(index, vectors, job):
@@ -80,20 +47,6 @@ def scores(index, vectors, job):
 
 
 # ---- telling it ---------------------------------------------------------------------------------
-
-def median(values):
-    return statistics.median(values)
-
-
-def spread(values):
-    return f"{min(values):.1f}..{max(values):.1f}"
-
-
-def ratios(values, others):
-    """values / others round by round: their median and spread."""
-    each = [a / b for a, b in zip(values, others)]
-    return f"{median(each):5.2f} ({min(each):.2f}..{max(each):.2f})"
-
 
 def welch(a, b):
     """The 95% interval of mean(a) − mean(b), whose variances may differ."""
@@ -128,31 +81,23 @@ def compare_quality(text, sides, peer, seeds, pairs, analogies, at_once=2, known
 
 # ---- the script ---------------------------------------------------------------------------------
 
-def main(sections, worker, description, options=()):
+def on_a_text(sections, worker, description, options=()):
     """Run the chosen sections, or one job.  options: (name, help) of further arguments."""
-    if sys.argv[1:2] == ["--worker"]:
-        print(json.dumps(worker(json.loads(sys.argv[2]))))
-        return
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("text")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))
-    parser.add_argument("--rounds", type=int, default=3, help="of all but quality (%(default)s)")
-    parser.add_argument("--pairs", help="needed for quality")
-    parser.add_argument("--analogies", help="needed for quality")
-    for name, help in options:
-        parser.add_argument(f"--{name}", help=help)
-    arguments = vars(parser.parse_intermixed_args())
-    chosen, text = arguments.pop("sections") or list(sections), arguments.pop("text")
-    if not set(chosen) <= set(sections):
-        parser.error(f"sections are {', '.join(sections)}")
-    if "quality" in chosen and not (arguments["pairs"] and arguments["analogies"]):
-        parser.error("quality needs --pairs and --analogies")
-    with tempfile.TemporaryDirectory() as folder:
-        with open(text, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with (gzip.open if packed else open)(text, "rb") as file:
+    def main():
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("text")
+        parser.add_argument("--pairs", help="needed for quality")
+        parser.add_argument("--analogies", help="needed for quality")
+        for name, help in options:
+            parser.add_argument(f"--{name}", help=help)
+        arguments = vars(choose(parser, sections, rounds=3))
+        chosen, text = arguments.pop("sections"), arguments.pop("text")
+        if "quality" in chosen and not (arguments["pairs"] and arguments["analogies"]):
+            parser.error("quality needs --pairs and --analogies")
+        with tempfile.TemporaryDirectory() as folder:
             plain = os.path.join(folder, "plain.txt")            # the peers read plain files
             with open(plain, "wb") as out:
-                out.write(file.read())
-        for section in chosen:
-            sections[section](plain, **arguments)
+                out.write(read_bytes(text))
+            for section in chosen:
+                sections[section](plain, **arguments)
+    script(main, worker)

@@ -1,0 +1,218 @@
+"""The encoder: its gradient whole, blind to the batch, and itself wherever tokens stand."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
+from scratch_embed.nn.gradcheck import check_loss
+from scratch_embed.nn.params import initial
+from scratch_embed.numerics.safetensors import read_safetensors
+from scratch_embed.text.packed import pack, take
+from scratch_embed.transformer.encoder import Config, encode, encoder_layer, infer, shapes
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+seeds = st.integers(0, 2**32 - 1)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+CONFIG = Config(vocab=13, dim=12, layers=2, heads=3, ff=20, positions=9)
+BATCH = pack([[3, 1, 4], [1, 5, 9], [2, 6, 5, 3, 5, 8, 9, 7, 9], [3]],
+             [[0, 0, 1], [0, 0, 0], [0] * 5 + [1] * 4, [1]])
+# A float32 layer errs, in numbers of order 1, by a few γ of its longest sum, F = 20; two of them,
+# each norm with a slope of order 1: 2⁻²⁴ · 64 · 20 = 8e-5 at the most; far less is seen.
+ATOL = {np.float64: 5e-14, np.float32: 1e-5}
+
+
+def params(seed=0, config=CONFIG, dtype=np.float64):
+    """Weights of order 1 over the root of what they sum, so that activations are of order 1."""
+    p = initial(shapes(config), seed, dtype, std=1.0)
+    rng = np.random.default_rng(seed)
+    for name, view in p.items():
+        if view.ndim == 1:
+            view += 0.3 * rng.standard_normal(view.shape)
+        elif "embeddings" not in name:
+            view /= view.shape[1] ** 0.5
+    return p
+
+
+def random_batch(seed, longest=9, V=13):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, rng.integers(2, 7))
+    return pack([rng.integers(0, V, t) for t in lengths],
+                [np.sort(rng.integers(0, 2, t)) for t in lengths])
+
+
+# ---- its gradient -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
+@pytest.mark.parametrize("activation", [gelu, gelu_tanh])
+def test_every_parameter_is_checked_along_one_direction_of_the_buffer(drop, activation):
+    config = CONFIG._replace(activation=activation)
+    push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12))
+
+    def loss(p):
+        x, backward = encode(BATCH, p, config, drop)
+        return (push * x).sum(), lambda g: backward(push, g)
+    check_loss(loss, params(2))
+
+
+@dtypes
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
+def test_a_model_that_is_used_twice_sums_its_gradients(dtype, drop):
+    """Of two batches, whichever is first; γ of the many terms, of their size."""
+    p, other = params(1, dtype=dtype), random_batch(5)
+    separate, together = [], p.like()
+    pushes = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
+              for i, b in enumerate((BATCH, other))]
+    backs = [encode(b, p, CONFIG, drop)[1] for b in (BATCH, other)]
+    for back, push in zip(backs, pushes):
+        g = p.like()
+        back(push, g)
+        separate.append(g.flat)
+    for back, push in reversed(list(zip(backs, pushes))):
+        back(push, together)
+    size = abs(np.array(separate)).max()
+    np.testing.assert_allclose(together.flat, sum(separate), rtol=0,
+                               atol=64 * np.finfo(dtype).eps * size)
+    assert (separate[0] != 0).mean() > 0.9
+
+
+@dtypes
+def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(dtype):
+    p, push = params(0, dtype=dtype), np.ones((len(BATCH.ids), 12), dtype)
+    before, ids = p.flat.copy(), BATCH.ids.copy()
+    x, backward = encode(BATCH, p, CONFIG, Dropout(0.1, 3))
+    kept, once, again = x.copy(), p.like(), p.like()
+    backward(push, once)
+    backward(push, again)
+    np.testing.assert_array_equal(once.flat, again.flat)
+    for now, then in ((p.flat, before), (BATCH.ids, ids), (x, kept), (push, np.ones_like(push))):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_float32_learns_what_float64_learns():
+    """Every tensor's gradient within 1e-5 of the largest, as against torch (test_bert_parity)."""
+    batch, drop = random_batch(3), Dropout(0.1, 5)
+    push = np.random.default_rng(0).standard_normal((len(batch.ids), 12))
+    p, grads = params(4), []
+    for dtype in (np.float32, np.float64):
+        q = p.copy(np.float32).copy(dtype)
+        g = q.like()
+        encode(batch, q, CONFIG, drop)[1](push.astype(np.float32).astype(dtype), g)
+        grads.append(g)
+    largest = abs(grads[1].flat).max()
+    for name in p:
+        np.testing.assert_allclose(grads[0][name], grads[1][name], rtol=0, atol=1e-5 * largest)
+
+
+# ---- what it must not see -----------------------------------------------------------------------
+
+@dtypes
+@given(seed=seeds)
+def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dtype, seed):
+    batch, p = random_batch(seed), params(seed % 5, dtype=dtype)
+    x = infer(batch, p, CONFIG)
+    order = np.random.default_rng(seed).permutation(len(batch.off) - 1)
+    moved, y = take(batch, order), infer(take(batch, order), p, CONFIG)
+    for to, n in enumerate(order):
+        mine = x[batch.off[n]:batch.off[n + 1]]
+        np.testing.assert_allclose(y[moved.off[to]:moved.off[to + 1]], mine, rtol=0,
+                                   atol=ATOL[dtype])
+        np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), mine, rtol=0,
+                                   atol=ATOL[dtype])
+
+
+@dtypes
+@given(seed=seeds)
+def test_without_positions_and_segments_tokens_take_their_vectors_along(dtype, seed):
+    p, rng = params(seed % 5, dtype=dtype), np.random.default_rng(seed)
+    p["embeddings.position_embeddings.weight"][...] = 0
+    ids = rng.integers(0, 13, rng.integers(2, 10))
+    to = rng.permutation(len(ids))
+    x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[to]))
+    np.testing.assert_allclose(y, x[to], rtol=0, atol=ATOL[dtype])
+
+
+def test_with_them_the_order_counts_and_so_do_segments():
+    p = params()
+    x = infer(pack([[3, 1, 4]]), p, CONFIG)
+    assert abs(infer(pack([[4, 1, 3]]), p, CONFIG)[::-1] - x).max() > 0.1
+    assert abs(infer(pack([[3, 1, 4]], [[0, 1, 1]]), p, CONFIG) - x).max() > 0.1
+
+
+@given(seeds)
+def test_float32_is_float64_to_its_rounding(seed):
+    batch, p = random_batch(seed), params(seed % 5, dtype=np.float32)
+    x, x64 = infer(batch, p, CONFIG), infer(batch, p.copy(np.float64), CONFIG)
+    assert x.dtype == np.float32 and x64.dtype == np.float64
+    np.testing.assert_allclose(x, x64, rtol=0, atol=ATOL[np.float32])
+
+
+# ---- its forms ----------------------------------------------------------------------------------
+
+@dtypes
+def test_inference_is_encoding_without_dropout_to_the_last_bit(dtype):
+    p = params(dtype=dtype)
+    np.testing.assert_array_equal(infer(BATCH, p, CONFIG), encode(BATCH, p, CONFIG)[0])
+    dropped, _ = encode(BATCH, p, CONFIG, Dropout(0.2, 1))
+    assert (abs(dropped - infer(BATCH, p, CONFIG)).max(1) > 1e-3).all()
+    assert abs(dropped - encode(BATCH, p, CONFIG, Dropout(0.2, 2))[0]).max() > 0.1
+
+
+def test_dropout_is_another_in_every_layer():
+    """Two layers with the same weights drop other numbers, or the second would add nothing new."""
+    p, x = params(), np.random.default_rng(0).standard_normal((4, 12))
+    off, drop = np.array([0, 4]), Dropout(0.5, 3)
+    one, other = (encoder_layer(x, p, "encoder.layer.0.", off, CONFIG, drop.at(layer))[0]
+                  for layer in (0, 1))
+    assert abs(one - other).max() > 0.1
+
+
+@pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
+def test_names_and_shapes_are_those_of_the_originals_checkpoint(case):
+    tensors, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
+    config = json.loads(metadata["config"])
+    mine = Config(config["vocab_size"], config["hidden_size"], config["num_hidden_layers"],
+                  config["num_attention_heads"], config["intermediate_size"],
+                  config["max_position_embeddings"], config["type_vocab_size"])
+    theirs = {name[7:]: x.shape for name, x in tensors.items() if name.startswith("weight.")
+              and not name[7:].startswith(("cls.", "pooler."))}
+    assert shapes(mine) == theirs
+
+
+def test_heads_that_do_not_share_the_columns_evenly_are_refused():
+    with pytest.raises(ValueError, match="dim=12, heads=5: expected a dim that the heads share"):
+        shapes(CONFIG._replace(heads=5))
+
+
+@dtypes
+@pytest.mark.parametrize("ids, types, message", [
+    ([1] * 10, None, "position_embeddings has rows 0 to 8, asked for are 0 to 9"),
+    ([1, -1], None, "word_embeddings has rows 0 to 12, asked for are -1 to 1"),
+    ([13, 2], None, "word_embeddings has rows 0 to 12, asked for are 2 to 13"),
+    ([1, 2], [0, 2], "token_type_embeddings has rows 0 to 1, asked for are 0 to 2")])
+def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
+    batch, p = pack([ids], types and [types]), params(dtype=dtype)
+    for ask in (infer, encode):
+        with pytest.raises(ValueError, match=message):
+            ask(batch, p, CONFIG)
+
+
+@dtypes
+def test_no_sequences_have_no_vectors_and_teach_nothing(dtype):
+    p = params(dtype=dtype)
+    x, backward = encode(pack([]), p, CONFIG, Dropout(0.1, 1))
+    g = p.like()
+    backward(x, g)
+    assert x.shape == (0, 12) and x.dtype == dtype and not g.flat.any()
+
+
+@dtypes
+def test_a_batch_whose_bounds_are_not_its_tokens_is_refused(dtype):
+    p = params(dtype=dtype)
+    for off in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
+        with pytest.raises(ValueError):
+            infer(BATCH._replace(off=np.array(off)), p, CONFIG)
