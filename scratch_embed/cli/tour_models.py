@@ -68,8 +68,9 @@ def run_simcse(arguments):
     scores = over_seeds(before_and_after, list(SEEDS))
     show_worth(scores)
     for place, what in enumerate(("nDCG@10", "STS")):
-        say_difference(what, AFTER, BEFORE, {name: rows[:, place]
-                                             for name, rows in scores.items()})
+        column = {name: rows[:, place] for name, rows in scores.items()}
+        for other in (BEFORE, "untrained, mean", "word2vec, SIF"):
+            say_difference(what, AFTER, other, column)
     say_geometry(BEFORE, AFTER, scores)
 
 
@@ -87,13 +88,12 @@ def show_worth(scores):
 
 
 def say_geometry(before, after, scores):
-    """What became of uniformity and alignment, and which of both moved."""
-    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
-    words = {HELPS: "rose", HURTS: "fell"}
+    """What became of uniformity, alignment and the mean cosine, seed by seed."""
+    from scratch_embed.why.effects import paired_difference
     parts = []
     for place, name in ((3, "uniformity"), (2, "alignment"), (4, "the mean cosine")):
         one, other = (scores[who][:, place] for who in (before, after))
-        verdict = paired_difference(other, one).verdict
-        parts.append(f"{name} {words.get(verdict, 'hardly moved')}, {one.mean():.2f} to "
-                     f"{other.mean():.2f}")
+        mean, half = paired_difference(other, one)
+        parts.append(f"{name} went from {one.mean():.2f} to {other.mean():.2f} "
+                     f"({mean:+.2f} ± {half:.2f})")
     paragraph("With SimCSE " + "; ".join(parts) + ".", "    ")
