@@ -68,32 +68,32 @@ def run_simcse(arguments):
     scores = over_seeds(before_and_after, list(SEEDS))
     show_worth(scores)
     for place, what in enumerate(("nDCG@10", "STS")):
-        say_difference(what, AFTER, BEFORE, {name: rows[:, place]
-                                             for name, rows in scores.items()})
+        column = {name: rows[:, place] for name, rows in scores.items()}
+        for other in (BEFORE, "untrained, mean", "word2vec, SIF"):
+            say_difference(what, AFTER, other, column)
     say_geometry(BEFORE, AFTER, scores)
 
 
 def show_worth(scores):
     """A table of Worth.  scores: {name: (seeds, 5)}; nan where there is nothing to say."""
     from scratch_embed.why.effects import interval
-    print(f"    {'':18}" + "".join(f"{name:>15}" for name in (
+    print(f"    {'':18}" + "".join(f"{name:>14}" for name in (
         "nDCG@10", "STS", "alignment", "uniformity", "mean cosine")).rstrip())
     for name, rows in scores.items():
         cells = [interval(column) for column in rows.T]
         print(f"    {name:18}" + "".join(
-            f"{'-':>8}{'':7}" if mean != mean else
-            f"{mean:9.{digits}f} ±{half:4.{digits}f}" for (mean, half), digits in
+            f"{'-':>7}{'':7}" if mean != mean else
+            f"{mean:8.{digits}f} ±{half:4.{digits}f}" for (mean, half), digits in
             zip(cells, (1, 1, 2, 2, 2))).rstrip(), flush=True)
 
 
 def say_geometry(before, after, scores):
-    """What became of uniformity and alignment, and which of both moved."""
-    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
-    words = {HELPS: "rose", HURTS: "fell"}
+    """What became of uniformity, alignment and the mean cosine, seed by seed."""
+    from scratch_embed.why.effects import paired_difference
     parts = []
     for place, name in ((3, "uniformity"), (2, "alignment"), (4, "the mean cosine")):
         one, other = (scores[who][:, place] for who in (before, after))
-        verdict = paired_difference(other, one).verdict
-        parts.append(f"{name} {words.get(verdict, 'hardly moved')}, {one.mean():.2f} to "
-                     f"{other.mean():.2f}")
+        mean, half = paired_difference(other, one)
+        parts.append(f"{name} went from {one.mean():.2f} to {other.mean():.2f} "
+                     f"({mean:+.2f} ± {half:.2f})")
     paragraph("With SimCSE " + "; ".join(parts) + ".", "    ")

@@ -20,7 +20,8 @@ what a small change cannot change; the second opens the cone.  Without dropout b
 and only the second is left.
 
 Why a head.  What tells one sentence of a batch from the others need not be what it means.  The head
-can throw the rest away for the loss alone, and the vectors below it keep it.
+can throw the rest away for the loss alone, and the vectors below it keep it.  What that is worth
+here, `scratch-embed why simcse` measures.
 """
 from collections.abc import Callable
 from typing import NamedTuple
