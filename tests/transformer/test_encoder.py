@@ -13,6 +13,7 @@ from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.params import initial
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.text.packed import pack, take
+from scratch_embed.transformer import encoder
 from scratch_embed.transformer.encoder import Config, encode, encoder_layer, infer, shapes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -169,6 +170,14 @@ def test_dropout_is_another_in_every_layer():
     one, other = (encoder_layer(x, p, "encoder.layer.0.", off, CONFIG, drop.at(layer))[0]
                   for layer in (0, 1))
     assert abs(one - other).max() > 0.1
+
+
+def test_the_embeddings_and_every_layer_have_masks_of_their_own(monkeypatch):
+    seen, x = [], np.zeros((len(BATCH.ids), 12))
+    for name in ("embed", "encoder_layer"):
+        monkeypatch.setattr(encoder, name, lambda *given: seen.append(given[-1]) or (x, None))
+    encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))
+    assert len(set(seen)) == len(seen) == 6 and {drop.rate for drop in seen} == {0.2}
 
 
 @pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
