@@ -13,11 +13,11 @@ Differs   Its authors keep the head in the supervised form and drop it after uns
 Read next transformer/encoder.py, transformer/pooling.py, losses/infonce.py: with this file the
           whole of it
 
-Why it works.  A masked LM's sentence vectors lie in a cone, with cosines far above 0.  The loss asks
-for two things: a sentence's two views be near (alignment), and all sentences be far from each other
-(uniformity).  The mask moves a vector a little, as another wording would, so the first keeps what a
-small change cannot change; the second opens the cone.  Without dropout both views are equal, and
-only the second is left.
+Why it works.  A masked LM's sentence vectors lie in a cone, with cosines far above 0.  The loss
+asks for two things: a sentence's two views be near (alignment), and all sentences be far from each
+other (uniformity).  The mask moves a vector a little, as another wording would, so the first keeps
+what a small change cannot change; the second opens the cone.  Without dropout both views are equal,
+and only the second is left.
 
 Why a head.  What tells one sentence of a batch from the others need not be what it means.  The head
 can throw the rest away for the loss alone, and the vectors below it keep it.  What that is worth
