@@ -45,6 +45,9 @@ def run_fasttext(arguments):
     check_ngrams(arguments)
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
+    rows = len(vocab) + (arguments.buckets if arguments.max_n else 0)
+    say(f"{rows:,} rows of {arguments.dim} numbers are {4 * rows * arguments.dim / 2**20:,.0f} MiB"
+        f" (--buckets {arguments.buckets:,})")
     trained = train(corpus, vocab, chosen_chunk(arguments), dim=arguments.dim,
                     window=arguments.window,
                     negatives=0 if arguments.loss == "hs" else arguments.negatives,

@@ -40,8 +40,8 @@ def main(argv=None):
             arguments.run(arguments)
         if sys.stdout is not None:                     # it may be closed
             sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print("\nstopped" + kept(arguments, stopped), file=sys.stderr)
         return 130
     except BrokenPipeError:                            # `scratch-embed ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,6 +55,14 @@ def main(argv=None):
 
 def _print_warning(message, *_):
     print(f"scratch-embed: warning: {message}", file=sys.stderr)
+
+
+def kept(arguments, stopped):
+    """Where a run that was stopped can be found; HeldInterrupt has let it be saved."""
+    from scratch_embed.numerics.interrupt import HeldInterrupt
+    path = getattr(arguments, "checkpoint", None)
+    return (f"; the run is kept in {path}, and the same command with --resume goes on"
+            if path and isinstance(stopped, HeldInterrupt) else "")
 
 
 def message_of(error):

@@ -78,6 +78,9 @@ def check_folder(path, sentences):
         raise PermissionError(f"cannot write {path}: the folder is write-protected")
     if not os.path.exists(os.path.join(path, "config.json")):
         return
+    if not os.path.exists(os.path.join(path, "model.safetensors")) and not sentences:
+        raise ValueError(f"cannot write {path}: it holds a config.json that is no model's; name "
+                         "another folder")
     if os.path.exists(os.path.join(path, "modules.json")) != sentences:
         there = "a model, but no sentence encoder" if sentences else "a sentence encoder"
         raise ValueError(f"cannot write {path}: it holds {there}; name another folder, or delete "

@@ -3,6 +3,7 @@ import os
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
 from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import add_seed
 
 
@@ -38,6 +39,7 @@ def run_evaluation(arguments):
         os.makedirs(arguments.json, exist_ok=True)
     toy = toy_mteb(arguments.seed)
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
+    say_unknown(encoders[name], toy.text)
     if arguments.baselines:
         encoders |= baselines(toy.text)
     todo = [(column, task) for column in encoders for task in tasks]
@@ -49,6 +51,15 @@ def run_evaluation(arguments):
             folder = "" if column == name else column.replace(" ", "-")
             write_results(results, os.path.join(arguments.json, folder))
     print("\n".join(format_results(columns)))
+
+
+def say_unknown(encoder, text):
+    """How many of the worlds' words have no vector, if any: those cannot be judged."""
+    words = sorted({word for sentence in text for word in sentence})
+    unknown = int((~encoder.encode(words).any(axis=1)).sum())
+    if unknown:
+        say(f"{unknown:,} of the {len(words):,} words of the tasks are unknown to the model: "
+            "`scratch-embed world facts` writes a text that has them")
 
 
 def chosen_tasks(tasks, names):

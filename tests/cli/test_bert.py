@@ -175,10 +175,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys
     with monkeypatch.context() as patch:
         stopped_after(5, patch)                                    # two workers: in the third step
         code, out, err = run(capsys, *command, *state, "-o", parted)
-    assert (code, out) == (130, "") and err.endswith("\nstopped\n") and not parted.exists()
+    assert (code, out) == (130, "") and err.endswith("--resume goes on\n") and not parted.exists()
     assert len(read_safetensors(tmp_path / "state")[0]["losses"]) == 3
     code, _, err = run(capsys, *command, *state, "-o", parted)
-    assert code == 1 and "holds a run already: resume it" in err
+    assert code == 1 and "is there already: resume it" in err
     code, _, err = run(capsys, *command, *state, "-o", parted, "--resume")
     assert code == 0 and "resuming" in err
     assert contents(parted) == contents(tmp_path / "whole")

@@ -154,7 +154,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, capsys,
     with monkeypatch.context() as patch:
         patch.setattr(simcse, "contrast", pressed)
         code, _, err = run(capsys, *command, *state, "-o", files / "parted")
-    assert code == 130 and err.endswith("\nstopped\n") and not (files / "parted").exists()
+    assert code == 130 and err.endswith("--resume goes on\n") and not (files / "parted").exists()
     code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume")
     assert code == 0 and contents(files / "parted") == contents(files / "whole")
     for change, said in (["--tau", "0.1"], "tau was 0.05"), (["--pooling", "mean"], "pool was"):

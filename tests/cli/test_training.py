@@ -133,7 +133,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(method, text, tmp_path, capsy
                          "--seed", "2")
     assert code == 1 and "seed was 1" in err
     code, _, err = train(capsys, method, text, "-o", again, "--checkpoint", state)
-    assert code == 1 and "holds a run already" in err
+    assert code == 1 and "is there already: resume it" in err
 
 
 def interrupted(chunk):
@@ -159,7 +159,9 @@ def test_ctrl_c_ends_with_130_leaves_the_old_file_and_saves_the_checkpoint(
     source = labelled if method == "classifier" else text
     keep = [] if method == "classifier" else ["--checkpoint", state]
     code, out, err = train(capsys, method, source, "-o", old, "--epochs", "1000000", *keep)
-    assert (code, out) == (130, "") and err.endswith("\nstopped\n") and "Traceback" not in err
+    ending = f"; the run is kept in {state}, and the same command with --resume goes on"
+    assert (code, out) == (130, "") and "Traceback" not in err
+    assert err.endswith(f"\nstopped{ending if keep else ''}\n")
     assert old.read_text() == "old" and state.exists() == bool(keep)
 
 

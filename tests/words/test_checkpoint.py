@@ -152,7 +152,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(t
     path = tmp_path / "state"
     train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="resume it, or delete it"):
+    with pytest.raises(FileExistsError, match="is there already: resume it"):
         train(corpus, vocab, checkpoint=Checkpoint(path), **SETTINGS)
     assert path.read_bytes() == before
 
