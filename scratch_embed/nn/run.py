@@ -114,8 +114,8 @@ class Run:
     def _restore(self):
         path, resume, _ = self.checkpoint
         if not resume:
-            raise FileExistsError(f"{path} is there already: resume it, if it is this run's, or name "
-                                  "another file to begin anew")
+            raise FileExistsError(f"{path} is there already: resume it, if it is this run's, or "
+                                  "name another file to begin anew")
         tensors, metadata = read_safetensors(path)
         try:
             theirs = dict(json.loads(metadata["settings"]))

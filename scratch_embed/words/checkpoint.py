@@ -79,8 +79,8 @@ class Checkpoint:
         if not os.path.exists(self.path):
             return None
         if not self.resume:
-            raise FileExistsError(f"{self.path} is there already: resume it, if it is this run's, or "
-                                  "name another file to begin anew")
+            raise FileExistsError(f"{self.path} is there already: resume it, if it is this run's, "
+                                  "or name another file to begin anew")
         tensors, metadata = read_safetensors(self.path)
         try:
             theirs, progress = json.loads(metadata["settings"]), json.loads(metadata["progress"])

@@ -295,3 +295,11 @@ def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, cap
     _, found = transformers.BertForMaskedLM.from_pretrained(tmp_path / "m",
                                                             output_loading_info=True)
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
+
+
+def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text('{"mine": 1}')
+    code, _, err = run(capsys, text, "-o", tmp_path / "mine", "--steps", "1")
+    assert code == 1 and "holds a config.json that is no model's; name another folder" in err
+    assert (tmp_path / "mine" / "config.json").read_text() == '{"mine": 1}'

@@ -57,7 +57,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, capsys):
     assert code == 0 and "resuming" in err
     assert again.read_bytes() == whole.read_bytes()
     code, _, err = run(capsys, "train", "classifier", labelled, "-o", again, *small)
-    assert code == 1 and "resume it, or delete it" in err
+    assert code == 1 and "is there already: resume it" in err
 
 
 def test_every_option_reaches_the_training(labelled, tmp_path, capsys, monkeypatch):

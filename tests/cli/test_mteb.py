@@ -6,6 +6,7 @@ import pytest
 
 from scratch_embed.cli.loading import load_encoder
 from scratch_embed.cli.main import main
+from scratch_embed.cli.mteb import say_unknown
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.evaluate.mteb import run as run_tasks
 from scratch_embed.evaluate.results import format_results
@@ -75,3 +76,14 @@ def test_a_task_that_is_none_is_an_error_that_lists_them(model, tmp_path, capsys
     code, out, err = run(capsys, "evaluate", "mteb", model, "--tasks", "ToySTS", "STS12")
     assert (code, out) == (1, "")
     assert "no task 'STS12'; there are ToyFacts, " in err and "ToyBitext" in err
+
+
+def test_words_of_the_tasks_that_the_model_does_not_know_are_counted(capsys):
+    class Knows:
+        def encode(self, texts):
+            return np.array([[float(text in ("who", "was"))] for text in texts], np.float32)
+
+    say_unknown(Knows(), [["who", "was", "it"], ["it", "rained"]])
+    assert capsys.readouterr().err.startswith("2 of the 4 words of the tasks are unknown")
+    say_unknown(Knows(), [["who"], ["was"]])
+    assert capsys.readouterr().err == ""
