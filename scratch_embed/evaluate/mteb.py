@@ -146,6 +146,11 @@ def reranking(encoder: Encoder, task: shapes.Reranking) -> Scores:
     row, found = {name: i for i, name in enumerate(task.corpus)}, {}
     for q, query in zip(Q, task.queries):
         some = task.top_ranked[query]
+        lost = next((name for name in some if name not in row), None)
+        if lost is not None:
+            raise ValueError(f"{task.name}: expected every candidate in the corpus, found "
+                             f"{lost!r} of query {query!r} outside it; add its text, or leave it "
+                             "out")
         cosines = cosine_matrix(q[None], X[[row[name] for name in some]])[0]
         found[query] = dict(zip(some, cosines.tolist()))
     return _ranking_scores(task, found)

@@ -318,3 +318,10 @@ def test_results_are_written_a_file_a_task(tmp_path):
     assert [path.name for path in paths] == ["A.json", "B.json", "C.json"]
     assert [json.loads(path.read_text())["scores"]["test"][0]["main_score"] for path in paths] == [
         0.2, 0.4, 0.9]
+
+
+def test_a_candidate_without_a_text_is_named():
+    task = shapes.Reranking("Small", {"d": "a text"}, {"q": "a question"}, {"q": {"d": 1}},
+                            {"q": ["d", "nowhere"]}, 1.0, 0.5)
+    with pytest.raises(ValueError, match="found 'nowhere' of query 'q' outside it"):
+        run_task(RandomVectors(), task)
