@@ -1,0 +1,35 @@
+"""The range checks: what they let pass, and what they say."""
+import numpy as np
+import pytest
+
+from scratch_embed.numerics.checks import LARGEST, require_number, require_whole
+
+
+@pytest.mark.parametrize("value", [1, 5, LARGEST, np.int32(7), np.uint8(1)])
+def test_a_whole_number_in_the_range_comes_back_as_an_int(value):
+    found = require_whole("dim", value, 1)
+    assert found == value and type(found) is int
+
+
+@pytest.mark.parametrize("value", [0, -1, LARGEST + 1, 1.0, "5", None, np.float32(2), np.nan])
+def test_anything_else_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^dim=.*: expected a whole number, 1 to 2147483647$"):
+        require_whole("dim", value, 1)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 1e-300, 3, np.float32(0.5), np.int64(2)])
+def test_a_number_in_the_range_comes_back_as_a_float(value):
+    found = require_number("lr", value)
+    assert found == value and type(found) is float
+
+
+@pytest.mark.parametrize("value", [-1e-300, np.inf, -np.inf, np.nan, "1", None, 1j])
+def test_no_other_number(value):
+    with pytest.raises(ValueError, match=r"^lr=.*: expected a finite number, at least 0$"):
+        require_number("lr", value)
+
+
+def test_a_range_with_two_ends_is_named():
+    assert require_number("dropout", 1.0, 0, 1) == 1
+    with pytest.raises(ValueError, match=r"^dropout=1.5: expected a finite number, from 0 to 1$"):
+        require_number("dropout", 1.5, 0, 1)
