@@ -208,7 +208,8 @@ def corpus_of(text):
     return corpus, len(vocab)
 
 
-@pytest.mark.parametrize("options", [["--lr", "-1"], ["--window", "0"], ["--adagrad", "adam"],
+@pytest.mark.parametrize("options", [["--lr", "-1"], ["--lr", "0"], ["--x-max", "0"],
+                                     ["--window", "0"], ["--adagrad", "adam"],
                                      ["--vectors", "both"], ["--mode", "cbow"]])
 def test_bad_usage_of_glove_ends_with_2(options, capsys):
     with pytest.raises(SystemExit) as ended:
