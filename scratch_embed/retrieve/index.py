@@ -20,12 +20,12 @@ The index knows no model.  Vectors come from anything that has encode(texts) -> 
     index.add(names, encoder.encode(documents))
     ids, scores = index.search(encoder.encode(questions), k=10)
 """
-import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
@@ -44,9 +44,7 @@ class Index:
     """
 
     def __init__(self, dim: int, normalise: bool = True) -> None:
-        self.dim, self.normalise = operator.index(dim), bool(normalise)
-        if self.dim < 1:
-            raise ValueError(f"dim: expected 1 or more, found {dim}")
+        self.dim, self.normalise = require_whole("dim", dim, 1), bool(normalise)
         self._rows = np.empty((0, self.dim), np.float32)     # the first len(self) are in use
         self._ids, self._row_of = [], {}
 

@@ -180,9 +180,9 @@ def test_queries_of_another_width_or_with_nan_are_refused():
         small().search(np.ones(2), 1)
     with pytest.raises(ValueError, match="query 1: expected finite"):
         small().search([[1, 2], [np.nan, 2]], 1)
-    with pytest.raises(ValueError, match="k: expected 1 or more, found 0"):
+    with pytest.raises(ValueError, match="k=0: expected a whole number, 1 to"):
         small().search(X, 0)
-    with pytest.raises(ValueError, match="dim: expected 1 or more, found 0"):
+    with pytest.raises(ValueError, match="dim=0: expected a whole number, 1 to"):
         Index(0)
     with pytest.raises(TypeError):
         small().add(["d"], [[1j, 2]])
