@@ -122,6 +122,10 @@ def test_the_size_is_exact_if_all_keys_are_in_the_sample(pairs, dense):
     assert size == Size(len(cells), hashed, max(needed, 32 * len(pairs)))
 
 
+def test_many_pairs_of_few_words_take_what_the_sample_takes():
+    assert size_of([keys_of([(0, 1)] * 1000)], 1000, V, True, 0) == Size(2, 1, 32_000)
+
+
 def test_a_sample_is_one_key_in_a_power_of_2():
     assert [sampling(n) for n in (0, 1, 2**20, 2**20 + 1, 2**21, 2**21 + 1)] == [1, 1, 1, 2, 2, 4]
 
