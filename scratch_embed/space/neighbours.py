@@ -120,7 +120,8 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
             rows = slice(start, start + height)
-            parts = imap_unordered(partial(_rank, score, rows, wanted, width, enter), ranges, len(ranges))
+            rank = partial(_rank, score, rows, wanted, width, enter)
+            parts = imap_unordered(rank, ranges, len(ranges))
             ids, values = _best_first(*map(_side_by_side, zip(*parts)), wanted)
             found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)

@@ -172,5 +172,6 @@ def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, 
 
 def closed_forms(name: str, seeds: list[int], sentences: int, workers: int = 2) -> list:
     """closed_form for each seed, in their order, `workers` at a time."""
-    done = dict(imap_unordered(lambda seed: (seed, closed_form(name, seed, sentences)), seeds, workers))
+    done = dict(imap_unordered(lambda seed: (seed, closed_form(name, seed, sentences)), seeds,
+                               workers))
     return [done[seed] for seed in seeds]

@@ -8,7 +8,8 @@ from scratch_embed.numerics.workers import imap_unordered, parallel_map
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_job_is_done_once(workers):
-    assert sorted(imap_unordered(lambda x: x * x, range(100), workers)) == [x * x for x in range(100)]
+    squares = imap_unordered(lambda x: x * x, range(100), workers)
+    assert sorted(squares) == [x * x for x in range(100)]
 
 
 def test_one_worker_keeps_the_order_and_the_thread():
