@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-FLOOR = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1, "evaluate": 2, "retrieve": 2,
-         "losses": 2, "words": 3, "transformer": 3, "sentences": 4, "why": 5, "cli": 6,
+FLOOR = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1, "evaluate": 2,
+         "retrieve": 2, "losses": 2, "words": 3, "transformer": 3, "sentences": 4, "why": 5, "cli": 6,
          "__main__": 7}
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scratch_embed"
