@@ -13,10 +13,9 @@ from scratch_embed.nn import optim
 from scratch_embed.nn.optim import AdamW, adamw, adamw_kernel, clip, sgd, warm_up_then_decay
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.workers import parallel_map, serial_map
+from tests.rounding import seeds, u32
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-u32 = 2.0**-24
-seeds = st.integers(0, 2**32 - 1)
 SHAPES = {"w.weight": (2, 3), "w.bias": (4,)}
 
 

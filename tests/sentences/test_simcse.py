@@ -24,8 +24,8 @@ from scratch_embed.transformer import bert
 from scratch_embed.transformer.encoder import Config, infer, shapes
 from scratch_embed.transformer.pooling import cls, mean
 from scratch_embed.worlds.senses import senses
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 CONFIG = Config(vocab=17, dim=8, layers=2, heads=2, ff=12, positions=12)
 
 
