@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.settings import digest_words
 from scratch_embed.text.corpus import Source, read_sentences
 
 
@@ -39,6 +40,10 @@ class Vocab:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def digest(self) -> str:
+        """SHA-256 of the words and their counts."""
+        return digest_words(self.words, self.counts)
 
 
 def index_sentences(sentences: Source, min_count: int = 5,
