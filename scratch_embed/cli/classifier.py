@@ -2,7 +2,7 @@
 import itertools
 import sys
 
-from scratch_embed.cli.parsing import add_command, check_output, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, require_writable, whole
 from scratch_embed.cli.training import (
     add_checkpoint_options,
     add_common_options,
@@ -29,7 +29,7 @@ def add_training(methods):
     add_common_options(command, min_count=1)
     add_checkpoint_options(command)
     option = command.add_argument
-    option("--lr", type=positive, default=0.1, metavar="RATE",
+    option("--lr", type=non_negative, default=0.1, metavar="RATE",
            help="learning rate at the start (%(default)s)")
     option("--loss", choices=["softmax", "ns", "hs", "ova"], default="softmax",
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
@@ -53,7 +53,7 @@ def run_training(arguments):
     if not arguments.output.lower().endswith(".bin"):
         arguments.usage_error(f"{arguments.output}: a classifier is written as a .bin; "
                               "let its name end so")
-    check_output(arguments.output, arguments.labelled)
+    require_writable(arguments.output, arguments.labelled)
     checkpoint = open_checkpoint(arguments, arguments.labelled)
     method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]
     trained = supervised.train(
@@ -87,7 +87,7 @@ def add_answer_options(command):
     """Which labels are an answer."""
     command.add_argument("-k", type=whole(1), default=1, metavar="N",
                          help="at most so many labels a line (%(default)s)")
-    command.add_argument("--threshold", type=positive, default=0.0, metavar="P",
+    command.add_argument("--threshold", type=non_negative, default=0.0, metavar="P",
                          help="none that is less likely (%(default)s)")
 
 

@@ -1,5 +1,5 @@
 """train fasttext: vectors of words and of their n-grams; ngrams: what a word is made of."""
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, whole
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -27,7 +27,7 @@ def add_training(methods):
                               " if it ends in .safetensors, or word2vec's text")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
-    command.add_argument("--lr", type=positive, default=0.05, metavar="RATE",
+    command.add_argument("--lr", type=non_negative, default=0.05, metavar="RATE",
                          help="learning rate at the start (%(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",

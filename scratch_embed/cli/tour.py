@@ -2,7 +2,7 @@
 import sys
 import textwrap
 
-from scratch_embed.cli.parsing import add_command, check_output
+from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
 from scratch_embed.cli.tour_models import run_senses, run_simcse
 
@@ -41,7 +41,7 @@ def run_words(arguments):
     from scratch_embed.words.word2vec import train
     from scratch_embed.worlds.corpora import corpus_path
 
-    check_output(arguments.output)
+    require_writable(arguments.output)
     path = corpus_path("words-easy.txt")
     text = easy_text()
     vocab, corpus = text.vocab, text.corpus

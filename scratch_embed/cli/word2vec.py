@@ -1,5 +1,5 @@
 """train word2vec: from a text file to a file of vectors."""
-from scratch_embed.cli.parsing import add_command, positive
+from scratch_embed.cli.parsing import add_command, non_negative
 from scratch_embed.cli.training import (
     add_common_options,
     add_pair_options,
@@ -21,7 +21,7 @@ def add_training(methods):
                               "vocabulary beside it if it ends in .safetensors")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
-    command.add_argument("--lr", type=positive, metavar="RATE",
+    command.add_argument("--lr", type=non_negative, metavar="RATE",
                          help="learning rate at the start (0.025, cbow 0.05)")
     command.add_argument("--form", choices=["exact", "shared"], default="exact",
                          help="fresh noise for every pair, or, faster, one draw for all pairs of a "

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.settings import digest_words
 from scratch_embed.text.corpus import Source, read_sentences
 
@@ -73,10 +74,9 @@ def rank_words(words: Sequence[str], counts: np.ndarray, min_count: int, max_siz
 
     words, counts: in the order in which the words were first seen.
     """
-    if min_count < 1:
-        raise ValueError(f"min_count={min_count}: at least 1 is meant")
-    if max_size is not None and max_size < 1:
-        raise ValueError(f"max_size={max_size}: at least 1 is meant, or None for no limit")
+    require_whole("min_count", min_count, 1)
+    if max_size is not None:                                    # None: no limit
+        require_whole("max_size", max_size, 1)
     if not words:
         raise ValueError("the corpus has no words: is the file empty?")
     order = np.argsort(-counts, kind="stable")[:max_size]

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.kernel import kernel
 
 END_OF_LINE = "</s>"
@@ -163,8 +164,7 @@ def fnv_step(h, byte):
 def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
     """Raise ValueError that names the first of these settings that makes no sense."""
     for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):
-        if not (isinstance(value, (int, np.integer)) and 0 <= value < 2**31):
-            raise ValueError(f"{name}={value!r}: expected a whole number, 0 to 2³¹ − 1")
+        require_whole(name, value)
 
 
 def needed_buckets(ngrams: NGrams) -> NGrams:
