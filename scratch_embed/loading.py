@@ -27,6 +27,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.text.wordpiece_files import load as load_tokenizer
+from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.checkpoint import read_bert
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.words.classifier import Classifier
@@ -155,6 +156,11 @@ def is_text_index(found: Found) -> bool:
 
 def is_checkpoint(found: Found) -> bool:
     """The state of a training."""
+    return found.metadata is not None and found.metadata.get("format") == CHECKPOINT
+
+
+def is_old_checkpoint(found: Found) -> bool:
+    """The state of a training of version 0.1."""
     return found.metadata is not None and "settings" in found.metadata
 
 
@@ -273,6 +279,8 @@ FILES = (
     Kind("a search index", is_index, Index.load),
     Kind("a training checkpoint", is_checkpoint, "it resumes a training and is not a model: train "
          "with the same text and settings and --checkpoint FILE --resume"),
+    Kind("a training checkpoint of version 0.1", is_old_checkpoint, "only that version can resume "
+         "the training"),
     Kind("word vectors in safetensors with their vocabulary", is_vector_tensor,
          vectors_of_tensor),
     Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that holds "

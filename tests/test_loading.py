@@ -15,6 +15,7 @@ from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.reader import read_corpus
 from scratch_embed.text.vocab import Vocab
+from scratch_embed.training.checkpoint import Progress, write_checkpoint
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vector_files import write_glove_text, write_word2vec_text
@@ -105,6 +106,10 @@ def tensors(path):
 
 
 def checkpoint(path):
+    write_checkpoint(path, {"W": VECTORS}, {"lr": 0.1}, Progress([], []))
+
+
+def old_checkpoint(path):
     write_safetensors(path, {"W": VECTORS, "U": VECTORS}, {"settings": "{}", "progress": "{}"})
 
 
@@ -129,6 +134,7 @@ def test_what_is_not_read_is_named(tmp_path, content, message):
 @pytest.mark.parametrize("write, message", [
     (tensors, "a file of tensors; if they are a model's, load the folder"),
     (checkpoint, "a training checkpoint; it resumes a training"),
+    (old_checkpoint, "a training checkpoint of version 0.1; only that version"),
 ])
 def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
     write(tmp_path / "x.safetensors")

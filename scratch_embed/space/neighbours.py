@@ -35,7 +35,7 @@ from functools import partial
 import numpy as np
 
 from scratch_embed.numerics.blas import one_blas_thread
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.space.similarity import dot_matrix, require_tables
 
 BLOCK = 1 << 20
@@ -129,7 +129,8 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
             rows = slice(start, start + height)
-            parts = run(partial(_rank, score, rows, wanted, width, enter), ranges, len(ranges))
+            rank = partial(_rank, score, rows, wanted, width, enter)
+            parts = imap_unordered(rank, ranges, len(ranges))
             ids, values = _best_first(*map(_side_by_side, zip(*parts)), wanted)
             found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)

@@ -18,7 +18,7 @@ import numpy as np
 from scratch_embed.evaluate.baselines import RandomVectors
 from scratch_embed.evaluate.bitext import BitextScores, bitext_scores, mine
 from scratch_embed.evaluate.ranking import Ranking, ndcg, recall, reciprocal_rank
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.retrieve.hybrid import weighted_sum
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.space.similarity import cosine_matrix
@@ -193,7 +193,7 @@ def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
 
 def per_seed(make: Callable[[int], object], seeds: list[int], workers: int = 2) -> dict:
     """{seed: what is made of it}, `workers` at a time."""
-    return dict(run(lambda seed: (seed, make(seed)), seeds, workers))
+    return dict(imap_unordered(lambda seed: (seed, make(seed)), seeds, workers))
 
 
 def over_seeds(measure: Callable[[int], dict], seeds: list[int], workers: int = 2

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.words import Section, read_analogies, score_analogies
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import index_sentences
@@ -184,7 +184,7 @@ UNKNOWN = {
 def answer_unknown(texts: list[Text], workers: int = 2) -> dict[str, np.ndarray]:
     """{name: (texts, 4) the % of QUESTIONS answered} for each of UNKNOWN."""
     found = {name: np.empty((len(texts), len(QUESTIONS))) for name in UNKNOWN}
-    for name, t, row in run(lambda job: (*job, answers(UNKNOWN[job[0]](texts[job[1]]))),
+    for name, t, row in imap_unordered(lambda job: (*job, answers(UNKNOWN[job[0]](texts[job[1]]))),
                             [(name, t) for name in UNKNOWN for t in range(len(texts))], workers):
         found[name][t] = row
     return found

@@ -53,7 +53,7 @@ from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.words.checkpoint import Checkpoint, Progress, finite, saved_at_ctrl_c
 from scratch_embed.words.cooccurrence import Cells
 
@@ -252,7 +252,7 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
         while at.epoch < epochs:
             ahead = islice(pieces(N, size, at.epoch, seed), at.chunk, None)
-            with closing(run(step, ahead, workers)) as done:
+            with closing(imap_unordered(step, ahead, workers)) as done:
                 for loss, stepped in done:
                     at.count(loss, stepped)
                     bar.update(stepped)

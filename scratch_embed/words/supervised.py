@@ -43,7 +43,7 @@ from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import GAMMA, below, mix, stream
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import Corpus, Vocab, rank_words
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
 from scratch_embed.words.checkpoint import (
@@ -299,7 +299,7 @@ def _fit(bags, plan, W, U, at, chunk, size, settings, workers, progress, checkpo
     with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
         while at.epoch < epochs:
             pieces = chunks(off, at.epoch, seed, settings["shuffle"], size)
-            with closing(run(step, islice(pieces, at.chunk, None), workers)) as done:
+            with closing(imap_unordered(step, islice(pieces, at.chunk, None), workers)) as done:
                 for loss, n, read, rate in done:
                     at.count(loss, n)
                     bar.update(read)

@@ -39,7 +39,7 @@ from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.random import GAMMA, below, mix, stream, uniform32
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import Corpus, Vocab, keep_probability
 from scratch_embed.words.checkpoint import (
     Checkpoint,
@@ -305,7 +305,7 @@ def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: i
     with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
         while at.epoch < epochs:
             pieces = chunks(corpus.off, at.epoch, seed, shuffle, size)
-            with closing(run(step, islice(pieces, at.chunk, None), workers)) as done:
+            with closing(imap_unordered(step, islice(pieces, at.chunk, None), workers)) as done:
                 for loss, pairs, read, rate in done:
                     at.count(loss, pairs)
                     bar.update(read)

@@ -33,9 +33,7 @@ from scratch_embed.words.glove import (
     weight,
 )
 from scratch_embed.worlds.words import hard, tiny
-
-seeds = st.integers(0, 2**32 - 1)
-
+from tests.rounding import seeds
 
 # ---- the equation ---------------------------------------------------------------------------
 

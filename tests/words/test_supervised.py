@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
@@ -36,10 +35,10 @@ from scratch_embed.words.supervised import (
 )
 from scratch_embed.words.word2vec import loss_and_grad, pose
 from scratch_embed.worlds.labelled import ceiling, reviews
+from tests.rounding import seeds
 
 CHUNKS = sorted(LOSS, key=LOSS.get)
 NAMES = [LOSS[chunk] for chunk in CHUNKS]
-seeds = st.integers(0, 2**32 - 1)
 
 
 # ---- the equation -------------------------------------------------------------------------------
