@@ -9,6 +9,7 @@ from scratch_embed.cli.training import (
     add_ngram_options,
     check_ngrams,
     open_checkpoint,
+    run_options,
     say,
 )
 
@@ -45,6 +46,8 @@ def add_training(methods):
 def run_training(arguments):
     """Read, train, save; say what was done on stderr."""
     from scratch_embed.words import supervised
+    from scratch_embed.words.labelled import read_labelled
+    from scratch_embed.words.subwords import NGrams
 
     check_ngrams(arguments)
     if not arguments.output.lower().endswith(".bin"):
@@ -52,13 +55,13 @@ def run_training(arguments):
                               "let its name end so")
     require_writable(arguments.output, arguments.labelled)
     checkpoint = open_checkpoint(arguments, arguments.labelled)
-    chunk = {loss: chunk for chunk, loss in supervised.LOSS.items()}[arguments.loss]
+    method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]
     trained = supervised.train(
-        arguments.labelled, chunk, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs,
-        min_count=arguments.min_count, word_ngrams=arguments.word_ngrams, min_n=arguments.min_n,
-        max_n=arguments.max_n, buckets=arguments.buckets, negatives=arguments.negatives,
-        workers=arguments.workers, seed=arguments.seed, errors=arguments.errors, progress=True,
-        checkpoint=checkpoint)
+        read_labelled(arguments.labelled, arguments.errors), method, dim=arguments.dim,
+        lr=arguments.lr, epochs=arguments.epochs, min_count=arguments.min_count,
+        word_ngrams=arguments.word_ngrams,
+        ngrams=NGrams(arguments.min_n, arguments.max_n, arguments.buckets),
+        negatives=arguments.negatives, options=run_options(arguments, checkpoint))
     trained.classifier.save(arguments.output)
     say(f"{trained.classifier}")
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")

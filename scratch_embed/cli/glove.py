@@ -5,6 +5,7 @@ from scratch_embed.cli.training import (
     add_text_options,
     check_files,
     read_text,
+    run_options,
     say,
 )
 
@@ -59,8 +60,7 @@ def run_glove(arguments):
     adagrad = {"c": c_adagrad, "paper": paper_adagrad}[arguments.adagrad]
     trained = train(cells, V, adagrad, dim=arguments.dim, x_max=arguments.x_max,
                     alpha=arguments.alpha, lr=arguments.lr, epochs=arguments.epochs,
-                    workers=arguments.workers, seed=arguments.seed, progress=True,
-                    checkpoint=checkpoint)
+                    options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
     own_format = arguments.output.lower().endswith(".txt")

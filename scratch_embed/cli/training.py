@@ -96,9 +96,15 @@ def check_files(arguments):
 
 def open_checkpoint(arguments, text):
     """The Checkpoint of word vectors that is asked for, or None; say whether a run goes on."""
-    from scratch_embed.words.checkpoint import Checkpoint
+    from scratch_embed.training.session import Checkpoint
     given = chosen_checkpoint(arguments, text)
     return Checkpoint(*given) if given else None
+
+
+def run_options(arguments, checkpoint):
+    """The RunOptions of a command: --workers, --seed, a checkpoint or None, and a bar."""
+    from scratch_embed.training.session import RunOptions
+    return RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True)
 
 
 def chosen_checkpoint(arguments, text):

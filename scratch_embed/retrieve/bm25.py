@@ -51,7 +51,15 @@ class Postings(NamedTuple):
 
 
 class BM25:
-    """An index of N documents.  index: {word: number}, postings: Postings."""
+    """An index of N documents.  index: {word: number}, postings: Postings.
+
+    >>> bm25 = BM25([["a", "fox", "runs"], ["a", "dog", "sleeps"], ["the", "fox"]])
+    >>> bm25
+    BM25(3 documents, 6 words)
+    >>> ids, scores = bm25.search([["fox", "runs"]], k=3)
+    >>> ids.tolist()                                # the list ends: no other document has a word
+    [[0, 2, -1]]
+    """
 
     def __init__(self, documents: Iterable[Sequence[str]], k1: float = 1.2, b: float = 0.75
                  ) -> None:
@@ -66,6 +74,9 @@ class BM25:
 
     def __len__(self) -> int:
         return self.documents
+
+    def __repr__(self) -> str:
+        return f"BM25({len(self):,} documents, {len(self.index):,} words)"
 
     def scores(self, query: Sequence[str]) -> np.ndarray:
         """Of every document; 0 where it has no word of the query.  list of str -> (N,) float32."""
@@ -160,7 +171,11 @@ def sink(heap, key):
 # ---- the weights --------------------------------------------------------------------------------
 
 def idf(n: np.ndarray, N: int) -> np.ndarray:
-    """log(1 + (N − n + ½) / (n + ½)): above 0 also for a word that all N documents have."""
+    """log(1 + (N − n + ½) / (n + ½)): above 0 also for a word that all N documents have.
+
+    >>> idf(np.array([1, 5, 10]), N=10).round(2).tolist()
+    [1.99, 0.69, 0.05]
+    """
     return np.log1p((N - n + 0.5) / (n + 0.5))
 
 

@@ -35,6 +35,12 @@ def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
     """The k documents of highest RRF.  lists: (ids, scores) of each search -> ids, scores (Q, k).
 
     Scores are not looked at, only the order.  Raises ValueError for lists that do not fit.
+
+    >>> words = np.array([[7, 3]]), np.array([[9.1, 2.5]])
+    >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.7]])
+    >>> ids, scores = reciprocal_rank_fusion([words, vectors], k=2)
+    >>> ids.tolist(), scores.round(4).tolist()      # 1/62 + 1/61, and 1/61
+    ([[3, 7]], [[0.0325, 0.0164]])
     """
     constant = require_number("constant", constant)
     votes = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
@@ -52,6 +58,12 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     normalise  of the scores of one list for one query, (n,) -> (n,); None: min_max.  np.asarray
                takes scores as they are: what a list lacks then still adds 0.
     Raises     ValueError for lists or weights that do not fit, or a score that is not finite.
+
+    >>> words = np.array([[7, 3]]), np.array([[9.0, 2.0]])
+    >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.6]])
+    >>> ids, scores = weighted_sum([words, vectors], [0.25, 0.75], k=3)
+    >>> ids.tolist(), scores.tolist()
+    ([[3, 7, 4]], [[0.75, 0.25, 0.0]])
     """
     normalise = min_max if normalise is None else normalise
     weights = np.asarray(weights, np.float64)
@@ -69,7 +81,11 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
 
 
 def min_max(scores: np.ndarray) -> np.ndarray:
-    """(s − min) / (max − min), from 0 to 1; 1 for all if they are equal.  (n,) -> (n,)"""
+    """(s − min) / (max − min), from 0 to 1; 1 for all if they are equal.  (n,) -> (n,)
+
+    >>> min_max(np.array([1.0, 2.0, 5.0])).tolist()
+    [0.0, 0.25, 1.0]
+    """
     _, e = np.frexp(np.abs(scores).max())
     scores = np.ldexp(scores, -e)                  # a power of two: max − min cannot overflow
     low, high = scores.min(), scores.max()

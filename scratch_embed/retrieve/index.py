@@ -16,12 +16,11 @@ asked at once share that pass.
 
 The index knows no model.  Vectors come from anything that has encode(texts) -> (N, D):
 
-    index = Index(dim=384)
-    index.add(names, encoder.encode(documents))
+    index = Index.from_texts(documents, encoder.encode)
     ids, scores = index.search(encoder.encode(questions), k=10)
 """
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -40,12 +39,51 @@ class Index:
 
     normalise: bring rows and queries to length 1, so that scores are cosines (a zero row has 0
     with all); without it, scores are dot products of what was given.
+
+    >>> index = Index.from_vectors([[3.0, 4.0], [0.0, 2.0]], ids=["a", "b"])
+    >>> index.add(["c"], [[-1.0, 0.0]])
+    >>> index
+    Index(3 rows x 2 dimensions, cosine)
+    >>> ids, scores = index.search([[0.0, 5.0]], k=2)
+    >>> ids.tolist(), scores
+    ([['b', 'a']], array([[1. , 0.8]], dtype=float32))
     """
 
     def __init__(self, dim: int, normalise: bool = True) -> None:
         self.dim, self.normalise = require_whole("dim", dim, 1), bool(normalise)
         self._rows = np.empty((0, self.dim), np.float32)     # the first len(self) are in use
         self._ids, self._row_of = [], {}
+
+    @classmethod
+    def from_vectors(cls, vectors: np.ndarray, ids: Iterable[int] | Iterable[str] | None = None,
+                     normalise: bool = True) -> "Index":
+        """An index of the rows of a table (M, D).  ids: M of them; None: 0 to M − 1.
+
+        Raises ValueError as add() does.
+        """
+        vectors = np.asarray(vectors)
+        if vectors.ndim != 2:
+            raise ValueError(f"vectors: expected (M, D), got shape {vectors.shape}")
+        index = cls(vectors.shape[1], normalise)
+        index.add(range(len(vectors)) if ids is None else ids, vectors)
+        return index
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], encode: Callable[[list[str]], np.ndarray],
+                   ids: Iterable[int] | Iterable[str] | None = None) -> "Index":
+        """An index of M texts.  encode: of an encoder, texts -> (M, D); ids: as in from_vectors.
+
+        Queries are encoded by the same encoder, by the caller: index.search(encode(queries), k).
+
+        >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
+        >>> texts = ["abba", "bob", "anna"]
+        >>> ids, _ = Index.from_texts(texts, encode).search(encode(["banana"]), k=1)
+        >>> texts[ids[0, 0]]
+        'anna'
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts: expected a list of texts, got one str, {texts!r:.40}")
+        return cls.from_vectors(encode(list(texts)), ids)
 
     def __len__(self) -> int:
         return len(self._ids)

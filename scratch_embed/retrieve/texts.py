@@ -42,6 +42,14 @@ class TextIndex:
     texts     {line number: text}, rising
     lines     how many were read, blank ones too
     made_by   {what: value} of the model, as JSON can hold it
+
+    >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
+    >>> index = TextIndex(2, made_by={"model": "letters"})
+    >>> index.add(["abba", "", "bob"], encode)
+    2
+    >>> lines, cosines = index.search(encode(["bib"]), k=1)
+    >>> index.texts[lines[0, 0]]
+    'bob'
     """
 
     def __init__(self, dim: int, made_by: Mapping[str, str | float | None]) -> None:
@@ -51,6 +59,9 @@ class TextIndex:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __repr__(self) -> str:
+        return f"TextIndex({len(self):,} lines x {self.index.dim} dimensions)"
 
     def add(self, lines: Iterable[str], encode: Encode, batch: int = BATCH) -> int:
         """Add lines, numbered on from those that are there.  Return how many were not blank.

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.evaluate.bitext import bitext_scores, mine, mine_by_margin
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def languages(seed, N=40, D=8, noise=0.5):

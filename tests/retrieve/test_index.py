@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from scratch_embed.retrieve.index import Index
 from scratch_embed.space.similarity import cosine_matrix, unit
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 X = np.array([[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
 
 

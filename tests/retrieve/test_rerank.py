@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.retrieve.rerank import rerank
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 TEXTS = ["a", "bbb", "cc", "dddd", "ee"]
 
 

@@ -7,6 +7,7 @@ from scratch_embed.evaluate.words import score_analogies
 from scratch_embed.why.effects import HURTS, paired_difference
 from scratch_embed.why.tricks import Trick, alike, measure, measure_tricks, toy_text
 from scratch_embed.why.word2vec import METHODS, SKIPGRAM, TRICKS, closed_form, trained
+from scratch_embed.words.plan import Details
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +18,8 @@ def texts():
 def test_forms_that_are_said_to_cost_as_much_do():
     """Pairs a position: 2 · window if it is fixed, else window + 1 on average; K + 1 questions."""
     def cost(settings):
-        reach = (settings["window"] if settings.get("fixed_window")
-                 else (settings["window"] + 1) / 2)
+        fixed = settings.get("details", Details()).fixed_window
+        reach = settings["window"] if fixed else (settings["window"] + 1) / 2
         return settings["epochs"] * 2 * reach * (settings["negatives"] + 1)
     ratios = [cost(trick.settings | change) / cost(trick.settings) for trick in TRICKS
               for instead, (change, _) in trick.without.items()

@@ -27,10 +27,9 @@ from scratch_embed.worlds.senses import (
     others,
     senses,
 )
+from tests.rounding import seeds, u64
 
-seeds = st.integers(0, 2**32 - 1)
 chances = st.floats(0, 1)
-u64 = 2**-53
 
 
 @cache
