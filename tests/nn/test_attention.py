@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from scratch_embed.nn.attention import attention, runs, weights
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, factors
 from scratch_embed.nn.gradcheck import check_backward
+from tests.rounding import dtypes, seeds, u32, u64
 
-u32, u64 = 2.0**-24, 2.0**-53
-seeds = st.integers(0, 2**32 - 1)
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 causal = pytest.mark.parametrize("causal", [False, True])
 OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of five, one of one
 
