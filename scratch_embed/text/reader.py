@@ -1,7 +1,8 @@
 """Text to numbers, compiled: every token is looked up in a hash table of the words seen so far.
 
-The same result as index_sentences(read_sentences(source), ...), to the last number and in a
-fraction of the time: no Python object is made for a token, only one for each word that is kept.
+The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py: it has the same
+result, to the last number, and takes many times as long.  Here no Python object is made for a
+token, only one for each word that is kept.
 
 Paper     Fowler, Noll & Vo 1991: the hash FNV-1a.
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴

@@ -7,6 +7,7 @@ neighbours, so a window reaches over them to the next word that is.
 
 Paper     Mikolov et al. 2013b, section 2.3 (sub-sampling), eq. 5.
 Shapes    ids (T,) int32; off (S+1,) int64: sentence s is ids[off[s]:off[s+1]].
+Cost      O(T) dictionary look-ups in plain Python; text/reader.py is the same, compiled.
 Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
 """
 import array
