@@ -22,6 +22,7 @@ The index knows no model.  Vectors come from anything that has encode(texts) -> 
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -232,16 +233,16 @@ def check_ids(ids: Iterable[int] | Iterable[str]) -> list[int] | list[str]:
     """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
     if isinstance(ids, str):
         raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
-    ids = ids.tolist() if isinstance(ids, np.ndarray) else [
+    listed: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else [
         id.item() if isinstance(id, np.generic) else id for id in ids]
-    kind = type(ids[0]) if ids else int
-    wrong = next((id for id in ids if type(id) is not kind or kind not in (int, str)), None)
+    kind = type(listed[0]) if listed else int
+    wrong = next((id for id in listed if type(id) is not kind or kind not in (int, str)), None)
     if wrong is not None:
         raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
-                         + (f" beside {ids[0]!r}" if type(wrong) is not kind else ""))
-    if kind is int and ids and not -2**63 <= min(ids) <= max(ids) < 2**63:
-        raise ValueError(f"ids: expected integers of 64 bits, found {max(ids, key=abs)}")
-    return ids
+                         + (f" beside {listed[0]!r}" if type(wrong) is not kind else ""))
+    if kind is int and listed and not -2**63 <= min(listed) <= max(listed) < 2**63:
+        raise ValueError(f"ids: expected integers of 64 bits, found {max(listed, key=abs)}")
+    return listed
 
 
 def _number(ids, start):

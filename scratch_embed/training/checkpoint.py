@@ -40,7 +40,7 @@ class Progress(NamedTuple):
     epoch: int = 0                 # complete epochs, where the run counts them
     chunk: int = 0                 # complete chunks of the current epoch
     loss: float = 0.0              # Σ of the losses of the current epoch
-    count: int = 0                 # how many losses that sum is of
+    count: int = 0  # type: ignore[assignment]     # hides tuple.count: how many losses that sum is of
     done: float = 0.0              # on the progress bar
 
 

@@ -101,6 +101,9 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 class Session:
     """One run of a training: see session()."""
 
+    bar: tqdm
+    stop_if_asked: Callable[[], None]
+
     def __init__(self, state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
                  options: RunOptions, exit_stack: ExitStack) -> None:
         self.state, self.settings, self.options = state, settings, options
