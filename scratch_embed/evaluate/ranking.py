@@ -37,13 +37,13 @@ queries of both.  It is meant for runs on a part of the queries, and rewards a s
 not answer the hard ones.
 """
 import math
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.memory import require_memory
 
 Qrels = Mapping[str, Mapping[str, float]]
@@ -241,9 +241,7 @@ def in_float32(run: Run) -> dict[str, dict[str, float]]:
 
 def _first(gains, k):
     """The first k columns; all for None."""
-    if k is not None and operator.index(k) < 1:
-        raise ValueError(f"k: expected 1 or more, found {k}")
-    return gains[:, :k]
+    return gains[:, :None if k is None else require_whole("k", k, 1)]
 
 
 def _relevant(gains, k, level):

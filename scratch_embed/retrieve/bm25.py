@@ -34,8 +34,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.retrieve.lists import NONE, best, check_k, stack
+from scratch_embed.retrieve.lists import NONE, best, stack
 
 u64 = np.uint64
 S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
@@ -66,8 +67,7 @@ class BM25:
 
         Raises ValueError where there are no words at all, or a document is a str.
         """
-        if not 0 <= k1 < np.inf or not 0 <= b <= 1:
-            raise ValueError(f"k1={k1}, b={b}: expected k1 of 0 or more and b from 0 to 1")
+        k1, b = require_number("k1", k1), require_number("b", b, 0, 1)
         self.index, ids, lengths = _number_words(documents)
         self.postings = _weigh(ids, lengths, len(self.index), k1, b)
         self.documents = len(lengths)
@@ -91,7 +91,7 @@ class BM25:
 
         A list ends, with id −1 and score −inf, where no other document has a word of the query.
         """
-        k, rows = check_k(k), []
+        k, rows = require_whole("k", k, 1), []
         if isinstance(queries, str):
             raise ValueError(f"expected a list of queries, each a list of words, found {queries!r}")
         for query in queries:

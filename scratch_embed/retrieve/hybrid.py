@@ -23,7 +23,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scratch_embed.retrieve.lists import NONE, best, check_ids, check_k, stack
+from scratch_embed.numerics.checks import require_number, require_whole
+from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
 LARGEST = np.iinfo(np.int64).max
@@ -41,8 +42,7 @@ def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
     >>> ids.tolist(), scores.round(4).tolist()      # 1/62 + 1/61, and 1/61
     ([[3, 7]], [[0.0325, 0.0164]])
     """
-    if not 0 <= constant < np.inf:
-        raise ValueError(f"constant={constant}: expected 0 or more, 60 in the paper")
+    constant = require_number("constant", constant)
     votes = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
              for ids, _ in _checked(lists)]
     return _sum_votes([ids for ids, _ in lists], votes, k)
@@ -96,8 +96,8 @@ def min_max(scores: np.ndarray) -> np.ndarray:
 
 def _sum_votes(ids, votes, k):
     """Add up what the lists give each document, query by query."""
-    ids, votes, k = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1), check_k(k)
-    rows = []
+    ids, votes = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1)
+    k, rows = require_whole("k", k, 1), []
     for row, vote in zip(ids, votes):
         row, vote = row[row != NONE], vote[row != NONE]
         documents, which = np.unique(row, return_inverse=True)

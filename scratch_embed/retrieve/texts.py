@@ -26,7 +26,8 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import parse
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.bm25 import BM25
-from scratch_embed.retrieve.index import Index, strings_as_tensors, strings_from_tensors
+from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.index_files import strings_as_tensors, strings_from_tensors
 from scratch_embed.retrieve.lists import NONE
 
 BATCH = 10_000                     # lines that are encoded at a time

@@ -39,9 +39,9 @@ from tqdm import tqdm
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.interface import (
-    check_output,
     choose_prompt,
     finish,
+    require_encode_arguments,
     require_text,
     round_to,
     similarity,
@@ -241,7 +241,7 @@ class StaticEncoder:
         Raises                ValueError for a name or a number that is not valid; TypeError for an
                               input that is no str
         """
-        check_output(self.dim, batch_size, precision, truncate_dim)
+        require_encode_arguments(self.dim, batch_size, precision, truncate_dim)
         before = choose_prompt(self.prompts, prompt_name, prompt)
         alone = isinstance(inputs, str)
         corpus, table = self._look_up(tqdm([inputs] if alone else inputs, unit="text",

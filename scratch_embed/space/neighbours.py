@@ -28,13 +28,13 @@ places if their scores are closer than that.  Where the products are exact, noth
 """
 import contextlib
 import math
-import operator
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from scratch_embed.numerics.blas import one_blas_thread
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.space.similarity import dot_matrix, require_tables
 
@@ -55,7 +55,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if scores.ndim == 0:
         raise ValueError("expected scores along a last axis, found a single number")
     *lead, M = scores.shape
-    k = min(_positive(k), M)
+    k = min(require_whole("k", k, 1), M)
     rows = scores.reshape(math.prod(lead), M)
     key = -rows if rows.dtype.kind == "f" else ~rows         # ~x = −x − 1 cannot overflow
 
@@ -118,7 +118,8 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     takes one thread, and with one worker as many as it likes.
     enter: enter_sorted, or heaps.enter_heaps: compiled, and worth loading for many scores.
     """
-    k, exclude, workers = _positive(k), _excluded(exclude, N), _positive(workers, "workers")
+    k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
+    exclude = _excluded(exclude, N)
     E = exclude.shape[1]
     wanted = k + E                                           # so many that k are left at least
     height = max(1, min(N, math.isqrt(block), block // max(1, D)))
@@ -177,10 +178,3 @@ def _excluded(exclude, N):
         raise ValueError(f"exclude: expected integer ids, ({N},) or ({N}, E), one row for each "
                          f"query; found {exclude.dtype} of shape {exclude.shape}")
     return exclude if exclude.ndim == 2 else exclude[:, None]
-
-
-def _positive(k, name="k"):
-    k = operator.index(k)
-    if k < 1:
-        raise ValueError(f"{name}: expected 1 or more, found {k}")
-    return k

@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.settings import digest_words
 from scratch_embed.text.corpus import Source, read_sentences
 
 
@@ -49,6 +51,10 @@ class Vocab:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def digest(self) -> str:
+        """SHA-256 of the words and their counts."""
+        return digest_words(self.words, self.counts)
 
     def __repr__(self) -> str:
         first = ", ".join([*map(repr, self.words[:2]), *["..."] * (len(self) > 2)])
@@ -100,10 +106,9 @@ def rank_words(words: Spellings, counts: np.ndarray, min_count: int, max_size: i
 
     words, counts: in the order in which the words were first seen.
     """
-    if min_count < 1:
-        raise ValueError(f"min_count={min_count}: at least 1 is meant")
-    if max_size is not None and max_size < 1:
-        raise ValueError(f"max_size={max_size}: at least 1 is meant, or None for no limit")
+    require_whole("min_count", min_count, 1)
+    if max_size is not None:                                    # None: no limit
+        require_whole("max_size", max_size, 1)
     if not words:
         raise ValueError("the corpus has no words: is the file empty?")
     order = np.argsort(-counts, kind="stable")[:max_size]

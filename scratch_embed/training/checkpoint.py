@@ -25,6 +25,9 @@ class Checkpoint(NamedTuple):
     """Where a run is saved while it lasts.
 
     path: a file; resume: continue from it if it exists; every: seconds between two saves.
+
+    >>> Checkpoint("run.state", resume=True)
+    Checkpoint(path='run.state', resume=True, every=60.0)
     """
 
     path: str | os.PathLike

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.space.similarity import cosine, unit
-from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     Subwords,
