@@ -45,9 +45,9 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch: int = 1024, seed: int = 0) -
     for steps in range(1, MAX_EPOCHS * N // batch + 1):
         points = X[rng.integers(N, size=batch)]
         _, distance, sums = assign(points, C)
-        seen += sums.count
-        taken = sums.count > 0
-        C[taken] += ((sums.total - sums.count[:, None] * C)[taken]) / seen[taken, None]
+        seen += sums.counts
+        taken = sums.counts > 0
+        C[taken] += ((sums.total - sums.counts[:, None] * C)[taken]) / seen[taken, None]
         since += batch
         if since >= 10 * K or not seen.all():
             since = 0

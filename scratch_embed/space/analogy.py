@@ -136,7 +136,8 @@ def _multiply(unit, positive, negative, k, epsilon):
             product = product / (shifted(ids, columns) + epsilon)
         return product
 
-    return rank_in_blocks(score, len(positive), *unit.shape, k,
+    V, D = unit.shape
+    return rank_in_blocks(score, len(positive), V, D, k,
                           exclude=np.concatenate([positive, negative], axis=1))
 
 

@@ -91,7 +91,8 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "
     if joiner and joiner.split() != [joiner]:
         raise ValueError(f"joiner={joiner!r}: white space would part the phrase again")
     V = len(vocab)
-    codes = pair_codes(*phrases.pairs.T, V)
+    first, second = phrases.pairs.T
+    codes = pair_codes(first, second, V)
     order = np.argsort(codes)
     names = vocab.words + [joiner.join([vocab.words[a], vocab.words[b]])
                            for a, b in phrases.pairs[order]]
