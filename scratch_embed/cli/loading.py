@@ -86,10 +86,10 @@ def transformer_of(folder):
     from scratch_embed.transformer.pooling import mean
     if os.path.exists(os.path.join(folder, "modules.json")):
         return SentenceEncoder.load(folder)
-    config, p, tokenizer = read_model(folder)
+    model, tokenizer = read_model(folder)
     say(f"{folder} has no modules.json: a text is the mean of its tokens' vectors")
-    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
-                                                        max_seq_length=config.positions))
+    return SentenceEncoder(tokenizer, model, Recipe((mean,), normalize=False,
+                                                    max_seq_length=model.max_length))
 
 
 def mean_of_words(path, sif, tokens):
