@@ -9,11 +9,20 @@ from hypothesis import given
 from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.text.packed import pack, take
-from scratch_embed.transformer import encoder
-from scratch_embed.transformer.encoder import Config, encode, encoder_layer, infer, shapes
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.bert import (
+    NAMES,
+    Bert,
+    Config,
+    encode,
+    encoder_layer,
+    head_tensors,
+    infer,
+    tensors,
+)
 from tests.rounding import dtypes, seeds
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -27,12 +36,12 @@ ATOL = {np.float64: 5e-14, np.float32: 1e-5}
 
 def params(seed=0, config=CONFIG, dtype=np.float64):
     """Weights of order 1 over the root of what they sum, so that activations are of order 1."""
-    p = initial(shapes(config), seed, dtype, std=1.0)
+    p = init_params(tensors(config, std=1.0), seed, dtype)
     rng = np.random.default_rng(seed)
     for name, view in p.items():
         if view.ndim == 1:
             view += 0.3 * rng.standard_normal(view.shape)
-        elif "embeddings" not in name:
+        elif not name.startswith("embed."):
             view /= view.shape[1] ** 0.5
     return p
 
@@ -128,7 +137,7 @@ def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dty
 @given(seed=seeds)
 def test_without_positions_and_segments_tokens_take_their_vectors_along(dtype, seed):
     p, rng = params(seed % 5, dtype=dtype), np.random.default_rng(seed)
-    p["embeddings.position_embeddings.weight"][...] = 0
+    p["embed.positions.weight"][...] = 0
     ids = rng.integers(0, 13, rng.integers(2, 10))
     to = rng.permutation(len(ids))
     x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[to]))
@@ -165,7 +174,7 @@ def test_dropout_is_another_in_every_layer():
     """Two layers with the same weights drop other numbers, or the second would add nothing new."""
     p, x = params(), np.random.default_rng(0).standard_normal((4, 12))
     off, drop = np.array([0, 4]), Dropout(0.5, 3)
-    one, other = (encoder_layer(x, p, "encoder.layer.0.", off, CONFIG, drop.at(layer))[0]
+    one, other = (encoder_layer(x, p, "layers.0.", off, CONFIG, drop.at(layer))[0]
                   for layer in (0, 1))
     assert abs(one - other).max() > 0.1
 
@@ -173,34 +182,34 @@ def test_dropout_is_another_in_every_layer():
 def test_the_embeddings_and_every_layer_have_masks_of_their_own(monkeypatch):
     seen, x = [], np.zeros((len(BATCH.ids), 12))
     for name in ("embed", "encoder_layer"):
-        monkeypatch.setattr(encoder, name, lambda *given: seen.append(given[-1]) or (x, None))
+        monkeypatch.setattr(bert, name, lambda *given: seen.append(given[-1]) or (x, None))
     encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))
     assert len(set(seen)) == len(seen) == 6 and {drop.rate for drop in seen} == {0.2}
 
 
 @pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
 def test_names_and_shapes_are_those_of_the_originals_checkpoint(case):
-    tensors, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
+    found, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
     config = json.loads(metadata["config"])
     mine = Config(config["vocab_size"], config["hidden_size"], config["num_hidden_layers"],
                   config["num_attention_heads"], config["intermediate_size"],
                   config["max_position_embeddings"], config["type_vocab_size"])
-    theirs = {name[7:]: x.shape for name, x in tensors.items() if name.startswith("weight.")
+    theirs = {name[7:]: x.shape for name, x in found.items() if name.startswith("weight.")
               and not name[7:].startswith(("cls.", "pooler."))}
-    assert shapes(mine) == theirs
+    assert {NAMES.original(name): tensor.shape for name, tensor in tensors(mine).items()} == theirs
 
 
 def test_heads_that_do_not_share_the_columns_evenly_are_refused():
     with pytest.raises(ValueError, match="dim=12, heads=5: expected a dim that the heads share"):
-        shapes(CONFIG._replace(heads=5))
+        tensors(CONFIG._replace(heads=5))
 
 
 @dtypes
 @pytest.mark.parametrize("ids, types, message", [
-    ([1] * 10, None, "position_embeddings has rows 0 to 8, asked for are 0 to 9"),
-    ([1, -1], None, "word_embeddings has rows 0 to 12, asked for are -1 to 1"),
-    ([13, 2], None, "word_embeddings has rows 0 to 12, asked for are 2 to 13"),
-    ([1, 2], [0, 2], "token_type_embeddings has rows 0 to 1, asked for are 0 to 2")])
+    ([1] * 10, None, "embed.positions has rows 0 to 8, asked for are 0 to 9"),
+    ([1, -1], None, "embed.tokens has rows 0 to 12, asked for are -1 to 1"),
+    ([13, 2], None, "embed.tokens has rows 0 to 12, asked for are 2 to 13"),
+    ([1, 2], [0, 2], "embed.types has rows 0 to 1, asked for are 0 to 2")])
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
     batch, p = pack([ids], types and [types]), params(dtype=dtype)
     for ask in (infer, encode):
@@ -223,3 +232,58 @@ def test_a_batch_whose_bounds_are_not_its_tokens_is_refused(dtype):
     for off in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
         with pytest.raises(ValueError):
             infer(BATCH._replace(off=np.array(off)), p, CONFIG)
+
+
+# ---- what is declared ---------------------------------------------------------------------------
+
+def test_first_weights_are_drawn_from_streams_of_the_originals_names():
+    """So that names inside the code may change and no figure does."""
+    for name, tensor in (tensors(CONFIG) | head_tensors(CONFIG)).items():
+        assert tensor.stream == NAMES.original(name)
+    p = init_params(tensors(CONFIG), 3, np.float64)
+    rng = np.random.default_rng([3, *b"encoder.layer.1.attention.self.value.weight"])
+    np.testing.assert_array_equal(p["layers.1.attn.v.weight"],
+                                  0.02 * rng.standard_normal((12, 12)))
+
+
+def test_matrices_decay_and_vectors_do_not():
+    for name, tensor in (tensors(CONFIG) | head_tensors(CONFIG, tied=False)).items():
+        assert tensor.decay == (len(tensor.shape) == 2), name
+
+
+# ---- the model as one object --------------------------------------------------------------------
+
+def test_a_model_is_its_functions_with_its_parameters():
+    model = Bert(CONFIG, params())
+    np.testing.assert_array_equal(model.infer(BATCH), infer(BATCH, model.p, CONFIG))
+    x, backward = model.encode(BATCH, Dropout(0.1, 3))
+    y, other = encode(BATCH, model.p, CONFIG, Dropout(0.1, 3))
+    g, h = model.p.like(), model.p.like()
+    backward(x, g)
+    other(y, h)
+    np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(g.flat, h.flat)
+    assert (model.dim, model.max_length) == (12, 9)
+    assert repr(model) == "Bert(2 layers x 12, 13 tokens)"
+
+
+def test_without_heads_the_pooler_stays_for_it_reads_the_text_too():
+    whole = Bert(CONFIG, init_params(tensors(CONFIG) | head_tensors(CONFIG), 0))
+    bare = whole.without_heads()
+    assert set(whole.p) - set(bare.p) == {name for name in head_tensors(CONFIG)
+                                          if not name.startswith("pooler.")}
+    assert not np.shares_memory(bare.p.flat, whole.p.flat)
+
+
+@dtypes
+def test_a_model_of_which_a_part_is_frozen_teaches_the_rest_the_same(dtype):
+    p = params(dtype=dtype)
+    push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12)).astype(dtype)
+    whole, part = p.like(), None
+    encode(BATCH, p, CONFIG)[1](push, whole)
+    frozen = p.freeze(name for name in p if not name.startswith("layers.1."))
+    part = frozen.like()
+    encode(BATCH, frozen, CONFIG)[1](push, part)
+    assert set(part) == {name for name in p if name.startswith("layers.1.")}
+    for name in part:
+        np.testing.assert_array_equal(part[name], whole[name])

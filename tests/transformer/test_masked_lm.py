@@ -6,23 +6,30 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import pack
-from scratch_embed.transformer import bert
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import masked_lm as module
 from scratch_embed.transformer.bert import (
     TABLE,
+    Config,
+    encode,
+    head_tensors,
+    infer,
+    mlm_head,
+    next_sentence,
+    tensors,
+)
+from scratch_embed.transformer.masked_lm import (
     Examples,
     Masking,
-    head_shapes,
     masked_lm,
-    next_sentence,
-    predictions,
     pretraining,
     split,
     train,
     with_gaps,
 )
-from scratch_embed.transformer.encoder import Config, encode, infer, shapes
 from scratch_embed.worlds.senses import SENSES, senses
 from tests.rounding import dtypes, seeds
 
@@ -31,9 +38,13 @@ MASKING = Masking(MASK, (CLS, SEP))
 CONFIG = Config(vocab=17, dim=8, layers=2, heads=2, ff=12, positions=12)
 
 
+def first(seed=0, config=CONFIG, dtype=np.float64, std=0.02):
+    return init_params(tensors(config, std) | head_tensors(config, std=std), seed, dtype)
+
+
 def params(seed=0, config=CONFIG, dtype=np.float64):
     """Weights of order 1, so that every part of the model has a say."""
-    p = initial({**shapes(config), **head_shapes(config)}, seed, dtype, std=0.5)
+    p = first(seed, config, dtype, std=0.5)
     p.flat += 0.1 * np.random.default_rng(seed).standard_normal(p.flat.size)
     return p
 
@@ -118,31 +129,31 @@ def test_the_table_learns_from_both_of_its_uses():
     np.testing.assert_allclose(whole.flat, head.flat + body.flat, rtol=0, atol=1e-14)
     assert (head[TABLE] != 0).any(1).all()
     assert set(np.flatnonzero(body[TABLE].any(1))) == set(given.batch.ids.tolist())
-    assert abs(head["cls.predictions.bias"].sum()) < 1e-15
+    assert abs(head["mlm.bias"].sum()) < 1e-15
     assert not np.delete(dx, given.places, 0).any()               # only gaps are told anything
 
 
 @dtypes
 def test_a_model_that_knows_nothing_is_wrong_by_log_v_and_log_2(dtype):
-    p = initial({**shapes(CONFIG), **head_shapes(CONFIG)}, 0, dtype)
-    for name in (TABLE, "cls.seq_relationship.weight"):
+    p = first(dtype=dtype)
+    for name in (TABLE, "next_sentence.weight"):
         p[name][...] = 0
     loss, _ = pretraining(examples(0), p, CONFIG)
     assert loss == pytest.approx(np.log(17) + np.log(2), rel=8 * float(np.finfo(dtype).eps))
 
 
-def test_predictions_and_next_sentence_worked_by_hand():
+def test_the_mlm_head_and_next_sentence_worked_by_hand():
     """One dimension: LN leaves its bias, 2, so logit w is 2 E_w + b_w.  tanh(log 3 · x) is 0.8."""
     config = Config(vocab=3, dim=1, layers=0, heads=1, ff=1, positions=1)
-    p = initial({**shapes(config), **head_shapes(config)}, 0, np.float64)
+    p = first(config=config)
     p[TABLE][...] = [[1], [0], [-1]]
-    p["cls.predictions.bias"][...] = [0, 5, 1]
-    p["cls.predictions.transform.LayerNorm.bias"][...] = 2
-    logits, _ = predictions(np.array([[7.0]]), p, config)
+    p["mlm.bias"][...] = [0, 5, 1]
+    p["mlm.norm.bias"][...] = 2
+    logits, _ = mlm_head(np.array([[7.0]]), p, config)
     assert logits.tolist() == [[2, 5, -1]]
-    p["pooler.dense.weight"][...] = np.log(3)
-    p["cls.seq_relationship.weight"][...] = [[10], [-5]]
-    p["cls.seq_relationship.bias"][...] = [0, 1]
+    p["pooler.weight"][...] = np.log(3)
+    p["next_sentence.weight"][...] = [[10], [-5]]
+    p["next_sentence.bias"][...] = [0, 1]
     np.testing.assert_allclose(next_sentence(np.array([[1.0]]), p)[0], [[8, -3]], rtol=1e-14)
 
 
@@ -156,7 +167,7 @@ def test_whether_b_follows_is_asked_of_the_first_token_alone():
     assert both - alone == pytest.approx(-log_p[np.arange(6), given.follows].mean(), rel=1e-12)
     g = p.like()
     pretraining(given._replace(follows=None), p, CONFIG)[1](g)
-    assert not g["pooler.dense.weight"].any() and not g["cls.seq_relationship.bias"].any()
+    assert not g["pooler.weight"].any() and not g["next_sentence.bias"].any()
 
 
 # ---- shares -------------------------------------------------------------------------------------
@@ -209,24 +220,25 @@ def test_a_run_in_float32_and_its_twin_in_float64_stay_together():
     """
     text, runs = corpus(5, N=64), []
     for dtype in (np.float32, np.float64):
-        p = initial({**shapes(CONFIG), **head_shapes(CONFIG)}, 1).copy(dtype)
-        runs.append(train(text, CONFIG, MASKING, np.arange(64) % 2, steps=50, batch=16, lr=3e-3,
-                          warm_up=0.5, p=p, seed=2))
+        p = first(1, dtype=np.float32).copy(dtype)
+        runs.append(train(text, CONFIG, MASKING, np.arange(64) % 2, steps=50, batch_size=16,
+                          optim=Optim(3e-3, warmup_ratio=0.5), p=p, options=RunOptions(seed=2)))
     one, twin = runs
-    assert one.p.flat.dtype == np.float32 and twin.p.flat.dtype == np.float64
+    assert one.model.p.flat.dtype == np.float32 and twin.model.p.flat.dtype == np.float64
     np.testing.assert_allclose(one.losses, twin.losses, rtol=0, atol=2e-6)
-    moved = abs(twin.p.flat - initial({**shapes(CONFIG), **head_shapes(CONFIG)}, 1).flat)
+    moved = abs(twin.model.p.flat - first(1, dtype=np.float32).flat)
     assert moved.max() > 0.03
-    np.testing.assert_allclose(one.p.flat, twin.p.flat, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(one.model.p.flat, twin.model.p.flat, rtol=0, atol=1e-5)
 
 
 def test_workers_agree_without_dropout_to_rounding():
     """With one and with two the same batches and masks of gaps; the sums in another order."""
     text = corpus(6, N=32)
-    one, two = (train(text, CONFIG, MASKING, steps=10, batch=8, rate=0, workers=workers)
+    one, two = (train(text, CONFIG, MASKING, steps=10, batch_size=8, dropout=0,
+                      options=RunOptions(workers))
                 for workers in (1, 2))
     np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
-    np.testing.assert_allclose(one.p.flat, two.p.flat, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(one.model.p.flat, two.model.p.flat, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -234,15 +246,16 @@ def test_every_step_has_masks_of_its_own(workers):
     """All texts in every batch, every token hidden, and a rate of learning of 0."""
     hidden = MASKING._replace(share=1, masked=1, random=0)
     for rate, differ in ((0.2, True), (0, False)):
-        losses = train(corpus(0), CONFIG, hidden, steps=4, batch=6, lr=0, rate=rate,
-                       workers=workers, p=params(dtype=np.float32)).losses
+        losses = train(corpus(0), CONFIG, hidden, steps=4, batch_size=6, optim=Optim(0),
+                       dropout=rate, options=RunOptions(workers), p=params(dtype=np.float32)).losses
         assert (np.ptp(losses) > 1e-3) == differ
 
 
 def test_every_step_and_every_worker_has_masks_of_its_own(monkeypatch):
     seen = []
-    monkeypatch.setattr(bert, "learn", lambda _, p, config, drops, *more: seen.extend(drops) or 1)
-    train(corpus(0), CONFIG, MASKING, steps=3, batch=2, rate=0.2, workers=4)
+    monkeypatch.setattr(module, "train_step",
+                        lambda _, p, config, drops, *more: seen.extend(drops) or 1)
+    train(corpus(0), CONFIG, MASKING, steps=3, batch_size=2, dropout=0.2, options=RunOptions(4))
     assert len(set(seen)) == 3 * 4 and {drop.rate for drop in seen} == {0.2}
 
 
@@ -252,24 +265,26 @@ def test_the_rate_of_learning_the_decay_and_the_clipping_are_those_asked_for():
     Up to 0.1 in two steps of four, then 0.05 and 0.  One step of no warm-up is the last: lr is 0.
     A gradient of length 10⁻¹³ is nothing beside AdamW's ε, 10⁻⁸.
     """
-    def moved(**settings):
+    def moved(steps, **settings):
         p = params()
-        q = train(corpus(0), CONFIG, MASKING, batch=6, lr=0.1, p=p, **settings).p
+        q = train(corpus(0), CONFIG, MASKING, steps=steps, batch_size=6, p=p,
+                  optim=Optim(0.1, **settings)).model.p
         return p, q, abs(q.flat - p.flat).max()
-    p, q, _ = moved(steps=4, warm_up=0.5, decay=0.3)
+    p, q, _ = moved(steps=4, warmup_ratio=0.5, weight_decay=0.3)
     shrunk = (1 - 0.05 * 0.3) * (1 - 0.1 * 0.3) * (1 - 0.05 * 0.3)
-    np.testing.assert_allclose(q["pooler.dense.weight"], shrunk * p["pooler.dense.weight"],
+    np.testing.assert_allclose(q["pooler.weight"], shrunk * p["pooler.weight"],
                                rtol=1e-14)
-    np.testing.assert_array_equal(q["pooler.dense.bias"], p["pooler.dense.bias"])
-    assert moved(steps=1, warm_up=0.0)[2] == 0
-    assert moved(steps=1, warm_up=1.0, decay=0)[2] == pytest.approx(0.1, rel=1e-3)   # Adam's first
-    assert moved(steps=1, warm_up=1.0, decay=0, longest=1e-13)[2] < 1e-5
+    np.testing.assert_array_equal(q["pooler.bias"], p["pooler.bias"])
+    assert moved(steps=1, warmup_ratio=0.0)[2] == 0
+    adams_first = moved(steps=1, warmup_ratio=1.0, weight_decay=0)[2]
+    assert adams_first == pytest.approx(0.1, rel=1e-3)
+    assert moved(steps=1, warmup_ratio=1.0, weight_decay=0, max_grad_norm=1e-13)[2] < 1e-5
 
 
 def test_parameters_that_are_given_are_where_it_begins_and_are_left():
     p, text = params(dtype=np.float32), corpus(1)
     before = p.flat.copy()
-    learned = train(text, CONFIG, MASKING, steps=3, p=p).p
+    learned = train(text, CONFIG, MASKING, steps=3, p=p).model.p
     assert (p.flat == before).all() and (learned.flat != before).mean() > 0.5
     np.testing.assert_allclose(learned.flat, before, rtol=0, atol=3 * 2e-3)      # 3 steps of lr
 
@@ -277,13 +292,14 @@ def test_parameters_that_are_given_are_where_it_begins_and_are_left():
 def test_a_batch_without_a_gap_teaches_nothing_and_the_others_all_the_same():
     """Half the texts are special tokens alone; with two in a batch some batches are such."""
     text = pack([[CLS, SEP], [CLS, SEP], [CLS, 5, 7, SEP], [CLS, 6, 8, SEP]])
-    losses = train(text, CONFIG, MASKING, steps=40, batch=2, workers=2).losses
+    losses = train(text, CONFIG, MASKING, steps=40, batch_size=2, options=RunOptions(2)).losses
     assert min(losses) == 0 and max(losses) > 1
 
 
 def test_more_workers_than_sequences_learn_what_one_does():
     text = corpus(3, N=2)
-    one, many = (train(text, CONFIG, MASKING, steps=5, batch=2, rate=0, workers=workers)
+    one, many = (train(text, CONFIG, MASKING, steps=5, batch_size=2, dropout=0,
+                       options=RunOptions(workers))
                  for workers in (1, 7))
     np.testing.assert_allclose(one.losses, many.losses, rtol=1e-5)
 
@@ -302,8 +318,8 @@ def test_a_corpus_without_sequences_or_gaps_and_batches_of_nothing_are_refused()
         train(pack([]), CONFIG, MASKING, steps=1)
     with pytest.raises(ValueError, match="special tokens alone: nothing to make a gap of"):
         train(pack([[CLS, SEP]]), CONFIG, MASKING, steps=1)
-    with pytest.raises(ValueError, match="batch=0 of 6 examples"):
-        train(corpus(0), CONFIG, MASKING, steps=1, batch=0)
+    with pytest.raises(ValueError, match="batch_size=0 of 6 examples"):
+        train(corpus(0), CONFIG, MASKING, steps=1, batch_size=0)
 
 
 # ---- what it learns -----------------------------------------------------------------------------
@@ -326,20 +342,20 @@ def told_apart(world, vectors):
     return np.mean(right)
 
 
-def learn_senses(seed, sentences, config, **settings):
+def learn_senses(seed, sentences, config, workers=1, **settings):
     """How well senses are told apart by: the last layer, the input, an untrained last layer."""
     world = senses(seed, sentences)
     words = sorted({word for sentence in world.sentences for word in sentence})
     number = {word: n for n, word in enumerate(words, 3)}
     text = pack([[CLS, *(number[word] for word in sentence), SEP] for sentence in world.sentences])
     config = config._replace(vocab=3 + len(words), positions=11)
-    trained = train(text, config, MASKING, seed=seed, **settings)
-    untrained = initial(trained.p.shapes, seed)
+    trained = train(text, config, MASKING, options=RunOptions(workers, seed), **settings)
+    untrained = init_params(trained.model.p.tensors, seed)
 
     def rows(x):
         return x.reshape(sentences, 11, -1)[:, 1:-1]
     return (*(told_apart(world, rows(x)) for x in (
-        infer(text, trained.p, config), trained.p[TABLE][text.ids],
+        infer(text, trained.model.p, config), trained.model.p[TABLE][text.ids],
         infer(text, untrained, config))), trained.losses)
 
 
@@ -350,7 +366,8 @@ def test_a_small_model_learns_from_the_text_alone_which_of_its_senses_a_word_has
     The input's vector is one for both senses: 0.5, whatever is learned.
     """
     config = Config(vocab=0, dim=32, layers=1, heads=2, ff=32)
-    last, first, untrained, losses = learn_senses(seed, 1200, config, steps=250, batch=32, lr=5e-3)
+    last, first, untrained, losses = learn_senses(seed, 1200, config, steps=250, batch_size=32,
+                                                  optim=Optim(5e-3))
     assert last >= 0.95 and first == 0.5 and abs(untrained - 0.5) < 0.1
     assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 1
 
@@ -359,7 +376,7 @@ def test_a_small_model_learns_from_the_text_alone_which_of_its_senses_a_word_has
 @pytest.mark.parametrize("seed", range(3))
 def test_a_larger_model_does_with_two_workers(seed):
     config = Config(vocab=0, dim=64, layers=2, heads=4, ff=128)
-    last, first, untrained, losses = learn_senses(seed, 4000, config, steps=600, batch=64, lr=3e-3,
-                                                  workers=2)
+    last, first, untrained, losses = learn_senses(seed, 4000, config, workers=2, steps=600,
+                                                  batch_size=64, optim=Optim(3e-3))
     assert last >= 0.97 and first == 0.5 and abs(untrained - 0.5) < 0.1
     assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 1
