@@ -62,8 +62,8 @@ def learn_words(lines, arguments):
     """word2vec's vectors of the words of the text, and their shares of it."""
     vocab, corpus = index_sentences([line.split() for line in lines], min_count=5)
     W = word2vec.train(corpus, vocab, dim=arguments.dim, window=5, negatives=5, sample=1e-3,
-                       epochs=arguments.epochs, workers=arguments.workers, seed=arguments.seed,
-                       progress=True).W
+                       epochs=arguments.epochs, options=RunOptions(
+                           arguments.workers, arguments.seed, progress=True)).W
     return WordVectors(vocab.words, W), frequencies(vocab)
 
 

@@ -41,9 +41,9 @@ from scratch_embed.sentences.folder import (
 )
 from scratch_embed.sentences.interface import (
     MEASURES,
-    check_output,
     choose_prompt,
     finish,
+    require_encode_arguments,
     require_text,
     round_to,
 )
@@ -136,7 +136,8 @@ class SentenceEncoder:
         Raises                ValueError for a name or a number that is not valid, and a text
                               without a token; TypeError for an input that is no str
         """
-        check_output(self.dim, 1 if batch_size is None else batch_size, precision, truncate_dim)
+        require_encode_arguments(self.dim, 1 if batch_size is None else batch_size, precision,
+                                 truncate_dim)
         before = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
         skip = self._tokens_of(before)

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.checks import finite, require_whole
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt, held_interrupt
 from scratch_embed.numerics.workers import imap_unordered, parallel_map
@@ -93,7 +93,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
         except HeldInterrupt:
             run.save()
             raise
-    if not finite(state.values()):
+    if not finite(*state.values()):
         raise TrainingDiverged(run.place, settings.get("lr", 0.0), "a weight")
     run.save()
 
@@ -209,12 +209,6 @@ class Session:
 
     def save(self) -> None:
         """Replace the checkpoint; where an array is not finite, the last good one is kept."""
-        if self.options.checkpoint and finite(self.state.values()):
+        if self.options.checkpoint and finite(*self.state.values()):
             write_checkpoint(self.options.checkpoint.path, self.state, self.settings, self.progress)
         self.saved = time.monotonic()
-
-
-def finite(arrays: Iterable[np.ndarray]) -> bool:
-    """Are all numbers finite?  min and max pass a nan on, and need no mask as large as an array."""
-    return bool(np.isfinite([bound for array in arrays if array.size
-                             for bound in (array.min(), array.max())]).all())

@@ -52,17 +52,19 @@ class Model(Protocol):
 class Family(NamedTuple):
     """How the models of one model_type are read, and the tokenizer beside them.
 
+    name            in messages
     model           has read_config(path of config.json) and load(folder, dtype) -> Model
     read_tokenizer  folder -> Tokenizer
     save_tokenizer  (folder, tokenizer, max_length): writes its files
     """
 
+    name: str
     model: Any
     read_tokenizer: Callable
     save_tokenizer: Callable
 
 
-FAMILIES = {"bert": Family(Bert, wordpiece_files.load, wordpiece_files.save)}
+FAMILIES = {"bert": Family("BERT", Bert, wordpiece_files.load, wordpiece_files.save)}
 
 
 def family_of(folder: str | os.PathLike) -> Family:

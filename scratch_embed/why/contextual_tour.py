@@ -133,7 +133,8 @@ def word2vec_states(known: Read) -> tuple[list[np.ndarray], list[np.ndarray]]:
     -> two lists of tables (words in all, D).
     """
     vocab, corpus = index_sentences(text_of(known.parts), min_count=1)
-    W = word2vec.train(corpus, vocab, seed=known.seed, **WORD2VEC).W.astype(np.float64)
+    W = word2vec.train(corpus, vocab, options=RunOptions(seed=known.seed), **WORD2VEC).W
+    W = W.astype(np.float64)
     sides = [], []
     for world in known.parts.values():
         own = W[[[vocab.index[word] for word in sentence] for sentence in world.sentences]]

@@ -189,7 +189,7 @@ def test_what_cannot_be_searched_is_refused():
         with pytest.raises(ValueError, match=f"no word in {len(empty)} documents"):
             BM25(empty)
     for k1, b in (-1, 0.5), (math.nan, 0.5), (math.inf, 0.5), (1, -0.1), (1, 1.1), (1, math.nan):
-        with pytest.raises(ValueError, match="expected k1 of 0 or more and b from 0 to 1"):
+        with pytest.raises(ValueError, match="^(k1|b)=.*: expected a finite number, "):
             BM25([["a"]], k1, b)
-    with pytest.raises(ValueError, match="k: expected 1 or more"):
+    with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         BM25([["a"]]).search([["a"]], 0)

@@ -146,5 +146,5 @@ def test_lists_that_do_not_fit_are_refused():
             weighted_sum([WORDS, VECTORS], weights, 1)
     with pytest.raises(ValueError, match="constant=-1"):
         reciprocal_rank_fusion([WORDS], 1, -1)
-    with pytest.raises(ValueError, match="k: expected 1 or more"):
+    with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         weighted_sum([WORDS], [1], 0)

@@ -31,6 +31,7 @@ from scratch_embed.sentences.static import (
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import train
 from scratch_embed.worlds.words import TABLES, attributes_of, easy
@@ -489,7 +490,8 @@ def test_topics_are_told_apart_without_a_word_in_common(seed):
     """Reached with 10 seeds: 1.000 in all three forms; random vectors 0.29 to 0.69."""
     world = easy(seed, 4000)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
-    trained = train(corpus, vocab, dim=30, sample=0, epochs=3, seed=seed).W
+    trained = train(corpus, vocab, dim=30, sample=0, epochs=3,
+                    options=RunOptions(seed=seed)).W
     random = np.random.default_rng(seed).standard_normal(trained.shape)
     topic_of = {word: of[0] for word, of in attributes_of(tuple(TABLES)).items()}
     fresh = easy(seed + 100, 300).sentences

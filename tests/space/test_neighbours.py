@@ -209,17 +209,16 @@ def test_no_more_threads_work_than_were_asked_for(workers):
     assert len(seen) <= workers and ids.tolist() == [[10, 9]]
 
 
-@pytest.mark.parametrize("k, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError)])
-def test_a_k_that_is_no_positive_integer_is_refused(k, error):
-    what = "k: expected 1 or more" if error is ValueError else "integer"
-    with pytest.raises(error, match=what):
+@pytest.mark.parametrize("k", [0, -1, 2.0])
+def test_a_k_that_is_no_positive_integer_is_refused(k):
+    with pytest.raises(ValueError, match=f"k={k}: expected a whole number, 1 to"):
         top_k([1.0, 2.0], k)
-    with pytest.raises(error, match=what):
+    with pytest.raises(ValueError, match=f"k={k}: expected a whole number, 1 to"):
         nearest(np.eye(2), np.eye(2), k)
 
 
 def test_workers_that_are_no_positive_number_are_refused():
-    with pytest.raises(ValueError, match="workers: expected 1 or more, found 0"):
+    with pytest.raises(ValueError, match="workers=0: expected a whole number, 1 to"):
         nearest(np.eye(2), np.eye(2), 1, workers=0)
 
 

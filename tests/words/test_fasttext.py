@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
@@ -16,7 +17,6 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
 from scratch_embed.words import fasttext
 from scratch_embed.words.cbow import cbow_loss_and_grad
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.fasttext import (
     cbow_chunk,
     corrected_cbow_chunk,

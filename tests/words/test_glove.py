@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words import glove
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.cooccurrence import Cells, count_cells
 from scratch_embed.words.glove import (
     AdaGrad,

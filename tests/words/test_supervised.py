@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
@@ -17,7 +18,6 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words import supervised
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.classifier import label_tree
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.softmax import softmax_loss_and_grad

@@ -389,10 +389,10 @@ def test_what_is_written_reads_back_as_the_world(tmp_path):
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: easy(sentences=0), "at least 1 sentence"),
-    (lambda: hard(noise=1.5), "noise from 0 to 1"),
-    (lambda: hard(fillers=-1), "fillers of 0 or more"),
-    (lambda: pair_distribution(A_B_C.grammar, 0), "at least 1 word"),
+    (lambda: easy(sentences=0), "sentences=0: expected a whole number, 1 to"),
+    (lambda: hard(noise=1.5), "noise=1.5: expected a finite number, from 0 to 1"),
+    (lambda: hard(fillers=-1), "fillers=-1: expected a finite number, at least 0"),
+    (lambda: pair_distribution(A_B_C.grammar, 0), "window=0: expected a whole number, 1 to"),
     (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1]), "expected 3 chances"),
     (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1, 2]), "expected 3 chances"),
     (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]), "no pair ever occurs"),
