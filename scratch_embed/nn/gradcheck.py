@@ -51,8 +51,8 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
         alone = [d if i == j else np.zeros_like(d) for j, d in enumerate(v)]
         one = compare(f, inputs, grads, u, alone, h)
         if not abs(one.analytic - one.numeric) <= rtol * one.size:
-            factor = f"{one.analytic / one.numeric + 0.0:.6g}" if one.numeric else "(not zero) / zero"
-            wrong.append(f"d({name}) is {factor} times what it should be")
+            factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf      # not -0
+            wrong.append(f"d({name}) is {factor:.6g} times what it should be")
     raise AssertionError(
         f"backward says {whole.analytic:.9g}, differences say {whole.numeric:.9g}, of terms that "
         f"sum to {whole.size:.3g}: {'; '.join(wrong) or 'no input alone is off by that much'}")

@@ -49,10 +49,10 @@ from scratch_embed.transformer.pooling import Pool, cls
 HEAD = "head.weight"
 
 
-def head_tensors(D: int) -> dict[str, Tensor]:
+def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
     """The tensors of the head, whose random streams have the names of its authors' code."""
     return {name: tensor._replace(stream=name.replace("head", "mlp.dense"))
-            for name, tensor in linear_tensors("head", D, D, Normal(0.02)).items()}
+            for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
 
 def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROPOUT

@@ -1,15 +1,21 @@
 """BERT: gaps are as they say, shares sum to the whole, the loss has its gradient, it learns."""
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.packed import pack
-from scratch_embed.training.session import RunOptions
+from scratch_embed.training.session import Checkpoint, RunOptions
 from scratch_embed.transformer import masked_lm as module
 from scratch_embed.transformer.bert import (
     TABLE,
@@ -287,6 +293,75 @@ def test_parameters_that_are_given_are_where_it_begins_and_are_left():
     learned = train(text, CONFIG, MASKING, steps=3, p=p).model.p
     assert (p.flat == before).all() and (learned.flat != before).mean() > 0.5
     np.testing.assert_allclose(learned.flat, before, rtol=0, atol=3 * 2e-3)      # 3 steps of lr
+
+
+def counting(after):
+    """GELU; Ctrl-C is pressed when it is asked for the n-th time."""
+    asked = []
+
+    @saved_as("gelu")
+    def watched(x):
+        asked.append(1)
+        if len(asked) == after:
+            signal.raise_signal(signal.SIGINT)
+        return gelu(x)
+    return watched
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("after", [2, 8, 16])
+def test_a_run_that_was_stopped_continues_to_the_same_bits(workers, after, tmp_path):
+    """Its checkpoint has each tensor and its moments by our names."""
+    def run(after, checkpoint=None):
+        return train(corpus(0), CONFIG._replace(activation=counting(after)), MASKING,
+                     np.arange(6) % 2, steps=7, batch_size=4,
+                     options=RunOptions(workers, 3, checkpoint))
+    whole, path = run(0), tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        run(after, Checkpoint(path))
+    kept = read_safetensors(path)[0]
+    names = set(whole.model.p)
+    assert set(kept) == {*names, *("m/" + name for name in names), "session/losses",
+                         *("v/" + name for name in names), "session/rows", "steps"}
+    assert 0 < len(kept["session/losses"]) == kept["steps"] < 7
+    resumed = run(0, Checkpoint(path, resume=True))
+    assert resumed.losses == whole.losses
+    assert resumed.model.p.flat.tobytes() == whole.model.p.flat.tobytes()
+
+
+REVERSED = corpus(0)._replace(ids=corpus(0).ids[::-1].copy())
+
+
+@pytest.mark.parametrize("name, change", [
+    ("steps", dict(steps=3)), ("batch_size", dict(batch_size=3)), ("lr", dict(optim=Optim(0.1))),
+    ("warmup_ratio", dict(optim=Optim(1e-3, 0.2))), ("dropout", dict(dropout=0.2)),
+    ("weight_decay", dict(optim=Optim(1e-3, weight_decay=0.5))),
+    ("max_grad_norm", dict(optim=Optim(1e-3, max_grad_norm=2.0))),
+    ("workers", dict(options=RunOptions(2))), ("seed", dict(options=RunOptions(seed=2))),
+    ("masking", dict(masking=MASKING._replace(share=0.2))),
+    ("data", dict(corpus=REVERSED)), ("data", dict(follows=np.arange(6) % 2)),
+    ("heads", dict(config=CONFIG._replace(heads=4))), ("eps", dict(config=CONFIG._replace(eps=1))),
+    ("activation", dict(config=CONFIG._replace(activation=gelu_tanh))),
+    ("start", dict(p=first(9, dtype=np.float32)))])
+def test_another_setting_is_refused_by_name(name, change, tmp_path):
+    settings = dict(corpus=corpus(0), config=CONFIG, masking=MASKING, steps=2, batch_size=4,
+                    options=RunOptions())
+    path = tmp_path / "state"
+    train(**settings | {"options": RunOptions(checkpoint=Checkpoint(path))})
+    settings |= change
+    options = settings["options"]._replace(checkpoint=Checkpoint(path, resume=True))
+    with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
+        train(**settings | {"options": options})
+
+
+def test_a_checkpoint_of_version_0_1_is_refused_as_such(tmp_path):
+    """Its buffers had no names of tensors."""
+    path = tmp_path / "state"
+    write_safetensors(path, {name: np.ones(3, np.float32) for name in ("parameters", "m", "v")},
+                      {"settings": "{}"})
+    with pytest.raises(FormatError, match="written by version 0.1 of scratch_embed"):
+        train(corpus(0), CONFIG, MASKING, steps=1,
+              options=RunOptions(checkpoint=Checkpoint(path, resume=True)))
 
 
 def test_a_batch_without_a_gap_teaches_nothing_and_the_others_all_the_same():
