@@ -319,7 +319,7 @@ def test_training_opens_the_cone(seed):
     _, before = geometry(pairs, start, mean)
     trained = train([text], start, mean, steps=60, batch_size=32, held_out=pairs,
                     optim=Optim(3e-3, weight_decay=0.0), options=RunOptions(seed=seed))
-    with one_blas_thread():                                           # as in training: the same bits
+    with one_blas_thread():                                      # as in training: the same bits
         near, after = geometry(pairs, trained.model, mean)
     assert after < before - 1 and np.mean(trained.losses[-10:]) < trained.losses[0] / 2
     assert [step for step, _, _ in trained.curve] == [20, 40, 60]
