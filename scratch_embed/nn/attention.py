@@ -8,7 +8,7 @@ Cost      Σ t² D over sequences of t tokens.  BLAS owns the products, a kernel
 Differs   Nothing is padded, so nothing is masked but the future: neighbours of equal length run as
           one batched product, which is why batches are sorted by length.  BERT drops entries of P,
           not of Y: a token sometimes does not hear another.
-Read next transformer/encoder.py
+Read next transformer/bert.py
 
 With d terms of variance 1 each, q·k has variance d; the root brings it back to 1, where softmax has
 a slope.

@@ -5,7 +5,7 @@ Shapes    x (T, D): rows are tokens, packed end to end.  W (O, I) as in checkpoi
 Cost      BLAS owns the products of `linear`.  What runs over rows waits for memory, so add_norm, of
           which a model has two a layer, does in one pass what would be four.
 Differs   eps is inside the root, as everywhere; BERT's is 1e-12, most others' 1e-5.
-Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/encoder.py
+Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 """
 import math
 
