@@ -39,6 +39,7 @@ def exp32(x):
     return e_r * np.int32(exponent).view(np.float32)      # the bits of 2ⁿ
 
 
+@np.errstate(invalid="ignore")                # nan stays nan
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """σ(x) = 1 / (1 + e^−x), elementwise, without overflow at either end."""
     return np.exp(-np.logaddexp(0, -np.asarray(x)))
