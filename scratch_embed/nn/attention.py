@@ -32,7 +32,7 @@ import numpy as np
 from scratch_embed.nn.contract import Backward, BackwardEach
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
 from scratch_embed.nn.softmax import softmax
-from scratch_embed.numerics.functions import soften32
+from scratch_embed.numerics.functions import softmax_row32
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
 
@@ -160,7 +160,7 @@ def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
         first, end = max(0, i - back), min(u, i + ahead + 1)
         row[:first] = ZERO                       # what the query does not see has weight 0
         row[end:] = ZERO
-        soften32(row[first:end], scale)
+        softmax_row32(row[first:end], scale)
         if m.threshold > u32(0):
             for j in range(u):
                 kept = hash32(u32(r * u + j), m.key) >= m.threshold

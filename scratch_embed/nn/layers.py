@@ -40,7 +40,6 @@ from scratch_embed.nn.contract import (
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.numerics.l2_normalize import l2_normalize as l2_normalize
 from scratch_embed.numerics.random import hash32
 
 f32, u32 = np.float32, np.uint32
