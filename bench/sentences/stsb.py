@@ -30,6 +30,7 @@ from scratch_embed.text.packed import Packed
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer import bert
 from scratch_embed.transformer.encoder import Config, shapes
 from scratch_embed.transformer.pooling import cls, mean
@@ -60,8 +61,8 @@ def learn_words(lines, arguments):
     """word2vec's vectors of the words of the text, and their shares of it."""
     vocab, corpus = index_sentences([line.split() for line in lines], min_count=5)
     W = word2vec.train(corpus, vocab, dim=arguments.dim, window=5, negatives=5, sample=1e-3,
-                       epochs=arguments.epochs, workers=arguments.workers, seed=arguments.seed,
-                       progress=True).W
+                       epochs=arguments.epochs, options=RunOptions(
+                           arguments.workers, arguments.seed, progress=True)).W
     return WordVectors(vocab.words, W), frequencies(vocab)
 
 

@@ -29,7 +29,7 @@ from side_by_side import (
 
 from scratch_embed.nn.params import initial
 from scratch_embed.numerics.blas import one_blas_thread
-from scratch_embed.numerics.workers import team
+from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.sentences import simcse
 from scratch_embed.text.packed import pack
 from scratch_embed.transformer import bert
@@ -211,7 +211,7 @@ def time_products(config, size, length, rounds):
 
     step = ours_masked(config, size, length, THREADS)
     step()
-    with team(THREADS) as each:
+    with parallel_map(THREADS) as each:
         taken = take_turns({"alone": partial(each, of_a_step, range(THREADS)), "whole": step,
                             "large": partial(each, large, range(THREADS))}, rounds)
     return (flops, median(taken["alone"]), median(taken["whole"]) / STEPS,

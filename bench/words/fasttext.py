@@ -70,17 +70,19 @@ def run_ours(job):
     """The same, by scratch_embed; the kernels are compiled, or loaded, before the clock starts."""
     from scratch_embed.text.reader import read_corpus
     from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.words.fasttext import train
     from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
     from scratch_embed.words.fasttext_vectors import FastTextVectors
+    from scratch_embed.words.subwords import NGrams
     if job.get("warm", True):
         vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
-        train(corpus, vocab, sample=0, epochs=1, buckets=100)
+        train(corpus, vocab, sample=0, epochs=1, ngrams=NGrams(buckets=100))
     memory, start = PeakMemory(), time.perf_counter()
     vocab, corpus = read_corpus(job["text"])
     read = time.perf_counter()
-    trained = train(corpus, vocab, sample=1e-3, epochs=job["epochs"], seed=job["seed"],
-                    workers=job["workers"], **SHARED)
+    trained = train(corpus, vocab, sample=1e-3, epochs=job["epochs"],
+                    options=RunOptions(job["workers"], job["seed"]), **SHARED)
     done = time.perf_counter()
     figures = dict(whole=done - start, train=done - read, growth=memory.growth(),
                    words=len(corpus.ids))
@@ -103,11 +105,13 @@ def run_classifier(job):
                                           thread=1, verbose=0, **SHARED | {"lr": 0.5})
         seconds = time.perf_counter() - start
         return dict(train=seconds, precision=model.test(job["test"])[1])
+    from scratch_embed.words.subwords import NGrams
     from scratch_embed.words.supervised import train
-    train(["__label__a warm up", "__label__b up warm"], epochs=1, word_ngrams=2, buckets=10)
+    train(["__label__a warm up", "__label__b up warm"], epochs=1, word_ngrams=2,
+          ngrams=NGrams(0, 0, 10))
     start = time.perf_counter()
-    trained = train(job["text"], epochs=25, word_ngrams=2, buckets=100_000,
-                    **SHARED | {"lr": 0.5})
+    trained = train(job["text"], epochs=25, word_ngrams=2,
+                    ngrams=NGrams(0, 0, 100_000), **SHARED | {"lr": 0.5})
     seconds = time.perf_counter() - start
     return dict(train=seconds, precision=trained.classifier.test(job["test"]).precision)
 

@@ -28,6 +28,7 @@ def run_ours(job):
     """Read, count, train; kernels are compiled, or loaded, before the clock starts."""
     from scratch_embed.text.reader import read_corpus
     from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.words.cooccurrence import count_cells
     from scratch_embed.words.glove import train
     vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
@@ -38,7 +39,7 @@ def run_ours(job):
     cells = count_cells(corpus, len(vocab), WINDOW)
     counted = time.perf_counter()
     trained = train(cells, len(vocab), dim=DIM, x_max=X_MAX, epochs=job["epochs"],
-                    seed=job["seed"], workers=job["workers"])
+                    options=RunOptions(job["workers"], job["seed"]))
     done = time.perf_counter()
     figures = dict(read=read - start, count=counted - read, train=done - counted,
                    cells=len(cells.rows), tokens=len(corpus.ids), loss=trained.losses[-1],

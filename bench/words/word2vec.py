@@ -44,13 +44,14 @@ def run_ours(job):
     """The same, by scratch_embed; the kernels are compiled, or loaded, before the clock starts."""
     from scratch_embed.text.reader import read_corpus
     from scratch_embed.text.vocab import index_sentences
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.words.shared_negatives import shared_chunk
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import skipgram_chunk, train
-    chunk = shared_chunk if job["side"] == "shared" else skipgram_chunk
+    method = shared_chunk if job["side"] == "shared" else skipgram_chunk
     if job.get("warm", True):
         vocab, corpus = index_sentences([["warm", "up"]] * 10, min_count=1)
-        train(corpus, vocab, chunk, sample=0, epochs=1)
+        train(corpus, vocab, method, sample=0, epochs=1)
         with tempfile.NamedTemporaryFile(suffix=".txt") as file:
             file.write(b"warm up\n")
             file.flush()
@@ -59,8 +60,8 @@ def run_ours(job):
     start = time.perf_counter()
     vocab, corpus = read_corpus(job["text"], job.get("min_count", 5), folder=job.get("folder"))
     read = time.perf_counter()
-    trained = train(corpus, vocab, chunk, epochs=job["epochs"], seed=job["seed"],
-                    workers=job["workers"])
+    trained = train(corpus, vocab, method, epochs=job["epochs"],
+                    options=RunOptions(job["workers"], job["seed"]))
     done = time.perf_counter()
     words = len(corpus.ids) * job["epochs"]
     figures = dict(read=read - start, train=done - read, growth=memory.growth(), words=words)

@@ -2,13 +2,14 @@
 import itertools
 import sys
 
-from scratch_embed.cli.parsing import add_command, check_output, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, require_writable, whole
 from scratch_embed.cli.training import (
     add_checkpoint_options,
     add_common_options,
     add_ngram_options,
     check_ngrams,
     open_checkpoint,
+    run_options,
     say,
 )
 
@@ -28,7 +29,7 @@ def add_training(methods):
     add_common_options(command, min_count=1)
     add_checkpoint_options(command)
     option = command.add_argument
-    option("--lr", type=positive, default=0.1, metavar="RATE",
+    option("--lr", type=non_negative, default=0.1, metavar="RATE",
            help="learning rate at the start (%(default)s)")
     option("--loss", choices=["softmax", "ns", "hs", "ova"], default="softmax",
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
@@ -45,20 +46,22 @@ def add_training(methods):
 def run_training(arguments):
     """Read, train, save; say what was done on stderr."""
     from scratch_embed.words import supervised
+    from scratch_embed.words.labelled import read_labelled
+    from scratch_embed.words.subwords import NGrams
 
     check_ngrams(arguments)
     if not arguments.output.lower().endswith(".bin"):
         arguments.usage_error(f"{arguments.output}: a classifier is written as a .bin; "
                               "let its name end so")
-    check_output(arguments.output, arguments.labelled)
+    require_writable(arguments.output, arguments.labelled)
     checkpoint = open_checkpoint(arguments, arguments.labelled)
-    chunk = {loss: chunk for chunk, loss in supervised.LOSS.items()}[arguments.loss]
+    method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]
     trained = supervised.train(
-        arguments.labelled, chunk, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs,
-        min_count=arguments.min_count, word_ngrams=arguments.word_ngrams, min_n=arguments.min_n,
-        max_n=arguments.max_n, buckets=arguments.buckets, negatives=arguments.negatives,
-        workers=arguments.workers, seed=arguments.seed, errors=arguments.errors, progress=True,
-        checkpoint=checkpoint)
+        read_labelled(arguments.labelled, arguments.errors), method, dim=arguments.dim,
+        lr=arguments.lr, epochs=arguments.epochs, min_count=arguments.min_count,
+        word_ngrams=arguments.word_ngrams,
+        ngrams=NGrams(arguments.min_n, arguments.max_n, arguments.buckets),
+        negatives=arguments.negatives, options=run_options(arguments, checkpoint))
     trained.classifier.save(arguments.output)
     say(f"{trained.classifier}")
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
@@ -84,7 +87,7 @@ def add_answer_options(command):
     """Which labels are an answer."""
     command.add_argument("-k", type=whole(1), default=1, metavar="N",
                          help="at most so many labels a line (%(default)s)")
-    command.add_argument("--threshold", type=positive, default=0.0, metavar="P",
+    command.add_argument("--threshold", type=non_negative, default=0.0, metavar="P",
                          help="none that is less likely (%(default)s)")
 
 

@@ -4,7 +4,7 @@ import sys
 from functools import partial
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
-from scratch_embed.cli.parsing import add_command, check_output, whole
+from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
 
 AT_A_TIME = 1000                   # lines whose rows are printed together
@@ -45,7 +45,7 @@ def run_encode(arguments):
     """Read, encode, write; say what was done on stderr."""
     from scratch_embed.numerics.blas import blas_threads_at_most
     if arguments.output:
-        check_output(arguments.output, arguments.input)
+        require_writable(arguments.output, arguments.input)
     encode = chosen_encode(arguments)
     with blas_threads_at_most(arguments.workers):
         (write_array if arguments.output else print_rows)(arguments, encode)

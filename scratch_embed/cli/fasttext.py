@@ -1,5 +1,5 @@
 """train fasttext: vectors of words and of their n-grams; ngrams: what a word is made of."""
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, whole
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -8,6 +8,7 @@ from scratch_embed.cli.training import (
     check_files,
     check_ngrams,
     read_text,
+    run_options,
     say,
 )
 
@@ -26,7 +27,7 @@ def add_training(methods):
                               " if it ends in .safetensors, or word2vec's text")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
-    command.add_argument("--lr", type=positive, default=0.05, metavar="RATE",
+    command.add_argument("--lr", type=non_negative, default=0.05, metavar="RATE",
                          help="learning rate at the start (%(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",
@@ -41,6 +42,7 @@ def run_fasttext(arguments):
     from scratch_embed.words.fasttext import train
     from scratch_embed.words.fasttext_files import word_model, write_bin
     from scratch_embed.words.fasttext_vectors import FastTextVectors
+    from scratch_embed.words.subwords import NGrams
 
     check_ngrams(arguments)
     checkpoint = check_files(arguments)
@@ -48,13 +50,12 @@ def run_fasttext(arguments):
     rows = len(vocab) + (arguments.buckets if arguments.max_n else 0)
     say(f"{rows:,} rows of {arguments.dim} numbers are {4 * rows * arguments.dim / 2**20:,.0f} MiB"
         f" (--buckets {arguments.buckets:,})")
-    trained = train(corpus, vocab, chosen_chunk(arguments), dim=arguments.dim,
+    trained = train(corpus, vocab, chosen_method(arguments), dim=arguments.dim,
                     window=arguments.window,
                     negatives=0 if arguments.loss == "hs" else arguments.negatives,
                     sample=arguments.sample, lr=arguments.lr, epochs=arguments.epochs,
-                    min_n=arguments.min_n, max_n=arguments.max_n, buckets=arguments.buckets,
-                    workers=arguments.workers, seed=arguments.seed, progress=True,
-                    checkpoint=checkpoint)
+                    ngrams=NGrams(arguments.min_n, arguments.max_n, arguments.buckets),
+                    options=run_options(arguments, checkpoint))
     if arguments.output.lower().endswith(".bin"):
         write_bin(arguments.output, word_model(vocab, trained.W, trained.U, settings(arguments)))
         what = "the whole model"
@@ -65,8 +66,8 @@ def run_fasttext(arguments):
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
 
 
-def chosen_chunk(arguments):
-    """The chunk function for --mode and --piece-error."""
+def chosen_method(arguments):
+    """The method for --mode and --piece-error."""
     from scratch_embed.words import fasttext
     return {("skipgram", "full"): fasttext.skipgram_chunk,
             ("skipgram", "mean"): fasttext.corrected_skipgram_chunk,

@@ -1,10 +1,11 @@
 """train glove: from a text file to co-occurrence counts, and from these to a file of vectors."""
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, positive, whole
 from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
     check_files,
     read_text,
+    run_options,
     say,
 )
 
@@ -29,7 +30,7 @@ def add_training(methods):
     option("--x-max", type=positive, default=100, metavar="X",
            help="the count from which a pair of words has its full weight: 10 for some million "
                 "words of text (%(default)s)")
-    option("--alpha", type=positive, default=0.75, metavar="A",
+    option("--alpha", type=non_negative, default=0.75, metavar="A",
            help="how the weight falls below it; 0: all alike (%(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE", help="learning rate (%(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
@@ -59,8 +60,7 @@ def run_glove(arguments):
     adagrad = {"c": c_adagrad, "paper": paper_adagrad}[arguments.adagrad]
     trained = train(cells, V, adagrad, dim=arguments.dim, x_max=arguments.x_max,
                     alpha=arguments.alpha, lr=arguments.lr, epochs=arguments.epochs,
-                    workers=arguments.workers, seed=arguments.seed, progress=True,
-                    checkpoint=checkpoint)
+                    options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
     own_format = arguments.output.lower().endswith(".txt")

@@ -3,7 +3,6 @@ import contextlib
 import hashlib
 import os
 import re
-import struct
 from pathlib import Path
 
 from scratch_embed.cli.parsing import positive
@@ -27,10 +26,8 @@ def load_vectors(path):
 
 def is_fasttext(path):
     """Whether a file begins like a fastText .bin."""
-    from scratch_embed.numerics.files import open_binary
-    from scratch_embed.words.fasttext_files import MAGIC
-    with open_binary(path) as (file, _):
-        return file.peek(4)[:4] == struct.pack("<i", MAGIC)
+    from scratch_embed import loading
+    return loading.is_fasttext(loading.look_at(path))
 
 
 def with_words(vectors, asked):
@@ -80,16 +77,15 @@ def load_encoder(path, sif=None, tokens="spaces"):
 
 def transformer_of(folder):
     """A SentenceEncoder of a folder, as its modules.json says; without one, the tokens' mean."""
-    from scratch_embed.cli.models import read_model
+    from scratch_embed.cli.models import require_model
+    from scratch_embed.loading import mean_of_tokens
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.transformer.pooling import mean
     if os.path.exists(os.path.join(folder, "modules.json")):
         return SentenceEncoder.load(folder)
-    config, p, tokenizer = read_model(folder)
+    require_model(folder)
+    encoder = mean_of_tokens(folder)
     say(f"{folder} has no modules.json: a text is the mean of its tokens' vectors")
-    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
-                                                        max_seq_length=config.positions))
+    return encoder
 
 
 def mean_of_words(path, sif, tokens):

@@ -3,7 +3,7 @@ import os
 import tempfile
 from functools import partial
 
-from scratch_embed.cli.parsing import below_one, positive, whole
+from scratch_embed.cli.parsing import below_one, non_negative, whole
 from scratch_embed.cli.training import add_checkpoint_options, chosen_checkpoint, say
 
 # ---- options ------------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def add_step_options(command, steps, batch, lr):
     option = command.add_argument
     option("--batch", type=whole(1), default=batch, metavar="N",
            help="sequences a step (%(default)s)")
-    option("--lr", type=positive, default=lr, metavar="RATE",
+    option("--lr", type=non_negative, default=lr, metavar="RATE",
            help="learning rate at its highest; it then falls to 0 (%(default)s)")
     option("--warm-up", type=below_one, default=0.1, metavar="SHARE",
            help="the share of the steps in which the rate rises (%(default)s)")

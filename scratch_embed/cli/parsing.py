@@ -35,11 +35,19 @@ def _float(text):
         return math.nan
 
 
-def positive(text):
+def non_negative(text):
     """An argparse type: a finite number of at least 0."""
     number = _float(text)
-    if not (math.isfinite(number) and number >= 0):
+    if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text!r}")
+    return number
+
+
+def positive(text):
+    """An argparse type: a finite number above 0."""
+    number = _float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
     return number
 
 
@@ -51,7 +59,7 @@ def below_one(text):
     return number
 
 
-def check_output(path, corpus=None):
+def require_writable(path, corpus=None):
     """Raise OSError or ValueError now rather than after the work if `path` cannot be written."""
     folder = os.path.dirname(os.path.realpath(path))
     if path == "-":

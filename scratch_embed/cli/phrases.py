@@ -2,7 +2,7 @@
 import contextlib
 import sys
 
-from scratch_embed.cli.parsing import add_command, check_output, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, require_writable, whole
 
 
 def add_commands(commands):
@@ -18,7 +18,7 @@ def add_commands(commands):
                          help="what to do with bytes that are not UTF-8 (%(default)s)")
     command.add_argument("--min-count", type=whole(0), default=5, help="taken off the count of "
                          "every pair, so that rare pairs are no phrases (%(default)s)")
-    command.add_argument("--threshold", type=positive, default=100,
+    command.add_argument("--threshold", type=non_negative, default=100,
                          help="how many times more often than by chance (%(default)s)")
     command.add_argument("--joiner", default="_", metavar="TEXT",
                          help="stands between the words of a phrase (%(default)s)")
@@ -30,7 +30,7 @@ def run_phrases(arguments):
     from scratch_embed.text.reader import read_corpus
 
     if arguments.output != "-":
-        check_output(arguments.output, arguments.corpus)
+        require_writable(arguments.output, arguments.corpus)
     vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors)
     phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
     joined = join_phrases(corpus, vocab, phrases, arguments.joiner)

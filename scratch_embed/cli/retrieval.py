@@ -11,7 +11,7 @@ from scratch_embed.cli.loading import (
     load_encoder,
     splitter,
 )
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, non_negative, whole
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
 
@@ -38,7 +38,7 @@ def add_evaluation(kinds):
     add_seed(command)
     option("--depth", type=whole(1), default=1000, metavar="K",
            help="the longest list of a system, and of what a hybrid joins (%(default)s)")
-    option("--weight", type=positive, default=0.5, metavar="W",
+    option("--weight", type=non_negative, default=0.5, metavar="W",
            help="of the vectors in the weighted sum, 0 to 1; the rest is BM25's (%(default)s)")
     option("--no-bm25", action="store_true", help="the encoders alone")
     option("--run-out", metavar="FOLDER", help="write each system's ranking there, a TREC run")

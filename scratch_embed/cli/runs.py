@@ -36,11 +36,11 @@ def add_evaluation(kinds):
     command.add_argument("--complete", action="store_true",
                          help="a judged query that the run lacks scores 0; else it is left out")
     command.add_argument("--level", type=positive, default=1, metavar="G",
-                         help="relevant is a gain of at least G; ndcg counts all (%(default)s)")
+                         help="relevant is a gain of at least G, above 0, the gain of what is not "
+                              "judged; ndcg counts all (%(default)s)")
     command.add_argument("--float32", action="store_true",
                          help="compare scores as float32, as trec_eval 9 and pytrec_eval do")
     command.add_argument("--json", action="store_true", help="one object: {measure: its mean}")
-    command.set_defaults(usage_error=command.error)
 
 
 def measure_name(text):
@@ -78,9 +78,6 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.collection import read_judgements
     from scratch_embed.evaluate.ranking import evaluate, in_float32
     from scratch_embed.evaluate.trec import read_run
-    if arguments.level == 0:
-        arguments.usage_error("--level: expected a number above 0, for what is not judged has "
-                              "gain 0")
     qrels = read_judgements(arguments.qrels)
     paths = [arguments.ranking] + ([arguments.against] if arguments.against else [])
     runs = [read_run(path) for path in paths]

@@ -12,7 +12,7 @@ from scratch_embed.cli.loading import (
     load_encoder,
     splitter,
 )
-from scratch_embed.cli.parsing import add_command, check_output, whole
+from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
 
 AT_A_TIME = 1000                   # queries that are answered together
@@ -45,7 +45,7 @@ def run_index(arguments):
 
     from scratch_embed.text.corpus import read_lines
     check_index_usage(arguments)
-    check_output(arguments.output, arguments.texts)
+    require_writable(arguments.output, arguments.texts)
     if arguments.model:
         check_outside(arguments.output, arguments.model)
     index, encoder = (opened if arguments.add else new)(arguments)

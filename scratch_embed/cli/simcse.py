@@ -57,7 +57,7 @@ def run_simcse(arguments):
     from scratch_embed.sentences.simcse import geometry, head_shapes, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
-    check_output(arguments)
+    require_other_folder(arguments.output, arguments.model)
     checkpoint = open_run(arguments, arguments.corpus or arguments.pairs)
     config, p, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
@@ -92,16 +92,13 @@ def check_usage(arguments):
         arguments.usage_error("name a text, or --pairs FILE; one of them")
     if arguments.batch < 2:
         arguments.usage_error("--batch: one text has nothing to be told from; expected 2 or more")
-    if not arguments.tau:
-        arguments.usage_error("--tau: expected a number above 0")
 
 
-def check_output(arguments):
-    """The folder can be written, and is not the model that is read."""
-    check_folder(arguments.output, sentences=True)
-    both = os.path.exists(arguments.model) and os.path.exists(arguments.output)
-    if both and os.path.samefile(arguments.model, arguments.output):
-        raise ValueError(f"{arguments.output} is the model itself; write to another folder")
+def require_other_folder(output, model):
+    """Raise OSError or ValueError unless `output` can be written and is not the model's folder."""
+    check_folder(output, sentences=True)
+    if os.path.exists(model) and os.path.exists(output) and os.path.samefile(model, output):
+        raise ValueError(f"{output} is the model itself; write to another folder")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------

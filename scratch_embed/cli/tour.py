@@ -2,7 +2,7 @@
 import sys
 import textwrap
 
-from scratch_embed.cli.parsing import add_command, check_output
+from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
 from scratch_embed.cli.tour_models import run_senses, run_simcse
 
@@ -35,12 +35,13 @@ def run_tour(arguments):
 def run_words(arguments):
     """Read, train, show what is known; then other methods, and words that the text never had."""
     from scratch_embed.text.corpus import read_sentences
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.why.tour import easy_text
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import train
     from scratch_embed.worlds.corpora import corpus_path
 
-    check_output(arguments.output)
+    require_writable(arguments.output)
     path = corpus_path("words-easy.txt")
     text = easy_text()
     vocab, corpus = text.vocab, text.corpus
@@ -53,7 +54,8 @@ def run_words(arguments):
     heading("2  Training: word2vec, skip-gram with negative sampling")
     print(", ".join(f"{name} {value}" for name, value in SETTINGS.items()))
     print("(a first run waits a few seconds for the compiler)", file=sys.stderr)
-    runs = [train(corpus, vocab, seed=seed, progress=True, **SETTINGS) for seed in SEEDS]
+    runs = [train(corpus, vocab, options=RunOptions(seed=seed, progress=True), **SETTINGS)
+            for seed in SEEDS]
     for seed, run in zip(SEEDS, runs):
         print(f"    seed {seed}: mean loss of a pair, epoch by epoch:",
               *(f"{loss:.3f}" for loss in run.losses))

@@ -6,7 +6,7 @@ to be written has been looked at: an hour's work is not lost to a folder that do
 import os
 import sys
 
-from scratch_embed.cli.parsing import check_output, positive, whole
+from scratch_embed.cli.parsing import non_negative, require_writable, whole
 
 # ---- options ------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ def add_pair_options(command, sample):
            help="the farthest neighbour (%(default)s)")
     number("--negatives", type=whole(1), default=5, metavar="N",
            help="noise words for each pair, with ns (%(default)s)")
-    number("--sample", type=positive, default=sample, metavar="T",
+    number("--sample", type=non_negative, default=sample, metavar="T",
            help="thin out words more frequent than this; 0 keeps all (%(default)s)")
 
 
@@ -85,10 +85,10 @@ def check_files(arguments):
     from scratch_embed.words.vectors import writer_for
 
     checkpoint = open_checkpoint(arguments, arguments.corpus)
-    check_output(arguments.output, arguments.corpus)
+    require_writable(arguments.output, arguments.corpus)
     writer_for(arguments.output)
     if arguments.output.lower().endswith(".safetensors"):
-        check_output(vocabulary_beside(arguments.output), arguments.corpus)
+        require_writable(vocabulary_beside(arguments.output), arguments.corpus)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)
     return checkpoint
@@ -96,9 +96,15 @@ def check_files(arguments):
 
 def open_checkpoint(arguments, text):
     """The Checkpoint of word vectors that is asked for, or None; say whether a run goes on."""
-    from scratch_embed.words.checkpoint import Checkpoint
+    from scratch_embed.training.session import Checkpoint
     given = chosen_checkpoint(arguments, text)
     return Checkpoint(*given) if given else None
+
+
+def run_options(arguments, checkpoint):
+    """The RunOptions of a command: --workers, --seed, a checkpoint or None, and a bar."""
+    from scratch_embed.training.session import RunOptions
+    return RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True)
 
 
 def chosen_checkpoint(arguments, text):
@@ -107,7 +113,7 @@ def chosen_checkpoint(arguments, text):
         arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
     if not arguments.checkpoint:
         return None
-    check_output(arguments.checkpoint, text)
+    require_writable(arguments.checkpoint, text)
     if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
         arguments.usage_error("--output and --checkpoint are one file; name two")
     if arguments.resume:

@@ -2,7 +2,7 @@
 import sys
 
 from scratch_embed.cli.loading import load_vectors, with_words
-from scratch_embed.cli.parsing import add_command, check_output, whole
+from scratch_embed.cli.parsing import add_command, require_writable, whole
 
 
 def add_commands(commands):
@@ -94,7 +94,7 @@ def run_plot(arguments):
     matplotlib.use("Agg")                              # draws without a screen
     from matplotlib import pyplot
 
-    check_output(arguments.output)
+    require_writable(arguments.output)
     vectors = with_words(load_vectors(arguments.file), arguments.words or ())
     words = arguments.words or vectors.index_to_key[:arguments.top]
     table = vectors[words]

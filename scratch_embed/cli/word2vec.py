@@ -1,11 +1,12 @@
 """train word2vec: from a text file to a file of vectors."""
-from scratch_embed.cli.parsing import add_command, positive
+from scratch_embed.cli.parsing import add_command, non_negative
 from scratch_embed.cli.training import (
     add_common_options,
     add_pair_options,
     add_text_options,
     check_files,
     read_text,
+    run_options,
     say,
 )
 
@@ -20,7 +21,7 @@ def add_training(methods):
                               "vocabulary beside it if it ends in .safetensors")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
-    command.add_argument("--lr", type=positive, metavar="RATE",
+    command.add_argument("--lr", type=non_negative, metavar="RATE",
                          help="learning rate at the start (0.025, cbow 0.05)")
     command.add_argument("--form", choices=["exact", "shared"], default="exact",
                          help="fresh noise for every pair, or, faster, one draw for all pairs of a "
@@ -35,29 +36,29 @@ def run_word2vec(arguments):
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import train
 
-    chunk, lr, negatives = chosen_form(arguments)
+    method, lr, negatives = chosen_method(arguments)
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
-    trained = train(corpus, vocab, chunk, dim=arguments.dim, window=arguments.window,
+    trained = train(corpus, vocab, method, dim=arguments.dim, window=arguments.window,
                     negatives=negatives, sample=arguments.sample, lr=lr, epochs=arguments.epochs,
-                    workers=arguments.workers, seed=arguments.seed, progress=True,
-                    checkpoint=checkpoint)
+                    options=run_options(arguments, checkpoint))
     WordVectors(vocab.words, trained.W).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
 
 
-def chosen_form(arguments):
-    """(chunk function, learning rate, negatives) for --mode, --loss, --form and --cbow-error."""
+def chosen_method(arguments):
+    """(method, learning rate, negatives) for --mode, --loss, --form and --cbow-error."""
     from scratch_embed.words import cbow, shared_negatives, word2vec
     if arguments.cbow_error == "mean" and arguments.mode != "cbow":
         arguments.usage_error("--cbow-error mean needs --mode cbow")
     if arguments.form == "shared" and (arguments.mode, arguments.loss) != ("skipgram", "ns"):
         arguments.usage_error("--form shared needs --mode skipgram and --loss ns")
     if arguments.mode == "cbow":
-        chunk = {"full": cbow.cbow_chunk, "mean": cbow.corrected_cbow_chunk}[arguments.cbow_error]
+        method = {"full": cbow.cbow_chunk,
+                  "mean": cbow.corrected_cbow_chunk}[arguments.cbow_error]
     else:
-        chunk = {"exact": word2vec.skipgram_chunk,
-                 "shared": shared_negatives.shared_chunk}[arguments.form]
+        method = {"exact": word2vec.skipgram_chunk,
+                  "shared": shared_negatives.shared_chunk}[arguments.form]
     usual = 0.05 if arguments.mode == "cbow" else 0.025
     lr = usual if arguments.lr is None else arguments.lr
-    return chunk, lr, 0 if arguments.loss == "hs" else arguments.negatives
+    return method, lr, 0 if arguments.loss == "hs" else arguments.negatives

@@ -22,6 +22,7 @@ it came.  The rate 1/v_k falls by itself: early batches place a centre, late one
 import numpy as np
 
 from scratch_embed.evaluate.kmeans import Clusters, assign, centred, seed_centres
+from scratch_embed.numerics.checks import require_whole
 
 MAX_EPOCHS = 100
 PATIENCE = 10            # steps without a new low
@@ -34,10 +35,8 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch: int = 1024, seed: int = 0) -
     Raises ValueError unless 1 ≤ K ≤ N and batch ≥ 1, and for nan or inf.
     """
     X, mean = centred(X, K)
-    if batch < 1:
-        raise ValueError(f"batch: expected 1 or more, found {batch}")
     N, rng = len(X), np.random.default_rng(seed)
-    batch = min(batch, N)
+    batch = min(require_whole("batch", batch, 1), N)
     drawn = 3 * batch if 3 * batch >= K else 3 * K
     C = seed_centres(X if drawn >= N else X[rng.integers(N, size=drawn)], K, rng)
     seen, since, steps = np.zeros(K), 0, 0

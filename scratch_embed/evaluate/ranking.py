@@ -37,13 +37,13 @@ queries of both.  It is meant for runs on a part of the queries, and rewards a s
 not answer the hard ones.
 """
 import math
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.memory import require_memory
 
 Qrels = Mapping[str, Mapping[str, float]]
@@ -75,29 +75,54 @@ class Evaluation(NamedTuple):
 # ---- the measures -----------------------------------------------------------------------------
 
 def precision(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """How much of the first k is relevant?  -> (Q,)"""
+    """How much of the first k is relevant?  -> (Q,)
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> precision(ranking, k=2)                              # of a and b, b
+    array([0.5])
+    """
     return _relevant(ranking.gains, k, level).sum(axis=1) / k
 
 
 def recall(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """How much of what is relevant stands among the first k?  -> (Q,)"""
+    """How much of what is relevant stands among the first k?  -> (Q,)
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> recall(ranking, k=2)                                 # of b and c, b
+    array([0.5])
+    """
     return _share(_relevant(ranking.gains, k, level).sum(axis=1), _count(ranking, level))
 
 
 def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """Is anything among the first k relevant?  -> (Q,) of 0 and 1.  trec_eval's success."""
+    """Is anything among the first k relevant?  -> (Q,) of 0 and 1.  trec_eval's success.
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> hit_rate(ranking, k=1), hit_rate(ranking, k=2)
+    (array([0.]), array([1.]))
+    """
     return _relevant(ranking.gains, k, level).any(axis=1).astype(np.float64)
 
 
 def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """1 / the place of the first that is relevant; 0 if it is not among the first k.  -> (Q,)"""
+    """1 / the place of the first that is relevant; 0 if it is not among the first k.  -> (Q,)
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> reciprocal_rank(ranking)                             # b, in place 2
+    array([0.5])
+    """
     relevant = _relevant(ranking.gains, k, level)
     before = (np.cumsum(relevant, axis=1) == 0).sum(axis=1)
     return relevant.any(axis=1) / (1 + before)
 
 
 def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """The mean over all relevant documents of P@(its place), 0 where it has none.  -> (Q,)"""
+    """The mean over all relevant documents of P@(its place), 0 where it has none.  -> (Q,)
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> average_precision(ranking)                           # (1/2 + 2/3) / 2
+    array([0.58333333])
+    """
     relevant = _relevant(ranking.gains, k, level)
     at = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
     return _share(_sum(relevant * at), _count(ranking, level))
@@ -120,6 +145,10 @@ def ndcg(ranking: Ranking, k: int | None = None,
     """Discounted gain, as a share of what a perfect ranking has.  -> (Q,)
 
     Every gain counts, also one that is below the level of the other measures.
+
+    >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
+    >>> ndcg(ranking).round(4)                               # (2/log2 3 + 1/2) / (2 + 1/log2 3)
+    array([0.6697])
     """
     return _share(_dcg(gain(_first(ranking.gains, k))), _dcg(gain(_first(ranking.judged, k))))
 
@@ -144,6 +173,12 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
     measures   {name: function of a Ranking}; None: measures_at(10)
     complete   a judged query that the run lacks scores 0; False leaves it out
     Raises     ValueError for a nan score, a gain that is not finite, or no query in common.
+
+    >>> qrels = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}}
+    >>> run = {"q1": {"a": 0.9, "b": 0.1}, "q2": {"a": 0.8, "b": 0.7}}
+    >>> judged = evaluate(qrels, run, measures_at(1))
+    >>> judged.queries, judged.scores["P@1"].tolist(), judged.mean["P@1"]
+    (['q1', 'q2'], [1.0, 0.0], 0.5)
     """
     queries = [query for query, judged in qrels.items() if judged and (complete or query in run)]
     if not any(query in run for query in queries):
@@ -160,7 +195,11 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
 
 
 def order(scores: Mapping[str, float]) -> list[str]:
-    """Documents by falling score, equals by falling name.  Raises ValueError for nan."""
+    """Documents by falling score, equals by falling name.  Raises ValueError for nan.
+
+    >>> order({"a": 0.2, "b": 0.7, "c": 0.2})
+    ['b', 'c', 'a']
+    """
     if any(map(math.isnan, scores.values())):
         document = next(document for document, score in scores.items() if math.isnan(score))
         raise ValueError(f"the score of document {document!r} is nan, which has no place in a "
@@ -173,6 +212,9 @@ def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) 
     """The same for arrays: every query scores every document.  Pass the result to a measure.
 
     scores, gains: (Q, N), documents: the N different names, which order those of equal score.
+
+    >>> rank_table([[0.1, 0.9, 0.5]], gains=[[2, 0, 1]], documents=["a", "b", "c"])
+    Ranking(gains=array([[0., 1., 2.]]), judged=array([[2., 1., 0.]]))
     """
     scores, gains = np.asarray(scores, np.float64), np.asarray(gains, np.float64)
     if scores.ndim != 2 or scores.shape != gains.shape or scores.shape[1] != len(documents):
@@ -199,9 +241,7 @@ def in_float32(run: Run) -> dict[str, dict[str, float]]:
 
 def _first(gains, k):
     """The first k columns; all for None."""
-    if k is not None and operator.index(k) < 1:
-        raise ValueError(f"k: expected 1 or more, found {k}")
-    return gains[:, :k]
+    return gains[:, :None if k is None else require_whole("k", k, 1)]
 
 
 def _relevant(gains, k, level):

@@ -25,12 +25,12 @@ It takes the queries that there are for all there could be.  With few of them (b
 intervals are too narrow.  And of twenty comparisons one has p < 0.05 by chance.
 """
 import math
-import operator
 from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.evaluate.ranking import Evaluation
+from scratch_embed.numerics.checks import require_whole
 
 BLOCK = 1 << 20                    # numbers that are drawn at a time
 
@@ -88,7 +88,7 @@ def bootstrap_interval(scores: np.ndarray, level: float = 0.95, draws: int = 10_
         raise ValueError("expected at least 2 scores: a single one says nothing of others")
     if not 0 < level < 1:
         raise ValueError(f"level={level}: expected a number between 0 and 1, such as 0.95")
-    rng, means = np.random.default_rng(seed), np.empty(_at_least_one(draws))
+    rng, means = np.random.default_rng(seed), np.empty(require_whole("draws", draws, 1))
     step = max(1, BLOCK // len(x))
     for start in range(0, draws, step):
         part = means[start:start + step]
@@ -114,7 +114,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
     difference, d = _mean(d), d[d != 0]                      # the sign of 0 changes nothing
     # sums that are equal on paper differ by their rounding, in one order of terms and another
     seen = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
-    if len(d) < _at_least_one(draws).bit_length():           # 2ⁿ ≤ draws
+    if len(d) < require_whole("draws", draws, 1).bit_length():           # 2ⁿ ≤ draws
         return PairedTest(difference, float((np.abs(_all_sums(d)) >= seen).mean()), True)
     count = int((np.abs(_drawn_sums(d, draws, seed)) >= seen).sum())
     return PairedTest(difference, (1 + count) / (1 + draws), False)
@@ -150,10 +150,3 @@ def _numbers(x):
 
 def _mean(x):
     return math.fsum(x) / len(x)
-
-
-def _at_least_one(draws):
-    draws = operator.index(draws)
-    if draws < 1:
-        raise ValueError(f"draws={draws}: expected 1 or more")
-    return draws

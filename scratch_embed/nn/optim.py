@@ -25,7 +25,7 @@ import numpy as np
 
 from scratch_embed.nn.params import Params, decays
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.numerics.workers import in_turn
+from scratch_embed.numerics.workers import serial_map
 
 ONE = np.float32(1)
 PIECE = 1 << 16                    # parameters that are stepped in one call
@@ -50,11 +50,11 @@ class AdamW:
         self.pieces = _pieces(p, decay)
 
     def step(self, grads: Sequence[Params], lr: float, longest: float = np.inf,
-             each: Callable = in_turn) -> float:
+             each: Callable = serial_map) -> float:
         """One step on p, in place, along the sum of all workers' gradients.  -> ‖g‖ of the sum.
 
         grads: one Params like p for each worker; afterwards the first holds the sum.
-        longest: see clip.  each: of numerics/workers.team, which shares the work out too.
+        longest: see clip.  each: of numerics/workers.parallel_map, which shares the work out too.
         """
         g, *others = [g.flat for g in grads]
         workers = range(len(grads))

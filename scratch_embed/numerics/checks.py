@@ -1,4 +1,4 @@
-"""Range checks of arguments: one for whole numbers, one for real numbers.
+"""Checks of arguments: whole numbers, real numbers, functions.
 
 Each returns the value, so that a check can stand where the value is used, and raises a ValueError
 that names the argument, what was expected and what was given: "dim=0: expected a whole number, 1
@@ -6,6 +6,9 @@ to 2147483647".
 """
 import math
 import numbers
+from collections.abc import Callable
+
+import numpy as np
 
 LARGEST = 2**31 - 1                # of an int32, in which most kernels count
 
@@ -23,3 +26,16 @@ def require_number(name: str, value: float, least: float = 0.0, most: float = ma
         bound = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         raise ValueError(f"{name}={value!r}: expected a finite number, {bound}")
     return float(value)
+
+
+def require_function(name: str, value: Callable, example: str) -> Callable:
+    """`value`.  Raises ValueError unless it can be called; example: a function to give instead."""
+    if not callable(value):
+        raise ValueError(f"{name}={value!r}: expected a function, such as {example}")
+    return value
+
+
+def finite(*arrays: np.ndarray) -> bool:
+    """Are all numbers finite?  min and max pass a nan on, and need no mask as large as an array."""
+    return bool(np.isfinite([bound for array in arrays if array.size
+                             for bound in (array.min(), array.max())]).all())

@@ -34,8 +34,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.retrieve.lists import NONE, best, check_k, stack
+from scratch_embed.retrieve.lists import NONE, best, stack
 
 u64 = np.uint64
 S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
@@ -50,7 +51,15 @@ class Postings(NamedTuple):
 
 
 class BM25:
-    """An index of N documents.  index: {word: number}, postings: Postings."""
+    """An index of N documents.  index: {word: number}, postings: Postings.
+
+    >>> bm25 = BM25([["a", "fox", "runs"], ["a", "dog", "sleeps"], ["the", "fox"]])
+    >>> bm25
+    BM25(3 documents, 6 words)
+    >>> ids, scores = bm25.search([["fox", "runs"]], k=3)
+    >>> ids.tolist()                                # the list ends: no other document has a word
+    [[0, 2, -1]]
+    """
 
     def __init__(self, documents: Iterable[Sequence[str]], k1: float = 1.2, b: float = 0.75
                  ) -> None:
@@ -58,14 +67,16 @@ class BM25:
 
         Raises ValueError where there are no words at all, or a document is a str.
         """
-        if not 0 <= k1 < np.inf or not 0 <= b <= 1:
-            raise ValueError(f"k1={k1}, b={b}: expected k1 of 0 or more and b from 0 to 1")
+        k1, b = require_number("k1", k1), require_number("b", b, 0, 1)
         self.index, ids, lengths = _number_words(documents)
         self.postings = _weigh(ids, lengths, len(self.index), k1, b)
         self.documents = len(lengths)
 
     def __len__(self) -> int:
         return self.documents
+
+    def __repr__(self) -> str:
+        return f"BM25({len(self):,} documents, {len(self.index):,} words)"
 
     def scores(self, query: Sequence[str]) -> np.ndarray:
         """Of every document; 0 where it has no word of the query.  list of str -> (N,) float32."""
@@ -80,7 +91,7 @@ class BM25:
 
         A list ends, with id −1 and score −inf, where no other document has a word of the query.
         """
-        k, rows = check_k(k), []
+        k, rows = require_whole("k", k, 1), []
         if isinstance(queries, str):
             raise ValueError(f"expected a list of queries, each a list of words, found {queries!r}")
         for query in queries:
@@ -160,7 +171,11 @@ def sink(heap, key):
 # ---- the weights --------------------------------------------------------------------------------
 
 def idf(n: np.ndarray, N: int) -> np.ndarray:
-    """log(1 + (N − n + ½) / (n + ½)): above 0 also for a word that all N documents have."""
+    """log(1 + (N − n + ½) / (n + ½)): above 0 also for a word that all N documents have.
+
+    >>> idf(np.array([1, 5, 10]), N=10).round(2).tolist()
+    [1.99, 0.69, 0.05]
+    """
     return np.log1p((N - n + 0.5) / (n + 0.5))
 
 

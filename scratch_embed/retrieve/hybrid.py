@@ -23,7 +23,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scratch_embed.retrieve.lists import NONE, best, check_ids, check_k, stack
+from scratch_embed.numerics.checks import require_number, require_whole
+from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
 LARGEST = np.iinfo(np.int64).max
@@ -34,9 +35,14 @@ def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
     """The k documents of highest RRF.  lists: (ids, scores) of each search -> ids, scores (Q, k).
 
     Scores are not looked at, only the order.  Raises ValueError for lists that do not fit.
+
+    >>> words = np.array([[7, 3]]), np.array([[9.1, 2.5]])
+    >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.7]])
+    >>> ids, scores = reciprocal_rank_fusion([words, vectors], k=2)
+    >>> ids.tolist(), scores.round(4).tolist()      # 1/62 + 1/61, and 1/61
+    ([[3, 7]], [[0.0325, 0.0164]])
     """
-    if not 0 <= constant < np.inf:
-        raise ValueError(f"constant={constant}: expected 0 or more, 60 in the paper")
+    constant = require_number("constant", constant)
     votes = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
              for ids, _ in _checked(lists)]
     return _sum_votes([ids for ids, _ in lists], votes, k)
@@ -52,6 +58,12 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     normalise  of the scores of one list for one query, (n,) -> (n,); None: min_max.  np.asarray
                takes scores as they are: what a list lacks then still adds 0.
     Raises     ValueError for lists or weights that do not fit, or a score that is not finite.
+
+    >>> words = np.array([[7, 3]]), np.array([[9.0, 2.0]])
+    >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.6]])
+    >>> ids, scores = weighted_sum([words, vectors], [0.25, 0.75], k=3)
+    >>> ids.tolist(), scores.tolist()
+    ([[3, 7, 4]], [[0.75, 0.25, 0.0]])
     """
     normalise = min_max if normalise is None else normalise
     weights = np.asarray(weights, np.float64)
@@ -69,7 +81,11 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
 
 
 def min_max(scores: np.ndarray) -> np.ndarray:
-    """(s − min) / (max − min), from 0 to 1; 1 for all if they are equal.  (n,) -> (n,)"""
+    """(s − min) / (max − min), from 0 to 1; 1 for all if they are equal.  (n,) -> (n,)
+
+    >>> min_max(np.array([1.0, 2.0, 5.0])).tolist()
+    [0.0, 0.25, 1.0]
+    """
     _, e = np.frexp(np.abs(scores).max())
     scores = np.ldexp(scores, -e)                  # a power of two: max − min cannot overflow
     low, high = scores.min(), scores.max()
@@ -80,8 +96,8 @@ def min_max(scores: np.ndarray) -> np.ndarray:
 
 def _sum_votes(ids, votes, k):
     """Add up what the lists give each document, query by query."""
-    ids, votes, k = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1), check_k(k)
-    rows = []
+    ids, votes = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1)
+    k, rows = require_whole("k", k, 1), []
     for row, vote in zip(ids, votes):
         row, vote = row[row != NONE], vote[row != NONE]
         documents, which = np.unique(row, return_inverse=True)

@@ -16,24 +16,22 @@ asked at once share that pass.
 
 The index knows no model.  Vectors come from anything that has encode(texts) -> (N, D):
 
-    index = Index(dim=384)
-    index.add(names, encoder.encode(documents))
+    index = Index.from_texts(documents, encoder.encode)
     ids, scores = index.search(encoder.encode(questions), k=10)
 """
-import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.retrieve.ids import list_of_ids, require_new, row_of_each
+from scratch_embed.retrieve.index_files import first_not_finite, index_as_tensors, read_index
 from scratch_embed.space.heaps import enter_heaps
 from scratch_embed.space.neighbours import BLOCK, nearest
 from scratch_embed.space.similarity import unit
-
-KIND = "scratch_embed index"
 
 
 class Index:
@@ -41,14 +39,51 @@ class Index:
 
     normalise: bring rows and queries to length 1, so that scores are cosines (a zero row has 0
     with all); without it, scores are dot products of what was given.
+
+    >>> index = Index.from_vectors([[3.0, 4.0], [0.0, 2.0]], ids=["a", "b"])
+    >>> index.add(["c"], [[-1.0, 0.0]])
+    >>> index
+    Index(3 rows x 2 dimensions, cosine)
+    >>> ids, scores = index.search([[0.0, 5.0]], k=2)
+    >>> ids.tolist(), scores
+    ([['b', 'a']], array([[1. , 0.8]], dtype=float32))
     """
 
     def __init__(self, dim: int, normalise: bool = True) -> None:
-        self.dim, self.normalise = operator.index(dim), bool(normalise)
-        if self.dim < 1:
-            raise ValueError(f"dim: expected 1 or more, found {dim}")
+        self.dim, self.normalise = require_whole("dim", dim, 1), bool(normalise)
         self._rows = np.empty((0, self.dim), np.float32)     # the first len(self) are in use
         self._ids, self._row_of = [], {}
+
+    @classmethod
+    def from_vectors(cls, vectors: np.ndarray, ids: Iterable[int] | Iterable[str] | None = None,
+                     normalise: bool = True) -> "Index":
+        """An index of the rows of a table (M, D).  ids: M of them; None: 0 to M − 1.
+
+        Raises ValueError as add() does.
+        """
+        vectors = np.asarray(vectors)
+        if vectors.ndim != 2:
+            raise ValueError(f"vectors: expected (M, D), got shape {vectors.shape}")
+        index = cls(vectors.shape[1], normalise)
+        index.add(range(len(vectors)) if ids is None else ids, vectors)
+        return index
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], encode: Callable[[list[str]], np.ndarray],
+                   ids: Iterable[int] | Iterable[str] | None = None) -> "Index":
+        """An index of M texts.  encode: of an encoder, texts -> (M, D); ids: as in from_vectors.
+
+        Queries are encoded by the same encoder, by the caller: index.search(encode(queries), k).
+
+        >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
+        >>> texts = ["abba", "bob", "anna"]
+        >>> ids, _ = Index.from_texts(texts, encode).search(encode(["banana"]), k=1)
+        >>> texts[ids[0, 0]]
+        'anna'
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts: expected a list of texts, got one str, {texts!r:.40}")
+        return cls.from_vectors(encode(list(texts)), ids)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -70,17 +105,12 @@ class Index:
         Raises ValueError for another width, an id that is there already or comes twice, or of
         another type than the others, and for a vector that is not finite in float32.
         """
-        ids, vectors = check_ids(ids), np.asarray(vectors)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim or len(vectors) != len(ids):
+        ids, vectors = list_of_ids(ids), np.asarray(vectors)
+        if vectors.shape != (len(ids), self.dim):
             raise ValueError(f"vectors: expected a row of {self.dim} numbers for each of "
                              f"{len(ids)} ids, found shape {vectors.shape}")
-        row_of = _number(ids, len(self))
-        old = next((id for id in ids if id in self._row_of), None)
-        if old is not None:
-            raise ValueError(f"the id {old!r} is in the index already")
-        if ids and self._ids and type(ids[0]) is not type(self._ids[0]):
-            raise ValueError(f"ids: expected {type(self._ids[0]).__name__}, as those in the index, "
-                             f"found {ids[0]!r}")
+        row_of = row_of_each(ids, len(self))
+        require_new(ids, self._ids, self._row_of)
         self._make_room(len(ids))
         self._fill(ids, vectors)                             # beyond the end: not seen yet
         self._ids += ids
@@ -148,115 +178,13 @@ class Index:
 
     def as_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """The tensors and the metadata that save() writes, for files that hold more than these."""
-        return ({"vectors": self._rows[:len(self)], **_ids_as_tensors(self._ids)},
-                {"kind": KIND, "normalise": str(self.normalise)})
+        return index_as_tensors(self._rows[:len(self)], self._ids, self.normalise)
 
     @classmethod
     def from_tensors(cls, path: str | os.PathLike, tensors: Mapping[str, np.ndarray],
                      metadata: Mapping[str, str]) -> "Index":
         """The index of as_tensors(); what else there is is not looked at.  path: for the errors."""
-        normalise = metadata.get("normalise")
-        if metadata.get("kind") != KIND or normalise not in ("True", "False"):
-            raise FormatError(path, "its metadata", f"expected the kind {KIND!r} and normalise "
-                                                    f"True or False, found {metadata}")
-        rows, ids = tensors.get("vectors"), _ids_from_tensors(path, tensors)
-        if rows is None or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] == 0 or (
-                len(rows) != len(ids)):
-            found = "none" if rows is None else f"{rows.dtype} {rows.shape}"
-            raise FormatError(path, "tensor 'vectors'", f"expected float32 (M, D), a row for each "
-                                                        f"of {len(ids)} ids, found {found}")
-        broken = first_not_finite(rows)
-        if broken is not None:
-            raise FormatError(path, f"tensor 'vectors', row {broken}",
-                              "expected finite numbers, found nan or inf")
-        index = cls(rows.shape[1], normalise == "True")
-        try:
-            index._row_of = _number(ids, 0)
-        except ValueError as error:
-            raise FormatError(path, "its ids", str(error)) from None
-        index._rows, index._ids = rows, ids
+        rows, row_of, normalise = read_index(path, tensors, metadata)
+        index = cls(rows.shape[1], normalise)
+        index._rows, index._ids, index._row_of = rows, list(row_of), row_of
         return index
-
-
-def first_not_finite(rows: np.ndarray) -> int | None:
-    """The first row with a nan or an inf in it; None if there is none.  rows: (M, D)."""
-    step = max(1, BLOCK // rows.shape[1])
-    for i in range(0, len(rows), step):
-        finite = np.isfinite(rows[i:i + step]).all(axis=1)
-        if not finite.all():
-            return i + int(finite.argmin())
-    return None
-
-
-# ---- ids --------------------------------------------------------------------
-
-def check_ids(ids: Iterable[int] | Iterable[str]) -> list[int] | list[str]:
-    """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
-    if isinstance(ids, str):
-        raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
-    ids = ids.tolist() if isinstance(ids, np.ndarray) else [
-        id.item() if isinstance(id, np.generic) else id for id in ids]
-    kind = type(ids[0]) if ids else int
-    wrong = next((id for id in ids if type(id) is not kind or kind not in (int, str)), None)
-    if wrong is not None:
-        raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
-                         + (f" beside {ids[0]!r}" if type(wrong) is not kind else ""))
-    if kind is int and ids and not -2**63 <= min(ids) <= max(ids) < 2**63:
-        raise ValueError(f"ids: expected integers of 64 bits, found {max(ids, key=abs)}")
-    return ids
-
-
-def _number(ids, start):
-    """{id: row}, counting from `start`; ValueError for an id that comes twice."""
-    row_of = {id: row for row, id in enumerate(ids, start)}
-    if len(row_of) < len(ids):
-        twice = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
-        raise ValueError(f"the id {twice!r} comes more than once")
-    return row_of
-
-
-def _ids_as_tensors(ids):
-    if not ids or type(ids[0]) is int:
-        return {"ids": np.array(ids, np.int64)}
-    return strings_as_tensors("id", ids)
-
-
-def _ids_from_tensors(path, tensors):
-    """What _ids_as_tensors was given."""
-    ids = tensors.get("ids")
-    if ids is not None and ids.dtype == np.int64 and ids.ndim == 1:
-        return ids.tolist()
-    return strings_from_tensors(path, "id", tensors, "'ids' int64 (M,), or ")
-
-
-def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarray]:
-    """Strings as UTF-8 end to end, and where each of them ends: {name_text, name_ends}."""
-    try:
-        encoded = [string.encode() for string in strings]
-    except UnicodeEncodeError as error:
-        raise ValueError(f"cannot write the {name} {error.object!r}: it has no UTF-8 form"
-                         ) from None
-    return {f"{name}_text": np.frombuffer(b"".join(encoded), np.uint8),
-            f"{name}_ends": np.cumsum([len(string) for string in encoded], dtype=np.int64)}
-
-
-def strings_from_tensors(path: str | os.PathLike, name: str, tensors: Mapping[str, np.ndarray],
-                         otherwise: str = "") -> list[str]:
-    """What strings_as_tensors was given.  FormatError, of `path`, for any other tensors."""
-    text, ends = tensors.get(f"{name}_text"), tensors.get(f"{name}_ends")
-    if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
-            text.ndim != 1 or ends.ndim != 1):
-        raise FormatError(path, f"its {name}s", f"expected {otherwise}'{name}_text' uint8 and "
-                                                f"'{name}_ends' int64 (M,); found the tensors "
-                                                f"{list(tensors)}")
-    ends = [0, *ends.tolist()]
-    if ends != sorted(ends) or ends[-1] != len(text):
-        raise FormatError(path, f"tensor '{name}_ends'", f"expected numbers that rise from 0 to "
-                                                         f"{len(text)}, the bytes of "
-                                                         f"'{name}_text'")
-    text = text.tobytes()
-    try:
-        return [text[a:b].decode() for a, b in zip(ends, ends[1:])]
-    except UnicodeDecodeError as error:
-        raise FormatError(path, f"tensor '{name}_text'", f"expected UTF-8, found {error}"
-                          ) from None

@@ -9,7 +9,6 @@ Read next retrieve/bm25.py makes such lists, retrieve/hybrid.py joins them, retr
 A list may end early: a search for words finds nothing more once every document that has one of
 them is found.  To go on with the others, in whatever order, would say that they were found.
 """
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,10 +67,3 @@ def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
     if twice.any():
         raise ValueError(f"ids: row {twice.argmax()} holds a document twice")
     return ids
-
-
-def check_k(k: int) -> int:
-    """k as an int.  Raises ValueError below 1."""
-    if operator.index(k) < 1:
-        raise ValueError(f"k: expected 1 or more, found {k}")
-    return operator.index(k)

@@ -13,14 +13,14 @@ cannot be asked about every document, and it cannot find what the search before 
 recall of the candidates is the most that can be reached.  So judge both steps: Recall@C of the
 search, and nDCG of the whole.
 """
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 
-from scratch_embed.retrieve.lists import NONE, best, check_ids, check_k, stack
+from scratch_embed.numerics.checks import require_whole
+from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
 
 Query, Document = TypeVar("Query"), TypeVar("Document")
 ScorePairs = Callable[[list[tuple[Query, Document]]], np.ndarray]
@@ -36,7 +36,8 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
     score_pairs  [(query, document), ...] -> as many numbers; called with batch_size or fewer pairs
     Raises       ValueError for candidates that are no list, or scores that are nan or too few.
     """
-    candidates, k = check_ids(candidates, len(documents)), check_k(k)
+    candidates, k = check_ids(candidates, len(documents)), require_whole("k", k, 1)
+    batch_size = require_whole("batch_size", batch_size, 1)
     if len(candidates) != len(queries):
         raise ValueError(f"expected candidates for {len(queries)} queries, a row each, found shape "
                          f"{candidates.shape}")
@@ -52,8 +53,6 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
 
 def _scores(pairs, score_pairs, batch_size) -> Iterator[float]:
     """A number for each pair, a batch at a time."""
-    if operator.index(batch_size) < 1:
-        raise ValueError(f"batch_size={batch_size}: expected 1 or more")
     while batch := list(islice(pairs, batch_size)):
         scores = np.asarray(score_pairs(batch), np.float64)
         if scores.shape != (len(batch),) or np.isnan(scores).any():

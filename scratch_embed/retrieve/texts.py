@@ -26,7 +26,8 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import parse
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.bm25 import BM25
-from scratch_embed.retrieve.index import Index, strings_as_tensors, strings_from_tensors
+from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.index_files import strings_as_tensors, strings_from_tensors
 from scratch_embed.retrieve.lists import NONE
 
 BATCH = 10_000                     # lines that are encoded at a time
@@ -41,6 +42,14 @@ class TextIndex:
     texts     {line number: text}, rising
     lines     how many were read, blank ones too
     made_by   {what: value} of the model, as JSON can hold it
+
+    >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
+    >>> index = TextIndex(2, made_by={"model": "letters"})
+    >>> index.add(["abba", "", "bob"], encode)
+    2
+    >>> lines, cosines = index.search(encode(["bib"]), k=1)
+    >>> index.texts[lines[0, 0]]
+    'bob'
     """
 
     def __init__(self, dim: int, made_by: Mapping[str, str | float | None]) -> None:
@@ -50,6 +59,9 @@ class TextIndex:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __repr__(self) -> str:
+        return f"TextIndex({len(self):,} lines x {self.index.dim} dimensions)"
 
     def add(self, lines: Iterable[str], encode: Encode, batch: int = BATCH) -> int:
         """Add lines, numbered on from those that are there.  Return how many were not blank.

@@ -35,7 +35,7 @@ from scratch_embed.nn.params import Params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.sentences.folder import (
     encoder_folder,
     read_sentence_folder,
@@ -43,9 +43,9 @@ from scratch_embed.sentences.folder import (
 )
 from scratch_embed.sentences.interface import (
     MEASURES,
-    check_output,
     choose_prompt,
     finish,
+    require_encode_arguments,
     require_text,
     round_to,
 )
@@ -139,7 +139,8 @@ class SentenceEncoder:
         Raises                ValueError for a name or a number that is not valid, and a text
                               without a token; TypeError for an input that is no str
         """
-        check_output(self.dim, 1 if batch_size is None else batch_size, precision, truncate_dim)
+        require_encode_arguments(self.dim, 1 if batch_size is None else batch_size, precision,
+                                 truncate_dim)
         before = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
         skip = self._tokens_of(before)
@@ -160,7 +161,7 @@ class SentenceEncoder:
         workers = workers if len(first) == 2 else 1          # for one job, not a pool of threads
         with (tqdm(total=n, unit="text", disable=None if show_progress_bar else True) as bar,
               one_blas_thread()):
-            for done in run(step, chain(first, jobs), workers):
+            for done in imap_unordered(step, chain(first, jobs), workers):
                 bar.update(done)
         out = round_to(precision, out)
         return out[0] if isinstance(inputs, str) else out

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
 from scratch_embed.space.similarity import (
@@ -51,19 +52,14 @@ def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: s
     return prompts[name]
 
 
-def check_output(D: int, batch_size: int, precision: str, truncate_dim: int | None) -> None:
+def require_encode_arguments(D: int, batch_size: int, precision: str,
+                             truncate_dim: int | None) -> None:
     """Raise ValueError for what cannot be done with vectors of D dimensions."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected {', '.join(map(repr, PRECISIONS))}")
-    require_whole("batch_size", batch_size, 2**31 - 1)
+    require_whole("batch_size", batch_size, 1)
     if truncate_dim is not None:
-        require_whole("truncate_dim", truncate_dim, D)
-
-
-def require_whole(name: str, value: int, most: int) -> None:
-    """Raise ValueError unless the argument of that name is a whole number from 1 to `most`."""
-    if not (isinstance(value, (int, np.integer)) and 1 <= value <= most):
-        raise ValueError(f"{name}={value!r}: expected a whole number, 1 to {most}")
+        require_whole("truncate_dim", truncate_dim, 1, D)
 
 
 def require_text(number: int, text: str) -> None:

@@ -37,7 +37,7 @@ from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import in_turn, team
+from scratch_embed.numerics.workers import parallel_map, serial_map
 from scratch_embed.space.geometry import alignment, uniformity
 from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
@@ -91,12 +91,12 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
 
 
 def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: float,
-               drop: Dropout, workers: int = 1, each: Callable = in_turn
+               drop: Dropout, workers: int = 1, each: Callable = serial_map
                ) -> tuple[float, Callable]:
     """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
-    each: what has the workers do something, of numerics/workers.team.
+    each: what has the workers do something, of numerics/workers.parallel_map.
     """
     N = len(views[0].off) - 1
 
@@ -156,7 +156,7 @@ def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau:
                     held_out=held_out, start=p.flat)            # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
-            team(workers) as each:
+            parallel_map(workers) as each:
         for step, numbers in batches(len(views[0].off) - 1, batch, steps, seed, run.step):
             for g in grads:
                 g.flat[:] = 0

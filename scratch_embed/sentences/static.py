@@ -30,7 +30,7 @@ greater part of what is to go.
 """
 import array
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,9 +39,9 @@ from tqdm import tqdm
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.interface import (
-    check_output,
     choose_prompt,
     finish,
+    require_encode_arguments,
     require_text,
     round_to,
     similarity,
@@ -82,7 +82,11 @@ def zipf_frequencies(words: Iterable[str]) -> dict[str, float]:
 
 
 def sif_weights(p: Mapping[str, float], a: float = 1e-3) -> dict[str, float]:
-    """{word: a/(a + p(w))}, near 1 for rare words.  Raises ValueError unless a > 0."""
+    """{word: a/(a + p(w))}, near 1 for rare words.  Raises ValueError unless a > 0.
+
+    >>> sif_weights({"the": 0.06, "fox": 1e-6})
+    {'the': 0.0163..., 'fox': 0.999...}
+    """
     if not 0 < a < np.inf:
         raise ValueError(f"a={a}: expected a positive number; without weights all words weigh 1")
     return {word: a / (a + share) for word, share in p.items()}
@@ -165,6 +169,15 @@ class StaticEncoder:
 
     Words are looked up as they stand in the text: it must be prepared as the text was that the
     vectors were trained on (lower-cased, its punctuation off), by the caller or in `tokenize`.
+
+    >>> from scratch_embed.words.vectors import WordVectors
+    >>> words = WordVectors(["a", "fox", "runs"], [[1, 1], [4, 0], [0, 2]])
+    >>> StaticEncoder(words)
+    StaticEncoder(3 words x 2 dimensions)
+    >>> StaticEncoder(words).encode(["fox runs", "a fox sleeps"]).tolist()      # no "sleeps"
+    [[2.0, 1.0], [2.5, 0.5]]
+    >>> StaticEncoder(words, weights={"a": 0}).encode("a fox").tolist()
+    [2.0, 0.0]
     """
 
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
@@ -180,6 +193,12 @@ class StaticEncoder:
         self.prompts, self.unit_words = dict(prompts or {}), unit_words
         self.dim = words.vectors.shape[1]
         self.common = None if common is None else self._direction(common)
+
+    def __repr__(self) -> str:
+        known = f"{len(self.words)} words" if isinstance(self.words, Sized) else "words"
+        return (f"StaticEncoder({known} x {self.dim} dimensions"
+                + f", {len(self.weights)} weights" * bool(self.weights)
+                + ", without the common direction" * (self.common is not None) + ")")
 
     def _direction(self, common):
         u = np.asarray(common, np.float64)
@@ -222,7 +241,7 @@ class StaticEncoder:
         Raises                ValueError for a name or a number that is not valid; TypeError for an
                               input that is no str
         """
-        check_output(self.dim, batch_size, precision, truncate_dim)
+        require_encode_arguments(self.dim, batch_size, precision, truncate_dim)
         before = choose_prompt(self.prompts, prompt_name, prompt)
         alone = isinstance(inputs, str)
         corpus, table = self._look_up(tqdm([inputs] if alone else inputs, unit="text",

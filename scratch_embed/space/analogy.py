@@ -37,6 +37,12 @@ def three_cos_add(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
 
     unit: (V, D); positive, negative: lists of ids -> ids (k,), cosines (k,).
     Raises ValueError for an id that is not in the table, or no id at all.
+
+    >>> king, queen, man, woman = range(4)
+    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> ids, cosines = three_cos_add(rows, positive=[king, woman], negative=[man], k=1)
+    >>> ids.tolist()                                         # queen
+    [1]
     """
     positive, negative = _one_question(unit, positive, negative)
     ids, scores = _add(unit, positive, negative, k)
@@ -49,6 +55,12 @@ def three_cos_mul(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
     """The k rows with the largest Π cos'(x, positive) / Π (cos'(x, negative) + ε).
 
     Shapes and errors are those of three_cos_add.
+
+    >>> king, queen, man, woman = range(4)
+    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> ids, scores = three_cos_mul(rows, positive=[king, woman], negative=[man], k=1)
+    >>> ids.tolist()
+    [1]
     """
     positive, negative = _one_question(unit, positive, negative)
     ids, scores = _multiply(unit, positive, negative, k, epsilon)
@@ -56,7 +68,13 @@ def three_cos_mul(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
 
 
 def solve_analogies(unit: np.ndarray, questions: np.ndarray) -> np.ndarray:
-    """a : b = c : ?  by 3CosAdd.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
+    """a : b = c : ?  by 3CosAdd.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+
+    >>> king, queen, man, woman = range(4)
+    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> solve_analogies(rows, [[man, king, woman], [king, man, queen]]).tolist()
+    [1, 3]
+    """
     questions = _questions(unit, questions)
     ids, _ = _add(unit, questions[:, 1:], questions[:, :1], 1)
     return ids[:, 0]
@@ -64,7 +82,13 @@ def solve_analogies(unit: np.ndarray, questions: np.ndarray) -> np.ndarray:
 
 def solve_analogies_mul(unit: np.ndarray, questions: np.ndarray, epsilon: float = EPSILON
                         ) -> np.ndarray:
-    """a : b = c : ?  by 3CosMul.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids."""
+    """a : b = c : ?  by 3CosMul.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+
+    >>> king, queen, man, woman = range(4)
+    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> solve_analogies_mul(rows, [[man, king, woman], [king, man, queen]]).tolist()
+    [1, 3]
+    """
     questions = _questions(unit, questions)
     ids, _ = _multiply(unit, questions[:, 1:], questions[:, :1], 1, epsilon)
     return ids[:, 0]
@@ -74,6 +98,9 @@ def odd_one_out(unit: np.ndarray, ids: Sequence[int] | np.ndarray) -> int:
     """The id whose row has the lowest cosine with the mean of them all; of equals the first.
 
     unit: (V, D), ids: a list -> one id.  Raises ValueError for an empty list.
+
+    >>> odd_one_out(similarity.unit([[0, 1], [1, 9], [1, 0]]), [0, 1, 2])
+    2
     """
     unit = np.asarray(unit)
     ids = _ids(unit, ids)

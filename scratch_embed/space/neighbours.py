@@ -28,14 +28,14 @@ places if their scores are closer than that.  Where the products are exact, noth
 """
 import contextlib
 import math
-import operator
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from scratch_embed.numerics.blas import one_blas_thread
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.space.similarity import dot_matrix, require_tables
 
 BLOCK = 1 << 20
@@ -46,12 +46,16 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Highest first, ties to the lowest id, nan last; all M where k is larger than M.
     Raises ValueError for k < 1.
+
+    >>> ids, values = top_k([0.5, 0.9, 0.5, 0.1], k=2)
+    >>> ids.tolist(), values.tolist()
+    ([1, 0], [0.9, 0.5])
     """
     scores = np.asarray(scores)
     if scores.ndim == 0:
         raise ValueError("expected scores along a last axis, found a single number")
     *lead, M = scores.shape
-    k = min(_positive(k), M)
+    k = min(require_whole("k", k, 1), M)
     rows = scores.reshape(math.prod(lead), M)
     key = -rows if rows.dtype.kind == "f" else ~rows         # ~x = −x − 1 cannot overflow
 
@@ -88,6 +92,11 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
     exclude: (N,) or (N, E) ids that may not be returned, row by row; -1 stands for none.
     workers, enter: as in rank_in_blocks.
     There are min(k, M − E) columns.  Raises ValueError for wrong shapes and k < 1.
+
+    >>> X = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> ids, scores = nearest(X[:1], X, k=2, exclude=np.array([0]))          # not row 0 itself
+    >>> ids.tolist(), scores.tolist()
+    ([[1, 2]], [[0.6, 0.0]])
     """
     Q, X = np.asarray(Q), np.asarray(X)
     require_tables(Q, X)
@@ -109,7 +118,8 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     takes one thread, and with one worker as many as it likes.
     enter: enter_sorted, or heaps.enter_heaps: compiled, and worth loading for many scores.
     """
-    k, exclude, workers = _positive(k), _excluded(exclude, N), _positive(workers, "workers")
+    k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
+    exclude = _excluded(exclude, N)
     E = exclude.shape[1]
     wanted = k + E                                           # so many that k are left at least
     height = max(1, min(N, math.isqrt(block), block // max(1, D)))
@@ -120,7 +130,8 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
             rows = slice(start, start + height)
-            parts = run(partial(_rank, score, rows, wanted, width, enter), ranges, len(ranges))
+            rank = partial(_rank, score, rows, wanted, width, enter)
+            parts = imap_unordered(rank, ranges, len(ranges))
             ids, values = _best_first(*map(_side_by_side, zip(*parts)), wanted)
             found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)
@@ -166,10 +177,3 @@ def _excluded(exclude, N):
         raise ValueError(f"exclude: expected integer ids, ({N},) or ({N}, E), one row for each "
                          f"query; found {exclude.dtype} of shape {exclude.shape}")
     return exclude if exclude.ndim == 2 else exclude[:, None]
-
-
-def _positive(k, name="k"):
-    k = operator.index(k)
-    if k < 1:
-        raise ValueError(f"{name}: expected 1 or more, found {k}")
-    return k

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number
 from scratch_embed.text.vocab import Corpus, Vocab
 
 BATCH = 1000                       # sentences that are joined at a time
@@ -46,8 +47,8 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
     threshold       how many times more often than by chance; a second pass takes a lower one
     Raises          ValueError for settings that make no sense.
     """
-    if not (min_count >= 0 and threshold >= 0):
-        raise ValueError(f"min_count={min_count}, threshold={threshold}: at least 0 is meant")
+    require_number("min_count", min_count)
+    require_number("threshold", threshold)
     V, N = len(vocab), len(corpus.ids)
     often = vocab.counts > min_count                           # the others score at most 0
     first = np.flatnonzero(has_next(corpus) & often[corpus.ids])

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.settings import digest_words
 from scratch_embed.text.corpus import Source, read_sentences
 
 
@@ -24,9 +26,19 @@ class Corpus(NamedTuple):
     ids: np.ndarray                # (T,) int32
     off: np.ndarray                # (S+1,) int64
 
+    def __repr__(self) -> str:
+        return f"Corpus({len(self.ids):,} words in {len(self.off) - 1:,} sentences)"
+
 
 class Vocab:
-    """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}."""
+    """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}.
+
+    >>> vocab = Vocab(["the", "king", "queen"], [6, 2, 1])
+    >>> vocab
+    Vocab(3 words, 9 counts: 'the', 'king', ...)
+    >>> vocab.index["king"], int(vocab.counts[1])
+    (1, 2)
+    """
 
     def __init__(self, words: Iterable[str], counts: Sequence[int] | np.ndarray) -> None:
         self.words = list(words)
@@ -40,6 +52,14 @@ class Vocab:
     def __len__(self) -> int:
         return len(self.words)
 
+    def digest(self) -> str:
+        """SHA-256 of the words and their counts."""
+        return digest_words(self.words, self.counts)
+
+    def __repr__(self) -> str:
+        first = ", ".join([*map(repr, self.words[:2]), *["..."] * (len(self) > 2)])
+        return f"Vocab({len(self):,} words, {self.counts.sum():,} counts: {first})"
+
 
 def index_sentences(sentences: Source, min_count: int = 5,
                     max_size: int | None = None) -> tuple[Vocab, Corpus]:
@@ -51,6 +71,14 @@ def index_sentences(sentences: Source, min_count: int = 5,
     Raises      ValueError when the text has no words, or none that are frequent enough.
 
     Words are numbered as they come, and renumbered at the end when their counts are known.
+
+    >>> vocab, corpus = index_sentences([["a", "b", "a"], ["b", "a", "c"]], min_count=2)
+    >>> vocab
+    Vocab(2 words, 5 counts: 'a', 'b')
+    >>> corpus
+    Corpus(5 words in 2 sentences)
+    >>> corpus.ids.tolist(), corpus.off.tolist()    # "c" is left out
+    ([0, 1, 0, 1, 0], [0, 3, 5])
     """
     first_seen, ids, lengths = {}, array.array("i"), array.array("q")
     for sentence in read_sentences(sentences):
@@ -68,10 +96,9 @@ def rank_words(words: Sequence[str], counts: np.ndarray, min_count: int, max_siz
 
     words, counts: in the order in which the words were first seen.
     """
-    if min_count < 1:
-        raise ValueError(f"min_count={min_count}: at least 1 is meant")
-    if max_size is not None and max_size < 1:
-        raise ValueError(f"max_size={max_size}: at least 1 is meant, or None for no limit")
+    require_whole("min_count", min_count, 1)
+    if max_size is not None:                                    # None: no limit
+        require_whole("max_size", max_size, 1)
     if not words:
         raise ValueError("the corpus has no words: is the file empty?")
     order = np.argsort(-counts, kind="stable")[:max_size]
@@ -104,6 +131,9 @@ def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
 
     This is word2vec.c's, and so gensim's; the paper (eq. 5) has √(t/f), which keeps fewer.
     sample = 0 keeps everything.
+
+    >>> keep_probability([99, 1], sample=0.01)
+    array([0.1106..., 1. ], dtype=float32)
     """
     counts = np.asarray(counts, np.float64)
     if sample == 0:

@@ -80,6 +80,11 @@ def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
     """The ids of a word's pieces, from the left the longest each; None if a rest has none.
 
     longest    no piece has more characters (None: not known)
+
+    >>> longest_match("unaffable", {"un": 0, "##aff": 1, "##able": 2, "una": 3, "##ffable": 4})
+    [3, 4]
+    >>> longest_match("unaffable", {"un": 0, "##aff": 1, "##able": 2, "una": 3}) is None
+    True
     """
     ids, begin = [], 0
     longest = len(word) if longest is None else longest
@@ -97,7 +102,11 @@ def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
 
 
 def share_room(a: int, b: int, room: int) -> tuple[int, int]:
-    """How many tokens of texts with a and b tokens are kept, at most `room` together."""
+    """How many tokens of texts with a and b tokens are kept, at most `room` together.
+
+    >>> share_room(3, 20, 10), share_room(20, 20, 11)
+    ((3, 7), (5, 6))
+    """
     if a + b <= room:
         return a, b
     less, more = sorted((a, b))
@@ -117,6 +126,14 @@ class WordPiece:
     frame       what stands around a text; None: BERT's, if the vocabulary has [CLS] and [SEP]
     unk, prefix, max_word   see the equation
     mend        decode() takes the space before "." and the like away
+
+    >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "and", "rest"])
+    >>> tokenizer
+    WordPiece(8 tokens, lower-cased)
+    >>> tokenizer.split("Unaffable and arrested")
+    ['un', '##aff', '##able', 'and', '[UNK]']
+    >>> tokenizer.encode("unaffable").ids.tolist()           # [CLS] and [SEP] around it
+    [1, 3, 4, 5, 2]
     """
 
     def __init__(self, pieces: Iterable[str], cleaning: Cleaning = UNCASED,
@@ -164,6 +181,9 @@ class WordPiece:
     def __len__(self) -> int:
         """V and the added tokens beyond it: the rows that an embedding table needs."""
         return len(self._spelled)
+
+    def __repr__(self) -> str:
+        return f"WordPiece({len(self):,} tokens" + ", lower-cased" * self.cleaning.lower_case + ")"
 
     def _clean(self, text):
         return normalise(text, self.cleaning)

@@ -34,7 +34,7 @@ from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, follow
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import team
+from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.text.packed import Packed, by_length, positions, shares, take
 from scratch_embed.transformer.encoder import Config, encode, shapes
 
@@ -205,7 +205,7 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                     data=[corpus, follows], start=p.flat)       # last: it differs with the others
 
     with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
-            team(workers) as each:
+            parallel_map(workers) as each:
         for step, numbers in batches(len(corpus.off) - 1, batch, steps, seed, run.step):
             numbers = numbers[by_length(take(corpus, numbers))]
             examples = with_gaps(take(corpus, numbers), masking, config.vocab,

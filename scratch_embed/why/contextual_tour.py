@@ -24,6 +24,7 @@ from scratch_embed.nn.params import Params, initial
 from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import train
 from scratch_embed.transformer.encoder import Config
 from scratch_embed.why.contexts import (
@@ -132,7 +133,8 @@ def word2vec_states(known: Read) -> tuple[list[np.ndarray], list[np.ndarray]]:
     -> two lists of tables (words in all, D).
     """
     vocab, corpus = index_sentences(text_of(known.parts), min_count=1)
-    W = word2vec.train(corpus, vocab, seed=known.seed, **WORD2VEC).W.astype(np.float64)
+    W = word2vec.train(corpus, vocab, options=RunOptions(seed=known.seed), **WORD2VEC).W
+    W = W.astype(np.float64)
     sides = [], []
     for world in known.parts.values():
         own = W[[[vocab.index[word] for word in sentence] for sentence in world.sentences]]

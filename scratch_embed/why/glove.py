@@ -16,6 +16,7 @@ import numpy as np
 
 from scratch_embed.evaluate.correlation import pearson
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.why.effects import HELPS, UNCLEAR
 from scratch_embed.why.tricks import Trick
 from scratch_embed.words.cooccurrence import count_cells, flat, harmonic
@@ -102,7 +103,7 @@ def trained(settings: dict, text) -> np.ndarray:
     counting = {name: settings.pop(name) for name in ("window", "weights", "symmetric")}
     take = settings.pop("take")
     cells = count_cells(text.corpus, len(text.vocab), **counting)
-    return take(train(cells, len(text.vocab), seed=text.seed, **settings))
+    return take(train(cells, len(text.vocab), options=RunOptions(seed=text.seed), **settings))
 
 
 # ---- what it tends to ---------------------------------------------------------------------------
@@ -119,7 +120,8 @@ def closed_form(seed: int, dim: int, sentences: int = 20_000) -> Closed:
     """How near training comes to log X on a tiny world of 41 words."""
     vocab, corpus = index_sentences(tiny(seed, sentences).sentences, min_count=1)
     cells = count_cells(corpus, len(vocab), window=5)
-    found = train(cells, len(vocab), dim=dim, x_max=10, epochs=200, seed=seed)
+    found = train(cells, len(vocab), dim=dim, x_max=10, epochs=200,
+                  options=RunOptions(seed=seed))
     scores = ((found.W[cells.rows].astype(float) * found.U[cells.cols]).sum(1)
               + found.b[cells.rows] + found.c[cells.cols])
     log_x, f = np.log(cells.counts), np.minimum(1, (cells.counts / 10)**0.75)

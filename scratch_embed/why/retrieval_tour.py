@@ -18,11 +18,12 @@ import numpy as np
 from scratch_embed.evaluate.baselines import RandomVectors
 from scratch_embed.evaluate.bitext import BitextScores, bitext_scores, mine
 from scratch_embed.evaluate.ranking import Ranking, ndcg, recall, reciprocal_rank
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.retrieve.hybrid import weighted_sum
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.why.retrieval import untrained
 from scratch_embed.why.searches import (
     WORD2VEC,
@@ -41,14 +42,14 @@ from scratch_embed.why.searches import (
 from scratch_embed.words import fasttext, glove
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.ceilings import guessed_ndcg, guessed_reciprocal_rank
 from scratch_embed.worlds.facts import Facts, facts
 from scratch_embed.worlds.second_language import bitext, inverse, translate
 
 GLOVE = dict(dim=64, x_max=10, epochs=25)
-FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, min_n=3, max_n=6,
-                buckets=20_000)
+FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, ngrams=NGrams(3, 6, 20_000))
 HYBRID, SCORES = "BM25 + word2vec, RRF", "BM25 + word2vec, scores"
 SENTENCES = 500                    # of which each is to find its translation
 
@@ -58,14 +59,16 @@ SENTENCES = 500                    # of which each is to find its translation
 def glove_words(search: Search) -> WordVectors:
     """GloVe's vectors of words, from the text of the world."""
     cells = count_cells(search.text, len(search.vocab), WORD2VEC["window"])
-    return WordVectors(search.vocab.words, glove.train(cells, len(search.vocab), seed=search.seed,
+    return WordVectors(search.vocab.words, glove.train(cells, len(search.vocab),
+                                                       options=RunOptions(seed=search.seed),
                                                        **GLOVE).W)
 
 
 def fasttext_words(search: Search) -> FastTextVectors:
     """FastText's, which has vectors for words that the text does not have, too."""
-    W = fasttext.train(search.text, search.vocab, seed=search.seed, **FASTTEXT).W
-    return FastTextVectors(search.vocab.words, W, FASTTEXT["min_n"], FASTTEXT["max_n"])
+    W = fasttext.train(search.text, search.vocab, options=RunOptions(seed=search.seed),
+                       **FASTTEXT).W
+    return FastTextVectors(search.vocab.words, W, *FASTTEXT["ngrams"][:2])
 
 
 class Learned(NamedTuple):
@@ -193,7 +196,7 @@ def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
 
 def per_seed(make: Callable[[int], object], seeds: list[int], workers: int = 2) -> dict:
     """{seed: what is made of it}, `workers` at a time."""
-    return dict(run(lambda seed: (seed, make(seed)), seeds, workers))
+    return dict(imap_unordered(lambda seed: (seed, make(seed)), seeds, workers))
 
 
 def over_seeds(measure: Callable[[int], dict], seeds: list[int], workers: int = 2

@@ -24,6 +24,7 @@ from scratch_embed.sentences.static import StaticEncoder, Words, frequencies, si
 from scratch_embed.space.neighbours import top_k
 from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import train
 from scratch_embed.worlds.codes import Coded, with_codes
@@ -48,7 +49,8 @@ class Search(NamedTuple):
 
 def word2vec_words(vocab: Vocab, text: Corpus, seed: int, **changes) -> WordVectors:
     """What word2vec learns from a text with the settings WORD2VEC, some of them changed."""
-    return WordVectors(vocab.words, train(text, vocab, seed=seed, **(WORD2VEC | changes)).W)
+    return WordVectors(vocab.words, train(text, vocab, options=RunOptions(seed=seed),
+                                           **(WORD2VEC | changes)).W)
 
 
 def search_facts(world: Facts, seed: int) -> Search:

@@ -28,23 +28,25 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.words import Section, read_analogies, score_analogies
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.why.tricks import Text
 from scratch_embed.why.word2vec import SKIPGRAM, counted, random, trained, untrained
 from scratch_embed.words import fasttext, glove
 from scratch_embed.words.cooccurrence import Cells, count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
-from scratch_embed.words.subwords import ngrams
+from scratch_embed.words.subwords import NGrams, ngrams
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.corpora import corpus_path
 from scratch_embed.worlds.words import ATTRIBUTES, HELD_OUT, TABLES
 
 GLOVE = dict(dim=50, x_max=10, epochs=25)
 GLOVE_WINDOW = 10
-FASTTEXT = dict(dim=50, window=5, sample=1e-3, lr=0.05, epochs=5, buckets=20_000)
+FASTTEXT = dict(dim=50, window=5, sample=1e-3, lr=0.05, epochs=5)
+BUCKETS = 20_000
 MIN_N, MAX_N = 3, 6
 
 
@@ -68,24 +70,26 @@ def pairs_that_meet(text: Text) -> float:
 
 def glove_words(text: Text) -> np.ndarray:
     """GloVe's vectors of words alone, (V, D)."""
-    return glove.train(cells_of(text), len(text.vocab), seed=text.seed, **GLOVE).W
+    return glove.train(cells_of(text), len(text.vocab), options=RunOptions(seed=text.seed),
+                       **GLOVE).W
 
 
 def glove_sum(text: Text) -> np.ndarray:
     """GloVe's vectors of words and of contexts added, which the original writes.  (V, D)."""
-    return glove.train(cells_of(text), len(text.vocab), seed=text.seed, **GLOVE).vectors
+    return glove.train(cells_of(text), len(text.vocab), options=RunOptions(seed=text.seed),
+                       **GLOVE).vectors
 
 
 def subword_model(text: Text, max_n: int = MAX_N) -> FastTextVectors:
     """What FastText learns; max_n = 0: without n-grams."""
-    W = fasttext.train(text.corpus, text.vocab, min_n=MIN_N, max_n=max_n, seed=text.seed,
-                       **FASTTEXT).W
+    W = fasttext.train(text.corpus, text.vocab, ngrams=NGrams(MIN_N, max_n, BUCKETS),
+                       options=RunOptions(seed=text.seed), **FASTTEXT).W
     return FastTextVectors(text.vocab.words, W, MIN_N, max_n)
 
 
 def untrained_model(text: Text) -> FastTextVectors:
     """What FastText starts from: spelling is all that its words share."""
-    W = fasttext.initial_rows(len(text.vocab) + FASTTEXT["buckets"], FASTTEXT["dim"], text.seed)
+    W = fasttext.initial_rows(len(text.vocab) + BUCKETS, FASTTEXT["dim"], text.seed)
     return FastTextVectors(text.vocab.words, W, MIN_N, MAX_N)
 
 
@@ -184,7 +188,7 @@ UNKNOWN = {
 def answer_unknown(texts: list[Text], workers: int = 2) -> dict[str, np.ndarray]:
     """{name: (texts, 4) the % of QUESTIONS answered} for each of UNKNOWN."""
     found = {name: np.empty((len(texts), len(QUESTIONS))) for name in UNKNOWN}
-    for name, t, row in run(lambda job: (*job, answers(UNKNOWN[job[0]](texts[job[1]]))),
+    for name, t, row in imap_unordered(lambda job: (*job, answers(UNKNOWN[job[0]](texts[job[1]]))),
                             [(name, t) for name in UNKNOWN for t in range(len(texts))], workers):
         found[name][t] = row
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratch_embed.evaluate.words import Section, score_analogies
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
 from scratch_embed.why.effects import UNCLEAR, Interval, paired_difference
 from scratch_embed.worlds.words import hard
@@ -89,7 +89,7 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
     places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
     with tqdm(total=len(places), unit="run", leave=False,
               disable=None if progress else True) as bar:
-        for place, number in run(step, places, workers):
+        for place, number in imap_unordered(step, places, workers):
             scores[place] = number
             bar.update()
     return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])

@@ -21,12 +21,14 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.correlation import pearson
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.tricks import Trick
 from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
 from scratch_embed.words.negative_sampling import noise_distribution
+from scratch_embed.words.plan import Details
 from scratch_embed.words.ppmi import ppmi, sgns_optimum, shifted_pmi, svd_vectors, window_counts
 from scratch_embed.words.shared_negatives import shared_chunk
 from scratch_embed.words.word2vec import initial_weights, train
@@ -34,22 +36,23 @@ from scratch_embed.worlds.grammar import pair_distribution
 from scratch_embed.worlds.words import hard, tiny
 
 SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
-CBOW = dict(SKIPGRAM, chunk=cbow_chunk, lr=0.05)
+CBOW = dict(SKIPGRAM, method=cbow_chunk, lr=0.05)
 LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would come near 100%
+FIXED, CONSTANT = Details(fixed_window=True), Details(last_lr=1.0)
 
 
 TRICKS = [
     Trick("noise drawn by count^3/4",
           "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
           "one; 3/4 lies between and is better than both.",
-          SKIPGRAM, {"count^1": (dict(power=1.0), HELPS),
-                     "all words alike": (dict(power=0.0), HELPS)}),
+          SKIPGRAM, {"count^1": (dict(details=Details(power=1.0)), HELPS),
+                     "all words alike": (dict(details=Details(power=0.0)), HELPS)}),
     Trick("the random window",
           "It makes near neighbours count for more, and those say more; against a fixed window "
           "of the same mean reach little is left of that.",
-          SKIPGRAM, {"always 5": (dict(fixed_window=True), HELPS),
-                     "always 5, as many pairs": (dict(fixed_window=True, epochs=3), HELPS),
-                     "always 3": (dict(fixed_window=True, window=3), UNCLEAR)}),
+          SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
+                     "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
+                     "always 3": (dict(details=FIXED, window=3), UNCLEAR)}),
     Trick("sub-sampling",
           "Frequent words say little of their neighbours and take up the window: without them it "
           "reaches further.",
@@ -63,32 +66,32 @@ TRICKS = [
                      "15, as many questions": (dict(negatives=15, epochs=2), UNCLEAR)}),
     Trick("noise drawn anew for each pair",
           "Shared noise has the same mean and a little more variance.",
-          SKIPGRAM, {"shared by a position": (dict(chunk=shared_chunk), UNCLEAR)}),
+          SKIPGRAM, {"shared by a position": (dict(method=shared_chunk), UNCLEAR)}),
     Trick("CBOW: every word takes the whole error",
           "The equation's share is several times smaller, too small a step for a short training; "
           "with a larger learning rate it is as good.",
-          CBOW, {"its share": (dict(chunk=corrected_cbow_chunk), HELPS),
-                 "its share, lr x 3": (dict(chunk=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
+          CBOW, {"its share": (dict(method=corrected_cbow_chunk), HELPS),
+                 "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
     Trick("a learning rate that falls",
           "Late small steps average out what the last pairs happened to be.",
-          SKIPGRAM, {"the first rate": (dict(last_lr=1.0), HELPS),
-                     "the mean rate": (dict(last_lr=1.0, lr=0.0125), HELPS)}),
+          SKIPGRAM, {"the first rate": (dict(details=CONSTANT), HELPS),
+                     "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}),
     Trick("sentences in random order",
           "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
           "date, the last pages would otherwise count for most.",
-          SKIPGRAM, {"the text's order": (dict(shuffle=False), UNCLEAR)}),
+          SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), UNCLEAR)}),
     Trick("noise drawn by count^3/4, long training",
           "As for the short one.",
-          LONG, {"count^1": (dict(power=1.0), HELPS),
-                 "all words alike": (dict(power=0.0), HELPS)}),
+          LONG, {"count^1": (dict(details=Details(power=1.0)), HELPS),
+                 "all words alike": (dict(details=Details(power=0.0)), HELPS)}),
     Trick("the random window, long training",
           "As for the short one; that a fixed window has more pairs matters less.",
-          LONG, {"always 5": (dict(fixed_window=True), HELPS),
-                 "always 3": (dict(fixed_window=True, window=3), UNCLEAR)}),
+          LONG, {"always 5": (dict(details=FIXED), HELPS),
+                 "always 3": (dict(details=FIXED, window=3), UNCLEAR)}),
     Trick("a learning rate that falls, long training",
           "As for the short one; what larger steps gain in time matters less.",
-          LONG, {"the first rate": (dict(last_lr=1.0), HELPS),
-                 "the mean rate": (dict(last_lr=1.0, lr=0.0125), HELPS)}),
+          LONG, {"the first rate": (dict(details=CONSTANT), HELPS),
+                 "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}),
 ]
 
 
@@ -96,7 +99,7 @@ TRICKS = [
 
 def trained(settings, text):
     """Word vectors (V, D) that word2vec learns with these settings of `train`."""
-    return train(text.corpus, text.vocab, seed=text.seed, **settings).W
+    return train(text.corpus, text.vocab, options=RunOptions(seed=text.seed), **settings).W
 
 
 def counted(text):
@@ -118,7 +121,7 @@ def random(text):
 
 METHODS = {
     "skip-gram, negative sampling": partial(trained, SKIPGRAM),
-    "skip-gram, shared negatives": partial(trained, dict(SKIPGRAM, chunk=shared_chunk)),
+    "skip-gram, shared negatives": partial(trained, dict(SKIPGRAM, method=shared_chunk)),
     "skip-gram, hierarchical softmax": partial(trained, dict(SKIPGRAM, negatives=0)),
     "CBOW, negative sampling": partial(trained, CBOW),
     "CBOW, hierarchical softmax": partial(trained, dict(CBOW, negatives=0)),
@@ -157,7 +160,7 @@ def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, 
     world = make(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     W, U, _ = train(corpus, vocab, dim=dim, window=window, negatives=K, sample=0, lr=0.05,
-                    epochs=10, seed=seed)
+                    epochs=10, options=RunOptions(seed=seed))
     order = [world.words.index(word) for word in vocab.words]
     P = pair_distribution(world.grammar, window)[np.ix_(order, order)]
     products = W.astype(np.float64) @ U.T
@@ -172,5 +175,6 @@ def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, 
 
 def closed_forms(name: str, seeds: list[int], sentences: int, workers: int = 2) -> list:
     """closed_form for each seed, in their order, `workers` at a time."""
-    done = dict(run(lambda seed: (seed, closed_form(name, seed, sentences)), seeds, workers))
+    done = dict(imap_unordered(lambda seed: (seed, closed_form(name, seed, sentences)), seeds,
+                               workers))
     return [done[seed] for seed in seeds]

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.subwords import (
@@ -87,8 +88,7 @@ class Features:
         self.index = {word: number for number, word in enumerate(self.words)}
         self.word_ngrams, self.min_n, self.max_n, self.buckets = word_ngrams, min_n, max_n, buckets
         check_subwords(min_n, max_n, buckets)
-        if not (isinstance(word_ngrams, (int, np.integer)) and 1 <= word_ngrams < 2**31):
-            raise ValueError(f"word_ngrams={word_ngrams!r}: expected a whole number of at least 1")
+        require_whole("word_ngrams", word_ngrams, 1)
         if word_ngrams > 1 and buckets == 0:
             raise ValueError(f"word_ngrams={word_ngrams} needs rows for the runs: buckets > 0")
         if len(self.index) < len(self.words):

@@ -10,7 +10,7 @@ Differs   from the equation, in cbow_chunk only: h is a mean, so ∂L/∂v_c = (
           word2vec.c, gensim and fastText add the whole ∂L/∂h to each v_c.  cbow_chunk does as
           they do, since that is CBOW as its users know it; corrected_cbow_chunk follows the
           equation.  The usual learning rate is twice skip-gram's, 0.05.
-Read next words/word2vec.py (`pose` and `answer`; train(..., chunk=cbow_chunk)).
+Read next words/word2vec.py (`draw_targets`, `sgns_step`; train(..., method=cbow_chunk)).
 
 With the whole gradient every context word takes an n times longer step than the equation says:
 the output vectors learn at one rate, and the word vectors at n times that, which grows with the
@@ -19,15 +19,16 @@ window.
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.words.word2vec import (
     ONE,
     ZERO,
-    answer,
-    draw_reach,
-    longest,
+    buffers,
+    draw_targets,
+    draw_window,
     loss_and_grad,
-    pose,
-    thin_out,
+    sgns_step,
+    subsample,
 )
 
 
@@ -35,43 +36,42 @@ def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: 
                        ) -> tuple[float, np.ndarray, np.ndarray]:
     """The equation, in NumPy.  context: (n, D) the window's vectors; U, rows, y: loss_and_grad's.
 
-    Returns L, ∂L/∂context (n, D), ∂L/∂U[rows] (M, D).
+    -> L, ∂L/∂context (n, D), ∂L/∂U[rows] (M, D)
     """
     loss, dh, dU = loss_and_grad(context.mean(axis=0), U, rows, y)
     return loss, np.broadcast_to(dh / len(context), context.shape), dU
 
 
+@saved_as("CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step a position, every context word taking the whole error.  Return Σ L, positions."""
+    """One step a position, every context word taking the whole error.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
+@saved_as("corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step a position, every context word taking its share of the error, as the mean says."""
+    """One step a position, every context word taking its share of the error.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
 def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
     """The pass over the text that both forms share."""
-    kept = np.empty(longest(corpus, sentences), np.int32)
-    rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
-    h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
-    steps = np.empty(plan.questions, np.float32)
+    kept, rows, y, scores, dh = buffers(corpus, sentences, plan, W.shape[1])
+    h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0
     for s in sentences:
-        n, state = thin_out(corpus, s, plan.keep, state, kept)
+        n, state = subsample(corpus, s, plan.keep, state, kept)
         for i in range(n):
-            reach, state = draw_reach(plan, state)
-            first, last = max(0, i - reach), min(n, i + reach + 1)
+            first, last, state = draw_window(plan, i, n, state)
             if last - first < 2:
-                continue                               # nobody around
+                continue                               # a word without neighbours
             share = ONE / np.float32(last - first - 1)
             mean_without(W, kept, first, last, i, share, h)
-            M, state = pose(plan, kept[i], rows, y, state)
-            loss += answer(h, U, rows, y, M, lr, steps, dh)
+            M, state = draw_targets(plan, kept[i], rows, y, state)
+            loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
             positions += 1
             if whole:
                 share = ONE
@@ -85,7 +85,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
 
 @kernel
 def mean_without(W, kept, first, last, i, share, h):
-    """h = share · Σ v over the words kept[first:last], but for the one in the middle, i."""
+    """h = share · Σ v over the words kept[first:last] except the one in the middle, i."""
     h[:] = ZERO
     for j in range(first, last):
         if j != i:

@@ -14,7 +14,7 @@ Differs   from the paper, as its code does: h is a mean, in the paper a sum, and
           not drawn again; σ is computed, not looked up; a pair's K + 1 terms are stepped together
           and sentences read in random order, as in word2vec.py; a line ends without "</s>".
 Read next words/fasttext_vectors.py (what to do with the result); words/word2vec.py, words/cbow.py
-          (the same with one row a word: `pose`, `answer`, `cbow_loss_and_grad`).
+          (the same with one row a word: `draw_targets`, `sgns_step`, `cbow_loss_and_grad`).
 
 By the equation, ∂L/∂W_g = (1/n) ∂L/∂h.  The original steps each row by the whole ∂L/∂h, as if h
 were the paper's sum.  So h moves by −lr·∂L/∂h, just as word2vec's single row does, however many
@@ -27,64 +27,57 @@ is Σ m²/n long, over its different rows.)  So a word in the middle fetches its
 for each neighbour, and takes the very steps of the original, to rounding.
 """
 from collections.abc import Callable
-from contextlib import closing
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from scratch_embed.numerics.errors import TrainingDiverged
-from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.checks import require_function
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import run
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.vocab import Corpus, Vocab
+from scratch_embed.training.batches import BLOCK, chunks, linear_decay
+from scratch_embed.training.session import RunOptions, session
 from scratch_embed.words.cbow import cbow_loss_and_grad
-from scratch_embed.words.checkpoint import (
-    Checkpoint,
-    Progress,
-    fingerprint,
-    saved_at_ctrl_c,
-)
-from scratch_embed.words.subwords import Subwords, check_subwords, subword_rows
-from scratch_embed.words.word2vec import (
-    BLOCK,
-    CHUNK,
-    ONE,
-    ZERO,
+from scratch_embed.words.plan import (
+    Details,
     Plan,
     Trained,
-    answer,
-    check_ids,
-    check_result,
-    check_settings,
-    chunks,
-    draw_reach,
-    longest,
+    check_corpus,
+    check_pair_settings,
+    check_pairs,
+    chunk_words,
     make_plan,
-    name_of,
-    pose,
-    thin_out,
+)
+from scratch_embed.words.subwords import NGrams, Subwords, needed_buckets, subword_rows
+from scratch_embed.words.word2vec import (
+    ONE,
+    ZERO,
+    buffers,
+    draw_targets,
+    draw_window,
+    sgns_step,
+    subsample,
 )
 
 FILL = 4096                        # rows that are filled at a time, in the processor's cache
+DETAILS = Details(power=0.5, last_lr=0.0)
 
 
 class SubwordPlan(NamedTuple):
     """What a pass over the text needs to know besides the text and the weights."""
 
-    pairs: Plan                    # as for word2vec: sub-sampling, window, noise or tree
+    pairs: Plan                    # as for word2vec: subsampling, window, negatives or tree
     subwords: Subwords             # the rows of each word
-    own_pull: np.ndarray           # (V,) float32: h's step when each of its rows steps by 1
+    own_pull: np.ndarray           # (V,) float32: how far h moves when each of its rows moves by 1
 
 
 # ---- the equation, and the original's step ---------------------------------------------------
 
 def pair_step(W: np.ndarray, U: np.ndarray, pieces: np.ndarray, rows: np.ndarray, y: np.ndarray,
               lr: float, whole: bool = True) -> float:
-    """Step W[pieces] and U[rows] in place for one h, as the original does, in NumPy.  Return L.
+    """Step W[pieces] and U[rows] in place for one h, as the original does, in NumPy.  -> L
 
     pieces: (n,) the rows of W whose mean is h; rows (M,), y (M,) ±1: word2vec.loss_and_grad's,
     the rows all different.  whole: each piece takes all of ∂L/∂h, not its share 1/n.
@@ -96,15 +89,17 @@ def pair_step(W: np.ndarray, U: np.ndarray, pieces: np.ndarray, rows: np.ndarray
     return loss
 
 
+@saved_as("FastText skip-gram")
 @kernel
 def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
-    """pair_step for every pair in `sentences`, each piece taking all of ∂L/∂h.  Return Σ L, pairs.
+    """pair_step for every pair in `sentences`, each piece taking all of ∂L/∂h.  -> Σ L, pairs
 
-    The noise of a pair is drawn anew; each sentence is thinned out before its windows are drawn.
+    The negatives of a pair are drawn anew; each sentence is subsampled before its windows.
     """
     return skipgram_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
+@saved_as("FastText corrected skip-gram")
 @kernel
 def corrected_skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
     """The same, each piece taking its share of ∂L/∂h, as the mean says."""
@@ -114,19 +109,15 @@ def corrected_skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
 @kernel
 def skipgram_steps(corpus, sentences, plan, W, U, lr, state, whole):
     """The pass over the text that both forms share."""
-    kept = np.empty(longest(corpus, sentences), np.int32)
-    M = plan.pairs.questions
-    rows, y, steps = np.empty(M, np.int64), np.empty(M, np.float32), np.empty(M, np.float32)
-    D = W.shape[1]
-    h, dh, total = np.empty(D, np.float32), np.empty(D, np.float32), np.empty(D, np.float32)
+    kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
+    h, total = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
     loss, pairs = np.float64(0), 0
     for s in sentences:
-        n, state = thin_out(corpus, s, plan.pairs.keep, state, kept)
+        n, state = subsample(corpus, s, plan.pairs.keep, state, kept)
         for i in range(n):
-            reach, state = draw_reach(plan.pairs, state)
-            first, last = max(0, i - reach), min(n, i + reach + 1)
+            first, last, state = draw_window(plan.pairs, i, n, state)
             if last - first < 2:
-                continue                                   # nobody around
+                continue                                   # a word without neighbours
             pieces = pieces_of(plan.subwords, kept[i])
             share = ONE / np.float32(len(pieces))
             h[:] = ZERO
@@ -136,25 +127,27 @@ def skipgram_steps(corpus, sentences, plan, W, U, lr, state, whole):
             pull = each * plan.own_pull[kept[i]]
             for j in range(first, last):
                 if j != i:
-                    M, state = pose(plan.pairs, kept[j], rows, y, state)
-                    loss += answer(h, U, rows, y, M, lr, steps, dh)
+                    M, state = draw_targets(plan.pairs, kept[j], rows, y, state)
+                    loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
                     for d in range(len(h)):
-                        total[d] += each * dh[d]           # what each piece owes by now
-                        h[d] += pull * dh[d]               # where h would be, had they paid
+                        total[d] += each * dh[d]           # what each piece is to move by
+                        h[d] += pull * dh[d]               # where h would be if they had moved
                     pairs += 1
             add_to_rows(W, pieces, total)
     return loss, pairs
 
 
+@saved_as("FastText CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """pair_step for every position: the mean of all pieces around it guesses the word in it.
+    """pair_step for every position: the mean of all pieces around it predicts the word in it.
 
-    Each piece takes all of ∂L/∂h.  Return Σ L, positions.
+    Each piece takes all of ∂L/∂h.  -> Σ L, positions
     """
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
+@saved_as("FastText corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
     """The same, each piece taking its share of ∂L/∂h, as the mean says."""
@@ -164,18 +157,15 @@ def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
 @kernel
 def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
     """The pass over the text that both forms share."""
-    kept = np.empty(longest(corpus, sentences), np.int32)
-    M = plan.pairs.questions
-    rows, y, steps = np.empty(M, np.int64), np.empty(M, np.float32), np.empty(M, np.float32)
-    h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
+    kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
+    h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0
     for s in sentences:
-        n, state = thin_out(corpus, s, plan.pairs.keep, state, kept)
+        n, state = subsample(corpus, s, plan.pairs.keep, state, kept)
         for i in range(n):
-            reach, state = draw_reach(plan.pairs, state)
-            first, last = max(0, i - reach), min(n, i + reach + 1)
+            first, last, state = draw_window(plan.pairs, i, n, state)
             if last - first < 2:
-                continue                                   # nobody around
+                continue                                   # a word without neighbours
             size = -len(pieces_of(plan.subwords, kept[i]))
             for j in range(first, last):
                 size += len(pieces_of(plan.subwords, kept[j]))
@@ -184,8 +174,8 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
             for j in range(first, last):
                 if j != i:
                     add_rows(W, pieces_of(plan.subwords, kept[j]), share, h)
-            M, state = pose(plan.pairs, kept[i], rows, y, state)
-            loss += answer(h, U, rows, y, M, lr, steps, dh)
+            M, state = draw_targets(plan.pairs, kept[i], rows, y, state)
+            loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
             positions += 1
             if not whole:
                 for d in range(len(dh)):
@@ -242,12 +232,11 @@ def fill_pulls(subwords, times, pulls):
         pulls[word] = squares / len(pieces)
 
 
-def make_subword_plan(vocab: Vocab, pairs: Plan, min_n: int, max_n: int, buckets: int
-                      ) -> SubwordPlan:
-    """The SubwordPlan of a vocabulary; pairs: word2vec.make_plan's."""
-    subwords = subword_rows(vocab.words, min_n, max_n, buckets)
+def make_subword_plan(vocab: Vocab, pairs: Plan, ngrams: NGrams) -> SubwordPlan:
+    """The SubwordPlan of a vocabulary; pairs: plan.make_plan's."""
+    subwords = subword_rows(vocab.words, *ngrams)
     pulls = np.empty(len(vocab), np.float32)
-    fill_pulls(subwords, np.zeros(len(vocab) + buckets, np.int32), pulls)
+    fill_pulls(subwords, np.zeros(len(vocab) + ngrams.buckets, np.int32), pulls)
     return SubwordPlan(pairs, subwords, pulls)
 
 
@@ -262,82 +251,51 @@ def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
     return W
 
 
-# ---- training -------------------------------------------------------------------------------
-
-def train(corpus: Corpus, vocab: Vocab, chunk: Callable = skipgram_chunk, dim: int = 100,
-          window: int = 5, negatives: int = 5, sample: float = 1e-4, lr: float = 0.05,
-          epochs: int = 5, min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000,
-          workers: int = 1, seed: int = 1, power: float = 0.5, progress: bool = False,
-          checkpoint: Checkpoint | None = None) -> Trained:
-    """Train the rows of words and n-grams on `corpus`, numbered by `vocab`.  Return Trained.
-
-    chunk      how: skipgram_chunk, cbow_chunk, or the corrected form of either
-    min_n, max_n   the lengths of n-grams, in letters, the marks < and > counted; max_n = 0: none
-    buckets    rows that the n-grams share: 4·dim bytes each
-    power      of the counts in the noise
-    The others, the errors and what `workers` and `seed` promise: word2vec.train.  lr falls to 0.
-    """
-    settings = dict(chunk=name_of(chunk), dim=dim, window=window, negatives=negatives,
-                    sample=sample, lr=lr, epochs=epochs, min_n=min_n, max_n=max_n,
-                    buckets=buckets, seed=seed, power=power)
-    check_settings(settings, workers)
-    check_ids(corpus, vocab)
-    buckets = check_buckets(min_n, max_n, buckets)
-    require_tables(len(vocab), buckets, len(vocab), dim)
-    plan = make_subword_plan(vocab, make_plan(vocab.counts, window, negatives, sample, power),
-                             min_n, max_n, buckets)
-    V, words, restored = len(vocab), len(corpus.ids), None
-    if checkpoint:
-        settings |= fingerprint(vocab, corpus) | {"order": f"chunks {CHUNK}, blocks {BLOCK}"}
-        restored = checkpoint.restore(settings, (V + buckets, dim), (V, dim))
-    W, U, at = restored or (initial_rows(V + buckets, dim, seed), np.zeros((V, dim), np.float32),
-                            Progress())
-    rows = window * plan.pairs.questions + len(plan.subwords.rows) // V     # that a word touches
-    size = max(100, CHUNK * 3000 // (dim * rows))                           # ≤ 100 ms a call
-
-    def step(piece):
-        number, before, sentences = piece
-        rate = lr * (1 - (at.epoch * words + before) / (epochs * words))
-        loss, pairs = chunk(corpus, sentences, plan, W, U, np.float32(rate),
-                            stream(seed, at.epoch, number))
-        if not np.isfinite(loss):
-            raise TrainingDiverged(f"epoch {at.epoch + 1}, chunk {number + 1}", rate)
-        return loss, pairs, int((corpus.off[sentences + 1] - corpus.off[sentences]).sum()), rate
-
-    bar = tqdm(total=epochs * words, initial=at.epoch * words, unit="word", unit_scale=True,
-               disable=None if progress else True)
-    with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
-        while at.epoch < epochs:
-            pieces = chunks(corpus.off, at.epoch, seed, size=size)
-            with closing(run(step, islice(pieces, at.chunk, None), workers)) as done:
-                for loss, pairs, read, rate in done:
-                    at.count(loss, pairs)
-                    bar.update(read)
-                    bar.set_postfix_str(f"loss {at.mean():.4f}, lr {rate:.5f}", False)
-                    if checkpoint:
-                        checkpoint.save_now_and_then(W, U, at, settings)
-                    stop_if_asked()
-            at.end_epoch()
-    check_result(W, U, at.losses, settings)
-    if checkpoint:
-        checkpoint.save(W, U, at, settings)
-    return Trained(W, U, at.losses)
-
-
-def require_tables(V: int, buckets: int, outputs: int, dim: int) -> None:
-    """Raise MemoryError if W and U are more than the machine has."""
+def initial_tables(V: int, buckets: int, outputs: int, dim: int, seed: int
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """W (V + buckets, dim), U (outputs, dim) = 0.  Raises MemoryError if they do not fit."""
     require_memory(4 * dim * (V + buckets + outputs), f"two tables, {V} words + {buckets} buckets "
                    f"and {outputs} outputs, x {dim} dimensions")
+    return initial_rows(V + buckets, dim, seed), np.zeros((outputs, dim), np.float32)
 
 
-def check_buckets(min_n: int, max_n: int, buckets: int) -> int:
-    """How many buckets the table needs; ValueError for n-grams that no length or no row has."""
-    check_subwords(min_n, max_n, buckets)
-    if max_n and not buckets:
-        raise ValueError(f"buckets=0: n-grams of {min_n} to {max_n} letters need rows, at least 1; "
-                         "max_n=0 asks for words alone")
-    if 0 < max_n < min_n:
-        raise ValueError(f"min_n={min_n} is more than max_n={max_n}: no n-gram is both; max_n=0 "
-                         "asks for words alone")
-    return buckets if max_n else 0
+# ---- training -------------------------------------------------------------------------------
 
+def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: int = 100,
+          window: int = 5, negatives: int = 5, sample: float = 1e-4, lr: float = 0.05,
+          epochs: int = 5, ngrams: NGrams = NGrams(), details: Details = DETAILS,
+          options: RunOptions = RunOptions()) -> Trained:
+    """Train the rows of words and n-grams on `corpus`, numbered by `vocab`.  -> Trained
+
+    method     skipgram_chunk, cbow_chunk, or the corrected form of either
+    ngrams     their lengths in letters, the marks < and > counted (max_n = 0: none), and the
+               buckets, rows that they share: 4·dim bytes each
+    details    the power of the counts is 0.5 here, and lr falls to 0
+    The others, the errors and what options.workers and seed promise: word2vec.train.
+    """
+    settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
+                    window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,
+                    seed=options.seed, block=BLOCK, **details._asdict(), **ngrams._asdict())
+    check_pair_settings(settings)
+    check_corpus(corpus, vocab)
+    ngrams, V, words = needed_buckets(ngrams), len(vocab), len(corpus.ids)
+    W, U = initial_tables(V, ngrams.buckets, V, dim, options.seed)
+    plan = make_subword_plan(vocab, make_plan(vocab.counts, window, negatives, sample,
+                                              details.power, details.fixed_window), ngrams)
+    size = chunk_words(dim * (window * plan.pairs.max_targets + len(plan.subwords.rows) // V))
+    settings |= dict(chunk_words=size, vocabulary=vocab.digest(), data=corpus)
+
+    def step(chunk):
+        done = (chunk.epoch * words + chunk.before) / (epochs * words)
+        lr_now = linear_decay(lr, done, details.last_lr)
+        loss, pairs = method(corpus, chunk.sentences, plan, W, U, np.float32(lr_now),
+                             stream(options.seed, chunk.epoch, chunk.number))
+        return loss, pairs, chunk.words, lr_now
+
+    with session({"W": W, "U": U}, settings, options, epochs * words, "word") as run:
+        for epoch in run.epochs(epochs):
+            for result in run.chunks(step, chunks(corpus.off, epoch, options.seed, size,
+                                                  details.shuffle)):
+                run.record(*result)
+        check_pairs(run.losses, sample)
+    return Trained(W, U, run.losses)

@@ -35,11 +35,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write, open_binary
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.vocab import Vocab
-from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.subwords import to_bytes
 from scratch_embed.words.vector_files import check_table, refuse_spaces
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.space.similarity import cosine, unit
-from scratch_embed.words.checkpoint import finite
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     Subwords,
@@ -47,6 +47,15 @@ class FastTextVectors:
     table          (V + buckets, D) float32, read-only, not copied
     min_n, max_n   the lengths of its n-grams, as in training: with others the rows are others', and
                    no error tells (a .bin has them; `load` reads them there)
+
+    >>> table = np.random.default_rng(0).normal(size=(2 + 100, 8))
+    >>> vectors = FastTextVectors(["king", "queen"], table, min_n=3, max_n=6)
+    >>> vectors
+    FastTextVectors(2 words + 100 buckets x 8 dimensions, n-grams of 3 to 6)
+    >>> "kings" in vectors, vectors["kings"].shape  # not known, and yet it has a vector
+    (False, (8,))
+    >>> [piece.ngram for piece in vectors.ngrams("king")][:4]
+    ['king', '<ki', '<kin', '<king']
     """
 
     def __init__(self, words: Iterable[str], table: np.ndarray, min_n: int, max_n: int) -> None:

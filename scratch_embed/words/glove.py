@@ -40,25 +40,20 @@ are equal if its eigenvalue is positive, and opposite if that is negative.  So W
 mean of two alike, keeps the axes of the first kind and cancels the second; W has them all.  On the
 second kind, words with like coordinates stand together less often than by chance: alternatives.
 """
-import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from scratch_embed.numerics.errors import TrainingDiverged
-from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.checks import require_function, require_number, require_whole
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.numerics.workers import run
-from scratch_embed.words.checkpoint import Checkpoint, Progress, finite, saved_at_ctrl_c
+from scratch_embed.numerics.settings import saved_as
+from scratch_embed.training.session import RunOptions, session
 from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
-CHUNK = 50_000                     # cells that one call steps, with dim 100: 10 to 20 ms
+CHUNK_WORK = 5_000_000             # cells times dimensions of one call: 10 to 20 ms
 FIRST, SHUFFLE, ORDER = 1, 2, 3    # streams of random numbers: weights, cells, pieces
 
 
@@ -135,11 +130,13 @@ class AdaGrad(NamedTuple):
     biases: float
 
 
+@saved_as("glove.c")
 def c_adagrad(lr: float) -> AdaGrad:
     """glove.c's: lr is the first step's rate for weights, and then falls out."""
     return AdaGrad(1.0, 1 / lr**2, 1.0)
 
 
+@saved_as("paper")
 def paper_adagrad(lr: float) -> AdaGrad:
     """The paper's: every step has the rate lr."""
     return AdaGrad(lr, 1.0, 1.0)
@@ -173,6 +170,7 @@ def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndar
     return tables[0], tables[1]
 
 
+@saved_as("shuffled")
 def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
     """The Deck of all cells in random order.
 
@@ -186,6 +184,7 @@ def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
                 np.log(cells.counts).astype(np.float32)[order], f[order])
 
 
+@saved_as("mirrored")
 def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
     """`shuffled`, but for this: each cell (i, j) of symmetric X is followed by its mirror (j, i).
 
@@ -206,10 +205,9 @@ def pieces(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]
 
 
 def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x_max: float = 100,
-          alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, workers: int = 1, seed: int = 1,
-          order: Callable = shuffled, progress: bool = False,
-          checkpoint: Checkpoint | None = None) -> Trained:
-    """Train word vectors on the co-occurrence counts of V words.  Return Trained.
+          alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, order: Callable = shuffled,
+          options: RunOptions = RunOptions()) -> Trained:
+    """Train word vectors on the co-occurrence counts of V words.  -> Trained
 
     cells      from words/cooccurrence.py, rows and columns below V, counts above 0
     adagrad    c_adagrad or paper_adagrad
@@ -218,79 +216,44 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     alpha      how the weight falls below that; 0: all cells count alike
     epochs     times that every cell is stepped; the paper has 50 for less than 300 dimensions, 100
                for more
-    workers    threads that step the same tables at once.  With one, the same seed gives the same
-               bits; with more, only the quality is the same.
     order      shuffled, or another function from cells to the Deck in which they are stepped
-    progress   show a bar on stderr, where that is a terminal
-    checkpoint a Checkpoint: saved now and then, at Ctrl-C and at the end, and resumed if it says so
+    options    workers, seed, checkpoint, progress.  Several workers step the same tables at once.
+               With one, the same seed gives the same bits; with more, only the quality is the same.
     Raises     ValueError for cells or settings that make no sense or differ from what is resumed;
                TrainingDiverged when the loss or the weights are no longer finite.
     """
-    for name, form in dict(adagrad=adagrad, order=order).items():
-        if not callable(form):
-            raise ValueError(f"{name}={form!r}: give a function, such as c_adagrad or shuffled")
-    settings = dict(adagrad=adagrad.__name__, dim=dim, x_max=x_max, alpha=alpha, lr=lr,
-                    epochs=epochs, seed=seed, cells=order.__name__)
-    _check(settings | {"V": V}, workers)
-    _check_cells(cells, V)
-    start, N = adagrad(lr), len(cells.rows)
-    (W, U), at = initial_tables(V, dim, start, seed), Progress()
-    size = max(1, CHUNK * 100 // dim)
-    if checkpoint:
-        settings |= _fingerprint(cells) | {"order": f"pieces {size}"}
-        W, U, at = checkpoint.restore(settings, W.shape) or (W, U, at)
-    deck = order(cells, x_max, alpha, seed)
+    settings = dict(adagrad=require_function("adagrad", adagrad, "c_adagrad"), dim=dim,
+                    x_max=x_max, alpha=alpha, lr=lr, epochs=epochs, seed=options.seed,
+                    order=require_function("order", order, "shuffled"))
+    check_settings(settings | {"V": V})
+    check_cells(cells, V)
+    start, N, size = adagrad(lr), len(cells.rows), max(1, CHUNK_WORK // dim)
+    settings |= dict(chunk_cells=size, data=cells)
+    W, U = initial_tables(V, dim, start, options.seed)
+    deck = order(cells, x_max, alpha, options.seed)
 
     def step(piece):
-        loss = glove_chunk(deck, *piece, W, U, np.float32(start.rate))
-        if not np.isfinite(loss):
-            raise TrainingDiverged(f"epoch {at.epoch + 1}, cells from {piece[0]}", lr)
-        return loss, piece[1] - piece[0]
+        first, end = piece
+        return glove_chunk(deck, first, end, W, U, np.float32(start.rate)), end - first, end - first
 
-    bar = tqdm(total=epochs * N, initial=at.epoch * N, unit="cell", unit_scale=True,
-               disable=None if progress else True)
-    with bar, held_interrupt() as stop_if_asked, saved_at_ctrl_c(checkpoint, W, U, at, settings):
-        while at.epoch < epochs:
-            ahead = islice(pieces(N, size, at.epoch, seed), at.chunk, None)
-            with closing(run(step, ahead, workers)) as done:
-                for loss, stepped in done:
-                    at.count(loss, stepped)
-                    bar.update(stepped)
-                    bar.set_postfix_str(f"loss {at.mean():.4f}", False)
-                    if checkpoint:
-                        checkpoint.save_now_and_then(W, U, at, settings)
-                    stop_if_asked()
-            at.end_epoch()
-    if not finite(W, U):
-        raise TrainingDiverged(f"epoch {len(at.losses)}", lr, "a weight")
-    if checkpoint:
-        checkpoint.save(W, U, at, settings)
+    with session({"W": W, "U": U}, settings, options, epochs * N, "cell") as run:
+        for epoch in run.epochs(epochs):
+            for result in run.chunks(step, pieces(N, size, epoch, options.seed)):
+                run.record(*result)
     return Trained(W[:, 0, :dim].copy(), U[:, 0, :dim].copy(), W[:, 0, dim].copy(),
-                   U[:, 0, dim].copy(), at.losses)
+                   U[:, 0, dim].copy(), run.losses)
 
 
-def _fingerprint(cells):
-    """SHA-256 of all cells."""
-    digest = hashlib.sha256()
-    for array in cells:
-        digest.update(np.ascontiguousarray(array))
-    return {"data": digest.hexdigest()}
+def check_settings(settings: dict) -> None:
+    """Raise ValueError that names the first setting that is out of its range."""
+    for name in ("V", "dim", "epochs"):
+        require_whole(name, settings[name], 1)
+    for name in ("lr", "x_max"):
+        require_number(name, settings[name], 1e-9, 1e9)      # in float32, 1/lr² is finite
+    require_number("alpha", settings["alpha"], 0, 1e9)
 
 
-def _check(settings, workers):
-    """Raise ValueError that names the first setting that makes no sense."""
-    for name, value in dict(settings, workers=workers).items():
-        if name in ("V", "dim", "epochs", "workers", "seed"):
-            least = 0 if name == "seed" else 1
-            if not (isinstance(value, (int, np.integer)) and least <= value < 2**31):
-                raise ValueError(f"{name}={value!r}: expected a whole number, {least} to 2³¹ − 1")
-        elif name in ("lr", "x_max", "alpha"):
-            least = 0 if name == "alpha" else 1e-9         # in float32, 1/lr² is finite
-            if not (isinstance(value, (int, float, np.number)) and least <= value <= 1e9):
-                raise ValueError(f"{name}={value!r}: expected a number from {least:g} to 1e9")
-
-
-def _check_cells(cells, V):
+def check_cells(cells: Cells, V: int) -> None:
     """Raise ValueError unless there are cells, all of them of V words, with counts above 0."""
     if not len(cells.rows) == len(cells.cols) == len(cells.counts) > 0:
         raise ValueError(f"cells of {len(cells.rows)} rows, {len(cells.cols)} columns and "

@@ -11,38 +11,46 @@ Differs   from the exact form, in its noise: the pairs of a position see the sam
           gradients are correlated; the mean is the same, but that a word drawn twice for a
           position is asked about once.  From pWord2Vec: a position is stepped neighbour by
           neighbour, not as one matrix product of old values.  Negative sampling only.
-Read next words/word2vec.py, train(..., chunk=shared_chunk).
+Read next words/word2vec.py, train(..., method=shared_chunk).
 """
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.words.word2vec import ZERO, draw_reach, grade, longest, pose, thin_out
+from scratch_embed.numerics.settings import saved_as
+from scratch_embed.words.word2vec import (
+    ZERO,
+    buffers,
+    draw_targets,
+    draw_window,
+    logistic_grads,
+    subsample,
+)
 
 
 @kernel(inline=True)
-def answer_block(v, block, y, M, lr, steps, dv):
-    """word2vec.answer where the rows are block[:M], end to end: a step for the block, in place.
+def block_step(v, block, y, M, lr, scores, dv):
+    """word2vec.sgns_step where the rows are block[:M], end to end: stepped in place.  -> L
 
-    Returns L.  With no row numbers to look up it takes 7/8 of answer's time.
+    With no row numbers to look up it takes 7/8 of sgns_step's time.
     """
     for k in range(M):
         u, s = block[k], ZERO
         for d in range(len(v)):
             s += u[d] * v[d]
-        steps[k] = s
-    loss = grade(steps, y, M, lr)
+        scores[k] = s
+    loss = logistic_grads(scores, y, M, lr)
     dv[:] = ZERO
     for k in range(M):
-        u, step = block[k], steps[k]
+        u, g = block[k], scores[k]
         for d in range(len(v)):
-            dv[d] += step * u[d]
-            u[d] += step * v[d]
+            dv[d] += g * u[d]
+            u[d] += g * v[d]
     return loss
 
 
 @kernel
 def without_repeats(rows, M):
-    """Keep the first of equal numbers among rows[1:M], the noise; return how many are left."""
+    """Keep the first of equal numbers among rows[1:M], the negatives.  -> how many are left"""
     left = 1
     for k in range(1, M):
         repeated = False
@@ -55,33 +63,34 @@ def without_repeats(rows, M):
 
 
 @kernel
+def copy_rows(source, source_rows, target, target_rows, M):
+    """target[target_rows[k]] = source[source_rows[k]] for k < M."""
+    for k in range(M):
+        u, b = source[source_rows[k]], target[target_rows[k]]
+        for d in range(len(u)):
+            b[d] = u[d]
+
+
+@saved_as("skip-gram, shared negatives")
+@kernel
 def shared_chunk(corpus, sentences, plan, W, U, lr, state):
-    """skipgram_chunk, but for the noise: drawn once a position.  Return Σ L, pairs."""
-    D = W.shape[1]
-    kept = np.empty(longest(corpus, sentences), np.int32)
-    rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
-    block = np.empty((plan.questions, D), np.float32)
-    steps, dv = np.empty(plan.questions, np.float32), np.empty(D, np.float32)
+    """skipgram_chunk, except that negatives are drawn once a position.  -> Σ L, pairs"""
+    kept, rows, y, scores, dv = buffers(corpus, sentences, plan, W.shape[1])
+    block, places = np.empty((len(rows), len(dv)), np.float32), np.arange(len(rows))
     loss, pairs = np.float64(0), 0
     for s in sentences:
-        n, state = thin_out(corpus, s, plan.keep, state, kept)
+        n, state = subsample(corpus, s, plan.keep, state, kept)
         for i in range(n):
-            reach, state = draw_reach(plan, state)
-            M, state = pose(plan, kept[i], rows, y, state)
+            first, last, state = draw_window(plan, i, n, state)
+            M, state = draw_targets(plan, kept[i], rows, y, state)
             M = without_repeats(rows, M)
-            for k in range(M):
-                u, b = U[rows[k]], block[k]
-                for d in range(D):
-                    b[d] = u[d]
-            for j in range(max(0, i - reach), min(n, i + reach + 1)):
+            copy_rows(U, rows, block, places, M)
+            for j in range(first, last):
                 if j != i:
                     v = W[kept[j]]
-                    loss += answer_block(v, block, y, M, lr, steps, dv)
-                    for d in range(D):
+                    loss += block_step(v, block, y, M, lr, scores, dv)
+                    for d in range(len(v)):
                         v[d] += dv[d]
                     pairs += 1
-            for k in range(M):
-                u, b = U[rows[k]], block[k]
-                for d in range(D):
-                    u[d] = b[d]
+            copy_rows(block, places, U, rows, M)
     return loss, pairs

@@ -26,12 +26,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.kernel import kernel
 
 END_OF_LINE = "</s>"
 FNV_START, FNV_PRIME = 2166136261, 16777619
 ALL_32 = 2**32 - 1
 LAST_CONTINUATION = -65            # 10xxxxxx as signed char: −128 … −65
+
+
+class NGrams(NamedTuple):
+    """Which n-grams words are made of.
+
+    min_n, max_n: their lengths in letters, the marks < and > counted; max_n = 0: no n-grams.
+    buckets: rows that they share.
+    """
+
+    min_n: int = 3
+    max_n: int = 6
+    buckets: int = 2_000_000
 
 
 class Subwords(NamedTuple):
@@ -151,5 +164,20 @@ def fnv_step(h, byte):
 def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
     """Raise ValueError that names the first of these settings that makes no sense."""
     for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):
-        if not (isinstance(value, (int, np.integer)) and 0 <= value < 2**31):
-            raise ValueError(f"{name}={value!r}: expected a whole number, 0 to 2³¹ − 1")
+        require_whole(name, value)
+
+
+def needed_buckets(ngrams: NGrams) -> NGrams:
+    """The same, with no buckets where there are no n-grams.
+
+    Raises ValueError for n-grams that no length or no row has.
+    """
+    min_n, max_n, buckets = ngrams
+    check_subwords(min_n, max_n, buckets)
+    if max_n and not buckets:
+        raise ValueError(f"buckets=0: n-grams of {min_n} to {max_n} letters need rows, at least 1; "
+                         "max_n=0 asks for words alone")
+    if 0 < max_n < min_n:
+        raise ValueError(f"min_n={min_n} is more than max_n={max_n}: no n-gram is both; max_n=0 "
+                         "asks for words alone")
+    return ngrams if max_n else ngrams._replace(buckets=0)

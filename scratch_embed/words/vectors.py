@@ -67,6 +67,16 @@ class WordVectors:
     vectors        (V, D) float32, read-only; kv["word"] is a row, kv[["a", "b"]] is (2, D)
 
     A float32 array is not copied: whoever made it must not change it any more.
+
+    >>> kv = WordVectors(["king", "queen", "man", "woman"], [[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> kv
+    WordVectors(4 words x 2 dimensions)
+    >>> kv["king"].tolist(), "prince" in kv
+    ([2.0, 2.0], False)
+    >>> kv.most_similar("king", topn=1)[0][0]
+    'man'
+    >>> kv.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+    'queen'
     """
 
     def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
@@ -148,7 +158,12 @@ class WordVectors:
     # ---- questions ---------------------------------------------------------
 
     def similarity(self, a: str, b: str) -> float:
-        """cos(u_a, u_b), from −1 to 1."""
+        """cos(u_a, u_b), from −1 to 1.
+
+        >>> kv = WordVectors(["up", "right", "down"], [[0, 1], [1, 0], [0, -2]])
+        >>> kv.similarity("up", "right"), kv.similarity("up", "down")
+        (0.0, -1.0)
+        """
         return float(cosine(self[a], self[b]))
 
     def most_similar(self, positive: str | np.ndarray | Iterable[str | np.ndarray] = (),
@@ -198,7 +213,12 @@ class WordVectors:
         return vector
 
     def doesnt_match(self, words: Iterable[str]) -> str:
-        """The word whose cosine with the mean of all these words' unit rows is the lowest."""
+        """The word whose cosine with the mean of all these words' unit rows is the lowest.
+
+        >>> kv = WordVectors(["up", "higher", "right"], [[0, 1], [0.1, 1], [1, 0]])
+        >>> kv.doesnt_match(["up", "higher", "right"])
+        'right'
+        """
         if isinstance(words, str):
             raise ValueError(f"expected a list of words, found one str; try {words!r}.split()")
         return self.index_to_key[odd_one_out(self.unit_rows, self._rows(words))]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.worlds.ceilings import best_ndcg
 from scratch_embed.worlds.facts import (
     IN_REPORTS,
@@ -47,8 +48,8 @@ class Bindings(NamedTuple):
 
 def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
     """A sample.  Another seed is another sample of the same world, to train on."""
-    if groups < 1 or queries < 1:
-        raise ValueError(f"groups={groups}, queries={queries}: expected at least 1 of each")
+    require_whole("groups", groups, 1)
+    require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     corpus, told, group = {}, {}, {}
     documents = iter(number("d", groups * FACTS))

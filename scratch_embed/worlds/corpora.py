@@ -15,6 +15,9 @@ def corpus_path(name: str, package: str | os.PathLike = PACKAGE) -> Path:
 
     package: the folder of scratch_embed itself.  A name that is not there is a FileNotFoundError
     that lists those that are.
+
+    >>> corpus_path("words-easy.txt").name
+    'words-easy.txt'
     """
     folders = [Path(package) / "corpora", Path(package).parent / "corpora"]
     there = [path for folder in folders if folder.is_dir()

@@ -27,6 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
+
 # ---- the world: 5 slots, 8 values each, 4 words for each value ----------------------------------
 
 SLOTS = {
@@ -172,7 +174,11 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
                 beside the documents
     pairs       of other facts too, their questions not among the queries
     """
-    _check(documents, queries, prototypes, noise, sentences, pairs)
+    for name, value in (("documents", documents), ("queries", queries), ("prototypes", prototypes)):
+        require_whole(name, value, 1)
+    require_whole("sentences", sentences)
+    require_whole("pairs", pairs)
+    require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     protos = draw_prototypes(prototypes, rng)
     told = dict(zip(number("d", documents), draw_facts(documents, protos, noise, rng)))
@@ -198,10 +204,3 @@ def _pairs(of, taken, rng):
     """A question and an answer for each fact, unless the question is among those taken."""
     pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in of]
     return [pair for pair in pairs if pair[0] not in taken]
-
-
-def _check(documents, queries, prototypes, noise, sentences, pairs):
-    if min(documents, queries, prototypes) < 1 or min(sentences, pairs) < 0 or not 0 <= noise <= 1:
-        raise ValueError(f"documents={documents}, queries={queries}, prototypes={prototypes}, "
-                         f"noise={noise}, sentences={sentences}, pairs={pairs}: expected at least "
-                         "1 of the first three, 0 of the last two, and a noise from 0 to 1")

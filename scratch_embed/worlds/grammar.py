@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
+
 
 class Grammar(NamedTuple):
     """The exact distribution of a sentence.
@@ -61,8 +63,7 @@ def pair_distribution(grammar: Grammar, window: int, keep: np.ndarray | None = N
     keep: (V,), the chance that sub-sampling keeps a word; it comes before windowing.  Default 1.
     Returns (V, V), symmetric, of sum 1, float64; rows and columns as grammar.words.
     """
-    if window < 1:
-        raise ValueError(f"window={window}: a window reaches at least 1 word")
+    require_whole("window", window, 1)
     joint = expected_cooccurrence(grammar, np.arange(window, 0, -1) / window, keep)
     if not joint.any():
         raise ValueError("no pair ever occurs: keep drops every word, or sentences have one word")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.worlds.ceilings import best_ndcg
 from scratch_embed.worlds.facts import (
     IN_QUESTIONS,
@@ -52,9 +53,8 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
 
     Every value is told by documents/8 of them, as evenly as can be.
     """
-    if documents < VALUES or queries < 1:
-        raise ValueError(f"documents={documents}, queries={queries}: expected at least {VALUES} "
-                         "documents, one for each value of a slot, and 1 query")
+    require_whole("documents", documents, VALUES)              # one for each value of a slot
+    require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     facts = np.stack([rng.permutation(np.arange(documents) % VALUES) for _ in NAMES], axis=1)
     told = {document: tuple(fact) for document, fact in zip(number("d", documents), facts.tolist())}

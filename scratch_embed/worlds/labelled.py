@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.files import atomic_write
 
 TOPICS = {                                         # chance, THING, WHERE
@@ -82,9 +83,9 @@ def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: flo
     by_order   the share of texts whose verdict is told by the order of words alone
     apart      two labels a line, "__label__meal __label__praise"
     """
-    if lines < 1 or not (0 <= noise <= 1 and 0 <= by_order <= 1):
-        raise ValueError(f"lines={lines}, noise={noise}, by_order={by_order}: expected at least 1 "
-                         "line, and chances from 0 to 1")
+    require_whole("lines", lines, 1)
+    require_number("noise", noise, 0, 1)
+    require_number("by_order", by_order, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     chances, all_texts = zip(*texts(by_order))
     drawn = [all_texts[i] for i in rng.choice(len(chances), lines, p=np.divide(chances,

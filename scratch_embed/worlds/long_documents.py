@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_whole
 from scratch_embed.worlds.ceilings import best_ndcg
 from scratch_embed.worlds.facts import Asked, Fact, Facts, Qrels, gain_table, pick, report
 
@@ -39,8 +40,7 @@ class LongDocuments(NamedTuple):
 
 def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
     """The world's facts, each somewhere, all places alike, among `sentences` that tell nothing."""
-    if sentences < 0:
-        raise ValueError(f"sentences={sentences}: expected 0 or more")
+    require_whole("sentences", sentences)
     rng = np.random.Generator(np.random.PCG64(seed))
     corpus, end = {}, {}
     for document, fact in world.told.items():

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.worlds.facts import (
     IN_EITHER,
     REPORTS,
@@ -73,9 +74,9 @@ def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float 
                 about half
     noise, prototypes  of the facts, as in worlds/facts.py; by default 20 prototypes are drawn
     """
-    if sentences < 1 or pairs < 0 or not 0 <= noise <= 1:
-        raise ValueError(f"sentences={sentences}, pairs={pairs}, noise={noise}: expected at least "
-                         "1 sentence and 0 pairs, and a noise from 0 to 1")
+    require_whole("sentences", sentences, 1)
+    require_whole("pairs", pairs)
+    require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     cipher = draw_cipher(rng)
     protos = draw_prototypes(20, rng) if prototypes is None else prototypes

@@ -31,6 +31,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
+
 # ---- the world: the words of each topic, most frequent first ------------------------------------
 
 TOPICS = {
@@ -106,7 +108,9 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
     fillers: the chance that a word is replaced by one that says nothing; noise: the chance, before
     that, that it is of any topic, all alike, and not ambiguous.
     """
-    _check(sentences, fillers, noise)
+    require_whole("sentences", sentences, 1)
+    require_number("fillers", fillers, 0, 1)
+    require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)
     topic = np.repeat(about[:, None], LENGTH, axis=1)                     # of each word
@@ -122,7 +126,7 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
     """One ambiguous word a sentence: a filler, 2 to 4 words of the topic, it, only fillers."""
-    _check(sentences)
+    require_whole("sentences", sentences, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)
     words = rng.choice(np.array(FILLERS, dtype=object), (sentences, LENGTH))
@@ -148,12 +152,6 @@ def _with_truth(sentences, about):
              for place, word in enumerate(sentence) if word in SENSES]
     return Senses(sentences, topics, [one for one in found if one.sentence % 2 == 0],
                   [one for one in found if one.sentence % 2])
-
-
-def _check(sentences, fillers=0, noise=0):
-    if sentences < 1 or not (0 <= fillers <= 1 and 0 <= noise <= 1):
-        raise ValueError(f"sentences={sentences}, fillers={fillers}, noise={noise}: expected at "
-                         "least 1 sentence, and chances from 0 to 1")
 
 
 # ---- what can be known --------------------------------------------------------------------------

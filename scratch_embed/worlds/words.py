@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.files import atomic_write
 from scratch_embed.worlds.grammar import Grammar, draw_sentences, number_patterns
 
@@ -285,9 +286,9 @@ def tiny(seed: int = 0, sentences: int = 20_000, noise: float = 0.3) -> World:
 
 
 def _make_world(sections, sentences, seed, contexts=2, fillers=0.0, noise=0.0):
-    if sentences < 1 or fillers < 0 or not 0 <= noise <= 1:
-        raise ValueError(f"sentences={sentences}, fillers={fillers}, noise={noise}: expected at "
-                         "least 1 sentence, fillers of 0 or more, and a noise from 0 to 1")
+    require_whole("sentences", sentences, 1)
+    require_number("fillers", fillers)
+    require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     grammar = make_grammar(sections, rng, contexts, fillers, noise)
     return World(draw_sentences(grammar, sentences, rng), *_truth(sections), grammar)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import main, parser
-from scratch_embed.cli.parsing import check_output
+from scratch_embed.cli.parsing import require_writable
 from scratch_embed.cli.word2vec import chosen_form
 from scratch_embed.words.vectors import WordVectors
 
@@ -258,7 +258,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(text, tmp_path, capsys):
 
 def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, capsys):
     with pytest.raises(FileNotFoundError):
-        check_output(tmp_path / "no" / "file")
+        require_writable(tmp_path / "no" / "file")
     code, _, err = run(capsys, "train", "word2vec", text, "-o", tmp_path / "no" / "v")
     assert code == 1 and "different" not in err                    # nothing was read yet
 

@@ -10,7 +10,7 @@ import pytest
 
 from scratch_embed.cli.main import main, parser
 from scratch_embed.text.reader import read_corpus
-from scratch_embed.words import cooccurrence, fasttext, glove, supervised, word2vec
+from scratch_embed.words import cooccurrence, fasttext, glove, pair_store, supervised, word2vec
 from scratch_embed.words.vectors import WordVectors
 
 TEXT = "the king and the queen\nthe man and the woman\n" * 20
@@ -198,7 +198,7 @@ def test_glove_says_what_counting_takes_before_it_counts(text, tmp_path, capsys,
     assert about == (f"about {size.cells} pairs of words stand together; counting them takes up to "
                      f"{size.bytes / 2**20:.0f} MiB")
     assert counted == f"counted {size.cells}" and loss.startswith("loss ") and code == 0
-    monkeypatch.setattr(cooccurrence, "physical_memory", lambda: 1000)
+    monkeypatch.setattr(pair_store, "physical_memory", lambda: 1000)
     code, _, err = train(capsys, "glove", text, "-o", tmp_path / "w.txt")
     assert code == 1 and "choose a larger min_count" in err and not (tmp_path / "w.txt").exists()
 
@@ -208,7 +208,8 @@ def corpus_of(text):
     return corpus, len(vocab)
 
 
-@pytest.mark.parametrize("options", [["--lr", "-1"], ["--window", "0"], ["--adagrad", "adam"],
+@pytest.mark.parametrize("options", [["--lr", "-1"], ["--lr", "0"], ["--x-max", "0"],
+                                     ["--window", "0"], ["--adagrad", "adam"],
                                      ["--vectors", "both"], ["--mode", "cbow"]])
 def test_bad_usage_of_glove_ends_with_2(options, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -23,10 +23,10 @@ from scratch_embed.evaluate.kmeans import (
     seed_centres,
 )
 from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
+from tests.rounding import seeds
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/evaluate.json").read_text())
-seeds = st.integers(0, 2**32 - 1)
 two_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40)
 
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.evaluate.correlation import pearson, ranks, spearman
+from tests.rounding import gamma, seeds, u64
 
-u64 = 2**-53
-seeds = st.integers(0, 2**32 - 1)
 few_values = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=30)
 any_number = st.floats(allow_nan=False, allow_infinity=False)
 any_numbers = st.lists(st.tuples(any_number, any_number), max_size=20)
@@ -18,8 +17,7 @@ any_numbers = st.lists(st.tuples(any_number, any_number), max_size=20)
 
 def bound(N):
     """Centring errs by 4u of the largest number, 4 spreads of these lists; each sum by γ(N)."""
-    n = 2 * N + 40
-    return n * u64 / (1 - n * u64)
+    return gamma(2 * N + 40, u64)
 
 
 def lists(seed, N=30):

@@ -14,9 +14,9 @@ from scratch_embed.evaluate.pairs import (
     best_f1,
     pair_classification,
 )
+from tests.rounding import seeds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
-seeds = st.integers(0, 2**32 - 1)
 tied = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30)
 
 

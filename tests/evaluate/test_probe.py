@@ -27,9 +27,9 @@ from scratch_embed.evaluate.probe import (
     nearest_euclidean,
     probe,
 )
+from tests.rounding import seeds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
-seeds = st.integers(0, 2**32 - 1)
 
 
 def task(seed, N=60, D=4, K=3, noise=1.0):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from scratch_embed.evaluate.sts import similarities, sts_scores
 from scratch_embed.evaluate.summarisation import summarisation_scores
+from tests.rounding import seeds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
-seeds = st.integers(0, 2**32 - 1)
 
 
 def pairs(seed, N=20, D=6):

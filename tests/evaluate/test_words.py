@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.evaluate.words import (
     AnalogyScores,
@@ -19,8 +18,8 @@ from scratch_embed.evaluate.words import (
     score_pairs,
 )
 from scratch_embed.numerics.errors import FormatError
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 QUESTIONS = """: family
 King queen  man woman
 king queen aunt uncle

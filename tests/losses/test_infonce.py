@@ -11,16 +11,11 @@ from scratch_embed.losses.infonce import cosine_logits, infonce, symmetric_infon
 from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.nn.softmax import cross_entropy_numpy
 from scratch_embed.numerics.safetensors import read_safetensors
+from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "infonce.safetensors"
-u32, u64 = 2**-24, 2**-53
-seeds = st.integers(0, 2**32 - 1)
 taus = st.floats(0.01, 10)
 N, D = 5, 7
-
-
-def gamma(n, u=u64):
-    return n * u / (1 - n * u)
 
 
 def batch(seed, M=8, dtype=np.float64):
@@ -89,7 +84,7 @@ def test_keys_that_all_look_alike_cost_log_m(M, seed, tau):
     """All s_ij of a row are the same numbers, so it is rounding of log_softmax alone."""
     q, k = batch(seed, M)
     assert infonce(q, np.ones_like(k) * k[0], tau)[0] == pytest.approx(
-        np.log(M), rel=16 * u64, abs=gamma(4 * D + 8) * 2 / tau)
+        np.log(M), rel=16 * u64, abs=gamma(4 * D + 8, u64) * 2 / tau)
 
 
 @given(seeds, taus)
@@ -98,7 +93,7 @@ def test_it_lies_between_the_gap_to_the_hardest_negative_and_log_m_more(seed, ta
     q, k = batch(seed)
     cos = cosines(q, k)
     gap = (cos.max(1) - cos.diagonal()).mean()
-    loss, slack = infonce(q, k, tau)[0], 8 * gamma(D + 4) / tau + 16 * u64
+    loss, slack = infonce(q, k, tau)[0], 8 * gamma(D + 4, u64) / tau + 16 * u64
     assert gap / tau - slack <= loss <= gap / tau + np.log(8) + slack
     assert abs(loss - np.log(8)) <= 2 / tau + slack
 
@@ -146,7 +141,7 @@ def test_it_stays_finite_at_the_coldest_temperature_that_clip_allows(dtype):
 def test_the_length_of_a_vector_is_not_seen(seed, tau):
     q, k = batch(seed)
     stretch = np.random.default_rng(seed).uniform(0.1, 10, (5, 1))
-    bound = 8 * gamma(D + 4) / tau + 16 * u64
+    bound = 8 * gamma(D + 4, u64) / tau + 16 * u64
     assert abs(infonce(stretch * q, k, tau)[0] - infonce(q, k, tau)[0]) <= bound
 
 
@@ -164,7 +159,7 @@ def test_a_rotation_of_the_space_is_not_seen(seed, tau):
     """R is orthogonal to a few D u, and a product with it errs by γ(D) of ‖q‖ √D."""
     q, k = batch(seed)
     R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((D, D)))
-    bound = 16 * D * gamma(D + 4) / tau + 16 * u64
+    bound = 16 * D * gamma(D + 4, u64) / tau + 16 * u64
     assert abs(infonce(q @ R, k @ R, tau)[0] - infonce(q, k, tau)[0]) <= bound
 
 
@@ -174,7 +169,7 @@ def test_the_two_sides_of_clips_loss_are_alike(seed, tau):
     q, k = batch(seed, M=5)
     one, back_one = symmetric_infonce(q, k, tau)
     other, back_other = symmetric_infonce(k, q, tau)
-    assert abs(one - other) <= 4 * gamma(D + 4) / tau + 16 * u64
+    assert abs(one - other) <= 4 * gamma(D + 4, u64) / tau + 16 * u64
     (dq, dk, ds), (dk_, dq_, ds_) = back_one(), back_other()
     for a, b in ((dq, dq_), (dk, dk_), (ds, ds_)):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 / tau**3)
@@ -184,7 +179,7 @@ def test_the_two_sides_of_clips_loss_are_alike(seed, tau):
 def test_the_order_of_the_pairs_is_not_seen(seed, tau, order):
     q, k = batch(seed)
     shuffled = infonce(q[order], np.vstack([k[order], k[N:]]), tau)[0]
-    assert abs(shuffled - infonce(q, k, tau)[0]) <= 4 * gamma(D + 4) / tau + 16 * u64
+    assert abs(shuffled - infonce(q, k, tau)[0]) <= 4 * gamma(D + 4, u64) / tau + 16 * u64
 
 
 # ---- its gradient -------------------------------------------------------------------------------
@@ -278,7 +273,7 @@ def test_what_pulls_and_what_pushes_sum_to_0_in_each_row(seed, tau, dtype):
     """
     s, _ = cosine_logits(*batch(seed, dtype=dtype), tau)
     ds = cross_entropy_numpy(s, np.arange(N))[1]()
-    u, M = np.finfo(dtype).eps / 2, s.shape[1]
+    u, M = unit_roundoff(dtype), s.shape[1]
     largest = abs(s - s.max(1, keepdims=True)).max()
     assert (abs(ds.sum(1, dtype=np.float64)) <= (8 * M + 2 * largest) * u / N).all()
     assert (ds.diagonal() <= 0).all() and (ds[~np.eye(N, M, dtype=bool)] >= 0).all()
@@ -289,7 +284,7 @@ def test_the_gradient_is_tangent_to_the_sphere(seed, tau):            # since le
     q, k = batch(seed)
     for x, dx in zip((q, k), infonce(q, k, tau)[1]()):
         size = np.linalg.norm(x, axis=1) * np.linalg.norm(dx, axis=1) + 2 / tau
-        assert (abs((dx * x).sum(1)) <= 8 * gamma(D + 4) * size).all()
+        assert (abs((dx * x).sum(1)) <= 8 * gamma(D + 4, u64) * size).all()
 
 
 @given(seeds, st.floats(-10, 10))

@@ -10,8 +10,7 @@ that it sums; e^R − 1 stands for R where R is not small.
 import numpy as np
 
 from scratch_embed.nn.dropout import NO_DROPOUT, factors
-
-u32, u64 = 2.0**-24, 2.0**-53
+from tests.rounding import u32
 
 
 def error(q, k, v, dy, H, sees, drop=NO_DROPOUT, u=u32, B=0.0):

@@ -12,11 +12,10 @@ from scratch_embed.nn.attention import (
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_backward
-from tests.nn.attention_rounding import error, u64
+from tests.nn.attention_rounding import error
+from tests.rounding import dtypes, seeds, u64
 
-seeds = st.integers(0, 2**32 - 1)
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 causal = pytest.mark.parametrize("causal", [False, True])
 OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of five, one of one
 

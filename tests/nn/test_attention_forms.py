@@ -11,9 +11,8 @@ from scratch_embed.nn.layers import prepend_row
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.relative_bias import relative_bias
 from tests.nn.attention_rounding import error
+from tests.rounding import dtypes, seeds
 
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 causal = pytest.mark.parametrize("causal", [False, True])
 OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of five, one of one
 ONE = np.array([0, 4])

@@ -8,10 +8,7 @@ from scratch_embed.nn.convolution import conv1d, patches
 from scratch_embed.nn.gradcheck import check_backward, check_parameters
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
-
-u32 = 2.0**-24
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+from tests.rounding import dtypes, seeds, u32
 
 
 def draw(seed, *shape, dtype=np.float64):

@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, factors, mask
 from scratch_embed.nn.gradcheck import check_backward
+from tests.rounding import dtypes, u32
 
-u32 = 2.0**-24
 keys = st.integers(0, 2**64 - 1)
 rates = st.floats(0.001, 0.999)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def kept(drop, *shape):

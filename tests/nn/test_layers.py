@@ -11,20 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import Dropout, dropout
-from scratch_embed.nn.gradcheck import check_backward, check_parameters
+from scratch_embed.nn.gradcheck import check_parameters
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import Params
-from scratch_embed.numerics.l2_normalize import l2_normalize
+from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
-u32, u64 = 2.0**-24, 2.0**-53
-seeds = st.integers(0, 2**32 - 1)
 sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
 magnitudes = st.floats(-12, 12)                      # squares and their sums stay in float32
 drops = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
-
-
-def gamma(n, u=u32):
-    return n * u / (1 - n * u)
 
 
 def layer(I, O, seed=0, dtype=np.float64):
@@ -153,10 +147,6 @@ def test_add_norm_is_checked_in_both_inputs_and_its_parameters(drop):
     check_parameters(halves, draw(1, 6, 5), p)
 
 
-def test_l2_normalize_is_checked():
-    check_backward(l2_normalize, draw(1, 3, 5))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_layer_used_twice_adds_up_its_gradients(dtype):
     x, dy, ids = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype), np.array([0, 1, 0])
@@ -199,7 +189,7 @@ def test_layer_norms_rows_have_mean_zero_and_length_root_d(seed, size, D):
 def test_of_layer_norms_gradient_nothing_is_left_along_ones_or_along_x(seed, D, dtype):
     """Jᵀ1 = 0, and Σ dx = Σ x̂ dx = 0, for no shift and no scale is seen: γ(4 D + 32)."""
     x, dy = draw(seed, 4, D, dtype=dtype), draw(seed + 1, 4, D, dtype=dtype)
-    p, u = plain(D, dtype), u32 if dtype == np.float32 else u64
+    p, u = plain(D, dtype), unit_roundoff(dtype)
     xhat, backward = layer_norm(x, p, "n", 0.0)
     std, M = x.std(-1), abs(x).max(-1)
     bound = gamma(4 * D + 32, u) * (1 + M / std) * D / std
@@ -244,11 +234,11 @@ def test_linear_in_float32_is_within_its_rounding(seed, T, I, O, size):
             *linear(x.astype(dtype), p, "l")), p)
     W, b, ax, ady = abs(p["l.weight"]), abs(p["l.bias"]), abs(x), abs(dy)
     tiny = 2.0**-140
-    assert (abs(y - y64) <= gamma(I + 1) * (ax @ W.T + b).astype(float) * 1.001 + tiny).all()
-    assert (abs(dx - dx64) <= gamma(O + 1) * (ady @ W).astype(float) * 1.001 + tiny).all()
-    assert (abs(g["l.weight"] - g64["l.weight"]) <= gamma(T + 1) * 1.001 * (ady.T @ ax)
+    assert (abs(y - y64) <= gamma(I + 1, u32) * (ax @ W.T + b).astype(float) * 1.001 + tiny).all()
+    assert (abs(dx - dx64) <= gamma(O + 1, u32) * (ady @ W).astype(float) * 1.001 + tiny).all()
+    assert (abs(g["l.weight"] - g64["l.weight"]) <= gamma(T + 1, u32) * 1.001 * (ady.T @ ax)
             + tiny).all()
-    assert (abs(g["l.bias"] - g64["l.bias"]) <= gamma(T + 1) * 1.001 * ady.sum(0)).all()
+    assert (abs(g["l.bias"] - g64["l.bias"]) <= gamma(T + 1, u32) * 1.001 * ady.sum(0)).all()
 
 
 @given(seeds, sides, sides, st.integers(1, 9))
@@ -258,7 +248,7 @@ def test_embeddings_gradient_in_float32_is_within_its_rounding(seed, T, D, V):
     g, g64, terms = p.copy(np.float32), p.like(), p.like()
     for into, d in [(g, dy), (g64, dy.astype(float)), (terms, abs(dy).astype(float))]:
         embedding(ids, p, "e")[1](d, into)
-    assert (abs(g.flat - g64.flat) <= gamma(T) * terms.flat).all()
+    assert (abs(g.flat - g64.flat) <= gamma(T, u32) * terms.flat).all()
 
 
 def norm_bounds(x, dy, p, y, more=0.0):
@@ -291,9 +281,9 @@ def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
     if small:                                  # else nothing is left of the digits, nor promised
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
-        terms = abs(dy) * (2 * of_hat + gamma(T + 1) * D**0.5)
+        terms = abs(dy) * (2 * of_hat + gamma(T + 1, u32) * D**0.5)
         assert (abs(g["n.weight"] - g64["n.weight"]) <= terms.sum(0)).all()
-    assert (abs(g["n.bias"] - g64["n.bias"]) <= gamma(T) * abs(dy).sum(0)).all()
+    assert (abs(g["n.bias"] - g64["n.bias"]) <= gamma(T, u32) * abs(dy).sum(0)).all()
     assert np.isfinite(y).all() and np.isfinite(dx).all()
 
 

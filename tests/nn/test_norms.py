@@ -16,10 +16,8 @@ from scratch_embed.nn.layers import (
     rms_norm,
 )
 from scratch_embed.nn.params import Params
+from tests.rounding import dtypes, seeds, u32, u64
 
-u32, u64 = 2.0**-24, 2.0**-53
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from scratch_embed.nn import optim
 from scratch_embed.nn.optim import AdamW, adamw, adamw_kernel, clip, sgd, warm_up_then_decay
 from scratch_embed.nn.params import Params
-from scratch_embed.numerics.workers import in_turn, team
+from scratch_embed.numerics.workers import parallel_map, serial_map
+from tests.rounding import seeds, u32
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-u32 = 2.0**-24
-seeds = st.integers(0, 2**32 - 1)
 SHAPES = {"w.weight": (2, 3), "w.bias": (4,)}
 
 
@@ -184,12 +183,12 @@ def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtyp
                 norms.append(optimizer.step(grads, 0.1, 2.0, each))
         return p.flat, norms
 
-    alone, norms = stepped(in_turn, False)
-    with team(workers) as each:
+    alone, norms = stepped(serial_map, False)
+    with parallel_map(workers) as each:
         threads, same = stepped(each, False)
     np.testing.assert_array_equal(threads, alone)
     assert same == norms
-    one, theirs = stepped(in_turn, True)
+    one, theirs = stepped(serial_map, True)
     rounding = 8 * np.finfo(dtype).eps
     np.testing.assert_allclose(norms, theirs, rtol=rounding)
     np.testing.assert_allclose(alone, one, rtol=8 * rounding)      # 3 steps; c rounds once more

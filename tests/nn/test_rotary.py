@@ -6,10 +6,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.nn.rotary import Rotation, rotary, rotation
-
-u32 = 2.0**-24
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+from tests.rounding import dtypes, seeds, u32
 
 
 def draw(seed, *shape, dtype=np.float64):

@@ -2,7 +2,13 @@
 import numpy as np
 import pytest
 
-from scratch_embed.numerics.checks import LARGEST, require_number, require_whole
+from scratch_embed.numerics.checks import (
+    LARGEST,
+    finite,
+    require_function,
+    require_number,
+    require_whole,
+)
 
 
 @pytest.mark.parametrize("value", [1, 5, LARGEST, np.int32(7), np.uint8(1)])
@@ -33,3 +39,19 @@ def test_a_range_with_two_ends_is_named():
     assert require_number("dropout", 1.0, 0, 1) == 1
     with pytest.raises(ValueError, match=r"^dropout=1.5: expected a finite number, from 0 to 1$"):
         require_number("dropout", 1.5, 0, 1)
+
+
+def test_a_name_is_not_a_function():
+    assert require_function("method", len, "len") is len
+    with pytest.raises(ValueError, match="^method='cbow': expected a function, such as cbow_c"):
+        require_function("method", "cbow", "cbow_chunk")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_seen_wherever_it_stands(wrong):
+    table = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    assert finite(table, np.zeros((0, 3))) and finite()
+    for place in np.ndindex(4, 3):
+        spoiled = table.copy()
+        spoiled[place] = wrong
+        assert not finite(table, spoiled) and not finite(spoiled, table)

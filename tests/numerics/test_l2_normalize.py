@@ -4,11 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.numerics.l2_normalize import l2_normalize
-
-u64 = 2.0**-53
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+from tests.rounding import dtypes, seeds, u64
 
 
 def draw(seed, *shape, size=0.0, dtype=np.float64):
@@ -67,6 +65,10 @@ def test_what_has_no_direction_is_nan_and_no_other_row_is():
     u, _ = l2_normalize(x)
     assert np.isnan(u[0]).any() and np.isnan(u[1]).all()
     np.testing.assert_allclose(u[2:], [[0.6, 0.8], [0, 0]], rtol=1e-15)
+
+
+def test_backward_is_the_derivative():
+    check_backward(l2_normalize, draw(1, 3, 5))
 
 
 @given(seeds, st.floats(-12, 12))

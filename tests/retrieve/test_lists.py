@@ -4,7 +4,7 @@ import pytest
 
 from scratch_embed.evaluate.ranking import evaluate
 from scratch_embed.retrieve.bm25 import BM25
-from scratch_embed.retrieve.lists import as_run, best, check_ids, check_k
+from scratch_embed.retrieve.lists import as_run, best, check_ids
 
 
 def test_the_best_are_first_ties_to_the_lowest_id_and_the_rest_is_nothing():
@@ -42,11 +42,3 @@ def test_ids_that_are_no_list_are_refused():
         as_run(np.array([[0], [0]]), np.ones((2, 1)), ["q", "q"], ["a"])
     with pytest.raises(ValueError, match="a row for each of 1 queries"):
         as_run(np.array([[0], [0]]), np.ones((2, 1)), ["q"], ["a"])
-
-
-def test_a_k_below_1_is_refused():
-    assert check_k(np.int64(3)) == 3
-    with pytest.raises(ValueError, match="found 0"):
-        check_k(0)
-    with pytest.raises(TypeError):
-        check_k(2.5)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.retrieve.rerank import rerank
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 TEXTS = ["a", "bbb", "cc", "dddd", "ee"]
 
 
@@ -71,7 +71,7 @@ def test_candidates_that_are_no_list_are_refused():
                                 ([[0], [1]], "1 queries, a row each")]:
         with pytest.raises(ValueError, match=problem):
             rerank(["x"], TEXTS, candidates, nearness, 1)
-    with pytest.raises(ValueError, match="k: expected 1 or more"):
+    with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         rerank(["x"], TEXTS, [[0]], nearness, 0)
     with pytest.raises(ValueError, match="batch_size=0"):
         rerank(["x"], TEXTS, [[0]], nearness, 1, 0)

@@ -27,18 +27,13 @@ from scratch_embed.transformer.pooling import (
     mean_sqrt_len,
     weighted_mean,
 )
+from tests.rounding import gamma, seeds, u32
 
-u32 = 2**-24
 SMALL = Config(vocab=40, dim=8, layers=2, heads=2, ff=16, positions=24)
 WIDE = Config(vocab=40, dim=32, layers=2, heads=2, ff=128, positions=24)     # where BLAS cuts sums
 POOLINGS = [cls, last_token, max_, mean, mean_sqrt_len, weighted_mean]
 PROMPTS = {"query": "find: ", "passage": "read: "}
-seeds = st.integers(0, 2**32 - 1)
 texts = st.lists(st.text("abcdefgh ", max_size=30), max_size=12)
-
-
-def gamma(n, u=u32):
-    return n * u / (1 - n * u)
 
 
 class Letters:
@@ -140,7 +135,7 @@ def test_encode_is_a_plain_loop_but_for_rounding(seed, texts, batch_size, random
     encoder = encoder_of(seed, config=WIDE)
     order = random.sample(range(len(texts)), len(texts))
     want = one_by_one(encoder, texts)
-    bound = WIDE.layers * gamma(WIDE.ff) * abs(want).max(initial=1)
+    bound = WIDE.layers * gamma(WIDE.ff, u32) * abs(want).max(initial=1)
     for x, rows in ((encoder.encode(texts), slice(None)),
                     (encoder.encode([texts[i] for i in order], batch_size=batch_size), order)):
         assert x.dtype == np.float32 and x.shape == (len(texts), WIDE.dim)

@@ -8,7 +8,7 @@ from scratch_embed.losses.infonce import infonce
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.params import initial
-from scratch_embed.numerics.workers import team
+from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.sentences.simcse import (
     HEAD,
     batch_loss,
@@ -24,8 +24,8 @@ from scratch_embed.transformer import bert
 from scratch_embed.transformer.encoder import Config, infer, shapes
 from scratch_embed.transformer.pooling import cls, mean
 from scratch_embed.worlds.senses import senses
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 CONFIG = Config(vocab=17, dim=8, layers=2, heads=2, ff=12, positions=12)
 
 
@@ -164,7 +164,7 @@ def test_one_worker_and_two_agree_on_a_step_without_dropout(dtype, rounding):
     found = []
     for workers in (1, 2, 5):
         shares = [p.like() for _ in range(workers)]
-        with team(workers) as each:
+        with parallel_map(workers) as each:
             loss, backward = batch_loss(views, p, CONFIG, mean, 0.1, NO_DROPOUT, workers, each)
             backward(shares)
         found.append((loss, sum(share.flat for share in shares)))

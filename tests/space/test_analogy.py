@@ -14,11 +14,11 @@ from scratch_embed.space.analogy import (
     three_cos_mul,
 )
 from scratch_embed.space.similarity import unit
+from tests.rounding import seeds
 
 MAN, WOMAN, KING, QUEEN, APPLE = range(5)
 PEOPLE = unit(np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]],
                        np.float64))                              # male, female, royal, fruit
-seeds = st.integers(0, 2**32 - 1)
 solvers = pytest.mark.parametrize("solve", [solve_analogies, solve_analogies_mul])
 singles = pytest.mark.parametrize("single", [three_cos_add, three_cos_mul])
 

@@ -8,8 +8,7 @@ from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import pca, project
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine_matrix, unit
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def table(seed, *shape):

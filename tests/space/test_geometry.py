@@ -17,8 +17,8 @@ from scratch_embed.space.geometry import (
     uniformity,
 )
 from scratch_embed.space.similarity import cosine, unit
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(2, 12), st.integers(1, 6))
 
 

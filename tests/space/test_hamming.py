@@ -20,8 +20,7 @@ from scratch_embed.space.hamming import (
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.quantise import calibrate, dequantise, quantise, shift
 from scratch_embed.space.similarity import unit
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def codes(seed, *shape):

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.space.heaps import enter_heaps, outranks, replace_worst
 from scratch_embed.space.neighbours import enter_sorted, nearest, top_k
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def test_worked_by_hand():

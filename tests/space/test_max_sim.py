@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.space.max_sim import max_sim_matrix
 from scratch_embed.space.similarity import max_sim
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def packed(rng, lengths, D):

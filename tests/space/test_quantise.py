@@ -12,11 +12,9 @@ from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.quantise import Ranges, calibrate, dequantise, quantise, shift, unshift
 from scratch_embed.space.similarity import unit
+from tests.rounding import dtypes, seeds, unit_roundoff
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "codes.safetensors"
-U = {np.float32: 2.0**-24, np.float64: 2.0**-53}
-both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-seeds = st.integers(0, 2**32 - 1)
 
 
 def table(seed, N, D, dtype=np.float32):
@@ -59,7 +57,7 @@ def test_the_codes_are_those_of_sentence_transformers_as_installed():
 
 # ---- errors -----------------------------------------------------------------------
 
-@both_types
+@dtypes
 @given(seeds)
 def test_within_the_range_a_number_comes_back_within_half_a_step(dtype, seed):
     sample = table(seed, 20, 7, dtype)
@@ -70,7 +68,7 @@ def test_within_the_range_a_number_comes_back_within_half_a_step(dtype, seed):
     back = dequantise(quantise(x, ranges), ranges)
     assert back.dtype == dtype
     # x − min, its quotient, and step: 3 u of 255 steps; c + ½ times step, plus min: 2 u more
-    slack = 6 * U[dtype] * (abs(low.astype(float)) + abs(high.astype(float)))
+    slack = 6 * unit_roundoff(dtype) * (abs(low.astype(float)) + abs(high.astype(float)))
     error = abs(back.astype(float) - x.astype(float))
     assert (error <= ranges.step.astype(float) / 2 + slack).all()
     assert (error > 0.4 * ranges.step).any()                     # the bound is not idle

@@ -25,18 +25,12 @@ from scratch_embed.space.similarity import (
     max_sim,
     unit,
 )
+from tests.rounding import dtypes, gamma, seeds, u32, u64, unit_roundoff
 
-U = {np.float32: 2.0**-24, np.float64: 2.0**-53}
-both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 measures = pytest.mark.parametrize("measure", [dot, cosine, euclidean, angle])
 matrices = pytest.mark.parametrize("matrix, measure", [
     (dot_matrix, dot), (cosine_matrix, cosine), (euclidean_matrix, euclidean),
     (angle_matrix, angle)])
-seeds = st.integers(0, 2**32 - 1)
-
-
-def gamma(n, u=U[np.float64]):
-    return n * u / (1 - n * u)
 
 
 def components(dtype, low=None, high=None):
@@ -96,11 +90,11 @@ def test_worked_by_hand():
     assert max_sim([[1, 0], [0, 1]], [[2, 1], [0, 5], [9, 0]]) == 9 + 5
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_cosine_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
-    bound = 2 * gamma(len(a) + 2) + (U[dtype] if dtype is np.float32 else 0)
+    bound = 2 * gamma(len(a) + 2, u64) + (unit_roundoff(dtype) if dtype is np.float32 else 0)
     assert abs(Fraction(float(cosine(a, b))) - exact_cosine(a, b)) <= bound
 
 
@@ -111,18 +105,18 @@ def test_cosine_of_float32_holds_where_squares_overflow_or_vanish(low, high):
     b = (b + a.astype(np.float64) * (high / low)).astype(np.float32)        # cosines about 0.7
     x, y = a.astype(np.float64), b.astype(np.float64)
     want = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
-    np.testing.assert_allclose(cosine(a, b), want, rtol=0, atol=2 * U[np.float32])
+    np.testing.assert_allclose(cosine(a, b), want, rtol=0, atol=2 * u32)
     np.testing.assert_allclose(np.diag(cosine_matrix(a, b)), want, rtol=0, atol=1e-6)
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_distance_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
     with np.errstate(over="ignore"):
         ours = float(euclidean(a, b))
     want, info = exact_distance(a, b), np.finfo(dtype)
-    relative = 3 * U[np.float32] if dtype is np.float32 else gamma(len(a) + 3)
+    relative = 3 * u32 if dtype is np.float32 else gamma(len(a) + 3, u64)
     if math.isinf(ours):
         assert want * Fraction(1 + relative) > float(info.max)
     else:
@@ -130,13 +124,13 @@ def test_distance_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
         assert abs(Fraction(ours) - want) <= Fraction(relative) * want + tiny
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_dot_is_that_of_exact_arithmetic(dtype, data):
     a, b = data.draw(pairs(dtype, -30, 30))
     want, size = exact_dot(a, b), exact_dot(np.abs(a), np.abs(b))
-    rounding = U[np.float32] * abs(want) if dtype is np.float32 else 0
-    assert abs(Fraction(float(dot(a, b))) - want) <= 2 * gamma(len(a)) * size + rounding
+    rounding = u32 * abs(want) if dtype is np.float32 else 0
+    assert abs(Fraction(float(dot(a, b))) - want) <= 2 * gamma(len(a), u64) * size + rounding
 
 
 def test_float32_products_are_summed_in_float64():
@@ -144,33 +138,33 @@ def test_float32_products_are_summed_in_float64():
     assert dot(a, a * np.float32([1, 1, -1])) == 1               # 2²⁶ + 1 is no float32
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_unit_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
     a, _ = data.draw(pairs(dtype))
     assume(a.any())
-    norm, bound = exact_root(exact_dot(a, a)), U[dtype] + gamma(len(a) + 2)
+    norm, bound = exact_root(exact_dot(a, a)), unit_roundoff(dtype) + gamma(len(a) + 2, u64)
     for ours, x in zip(unit(a), a):
         want = Fraction(float(x)) / norm
         assert abs(Fraction(float(ours)) - want) <= abs(want) * bound + Fraction(2) ** -148
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_angle_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
     cos = exact_cosine(a, b)
     far, near = exact_root(max(0, 2 - 2 * cos)), exact_root(max(0, 2 + 2 * cos))
     want = 2 * math.atan2(far, near)
-    bound = 4 * gamma(len(a) + 2) + (U[dtype] * want if dtype is np.float32 else 0)
+    bound = 4 * gamma(len(a) + 2, u64) + (unit_roundoff(dtype) * want if dtype is np.float32 else 0)
     assert abs(angle(a, b) - want) <= bound
 
 
 @given(st.integers(-1020, 30))
 def test_the_smallest_angles_are_right_to_the_last_digits(k):
     h = 2.0**k
-    assert angle([1.0, h], [1.0, 0.0]) == pytest.approx(math.atan(h), rel=gamma(8), abs=0)
-    assert angle([1.0, h], [-1.0, 0.0]) == pytest.approx(math.pi - math.atan(h), rel=gamma(8))
+    assert angle([1.0, h], [1.0, 0.0]) == pytest.approx(math.atan(h), rel=gamma(8, u64), abs=0)
+    assert angle([1.0, h], [-1.0, 0.0]) == pytest.approx(math.pi - math.atan(h), rel=gamma(8, u64))
 
 
 def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not():
@@ -184,8 +178,8 @@ def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not
     naive = np.sqrt(np.maximum(2 - 2 * dots, 0))
     assert np.median(abs(naive - want) / want) > 0.5
     assert not np.arccos(cosine(a, b)).any()                     # 1 − θ²/2 rounds to 1
-    assert abs(euclidean(a, b) - want).max() <= 3 * U[np.float32] * want.max()
-    assert abs(np.diag(euclidean_matrix(a, b)) - want).max() <= 3 * U[np.float32] * want.max()
+    assert abs(euclidean(a, b) - want).max() <= 3 * u32 * want.max()
+    assert abs(np.diag(euclidean_matrix(a, b)) - want).max() <= 3 * u32 * want.max()
     np.testing.assert_allclose(angle(a, b), want, rtol=1e-6)     # θ²/24 is 4e-10
     np.testing.assert_allclose(np.diag(angle_matrix(a, b)), want, rtol=1e-6)
 
@@ -193,14 +187,14 @@ def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not
 # ---- exact identities ---------------------------------------------------------
 
 @measures
-@both_types
+@dtypes
 @given(st.data())
 def test_exchanging_the_two_changes_no_bit(dtype, measure, data):
     a, b = data.draw(pairs(dtype, -60, 60, D=40))
     np.testing.assert_array_equal(measure(a, b), measure(b, a))
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_turning_one_around_turns_the_sign(dtype, data):
     a, b = data.draw(pairs(dtype, D=40))
@@ -209,7 +203,7 @@ def test_turning_one_around_turns_the_sign(dtype, data):
     assert dot(unit(-a), unit(b)) == -dot(unit(a), unit(b))
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
     a, b = data.draw(st.one_of(pairs(dtype), pairs(dtype, -20, 20)))
@@ -226,7 +220,7 @@ def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
     np.testing.assert_array_equal(angle_matrix(B, S), angle_matrix(B, A))
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_a_vector_is_exactly_like_itself_and_its_opposite(dtype, data):
     a, _ = data.draw(pairs(dtype, D=40))
@@ -236,7 +230,7 @@ def test_a_vector_is_exactly_like_itself_and_its_opposite(dtype, data):
     assert euclidean(a, a) == 0
 
 
-@both_types
+@dtypes
 def test_cosine_never_leaves_minus_one_to_one(dtype):
     a = gaussian(0, 20000, 7, dtype=dtype)
     for b in (3 * a, -7 * a):                                    # parallel up to rounding
@@ -244,7 +238,7 @@ def test_cosine_never_leaves_minus_one_to_one(dtype):
         assert abs(cosine_matrix(a[:500], b[:500])).max() <= 1
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_nothing_is_like_zero(dtype, data):
     a, b = data.draw(pairs(dtype))
@@ -255,14 +249,14 @@ def test_nothing_is_like_zero(dtype, data):
     np.testing.assert_array_equal(cosine_matrix(zero[None], a[None]), [[0]])
 
 
-@both_types
+@dtypes
 @given(st.data())
 def test_distance_is_zero_only_between_equals(dtype, data):
     a, b = data.draw(pairs(dtype, -200, 100) if dtype is np.float64 else pairs(dtype, -148, 100))
     assert (euclidean(a, b) == 0) == np.array_equal(a, b)
 
 
-@both_types
+@dtypes
 @given(st.data(), st.integers(-60, 60))
 def test_distance_scales_exactly_with_powers_of_two(dtype, data, k):
     a, b = data.draw(pairs(dtype, -30, 30))
@@ -282,7 +276,7 @@ def test_the_layout_in_memory_changes_no_bit(measure):
 @given(seeds, st.floats(1e-30, 1e30))
 def test_no_factor_is_seen(seed, factor):
     a, b = gaussian(seed, 2, 9)
-    assert abs(cosine(factor * a, b) - cosine(a, b)) <= 4 * gamma(9 + 2)
+    assert abs(cosine(factor * a, b) - cosine(a, b)) <= 4 * gamma(9 + 2, u64)
 
 
 @given(seeds)
@@ -291,9 +285,9 @@ def test_a_rotation_is_not_seen(seed):
     a, b = gaussian(seed, 2, 4)
     # ‖aR − its rounding‖ <= 2γ(4) ‖a‖, likewise b
     length = np.linalg.norm(a) + np.linalg.norm(b)
-    assert abs(cosine(a @ R, b @ R) - cosine(a, b)) <= 12 * gamma(4 + 2)
-    assert abs(angle(a @ R, b @ R) - angle(a, b)) <= 16 * gamma(4 + 2)
-    assert abs(euclidean(a @ R, b @ R) - euclidean(a, b)) <= 4 * gamma(4 + 3) * length
+    assert abs(cosine(a @ R, b @ R) - cosine(a, b)) <= 12 * gamma(4 + 2, u64)
+    assert abs(angle(a @ R, b @ R) - angle(a, b)) <= 16 * gamma(4 + 2, u64)
+    assert abs(euclidean(a @ R, b @ R) - euclidean(a, b)) <= 4 * gamma(4 + 3, u64) * length
 
 
 @given(seeds)
@@ -301,22 +295,22 @@ def test_the_order_and_the_sign_of_the_axes_are_not_seen(seed):
     a, b = gaussian(seed, 2, 12)
     rng = np.random.default_rng(seed)
     order, sign = rng.permutation(12), rng.choice([-1, 1], 12)
-    assert abs(cosine((sign * a)[order], (sign * b)[order]) - cosine(a, b)) <= 4 * gamma(14)
-    assert euclidean(a[order], b[order]) == pytest.approx(euclidean(a, b), rel=2 * gamma(15))
+    assert abs(cosine((sign * a)[order], (sign * b)[order]) - cosine(a, b)) <= 4 * gamma(14, u64)
+    assert euclidean(a[order], b[order]) == pytest.approx(euclidean(a, b), rel=2 * gamma(15, u64))
 
 
 @given(seeds)
 def test_the_chord_of_unit_vectors_is_two_minus_two_cosines(seed):
     x, y = unit(gaussian(seed, 2, 9))
-    assert abs(euclidean(x, y)**2 - (2 - 2 * cosine(x, y))) <= 16 * gamma(9 + 3)
+    assert abs(euclidean(x, y)**2 - (2 - 2 * cosine(x, y))) <= 16 * gamma(9 + 3, u64)
 
 
 @given(seeds, st.floats(0, 1))
 def test_angle_and_cosine_agree(seed, mix):
     a, b = gaussian(seed, 2, 9)
     b = mix * a + (1 - mix) * b
-    assert abs(math.cos(angle(a, b)) - cosine(a, b)) <= 8 * gamma(9 + 2)
-    assert abs(angle(a, b) + angle(a, -b) - math.pi) <= 8 * gamma(9 + 2)
+    assert abs(math.cos(angle(a, b)) - cosine(a, b)) <= 8 * gamma(9 + 2, u64)
+    assert abs(angle(a, b) + angle(a, -b) - math.pi) <= 8 * gamma(9 + 2, u64)
     assert 0 <= angle(a, b) <= math.pi
 
 
@@ -325,30 +319,31 @@ def test_a_detour_is_never_shorter(seed, mix):
     a, b, c = gaussian(seed, 3, 5)
     b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly on the way
     for distance, size in ((euclidean, 20), (angle, math.pi)):
-        assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8) * size
+        assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8, u64) * size
 
 
 @given(seeds)
 def test_the_dot_product_never_exceeds_the_product_of_lengths(seed):
     a, b = gaussian(seed, 2, 9)
-    assert abs(dot(a, b)) <= euclidean(a, 0 * a) * euclidean(b, 0 * b) * (1 + 2 * gamma(12))
+    assert abs(dot(a, b)) <= euclidean(a, 0 * a) * euclidean(b, 0 * b) * (1 + 2 * gamma(12, u64))
 
 
 # ---- shapes, types, nan -----------------------------------------------------------
 
 @measures
-@both_types
+@dtypes
 def test_leading_axes_broadcast(measure, dtype):
     a, b = gaussian(0, 3, 1, 9, dtype=dtype), gaussian(1, 4, 9, dtype=dtype)
     ours = measure(a, b)
     assert ours.shape == (3, 4) and ours.dtype == dtype
     for i in range(3):
         for j in range(4):
-            assert measure(a[i, 0], b[j]) == pytest.approx(ours[i, j], abs=40 * U[dtype])
+            assert measure(a[i, 0], b[j]) == pytest.approx(ours[i, j],
+                                                                  abs=40 * unit_roundoff(dtype))
 
 
 @matrices
-@both_types
+@dtypes
 @pytest.mark.parametrize("N, M, D", [(300, 70, 64), (70, 300, 64), (1, 1, 3), (0, 4, 3),
                                      (4, 0, 3), (3, 2, 0)])
 def test_all_with_all_is_each_with_each(matrix, measure, dtype, N, M, D):
@@ -356,9 +351,9 @@ def test_all_with_all_is_each_with_each(matrix, measure, dtype, N, M, D):
     ours, want = matrix(A, B), measure(A[:, None], B)
     assert ours.shape == (N, M) and ours.dtype == dtype
     size = 200 if matrix is dot_matrix else 1                    # ‖a‖ ‖b‖ is below 200 here
-    tolerance = 2 * gamma(D + 2, U[dtype]) * size
+    tolerance = 2 * gamma(D + 2, unit_roundoff(dtype)) * size
     if matrix in (euclidean_matrix, angle_matrix):
-        tolerance = 100 * U[dtype]                               # no sum in float32
+        tolerance = 100 * unit_roundoff(dtype)                   # no sum in float32
     np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
 
 
@@ -451,10 +446,10 @@ def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
     rng = np.random.default_rng(seed)
     scores = Q @ K.T
     chosen = scores[np.arange(3), rng.integers(0, 5, 3)].sum()
-    assert max_sim(Q, K) >= chosen - 8 * gamma(8) * abs(scores).sum()
+    assert max_sim(Q, K) >= chosen - 8 * gamma(8, u64) * abs(scores).sum()
     assert max_sim(Q, K) == pytest.approx(sum(max(row) for row in scores.tolist()), rel=1e-12)
     assert max_sim(Q, K) == pytest.approx(max_sim(Q, K[rng.permutation(5)]), rel=1e-12)
-    assert max_sim(Q, K) >= max_sim(Q, K[:4]) - 8 * gamma(8) * abs(scores).sum()
+    assert max_sim(Q, K) >= max_sim(Q, K[:4]) - 8 * gamma(8, u64) * abs(scores).sum()
 
 
 def test_max_sim_without_a_key_is_refused():

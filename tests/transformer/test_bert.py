@@ -24,9 +24,8 @@ from scratch_embed.transformer.bert import (
 )
 from scratch_embed.transformer.encoder import Config, encode, infer, shapes
 from scratch_embed.worlds.senses import SENSES, senses
+from tests.rounding import dtypes, seeds
 
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CLS, SEP, MASK = 0, 1, 2
 MASKING = Masking(MASK, (CLS, SEP))
 CONFIG = Config(vocab=17, dim=8, layers=2, heads=2, ff=12, positions=12)

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
@@ -15,10 +14,9 @@ from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.text.packed import pack, take
 from scratch_embed.transformer import encoder
 from scratch_embed.transformer.encoder import Config, encode, encoder_layer, infer, shapes
+from tests.rounding import dtypes, seeds
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-seeds = st.integers(0, 2**32 - 1)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CONFIG = Config(vocab=13, dim=12, layers=2, heads=3, ff=20, positions=9)
 BATCH = pack([[3, 1, 4], [1, 5, 9], [2, 6, 5, 3, 5, 8, 9, 7, 9], [3]],
              [[0, 0, 1], [0, 0, 0], [0] * 5 + [1] * 4, [1]])

@@ -4,7 +4,7 @@ import pytest
 
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
-from scratch_embed.numerics.workers import in_turn, team
+from scratch_embed.numerics.workers import parallel_map, serial_map
 from scratch_embed.transformer.parts import in_parts
 
 X = np.array([[1.0, 2], [3, 4], [5, 6]])
@@ -16,7 +16,7 @@ def model():
     return p
 
 
-def shared_out(workers, each=in_turn, N=3):
+def shared_out(workers, each=serial_map, N=3):
     """y (N, 1) of the first N rows of X, the gradients of each worker for dy = 1, 2, 3, and who."""
     p, seen = model(), {}
 
@@ -38,7 +38,7 @@ def test_three_rows_for_two_workers_worked_by_hand():
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_however_many_workers_they_make_the_whole_together(workers):
-    with team(workers) as each:
+    with parallel_map(workers) as each:
         y, grads, seen = shared_out(workers, each)
     whole, (sole,), _ = shared_out(1)
     np.testing.assert_array_equal(y, whole)
@@ -47,7 +47,7 @@ def test_however_many_workers_they_make_the_whole_together(workers):
 
 
 def test_a_backward_adds_and_may_be_called_again():
-    y, backward = in_parts(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2, in_turn)
+    y, backward = in_parts(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2, serial_map)
     grads = [model().like() for _ in range(2)]
     backward(np.ones((3, 1)), grads)
     once = [g.flat.copy() for g in grads]

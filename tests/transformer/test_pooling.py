@@ -14,12 +14,12 @@ from scratch_embed.transformer.pooling import (
     mean_sqrt_len,
     weighted_mean,
 )
+from tests.rounding import seeds
 
 ALL = [cls, last_token, mean, mean_sqrt_len, weighted_mean, max_]
 each = pytest.mark.parametrize("pool", ALL)
 X = np.array([[1, -2], [3, 0], [5, -4], [2, 7]], float)
 OFF = np.array([0, 3, 4])                                  # a sentence of three tokens, one of one
-seeds = st.integers(0, 2**32 - 1)
 ROOT3 = 3 ** 0.5
 
 

@@ -4,7 +4,6 @@ from functools import partial
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import unit
@@ -28,6 +27,7 @@ from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.searches import by_vectors, percent, search_facts
 from scratch_embed.why.tricks import measure
 from scratch_embed.worlds.facts import facts
+from tests.rounding import seeds
 
 
 def table(seed, n=60, dim=16):
@@ -51,13 +51,13 @@ def test_cutting_and_turning_by_hand():
     assert turned(line, 1).search(np.array([[9, -1, 9]], np.float32), 1).tolist() == [[0]]
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(seeds)
 def test_int8_and_uint8_are_one_order(seed):
     X, Q = table(seed), table(seed + 1, 4)
     np.testing.assert_array_equal(int8(X).search(Q, 5), uint8(X).search(Q, 5))
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(seeds)
 def test_with_all_rows_as_candidates_the_last_stage_decides_alone(seed):
     """FIRST · k and SECOND · k are the whole table: bits have no say."""
     X, Q = table(seed, n=20), table(seed + 1, 4)

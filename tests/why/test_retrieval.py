@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.evaluate.ranking import reciprocal_rank
 from scratch_embed.space.similarity import cosine_matrix
@@ -31,6 +30,7 @@ from scratch_embed.why.retrieval import (
 from scratch_embed.why.searches import LISTED, by_both, by_vectors, by_words, percent, search_facts
 from scratch_embed.why.tricks import measure_tricks
 from scratch_embed.worlds.facts import facts
+from tests.rounding import seeds
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_setting_names_the_search_that_it_is_of(searches):
                                       direct(searches[0]).gains)
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(seeds)
 def test_at_length_1_euclids_order_is_the_cosines_and_else_it_is_not(seed):
     rng = np.random.default_rng(seed)
     A, B = rng.standard_normal((3, 8)), rng.standard_normal((20, 8))
@@ -135,17 +135,17 @@ def test_better_order_is_never_worse(searches):
 
 
 def test_every_claim_can_hold_and_can_fail():
-    def seeds(shared, first, last, by_id):
+    def tied(shared, first, last, by_id):
         return [Tied(shared, np.array(first), np.array(last), np.array(by) + noise)
                 for noise, by in zip((0, 1, 2), [by_id] * 3)]
     ends = [100.0, 100.0], [0.0, 0.0], [4.0, 15.0]
-    right = {"a constant": seeds(100, *ends), "BM25": seeds(90, [80, 90], [40, 70], [60, 80]),
-             "cosine, two decimals": seeds(90, [95, 99], [80, 98], [90, 99]),
-             "cosine, float32": seeds(2, [94, 99], [94, 99], [94, 99]),
-             "cosine, float64": seeds(1, [94, 99], [94, 99], [94, 99])}
-    wrong = {"a constant": seeds(100, [50, 50], [0, 0], [50, 90]), "BM25": right["cosine, float32"],
+    right = {"a constant": tied(100, *ends), "BM25": tied(90, [80, 90], [40, 70], [60, 80]),
+             "cosine, two decimals": tied(90, [95, 99], [80, 98], [90, 99]),
+             "cosine, float32": tied(2, [94, 99], [94, 99], [94, 99]),
+             "cosine, float64": tied(1, [94, 99], [94, 99], [94, 99])}
+    wrong = {"a constant": tied(100, [50, 50], [0, 0], [50, 90]), "BM25": right["cosine, float32"],
              "cosine, two decimals": right["cosine, float32"], "cosine, float32": right["BM25"],
-             "cosine, float64": seeds(99, *ends)}
+             "cosine, float64": tied(99, *ends)}
     assert worth(right["BM25"]) == 40
     for claim, holds in CLAIMS.items():
         assert holds(right, [15, 17, 16]) and not holds(wrong, [15, 17, 16]), claim

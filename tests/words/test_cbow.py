@@ -7,8 +7,7 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.cbow import cbow_chunk, cbow_loss_and_grad, corrected_cbow_chunk
 from scratch_embed.words.word2vec import initial_weights, make_plan, skipgram_chunk
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def tables(seed, V=6, D=5):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scratch_embed.words.checkpoint import Checkpoint, Progress, finite
 
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.vocab import Vocab, index_sentences
 from scratch_embed.words import word2vec
 from scratch_embed.words.cbow import cbow_chunk
-from scratch_embed.words.checkpoint import Checkpoint, Progress, finite
 from scratch_embed.words.word2vec import skipgram_chunk, train
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.text.vocab import Corpus, index_sentences
-from scratch_embed.words import cooccurrence
+from scratch_embed.words import cooccurrence, pair_store
 from scratch_embed.words.cooccurrence import (
-    Cells,
     Size,
     count_cells,
     count_plainly,
@@ -24,12 +23,11 @@ from scratch_embed.words.cooccurrence import (
     flat,
     harmonic,
     linear,
-    mirror,
-    sort_by,
 )
 from scratch_embed.words.ppmi import ppmi, svd_vectors, window_counts
 from scratch_embed.worlds.grammar import expected_cooccurrence
 from scratch_embed.worlds.words import tiny
+from tests.rounding import seeds
 
 V = 6
 texts = st.lists(st.lists(st.integers(0, V - 1), max_size=12), max_size=6)
@@ -61,9 +59,9 @@ def as_dict(cells):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    def cut(pairs, sample=cooccurrence.SAMPLE):
+    def cut(pairs, sample=pair_store.SAMPLE):
         monkeypatch.setattr(cooccurrence, "PAIRS", pairs)
-        monkeypatch.setattr(cooccurrence, "SAMPLE", sample)
+        monkeypatch.setattr(pair_store, "SAMPLE", sample)
     return cut
 
 
@@ -105,7 +103,7 @@ def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, sy
     assert [a.dtype for a in cells] == [np.int32, np.int32, np.float64]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+@given(seeds, st.integers(1, 12))
 def test_symmetric_counts_are_symmetric_to_the_bit(seed, window):
     rng = np.random.default_rng(seed)
     corpus = corpus_of([rng.zipf(1.5, 200) % 30 for _ in range(3)])
@@ -154,37 +152,6 @@ def test_counts_of_a_text_come_to_the_expectation_of_its_grammar(seed):
     bound = np.sqrt(2 * B * mean * lam / S) + B * lam / (3 * S)
     X = dense_counts(count_cells(corpus, n, window), n)
     assert (np.abs(X / S - mean) <= bound).all() and bound.max() < mean.max()
-
-
-# ---- kernels ----------------------------------------------------------------------------------
-
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=40))
-def test_sorting_by_column_then_by_row_is_numpys_lexsort(pairs):
-    rows, cols = np.array(pairs, np.int64).reshape(-1, 2).T
-    keys, sums = (rows << 32) | cols, np.arange(len(rows), dtype=float)
-    for shift in (0, 32):
-        order = np.argsort((keys >> shift) & 0xFFFFFFFF, kind="stable")
-        got = sort_by(keys, sums, np.int64(shift), 9)
-        np.testing.assert_array_equal(got[0], keys[order])
-        np.testing.assert_array_equal(got[1], sums[order])
-        keys, sums = got
-    np.testing.assert_array_equal(sums, np.lexsort((cols, rows)))
-
-
-@given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=40))
-def test_the_mirrored_half_is_the_whole_with_a_doubled_diagonal(pairs):
-    half = sorted({(min(pair), max(pair)) for pair in pairs})
-    keys = np.array([(i << 32) | j for i, j in half], np.int64)
-    sums = 1 + np.arange(len(half), dtype=float)
-    N = 2 * len(half) - sum(i == j for i, j in half)
-    cells = Cells(np.empty(N, np.int32), np.empty(N, np.int32), np.empty(N))
-    mirror(keys, sums, cells, 9)
-    want = np.zeros((9, 9))
-    for (i, j), x in zip(half, sums):
-        want[i, j] += x
-        want[j, i] += x
-    np.testing.assert_array_equal(dense_counts(cells, 9), want)
-    assert list(zip(cells.rows, cells.cols)) == sorted(zip(cells.rows, cells.cols))
 
 
 # ---- memory -----------------------------------------------------------------------------------
@@ -246,7 +213,7 @@ def test_counting_takes_no_more_memory_than_was_said(monkeypatch, dense, symmetr
     size = estimate_size(corpus, 2_000, **settings)
     assert peak_of(estimate_size, corpus, 2_000, **settings) < size.bytes
     stored, cells = len(set_of(corpus, symmetric)), size.cells
-    needed = cooccurrence._bytes(stored, cells, cooccurrence._slots(size.hashed), dense)
+    needed = pair_store.bytes_needed(stored, cells, pair_store.table_slots(size.hashed), dense)
     monkeypatch.setattr(cooccurrence, "PAIRS", 1_000)
     monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: size)
     assert needed / 2 < peak_of(count_cells, corpus, 2_000, **settings) < needed + 12_000
@@ -255,12 +222,12 @@ def test_counting_takes_no_more_memory_than_was_said(monkeypatch, dense, symmetr
 def test_what_is_beyond_the_budget_is_refused_before_counting(monkeypatch):
     corpus = zipfian(20_000, 1_000)
     size = estimate_size(corpus, 1_000)
-    monkeypatch.setattr(cooccurrence, "add_pairs", None)      # would be called to count
+    monkeypatch.setattr(pair_store, "add_pairs", None)        # would be called to count
     need = f"about {size.cells:,} cells take {size.bytes / 2**20:.0f} MiB"
     with pytest.raises(MemoryError, match=need + ".* budget is 1 MiB: .*larger min_count, a smaller"
                                                  " window, or a larger budget"):
         count_cells(corpus, 1_000, budget=2**20)
-    monkeypatch.setattr(cooccurrence, "physical_memory", lambda: 2**21)
+    monkeypatch.setattr(pair_store, "physical_memory", lambda: 2**21)
     with pytest.raises(MemoryError, match="memory is 2 MiB.*window$"):
         count_cells(corpus, 1_000)
 
@@ -270,7 +237,7 @@ def test_a_table_that_is_too_small_after_all_is_made_anew_and_larger(monkeypatch
     corpus = zipfian(5_000, 500)
     want = count_cells(corpus, 500, dense=10)
     monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: Size(1, hashed, 100))
-    monkeypatch.setattr(cooccurrence, "_slots", lambda hashed: max(2, hashed))
+    monkeypatch.setattr(pair_store, "table_slots", lambda hashed: max(2, hashed))
     for got, array in zip(count_cells(corpus, 500, dense=10), want):
         np.testing.assert_array_equal(got, array)
     with pytest.raises(MemoryError):                          # and each is held to the budget

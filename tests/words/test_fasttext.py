@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
@@ -16,7 +17,6 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
 from scratch_embed.words import fasttext
 from scratch_embed.words.cbow import cbow_loss_and_grad
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.fasttext import (
     cbow_chunk,
     corrected_cbow_chunk,
@@ -33,8 +33,8 @@ from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.subwords import Subwords
 from scratch_embed.words.word2vec import draw_reach, make_plan, pose, thin_out
 from scratch_embed.worlds.words import HELD_OUT, easy
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 WORDS = ["the", "banana", "sings", "où", "a", "</s>", "singing", "日本語"]
 COUNTS = np.array([9, 8, 7, 6, 5, 4, 3, 2])
 SKIPGRAM = [(skipgram_chunk, True), (corrected_skipgram_chunk, False)]

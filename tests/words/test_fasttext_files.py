@@ -34,13 +34,13 @@ from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.subwords import bucket_rows, ngrams, to_bytes
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vectors import MissingWord
+from tests.rounding import u32
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GIVEN = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # what the original was given
 ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
 FILES = {name: GOLDEN / f"fasttext-{name}.bin" for name in ANSWERS}
 every_file = pytest.mark.parametrize("name", FILES)
-U32 = 2**-24
 
 # worked by hand: two words and no labels, 1 dimension; 1.0 is 3F800000 and −2.0 is C0000000
 SMALL = (b"\xba\x16\x4f\x2f" b"\x0c\0\0\0"                                       # magic, version
@@ -127,7 +127,7 @@ def assert_vectors_agree(model, vector_of, words):
     for word in words:
         rows = model.input[rows_of(model, word)].astype(float)
         n = max(len(rows), 1)
-        bound = (n + 1) * U32 * np.abs(rows).sum(0) / n + 2.0**-149
+        bound = (n + 1) * u32 * np.abs(rows).sum(0) / n + 2.0**-149
         assert (np.abs(vector_of(word) - rows.sum(0) / n) <= bound).all(), word
 
 

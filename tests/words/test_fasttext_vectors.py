@@ -12,6 +12,7 @@ from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors, fill_means, mean_of_rows
 from scratch_embed.words.subwords import Subwords, ngram_row, subword_rows
 from scratch_embed.words.vectors import MissingWord
+from tests.rounding import seeds
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
@@ -63,7 +64,7 @@ def test_an_unknown_word_without_an_n_gram_is_missing(vectors):
 
 
 @given(st.lists(st.text(letters, max_size=8), min_size=1, max_size=6, unique=True),
-       st.integers(1, 40), st.integers(0, 2**32 - 1))
+       st.integers(1, 40), seeds)
 def test_the_kernel_takes_the_mean_of_the_definition(words, buckets, seed):
     """A mean of n numbers below 8: n roundings in the sum, and of the share."""
     subwords = subword_rows(words, 2, 5, buckets)

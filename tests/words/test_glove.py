@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words import glove
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.cooccurrence import Cells, count_cells
 from scratch_embed.words.glove import (
     AdaGrad,
@@ -33,9 +33,7 @@ from scratch_embed.words.glove import (
     weight,
 )
 from scratch_embed.worlds.words import hard, tiny
-
-seeds = st.integers(0, 2**32 - 1)
-
+from tests.rounding import seeds
 
 # ---- the equation ---------------------------------------------------------------------------
 

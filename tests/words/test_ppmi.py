@@ -13,8 +13,8 @@ from scratch_embed.words.ppmi import ppmi, sgns_optimum, shifted_pmi, svd_vector
 from scratch_embed.words.word2vec import train
 from scratch_embed.worlds.grammar import Grammar, expected_cooccurrence, pair_distribution
 from scratch_embed.worlds.words import tiny
+from tests.rounding import seeds
 
-seeds = st.integers(0, 2**32 - 1)
 texts = st.lists(st.lists(st.integers(0, 5), max_size=9), max_size=5)
 
 

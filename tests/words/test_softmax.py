@@ -5,9 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.words.softmax import probabilities, softmax_loss_and_grad, softmax_step
-
-seeds = st.integers(0, 2**32 - 1)
-u64 = 2.0 ** -53
+from tests.rounding import seeds, u64
 
 
 def test_softmax_by_hand():
@@ -20,7 +18,7 @@ def test_softmax_by_hand():
     assert dh[1] == pytest.approx(0, abs=1e-15)                  # all labels alike
 
 
-@given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.floats(0, 1000))
+@given(st.integers(1, 200), seeds, st.floats(0, 1000))
 def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
     """Each quotient and the L − 1 additions round once: (L + 3) u."""
     S = np.random.default_rng(seed).normal(0, size, (2, L))

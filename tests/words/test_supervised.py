@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
@@ -18,7 +18,6 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words import supervised
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
-from scratch_embed.words.checkpoint import Checkpoint
 from scratch_embed.words.classifier import label_tree
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.softmax import softmax_loss_and_grad
@@ -36,10 +35,10 @@ from scratch_embed.words.supervised import (
 )
 from scratch_embed.words.word2vec import loss_and_grad, pose
 from scratch_embed.worlds.labelled import ceiling, reviews
+from tests.rounding import seeds
 
 CHUNKS = sorted(LOSS, key=LOSS.get)
 NAMES = [LOSS[chunk] for chunk in CHUNKS]
-seeds = st.integers(0, 2**32 - 1)
 
 
 # ---- the equation -------------------------------------------------------------------------------

@@ -4,18 +4,11 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scratch_embed.evaluate.words import format_analogies
 from scratch_embed.space.analogy import three_cos_add
 from scratch_embed.words.vectors import MissingWord, WordVectors
-
-u32 = 2**-24
-seeds = st.integers(0, 2**32 - 1)
-
-
-def gamma(n):
-    return n * u32 / (1 - n * u32)
+from tests.rounding import gamma, seeds, u32
 
 
 @pytest.fixture
@@ -100,7 +93,7 @@ def test_most_similar_is_a_full_sort_of_the_cosines(seed):
     scores = [score for _, score in answer]
     assert scores == sorted(scores, reverse=True)
     for word, score in answer:         # the target is rounded once, then D products are summed
-        assert abs(score - exact[kv.key_to_index[word]]) <= gamma(5 + 3)
+        assert abs(score - exact[kv.key_to_index[word]]) <= gamma(5 + 3, u32)
 
 
 @given(seeds)
@@ -243,7 +236,7 @@ def test_answers_as_gensim_does(seed):
         # unit rows, their sum and the products are rounded; what cancels in the sum magnifies it
         magnified = sum(map(np.linalg.norm, terms)) / np.linalg.norm(sum(terms))
         for word in ours:
-            assert abs(ours[word] - gensims[word]) <= 4 * gamma(5 + 3) * magnified
-    assert abs(kv.similarity("w0", "w1") - theirs.similarity("w0", "w1")) <= 4 * gamma(5 + 3)
+            assert abs(ours[word] - gensims[word]) <= 4 * gamma(5 + 3, u32) * magnified
+    assert abs(kv.similarity("w0", "w1") - theirs.similarity("w0", "w1")) <= 4 * gamma(5 + 3, u32)
     some = ["w0", "w1", "w2", "w3"]
     assert kv.doesnt_match(some) == theirs.doesnt_match(some)

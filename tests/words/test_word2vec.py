@@ -27,8 +27,7 @@ from scratch_embed.words.word2vec import (
     thin_out,
     train,
 )
-
-seeds = st.integers(0, 2**32 - 1)
+from tests.rounding import seeds
 
 
 def example(seed, dtype=np.float64, V=20, D=7, M=6):

@@ -41,7 +41,7 @@ def test_the_same_seed_draws_the_same_world():
     assert instructions(3, 50, 5) == instructions(3, 50, 5) != instructions(4, 50, 5)
 
 
-@pytest.mark.parametrize("wrong", [dict(documents=7), dict(queries=0)])
-def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
-    with pytest.raises(ValueError, match="at least 8 documents"):
+@pytest.mark.parametrize("wrong, least", [(dict(documents=7), 8), (dict(queries=0), 1)])
+def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong, least):
+    with pytest.raises(ValueError, match=f"expected a whole number, {least} to"):
         instructions(**wrong)

@@ -59,7 +59,7 @@ def test_a_fact_is_read_when_its_last_word_is():
 def test_without_filler_the_documents_are_the_reports():
     short = lengthen(WORLD, sentences=0)
     assert all(len(text.split()) == short.end[d] for d, text in short.corpus.items())
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="sentences=-1: expected a whole number, 0 to"):
         lengthen(WORLD, sentences=-1)
 
 

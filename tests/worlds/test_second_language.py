@@ -16,9 +16,9 @@ from scratch_embed.worlds.second_language import (
     inverse,
     translate,
 )
+from tests.rounding import seeds
 
 WORLD = bitext()
-SEEDS = st.integers(0, 2**32 - 1)
 TEXTS = st.lists(st.text(string.ascii_lowercase + "-.1", min_size=1), min_size=1).map(" ".join)
 
 
@@ -31,13 +31,13 @@ def test_by_hand():
     assert translate("bad cat", cipher) == "tez feg" and translate("x 7", cipher) == "7 x"
 
 
-@given(SEEDS, TEXTS)
+@given(seeds, TEXTS)
 def test_the_inverse_cipher_translates_back(seed, text):
     cipher = draw_cipher(rng(seed))
     assert translate(translate(text, cipher), inverse(cipher)) == text
 
 
-@given(SEEDS)
+@given(seeds)
 def test_a_cipher_exchanges_all_vowels_and_all_consonants_and_makes_no_english_word(seed):
     cipher = draw_cipher(rng(seed))
     assert set(cipher) == set(cipher.values()) == set(string.ascii_lowercase)
@@ -82,8 +82,10 @@ def test_the_same_seed_draws_the_same_language():
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (dict(sentences=0), "at least 1 sentence"), (dict(pairs=-1), "0 pairs"),
-    (dict(noise=2), "noise from 0 to 1"), (dict(sentences=21, noise=0), "only 20 different facts")])
+    (dict(sentences=0), "sentences=0: expected a whole number, 1 to"),
+    (dict(pairs=-1), "pairs=-1: expected a whole number, 0 to"),
+    (dict(noise=2), "noise=2: expected a finite number, from 0 to 1"),
+    (dict(sentences=21, noise=0), "only 20 different facts")])
 def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong, message):
     with pytest.raises(ValueError, match=message):
         bitext(**wrong)

@@ -1,0 +1,296 @@
+"""load(path): look at a file or a folder, tell what kind it is, and read it.
+
+Bytes     one table for files and one for folders, a line for each kind: its name, how it is
+          recognised, and the function that reads it.  The lines are tried in order.
+Cost      recognition reads at most SAMPLE bytes, or a header of safetensors
+Read next words/vectors.py, words/fasttext_vectors.py, sentences/encoder.py (what is returned)
+
+The content decides, not the name: word2vec's binary files and fastText's models both end in .bin.
+A kind that load() does not read has a line as well, with what takes it in place of a function; so
+the message for a wrong file can say what it is.
+
+A new model family adds one line to MODELS.
+"""
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
+from scratch_embed.retrieve.index import KIND as INDEX
+from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.recipe import Recipe
+from scratch_embed.text.corpus_folder import CARD, open_corpus
+from scratch_embed.text.wordpiece_files import load as load_tokenizer
+from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
+from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.pooling import mean
+from scratch_embed.words.classifier import Classifier
+from scratch_embed.words.fasttext_files import HEADER, MAGIC
+from scratch_embed.words.fasttext_files import MODELS as FASTTEXT_MODELS
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vector_files import read_vectors
+from scratch_embed.words.vector_tensors import read_vectors_safetensors, vocabulary_beside
+from scratch_embed.words.vectors import WordVectors
+
+SAMPLE = 1 << 16                   # bytes of a file that are looked at
+Path = str | os.PathLike
+
+
+def load(path: Path) -> Any:
+    """Read any file or folder that this package reads, whatever its name.
+
+    word vectors                    -> WordVectors; word2vec, GloVe or fastText's .vec, plain or
+                                       gzip, or safetensors
+    a fastText model of words       -> FastTextVectors
+    a fastText classifier           -> Classifier
+    a search index                  -> Index, or TextIndex where it holds its texts
+    a sentence-transformers folder  -> SentenceEncoder
+    a BERT folder of transformers   -> SentenceEncoder, the mean of the tokens' vectors
+    a corpus folder                 -> (Vocab, Corpus)
+
+    Raises FileNotFoundError where there is nothing, and FormatError, which says what was found and
+    what takes it, for anything else.
+
+    >>> import os, tempfile
+    >>> from scratch_embed.words.vectors import WordVectors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "two.bin")
+    ...     WordVectors(["king", "queen"], [[1, 0], [0, 1]]).save(path)
+    ...     load(path)
+    WordVectors(2 words x 2 dimensions)
+    """
+    kinds, found = (FOLDERS, look_into(path)) if os.path.isdir(path) else (FILES, look_at(path))
+    kind = next((kind for kind in kinds if kind.fits(found)), None)
+    if kind is None:
+        raise FormatError(path, "its kind", f"{found.described}; load() reads {readable()}")
+    if isinstance(kind.read, str):
+        raise FormatError(path, "its kind", f"this is {kind.name}; {kind.read}")
+    return kind.read(path)
+
+
+def readable() -> str:
+    """The kinds that load() reads, in words."""
+    return ", ".join(kind.name for kind in (*FILES, *FOLDERS) if callable(kind.read))
+
+
+# ---- what is there ----------------------------------------------------------------------------
+
+class Found(NamedTuple):
+    """What a look at a file or a folder found."""
+
+    path: Path
+    described: str                             # in words, for the message if nothing fits
+    start: bytes = b""                         # of a file, unpacked: the first SAMPLE bytes
+    names: tuple[str, ...] = ()                # of a folder: its entries; of safetensors: tensors
+    metadata: Mapping[str, str] | None = None  # of a safetensors file
+    model_type: str | None = None              # of a folder with a config.json
+
+    @property
+    def fields(self) -> list[bytes]:
+        """The first line, split at white space; a line that goes on beyond SAMPLE is cut."""
+        return self.start.partition(b"\n")[0].split()
+
+
+def look_at(path: Path) -> Found:
+    """A file."""
+    with open_binary(path) as (file, _):
+        start = file.read(SAMPLE)
+    if begins_like_safetensors(start):
+        entries, metadata = read_header(path)
+        described = f"a safetensors file with the tensors {', '.join(entries)[:100] or 'none'}"
+        return Found(path, described, start, tuple(entries), metadata)
+    return Found(path, f"a file that begins with {start[:16]!r}" if start else "an empty file",
+                 start)
+
+
+def look_into(path: Path) -> Found:
+    """A folder."""
+    names = tuple(sorted(os.listdir(path)))
+    described = f"a folder that holds {', '.join(names)[:100]}" if names else "an empty folder"
+    if "config.json" not in names:
+        return Found(path, described, names=names)
+    model_type = None
+    try:
+        with open(os.path.join(path, "config.json"), "rb") as file:
+            fields = json.load(file)
+        model_type = fields.get("model_type", "bert")   # files of the first BERTs do not say it
+        described = f"a folder with a model of the type {model_type!r}"
+    except (ValueError, AttributeError):
+        described = "a folder whose config.json is not a JSON object"
+    return Found(path, described, names=names, model_type=model_type)
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+def starts_with(magic: bytes) -> Callable[[Found], bool]:
+    """Files that begin with these bytes."""
+    return lambda found: found.start.startswith(magic)
+
+
+def is_fasttext(found: Found) -> bool:
+    """A model of fastText's, for words or labels."""
+    return found.start.startswith(MAGIC.to_bytes(4, "little")) and len(found.start) >= HEADER.size
+
+
+def is_classifier(found: Found) -> bool:
+    """A model of fastText's that predicts labels."""
+    return is_fasttext(found) and (HEADER.unpack(found.start[:HEADER.size])[9]
+                                   == FASTTEXT_MODELS.index("supervised") + 1)
+
+
+def is_index(found: Found) -> bool:
+    """Rows and their ids, without texts."""
+    return found.metadata is not None and found.metadata.get("kind") == INDEX
+
+
+def is_text_index(found: Found) -> bool:
+    """Rows, and the texts that they are the vectors of."""
+    return is_index(found) and "made_by" in (found.metadata or ())
+
+
+def is_checkpoint(found: Found) -> bool:
+    """The state of a training."""
+    return found.metadata is not None and found.metadata.get("format") == CHECKPOINT
+
+
+def is_old_checkpoint(found: Found) -> bool:
+    """The state of a training of version 0.1."""
+    return found.metadata is not None and "settings" in found.metadata
+
+
+def is_vector_tensor(found: Found) -> bool:
+    """A table whose words are in a file beside it, or should be."""
+    return found.metadata is not None and ("vocabulary_size" in found.metadata
+                                           or os.path.exists(vocabulary_beside(found.path)))
+
+
+def is_tensors(found: Found) -> bool:
+    """Any other safetensors file."""
+    return found.metadata is not None
+
+
+def is_vectors(found: Found) -> bool:
+    """Word vectors with the line "V D", or rows of a word and two numbers or more."""
+    fields = found.fields
+    return (len(fields) == 2 and all(field.isdigit() for field in fields)
+            or len(fields) > 2 and all(map(is_number, fields[-2:])))
+
+
+def is_run(found: Found) -> bool:
+    """query Q0 document rank score name."""
+    return len(found.fields) == 6 and found.fields[1] == b"Q0" and is_number(found.fields[4])
+
+
+def is_qrels(found: Found) -> bool:
+    """query 0 document gain; or BEIR's three columns and their header."""
+    fields = found.fields
+    return fields == [b"query-id", b"corpus-id", b"score"] or (
+        len(fields) == 4 and fields[1] in (b"0", b"Q0") and is_number(fields[3]))
+
+
+def is_json(found: Found) -> bool:
+    """An object or a list; or an object a line."""
+    return re.match(rb'\s*[\[{]\s*["\[{\]}]', found.start) is not None
+
+
+def is_text(found: Found) -> bool:
+    """UTF-8 without control characters; the last character may be cut."""
+    try:
+        found.start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(found.start) - 3:
+            return False
+    return bool(found.start) and not re.search(rb"[\0-\x08\x0e-\x1a]", found.start)
+
+
+def is_number(field: bytes) -> bool:
+    """Would Python read it as a float?"""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def vectors_of_rows(path: Path) -> WordVectors:
+    """A file whose rows hold the words too."""
+    return WordVectors(*read_vectors(path))
+
+
+def vectors_of_tensor(path: Path) -> WordVectors:
+    """A table in safetensors, and its words in the file beside it."""
+    return WordVectors(*read_vectors_safetensors(path))
+
+
+# ---- folders -----------------------------------------------------------------------------------
+
+def has(name: str) -> Callable[[Found], bool]:
+    """Folders with an entry of that name."""
+    return lambda found: name in found.names
+
+
+def of_type(model_type: str) -> Callable[[Found], bool]:
+    """Folders whose config.json says so."""
+    return lambda found: found.model_type == model_type
+
+
+def mean_of_tokens(folder: Path) -> SentenceEncoder:
+    """A BERT without a recipe for sentences: the mean of its tokens' vectors, of any length."""
+    config, p = read_bert(folder)
+    tokenizer = load_tokenizer(folder)
+    if len(tokenizer) > config.vocab:
+        raise FormatError(folder, "its tokenizer", f"expected at most {config.vocab} tokens, the "
+                          f"vocab_size of config.json, found {len(tokenizer)}")
+    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
+                                                        max_seq_length=config.positions))
+
+
+# ---- the tables -------------------------------------------------------------------------------
+
+class Kind(NamedTuple):
+    """One kind of file or folder."""
+
+    name: str
+    fits: Callable[[Found], bool]
+    read: Callable[[Path], Any] | str          # a str: it is not read, and what takes it
+
+
+MODELS = (                                     # folders with a config.json, by its model_type
+    Kind("a BERT folder", of_type("bert"), mean_of_tokens),
+)
+FOLDERS = (
+    Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
+    *MODELS,
+    Kind("a corpus folder", has(CARD), open_corpus),
+)
+FILES = (
+    Kind("a fastText classifier", is_classifier, Classifier.load),
+    Kind("a fastText model", is_fasttext, FastTextVectors.load),
+    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
+         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
+    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
+    Kind("a search index with its texts", is_text_index, TextIndex.load),
+    Kind("a search index", is_index, Index.load),
+    Kind("a training checkpoint", is_checkpoint, "it resumes a training and is not a model: train "
+         "with the same text and settings and --checkpoint FILE --resume"),
+    Kind("a training checkpoint of version 0.1", is_old_checkpoint, "only that version can resume "
+         "the training"),
+    Kind("word vectors in safetensors with their vocabulary", is_vector_tensor,
+         vectors_of_tensor),
+    Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that holds "
+         "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
+    Kind("a run of TREC's", is_run, "evaluate/trec.py reads it (read_run)"),
+    Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
+         "(read_judgements)"),
+    Kind("word vectors (word2vec, GloVe, fastText .vec)", is_vectors, vectors_of_rows),
+    Kind("JSON", is_json, "if it belongs to a model, load the folder; a collection's texts are "
+         "read by evaluate/collection.py (read_texts)"),
+    Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` takes it"),
+    Kind("a text", is_text, "train_word2vec, train_glove and train_fasttext take it"),
+)

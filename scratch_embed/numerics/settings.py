@@ -1,0 +1,67 @@
+"""Settings as plain values: what a checkpoint stores of the arguments of a training.
+
+A checkpoint can only be resumed by a run with the same settings and the same data.  So these are
+stored with it, in a form that depends on values alone, not on the names that code has today: a
+function by the key that it was given with @saved_as, an array by the SHA-256 of its numbers.
+"""
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable)
+
+
+def saved_as(key: str) -> Callable[[Function], Function]:
+    """Decorator: give a function the key under which checkpoints store it.
+
+    The function may be renamed later, the key may not.
+    """
+    def mark(function):
+        function.saved_as = key
+        return function
+    return mark
+
+
+def plain(value: Any) -> Any:
+    """A setting in JSON's types: numbers, str, bool, None, and lists and dicts of plain values.
+
+    Raises ValueError for a function without a key.
+
+    >>> plain({"dim": np.int64(8), "lr": 0.1, "bounds": (1, 2)})
+    {'dim': 8, 'lr': 0.1, 'bounds': [1, 2]}
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return digest(value)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if hasattr(value, "_asdict"):                            # a NamedTuple
+        return plain(value._asdict())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    key = getattr(value, "saved_as", None)
+    if key is None:
+        raise ValueError(f"{value!r} has no key to be stored under in a checkpoint: mark the "
+                         "function with @saved_as(\"...\"), or train without a checkpoint")
+    return key
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of the types, the shapes and the numbers of arrays."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.str} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
+
+
+def digest_words(words: Iterable[str], counts: np.ndarray) -> str:
+    """SHA-256 of words and their counts."""
+    found = hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape"))
+    found.update(np.ascontiguousarray(counts))
+    return found.hexdigest()

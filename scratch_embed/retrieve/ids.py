@@ -1,0 +1,44 @@
+"""Ids: the names of an index's rows, all integers of 64 bits, or all strings, no two the same.
+
+Read next retrieve/index.py
+"""
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+Ids = list[int] | list[str]
+
+
+def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
+    """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
+    if isinstance(ids, str):
+        raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
+    ids = ids.tolist() if isinstance(ids, np.ndarray) else [
+        id.item() if isinstance(id, np.generic) else id for id in ids]
+    kind = type(ids[0]) if ids else int
+    wrong = next((id for id in ids if type(id) is not kind or kind not in (int, str)), None)
+    if wrong is not None:
+        raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
+                         + (f" beside {ids[0]!r}" if type(wrong) is not kind else ""))
+    if kind is int and ids and not -2**63 <= min(ids) <= max(ids) < 2**63:
+        raise ValueError(f"ids: expected integers of 64 bits, found {max(ids, key=abs)}")
+    return ids
+
+
+def row_of_each(ids: Ids, start: int = 0) -> dict[int | str, int]:
+    """{id: row}, counting from `start`.  Raises ValueError for an id that comes twice."""
+    row_of = {id: row for row, id in enumerate(ids, start)}
+    if len(row_of) < len(ids):
+        twice = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
+        raise ValueError(f"the id {twice!r} comes more than once")
+    return row_of
+
+
+def require_new(ids: Ids, known: Ids, row_of: Collection[int | str]) -> None:
+    """Raise ValueError if an id is in row_of already, or of another type than the known ones."""
+    old = next((id for id in ids if id in row_of), None)
+    if old is not None:
+        raise ValueError(f"the id {old!r} is in the index already")
+    if ids and known and type(ids[0]) is not type(known[0]):
+        raise ValueError(f"ids: expected {type(known[0]).__name__}, as those in the index, "
+                         f"found {ids[0]!r}")

@@ -1,0 +1,83 @@
+"""Word vectors in one call: read a text, train, and return vectors that can be asked.
+
+Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their rarer
+          arguments: cbow, hierarchical softmax, checkpoints)
+
+Each function reads its source once: a path, plain or gzip, with a sentence a line and white space
+between words; or an iterable of sentences that are lists of str.  The defaults are those of
+`scratch-embed train`.  With one worker, the same source and seed give the same bits.
+"""
+from scratch_embed.text.corpus import Source
+from scratch_embed.text.reader import read_corpus
+from scratch_embed.words import fasttext, glove, word2vec
+from scratch_embed.words.cooccurrence import count_cells
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vectors import WordVectors
+
+
+def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
+                   sample: float = 1e-3, lr: float = 0.025, epochs: int = 5, min_count: int = 5,
+                   workers: int = 1, seed: int = 1) -> WordVectors:
+    """Skip-gram word2vec with negative sampling (Mikolov et al. 2013).
+
+    source      a path, or sentences that are lists of str
+    dim         numbers in a vector
+    window      the farthest neighbour, in words
+    negatives   noise words for each pair
+    sample      words more frequent than this share are left out at random; 0 keeps all
+    min_count   words seen less often have no vector
+    workers     threads; with more than one, a repetition gives other bits of the same quality
+    Raises      ValueError for a text without words, or settings that make no sense
+
+    >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
+    >>> train_word2vec(sentences, dim=8)
+    WordVectors(4 words x 8 dimensions)
+    """
+    vocab, corpus = read_corpus(source, min_count)
+    trained = word2vec.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
+                             sample=sample, lr=lr, epochs=epochs, workers=workers, seed=seed)
+    return WordVectors(vocab.words, trained.W)
+
+
+def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
+                alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
+                workers: int = 1, seed: int = 1) -> WordVectors:
+    """GloVe (Pennington et al. 2014): the sum of both tables, from counts in a symmetric window.
+
+    x_max       the count from which a pair of words has its full weight: 10 for some million
+                words of text
+    alpha       how the weight falls below it; 0: all pairs count alike
+    The others, and the errors: train_word2vec.
+
+    >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
+    >>> train_glove(sentences, dim=8)
+    WordVectors(4 words x 8 dimensions)
+    """
+    vocab, corpus = read_corpus(source, min_count)
+    cells = count_cells(corpus, len(vocab), window)
+    trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
+                          epochs=epochs, workers=workers, seed=seed)
+    return WordVectors(vocab.words, trained.vectors)
+
+
+def train_fasttext(source: Source, dim: int = 100, window: int = 5, sample: float = 1e-4,
+                   lr: float = 0.05, epochs: int = 5, min_count: int = 5, min_n: int = 3,
+                   max_n: int = 6, buckets: int = 2_000_000, workers: int = 1, seed: int = 1
+                   ) -> FastTextVectors:
+    """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
+
+    min_n, max_n   letters of the shortest and of the longest n-gram, the marks < and > counted;
+                max_n = 0: no n-grams
+    buckets     rows that the n-grams share, 4 * dim bytes each
+    The others, and the errors: train_word2vec.
+
+    >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
+    >>> vectors = train_fasttext(sentences, dim=8, sample=0, buckets=1000)
+    >>> vectors["kings"].shape                      # a word that the text never had
+    (8,)
+    """
+    vocab, corpus = read_corpus(source, min_count)
+    trained = fasttext.train(corpus, vocab, dim=dim, window=window, sample=sample, lr=lr,
+                             epochs=epochs, min_n=min_n, max_n=max_n, buckets=buckets,
+                             workers=workers, seed=seed)
+    return FastTextVectors(vocab.words, trained.W, min_n, max_n)

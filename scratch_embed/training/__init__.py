@@ -1,0 +1,1 @@
+"""Training sessions: batches, progress bar, checkpoints, Ctrl-C, worker threads."""

@@ -1,0 +1,111 @@
+"""A training run on disk: its arrays, how far it is, and the settings that it was started with.
+
+Bytes     a safetensors file: the named arrays that are trained ("W", "layers.0.attn.q.weight", its
+          moments "m/..." and "v/..."); "session/losses" and "session/rows" in float64; in the
+          metadata "format", "version", "settings" and "progress", the last two in JSON
+Read next training/session.py, which decides when to save and when to read
+"""
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.json_files import Fields, parse
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.numerics.settings import plain
+
+FORMAT, VERSION = "scratch_embed training", "2"
+LOSSES, ROWS = "session/losses", "session/rows"
+
+
+class Checkpoint(NamedTuple):
+    """Where a run is saved while it lasts.
+
+    path: a file; resume: continue from it if it exists; every: seconds between two saves.
+    """
+
+    path: str | os.PathLike
+    resume: bool = False
+    every: float = 60.0
+
+
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    losses: list[float]            # of the steps, or epochs, that are complete
+    rows: list[list[float]]        # what the loop measured on the way
+    epoch: int = 0                 # complete epochs, where the run counts them
+    chunk: int = 0                 # complete chunks of the current epoch
+    loss: float = 0.0              # Σ of the losses of the current epoch
+    count: int = 0                 # how many losses that sum is of
+    done: float = 0.0              # on the progress bar
+
+
+def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping,
+                     progress: Progress) -> None:
+    """Replace the file as a whole.  settings: what plain() accepts."""
+    losses, rows, *counters = progress
+    names = Progress._fields[2:]
+    write_safetensors(path, {**state, LOSSES: np.array(losses, np.float64),
+                             ROWS: np.array(rows, np.float64)},
+                      {"format": FORMAT, "version": VERSION,
+                       "settings": json.dumps(plain(settings)),
+                       "progress": json.dumps(dict(zip(names, counters)))})
+
+
+def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping
+                    ) -> Progress:
+    """Read the arrays of a checkpoint into `state`, in place, and return its Progress.
+
+    Nothing is changed unless all of it fits.  Raises ValueError that names the first setting that
+    differs, FormatError for a file that is not a checkpoint, of another version, or damaged.
+    """
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise FormatError(path, "metadata", _what_else(metadata))
+    _compare(path, parse(path, "settings", metadata.get("settings", "").encode()), plain(settings))
+    values = parse(path, "progress", metadata.get("progress", "").encode())
+    fields = Fields(path, values, "progress")
+    loss, done = (fields.get(name, 0.0, "a number", lambda v: type(v) in (int, float))
+                  for name in ("loss", "done"))
+    expected = {name: (array.shape, array.dtype) for name, array in state.items()}
+    for name, array in tensors.items():
+        if name in (LOSSES, ROWS) and array.ndim == 1 + (name == ROWS and array.size > 0):
+            expected[name] = array.shape, np.dtype(np.float64)
+    if tensors.keys() != expected.keys() or not {LOSSES, ROWS} <= expected.keys():
+        odd = sorted(tensors.keys() ^ ({LOSSES, ROWS} | state.keys()))
+        raise FormatError(path, "its tensors", f"expected {len(expected)} of this run, found others"
+                                               f": {', '.join(odd[:4])} differ")
+    for name, (shape, dtype) in expected.items():
+        if (tensors[name].shape, tensors[name].dtype) != (shape, dtype):
+            raise FormatError(path, name, f"expected {dtype} of shape {shape}, found "
+                                          f"{tensors[name].dtype} of shape {tensors[name].shape}")
+    progress = Progress(tensors[LOSSES].tolist(), tensors[ROWS].tolist(),
+                        fields.whole("epoch", 0), fields.whole("chunk", 0), float(loss),
+                        fields.whole("count", 0), float(done))
+    for name, array in state.items():
+        array[...] = tensors[name]
+    return progress
+
+
+def _what_else(metadata: Mapping[str, str]) -> str:
+    """What a file is that has no checkpoint of this version."""
+    if metadata.get("format") == FORMAT:
+        return (f"expected a checkpoint of version {VERSION}, found version "
+                f"{metadata.get('version')}: finish the run with the scratch_embed that wrote it")
+    if "settings" in metadata:
+        return ("a run that was written by version 0.1 of scratch_embed and cannot be continued "
+                "here: finish it with version 0.1, or start again with another --checkpoint file")
+    return "expected the checkpoint of a training run, found another safetensors file"
+
+
+def _compare(path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise ValueError that names the first setting in which a run differs from its checkpoint."""
+    for name in {**ours, **theirs}:
+        was, now = theirs.get(name), ours.get(name)
+        if was != now:
+            raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} "
+                             "now; use the old one, or name a new checkpoint")

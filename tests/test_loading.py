@@ -1,0 +1,173 @@
+"""load() reads every kind of file and folder, whatever its name, and says what any other is."""
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.loading import FILES, FOLDERS, load, readable
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import write_safetensors
+from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.text.reader import read_corpus
+from scratch_embed.text.vocab import Vocab
+from scratch_embed.training.checkpoint import Progress, write_checkpoint
+from scratch_embed.words.classifier import Classifier
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vector_files import write_glove_text, write_word2vec_text
+from scratch_embed.words.vector_tensors import write_vectors_safetensors
+from scratch_embed.words.vectors import WordVectors, write_word2vec_binary
+
+GOLDEN = Path(__file__).parent / "golden"
+WORDS, VECTORS = ["king", "queen", "1984"], np.array([[1, 2.5], [-3, 0], [0.5, 10]], np.float32)
+
+
+# ---- word vectors -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("write", [write_word2vec_text, write_word2vec_binary, write_glove_text,
+                                   write_vectors_safetensors])
+@pytest.mark.parametrize("name", ["x.vec", "x.bin", "x.safetensors", "x"])
+def test_word_vectors_are_known_by_their_content(tmp_path, write, name):
+    write(tmp_path / name, WORDS, VECTORS)
+    vectors = load(tmp_path / name)
+    assert isinstance(vectors, WordVectors) and vectors.index_to_key == WORDS
+    np.testing.assert_array_equal(vectors.vectors, VECTORS)
+
+
+@pytest.mark.parametrize("write", [write_word2vec_text, write_word2vec_binary, write_glove_text])
+def test_packed_word_vectors_are_read_as_well(tmp_path, write):
+    write(tmp_path / "plain", WORDS, VECTORS)
+    (tmp_path / "packed").write_bytes(gzip.compress((tmp_path / "plain").read_bytes()))
+    assert load(tmp_path / "packed").index_to_key == WORDS
+
+
+def test_a_row_longer_than_the_sample_is_word_vectors_too(tmp_path):
+    wide = np.full((2, 20_000), 0.12345, np.float32)
+    write_glove_text(tmp_path / "wide.txt", ["a", "b"], wide)
+    assert load(tmp_path / "wide.txt").vectors.shape == wide.shape
+
+
+def test_models_of_fasttext(tmp_path):
+    assert isinstance(load(GOLDEN / "fasttext-skipgram.bin"), FastTextVectors)
+    assert isinstance(load(GOLDEN / "fasttext-supervised-softmax.bin"), Classifier)
+    assert isinstance(load(GOLDEN / "fasttext-command.vec"), WordVectors)
+    packed = tmp_path / "model.gz"
+    packed.write_bytes(gzip.compress((GOLDEN / "fasttext-words.bin").read_bytes()))
+    assert isinstance(load(packed), FastTextVectors)
+
+
+# ---- indexes, corpora, encoders -----------------------------------------------------------------
+
+def test_search_indexes_with_and_without_their_texts(tmp_path):
+    Index.from_vectors(VECTORS, WORDS).save(tmp_path / "vectors.index")
+    found = load(tmp_path / "vectors.index")
+    assert isinstance(found, Index) and "queen" in found
+    texts = TextIndex(2, {"model": "none"})
+    texts.add(["a", "b", "c"], lambda some: VECTORS[:len(some)])
+    texts.save(tmp_path / "texts.index")
+    found = load(tmp_path / "texts.index")
+    assert isinstance(found, TextIndex) and found.texts == {1: "a", 2: "b", 3: "c"}
+
+
+def test_a_corpus_folder(tmp_path):
+    (tmp_path / "text.txt").write_text("a b a\nb a c\n")
+    read_corpus(tmp_path / "text.txt", min_count=1, folder=tmp_path / "corpus")
+    vocab, corpus = load(tmp_path / "corpus")
+    assert isinstance(vocab, Vocab) and vocab.words == ["a", "b", "c"] and len(corpus.ids) == 6
+
+
+@pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
+def test_folders_of_sentence_transformers(name):
+    encoder = load(GOLDEN / name)
+    assert isinstance(encoder, SentenceEncoder)
+    expected = SentenceEncoder.load(GOLDEN / name).encode(["a text"])
+    np.testing.assert_array_equal(encoder.encode(["a text"]), expected)
+
+
+def test_a_bert_folder_is_the_mean_of_its_tokens(tmp_path):
+    """What is left of a sentence encoder's folder without its modules.json is a BERT."""
+    shutil.copytree(GOLDEN / "sentence_old", tmp_path / "bert")
+    (tmp_path / "bert" / "modules.json").unlink()
+    encoder = load(tmp_path / "bert")
+    tokens = encoder.tokenizer.encode_batch(["a text"])
+    from scratch_embed.transformer.encoder import infer
+    expected = infer(tokens, encoder.p, encoder.config).mean(axis=0)
+    np.testing.assert_allclose(encoder.encode("a text"), expected, rtol=1e-5, atol=1e-6)
+
+
+# ---- everything else ----------------------------------------------------------------------------
+
+def tensors(path):
+    write_safetensors(path, {"h.0.attn.weight": VECTORS})
+
+
+def checkpoint(path):
+    write_checkpoint(path, {"W": VECTORS}, {"lr": 0.1}, Progress([], []))
+
+
+def old_checkpoint(path):
+    write_safetensors(path, {"W": VECTORS, "U": VECTORS}, {"settings": "{}", "progress": "{}"})
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"\x80\x04\x95", "a pickle; it can run any code"),
+    (b"\x93NUMPY\x01\x00", "a NumPy array; numpy.load"),
+    (b"q1 Q0 d7 1 0.5 bm25\n", "a run of TREC's; evaluate/trec.py"),
+    (b"q1 0 d7 1\n", r"relevance judgements \(qrels\); evaluate/collection.py"),
+    (b"query-id\tcorpus-id\tscore\nq\td\t1\n", "relevance judgements"),
+    (b'{"_id": "d1", "text": "a"}\n', "JSON; if it belongs to a model"),
+    (b"__label__good a fine meal\n", "a labelled text; `scratch-embed train classifier`"),
+    ("the kïng rules\n".encode() * 9000, "a text; train_word2vec"),
+    (b"\x89PNG\r\n\x1a\n\0\0", r"a file that begins with b'\\x89PNG.* load\(\) reads a fastText "),
+    (b"", "an empty file; load"),
+])
+def test_what_is_not_read_is_named(tmp_path, content, message):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(FormatError, match=message):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("write, message", [
+    (tensors, "a file of tensors; if they are a model's, load the folder"),
+    (checkpoint, "a training checkpoint; it resumes a training"),
+    (old_checkpoint, "a training checkpoint of version 0.1; only that version"),
+])
+def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
+    write(tmp_path / "x.safetensors")
+    with pytest.raises(FormatError, match=message):
+        load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("files, message", [
+    ({}, "an empty folder; load"),
+    ({"notes.txt": ""}, "a folder that holds notes.txt; load"),
+    ({"config.json": json.dumps({"model_type": "gpt3"})}, "a model of the type 'gpt3'; load"),
+    ({"config.json": "[]"}, "config.json is not a JSON object"),
+])
+def test_folders_that_are_not_read_are_described(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=message):
+        load(tmp_path)
+
+
+def test_what_is_not_there_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_damaged_file_is_refused_by_its_own_reader(tmp_path):
+    whole = (GOLDEN / "fasttext-skipgram.bin").read_bytes()
+    (tmp_path / "cut.bin").write_bytes(whole[:-1])
+    with pytest.raises(FormatError, match="cut.bin"):
+        load(tmp_path / "cut.bin")
+
+
+def test_each_kind_has_one_line_and_one_name():
+    names = [kind.name for kind in (*FILES, *FOLDERS)]
+    assert len(set(names)) == len(names)
+    assert "a corpus folder" in readable() and "pickle" not in readable()

@@ -1,0 +1,287 @@
+"""A run that was killed ends with the bits of one that was not, or is refused by name.
+
+Two small trainings stand for all: a regression that steps once a batch, as transformers do, and one
+whose chunks are trained by worker threads, as word vectors are.
+"""
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.numerics.errors import FormatError, TrainingDiverged
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.training.batches import batches, chunks
+from scratch_embed.training.session import Checkpoint, RunOptions, session
+
+ROOT = Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 3))
+Y = X @ [1.0, -2.0, 3.0]
+OFFSETS = np.arange(0, 121, 3)
+
+
+def by_batches(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **changed):
+    """Least squares, a step a batch.  -> w, losses, rows."""
+    settings = dict(steps=7, batch_size=8, lr=0.1, seed=options.seed, workers=options.workers,
+                    data=data) | changed
+    (x, y), w = data, np.zeros(3)
+    with session({"w": w}, settings, options, settings["steps"]) as run:
+        for step, numbers in run.batches(len(x), settings["batch_size"], settings["steps"]):
+            before_step(step)
+            error = x[numbers] @ w - y[numbers]
+            shares = np.array_split(np.arange(len(numbers)), options.workers)
+            w -= settings["lr"] * sum(run.map(lambda s, e=error, n=numbers: e[s] @ x[n[s]], shares))
+            if step % 2 == 0:
+                run.rows.append([step, *w])
+            run.record((error * error).sum(), lr=settings["lr"])
+    return w, run.losses, run.rows
+
+
+def by_chunks(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **changed):
+    """The same, a step an example, in chunks of three.  -> w, losses, rows."""
+    settings = dict(epochs=3, lr=0.01, seed=options.seed, data=data) | changed
+    (x, y), w, done = data, np.zeros(3), []
+
+    def step(chunk):
+        before_step(len(done) + 1)
+        done.append(chunk)
+        loss = 0.0
+        for n in chunk.sentences:
+            error = x[n] @ w - y[n]
+            w[:] -= settings["lr"] * error * x[n]
+            loss += error * error
+        return loss, len(chunk.sentences), chunk.words
+
+    with session({"w": w}, settings, options, settings["epochs"] * 120, "word") as run:
+        for epoch in run.epochs(settings["epochs"]):
+            for result in run.chunks(step, chunks(OFFSETS, epoch, options.seed, 9)):
+                run.record(*result)
+    return w, run.losses, run.rows
+
+
+both = pytest.mark.parametrize("train", [by_batches, by_chunks])
+
+
+def at_step(n, act):
+    """Before the n-th step from now, act()."""
+    def before_step(step):
+        if step == n:
+            act()
+    return before_step
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def same(one, other):
+    """Weights, losses and rows to the last bit?"""
+    return one[0].tobytes() == other[0].tobytes() and one[1:] == other[1:]
+
+
+# ---- continuing ---------------------------------------------------------------------------------
+
+@both
+@pytest.mark.parametrize("n", [1, 4, 7])
+def test_a_run_that_was_stopped_continues_to_the_same_bits(train, n, tmp_path):
+    path, whole = tmp_path / "state", train()
+    with pytest.raises(KeyboardInterrupt):
+        train(RunOptions(checkpoint=Checkpoint(path)), at_step(n, press_ctrl_c))
+    assert path.exists()                                         # Ctrl-C saves
+    assert same(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
+
+
+def test_a_stopped_run_of_batches_continues_with_two_workers_too(tmp_path):
+    path, whole = tmp_path / "state", by_batches(RunOptions(workers=2))
+    with pytest.raises(KeyboardInterrupt):
+        by_batches(RunOptions(2, checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
+    assert len(read_safetensors(path)[0]["session/losses"]) == 4
+    assert same(by_batches(RunOptions(2, checkpoint=Checkpoint(path, resume=True))), whole)
+
+
+def test_a_stopped_run_of_chunks_continues_with_two_workers_to_a_like_result(tmp_path):
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        by_chunks(RunOptions(2, checkpoint=Checkpoint(path)), at_step(20, press_ctrl_c))
+    w, losses, _ = by_chunks(RunOptions(2, checkpoint=Checkpoint(path, resume=True)))
+    assert len(losses) == 3 and np.isfinite(w).all() and losses[-1] < losses[0]
+
+
+@both
+def test_ctrl_c_waits_for_the_end_of_the_step_and_no_further_one_begins(train, tmp_path):
+    begun = []
+
+    def press(step):
+        begun.append(step)
+        if step == 5:
+            press_ctrl_c()
+    with pytest.raises(KeyboardInterrupt):
+        train(RunOptions(checkpoint=Checkpoint(tmp_path / "state")), press)
+    assert begun == [1, 2, 3, 4, 5]
+    resumed = []
+    train(RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True)), resumed.append)
+    steps = 7 if train is by_batches else 3 * 14
+    assert len(begun) + len(resumed) == steps                    # step 5 was complete, and saved
+
+
+@both
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(train):
+    assert same(train(), train()) and not same(train(), train(RunOptions(seed=4)))
+
+
+@both
+def test_a_finished_run_is_resumed_at_its_end_and_a_first_one_needs_no_file(train, tmp_path):
+    options = RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True))
+    whole = train(options)
+    before, begun = (tmp_path / "state").read_bytes(), []
+    assert same(train(options, begun.append), whole) and not begun
+    assert (tmp_path / "state").read_bytes() == before and same(train(), whole)
+
+
+@both
+def test_a_killed_process_continues_from_the_last_time_that_it_saved(train, tmp_path):
+    path = tmp_path / "state"
+    code = f"""
+import os, signal
+from tests.training.test_session import Checkpoint, RunOptions, at_step, {train.__name__}
+{train.__name__}(RunOptions(checkpoint=Checkpoint({str(path)!r}, every=0)),
+                 at_step(5, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+    killed = subprocess.run([sys.executable, "-c", code],
+                            env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert killed.returncode == -signal.SIGKILL
+    begun = []
+    resumed = train(RunOptions(checkpoint=Checkpoint(path, resume=True)), begun.append)
+    assert same(resumed, train()) and len(begun) == (7 if train is by_batches else 42) - 4
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+@both
+def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(train, tmp_path):
+    path = tmp_path / "state"
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="is there already: resume it"):
+        train(RunOptions(checkpoint=Checkpoint(path)))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("train, name, changed", [
+    (by_batches, "steps", dict(steps=8)), (by_batches, "batch_size", dict(batch_size=9)),
+    (by_batches, "lr", dict(lr=0.2)), (by_batches, "tau", dict(tau=1)),
+    (by_batches, "data", dict(data=(X, Y + 1))), (by_batches, "data", dict(data=(X[1:], Y[1:]))),
+    (by_chunks, "epochs", dict(epochs=4)), (by_chunks, "data", dict(data=(X[::-1], Y)))])
+def test_another_setting_is_refused_by_name(train, name, changed, tmp_path):
+    path = tmp_path / "state"
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
+        train(RunOptions(checkpoint=Checkpoint(path, resume=True)), **changed)
+    assert path.read_bytes() == before
+
+
+@both
+@pytest.mark.parametrize("options, message", [
+    (RunOptions(workers=0), "workers=0: expected a whole number, 1 to"),
+    (RunOptions(workers=1.5), "workers=1.5: expected"), (RunOptions(seed=-1), "seed=-1: expected")])
+def test_options_that_make_no_sense_are_refused(train, options, message):
+    with pytest.raises(ValueError, match=message):
+        train(options)
+
+
+@both
+def test_a_file_that_is_no_checkpoint_is_refused_and_kept(train, tmp_path):
+    path = tmp_path / "state"
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    tensors, metadata = read_safetensors(path)
+    whole = path.read_bytes()
+    files = [b"something else entirely", whole[:-5], whole[:40]]
+    for spoiled, about in [
+            (tensors, {}), ({"w": np.ones(3)}, metadata), ({**tensors, "u": np.ones(3)}, metadata),
+            (tensors, {**metadata, "settings": "no JSON"}),
+            (tensors, {**metadata, "settings": "[1]"}), (tensors, {**metadata, "progress": "{"}),
+            (tensors, {**metadata, "progress": '{"epoch": null}'}),
+            (tensors, {**metadata, "version": "99"}),
+            (tensors, {name: metadata[name] for name in metadata if name != "progress"}),
+            ({**tensors, "w": tensors["w"][:-1]}, metadata),
+            ({**tensors, "session/losses": np.float64(3.0).reshape(())}, metadata),
+            ({**tensors, "w": tensors["w"].astype(np.float32)}, metadata)]:
+        write_safetensors(path, spoiled, about)
+        files.append(path.read_bytes())
+    for content in files:
+        path.write_bytes(content)
+        with pytest.raises(FormatError):
+            train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
+        assert path.read_bytes() == content
+
+
+def test_a_file_that_does_not_fit_leaves_the_arrays_alone(tmp_path):
+    path, one, two = tmp_path / "state", np.ones(3), np.ones(2)
+    with session({"one": one, "two": two}, {}, RunOptions(checkpoint=Checkpoint(path))):
+        pass
+    two = np.zeros(3)
+    with pytest.raises(FormatError, match=r"two: expected float64 of shape \(3,\), .*\(2,\)"):
+        with session({"one": one * 0, "two": two}, {},
+                     RunOptions(checkpoint=Checkpoint(path, resume=True))):
+            pass
+    assert not two.any()
+
+
+def test_a_run_of_version_0_1_says_what_to_do(tmp_path):
+    write_safetensors(tmp_path / "state", {"W": X, "U": Y}, {"settings": "{}", "progress": "{}"})
+    with pytest.raises(FormatError, match="written by version 0.1.*finish it with version 0.1, or"):
+        by_batches(RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True)))
+
+
+# ---- what goes wrong ----------------------------------------------------------------------------
+
+@both
+def test_a_training_that_diverges_says_where_and_keeps_the_last_good_checkpoint(train, tmp_path):
+    path = tmp_path / "state"
+    late = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
+        *chunks(OFFSETS, 0, 1, 9)][3].sentences
+    wrong = X, np.where(np.arange(40) == late[0], np.nan, Y)
+    with pytest.raises(TrainingDiverged, match="no longer finite at (step 4|epoch 1, chunk 4)"):
+        train(RunOptions(checkpoint=Checkpoint(path, every=0)), data=wrong)
+    tensors, _ = read_safetensors(path)
+    assert np.isfinite(tensors["w"]).all() and np.isfinite(tensors["session/losses"]).all()
+
+
+def test_weights_that_end_as_no_numbers_are_seen_though_no_loss_tells(tmp_path):
+    w = np.zeros(3)
+    with pytest.raises(TrainingDiverged, match="a weight is no longer finite at step 1 .*0.1"):
+        with session({"w": w}, {"lr": 0.1}, RunOptions(checkpoint=Checkpoint(tmp_path / "s"))) as r:
+            for _ in r.batches(4, 2, 1):
+                w[1] = np.inf
+                r.record(1.0)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_half_done(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with session({}, {}, RunOptions(checkpoint=Checkpoint(tmp_path / "state"))):
+            press_ctrl_c()
+            press_ctrl_c()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_checkpoint_is_written_no_more_often_than_asked(tmp_path):
+    path, seen = tmp_path / "state", []
+    for every, there in ((3600, False), (0, True)):
+        by_batches(RunOptions(checkpoint=Checkpoint(path, every=every)),
+                   lambda step: seen.append(path.exists()))
+        assert seen[1:] == [there] * 6 and path.exists()         # at the end, whatever `every`
+        seen.clear()
+        path.unlink()
+
+
+def test_a_loop_that_records_nothing_is_told_so():
+    with pytest.raises(RuntimeError, match=r"step 1: the loop did not call record\(\)"):
+        with session({}, {}) as run:
+            for _ in run.batches(4, 2, 3):
+                pass
