@@ -97,4 +97,6 @@ def negatives_only(s: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     if mask.shape != s.shape or mask.dtype != bool:
         raise ValueError(f"mask: expected {s.shape} of bool, True where a pair is not a negative, "
                          f"got {mask.shape} of {mask.dtype}")
-    return np.where(mask & ~np.eye(*s.shape, dtype=bool), s.dtype.type(-np.inf), s)
+    N, M = s.shape
+    strangers = np.arange(N)[:, None] != np.arange(M)
+    return np.where(mask & strangers, s.dtype.type(-np.inf), s)

@@ -65,6 +65,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     d = require_fitting(q, k, v, offsets, key_offsets, heads)
     groups = list(equal_length_groups(offsets, key_offsets))
     B = None if bias is None else require_bias(bias, groups, heads)
+    several = bias is not None and bias.ndim == 4
 
     def split(x, first, n, t):                   # a view: what is written to it is in x
         return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
@@ -89,9 +90,10 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
         for group, back in zip(groups, backwards):
             queries(dq, group)[:], keys(dk, group)[:], keys(dv, group)[:], dS = back(
                 queries(dy, group))
-            if B is not None:
-                dB[..., :group.t, :group.u] += dS.reshape(-1, *B.shape[:2], group.t, group.u).sum(0)
-        return (dq, dk, dv) if B is None else (dq, dk, dv, dB.reshape(bias.shape))
+            if dB is not None:
+                corner = dB[..., :group.t, :group.u]
+                corner += dS.reshape(-1, *corner.shape).sum(0)
+        return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if several else dB[0])
     return y, backward
 
 

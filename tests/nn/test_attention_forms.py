@@ -165,6 +165,8 @@ def test_backward_is_the_derivative_in_the_bias_too(causal, drop):
     thirds = np.arange(0, 19, 3)                     # six of three tokens: two images of 3 windows
     check_backward(lambda q, k, v, B: attention(q, k, v, thirds, 4, causal, drop, bias=B),
                    *grouped(1, 18, 4, 2, 3), draw(2, 3, 4, 3, 3))
+    check_backward(lambda q, k, v, B: attention(q, k, v, OFF, 4, causal, drop, bias=B),
+                   *grouped(1, 10, 4, 2, 3), draw(2, 1, 4, 5, 5))
 
 
 @dtypes
