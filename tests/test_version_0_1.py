@@ -23,12 +23,15 @@ sys.path.append(str(Path(__file__).with_name("golden")))
 from make_version_0_1 import ask, different_files, load_results, roundings
 from version_0_1_files import ANSWERS, WRITERS
 from version_0_1_trainings import (
+    REFUSED,
     STOPPED,
     TRAININGS,
     VERSION_0_1,
     State,
     checkpoint_name,
 )
+
+from scratch_embed.numerics.errors import FormatError
 
 ROUNDINGS = 300
 
@@ -66,7 +69,15 @@ def test_a_training_ends_where_it_did(name, recorded):
     assert_near(ask(VERSION_0_1, name), recorded[name], name)
 
 
-@pytest.mark.parametrize("name", STOPPED)
+@pytest.mark.parametrize("name", sorted(STOPPED.keys() & REFUSED))
+def test_a_run_that_cannot_go_on_here_is_refused_with_what_to_do(name, tmp_path):
+    path = shutil.copy(VERSION_0_1 / checkpoint_name(name), tmp_path)
+    with pytest.raises(FormatError, match=r"written by version 0\.1 .*: finish it with"):
+        TRAININGS[name](state=State(path))
+    assert Path(path).read_bytes() == (VERSION_0_1 / checkpoint_name(name)).read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(STOPPED.keys() - REFUSED))
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(name, recorded, tmp_path):
     path = shutil.copy(VERSION_0_1 / checkpoint_name(name), tmp_path)
     assert_near(TRAININGS[name](state=State(path)), recorded[name], name)

@@ -21,12 +21,15 @@ from version_0_1_trainings import (
     TEXT,
     TRAININGS,
     bert_model,
+    classifier_model,
     config,
+    fasttext_model,
     first_params,
     lines,
     simcse_model,
     tokenizer,
     weights,
+    word2vec_model,
     words,
 )
 
@@ -270,20 +273,20 @@ def save_first(to):
 def save_words(to):
     """Word vectors in each format, FastText's and the classifier's models."""
     vocab, corpus = words()
-    trained = word2vec.train(corpus, vocab, seed=1, **TRAININGS["skip-gram, fixed window"].keywords)
+    trained = word2vec_model(**TRAININGS["skip-gram, fixed window"].keywords)
     for name in ("words.vec", "words.bin", "words.safetensors"):
         WordVectors(vocab.words, trained.W).save(to / name)
     cells = count_cells(corpus, len(vocab), 5)
     write_glove_text(to / "glove.txt", vocab.words,
-                     glove.train(cells, len(vocab), seed=1, dim=8, epochs=4).vectors)
-    trained = fasttext.train(corpus, vocab, seed=1, dim=6, buckets=80, min_n=3, max_n=4)
+                     glove.train(cells, len(vocab), dim=8, epochs=4).vectors)
+    trained = fasttext_model(dim=6, buckets=80, min_n=3, max_n=4)
     about = Settings(dim=6, min_count=3, min_n=3, max_n=4, sample=1e-4)
     write_bin(to / "fasttext.bin", word_model(vocab, trained.W, trained.U, about))
     write_vec(to / "fasttext.vec", vocab.words,
               FastTextVectors(vocab.words, trained.W, 3, 4).words.vectors)
-    for name, chunk in (("softmax", supervised.softmax_chunk),
+    for name, method in (("softmax", supervised.softmax_chunk),
                         ("hs", supervised.hierarchical_softmax_chunk)):
-        supervised.train(LABELLED, chunk, dim=6, lr=0.5, epochs=10, min_count=3, word_ngrams=2,
+        classifier_model(method=method, dim=6, lr=0.5, epochs=10, min_count=3, word_ngrams=2,
                          buckets=60).classifier.save(to / f"{name}.bin")
 
 

@@ -23,14 +23,17 @@ from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, nu
 from scratch_embed.text.vocab import Corpus, Vocab
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.training import checkpoint as session_checkpoint
+from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer import bert
 from scratch_embed.transformer.encoder import Config, shapes
 from scratch_embed.transformer.pooling import mean
-from scratch_embed.words import checkpoint as word_checkpoint
 from scratch_embed.words import fasttext, glove, supervised, word2vec
 from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
 from scratch_embed.words.cooccurrence import count_cells, flat, harmonic, linear
+from scratch_embed.words.plan import Details
 from scratch_embed.words.shared_negatives import shared_chunk
+from scratch_embed.words.subwords import NGrams
 
 VERSION_0_1 = Path(__file__).with_name("version_0_1")
 TEXT, LABELLED = VERSION_0_1 / "text.txt", VERSION_0_1 / "labelled.txt"
@@ -95,18 +98,29 @@ def weights(p):
 
 # ---- trainings -----------------------------------------------------------------------------------
 
-def word_state(state):
-    return state and word_checkpoint.Checkpoint(state.path, state.resume, state.every)
+def options(state):
+    """One worker, seed 1, and the checkpoint."""
+    return RunOptions(checkpoint=state and session_checkpoint.Checkpoint(*state))
+
+
+def split(settings, kind):
+    """Settings of one name each, parted: those of a NamedTuple as one of these, and the others."""
+    own = {name: settings[name] for name in settings if name in kind._fields}
+    return kind(**own), {name: settings[name] for name in settings if name not in own}
 
 
 def model_state(state):
     return state and model_run.Checkpoint(state.path, state.resume, state.every)
 
 
-def train_word2vec(state=None, text=words, **settings):
+def word2vec_model(state=None, text=words, **settings):
     vocab, corpus = text()
-    trained = word2vec.train(corpus, vocab, workers=1, seed=1, checkpoint=word_state(state),
-                             **settings)
+    details, settings = split(settings, Details)
+    return word2vec.train(corpus, vocab, details=details, options=options(state), **settings)
+
+
+def train_word2vec(state=None, **settings):
+    trained = word2vec_model(state, **settings)
     return {"W": trained.W, "U": trained.U, "losses": np.array(trained.losses)}
 
 
@@ -114,23 +128,31 @@ def train_glove(state=None, window=5, weights=harmonic, symmetric=True, columns=
     """columns: how many of W and U are recorded; None: all."""
     vocab, corpus = words()
     cells = count_cells(corpus, len(vocab), window, weights, symmetric)
-    trained = glove.train(cells, len(vocab), workers=1, seed=1, checkpoint=word_state(state),
-                          **settings)
+    trained = glove.train(cells, len(vocab), options=options(state), **settings)
     return {"cells": cells.counts[:50], "sum of cells": cells.counts.sum(keepdims=True),
             "W": trained.W[:, :columns], "U": trained.U[:, :columns], "b": trained.b,
             "c": trained.c, "losses": np.array(trained.losses)}
 
 
-def train_fasttext(state=None, **settings):
+def fasttext_model(state=None, power=0.5, **settings):
     vocab, corpus = words()
-    trained = fasttext.train(corpus, vocab, workers=1, seed=1, checkpoint=word_state(state),
-                             **settings)
+    ngrams, settings = split(settings, NGrams)
+    return fasttext.train(corpus, vocab, ngrams=ngrams, options=options(state),
+                          details=fasttext.DETAILS._replace(power=power), **settings)
+
+
+def train_fasttext(state=None, **settings):
+    trained = fasttext_model(state, **settings)
     return {"W": trained.W, "U": trained.U, "losses": np.array(trained.losses)}
 
 
+def classifier_model(state=None, min_n=0, max_n=0, buckets=2_000_000, **settings):
+    return supervised.train(LABELLED, ngrams=NGrams(min_n, max_n, buckets),
+                            options=options(state), **settings)
+
+
 def train_classifier(state=None, **settings):
-    trained = supervised.train(LABELLED, workers=1, seed=1, checkpoint=word_state(state),
-                               **settings)
+    trained = classifier_model(state, **settings)
     model = trained.classifier.model
     return {"W": model.input, "U": model.output, "losses": np.array(trained.losses)}
 
@@ -192,18 +214,18 @@ TRAININGS = {
     "skip-gram, two blocks": training(
         train_word2vec, text=pairs_of_words, dim=50, epochs=1),
     "shared negatives": training(
-        train_word2vec, chunk=shared_chunk, dim=8, window=SHORT, sample=0.01, lr=0.1,
+        train_word2vec, method=shared_chunk, dim=8, window=SHORT, sample=0.01, lr=0.1,
         epochs=3),
-    "CBOW": training(train_word2vec, chunk=cbow_chunk, dim=8, window=SHORT, sample=0.01, lr=0.2,
+    "CBOW": training(train_word2vec, method=cbow_chunk, dim=8, window=SHORT, sample=0.01, lr=0.2,
                      epochs=3),
     "CBOW, corrected": training(
-        train_word2vec, chunk=corrected_cbow_chunk, dim=8, window=3, sample=0.01, lr=0.2,
+        train_word2vec, method=corrected_cbow_chunk, dim=8, window=3, sample=0.01, lr=0.2,
         epochs=2),
     "hierarchical softmax": training(
         train_word2vec, dim=8, window=SHORT, negatives=0, sample=0.01, lr=0.1,
         epochs=3),
     "hierarchical softmax, CBOW": training(
-        train_word2vec, chunk=cbow_chunk, dim=8, window=3, negatives=0, lr=0.2, epochs=2),
+        train_word2vec, method=cbow_chunk, dim=8, window=3, negatives=0, lr=0.2, epochs=2),
     "GloVe": training(train_glove, dim=8, x_max=10, epochs=4),
     "GloVe, the paper's AdaGrad": training(
         train_glove, weights=flat, symmetric=False, adagrad=glove.paper_adagrad, dim=8, alpha=0,
@@ -212,24 +234,24 @@ TRAININGS = {
     "GloVe, several pieces": training(train_glove, columns=4, dim=8000, x_max=10, epochs=2),
     "FastText": training(train_fasttext, dim=6, window=SHORT, sample=0.01, buckets=80, epochs=3),
     "FastText, words alone": training(
-        train_fasttext, chunk=fasttext.corrected_skipgram_chunk, dim=6, max_n=0, window=3,
+        train_fasttext, method=fasttext.corrected_skipgram_chunk, dim=6, max_n=0, window=3,
         sample=0, power=0.75, epochs=2),
     "FastText, CBOW": training(
-        train_fasttext, chunk=fasttext.cbow_chunk, dim=6, window=3, min_n=2, max_n=3, buckets=50,
+        train_fasttext, method=fasttext.cbow_chunk, dim=6, window=3, min_n=2, max_n=3, buckets=50,
         sample=0.01, epochs=2),
     "FastText, CBOW corrected": training(
-        train_fasttext, chunk=fasttext.corrected_cbow_chunk, dim=6, window=3, min_n=4, max_n=4,
+        train_fasttext, method=fasttext.corrected_cbow_chunk, dim=6, window=3, min_n=4, max_n=4,
         buckets=50, negatives=2, sample=0.01, epochs=2),
     "classifier": training(train_classifier, dim=6, lr=1.0, epochs=3, word_ngrams=20_000,
                            buckets=60),
     "classifier, one-vs-all": training(
-        train_classifier, chunk=supervised.one_vs_all_chunk, dim=6, lr=1.0, epochs=2, min_n=2,
+        train_classifier, method=supervised.one_vs_all_chunk, dim=6, lr=1.0, epochs=2, min_n=2,
         max_n=3, buckets=60, shuffle=False),
     "classifier, hierarchical softmax": training(
-        train_classifier, chunk=supervised.hierarchical_softmax_chunk, dim=6, lr=1.0, epochs=2,
+        train_classifier, method=supervised.hierarchical_softmax_chunk, dim=6, lr=1.0, epochs=2,
         min_count=2),
     "classifier, negative sampling": training(
-        train_classifier, chunk=supervised.negative_sampling_chunk, dim=6, lr=1.0, epochs=2,
+        train_classifier, method=supervised.negative_sampling_chunk, dim=6, lr=1.0, epochs=2,
         negatives=3, word_ngrams=2, buckets=60),
     "BERT": training(train_bert, workers=1, **BERT),
     "BERT, two workers": training(train_bert, workers=2, **BERT),
@@ -246,6 +268,12 @@ TRAININGS = {
 # Of these there is a checkpoint that was stopped midway: after so many chunks, pieces or steps.
 STOPPED = {"skip-gram": 4, "shared negatives": 4, "CBOW": 4, "hierarchical softmax": 4, "GloVe": 2,
            "FastText": 3, "classifier": 6, "BERT": 7, "SimCSE": 7}
+
+
+# Of these the checkpoint of version 0.1 is refused; the others' are resumed to the same end.
+REFUSED = {"skip-gram", "shared negatives", "CBOW", "hierarchical softmax", "GloVe", "FastText",
+           "classifier"}
+STATES = (session_checkpoint, model_run)                   # modules that write checkpoints
 
 
 def checkpoint_name(name):
