@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.evaluate.correlation import pearson
 from scratch_embed.text.vocab import Corpus, index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.negative_sampling import noise_distribution
 from scratch_embed.words.ppmi import ppmi, sgns_optimum, shifted_pmi, svd_vectors, window_counts
 from scratch_embed.words.word2vec import train
@@ -217,7 +218,7 @@ def test_skip_gram_comes_to_the_closed_form_and_the_skipped_noise_is_seen(seed):
     world = tiny(seed)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     W, U, _ = train(corpus, vocab, dim=48, window=window, negatives=K, sample=0, lr=0.05,
-                    epochs=10, seed=seed)
+                    epochs=10, options=RunOptions(seed=seed))
     order = [world.words.index(word) for word in vocab.words]
     P = pair_distribution(world.grammar, window)[np.ix_(order, order)]
     products, noise = W.astype(float) @ U.T, noise_distribution(vocab.counts)
