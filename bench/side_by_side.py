@@ -114,6 +114,12 @@ def read_bytes(text):
         return file.read()
 
 
+def add_sizes(parser, sizes):
+    """Whole numbers as options: {name: default}."""
+    for name, default in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help="(%(default)s)")
+
+
 def choose(parser, sections, usual=None, rounds=5):
     """The arguments of the command line, `sections` (those asked for, or the usual) among them."""
     usual = list(sections) if usual is None else usual

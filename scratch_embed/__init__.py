@@ -12,7 +12,8 @@ Each public name is loaded when it is first used, so that importing the package 
     WordVectors, FastTextVectors    words and their vectors
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     Index, BM25                     search by vectors, search by words
-    train_word2vec, train_glove, train_fasttext   from a path or from sentences, in one call
+    train_word2vec, train_glove, train_fasttext   from a path or from sentences, in one call;
+                                    RunOptions, Checkpoint, NGrams are for their arguments
     load                            any file or folder that this package reads
     cosine, corpus_path             similarity; the committed toy texts
 
@@ -45,17 +46,23 @@ if TYPE_CHECKING:                                  # what _WHERE says, for edito
     from scratch_embed.sentences.static import StaticEncoder
     from scratch_embed.space.similarity import cosine
     from scratch_embed.train import train_fasttext, train_glove, train_word2vec
+    from scratch_embed.training.checkpoint import Checkpoint
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.words.fasttext_vectors import FastTextVectors
+    from scratch_embed.words.subwords import NGrams
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.worlds.corpora import corpus_path
 
 __version__ = "0.2.0"
-__all__ = ["BM25", "FastTextVectors", "Index", "SentenceEncoder", "StaticEncoder", "WordVectors",
-           "corpus_path", "cosine", "load", "train_fasttext", "train_glove", "train_word2vec"]
+__all__ = ["BM25", "Checkpoint", "FastTextVectors", "Index", "NGrams", "RunOptions",
+           "SentenceEncoder", "StaticEncoder", "WordVectors", "corpus_path", "cosine", "load",
+           "train_fasttext", "train_glove", "train_word2vec"]
 
-_WHERE = {"BM25": "retrieve.bm25", "FastTextVectors": "words.fasttext_vectors",
-          "Index": "retrieve.index", "SentenceEncoder": "sentences.encoder",
-          "StaticEncoder": "sentences.static", "WordVectors": "words.vectors",
+_WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
+          "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
+          "NGrams": "words.subwords", "RunOptions": "training.session",
+          "SentenceEncoder": "sentences.encoder", "StaticEncoder": "sentences.static",
+          "WordVectors": "words.vectors",
           "corpus_path": "worlds.corpora", "cosine": "space.similarity", "load": "loading",
           "train_fasttext": "train", "train_glove": "train", "train_word2vec": "train"}
 

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
-from scratch_embed.retrieve.index import KIND as INDEX
 from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.index_files import KIND as INDEX
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe

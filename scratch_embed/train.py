@@ -1,47 +1,51 @@
-"""Word vectors in one call: read a text, train, and return vectors that can be asked.
+"""Word vectors in one call: read a text, train, and return vectors that answer questions.
 
 Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their rarer
-          arguments: cbow, hierarchical softmax, checkpoints)
+          arguments: CBOW, hierarchical softmax)
 
 Each function reads its source once: a path, plain or gzip, with a sentence a line and white space
 between words; or an iterable of sentences that are lists of str.  The defaults are those of
-`scratch-embed train`.  With one worker, the same source and seed give the same bits.
+`scratch-embed train`.
 """
 from scratch_embed.text.corpus import Source
 from scratch_embed.text.reader import read_corpus
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words import fasttext, glove, word2vec
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.vectors import WordVectors
 
 
 def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-3, lr: float = 0.025, epochs: int = 5, min_count: int = 5,
-                   workers: int = 1, seed: int = 1) -> WordVectors:
+                   options: RunOptions = RunOptions()) -> WordVectors:
     """Skip-gram word2vec with negative sampling (Mikolov et al. 2013).
 
     source      a path, or sentences that are lists of str
     dim         numbers in a vector
     window      the farthest neighbour, in words
-    negatives   noise words for each pair
+    negatives   negatives for each pair; 0 for hierarchical softmax
     sample      words more frequent than this share are left out at random; 0 keeps all
+    lr          the learning rate at the start
     min_count   words seen less often have no vector
-    workers     threads; with more than one, a repetition gives other bits of the same quality
-    Raises      ValueError for a text without words, or settings that make no sense
+    options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
+                the same bits; with more, only the quality is the same
+    Raises      ValueError for a text without words, or settings out of range
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
-    >>> train_word2vec(sentences, dim=8)
+    >>> train_word2vec(sentences, dim=8, options=RunOptions(workers=2))
     WordVectors(4 words x 8 dimensions)
     """
     vocab, corpus = read_corpus(source, min_count)
     trained = word2vec.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
-                             sample=sample, lr=lr, epochs=epochs, workers=workers, seed=seed)
+                             sample=sample, lr=lr, epochs=epochs, options=options)
     return WordVectors(vocab.words, trained.W)
 
 
 def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
-                workers: int = 1, seed: int = 1) -> WordVectors:
+                options: RunOptions = RunOptions()) -> WordVectors:
     """GloVe (Pennington et al. 2014): the sum of both tables, from counts in a symmetric window.
 
     x_max       the count from which a pair of words has its full weight: 10 for some million
@@ -56,28 +60,25 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
     vocab, corpus = read_corpus(source, min_count)
     cells = count_cells(corpus, len(vocab), window)
     trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
-                          epochs=epochs, workers=workers, seed=seed)
+                          epochs=epochs, options=options)
     return WordVectors(vocab.words, trained.vectors)
 
 
-def train_fasttext(source: Source, dim: int = 100, window: int = 5, sample: float = 1e-4,
-                   lr: float = 0.05, epochs: int = 5, min_count: int = 5, min_n: int = 3,
-                   max_n: int = 6, buckets: int = 2_000_000, workers: int = 1, seed: int = 1
+def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
+                   sample: float = 1e-4, lr: float = 0.05, epochs: int = 5, min_count: int = 5,
+                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions()
                    ) -> FastTextVectors:
     """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
 
-    min_n, max_n   letters of the shortest and of the longest n-gram, the marks < and > counted;
-                max_n = 0: no n-grams
-    buckets     rows that the n-grams share, 4 * dim bytes each
+    ngrams      their lengths, and the rows that they share: 4 * dim bytes for each of the buckets
     The others, and the errors: train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
-    >>> vectors = train_fasttext(sentences, dim=8, sample=0, buckets=1000)
+    >>> vectors = train_fasttext(sentences, dim=8, sample=0, ngrams=NGrams(buckets=1000))
     >>> vectors["kings"].shape                      # a word that the text never had
     (8,)
     """
     vocab, corpus = read_corpus(source, min_count)
-    trained = fasttext.train(corpus, vocab, dim=dim, window=window, sample=sample, lr=lr,
-                             epochs=epochs, min_n=min_n, max_n=max_n, buckets=buckets,
-                             workers=workers, seed=seed)
-    return FastTextVectors(vocab.words, trained.W, min_n, max_n)
+    trained = fasttext.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
+                             sample=sample, lr=lr, epochs=epochs, ngrams=ngrams, options=options)
+    return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n)

@@ -71,10 +71,11 @@ def test_no_public_name_is_the_name_of_a_module():
 @pytest.mark.parametrize("name", se.__all__)
 def test_arguments_have_types(name):
     thing = getattr(se, name)
-    function = thing.__init__ if inspect.isclass(thing) else thing
+    function = (thing if not inspect.isclass(thing) else
+                thing.__new__ if issubclass(thing, tuple) else thing.__init__)
     hints = typing.get_type_hints(function)
-    names = set(inspect.signature(function).parameters) - {"self"}
-    assert names <= hints.keys() and len(names) <= 12
+    names = set(inspect.signature(function).parameters) - {"self", "_cls"}
+    assert names <= hints.keys() and len(names) <= 10
 
 
 # ---- version ------------------------------------------------------------------------------------
@@ -98,10 +99,11 @@ def test_word2vec_glove_and_fasttext_are_trained_in_one_call():
     np.testing.assert_array_equal(word_vectors.vectors, word2vec.train(corpus, vocab, dim=4).W)
     counted = glove.train(count_cells(corpus, len(vocab), 10), len(vocab), dim=4)
     np.testing.assert_array_equal(se.train_glove(SENTENCES, dim=4).vectors, counted.vectors)
-    subwords = se.train_fasttext(SENTENCES, dim=4, sample=0, buckets=50)
+    ngrams = se.NGrams(buckets=50)
+    subwords = se.train_fasttext(SENTENCES, dim=4, sample=0, ngrams=ngrams)
     np.testing.assert_array_equal(subwords.table,
                                   fasttext.train(corpus, vocab, dim=4, sample=0,
-                                                 buckets=50).W)
+                                                 ngrams=ngrams).W)
     assert "queens" not in subwords and subwords["queens"].shape == (4,)
 
 
@@ -120,16 +122,37 @@ def test_the_defaults_are_the_command_lines(name, command):
     from scratch_embed.cli.main import parser
     arguments = vars(parser().parse_args(["train", command, "text", "-o", "out"]))
     arguments["lr"] = arguments["lr"] or 0.025         # the command's depends on --mode
+    arguments["options"] = se.RunOptions(arguments["workers"], arguments["seed"])
+    if command == "fasttext":
+        arguments["ngrams"] = se.NGrams(arguments["min_n"], arguments["max_n"],
+                                        arguments["buckets"])
     defaults = {name: parameter.default for name, parameter in
                 inspect.signature(getattr(se, name)).parameters.items() if name != "source"}
     assert defaults == {name: arguments[name] for name in defaults}
 
 
+def test_options_reach_the_training(tmp_path):
+    kept = se.Checkpoint(tmp_path / "run.state")
+    trained = se.train_word2vec(SENTENCES, dim=4, options=se.RunOptions(seed=7, checkpoint=kept))
+    other = se.train_word2vec(SENTENCES, dim=4)
+    assert (tmp_path / "run.state").exists() and (trained.vectors != other.vectors).any()
+    with pytest.raises(ValueError, match="a training checkpoint; it resumes"):
+        se.load(tmp_path / "run.state")
+
+
 # ---- reprs --------------------------------------------------------------------------------------
 
+def test_a_training_says_its_size_and_its_last_loss():
+    from scratch_embed.words import glove, plan
+    assert repr(plan.Trained(np.zeros((1234, 5)), np.zeros((1234, 5)), [2.5, 1.25])) == (
+        "Trained(1,234 x 5, loss 1.2500)")
+    tables = [np.zeros((3, 2))] * 2 + [np.zeros(3)] * 2
+    assert repr(glove.Trained(*tables, [])) == "Trained(3 x 2, loss none)"
+
+
 def test_a_corpus_says_how_large_it_is_and_kernels_still_take_it():
+    from scratch_embed.numerics.kernel import kernel
     from scratch_embed.text.vocab import Corpus
-    from scratch_embed.words.word2vec import longest
     corpus = Corpus(np.zeros(1500, np.int32), np.array([0, 1000, 1500]))
     assert repr(corpus) == "Corpus(1,500 words in 2 sentences)"
-    assert longest(corpus, np.arange(2)) == 1000
+    assert kernel(lambda corpus: corpus.off[1])(corpus) == 1000

@@ -36,35 +36,29 @@ def points(N, D, K, dtype="float32", apart=0.5):
 def lloyd(side):
     """20,000 x 128 float32, K = 32, from the same start, 30 steps"""
     X, _ = points(20_000, 128, 32)
-    if side == "ours":
-        from scratch_embed.evaluate.kmeans import kmeans
-
-        def run():
-            found = kmeans(X, 32, start=X[:32], tol=0, max_steps=30)
-            return dict(steps=found.steps, inertia=found.inertia)
-        return run
-    from sklearn.cluster import KMeans
-
-    def run():
-        model = KMeans(32, init=X[:32], n_init=1, tol=0, max_iter=30).fit(X)
-        return dict(steps=int(model.n_iter_), inertia=float(model.inertia_))
-    return run
+    return kmeans_job(side, X, dict(start=X[:32], tol=0, max_steps=30),
+                      dict(init=X[:32], tol=0, max_iter=30))
 
 
 def whole(side):
     """20,000 x 128 float32, K = 32, k-means++ and Lloyd to both sides' default tolerance"""
     X, _ = points(20_000, 128, 32)
+    return kmeans_job(side, X, dict(seed=1), dict(random_state=1))
+
+
+def kmeans_job(side, X, ours, theirs):
+    """K = 32 once, with the settings of either side."""
     if side == "ours":
         from scratch_embed.evaluate.kmeans import kmeans
 
         def run():
-            found = kmeans(X, 32, seed=1)
+            found = kmeans(X, 32, **ours)
             return dict(steps=found.steps, inertia=found.inertia)
         return run
     from sklearn.cluster import KMeans
 
     def run():
-        model = KMeans(32, n_init=1, random_state=1).fit(X)
+        model = KMeans(32, n_init=1, **theirs).fit(X)
         return dict(steps=int(model.n_iter_), inertia=float(model.inertia_))
     return run
 

@@ -26,6 +26,7 @@ import numpy as np
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
 from side_by_side import (
     PeakMemory,
+    add_sizes,
     anonymous_kib,
     choose,
     median,
@@ -166,10 +167,7 @@ def selection(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--queries", type=int, default=1_000)
-    parser.add_argument("--threads", type=int, default=2)
+    add_sizes(parser, {"rows": 1_000_000, "dim": 128, "queries": 1_000, "threads": 2})
     parser.add_argument("--block", type=int, help="numbers in a piece of scores")
     arguments = choose(parser, ("float", "hamming", "selection"), ["float", "hamming"])
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
-from side_by_side import choose, median, ratios, take_turns
+from side_by_side import add_sizes, choose, median, ratios, take_turns
 
 from scratch_embed.evaluate.ranking import Ranking, ndcg
 from scratch_embed.evaluate.significance import bootstrap_interval
@@ -92,11 +92,8 @@ def table(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--clusters", type=int, default=1_000)
-    parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=2)
+    add_sizes(parser, {"rows": 200_000, "dim": 128, "clusters": 1_000, "queries": 500,
+                       "threads": 2})
     sections = {"facts": facts, "table": table}
     arguments = choose(parser, sections)
     print(f"{arguments.threads} threads, {arguments.rounds} rounds")

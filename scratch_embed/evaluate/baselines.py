@@ -3,7 +3,8 @@
 Equation  random vectors   x ~ N(0, 1)ᴰ, one draw for each different text
           bag of words     x_w = how often word w stands in the text, then ‖x‖ = 1
 Shapes    encode(list of N texts) -> (N, D) float32, as every encoder here
-Cost      a bag of words takes N·V numbers, which is checked against the memory first.
+Cost      a bag of words takes N·V numbers, which is checked against the memory first;
+          counting in Python is fast enough for tasks of some thousand texts: no kernel.
 Differs   no hashing trick: a word of the vocabulary has a column of its own, others have none.
 Read next evaluate/probe.py, evaluate/cluster.py
 

@@ -6,7 +6,8 @@ Paper     Artetxe & Schwenk 2019, "Margin-based Parallel Corpus Mining with Mult
 Equation  nearest(x) = argmax_y cos(x, y)
           margin(x, y) = cos(x, y) / ( Σ_{z ∈ NN_k(x)} cos(x, z)/2k + Σ_{z ∈ NN_k(y)} cos(y, z)/2k )
 Shapes    A (N, D) of one language, B (M, D) of the other -> ids (N,) into B, scores (N,)
-Cost      O(NMD), a matrix product in blocks of bounded memory; the margin takes it twice.
+Cost      O(NMD), a matrix product in blocks of bounded memory; the margin takes it twice:
+          BLAS owns it.
 Protocol  MTEB's main score is the weighted F1 of nearest() over the N gold ids, one direction only:
           from the first language to the second.  Nothing is drawn; no threshold is used.
 Differs   ties go to the lowest id; torch's topk leaves them open.  The margin here rescores each

@@ -5,7 +5,8 @@ Paper     van Rijsbergen 1979, "Information Retrieval", chapter 7 (F); Schapire 
 Equation  P_c = hits_c / predicted_c     R_c = hits_c / true_c     F1_c = 2 hits_c / (true_c +
           predicted_c);  macro: mean over classes;  weighted: Σ_c (true_c / N) F1_c
 Shapes    one label: true, predicted (N,); several: (N, L) bool
-Cost      a sort of the labels, then three counts: O(N log N).  No table of classes by classes.
+Cost      a sort of the labels, then three counts: O(N log N).  No table of classes by classes,
+          no kernel.
 Differs   where a class was never predicted P is 0/0 and counts as 0, R likewise, as scikit-learn's
           default without its warning.  A class counts if it is true OR predicted of some item, so
           predicting a class that does not exist lowers the macro mean.

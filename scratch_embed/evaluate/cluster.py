@@ -7,7 +7,7 @@ Equation  homogeneity h = 1 − H(label | cluster) / H(label)        each cluste
           completeness c = 1 − H(cluster | label) / H(cluster)     each label is in one cluster
           V = 2 h c / (h + c)
 Shapes    labels, clusters: (N,) -> numbers in [0, 1]
-Cost      a sort: only the pairs (label, cluster) that occur are counted, no table K × K.
+Cost      a sort: only the pairs (label, cluster) that occur are counted, no table K × K, no kernel.
 Protocol  bootstrapped_v_measures is MTEB's form of today: 10 times, 16,384 points are drawn WITH
           replacement, however few there are, and clustered by mini-batches of 512 with K = the
           number of labels of all points.  The main score is the mean of the 10 V's, over all levels

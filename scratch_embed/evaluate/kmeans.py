@@ -44,7 +44,7 @@ class Clusters(NamedTuple):
 class Sums(NamedTuple):
     """What the points of each cluster add up to."""
     total: np.ndarray        # (K, D) float64
-    count: np.ndarray        # (K,) int64
+    counts: np.ndarray       # (K,) int64
 
 
 def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: float = 1e-4,
@@ -66,7 +66,7 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
     while steps < max_steps and shift > limit:           # the same labels: the same sums, shift 0
         labels, distance, sums = assign(X, C)
         sums = fill_empty(X, labels, distance, sums)
-        moved = sums.total / sums.count[:, None]
+        moved = sums.total / sums.counts[:, None]
         steps, shift, C = steps + 1, ((moved - C) ** 2).sum(), moved
     labels, distance, _ = assign(X, C)
     return Clusters(C + mean, labels, float(distance.sum()), steps)
@@ -131,7 +131,7 @@ def gather(products, half, X, C, labels, distance, sums):
     labels[:] = (products - half).argmax(axis=1)
     distance[:] = ((X - C[labels]) ** 2).sum(axis=1)
     np.add.at(sums.total, labels, X)
-    sums.count[:] += np.bincount(labels, minlength=len(C))
+    sums.counts[:] += np.bincount(labels, minlength=len(C))
 
 
 @kernel
@@ -149,14 +149,14 @@ def gather_kernel(products, half, X, C, labels, distance, sums):
             square += difference * difference
             total[d] += x[d]
         labels[i], distance[i] = best, square
-        sums.count[best] += 1
+        sums.counts[best] += 1
 
 
 def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
     """Give each empty cluster the point farthest from its centre, of a cluster that has others."""
-    if sums.count.all():
+    if sums.counts.all():
         return sums
-    total, count = sums.total.copy(), sums.count.copy()
+    total, count = sums.total.copy(), sums.counts.copy()
     labels, distance = labels.copy(), distance.copy()
     for k in np.flatnonzero(count == 0):
         i = int(np.where(count[labels] > 1, distance, -1).argmax())

@@ -5,6 +5,7 @@ Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
                                                  c_k ← (1 − 1/v_k) c_k + x / v_k
 Shapes    X (N, D) -> centres (K, D), labels (N,)
 Cost      B·D·K a step for batches of B, and one pass over X for the labels at the end.
+          The kernel is that of evaluate/kmeans.py, `assign`.
 Differs   the rules around the equation are scikit-learn's MiniBatchKMeans, since MTEB's numbers
           come from it; the draws are other ones, so the two agree in distribution only:
             seeds        k-means++ on max(3 batches, or 3K where that is less than K) drawn points
@@ -44,9 +45,9 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch: int = 1024, seed: int = 0) -
     for steps in range(1, MAX_EPOCHS * N // batch + 1):
         points = X[rng.integers(N, size=batch)]
         _, distance, sums = assign(points, C)
-        seen += sums.count
-        taken = sums.count > 0
-        C[taken] += ((sums.total - sums.count[:, None] * C)[taken]) / seen[taken, None]
+        seen += sums.counts
+        taken = sums.counts > 0
+        C[taken] += ((sums.total - sums.counts[:, None] * C)[taken]) / seen[taken, None]
         since += batch
         if since >= 10 * K or not seen.all():
             since = 0

@@ -55,10 +55,11 @@ from scratch_embed.space.similarity import cosine_matrix, unit
 from scratch_embed.worlds import task_shapes as shapes
 
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
-RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS for name, measure in {
+MEASURES: dict[str, Callable[..., np.ndarray]] = {
     "ndcg": ranking.ndcg, "map": ranking.average_precision, "recall": ranking.recall,
-    "precision": ranking.precision, "mrr": ranking.reciprocal_rank,
-    "hit_rate": ranking.hit_rate}.items()}
+    "precision": ranking.precision, "mrr": ranking.reciprocal_rank, "hit_rate": ranking.hit_rate}
+RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS
+           for name, measure in MEASURES.items()}
 
 Scores = dict[str, Any]            # {mteb's name: a number; of drawn types also those of each draw}
 

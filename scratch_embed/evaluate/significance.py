@@ -7,7 +7,8 @@ Paper     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"; Sakai 
 Equation  interval: the quantiles (1 ± level)/2 of mean(x*), x* n scores drawn from x with repeats
           p = the share of the 2ⁿ signs ±1 with |Σ ±d_i| ≥ |Σ d_i|,   d_i = a_i − b_i
 Shapes    scores, a, b: (n,), one number a query; a and b of the same queries in the same order
-Cost      O(draws · n); the test is exact where 2ⁿ ≤ draws, and costs O(2ⁿ)
+Cost      O(draws · n); the test is exact where 2ⁿ ≤ draws, and costs O(2ⁿ).  NumPy
+          sums all draws of a block at once: no kernel.
 Differs   where signs are drawn p = (1 + count)/(1 + draws), so that it is never 0 and the test
           holds its level (Davison & Hinkley 1997, section 4.2).
 Read next evaluate/ranking.py (the scores); why/effects.py (over seeds, not queries: Student's t)

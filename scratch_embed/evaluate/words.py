@@ -6,7 +6,7 @@ Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in
 Equation  accuracy = #(argmax_x cos(x, b − a + c) = d) / #covered        over a : b = c : d
           ρ(cos(u_a, u_b), human score)                                  over pairs a, b
 Shapes    index {word: row}, vectors (V, D); all functions take these, and know no model.
-Cost      Q·V·D for Q analogies, in one matrix product for each block of questions.
+Cost      Q·V·D for Q analogies, in one matrix product for each block of questions: BLAS owns it.
 Differs   word2vec's compute-accuracy and gensim search the first 30,000 or 300,000 words, here
           it is the whole vocabulary.  A question with a word that has no vector is left out, as in
           both; therefore coverage is part of every result.

@@ -3,13 +3,14 @@
 Each message names the place, what was expected and what was found, and what to do about it.
 Wrong arguments are plain ValueErrors and a missing word is a KeyError, as everywhere in Python.
 """
+import io
 import os
 
 
 class FormatError(ValueError):
     """A file is not what its format says: truncated, corrupt, or of another kind."""
 
-    def __init__(self, path: str | os.PathLike, place: str, problem: str) -> None:
+    def __init__(self, path: str | os.PathLike | io.IOBase, place: str, problem: str) -> None:
         super().__init__(f"{path}: {place}: {problem}")
 
 

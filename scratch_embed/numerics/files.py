@@ -12,6 +12,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
 
@@ -25,6 +26,7 @@ def open_binary(source: str | os.PathLike | io.IOBase
 
     Gzip is told by the first bytes and unpacked; FormatError where its data break off.
     """
+    file: Any                                          # whatever has read, peek and seek
     with contextlib.ExitStack() as closing:
         if isinstance(source, io.TextIOBase):
             raise TypeError("the text file is open in text mode; open it in mode 'rb'")

@@ -27,7 +27,7 @@ import os
 import struct
 import sys
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -198,7 +198,8 @@ def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
     arrays = {name: _plain(name, array) for name, array in tensors.items()}
     order = list(WRITTEN)
     names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype.str), name))
-    header, at = {}, 0
+    header: dict[str, Any] = {}
+    at = 0
     if metadata:
         header["__metadata__"] = dict(sorted(metadata.items()))
     for name in names:

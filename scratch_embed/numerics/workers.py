@@ -1,14 +1,15 @@
 """Share work among Python threads; kernels release the interpreter's lock while they run."""
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 from scratch_embed.numerics.blas import one_blas_thread
 
 
-def imap_unordered(f: Callable, items: Iterable, workers: int) -> Iterator[Any]:
+def imap_unordered(f: Callable, items: Iterable, workers: int
+                   ) -> Generator[Any, None, None]:
     """Yield f(item) for each item as soon as it is done.  One worker: in order, in this thread.
 
     `items` is read no further ahead than keeps the workers busy.  When a call fails, or the caller

@@ -2,7 +2,8 @@
 
 Read next retrieve/index.py
 """
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +14,19 @@ def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
     """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
     if isinstance(ids, str):
         raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
-    ids = ids.tolist() if isinstance(ids, np.ndarray) else [
+    listed: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else [
         id.item() if isinstance(id, np.generic) else id for id in ids]
-    kind = type(ids[0]) if ids else int
-    wrong = next((id for id in ids if type(id) is not kind or kind not in (int, str)), None)
+    kind = type(listed[0]) if listed else int
+    wrong = next((id for id in listed if type(id) is not kind or kind not in (int, str)), None)
     if wrong is not None:
         raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
-                         + (f" beside {ids[0]!r}" if type(wrong) is not kind else ""))
-    if kind is int and ids and not -2**63 <= min(ids) <= max(ids) < 2**63:
-        raise ValueError(f"ids: expected integers of 64 bits, found {max(ids, key=abs)}")
-    return ids
+                         + (f" beside {listed[0]!r}" if type(wrong) is not kind else ""))
+    if kind is int and listed and not -2**63 <= min(listed) <= max(listed) < 2**63:
+        raise ValueError(f"ids: expected integers of 64 bits, found {max(listed, key=abs)}")
+    return listed
 
 
-def row_of_each(ids: Ids, start: int = 0) -> dict[int | str, int]:
+def row_of_each(ids: Sequence[int | str], start: int = 0) -> dict[int | str, int]:
     """{id: row}, counting from `start`.  Raises ValueError for an id that comes twice."""
     row_of = {id: row for row, id in enumerate(ids, start)}
     if len(row_of) < len(ids):

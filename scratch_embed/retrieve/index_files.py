@@ -26,7 +26,7 @@ def index_as_tensors(rows: np.ndarray, ids: Ids, normalise: bool
                      ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The tensors and the metadata of M rows (M, D) with their ids."""
     named = ({"ids": np.array(ids, np.int64)} if not ids or type(ids[0]) is int
-             else strings_as_tensors("id", ids))
+             else strings_as_tensors("id", [str(id) for id in ids]))
     return {"vectors": rows, **named}, {"kind": KIND, "normalise": str(normalise)}
 
 

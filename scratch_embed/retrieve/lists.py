@@ -12,6 +12,7 @@ them is found.  To go on with the others, in whatever order, would say that they
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from scratch_embed.space.neighbours import top_k
 
@@ -28,7 +29,7 @@ def best(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     return found, values
 
 
-def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: np.dtype = np.float64
+def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLike = np.float64
           ) -> tuple[np.ndarray, np.ndarray]:
     """Lists of single queries as one pair of arrays, (Q, k) and (Q, k)."""
     ids, scores = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), dtype)

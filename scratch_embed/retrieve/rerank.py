@@ -22,7 +22,8 @@ import numpy as np
 from scratch_embed.numerics.checks import require_whole
 from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
 
-Query, Document = TypeVar("Query"), TypeVar("Document")
+Query = TypeVar("Query")
+Document = TypeVar("Document")
 ScorePairs = Callable[[list[tuple[Query, Document]]], np.ndarray]
 
 

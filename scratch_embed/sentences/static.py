@@ -268,7 +268,7 @@ class StaticEncoder:
             ids.extend([seen.setdefault(word, len(seen)) for word in found])
             lengths.append(len(found))
         vectors = {word: vector for word in seen if (vector := self._vector(word)) is not None}
-        known = np.array([word in vectors for word in seen], bool)
+        known = np.array([word in vectors for word in seen], np.bool_)
         row = (np.cumsum(known) - 1).astype(np.int32)          # of the known words, in their order
         ids = np.array(ids, np.int32)
         kept = known[ids]

@@ -8,6 +8,7 @@ Equation  a : b = c : ?     3CosAdd   argmax_x  cos(x, b − a + c)
           with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x but a, b and c.
 Shapes    unit (V, D): a table of rows of length 1; ids are its row numbers; questions (Q, 3)
 Cost      3CosAdd one product of Q·V·D, 3CosMul three of them; nearest() keeps the memory bounded.
+          BLAS owns the products: no kernel.
 Differs   lists of positive and negative ids, as in gensim: 3CosAdd compares with the normalised
           sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6, added once to the product
           of the negatives; here each factor has its own, the same thing for one negative.
@@ -135,7 +136,8 @@ def _multiply(unit, positive, negative, k, epsilon):
             product = product / (shifted(ids, columns) + epsilon)
         return product
 
-    return rank_in_blocks(score, len(positive), *unit.shape, k,
+    V, D = unit.shape
+    return rank_in_blocks(score, len(positive), V, D, k,
                           exclude=np.concatenate([positive, negative], axis=1))
 
 

@@ -5,7 +5,8 @@ Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", section 3 
 Equation  prefix_m(x) = x[:m] / ‖x[:m]‖
           principal(x) = y / ‖y‖,   y = C (x − mean),   C (m, D) the first m components
 Shapes    X (..., D) -> (..., m), rows of length 1; queries and documents alike
-Cost      prefix O(m) a vector, principal O(m D).  Both keep 4m bytes of 4D.
+Cost      prefix O(m) a vector, principal O(m D).  Both keep 4m bytes of 4D.  BLAS owns
+          the product: no kernel.
 Differs   sentence-transformers' truncate_dim cuts and leaves the length as it falls out, unless
           it is asked to normalise; the embeddings of OpenAI's `dimensions` are renormalised.
 Read next space/quantise.py (a byte a number), space/hamming.py (a bit a number)

@@ -7,7 +7,7 @@ Error     |x − x̂| ≤ step/2, and a rounding of 6u (|min| + |max|), for min 
           Outside, x is first moved to the nearer end: the error is its distance to it, and ≤ step/2
           more.  So the sample must be large, and of the documents that will come.
 Shapes    X (..., D) float, codes (..., D) uint8 or int8, ranges: two arrays (D,)
-Cost      O(D) a vector; D bytes of 4D.
+Cost      O(D) a vector, elementwise: no kernel; D bytes of 4D.
 Differs   The codes are those of sentence-transformers 6.2, bit for bit; it takes x̂ = min + c step,
           half a step lower, which changes no ranking.  Up to its 5.5 int8 was rounded towards zero
           after the shift by −128, so that all of −1..1 became 0 and what lay below was one too

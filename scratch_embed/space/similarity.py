@@ -3,6 +3,7 @@
 Equation  a·b = Σ_d a_d b_d      cos(a, b) = a·b / (‖a‖ ‖b‖)      angle = arccos cos(a, b)
 Shapes    pairs: (..., D), (..., D) -> (...), leading axes broadcast.
           all with all, the functions in _matrix: (N, D), (M, D) -> (N, M).
+          A pair alone gives a number, and so the functions of pairs are typed Any.
 Types     float32 gives float32, float64 gives float64, and everything else is taken as float64.
           Sums of pairs run in float64 and are rounded once, at the end.
 Cost      O(D) a pair.  dot_matrix and cosine_matrix are one product each, and BLAS owns it, so
@@ -26,6 +27,8 @@ Small distances.  ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, 2 − 2 co
 distances one matrix product.  It subtracts two nearly equal numbers: with unit vectors in
 float32 it is noise below 3e-4.  So euclidean_matrix takes differences first, in blocks.
 """
+from typing import Any
+
 import numpy as np
 
 BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and angle_matrix
@@ -33,7 +36,7 @@ BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and 
 
 # ---- pairs ------------------------------------------------------------------
 
-def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
+def dot(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b.  a, b: (..., D) -> (...).  It can overflow; nothing is rescaled.
 
     >>> float(dot([1, 2], [3, 4]))
@@ -44,7 +47,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
 
 
 @np.errstate(invalid="ignore")                   # inf / inf is nan, as promised above
-def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
+def cosine(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b / (‖a‖ ‖b‖), in [−1, 1]; 0 where a or b is zero.  a, b: (..., D) -> (...).
 
     Exactly: cos(a, b) = cos(b, a) = −cos(−a, b); cos(a, a) = 1; multiplying a by a power of two
@@ -65,7 +68,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
 
 
 @np.errstate(invalid="ignore")
-def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
+def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
     """‖a − b‖ at every scale.  a, b: (..., D) -> (...).
 
     The relative error is at most γ(D + 3) in float64 and 3u in float32, however close a and b
@@ -78,7 +81,7 @@ def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     return _length(a - b)
 
 
-def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
+def angle(a: np.ndarray, b: np.ndarray) -> Any:
     """The angle between a and b in radians, 0 to π; π/2 where a or b is zero.
 
     a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, also near 0

@@ -27,12 +27,8 @@ NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replac
              'errors="ignore"')
 
 File = str | os.PathLike | io.IOBase
+FILE_TYPES = str, os.PathLike, io.IOBase     # of these is a file to open, or open already
 Source = File | Iterable[list[str]]
-
-
-def is_file(source: Source) -> bool:
-    """Whether `source` is a file to open or open already, rather than sentences."""
-    return isinstance(source, (str, os.PathLike, io.IOBase))
 
 
 # ---- blocks -----------------------------------------------------------------------------------
@@ -106,7 +102,7 @@ def read_sentences(source: Source, errors: str = "strict") -> Iterator[list[str]
     errors    as for read_blocks
     Raises    as read_blocks; TypeError for sentences that are strings, not lists of tokens.
     """
-    if is_file(source):
+    if isinstance(source, FILE_TYPES):
         yield from _sentences_of_blocks(read_blocks(source, errors))
     else:
         for number, sentence in enumerate(source):

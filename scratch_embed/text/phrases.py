@@ -5,7 +5,7 @@ Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrase
 Equation  score(a, b) = (n_ab − δ) / (n_a n_b) · N,   a phrase if score > threshold
 Shapes    n_a how often word a is seen, n_ab how often b follows a in a sentence, N all tokens,
           δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64.
-Cost      a sort of the pairs of frequent words, about 40 bytes of memory for each.
+Cost      a sort of the pairs of frequent words, about 40 bytes of memory for each; no kernel.
 Differs   from the paper: the factor N, as in word2phrase.c, so that the same threshold suits texts
           of any length (gensim has the number of its words and pairs in place of N).  From the C:
           a pair over a line's end is not counted (the C forgets what it noted about the line's end
@@ -91,7 +91,8 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "
     if joiner and joiner.split() != [joiner]:
         raise ValueError(f"joiner={joiner!r}: white space would part the phrase again")
     V = len(vocab)
-    codes = pair_codes(*phrases.pairs.T, V)
+    first, second = phrases.pairs.T
+    codes = pair_codes(first, second, V)
     order = np.argsort(codes)
     names = vocab.words + [joiner.join([vocab.words[a], vocab.words[b]])
                            for a, b in phrases.pairs[order]]

@@ -1,7 +1,8 @@
 """Text to numbers, compiled: every token is looked up in a hash table of the words seen so far.
 
-The same result as index_sentences(read_sentences(source), ...), to the last number and in a
-fraction of the time: no Python object is made for a token, only one for each word that is kept.
+The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py: it has the same
+result, to the last number, and takes many times as long.  Here no Python object is made for a
+token, only one for each word that is kept.
 
 Paper     Fowler, Noll & Vo 1991: the hash FNV-1a.
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
@@ -25,7 +26,7 @@ import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.text.corpus import MAX_SENTENCE, Source, is_file, read_blocks, read_sentences
+from scratch_embed.text.corpus import FILE_TYPES, MAX_SENTENCE, Source, read_blocks, read_sentences
 from scratch_embed.text.corpus_folder import open_if_there, origin, save_corpus
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences, rank_words, renumber
 
@@ -44,7 +45,7 @@ class Words(NamedTuple):
 
     slot: np.ndarray               # (2N,) int32: the number of the word whose hash led here
     hash: np.ndarray               # (N,) uint64
-    count: np.ndarray              # (N,) int64
+    counts: np.ndarray             # (N,) int64
     start: np.ndarray              # (N+1,) int64
     letters: np.ndarray            # uint8, UTF-8
 
@@ -67,16 +68,16 @@ def no_words(room: int) -> Words:
 
 def with_more_room(words: Words, known: int, longest: int) -> Words:
     """The same `known` words in a table that has room for one more, of up to `longest` bytes."""
-    slot, hash, count, start, letters = words
+    slot, hash, counts, start, letters = words
     room = len(hash)
     if known == room:
-        hash, count, start = (np.concatenate([a, np.zeros(room, a.dtype)])
-                              for a in (hash, count, start))
+        hash, counts, start = (np.concatenate([a, np.zeros(room, a.dtype)])
+                              for a in (hash, counts, start))
         slot = np.full(4 * room, FREE)
         place_words(slot, hash, known)
     if start[known] + longest > len(letters):
         letters = np.concatenate([letters, np.zeros(max(longest, len(letters)), np.uint8)])
-    return Words(slot, hash, count, start, letters)
+    return Words(slot, hash, counts, start, letters)
 
 
 @kernel
@@ -166,7 +167,7 @@ def read_tokens(block, words, place, ids, ends):
                     words.letters[letter + j] = block[byte + j]
                 known += 1
             ids[tokens] = words.slot[at]
-            words.count[ids[tokens]] += 1
+            words.counts[ids[tokens]] += 1
             tokens, length, byte = tokens + 1, length + 1, end
             line_ends = length == MAX_SENTENCE
         if line_ends and length > 0:
@@ -220,7 +221,7 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
                 folder holds anything else; FormatError as read_blocks does, or for a broken folder;
                 MemoryError after the first block of a text that memory cannot hold.
     """
-    if not is_file(source):
+    if not isinstance(source, FILE_TYPES):
         if folder is not None:
             raise ValueError(f"folder={folder}: a folder is for the text of a file; sentences that "
                              "are lists already are numbered in memory")
@@ -230,6 +231,7 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
         blocks = _fit_for_memory(read_blocks(source, errors), source)
         vocab, pieces = _rank(blocks, min_count, max_size, ids_file, io.BytesIO())
         return vocab, _gather(pieces, _contents(ids_file, np.int32))
+    folder = os.fspath(folder)
     made_from = origin(source, f"min_count {min_count}, max_size {max_size}, errors {errors}")
     found = open_if_there(folder, made_from)
     if found is not None:
@@ -259,7 +261,7 @@ def _fit_for_memory(blocks, source):
 def _rank(blocks, min_count, max_size, ids_file, ends_file):
     """(Vocab, the corpus in pieces); the two files are for the first numbers."""
     words, known = number_tokens(blocks, ids_file, ends_file)
-    vocab, number = rank_words(Spelling(words, known), words.count[:known], min_count, max_size)
+    vocab, number = rank_words(Spelling(words, known), words.counts[:known], min_count, max_size)
     return vocab, _pieces(_contents(ids_file, np.int32), _contents(ends_file, np.int64), number)
 
 

@@ -7,11 +7,12 @@ neighbours, so a window reaches over them to the next word that is.
 
 Paper     Mikolov et al. 2013b, section 2.3 (sub-sampling), eq. 5.
 Shapes    ids (T,) int32; off (S+1,) int64: sentence s is ids[off[s]:off[s+1]].
+Cost      O(T) dictionary look-ups in plain Python; text/reader.py is the same, compiled.
 Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
 """
 import array
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -90,7 +91,17 @@ def index_sentences(sentences: Source, min_count: int = 5,
     return vocab, renumber(ids, np.array(lengths, np.int64), number)
 
 
-def rank_words(words: Sequence[str], counts: np.ndarray, min_count: int, max_size: int | None
+class Spellings(Protocol):
+    """Words by number: a list, or whatever has these two."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, i: int, /) -> str:
+        """Word i."""
+
+
+def rank_words(words: Spellings, counts: np.ndarray, min_count: int, max_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
     """(Vocab, number): order by (−count, first seen); number[i] is word i's place, −1 if left out.
 

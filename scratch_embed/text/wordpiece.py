@@ -150,8 +150,8 @@ class WordPiece:
             added = [AddedToken(token, self.index[token]) for token in SPECIAL
                      if token in self.index]
         if frame is None:
-            ends = [self.index.get(token) for token in ("[CLS]", "[SEP]")]
-            frame = BARE if None in ends else bert_frame(*ends)
+            cls, sep = self.index.get("[CLS]"), self.index.get("[SEP]")
+            frame = BARE if cls is None or sep is None else bert_frame(cls, sep)
         self.added = tuple(sorted(added, key=lambda token: token.id))
         self.cleaning, self.frame, self.mend = cleaning, frame, mend
         self.unk, self.prefix, self.max_word = unk, prefix, max_word

@@ -113,10 +113,10 @@ def load(folder: Path) -> WordPiece:
         if not key.isdecimal():
             raise listed.fault(key, "a number as its name", show(key))
         added[int(key)] = added_token(listed.inside(key), int(key))
-    ends = [index.get(names[role]) for role in ("cls_token", "sep_token")]
-    frame = BARE if None in ends else bert_frame(*ends)
+    cls, sep = index.get(names["cls_token"]), index.get(names["sep_token"])
+    frame = BARE if cls is None or sep is None else bert_frame(cls, sep)
     try:
-        return WordPiece(pieces, cleaning, added.values(), frame, unk=names["unk_token"])
+        return WordPiece(pieces, cleaning, list(added.values()), frame, unk=names["unk_token"])
     except ValueError as error:
         raise FormatError(config, "added_tokens_decoder", str(error)) from None
 

@@ -25,6 +25,9 @@ class Checkpoint(NamedTuple):
     """Where a run is saved while it lasts.
 
     path: a file; resume: continue from it if it exists; every: seconds between two saves.
+
+    >>> Checkpoint("run.state", resume=True)
+    Checkpoint(path='run.state', resume=True, every=60.0)
     """
 
     path: str | os.PathLike
@@ -40,7 +43,7 @@ class Progress(NamedTuple):
     epoch: int = 0                 # complete epochs, where the run counts them
     chunk: int = 0                 # complete chunks of the current epoch
     loss: float = 0.0              # Σ of the losses of the current epoch
-    count: int = 0                 # how many losses that sum is of
+    count: int = 0  # type: ignore[assignment]     # hides tuple.count: how many losses that sum is of
     done: float = 0.0              # on the progress bar
 
 

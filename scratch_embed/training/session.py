@@ -59,6 +59,9 @@ class RunOptions(NamedTuple):
     seed        of all random choices
     checkpoint  where the run is saved, and resumed from if it says so; None: nowhere
     progress    show a bar on stderr, where that is a terminal
+
+    >>> RunOptions(workers=2, progress=True)
+    RunOptions(workers=2, seed=1, checkpoint=None, progress=True)
     """
 
     workers: int = 1
@@ -100,6 +103,9 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 
 class Session:
     """One run of a training: see session()."""
+
+    bar: tqdm
+    stop_if_asked: Callable[[], None]
 
     def __init__(self, state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
                  options: RunOptions, exit_stack: ExitStack) -> None:

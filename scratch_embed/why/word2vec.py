@@ -40,13 +40,16 @@ CBOW = dict(SKIPGRAM, method=cbow_chunk, lr=0.05)
 LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would come near 100%
 FIXED, CONSTANT = Details(fixed_window=True), Details(last_lr=1.0)
 
+OTHER_NOISE = {"count^1": (dict(details=Details(power=1.0)), HELPS),
+               "all words alike": (dict(details=Details(power=0.0)), HELPS)}
+OTHER_RATES = {"the first rate": (dict(details=CONSTANT), HELPS),
+               "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}
 
 TRICKS = [
     Trick("noise drawn by count^3/4",
           "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
           "one; 3/4 lies between and is better than both.",
-          SKIPGRAM, {"count^1": (dict(details=Details(power=1.0)), HELPS),
-                     "all words alike": (dict(details=Details(power=0.0)), HELPS)}),
+          SKIPGRAM, OTHER_NOISE),
     Trick("the random window",
           "It makes near neighbours count for more, and those say more; against a fixed window "
           "of the same mean reach little is left of that.",
@@ -74,24 +77,21 @@ TRICKS = [
                  "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
     Trick("a learning rate that falls",
           "Late small steps average out what the last pairs happened to be.",
-          SKIPGRAM, {"the first rate": (dict(details=CONSTANT), HELPS),
-                     "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}),
+          SKIPGRAM, OTHER_RATES),
     Trick("sentences in random order",
           "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
           "date, the last pages would otherwise count for most.",
           SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), UNCLEAR)}),
     Trick("noise drawn by count^3/4, long training",
           "As for the short one.",
-          LONG, {"count^1": (dict(details=Details(power=1.0)), HELPS),
-                 "all words alike": (dict(details=Details(power=0.0)), HELPS)}),
+          LONG, OTHER_NOISE),
     Trick("the random window, long training",
           "As for the short one; that a fixed window has more pairs matters less.",
           LONG, {"always 5": (dict(details=FIXED), HELPS),
                  "always 3": (dict(details=FIXED, window=3), UNCLEAR)}),
     Trick("a learning rate that falls, long training",
           "As for the short one; what larger steps gain in time matters less.",
-          LONG, {"the first rate": (dict(details=CONSTANT), HELPS),
-                 "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}),
+          LONG, OTHER_RATES),
 ]
 
 

@@ -136,7 +136,7 @@ def fill_bag(bags, line, bag):
 
 @kernel
 def longest_bag(bags, lines):
-    """Room for the bag of any of these lines."""
+    """Room for the bag of any of these lines: as many rows as fill_bag can write, or more."""
     longest = 0
     for line in lines:
         n, ids = 0, bags.lines.ids[bags.lines.off[line]:bags.lines.off[line + 1]]

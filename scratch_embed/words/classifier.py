@@ -20,7 +20,7 @@ by the argument of words/word2vec.py.  So neither σ(s_l) nor the order of label
 P(l|x): a label that is often drawn as noise, and that is a frequent one, stands too low.
 """
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -110,8 +110,10 @@ class Classifier:
         self.features = Features(model.words, settings.word_ngrams, settings.min_n,
                                  settings.max_n, settings.buckets)
         tree = label_tree(model.label_counts) if settings.loss == "hs" else NO_TREE
-        self._probability = {"softmax": softmax, "ns": sigmoid, "ova": sigmoid,
-                             "hs": partial(leaf_probabilities, tree)}[settings.loss]
+        of_loss: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            "softmax": softmax, "ns": sigmoid, "ova": sigmoid,
+            "hs": partial(leaf_probabilities, tree)}
+        self._probability = of_loss[settings.loss]
         self._width = max(len(self.labels), len(tree.nodes), settings.dim)
 
     @classmethod

@@ -180,8 +180,8 @@ def _read_header(path, file, size):
     """Settings, V, L and n_tokens."""
     header = file.read(HEADER.size)
     if header[:4] != struct.pack("<i", MAGIC):
-        raise FormatError(path, "byte 0", f"expected {struct.pack('<i', MAGIC)}, with which a "
-                                          f"fastText model begins; found {header[:4]}")
+        raise FormatError(path, "byte 0", f"expected {struct.pack('<i', MAGIC)!r}, with which a "
+                                          f"fastText model begins; found {header[:4]!r}")
     if len(header) < HEADER.size:
         raise FormatError(path, f"byte {len(header)}", f"expected {HEADER.size} bytes of numbers; "
                                                        "the file ends within them")
@@ -189,7 +189,7 @@ def _read_header(path, file, size):
     if version != VERSION:
         raise FormatError(path, "byte 4", f"expected version {VERSION}, found {version}; fastText "
                           "itself loads version 11, and saves it as 12")
-    settings = Settings(*numbers, sample)
+    settings = Settings._make([*numbers, sample])
     settings = settings._replace(loss=_named(LOSSES, settings.loss),
                                  model=_named(MODELS, settings.model))
     if wrong := _wrong_setting(settings):
@@ -302,7 +302,8 @@ def write_bin(path: str | os.PathLike, model: BinModel) -> None:
     """
     input, output = _check_model(model)
     s = model.settings
-    numbers = s._replace(loss=LOSSES.index(s.loss) + 1, model=MODELS.index(s.model) + 1)
+    numbers = (s._asdict() | {"loss": LOSSES.index(s.loss) + 1, "model": MODELS.index(s.model) + 1}
+               ).values()
     V, L = len(model.words), len(model.labels)
     with atomic_write(path) as file:
         file.write(HEADER.pack(MAGIC, VERSION, *numbers, V + L, V, L, model.n_tokens, -1))

@@ -153,6 +153,10 @@ class Trained(NamedTuple):
     c: np.ndarray                  # (V,) float32, the biases of contexts
     losses: list[float]            # the mean L of a cell, one number an epoch
 
+    def __repr__(self) -> str:
+        last = f"{self.losses[-1]:.4f}" if self.losses else "none"
+        return f"Trained({len(self.W):,} x {self.W.shape[1]}, loss {last})"
+
     @property
     def vectors(self) -> np.ndarray:
         """W + U, (V, D): what the paper uses and glove.c writes; above, what that leaves out."""

@@ -7,9 +7,10 @@ Equation  P(o | v) = Π_n σ(y_n u_n · v)   over the inner nodes n on the path 
 Shapes    V words are the leaves; the V − 1 inner nodes have output vectors, rows of U (V, D),
           whose last row is not used
 Cost      O(D · code length) a pair; a frequent word's code is short, on average under
-          entropy + 1 bits.  Against O(D·V) for a full softmax.
+          entropy + 1 bits.  Against O(D·V) for a full softmax.  The tree is made once, in
+          plain Python; the step along a path is word2vec's kernel.
 Differs   word2vec.c and gensim skip a node where |u·v| > 6; here the gradient is full.
-Read next words/word2vec.py: `pose` asks the questions, `answer` takes the step.
+Read next words/word2vec.py: `draw_targets` lists them, `sgns_step` takes the step.
 
 At every node the two turns have probabilities σ(s) and σ(−s) = 1 − σ(s), so the leaves' sum to 1
 whatever the vectors are: a softmax without a normaliser.  Each turn is a yes/no question, the same

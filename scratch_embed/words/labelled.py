@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.text.corpus import File, is_file, read_blocks
+from scratch_embed.text.corpus import FILE_TYPES, File, read_blocks
 from scratch_embed.text.reader import number_tokens
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.subwords import END_OF_LINE, to_bytes
@@ -51,7 +51,8 @@ def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
     Raises   ValueError with the number of the first line that has words but no label, or where
              there is no example at all; FormatError for bytes that are not UTF-8.
     """
-    text = _split(read_blocks(source, errors) if is_file(source) else _joined(source))
+    text = _split(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
+                  else _joined(source))
     words, labels = np.diff(text.tokens.off), np.diff(text.targets.off)
     bare = np.flatnonzero((labels == 0) & (words > 1))
     if len(bare):
@@ -107,7 +108,7 @@ def _split(blocks):
     end = names.index(END_OF_LINE) if END_OF_LINE in names else -1
     off = np.concatenate([[0], np.flatnonzero(ids == end) + 1])
     words, labels = np.flatnonzero(~is_label), np.flatnonzero(is_label)
-    count = found.count[:known]
+    count = found.counts[:known]
     return Labelled([names[i] for i in words], count[words], _part(ids, off, ~is_label),
                     [names[i] for i in labels], count[labels], _part(ids, off, is_label))
 

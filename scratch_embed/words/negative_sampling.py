@@ -51,6 +51,9 @@ def alias_table(probabilities: np.ndarray) -> Noise:
 
 @kernel
 def draw(noise, bits):
-    """A word number from 64 random bits: the high ones choose the column, the low ones accept."""
+    """A word number from 64 random bits: the high ones choose the column, the low ones accept.
+
+    It has no NumPy form, for it is the last sentence above, word for word.
+    """
     word = below(bits, len(noise.accept))
     return word if uniform32(bits) < noise.accept[word] else np.int64(noise.alias[word])

@@ -53,6 +53,10 @@ class Trained(NamedTuple):
     U: np.ndarray
     losses: list[float]            # the mean loss of a pair, one number an epoch
 
+    def __repr__(self) -> str:
+        last = f"{self.losses[-1]:.4f}" if self.losses else "none"
+        return f"Trained({len(self.W):,} x {self.W.shape[1]}, loss {last})"
+
 
 def make_plan(counts: np.ndarray, window: int = 5, negatives: int = 5, sample: float = 1e-3,
               power: float = 0.75, fixed_window: bool = False) -> Plan:

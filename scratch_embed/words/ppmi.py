@@ -6,7 +6,7 @@ Paper     Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factor
 Equation  PPMI(w,c) = max(0, log P(w,c) / (P(w) Pⁿ(c)) − log shift),   Pⁿ(c) ∝ P(c)^power
           PPMI ≈ W Uᵀ,   W = L_D Σ_D^p,   U = R_D Σ_D^(1−p),   from its SVD  L Σ Rᵀ
 Shapes    counts, joint, PPMI (V, V): rows are words w, columns contexts c; W, U (V, D)
-Cost      a dense matrix of 8 V² bytes, its SVD O(V³): toy vocabularies.
+Cost      a dense matrix of 8 V² bytes, its SVD O(V³), which LAPACK owns: toy vocabularies.
 Differs   from the papers: dense, not sparse.  From word2vec.c's window: its random reach is not
           drawn but averaged, so a pair at distance d counts (window − d + 1)/window.
 Read next words/cooccurrence.py, which counts; words/word2vec.py, which has the same optimum;

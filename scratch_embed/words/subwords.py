@@ -40,6 +40,9 @@ class NGrams(NamedTuple):
 
     min_n, max_n: their lengths in letters, the marks < and > counted; max_n = 0: no n-grams.
     buckets: rows that they share.
+
+    >>> NGrams(buckets=100_000)
+    NGrams(min_n=3, max_n=6, buckets=100000)
     """
 
     min_n: int = 3

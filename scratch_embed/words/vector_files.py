@@ -88,9 +88,7 @@ def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
             word, *numbers = line.split(b" ")
             words.append(decode_word(path, place, word))
             vectors[row] = _parse(path, place, numbers)
-        if file.read(1):
-            raise FormatError(path, f"line {V + 2}", f"expected the end after {V} rows, as the "
-                                                     "first line says; found more")
+        _require_end(path, f"line {V + 2}", file, V)
     return keep_first(path, words, vectors)
 
 
@@ -127,9 +125,7 @@ def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray
                 row_ends_in_newline = file.peek(1)[:1] == b"\n"
             if row_ends_in_newline and file.read(1) != b"\n":
                 raise FormatError(path, place, "expected a newline after it, as after row 1")
-        if file.read(1):
-            raise FormatError(path, f"byte {file.tell() - 1}", f"expected the end after {V} rows, "
-                                                               "as the first line says; found more")
+        _require_end(path, f"byte {file.tell()}", file, V)
     return keep_first(path, words, vectors)
 
 
@@ -228,6 +224,12 @@ def _read_word(path, place, file):
             raise FormatError(path, place, f"expected a word and a space, found {LONGEST_WORD} "
                                            "bytes without any")
     return bytes(word)
+
+
+def _require_end(path, place, file, V):
+    if file.read(1):
+        raise FormatError(path, place, f"expected the end after {V} rows, as the first line says; "
+                                       "found more")
 
 
 def _read_line(path, place, file):

@@ -1,29 +1,44 @@
-"""Word2vec: learn a word's vector by guessing which words stand near it.
+"""Word2vec: learn a vector for each word by predicting which words occur near it.
 
 Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrases and their
           Compositionality", eq. 4: skip-gram with negative sampling (SGNS).
-Equation  L = −log σ(u_m · v_n) − Σ_{k=1..K} log σ(−u_k · v_n)   for every pair of neighbours:
-          m the word in the middle of a window, n a word near it, k noise words, drawn anew
-Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u, which only training needs
-Cost      O(K·D) a pair; a word has about `window` neighbours.
-Differs   from the paper, as word2vec.c does: sub-sampling by another formula (text/vocab.py); the
-          window's reach is drawn for each position, 1..window; noise that equals m is skipped; it
-          is the neighbour's v that meets the u of the middle word, not the reverse.  From
-          word2vec.c: σ is computed, not looked up in a table that ends at ±6; the K + 1 terms of
-          a pair are stepped together, not one by one (seen only where noise was drawn twice);
-          sentences are read in random order; there is no word </s> at the end of a line.
-Read next words/negative_sampling.py (the noise), words/vectors.py (what to do with the result);
-          then the other forms: words/cbow.py, words/huffman.py, words/shared_negatives.py.
+Equation  for every pair of neighbours, an input word n and an output word m, with K negatives:
+              L = −log σ(u_m · v_n) − Σ_{k=1..K} log σ(−u_k · v_n)
+Shapes    W (V, D) the input vectors v, the result; U (V, D) the output vectors u, used in training
+          only
+Cost      O(K·D) a pair; about `window` pairs a word
+Differs   from the paper, as word2vec.c does: another subsampling formula (text/vocab.py); the size
+          of the window is drawn for each position; a negative that equals the output word is
+          skipped; the output word is the one in the middle, the input word its neighbour.
+          From word2vec.c: σ is computed, not read from a table that ends at ±6; the K + 1 targets
+          of a pair are updated together, not one by one (a difference only where a negative is
+          drawn twice); sentences are read in random order; no word </s> ends a line.
+Read next words/negative_sampling.py (where negatives come from), words/vectors.py (what to do with
+          the result); then the other forms: words/cbow.py, words/huffman.py (hierarchical
+          softmax), words/shared_negatives.py
 
-Each term is a yes/no question, "does this word stand here?": yes (y = +1) for the word itself, no
-(y = −1) for noise.  It is answered by logistic regression, and has its gradient.  With s = u · v,
-    L = −log σ(y s),   ∂L/∂s = −y σ(−y s),   hence   ∂L/∂u = ∂L/∂s · v,   ∂L/∂v = Σ ∂L/∂s · u.
-A pair that was seen pulls u and v together by as much as it surprises; noise pushes them apart.
+Gradient.  Each term is a logistic regression with input v and weights u: its label y is +1 for the
+observed word and −1 for a negative.  With the score s = u · v,
+    L = −log σ(y s),   ∂L/∂s = −y σ(−y s),   so   ∂L/∂u = ∂L/∂s · v   and   ∂L/∂v = Σ ∂L/∂s · u.
+An observed pair pulls u and v together, the harder the less probable the model found it; a negative
+pushes them apart.
 
-Where both balance, for each pair, u · v = log P(m,n) / (P(n) Pⁿ(m)) − log K, with P taken as the
-pairs are (after sub-sampling, in the random window): word2vec factorises the words' pointwise
-mutual information (Levy & Goldberg 2014), and words in like company get like vectors.  Exactly so
-if D is large enough for every product to be free, and but for the noise that was skipped.
+Why two tables?  A word hardly ever occurs next to itself, but v · v is never negative: with one
+table the model would have to predict that every word surrounds itself.  With two, "occurs near" and
+"is the same as" are different questions.  W is kept: words that predict the same neighbours have
+the same v.
+
+Why is the size of the window random?  A pair at distance d is used if the drawn size is at least d,
+with probability (window − d + 1)/window.  So near words, which say more about each other, count
+more, without a weight in the equation.  A fixed window of the same size has up to twice as many
+pairs and counts all distances alike; `scratch-embed why word2vec` measures the effect.
+
+What is the optimum?  If D is so large that every product u · v can take any value, the loss is
+least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mutual information of the
+words, shifted by log K (Levy & Goldberg 2014).  P counts pairs as training sees them, after
+subsampling and in windows of random size; Pneg is the distribution of the negatives.  Words in
+similar contexts have similar rows of that matrix, and so similar vectors.  (Skipping negatives that
+equal the output word moves the optimum a little where the vocabulary is small.)
 """
 from collections.abc import Callable
 

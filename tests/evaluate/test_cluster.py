@@ -169,7 +169,7 @@ def test_an_empty_cluster_gets_the_farthest_point_that_is_not_alone():
     X = np.array([[0.0], [1], [2], [50]])
     labels, distance = np.array([0, 0, 0, 1]), np.array([0.0, 1, 4, 9])
     sums = fill_empty(X, labels, distance, Sums(np.array([[3.0], [50], [0]]), np.array([3, 1, 0])))
-    assert sums.count.tolist() == [2, 1, 1]                  # 50 is farther, but alone
+    assert sums.counts.tolist() == [2, 1, 1]                  # 50 is farther, but alone
     assert sums.total.ravel().tolist() == [1, 50, 2]
     assert labels.tolist() == [0, 0, 0, 1]                   # the caller's labels are not changed
     start = np.array([[10.0], [1000], [2000]])               # two start empty, and get 25 and 0

@@ -2,9 +2,8 @@
 import numpy as np
 import pytest
 
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
-from scratch_embed.why.glove import GLOVE, TRICKS, closed_form, constant, trained
-from scratch_embed.why.tricks import measure_tricks, toy_text
+from scratch_embed.why.glove import closed_form, constant
+from scratch_embed.why.tricks import toy_text
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.glove import adagrad_step, mirrored, shuffled
 
@@ -12,31 +11,6 @@ from scratch_embed.words.glove import adagrad_step, mirrored, shuffled
 @pytest.fixture(scope="module")
 def texts():
     return [toy_text(seed, sentences=200) for seed in (1, 2)]
-
-
-def test_every_trick_changes_a_setting_and_predicts_a_verdict():
-    for trick in TRICKS:
-        assert trick.without and trick.prediction.endswith(".")
-        for change, predicted in trick.without.values():
-            assert set(change) <= set(GLOVE) and predicted in (HELPS, HURTS, UNCLEAR)
-            assert any(trick.settings[name] != value for name, value in change.items())
-
-
-def test_every_trick_is_measured(texts):
-    short = [trick._replace(settings=dict(trick.settings, epochs=1, dim=4)) for trick in TRICKS]
-    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained), strict=True):
-        assert [effect.instead for effect in effects] == list(trick.without)
-        assert all(0 <= effect.without <= 100 for effect in effects)
-
-
-def test_every_change_changes_the_vectors(texts):
-    """But for x_max and alpha where all counts are beyond them, which no text's are."""
-    base = dict(GLOVE, epochs=1, dim=4)
-    start = trained(base, texts[0])
-    for trick in TRICKS:
-        for instead, (change, _) in trick.without.items():
-            other = trained(base | change, texts[0])
-            assert other.shape == start.shape and (other != start).any(), instead
 
 
 def test_a_constant_rate_is_constant():

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from scratch_embed.sentences import simcse
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.sentences import (
     SIMCSE,
     Worth,
@@ -56,14 +55,9 @@ def texts_of(encoder, view):
             for a, b in zip(view.off, view.off[1:])]
 
 
-def test_every_trick_changes_a_setting_and_predicts_a_verdict():
+def test_the_settings_are_those_of_train():
     known = set(inspect.signature(simcse.train).parameters) - {"views"}
     assert set(SIMCSE) <= known and set(BASE) <= known | {"views", "keep_head"}
-    for trick in TRICKS:
-        assert trick.without and trick.prediction.endswith(".")
-        for change, predicted in trick.without.values():
-            assert set(change) <= set(trick.settings) and predicted in (HELPS, HURTS, UNCLEAR)
-            assert any(trick.settings[name] != value for name, value in change.items())
 
 
 def test_an_encoder_that_knows_the_slots_is_worth_all_that_there_is(encoder):

@@ -1,0 +1,281 @@
+"""The small trainings that version 0.1 did, to be done again by every version after it.
+
+    TRAININGS   {name: a training}, each train(state=None) -> {name: array}
+    STOPPED     those of which there is a checkpoint that was stopped midway
+
+This and version_0_1_files.py are the only places where the net touches the package: where an
+argument list changes, it is changed here, and the settings, the texts and the recorded results stay
+as they are.
+Read next version_0_1_files.py, make_version_0_1.py, ../test_version_0_1.py
+"""
+import functools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.nn import run as model_run
+from scratch_embed.nn.params import initial
+from scratch_embed.sentences import simcse
+from scratch_embed.text.reader import read_corpus
+from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
+from scratch_embed.text.vocab import Corpus, Vocab
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.training import checkpoint as session_checkpoint
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import bert
+from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer.pooling import mean
+from scratch_embed.words import fasttext, glove, supervised, word2vec
+from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
+from scratch_embed.words.cooccurrence import count_cells, flat, harmonic, linear
+from scratch_embed.words.plan import Details
+from scratch_embed.words.shared_negatives import shared_chunk
+from scratch_embed.words.subwords import NGrams
+
+VERSION_0_1 = Path(__file__).with_name("version_0_1")
+TEXT, LABELLED = VERSION_0_1 / "text.txt", VERSION_0_1 / "labelled.txt"
+
+
+class State(NamedTuple):
+    """A checkpoint of a training."""
+
+    path: str | os.PathLike
+    resume: bool = True
+    every: float = 60.0
+
+
+# ---- the texts -----------------------------------------------------------------------------------
+
+def lines():
+    """The lines of the text; a blank one ends a document."""
+    return TEXT.read_text().splitlines()
+
+
+@functools.cache
+def words():
+    """(Vocab, Corpus) of the words that come three times."""
+    return read_corpus(TEXT, min_count=3)
+
+
+@functools.cache
+def pairs_of_words():
+    """(Vocab, Corpus) of 70,000 sentences of two of ten words: more than one block, and chunks."""
+    ids = np.random.default_rng(7).integers(0, 10, 140_000).astype(np.int32)
+    vocab = Vocab(list("abcdefghij"), np.bincount(ids, minlength=10))
+    return vocab, Corpus(ids, np.arange(0, len(ids) + 1, 2))
+
+
+@functools.cache
+def tokenizer():
+    """A WordPiece of the text's own pieces."""
+    return WordPiece(learn_pieces(lines(), 100))
+
+
+def config():
+    """The shape of the models."""
+    return Config(len(tokenizer()), dim=8, layers=2, heads=2, ff=12, positions=16)
+
+
+def first_params(seed, heads=True, std=0.4):
+    """A model before training, with weights of order 1, so that every part of it has a say."""
+    return initial(shapes(config()) | (bert.head_shapes(config()) if heads else {}), seed, std=std)
+
+
+def weights(p):
+    """The parameters by the names of BERT's checkpoint, sorted, end to end; key biases apart.
+
+    A key's bias adds the same to all scores of a query, and softmax does not see it: its gradient
+    is 0 but for rounding.  Adam scales that up to steps like any other's.
+    """
+    keys = [name for name in sorted(p) if name.endswith("key.bias")]
+    rest = [name for name in sorted(p) if name not in keys]
+    return {"weights": np.concatenate([p[name].ravel() for name in rest]),
+            "key biases": np.concatenate([p[name].ravel() for name in keys])}
+
+
+# ---- trainings -----------------------------------------------------------------------------------
+
+def options(state):
+    """One worker, seed 1, and the checkpoint."""
+    return RunOptions(checkpoint=state and session_checkpoint.Checkpoint(*state))
+
+
+def split(settings, kind):
+    """Settings of one name each, parted: those of a NamedTuple as one of these, and the others."""
+    own = {name: settings[name] for name in settings if name in kind._fields}
+    return kind(**own), {name: settings[name] for name in settings if name not in own}
+
+
+def model_state(state):
+    return state and model_run.Checkpoint(state.path, state.resume, state.every)
+
+
+def word2vec_model(state=None, text=words, **settings):
+    vocab, corpus = text()
+    details, settings = split(settings, Details)
+    return word2vec.train(corpus, vocab, details=details, options=options(state), **settings)
+
+
+def train_word2vec(state=None, **settings):
+    trained = word2vec_model(state, **settings)
+    return {"W": trained.W, "U": trained.U, "losses": np.array(trained.losses)}
+
+
+def train_glove(state=None, window=5, weights=harmonic, symmetric=True, columns=None, **settings):
+    """columns: how many of W and U are recorded; None: all."""
+    vocab, corpus = words()
+    cells = count_cells(corpus, len(vocab), window, weights, symmetric)
+    trained = glove.train(cells, len(vocab), options=options(state), **settings)
+    return {"cells": cells.counts[:50], "sum of cells": cells.counts.sum(keepdims=True),
+            "W": trained.W[:, :columns], "U": trained.U[:, :columns], "b": trained.b,
+            "c": trained.c, "losses": np.array(trained.losses)}
+
+
+def fasttext_model(state=None, power=0.5, **settings):
+    vocab, corpus = words()
+    ngrams, settings = split(settings, NGrams)
+    return fasttext.train(corpus, vocab, ngrams=ngrams, options=options(state),
+                          details=fasttext.DETAILS._replace(power=power), **settings)
+
+
+def train_fasttext(state=None, **settings):
+    trained = fasttext_model(state, **settings)
+    return {"W": trained.W, "U": trained.U, "losses": np.array(trained.losses)}
+
+
+def classifier_model(state=None, min_n=0, max_n=0, buckets=2_000_000, **settings):
+    return supervised.train(LABELLED, ngrams=NGrams(min_n, max_n, buckets),
+                            options=options(state), **settings)
+
+
+def train_classifier(state=None, **settings):
+    trained = classifier_model(state, **settings)
+    model = trained.classifier.model
+    return {"W": model.input, "U": model.output, "losses": np.array(trained.losses)}
+
+
+def bert_model(state=None, follows=True, start=None, warmup_ratio=0.1, weight_decay=0.01,
+               max_grad_norm=1.0, dropout=0.1, **settings):
+    """start: the seed of parameters to go on from; None: begin anew."""
+    pieces = tokenizer()
+    text = number_lines(lines(), pieces.ids_of)
+    corpus, labels = (next_sentence_pairs(text, pieces.frame, 16, seed=5) if follows else
+                      (line_sequences(text, pieces.frame, 16), None))
+    special = tuple(pieces.number(token) for token in ("[CLS]", "[SEP]"))
+    masking = bert.Masking(pieces.number("[MASK]"), special, 0.3)
+    return bert.train(corpus, config(), masking, labels, seed=1,
+                      p=None if start is None else first_params(start),
+                      warm_up=warmup_ratio, decay=weight_decay, longest=max_grad_norm,
+                      rate=dropout, checkpoint=model_state(state), **settings)
+
+
+def train_bert(state=None, **settings):
+    trained = bert_model(state, **settings)
+    return {**weights(trained.p), "losses": np.array(trained.losses)}
+
+
+def simcse_model(state=None, views=1, held_out=False, warmup_ratio=0.1, weight_decay=0.0,
+                 max_grad_norm=1.0, dropout=0.1, **settings):
+    """views: 1, each text its own partner; 3: with the next text, and the next but one against."""
+    text = [line for line in lines() if line]
+    packed = [tokenizer().encode_batch(text[n:] + text[:n], max_length=16) for n in range(views)]
+    judged = tuple(tokenizer().encode_batch(text[n:20:2], max_length=16) for n in range(2))
+    return simcse.train(packed, first_params(3), config(), seed=1,
+                        held_out=judged if held_out else None, warm_up=warmup_ratio,
+                        decay=weight_decay, longest=max_grad_norm, rate=dropout,
+                        checkpoint=model_state(state), **settings)
+
+
+def train_simcse(state=None, **settings):
+    trained = simcse_model(state, **settings)
+    return {**weights(trained.p), "losses": np.array(trained.losses),
+            "curve": np.array(trained.curve, np.float64).reshape(-1, 3)}
+
+
+def training(train, **settings):
+    """train with these settings; they are its .keywords."""
+    return functools.partial(train, **settings)
+
+
+# A window of 3,000 words is as good as none, but the chunks are the shorter the larger it is: with
+# it a text of 600 words has several, and a run can be stopped within an epoch.
+SHORT = 3000
+BERT = dict(steps=12, batch=8, lr=2e-3, warmup_ratio=0.25, weight_decay=0.1, max_grad_norm=0.05)
+SIMCSE = dict(steps=12, batch=8, lr=2e-3, warmup_ratio=0.25, max_grad_norm=0.1, held_out=True,
+              every=5)
+TRAININGS = {
+    "skip-gram": training(train_word2vec, dim=8, window=SHORT, sample=0.01, lr=0.1, epochs=3),
+    "skip-gram, fixed window": training(
+        train_word2vec, dim=8, window=2, fixed_window=True, shuffle=False, sample=0, power=1.0,
+        last_lr=0.6, negatives=3, epochs=2),
+    "skip-gram, two blocks": training(
+        train_word2vec, text=pairs_of_words, dim=50, epochs=1),
+    "shared negatives": training(
+        train_word2vec, method=shared_chunk, dim=8, window=SHORT, sample=0.01, lr=0.1,
+        epochs=3),
+    "CBOW": training(train_word2vec, method=cbow_chunk, dim=8, window=SHORT, sample=0.01, lr=0.2,
+                     epochs=3),
+    "CBOW, corrected": training(
+        train_word2vec, method=corrected_cbow_chunk, dim=8, window=3, sample=0.01, lr=0.2,
+        epochs=2),
+    "hierarchical softmax": training(
+        train_word2vec, dim=8, window=SHORT, negatives=0, sample=0.01, lr=0.1,
+        epochs=3),
+    "hierarchical softmax, CBOW": training(
+        train_word2vec, method=cbow_chunk, dim=8, window=3, negatives=0, lr=0.2, epochs=2),
+    "GloVe": training(train_glove, dim=8, x_max=10, epochs=4),
+    "GloVe, the paper's AdaGrad": training(
+        train_glove, weights=flat, symmetric=False, adagrad=glove.paper_adagrad, dim=8, alpha=0,
+        epochs=3),
+    "GloVe, mirrored": training(train_glove, weights=linear, order=glove.mirrored, dim=8, epochs=3),
+    "GloVe, several pieces": training(train_glove, columns=4, dim=8000, x_max=10, epochs=2),
+    "FastText": training(train_fasttext, dim=6, window=SHORT, sample=0.01, buckets=80, epochs=3),
+    "FastText, words alone": training(
+        train_fasttext, method=fasttext.corrected_skipgram_chunk, dim=6, max_n=0, window=3,
+        sample=0, power=0.75, epochs=2),
+    "FastText, CBOW": training(
+        train_fasttext, method=fasttext.cbow_chunk, dim=6, window=3, min_n=2, max_n=3, buckets=50,
+        sample=0.01, epochs=2),
+    "FastText, CBOW corrected": training(
+        train_fasttext, method=fasttext.corrected_cbow_chunk, dim=6, window=3, min_n=4, max_n=4,
+        buckets=50, negatives=2, sample=0.01, epochs=2),
+    "classifier": training(train_classifier, dim=6, lr=1.0, epochs=3, word_ngrams=20_000,
+                           buckets=60),
+    "classifier, one-vs-all": training(
+        train_classifier, method=supervised.one_vs_all_chunk, dim=6, lr=1.0, epochs=2, min_n=2,
+        max_n=3, buckets=60, shuffle=False),
+    "classifier, hierarchical softmax": training(
+        train_classifier, method=supervised.hierarchical_softmax_chunk, dim=6, lr=1.0, epochs=2,
+        min_count=2),
+    "classifier, negative sampling": training(
+        train_classifier, method=supervised.negative_sampling_chunk, dim=6, lr=1.0, epochs=2,
+        negatives=3, word_ngrams=2, buckets=60),
+    "BERT": training(train_bert, workers=1, **BERT),
+    "BERT, two workers": training(train_bert, workers=2, **BERT),
+    "BERT, one loss, from parameters": training(
+        train_bert, follows=False, start=2, steps=8, batch=100, lr=2e-3, warmup_ratio=0.0,
+        max_grad_norm=1e9, dropout=0.0, workers=1),
+    "SimCSE": training(train_simcse, workers=1, **SIMCSE),
+    "SimCSE, two workers": training(train_simcse, workers=2, **SIMCSE),
+    "SimCSE, hard negatives, no head": training(
+        train_simcse, views=3, headless=True, pool=mean, tau=0.1, steps=8, batch=10, lr=2e-3,
+        weight_decay=0.1, dropout=0.0, workers=1),
+}
+
+# Of these there is a checkpoint that was stopped midway: after so many chunks, pieces or steps.
+STOPPED = {"skip-gram": 4, "shared negatives": 4, "CBOW": 4, "hierarchical softmax": 4, "GloVe": 2,
+           "FastText": 3, "classifier": 6, "BERT": 7, "SimCSE": 7}
+
+
+# Of these the checkpoint of version 0.1 is refused; the others' are resumed to the same end.
+REFUSED = {"skip-gram", "shared negatives", "CBOW", "hierarchical softmax", "GloVe", "FastText",
+           "classifier"}
+STATES = (session_checkpoint, model_run)                   # modules that write checkpoints
+
+
+def checkpoint_name(name):
+    """The file of a checkpoint."""
+    return f"{name.replace(' ', '-')}.state"
