@@ -40,15 +40,14 @@ from scratch_embed.nn.params import (
     linear_tensors,
     norm_tensors,
 )
-from scratch_embed.numerics.folders import replaced_together
-from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import (
     Renames,
     open_weights,
     read_tensors,
     streams,
-    write_tensors,
+    write_model,
 )
 
 TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
@@ -291,24 +290,15 @@ class Bert(NamedTuple):
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors, in float32 or in whatever p is.
 
-        The names are those of the class in transformers that has these heads.  config.json goes
-        first and comes last (numerics/folders.py): no folder holds the weights of one model and the
-        shape of another, whatever interrupts this.
+        The names are those of the class in transformers that has these heads.
         """
         config, p = self
         kind = architecture(p)
         heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
         need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
                                   if name.startswith(heads)}
-        need = {name: tensor.shape for name, tensor in need.items()}
-        if need != p.shapes:
-            odd = sorted(set(need.items()) ^ set(p.shapes.items()))
-            raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
-                             f"these differ: {show(odd)}")
-        fields = {"architectures": [kind], **config_fields(config), "dtype": str(p.flat.dtype)}
-        with replaced_together(folder, "config.json") as room:
-            write_tensors(room, p, NAMES, prefixed=kind != "BertModel")
-            write_json(os.path.join(room, "config.json"), fields)
+        fields = {"architectures": [kind], **config_fields(config)}
+        write_model(folder, p, need, NAMES, fields, prefixed=kind != "BertModel")
 
 
 # ---- config.json ---------------------------------------------------------------------------------
