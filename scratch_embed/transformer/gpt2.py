@@ -7,7 +7,8 @@ Equation  x = token[id] + position[i];  in each of L layers, W x for W x + b,
           after the last layer LN;  head: logits = E x, E the table of tokens (tied)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to train.  BLAS owns both.
-Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
+Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
+          Gpt2.load reads them.  families.py has no line for it until its tokenizer is here.
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
           is one, of the same numbers.  First weights: N(0, 0.02), as in transformers; OpenAI's code
           draws positions from N(0, 0.01).  Dropout is where the original has it: on the embeddings,

@@ -11,7 +11,8 @@ Equation  x = token[id];  in each of L layers, without any bias,
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
           q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
 Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d a layer; three times that to train.  BLAS owns it.
-Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
+Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
+          Mistral.load reads them.  families.py has no line for it until its tokenizer is here.
 Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Rotations
           are of float64 angles, where transformers has float32 (nn/rotary.py).  First weights:
           N(0, 0.02), as in transformers; the paper does not say.  Dropout is on attention's weights
