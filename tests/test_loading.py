@@ -109,7 +109,8 @@ def test_what_version_0_1_wrote_is_read(name, kind):
     assert isinstance(load(GOLDEN / "version_0_1" / name), kind)
 
 
-@pytest.mark.parametrize("path", (GOLDEN / "version_0_1").glob("*.state"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((GOLDEN / "version_0_1").glob("*.state")),
+                         ids=lambda path: path.stem)
 def test_checkpoints_of_version_0_1_are_named(path):
     with pytest.raises(FormatError, match="a training checkpoint of version 0.1; only that"):
         load(path)
