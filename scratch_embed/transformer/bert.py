@@ -233,6 +233,46 @@ def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
 
 
+# ---- config.json ---------------------------------------------------------------------------------
+
+FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
+          "heads": "num_attention_heads", "ff": "intermediate_size",
+          "positions": "max_position_embeddings", "types": "type_vocab_size"}
+ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
+                                    "gelu_pytorch_tanh": gelu_tanh}
+# what else may stand there and would change what is computed: the only value that is ours
+ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
+        "add_cross_attention": False, "pruned_heads": {}}
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """The Config that a config.json spells.
+
+    Raises FormatError that names the field, what may stand there and what does.
+    """
+    fields = Fields.read(path)
+    for name, value in ONLY.items():
+        fields.one_of(name, [value], value)
+    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
+    if sizes["dim"] % sizes["heads"]:
+        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
+                           show(sizes["heads"]))
+    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
+    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
+                  activation=activation)
+
+
+def config_fields(config: Config) -> dict:
+    """The object of config.json, without the heads.  Raises ValueError for another activation."""
+    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
+    if not names:
+        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
+                         "gelu and gelu_tanh of nn/activations.py")
+    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
+    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
+            "position_embedding_type": "absolute", "tie_word_embeddings": True}
+
+
 # ---- the model as one object ---------------------------------------------------------------------
 
 class Bert(NamedTuple):
@@ -261,11 +301,6 @@ class Bert(NamedTuple):
     def infer(self, batch: Packed) -> np.ndarray:
         """The same without what backward needs.  -> x (T, D)."""
         return infer(batch, self.p, self.config)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
 
     def with_params(self, p: Params) -> "Bert":
         """The same model with other parameters."""
@@ -309,46 +344,6 @@ class Bert(NamedTuple):
         with replaced_together(folder, "config.json") as room:
             write_tensors(room, p, NAMES, prefixed=kind != "BertModel")
             write_json(os.path.join(room, "config.json"), fields)
-
-
-# ---- config.json ---------------------------------------------------------------------------------
-
-FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
-          "heads": "num_attention_heads", "ff": "intermediate_size",
-          "positions": "max_position_embeddings", "types": "type_vocab_size"}
-ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
-# what else may stand there and would change what is computed: the only value that is ours
-ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-        "add_cross_attention": False, "pruned_heads": {}}
-
-
-def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells.
-
-    Raises FormatError that names the field, what may stand there and what does.
-    """
-    fields = Fields.read(path)
-    for name, value in ONLY.items():
-        fields.one_of(name, [value], value)
-    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
-    if sizes["dim"] % sizes["heads"]:
-        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
-                           show(sizes["heads"]))
-    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
-    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
-                  activation=activation)
-
-
-def config_fields(config: Config) -> dict:
-    """The object of config.json, without the heads.  Raises ValueError for another activation."""
-    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
-    if not names:
-        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
-                         "gelu and gelu_tanh of nn/activations.py")
-    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
-            "position_embedding_type": "absolute", "tie_word_embeddings": True}
 
 
 def architecture(p: Params) -> str:

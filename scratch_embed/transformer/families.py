@@ -16,7 +16,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text import wordpiece_files
 from scratch_embed.text.packed import Packed
-from scratch_embed.transformer.bert import Bert
+from scratch_embed.transformer.bert import Bert, read_config
 
 
 class Model(Protocol):
@@ -53,18 +53,21 @@ class Family(NamedTuple):
     """How the models of one model_type are read, and the tokenizer beside them.
 
     name            in messages
-    model           has read_config(path of config.json) and load(folder, dtype) -> Model
-    read_tokenizer  folder -> Tokenizer
+    model           a class with load(folder, dtype) -> Model
+    read_config     path of a config.json -> its config, which has `dim` and `max_length`
+    read_tokenizer  folder -> its tokenizer
     save_tokenizer  (folder, tokenizer, max_length): writes its files
     """
 
     name: str
     model: Any
+    read_config: Callable
     read_tokenizer: Callable
     save_tokenizer: Callable
 
 
-FAMILIES = {"bert": Family("BERT", Bert, wordpiece_files.load, wordpiece_files.save)}
+FAMILIES = {"bert": Family("BERT", Bert, read_config, wordpiece_files.load,
+                           wordpiece_files.save)}
 
 
 def family_of(folder: str | os.PathLike) -> Family:
