@@ -14,8 +14,9 @@ import numpy as np
 
 from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import Backward, Learning
-from scratch_embed.nn.layers import l2_normalize, linear
+from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.transformer.pooling import (
     beside,
     cls,

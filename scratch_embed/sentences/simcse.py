@@ -90,7 +90,7 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
     loss, back_loss = infonce(z[0], np.concatenate(z[1:]), tau)
 
     def backward():
-        dq, dk = back_loss()
+        dq, dk, _ = back_loss()                      # τ is a constant here
         return [dq, *np.split(dk, np.arange(N, len(dk), N))]
     return loss, backward
 
