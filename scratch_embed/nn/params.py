@@ -80,7 +80,8 @@ def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor
 class Params(dict):
     """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
 
-    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]], dtype: DTypeLike = np.float32,
+    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
+                 dtype: DTypeLike = np.float32,
                  frozen: Mapping[str, np.ndarray] | None = None) -> None:
         """All zero, and trainable but for the arrays of `frozen`.
 

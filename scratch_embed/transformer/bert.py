@@ -29,7 +29,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
 from scratch_embed.nn.attention import attention
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import (
@@ -136,7 +136,7 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 # ---- the encoder ---------------------------------------------------------------------------------
 
 def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
     places, back_places = embedding(positions(batch.off), p, "embed.positions")
@@ -152,7 +152,7 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
 
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
@@ -176,7 +176,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
 
 def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-           ) -> tuple[np.ndarray, Learning]:
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors in context.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, config, drop.at(config.layers))
     backs = []
@@ -201,7 +201,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 # ---- the heads -----------------------------------------------------------------------------------
 
-def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
+def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
     """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
@@ -219,14 +219,14 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Lear
     return logits, backward
 
 
-def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
     u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
 
-def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
     pooled, back_pooled = pooler(x, p)
     logits, back_logits = linear(pooled, p, "next_sentence")
@@ -294,7 +294,8 @@ class Bert(NamedTuple):
         """The tokens of the longest sequence."""
         return self.config.max_length
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, drop)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
@@ -33,7 +33,8 @@ class Model(Protocol):
     def max_length(self) -> int:
         """The tokens of the longest sequence."""
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
 
     def infer(self, batch: Packed) -> np.ndarray:
