@@ -36,10 +36,10 @@ from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, warm_up_then_decay
 from scratch_embed.nn.params import Params, initial
 from scratch_embed.nn.run import Checkpoint, batches, follow
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.workers import parallel_map, serial_map
 from scratch_embed.space.geometry import alignment, uniformity
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.transformer.encoder import Config, encode, infer
 from scratch_embed.transformer.parts import in_parts
@@ -201,5 +201,5 @@ def vectors(texts: Packed, p: Params, config: Config, pool: Pool = cls, keep_hea
 def geometry(pairs: tuple[Packed, Packed], p: Params, config: Config, pool: Pool
              ) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
-    X, Y = (unit(vectors(side, p, config, pool).astype(np.float64)) for side in pairs)
+    X, Y = (l2_normalize(vectors(side, p, config, pool).astype(np.float64))[0] for side in pairs)
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))
