@@ -9,7 +9,7 @@ The content decides, not the name: word2vec's binary files and fastText's models
 A kind that load() does not read has a line as well, with what takes it in place of a function; so
 the message for a wrong file can say what it is.
 
-A new model family adds one line to MODELS.
+A new model family adds one line to FAMILIES of transformer/families.py.
 """
 import json
 import os
@@ -26,9 +26,8 @@ from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.text.corpus_folder import CARD, open_corpus
-from scratch_embed.text.wordpiece_files import load as load_tokenizer
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
-from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.families import FAMILIES, read_model
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_files import HEADER, MAGIC
@@ -241,14 +240,10 @@ def of_type(model_type: str) -> Callable[[Found], bool]:
 
 
 def mean_of_tokens(folder: Path) -> SentenceEncoder:
-    """A BERT without a recipe for sentences: the mean of its tokens' vectors, of any length."""
-    config, p = read_bert(folder)
-    tokenizer = load_tokenizer(folder)
-    if len(tokenizer) > config.vocab:
-        raise FormatError(folder, "its tokenizer", f"expected at most {config.vocab} tokens, the "
-                          f"vocab_size of config.json, found {len(tokenizer)}")
-    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
-                                                        max_seq_length=config.positions))
+    """A model without a recipe for sentences: the mean of its tokens' vectors, of any length."""
+    model, tokenizer = read_model(folder)
+    return SentenceEncoder(tokenizer, model, Recipe((mean,), normalize=False,
+                                                    max_seq_length=model.max_length))
 
 
 # ---- the tables -------------------------------------------------------------------------------
@@ -261,9 +256,9 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any] | str          # a str: it is not read, and what takes it
 
 
-MODELS = (                                     # folders with a config.json, by its model_type
-    Kind("a BERT folder", of_type("bert"), mean_of_tokens),
-)
+MODELS = tuple(                                # folders with a config.json, by its model_type
+    Kind(f"a {family.name} folder", of_type(model_type), mean_of_tokens)
+    for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,

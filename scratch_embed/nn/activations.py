@@ -23,6 +23,7 @@ import numpy as np
 from scratch_embed.nn.contract import Backward, BackwardEach
 from scratch_embed.numerics.functions import erf64, exp32, sigmoid
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.settings import saved_as
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
@@ -37,6 +38,7 @@ AS_P, AS_1, AS_2, AS_3, AS_4, AS_5 = (f32(c) for c in (
     0.3275911, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429))
 
 
+@saved_as("gelu")
 def gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """x Φ(x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
     if x.dtype != np.float32:
@@ -80,6 +82,7 @@ def gelu_backward_kernel(x, dy):
     return dx
 
 
+@saved_as("gelu_tanh")
 def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """The tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
     if x.dtype != np.float32:

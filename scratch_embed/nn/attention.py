@@ -12,7 +12,7 @@ Cost      O(Σ t² H d) for sequences of t tokens; BLAS does the products, a ker
 Differs   no padding: sequences of equal length are multiplied as one batch, which is why batches
           are sorted by length.  BERT applies dropout to P, not to Y.  A window saves no time here:
           scores outside it are computed and then left out.
-Read next nn/rotary.py and nn/relative_bias.py (where a token stands), transformer/encoder.py
+Read next nn/rotary.py and nn/relative_bias.py (where a token stands), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
 the root, scores grow with d, softmax saturates, and its gradient vanishes.

@@ -14,7 +14,7 @@ Cost      BLAS does the products of `linear`.  What runs over rows waits for mem
           which BERT has two a layer, does in one pass what would be four.
 Differs   eps is inside the root, as everywhere; BERT's is 1e-12, most others' 1e-5.  A bias that p
           does not name is not added, and a tensor that g does not name gets no gradient.
-Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/encoder.py
+Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 
 Why normalise?  A sum of many layers' outputs grows with their number, and with it every gradient;
 a norm brings each token back to one length.  After the sum (2017's order) it also rescales the

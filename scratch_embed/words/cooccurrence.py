@@ -139,14 +139,14 @@ def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = Tr
 
 # ---- the pairs of a text, piece by piece ------------------------------------------------------
 
-def pair_pieces(corpus: Corpus, window: int, symmetric: bool, every: int = 1
-                ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+def pair_pieces(corpus: Corpus, window: int, symmetric: bool, every: int = 1,
+                pairs: int = PAIRS) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """(keys, distances, words of the text) of one piece after the other, in the same two buffers.
 
-    every: of all keys only a sample, one in so many, a power of 2
+    every: of all keys only a sample, one in so many, a power of 2; pairs: of a piece, at the most
     """
     most = min(window, int(np.diff(corpus.off).max(initial=1)))     # pairs of a word
-    words = max(1, PAIRS // most)
+    words = max(1, pairs // most)
     keys, distances = np.empty(words * most, np.int64), np.empty(words * most, np.int32)
     for first in range(0, len(corpus.ids), words):
         end = min(first + words, len(corpus.ids))

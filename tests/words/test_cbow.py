@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.cbow import cbow_chunk, cbow_loss_and_grad, corrected_cbow_chunk
-from scratch_embed.words.word2vec import initial_weights, make_plan, skipgram_chunk
+from scratch_embed.words.plan import make_plan
+from scratch_embed.words.word2vec import initial_weights, skipgram_chunk
 from tests.rounding import seeds
 
 

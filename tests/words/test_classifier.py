@@ -18,6 +18,7 @@ from scratch_embed.words.classifier import (
 from scratch_embed.words.fasttext_files import BinModel, Settings, read_bin
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.softmax import probabilities
+from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.supervised import (
     hierarchical_softmax_chunk,
     negative_sampling_chunk,
@@ -31,8 +32,8 @@ from tests.rounding import seeds, u64
 GOLDEN = Path(__file__).parents[1] / "golden"
 ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
 SUPERVISED = [name for name in ANSWERS if name.startswith("supervised-")]
-CHUNKS = {"softmax": softmax_chunk, "ns": negative_sampling_chunk,
-          "hs": hierarchical_softmax_chunk, "ova": one_vs_all_chunk}
+METHODS = {"softmax": softmax_chunk, "ns": negative_sampling_chunk,
+           "hs": hierarchical_softmax_chunk, "ova": one_vs_all_chunk}
 counts = st.lists(st.integers(1, 1000), min_size=1, max_size=40).map(
     lambda c: np.array(sorted(c, reverse=True)))
 
@@ -134,12 +135,12 @@ def test_the_originals_model_is_written_as_it_was(tmp_path):
         GOLDEN / "fasttext-supervised-hs.bin").read_bytes()
 
 
-@pytest.mark.parametrize("loss", CHUNKS)
+@pytest.mark.parametrize("loss", METHODS)
 def test_the_original_reads_our_model_and_says_the_same(loss, tmp_path):
     fasttext = pytest.importorskip("fasttext")
     lines = reviews(0, 1500).lines
-    model = train(lines, CHUNKS[loss], dim=8, epochs=5, lr=0.5, word_ngrams=2, min_n=3, max_n=4,
-                  buckets=500).classifier
+    model = train(lines, METHODS[loss], dim=8, epochs=5, lr=0.5, word_ngrams=2,
+                  ngrams=NGrams(3, 4, 500)).classifier
     path = str(tmp_path / "model.bin")
     model.save(path)
     theirs = fasttext.load_model(path)
@@ -194,9 +195,9 @@ def test_the_leaves_probabilities_sum_to_1(counts, seed, size):
     np.testing.assert_allclose(P.sum(axis=1), 1, rtol=8 * (L + 4) * logs * u64)
 
 
-@pytest.mark.parametrize("loss", CHUNKS)
+@pytest.mark.parametrize("loss", METHODS)
 def test_what_sums_to_1_and_what_does_not(loss):
-    P = train(reviews(0, 300).lines, CHUNKS[loss], dim=5, epochs=1).classifier.probabilities(
+    P = train(reviews(0, 300).lines, METHODS[loss], dim=5, epochs=1).classifier.probabilities(
         ["the soup", "the soup was superb", ""])
     assert P.shape == (3, 8) and (P >= 0).all() and (P <= 1).all()
     assert np.allclose(P.sum(axis=1), 1, atol=1e-12) == (loss in ("softmax", "hs"))
@@ -220,8 +221,8 @@ def test_a_prediction_by_hand():
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_the_k_first_are_those_of_a_full_sort(name):
     model, answer = golden(name)
-    texts = list(answer["sentences"])
-    for text, P in zip(texts, model.probabilities(texts)):
+    for text in answer["sentences"]:
+        P = model.probabilities(text)
         ranked = [(model.labels[i], float(P[i])) for i in np.argsort(-P, kind="stable")]
         for k in (1, 2, 3, 4):
             assert model.predict(text, k) == ranked[:k]
@@ -241,7 +242,9 @@ def test_a_text_of_which_nothing_is_known():
 def test_one_text_or_many_in_their_order_or_none():
     model, answer = golden("supervised-ova")
     texts = list(answer["sentences"])
-    assert model.predict(texts, k=2) == [model.predict(text, k=2) for text in texts]
+    for many, text in zip(model.predict(texts, k=2), texts, strict=True):
+        labels, p = zip(*model.predict(text, k=2))
+        assert many == [(label, pytest.approx(p, rel=1e-5)) for label, p in zip(labels, p)]
     assert model.predict(iter(texts)) == model.predict(texts) and model.predict([]) == []
     np.testing.assert_array_equal(model.encode(texts), [model.encode(text) for text in texts])
     assert model.encode([]).shape == (0, 5) and model.probabilities([]).shape == (0, 4)
@@ -321,8 +324,8 @@ def test_a_model_of_word_vectors_is_refused():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda model: model.predict("a", k=0), "k: expected 1 or more, found 0"),
-    (lambda model: model.predict("a", k=-2), "k: expected 1 or more"),
+    (lambda model: model.predict("a", k=0), "k=0: expected a whole number, 1 to"),
+    (lambda model: model.predict("a", k=-2), "k=-2: expected a whole number, 1 to"),
     (lambda model: model.predict(["a", "a\nb"]), "text 2 holds a line break"),
     (lambda model: model.test(["__label__x a", "a b"]), "line 2 has no label"),
     (lambda model: model.test([]), "no line with a label"),

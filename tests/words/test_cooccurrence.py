@@ -1,21 +1,16 @@
 """Counts are exact, whatever way they are stored, and what they take is said before."""
-import os
-import subprocess
-import sys
 import tracemalloc
 from collections import defaultdict
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics.random import mix
 from scratch_embed.text.vocab import Corpus, index_sentences
-from scratch_embed.words import cooccurrence, pair_store
 from scratch_embed.words.cooccurrence import (
-    Size,
     count_cells,
     count_plainly,
     dense_counts,
@@ -23,10 +18,12 @@ from scratch_embed.words.cooccurrence import (
     flat,
     harmonic,
     linear,
+    pair_pieces,
 )
 from scratch_embed.words.ppmi import ppmi, svd_vectors, window_counts
 from scratch_embed.worlds.grammar import expected_cooccurrence
 from scratch_embed.worlds.words import tiny
+from tests.processes import in_plain_python, terminal
 from tests.rounding import seeds
 
 V = 6
@@ -57,14 +54,6 @@ def as_dict(cells):
     return dict(zip(zip(cells.rows.tolist(), cells.cols.tolist()), cells.counts.tolist()))
 
 
-@pytest.fixture
-def small_pieces(monkeypatch):
-    def cut(pairs, sample=pair_store.SAMPLE):
-        monkeypatch.setattr(cooccurrence, "PAIRS", pairs)
-        monkeypatch.setattr(pair_store, "SAMPLE", sample)
-    return cut
-
-
 # ---- the counts -------------------------------------------------------------------------------
 
 def test_a_sentence_counted_by_hand():
@@ -86,21 +75,30 @@ def test_what_a_pair_counts_by_its_distance():
         np.testing.assert_array_equal(parts, np.round(parts))
 
 
-@given(texts, windows, forms, st.booleans(), st.integers(0, V + 1), st.integers(1, 40))
-def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, symmetric, dense,
-                                                  pairs):
-    """Whatever lies in the dense block, and wherever the text is cut into pieces."""
-    before_test, cooccurrence.PAIRS = cooccurrence.PAIRS, pairs
-    try:
-        corpus = corpus_of(sentences)
-        cells = count_cells(corpus, V, window, weights, symmetric, dense)
-    finally:
-        cooccurrence.PAIRS = before_test
+@given(texts, windows, forms, st.booleans(), st.integers(0, V + 1))
+def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, symmetric, dense):
+    """Whatever lies in the dense block."""
+    corpus = corpus_of(sentences)
+    cells = count_cells(corpus, V, window, weights, symmetric, dense)
     want = brute_force(sentences, window, weights, symmetric)
     assert as_dict(cells) == want == count_plainly(corpus, window, weights, symmetric)
     keys = cells.rows.astype(np.int64) * V + cells.cols
     assert (np.diff(keys) > 0).all()                          # each once, by row and column
     assert [a.dtype for a in cells] == [np.int32, np.int32, np.float64]
+
+
+@given(texts, windows, st.booleans(), st.integers(1, 40))
+def test_the_pairs_are_the_same_wherever_the_text_is_cut_into_pieces(sentences, window, symmetric,
+                                                                     pairs):
+    corpus = corpus_of(sentences)
+    whole, cut = ([(keys.tolist(), distances.tolist(), words) for keys, distances, words
+                   in pair_pieces(corpus, window, symmetric, pairs=n)] for n in (10_000, pairs))
+    assert len(whole) <= 1
+    for keys, distances, words in whole:
+        assert sum((piece[0] for piece in cut), []) == keys
+        assert sum((piece[1] for piece in cut), []) == distances
+        assert sum(piece[2] for piece in cut) == words == len(corpus.ids)
+    assert all(len(keys) <= max(pairs, window) for keys, _, _ in cut)
 
 
 @given(seeds, st.integers(1, 12))
@@ -174,13 +172,12 @@ def test_the_size_of_a_short_text_is_exact(sentences, window, symmetric, dense):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_the_size_of_a_long_text_is_estimated_from_a_sample_of_its_cells(small_pieces, symmetric):
+def test_the_size_of_a_long_text_is_estimated_from_a_sample_of_its_cells(symmetric):
     """A sample of n keys, drawn by their hash: √n of them is one standard deviation."""
-    small_pieces(5_000, 2**14)
-    corpus = zipfian(40_000, 3_000)
-    size = estimate_size(corpus, 3_000, 10, symmetric, 100)
-    cells = count_cells(corpus, 3_000, 10, symmetric=symmetric)
-    every = 32                                                # 290,000 pairs for 16,384
+    corpus = zipfian(1_000_000, 20_000)
+    size = estimate_size(corpus, 20_000, 10, symmetric, 100)
+    cells = count_cells(corpus, 20_000, 10, symmetric=symmetric)
+    every = 8                                                 # 7,250,000 pairs for 2²⁰
     each = 2 if symmetric else 1                              # a sampled key is two cells
     assert abs(size.cells - len(cells.rows)) < 6 * np.sqrt(len(cells.rows) * each * every)
     hashed = ((cells.rows >= 100) | (cells.cols >= 100)) & (
@@ -197,51 +194,42 @@ def peak_of(function, *arguments, **settings):
         tracemalloc.stop()
 
 
-def set_of(corpus, symmetric):
-    """The cells that are stored."""
-    cells = count_cells(corpus, 2_000, symmetric=symmetric)
-    return {(i, j) for i, j in zip(cells.rows, cells.cols) if i <= j or not symmetric}
-
-
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("dense", [0, 200, 2000])
-def test_counting_takes_no_more_memory_than_was_said(monkeypatch, dense, symmetric):
-    """Of the sample and of the counts, apart; what is said is the larger."""
-    corpus = zipfian(60_000, 2_000)
+def test_counting_takes_no_more_memory_than_was_said(dense, symmetric):
+    """Nor does the sample by which it is said."""
+    corpus = zipfian(1_000_000, 20_000)
     settings = dict(window=10, symmetric=symmetric, dense=dense)
-    count_cells(corpus, 2_000, **settings)                    # compiled before the measurement
-    size = estimate_size(corpus, 2_000, **settings)
-    assert peak_of(estimate_size, corpus, 2_000, **settings) < size.bytes
-    stored, cells = len(set_of(corpus, symmetric)), size.cells
-    needed = pair_store.bytes_needed(stored, cells, pair_store.table_slots(size.hashed), dense)
-    monkeypatch.setattr(cooccurrence, "PAIRS", 1_000)
-    monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: size)
-    assert needed / 2 < peak_of(count_cells, corpus, 2_000, **settings) < needed + 12_000
+    count_cells(corpus_of([[0, 1]]), 20_000, **settings)      # compiled before the measurement
+    size = estimate_size(corpus, 20_000, **settings)
+    assert peak_of(estimate_size, corpus, 20_000, **settings) < size.bytes
+    assert size.bytes / 2 < peak_of(count_cells, corpus, 20_000, **settings) < size.bytes
 
 
-def test_what_is_beyond_the_budget_is_refused_before_counting(monkeypatch):
+def test_what_is_beyond_the_budget_is_refused_before_counting():
     corpus = zipfian(20_000, 1_000)
     size = estimate_size(corpus, 1_000)
-    monkeypatch.setattr(pair_store, "add_pairs", None)        # would be called to count
     need = f"about {size.cells:,} cells take {size.bytes / 2**20:.0f} MiB"
-    with pytest.raises(MemoryError, match=need + ".* budget is 1 MiB: .*larger min_count, a smaller"
-                                                 " window, or a larger budget"):
-        count_cells(corpus, 1_000, budget=2**20)
-    monkeypatch.setattr(pair_store, "physical_memory", lambda: 2**21)
-    with pytest.raises(MemoryError, match="memory is 2 MiB.*window$"):
-        count_cells(corpus, 1_000)
+    with terminal() as bar, pytest.raises(MemoryError, match=need + ".* budget is 1 MiB"):
+        count_cells(corpus, 1_000, budget=2**20, progress=True)
+    assert bar.text == ""                                     # which counting would show
+    count_cells(corpus, 1_000, budget=size.bytes)
 
 
-@pytest.mark.parametrize("hashed", [0, 1, 1000])
-def test_a_table_that_is_too_small_after_all_is_made_anew_and_larger(monkeypatch, hashed):
-    corpus = zipfian(5_000, 500)
-    want = count_cells(corpus, 500, dense=10)
-    monkeypatch.setattr(cooccurrence, "estimate_size", lambda *_: Size(1, hashed, 100))
-    monkeypatch.setattr(pair_store, "table_slots", lambda hashed: max(2, hashed))
-    for got, array in zip(count_cells(corpus, 500, dense=10), want):
-        np.testing.assert_array_equal(got, array)
+def test_a_table_that_is_too_small_after_all_is_made_anew_and_larger():
+    """200 pairs, all of them with a hash that the sample of one key in four leaves out."""
+    a, b = (grid.ravel() for grid in np.meshgrid(np.arange(0, 40), np.arange(40, 80)))
+    with np.errstate(over="ignore"):
+        outside = [mix(np.uint64(i << 32 | j)) & np.uint64(3) != 0 for i, j in zip(a, b)]
+    pairs = np.column_stack([a, b])[outside][:200]
+    corpus = Corpus(np.tile(pairs.ravel(), 11_000).astype(np.int32), np.arange(0, 4_400_001, 2))
+    size = estimate_size(corpus, 80, window=1, dense=0)
+    assert size.hashed == 0
+    cells = count_cells(corpus, 80, window=1, dense=0)
+    want = {(i, j): 11_000 for i, j in pairs.tolist()}
+    assert as_dict(cells) == want | {(j, i): count for (i, j), count in want.items()}
     with pytest.raises(MemoryError):                          # and each is held to the budget
-        count_cells(corpus, 500, dense=10, budget=400)
+        count_cells(corpus, 80, window=1, dense=0, budget=size.bytes)
 
 
 # ---- what is refused --------------------------------------------------------------------------
@@ -294,43 +282,23 @@ def test_ppmi_and_its_vectors_come_from_the_same_counts():
         window_counts(corpus, n, 4), dense_counts(count_cells(corpus, n, 4, linear), n))
 
 
-def test_the_bar_counts_the_words_and_says_the_size(monkeypatch, small_pieces):
-    shown = []
-
-    class Bar:
-        def __init__(self, total, disable, **_):
-            shown.append((total, disable))
-        def __enter__(self):
-            return self
-        def __exit__(self, *_):
-            return False
-        def update(self, words):
-            shown.append(words)
-        def set_postfix_str(self, text, refresh):
-            shown.append(text)
-    monkeypatch.setattr(cooccurrence, "tqdm", Bar)
-    small_pieces(12)                                          # three words of a reach of 4
+def test_the_bar_counts_the_words_and_says_the_size():
     corpus = corpus_of([[0, 1, 2], [3, 1, 0, 2]])
-    count_cells(corpus, 4, window=10, progress=True)
-    assert shown[0] == (7, None) and shown[2:] == [3, 3, 1]   # None: silent off a terminal
-    assert shown[1] == f"{len(brute_force([[0, 1, 2], [3, 1, 0, 2]], 10, flat, True))} cells, 0 MiB"
-    shown.clear()
-    count_cells(corpus, 4)
-    assert shown[0] == (7, True)
+    with terminal() as bar:
+        count_cells(corpus, 4, window=10, progress=True)
+    size = estimate_size(corpus, 4, window=10)
+    assert size.cells == len(brute_force([[0, 1, 2], [3, 1, 0, 2]], 10, flat, True))
+    assert "7.00/7.00 [" in bar.text
+    assert f"{size.cells} cells, {size.bytes / 2**20:.0f} MiB]" in bar.text
+    with terminal() as bar:
+        count_cells(corpus, 4)
+    assert bar.text == ""
+
+
+def small_counts():
+    ids = np.random.default_rng(0).integers(0, 9, 60).astype(np.int32)
+    return dense_counts(count_cells(Corpus(ids, np.array([0, 25, 60])), 9, dense=3), 9)
 
 
 def test_the_kernels_are_runnable_python():
-    code = """
-import numpy as np
-from scratch_embed.text.vocab import Corpus
-from scratch_embed.words.cooccurrence import count_cells, count_plainly
-ids = np.random.default_rng(0).integers(0, 9, 60).astype(np.int32)
-corpus = Corpus(ids, np.array([0, 25, 60]))
-cells = count_cells(corpus, 9, dense=3)
-assert dict(zip(zip(cells.rows, cells.cols), cells.counts)) == count_plainly(corpus)
-"""
-    root = Path(__file__).parents[2]
-    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(in_plain_python(small_counts), small_counts())

@@ -1,23 +1,15 @@
 """FastText takes the original's steps, and forms that it never saw find their stem."""
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scratch_embed.words.checkpoint import Checkpoint
 
-from scratch_embed.numerics import memory
-from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
-from scratch_embed.words import fasttext
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.cbow import cbow_loss_and_grad
 from scratch_embed.words.fasttext import (
+    DETAILS,
     cbow_chunk,
     corrected_cbow_chunk,
     corrected_skipgram_chunk,
@@ -30,9 +22,12 @@ from scratch_embed.words.fasttext import (
     train,
 )
 from scratch_embed.words.fasttext_vectors import FastTextVectors
-from scratch_embed.words.subwords import Subwords
-from scratch_embed.words.word2vec import draw_reach, make_plan, pose, thin_out
+from scratch_embed.words.negative_sampling import alias_table
+from scratch_embed.words.plan import Details, make_plan
+from scratch_embed.words.subwords import NGrams, Subwords
+from scratch_embed.words.word2vec import draw_targets, draw_window, subsample
 from scratch_embed.worlds.words import HELD_OUT, easy
+from tests.processes import in_plain_python
 from tests.rounding import seeds
 
 WORDS = ["the", "banana", "sings", "où", "a", "</s>", "singing", "日本語"]
@@ -44,7 +39,7 @@ CBOW = [(cbow_chunk, True), (corrected_cbow_chunk, False)]
 def plan_of(negatives, window=2, sample=0.0, buckets=30):
     """The plan of WORDS; so few buckets that n-grams of one word meet in one."""
     pairs = make_plan(COUNTS, window, negatives, sample, power=0.5)
-    return make_subword_plan(Vocab(WORDS, COUNTS), pairs, 2, 4, buckets)
+    return make_subword_plan(Vocab(WORDS, COUNTS), pairs, NGrams(2, 4, buckets))
 
 
 def tables(seed, D=5, rows=8 + 30):
@@ -114,23 +109,23 @@ def replay(plan, sentences, W, U, lr, state, cbow, whole):
     """The same pass, pair by pair, h added up anew for each, by NumPy in float64."""
     lengths = [len(sentence) for sentence in sentences]
     corpus = Corpus(np.concatenate(sentences).astype(np.int32), np.cumsum([0, *lengths]))
-    W, U, ask = W.astype(float), U.astype(float), plan.pairs
+    W, U, pairs = W.astype(float), U.astype(float), plan.pairs
     kept, total, steps = np.empty(max(lengths), np.int32), 0.0, 0
-    rows, y = np.empty(ask.questions, np.int64), np.empty(ask.questions, np.float32)
+    rows, y = np.empty(pairs.max_targets, np.int64), np.empty(pairs.max_targets, np.float32)
 
     def pieces_of(words):
         return np.concatenate([plan.subwords.rows[plan.subwords.off[w]:plan.subwords.off[w + 1]]
                                for w in words])
     for s in range(len(sentences)):
-        n, state = thin_out(corpus, s, ask.keep, np.uint64(state), kept)
+        n, state = subsample(corpus, s, pairs.keep, np.uint64(state), kept)
         for i in range(n):
-            reach, state = draw_reach(ask, np.uint64(state))
-            near = [kept[j] for j in range(n) if 0 < abs(i - j) <= reach]
+            first, last, state = draw_window(pairs, i, n, np.uint64(state))
+            near = [kept[j] for j in range(first, last) if j != i]
             # CBOW: all words around guess the one in the middle; skip-gram: it guesses each
             guesses = ([(near, kept[i])] if near else []) if cbow else [([kept[i]], c)
                                                                         for c in near]
-            for words, answer in guesses:
-                M, state = pose(ask, answer, rows, y, np.uint64(state))
+            for words, word in guesses:
+                M, state = draw_targets(pairs, word, rows, y, np.uint64(state))
                 total += pair_step(W, U, pieces_of(words), rows[:M], y[:M], lr, whole)
                 steps += 1
     return corpus, total, steps, W, U
@@ -143,7 +138,7 @@ def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, 
     """A score is some 30 roundings of sums below 4, so it errs by 2⁻¹⁷; a step by a quarter of
     that, as σ does, times lr · |u| < 1: below 2⁻¹⁹ each.
 
-    Noise that is drawn twice is stepped together, so at most one noise word is asked for.
+    A negative that is drawn twice is stepped together, so at most one is drawn.
     """
     chunk, whole, cbow = form
     plan, (W, U) = plan_of(negatives, sample=sample), tables(seed)
@@ -159,10 +154,10 @@ def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, 
 
 
 def test_without_n_grams_a_word_is_its_own_row_and_cbow_is_word2vecs():
-    """Same pairs, same noise, and the sums in the same order: the very bits of words/cbow.py."""
+    """Same pairs, same negatives, and the sums in the same order: the very bits of words/cbow.py."""
     from scratch_embed.words.cbow import cbow_chunk as plain_cbow
     pairs = make_plan(COUNTS, 2, 3, 0.0)
-    plan = make_subword_plan(Vocab(WORDS, COUNTS), pairs, 3, 0, 0)
+    plan = make_subword_plan(Vocab(WORDS, COUNTS), pairs, NGrams(3, 0, 0))
     corpus = Corpus(np.arange(8, dtype=np.int32), np.array([0, 3, 8]))
     (W, U), (V, T) = tables(1, rows=8), tables(1, rows=8)
     assert cbow_chunk(corpus, np.arange(2), plan, W, U, np.float32(0.1), stream(3)) == plain_cbow(
@@ -190,22 +185,23 @@ def text():
     return index_sentences([rng.choice(words, 8).tolist() for _ in range(150)], 1)
 
 
-SMALL = dict(dim=6, window=3, epochs=2, sample=0.01, buckets=50, seed=3)
+NGRAMS, SEED = NGrams(3, 6, 50), RunOptions(seed=3)
+SMALL = dict(dim=6, window=3, epochs=2, sample=0.01, ngrams=NGRAMS, options=SEED)
 
 
 def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(text):
     vocab, corpus = text
     for chunk in skipgram_chunk, cbow_chunk:
-        first, again, other = (train(corpus, vocab, chunk, **{**SMALL, "seed": s})
+        first, again, other = (train(corpus, vocab, chunk, **{**SMALL, "options": RunOptions(seed=s)})
                                for s in (3, 3, 4))
         assert first.W.tobytes() == again.W.tobytes() and first.U.tobytes() == again.U.tobytes()
         assert first.losses == again.losses
         assert first.W.tobytes() != other.W.tobytes()
 
 
-@pytest.mark.parametrize("settings", [{}, {"negatives": 0}, {"max_n": 0},
-                                      {"chunk": corrected_skipgram_chunk, "lr": 0.5},
-                                      {"chunk": cbow_chunk}, {"chunk": corrected_cbow_chunk}])
+@pytest.mark.parametrize("settings", [{}, {"negatives": 0}, {"ngrams": NGrams(3, 0, 50)},
+                                      {"method": corrected_skipgram_chunk, "lr": 0.5},
+                                      {"method": cbow_chunk}, {"method": corrected_cbow_chunk}])
 def test_the_loss_falls_and_the_tables_have_their_rows(settings):
     """Two topics that never meet, so each word says which words are near."""
     rng, topics = np.random.default_rng(1), ["purr paw mouse whiskers".split(),
@@ -214,7 +210,7 @@ def test_the_loss_falls_and_the_tables_have_their_rows(settings):
                                      for i in range(200)], 1)
     settings = {**SMALL, "epochs": 3, "sample": 0, **settings}
     W, U, losses = train(corpus, vocab, **settings)
-    assert W.shape == (8 + (0 if settings.get("max_n") == 0 else 50), 6) and U.shape == (8, 6)
+    assert W.shape == (8 + (50 if settings["ngrams"].max_n else 0), 6) and U.shape == (8, 6)
     assert losses[2] < losses[0] * 0.9
 
 
@@ -229,7 +225,8 @@ def test_without_a_learning_rate_the_tables_stay_as_they_began(text):
 
 def test_two_workers_learn_as_well_as_one(text):
     vocab, corpus = text
-    one, two = (train(corpus, vocab, workers=w, **SMALL).losses[-1] for w in (1, 2))
+    one, two = (train(corpus, vocab, **{**SMALL, "options": RunOptions(w, seed=3)}).losses[-1]
+                for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
 
 
@@ -243,120 +240,76 @@ def test_every_row_is_filled_at_first():
     assert (initial_rows(10_001, 25, seed=4) != W).any()
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(text, monkeypatch):
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(text):
     vocab, corpus = text
-    with pytest.raises(MemoryError, match=r"8 words \+ 2000000 buckets .* x 300 .* 2\.2 GiB"):
-        train(corpus, vocab, dim=300)
-    with pytest.raises(MemoryError, match=r"8 words \+ 0 buckets and 8 .* x 20000000 .* 1\.2 GiB"):
-        train(corpus, vocab, dim=20_000_000, max_n=0)         # each of the two would fit
+    with pytest.raises(MemoryError, match=r"8 words \+ 2000000000 buckets .* x 1000000 .* 7450580\."):
+        train(corpus, vocab, dim=1_000_000, ngrams=NGrams(buckets=2_000_000_000))
 
 
-def test_the_noise_is_drawn_by_the_root_of_the_counts(text, monkeypatch):
-    asked = []
-    monkeypatch.setattr(fasttext, "make_plan", lambda counts, window, negatives, sample, power:
-                        asked.append(power) or make_plan(counts, window, negatives, sample, power))
-    vocab, corpus = text
-    train(corpus, vocab, **SMALL)
-    assert asked == [0.5]
+def test_negatives_are_drawn_by_the_root_of_the_counts(text):
+    """As fastText does; word2vec's power of the counts is 3/4."""
+    plans = []
 
-
-@pytest.fixture
-def train_with(text, monkeypatch):
-    """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""
-    def start(chunk, **settings):
-        monkeypatch.setattr(fasttext, "CHUNK", 10)
-        vocab, corpus = text
-
-        def stand_in(corpus, sentences, plan, W, U, lr, state):
-            return chunk(W, lr, state)
-        return train(corpus, vocab, stand_in, **{**SMALL, "lr": 1.0, **settings})
-    return start
-
-
-def test_the_learning_rate_falls_by_words_read_towards_zero(train_with):
-    rates = []
-    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1))
-    assert len(rates) > 10 and rates[0] == 1
-    np.testing.assert_allclose(np.diff(rates), (rates[-1] - 1) / (len(rates) - 1), rtol=0.2)
-    assert 0 < rates[-1] < 2 / len(rates)
-
-
-def test_every_chunk_of_every_epoch_and_seed_draws_its_own_numbers(train_with):
-    states = []
-    for seed in (1, 2):
-        train_with(lambda W, lr, state: (states.append(int(state)) or 1.0, 1), seed=seed)
-    assert len(set(states)) == len(states)
-
-
-def test_a_loss_or_a_weight_that_is_not_finite_is_seen(train_with):
-    with pytest.raises(TrainingDiverged, match=r"the loss .*epoch 1, chunk 1 \(learning rate 1\)"):
-        train_with(lambda W, lr, state: (float("nan"), 1))
-
-    def spoil(W, lr, state):
-        W[30, 2] = np.nan
+    def method(corpus, sentences, plan, W, U, lr, state):
+        plans.append(plan)
         return 1.0, 1
-    with pytest.raises(TrainingDiverged, match="a weight .*epoch 2"):
-        train_with(spoil)
-
-
-@pytest.mark.parametrize("n", [0, 1, 5])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(text, tmp_path, monkeypatch, n):
-    monkeypatch.setattr(fasttext, "CHUNK", 10)
     vocab, corpus = text
-    whole, calls, path = train(corpus, vocab, **SMALL), [], tmp_path / "state"
-
-    def stopped(*arguments):
-        if len(calls) == n:
-            signal.raise_signal(signal.SIGINT)
-        calls.append(0)
-        return skipgram_chunk(*arguments)
-    stopped.__name__ = skipgram_chunk.__name__
-    with pytest.raises(KeyboardInterrupt):
-        train(corpus, vocab, stopped, checkpoint=Checkpoint(path), **SMALL)
-    resumed = train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SMALL)
-    assert resumed.W.tobytes() == whole.W.tobytes() and resumed.U.tobytes() == whole.U.tobytes()
-    assert resumed.losses == whole.losses
-    with pytest.raises(ValueError, match="max_n was 6 and is 5 now"):
-        train(corpus, vocab, checkpoint=Checkpoint(path, resume=True), **SMALL, max_n=5)
+    train(corpus, vocab, method, **SMALL)
+    root = np.sqrt(vocab.counts)
+    for got, want in zip(plans[0].pairs.noise, alias_table(root / root.sum())):
+        np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
-                                   {"workers": 0}, {"lr": -1}, {"lr": "1"},
-                                   {"sample": float("nan")}, {"min_n": -1}, {"max_n": 2.5},
-                                   {"buckets": -1}, {"min_n": 4, "max_n": 3}, {"buckets": 0}])
-def test_settings_that_make_no_sense_are_refused_by_name(text, wrong):
+def test_each_chunk_has_its_learning_rate_and_its_random_numbers(text):
+    """A window of 10⁵ makes chunks of 100 words: 1,200 words are 12 in each of two epochs.
+
+    The rate falls by the words read; the numbers are those of seed, epoch and chunk.
+    """
+    lrs, states = [], []
+
+    def method(corpus, sentences, plan, W, U, lr, state):
+        lrs.append(lr)
+        states.append(state)
+        return 1.0, 1
     vocab, corpus = text
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    train(corpus, vocab, method, **{**SMALL, "window": 10**5, "lr": 1.0},
+          details=DETAILS._replace(last_lr=0.25))
+    assert states == [stream(3, epoch, number) for epoch in (0, 1) for number in range(12)]
+    want = np.maximum(1 - np.arange(24) / 24, 0.25)
+    np.testing.assert_allclose(lrs, want, atol=0.01)           # a sentence of 8 words is 0.003
+
+
+@pytest.mark.parametrize("name, value", [
+    ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1), ("lr", "1"),
+    ("sample", float("nan")), ("power", -1), ("last_lr", 2), ("min_n", -1), ("max_n", 2.5),
+    ("buckets", -1), ("buckets", 0), ("min_n", 7)])
+def test_settings_that_make_no_sense_are_refused_by_name(text, name, value):
+    vocab, corpus = text
+    wrong = ({"details": DETAILS._replace(**{name: value})} if name in Details._fields else
+             {"ngrams": NGRAMS._replace(**{name: value})} if name in NGrams._fields else
+             {name: value})
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
         train(corpus, vocab, **{**SMALL, **wrong})
 
 
 def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
     with pytest.raises(ValueError, match="no word has a neighbour.*sample=0"):
-        train(corpus, vocab, dim=2, buckets=10)
+        train(corpus, vocab, dim=2, ngrams=NGRAMS)
     with pytest.raises(ValueError, match="do not belong together"):
-        train(Corpus(np.array([0, 5], np.int32), np.array([0, 2])), vocab, dim=2, buckets=10)
+        train(Corpus(np.array([0, 5], np.int32), np.array([0, 2])), vocab, dim=2, ngrams=NGRAMS)
 
 
-def test_the_kernels_are_runnable_python(tmp_path):
+def small_training():
+    vocab, corpus = index_sentences([["abab", "é", "cab"], ["dede", "fed"]] * 5, min_count=1)
+    return np.array([train(corpus, vocab, method, dim=4, epochs=1, sample=0.1,
+                           ngrams=NGrams(3, 6, 9)).W for method in (skipgram_chunk, cbow_chunk)])
+
+
+def test_the_kernels_are_runnable_python():
     """With the compiler switched off the same training gives the same vectors, to rounding."""
-    code = """
-import sys, numpy as np
-from scratch_embed.text.vocab import index_sentences
-from scratch_embed.words.fasttext import cbow_chunk, skipgram_chunk, train
-vocab, corpus = index_sentences([["abab", "é", "cab"], ["dede", "fed"]] * 5, min_count=1)
-np.save(sys.argv[1], [train(corpus, vocab, chunk, dim=4, epochs=1, sample=0.1, buckets=9).W
-                      for chunk in (skipgram_chunk, cbow_chunk)])
-"""
-    root, got = Path(__file__).parents[2], []
-    for disabled in ("0", "1"):
-        env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
-        out = tmp_path / f"{disabled}.npy"
-        subprocess.run([sys.executable, "-W", "ignore::RuntimeWarning", "-c", code, out],
-                       env=env, check=True)
-        got.append(np.load(out))
-    np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+    plain = in_plain_python(small_training, warnings="ignore")
+    np.testing.assert_allclose(plain, small_training(), atol=1e-5)
 
 
 # ---- what it is for -------------------------------------------------------------------------
@@ -391,7 +344,8 @@ def test_inflected_forms_never_seen_find_their_stem_and_its_company():
     for seed in range(5):
         vocab, corpus = index_sentences(easy(seed).sentences, min_count=1)
         assert HELD_OUT.isdisjoint(vocab.words)
-        W = train(corpus, vocab, dim=32, buckets=20_000, sample=1e-3, seed=seed).W
+        W = train(corpus, vocab, dim=32, ngrams=NGrams(3, 6, 20_000), sample=1e-3,
+                  options=RunOptions(seed=seed)).W
         learned += found_by(FastTextVectors(vocab.words, W, 3, 6))
         W = initial_rows(len(vocab) + 20_000, 32, seed)
         begun += found_by(FastTextVectors(vocab.words, W, 3, 6))
@@ -406,7 +360,8 @@ def test_inflected_forms_never_seen_find_their_stem_and_its_company():
 def test_word2vec_has_no_vector_for_a_form_never_seen():
     """Nor has a table of words alone, which is word2vec's."""
     vocab, corpus = index_sentences(easy(0, sentences=50).sentences, min_count=1)
-    vectors = FastTextVectors(vocab.words, train(corpus, vocab, dim=4, max_n=0, sample=0).W, 3, 0)
+    W = train(corpus, vocab, dim=4, ngrams=NGrams(3, 0), sample=0).W
+    vectors = FastTextVectors(vocab.words, W, 3, 0)
     for form in STEMS:
         with pytest.raises(KeyError, match=f"'{form}' is not among"):
             vectors[form]

@@ -31,7 +31,7 @@ from scratch_embed.words.fasttext_files import (
     write_vec,
 )
 from scratch_embed.words.fasttext_vectors import FastTextVectors
-from scratch_embed.words.subwords import bucket_rows, ngrams, to_bytes
+from scratch_embed.words.subwords import NGrams, bucket_rows, ngrams, to_bytes
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vectors import MissingWord
 from tests.rounding import u32
@@ -299,7 +299,7 @@ def test_words_that_are_not_utf8_are_kept_when_asked_for(path):
 def trained():
     """A tiny training of ours: (Vocab, Trained)."""
     vocab, corpus = index_sentences([line.split() for line in GIVEN["LINES"].split("\n")], 1)
-    return vocab, fasttext.train(corpus, vocab, dim=4, min_n=2, max_n=4, buckets=40, epochs=2)
+    return vocab, fasttext.train(corpus, vocab, dim=4, ngrams=NGrams(2, 4, 40), epochs=2)
 
 
 @every_file

@@ -1,23 +1,18 @@
 """GloVe takes the step of its equation, in both forms of AdaGrad, and comes to log X."""
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scratch_embed.words.checkpoint import Checkpoint
 
 from scratch_embed.evaluate.words import Section, score_analogies
-from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.text.vocab import Corpus, index_sentences
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words import glove
-from scratch_embed.words.cooccurrence import Cells, count_cells
+from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.glove import (
     AdaGrad,
     Deck,
@@ -32,7 +27,9 @@ from scratch_embed.words.glove import (
     train,
     weight,
 )
+from scratch_embed.words.pair_store import Cells
 from scratch_embed.worlds.words import hard, tiny
+from tests.processes import in_plain_python
 from tests.rounding import seeds
 
 # ---- the equation ---------------------------------------------------------------------------
@@ -246,11 +243,6 @@ def test_no_two_uses_of_the_seed_share_their_random_numbers():
 SMALL = dict(dim=4, epochs=3, x_max=10)
 
 
-@pytest.fixture
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(glove, "CHUNK", 2)         # 50 cells with dim 4: ten pieces of 500 cells
-
-
 @pytest.mark.parametrize("adagrad", [c_adagrad, paper_adagrad])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_at_full_rank_the_scores_come_to_log_x(seed, adagrad):
@@ -262,7 +254,8 @@ def test_at_full_rank_the_scores_come_to_log_x(seed, adagrad):
     V = len(vocab)
     cells = count_cells(corpus, V, window=4)
     assert len(cells.rows) == V * V
-    trained = train(cells, V, adagrad, dim=48, x_max=10, lr=0.2, epochs=300, seed=seed)
+    trained = train(cells, V, adagrad, dim=48, x_max=10, lr=0.2, epochs=300,
+                    options=RunOptions(seed=seed))
     scores = trained.W.astype(float) @ trained.U.T + trained.b[:, None] + trained.c
     log_x = np.log(cells.counts)
     error = np.abs(scores[cells.rows, cells.cols] - log_x)
@@ -278,7 +271,7 @@ def toy(request):
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     cells = count_cells(corpus, len(vocab))
     return (vocab, [Section(*section) for section in world.analogies], cells,
-            train(cells, len(vocab), dim=50, x_max=10, seed=request.param))
+            train(cells, len(vocab), dim=50, x_max=10, options=RunOptions(seed=request.param)))
 
 
 def test_the_vectors_solve_analogies(toy):
@@ -312,28 +305,28 @@ def test_the_vectors_are_the_sum_of_both_tables():
 
 
 @pytest.mark.parametrize("adagrad", [c_adagrad, paper_adagrad])
-def test_training_takes_the_steps_of_the_equation_in_its_order(small_pieces, adagrad):
-    """Every piece of every epoch, replayed in float64; the bound is 1,000 roundings."""
-    cells, start = some_cells(200), adagrad(0.05)
-    trained = train(cells, 60, adagrad, dim=4, epochs=2, x_max=10)
-    W, U = initial_tables(60, 4, start, 1)
-    deck, losses = shuffled(cells, 10, 0.75, 1), []
+def test_training_is_the_kernel_on_piece_after_piece_to_the_bit(adagrad):
+    """5,000 dimensions make pieces of 1,000 cells: three in each of two epochs."""
+    cells, start, D = some_cells(2500), adagrad(0.1), 5000
+    trained = train(cells, 60, adagrad, dim=D, epochs=2, x_max=10, lr=0.1,
+                    options=RunOptions(seed=3))
+    W, U = initial_tables(60, D, start, 3)
+    deck, losses = shuffled(cells, 10, 0.75, 3), []
     for epoch in range(2):
-        total = 0.0
-        for first, end in pieces(200, 50, epoch, 1):
-            loss, W, U = equation(W, U, Deck(*(a[first:end] for a in deck)), start.rate)
-            total += loss
-        losses.append(total / 200)
-    assert trained.losses == pytest.approx(losses, rel=1000 * 2**-24)
-    for got, want in zip(trained, (W[:, 0, :4], U[:, 0, :4], W[:, 0, 4], U[:, 0, 4])):
-        np.testing.assert_allclose(got, want, rtol=0, atol=1000 * 2**-24)
+        cut = list(pieces(2500, 1000, epoch, 3))
+        losses.append(sum(glove_chunk(deck, *piece, W, U, np.float32(start.rate))
+                          for piece in cut) / 2500)
+        assert len(cut) == 3
+    assert trained.losses == losses
+    for got, want in zip(trained, (W[:, 0, :D], U[:, 0, :D], W[:, 0, D], U[:, 0, D])):
+        np.testing.assert_array_equal(got, want)
 
 
 def standing_still(lr):
     return AdaGrad(0.0, 1.0, 1.0)
 
 
-def test_the_loss_is_the_mean_over_all_cells_as_the_equation_has_it(small_pieces):
+def test_the_loss_is_the_mean_over_all_cells_as_the_equation_has_it():
     """Nothing moves, so every epoch's loss is that of the first weights: f d²/2, exactly."""
     cells = some_cells()
     trained = train(cells, 60, standing_still, **SMALL)
@@ -354,71 +347,20 @@ def test_x_max_and_alpha_are_the_weights():
     assert losses[1] < losses[0] < losses[2]
 
 
-def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(small_pieces):
+def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not():
     cells = some_cells()
-    first, again, other = (train(cells, 60, seed=s, **SMALL) for s in (1, 1, 2))
+    first, again, other = (train(cells, 60, options=RunOptions(seed=s), **SMALL)
+                           for s in (1, 1, 2))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(first[:4], again[:4]))
     assert first.losses == again.losses and first.W.tobytes() != other.W.tobytes()
 
 
-def test_two_workers_learn_as_well_as_one(small_pieces):
-    cells = some_cells(3000)
-    one, two = (train(cells, 60, workers=w, dim=4, epochs=10).losses[-1] for w in (1, 2))
+def test_two_workers_learn_as_well_as_one():
+    """5,000 dimensions: pieces of 1,000 cells, twenty in an epoch."""
+    cells = some_cells(20_000, V=200)
+    one, two = (train(cells, 200, dim=5000, epochs=3, options=RunOptions(w)).losses[-1]
+                for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
-
-
-def test_the_bar_counts_every_cell_and_shows_the_running_mean(small_pieces, monkeypatch):
-    shown = []
-
-    class Bar:
-        def __init__(self, total, initial, disable, **_):
-            shown.append((total, initial, disable))
-        def __enter__(self):
-            return self
-        def __exit__(self, *_):
-            return False
-        def update(self, cells):
-            shown.append(cells)
-        def set_postfix_str(self, text, refresh):
-            shown.append(text)
-    monkeypatch.setattr(glove, "tqdm", Bar)
-    losses = iter([100.0, 200.0, 0.0])
-    monkeypatch.setattr(glove, "glove_chunk", lambda *_: next(losses))
-    train(some_cells(150), 60, dim=4, epochs=1, progress=True)
-    assert shown == [(150, 0, None), 50, "loss 2.0000", 50, "loss 3.0000", 50, "loss 2.0000"]
-
-
-# ---- stopping and going on --------------------------------------------------------------------
-
-@pytest.mark.parametrize("n", [0, 1, 9, 10, 25])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(small_pieces, tmp_path, monkeypatch, n):
-    cells, done = some_cells(), []
-    whole = train(cells, 60, **SMALL)
-
-    def pressed(*arguments):
-        if len(done) == n:
-            signal.raise_signal(signal.SIGINT)
-        done.append(0)
-        return glove_chunk(*arguments)
-    monkeypatch.setattr(glove, "glove_chunk", pressed)
-    with pytest.raises(KeyboardInterrupt):
-        train(cells, 60, checkpoint=Checkpoint(tmp_path / "state"), **SMALL)
-    assert len(done) == n + 1
-    resumed = train(cells, 60, checkpoint=Checkpoint(tmp_path / "state", resume=True), **SMALL)
-    assert len(done) == 30                                     # not a piece too many
-    assert all(a.tobytes() == b.tobytes() for a, b in zip(whole[:4], resumed[:4]))
-    assert resumed.losses == whole.losses
-
-
-@pytest.mark.parametrize("change", [{"x_max": 20}, {"alpha": 0.5}, {"lr": 0.1}, {"seed": 2},
-                                    {"adagrad": paper_adagrad}, {"epochs": 4}, {"data": 1}])
-def test_a_run_of_other_settings_is_not_resumed(tmp_path, change):
-    path, cells = tmp_path / "state", some_cells()
-    train(cells, 60, checkpoint=Checkpoint(path), **SMALL)
-    if change.pop("data", None):
-        cells = cells._replace(counts=cells.counts + 1)
-    with pytest.raises(ValueError, match="cannot resume, " + next(iter(change), "data")):
-        train(cells, 60, checkpoint=Checkpoint(path, resume=True), **{**SMALL, **change})
 
 
 # ---- what goes wrong --------------------------------------------------------------------------
@@ -431,25 +373,9 @@ def test_a_training_that_runs_away_is_reported_with_its_remedy():
         train(cells, len(vocab), dim=48, x_max=10, lr=1.0, epochs=5)
 
 
-def test_a_loss_that_is_not_finite_is_seen_at_its_piece(small_pieces, monkeypatch):
-    losses = iter([1.0, float("nan"), 1.0])
-    monkeypatch.setattr(glove, "glove_chunk", lambda *_: next(losses))
-    with pytest.raises(TrainingDiverged, match="the loss .*epoch 1, cells from "):
-        train(some_cells(), 60, **SMALL)
-
-
-def test_a_weight_that_is_not_finite_is_seen_even_where_the_loss_is(monkeypatch):
-    def spoil(deck, first, end, W, U, rate):
-        U[3, 0, 1] = np.inf
-        return 1.0
-    monkeypatch.setattr(glove, "glove_chunk", spoil)
-    with pytest.raises(TrainingDiverged, match="a weight"):
-        train(some_cells(), 60, **SMALL)
-
-
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"epochs": 1.5}, {"workers": 0}, {"seed": -1},
-                                   {"lr": 0}, {"lr": "0.05"}, {"lr": float("nan")}, {"x_max": 0},
-                                   {"x_max": -1}, {"alpha": -0.1}, {"alpha": float("inf")}])
+@pytest.mark.parametrize("wrong", [{"dim": 0}, {"epochs": 1.5}, {"lr": 0}, {"lr": "0.05"},
+                                   {"lr": float("nan")}, {"x_max": 0}, {"x_max": -1},
+                                   {"alpha": -0.1}, {"alpha": float("inf")}])
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)) + "="):
         train(some_cells(), 60, **{**SMALL, **wrong})
@@ -474,34 +400,24 @@ def test_a_text_without_neighbours_is_refused():
         train(count_cells(corpus, 1), 1)
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(monkeypatch):
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
-    with pytest.raises(MemoryError, match=r"60 words x 20000000 dimensions takes 17\.9 GiB"):
-        train(some_cells(), 60, dim=20_000_000)
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+    with pytest.raises(MemoryError, match=r"2000000000 words x 100000000 dimensions .* \d+\.\d GiB"):
+        train(some_cells(), 2_000_000_000, dim=100_000_000)
 
 
-def test_the_kernels_are_runnable_python(tmp_path):
+def small_training():
+    vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
+    return train(count_cells(corpus, len(vocab)), len(vocab), dim=4, epochs=3).vectors
+
+
+def test_the_kernels_are_runnable_python():
     """With the compiler switched off the same training gives the same vectors, to rounding."""
-    code = """
-import sys, numpy as np
-from scratch_embed.text.vocab import Corpus, index_sentences
-from scratch_embed.words.cooccurrence import count_cells
-from scratch_embed.words.glove import train
-vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
-np.save(sys.argv[1], train(count_cells(corpus, len(vocab)), len(vocab), dim=4, epochs=3).vectors)
-"""
-    root, got = Path(__file__).parents[2], []
-    for disabled in ("0", "1"):
-        env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
-        out = tmp_path / f"{disabled}.npy"
-        subprocess.run([sys.executable, "-W", "error", "-c", code, out], env=env, check=True)
-        got.append(np.load(out))
-    np.testing.assert_allclose(got[0], got[1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(in_plain_python(small_training), small_training(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (dict(adagrad="c"), "adagrad='c': give a function"),
-    (dict(order="mirrored"), "order='mirrored': give a function")])
+    (dict(adagrad="c"), "adagrad='c': expected a function, such as c_adagrad"),
+    (dict(order="mirrored"), "order='mirrored': expected a function, such as shuffled")])
 def test_a_name_in_the_place_of_a_function_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         train(Cells(*np.ones((3, 1), np.int32)), 2, **wrong)

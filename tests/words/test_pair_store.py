@@ -135,3 +135,9 @@ def test_more_than_the_budget_is_refused_in_words():
     with pytest.raises(MemoryError, match="about 1,000 cells take 3 MiB to count, and the budget "
                                           "is 2 MiB: .*window, or a larger budget"):
         require_room(Size(1000, 5, 3 * 2**20), 2**21)
+
+
+def test_without_a_budget_the_machines_memory_is_one():
+    require_room(Size(10, 5, 2**20), None)
+    with pytest.raises(MemoryError, match=r"and the memory is [\d,]+ MiB: .*, a smaller window$"):
+        require_room(Size(1000, 5, 2**60), None)

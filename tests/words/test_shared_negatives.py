@@ -6,13 +6,9 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.negative_sampling import alias_table
-from scratch_embed.words.shared_negatives import answer_block, shared_chunk, without_repeats
-from scratch_embed.words.word2vec import (
-    initial_weights,
-    loss_and_grad,
-    make_plan,
-    skipgram_chunk,
-)
+from scratch_embed.words.plan import make_plan
+from scratch_embed.words.shared_negatives import block_step, shared_chunk, without_repeats
+from scratch_embed.words.word2vec import initial_weights, loss_and_grad, skipgram_chunk
 from tests.rounding import seeds
 
 
@@ -57,7 +53,7 @@ def test_noise_that_was_drawn_twice_is_asked_about_once():
     plan = make_plan([1] * 3, window=1, negatives=5, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(3)[2]))
     five = run(shared_chunk, [0, 1], plan, V=3)
-    one = run(shared_chunk, [0, 1], plan._replace(negatives=1, questions=2), V=3)
+    one = run(shared_chunk, [0, 1], plan._replace(negatives=1, max_targets=2), V=3)
     for got, want in zip(five, one):
         np.testing.assert_array_equal(got, want)
 
@@ -78,7 +74,7 @@ def test_a_block_is_answered_as_the_equation_says(seed, M, D):
     y = rng.choice([-1, 1], M).astype(np.float32)
     loss, dv, dU = loss_and_grad(v.astype(float), block.astype(float), np.arange(M), y)
     stepped, moved = block.copy(), np.empty(D, np.float32)
-    got = answer_block(v, stepped, y, M, np.float32(0.5), np.empty(M, np.float32), moved)
+    got = block_step(v, stepped, y, M, np.float32(0.5), np.empty(M, np.float32), moved)
     bound = 2 * (D + 3) * 8 * 2**-24 * M
     assert got == pytest.approx(loss, abs=bound * M)
     np.testing.assert_allclose(moved, -0.5 * dv, rtol=0, atol=bound)

@@ -1,26 +1,21 @@
 """Learning to classify: the gradients, the kernels against their equations, and what is learned."""
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
-from scratch_embed.words.checkpoint import Checkpoint
 
-from scratch_embed.numerics import memory
-from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
-from scratch_embed.text.vocab import Corpus
-from scratch_embed.words import supervised
+from scratch_embed.text.vocab import Corpus, rank_words
+from scratch_embed.training.batches import chunks
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.bags import Features, fill_bag, longest_bag
 from scratch_embed.words.classifier import label_tree
+from scratch_embed.words.fasttext import initial_tables
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.softmax import softmax_loss_and_grad
+from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.supervised import (
     LOSS,
     bag_loss_and_grad,
@@ -33,12 +28,13 @@ from scratch_embed.words.supervised import (
     softmax_chunk,
     train,
 )
-from scratch_embed.words.word2vec import loss_and_grad, pose
+from scratch_embed.words.word2vec import draw_targets, loss_and_grad
 from scratch_embed.worlds.labelled import ceiling, reviews
+from tests.processes import in_plain_python
 from tests.rounding import seeds
 
-CHUNKS = sorted(LOSS, key=LOSS.get)
-NAMES = [LOSS[chunk] for chunk in CHUNKS]
+METHODS = sorted(LOSS, key=LOSS.get)
+NAMES = [LOSS[method] for method in METHODS]
 
 
 # ---- the equation -------------------------------------------------------------------------------
@@ -97,7 +93,7 @@ LINES = ["__label__a the red house", "__label__b a red red car __label__c", "__l
          "__label__c unknown words here", "__label__b __label__a the car"] * 6
 
 
-def example(chunk, seed=0, negatives=1):
+def example(method, seed=0, negatives=1):
     """Bags, plan and float32 tables of LINES; runs of two words, and n-grams of letters.
 
     One noise label: drawn twice, it is stepped twice, the second time from where it then is.
@@ -107,29 +103,29 @@ def example(chunk, seed=0, negatives=1):
     bags = Features(words, 2, 2, 3, 30).bags(lines.words, lines.tokens)
     order = np.argsort(-lines.label_counts, kind="stable")
     targets = Corpus(np.argsort(order)[lines.targets.ids].astype(np.int32), lines.targets.off)
-    plan = make_label_plan(targets, lines.label_counts[order], LOSS[chunk], negatives)
+    plan = make_label_plan(targets, lines.label_counts[order], LOSS[method], negatives)
     rng = np.random.default_rng(seed)
     return (bags, plan, rng.standard_normal((35, 6)).astype(np.float32),
             rng.standard_normal((3, 6)).astype(np.float32))
 
 
-def replay(chunk, bags, lines, plan, W, U, lr, state):
+def replay(method, bags, lines, plan, W, U, lr, state):
     """The same steps in float64 NumPy, with the kernel's own draws."""
     W, U, total = W.astype(float), U.astype(float), 0.0
-    M = plan.questions
+    M = plan.max_targets
     for line in lines:
         bag = np.empty(longest_bag(bags, np.array([line])), np.int64)
         bag = bag[:fill_bag(bags, line, bag)]
         labels = plan.targets.ids[plan.targets.off[line]:plan.targets.off[line + 1]]
-        if chunk is one_vs_all_chunk:
+        if method is one_vs_all_chunk:
             head = partial(one_vs_all_loss_and_grad, U=U, labels=labels)
             rows = np.arange(len(U))
         else:
             label, state = draw_label(plan, line, np.uint64(state))
             head, rows = partial(softmax_loss_and_grad, U=U, label=label), np.arange(len(U))
-            if chunk is not softmax_chunk:
+            if method is not softmax_chunk:
                 rows, y = np.empty(M, np.int64), np.empty(M, np.float32)
-                n, state = pose(plan, label, rows, y, np.uint64(state))
+                n, state = draw_targets(plan, label, rows, y, np.uint64(state))
                 rows = rows[:n]
                 head = partial(loss_and_grad, U=U, rows=rows, y=y[:n].astype(float))
         loss, dW, dU = bag_loss_and_grad(W, bag, head)
@@ -139,24 +135,24 @@ def replay(chunk, bags, lines, plan, W, U, lr, state):
     return total, W, U
 
 
-@pytest.mark.parametrize("chunk", CHUNKS, ids=NAMES)
-def test_the_kernel_takes_the_steps_of_its_equation(chunk):
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_the_kernel_takes_the_steps_of_its_equation(method):
     """30 float32 steps on numbers of size 1: 1e-5 is 170 roundings, seen on a few at most."""
-    bags, plan, W, U = example(chunk)
+    bags, plan, W, U = example(method)
     lines, lr, state = np.arange(len(LINES))[::-1], 0.1, stream(4)
-    want = replay(chunk, bags, lines, plan, W, U, np.float32(lr), state)
-    loss, n = chunk(bags, lines, plan, W, U, np.float32(lr), state)
+    want = replay(method, bags, lines, plan, W, U, np.float32(lr), state)
+    loss, n = method(bags, lines, plan, W, U, np.float32(lr), state)
     assert n == len(LINES) and loss == pytest.approx(want[0], rel=1e-5)
     np.testing.assert_allclose(W, want[1], atol=1e-5)
     np.testing.assert_allclose(U, want[2], atol=1e-5)
-    assert not np.allclose(U, example(chunk)[3], atol=0.1)       # it did step
+    assert not np.allclose(U, example(method)[3], atol=0.1)       # it did step
 
 
-@pytest.mark.parametrize("chunk", CHUNKS, ids=NAMES)
-def test_a_learning_rate_of_0_changes_nothing(chunk):
-    bags, plan, W, U = example(chunk)
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_a_learning_rate_of_0_changes_nothing(method):
+    bags, plan, W, U = example(method)
     before = W.copy(), U.copy()
-    chunk(bags, np.arange(len(LINES)), plan, W, U, np.float32(0), stream(1))
+    method(bags, np.arange(len(LINES)), plan, W, U, np.float32(0), stream(1))
     np.testing.assert_array_equal(W, before[0])
     np.testing.assert_array_equal(U, before[1])
 
@@ -189,7 +185,7 @@ def drawn(seed, lines, **settings):
     return reviews(seed, lines, **settings)
 
 
-SETTINGS = dict(dim=10, epochs=25, lr=0.5, buckets=2000)
+SETTINGS = dict(dim=10, epochs=25, lr=0.5, ngrams=NGrams(0, 0, 2000))
 
 
 def crossed(model):
@@ -205,24 +201,25 @@ def crossed(model):
                for node, _ in split)
 
 
-@pytest.mark.parametrize("chunk", CHUNKS, ids=NAMES)
-def test_each_loss_comes_near_the_ceiling_with_runs_and_stops_at_the_bags_without(chunk):
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_each_loss_comes_near_the_ceiling_with_runs_and_stops_at_the_bags_without(method):
     """Six seeds, tested on 2,000 lines: σ = 0.005 around the best there is, 0.95, and 0.714."""
     trees_that_fail = 0
     for seed in range(6):
         lines, test = drawn(seed, 1500).lines, drawn(100 + seed, 2000).lines
-        runs = train(lines, chunk, seed=seed, word_ngrams=2, **SETTINGS).classifier
-        words = train(lines, chunk, seed=seed, **SETTINGS).classifier
+        options = RunOptions(seed=seed)
+        runs = train(lines, method, word_ngrams=2, options=options, **SETTINGS).classifier
+        words = train(lines, method, options=options, **SETTINGS).classifier
         majority = max(Counter(line.split()[0] for line in test).values()) / 2000
         knows_order, knows_words = runs.test(test).precision, words.test(test).precision
         assert majority < 0.3 and knows_words < ceiling(sees_order=False) + 0.05
-        if chunk is hierarchical_softmax_chunk and crossed(runs):
+        if method is hierarchical_softmax_chunk and crossed(runs):
             assert knows_words + 0.05 < knows_order < ceiling() - 0.08
             trees_that_fail += 1
         else:
             assert ceiling() - 0.05 < knows_order < ceiling() + 0.03
             assert ceiling(sees_order=False) - 0.06 < knows_words
-    assert trees_that_fail == (chunk is hierarchical_softmax_chunk)       # one of the six
+    assert trees_that_fail == (method is hierarchical_softmax_chunk)       # one of the six
 
 
 def naive_bayes(lines, texts):
@@ -261,9 +258,9 @@ def test_pieces_of_words_help_where_words_are_new():
     lines = [f"__label__{kind} {stem}{end}" for stem, kind in stems.items() for end in
              ("", "s", "y", "ing")] * 5
     test = [f"__label__{kind} {stem}less" for stem, kind in stems.items()]
-    settings = dict(dim=10, epochs=20, lr=0.5, buckets=1000)
-    assert train(lines, min_n=3, max_n=4, **settings).classifier.test(test).precision == 1
-    assert train(lines, **settings).classifier.test(test).precision == 0.5
+    for (min_n, max_n), precision in ((3, 4), 1), ((0, 0), 0.5):
+        trained = train(lines, dim=10, epochs=20, lr=0.5, ngrams=NGrams(min_n, max_n, 1000))
+        assert trained.classifier.test(test).precision == precision
 
 
 def test_one_vs_all_finds_both_labels_of_a_line():
@@ -276,11 +273,11 @@ def test_one_vs_all_finds_both_labels_of_a_line():
 
 
 def test_the_tree_of_one_label_is_its_root_and_one_label_is_certain():
-    for chunk in CHUNKS:
-        model = train(["__label__x a", "__label__x b"], chunk, dim=3).classifier
+    for method in METHODS:
+        model = train(["__label__x a", "__label__x b"], method, dim=3).classifier
         (label, p), = model.predict("a")
         assert label == "__label__x"
-        if LOSS[chunk] in ("softmax", "hs"):
+        if LOSS[method] in ("softmax", "hs"):
             assert p == 1
 
 
@@ -299,7 +296,7 @@ def test_noise_ranks_labels_by_their_odds_over_the_noise():
 def test_the_rest_of_what_a_model_says_of_itself():
     lines = drawn(0, 1500).lines
     model, losses = train(lines, hierarchical_softmax_chunk, dim=4, epochs=3, min_count=2,
-                          word_ngrams=3, buckets=50, negatives=2)
+                          word_ngrams=3, ngrams=NGrams(0, 0, 50), negatives=2)
     s = model.model.settings
     assert (s.model, s.loss, s.dim, s.epochs, s.min_count, s.word_ngrams, s.buckets, s.negatives,
             s.min_n, s.max_n) == ("supervised", "hs", 4, 3, 2, 3, 50, 2, 0, 0)
@@ -309,11 +306,11 @@ def test_the_rest_of_what_a_model_says_of_itself():
     assert train(lines, dim=4, epochs=1).classifier.model.settings.buckets == 0
 
 
-@pytest.mark.parametrize("chunk", CHUNKS, ids=NAMES)
-def test_one_worker_and_the_same_seed_give_the_same_bits(chunk):
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_one_worker_and_the_same_seed_give_the_same_bits(method):
     lines = drawn(0, 1500, apart=True).lines
-    one, same, other = (train(lines, chunk, dim=5, epochs=2, seed=seed).classifier.model
-                        for seed in (1, 1, 2))
+    one, same, other = (train(lines, method, dim=5, epochs=2, options=RunOptions(seed=seed)
+                              ).classifier.model for seed in (1, 1, 2))
     assert one.input.tobytes() == same.input.tobytes() != other.input.tobytes()
     assert one.output.tobytes() == same.output.tobytes() != other.output.tobytes()
 
@@ -321,109 +318,67 @@ def test_one_worker_and_the_same_seed_give_the_same_bits(chunk):
 def test_two_workers_learn_as_well_as_one():
     test = drawn(100, 2000).lines
     for seed in range(3):
-        model = train(drawn(seed, 1500).lines, seed=seed, word_ngrams=2, workers=2, **SETTINGS)
-        assert model.classifier.test(test).precision > ceiling() - 0.05
+        trained = train(drawn(seed, 1500).lines, word_ngrams=2, options=RunOptions(2, seed),
+                        **SETTINGS)
+        assert trained.classifier.test(test).precision > ceiling() - 0.05
 
 
-def test_without_the_compiler_the_numbers_are_the_same(tmp_path):
-    code = """
-import sys
-import numpy as np
-from scratch_embed.words.supervised import LOSS, train
-lines = ["__label__a the red house", "__label__b __label__c a car", "__label__b the car"] * 5
-models = [train(lines, chunk, dim=4, epochs=2, word_ngrams=2, min_n=2, max_n=3, buckets=20)
-          for chunk in LOSS]
-np.save(sys.argv[1], [[m.classifier.encode("a red"), m.classifier.model.output[1]]
-                      for m in models])
-"""
-    root, got = Path(__file__).parents[2], []
-    for disabled in ("0", "1"):
-        env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
-        out = tmp_path / f"{disabled}.npy"
-        subprocess.run([sys.executable, "-W", "error", "-c", code, out], env=env, check=True)
-        got.append(np.load(out))
-    np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(method):
+    """Runs of up to 40,000 words would be so much work that a chunk is 100 words.
+
+    Each chunk has the random numbers of its seed, epoch and number, and the rate falls by the words
+    read.
+    """
+    lines, K = read_labelled(drawn(0, 150, apart=True).lines), 3
+    trained = train(lines, method, dim=5, lr=0.5, epochs=2, word_ngrams=40_000, negatives=K,
+                    ngrams=NGrams(0, 0, 50), options=RunOptions(seed=3))
+    model, words, losses = trained.classifier.model, len(lines.tokens.ids), []
+    bags = Features(model.words, 40_000, 0, 0, 50).bags(lines.words, lines.tokens)
+    number = rank_words(lines.labels, lines.label_counts, 1, None)[1]
+    plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.off), model.label_counts,
+                           LOSS[method], K)
+    W, U = initial_tables(len(model.words), 50, len(model.labels), 5, seed=3)
+    for epoch in range(2):
+        total = 0.0
+        for chunk in chunks(lines.tokens.off, epoch, 3, 100):
+            lr = 0.5 * (1 - (epoch * words + chunk.before) / (2 * words))
+            total += method(bags, chunk.sentences, plan, W, U, np.float32(lr),
+                            stream(3, epoch, chunk.number))[0]
+        losses.append(total / 150)
+    assert trained.losses == losses and chunk.number > 10
+    np.testing.assert_array_equal(model.input, W)
+    np.testing.assert_array_equal(model.output, U)
 
 
-# ---- stopping and going on ----------------------------------------------------------------------
-
-SHORT = dict(dim=5, epochs=3, word_ngrams=2, buckets=50, seed=3)
-
-
-def bytes_of(trained):
-    return trained.classifier.model.input.tobytes(), trained.classifier.model.output.tobytes()
+def small_training():
+    lines = ["__label__a the red house", "__label__b __label__c a car", "__label__b the car"] * 5
+    found = [train(lines, method, dim=4, epochs=2, word_ngrams=2, ngrams=NGrams(2, 3, 20)
+                   ).classifier for method in LOSS]
+    return np.array([[model.encode("a red"), model.model.output[1]] for model in found])
 
 
-@pytest.mark.parametrize("chunk", CHUNKS, ids=NAMES)
-@pytest.mark.parametrize("n", [0, 4, 5, 13])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, chunk, n):
-    """Five chunks of 300 words an epoch, fifteen in all."""
-    monkeypatch.setattr(supervised, "_chunk_size", lambda *_: 300)
-    lines, path, calls = drawn(0, 150, apart=True).lines, tmp_path / "state", []
-    whole = train(lines, chunk, **SHORT)
-
-    def pressed(seed, epoch, number):
-        if len(calls) == n:
-            signal.raise_signal(signal.SIGINT)
-        calls.append((epoch, number))
-        return stream(seed, epoch, number)
-    monkeypatch.setattr(supervised, "stream", pressed)
-    with pytest.raises(KeyboardInterrupt):
-        train(lines, chunk, checkpoint=Checkpoint(path), **SHORT)
-    assert len(calls) == n + 1
-    resumed = train(lines, chunk, checkpoint=Checkpoint(path, resume=True), **SHORT)
-    assert bytes_of(resumed) == bytes_of(whole) and resumed.losses == whole.losses
-    per_epoch = 1 + max(number for _, number in calls)
-    assert calls == [(epoch, number) for epoch in range(3) for number in range(per_epoch)]
-    again = train(lines, chunk, checkpoint=Checkpoint(path, resume=True), **SHORT)
-    assert bytes_of(again) == bytes_of(whole) and len(calls) == 3 * per_epoch
-
-
-@pytest.mark.parametrize("change", [
-    dict(chunk=one_vs_all_chunk), dict(dim=4), dict(lr=0.2), dict(epochs=4), dict(min_count=2),
-    dict(word_ngrams=3), dict(max_n=3, min_n=3), dict(buckets=60), dict(negatives=4), dict(seed=4),
-    dict(shuffle=False)])
-def test_a_run_of_other_settings_is_not_resumed(tmp_path, change):
-    lines, path = drawn(0, 150).lines, tmp_path / "state"
-    train(lines, checkpoint=Checkpoint(path), **SHORT)
-    with pytest.raises(ValueError, match="cannot resume, (min_n|" + next(iter(change)) + ") was"):
-        train(lines, checkpoint=Checkpoint(path, resume=True), **{**SHORT, **change})
-
-
-@pytest.mark.parametrize("name, last", [
-    ("vocabulary", ["__label__film-blame a new word", "__label__meal-blame the the soup"]),
-    ("data", ["__label__film-blame the soup the", "__label__meal-blame the the soup"]),
-    ("labels", ["__label__new the the soup", "__label__meal-blame the the soup"]),
-    ("targets", ["__label__meal-blame the the soup", "__label__film-blame the the soup"])])
-def test_a_run_on_other_lines_is_not_resumed(tmp_path, name, last):
-    lines, path = drawn(0, 150).lines, tmp_path / "state"
-    before = ["__label__film-blame the the soup", "__label__meal-blame the the soup"]
-    train(lines + before, checkpoint=Checkpoint(path), **SHORT)
-    with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
-        train(lines + last, checkpoint=Checkpoint(path, resume=True), **SHORT)
+def test_the_kernels_are_runnable_python():
+    """With the compiler switched off the same training gives the same vectors, to rounding."""
+    np.testing.assert_allclose(in_plain_python(small_training), small_training(), atol=1e-5)
 
 
 # ---- errors -------------------------------------------------------------------------------------
 
-def test_weights_that_overflow_are_an_error_that_says_so():
-    with pytest.raises(TrainingDiverged, match="smaller"):
-        train(drawn(0, 1500).lines, dim=4, lr=1e30)
-
-
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(monkeypatch):
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
-    with pytest.raises(MemoryError, match=r"2 words \+ 2000000 buckets and 1 .* x 200 .* 1\.5 GiB"):
-        train(["__label__x a"], dim=200, word_ngrams=2)
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+    ngrams = NGrams(0, 0, 2_000_000_000)
+    with pytest.raises(MemoryError, match=r"2 words \+ 2000000000 buckets and 1 .* x 1000000 .* GiB"):
+        train(["__label__x a"], dim=1_000_000, word_ngrams=2, ngrams=ngrams)
 
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(dim=0), "dim=0"), (dict(epochs=0), "epochs=0"), (dict(lr=-1.0), "lr=-1"),
-    (dict(workers=0), "workers=0"), (dict(seed=-1), "seed=-1"), (dict(word_ngrams=0), "word_ngr"),
-    (dict(word_ngrams=2, buckets=0), "needs rows for the runs"), (dict(min_count=0), "min_count"),
-    (dict(min_n=4, max_n=3), "min_n=4 is more than max_n=3"), (dict(min_count=9), "min_count=9"),
-    (dict(chunk=negative_sampling_chunk, negatives=0), "negatives=0"),
-    (dict(max_n=3, buckets=0), "buckets=0: n-grams of 0 to 3 letters need rows"),
-    (dict(chunk=len), "expected one of softmax_chunk"),
+    (dict(word_ngrams=0), "word_ngrams=0"), (dict(min_count=0), "min_count"),
+    (dict(word_ngrams=2, ngrams=NGrams(0, 0, 0)), "needs rows for the runs"),
+    (dict(ngrams=NGrams(4, 3)), "min_n=4 is more than max_n=3"), (dict(min_count=9), "min_count=9"),
+    (dict(method=negative_sampling_chunk, negatives=0), "negatives=0"),
+    (dict(ngrams=NGrams(0, 3, 0)), "buckets=0: n-grams of 0 to 3 letters need rows"),
+    (dict(method=len), "expected one of softmax_chunk"),
     (dict(source=["__label__x a", "a"]), "line 2 has no label"),
 ])
 def test_settings_that_make_no_sense_are_refused(wrong, message):

@@ -1,37 +1,31 @@
 """SGNS takes the step of its equation, and training does what its arguments say."""
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.numerics import memory
-from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.random import stream
-from scratch_embed.text.vocab import Corpus, index_sentences
-from scratch_embed.words import word2vec
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.training.batches import chunks
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words.negative_sampling import alias_table, noise_distribution
+from scratch_embed.words.plan import Details, make_plan
 from scratch_embed.words.word2vec import (
-    answer,
-    chunks,
-    draw_reach,
+    draw_targets,
+    draw_window,
     initial_weights,
     loss_and_grad,
-    make_plan,
-    pose,
+    sgns_step,
     skipgram_chunk,
-    thin_out,
+    subsample,
     train,
 )
+from tests.processes import in_plain_python
 from tests.rounding import seeds
 
 
 def example(seed, dtype=np.float64, V=20, D=7, M=6):
-    """A vector, a table, M different rows of it and their answers, yes and no."""
+    """A vector, a table, M different rows of it and their labels, +1 and −1."""
     rng = np.random.default_rng(seed)
     v, U = rng.standard_normal(D).astype(dtype), rng.standard_normal((V, D)).astype(dtype)
     return v, U, rng.choice(V, M, replace=False), rng.choice([-1, 1], M).astype(dtype)
@@ -50,7 +44,7 @@ def test_one_pair_worked_by_hand():
 
 def test_a_vector_of_zeros_is_undecided_about_every_row():
     loss, _, _ = loss_and_grad(np.zeros(3), np.ones((6, 3)), np.arange(6), np.ones(6))
-    assert loss == pytest.approx(6 * np.log(2))               # six questions, each at one half
+    assert loss == pytest.approx(6 * np.log(2))               # six targets, each at one half
 
 
 @given(seeds, st.floats(-3, 3))
@@ -93,9 +87,9 @@ def test_yes_and_no_are_each_others_mirror(seed):
 
 def step(v, U, rows, y, lr=0.1):
     """L, and the vector and the table after a step."""
-    U, dv, steps = U.copy(), np.empty_like(v), np.empty(len(rows), np.float32)
-    loss = answer(v, U, np.asarray(rows), np.asarray(y, np.float32), len(rows), np.float32(lr),
-                  steps, dv)
+    U, dv, scores = U.copy(), np.empty_like(v), np.empty(len(rows), np.float32)
+    loss = sgns_step(v, U, np.asarray(rows), np.asarray(y, np.float32), len(rows), np.float32(lr),
+                     scores, dv)
     return loss, v + dv, U
 
 
@@ -132,9 +126,9 @@ def test_only_the_named_rows_move():
     assert (moved[rows] != U[rows]).any(1).all()
 
 
-def test_questions_beyond_the_number_that_is_given_are_not_asked():
+def test_targets_beyond_the_number_that_is_given_are_left_out():
     v, U, rows, y = example(2, np.float32)
-    few = answer(v, U.copy(), rows, y, 2, np.float32(0.1), np.empty_like(y), np.empty_like(v))
+    few = sgns_step(v, U.copy(), rows, y, 2, np.float32(0.1), np.empty_like(y), np.empty_like(v))
     assert few == step(v, U, rows[:2], y[:2])[0]
 
 
@@ -158,33 +152,33 @@ def test_nan_in_a_vector_reaches_the_loss():
     assert np.isnan(step(v, U, rows, y)[0])
 
 
-# ---- the questions --------------------------------------------------------------------------
+# ---- the targets ----------------------------------------------------------------------------
 
-def asked(plan, word, state=0):
-    rows, y = np.empty(plan.questions, np.int64), np.empty(plan.questions, np.float32)
-    M, _ = pose(plan, word, rows, y, stream(state))
+def targets(plan, word, state=0):
+    rows, y = np.empty(plan.max_targets, np.int64), np.empty(plan.max_targets, np.float32)
+    M, _ = draw_targets(plan, word, rows, y, stream(state))
     return rows[:M].tolist(), y[:M].tolist()
 
 
-def test_negative_sampling_asks_for_the_word_and_k_times_for_noise():
-    rows, y = asked(make_plan([5, 4, 3, 2, 1], negatives=7), word=2)
+def test_the_targets_of_negative_sampling_are_the_word_and_k_negatives():
+    rows, y = targets(make_plan([5, 4, 3, 2, 1], negatives=7), word=2)
     assert rows[0] == 2 and y == [1] + [-1] * (len(rows) - 1)
-    assert 2 not in rows[1:]                                   # the word itself is no noise
+    assert 2 not in rows[1:]                                   # the word itself is no negative
 
 
-def test_noise_that_is_the_word_itself_is_skipped_and_not_drawn_again():
+def test_a_negative_that_is_the_word_itself_is_skipped_and_not_drawn_again():
     """Two words alike: half of the K draws are the word itself."""
     plan = make_plan([1, 1], negatives=20)
-    counts = [len(asked(plan, 0, state)[0]) - 1 for state in range(400)]
+    counts = [len(targets(plan, 0, state)[0]) - 1 for state in range(400)]
     assert abs(np.mean(counts) - 10) < 6 * np.sqrt(5 / 400)
 
 
-def test_hierarchical_softmax_asks_for_the_turns_of_the_words_path():
+def test_the_targets_of_hierarchical_softmax_are_the_turns_of_the_words_path():
     plan = make_plan([4, 2, 1, 1], negatives=0)
     tree = plan.tree
     for word in range(4):
         path = slice(tree.off[word], tree.off[word + 1])
-        assert asked(plan, word) == (tree.nodes[path].tolist(), tree.turns[path].tolist())
+        assert targets(plan, word) == (tree.nodes[path].tolist(), tree.turns[path].tolist())
 
 
 # ---- from a text to pairs -------------------------------------------------------------------
@@ -206,15 +200,15 @@ def test_a_chunk_takes_the_steps_of_the_equation_in_their_order(seed, lengths, w
     want_loss = want_pairs = 0
     kept, rows, y = np.empty(9, np.int32), np.empty(3, np.int64), np.empty(3, np.float32)
     for s in range(len(lengths)):
-        n, state = thin_out(corpus, s, chosen.keep, np.uint64(state), kept)
+        n, state = subsample(corpus, s, chosen.keep, np.uint64(state), kept)
         for i in range(n):
-            reach, state = draw_reach(chosen, np.uint64(state))
-            for j in [j for j in range(n) if 0 < abs(i - j) <= reach]:
-                M, state = pose(chosen, kept[i], rows, y, np.uint64(state))
-                v, asked = want_W[kept[j]].copy(), rows[:M]
-                loss, _, dU = loss_and_grad(v, want_U, asked, y[:M])
-                pull = -0.1 * (dU @ v) / (v @ v)               # −lr · ∂L/∂s of every question
-                for row, p in zip(asked, pull):                # noise may come twice
+            first, last, state = draw_window(chosen, i, n, np.uint64(state))
+            for j in [j for j in range(first, last) if j != i]:
+                M, state = draw_targets(chosen, kept[i], rows, y, np.uint64(state))
+                v = want_W[kept[j]].copy()
+                loss, _, dU = loss_and_grad(v, want_U, rows[:M], y[:M])
+                pull = -0.1 * (dU @ v) / (v @ v)               # −lr · ∂L/∂s of every target
+                for row, p in zip(rows[:M], pull):             # a negative may come twice
                     want_W[kept[j]] += p * want_U[row]
                     want_U[row] += p * v
                 want_loss += loss
@@ -222,7 +216,7 @@ def test_a_chunk_takes_the_steps_of_the_equation_in_their_order(seed, lengths, w
     loss, pairs = skipgram_chunk(corpus, np.arange(len(lengths)), chosen, W, U, np.float32(0.1),
                                  stream(seed))
     assert pairs == want_pairs
-    bound = (pairs + 1) * 2**-19            # a pair: 3 questions, each within 2⁻²¹ of numbers < 2
+    bound = (pairs + 1) * 2**-19            # a pair: 3 targets, each within 2⁻²¹ of numbers < 2
     assert abs(loss - want_loss) <= 4 * bound
     np.testing.assert_allclose(W, want_W, rtol=0, atol=bound)
     np.testing.assert_allclose(U, want_U, rtol=0, atol=bound)
@@ -259,7 +253,7 @@ def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
     n, keep = 30_000, np.array([1.0, 0.3, 0.01], np.float32)
     corpus = Corpus(np.tile(np.arange(3, dtype=np.int32), n), np.array([0, 3 * n]))
     kept = np.empty(3 * n, np.int32)
-    m, _ = thin_out(corpus, 0, keep, stream(5), kept)
+    m, _ = subsample(corpus, 0, keep, stream(5), kept)
     counts = np.bincount(kept[:m], minlength=3)
     assert counts[0] == n
     assert (abs(counts - n * keep) <= 6 * np.sqrt(n * keep * (1 - keep))).all()
@@ -286,35 +280,6 @@ def test_the_neighbours_vector_is_trained_against_the_middle_words_output():
     np.testing.assert_array_equal(W[2], before[2])             # noise never moves as a neighbour
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=80), st.integers(1, 100),
-       st.integers(1, 30), seeds, st.booleans())
-def test_chunks_hold_every_sentence_once(lengths, size, block, seed, shuffle):
-    before_test, word2vec.BLOCK = word2vec.BLOCK, block
-    try:
-        off = np.concatenate([[0], np.cumsum(lengths)])
-        pieces = list(chunks(off, 0, seed, shuffle, size))
-        again = list(chunks(off, 0, seed, shuffle, size))
-    finally:
-        word2vec.BLOCK = before_test
-    order = [s for _, _, sentences in pieces for s in sentences]
-    assert sorted(order) == list(range(len(lengths)))
-    assert shuffle or order == sorted(order)
-    assert [number for number, _, _ in pieces] == list(range(len(pieces)))
-    words = [sum(lengths[s] for s in sentences) for _, _, sentences in pieces]
-    assert [before for _, before, _ in pieces] == [0, *np.cumsum(words)[:-1]]
-    assert min(words) > 0 and max(words) < size + max(lengths)
-    assert all((a[2] == b[2]).all() for a, b in zip(pieces, again))
-
-
-def test_blocks_and_the_sentences_in_them_change_places_in_every_epoch(monkeypatch):
-    monkeypatch.setattr(word2vec, "BLOCK", 10)
-    off = np.arange(101)
-    first, second = (np.concatenate([c[2] for c in chunks(off, epoch, 0)]) for epoch in (0, 1))
-    assert (first != second).any()
-    assert (first[::10] // 10 != second[::10] // 10).any()        # the blocks
-    assert sorted(first[:10] // 10) == [first[0] // 10] * 10      # and each stays together
-
-
 # ---- training -------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -333,7 +298,7 @@ SMALL = dict(dim=8, window=3, epochs=3, sample=0, lr=0.05)
 def test_words_in_like_company_get_like_vectors(pets):
     vocab, corpus = pets
     for seed in range(5):
-        W = train(corpus, vocab, seed=seed, **{**SMALL, "epochs": 10}).W
+        W = train(corpus, vocab, options=RunOptions(seed=seed), **{**SMALL, "epochs": 10}).W
         unit = W / np.linalg.norm(W, axis=1, keepdims=True)
         cos = dict(zip(vocab.words, unit @ unit[vocab.index["cat"]]))
         assert cos["lion"] > max(cos["dog"], cos["wolf"]) + 0.2
@@ -341,7 +306,8 @@ def test_words_in_like_company_get_like_vectors(pets):
 
 def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(pets):
     vocab, corpus = pets
-    first, again, other = (train(corpus, vocab, seed=s, **SMALL) for s in (1, 1, 2))
+    first, again, other = (train(corpus, vocab, options=RunOptions(seed=s), **SMALL)
+                           for s in (1, 1, 2))
     assert first.W.tobytes() == again.W.tobytes() and first.U.tobytes() == again.U.tobytes()
     assert first.losses == again.losses
     assert first.W.tobytes() != other.W.tobytes()
@@ -349,7 +315,7 @@ def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(pe
 
 def test_two_workers_learn_as_well_as_one(pets):
     vocab, corpus = pets
-    one, two = (train(corpus, vocab, workers=w, **SMALL).losses[-1] for w in (1, 2))
+    one, two = (train(corpus, vocab, options=RunOptions(w), **SMALL).losses[-1] for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
 
 
@@ -358,7 +324,7 @@ def test_the_loss_is_the_mean_over_all_pairs_and_falls(pets):
     start = train(corpus, vocab, **{**SMALL, "lr": 0}).losses
     p = vocab.counts / vocab.counts.sum()
     itself = p @ noise_distribution(vocab.counts)              # noise that is skipped: U = 0, so
-    want = (1 + 5 * (1 - itself)) * np.log(2)                  # every other question costs log 2
+    want = (1 + 5 * (1 - itself)) * np.log(2)                  # every other target costs log 2
     sigma = np.log(2) * np.sqrt(5 * itself * (1 - itself) / 6000)     # over 6,000 pairs or more
     assert start == pytest.approx([want] * 3, abs=6 * sigma)
     losses = train(corpus, vocab, **SMALL).losses
@@ -380,104 +346,61 @@ def test_the_first_weights_are_word2vec_cs():
     assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(pets, monkeypatch):
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**30)
+def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+    vocab = Vocab(list(map(str, range(100_000))), np.ones(100_000, np.int64))
+    corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
+    with pytest.raises(MemoryError, match=r"100000 words x 2147483647 dimensions takes 1600000\.0 G"):
+        train(corpus, vocab, dim=2**31 - 1)
+
+
+@pytest.mark.parametrize("last_lr, rates", [
+    (1e-4, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]), (0.75, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75])])
+def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, last_lr, rates):
+    """A window of 625 makes chunks of 1,000 words: three in each of two epochs.
+
+    The rate falls by the words read; the numbers are those of seed, epoch and chunk.
+    """
     vocab, corpus = pets
-    with pytest.raises(MemoryError, match=r"12 words x 20000000 dimensions takes 1\.8 GiB"):
-        train(corpus, vocab, **{**SMALL, "dim": 20_000_000})
-
-
-@pytest.fixture
-def train_with(pets, monkeypatch):
-    """Train with another chunk function: it is given (W, lr, state) and returns (loss, pairs)."""
-    def start(chunk, **settings):
-        monkeypatch.setattr(word2vec, "CHUNK", 48)               # 1000 words, at these settings
-        vocab, corpus = pets
-
-        def stand_in(corpus, sentences, plan, W, U, lr, state):
-            return chunk(W, lr, state)
-        return train(corpus, vocab, stand_in, **{**SMALL, "epochs": 2, "lr": 1.0, **settings})
-    return start
-
-
-def test_the_learning_rate_falls_by_words_read_and_ends_just_above_zero(train_with):
-    rates = []
-    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1))
-    np.testing.assert_allclose(rates, 1 - np.arange(6) / 6, atol=2**-24)
-
-
-def test_the_learning_rate_never_falls_below_its_last(train_with):
-    rates = []
-    train_with(lambda W, lr, state: (rates.append(float(lr)) or 1.0, 1), last_lr=0.75)
-    np.testing.assert_allclose(rates, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75], atol=2**-24)
-
-
-def test_every_chunk_of_every_epoch_and_seed_draws_its_own_numbers(train_with):
-    states = []
-    for seed in (1, 2):
-        train_with(lambda W, lr, state: (states.append(int(state)) or 1.0, 1), seed=seed)
-    assert len(set(states)) == len(states) == 2 * 6
-
-
-def test_the_loss_of_an_epoch_is_over_its_own_pairs(train_with):
-    losses = iter([2.0, 4.0, 6.0, 1.0, 1.0, 1.0])
-    assert train_with(lambda W, lr, state: (next(losses), 2)).losses == [2.0, 0.5]
-
-
-def test_weights_that_run_away_are_reported_with_their_remedy(pets):
-    vocab, corpus = pets
-    with pytest.raises(TrainingDiverged, match=r"epoch \d.*learning rate.*--lr"):
-        train(corpus, vocab, **{**SMALL, "lr": 1e30})
-
-
-def test_a_loss_that_is_not_finite_is_seen_at_its_chunk(train_with):
-    losses = iter([1.0, float("nan"), 1.0])
-    with pytest.raises(TrainingDiverged, match="the loss .*epoch 1, chunk 2"):
-        train_with(lambda W, lr, state: (next(losses), 1))
-
-
-def test_a_weight_that_is_not_finite_is_seen_even_where_the_loss_is(train_with):
-    def spoil(W, lr, state):
-        W[3, 1] = np.inf
-        return 1.0, 1
-    with pytest.raises(TrainingDiverged, match="a weight"):
-        train_with(spoil)
-
-
-def test_the_bar_counts_every_word_and_shows_the_running_mean(train_with, monkeypatch):
-    shown = []
-
-    class Bar:
-        def __init__(self, total, initial, disable, **_):
-            shown.append((total, disable) if initial == 0 else initial)
-        def __enter__(self):
-            return self
-        def __exit__(self, *_):
-            return False
-        def update(self, words):
-            shown.append(words)
-        def set_postfix_str(self, text, refresh):
-            shown.append(text)
-    monkeypatch.setattr(word2vec, "tqdm", Bar)
-    losses = iter([2.0, 4.0, 6.0])
-    train_with(lambda W, lr, state: (next(losses), 2), epochs=1, progress=True)
-    assert shown == [(3000, None), 1000, "loss 1.0000, lr 1.00000", 1000, "loss 1.5000, lr 0.66667",
-                     1000, "loss 2.0000, lr 0.33333"]          # None: silent off a terminal
-    shown.clear()
-    train_with(lambda W, lr, state: (1.0, 1))
-    assert shown[0] == (6000, True)
-
-
-def test_a_larger_setting_makes_smaller_chunks(train_with):
     calls = []
-    train_with(lambda W, lr, state: (calls.append(0) or 1.0, 1), dim=80, epochs=1)
+
+    def method(corpus, sentences, plan, W, U, lr, state):
+        calls.append((sentences.tolist(), lr, state))
+        return 1.0 + len(calls), 2
+    trained = train(corpus, vocab, method, **{**SMALL, "window": 625, "epochs": 2, "lr": 1.0},
+                    details=Details(last_lr=last_lr), options=RunOptions(seed=7))
+    sentences, lrs, states = zip(*calls)
+    np.testing.assert_allclose(lrs, rates, atol=2**-24)
+    assert list(states) == [stream(7, epoch, number) for epoch in (0, 1) for number in (0, 1, 2)]
+    assert list(sentences) == [chunk.sentences.tolist() for epoch in (0, 1)
+                               for chunk in chunks(corpus.off, epoch, 7, 1000)]
+    assert trained.losses == [(2 + 3 + 4) / 6, (5 + 6 + 7) / 6]       # a mean over the pairs
+
+
+def test_a_larger_setting_makes_smaller_chunks(pets):
+    vocab, corpus = pets
+    calls = []
+
+    def method(*arguments):
+        calls.append(0)
+        return 1.0, 1
+    train(corpus, vocab, method, **{**SMALL, "window": 6250, "epochs": 1})
     assert len(calls) == 30                                    # of 100 words each
 
 
-def test_every_random_choice_follows_the_seed():
+def test_without_shuffling_sentences_are_read_in_their_order(pets):
+    vocab, corpus = pets
+    order = []
+
+    def method(corpus, sentences, plan, W, U, lr, state):
+        order.extend(sentences)
+        return 1.0, 1
+    train(corpus, vocab, method, **{**SMALL, "window": 625, "epochs": 1},
+          details=Details(shuffle=False))
+    assert order == list(range(600))
+
+
+def test_the_first_weights_follow_the_seed():
     assert (initial_weights(5, 4, 1)[0] != initial_weights(5, 4, 2)[0]).any()
-    orders = [np.concatenate([c[2] for c in chunks(np.arange(101), 0, seed)]) for seed in (1, 2)]
-    assert (orders[0] != orders[1]).any()
 
 
 def test_a_corpus_of_another_vocabulary_is_refused(pets):
@@ -489,20 +412,13 @@ def test_a_corpus_of_another_vocabulary_is_refused(pets):
         train(Corpus(np.zeros(0, np.int32), np.zeros(1, np.int64)), vocab, **SMALL)
 
 
-def test_ctrl_c_stops_between_chunks(train_with):
-    def interrupted(W, lr, state):
-        raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt):
-        train_with(interrupted)
-
-
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"window": 0}, {"negatives": -1}, {"epochs": 1.5},
-                                   {"workers": 0}, {"lr": -1}, {"lr": float("nan")},
-                                   {"sample": -1}, {"power": -1}, {"last_lr": -1},
-                                   {"last_lr": 2}])
-def test_settings_that_make_no_sense_are_refused_by_name(pets, wrong):
+@pytest.mark.parametrize("name, value", [
+    ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1),
+    ("lr", float("nan")), ("sample", -1), ("power", -1), ("last_lr", -1), ("last_lr", 2)])
+def test_settings_that_make_no_sense_are_refused_by_name(pets, name, value):
     vocab, corpus = pets
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    wrong = {"details": Details(**{name: value})} if name in Details._fields else {name: value}
+    with pytest.raises(ValueError, match=f"{name}={value}: expected"):
         train(corpus, vocab, **{**SMALL, **wrong})
 
 
@@ -512,30 +428,22 @@ def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
         train(corpus, vocab, dim=2)
 
 
-def test_the_kernels_are_runnable_python(tmp_path):
+def small_training():
+    vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
+    return train(corpus, vocab, dim=4, epochs=1, sample=0.1).W
+
+
+def test_the_kernels_are_runnable_python():
     """With the compiler switched off the same training gives the same vectors, to rounding."""
-    code = """
-import sys, numpy as np
-from scratch_embed.text.vocab import index_sentences
-from scratch_embed.words.word2vec import train
-vocab, corpus = index_sentences([list("abcab"), list("dedfe")] * 10, min_count=1)
-np.save(sys.argv[1], train(corpus, vocab, dim=4, epochs=1, sample=0.1).W)
-"""
-    root, got = Path(__file__).parents[2], []
-    for disabled in ("0", "1"):
-        env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
-        out = tmp_path / f"{disabled}.npy"
-        subprocess.run([sys.executable, "-W", "ignore::RuntimeWarning", "-c", code, out],
-                       env=env, check=True)
-        got.append(np.load(out))
-    np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+    plain = in_plain_python(small_training, warnings="ignore")
+    np.testing.assert_allclose(plain, small_training(), atol=1e-5)
 
 
-@pytest.mark.parametrize("chunk", ["skipgram", None])
-def test_a_form_that_is_no_function_is_refused(chunk):
+@pytest.mark.parametrize("method", ["skipgram", None])
+def test_a_method_that_is_no_function_is_refused(method):
     vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
-    with pytest.raises(ValueError, match="no form of training: give the function itself"):
-        train(corpus, vocab, chunk)
+    with pytest.raises(ValueError, match="expected a function, such as skipgram_chunk"):
+        train(corpus, vocab, method)
 
 
 def test_a_vocabulary_in_the_place_of_the_corpus_is_named():
