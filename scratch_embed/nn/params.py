@@ -11,12 +11,20 @@ direction.
 A frozen tensor is an array beside that buffer.  So it has no gradient, no moments in the optimiser
 and no copy in a training checkpoint, and a fine-tuning of few tensors costs memory for these alone.
 """
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 # ---- what a tensor is ----------------------------------------------------------------------------
+
+class Init(Protocol):
+    """How first values are made: Normal, Constant, or any such function."""
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of that shape."""
+
 
 class Normal(NamedTuple):
     """First values drawn from N(0, std²)."""
@@ -39,8 +47,6 @@ class Constant(NamedTuple):
 
 
 ZEROS, ONES = Constant(0.0), Constant(1.0)
-Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]     # (rng, shape) -> array
-
 
 class Tensor(NamedTuple):
     """The declaration of one parameter."""
@@ -76,8 +82,9 @@ def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor
 class Params(dict):
     """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
 
-    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]], dtype: type = np.float32,
-                 frozen: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
+                 dtype: DTypeLike = np.float32, frozen: Mapping[str, np.ndarray] | None = None
+                 ) -> None:
         """All zero, and trainable but for the arrays of `frozen`.
 
         tensors: {name: Tensor}, in the order that they have in flat; a shape alone is a Tensor of
@@ -124,7 +131,7 @@ class Params(dict):
         return Params({name: tensor for name, tensor in self.tensors.items()
                        if name not in self.frozen}, self.flat.dtype)
 
-    def copy(self, dtype: type | None = None) -> "Params":
+    def copy(self, dtype: DTypeLike | None = None) -> "Params":
         """The same numbers in a buffer of their own, in float64 for instance.
 
         Frozen arrays, which nobody writes, are shared unless their type changes.
@@ -197,7 +204,7 @@ def join(*parts: Params) -> Params:
 
 
 def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
-                dtype: type = np.float32) -> Params:
+                dtype: DTypeLike = np.float32) -> Params:
     """Parameters with their first values, as the tensors declare them.
 
     Each tensor draws from a stream of its own, named by its declaration: a head more changes no

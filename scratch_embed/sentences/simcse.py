@@ -178,7 +178,8 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                 run.rows.append([step, *geometry(held_out, model, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
             run.record(loss, lr=lr)
-    return Trained(model, run.losses, [(int(step), *numbers) for step, *numbers in run.rows])
+    return Trained(model, run.losses, [(int(step), align, uniform)
+                                       for step, align, uniform in run.rows])
 
 
 def with_head(model: Model, seed: int, headless: bool = False) -> Model:

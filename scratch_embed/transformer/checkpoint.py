@@ -177,8 +177,9 @@ def _shards(folder, index):
     """The Weights of all files that an index names."""
     fields = Fields.read(index)
     where = fields.get("weight_map", {}, "an object {tensor: file in this folder}", lambda v: (
-        isinstance(v, dict) and v and all(is_text(file) and file and os.path.basename(file) == file
-                                          and "\\" not in file for file in v.values())))
+        isinstance(v, dict) and bool(v)
+        and all(is_text(file) and file and os.path.basename(file) == file and "\\" not in file
+                for file in v.values())))
     if not where:
         raise fields.fault("weight_map", "an object {tensor: file in this folder}", "no such field")
     entries, files = {}, {}
