@@ -35,11 +35,11 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
 from scratch_embed.space.geometry import alignment, uniformity
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.families import Model
@@ -214,6 +214,6 @@ def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = Fal
 
 def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
-    X, Y = (unit(vectors(side, model, pool).astype(np.float64))
+    X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

@@ -168,7 +168,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
     def backward(dy, g):
         dh, dw = back_y(dy, g)
-        dh += back_u(back_f(back_w(dw, g)), g)     # ours; dw, which may be the same, has been read
+        dh = dh + back_u(back_f(back_w(dw, g)), g)
         dx, do = back_h(dh, g)
         dq, dk, dv = back_a(back_o(do, g))
         return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
