@@ -1,17 +1,17 @@
 """encode: the file holds what the library encodes, a row a line, blank ones too."""
 import io
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
+from scratch_embed.cli.encode import AT_A_TIME
 from scratch_embed.numerics.blas import blas_threads, blas_threads_at_most
 from scratch_embed.numerics.json_files import read_json, write_json
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.words.vectors import WordVectors
+from scratch_embed.worlds.corpora import corpus_path
 
 LINES = ["a cat has milk", "", "the tenor sang a song", "The King!", " "]
 
@@ -98,19 +98,21 @@ def test_an_empty_text_is_an_array_of_no_rows(models, tmp_path, out, run):
     assert code == 0 and "0 lines" in err and np.load(out).shape == (0, 16)
 
 
-def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out, run,
-                                                             monkeypatch):
-    before, seen = blas_threads(), []
-    encode = SentenceEncoder.encode
+class Looking(io.BytesIO):
+    """A stream of bytes that looks, when it is read, how many threads BLAS has."""
 
-    def look(self, *arguments, **options):
-        seen.append(blas_threads())
-        return encode(self, *arguments, **options)
-    monkeypatch.setattr(SentenceEncoder, "encode", look)
-    run("encode", models.encoder, "-i", text, "-o", out, "--workers", 1)
+    def readinto(self, buffer):
+        self.seen = blas_threads()
+        return super().readinto(buffer)
+
+
+def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out, run, stdin):
+    before, stream = blas_threads(), Looking(text.read_bytes())
+    stdin(stream)
+    assert run("encode", models.encoder, "-o", out, "--workers", 1)[0] == 0
     assert blas_threads() == before
     if before is not None:
-        assert seen == [1]
+        assert stream.seen == 1
         with blas_threads_at_most(10_000):
             assert blas_threads() == before
 
@@ -118,30 +120,35 @@ def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out,
 # ---- rows on stdout -----------------------------------------------------------------------------
 
 def test_without_a_file_a_row_of_numbers_a_line_which_read_back_are_the_same(models, text, run,
-                                                                            monkeypatch):
+                                                                            stdin):
     want = SentenceEncoder.load(models.encoder).encode(LINES)
     code, out, _ = run("encode", models.encoder, "-i", text)
     assert code == 0
     np.testing.assert_array_equal(np.array(rows(out), np.float32), want)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    stdin(text.read_bytes())
     assert run("encode", models.encoder)[1] == out
 
 
-def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, text, run, monkeypatch):
-    monkeypatch.setattr("scratch_embed.cli.encode.AT_A_TIME", 2)
+@pytest.fixture
+def many():
+    """More lines than are encoded at a time."""
+    lines = corpus_path("words-easy.txt").read_text().splitlines()[:AT_A_TIME + 200]
+    assert len(lines) > AT_A_TIME
+    return lines
+
+
+def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, many, text, run):
+    text.write_text("\n".join(many))
     for precision in "int8", "binary":
         _, out, _ = run("encode", models.encoder, "-i", text, "--precision", precision)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "the ranges of only")
-            want = SentenceEncoder.load(models.encoder).encode(LINES, precision=precision)
+        want = SentenceEncoder.load(models.encoder).encode(many, precision=precision)
         assert [[int(x) for x in line.split()] for line in out.splitlines()] == want.tolist()
 
 
-def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, text, run, monkeypatch):
-    whole = np.array(rows(run("encode", models.encoder, "-i", text)[1]))
-    monkeypatch.setattr("scratch_embed.cli.encode.AT_A_TIME", 2)
+def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, many, text, run):
+    text.write_text("\n".join(many))
     parted = np.array(rows(run("encode", models.encoder, "-i", text)[1]))
-    np.testing.assert_allclose(parted, whole, atol=1e-6)
+    np.testing.assert_allclose(parted, SentenceEncoder.load(models.encoder).encode(many), atol=1e-6)
 
 
 # ---- refused ------------------------------------------------------------------------------------

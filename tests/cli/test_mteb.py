@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.loading import load_encoder
-from scratch_embed.cli.main import main
 from scratch_embed.cli.mteb import say_unknown
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.evaluate.mteb import run as run_tasks

@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.cli.retrieval import tags_of
 from scratch_embed.cli.worlds import WORLDS, world
 from scratch_embed.evaluate.collection import read_collection

@@ -1,13 +1,10 @@
 """evaluate run, as a user meets it: numbers by hand, one object, two runs, whose queries count."""
-import io
 import json
 import math
 import random
-import sys
 
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.evaluate.ranking import evaluate, ndcg, reciprocal_rank
 from scratch_embed.evaluate.significance import bootstrap_interval, compare
 from scratch_embed.evaluate.trec import read_qrels, read_run, write_qrels, write_run
@@ -96,10 +93,10 @@ def test_one_query_has_no_interval(tmp_path, files, run):
     assert out.startswith("1 query ")
 
 
-def test_judgements_of_beirs_and_from_stdin(files, run, monkeypatch):
+def test_judgements_of_beirs_and_from_stdin(files, run, stdin):
     beir = "query-id\tcorpus-id\tscore\n" + QRELS.replace(" 0 ", "\t", 5).replace(" ", "\t")
     for text in QRELS, beir:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        stdin(text)
         assert means(run, "-", files[1]) == means(run, *files)
 
 

@@ -1,12 +1,9 @@
 """index, search: lines come back with their numbers; another model than the index's is refused."""
-import io
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
 from scratch_embed.retrieve.index import Index
@@ -34,10 +31,6 @@ def index(files, run):
     code, out, err = run("index", texts, "-o", path, "--model", model)
     assert (code, out) == (0, "") and "4 lines added, 4 in all, 2 dimensions" in err
     return path
-
-
-def pipe(monkeypatch, text):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
 
 # ---- search -----------------------------------------------------------------------------------
@@ -81,8 +74,8 @@ def test_json_is_an_object_for_each_query(index, run):
     assert found[0]["results"] == [{"rank": 1, "score": 1.0, "line": 1, "text": "a cat"}]
 
 
-def test_queries_from_stdin_are_answered_in_their_order_from_rank_1(index, run, monkeypatch):
-    pipe(monkeypatch, "cat\r\n\nboat\n")
+def test_queries_from_stdin_are_answered_in_their_order_from_rank_1(index, run, stdin):
+    stdin("cat\r\n\nboat\n")
     _, out, _ = run("search", index, "-", "-k", 1)
     assert out == "1\t1.0000\t1\ta cat\n1\t1.0000\t4\tthe boat\n"
 
@@ -109,8 +102,8 @@ def test_sif_and_tokens_are_kept_for_the_queries(files, run):
 # ---- index ------------------------------------------------------------------------------------
 
 def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, files, tmp_path,
-                                                                      run, monkeypatch):
-    pipe(monkeypatch, "\na dog\n")
+                                                                      run, stdin):
+    stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
     assert code == 0 and "1 lines added, 5 in all" in err
     assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"

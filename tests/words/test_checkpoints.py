@@ -15,7 +15,6 @@ from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.text.vocab import Vocab, index_sentences
 from scratch_embed.training.session import Checkpoint, RunOptions
 from scratch_embed.words import cbow, fasttext, glove, supervised, word2vec
-from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.pair_store import Cells
 from scratch_embed.words.plan import Details
 from scratch_embed.words.shared_negatives import shared_chunk
