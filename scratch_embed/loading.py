@@ -9,7 +9,7 @@ The content decides, not the name: word2vec's binary files and fastText's models
 A kind that load() does not read has a line as well, with what takes it in place of a function; so
 the message for a wrong file can say what it is.
 
-A new model family adds one line to MODELS.
+A new model family adds one line to FAMILIES of transformer/families.py.
 """
 import json
 import os
@@ -26,9 +26,8 @@ from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.text.corpus_folder import CARD, open_corpus
-from scratch_embed.text.wordpiece_files import load as load_tokenizer
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
-from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.families import FAMILIES, read_model
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_files import HEADER, MAGIC
@@ -241,14 +240,10 @@ def of_type(model_type: str) -> Callable[[Found], bool]:
 
 
 def mean_of_tokens(folder: Path) -> SentenceEncoder:
-    """A BERT without a recipe for sentences: the mean of its tokens' vectors, of any length."""
-    config, p = read_bert(folder)
-    tokenizer = load_tokenizer(folder)
-    if len(tokenizer) > config.vocab:
-        raise FormatError(folder, "its tokenizer", f"expected at most {config.vocab} tokens, the "
-                          f"vocab_size of config.json, found {len(tokenizer)}")
-    return SentenceEncoder(tokenizer, config, p, Recipe((mean,), normalize=False,
-                                                        max_seq_length=config.positions))
+    """A model without a recipe for sentences: the mean of its tokens' vectors, of any length."""
+    model, tokenizer = read_model(folder)
+    return SentenceEncoder(tokenizer, model, Recipe((mean,), normalize=False,
+                                                    max_seq_length=model.max_length))
 
 
 # ---- the tables -------------------------------------------------------------------------------
@@ -261,20 +256,17 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any] | str          # a str: it is not read, and what takes it
 
 
-MODELS = (                                     # folders with a config.json, by its model_type
-    Kind("a BERT folder", of_type("bert"), mean_of_tokens),
-)
+MODELS = tuple(                                # folders with a config.json, by its model_type
+    Kind(f"a {family.name} folder", of_type(model_type), mean_of_tokens)
+    for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
 )
-FILES = (
+FILES = (                                      # safetensors first: they begin with any byte
     Kind("a fastText classifier", is_classifier, Classifier.load),
     Kind("a fastText model", is_fasttext, FastTextVectors.load),
-    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
-         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
-    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
     Kind("a training checkpoint", is_checkpoint, "it resumes a training and is not a model: train "
@@ -285,6 +277,9 @@ FILES = (
          vectors_of_tensor),
     Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that holds "
          "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
+    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
+         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
+    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
     Kind("a run of TREC's", is_run, "evaluate/trec.py reads it (read_run)"),
     Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
          "(read_judgements)"),

@@ -21,7 +21,8 @@ import time
 import numpy as np
 
 from scratch_embed.evaluate.correlation import spearman
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.sentences import simcse
 from scratch_embed.sentences.static import StaticEncoder, frequencies, sif_weights
 from scratch_embed.space.geometry import mean_cosine, uniformity
@@ -31,8 +32,8 @@ from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
 from scratch_embed.transformer.pooling import cls, mean
 from scratch_embed.words import word2vec
 from scratch_embed.words.vectors import WordVectors
@@ -67,16 +68,20 @@ def learn_words(lines, arguments):
 
 
 def learn_gaps(texts, tokenizer, arguments):
-    """A small BERT.  -> Config, its first parameters, those learned, the last losses' mean."""
+    """A small BERT.  -> what it began as, what it learned to be, the last losses' mean."""
     config = Config(len(tokenizer), arguments.dim, arguments.layers, 2, 4 * arguments.dim,
                     arguments.longest, 1)
-    first = initial({**shapes(config), **bert.head_shapes(config)}, arguments.seed)
+    first = init_params(tensors(config) | head_tensors(config), arguments.seed)
     number = tokenizer.index
-    masking = bert.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
-    learned = bert.train(texts, config, masking, steps=arguments.steps, batch=arguments.batch,
-                         lr=arguments.lr, workers=arguments.workers, seed=arguments.seed,
-                         p=first.copy(), progress=True)
-    return config, first, learned.p, float(np.mean(learned.losses[-100:]))
+    masking = masked_lm.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
+    learned = masked_lm.train(texts, config, masking, steps=arguments.steps,
+                              batch_size=arguments.batch, optim=Optim(arguments.lr), p=first,
+                              options=options_of(arguments))
+    return Bert(config, first), learned.model, float(np.mean(learned.losses[-100:]))
+
+
+def options_of(arguments):
+    return RunOptions(arguments.workers, arguments.seed, progress=True)
 
 
 def compare(lines, texts, tokenizer, words, weights, sides, arguments):
@@ -90,7 +95,7 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
         print(f"{name:28}{rho:8.1f}{uniformity(X):12.2f}{mean_cosine(X):14.2f}", flush=True)
 
     start = time.perf_counter()
-    config, first, p, loss = learn_gaps(texts, tokenizer, arguments)
+    first, learned, loss = learn_gaps(texts, tokenizer, arguments)
     print(f"\nmasked LM: {arguments.steps:,} steps of {arguments.batch}, "
           f"{time.perf_counter() - start:.0f} s, loss {loss:.2f} (guessing "
           f"{np.log(len(tokenizer)):.2f})")
@@ -99,16 +104,15 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
     weighted = StaticEncoder(words, sif_weights(weights)).without_common(lines[:10_000])
     for name, encoder in (("word2vec, mean", plain), ("word2vec, SIF", weighted)):
         row(name, *(encoder.encode(side) for side in pair))
-    ways = [("untrained, mean", first, mean), ("masked LM, mean", p, mean),
-            ("masked LM, [CLS]", p, cls)]
-    for name, parameters, pool in ways:
-        row(name, *(simcse.vectors(side, parameters, config, pool) for side in packed))
+    ways = [("untrained, mean", first, mean), ("masked LM, mean", learned, mean),
+            ("masked LM, [CLS]", learned, cls)]
+    for name, model, pool in ways:
+        row(name, *(simcse.vectors(side, model, pool) for side in packed))
     for name, pool in (("SimCSE, mean", mean), ("SimCSE, [CLS]", cls)):
-        learned = simcse.train([texts], p, config, pool, tau=arguments.tau,
-                               steps=arguments.contrast, batch=arguments.batch,
-                               lr=arguments.contrast_lr, workers=arguments.workers,
-                               seed=arguments.seed, progress=True)
-        row(name, *(simcse.vectors(side, learned.p, config, pool) for side in packed))
+        optim = Optim(arguments.contrast_lr, weight_decay=0.0)
+        model = simcse.train([texts], learned, pool, arguments.tau, arguments.contrast,
+                             arguments.batch, optim, options=options_of(arguments)).model
+        row(name, *(simcse.vectors(side, model, pool) for side in packed))
 
 
 def main():

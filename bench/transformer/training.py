@@ -27,13 +27,15 @@ from side_by_side import (
     take_turns,
 )
 
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.blas import one_blas_thread
 from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.sentences import simcse
 from scratch_embed.text.packed import pack
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
 
 V, THREADS, MASK = 8000, 2, 4
 SHAPES = {"128 wide, 2 layers, 32 x 32 tokens": (Config(V, 128, 2, 2, 512, 128), 32, 32),
@@ -50,19 +52,18 @@ def corpus(size, length, seed=0):
 # ---- ours ----------------------------------------------------------------------------------------
 
 def ours_masked(config, size, length, workers):
-    """A function that takes STEPS steps of transformer/bert.train."""
-    p = initial({**shapes(config), **bert.head_shapes(config)}, 0)
-    texts, masking = corpus(size, length), bert.Masking(MASK, (0, 1, 2, 3))
-    return lambda: bert.train(texts, config, masking, steps=STEPS, batch=size, lr=1e-4,
-                              workers=workers, p=p)
+    """A function that takes STEPS steps of transformer/masked_lm.train."""
+    p = init_params(tensors(config) | head_tensors(config), 0)
+    texts, masking = corpus(size, length), masked_lm.Masking(MASK, (0, 1, 2, 3))
+    return lambda: masked_lm.train(texts, config, masking, steps=STEPS, batch_size=size,
+                                   optim=Optim(1e-4), options=RunOptions(workers), p=p)
 
 
 def ours_simcse(config, size, length, workers):
     """The same of sentences/simcse.train."""
-    p = initial(shapes(config), 0)
-    texts = corpus(size, length)
-    return lambda: simcse.train([texts], p, config, steps=STEPS, batch=size, lr=1e-4,
-                                workers=workers)
+    model, texts = Bert(config, init_params(tensors(config), 0)), corpus(size, length)
+    return lambda: simcse.train([texts], model, steps=STEPS, batch_size=size,
+                                optim=Optim(1e-4, weight_decay=0.0), options=RunOptions(workers))
 
 
 # ---- PyTorch -------------------------------------------------------------------------------------
@@ -84,10 +85,10 @@ def theirs_masked(config, size, length):
     import torch
     model, optimizer = torch_model(config, "BertForMaskedLM")
     rng, texts = np.random.default_rng(1), corpus(size, length)
-    masking, made = bert.Masking(MASK, (0, 1, 2, 3)), []
+    masking, made = masked_lm.Masking(MASK, (0, 1, 2, 3)), []
     for start in range(0, 8 * size, size):
-        examples = bert.with_gaps(pack(texts.ids.reshape(-1, length)[start:start + size]), masking,
-                                  V, rng)
+        rows = texts.ids.reshape(-1, length)[start:start + size]
+        examples = masked_lm.with_gaps(pack(rows), masking, V, rng)
         made.append([torch.tensor(examples.batch.ids.reshape(size, length), dtype=torch.int64),
                      torch.tensor(examples.places), torch.tensor(examples.targets,
                                                                  dtype=torch.int64)])

@@ -46,8 +46,10 @@ def add_training(methods):
 
 def run_bert(arguments):
     """Read, learn the pieces, train, save; say what was done on stderr."""
-    from scratch_embed.transformer.bert import Masking, head_shapes, train
-    from scratch_embed.transformer.encoder import Config, shapes
+    from scratch_embed.nn.optim import Optim
+    from scratch_embed.training.session import RunOptions
+    from scratch_embed.transformer.bert import Config, head_tensors, tensors
+    from scratch_embed.transformer.masked_lm import Masking, train
     check_usage(arguments)
     check_folder(arguments.output, sentences=False)
     checkpoint = open_run(arguments, arguments.corpus)
@@ -56,13 +58,12 @@ def run_bert(arguments):
     corpus, follows = sequences(arguments, lines, tokenizer)
     config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
                     arguments.max_length)
-    check_memory(shapes(config) | head_shapes(config), arguments.workers)
+    check_memory(tensors(config) | head_tensors(config), arguments.workers)
     masking = Masking(tokenizer.number("[MASK]"), never_masked(tokenizer), arguments.mask_share)
     trained = train(corpus, config, masking, follows, steps_of(arguments, len(corpus.off) - 1),
-                    arguments.batch, arguments.lr, arguments.warm_up, rate=arguments.dropout,
-                    workers=arguments.workers, seed=arguments.seed, checkpoint=checkpoint,
-                    progress=True)
-    write(arguments, config, trained.p, tokenizer)
+                    arguments.batch, Optim(arguments.lr, arguments.warm_up), arguments.dropout,
+                    RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True))
+    write(arguments, trained.model, tokenizer)
     last = trained.losses[-100:]
     say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
         f"{arguments.output}")
@@ -148,13 +149,13 @@ def never_masked(tokenizer):
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
-def write(arguments, config, p, tokenizer):
+def write(arguments, model, tokenizer):
     """The folder; without --next-sentence the heads that learnt nothing are left out."""
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.text.wordpiece_files import save
-    from scratch_embed.transformer.checkpoint import write_bert
     if not arguments.next_sentence:
-        p = p.only(name for name in p if not name.startswith(("pooler.", "cls.seq_relationship.")))
+        model = model.with_params(model.p.only(
+            name for name in model.p if not name.startswith(("pooler.", "next_sentence."))))
     with replaced_together(arguments.output, "config.json") as room:
-        write_bert(room, config, p)
+        model.save(room)
         save(room, tokenizer, arguments.max_length)

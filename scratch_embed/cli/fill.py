@@ -26,15 +26,15 @@ def add_commands(commands):
 
 def run_fill(arguments):
     """A line of output for each [MASK], in the order of the texts."""
-    config, p, tokenizer = read_model(arguments.model)
+    model, tokenizer = read_model(arguments.model)
     mask = tokenizer.number(MASK) if MASK in {t.content for t in tokenizer.added} else None
-    if "cls.predictions.bias" not in p or mask is None:
+    if "mlm.bias" not in model.p or mask is None:
         what = "[MASK] in its vocabulary" if mask is None else "masked-LM head (cls.predictions)"
         raise ValueError(f"{arguments.model} cannot fill gaps: it has no {what}; `scratch-embed "
                          "train bert` writes models that can")
     texts, person = asked(arguments.texts)
     while some := list(itertools.islice(texts, 1 if person else AT_A_TIME)):
-        for tokens, probabilities in zip(*filled(some, config, p, tokenizer, mask, arguments.k)):
+        for tokens, probabilities in zip(*filled(some, model, tokenizer, mask, arguments.k)):
             print("\t".join(f"{spelled(token, tokenizer)}\t{probability:.4f}"
                             for token, probability in zip(tokens.tolist(), probabilities)))
 
@@ -44,7 +44,7 @@ def spelled(token, tokenizer):
     return tokenizer.decode([token], False) if token < len(tokenizer) else f"[unused {token}]"
 
 
-def filled(texts, config, p, tokenizer, mask, k):
+def filled(texts, model, tokenizer, mask, k):
     """(ids (M, k), probabilities (M, k)) of the M gaps of some texts."""
     import numpy as np
 
@@ -53,7 +53,7 @@ def filled(texts, config, p, tokenizer, mask, k):
     for text, start, end in zip(texts, batch.off, batch.off[1:]):
         if mask not in batch.ids[start:end]:
             raise ValueError(f"{text!r:.60} has no {MASK}: write it where a token is to be guessed")
-        if end - start > config.positions:
+        if end - start > model.max_length:
             raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model reads "
-                             f"{config.positions}: shorten it")
-    return fill_gaps(batch, np.flatnonzero(batch.ids == mask), p, config, k)
+                             f"{model.max_length}: shorten it")
+    return fill_gaps(batch, np.flatnonzero(batch.ids == mask), model, k)

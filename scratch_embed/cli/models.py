@@ -43,7 +43,7 @@ def add_step_options(command, steps, batch, lr):
 def steps_of(arguments, N):
     """--steps, or the steps of --epochs over N sequences; say which.
 
-    An epoch leaves out the last batch where it is not full (nn/run.py).
+    An epoch leaves out the last batch where it is not full (training/batches.py).
     """
     if arguments.epochs is None:
         return arguments.steps
@@ -56,7 +56,7 @@ def steps_of(arguments, N):
 
 def open_run(arguments, text):
     """The Checkpoint of a training step by step, or None; say whether a run goes on."""
-    from scratch_embed.nn.run import Checkpoint
+    from scratch_embed.training.session import Checkpoint
     given = chosen_checkpoint(arguments, text)
     return Checkpoint(*given) if given else None
 
@@ -87,12 +87,12 @@ def check_folder(path, sentences):
                          "this one")
 
 
-def check_memory(shapes, workers):
+def check_memory(tensors, workers):
     """Raise MemoryError where the model cannot be trained; say how large it is."""
-    import numpy as np
+    import math
 
     from scratch_embed.numerics.memory import require_memory
-    size = sum(int(np.prod(shape)) for shape in shapes.values())
+    size = sum(math.prod(tensor.shape) for tensor in tensors.values())
     require_memory(4 * size * (3 + workers),
                    f"a model of {size:,} parameters, their gradients and AdamW's means")
     say(f"the model has {size:,} parameters")
@@ -120,16 +120,10 @@ def lines_of(path, errors):
 
 
 def read_model(folder):
-    """(Config, Params, WordPiece) of a folder with a BERT, or with a sentence encoder on one."""
-    from scratch_embed.text.wordpiece_files import load
-    from scratch_embed.transformer.checkpoint import read_bert
+    """(model, tokenizer) of a folder with a transformer, or with a sentence encoder on one."""
+    from scratch_embed.transformer import families
     require_model(folder)
-    config, p = read_bert(folder)
-    tokenizer = load(folder)
-    if len(tokenizer) > config.vocab:
-        raise ValueError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, and the model rows "
-                         f"for {config.vocab}; are they of the same model?")
-    return config, p, tokenizer
+    return families.read_model(folder)
 
 
 def require_model(folder):

@@ -52,35 +52,36 @@ def add_training(methods):
 
 def run_simcse(arguments):
     """Read, train, save; say what was done on stderr."""
+    from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, head_shapes, train
+    from scratch_embed.sentences.simcse import geometry, head_tensors, train, without_head
+    from scratch_embed.training.session import RunOptions
     from scratch_embed.transformer import pooling
     check_usage(arguments)
     require_other_folder(arguments.output, arguments.model)
     checkpoint = open_run(arguments, arguments.corpus or arguments.pairs)
-    config, p, tokenizer = read_model(arguments.model)
+    model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
-    length = chosen_length(arguments, config)
+    length = chosen_length(arguments, model)
     views = numbered(texts_of(arguments), tokenizer, length)
     held_out = pairs_held_out(arguments, tokenizer, length)
-    check_memory({**p.shapes, **head_shapes(config)}, arguments.workers)
+    check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
     pool = getattr(pooling, arguments.pooling)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
-            *geometry(held_out, p, config, pool)))
+            *geometry(held_out, model, pool)))
     steps = steps_of(arguments, len(views[0].off) - 1)
-    trained = train(views, p, config, pool, arguments.tau, steps, arguments.batch, arguments.lr,
-                    arguments.warm_up, rate=arguments.dropout, workers=arguments.workers,
-                    seed=arguments.seed, held_out=held_out, every=arguments.every,
-                    headless=arguments.headless, checkpoint=checkpoint, progress=True)
-    recipe = Recipe((pool,), dense=head_of(trained.p) if arguments.keep_head else (),
+    trained = train(views, model, pool, arguments.tau, steps, arguments.batch,
+                    Optim(arguments.lr, arguments.warm_up, weight_decay=0.0), arguments.dropout,
+                    arguments.headless, held_out,
+                    RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True))
+    recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
-    p = trained.p.only(name for name in trained.p if not name.startswith("mlp."))
-    SentenceEncoder(tokenizer, config, p, recipe).save(arguments.output)
+    SentenceEncoder(tokenizer, without_head(trained.model), recipe).save(arguments.output)
     if held_out and steps % arguments.every:                 # else the last line has said it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
-            *geometry(held_out, trained.p, config, pool)))
+            *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
     say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
         f"{arguments.output}")
@@ -119,12 +120,12 @@ def texts_of(arguments):
     return views
 
 
-def chosen_length(arguments, config):
+def chosen_length(arguments, model):
     """How many tokens of a text are read."""
-    if arguments.max_length and arguments.max_length > config.positions:
+    if arguments.max_length and arguments.max_length > model.max_length:
         raise ValueError(f"--max-length {arguments.max_length}: the model reads at most "
-                         f"{config.positions} tokens")
-    return arguments.max_length or config.positions
+                         f"{model.max_length} tokens")
+    return arguments.max_length or model.max_length
 
 
 def numbered(views, tokenizer, length):
@@ -141,12 +142,13 @@ def numbered(views, tokenizer, length):
 
 
 def pairs_held_out(arguments, tokenizer, length):
-    """(texts, partners) packed, or None."""
+    """A HeldOut, or None."""
+    from scratch_embed.sentences.simcse import HeldOut
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    return tuple(numbered(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
-                          length))
+    return HeldOut(*numbered(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
+                             length), arguments.every)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def head_of(p):
     """The head that was trained, as the Dense of a folder."""
     from scratch_embed.nn.params import Params
     from scratch_embed.sentences.recipe import Dense
-    ours = {f"linear.{kind}": p[f"mlp.dense.{kind}"] for kind in ("weight", "bias")}
+    ours = {f"linear.{kind}": p[f"head.{kind}"] for kind in ("weight", "bias")}
     head = Params({name: view.shape for name, view in ours.items()})
     for name, view in ours.items():
         head[name][...] = view

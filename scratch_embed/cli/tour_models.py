@@ -27,7 +27,7 @@ def run_senses(arguments):
               "whole sentences on one topic, has six such words.  BERT learns from this text alone "
               "by filling gaps: nobody tells it that there are two.  "
               f"{SIZES['layers']} layers of {SIZES['dim']}, {BERT['steps']:,} steps of "
-              f"{BERT['batch']} sentences.  Cosines of 'bank' in two sentences, last layer:")
+              f"{BERT['batch_size']} sentences.  Cosines of 'bank' in two sentences, last layer:")
     known = per_seed(read, SEEDS)
     seen = {seed: look(known[seed]) for seed in SEEDS}
     for one, other, cosine in two_places(known[SEEDS[0]], seen[SEEDS[0]]):

@@ -1,26 +1,35 @@
-"""The bends between linear layers: GELU in both of its forms, and tanh.
+"""Activation functions: GELU in three forms, SiLU and its gate SwiGLU, and tanh.
 
-Paper     Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)".
+Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which has SiLU too.
+          Shazeer 2020, "GLU Variants Improve Transformer" (SwiGLU).
 Equation  gelu(x) = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)), the normal distribution's
-          its tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
+          its tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)));  QuickGELU: x σ(1.702 x)
+          silu(x) = x σ(x),   swiglu(gate, up) = silu(gate) ∘ up
 Shapes    x (...) -> y (...), elementwise
 Cost      one exponential an element; memory, not arithmetic, is what it waits for.
 Differs   BERT's first code and GPT-2 have the tanh form, transformers' BERT has the other.  They
-          are apart by up to 5e-4, so a checkpoint must be run with its own.
+          are apart by up to 5e-4, so a checkpoint must be run with its own.  CLIP has QuickGELU,
+          up to 2e-2 away.
 Read next nn/layers.py
 
-gelu'(x) = Φ(x) + x φ(x),  φ(x) = e^(−x²/2)/√(2π) = Φ'(x).  For large x it is 1, for small x 0, and
-between it is a gate that opens with x: how much of x passes depends on how large x is.
+All are x times a gate g(x) that opens from 0 to 1 as x grows: how much of x passes depends on how
+large x is.  Their slope is g(x) + x g'(x), with Φ'(x) = φ(x) = e^(−x²/2)/√(2π) and, for σ(c x),
+g' = c σ (1 − σ).  SwiGLU separates the two roles: one linear layer says how far the gate opens,
+another what passes, so that the product of both can say "and"; its F is ⅔ of the usual one, for
+there are three matrices instead of two.
 """
 import numpy as np
 
-from scratch_embed.nn.contract import Backward
-from scratch_embed.numerics.functions import erf64, exp32
+from scratch_embed.nn.contract import Backward, BackwardEach
+from scratch_embed.numerics.functions import erf64, exp32, sigmoid
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.settings import saved_as
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
-FLAT = f32(7)                                # beyond it the slope is 0 or 1 to 1e-10
+FLAT = f32(7)                                # beyond it gelu's slope is 0 or 1 to 1e-10
+FAR = f32(50)                                # beyond it silu's is, to 1e-19
+QUICK = 1.702                                # σ(1.702 x) is the logistic curve nearest to Φ
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)
 THREE_CUBE = f32(3 * 0.044715)
@@ -29,16 +38,17 @@ AS_P, AS_1, AS_2, AS_3, AS_4, AS_5 = (f32(c) for c in (
     0.3275911, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429))
 
 
+@saved_as("gelu")
 def gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """x Φ(x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
-    if x.dtype == np.float32:
-        return gelu_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_backward_kernel(
-            x.ravel(), dy.ravel()).reshape(x.shape)
-    Phi = 0.5 * (1 + erf64(x * 0.5 ** 0.5))
+    if x.dtype != np.float32:
+        Phi = 0.5 * (1 + erf64(x * 0.5 ** 0.5))
 
-    def backward(dy):
-        return dy * (Phi + x * np.exp(-0.5 * x * x) * (2 * np.pi) ** -0.5)
-    return x * Phi, backward
+        def backward(dy):
+            return dy * (Phi + x * np.exp(-0.5 * x * x) * (2 * np.pi) ** -0.5)
+        return x * Phi, backward
+    return gelu_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_backward_kernel(
+        x.ravel(), dy.ravel()).reshape(x.shape)
 
 
 @kernel(inline=True)
@@ -72,17 +82,18 @@ def gelu_backward_kernel(x, dy):
     return dx
 
 
+@saved_as("gelu_tanh")
 def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """The tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
-    if x.dtype == np.float32:
-        return gelu_tanh_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_tanh_backward_kernel(
-            x.ravel(), dy.ravel()).reshape(x.shape)
-    c = (2 / np.pi) ** 0.5
-    t = np.tanh(c * (x + 0.044715 * x ** 3))
+    if x.dtype != np.float32:
+        c = (2 / np.pi) ** 0.5
+        t = np.tanh(c * (x + 0.044715 * x ** 3))
 
-    def backward(dy):
-        return dy * 0.5 * (1 + t + x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
-    return 0.5 * x * (1 + t), backward
+        def backward(dy):
+            return dy * 0.5 * (1 + t + x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
+        return 0.5 * x * (1 + t), backward
+    return gelu_tanh_kernel(x.ravel()).reshape(x.shape), lambda dy: gelu_tanh_backward_kernel(
+        x.ravel(), dy.ravel()).reshape(x.shape)
 
 
 @kernel(inline=True)
@@ -113,6 +124,90 @@ def gelu_tanh_backward_kernel(x, dy):
         slope = TANH_SLOPE * (ONE + THREE_CUBE * near * near)
         dx[i] = dy[i] * (s + near * TWO * s * rest * slope)
     return dx
+
+
+def quick_gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """x σ(1.702 x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    return sigmoid_gated(x, QUICK)
+
+
+def silu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """x σ(x), also called swish.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    return sigmoid_gated(x, 1.0)
+
+
+def sigmoid_gated(x, c):
+    """x σ(c x)."""
+    if x.dtype != np.float32:
+        s = sigmoid(c * x)
+        return x * s, lambda dy: dy * (s + c * x * s * (1 - s))
+    return sigmoid_gated_kernel(x.ravel(), f32(c)).reshape(x.shape), lambda dy: (
+        sigmoid_gated_backward_kernel(x.ravel(), f32(c), dy.ravel()).reshape(x.shape))
+
+
+@kernel(inline=True, keep_order=True)          # reordered, x e would be formed first, and overflow
+def sigmoid_gate32(x, c):
+    """s = σ(c x), and the slope of x s: s + c x s (1 − s), where 1 − s = e s."""
+    e = exp32(-c * x)
+    s = ONE / (ONE + e)
+    near = min(max(x, -FAR), FAR)                             # before c x overflows
+    return s, s + c * near * s * (e * s)
+
+
+@kernel
+def sigmoid_gated_kernel(x, c):
+    """The same for (n,) float32."""
+    y = np.empty_like(x)
+    for i in range(len(x)):
+        s, _ = sigmoid_gate32(x[i], c)
+        y[i] = x[i] * s
+    return y
+
+
+@kernel
+def sigmoid_gated_backward_kernel(x, c, dy):
+    """dx = dy (s + c x s (1 − s))."""
+    dx = np.empty_like(x)
+    for i in range(len(x)):
+        _, slope = sigmoid_gate32(x[i], c)
+        dx[i] = dy[i] * slope
+    return dx
+
+
+def swiglu(gate: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
+    """silu(gate) ∘ up.  gate, up, y: (..., F); backward(dy) -> dgate, dup.
+
+    float32: within 2⁻²⁰ (1 + |gate|) |up| of it; dgate and dup as silu, times |up| and 1.
+    """
+    if gate.dtype != np.float32:
+        a, back_a = silu(gate)
+        return a * up, lambda dy: (back_a(dy * up), dy * a)
+
+    def backward(dy):
+        dgate, dup = swiglu_backward_kernel(gate.ravel(), up.ravel(), dy.ravel())
+        return dgate.reshape(gate.shape), dup.reshape(up.shape)
+    return swiglu_kernel(gate.ravel(), up.ravel()).reshape(gate.shape), backward
+
+
+@kernel
+def swiglu_kernel(gate, up):
+    """The same for (n,) float32."""
+    y = np.empty_like(gate)
+    for i in range(len(gate)):
+        s, _ = sigmoid_gate32(gate[i], ONE)
+        y[i] = gate[i] * s * up[i]
+    return y
+
+
+@kernel
+def swiglu_backward_kernel(gate, up, dy):
+    """dgate = dy up silu'(gate),  dup = dy silu(gate)."""
+    dgate, dup = np.empty_like(gate), np.empty_like(up)
+    for i in range(len(gate)):
+        s, slope = sigmoid_gate32(gate[i], ONE)
+        dgate[i] = dy[i] * up[i] * slope
+        dup[i] = dy[i] * gate[i] * s
+    return dgate, dup
 
 
 def tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:

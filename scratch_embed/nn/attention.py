@@ -1,24 +1,38 @@
-"""Attention: every token asks all tokens of its own sequence, and takes the answers' mean.
+"""Scaled dot-product attention: each token's output is a weighted mean of its sequence's values.
 
 Paper     Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
-Equation  Y = dropout(P) V,  P = softmax(Q Kᵀ / √d), in each of H heads; causal: P_ij = 0 for j > i
-Shapes    q, k, v, y (T, D): all sequences end to end; off (N+1,): sequence n is rows
-          off[n]:off[n+1]; head h is columns h·d..(h+1)·d of them, d = D/H
-Cost      Σ t² D over sequences of t tokens.  BLAS owns the products, a kernel the softmax.
-Differs   Nothing is padded, so nothing is masked but the future: neighbours of equal length run as
-          one batched product, which is why batches are sorted by length.  BERT drops entries of P,
-          not of Y: a token sometimes does not hear another.
-Read next transformer/encoder.py
+          Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models".
+          Jiang et al. 2023, "Mistral 7B", section 2 (the sliding window).
+Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H heads
+          causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w;  B: relative positions
+Shapes    q, y (T, H·d), k, v (T, G·d): all sequences packed end to end; offsets (N+1,): sequence n
+          is rows offsets[n]:offsets[n+1]; head h is columns h·d .. (h+1)·d.  With G < H (grouped
+          queries) H/G neighbouring heads of q share one of k and v
+Cost      O(Σ t² H d) for sequences of t tokens; BLAS does the products, a kernel the softmax
+Differs   no padding: sequences of equal length are multiplied as one batch, which is why batches
+          are sorted by length.  BERT applies dropout to P, not to Y.  A window saves no time here:
+          scores outside it are computed and then left out.
+Read next nn/rotary.py and nn/relative_bias.py (where a token stands), transformer/bert.py
 
-With d terms of variance 1 each, q·k has variance d; the root brings it back to 1, where softmax has
-a slope.
+Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
+the root, scores grow with d, softmax saturates, and its gradient vanishes.
+
+Why share keys and values?  A model that writes one token at a time reads all former k and v for
+each: with G of H heads that is G/H of the memory, and quality hardly falls.
+
+Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
+    dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;
+dK and dV are sums over the heads of q that share them.
 """
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
-from scratch_embed.nn.contract import Backward
+from scratch_embed.nn.contract import Backward, BackwardEach
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
 from scratch_embed.nn.softmax import softmax
-from scratch_embed.numerics.functions import soften32
+from scratch_embed.numerics.functions import softmax_row32
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
 
@@ -26,95 +40,132 @@ f32, u32 = np.float32, np.uint32
 ZERO = f32(0)
 
 
-def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, off: np.ndarray, H: int,
-              causal: bool = False, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Backward]:
-    """attend() inside each sequence.  q, k, v: (T, D) -> y: (T, D), backward(dy) -> dq, dk, dv.
+def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, heads: int,
+              causal: bool = False, drop: Dropout = NO_DROPOUT, *, window: int | None = None,
+              bias: np.ndarray | None = None, key_offsets: np.ndarray | None = None
+              ) -> tuple[np.ndarray, BackwardEach]:
+    """Multi-head attention within each packed sequence.
 
-    Raises ValueError where T is not what off ends at, or D no multiple of H.
+    q: (T, H·d), k, v: (U, G·d) -> y (T, H·d), backward(dy) -> dq, dk, dv, and dbias if there is one
+
+    window       token i sees tokens i − window .. i + window, or .. i where causal (Mistral's
+                 sliding_window counts i itself: window = sliding_window − 1)
+    bias         (H, t, t), added to the scores; a shorter sequence takes its first rows and
+                 columns.  Or (W, H, t, t): sequence n takes bias[n mod W], all as long as t
+    key_offsets  (N+1,), if k and v have other lengths than q; the last tokens of both are aligned
+                 where causal or window asks
+    Raises ValueError for shapes that do not fit each other, the offsets or the heads.
+
+    >>> x = np.eye(4)
+    >>> y, _ = attention(0 * x, x, x, np.array([0, 1, 4]), heads=1)  # equal scores: plain means
+    >>> y[1].round(2).tolist()
+    [0.0, 0.33, 0.33, 0.33]
     """
-    T, D = q.shape
-    if not q.shape == k.shape == v.shape or off[0] != 0 or off[-1] != T or D % H:
-        raise ValueError(f"expected q, k, v of one shape (T, D), T={off[-1]} as off has it and D a "
-                         f"multiple of H={H}; found {q.shape}, {k.shape} and {v.shape}")
+    key_offsets = offsets if key_offsets is None else key_offsets
+    d = require_fitting(q, k, v, offsets, key_offsets, heads)
+    groups = list(equal_length_groups(offsets, key_offsets))
+    B = None if bias is None else require_bias(bias, groups, heads)
+    several = bias is not None and bias.ndim == 4
 
-    def heads(x, start, n, t):                       # a view: what is written to it is in x
-        return x[start:start + n * t].reshape(n, t, H, D // H).swapaxes(1, 2)    # (n, H, t, d)
+    def split(x, first, n, t):                   # a view: what is written to it is in x
+        return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
 
-    y, backs, together = np.empty_like(v), [], runs(off)
-    for run in together:
-        mine, back = attend(*(heads(x, *run) for x in (q, k, v)), causal, drop.at(run[0]))
-        heads(y, *run)[:] = mine
-        backs.append(back)
+    def queries(x, group):                       # (n, G, H/G, t, d)
+        return split(x, group.row, group.n, group.t)
+
+    def keys(x, group):                          # (n, G, 1, u, d)
+        return split(x, group.key_row, group.n, group.u)
+
+    y, backwards = np.empty_like(q), []
+    for group in groups:
+        queries(y, group)[:], back = scaled_dot_product_attention(
+            queries(q, group), keys(k, group), keys(v, group),
+            visible(group, causal, window), drop.at(group.row),
+            None if B is None else B[..., :group.t, :group.u])
+        backwards.append(back)
 
     def backward(dy):
         dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-        for run, back in zip(together, backs):
-            for dx, d in zip((dq, dk, dv), back(heads(dy, *run))):
-                heads(dx, *run)[:] = d
-        return dq, dk, dv
+        dB = None if B is None else np.zeros_like(B)
+        for group, back in zip(groups, backwards):
+            queries(dq, group)[:], keys(dk, group)[:], keys(dv, group)[:], dS = back(
+                queries(dy, group))
+            if dB is not None:
+                corner = dB[..., :group.t, :group.u]
+                corner += dS.reshape(-1, *corner.shape).sum(0)
+        return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if several else dB[0])
     return y, backward
 
 
-def runs(off: np.ndarray) -> list[tuple[int, int, int]]:
-    """(first row, sequences, length) of every run of equally long sequences.  off: (N+1,)."""
-    lengths = np.diff(off)
-    if (lengths < 1).any():
-        raise ValueError(f"sequence {lengths.argmin()} has {lengths.min()} tokens: expected 1 or "
-                         "more of each")
-    first = np.flatnonzero(np.diff(lengths, prepend=-1))
-    return [(int(off[a]), int(z - a), int(lengths[a]))
-            for a, z in zip(first, [*first[1:], len(lengths)])]
+def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
+                                 sees: tuple[int, int], drop: Dropout = NO_DROPOUT,
+                                 B: np.ndarray | None = None) -> tuple[np.ndarray, BackwardEach]:
+    """Y = dropout(softmax(Q Kᵀ / √d + B)) V.
 
-
-def attend(Q: np.ndarray, K: np.ndarray, V: np.ndarray, causal: bool, drop: Dropout
-           ) -> tuple[np.ndarray, Backward]:
-    """dropout(softmax(Q Kᵀ/√d)) V.  Q, K, V: (n, H, t, d) -> (n, H, t, d)."""
+    Q, Y: (n, G, H/G, t, d), K, V: (n, G, 1, u, d), B: (W, H, t, u) with W a divisor of n
+    backward(dY) -> dQ, dK, dV, dS (n, G, H/G, t, u)
+    """
     scale = Q.dtype.type(Q.shape[-1] ** -0.5)
-    dropped, back_weights = weights(Q @ K.swapaxes(-1, -2), scale, causal, drop)  # (n, H, t, t)
+    S = Q @ K.swapaxes(-1, -2)                                                 # (n, G, H/G, t, u)
+    if B is not None:
+        S = ((scale * S).reshape(-1, *B.shape) + B).reshape(S.shape)
+    dropped, back_weights = attention_weights(S, scale if B is None else scale / scale, sees, drop)
 
     def backward(dY):
         dS = back_weights(dY @ V.swapaxes(-1, -2))
-        return dS @ K, dS.swapaxes(-1, -2) @ Q, dropped.swapaxes(-1, -2) @ dY
+        dS_scaled = dS if B is None else scale * dS
+        return (dS_scaled @ K, sum_shared(dS_scaled.swapaxes(-1, -2) @ Q),
+                sum_shared(dropped.swapaxes(-1, -2) @ dY), dS)
     return dropped @ V, backward
 
 
-def weights(S: np.ndarray, scale: float, causal: bool, drop: Dropout
-            ) -> tuple[np.ndarray, Backward]:
-    """dropout(softmax(scale · S)), the future masked where causal.  (n, H, t, t), as S.
+def sum_shared(dK):
+    """The sum over the queries that share a key: (n, G, H/G, u, d) -> (n, G, 1, u, d)."""
+    return dK if dK.shape[2] == 1 else dK.sum(2, keepdims=True)
 
-    In float32 S is overwritten, and so is what backward is given: both are attend's own.
+
+def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], drop: Dropout
+                      ) -> tuple[np.ndarray, Backward]:
+    """dropout(softmax(scale · S)) over the keys that each query sees.  S: (..., t, u).
+
+    sees: (back, ahead): query i sees keys i − back .. i + ahead.
+    In float32 S is overwritten, and so is what backward is given: they belong to the caller above.
     """
-    if S.dtype == np.float32:
-        m, t = mask(drop), S.shape[-1]
-        P = S.reshape(-1, t)
-        dropped = np.empty_like(P) if m.threshold else P
-        soft_drop_kernel(P, dropped, scale, causal, m)
+    back, ahead = sees
+    t, u = S.shape[-2:]
+    if S.dtype != np.float32:
+        if back < t - 1 or ahead < u - 1:
+            distance = np.arange(u) - np.arange(t)[:, None]                    # j − i
+            S = np.where((-back <= distance) & (distance <= ahead), S, -np.inf)
+        P, back_softmax = softmax(scale * S)
+        dropped, back_drop = dropout(P, drop)
+        return dropped, lambda dA: scale * back_softmax(back_drop(dA))
 
-        def backward(dA):
-            dS = dA.reshape(-1, t)                   # a copy, where dA is laid out otherwise
-            soft_drop_backward_kernel(dS, P, scale, m)
-            return dS.reshape(dA.shape)
-        return dropped.reshape(S.shape), backward
+    m = mask(drop)
+    P = S.reshape(-1, u)
+    dropped = np.empty_like(P) if m.threshold else P
+    soft_drop_kernel(P, dropped, scale, t, back, ahead, m)
 
-    if causal:
-        S = np.where(np.tri(S.shape[-1], dtype=bool), S, -np.inf)
-    P, back_softmax = softmax(scale * S)
-    dropped, back_drop = dropout(P, drop)
-    return dropped, lambda dA: scale * back_softmax(back_drop(dA))
+    def backward(dA):
+        dS = dA.reshape(-1, u)                   # a copy, where dA is laid out otherwise
+        soft_drop_backward_kernel(dS, P, scale, m)
+        return dS.reshape(dA.shape)
+    return dropped.reshape(S.shape), backward
 
 
 @kernel
-def soft_drop_kernel(S, dropped, scale, causal, m):
-    """S ← softmax(scale · S), dropped ← dropout(S), of (R, t) float32; row r is token r mod t."""
-    R, t = S.shape
+def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
+    """S ← softmax(scale · S), dropped ← dropout(S), of (R, u) float32; row r is query r mod t."""
+    R, u = S.shape
     for r in range(R):
-        row = S[r]
-        seen = r % t + 1 if causal else t
-        row[seen:] = ZERO
-        soften32(row[:seen], scale)
+        row, i = S[r], r % t
+        first, end = max(0, i - back), min(u, i + ahead + 1)
+        row[:first] = ZERO                       # what the query does not see has weight 0
+        row[end:] = ZERO
+        softmax_row32(row[first:end], scale)
         if m.threshold > u32(0):
-            for j in range(t):
-                kept = hash32(u32(r * t + j), m.key) >= m.threshold
+            for j in range(u):
+                kept = hash32(u32(r * u + j), m.key) >= m.threshold
                 dropped[r, j] = m.scale * row[j] if kept else ZERO
 
 
@@ -132,3 +183,69 @@ def soft_drop_backward_kernel(dA, P, scale, m):
             along += row[j] * grad[j]
         for j in range(t):
             grad[j] = scale * row[j] * (grad[j] - along)
+
+
+# ---- which sequences, which keys -----------------------------------------------------------------
+
+class Group(NamedTuple):
+    """Consecutive sequences of equal length: n of t queries and u keys each."""
+
+    row: int                       # where the first one begins in q
+    key_row: int                   # and in k and v
+    n: int
+    t: int
+    u: int
+
+
+def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterator[Group]:
+    """The groups in their order, as few as can be.  offsets, key_offsets: (N+1,)."""
+    lengths = np.stack([np.diff(offsets), np.diff(key_offsets)], 1)
+    if (lengths < 1).any():
+        n = int((lengths < 1).any(1).argmax())
+        raise ValueError(f"sequence {n}: expected at least 1 token, got {lengths[n].min()}")
+    new = (np.diff(lengths, axis=0, prepend=-1) != 0).any(1)
+    first = np.flatnonzero(new)
+    for a, z in zip(first, [*first[1:], len(lengths)]):
+        yield Group(int(offsets[a]), int(key_offsets[a]), int(z - a), *map(int, lengths[a]))
+
+
+def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
+    """(back, ahead): query i sees keys i − back .. i + ahead; the last of both are aligned."""
+    unlimited = max(group.t, group.u)
+    if window is None and not causal:
+        return unlimited, unlimited
+    shift = group.u - group.t
+    if shift < 0:
+        raise ValueError(f"causal or window: expected as many keys as queries or more in each "
+                         f"sequence, got {group.u} and {group.t}")
+    if window is not None and window < 0:
+        raise ValueError(f"window: expected a whole number, 0 or more, got {window}")
+    window = unlimited if window is None else window
+    return window - shift, shift + (0 if causal else window)
+
+
+def require_fitting(q, k, v, offsets, key_offsets, heads):
+    """The width d of a head.  Raises ValueError for shapes that do not fit."""
+    T, U, d = offsets[-1], key_offsets[-1], q.shape[1] // heads
+    G = k.shape[1] // d if d else 0
+    if (offsets[0] != 0 or key_offsets[0] != 0 or len(offsets) != len(key_offsets)
+            or len(q) != T or len(k) != U or k.shape != v.shape
+            or q.shape[1] != heads * d or k.shape[1] != G * d or G == 0 or heads % G):
+        raise ValueError(f"attention: expected q ({T}, H·d) with heads H={heads} and k, v "
+                         f"({U}, G·d) with G a divisor of H, T and U as the offsets have them; "
+                         f"got {q.shape}, {k.shape} and {v.shape}")
+    return d
+
+
+def require_bias(bias, groups, heads):
+    """The bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
+    B = bias if bias.ndim == 4 else bias[None]
+    t, u = (max((group[i] for group in groups), default=0) for i in (3, 4))    # the longest
+    fits = B.ndim == 4 and B.shape[1] == heads and B.shape[2] >= t and B.shape[3] >= u
+    if fits and len(B) > 1:
+        fits = len(groups) == 1 and groups[0].n % len(B) == 0 and B.shape[2:] == (t, u)
+    if not fits:
+        raise ValueError(f"bias: expected (H, t, u) with H={heads}, t ≥ {t} and u ≥ {u}, or "
+                         f"(W, H, t, u) for sequences that are all of t tokens and u keys, their "
+                         f"number a multiple of W; got {bias.shape}")
+    return B

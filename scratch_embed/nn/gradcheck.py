@@ -13,8 +13,12 @@ summed, not against 1, so that a loss times 10⁻⁷ is checked as strictly.
 
 In float64 only.  Differences of float32 numbers have no digits left; a float32 kernel is held
 against its float64 form instead.
+
+Where the check fails, each input is then moved alone, and the message names those whose gradient is
+off and by which factor: a forgotten 1/N shows as one.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,10 +26,11 @@ from scratch_embed.nn.params import Params
 
 
 def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: float = 1e-6,
-                   seed: int = 0) -> None:
+                   seed: int = 0, names: Sequence[str] | None = None) -> None:
     """Raise AssertionError unless f's backward is its derivative at float64 inputs.
 
     f(*inputs) -> (y, backward), backward(u) -> an array, or a tuple of one for each input.
+    names: of the inputs, for the message; by default their numbers.
     """
     rng = np.random.default_rng(seed)
     inputs = [np.asarray(x, np.float64) for x in inputs]
@@ -37,51 +42,89 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
     grads = grads if isinstance(grads, tuple) else (grads,)
     found, expected = [np.shape(g) for g in grads], [x.shape for x in inputs]
     assert found == expected, f"gradients of shapes {found} for inputs of shapes {expected}"
-    analytic = sum(np.sum(g * d) for g, d in zip(grads, v))
 
+    whole = compare(f, inputs, grads, u, v, h)
+    if abs(whole.analytic - whole.numeric) <= rtol * whole.size:
+        return
+    wrong = []
+    for i, name in enumerate(names or [f"input {i}" for i in range(len(inputs))]):
+        alone = [d if i == j else np.zeros_like(d) for j, d in enumerate(v)]
+        one = compare(f, inputs, grads, u, alone, h)
+        if not abs(one.analytic - one.numeric) <= rtol * one.size:
+            factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf      # not -0
+            wrong.append(f"d({name}) is {factor:.6g} times what it should be")
+    raise AssertionError(
+        f"backward says {whole.analytic:.9g}, differences say {whole.numeric:.9g}, of terms that "
+        f"sum to {whole.size:.3g}: {'; '.join(wrong) or 'no input alone is off by that much'}")
+
+
+class Comparison(NamedTuple):
+    """⟨Jᵀ u, v⟩ by backward, ⟨u, J v⟩ by differences, and the size of the terms of both."""
+
+    analytic: float
+    numeric: float
+    size: float
+
+
+def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarray], u: np.ndarray,
+            v: Sequence[np.ndarray], h: float) -> Comparison:
+    """The derivative of ⟨u, f⟩ along v, twice.  grads: Jᵀ u for each input."""
+    analytic = sum(np.sum(g * d) for g, d in zip(grads, v))
     ahead, _ = f(*(x + h * d for x, d in zip(inputs, v)))
     behind, _ = f(*(x - h * d for x, d in zip(inputs, v)))
     numeric = np.sum(u * (ahead - behind)) / (2 * h)
-
-    size = abs(numeric) + sum(np.abs(g * d).sum() for g, d in zip(grads, v))
-    assert abs(analytic - numeric) <= rtol * size, (
-        f"backward says {analytic:.9g}, differences say {numeric:.9g}, of terms that sum to "
-        f"{size:.3g}")
+    return Comparison(analytic, numeric,
+                      abs(numeric) + sum(np.abs(g * d).sum() for g, d in zip(grads, v)))
 
 
 def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> None:
-    """The same for f(x, p) -> (y, backward(dy, g) -> dx), in x and in all of p at once."""
-    before = p.flat.copy()
+    """The same for f(x, p) -> (y, backward(dy, g) -> dx), in x and in all of p at once.
 
-    def of_both(x, flat):
-        p.flat[:] = flat
+    The message names the tensors whose gradients are wrong: x, or names of p.
+    """
+    def of_all(x):
         y, backward = f(x, p)
 
         def pull(dy):
             g = p.like()
             dx = backward(dy, g)
-            return dx, g.flat
+            return dx, g
         return y, pull
-    try:
-        check_backward(of_both, x, before, seed=seed)
-    finally:
-        p.flat[:] = before
+    _check_with(of_all, p, [x], ["x"], seed)
 
 
 def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
     """The same for a whole model, f(p) -> (loss, backward(g)), in all of p."""
-    before = p.flat.copy()
-
-    def of_flat(flat):
-        p.flat[:] = flat
+    def of_all():
         loss, backward = f(p)
 
         def pull(dloss):
             g = p.like()
             backward(g)
-            return g.flat * dloss
+            g.flat *= dloss
+            return (g,)
         return loss, pull
+    _check_with(of_all, p, [], [], seed)
+
+
+def _check_with(f, p, inputs, names, seed):
+    """check_backward in the inputs and in the trainable tensors of p, which is left as it was.
+
+    f(*inputs) -> (y, pull), pull(dy) -> the gradient of each input, then those of p.
+    """
+    views, before = p.trainable_views(), p.flat.copy()
+
+    def of_arrays(*arrays):
+        for view, array in zip(views.values(), arrays[len(inputs):]):
+            view[...] = array
+        y, pull = f(*arrays[:len(inputs)])
+
+        def backward(dy):
+            *grads, g = pull(dy)
+            return (*grads, *(g[name] for name in views))
+        return y, backward
     try:
-        check_backward(of_flat, before, seed=seed)
+        check_backward(of_arrays, *inputs, *(view.copy() for view in views.values()), seed=seed,
+                       names=[*names, *views])
     finally:
         p.flat[:] = before

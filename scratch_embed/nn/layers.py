@@ -1,17 +1,42 @@
-"""The layers that have parameters, each with its backward beside it.
+"""The layers that have parameters: linear, embedding, layer norm and RMSNorm; residual sums.
 
-Paper     Ba, Kiros & Hinton 2016, "Layer Normalization", eqs. 3 and 4.
-Shapes    x (T, D): rows are tokens, packed end to end.  W (O, I) as in checkpoints.
-Cost      BLAS owns the products of `linear`.  What runs over rows waits for memory, so add_norm, of
-          which a model has two a layer, does in one pass what would be four.
-Differs   eps is inside the root, as everywhere; BERT's is 1e-12, most others' 1e-5.
-Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/encoder.py
+Papers    Ba, Kiros & Hinton 2016, "Layer Normalization", eqs. 3 and 4.
+          Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", eq. 4.
+          Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture" (pre-norm).
+Equation  linear      y = x Wᵀ + b
+          layer norm  y = w x̂ + b,  x̂ = (x − mean x) / √(var x + eps)
+          RMSNorm     y = w x̂,      x̂ = x / √(mean x² + eps)
+          post-norm   y = norm(x + dropout(f(x)))          add_norm    (BERT)
+          pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
+Shapes    x (..., D): rows are tokens, packed end to end, (T, D); any leading axes do, such as one
+          vector for each head, (T, H, d).  W (O, I) as in checkpoints
+Cost      BLAS does the products of `linear`.  What runs over rows waits for memory, so add_norm, of
+          which BERT has two a layer, does in one pass what would be four.
+Differs   eps is inside the root, as everywhere; BERT's is 1e-12, most others' 1e-5.  A bias that p
+          does not name is not added, and a tensor that g does not name gets no gradient.
+Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
+
+Why normalise?  A sum of many layers' outputs grows with their number, and with it every gradient;
+a norm brings each token back to one length.  After the sum (2017's order) it also rescales the
+path that skips the layer, and its gradient shrinks with depth, so that training needs warm-up.  In
+front of f that path is a plain sum: dx = dy + ..., and deep models train.  Subtracting the mean
+removes one direction of D; RMSNorm leaves it out, and costs half as many passes.
+
+The gradient of a norm.  With d = w dy and r = 1/std, x̂ = r (x − mean x): a shift of x changes
+nothing, and nor does a stretch along x̂, so what is left of r d is orthogonal to both:
+    dx = r (d − mean d − x̂ mean(d x̂)),   dw = Σ dy x̂,   db = Σ dy;
+RMSNorm sees a shift, and lacks the term mean d.
 """
 import math
 
 import numpy as np
 
-from scratch_embed.nn.contract import Backward, Learning
+from scratch_embed.nn.contract import (
+    BackwardEach,
+    ParamBackward,
+    ParamBackwardEach,
+    ParamOnlyBackward,
+)
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
@@ -21,34 +46,54 @@ f32, u32 = np.float32, np.uint32
 ZERO, ONE = f32(0), f32(1)
 
 
-def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
-    """y = x Wᵀ + b.  x: (T, I), W: (O, I), b: (O,) -> y: (T, O)."""
-    W, b = p[name + ".weight"], p[name + ".bias"]
-    y = x @ W.T
-    y += b
+def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
+    """y = x Wᵀ + b over the last axis; without b where p has none.
+
+    x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
+
+    >>> p = Params({"f.weight": (1, 2), "f.bias": (1,)})
+    >>> p["f.weight"][:], p["f.bias"][:] = [[3, 4]], 1
+    >>> y, backward = linear(np.array([[1.0, 2.0]]), p, "f")
+    >>> g = p.like()
+    >>> y.tolist(), backward(np.array([[1.0]]), g).tolist(), g["f.weight"].tolist()
+    ([[12.0]], [[3.0, 4.0]], [[1.0, 2.0]])
+    """
+    W = p[name + ".weight"]
+    rows = x.reshape(-1, x.shape[-1])
+    y = rows @ W.T
+    if name + ".bias" in p:
+        y += p[name + ".bias"]
 
     def backward(dy, g):
-        g[name + ".weight"] += dy.T @ x
-        g[name + ".bias"] += dy.sum(0)
-        return dy @ W
-    return y, backward
+        dy = dy.reshape(-1, len(W))
+        if name + ".weight" in g:
+            g[name + ".weight"] += dy.T @ rows
+        if name + ".bias" in g:
+            g[name + ".bias"] += dy.sum(0)
+        return (dy @ W).reshape(x.shape)
+    return y.reshape(*x.shape[:-1], len(W)), backward
 
 
-def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, Learning]:
-    """Rows of a table.  ids: (T,), table: (V, D) -> (T, D).  There is no dx: ids do not move.
+# ---- rows of a table -----------------------------------------------------------------------------
+
+def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamOnlyBackward]:
+    """Rows of a table.  ids: (...), table: (V, D) -> (..., D).  There is no dx: ids do not move.
 
     Raises ValueError for an id that has no row; NumPy would count a negative one from the end.
     """
     table = p[name + ".weight"]
-    if len(ids) and not 0 <= ids.min() <= ids.max() < len(table):
+    if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
         raise ValueError(f"{name} has rows 0 to {len(table) - 1}, asked for are {ids.min()} to "
                          f"{ids.max()}")
 
     def backward(dy, g):
-        if dy.dtype == np.float32:
-            add_rows_kernel(g[name + ".weight"], ids, dy)
+        if name + ".weight" not in g:
+            return
+        dy = dy.reshape(-1, table.shape[1])
+        if dy.dtype != np.float32:
+            np.add.at(g[name + ".weight"], ids.ravel(), dy)  # a row that is read twice learns twice
         else:
-            np.add.at(g[name + ".weight"], ids, dy)          # a row that is read twice learns twice
+            add_rows_kernel(g[name + ".weight"], ids.ravel(), dy)
     return table[ids], backward
 
 
@@ -61,30 +106,71 @@ def add_rows_kernel(table, ids, rows):
             to[d] += row[d]
 
 
-# ---- layer norm ----------------------------------------------------------------------------------
+def prepend_row(x: np.ndarray, offsets: np.ndarray, p: Params, name: str
+                ) -> tuple[np.ndarray, np.ndarray, ParamBackward]:
+    """One learned row in front of every sequence: ViT's class token, ImageBind's bias_k and bias_v.
 
-def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
-               ) -> tuple[np.ndarray, Learning]:
-    """y = w · x̂ + b,  x̂ = (x − mean x) / √(var x + eps) over the last axis.  x, y: (T, D)."""
-    w, b = p[name + ".weight"], p[name + ".bias"]
-    if x.dtype == np.float32:
-        y, xhat, rstd = norm_kernel(x, w, b, f32(eps))
-
-        def backward(dy, g):
-            return norm_backward_kernel(dy, xhat, rstd, w, g[name + ".weight"], g[name + ".bias"])
-        return y, backward
-
-    centred = x - x.mean(-1, keepdims=True)
-    rstd = 1 / np.sqrt((centred * centred).mean(-1, keepdims=True) + eps)
-    xhat = centred * rstd
+    x: (T, D), offsets: (N+1,), p[name]: (D,) -> y (T + N, D), its offsets, backward
+    """
+    N = len(offsets) - 1
+    longer = offsets + np.arange(N + 1)
+    old = np.ones(len(x) + N, bool)
+    old[longer[:-1]] = False
+    y = np.empty((len(old), x.shape[1]), x.dtype)
+    y[old], y[~old] = x, p[name]
 
     def backward(dy, g):
-        g[name + ".weight"] += (dy * xhat).sum(0)
-        g[name + ".bias"] += dy.sum(0)
-        d = dy * w
-        # take from d what shifting x (its mean) or stretching x (along x̂) would undo
-        return rstd * (d - d.mean(-1, keepdims=True) - xhat * (d * xhat).mean(-1, keepdims=True))
-    return w * xhat + b, backward
+        if name in g:
+            g[name] += dy[~old].sum(0)
+        return dy[old]
+    return y, longer, backward
+
+
+# ---- norms ---------------------------------------------------------------------------------------
+
+def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
+               ) -> tuple[np.ndarray, ParamBackward]:
+    """y = w · x̂ + b,  x̂ = (x − mean x) / √(var x + eps) over the last axis.  x, y: (..., D)."""
+    w, b = p[name + ".weight"], bias_or_zeros(p, name)
+    rows = x.reshape(-1, x.shape[-1])
+    if x.dtype != np.float32:
+        centred = rows - rows.mean(-1, keepdims=True)
+        rstd = 1 / np.sqrt((centred * centred).mean(-1, keepdims=True) + eps)
+        xhat = centred * rstd
+        y = w * xhat + b
+
+        def backward(dy, g):
+            dy = dy.reshape(xhat.shape)
+            add_to(g, name + ".weight", (dy * xhat).sum(0))
+            add_to(g, name + ".bias", dy.sum(0))
+            d = dy * w
+            # subtract from d what shifting x (its mean) or stretching x (along x̂) would undo
+            dx = rstd * (d - d.mean(-1, keepdims=True) - xhat * (d * xhat).mean(-1, keepdims=True))
+            return dx.reshape(x.shape)
+    else:
+        y, xhat, rstd = norm_kernel(rows, w, b, f32(eps))
+
+        def backward(dy, g):
+            dx = norm_backward_kernel(dy.reshape(xhat.shape), xhat, rstd, w,
+                                      or_scratch(g, name + ".weight", w),
+                                      or_scratch(g, name + ".bias", b))
+            return dx.reshape(x.shape)
+    return y.reshape(x.shape), backward
+
+
+def bias_or_zeros(p, name):
+    return p[name + ".bias"] if name + ".bias" in p else np.zeros_like(p[name + ".weight"])
+
+
+def add_to(g, name, gradient):
+    """g[name] += gradient, unless the tensor is frozen."""
+    if name in g:
+        g[name] += gradient
+
+
+def or_scratch(g, name, like):
+    """g[name] for a kernel to add to; for a frozen tensor, an array that is thrown away."""
+    return g[name] if name in g else np.zeros_like(like)
 
 
 @kernel(inline=True)
@@ -135,27 +221,91 @@ def norm_backward_kernel(dy, xhat, rstd, w, dw, db):
     return dx
 
 
-def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e-12,
-             drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
-    """y = layer_norm(x + dropout(r)): what a layer found, r, is added to what it was asked, x.
-
-    x, r, y: (T, D); backward(dy, g) -> dx, dr, which are one array where nothing is dropped.
-    """
-    if x.dtype == np.float32:
-        w, b, m = p[name + ".weight"], p[name + ".bias"], mask(drop)
-        y, xhat, rstd = drop_add_norm_kernel(x, r, w, b, f32(eps), m)
+def rms_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-6
+             ) -> tuple[np.ndarray, ParamBackward]:
+    """y = w · x̂,  x̂ = x / √(mean x² + eps) over the last axis.  x, y: (..., D)."""
+    w = p[name + ".weight"]
+    rows = x.reshape(-1, x.shape[-1])
+    if x.dtype != np.float32:
+        rstd = 1 / np.sqrt((rows * rows).mean(-1, keepdims=True) + eps)
+        xhat = rows * rstd
+        y = w * xhat
 
         def backward(dy, g):
-            dx = norm_backward_kernel(dy, xhat, rstd, w, g[name + ".weight"], g[name + ".bias"])
-            return dx, dropout(dx, drop)[0]                  # the same mask again
-        return y, backward
+            dy = dy.reshape(xhat.shape)
+            add_to(g, name + ".weight", (dy * xhat).sum(0))
+            d = dy * w
+            return (rstd * (d - xhat * (d * xhat).mean(-1, keepdims=True))).reshape(x.shape)
+    else:
+        y, xhat, rstd = rms_norm_kernel(rows, w, f32(eps))
 
+        def backward(dy, g):
+            return rms_norm_backward_kernel(dy.reshape(xhat.shape), xhat, rstd, w, or_scratch(
+                g, name + ".weight", w)).reshape(x.shape)
+    return y.reshape(x.shape), backward
+
+
+@kernel
+def rms_norm_kernel(x, w, eps):
+    """The same for (T, D) float32 -> y, x̂, 1/√(mean x² + eps)."""
+    T, D = x.shape
+    y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
+    for t in range(T):
+        row, squares = x[t], ZERO
+        for d in range(D):
+            squares += row[d] * row[d]
+        r = ONE / math.sqrt(squares / f32(D) + eps)
+        for d in range(D):
+            xhat[t, d] = row[d] * r
+            y[t, d] = w[d] * xhat[t, d]
+        rstd[t] = r
+    return y, xhat, rstd
+
+
+@kernel
+def rms_norm_backward_kernel(dy, xhat, rstd, w, dw):
+    """dw += Σ dy x̂; dx = (d − x̂ mean(d x̂)) / rms,  d = w dy."""
+    T, D = dy.shape
+    dx = np.empty_like(dy)
+    for t in range(T):
+        grad, hat, out, along = dy[t], xhat[t], dx[t], ZERO
+        for i in range(D):
+            dw[i] += grad[i] * hat[i]
+            out[i] = w[i] * grad[i]
+            along += out[i] * hat[i]
+        along /= f32(D)
+        for i in range(D):
+            out[i] = rstd[t] * (out[i] - hat[i] * along)
+    return dx
+
+
+# ---- residual sums -------------------------------------------------------------------------------
+
+def residual(x: np.ndarray, r: np.ndarray, drop: Dropout = NO_DROPOUT
+             ) -> tuple[np.ndarray, BackwardEach]:
+    """y = x + dropout(r): a sublayer's output r is added to its input x.
+
+    x, r, y: (...); backward(dy) -> dx, dr, which are dy itself where nothing is dropped.
+    """
     dropped, back_drop = dropout(r, drop)
-    y, back_norm = layer_norm(x + dropped, p, name, eps)
+    return x + dropped, lambda dy: (dy, back_drop(dy))
+
+
+def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e-12,
+             drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
+    """y = layer_norm(x + dropout(r)).  x, r, y: (T, D); backward(dy, g) -> dx, dr."""
+    if x.dtype != np.float32:
+        total, back_sum = residual(x, r, drop)
+        y, back_norm = layer_norm(total, p, name, eps)
+        return y, lambda dy, g: back_sum(back_norm(dy, g))
+
+    w, b = p[name + ".weight"], bias_or_zeros(p, name)
+    y, xhat, rstd = drop_add_norm_kernel(x, r, w, b, f32(eps), mask(drop))
 
     def backward(dy, g):
-        dx = back_norm(dy, g)
-        return dx, back_drop(dx)
+        dx = norm_backward_kernel(dy, xhat, rstd, w, or_scratch(g, name + ".weight", w),
+                                  or_scratch(g, name + ".bias", b))
+        return dx, dropout(dx, drop)[0]                      # the same mask again
     return y, backward
 
 
@@ -175,22 +325,3 @@ def drop_add_norm_kernel(x, r, w, b, eps, m):
                 hat[d] = x_t[d] + r_t[d]
         rstd[t] = normalise(hat, y[t], w, b, eps)
     return y, xhat, rstd
-
-
-# ---- to the sphere -------------------------------------------------------------------------------
-
-def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """u = x / ‖x‖ over the last axis; a zero row stays zero.  x, u: (..., D).
-
-    x is first brought to [½, 1) by a power of two, or squares of 1e-30 would be 0 and of 1e30 inf.
-    For a row a sentence: NumPy's loops serve.
-    """
-    _, power = np.frexp(np.abs(x).max(-1, keepdims=True, initial=0))
-    x = np.ldexp(x, -power)                                  # exact
-    norm = np.linalg.norm(x, axis=-1, keepdims=True)
-    norm = np.where(norm > 0, norm, 1)
-    u = x / norm
-
-    def backward(du):                                        # only the part tangent to the sphere
-        return np.ldexp((du - u * (u * du).sum(-1, keepdims=True)) / norm, -power)
-    return u, backward

@@ -1,32 +1,116 @@
-"""Parameters: named views on one flat buffer.
+"""Parameters: named views on one flat buffer, each declared with its shape and its first values.
 
-Shapes    flat (P,): all numbers of a model, one tensor after the other; weights are (out, in), and
-          names are those of the original's checkpoint
+Shapes    flat (P,): the numbers of all trainable tensors, one after the other; weights (out, in)
 Read next nn/layers.py (who uses them), nn/optim.py (what happens to flat)
 
 A model's parameters are one array, and each name is a window on it.  Gradients are a second buffer
 with the same names.  So an optimiser's step, clipping and setting to zero are a line over `flat`,
 the gradients of two workers are added in one sum, and a whole model is checked along one random
 direction.
+
+A frozen tensor is an array beside that buffer.  So it has no gradient, no moments in the optimiser
+and no copy in a training checkpoint, and a fine-tuning of few tensors costs memory for these alone.
 """
-import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+# ---- what a tensor is ----------------------------------------------------------------------------
+
+class Init(Protocol):
+    """How first values are made: Normal, Constant, or any such function."""
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of that shape."""
+
+
+class Normal(NamedTuple):
+    """First values drawn from N(0, std²)."""
+
+    std: float
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """shape -> an array of that shape, float64."""
+        return self.std * rng.standard_normal(shape)
+
+
+class Constant(NamedTuple):
+    """First values that are all one number."""
+
+    value: float
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """shape -> an array of that shape, float64; nothing is drawn."""
+        return np.full(shape, self.value)
+
+
+ZEROS, ONES = Constant(0.0), Constant(1.0)
+
+class Tensor(NamedTuple):
+    """The declaration of one parameter."""
+
+    shape: tuple[int, ...]
+    init: Init = ZEROS             # of (rng, shape): its first values
+    decay: bool = False            # does weight decay shrink it?
+    stream: str = ""               # names the random stream of its first values; "": its own name
+
+
+Tensors = Mapping[str, Tensor]     # of a layer or of a whole model, in the order of flat
+
+
+def linear_tensors(name: str, O: int, I: int, init: Init, bias: bool = True) -> dict[str, Tensor]:
+    """The tensors of y = x Wᵀ + b: name.weight (O, I), which decays, and name.bias (O,), zeros."""
+    own = {f"{name}.bias": Tensor((O,))} if bias else {}
+    return {f"{name}.weight": Tensor((O, I), init, decay=True), **own}
+
+
+def norm_tensors(name: str, D: int, bias: bool = True) -> dict[str, Tensor]:
+    """The tensors of a norm: name.weight (D,) of ones and name.bias (D,) of zeros; none decays."""
+    own = {f"{name}.bias": Tensor((D,))} if bias else {}
+    return {f"{name}.weight": Tensor((D,), ONES), **own}
+
+
+def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor]:
+    """The tensor of a table of V rows: name.weight (V, D), which decays."""
+    return {f"{name}.weight": Tensor((V, D), init, decay=True)}
+
+
+# ---- all of them ---------------------------------------------------------------------------------
 
 class Params(dict):
-    """{name: view}, backed by `flat`.  Views are written in place and never replaced."""
+    """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: type = np.float32) -> None:
-        """All zero.  shapes: {name: shape}, in the order that they have in flat."""
+    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
+                 dtype: DTypeLike = np.float32, frozen: Mapping[str, np.ndarray] | None = None
+                 ) -> None:
+        """All zero, and trainable but for the arrays of `frozen`.
+
+        tensors: {name: Tensor}, in the order that they have in flat; a shape alone is a Tensor of
+        zeros without decay.  frozen: {name: its values}, of some of these; they are not copied.
+        """
         super().__init__()
-        self.shapes = dict(shapes)
-        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
-        self.flat = np.zeros(sum(sizes), dtype)
-        ends = np.cumsum(sizes)
-        for (name, shape), size, end in zip(self.shapes.items(), sizes, ends):
-            super().__setitem__(name, self.flat[end - size:end].reshape(shape))
+        self.tensors = {name: tensor if isinstance(tensor, Tensor) else Tensor(tuple(tensor))
+                        for name, tensor in tensors.items()}
+        frozen = dict(frozen or {})
+        self.frozen = tuple(name for name in self.tensors if name in frozen)
+        sizes = {name: int(np.prod(tensor.shape)) for name, tensor in self.tensors.items()
+                 if name not in frozen}
+        self.flat, start = np.zeros(sum(sizes.values()), dtype), 0
+        for name, tensor in self.tensors.items():
+            if name in frozen:
+                view = frozen[name].view()
+                view.flags.writeable = False
+            else:
+                view = self.flat[start:start + sizes[name]].reshape(tensor.shape)
+                start += sizes[name]
+            super().__setitem__(name, view)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """{name: shape}, of frozen tensors too."""
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
 
     def __setitem__(self, name: str, value: np.ndarray) -> None:
         """p[name] += dy writes through the view; another array would leave flat behind."""
@@ -34,54 +118,99 @@ class Params(dict):
             raise TypeError(f"p[{name!r}] is a view on p.flat and is not replaced: write into it, "
                             f"p[{name!r}][...] = value")
 
-    def like(self) -> "Params":
-        """A buffer of zeros with the same names: the gradients."""
-        return Params(self.shapes, self.flat.dtype)
+    def __reduce__(self) -> tuple:
+        """copy.deepcopy and pickle: the views are made anew on a copy of flat."""
+        return _restored, (self.tensors, self.flat, {name: self[name] for name in self.frozen})
 
-    def copy(self, dtype: type | None = None) -> "Params":
-        """The same numbers in a buffer of their own, in float64 for instance."""
-        other = Params(self.shapes, dtype or self.flat.dtype)
+    def trainable_views(self) -> dict[str, np.ndarray]:
+        """{name: view on flat} of the tensors that are not frozen, in the order of flat."""
+        return {name: view for name, view in self.items() if name not in self.frozen}
+
+    def like(self) -> "Params":
+        """A buffer of zeros with the names of the trainable tensors: the gradients."""
+        return Params({name: tensor for name, tensor in self.tensors.items()
+                       if name not in self.frozen}, self.flat.dtype)
+
+    def copy(self, dtype: DTypeLike | None = None) -> "Params":
+        """The same numbers in a buffer of their own, in float64 for instance.
+
+        Frozen arrays, which nobody writes, are shared unless their type changes.
+        """
+        dtype = np.dtype(dtype or self.flat.dtype)
+        other = Params(self.tensors, dtype, {name: self[name].astype(dtype, copy=False)
+                                             for name in self.frozen})
         other.flat[:] = self.flat
         return other
+
+    # ---- some of them
 
     def only(self, names: Iterable[str]) -> "Params":
         """The tensors of these names in a buffer of their own, in the order of self.
 
         Raises KeyError for a name that is not there.
         """
+        names = self._known(names)
+        return self._with({name: tensor for name, tensor in self.tensors.items() if name in names},
+                          set(self.frozen) & names)
+
+    def freeze(self, names: Iterable[str]) -> "Params":
+        """The same tensors, of which these and those frozen before are no longer trained.
+
+        The others are copied to a buffer of their own; frozen ones stay where they are, read-only
+        here.  Raises KeyError for a name that is not there.
+        """
+        return self._with(self.tensors, set(self.frozen) | self._known(names))
+
+    def trainable(self, names: Iterable[str]) -> "Params":
+        """The same tensors, of which these alone are trained.  As freeze, of all others."""
+        return self._with(self.tensors, set(self) - self._known(names))
+
+    def _known(self, names):
         names = set(names)
         if missing := sorted(names - self.keys()):
             raise KeyError(f"no tensor {missing[0]!r}; there are {', '.join(self)}")
-        other = Params({name: shape for name, shape in self.shapes.items() if name in names},
-                       self.flat.dtype)
-        for name in other:
-            other[name][...] = self[name]
+        return names
+
+    def _with(self, tensors, frozen):
+        other = Params(tensors, self.flat.dtype, {name: self[name] for name in frozen})
+        for name, view in other.trainable_views().items():
+            view[...] = self[name]
         return other
 
 
-def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: type = np.float32,
-            std: float = 0.02) -> Params:
-    """BERT's first parameters: weights N(0, std), the weights of norms 1, biases 0.
-
-    Each tensor draws from a stream of its own, named by it: a head more changes no other tensor.
-    BERT's code draws again what lies beyond two deviations (a truncated normal); transformers does
-    not, and neither does this.
-    """
-    p = Params(shapes, dtype)
-    for name, view in p.items():
-        if is_norm(name) and name.endswith("weight"):
-            view[...] = 1
-        elif view.ndim > 1:
-            rng = np.random.default_rng([seed, *name.encode()])
-            view[...] = std * rng.standard_normal(view.shape)
+def _restored(tensors: Tensors, flat: np.ndarray, frozen: dict[str, np.ndarray]) -> Params:
+    p = Params(tensors, flat.dtype, frozen)
+    p.flat[:] = flat
     return p
 
 
-def is_norm(name: str) -> bool:
-    """A tensor of a layer norm?  As BERT, GPT-2, Mistral, CLIP ("layrnorm") and ViT name them."""
-    return re.search(r"LayerNorm|layer_?norm|layrnorm|\bln_\w+|\bnorm\d*\b", name) is not None
+def join(*parts: Params) -> Params:
+    """The tensors of several Params, in this order, in one buffer: an encoder and a new head.
+
+    The trainable ones are copied, what is frozen in its own part stays so.  Raises ValueError for
+    a name that two of them have.
+    """
+    tensors: dict[str, Tensor] = {}
+    for p in parts:
+        if twice := sorted(tensors.keys() & p.tensors.keys()):
+            raise ValueError(f"two tensors {twice[0]!r}: expected each name in one of the parts")
+        tensors |= p.tensors
+    whole = Params(tensors, parts[0].flat.dtype,
+                   {name: p[name] for p in parts for name in p.frozen})
+    for p in parts:
+        for name, view in p.trainable_views().items():
+            whole[name][...] = view
+    return whole
 
 
-def decays(name: str) -> bool:
-    """May weight decay shrink it?  Not biases, and not norms, whose weights belong near 1."""
-    return not is_norm(name) and not name.endswith("bias")
+def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
+                dtype: DTypeLike = np.float32) -> Params:
+    """Parameters with their first values, as the tensors declare them.
+
+    Each tensor draws from a stream of its own, named by its declaration: a head more changes no
+    other tensor, and neither does another name in the code.
+    """
+    p = Params(tensors, dtype)
+    for name, (shape, init, _, stream) in p.tensors.items():
+        p[name][...] = init(np.random.default_rng([seed, *(stream or name).encode()]), shape)
+    return p

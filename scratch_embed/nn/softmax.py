@@ -3,23 +3,24 @@
 Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
 Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
 Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
-Cost      one exponential an entry forward; the loss takes another one backward, for reading s anew
-          is cheaper than writing and reading p.
+Cost      one exponential an entry forward; the loss takes another one backward, because reading s
+          again is cheaper than writing and reading p, of a vocabulary's width.
 Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of partners)
 
-The gradient of both is short.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp): what raises
-all scores alike changes nothing.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
-    ds = (p − 1_target) / N:
-every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
+Why the exponential?  It makes any scores positive, and a difference of scores a ratio of
+probabilities: p_i/p_j = exp(s_i − s_j).  A number added to all scores changes nothing, so the
+largest is made 0 first, and nothing can overflow.  The quotient exp(s − max)/Σ keeps p accurate to
+a few units in the last place; exp(s − log Σ exp s) would lose that where s is large.
 
-The shift by the largest score cancels, and nothing can overflow.  The division form exp(s − max)/Σ
-keeps p accurate to a few units in the last place; exp(s − log Σ exp s) would lose that where s is
-large.
+Gradient.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp): what raises all scores alike
+changes nothing.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
+    ds = (p − 1_target) / N,   what the model believes, minus what is true:
+every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
 """
 import numpy as np
 
-from scratch_embed.nn.contract import Backward
-from scratch_embed.numerics.functions import exp32, soften32
+from scratch_embed.nn.contract import Backward, LossBackward
+from scratch_embed.numerics.functions import exp32, softmax_row32
 from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
@@ -27,13 +28,17 @@ ZERO, ONE = f32(0), f32(1)
 
 
 def softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """p = exp(s) / Σ exp(s) over the last axis.  s, p: (..., M)."""
-    if s.dtype == np.float32:
-        p = s.copy()
-        softmax_rows(p.reshape(-1, s.shape[-1]))
-    else:
+    """p = exp(s) / Σ exp(s) over the last axis.  s, p: (..., M).
+
+    >>> softmax(np.log([1.0, 2.0, 5.0]))[0].round(3).tolist()
+    [0.125, 0.25, 0.625]
+    """
+    if s.dtype != np.float32:
         e = np.exp(s - s.max(-1, keepdims=True))
         p = e / e.sum(-1, keepdims=True)
+    else:
+        p = s.copy()
+        softmax_rows(p.reshape(-1, s.shape[-1]))
 
     def backward(dp):
         return p * (dp - (p * dp).sum(-1, keepdims=True))
@@ -44,7 +49,7 @@ def softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
 def softmax_rows(s):
     """s ← softmax(s) in every row of (R, M) float32."""
     for r in range(s.shape[0]):
-        soften32(s[r], ONE)
+        softmax_row32(s[r], ONE)
 
 
 def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
@@ -57,13 +62,50 @@ def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
     return log_p, backward
 
 
+# ---- the loss ------------------------------------------------------------------------------------
+
 def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
-                  ) -> tuple[float, Backward]:
+                  ) -> tuple[float, LossBackward]:
     """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
 
     total: what to divide by, N by default; of the whole batch where s is only a worker's share.
     The sum is taken in float64.  Raises ValueError for a target that is not 0..M−1, or no rows.
+
+    >>> loss, backward = cross_entropy(np.log([[1.0, 2.0, 5.0]]), np.array([2]))     # −log ⅝
+    >>> round(loss, 4), backward().round(3).tolist()
+    (0.47, [[0.125, 0.25, -0.375]])
     """
+    total = require_targets(s, targets, total)
+    if s.dtype != np.float32:
+        return cross_entropy_numpy(s, targets, total)
+    rows = np.arange(len(s))
+    largest, sums = shifted_sums(s)
+    losses = np.log(sums) - (s[rows, targets] - largest)
+
+    def backward(dloss=1.0):
+        return cross_entropy_backward_kernel(s, targets, largest, sums, f32(dloss / total))
+    return float(losses.sum(dtype=np.float64) / total), backward
+
+
+def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None = None
+                        ) -> tuple[float, LossBackward]:
+    """The same in NumPy, of either float type; a score of −∞ leaves a class out, with gradient 0.
+
+    For small tables: log p (N, M) is kept.
+    """
+    total = require_targets(s, targets, total)
+    rows = np.arange(len(s))
+    log_p, _ = log_softmax(s)
+
+    def backward(dloss=1.0):
+        ds = np.exp(log_p)
+        ds[rows, targets] -= 1                               # p − 1_target
+        return ds * float(dloss / total)
+    return float(-log_p[rows, targets].sum(dtype=np.float64) / total), backward
+
+
+def require_targets(s, targets, total):
+    """What the sum is divided by.  Raises ValueError for targets that do not fit, or no rows."""
     N, M = s.shape
     if len(targets) != N or (N and not (0 <= targets.min() and targets.max() < M)):
         raise ValueError(f"expected {N} targets from 0 to {M - 1}, found {len(targets)}, from "
@@ -71,22 +113,7 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
     total = N if total is None else total
     if not total:
         raise ValueError("no rows, and so no mean of their losses")
-    rows = np.arange(N)
-    if s.dtype == np.float32:
-        largest, sums = shifted_sums(s)
-        losses = np.log(sums) - (s[rows, targets] - largest)
-
-        def backward(dloss=1.0):
-            return cross_entropy_backward_kernel(s, targets, largest, sums, f32(dloss / total))
-    else:
-        log_p, back = log_softmax(s)
-        losses = -log_p[rows, targets]
-
-        def backward(dloss=1.0):
-            chosen = np.zeros_like(s)
-            chosen[rows, targets] = -dloss / total
-            return back(chosen)
-    return float(losses.sum(dtype=np.float64) / total), backward
+    return total
 
 
 @kernel

@@ -1,15 +1,11 @@
 """The functions that every model needs, for arrays in NumPy and for one float32 inside a kernel.
 
-Each scalar kernel (its name ends in 32) stands under the NumPy function of the same equation; that
-of soften32, which works on a row, is softmax of nn/softmax.py, where its error is derived.
-
                 error of the kernel against the exact value       beyond
     exp32       relative, at most 2^-23                           |x| > 87: as at 87
-    sigmoid32   relative, at most 2^-22                           |x| > 87: as at 87
-    softplus32  relative, at most 2^-22                           the same
-    erf32       absolute, at most 2^-20                           none
 
-Relative errors hold in both tails: σ(−40) is 4e-18 here, not 0, so a loss −log σ stays finite.
+That holds in both tails: a σ(−40) made of exp32 is 4e-18, not 0, so a loss −log σ stays finite.
+softmax_row32, which works on a row, is the kernel of nn/softmax.py's softmax, where its error is
+derived.
 """
 import math
 
@@ -39,30 +35,20 @@ def exp32(x):
     return e_r * np.int32(exponent).view(np.float32)      # the bits of 2ⁿ
 
 
+@np.errstate(invalid="ignore")                # nan stays nan
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """σ(x) = 1 / (1 + e^−x), elementwise, without overflow at either end."""
     return np.exp(-np.logaddexp(0, -np.asarray(x)))
 
 
-@kernel
-def sigmoid32(x):
-    """σ(x) = 1 / (1 + e^−x) of a float32."""
-    return ONE / (ONE + exp32(-x))
-
-
+@np.errstate(invalid="ignore")
 def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + e^x), elementwise.  −log σ(x) = softplus(−x)."""
     return np.logaddexp(0, np.asarray(x))
 
 
-@kernel
-def softplus32(x):
-    """log(1 + e^x) = max(x, 0) + log(1 + e^−|x|) of a float32."""
-    return max(x, f32(0)) + math.log1p(exp32(-abs(x)))
-
-
 @kernel(inline=True)
-def soften32(row, scale):
+def softmax_row32(row, scale):
     """row ← exp(scale · row) / Σ exp(scale · row), (M,) float32, M ≥ 1, scale > 0: a softmax."""
     largest, total = row[0], f32(0)
     for j in range(len(row)):
@@ -82,14 +68,3 @@ def erf64(x):
     for i in range(x.size):
         y.flat[i] = math.erf(x.flat[i])
     return y
-
-
-@kernel
-def erf32(x):
-    """erf of a float32, by Abramowitz & Stegun 1964, formula 7.1.26: 1 − poly(t) e^−x², x ≥ 0."""
-    a = abs(x)
-    t = ONE / (ONE + f32(0.3275911) * a)
-    poly = t * (f32(0.254829592) + t * (f32(-0.284496736) + t * (
-        f32(1.421413741) + t * (f32(-1.453152027) + t * f32(1.061405429)))))
-    y = ONE - poly * exp32(-a * a)
-    return y if x >= f32(0) else -y

@@ -11,7 +11,7 @@ Differs   from sentence-transformers: a batch is so many tokens, not so many tex
           padded.  A model that ends in Normalize gives unit vectors also when they are cut; there
           they are what is left of unit vectors.  A prompt that fills the whole length is an
           error, for all texts would be the same.
-Read next transformer/encoder.py, sentences/recipe.py; sentences/simcse.py (training one)
+Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (training one)
 
 Why sorted.  Texts of one length are one batched product in attention; and with the longest first,
 the batches that end last are the shortest, and no thread waits long for another.
@@ -31,9 +31,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from scratch_embed.nn.params import Params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
-from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.sentences.folder import (
@@ -50,9 +48,8 @@ from scratch_embed.sentences.interface import (
     round_to,
 )
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
-from scratch_embed.text import wordpiece_files
 from scratch_embed.text.packed import Packed, by_length, shares, take
-from scratch_embed.transformer.encoder import Config, infer
+from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 
 BLOCK = 4096                       # texts whose ids are in memory, and sorted, at a time
 TOKENS = 512                       # in a batch, about
@@ -74,36 +71,47 @@ class SentenceEncoder:
     """Sentence vectors from a transformer: encode(texts) -> (N, d).
 
         SentenceEncoder.load(folder)                a folder that sentence-transformers wrote
-        SentenceEncoder(tokenizer, config, p)       the mean of the tokens, scaled to length 1
-        SentenceEncoder(tokenizer, config, p, Recipe((cls,), prompts={"query": "query: "}))
+        SentenceEncoder(tokenizer, model)           the mean of the tokens, scaled to length 1
+        SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
+
+    >>> from scratch_embed.nn.params import init_params
+    >>> from scratch_embed.text.wordpiece import WordPiece
+    >>> from scratch_embed.transformer.bert import Bert, Config, tensors
+    >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "a", "fox", "runs", "##s"])
+    >>> config = Config(vocab=len(tokenizer), dim=8, layers=1, ff=16)
+    >>> model = Bert(config, init_params(tensors(config), seed=1))        # not trained
+    >>> encoder = SentenceEncoder(tokenizer, model)
+    >>> vectors = encoder.encode(["a fox runs", "foxs"])
+    >>> vectors.shape, encoder.similarity(vectors, vectors).diagonal().round(5).tolist()
+    ((2, 8), [1.0, 1.0])
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: Config, p: Params,
-                 recipe: Recipe | None = None) -> None:
-        """p: the parameters, float32 to be fast; each call uses them as they are then.
+    def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:
+        """model: its parameters, float32 to be fast, are used as they are at each call.
 
         recipe: what is made of the tokens' vectors, how long a text may be, and prompts; by default
         their mean, scaled to length 1, of as many as the model has positions.
         Raises ValueError for a recipe that does not fit.
         """
-        self.tokenizer, self.config, self.p = tokenizer, config, p
-        self.recipe = Recipe(max_seq_length=config.positions) if recipe is None else recipe
-        check_recipe(self.recipe, config)
-        self.dim = self.recipe.dim(config.dim)
+        self.tokenizer, self.model = tokenizer, model
+        self.recipe = Recipe(max_seq_length=model.max_length) if recipe is None else recipe
+        check_recipe(self.recipe, model.dim, model.max_length)
+        self.dim = self.recipe.dim(model.dim)
+
+    def __repr__(self) -> str:
+        poolings = [pooling.__name__ for pooling in self.recipe.poolings]
+        dense = [f"Dense to {len(p['linear.bias'])}" for p, _ in self.recipe.dense]
+        parts = [repr(self.model), *poolings, *dense, *["normalized"] * self.recipe.normalize]
+        return f"SentenceEncoder({', '.join(parts)})"
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "SentenceEncoder":
-        """The encoder in a folder of sentence-transformers: a BERT, WordPiece, and its modules.
+        """The encoder in a folder of sentence-transformers: a model, its tokenizer, its modules.
 
         Raises FormatError that names the file and the field that is missing, damaged or unknown.
         """
-        config, p, recipe = read_sentence_folder(folder, dtype)
-        base = encoder_folder(folder)
-        tokenizer = wordpiece_files.load(base)
-        if len(tokenizer) > config.vocab:
-            raise FormatError(base, "its tokenizer", f"expected at most {config.vocab} tokens, the "
-                              f"vocab_size of config.json, found {len(tokenizer)}")
-        return cls(tokenizer, config, p, recipe)
+        model, recipe = read_sentence_folder(folder, dtype)
+        return cls(read_tokenizer(encoder_folder(folder), model), model, recipe)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write a folder that load() and sentence-transformers read; an old one is replaced whole.
@@ -111,16 +119,16 @@ class SentenceEncoder:
         Raises ValueError for parameters that are not the config's, such as a head for training.
         """
         with tempfile.TemporaryDirectory() as room:
-            wordpiece_files.save(room, self.tokenizer, self.recipe.max_seq_length)
+            save_tokenizer(room, self.model, self.tokenizer, self.recipe.max_seq_length)
             files = {path.name: path.read_bytes() for path in Path(room).iterdir()}
-        write_sentence_folder(folder, self.config, self.p, self.recipe, files)
+        write_sentence_folder(folder, self.model, self.recipe, files)
 
     def vectors(self, batch: Packed, skip: int = 0) -> np.ndarray:
-        """The vectors of N sequences, as the recipe makes them, in p's own type.  -> (N, E)
+        """The vectors of N sequences, as the recipe makes them, in the model's type.  -> (N, E)
 
         skip: tokens that are the prompt's and before it, pooled if recipe.include_prompt.
         """
-        y, _ = sentence_vectors(infer(batch, self.p, self.config), batch.off, self.recipe, skip)
+        y, _ = sentence_vectors(self.model.infer(batch), batch.off, self.recipe, skip)
         return y
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,

@@ -1,6 +1,6 @@
 """A sentence encoder on disk: the folder that sentence-transformers writes and reads.
 
-Bytes     config.json, model.safetensors            the BERT, see transformer/checkpoint.py
+Bytes     config.json, model.safetensors            the model, see transformer/families.py
           modules.json                              what follows what, and in which folder it is
           1_Pooling/config.json                     which poolings
           2_Dense/config.json, model.safetensors    a linear layer and an activation, or none
@@ -18,6 +18,7 @@ Read next sentences/recipe.py (what a folder says), sentences/encoder.py (texts 
 """
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,8 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
-from scratch_embed.transformer.checkpoint import (
-    FLOATS,
-    read_bert,
-    read_config,
-    weights_file,
-    write_bert,
-)
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.transformer.checkpoint import FLOATS, weights_file
+from scratch_embed.transformer.families import Model, family_of
 from scratch_embed.transformer.pooling import (
     cls,
     last_token,
@@ -61,17 +56,18 @@ VECTOR = "sentence_embedding"      # what Dense and Normalize are to work on
 # ---- reading ----------------------------------------------------------------------------------
 
 def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
-                         ) -> tuple[Config, Params, Recipe]:
-    """The encoder of a folder and its recipe; the tokenizer is not read here.
+                         ) -> tuple[Model, Recipe]:
+    """The model of a folder and its recipe; the tokenizer is not read here.
 
     Raises FormatError that names the file and the field where something is missing, damaged,
     unknown, or does not fit the rest.
     """
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
-    config = read_config(os.path.join(base, "config.json"))
+    family = family_of(base)
+    config = family.model.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
-    length, lower_case = _length(base, config)
+    length, lower_case = _length(base, config.max_length)
     prompts, default, similarity = _prompts(folder)
     width, dense = config.dim * len(poolings), []
     for kind, path in rest:
@@ -80,9 +76,9 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
             width = len(dense[-1].p["linear.bias"])
         else:
             _check_normalize(os.path.join(path, "config.json"))
-    config, p = read_bert(base, dtype)                 # last, for it takes the longest
-    return config, p, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
-                             length, lower_case, prompts, default, similarity)
+    model = family.model.load(base, dtype)             # last, for it takes the longest
+    return model, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
+                         length, lower_case, prompts, default, similarity)
 
 
 def encoder_folder(folder: str | os.PathLike) -> str:
@@ -152,7 +148,7 @@ def _dense(folder, width, dtype):
     fields.one_of("use_residual", [False], False)
     fields.one_of("module_input_name", [VECTOR], VECTOR)
     fields.one_of("module_output_name", [VECTOR, None], VECTOR)
-    expected = {"linear.weight": shape}
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": shape}
     if fields.flag("bias"):
         expected["linear.bias"] = shape[:1]
     path = weights_file(folder)
@@ -178,16 +174,17 @@ def _check_normalize(path):
         fields.one_of("module_output_name", [VECTOR, None], VECTOR)
 
 
-def _length(base, config):
+def _length(base, positions):
     """How many tokens are read, and whether letters are made small first."""
     path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
     if os.path.exists(path):
         fields = Fields.read(path)
         length = _whole_or_null(fields, "max_seq_length")
         lower_case = fields.flag("do_lower_case", False)
-        only = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
-                "modality_config": {"text": {"method": "forward",
-                                             "method_output_name": "last_hidden_state"}}}
+        only: dict[str, Any] = {
+            "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+            "modality_config": {"text": {"method": "forward",
+                                         "method_output_name": "last_hidden_state"}}}
         only |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
                                "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
         only |= dict.fromkeys(("query_length", "document_length", "query_expansion"))
@@ -197,7 +194,7 @@ def _length(base, config):
     path = os.path.join(base, "tokenizer_config.json")
     if length is None and os.path.exists(path):
         length = _whole_or_null(Fields.read(path), "model_max_length")
-    return min(length or config.positions, config.positions), lower_case
+    return min(length or positions, positions), lower_case
 
 
 def _whole_or_null(fields, name):
@@ -221,7 +218,7 @@ def _prompts(folder):
 
 # ---- writing ----------------------------------------------------------------------------------
 
-def write_sentence_folder(folder: str | os.PathLike, config: Config, p: Params, recipe: Recipe,
+def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recipe,
                           files: Mapping[str, bytes] | None = None) -> None:
     """Write a folder that sentence-transformers loads.  files: {name: bytes}, the tokenizer's.
 
@@ -229,22 +226,22 @@ def write_sentence_folder(folder: str | os.PathLike, config: Config, p: Params, 
     read the rest.  Raises ValueError for a recipe that does not fit.
     """
     with replaced_together(folder, "config.json") as room:
-        write_bert(room, config, p)
-        write_modules(room, config, recipe)
+        model.save(room)
+        write_modules(room, model, recipe)
         for name, data in (files or {}).items():
             with open(os.path.join(room, name), "wb") as file:
                 file.write(data)
 
 
-def write_modules(folder: str | os.PathLike, config: Config, recipe: Recipe) -> None:
-    """Write all of it but the BERT and its tokenizer."""
-    check_recipe(recipe, config)
+def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> None:
+    """Write all of it but the model and its tokenizer."""
+    check_recipe(recipe, model.dim, model.max_length)
     kinds = ["Transformer", "Pooling", *["Dense"] * len(recipe.dense),
              *["Normalize"] * recipe.normalize]
     paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
     os.makedirs(os.path.join(folder, paths[1]), exist_ok=True)
     write_json(os.path.join(folder, paths[1], "config.json"),
-               _pooling_fields(recipe, config.dim))
+               _pooling_fields(recipe, model.dim))
     for path, (p, activation) in zip(paths[2:], recipe.dense):
         os.makedirs(os.path.join(folder, path), exist_ok=True)
         names = {function: name for name, function in ACTIVATIONS.items()}

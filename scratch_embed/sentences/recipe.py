@@ -14,9 +14,9 @@ import numpy as np
 
 from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import Backward, Learning
-from scratch_embed.nn.layers import l2_normalize, linear
+from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.transformer.pooling import (
     beside,
     cls,
@@ -84,20 +84,20 @@ def identity(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     return x, lambda dy: dy
 
 
-def check_recipe(recipe: Recipe, config: Config) -> None:
-    """Raise ValueError for a recipe that does not fit itself, or this encoder."""
+def check_recipe(recipe: Recipe, dim: int, max_length: int) -> None:
+    """Raise ValueError for a recipe that does not fit itself, or a model of these sizes."""
     if not recipe.poolings or not set(recipe.poolings) <= set(POOLINGS):
         raise ValueError(f"poolings={recipe.poolings}: expected some of transformer/pooling.py")
-    width = config.dim * len(recipe.poolings)
+    width = dim * len(recipe.poolings)
     for p, activation in recipe.dense:
         W = p["linear.weight"]
         if W.shape[1] != width or activation not in (tanh, None):
             raise ValueError(f"a Dense with weights {W.shape} and the activation {activation}: "
                              f"expected {width} columns, and tanh or None")
         width = len(W)
-    if not 1 <= recipe.max_seq_length <= config.positions:
-        raise ValueError(f"max_seq_length={recipe.max_seq_length}: expected 1 to "
-                         f"{config.positions}, the positions that the encoder has")
+    if not 1 <= recipe.max_seq_length <= max_length:
+        raise ValueError(f"max_seq_length={recipe.max_seq_length}: expected 1 to {max_length}, the "
+                         "positions that the encoder has")
     if recipe.default_prompt_name not in (None, *recipe.prompts):
         raise ValueError(f"default_prompt_name={recipe.default_prompt_name!r}: expected None or "
                          f"one of {list(recipe.prompts)}")

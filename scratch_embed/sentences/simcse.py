@@ -10,7 +10,7 @@ Cost      two passes of the encoder a step, three with hard negatives.
 Differs   Its authors keep the head in the supervised form and drop it after unsupervised training;
           here `keep_head` says so.  Their best of many checkpoints is chosen by STS-B's dev set;
           here the last one is what comes out.
-Read next transformer/encoder.py, transformer/pooling.py, losses/infonce.py: with this file the
+Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py: with this file the
           whole of it
 
 Why it works.  A masked LM's sentence vectors lie in a cone, with cosines far above 0.  The loss
@@ -33,34 +33,39 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import Learning
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
-from scratch_embed.nn.optim import AdamW, warm_up_then_decay
-from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, follow
+from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
+from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
 from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import parallel_map, serial_map
+from scratch_embed.numerics.settings import digest
+from scratch_embed.numerics.workers import serial_map
 from scratch_embed.space.geometry import alignment, uniformity
 from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
-from scratch_embed.transformer.encoder import Config, encode, infer
+from scratch_embed.training.session import RunOptions, session
+from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.parts import in_parts
 from scratch_embed.transformer.pooling import Pool, cls
 
-HEAD = "mlp.dense.weight"
+HEAD = "head.weight"
 
 
-def head_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of the head."""
-    return {HEAD: (config.dim, config.dim), "mlp.dense.bias": (config.dim,)}
+def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
+    """The tensors of the head, whose random streams have the names of its authors' code."""
+    return {name: tensor._replace(stream=name.replace("head", "mlp.dense"))
+            for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
 
-def embed(batch: Packed, p: Params, config: Config, pool: Pool = cls, drop: Dropout = NO_DROPOUT
+def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, Learning]:
-    """A vector for each text of one view, the head on top if p has one.  -> z (N, D), backward."""
+    """A vector for each text of one view, the head on top if the model has one.
+
+    -> z (N, D), backward(dz, g)
+    """
     order = by_length(batch)                             # equal lengths together: see attention
     batch = take(batch, order)
-    x, back_x = encode(batch, p, config, drop)
+    x, back_x = model.encode(batch, drop)
     y, back_y = pool(x, batch.off)
-    h, back_h = head(y, p) if HEAD in p else (y, lambda dh, g: dh)
+    h, back_h = head(y, model.p) if HEAD in model.p else (y, lambda dh, g: dh)
     z = np.empty_like(h)
     z[order] = h
 
@@ -71,7 +76,7 @@ def embed(batch: Packed, p: Params, config: Config, pool: Pool = cls, drop: Drop
 
 def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
     """tanh(W y + b).  y, h: (N, D)."""
-    u, back_u = linear(y, p, "mlp.dense")
+    u, back_u = linear(y, p, "head")
     h, back_h = tanh(u)
     return h, lambda dh, g: back_u(back_h(dh), g)
 
@@ -85,24 +90,23 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
     loss, back_loss = infonce(z[0], np.concatenate(z[1:]), tau)
 
     def backward():
-        dq, dk = back_loss()
+        dq, dk, _ = back_loss()                      # τ is a constant here
         return [dq, *np.split(dk, np.arange(N, len(dk), N))]
     return loss, backward
 
 
-def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: float,
-               drop: Dropout, workers: int = 1, each: Callable = serial_map
-               ) -> tuple[float, Callable]:
+def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, drop: Dropout,
+               workers: int = 1, each: Callable = serial_map) -> tuple[float, Callable]:
     """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
-    each: what has the workers do something, of numerics/workers.parallel_map.
+    each: each(f, items) -> [f(item)], in threads or one after the other.
     """
     N = len(views[0].off) - 1
 
     def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
-            return embed(take(views[v], rows), p, config, pool, drop.at(v, worker))
+            return embed(take(views[v], rows), model, pool, drop.at(v, worker))
         return in_parts(share, N, workers, each)
 
     z, backs = zip(*(look(v) for v in range(len(views))))
@@ -116,90 +120,101 @@ def batch_loss(views: list[Packed], p: Params, config: Config, pool: Pool, tau: 
 
 # ---- training ------------------------------------------------------------------------------------
 
+class HeldOut(NamedTuple):
+    """Pairs of like meaning that are measured while a model is trained on other texts."""
+
+    texts: Packed
+    partners: Packed
+    every: int = 50                # so many steps
+
+
 class Trained(NamedTuple):
     """A model, and how it came about."""
 
-    p: Params
+    model: Model                   # with the head, if it was trained with one
     losses: list[float]            # of every step
     curve: list[tuple[int, float, float]]      # (step, alignment, uniformity) of the held-out pairs
 
 
-def train(views: list[Packed], p: Params, config: Config, pool: Pool = cls, tau: float = 0.05,
-          steps: int = 500, batch: int = 64, lr: float = 3e-4, warm_up: float = 0.1,
-          decay: float = 0.0, longest: float = 1.0, rate: float = 0.1, workers: int = 1,
-          seed: int = 1, held_out: tuple[Packed, Packed] | None = None, every: int = 50,
-          headless: bool = False, checkpoint: Checkpoint | None = None, progress: bool = False
-          ) -> Trained:
+def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05, steps: int = 500,
+          batch_size: int = 64, optim: Optim = Optim(lr=3e-4, weight_decay=0.0),
+          dropout: float = 0.1, headless: bool = False, held_out: HeldOut | None = None,
+          options: RunOptions = RunOptions()) -> Trained:
     """Train on N texts.
 
     views      [texts]: each is its own partner, under another mask; [texts, partners], or with a
                third of hard negatives: row n of each belongs together
-    p          the encoder's parameters, from transformer/bert.py for instance; they are not changed
-    rate       of dropout; lr: its highest; longest: the gradient is clipped to this length
-    workers    threads, a share of every view each.  The same seed and workers, the same bits.
-    held_out   pairs of like meaning, to be looked at every so many steps
+    model      of transformer/masked_lm.py for instance; its parameters are not changed
+    dropout    the share of numbers that is left out by chance
     headless   contrast what is pooled, and have no head at all
+    options    workers: a share of every view each.  The same seed and workers, the same bits.
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
     if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
-            or len(views[0].off) < 3 or batch < 2:
+            or len(views[0].off) < 3 or batch_size < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
-                         f"or more, found {[len(v.off) - 1 for v in views]} and {batch}")
+                         f"or more, found {[len(v.off) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
-    p = with_head(p, config, seed, headless)
-    optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
-    drop = Dropout(rate, int(stream(seed)))
-    settings = dict(pool=pool, tau=tau, steps=steps, batch=batch, lr=lr, warm_up=warm_up,
-                    decay=decay, longest=longest, rate=rate, workers=workers, seed=seed,
-                    every=every, headless=headless, **config._asdict(), data=views,
-                    held_out=held_out, start=p.flat)            # last: it differs with the others
+    workers, seed, checkpoint, _ = options
+    model = with_head(model, seed, headless)
+    p, drop = model.p, Dropout(dropout, int(stream(seed)))
+    optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
+    settings = dict(pool=pool, tau=tau, steps=steps, batch_size=batch_size, **optim._asdict(),
+                    dropout=dropout, workers=workers, seed=seed, headless=headless,
+                    **model.config._asdict(), data=views, held_out=held_out,
+                    start=checkpoint and digest(*p.values()))
 
-    with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
-            parallel_map(workers) as each:
-        for step, numbers in batches(len(views[0].off) - 1, batch, steps, seed, run.step):
+    with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
+        for step, numbers in run.batches(len(views[0].off) - 1, batch_size, steps):
             for g in grads:
                 g.flat[:] = 0
-            loss, backward = batch_loss([take(view, numbers) for view in views], p, config, pool,
-                                        tau, drop.at(step), workers, each)
+            loss, backward = batch_loss([take(view, numbers) for view in views], model, pool, tau,
+                                        drop.at(step), workers, run.map)
             backward(grads)
-            lr_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads, lr_now, longest, each)
-            if held_out and step % every == 0 and np.isfinite(p.flat).all():
-                run.seen.append([step, *geometry(held_out, p, config, pool)])
-                run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.seen[-1]))
-            run.took(loss, lr_now)
-    return Trained(p, run.losses, [(int(step), *numbers) for step, *numbers in run.seen])
+            lr = warm_up_then_decay(step, steps, optim.lr, optim.warmup_ratio)
+            optimizer.step(grads, lr, optim.max_grad_norm, run.map)
+            if held_out and step % held_out.every == 0 and np.isfinite(p.flat).all():
+                run.rows.append([step, *geometry(held_out, model, pool)])
+                run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
+            run.record(loss, lr=lr)
+    return Trained(model, run.losses, [(int(step), align, uniform)
+                                       for step, align, uniform in run.rows])
 
 
-def with_head(p: Params, config: Config, seed: int, headless: bool = False) -> Params:
-    """The encoder's parameters in a buffer of their own, with the head that p has, or a new one.
+def with_head(model: Model, seed: int, headless: bool = False) -> Model:
+    """The model in a buffer of its own, with the head that it has, or a new one.
 
-    headless: with none.  What BERT's names call cls., the heads of its losses, is left behind.
+    headless: with none.  Heads that only pre-training uses are left behind.
     """
-    body = {name: shape for name, shape in p.shapes.items()
-            if not name.startswith(("cls.", "mlp."))}
-    both = initial(body | ({} if headless else head_shapes(config)), seed, p.flat.dtype)
-    for name in both.keys() & p.keys():
-        both[name][...] = p[name]
-    return both
+    p = model.without_heads().p
+    there = [name for name in p if name.startswith("head.")]
+    body = p.only(set(p) - set(there))
+    if headless:
+        return model.with_params(body)
+    head = p.only(there) if there else init_params(head_tensors(model.dim), seed, p.flat.dtype)
+    return model.with_params(join(body, head))
+
+
+def without_head(model: Model) -> Model:
+    """The model as it encodes texts, in a buffer of its own."""
+    return with_head(model, 0, headless=True)
 
 
 # ---- what came of it -----------------------------------------------------------------------------
 
-def vectors(texts: Packed, p: Params, config: Config, pool: Pool = cls, keep_head: bool = False
-            ) -> np.ndarray:
+def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
     order, lengths = by_length(texts), np.diff(texts.off)
-    y = np.empty((len(order), config.dim), p.flat.dtype)
+    y = np.empty((len(order), model.dim), model.p.flat.dtype)
     for some in token_batches(lengths[order], 1024):
         batch = take(texts, order[some])
-        y[order[some]], _ = pool(infer(batch, p, config), batch.off)
-    return head(y, p)[0] if keep_head else y
+        y[order[some]], _ = pool(model.infer(batch), batch.off)
+    return head(y, model.p)[0] if keep_head else y
 
 
-def geometry(pairs: tuple[Packed, Packed], p: Params, config: Config, pool: Pool
-             ) -> tuple[float, float]:
+def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
-    X, Y = (unit(vectors(side, p, config, pool).astype(np.float64)) for side in pairs)
+    X, Y = (unit(vectors(side, model, pool).astype(np.float64))
+            for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

@@ -2,7 +2,7 @@
 
 Shapes    ids (T,) int32; off (N+1,) int64, sequence n is ids[off[n]:off[n+1]]; types (T,) int32
 Cost      O(T), NumPy's own copies: no kernel.
-Read next nn/attention.py (each sequence for itself), transformer/encoder.py
+Read next nn/attention.py (each sequence for itself), transformer/bert.py
 
 The usual layout is a rectangle, every sequence filled up to the longest with [PAD], and a mask that
 says which entries are real.  Here there is nothing to fill and nothing to mask: all that a layer

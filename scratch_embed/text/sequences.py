@@ -12,7 +12,7 @@ Differs   BERT fills its sequences with as many sentences as have room, and cuts
           stands in exactly one sequence, or in exactly one place as a.  BERT tosses a coin for
           each pair, and takes the false b from another document; here exactly half of the pairs
           are false, and b is any piece but a and the one after it.
-Read next text/packed.py, transformer/bert.py (what is learnt from them)
+Read next text/packed.py, transformer/masked_lm.py (what is learnt from them)
 
 A blank line ends a document, as in BERT's own data: the line after it does not follow the line
 before it.  The last line of a document has no next one, so it is always the a of a false pair, in

@@ -1,6 +1,6 @@
 """A training session: what a training loop needs besides its equations.
 
-Use       for a model that steps once a batch (transformer/bert.py):
+Use       for a model that steps once a batch (transformer/masked_lm.py):
 
               with session(state, settings, options, total=steps) as run:
                   for step, numbers in run.batches(N, batch_size, steps):
@@ -15,7 +15,7 @@ Use       for a model that steps once a batch (transformer/bert.py):
                           run.record(*result)          # step(chunk) runs in the workers
 
 Cost      a checkpoint takes as long as writing the arrays; between two of them, nothing.
-Read next training/checkpoint.py (the file), transformer/bert.py, words/word2vec.py (the loops)
+Read next training/checkpoint.py (the file), transformer/masked_lm.py, words/word2vec.py (the loops)
 
 The session shows the progress bar; saves a checkpoint now and then, at Ctrl-C and at the end;
 continues from it; and stops when a loss or a weight is no longer finite.  All of that happens

@@ -1,80 +1,227 @@
-"""BERT: learn what words mean by filling gaps, and what sentences mean by what follows them.
+"""BERT: a stack of self-attention and feed-forward layers that reads a text in both directions.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
-          Understanding", section 3.1 and appendix A.2.
-Equation  masked LM      L = −1/M Σ_{masked t} log softmax(E ŷ_t + b)[the token that stood there]
-                         ŷ = LN(gelu(W x + c)),  E the table of word embeddings: the head is tied
-          next sentence  L = −1/N Σ_n log softmax(A tanh(P x_[CLS] + d))[B follows A: 0, or not: 1]
-Shapes    x (T, D) token vectors; places (M,) rows of them; logits (M, V)
-Cost      the encoder's, and 6 M V D for the head; only masked rows reach it.
-Differs   Masks are drawn anew in every epoch (RoBERTa's way); BERT's data had ten fixed ones.
-          Lengths are not padded to 128 or 512, so there are no batches of one length.  Clipping,
-          AdamW and the schedule as BERT's; bias correction as in nn/optim.py.
-Read next transformer/pooling.py, sentences/simcse.py (from token vectors to sentence vectors)
+          Understanding"; Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
+Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, W x for W x + b,
+          h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
+          heads: mlm_head  E LN(gelu(W x + c)) + b, E the table of words: tied
+                 next_sentence  A tanh(P x_[CLS] + d)
+Shapes    ids (T,) all sequences end to end, off (N+1,) their bounds; x, h, y (T, D)
+Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
+Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
+Differs   Sequences are packed, not padded; only attention asks where one begins.  Dropout stands
+          where BERT has it: on the embeddings, on attention's weights, on what a half layer adds.
+          Weights begin as N(0, 0.02); BERT's code draws again what lies beyond two deviations (a
+          truncated normal), transformers does not, and neither does this.
+          A config.json with an option that would change what the model computes is refused, and so
+          is a decoder that is not tied to the embeddings.  Dropout rates are the training's, and
+          not kept.
+Read next transformer/masked_lm.py (what it is trained on), transformer/pooling.py (a vector a
+          sentence)
 
-Why 80/10/10.  A masked token is [MASK] in eight cases of ten, any token in one, and itself in one.
-[MASK] never stands in a text that is used later; if all gaps were [MASK], the model need know
-nothing of the tokens that it sees.  So it must doubt, and keep a vector ready, for every token.
-
-Why tied.  Row w of E says what w means; the gap's ŷ says what is missing.  E ŷ asks each word how
-well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
-as output all do.  `scratch-embed why bert` measures what that is worth.
+Norm after the sum ("post-norm") is 2017's order; from GPT-2 on it stands before each half.
 """
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Backward, Learning
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.layers import layer_norm, linear
-from scratch_embed.nn.optim import AdamW, warm_up_then_decay
-from scratch_embed.nn.params import Params, initial
-from scratch_embed.nn.run import Checkpoint, batches, follow
-from scratch_embed.nn.softmax import cross_entropy
-from scratch_embed.numerics.random import stream
-from scratch_embed.numerics.workers import parallel_map
-from scratch_embed.text.packed import Packed, by_length, positions, shares, take
-from scratch_embed.transformer.encoder import Config, encode, shapes
+from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
+from scratch_embed.nn.attention import attention
+from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
+from scratch_embed.nn.params import (
+    Normal,
+    Params,
+    Tensor,
+    embedding_tensors,
+    linear_tensors,
+    norm_tensors,
+)
+from scratch_embed.numerics.folders import replaced_together
+from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.text.packed import Packed, positions
+from scratch_embed.transformer.checkpoint import (
+    Renames,
+    open_weights,
+    read_tensors,
+    streams,
+    write_tensors,
+)
 
-TABLE, DECODER = "embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
+NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
+    "embed.tokens": "embeddings.word_embeddings",
+    "embed.positions": "embeddings.position_embeddings",
+    "embed.types": "embeddings.token_type_embeddings",
+    "embed.norm": "embeddings.LayerNorm",
+    "layers.*.attn.q": "encoder.layer.*.attention.self.query",
+    "layers.*.attn.k": "encoder.layer.*.attention.self.key",
+    "layers.*.attn.v": "encoder.layer.*.attention.self.value",
+    "layers.*.attn.o": "encoder.layer.*.attention.output.dense",
+    "layers.*.attn_norm": "encoder.layer.*.attention.output.LayerNorm",
+    "layers.*.mlp.up": "encoder.layer.*.intermediate.dense",
+    "layers.*.mlp.down": "encoder.layer.*.output.dense",
+    "layers.*.mlp_norm": "encoder.layer.*.output.LayerNorm",
+    "mlm.dense": "cls.predictions.transform.dense",
+    "mlm.norm": "cls.predictions.transform.LayerNorm",
+    "mlm.bias": "cls.predictions.bias",
+    "mlm.decoder": "cls.predictions.decoder",
+    "pooler": "pooler.dense",
+    "next_sentence": "cls.seq_relationship"},
+    prefix="bert.", bare=("cls.",),
+    older={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
+    tied={"cls.predictions.decoder.weight": TABLE, "cls.predictions.decoder.bias": "mlm.bias"},
+    optional=("pooler.", "cls.predictions.", "cls.seq_relationship."),
+    ignored=("embeddings.position_ids", "embeddings.token_type_ids"))
+HEADS = ("pooler.", "mlm.", "next_sentence.")      # ours; each is there or is not
+PRETRAINING = ("mlm.", "next_sentence.")           # those that only pre-training has use for
 
 
-def head_shapes(config: Config, tied: bool = True) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of both heads.  tied=False: with a table of words of their own."""
-    V, D = config.vocab, config.dim
-    own = {} if tied else {DECODER: (V, D)}
-    return {"cls.predictions.transform.dense.weight": (D, D),
-            "cls.predictions.transform.dense.bias": (D,),
-            "cls.predictions.transform.LayerNorm.weight": (D,),
-            "cls.predictions.transform.LayerNorm.bias": (D,),
-            "cls.predictions.bias": (V,), **own,
-            "pooler.dense.weight": (D, D), "pooler.dense.bias": (D,),
-            "cls.seq_relationship.weight": (2, D), "cls.seq_relationship.bias": (2,)}
+class Config(NamedTuple):
+    """What shape a model has."""
+
+    vocab: int                     # V
+    dim: int = 128                 # D
+    layers: int = 2                # L
+    heads: int = 2                 # H, a divisor of D
+    ff: int = 512                  # F
+    positions: int = 512           # the longest sequence
+    types: int = 2
+    eps: float = 1e-12             # of layer norms
+    activation: Callable = gelu
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.positions
+
+
+# ---- its tensors ---------------------------------------------------------------------------------
+
+def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
+    """The encoder's tensors.  std: of the first weights.
+
+    Raises ValueError for heads that do not share the columns evenly.
+    """
+    V, D, L, H, F, P, types = config[:7]
+    if D % H:
+        raise ValueError(f"dim={D}, heads={H}: expected a dim that the heads share evenly")
+    init = Normal(std)
+    found = {**embedding_tensors("embed.tokens", V, D, init),
+             **embedding_tensors("embed.positions", P, D, init),
+             **embedding_tensors("embed.types", types, D, init), **norm_tensors("embed.norm", D)}
+    for n in range(L):
+        for part in ("q", "k", "v", "o"):
+            found |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
+        found |= norm_tensors(f"layers.{n}.attn_norm", D)
+        found |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
+        found |= linear_tensors(f"layers.{n}.mlp.down", D, F, init)
+        found |= norm_tensors(f"layers.{n}.mlp_norm", D)
+    return streams(found, NAMES)
+
+
+def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[str, Tensor]:
+    """The tensors of both heads.  tied=False: with a table of words of their own."""
+    V, D, init = config.vocab, config.dim, Normal(std)
+    own = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
+    return streams({
+        **linear_tensors("mlm.dense", D, D, init), **norm_tensors("mlm.norm", D),
+        "mlm.bias": Tensor((V,)), **own, **linear_tensors("pooler", D, D, init),
+        **linear_tensors("next_sentence", 2, D, init)}, NAMES)
+
+
+# ---- the encoder ---------------------------------------------------------------------------------
+
+def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+          ) -> tuple[np.ndarray, Learning]:
+    """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
+    words, back_words = embedding(batch.ids, p, "embed.tokens")
+    places, back_places = embedding(positions(batch.off), p, "embed.positions")
+    parts, back_parts = embedding(batch.types, p, "embed.types")
+    x, back_norm = layer_norm(words + places + parts, p, "embed.norm", config.eps)
+    x, back_drop = dropout(x, drop)
+
+    def backward(dx, g):
+        dx = back_norm(back_drop(dx), g)
+        for back in (back_words, back_places, back_parts):
+            back(dx, g)
+    return x, backward
+
+
+def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+    """One layer.  name: "layers.0."; x, y: (T, D)."""
+    q, back_q = linear(x, p, name + "attn.q")
+    k, back_k = linear(x, p, name + "attn.k")
+    v, back_v = linear(x, p, name + "attn.v")
+    a, back_a = attention(q, k, v, off, config.heads, drop=drop.at(0))
+    o, back_o = linear(a, p, name + "attn.o")
+    h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, drop.at(1))
+
+    u, back_u = linear(h, p, name + "mlp.up")                                   # (T, F)
+    f, back_f = config.activation(u)
+    w, back_w = linear(f, p, name + "mlp.down")
+    y, back_y = add_norm(h, w, p, name + "mlp_norm", config.eps, drop.at(2))
+
+    def backward(dy, g):
+        dh, dw = back_y(dy, g)
+        dh += back_u(back_f(back_w(dw, g)), g)     # ours; dw, which may be the same, has been read
+        dx, do = back_h(dh, g)
+        dq, dk, dv = back_a(back_o(do, g))
+        return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
+    return y, backward
+
+
+def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+           ) -> tuple[np.ndarray, Learning]:
+    """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+    x, back_embed = embed(batch, p, config, drop.at(config.layers))
+    backs = []
+    for n in range(config.layers):
+        x, back = encoder_layer(x, p, f"layers.{n}.", batch.off, config, drop.at(n))
+        backs.append(back)
+
+    def backward(dx, g):
+        for back in reversed(backs):
+            dx = back(dx, g)
+        back_embed(dx, g)
+    return x, backward
+
+
+def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
+    """The same, forgetting each layer's activations as soon as the next one has them.  -> (T, D)"""
+    x, _ = embed(batch, p, config)
+    for n in range(config.layers):
+        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.off, config)
+    return x
 
 
 # ---- the heads -----------------------------------------------------------------------------------
 
-def predictions(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
+def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
     """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
     E = DECODER if DECODER in p else TABLE
-    u, back_u = linear(x, p, "cls.predictions.transform.dense")
+    u, back_u = linear(x, p, "mlm.dense")
     f, back_f = config.activation(u)
-    y, back_y = layer_norm(f, p, "cls.predictions.transform.LayerNorm", config.eps)
+    y, back_y = layer_norm(f, p, "mlm.norm", config.eps)
     logits = y @ p[E].T
-    logits += p["cls.predictions.bias"]
+    logits += p["mlm.bias"]
 
     def backward(dlogits, g):
-        g["cls.predictions.bias"] += dlogits.sum(0)
-        g[E] += dlogits.T @ y                        # tied: the embeddings learn here too
+        if "mlm.bias" in g:
+            g["mlm.bias"] += dlogits.sum(0)
+        if E in g:
+            g[E] += dlogits.T @ y                    # tied: the embeddings learn here too
         return back_u(back_f(back_y(dlogits @ p[E], g)), g)
     return logits, backward
 
 
 def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
     """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
-    u, back_u = linear(x, p, "pooler.dense")
+    u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
@@ -82,183 +229,138 @@ def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
 def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
     """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
     pooled, back_pooled = pooler(x, p)
-    logits, back_logits = linear(pooled, p, "cls.seq_relationship")
+    logits, back_logits = linear(pooled, p, "next_sentence")
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
 
 
-# ---- the losses ----------------------------------------------------------------------------------
+# ---- the model as one object ---------------------------------------------------------------------
 
-class Examples(NamedTuple):
-    """What there is to learn from: a text with gaps, and what belongs there."""
+class Bert(NamedTuple):
+    """A BERT: its shape and its parameters, which each call uses as they are then."""
 
-    batch: Packed
-    places: np.ndarray             # (M,) rows of the batch, each once
-    targets: np.ndarray            # (M,) the ids that stood there
-    follows: np.ndarray | None = None      # (N,) 0 where the second part follows the first, else 1
-
-
-def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params, config: Config,
-              total: float | None = None) -> tuple[float, Learning]:
-    """The loss of the gaps.  x: (T, D) -> loss, backward(g) -> dx (T, D).
-
-    total: gaps of the whole batch, where x is a share of it.
-    """
-    logits, back_logits = predictions(x[places], p, config)
-    loss, back_loss = cross_entropy(logits, targets, total)
-
-    def backward(g):
-        dx = np.zeros_like(x)
-        dx[places] = back_logits(back_loss(), g)
-        return dx
-    return loss, backward
-
-
-def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = NO_DROPOUT,
-                gaps: float | None = None, pairs: float | None = None
-                ) -> tuple[float, Backward]:
-    """The sum of both losses; the first alone where `follows` is None.  -> loss, backward(g).
-
-    gaps, pairs: of the whole batch, where this is a worker's share.
-    """
-    batch, places, targets, follows = examples
-    x, back_x = encode(batch, p, config, drop)
-    loss, back_masked = masked_lm(x, places, targets, p, config, gaps)
-    if follows is not None:
-        first = batch.off[:-1]
-        logits, back_next = next_sentence(x[first], p)
-        next_loss, back_loss = cross_entropy(logits, follows, pairs)
-        loss += next_loss
-
-    def backward(g):
-        dx = back_masked(g)
-        if follows is not None:
-            dx[first] += back_next(back_loss(), g)
-        back_x(dx, g)
-    return loss, backward
-
-
-# ---- gaps ----------------------------------------------------------------------------------------
-
-class Masking(NamedTuple):
-    """How gaps are made."""
-
-    mask: int                      # the id of [MASK]
-    special: tuple[int, ...]       # ids that are never masked: [CLS], [SEP] ...
-    share: float = 0.15            # of a sequence's tokens, at least one
-    masked: float = 0.8            # of these become [MASK]
-    random: float = 0.1            # become any token; the rest stay as they are
-
-
-def with_gaps(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
-              follows: np.ndarray | None = None) -> Examples:
-    """Choose tokens of every sequence to be told.  max(1, round(share · length)) of each."""
-    ids, off, types = batch
-    T, lengths = len(ids), np.diff(off)
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    lot = rng.random(T)
-    lot[np.isin(ids, masking.special)] = 2                    # drawn last, and then left out
-    order = np.lexsort((lot, sequence))                       # within each sequence by lot
-    wanted = np.maximum(1, np.round(masking.share * lengths))
-    drawn = order[(positions(off) < wanted[sequence]) & (lot[order] < 2)]
-    places = np.sort(drawn)
-    fate, gaps = rng.random(len(places)), ids.copy()
-    hidden = fate < masking.masked
-    other = ~hidden & (fate < masking.masked + masking.random)
-    gaps[places[hidden]] = masking.mask
-    gaps[places[other]] = rng.integers(0, V, other.sum())
-    return Examples(Packed(gaps, off, types), places, ids[places], follows)
-
-
-# ---- training ------------------------------------------------------------------------------------
-
-class Trained(NamedTuple):
-    """A model, and the loss of every step."""
-
+    config: Config
     p: Params
-    losses: list[float]
+
+    def __repr__(self) -> str:
+        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    @staticmethod
+    def read_config(path: str | os.PathLike) -> Config:
+        """The Config of a config.json; see read_config."""
+        return read_config(path)
+
+    def with_params(self, p: Params) -> "Bert":
+        """The same model with other parameters."""
+        return Bert(self.config, p)
+
+    def without_heads(self) -> "Bert":
+        """The same model without the heads that only pre-training uses, in a buffer of its own."""
+        return Bert(self.config, self.p.only(
+            name for name in self.p if not name.startswith(PRETRAINING)))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
+        """The model of a folder: the encoder, and those heads that are in the file.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(
+            weights, tensors(config) | head_tensors(config), NAMES,
+            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in float32 or in whatever p is.
+
+        The names are those of the class in transformers that has these heads.  config.json goes
+        first and comes last (numerics/folders.py): no folder holds the weights of one model and the
+        shape of another, whatever interrupts this.
+        """
+        config, p = self
+        kind = architecture(p)
+        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
+        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
+                                  if name.startswith(heads)}
+        need = {name: tensor.shape for name, tensor in need.items()}
+        if need != p.shapes:
+            odd = sorted(set(need.items()) ^ set(p.shapes.items()))
+            raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
+                             f"these differ: {show(odd)}")
+        fields = {"architectures": [kind], **config_fields(config), "dtype": str(p.flat.dtype)}
+        with replaced_together(folder, "config.json") as room:
+            write_tensors(room, p, NAMES, prefixed=kind != "BertModel")
+            write_json(os.path.join(room, "config.json"), fields)
 
 
-def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray | None = None,
-          steps: int = 1000, batch: int = 32, lr: float = 1e-3, warm_up: float = 0.1,
-          decay: float = 0.01, longest: float = 1.0, rate: float = 0.1, workers: int = 1,
-          seed: int = 1, p: Params | None = None, checkpoint: Checkpoint | None = None,
-          progress: bool = False) -> Trained:
-    """Pre-train on a corpus of N sequences, [CLS] and [SEP] in place.
+# ---- config.json ---------------------------------------------------------------------------------
 
-    follows    (N,) 0 where the second part of a sequence follows the first, 1 where it does not;
-               None: no such question is asked, and the pooler stays as it was
-    batch      sequences a step; lr: its highest, after warm_up · steps; it then falls to 0
-    longest    the gradient is clipped to this length; decay: AdamW's; rate: of dropout
-    workers    threads, a share of the batch each.  The same seed and workers, the same bits.
-    p          go on from these parameters, which are not changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for, or where there is
-               nothing to make a gap of; TrainingDiverged
+FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
+          "heads": "num_attention_heads", "ff": "intermediate_size",
+          "positions": "max_position_embeddings", "types": "type_vocab_size"}
+ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
+                                    "gelu_pytorch_tanh": gelu_tanh}
+# what else may stand there and would change what is computed: the only value that is ours
+ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
+        "add_cross_attention": False, "pruned_heads": {}}
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """The Config that a config.json spells.
+
+    Raises FormatError that names the field, what may stand there and what does.
     """
-    check_ids(corpus, config)
-    if np.isin(corpus.ids, masking.special).all():
-        raise ValueError("the corpus holds special tokens alone: nothing to make a gap of")
-    p = initial({**shapes(config), **head_shapes(config)}, seed) if p is None else p.copy()
-    optimizer, grads = AdamW(p, decay=decay), [p.like() for _ in range(workers)]
-    drop = Dropout(rate, int(stream(seed)))
-    settings = dict(steps=steps, batch=batch, lr=lr, warm_up=warm_up, decay=decay, longest=longest,
-                    rate=rate, workers=workers, seed=seed, masking=masking, **config._asdict(),
-                    data=[corpus, follows], start=p.flat)       # last: it differs with the others
-
-    with follow(p, optimizer, steps, settings, checkpoint, progress) as run, \
-            parallel_map(workers) as each:
-        for step, numbers in batches(len(corpus.off) - 1, batch, steps, seed, run.step):
-            numbers = numbers[by_length(take(corpus, numbers))]
-            examples = with_gaps(take(corpus, numbers), masking, config.vocab,
-                                 np.random.default_rng([seed, 1, step]),
-                                 None if follows is None else follows[numbers])
-            loss = learn(examples, p, config, [drop.at(step, w) for w in range(workers)], grads,
-                         each)
-            lr_now = warm_up_then_decay(step, steps, lr, warm_up)
-            optimizer.step(grads, lr_now, longest, each)
-            run.took(loss, lr_now)
-    return Trained(p, run.losses)
+    fields = Fields.read(path)
+    for name, value in ONLY.items():
+        fields.one_of(name, [value], value)
+    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
+    if sizes["dim"] % sizes["heads"]:
+        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
+                           show(sizes["heads"]))
+    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
+    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
+                  activation=activation)
 
 
-def learn(examples: Examples, p: Params, config: Config, drops: list[Dropout],
-          grads: list[Params], each: Callable) -> float:
-    """The loss of a batch, forward and back, a share of its sequences for each worker.
+def config_fields(config: Config) -> dict:
+    """The object of config.json, without the heads.  Raises ValueError for another activation."""
+    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
+    if not names:
+        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
+                         "gelu and gelu_tanh of nn/activations.py")
+    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
+    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
+            "position_embedding_type": "absolute", "tie_word_embeddings": True}
 
-    drops, grads: one a worker; grads are overwritten, and their sum is the batch's gradient.
+
+def architecture(p: Params) -> str:
+    """The class of transformers that has the heads of p.
+
+    Raises ValueError for part of a head, or for heads that no class has together.
     """
-    gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
-    parts, pairs = split(examples, len(grads)), len(examples.batch.off) - 1
-
-    def of_share(worker):
-        grads[worker].flat[:] = 0
-        if worker >= len(parts):                              # fewer sequences than workers
-            return 0.0
-        loss, backward = pretraining(parts[worker], p, config, drops[worker], gaps, pairs)
-        backward(grads[worker])
-        return loss
-    return sum(each(of_share, range(len(grads))))
-
-
-def split(examples: Examples, workers: int) -> list[Examples]:
-    """A share of the sequences for each worker, with their gaps."""
-    batch, places, targets, follows = examples
-    parts = []
-    for some in shares(batch.off, workers):
-        first, end = batch.off[some[0]], batch.off[some[-1] + 1]
-        mine = (first <= places) & (places < end)
-        parts.append(Examples(take(batch, some), places[mine] - first, targets[mine],
-                              None if follows is None else follows[some]))
-    return parts
-
-
-def check_ids(corpus: Packed, config: Config) -> None:
-    """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, numbers, rows in (("an id", corpus.ids, config.vocab),
-                                ("a segment", corpus.types, config.types),
-                                ("a position", np.diff(corpus.off) - 1, config.positions)):
-        found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
-        if not 0 <= found < rows:
-            raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
-                             f"{rows - 1}: was it made for another vocabulary, or are sequences "
-                             "to be cut shorter?")
-    if len(corpus.off) < 2:
-        raise ValueError("the corpus holds no sequence")
+    has = tuple(any(name.startswith(head) for name in p) for head in HEADS)
+    classes = {(True, True, True): "BertForPreTraining", (False, True, False): "BertForMaskedLM",
+               (True, False, True): "BertForNextSentencePrediction",
+               (True, False, False): "BertModel", (False, False, False): "BertModel",
+               (True, True, False): "BertForMaskedLM"}
+    if has not in classes:
+        raise ValueError("the head of next sentence, cls.seq_relationship, needs the pooler")
+    return classes[has]

@@ -1,52 +1,41 @@
-"""A BERT on disk: the folder that transformers writes and reads.
+"""The weights of any model on disk: tensors of a folder, under the names that its original gave.
 
-Bytes     config.json        the shape, see FIELDS, and "model_type": "bert"
-          model.safetensors  the tensors, under the names of transformer/encoder.py and bert.py,
-                             "bert." before the encoder's and the pooler's where there is a head
-Shapes    weights (out, in), so nothing is turned
-Cost      each tensor is read once and copied once into Params; meanwhile, the file's memory beside
+Bytes     model.safetensors             all tensors; or, of a large model,
+          model.safetensors.index.json  {"weight_map": {tensor: file}}, and the files that it names
+Shapes    ours are (out, in); the table of a family says which of the original's are (in, out), and
+          which of them holds several of ours, one below the other
+Cost      each tensor is read once and copied once into Params; meanwhile, one file's memory beside
           the model's.
 Differs   from transformers, which starts a missing tensor at random and drops one that it does not
-          know, with a warning: here either is an error, and so is an option that would change what
-          the model computes.  A decoder that is not tied to the embeddings is refused, with
-          "tie_word_embeddings" true or not.  Dropout rates are the training's, and not kept.
-Read next numerics/safetensors.py (the file), sentences/folder.py (what a sentence encoder has
-          besides)
+          know, with a warning: here either is an error.  What is not read is pytorch_model.bin: a
+          pickle runs whatever code it holds.
+Read next numerics/safetensors.py (the file), transformer/bert.py (a family and its table)
 
-What older files have, and is read: "bert." or not; LayerNorm.gamma and .beta for .weight and .bias
-(TensorFlow's names); the tied decoder, once more, if it is the same; position_ids, a buffer of
-0, 1, 2 ...; tensors in half precision.  What is not read is pytorch_model.bin: a pickle runs
-whatever code it holds.
+Names inside the code are short, and the same for all families (layers.0.attn.q.weight), so that the
+equations read.  Renames maps them to the original's.  A family declares its tensors by its own
+names, `streams` adds the original's, which name the random streams of the first values.
 """
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.activations import gelu, gelu_tanh
-from scratch_embed.nn.params import Params
+from scratch_embed.nn.params import Params, Tensor, Tensors
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.folders import replaced_together
-from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.numerics.json_files import Fields, is_text, show
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
-from scratch_embed.transformer.bert import head_shapes
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.numerics.safetensors import (
+    Entry,
+    read_header,
+    read_safetensors,
+    write_safetensors,
+)
 
-FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
-          "heads": "num_attention_heads", "ff": "intermediate_size",
-          "positions": "max_position_embeddings", "types": "type_vocab_size"}
-ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
-# what else may stand there and would change what is computed: the only value that is ours
-ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-        "add_cross_attention": False, "pruned_heads": {}}
-HEADS = ("pooler.", "cls.predictions.", "cls.seq_relationship.")      # each is there or is not
-TABLE, BIAS = "embeddings.word_embeddings.weight", "cls.predictions.bias"
-COPIES = {"cls.predictions.decoder.weight": TABLE, "cls.predictions.decoder.bias": BIAS}
-BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+WEIGHTS = "model.safetensors"
+NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a whole part of a dotted name
 FLOATS = ("F64", "F32", "F16", "BF16")
 CONVERT = ("it can run code when it is read, so it is not; if you trust it, convert it with torch "
            'and safetensors, in that folder: python -c "import torch, safetensors.torch as s; '
@@ -54,164 +43,262 @@ CONVERT = ("it can run code when it is read, so it is not; if you trust it, conv
            "weights_only=True).items()}, 'model.safetensors', {'format': 'pt'})\"")
 
 
-# ---- config.json ------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
-def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells.
+class Renames(NamedTuple):
+    """How the original of a family calls our tensors, and what else its files may hold.
 
-    Raises FormatError that names the field, what may stand there and what does.
+    `*` in a name stands for a number, such as a layer's.  The names of a layer (layers.*.attn.q)
+    count for its tensors (.weight, .bias), as far as these are not listed themselves.
     """
-    fields = Fields.read(path)
-    for name, value in ONLY.items():
-        fields.one_of(name, [value], value)
-    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
-    if sizes["dim"] % sizes["heads"]:
-        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
-                           show(sizes["heads"]))
-    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
-    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
-                  activation=activation)
+
+    names: Mapping[str, str]               # {ours: the original's}; several of ours under one name
+    #                                        are parts of one tensor, in this order along axis 0
+    prefix: str = ""                       # what may stand before the names: "bert."
+    bare: tuple[str, ...] = ()             # beginnings of names that it does not stand before
+    transposed: tuple[str, ...] = ()       # the original's matrices that are (in, out)
+    older: Mapping[str, str] = {}          # {end of a name in older files: its end today}
+    tied: Mapping[str, str] = {}           # {the original's second name: ours}, of the same tensor
+    optional: tuple[str, ...] = ()         # beginnings of the original's names, of heads: all
+    #                                        tensors of one are there, or none
+    ignored: tuple[str, ...] = ()          # the original's buffers that hold nothing learned
+
+    def original(self, name: str) -> str:
+        """The original's name of one of our tensors, without the prefix.
+
+        Raises KeyError for one that the table does not have.
+        """
+        pattern, numbers = _numbered(name)
+        layer, _, kind = pattern.rpartition(".")
+        theirs = self.names.get(pattern) or f"{self.names[layer]}.{kind}"
+        return theirs.replace("*", "{}").format(*numbers)
+
+    def canonical(self, name: str) -> str:
+        """A name of a file as files of today have it, and without the prefix."""
+        name = name.removeprefix(self.prefix)
+        for end, now in self.older.items():
+            if name.endswith(end):
+                return name.removesuffix(end) + now
+        return name
+
+    def is_transposed(self, theirs: str, shape: tuple[int, ...]) -> bool:
+        """Is this tensor of the original a matrix (in, out)?"""
+        pattern, _ = _numbered(theirs)
+        return len(shape) == 2 and (pattern in self.transposed
+                                    or pattern.rpartition(".")[0] in self.transposed)
+
+    def is_ignored(self, theirs: str) -> bool:
+        """Does this tensor of the original hold nothing learned?"""
+        return _numbered(theirs)[0] in self.ignored
 
 
-def config_fields(config: Config) -> dict:
-    """The object of config.json, without the heads.  Raises ValueError for another activation."""
-    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
-    if not names:
-        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
-                         "gelu and gelu_tanh of nn/activations.py")
-    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
-            "position_embedding_type": "absolute", "tie_word_embeddings": True}
+def streams(tensors: Tensors, renames: Renames) -> dict[str, Tensor]:
+    """The same declarations with the original's names for their random streams.
 
-
-# ---- reading ----------------------------------------------------------------------------------
-
-def read_bert(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Config, Params]:
-    """The model of a folder: the encoder, and those heads that are in the file.
-
-    Raises FormatError where a file is missing, damaged, or does not fit the other.
+    Parts of one tensor there have streams of their own: "c_attn.weight", then "c_attn.weight 1".
     """
-    config = read_config(os.path.join(folder, "config.json"))
-    path = weights_file(folder)
-    theirs = _named(path, config)
-    known, ours = shapes(config) | head_shapes(config), set(theirs.values())
-    known = {name: shape for name, shape in known.items() if name in ours}
-    numbers = sum(math.prod(shape) for shape in known.values())
-    require_memory(os.path.getsize(path) + numbers * np.dtype(dtype).itemsize, f"reading {folder}")
-    tensors, _ = read_safetensors(path, list(theirs))
-    p = Params(known, dtype)
-    copies = {}
-    for name, target in theirs.items():
-        tensor = tensors.pop(name)                           # freed once it is copied
-        if target in COPIES:
-            copies[name] = tensor.astype(dtype)
-            continue
-        with np.errstate(over="ignore"):
-            p[target][...] = tensor
-        if not np.isfinite(p[target]).all():
-            raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found nan, "
-                              f"inf or one beyond {np.dtype(dtype)}")
-    for name, tensor in copies.items():
-        of = COPIES[theirs[name]]
-        if not np.array_equal(tensor, p[of]):
-            raise FormatError(path, f"tensor {show(name)}", f"expected the numbers of {of}, to "
-                              "which it is tied here, found others")
-    return config, p
+    found, taken = {}, {}
+    for name, tensor in tensors.items():
+        theirs = renames.original(name)
+        part = taken[theirs] = taken.get(theirs, -1) + 1
+        found[name] = tensor._replace(stream=f"{theirs} {part}" if part else theirs)
+    return found
+
+
+def _numbered(name):
+    """layers.3.attn.q -> layers.*.attn.q, ["3"]"""
+    return NUMBER.sub("*", name), NUMBER.findall(name)
+
+
+class Group(NamedTuple):
+    """One tensor of the original: which of ours it holds, and its shape there."""
+
+    ours: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+def groups(tensors: Tensors, renames: Renames) -> dict[str, Group]:
+    """{the original's name: Group} of all tensors, in our order."""
+    held: dict[str, list[str]] = {}
+    for name in tensors:
+        held.setdefault(renames.original(name), []).append(name)
+    found = {}
+    for theirs, ours in held.items():
+        shape = tensors[ours[0]].shape
+        if len(ours) > 1:
+            shape = (sum(tensors[name].shape[0] for name in ours), *shape[1:])
+        found[theirs] = Group(tuple(ours), shape[::-1] if renames.is_transposed(theirs, shape)
+                              else shape)
+    return found
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+class Weights(NamedTuple):
+    """What the headers of a model's files say."""
+
+    path: str                              # model.safetensors, or its index
+    entries: dict[str, Entry]              # {tensor's name in the file: Entry}
+    files: dict[str, str]                  # {tensor's name in the file: path of its file}
+
+
+def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
+    """The headers of model.safetensors, or of all files that its index names.
+
+    layers: at least so many tensors must be there; asked before anything counts to a billion.
+    Raises FormatError that names the file which is missing or damaged, or disagrees with the index.
+    """
+    index = os.path.join(folder, WEIGHTS + ".index.json")
+    path = os.path.join(folder, WEIGHTS)
+    if os.path.exists(path) or not os.path.exists(index):
+        path = weights_file(folder)
+        entries, _ = read_header(path)
+        weights = Weights(path, entries, dict.fromkeys(entries, path))
+    else:
+        weights = _shards(folder, index)
+    if layers > len(weights.entries):
+        raise FormatError(weights.path, "the header", f"expected the tensors of {layers} layers, "
+                          f"found {len(weights.entries)} tensors in all")
+    return weights
 
 
 def weights_file(folder: str | os.PathLike) -> str:
     """The path of model.safetensors.  Raises FormatError, and says what is there in its place."""
-    path = os.path.join(folder, "model.safetensors")
+    path = os.path.join(folder, WEIGHTS)
     if os.path.exists(path):
         return path
     found = "no such file"
-    if os.path.exists(path + ".index.json"):
-        found = ("the model in several files; save it in one, with transformers' "
-                 "save_pretrained(folder, max_shard_size=\"100GB\")")
-    elif os.path.exists(os.path.join(folder, "pytorch_model.bin")):
+    if os.path.exists(os.path.join(folder, "pytorch_model.bin")):
         found = f"pytorch_model.bin, a pickle: {CONVERT}"
     raise FormatError(path, "the file", f"expected the weights, found {found}")
 
 
-def own_name(name: str) -> str:
-    """What we call a tensor of a file: without "bert.", .weight for .gamma, .bias for .beta."""
-    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name.removeprefix("bert."))
-    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
+def _shards(folder, index):
+    """The Weights of all files that an index names."""
+    fields = Fields.read(index)
+    where = fields.get("weight_map", {}, "an object {tensor: file in this folder}", lambda v: (
+        isinstance(v, dict) and bool(v)
+        and all(is_text(file) and file and os.path.basename(file) == file and "\\" not in file
+                for file in v.values())))
+    if not where:
+        raise fields.fault("weight_map", "an object {tensor: file in this folder}", "no such field")
+    entries, files = {}, {}
+    for file in dict.fromkeys(where.values()):
+        path = os.path.join(folder, file)
+        if not os.path.isfile(path):
+            raise FormatError(path, "the file", f"expected tensors, as {os.path.basename(index)} "
+                              "says, found no such file")
+        for name, entry in read_header(path)[0].items():
+            if where.get(name) != file:
+                raise FormatError(path, f"tensor {show(name)}", "expected it where "
+                                  f"{os.path.basename(index)} says, {show(where.get(name))}, "
+                                  "found it here")
+            entries[name], files[name] = entry, path
+    for name, file in where.items():
+        if name not in entries:
+            raise FormatError(os.path.join(folder, file), "the header", f"expected tensor "
+                              f"{show(name)}, as {os.path.basename(index)} says, found none")
+    return Weights(index, entries, files)
 
 
-def _named(path, config):
-    """{name in the file: our name}, where all that is needed is there and nothing is unknown."""
-    entries, _ = read_header(path)
-    if config.layers > len(entries):               # before shapes() counts to a billion
-        raise FormatError(path, "the header", f"expected the tensors of {config.layers} layers, "
-                          f"found {len(entries)} tensors in all")
-    expected = shapes(config) | head_shapes(config)
-    expected |= {copy: expected[of] for copy, of in COPIES.items()}
-    found = {}                                     # {our name: name in the file}
-    for name, entry in entries.items():
-        ours, place = own_name(name), f"tensor {show(name)}"
-        if ours in BUFFERS:
+def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str,
+                 dtype: type = np.float32) -> Params:
+    """The parameters that a family declares, from the files of a folder.
+
+    tensors   {our name: Tensor}; those that renames.optional names may be missing, and are then
+              not in the result
+    what      the model, for messages: "BertModel of 12 layers"
+    Raises    FormatError for a tensor that is missing, unknown, of another shape, not of floats or
+              not finite, and for a copy of a tied one that differs
+    """
+    there = groups(tensors, renames)
+    tied = {copy: of for copy, of in renames.tied.items() if of in tensors and copy not in there}
+    found = _found(weights, there, tied, renames, what)
+    known = {name: tensor for name, tensor in tensors.items()
+             if renames.original(name) in found.values()}
+    numbers = sum(math.prod(tensor.shape) for tensor in known.values())
+    paths = dict.fromkeys(weights.files.values())
+    require_memory(max(map(os.path.getsize, paths), default=0)
+                   + numbers * np.dtype(dtype).itemsize,
+                   f"reading {os.path.dirname(weights.path)}")
+    p, copies = Params(known, dtype), {}
+    for path in paths:
+        names = [name for name in found if weights.files[name] == path]
+        data, _ = read_safetensors(path, names)
+        for name in names:
+            tensor, theirs = data.pop(name), found[name]         # freed once it is copied
+            if theirs in tied:
+                copies[name] = tensor.astype(dtype)
+                continue
+            ours = there[theirs].ours
+            _fill(p, ours, tensor.T if renames.is_transposed(theirs, tensor.shape) else tensor)
+            if not all(np.isfinite(p[name]).all() for name in ours):
+                raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found "
+                                  f"nan, inf or one beyond {np.dtype(dtype)}")
+    for name, tensor in copies.items():
+        of = tied[found[name]]
+        if not np.array_equal(tensor, p[of]):
+            raise FormatError(weights.files[name], f"tensor {show(name)}", "expected the numbers "
+                              f"of {renames.original(of)}, to which it is tied here, found others")
+    return p
+
+
+def _fill(p, names, tensor):
+    """Copy a tensor of the original into ours, which are parts of it along axis 0."""
+    start = 0
+    with np.errstate(over="ignore"):
+        for name in names:
+            rows = len(p[name]) if len(names) > 1 else None
+            p[name][...] = tensor if rows is None else tensor[start:start + rows]
+            start += rows or 0
+
+
+def _found(weights, there, tied, renames, what):
+    """{name in the file: the original's}, where all that is needed is there, nothing unknown."""
+    shapes = {theirs: group.shape for theirs, group in there.items()}
+    shapes |= {copy: shapes[renames.original(of)] for copy, of in tied.items()}
+    found = {}                                     # {the original's name: name in the file}
+    for name, entry in weights.entries.items():
+        path, place, theirs = weights.files[name], f"tensor {show(name)}", renames.canonical(name)
+        if renames.is_ignored(theirs):
             continue
-        if ours not in expected:
-            raise FormatError(path, place, f"expected BertModel of {config.layers} layers "
-                              "and its pre-training heads; this is unknown there")
-        if ours in found:
-            raise FormatError(path, place, f"expected one tensor for {ours}, found "
-                                           f"{show(found[ours])} too")
-        if entry.shape != expected[ours] or entry.dtype not in FLOATS:
-            raise FormatError(path, place, f"expected floats of shape {expected[ours]}, as "
+        if theirs not in shapes:
+            raise FormatError(path, place, f"expected {what}; this is unknown there")
+        if theirs in found:
+            raise FormatError(path, place, f"expected one tensor for {theirs}, found "
+                                           f"{show(found[theirs])} too")
+        if entry.shape != shapes[theirs] or entry.dtype not in FLOATS:
+            raise FormatError(path, place, f"expected floats of shape {shapes[theirs]}, as "
                               f"config.json says, found {entry.dtype} of shape {entry.shape}")
-        found[ours] = name
-    for copy, of in COPIES.items():                # of two that are tied, a file may hold either
-        if copy in found and of not in found:
-            found[of] = found.pop(copy)
-    absent = [head for head in HEADS if not any(name.startswith(head) for name in found)]
-    missing = [name for name in expected if name not in found and name not in COPIES
-               and not name.startswith(tuple(absent))]
+        found[theirs] = name
+    for copy, of in tied.items():                  # of two that are tied, a file may hold either
+        if copy in found and renames.original(of) not in found:
+            found[renames.original(of)] = found.pop(copy)
+    absent = tuple(head for head in renames.optional
+                   if not any(theirs.startswith(head) for theirs in found))
+    missing = [theirs for theirs in there if theirs not in found and not theirs.startswith(absent)]
     if missing:
-        raise FormatError(path, "the header", f"expected {len(missing)} more of the tensors that "
-                          f"config.json asks for, found no {', '.join(missing[:4])}"
+        raise FormatError(weights.path, "the header", f"expected {len(missing)} more of the "
+                          f"tensors that config.json asks for, found no {', '.join(missing[:4])}"
                           + (" ..." if len(missing) > 4 else ""))
-    return {name: ours for ours, name in found.items()}
+    return {name: theirs for theirs, name in found.items()}
 
 
-# ---- writing ----------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
-def write_bert(folder: str | os.PathLike, config: Config, p: Params) -> None:
-    """Write config.json and model.safetensors, in float32 or in whatever p is.
+def write_tensors(folder: str | os.PathLike, p: Params, renames: Renames,
+                  prefixed: bool = False) -> None:
+    """Write model.safetensors, under the original's names and in its shapes, in the type of p.
 
-    The names are those of the class in transformers that has these heads.  config.json goes first
-    and comes last (numerics/folders.py): no folder holds the weights of one model and the shape of
-    another, whatever interrupts this.
+    prefixed: with renames.prefix before the names, but for those that renames.bare says.
+    Raises ValueError for weights that are nan or inf.
     """
-    kind = architecture(p)
-    heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
-    need = shapes(config) | {name: shape for name, shape in head_shapes(config).items()
-                             if name.startswith(heads)}
-    if need != dict(p.shapes):
-        odd = sorted(set(need.items()) ^ set(p.shapes.items()))
-        raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
-                         f"these differ: {show(odd)}")
-    if not np.isfinite(p.flat).all():
+    if not all(np.isfinite(view).all() for view in p.values()):
         raise ValueError(f"cannot write {folder}: the weights hold nan or inf")
-    fields = {"architectures": [kind], **config_fields(config), "dtype": str(p.flat.dtype)}
-    tensors = {name if kind == "BertModel" or name.startswith("cls.") else "bert." + name: view
-               for name, view in p.items()}
-    with replaced_together(folder, "config.json") as room:
-        write_safetensors(os.path.join(room, "model.safetensors"), tensors, {"format": "pt"})
-        write_json(os.path.join(room, "config.json"), fields)
-
-
-def architecture(p: Params) -> str:
-    """The class of transformers that has the heads of p.
-
-    Raises ValueError for part of a head, or for heads that no class has together.
-    """
-    has = tuple(any(name.startswith(head) for name in p) for head in HEADS)
-    classes = {(True, True, True): "BertForPreTraining", (False, True, False): "BertForMaskedLM",
-               (True, False, True): "BertForNextSentencePrediction",
-               (True, False, False): "BertModel", (False, False, False): "BertModel",
-               (True, True, False): "BertForMaskedLM"}
-    if has not in classes:
-        raise ValueError("the head of next sentence, cls.seq_relationship, needs the pooler")
-    return classes[has]
+    arrays = {}
+    for theirs, (ours, _) in groups(p.tensors, renames).items():
+        array = p[ours[0]] if len(ours) == 1 else np.concatenate([p[name] for name in ours])
+        prefix = "" if not prefixed or theirs.startswith(renames.bare) else renames.prefix
+        arrays[prefix + theirs] = (array.T if renames.is_transposed(theirs, array.shape)
+                                   else array)
+    write_safetensors(os.path.join(folder, WEIGHTS), arrays, {"format": "pt"})

@@ -3,7 +3,7 @@
 Shapes    f(rows, worker) -> y (n, D) of the n rows, backward(dy, g);  all together y (N, D)
 Read next sentences/simcse.py, which needs all vectors of a batch before it knows a loss
 
-Where a loss is a sum over texts (transformer/bert.py) a worker can go through all of its share
+Where a loss is a sum over texts (transformer/masked_lm.py) a worker can go through all of its share
 alone.  A contrastive loss compares every text with every other: so the workers meet twice, after
 the forward pass with their vectors, and at the end, each with a gradient of its own to be summed.
 """
@@ -19,7 +19,8 @@ def in_parts(f: Callable, N: int, workers: int, each: Callable
              ) -> tuple[np.ndarray, Callable[[np.ndarray, list[Params]], None]]:
     """Call f for every worker's part of the rows 0..N−1.  -> y (N, D), backward(dy, grads).
 
-    each: of numerics/workers.team.  backward adds worker w's share into grads[w].
+    each: each(f, items) -> [f(item)], in threads or one after the other.  backward adds worker w's
+    share into grads[w].
     """
     parts = list(enumerate(shares(np.arange(N + 1), workers)))
     ys, backs = zip(*each(lambda part: f(part[1], part[0]), parts))

@@ -14,7 +14,7 @@ Shapes    x (T, D) packed, off (N+1,) -> y (N, D), backward(dy) -> dx (T, D)
 Cost      O(T D), less than a hundredth of the encoder's work: plain NumPy, no kernel.
 Differs   Nothing is padded, so no mask can be forgotten.  A sentence without tokens is refused; in
           sentence-transformers it is zero, −inf, or what stands at its padding.
-Read next transformer/encoder.py (where x comes from), losses/infonce.py (where y goes)
+Read next transformer/bert.py (where x comes from), losses/infonce.py (where y goes)
 
 The gradient of a weighted sum is ∂L/∂x_i = w_i ∂L/∂y: all tokens are told the same, each as loudly
 as it weighs.  max_ tells only the token that won; of equals, the first.
@@ -24,35 +24,51 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.nn.contract import Backward
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.packed import positions
 
 Pool = Callable[..., tuple[np.ndarray, Backward]]          # each of these: (x, off, skip=0) -> y
 
 
+@saved_as("cls")
 def cls(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
-    """The vector of the first token.  x: (T, D), off: (N+1,) -> (N, D)."""
+    """The vector of the first token.  x: (T, D), off: (N+1,) -> (N, D).
+
+    >>> x, off = np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 2, 3])
+    >>> cls(x, off)[0].tolist()
+    [[1.0, 0.0], [5.0, 5.0]]
+    """
     first, _ = starts(x, off, skip)
     return pick(x, first)
 
 
+@saved_as("last_token")
 def last_token(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
     """The vector of the last token.  x: (T, D), off: (N+1,) -> (N, D)."""
     first, t = starts(x, off, skip)
     return pick(x, first + t - 1)
 
 
+@saved_as("mean")
 def mean(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
-    """The mean of the tokens.  x: (T, D), off: (N+1,) -> (N, D)."""
+    """The mean of the tokens.  x: (T, D), off: (N+1,) -> (N, D).
+
+    >>> x, off = np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 2, 3])
+    >>> mean(x, off)[0].tolist()
+    [[2.0, 1.0], [5.0, 5.0]]
+    """
     _, t = starts(x, off, skip)
     return weighted_sum(x, off, (positions(off) >= skip) / spread(t, off))
 
 
+@saved_as("mean_sqrt_len")
 def mean_sqrt_len(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
     """The sum of the tokens, divided by √t.  x: (T, D), off: (N+1,) -> (N, D)."""
     _, t = starts(x, off, skip)
     return weighted_sum(x, off, (positions(off) >= skip) / spread(np.sqrt(t), off))
 
 
+@saved_as("weighted_mean")
 def weighted_mean(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
     """The mean of the tokens, the i-th weighing i.  x: (T, D), off: (N+1,) -> (N, D)."""
     _, t = starts(x, off, skip)
@@ -60,6 +76,7 @@ def weighted_mean(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.nda
     return weighted_sum(x, off, i / spread(t * (t + 2 * skip + 1) / 2, off))    # Σ i, skip < i
 
 
+@saved_as("max_")
 def max_(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
     """The largest number on every axis.  x: (T, D), off: (N+1,) -> (N, D)."""
     starts(x, off, skip)

@@ -19,26 +19,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.params import Params, initial
 from scratch_embed.text.packed import Packed
 from scratch_embed.text.wordpiece import WordPiece
-from scratch_embed.transformer.bert import Examples, pretraining, train, with_gaps
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer.bert import Bert, Config
+from scratch_embed.transformer.masked_lm import Examples, pretraining, train, with_gaps
 from scratch_embed.why.contexts import (
-    bert_shapes,
     masking,
     packed,
     states_of_words,
     told_apart,
+    untrained,
     whole_words,
+    with_optim,
 )
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.tricks import Trick
 from scratch_embed.worlds.senses import LENGTH, Senses, best_accuracy, senses
 
 FILLERS, NOISE = 0.3, 0.3
-BASE = dict(steps=700, batch=64, lr=3e-3, warm_up=0.1, rate=0.1, dim=32, ff=64, layers=2, heads=2,
-            share=0.15, masked=0.8, random=0.1, tied=True)
+BASE = dict(steps=700, batch_size=64, lr=3e-3, warmup_ratio=0.1, dropout=0.1, dim=32, ff=64,
+            layers=2, heads=2, share=0.15, masked=0.8, random=0.1, tied=True)
 
 TRICKS = [
     Trick("15% of the tokens are gaps: 2 of 11",
@@ -60,12 +61,12 @@ TRICKS = [
     Trick("a learning rate that warms up",
           "With the norm behind the sum the first gradients are large and the first full steps "
           "do harm; with a third of the rate they do not, but that learns less.",
-          BASE, {"none": (dict(warm_up=0.0), HELPS),
-                 "none, lr / 3": (dict(warm_up=0.0, lr=1e-3), HELPS)}),
+          BASE, {"none": (dict(warmup_ratio=0.0), HELPS),
+                 "none, lr / 3": (dict(warmup_ratio=0.0, lr=1e-3), HELPS)}),
     Trick("dropout 0.1",
           "A short training of a small model learns nothing by heart: dropout is noise, and costs.",
-          BASE, {"none": (dict(rate=0.0), HURTS),
-                 "0.3": (dict(rate=0.3), HELPS)}),
+          BASE, {"none": (dict(dropout=0.0), HURTS),
+                 "0.3": (dict(dropout=0.3), HELPS)}),
     Trick("two layers",
           "The topic is a count of the other words, and one layer can count; but it must then ask "
           "the words as they stand, fillers and all.  A third has nothing left to do.",
@@ -100,29 +101,21 @@ def toy_text(seed: int, sentences: int = 8000) -> Text:
     return Text(world, tokenizer, packed(tokenizer, world.sentences), gaps, seed)
 
 
-class Model(NamedTuple):
-    """What training makes."""
-
-    config: Config
-    p: Params
-
-
-def trained(settings: dict, text: Text) -> Model:
+def trained(settings: dict, text: Text) -> Bert:
     """BERT after a training with settings such as BASE."""
     rest = dict(settings)
     sizes = {name: rest.pop(name) for name in ("dim", "layers", "heads", "ff")}
     gaps = {name: rest.pop(name) for name in ("share", "masked", "random")}
     config = Config(len(text.tokenizer), positions=LENGTH + 2, types=1, **sizes)
-    p = initial(bert_shapes(config, rest.pop("tied")), text.seed)
-    return Model(config, train(text.corpus, config, masking(text.tokenizer, **gaps), p=p,
-                               seed=text.seed, **rest).p)
+    p = untrained(config, text.seed, rest.pop("tied")).p
+    return train(text.corpus, config, masking(text.tokenizer, **gaps), p=p,
+                 options=RunOptions(seed=text.seed), **with_optim(rest)).model
 
 
-def worth(text: Text, model: Model) -> np.ndarray:
+def worth(text: Text, model: Bert) -> np.ndarray:
     """(2,) the % of senses told apart by the last layer, and the loss of the held-out gaps."""
-    config, p = model
-    x = states_of_words(text.corpus, p, config)[-1]
-    loss, _ = pretraining(text.gaps, p, config)
+    x = states_of_words(text.corpus, model)[-1]
+    loss, _ = pretraining(text.gaps, model.p, model.config)
     return np.array([100 * told_apart(text.world, x), float(loss)])
 
 

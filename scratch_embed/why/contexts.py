@@ -15,11 +15,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scratch_embed.nn.params import Params
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import Packed, take, token_batches
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
-from scratch_embed.transformer.bert import Masking, head_shapes
-from scratch_embed.transformer.encoder import Config, embed, encoder_layer, shapes
+from scratch_embed.transformer.bert import (
+    Bert,
+    Config,
+    embed,
+    encoder_layer,
+    head_tensors,
+    tensors,
+)
+from scratch_embed.transformer.masked_lm import Masking
 from scratch_embed.worlds.senses import SENSES, Occurrence, Senses
 
 
@@ -39,26 +47,37 @@ def masking(tokenizer: WordPiece, **changes) -> Masking:
     return Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]), **changes)
 
 
-def bert_shapes(config: Config, tied: bool = True) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of the encoder and its heads."""
-    return {**shapes(config), **head_shapes(config, tied)}
+def untrained(config: Config, seed: int, tied: bool = True) -> Bert:
+    """A model with its heads and first weights, as training begins with them."""
+    return Bert(config, init_params(tensors(config) | head_tensors(config, tied), seed))
+
+
+def with_optim(settings: dict, **fixed) -> dict:
+    """Settings of a training as its arguments: those that Optim has become `optim`.
+
+    fixed: more of Optim's, that are not among the settings.
+    """
+    own = {name: value for name, value in settings.items() if name in Optim._fields}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    return {**rest, "optim": Optim(**own, **fixed)}
 
 
 # ---- what a model makes of every token ----------------------------------------------------------
 
-def states(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+def states(batch: Packed, model: Bert) -> list[np.ndarray]:
     """The embeddings, and what each layer makes of them.  -> L + 1 tables (T, D)."""
+    config, p = model
     x, _ = embed(batch, p, config)
     tables = [x]
-    for layer in range(config.layers):
-        x, _ = encoder_layer(x, p, f"encoder.layer.{layer}.", batch.off, config)
+    for n in range(config.layers):
+        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.off, config)
         tables.append(x)
     return tables
 
 
-def states_of_words(batch: Packed, p: Params, config: Config) -> list[np.ndarray]:
+def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
     """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
-    parts = [states(take(batch, some), p, config)
+    parts = [states(take(batch, some), model)
              for some in token_batches(np.diff(batch.off), 4096)]
     inner = np.ones(len(batch.ids), bool)
     inner[batch.off[:-1]] = inner[batch.off[1:] - 1] = False

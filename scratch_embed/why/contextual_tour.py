@@ -20,22 +20,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.params import Params, initial
 from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer.bert import train
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.transformer.bert import Bert, Config
+from scratch_embed.transformer.masked_lm import train
 from scratch_embed.why.contexts import (
-    bert_shapes,
     masking,
     most_frequent_sense,
     packed,
     rows_of,
     states_of_words,
     told_apart,
+    untrained,
     whole_words,
+    with_optim,
 )
 from scratch_embed.words import word2vec
 from scratch_embed.worlds.senses import (
@@ -54,7 +54,7 @@ PARTS: dict[str, Callable[[int, int], Senses]] = {
     "anywhere": senses, "only before": cue_before, "only behind": cue_after}
 SENTENCES = 4000                   # of each part
 SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=LENGTH + 2, types=1)
-BERT = dict(steps=1000, batch=64, lr=2e-3, rate=0.0)
+BERT = dict(steps=1000, batch_size=64, lr=2e-3, dropout=0.0)
 WORD2VEC = dict(dim=64, window=5, negatives=5, sample=0, lr=0.05, epochs=5)
 MODEL, UNTRAINED = f"BERT, layer {SIZES['layers']}", f"untrained, layer {SIZES['layers']}"
 AROUND = "word2vec, mean of others"
@@ -66,8 +66,7 @@ class Read(NamedTuple):
 
     parts: dict[str, Senses]       # as PARTS
     tokenizer: WordPiece
-    config: Config
-    p: Params
+    model: Bert
     losses: list[float]            # of every step
     seed: int
 
@@ -79,9 +78,9 @@ def read(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], work
     text = text_of(parts)
     tokenizer = whole_words(text)
     config = Config(len(tokenizer), **SIZES)
-    learned = train(packed(tokenizer, text), config, masking(tokenizer), seed=seed,
-                    workers=workers, **(BERT | dict(steps=steps)))
-    return Read(parts, tokenizer, config, learned.p, learned.losses, seed)
+    learned = train(packed(tokenizer, text), config, masking(tokenizer),
+                    options=RunOptions(workers, seed), **with_optim(BERT | dict(steps=steps)))
+    return Read(parts, tokenizer, learned.model, learned.losses, seed)
 
 
 def text_of(parts: dict[str, Senses]) -> list[list[str]]:
@@ -98,16 +97,17 @@ class Seen(NamedTuple):
 
 def look(known: Read) -> Seen:
     """What BERT makes of the text that it has learned from, and what it made of it at first."""
-    first = initial(bert_shapes(known.config), known.seed)
+    first = untrained(known.model.config, known.seed)
     texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
-    return Seen(*([states_of_words(text, p, known.config) for text in texts]
-                  for p in (known.p, first)))
+    return Seen(*([states_of_words(text, model) for text in texts]
+                  for model in (known.model, first)))
 
 
 def tell_senses(known: Read, seen: Seen) -> dict[str, np.ndarray]:
     """{who: (3,) % of each of PARTS told right}, layer by layer and beside others."""
     worlds = list(known.parts.values())
-    names = ["BERT, embeddings", *(f"BERT, layer {n}" for n in range(1, known.config.layers + 1))]
+    layers = range(1, known.model.config.layers + 1)
+    names = ["BERT, embeddings", *(f"BERT, layer {n}" for n in layers)]
     tables = dict(zip(names, zip(*seen.trained), strict=True))
     tables[UNTRAINED] = [x[-1] for x in seen.untrained]
     tables |= dict(zip(("word2vec, its one vector", AROUND), word2vec_states(known)))

@@ -18,24 +18,25 @@ import numpy as np
 
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.evaluate.ranking import ndcg
-from scratch_embed.nn.params import Params, initial
 from scratch_embed.sentences import simcse
 from scratch_embed.space.geometry import alignment, mean_cosine, uniformity
 from scratch_embed.space.similarity import cosine, cosine_matrix, unit
 from scratch_embed.text.packed import Packed, take
 from scratch_embed.text.wordpiece import WordPiece
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Bert, Config
 from scratch_embed.transformer.pooling import mean
-from scratch_embed.why.contexts import bert_shapes, masking, packed, whole_words
+from scratch_embed.why import contexts
+from scratch_embed.why.contexts import masking, packed, whole_words, with_optim
 from scratch_embed.why.searches import K, Search, judged, search_facts
 from scratch_embed.worlds.facts import NAMES, draw_facts, facts
 from scratch_embed.worlds.task_shapes import STS
 from scratch_embed.worlds.toy_mteb import sts
 
 SIZES = dict(dim=32, layers=2, heads=2, ff=64, positions=24, types=1)
-BERT = dict(steps=1500, batch=64, lr=2e-3, rate=0.0)
-SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch=64, lr=3e-3, rate=0.1)
+BERT = dict(steps=1500, batch_size=64, lr=2e-3, dropout=0.0)
+SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch_size=64, lr=3e-3, dropout=0.1)
 PAIRS = 600                        # of STS; every sixth is of reports that agree in all slots
 
 Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)
@@ -49,8 +50,7 @@ class Encoder(NamedTuple):
     prototypes: np.ndarray         # of the world's facts
     text: Packed                   # what was learned from, sentence by sentence
     tokenizer: WordPiece
-    config: Config
-    p: Params
+    model: Bert
     seed: int
 
 
@@ -73,15 +73,14 @@ def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers:
     tokenizer = whole_words([*world.text, *(text.split() for text in [
         *world.queries.values(), *pairs.sentence1, *pairs.sentence2])])
     config, text = Config(len(tokenizer), **SIZES), packed(tokenizer, world.text)
-    p = bert.train(text, config, masking(tokenizer), seed=seed, workers=workers,
-                   **(BERT | changes)).p
-    return Encoder(search_facts(world, seed), pairs, world.prototypes, text, tokenizer, config, p,
-                   seed)
+    model = masked_lm.train(text, config, masking(tokenizer), options=RunOptions(workers, seed),
+                            **with_optim(BERT | changes)).model
+    return Encoder(search_facts(world, seed), pairs, world.prototypes, text, tokenizer, model, seed)
 
 
-def untrained(encoder: Encoder) -> Params:
+def untrained(encoder: Encoder) -> Bert:
     """What the masked LM started from."""
-    return initial(bert_shapes(encoder.config), encoder.seed)
+    return contexts.untrained(encoder.model.config, encoder.seed)
 
 
 def different(text: Packed) -> Packed:
@@ -95,15 +94,16 @@ def different(text: Packed) -> Packed:
 def contrasted(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
     """SimCSE.  views: by default the same text; changes: to the settings SIMCSE."""
     views = [different(encoder.text)] if views is None else views
-    return simcse.train(views, encoder.p, encoder.config, seed=encoder.seed, **(SIMCSE | changes))
+    return simcse.train(views, encoder.model, options=RunOptions(seed=encoder.seed),
+                        **with_optim(SIMCSE | changes, weight_decay=0.0))
 
 
-def by_model(encoder: Encoder, p: Params, pool: Callable = mean, keep_head: bool = False
+def by_model(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bool = False
              ) -> Encode:
-    """Texts to vectors, through a model with these parameters."""
+    """Texts to vectors, through a model."""
     def encode(texts):
         batch = packed(encoder.tokenizer, (text.split() for text in texts))
-        return simcse.vectors(batch, p, encoder.config, pool, keep_head)
+        return simcse.vectors(batch, model, pool, keep_head)
     return encode
 
 

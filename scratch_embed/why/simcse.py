@@ -71,9 +71,9 @@ TRICKS = [
     Trick("dropout 0.1",
           "Without a mask both views are the same vector: nothing holds the meaning together "
           "while all is spread.  0.05 is nearly as good, 0.3 too rough.",
-          BASE, {"none": (dict(rate=0.0), HELPS),
-                 "0.05": (dict(rate=0.05), UNCLEAR),
-                 "0.3": (dict(rate=0.3), HELPS)}),
+          BASE, {"none": (dict(dropout=0.0), HELPS),
+                 "0.05": (dict(dropout=0.05), UNCLEAR),
+                 "0.3": (dict(dropout=0.3), HELPS)}),
     Trick("a head, for training only",
           "The head may throw away what contrast has no use for, and what is below keeps it.  The "
           "paper finds it best so without labels.",
@@ -87,9 +87,10 @@ TRICKS = [
     Trick("64 sentences in a batch",
           "More others are more to be told from; in the paper it hardly matters from 64 on.  A "
           "world of few words has many near copies, which a large batch takes for negatives.",
-          BASE, {"16": (dict(batch=16), HELPS),
-                 "16, as many sentences": (dict(batch=16, steps=4 * SIMCSE["steps"]), UNCLEAR),
-                 "256": (dict(batch=256), UNCLEAR)}),
+          BASE, {"16": (dict(batch_size=16), HELPS),
+                 "16, as many sentences": (dict(batch_size=16, steps=4 * SIMCSE["steps"]),
+                                           UNCLEAR),
+                 "256": (dict(batch_size=256), UNCLEAR)}),
     Trick("labels: answers and hard negatives",
           "Two masks cannot teach that a sailor is a seaman; questions with their answers do.  A "
           "report that is wrong in one slot asks for each of the three.",
@@ -106,13 +107,13 @@ def trained(settings: dict, encoder: Encoder) -> Encode:
     """The encoder of texts that SimCSE makes with settings such as BASE."""
     rest = dict(settings)
     views, keep_head = rest.pop("views"), rest.pop("keep_head")
-    p = contrasted(encoder, views(encoder), **rest).p
-    return by_model(encoder, p, rest["pool"], keep_head)
+    model = contrasted(encoder, views(encoder), **rest).model
+    return by_model(encoder, model, rest["pool"], keep_head)
 
 
 def untouched(encoder: Encoder) -> Encode:
     """The masked LM as it was, its mean."""
-    return by_model(encoder, encoder.p)
+    return by_model(encoder, encoder.model)
 
 
 def numbers(encoder: Encoder, encode: Encode) -> np.ndarray:

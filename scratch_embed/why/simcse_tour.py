@@ -30,11 +30,11 @@ def before_and_after(seed: int, **sizes) -> dict[str, np.ndarray]:
 
 def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
     """All rows for one model.  changes: to the settings SIMCSE."""
-    contrast = {pool: contrasted(encoder, pool=pool, **changes).p for pool in (mean, cls)}
+    contrast = {pool: contrasted(encoder, pool=pool, **changes).model for pool in (mean, cls)}
     first = untrained(encoder)
     ways = {"untrained, mean": by_model(encoder, first),
-            BEFORE: by_model(encoder, encoder.p),
-            "masked LM, [CLS]": by_model(encoder, encoder.p, cls),
+            BEFORE: by_model(encoder, encoder.model),
+            "masked LM, [CLS]": by_model(encoder, encoder.model, cls),
             AFTER: by_model(encoder, contrast[mean]),
             "SimCSE, [CLS]": by_model(encoder, contrast[cls], cls),
             "word2vec, mean": by_words_of(encoder, plain),

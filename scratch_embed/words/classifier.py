@@ -34,7 +34,7 @@ from scratch_embed.words.fasttext import ONE, ZERO, add_rows
 from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
-from scratch_embed.words.softmax import softmax
+from scratch_embed.words.softmax import probabilities
 
 BLOCK = 1 << 20                    # scores that are in memory at a time
 
@@ -111,7 +111,7 @@ class Classifier:
                                  settings.max_n, settings.buckets)
         tree = label_tree(model.label_counts) if settings.loss == "hs" else NO_TREE
         of_loss: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-            "softmax": softmax, "ns": sigmoid, "ova": sigmoid,
+            "softmax": probabilities, "ns": sigmoid, "ova": sigmoid,
             "hs": partial(leaf_probabilities, tree)}
         self._probability = of_loss[settings.loss]
         self._width = max(len(self.labels), len(tree.nodes), settings.dim)

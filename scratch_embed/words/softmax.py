@@ -1,40 +1,36 @@
-"""Softmax: from a score for each label to how likely each one is, and how to learn the scores.
+"""Softmax over labels: from a score for each label to a step down the loss of one line.
 
-Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network
-          Outputs", where it has its name.
-Equation  s = U h,   p_l = exp s_l / Σ_j exp s_j,   L = −log p_y = log Σ_j exp s_j − s_y
+Paper     Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification", eq. 1 (fastText).
+Equation  s = U h,   p = softmax(s),   L = −log p_y
 Shapes    h (D,), U (L, D) a row for each label, s and p (L,); y the number of the true label
-Cost      O(L·D) a line: every label is scored, and every row steps.
-Read next words/supervised.py, where it is one of four losses; words/huffman.py, O(log L) instead.
+Cost      O(L·D) a line: every label is scored, and every row steps
+Read next nn/softmax.py (the equation and its gradient); words/supervised.py, where it is one of
+          four losses; words/huffman.py, O(log L) instead
 
-A number added to all scores changes no p: so the largest is made 0 first, and no exp overflows.
-
-The gradient.  log Σ_j exp s_j has the derivative p_l by s_l, hence
-    ∂L/∂s_l = p_l − [l = y]:   what the model believes, less what is so.
-With it  ∂L/∂U_l = ∂L/∂s_l · h  and  ∂L/∂h = Σ_l ∂L/∂s_l · U_l.
+Gradient.  With ds = p − [l = y] of nn/softmax.py,
+    ∂L/∂U_l = ds_l · h   and   ∂L/∂h = Σ_l ds_l · U_l:
+every row moves, those of unlikely labels hardly; the tree of words/huffman.py moves log₂ L rows.
 """
 import numpy as np
 
+from scratch_embed.nn.softmax import cross_entropy, softmax
 from scratch_embed.numerics.functions import exp32
 from scratch_embed.numerics.kernel import kernel
 
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)
 
 
-def softmax(S: np.ndarray) -> np.ndarray:
-    """exp s_l / Σ exp s_j along the last axis, (..., L)."""
-    e = np.exp(S - S.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def probabilities(S: np.ndarray) -> np.ndarray:
+    """P of every label for each line's scores.  S, P: (..., L)."""
+    return softmax(S)[0]
 
 
 def softmax_loss_and_grad(h: np.ndarray, U: np.ndarray, label: int
                           ) -> tuple[float, np.ndarray, np.ndarray]:
     """h: (D,), U: (L, D) -> L, ∂L/∂h (D,), ∂L/∂U (L, D)."""
-    s = U @ h
-    error = softmax(s)
-    error[label] -= 1                            # p − [l = y]
-    s = s - s.max()
-    return np.log(np.exp(s).sum()) - s[label], error @ U, np.outer(error, h)
+    loss, backward = cross_entropy((U @ h)[None], np.array([label]))
+    ds = backward()[0]
+    return loss, ds @ U, np.outer(ds, h)
 
 
 @kernel

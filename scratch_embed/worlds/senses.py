@@ -3,7 +3,7 @@
 Equation  P(word of rank r | topic) ∝ r^−1.4;  every topic has one word that another has too
           best = P(n_A > n_B) + ½ P(n_A = n_B),  n_A, n_B the other words of either sense's topic
 Shapes    12 topics × 24 words, sentences of 9 words about one topic
-Read next transformer/bert.py (learns it from the text alone), evaluate/probe.py
+Read next transformer/masked_lm.py (learns it from the text alone), evaluate/probe.py
 
     money    loan cash cash money interest bank cash money money
     river    water boat water bank water bank river delta bank

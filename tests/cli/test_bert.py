@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import main, parser
+from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
 from scratch_embed.text.wordpiece import bert_frame
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.bert import Masking, train
-from scratch_embed.transformer.checkpoint import read_bert
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Bert, Config, mlm_head, next_sentence
+from scratch_embed.transformer.masked_lm import Masking, train
 
 LINES = ["the king sat by the queen", "a cat ate , and the dog ate too", "", "the man and a woman",
          "the dog sat by a cat and by the man and by the king and by the queen"]
@@ -58,14 +59,14 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, capsys):
     assert tokenizer.pieces == learn_pieces(LINES)
     corpus = line_sequences(number_lines(LINES, tokenizer.ids_of), tokenizer.frame, 10)
     config = Config(len(tokenizer), 8, 1, 2, 12, 10)
-    want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch=3, lr=0.01,
-                 warm_up=0.5, rate=0.2, seed=7)
-    found, p = read_bert(tmp_path / "m")
+    want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
+                 optim=Optim(0.01, 0.5), dropout=0.2, options=RunOptions(seed=7))
+    found, p = Bert.load(tmp_path / "m")
     assert found == config
-    assert set(want.p) - set(p) == {"pooler.dense.weight", "pooler.dense.bias",
-                                    "cls.seq_relationship.weight", "cls.seq_relationship.bias"}
+    assert set(want.model.p) - set(p) == {"pooler.weight", "pooler.bias", "next_sentence.weight",
+                                          "next_sentence.bias"}
     for name in p:
-        np.testing.assert_array_equal(p[name], want.p[name])
+        np.testing.assert_array_equal(p[name], want.model.p[name])
     assert f"loss {np.mean(want.losses):.4f}, the mean of the last 6 steps" in err
 
 
@@ -83,9 +84,9 @@ def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, caps
     lines = number_lines(LINES, load(tmp_path / "m").ids_of)
     _, follows = next_sentence_pairs(lines, bert_frame(2, 3), 10, seed=1)
     assert code == 0 and "{} true and {} false pairs".format(*np.bincount(follows)) in err
-    _, p = read_bert(tmp_path / "m")
-    assert {"pooler.dense.weight", "cls.seq_relationship.bias"} <= set(p)
-    assert p["cls.seq_relationship.bias"].any()                    # it was 0 at first
+    p = Bert.load(tmp_path / "m").p
+    assert {"pooler.weight", "next_sentence.bias"} <= set(p)
+    assert p["next_sentence.bias"].any()                    # it was 0 at first
 
 
 def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, capsys, monkeypatch):
@@ -133,9 +134,10 @@ def test_the_numbers_are_by_default_those_of_the_function():
     arguments = vars(parser().parse_args(["train", "bert", "x", "-o", "y"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
-    for name in "steps", "batch", "lr", "warm_up", "workers", "seed":
-        assert arguments[name] == defaults[name], name
-    assert arguments["dropout"] == defaults["rate"]
+    assert arguments["steps"] == defaults["steps"] and arguments["dropout"] == defaults["dropout"]
+    assert arguments["batch"] == defaults["batch_size"]
+    assert (arguments["lr"], arguments["warm_up"]) == defaults["optim"][:2]
+    assert (arguments["workers"], arguments["seed"]) == defaults["options"][:2]
     assert arguments["mask_share"] == Masking._field_defaults["share"]
     for name in "dim", "layers", "heads", "ff":
         assert arguments[name] == Config._field_defaults[name], name
@@ -158,14 +160,14 @@ def test_many_steps_teach_what_stands_where(tmp_path, capsys):
 
 def stopped_after(steps, monkeypatch):
     """Ctrl-C is pressed while that step is taken."""
-    pretraining, done = bert.pretraining, []
+    pretraining, done = masked_lm.pretraining, []
 
     def pressed(*arguments):
         done.append(1)
         if len(done) == steps:
             os.kill(os.getpid(), signal.SIGINT)
         return pretraining(*arguments)
-    monkeypatch.setattr(bert, "pretraining", pressed)
+    monkeypatch.setattr(masked_lm, "pretraining", pressed)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys, monkeypatch):
@@ -176,7 +178,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys
         stopped_after(5, patch)                                    # two workers: in the third step
         code, out, err = run(capsys, *command, *state, "-o", parted)
     assert (code, out) == (130, "") and err.endswith("--resume goes on\n") and not parted.exists()
-    assert len(read_safetensors(tmp_path / "state")[0]["losses"]) == 3
+    assert len(read_safetensors(tmp_path / "state")[0]["session/losses"]) == 3
     code, _, err = run(capsys, *command, *state, "-o", parted)
     assert code == 1 and "is there already: resume it" in err
     code, _, err = run(capsys, *command, *state, "-o", parted, "--resume")
@@ -204,7 +206,7 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
     write_safetensors(tmp_path / "state", {"W": np.ones(3, np.float32)}, {})
     code, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--checkpoint",
                        tmp_path / "state", "--resume")
-    assert code == 1 and "not a checkpoint of a training" in err
+    assert code == 1 and "expected the checkpoint of a training run" in err
 
 
 # ---- refused ------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, capsys)
     run(capsys, text, "-o", tmp_path / "m", *TINY, "--next-sentence")
     (tmp_path / "m" / "notes").write_text("mine")
     assert run(capsys, text, "-o", tmp_path / "m", *TINY, "--dim", "4")[0] == 0
-    assert read_bert(tmp_path / "m")[0].dim == 4 and (tmp_path / "m" / "notes").exists()
+    assert Bert.load(tmp_path / "m").dim == 4 and (tmp_path / "m" / "notes").exists()
 
 
 # ---- beside the original ------------------------------------------------------------------------
@@ -278,14 +280,14 @@ def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
     theirs, found = transformers.BertForPreTraining.from_pretrained(models.bert,
                                                                     output_loading_info=True)
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
-    config, p = read_bert(models.bert)
+    model = Bert.load(models.bert)
     with torch.no_grad():
         seen = theirs.eval()(**tokenizer(lines[0], return_tensors="pt"))
     batch = ours.encode_batch(lines[:1])
-    x = bert.encode(batch, p, config)[0]
-    np.testing.assert_allclose(bert.predictions(x, p, config)[0], seen.prediction_logits[0],
+    x = model.infer(batch)
+    np.testing.assert_allclose(mlm_head(x, model.p, model.config)[0], seen.prediction_logits[0],
                                atol=2e-6)
-    np.testing.assert_allclose(bert.next_sentence(x[:1], p)[0], seen.seq_relationship_logits,
+    np.testing.assert_allclose(next_sentence(x[:1], model.p)[0], seen.seq_relationship_logits,
                                atol=2e-6)
 
 

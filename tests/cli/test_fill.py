@@ -7,7 +7,7 @@ import pytest
 
 from scratch_embed.cli.main import main
 from scratch_embed.text.wordpiece_files import load
-from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.fill import fill_gaps
 from scratch_embed.words.vectors import WordVectors
 
@@ -28,9 +28,9 @@ def table(out):
 def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, capsys):
     code, out, err = run(capsys, models.bert, *TEXTS, "-k", 3)
     assert (code, err) == (0, "")
-    tokenizer, (config, p) = load(models.bert), read_bert(models.bert)
+    tokenizer, model = load(models.bert), Bert.load(models.bert)
     batch = tokenizer.encode_batch(TEXTS)
-    ids, probabilities = fill_gaps(batch, np.flatnonzero(batch.ids == 4), p, config, 3)
+    ids, probabilities = fill_gaps(batch, np.flatnonzero(batch.ids == 4), model, 3)
     assert table(out) == [[(tokenizer.pieces[i], round(float(x), 4)) for i, x in zip(*row)]
                           for row in zip(ids, probabilities)]
     assert len(table(out)) == 4
@@ -71,7 +71,7 @@ def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, capsys):
     with open(tmp_path / "vocab.txt", "a") as file:
         file.write("another\n")
     code, _, err = run(capsys, tmp_path, "the [MASK]")
-    assert code == 1 and "the tokenizer has 401 tokens, and the model rows for 400" in err
+    assert code == 1 and "its tokenizer: expected at most 400 tokens" in err and "found 401" in err
 
 
 def test_the_pipeline_of_transformers_fills_alike(models, capsys):

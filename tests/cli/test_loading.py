@@ -6,8 +6,7 @@ from scratch_embed.cli.loading import column_names, digest_of, load_encoder, spl
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece_files import load as read_tokenizer
-from scratch_embed.transformer.checkpoint import read_bert
-from scratch_embed.transformer.encoder import infer
+from scratch_embed.transformer.bert import Bert
 from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vectors import WordVectors
@@ -61,9 +60,8 @@ def test_a_sentence_encoders_folder_is_what_the_library_loads(models):
 
 def test_of_a_bert_the_tokens_mean_is_taken_and_it_is_said(models, capsys):
     found = load_encoder(models.bert, tokens="words").encode(["a cat has milk"])
-    config, p = read_bert(models.bert)
     batch = read_tokenizer(models.bert).encode_batch(["a cat has milk"])
-    np.testing.assert_allclose(found[0], infer(batch, p, config).mean(0), atol=1e-6)
+    np.testing.assert_allclose(found[0], Bert.load(models.bert).infer(batch).mean(0), atol=1e-6)
     assert "bert has no modules.json: a text is the mean of its tokens'" in capsys.readouterr().err
 
 

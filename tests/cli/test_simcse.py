@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import main, parser
+from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import simcse
 from scratch_embed.sentences.folder import read_sentence_folder
-from scratch_embed.sentences.simcse import geometry, train, vectors
+from scratch_embed.sentences.simcse import HeldOut, geometry, train, vectors
 from scratch_embed.text.wordpiece_files import load
-from scratch_embed.transformer.checkpoint import read_bert
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.pooling import cls, mean
 
 LINES = ["a cat has milk", "the tenor sang a song", "a dancer looks very happy", "the cat",
@@ -63,13 +65,13 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, cap
                          "--lr", "0.01", "--warm-up", "0.5", "--dropout", "0.2", "--seed", "5",
                          "--max-length", "6")
     assert (code, out) == (0, "")
-    config, start = read_bert(models.bert)
-    want = train(packed(models, *views, length=6), start, config, mean, tau=0.1, steps=4, batch=4,
-                 lr=0.01, warm_up=0.5, rate=0.2, seed=5)
-    found, p, recipe = read_sentence_folder(files / "m")
-    assert found == config and set(want.p) - set(p) == {"mlp.dense.weight", "mlp.dense.bias"}
+    start = Bert.load(models.bert)
+    want = train(packed(models, *views, length=6), start, mean, tau=0.1, steps=4, batch_size=4,
+                 optim=Optim(0.01, 0.5, weight_decay=0.0), dropout=0.2, options=RunOptions(seed=5))
+    (config, p), recipe = read_sentence_folder(files / "m")
+    assert config == start.config and set(want.model.p) - set(p) == {"head.weight", "head.bias"}
     for name in p:
-        np.testing.assert_array_equal(p[name], want.p[name])
+        np.testing.assert_array_equal(p[name], want.model.p[name])
     assert recipe.poolings == (mean,) and not recipe.normalize and recipe.max_seq_length == 6
     assert not recipe.dense and load(files / "m").pieces == load(models.bert).pieces
     assert f"loss {np.mean(want.losses):.4f}, the mean of the last 4 steps" in err
@@ -79,21 +81,20 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, cap
 def test_the_head_is_kept_if_told_so(models, files, capsys):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--keep-head"]
     assert run(capsys, *command)[0] == 0
-    config, start = read_bert(models.bert)
-    want = train(packed(models, LINES), start, config, steps=4, batch=4)
-    _, _, recipe = read_sentence_folder(files / "m")
+    want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4).model.p
+    _, recipe = read_sentence_folder(files / "m")
     (head,) = recipe.dense
-    np.testing.assert_array_equal(head.p["linear.weight"], want.p["mlp.dense.weight"])
-    np.testing.assert_array_equal(head.p["linear.bias"], want.p["mlp.dense.bias"])
+    np.testing.assert_array_equal(head.p["linear.weight"], want["head.weight"])
+    np.testing.assert_array_equal(head.p["linear.bias"], want["head.bias"])
     assert recipe.poolings == (cls,)
 
 
 def test_without_a_head_another_encoder_is_learnt(models, files, capsys):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--headless"]
     assert run(capsys, *command)[0] == 0
-    config, start = read_bert(models.bert)
-    want = train(packed(models, LINES), start, config, steps=4, batch=4, headless=True).p
-    p = read_sentence_folder(files / "m")[1]
+    want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
+                 headless=True).model.p
+    p = read_sentence_folder(files / "m")[0].p
     assert list(p) == list(want)
     np.testing.assert_array_equal(p.flat, want.flat)
 
@@ -101,15 +102,15 @@ def test_without_a_head_another_encoder_is_learnt(models, files, capsys):
 def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, capsys):
     _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--held-out", files / "held", "--every", "3", "--lr", "0.01")
-    config, start = read_bert(models.bert)
-    held = packed(models, LINES[3:], PARTNERS[3:])
-    want = train(packed(models, LINES), start, config, steps=4, batch=4, lr=0.01, held_out=held,
-                 every=3)
+    start = Bert.load(models.bert)
+    held = HeldOut(*packed(models, LINES[3:], PARTNERS[3:]), every=3)
+    want = train(packed(models, LINES), start, steps=4, batch_size=4,
+                 optim=Optim(0.01, weight_decay=0.0), held_out=held)
     lines = [line for line in err.splitlines() if ": alignment" in line]
     numbers = "alignment {:.4f}, uniformity {:.4f}".format
-    assert lines == ["before: " + numbers(*geometry(held, start, config, cls)),
+    assert lines == ["before: " + numbers(*geometry(held, start, cls)),
                      "step 3: " + numbers(*want.curve[0][1:]),
-                     "after: " + numbers(*geometry(held, want.p, config, cls))]
+                     "after: " + numbers(*geometry(held, want.model, cls))]
 
 
 def test_texts_that_are_cut_are_counted(models, files, capsys):
@@ -133,9 +134,12 @@ def test_the_numbers_are_by_default_those_of_the_function():
     arguments = vars(parser().parse_args(["train", "simcse", "x", "-o", "y", "--model", "z"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
-    for name in "tau", "steps", "batch", "lr", "warm_up", "workers", "seed", "every":
+    for name in "tau", "steps", "dropout":
         assert arguments[name] == defaults[name], name
-    assert arguments["dropout"] == defaults["rate"] and arguments["pooling"] == "cls"
+    assert arguments["batch"] == defaults["batch_size"] and arguments["pooling"] == "cls"
+    assert (arguments["lr"], arguments["warm_up"]) == defaults["optim"][:2]
+    assert (arguments["workers"], arguments["seed"]) == defaults["options"][:2]
+    assert arguments["every"] == HeldOut._field_defaults["every"]
 
 
 # ---- checkpoints --------------------------------------------------------------------------------
@@ -214,8 +218,8 @@ def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(keep, m
     run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY, *keep, "--lr",
         "0.01")
     theirs = sentence_transformers.SentenceTransformer(str(files / "m")).encode(LINES)
-    config, p, recipe = read_sentence_folder(files / "m")
-    ours = vectors(packed(models, LINES)[0], p, config)
+    model, recipe = read_sentence_folder(files / "m")
+    ours = vectors(packed(models, LINES)[0], model)
     if keep:
         (head,) = recipe.dense
         ours = np.tanh(ours @ head.p["linear.weight"].T + head.p["linear.bias"])

@@ -46,7 +46,7 @@ from scratch_embed.text import wordpiece_files
 from scratch_embed.text.corpus_folder import open_corpus
 from scratch_embed.text.phrases import find_phrases, join_phrases
 from scratch_embed.text.reader import read_corpus
-from scratch_embed.transformer.checkpoint import read_bert, write_bert
+from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.fill import fill_gaps
 from scratch_embed.transformer.pooling import cls
 from scratch_embed.words import fasttext, glove, supervised, word2vec
@@ -136,12 +136,12 @@ def sentence_encoder(folder):
 
 
 def bert_folder(folder):
-    model, p = read_bert(folder / "bert")
+    model = Bert.load(folder / "bert")
     pieces = wordpiece_files.load(folder / "bert")
     batch = pieces.encode_batch(["the [MASK] sang a song", "a cat has some [MASK]"])
     gaps = np.flatnonzero(batch.ids == pieces.number("[MASK]"))
-    ids, chances = fill_gaps(batch, gaps, p, model, 3)
-    return {**weights(p), "gaps": ids, "chances": chances}
+    ids, chances = fill_gaps(batch, gaps, model, 3)
+    return {**weights(model.p), "gaps": ids, "chances": chances}
 
 
 def tokens(folder):
@@ -157,8 +157,9 @@ def first_weights(folder):
     W, U = word2vec.initial_weights(20, 4, seed=1)
     both = {**weights(first_params(1, std=0.02)), "word2vec W": W, "word2vec U": U,
             "FastText W": fasttext.initial_rows(20, 4, seed=1)}
-    with_head = simcse.with_head(first_params(1, std=0.02), config(), seed=1)
-    return both | {f"SimCSE {name}": with_head[name] for name in simcse.head_shapes(config())}
+    with_head = simcse.with_head(Bert(config(), first_params(1, std=0.02)), seed=1).p
+    return both | {f"SimCSE {tensor.stream}": with_head[name]
+                   for name, tensor in simcse.head_tensors(config().dim).items()}
 
 
 def phrases(folder):
@@ -239,7 +240,7 @@ def write_encoder(folder, to):
 
 
 def write_bert_folder(folder, to):
-    write_bert(to / "bert", *read_bert(folder / "bert"))
+    Bert.load(folder / "bert").save(to / "bert")
     wordpiece_files.save(to / "bert", wordpiece_files.load(folder / "bert"), 16)
 
 
@@ -305,12 +306,11 @@ def save_indexes(to):
 
 def save_models(to):
     """A BERT with both heads, and a sentence encoder with a layer on top."""
-    write_bert(to / "bert", config(), bert_model(**BERT, start=4, workers=1).p)
+    bert_model(**BERT, start=4, workers=1).model.save(to / "bert")
     wordpiece_files.save(to / "bert", tokenizer(), 16)
-    p = simcse_model(**SIMCSE, workers=1).p
+    model = simcse_model(**SIMCSE, workers=1).model
     head = Params({"linear.weight": (8, 8), "linear.bias": (8,)})
     for name in head:
-        head[name][...] = p[name.replace("linear", "mlp.dense")]
-    body = p.only(name for name in p if not name.startswith("mlp."))
+        head[name][...] = model.p[name.replace("linear", "head")]
     recipe = Recipe((cls,), dense=(Dense(head),), max_seq_length=12, prompts={"query": "the "})
-    SentenceEncoder(tokenizer(), config(), body, recipe).save(to / "encoder")
+    SentenceEncoder(tokenizer(), simcse.without_head(model), recipe).save(to / "encoder")

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn import run as model_run
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.sentences import simcse
 from scratch_embed.text.reader import read_corpus
 from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
@@ -25,8 +25,8 @@ from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training import checkpoint as session_checkpoint
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.words import fasttext, glove, supervised, word2vec
 from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
@@ -81,7 +81,8 @@ def config():
 
 def first_params(seed, heads=True, std=0.4):
     """A model before training, with weights of order 1, so that every part of it has a say."""
-    return initial(shapes(config()) | (bert.head_shapes(config()) if heads else {}), seed, std=std)
+    heads = head_tensors(config(), std=std) if heads else {}
+    return init_params(tensors(config(), std) | heads, seed)
 
 
 def weights(p):
@@ -90,27 +91,24 @@ def weights(p):
     A key's bias adds the same to all scores of a query, and softmax does not see it: its gradient
     is 0 but for rounding.  Adam scales that up to steps like any other's.
     """
-    keys = [name for name in sorted(p) if name.endswith("key.bias")]
-    rest = [name for name in sorted(p) if name not in keys]
-    return {"weights": np.concatenate([p[name].ravel() for name in rest]),
-            "key biases": np.concatenate([p[name].ravel() for name in keys])}
+    theirs = {p.tensors[name].stream: view for name, view in p.items()}
+    keys = [name for name in sorted(theirs) if name.endswith("key.bias")]
+    rest = [name for name in sorted(theirs) if name not in keys]
+    return {"weights": np.concatenate([theirs[name].ravel() for name in rest]),
+            "key biases": np.concatenate([theirs[name].ravel() for name in keys])}
 
 
 # ---- trainings -----------------------------------------------------------------------------------
 
-def options(state):
-    """One worker, seed 1, and the checkpoint."""
-    return RunOptions(checkpoint=state and session_checkpoint.Checkpoint(*state))
+def options(state, workers=1):
+    """Seed 1, and the checkpoint."""
+    return RunOptions(workers, checkpoint=state and session_checkpoint.Checkpoint(*state))
 
 
 def split(settings, kind):
     """Settings of one name each, parted: those of a NamedTuple as one of these, and the others."""
     own = {name: settings[name] for name in settings if name in kind._fields}
     return kind(**own), {name: settings[name] for name in settings if name not in own}
-
-
-def model_state(state):
-    return state and model_run.Checkpoint(state.path, state.resume, state.every)
 
 
 def word2vec_model(state=None, text=words, **settings):
@@ -157,41 +155,39 @@ def train_classifier(state=None, **settings):
     return {"W": model.input, "U": model.output, "losses": np.array(trained.losses)}
 
 
-def bert_model(state=None, follows=True, start=None, warmup_ratio=0.1, weight_decay=0.01,
-               max_grad_norm=1.0, dropout=0.1, **settings):
+def bert_model(state=None, follows=True, start=None, workers=1, batch=32, **settings):
     """start: the seed of parameters to go on from; None: begin anew."""
     pieces = tokenizer()
     text = number_lines(lines(), pieces.ids_of)
     corpus, labels = (next_sentence_pairs(text, pieces.frame, 16, seed=5) if follows else
                       (line_sequences(text, pieces.frame, 16), None))
     special = tuple(pieces.number(token) for token in ("[CLS]", "[SEP]"))
-    masking = bert.Masking(pieces.number("[MASK]"), special, 0.3)
-    return bert.train(corpus, config(), masking, labels, seed=1,
-                      p=None if start is None else first_params(start),
-                      warm_up=warmup_ratio, decay=weight_decay, longest=max_grad_norm,
-                      rate=dropout, checkpoint=model_state(state), **settings)
+    masking = masked_lm.Masking(pieces.number("[MASK]"), special, 0.3)
+    optim, settings = split(settings, Optim)
+    return masked_lm.train(corpus, config(), masking, labels, batch_size=batch, optim=optim,
+                           options=options(state, workers),
+                           p=None if start is None else first_params(start), **settings)
 
 
 def train_bert(state=None, **settings):
     trained = bert_model(state, **settings)
-    return {**weights(trained.p), "losses": np.array(trained.losses)}
+    return {**weights(trained.model.p), "losses": np.array(trained.losses)}
 
 
-def simcse_model(state=None, views=1, held_out=False, warmup_ratio=0.1, weight_decay=0.0,
-                 max_grad_norm=1.0, dropout=0.1, **settings):
+def simcse_model(state=None, views=1, held_out=False, every=50, workers=1, batch=64, **settings):
     """views: 1, each text its own partner; 3: with the next text, and the next but one against."""
     text = [line for line in lines() if line]
     packed = [tokenizer().encode_batch(text[n:] + text[:n], max_length=16) for n in range(views)]
-    judged = tuple(tokenizer().encode_batch(text[n:20:2], max_length=16) for n in range(2))
-    return simcse.train(packed, first_params(3), config(), seed=1,
-                        held_out=judged if held_out else None, warm_up=warmup_ratio,
-                        decay=weight_decay, longest=max_grad_norm, rate=dropout,
-                        checkpoint=model_state(state), **settings)
+    judged = [tokenizer().encode_batch(text[n:20:2], max_length=16) for n in range(2)]
+    optim, settings = split({"weight_decay": 0.0, **settings}, Optim)
+    return simcse.train(packed, Bert(config(), first_params(3)), batch_size=batch, optim=optim,
+                        held_out=simcse.HeldOut(*judged, every) if held_out else None,
+                        options=options(state, workers), **settings)
 
 
 def train_simcse(state=None, **settings):
     trained = simcse_model(state, **settings)
-    return {**weights(trained.p), "losses": np.array(trained.losses),
+    return {**weights(trained.model.p), "losses": np.array(trained.losses),
             "curve": np.array(trained.curve, np.float64).reshape(-1, 3)}
 
 
@@ -272,8 +268,8 @@ STOPPED = {"skip-gram": 4, "shared negatives": 4, "CBOW": 4, "hierarchical softm
 
 # Of these the checkpoint of version 0.1 is refused; the others' are resumed to the same end.
 REFUSED = {"skip-gram", "shared negatives", "CBOW", "hierarchical softmax", "GloVe", "FastText",
-           "classifier"}
-STATES = (session_checkpoint, model_run)                   # modules that write checkpoints
+           "classifier", "BERT", "SimCSE"}
+STATES = (session_checkpoint,)                             # modules that write checkpoints
 
 
 def checkpoint_name(name):

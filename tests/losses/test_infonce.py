@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratch_embed.losses.infonce import (
-    cosine_logits,
-    diagonal_cross_entropy,
-    infonce,
-    symmetric_infonce,
-)
+from scratch_embed.losses.infonce import cosine_logits, infonce, symmetric_infonce
 from scratch_embed.nn.gradcheck import check_backward
+from scratch_embed.nn.softmax import cross_entropy_numpy
 from scratch_embed.numerics.safetensors import read_safetensors
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
@@ -47,12 +43,29 @@ def test_a_hard_negative_worked_by_hand():
     assert loss == pytest.approx(want, rel=16 * u64)
 
 
-def test_the_gradient_of_the_logits_worked_by_hand():
-    """s = [[log 3, 0], [0, 0]]: p = [[¾, ¼], [½, ½]], so N ds = [[−¼, ¼], [½, −½]]."""
-    loss, backward = diagonal_cross_entropy(np.array([[np.log(3), 0], [0, 0]]))
+def test_the_forces_worked_by_hand():
+    """τ = 1/log 3; k_0 = q_0, k_1 at right angles to both, as is q_1.  Row 0: p = (¾, ¼), row 1:
+    (½, ½).  The force on q_0 is (p_ij − [i = j])/(N τ) along k_j, of which k_0's is along q_0 and
+    changes nothing.
+    """
+    q, k = np.eye(3)[[0, 1]], np.eye(3)[[0, 2]]
+    loss, backward = infonce(q, k, tau=1 / np.log(3))
     assert loss == pytest.approx((np.log(4 / 3) + np.log(2)) / 2, rel=8 * u64)
-    np.testing.assert_allclose(backward(), [[-1 / 8, 1 / 8], [1 / 4, -1 / 4]], rtol=0,
+    dq, dk, dtau = backward()
+    force = np.log(3) / 2                                                      # 1/(N τ)
+    np.testing.assert_allclose(dq, force * np.array([[0, 0, 1 / 4], [1 / 2, 0, -1 / 2]]), rtol=0,
                                atol=8 * u64)
+    # s_00 = log 3 is the only logit that is not 0: dτ = −1/τ · s_00 · (¾ − 1)/N
+    assert dtau == pytest.approx(np.log(3)**2 / 8, rel=8 * u64)
+
+
+def test_a_pair_that_is_not_a_negative_worked_by_hand():
+    """Without k_1, row 0 has nothing to be told from; row 1 is as before."""
+    mask = np.array([[False, True], [False, False]])
+    loss, backward = infonce(np.eye(2), np.eye(2), 1.0, mask)
+    assert loss == pytest.approx(np.log(1 + np.exp(-1)) / 2, rel=8 * u64)
+    dq, _, _ = backward()
+    assert not dq[0].any() and dq[1].any()
 
 
 def test_both_ways_round_worked_by_hand():
@@ -61,7 +74,7 @@ def test_both_ways_round_worked_by_hand():
     half = np.sqrt(0.5)
     rows = np.log(1 + np.exp(half - 1)) + np.log(1 + np.exp(0 - half))
     columns = np.log(1 + np.exp(0 - 1)) + np.log(1 + np.exp(half - half))
-    loss, _ = symmetric_infonce(q, k, np.log(1.0))
+    loss, _ = symmetric_infonce(q, k, 1.0)
     assert loss == pytest.approx((rows + columns) / 4, rel=16 * u64)
 
 
@@ -110,7 +123,7 @@ def test_one_pair_alone_has_nothing_to_be_told_from(seed, tau):
     q, k = batch(seed)
     loss, backward = infonce(q[:1], k[:1], tau)
     assert loss == 0 and not any(d.any() for d in backward())
-    loss, backward = symmetric_infonce(q[:1], k[:1], np.log(1 / tau))
+    loss, backward = symmetric_infonce(q[:1], k[:1], tau)
     assert loss == 0 and not any(np.any(d) for d in backward())
 
 
@@ -154,12 +167,12 @@ def test_a_rotation_of_the_space_is_not_seen(seed, tau):
 def test_the_two_sides_of_clips_loss_are_alike(seed, tau):
     """Products of a transposed matrix are summed in another order: γ(D) a cosine."""
     q, k = batch(seed, M=5)
-    one, back_one = symmetric_infonce(q, k, np.log(1 / tau))
-    other, back_other = symmetric_infonce(k, q, np.log(1 / tau))
+    one, back_one = symmetric_infonce(q, k, tau)
+    other, back_other = symmetric_infonce(k, q, tau)
     assert abs(one - other) <= 4 * gamma(D + 4, u64) / tau + 16 * u64
     (dq, dk, ds), (dk_, dq_, ds_) = back_one(), back_other()
     for a, b in ((dq, dq_), (dk, dk_), (ds, ds_)):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 / tau**2)
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 / tau**3)
 
 
 @given(seeds, taus, st.permutations(range(N)))
@@ -171,24 +184,86 @@ def test_the_order_of_the_pairs_is_not_seen(seed, tau, order):
 
 # ---- its gradient -------------------------------------------------------------------------------
 
-@settings(max_examples=25)
-@given(seeds, st.floats(0.05, 1.0), st.sampled_from([5, 8]))
-def test_infonce_backward_is_the_derivative(seed, tau, M):
-    check_backward(lambda q, k: infonce(q, k, tau), *batch(seed, M), seed=seed)
+def some_pairs(seed, M):
+    """About a third of all pairs, and of the partners too, which count all the same."""
+    return np.random.default_rng(seed + 1).random((N, M)) < 0.3
 
 
 @settings(max_examples=25)
-@given(seeds, st.floats(0.05, 1.0))
-def test_symmetric_backward_is_the_derivative(seed, tau):
-    check_backward(symmetric_infonce, *batch(seed, M=5), np.log(1 / tau), seed=seed)
+@given(seeds, st.floats(0.05, 1.0), st.sampled_from([5, 8]), st.booleans())
+def test_infonces_backward_is_the_derivative_in_tau_too(seed, tau, M, masked):
+    mask = some_pairs(seed, M) if masked else None
+    check_backward(lambda q, k, tau: infonce(q, k, tau, mask), *batch(seed, M), tau, seed=seed)
+
+
+@settings(max_examples=25)
+@given(seeds, st.floats(0.05, 1.0), st.booleans())
+def test_clips_backward_is_the_derivative_in_tau_too(seed, tau, masked):
+    mask = some_pairs(seed, N) if masked else None
+    check_backward(lambda q, k, tau: symmetric_infonce(q, k, tau, mask), *batch(seed, M=5), tau,
+                   seed=seed)
+
+
+def test_a_learned_logarithm_of_the_scale():
+    """CLIP's parameter: τ = exp(−log_scale), dlog_scale = −τ dτ."""
+    def clip(q, k, log_scale):
+        tau = np.exp(-log_scale)
+        loss, backward = symmetric_infonce(q, k, tau)
+
+        def back(dloss):
+            dq, dk, dtau = backward(dloss)
+            return dq, dk, -tau * dtau
+        return loss, back
+    check_backward(clip, *batch(0, M=5), np.log(1 / 0.07))
 
 
 @settings(max_examples=25)
 @given(seeds)
-def test_the_pieces_backward_are_the_derivatives(seed):
-    check_backward(cosine_logits, *batch(seed), 2.5, seed=seed)
-    check_backward(diagonal_cross_entropy, batch(seed)[1][:5], seed=seed)
+def test_the_logits_backward_is_the_derivative(seed):
+    check_backward(cosine_logits, *batch(seed), 0.4, seed=seed)
 
+
+# ---- pairs that are not negatives ---------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(seeds, taus)
+def test_keys_that_no_query_may_have_as_negatives_are_as_if_they_were_not_there(dtype, seed, tau):
+    q, k = batch(seed, dtype=dtype)
+    mask = np.zeros((N, 8), bool)
+    mask[:, 6] = True
+    (loss, backward), (less, back) = infonce(q, k, tau, mask), infonce(q, np.delete(k, 6, 0), tau)
+    eps = float(np.finfo(dtype).eps)
+    assert loss == pytest.approx(less, rel=16 * eps, abs=16 * eps)
+    dq, dk, dtau = backward()
+    assert not dk[6].any()
+    for one, other in zip((dq, np.delete(dk, 6, 0), dtau), back()):
+        np.testing.assert_allclose(one, other, rtol=1e-3 if dtype == np.float32 else 1e-10,
+                                   atol=1e3 * eps / tau**2)
+
+
+@given(seeds, taus)
+def test_a_mask_never_raises_the_loss_and_one_of_partners_alone_changes_nothing(seed, tau):
+    q, k = batch(seed)
+    assert infonce(q, k, tau, some_pairs(seed, 8))[0] <= infonce(q, k, tau)[0] + 16 * u64
+    assert infonce(q, k, tau, np.eye(N, 8, dtype=bool))[0] == infonce(q, k, tau)[0]
+    assert infonce(q, k, tau, np.ones((N, 8), bool))[0] == 0
+
+
+def test_a_duplicate_that_is_masked_costs_nothing():
+    E = np.eye(4)[[0, 0, 1, 2]]
+    same = (E[:, None] == E[None]).all(-1)                      # the diagonal too: it still counts
+    for f in (infonce, symmetric_infonce):
+        assert f(E, E, 0.01)[0] == pytest.approx(2 * np.log(2) / 4, rel=1e-12)
+        assert f(E, E, 0.01, same)[0] < 1e-12
+
+
+def test_a_mask_that_does_not_fit_is_refused():
+    for mask in (np.zeros((5, 5), bool), np.zeros((5, 8), int)):
+        with pytest.raises(ValueError, match=r"mask: expected \(5, 8\) of bool"):
+            infonce(*batch(0), mask=mask)
+
+
+# ---- what its gradient obeys --------------------------------------------------------------------
 
 @given(seeds, taus, st.sampled_from([np.float32, np.float64]))
 def test_what_pulls_and_what_pushes_sum_to_0_in_each_row(seed, tau, dtype):
@@ -196,8 +271,8 @@ def test_what_pulls_and_what_pushes_sum_to_0_in_each_row(seed, tau, dtype):
 
     And log p itself is rounded by u |log p|, which exp makes a relative error of p.
     """
-    s, _ = cosine_logits(*batch(seed, dtype=dtype), scale=1 / tau)
-    ds = diagonal_cross_entropy(s)[1]()
+    s, _ = cosine_logits(*batch(seed, dtype=dtype), tau)
+    ds = cross_entropy_numpy(s, np.arange(N))[1]()
     u, M = unit_roundoff(dtype), s.shape[1]
     largest = abs(s - s.max(1, keepdims=True)).max()
     assert (abs(ds.sum(1, dtype=np.float64)) <= (8 * M + 2 * largest) * u / N).all()
@@ -227,7 +302,7 @@ def test_the_same_text_twice_is_a_false_negative_that_costs_log_2_and_teaches_no
     assert all(abs(d).max() < 1e-12 for d in backward())
     near = E.copy()                                   # a paraphrase, k_1 at 0.1 radians from k_0,
     near[1] = np.cos(0.1), 0, 0, np.sin(0.1)          # has its partner's query pushed off itself
-    dq, _ = infonce(E, near, tau=0.01)[1]()
+    dq, _, _ = infonce(E, near, tau=0.01)[1]()
     assert -dq[0] @ (near[1] - near[0]) < 0
 
 
@@ -237,9 +312,9 @@ def test_float32_is_float64_but_for_rounding(seed, tau):
     q, k = batch(seed, dtype=np.float32)
     (one, back_one), (two, back_two) = infonce(q, k, tau), infonce(q.astype(float), k.astype(float),
                                                                    tau)
-    assert one.dtype == np.float64
+    assert isinstance(one, float)
     assert abs(one - two) <= 2 * (2 * gamma(D + 5, u32) / tau) + 8 * u32 * (1 + two)
-    for d32, d64 in zip(back_one(), back_two()):
+    for d32, d64 in zip(back_one()[:2], back_two()):
         assert d32.dtype == np.float32
         # p errs by twice a logit's error, and the product with u or v by γ(M) more
         error = (8 * gamma(D + 5, u32) / tau + 2 * gamma(16, u32)) / tau
@@ -271,9 +346,11 @@ def equal_to(theirs):
     golden, _ = read_safetensors(GOLDEN)
     q, k = golden["q"], golden["k"]
     loss, backward = infonce(q, k, tau=0.05)
-    clip, back_clip = symmetric_infonce(q, k[:5], golden["log_scale"])
-    ours = dict(zip(("loss", "dq", "dk", "clip", "clip_dq", "clip_dk", "clip_dlog_scale"),
-                    (loss, *backward(), clip, *back_clip())))
+    tau = np.exp(-golden["log_scale"])
+    clip, back_clip = symmetric_infonce(q, k[:5], tau)
+    (dq, dk, _), (clip_dq, clip_dk, clip_dtau) = backward(), back_clip()
+    ours = dict(loss=loss, dq=dq, dk=dk, clip=clip, clip_dq=clip_dq, clip_dk=clip_dk,
+                clip_dlog_scale=-tau * clip_dtau)
     for name, x in ours.items():
         np.testing.assert_allclose(x, theirs[name], rtol=1e-12, atol=1e-13, err_msg=name)
 

@@ -1,4 +1,4 @@
-"""GELU in both forms, and tanh: values, gradients, and float32 within its stated bounds."""
+"""Activation functions: values, gradients, and float32 within its stated bounds."""
 import math
 
 import numpy as np
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
+from scratch_embed.nn.activations import gelu, gelu_tanh, quick_gelu, silu, swiglu, tanh
 from scratch_embed.nn.gradcheck import check_backward
 
-each = pytest.mark.parametrize("f", [gelu, gelu_tanh])
+each = pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu])
 anything = st.floats(width=32, allow_nan=False, allow_infinity=False)
 BOUND = 2.0**-20
 
@@ -46,6 +46,31 @@ def test_the_two_forms_are_apart_by_no_more_than_the_docstring_says():
     assert 4e-4 < apart < 5e-4
 
 
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, BOUND)])
+@pytest.mark.parametrize("f, c", [(silu, 1), (quick_gelu, 1.702)])
+def test_gates_by_a_sigmoid_worked_by_hand(f, c, dtype, atol):
+    """σ(log 3) = ¾: y = ¾ x at x = log 3/c, and the slope there is ¾ + log 3 · ¾ · ¼."""
+    y, slope = at(f, [0, math.log(3) / c], dtype)
+    np.testing.assert_allclose(y, [0, 0.75 * math.log(3) / c], rtol=0, atol=atol)
+    np.testing.assert_allclose(slope, [0.5, 0.75 + math.log(3) * 3 / 16], rtol=0, atol=2 * atol)
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, 4 * BOUND)])
+def test_swiglu_worked_by_hand(dtype, atol):
+    """gate = log 3 and up = 2: y = 2 · ¾ log 3; dgate = 2 · slope, dup = ¾ log 3."""
+    log3 = math.log(3)
+    y, backward = swiglu(np.array([log3, 0], dtype), np.array([2, 5], dtype))
+    np.testing.assert_allclose(y, [1.5 * log3, 0], rtol=0, atol=atol)
+    dgate, dup = backward(np.ones(2, dtype))
+    np.testing.assert_allclose(dgate, [1.5 + log3 * 3 / 8, 2.5], rtol=0, atol=atol)
+    np.testing.assert_allclose(dup, [0.75 * log3, 0], rtol=0, atol=atol)
+
+
+def test_quick_gelu_is_as_far_from_gelu_as_the_docstring_says():
+    x = np.linspace(-8, 8, 20_001)
+    assert 1.9e-2 < abs(gelu(x)[0] - quick_gelu(x)[0]).max() < 2.1e-2
+
+
 def test_tanh_worked_by_hand():
     y, slope = at(tanh, [0, math.log(3)], np.float64)
     np.testing.assert_allclose(y, [0, 0.8], rtol=1e-15)             # (3 − ⅓)/(3 + ⅓)
@@ -62,9 +87,13 @@ def test_what_passes_of_x_and_of_minus_x_is_x_in_all(f, x):
 
 # ---- gradients ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("f", [gelu, gelu_tanh, tanh])
+@pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu, tanh])
 def test_backward_is_the_derivative(f):
     check_backward(f, 2 * np.random.default_rng(0).standard_normal((30, 7)))
+
+
+def test_swiglus_backward_is_the_derivative_in_both():
+    check_backward(swiglu, *np.random.default_rng(0).standard_normal((2, 30, 7)))
 
 
 # ---- float32 ------------------------------------------------------------------------------------
@@ -92,6 +121,21 @@ def test_the_kernel_is_within_its_bound_on_a_grid(f):
     assert (abs(slope - slope64) <= 2 * BOUND).all()
 
 
+@given(st.lists(st.tuples(anything, st.floats(-9, 9, width=32), st.floats(-9, 9, width=32)),
+                min_size=1, max_size=9))
+def test_swiglus_kernel_is_within_its_bound(numbers):
+    """Those of silu, times |up| or 1 and |dy|, and a rounding for each further product."""
+    gate, up, dy = np.array(numbers, np.float32).T
+    (y, back), (y64, back64) = (swiglu(gate.astype(t), up.astype(t)) for t in (
+        np.float32, np.float64))
+    (dgate, dup), (dgate64, dup64) = back(dy), back64(dy.astype(float))
+    gate, up, dy = (abs(x.astype(float)) for x in (gate, up, dy))
+    assert y.dtype == dgate.dtype == dup.dtype == np.float32
+    assert (abs(y - y64) <= 1.2 * BOUND * (1 + gate) * up + 2.0**-120).all()
+    assert (abs(dgate - dgate64) <= 2.2 * BOUND * dy * up + 2.0**-120).all()
+    assert (abs(dup - dup64) <= 1.2 * BOUND * (1 + gate) * dy + 2.0**-120).all()
+
+
 @each
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_far_out_all_of_x_passes_or_nothing(f, dtype):
@@ -100,7 +144,7 @@ def test_far_out_all_of_x_passes_or_nothing(f, dtype):
     np.testing.assert_allclose(slope, [1, 0, 1, 0, 1, 0], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("f", [gelu, gelu_tanh, tanh])
+@pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu, tanh])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nan_stays_nan_and_any_shape_its_shape(f, dtype):
     y, slope = at(f, [np.nan, 1], dtype)
@@ -122,3 +166,15 @@ def test_equals_torch(approximate, f):
     y, slope = at(f, x.detach().numpy(), np.float64)
     np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=0, atol=1e-14)
     np.testing.assert_allclose(slope, x.grad.numpy(), rtol=0, atol=1e-14)
+
+
+def test_swiglu_leaves_its_inputs_and_reads_any_layout():
+    for dtype in (np.float32, np.float64):
+        gate, up, dy = before = np.random.default_rng(0).standard_normal((3, 4, 6)).astype(dtype)
+        y, backward = swiglu(gate, up)
+        z, back = swiglu(np.asfortranarray(gate), np.repeat(up, 2, 1)[:, ::2])
+        for one, other in zip((y, *backward(dy)), (z, *back(np.asfortranarray(dy)))):
+            np.testing.assert_array_equal(one, other)
+            assert one.shape == (4, 6)
+        np.testing.assert_array_equal(before, np.random.default_rng(0).standard_normal(
+            (3, 4, 6)).astype(dtype))

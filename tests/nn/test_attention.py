@@ -1,20 +1,19 @@
-"""Attention: values, gradients, who hears whom, and what float32 may lose.
-
-In float32 with u = 2⁻²⁴, and |·| entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, so an exponent
-by twice the worst of its row and 2 u of itself, and so P by P R, with
-    R = 4 γ(d) max |Q| |K|ᵀ/√d + 4 u max |x| + (t + 8) u,  x = scores less their largest.
-Everything behind it errs by R and by γ of the length of its sums, of the absolute values that it
-sums; e^R − 1 stands for R where R is not small.
-"""
+"""Attention: values, gradients, who hears whom, and what float32 may lose."""
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.attention import attention, runs, weights
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, factors
+from scratch_embed.nn.attention import (
+    Group,
+    attention,
+    attention_weights,
+    equal_length_groups,
+)
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_backward
-from tests.rounding import dtypes, seeds, u32, u64
+from tests.nn.attention_rounding import error
+from tests.rounding import dtypes, seeds, u64
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 causal = pytest.mark.parametrize("causal", [False, True])
@@ -23,6 +22,10 @@ OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of
 
 def bounds_of(lengths):
     return np.cumsum([0, *lengths])
+
+
+def sees(t, causal=False):
+    return np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
 
 
 def draw(seed, T, D, size=0.0, dtype=np.float64):
@@ -42,7 +45,7 @@ def test_two_tokens_worked_by_hand(dtype):
     q = np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype)
     k = np.array([[2 * log3, 0, 0, 0], [0, 1, 0, 0]], dtype)
     v = np.array([[8, 0, 0, 4], [0, 8, 0, 4]], dtype)
-    y, backward = attention(q, k, v, np.array([0, 2]), H=1)
+    y, backward = attention(q, k, v, np.array([0, 2]), heads=1)
     rounding = 64 * np.finfo(dtype).eps
     np.testing.assert_allclose(y, [[6, 2, 0, 4], [4, 4, 0, 4]], rtol=0, atol=rounding)
     dq, dk, dv = backward(np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype))
@@ -62,18 +65,22 @@ def test_a_sequence_of_one_token_hears_itself_alone(dtype, causal):
     assert not dq.any() and not dk.any()
 
 
-def test_runs_worked_by_hand():
-    assert runs(OFF) == [(0, 2, 2), (4, 1, 5), (9, 1, 1)]
-    assert runs(np.array([0])) == []
+def test_groups_of_equal_length_worked_by_hand():
+    assert list(equal_length_groups(OFF, OFF)) == [
+        Group(row=0, key_row=0, n=2, t=2, u=2), Group(4, 4, 1, 5, 5), Group(9, 9, 1, 1, 1)]
+    keys = np.array([0, 2, 5, 10, 11])                   # the second sequence has a key more
+    assert list(equal_length_groups(OFF, keys)) == [
+        Group(0, 0, 1, 2, 2), Group(2, 2, 1, 2, 3), Group(4, 5, 1, 5, 5), Group(9, 10, 1, 1, 1)]
+    assert list(equal_length_groups(np.array([0]), np.array([0]))) == []
 
 
 @given(lengths)
-def test_runs_are_all_sequences_once_and_as_few_as_can_be(lengths):
+def test_groups_are_all_sequences_once_and_as_few_as_can_be(lengths):
     off = bounds_of(lengths)
-    starts = [start + t * i for start, n, t in runs(off) for i in range(n)]
-    assert starts == off[:-1].tolist()
-    assert [t for _, n, t in runs(off) for _ in range(n)] == lengths
-    assert all(a[2] != b[2] for a, b in zip(runs(off), runs(off)[1:]))
+    groups = list(equal_length_groups(off, off))
+    assert [g.row + g.t * i for g in groups for i in range(g.n)] == off[:-1].tolist()
+    assert [g.t for g in groups for _ in range(g.n)] == lengths
+    assert all(a.t != b.t for a, b in zip(groups, groups[1:]))
 
 
 # ---- gradients ----------------------------------------------------------------------------------
@@ -97,28 +104,6 @@ def test_what_is_added_to_all_scores_of_a_query_is_not_heard(seed):
 
 # ---- who hears whom -----------------------------------------------------------------------------
 
-def error(q, k, v, dy, H, causal, drop=NO_DROPOUT, u=u32):
-    """Bounds for y, dq, dk, dv of one sequence, (t, D) each, as derived above."""
-    t, D = q.shape
-    d = D // H
-    q, k, v, dy = (x.astype(np.float64).reshape(t, H, d).swapaxes(0, 1) for x in (q, k, v, dy))
-    scale, mask = d**-0.5, np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
-    S = np.where(mask, scale * q @ k.swapaxes(1, 2), -np.inf)
-    x = np.maximum(S - S.max(-1, keepdims=True), -100)
-    P = np.exp(x) * mask
-    P /= P.sum(-1, keepdims=True)
-    m = factors((1, H, t, t), drop.at(0))[0]
-    aq, ak, av, ady = (abs(a) for a in (q, k, v, dy))
-    scores = scale * aq @ ak.swapaxes(1, 2) * mask
-    R = np.expm1(4 * (d + 1) * u * scores.max() + 4 * u * abs(x * mask).max() + (t + 8) * u)
-    A, G = P * m, (ady @ av.swapaxes(1, 2)) * m
-    B = scale * P * (G + (P * G).sum(-1, keepdims=True))
-    more = 2 * R + (d + 2 * t + 10) * u
-    both = (R + (t + 4) * u) * (A @ av), more * (B @ ak), more * (B.swapaxes(1, 2) @ aq), (
-        R + (t + 4) * u) * (A.swapaxes(1, 2) @ ady)
-    return [1.01 * a.swapaxes(0, 1).reshape(t, D) + 2.0**-100 for a in both]
-
-
 @causal
 @given(seeds, lengths)
 def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths):
@@ -131,7 +116,7 @@ def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths
     grads = backward(dy)
     for a, z in zip(off, off[1:]):
         alone, back = attention(q[a:z], k[a:z], v[a:z], np.array([0, z - a]), 2, causal)
-        allowed = error(q[a:z], k[a:z], v[a:z], dy[a:z], 2, causal, u=u64)
+        allowed = error(q[a:z], k[a:z], v[a:z], dy[a:z], 2, sees(z - a, causal), u=u64)
         for one, other, most in zip((y, *grads), (alone, *back(dy[a:z])), allowed):
             assert (abs(one[a:z] - other) <= 2 * most).all()
 
@@ -143,7 +128,7 @@ def test_tokens_that_change_places_take_their_answers_along(seed, t):
     to = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, off, 2)
     moved, back = attention(q[to], k[to], v[to], off, 2)
-    allowed = error(q, k, v, dy, 2, False, u=u64)
+    allowed = error(q, k, v, dy, 2, sees(t), u=u64)
     for one, other, most in zip((y, *backward(dy)), (moved, *back(dy[to])), allowed):
         assert (abs(one[to] - other) <= 2 * most[to]).all()
 
@@ -200,7 +185,7 @@ def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop
     dy, off = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
     y, backward = attention(q, k, v, off, H, causal, drop)
     exact, back = attention(*(x.astype(float) for x in (q, k, v)), off, H, causal, drop)
-    allowed = error(q, k, v, dy, H, causal, drop)
+    allowed = error(q, k, v, dy, H, sees(t, causal), drop)
     for got, want, most in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), allowed):
         assert got.dtype == np.float32 and (abs(got - want) <= most).all()
 
@@ -217,9 +202,9 @@ def test_scores_of_any_size_leave_numbers(dtype, far):
 def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
     S = np.random.default_rng(0).standard_normal((3, 2, 7, 7))
     drop, dA = Dropout(0.4, 11), np.random.default_rng(1).standard_normal((3, 2, 7, 7))
-    for causal in (False, True):
-        A32, back32 = weights(S.astype(np.float32), np.float32(0.5), causal, drop)
-        A64, back64 = weights(S.copy(), 0.5, causal, drop)
+    for sees in ((7, 7), (7, 0), (2, 2)):                # all, the past, a window
+        A32, back32 = attention_weights(S.astype(np.float32), np.float32(0.5), sees, drop)
+        A64, back64 = attention_weights(S.copy(), 0.5, sees, drop)
         np.testing.assert_array_equal(A32 != 0, A64 != 0)
         np.testing.assert_allclose(A32, A64, rtol=1e-5)
         np.testing.assert_allclose(back32(dA.astype(np.float32)), back64(dA.copy()), atol=1e-6)
@@ -259,7 +244,7 @@ def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns
         dtype, off, H):
     """Rows that no sequence has would hold whatever was in memory before."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
-    with pytest.raises(ValueError, match=rf"T={off[-1]} .* multiple of H={H}; found \(10, 6\)"):
+    with pytest.raises(ValueError, match=rf"q \({off[-1]}, H·d\) .* H={H} .* got \(10, 6\)"):
         attention(q, k, v, np.array(off), H)
     with pytest.raises(ValueError, match=r"and \(9, 6\)"):
         attention(q, k, v[:9], OFF, 2)
@@ -267,7 +252,7 @@ def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns
 
 @pytest.mark.parametrize("off", [[0, 4, 4, 10], [0, 6, 4, 10]])
 def test_a_sequence_of_no_tokens_is_refused_by_its_number(off):
-    with pytest.raises(ValueError, match="sequence 1 has (0|-2) tokens"):
+    with pytest.raises(ValueError, match="sequence 1: expected at least 1 token, got (0|-2)"):
         attention(*draw(0, 10, 6), np.array(off), 2)
 
 

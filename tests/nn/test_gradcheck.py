@@ -79,23 +79,57 @@ def test_parameters_are_checked_and_left_as_they_were():
     np.testing.assert_array_equal(p.flat, before)
 
 
-@pytest.mark.parametrize("forgotten", ["l.weight", "l.bias", None])
-def test_a_forgotten_parameter_or_input_is_found_and_the_parameters_are_put_back(forgotten):
+@pytest.mark.parametrize("forgotten", ["l.weight", "l.bias", "x"])
+def test_a_forgotten_parameter_or_input_is_named_and_the_parameters_are_put_back(forgotten):
     def broken(x, p):
         y, backward = linear(x, p, "l")
 
         def half(dy, g):
             dx = backward(dy, g)
-            if forgotten is None:
+            if forgotten == "x":
                 return 0 * dx
             g[forgotten][...] = 0
             return dx
         return y, half
     p = params()
     before = p.flat.copy()
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward says") as error:
         check_parameters(broken, X, p)
+    assert str(error.value).endswith(f": d({forgotten}) is 0 times what it should be")
     np.testing.assert_array_equal(p.flat, before)
+
+
+def test_each_tensor_that_is_off_is_named_with_its_factor():
+    def broken(x, p):
+        y, backward = linear(x, p, "l")
+
+        def scaled(dy, g):
+            dx = backward(dy, g)
+            g["l.weight"] *= 3
+            g["l.bias"] *= -0.5
+            return dx
+        return y, scaled
+    with pytest.raises(AssertionError, match=r"d\(l.weight\) is 3 times what it should "
+                       r"be; d\(l.bias\) is -0.5 times what it should be$"):
+        check_parameters(broken, X, params())
+
+
+def test_a_gradient_of_what_does_not_count_is_off_by_an_infinite_factor():
+    """d(input 1) should be 0, and is not."""
+    with pytest.raises(AssertionError, match=r"d\(input 1\) is inf times what it should be$"):
+        check_backward(lambda a, b: (2 * a, lambda dy: (2 * dy, dy)), X, X)
+
+
+def test_frozen_parameters_are_not_asked_for():
+    p = params().freeze(["l.bias"])
+
+    def loss(p):
+        y = X @ p["l.weight"].T + p["l.bias"]
+
+        def backward(g):
+            g["l.weight"] += (2 * y).T @ X
+        return (y * y).sum(), backward
+    check_loss(loss, p)
 
 
 @pytest.mark.parametrize("wrong", [0, 2])

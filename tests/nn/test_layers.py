@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import Dropout, dropout
-from scratch_embed.nn.gradcheck import check_backward, check_parameters
-from scratch_embed.nn.layers import add_norm, embedding, l2_normalize, layer_norm, linear
+from scratch_embed.nn.gradcheck import check_parameters
+from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import Params
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
@@ -99,13 +99,6 @@ def test_layer_norm_worked_by_hand(dtype, rtol):
     np.testing.assert_allclose(g.flat, [-1, 0, 0, 0, 1, 0, 0, 0], rtol=rtol)
 
 
-def test_l2_normalize_worked_by_hand():
-    u, backward = l2_normalize(np.array([[3.0, 4], [0, 0]]))
-    np.testing.assert_allclose(u, [[0.6, 0.8], [0, 0]], rtol=1e-15)
-    np.testing.assert_allclose(backward(np.array([[5.0, 0], [1, 1]])),
-                               [[0.64, -0.48], [1, 1]], rtol=1e-15)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_that_is_not_there_is_refused_and_none_may_be_asked_for(dtype):
     p = Params({"e.weight": (3, 2)}, dtype)
@@ -152,30 +145,6 @@ def test_add_norm_is_checked_in_both_inputs_and_its_parameters(drop):
         y, backward = add_norm(both[:3], both[3:], p, "n", 1e-12, drop)
         return y, lambda dy, g: np.concatenate(backward(dy, g))
     check_parameters(halves, draw(1, 6, 5), p)
-
-
-def test_l2_normalize_is_checked():
-    check_backward(l2_normalize, draw(1, 3, 5))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_l2_normalize_sees_no_power_of_two_however_small_or_large(dtype):
-    """To the last bit, though the square of 2⁻¹⁰⁰ is 0 in float32 and that of 2¹⁰⁰ is inf."""
-    x, du = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype)
-    u, backward = l2_normalize(x)
-    np.testing.assert_allclose(np.linalg.norm(u, axis=-1), 1, rtol=4 * np.finfo(dtype).eps)
-    for power in (-100, 100):
-        v, back = l2_normalize(np.ldexp(x, power))
-        np.testing.assert_array_equal(v, u)
-        np.testing.assert_array_equal(back(du), np.ldexp(backward(du), -power))
-
-
-@given(seeds, magnitudes)
-def test_the_gradient_of_l2_normalize_is_tangent_to_the_sphere(seed, size):
-    x, du = draw(seed, 3, 5, size=size), draw(seed + 1, 3, 5)
-    u, backward = l2_normalize(x)
-    along = abs((u * backward(du)).sum(-1)) * np.linalg.norm(x, axis=-1)
-    assert (along <= gamma(16, u64) * np.linalg.norm(du, axis=-1)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,21 +1,33 @@
-"""Parameters are windows on one buffer; their names say which are norms, and which decay."""
-import json
-from pathlib import Path
+"""Parameters are windows on one buffer; each is declared with its first values and its decay."""
+import copy
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.params import Params, decays, initial, is_norm
-from scratch_embed.numerics.safetensors import read_safetensors
+from scratch_embed.nn.params import (
+    ONES,
+    Constant,
+    Normal,
+    Params,
+    Tensor,
+    embedding_tensors,
+    init_params,
+    join,
+    linear_tensors,
+    norm_tensors,
+)
+from tests.rounding import dtypes
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-SHAPES = {"a.weight": (2, 3), "a.bias": (2,), "LayerNorm.weight": (3,), "LayerNorm.bias": (3,),
-          "one": (), "none": (0, 4)}
+TENSORS = {**linear_tensors("a", 2, 3, Normal(0.02)), **norm_tensors("n", 3),
+           "one": Tensor((), Constant(2.5)), "none": Tensor((0, 4))}
 shapes = st.dictionaries(st.text("abc.", min_size=1, max_size=5),
                          st.lists(st.integers(0, 4), max_size=3).map(tuple), max_size=6)
 
+
+# ---- views --------------------------------------------------------------------------------------
 
 def test_names_are_windows_worked_by_hand():
     p = Params({"w": (2, 2), "b": (2,)}, np.float64)
@@ -38,7 +50,7 @@ def test_the_windows_are_the_whole_buffer_in_order_and_do_not_overlap(shapes):
 
 
 def test_an_array_in_a_windows_place_would_leave_flat_behind_and_is_refused():
-    p = Params(SHAPES)
+    p = Params(TENSORS)
     with pytest.raises(TypeError, match=r"'a.weight'.*write into it, p\['a.weight'\]\[...\] ="):
         p["a.weight"] = np.ones((2, 3))
     with pytest.raises(TypeError):
@@ -48,83 +60,146 @@ def test_an_array_in_a_windows_place_would_leave_flat_behind_and_is_refused():
     assert not p.flat.any()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@dtypes
 def test_a_twin_is_zero_and_a_copy_is_equal_and_neither_is_the_original(dtype):
-    p = initial(SHAPES, 0, dtype)
+    p = init_params(TENSORS, 0, dtype)
     g, other = p.like(), p.copy()
     assert g.flat.dtype == other.flat.dtype == p.flat.dtype == dtype
     assert not g.flat.any() and g.shapes == p.shapes
     np.testing.assert_array_equal(other.flat, p.flat)
     g.flat += 1
     other.flat += 1
-    np.testing.assert_array_equal(p.flat, initial(SHAPES, 0, dtype).flat)
+    np.testing.assert_array_equal(p.flat, init_params(TENSORS, 0, dtype).flat)
 
 
 def test_a_copy_in_float64_holds_the_same_numbers():
-    p = initial(SHAPES, 0)
+    p = init_params(TENSORS, 0)
     twin = p.copy(np.float64)
     assert twin.flat.dtype == np.float64
     np.testing.assert_array_equal(twin.flat, p.flat)
 
 
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_a_deep_copy_and_a_pickle_are_windows_on_a_buffer_of_their_own(again):
+    p = init_params(TENSORS, 0).freeze(["n.bias"])
+    other = again(p)
+    assert other.tensors == p.tensors and other.frozen == p.frozen == ("n.bias",)
+    np.testing.assert_array_equal(other.flat, p.flat)
+    other["a.bias"] += 1
+    assert other.flat.sum() == pytest.approx(p.flat.sum() + 2) and not p["a.bias"].any()
+
+
+# ---- some of them -------------------------------------------------------------------------------
+
+def numbered():
+    p = Params({"a": (2,), "b": (1, 3), "c": (2,)}, np.float64)
+    p.flat[:] = range(7)
+    return p
+
+
+def test_the_tensors_of_some_names_in_the_order_of_all_and_not_the_same_memory():
+    p = numbered()
+    some = p.only(name for name in ("c", "a"))
+    assert list(some) == ["a", "c"] and some.flat.tolist() == [0, 1, 5, 6]
+    assert some.flat.dtype == np.float64 and some.shapes == {"a": (2,), "c": (2,)}
+    some.flat[:] = 9
+    assert p.flat.tolist() == list(range(7))
+    assert p.only(p).flat.tolist() == p.flat.tolist()
+
+
+def test_a_frozen_tensor_is_beside_the_buffer_and_has_no_gradient():
+    p = numbered()
+    q = p.freeze(["b"])
+    assert q.flat.tolist() == [0, 1, 5, 6] and q.frozen == ("b",) and list(q) == ["a", "b", "c"]
+    assert np.shares_memory(q["b"], p["b"]) and not np.shares_memory(q.flat, p.flat)
+    with pytest.raises(ValueError, match="read-only"):
+        q["b"] += 1
+    assert list(q.like()) == list(q.trainable_views()) == ["a", "c"]
+    again = q.freeze(["a"])
+    assert set(again.frozen) == {"a", "b"} and again.flat.tolist() == [5, 6]
+
+
+def test_what_is_trainable_is_named_or_what_is_frozen_is():
+    p = numbered()
+    q = p.trainable(["c"])
+    assert q.frozen == ("a", "b") and q.flat.tolist() == [5, 6]
+    assert p.trainable(p).frozen == () and p.trainable([]).flat.size == 0
+    back = q.trainable(q)                                # all of them, frozen ones too
+    assert back.frozen == () and back.flat.tolist() == p.flat.tolist()
+
+
+def test_copies_and_parts_keep_frozen_what_was_frozen():
+    q = numbered().freeze(["b"])
+    twin = q.copy(np.float32)
+    assert twin.frozen == ("b",) and twin["b"].dtype == np.float32 and twin.flat.size == 4
+    assert np.shares_memory(q.copy()["b"], q["b"])
+    assert q.only(["a", "b"]).frozen == ("b",) and q.only(["a"]).frozen == ()
+
+
+def test_two_parts_are_joined_in_one_buffer():
+    p, head = numbered().freeze(["a"]), Params({"h": (1,)}, np.float64)
+    head.flat[:] = 9
+    both = join(p, head)
+    assert list(both) == ["a", "b", "c", "h"] and both.frozen == ("a",)
+    assert both.flat.tolist() == [2, 3, 4, 5, 6, 9] and both["a"].tolist() == [0, 1]
+    both.flat[:] = 0
+    assert p["b"].any() and head.flat.all()
+    with pytest.raises(ValueError, match="two tensors 'h'"):
+        join(head, head)
+
+
+@pytest.mark.parametrize("method", ["only", "freeze", "trainable"])
+def test_a_name_that_is_not_there_is_a_key_error_that_says_what_is(method):
+    with pytest.raises(KeyError, match="no tensor 'z'; there are a, b"):
+        getattr(Params({"a": (1,), "b": (1,)}), method)(["a", "z"])
+
+
 # ---- first values -------------------------------------------------------------------------------
 
-def test_first_weights_are_normal_norms_one_and_biases_zero():
+def test_weights_are_normal_norms_one_and_biases_zero():
     """20,000 draws: the mean within 5 σ/√n of 0, the deviation within 5 σ/√(2n) of 0.02."""
-    p = initial({"e.weight": (100, 200), "e.bias": (100,), "LayerNorm.weight": (9,),
-                 "LayerNorm.bias": (9,)}, seed=3, dtype=np.float64)
+    p = init_params({**linear_tensors("e", 100, 200, Normal(0.02)), **norm_tensors("n", 9)}, 3,
+                    np.float64)
     w = p["e.weight"]
     assert abs(w.mean()) < 5 * 0.02 / 20_000**0.5
     assert abs(w.std() - 0.02) < 5 * 0.02 / 40_000**0.5
-    assert (p["LayerNorm.weight"] == 1).all()
-    assert not p["LayerNorm.bias"].any() and not p["e.bias"].any()
+    assert (p["n.weight"] == 1).all()
+    assert not p["n.bias"].any() and not p["e.bias"].any()
+
+
+def test_any_function_of_a_generator_and_a_shape_is_a_first_value():
+    """GPT-2's 0.02/√(2L), LoRA's zeros, a scale of log(1/0.07): declared, not guessed."""
+    def ramp(rng, shape):
+        return np.arange(6.0).reshape(shape)
+    p = init_params({"ramp": Tensor((2, 3), ramp), "scale": Tensor((), Constant(np.log(1 / 0.07))),
+                     "lora": Tensor((3, 2)), "ones": Tensor((2,), ONES)}, 0, np.float64)
+    assert p["ramp"].tolist() == [[0, 1, 2], [3, 4, 5]] and p["scale"] == np.log(1 / 0.07)
+    assert not p["lora"].any() and p["ones"].all()
 
 
 def test_a_tensor_more_changes_no_other_and_another_seed_changes_all():
-    few = initial({"a.weight": (3, 4)}, 1)
-    many = initial({"b.weight": (3, 4), "a.weight": (3, 4)}, 1)
+    one, other = (Tensor((3, 4), Normal(1.0)) for _ in range(2))
+    few = init_params({"a.weight": one}, 1)
+    many = init_params({"b.weight": other, "a.weight": one}, 1)
     np.testing.assert_array_equal(few["a.weight"], many["a.weight"])
     assert (many["a.weight"] != many["b.weight"]).all()
-    assert (few["a.weight"] != initial({"a.weight": (3, 4)}, 2)["a.weight"]).all()
+    assert (few["a.weight"] != init_params({"a.weight": one}, 2)["a.weight"]).all()
+
+
+def test_the_stream_and_not_the_name_decides_what_is_drawn():
+    named = init_params({"old": Tensor((3,), Normal(1.0))}, 1)
+    renamed = init_params({"new": Tensor((3,), Normal(1.0), stream="old")}, 1)
+    np.testing.assert_array_equal(named["old"], renamed["new"])
 
 
 def test_float32_begins_where_float64_does_but_for_its_rounding():
-    np.testing.assert_array_equal(initial(SHAPES, 1).flat,
-                                  initial(SHAPES, 1, np.float64).flat.astype(np.float32))
+    np.testing.assert_array_equal(init_params(TENSORS, 1).flat,
+                                  init_params(TENSORS, 1, np.float64).flat.astype(np.float32))
 
 
-# ---- names --------------------------------------------------------------------------------------
-
-NORMS = ["embeddings.LayerNorm", "encoder.layer.11.attention.output.LayerNorm",       # BERT
-         "h.0.ln_1", "h.11.ln_2", "ln_f",                                             # GPT-2
-         "layers.0.input_layernorm", "layers.0.post_attention_layernorm", "norm",     # Mistral
-         "encoder.layers.0.layer_norm1", "encoder.layers.0.layer_norm2",              # CLIP
-         "pre_layrnorm", "post_layernorm", "final_layer_norm",
-         "layer.0.layernorm_before", "layer.0.layernorm_after",                       # ViT
-         "blocks.0.norm1", "blocks.0.norm2"]
-OTHERS = ["embeddings.word_embeddings", "encoder.layer.0.attention.self.query", "h.0.mlp.c_fc",
-          "layers.0.mlp.gate_proj", "visual_projection", "normal.dense", "mlp.dense",
-          "cls.predictions.transform.dense"]
-
-
-@pytest.mark.parametrize("name", NORMS)
-def test_norms_do_not_decay_whatever_the_original_calls_them(name):
-    assert is_norm(name + ".weight") and is_norm(name + ".bias")
-    assert not decays(name + ".weight") and not decays(name + ".bias")
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_other_weights_decay_and_their_biases_do_not(name):
-    assert not is_norm(name + ".weight") and decays(name + ".weight")
-    assert not decays(name + ".bias")
-
-
-@pytest.mark.parametrize("name", ["bert_pretraining", "bert_masked"])
-def test_of_a_real_model_what_decays_is_what_has_two_axes(name):
-    """BERT has no matrix that is a bias or a norm, and no vector that is neither."""
-    tensors, metadata = read_safetensors(GOLDEN / f"{name}.safetensors")
-    assert json.loads(metadata["config"])["model"].startswith("BertFor")
-    weights = {key[7:]: x for key, x in tensors.items() if key.startswith("weight.")}
-    assert len(weights) > 20
-    assert {key for key in weights if decays(key)} == {
-        key for key, x in weights.items() if x.ndim == 2}
+def test_matrices_and_tables_decay_biases_and_norms_do_not_and_a_bias_may_be_missing():
+    declared = {**linear_tensors("l", 2, 3, Normal(1.0), bias=False), **norm_tensors("n", 3, False),
+                **embedding_tensors("e", 5, 3, Normal(1.0)), **TENSORS}
+    assert {name for name, tensor in declared.items() if tensor.decay} == {
+        "l.weight", "e.weight", "a.weight"}
+    assert not {"l.bias", "n2.bias"} & set(declared) and declared["e.weight"].shape == (5, 3)

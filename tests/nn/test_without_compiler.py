@@ -45,17 +45,20 @@ TRAINING = """
 import sys
 import numpy as np
 from scratch_embed.nn.activations import gelu_tanh
+from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import simcse
 from scratch_embed.text.packed import pack
-from scratch_embed.transformer import bert
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer import masked_lm
+from scratch_embed.transformer.bert import Config
 
 rng = np.random.default_rng(0)
 texts = pack([[0, *rng.integers(3, 9, rng.integers(2, 5)), 1] for _ in range(12)])
 config = Config(vocab=9, dim=4, layers=1, heads=2, ff=6, positions=6, activation=gelu_tanh)
-trained = bert.train(texts, config, bert.Masking(2, (0, 1)), np.arange(12) % 2, steps=4, batch=6,
-                     lr=1e-3)
-more = simcse.train([texts], trained.p, config, steps=3, batch=6, lr=1e-3, workers=2)
+trained = masked_lm.train(texts, config, masked_lm.Masking(2, (0, 1)), np.arange(12) % 2, steps=4,
+                          batch_size=6)
+more = simcse.train([texts], trained.model, steps=3, batch_size=6,
+                    optim=Optim(1e-3, weight_decay=0.0), options=RunOptions(2))
 np.savez(sys.argv[1], bert=trained.losses, simcse=more.losses)
 """
 

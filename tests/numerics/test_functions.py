@@ -11,19 +11,15 @@ from hypothesis import strategies as st
 
 from scratch_embed.numerics.functions import (
     EXP_LIMIT,
-    erf32,
     erf64,
     exp32,
     sigmoid,
-    sigmoid32,
-    soften32,
+    softmax_row32,
     softplus,
-    softplus32,
 )
 
 ROOT = Path(__file__).parents[2]
 inside = st.floats(-float(EXP_LIMIT), float(EXP_LIMIT), width=32)
-anything = st.floats(width=32, allow_nan=False)
 
 
 def worst(kernel, exact, low, high, n=20_000):
@@ -39,25 +35,8 @@ def test_exp_is_right_to_its_bound(x):
     assert abs(exp32(np.float32(x)) / math.exp(x) - 1) <= 2**-23
 
 
-@given(inside)
-def test_sigmoid_is_right_to_its_bound_in_both_tails(x):
-    assert abs(sigmoid32(np.float32(x)) / float(sigmoid(x)) - 1) <= 2**-22
-
-
-@given(inside)
-def test_softplus_is_right_to_its_bound_in_both_tails(x):
-    assert abs(softplus32(np.float32(x)) / float(softplus(x)) - 1) <= 2**-22
-
-
-@given(anything)
-def test_erf_is_right_to_its_bound_everywhere(x):
-    assert abs(erf32(np.float32(x)) - math.erf(x)) <= 2**-20
-
-
 def test_the_bounds_hold_on_a_grid():
     assert worst(exp32, math.exp, -87, 87) <= 2**-23
-    assert worst(sigmoid32, lambda x: 1 / (1 + math.exp(-x)), -87, 87) <= 2**-22
-    assert worst(softplus32, lambda x: float(softplus(x)), -87, 87) <= 2**-22
 
 
 def test_the_bounds_hold_on_a_processor_without_fused_multiplication():
@@ -73,36 +52,39 @@ def test_the_bounds_hold_on_a_processor_without_fused_multiplication():
 
 def test_values_known_by_heart():
     assert exp32(np.float32(0)) == 1
-    assert sigmoid32(np.float32(0)) == sigmoid(0.0) == 0.5
+    assert sigmoid(0.0) == 0.5
     assert softplus(0.0) == pytest.approx(math.log(2))
-    assert erf32(np.float32(0)) == pytest.approx(0, abs=2**-20)
     assert erf64(np.array([0.5]))[0] == math.erf(0.5)
 
 
-@pytest.mark.parametrize("soften", [soften32, getattr(soften32, "py_func", soften32)])
-def test_softening_a_row_worked_by_hand(soften):
+@pytest.mark.parametrize("softmax", [softmax_row32,
+                                     getattr(softmax_row32, "py_func", softmax_row32)])
+def test_the_softmax_of_a_row_worked_by_hand(softmax):
     """Scores 2 log (1, 3, 4), halved: (1, 3, 4)/8.  tests/nn/test_softmax.py has its bound."""
     row = (2 * np.log([1, 3, 4])).astype(np.float32)
-    soften(row, np.float32(0.5))
+    softmax(row, np.float32(0.5))
     np.testing.assert_allclose(row, [1 / 8, 3 / 8, 4 / 8], rtol=16 * 2**-24)
-    soften(row[:1], np.float32(0.5))
+    softmax(row[:1], np.float32(0.5))
     assert row[0] == 1
 
 
-@pytest.mark.parametrize("function", [exp32, sigmoid32, softplus32, erf32])
-def test_nan_stays_nan(function):
-    assert math.isnan(function(np.float32("nan")))
+def test_nan_stays_nan():
     with np.errstate(invalid="raise"):                         # it is not cast to an integer
-        assert math.isnan(getattr(function, "py_func", function)(np.float32("nan")))
+        for function in (exp32, getattr(exp32, "py_func", exp32), sigmoid, softplus):
+            assert math.isnan(function(np.float32("nan")))
 
 
 @pytest.mark.parametrize("x", [np.inf, -np.inf, 1e30, -1e30])
-def test_the_ends_are_finite_and_a_probability_is_never_zero(x):
-    x = np.float32(x)
-    assert 0 < exp32(x) < np.inf
-    assert 0 < sigmoid32(x) <= 1
-    assert abs(erf32(x)) <= 1
-    assert sigmoid(np.float64(x)) in (0, 1)
+def test_the_ends_are_finite_and_not_zero(x):
+    assert 0 < exp32(np.float32(x)) < np.inf
+    assert sigmoid(x) in (0, 1)
+
+
+@given(st.floats(-700, -40))
+def test_sigmoid_and_softplus_are_e_to_the_x_in_the_left_tail(x):
+    """1 + e^x rounds to 1 there, and neither is 0."""
+    for function in (sigmoid, softplus):
+        assert float(function(x)) == pytest.approx(math.exp(x), rel=1e-12)
 
 
 @given(st.floats(-700, 700))

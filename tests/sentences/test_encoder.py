@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.params import Params, initial
+from scratch_embed.nn.params import Params, init_params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.sentences import encoder as module
 from scratch_embed.sentences.encoder import SentenceEncoder
@@ -18,7 +18,7 @@ from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
 from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, pack
-from scratch_embed.transformer.encoder import Config, infer, shapes
+from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import (
     cls,
     last_token,
@@ -53,16 +53,16 @@ class Letters:
 
 
 def model(seed=0, config=SMALL, dtype=np.float32):
-    p = initial(shapes(config), seed, dtype)
+    p = init_params(tensors(config), seed, dtype)
     rng = np.random.default_rng(seed)                    # norms and biases that are not 1 and 0
     p.flat[:] += (0.3 * rng.standard_normal(p.flat.size)).astype(dtype)
-    return p
+    return Bert(config, p)
 
 
 def encoder_of(seed=0, pooling=mean, dtype=np.float32, config=SMALL, **fields):
     recipe = Recipe(**{"poolings": (pooling,), "normalize": False, "prompts": PROMPTS,
                        "max_seq_length": 24, **fields})
-    return SentenceEncoder(Letters(), config, model(seed, config, dtype), recipe)
+    return SentenceEncoder(Letters(), model(seed, config, dtype), recipe)
 
 
 def one_by_one(encoder, texts, skip=0):
@@ -70,7 +70,7 @@ def one_by_one(encoder, texts, skip=0):
     out = []
     for text in texts:
         batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
-        x = infer(batch, encoder.p, encoder.config)
+        x = encoder.model.infer(batch)
         out.append(encoder.recipe.poolings[0](x, batch.off, skip)[0][0])
     return np.array(out).reshape(len(texts), encoder.dim)
 
@@ -100,18 +100,18 @@ def some_texts(n, seed=0):
 def test_a_mean_worked_by_hand():
     """Without layers a token is the norm of its row: (1, −1) for (2, 0), (−1, 1) for (0, 2)."""
     config = Config(vocab=6, dim=2, layers=0, heads=1, ff=1, positions=8, types=1)
-    p = Params(shapes(config))
-    p["embeddings.LayerNorm.weight"][:] = 1
-    p["embeddings.word_embeddings.weight"][1:6] = [2, 0], [2, 0], [2, 0], [0, 2], [0, 2]
+    p = Params(tensors(config))
+    p["embed.norm.weight"][:] = 1
+    p["embed.tokens.weight"][1:6] = [2, 0], [2, 0], [2, 0], [0, 2], [0, 2]
 
     class Tokens:                                                 # 1 and 2 around 3, 4, 5
         def encode_batch(self, texts, max_length):
             return pack([[1, *map(int, text), 2] for text in texts])
     plain = Recipe(normalize=False, max_seq_length=8)
-    x = SentenceEncoder(Tokens(), config, p, plain).encode(["3", "345", "", "44"])
+    x = SentenceEncoder(Tokens(), Bert(config, p), plain).encode(["3", "345", "", "44"])
     np.testing.assert_allclose(x[:, 0], [1, 1 / 5, 1, 0], atol=4 * u32)
     np.testing.assert_allclose(x[:, 1], [-1, -1 / 5, -1, 0], atol=4 * u32)
-    unit_ = SentenceEncoder(Tokens(), config, p).encode("345")          # scaled to length 1
+    unit_ = SentenceEncoder(Tokens(), Bert(config, p)).encode("345")          # scaled to length 1
     np.testing.assert_allclose(unit_, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
 
 
@@ -186,15 +186,15 @@ def test_one_batch_runs_in_the_callers_thread_several_in_others_and_blas_has_one
 
 def test_the_same_call_gives_the_same_bits_and_changes_nothing(small_batches):
     encoder, texts = encoder_of(), some_texts(30)
-    kept, before = list(texts), encoder.p.flat.copy()
+    kept, before = list(texts), encoder.model.p.flat.copy()
     np.testing.assert_array_equal(encoder.encode(texts), encoder.encode(texts))
-    assert texts == kept and (encoder.p.flat == before).all()
+    assert texts == kept and (encoder.model.p.flat == before).all()
 
 
 def test_the_parameters_are_those_of_the_moment_of_the_call():
     encoder = encoder_of()
     before = encoder.encode("abc")
-    encoder.p["embeddings.LayerNorm.bias"] += 1
+    encoder.model.p["embed.norm.bias"] += 1
     assert abs(encoder.encode("abc") - before).max() > 0.01
 
 
@@ -373,3 +373,30 @@ def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(capsys, monkey
     encoder.encode(some_texts(9), show_progress_bar=True)
     shown = capsys.readouterr()
     assert "9/9" in shown.err and shown.out == ""
+
+
+def test_an_encoder_says_in_a_line_what_it_is():
+    assert repr(encoder_of(normalize=True)) == (
+        "SentenceEncoder(Bert(2 layers x 8, 40 tokens), mean, normalized)")
+    assert repr(encoder_of(pooling=cls)) == "SentenceEncoder(Bert(2 layers x 8, 40 tokens), cls)"
+
+
+class Rows:
+    """A model that is no BERT and has no layers: each token's row of a table."""
+
+    def __init__(self, p):
+        self.p = p
+
+    dim, max_length = 3, 24
+
+    def infer(self, batch):
+        return self.p["table"][batch.ids]
+
+
+def test_any_model_will_do_that_makes_vectors_of_tokens():
+    p = Params({"table": (40, 3)})
+    p.flat[:] = np.random.default_rng(0).standard_normal(p.flat.size)
+    encoder = SentenceEncoder(Letters(), Rows(p), Recipe((mean,), normalize=False,
+                                                         max_seq_length=24))
+    ids = Letters().encode("abba").ids
+    np.testing.assert_allclose(encoder.encode("abba"), p["table"][ids].mean(0), rtol=1e-5)

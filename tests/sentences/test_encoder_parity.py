@@ -153,7 +153,7 @@ def dense(O, I):
 def test_what_is_saved_here_gives_the_same_vectors_and_similarities_there(theirs, tmp_path, recipe):
     library = pytest.importorskip("sentence_transformers")
     first = SentenceEncoder.load(theirs[0])
-    encoder = SentenceEncoder(first.tokenizer, first.config, first.p, recipe)
+    encoder = SentenceEncoder(first.tokenizer, first.model, recipe)
     encoder.save(tmp_path)
     model = library.SentenceTransformer(str(tmp_path), device="cpu")
     texts = some_texts(60)

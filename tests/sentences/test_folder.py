@@ -15,7 +15,6 @@ from scratch_embed.numerics.safetensors import write_safetensors
 from scratch_embed.sentences.folder import read_sentence_folder, write_sentence_folder
 from scratch_embed.sentences.recipe import POOLINGS, Dense, Recipe, sentence_vectors
 from scratch_embed.text.packed import pack
-from scratch_embed.transformer.encoder import infer
 from scratch_embed.transformer.pooling import (
     cls,
     last_token,
@@ -66,17 +65,17 @@ def plain(recipe):
 @pytest.mark.parametrize("kind", ["plain", "query"])
 def test_the_vectors_are_the_originals(layout, kind):
     """Two poolings, Dense, Normalize, a length that cuts; a prompt that is pooled, or is not."""
-    config, p, recipe = read_sentence_folder(GOLDEN / f"sentence_{layout}")
+    model, recipe = read_sentence_folder(GOLDEN / f"sentence_{layout}")
     golden = json.loads((GOLDEN / f"sentence_{layout}.json").read_text())[kind]
     assert max(map(len, golden["ids"])) == recipe.max_seq_length
     batch = pack(golden["ids"])
-    y, _ = sentence_vectors(infer(batch, p, config), batch.off, recipe, golden["skip"])
-    assert y.dtype == np.float32 and y.shape[1] == recipe.dim(config.dim)
+    y, _ = sentence_vectors(model.infer(batch), batch.off, recipe, golden["skip"])
+    assert y.dtype == np.float32 and y.shape[1] == recipe.dim(model.dim)
     np.testing.assert_allclose(y, golden["vectors"], rtol=0, atol=2e-6)
 
 
 def test_the_old_layout_says_this():
-    config, _, recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_old")
     assert config.activation is gelu and recipe.dense[0].activation is tanh
     assert recipe._replace(dense=()) == Recipe(
         poolings=(cls, mean), include_prompt=True, normalize=True, max_seq_length=12,
@@ -84,7 +83,7 @@ def test_the_old_layout_says_this():
 
 
 def test_the_new_layout_says_this():
-    config, _, recipe = read_sentence_folder(GOLDEN / "sentence_new")
+    (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_new")
     assert config.activation is gelu_tanh and recipe.dense[0].activation is None
     assert not recipe.dense[0].p["linear.bias"].any()            # there is none in the file
     assert recipe._replace(dense=()) == Recipe(
@@ -98,7 +97,7 @@ def test_what_may_be_missing_is_the_default(folder, layout):
                  "tokenizer_config.json"):
         (folder / name).unlink()
     shutil.rmtree(folder / "3_Normalize", ignore_errors=True)
-    _, _, recipe = read_sentence_folder(folder)
+    _, recipe = read_sentence_folder(folder)
     assert (recipe.max_seq_length, recipe.prompts, recipe.default_prompt_name) == (16, {}, None)
     assert recipe.normalize and recipe.similarity_fn_name == "cosine"
 
@@ -110,7 +109,7 @@ def test_the_length_is_the_encoders_own_then_the_tokenizers_and_has_positions(
         folder, in_bert, in_tokenizer, length):
     change(folder, "sentence_bert_config.json", max_seq_length=in_bert)
     change(folder, "tokenizer_config.json", model_max_length=in_tokenizer)
-    assert read_sentence_folder(folder)[2].max_seq_length == length
+    assert read_sentence_folder(folder)[1].max_seq_length == length
 
 
 @old
@@ -122,7 +121,7 @@ def test_the_encoder_may_be_in_a_folder_of_its_own(folder):
     modules = json.loads((folder / "modules.json").read_text())
     modules[0]["path"] = "0_Transformer"
     (folder / "modules.json").write_text(json.dumps(modules))
-    assert read_sentence_folder(folder)[2].max_seq_length == 12
+    assert read_sentence_folder(folder)[1].max_seq_length == 12
 
 
 # ---- what we write -------------------------------------------------------------------------------
@@ -138,17 +137,17 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_what_is_written_is_read(tmp_path, recipe):
-    config, p, _ = read_sentence_folder(GOLDEN / "sentence_old")
-    write_sentence_folder(tmp_path, config, p, recipe, TOKENIZER)
-    config2, p2, again = read_sentence_folder(tmp_path)
-    assert config2 == config and plain(again) == plain(recipe)
-    np.testing.assert_array_equal(p2.flat, p.flat)
+    model, _ = read_sentence_folder(GOLDEN / "sentence_old")
+    write_sentence_folder(tmp_path, model, recipe, TOKENIZER)
+    (config, p), again = read_sentence_folder(tmp_path)
+    assert config == model.config and plain(again) == plain(recipe)
+    np.testing.assert_array_equal(p.flat, model.p.flat)
     assert (tmp_path / "vocab.txt").read_bytes() == TOKENIZER["vocab.txt"]
 
 
 def test_the_layout_that_is_written_is_the_old_one(tmp_path):
-    config, p, recipe = read_sentence_folder(GOLDEN / "sentence_old")
-    write_sentence_folder(tmp_path, config, p, recipe)
+    model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    write_sentence_folder(tmp_path, model, recipe)
     for name in ("modules.json", "1_Pooling/config.json", "2_Dense/config.json",
                  "sentence_bert_config.json"):
         assert json.loads((tmp_path / name).read_text()) == json.loads(
@@ -164,17 +163,17 @@ def test_the_layout_that_is_written_is_the_old_one(tmp_path):
     ({"default_prompt_name": "q"}, r"expected None or one of \[\]"),
     ({"similarity_fn_name": "l2"}, "expected one of cosine, dot, euclidean, manhattan")])
 def test_a_recipe_that_does_not_fit_is_refused_and_the_old_folder_kept(tmp_path, wrong, message):
-    config, p, recipe = read_sentence_folder(GOLDEN / "sentence_old")
-    write_sentence_folder(tmp_path, config, p, recipe)
+    model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    write_sentence_folder(tmp_path, model, recipe)
     with pytest.raises(ValueError, match=message):
-        write_sentence_folder(tmp_path, config, p, RECIPES[0]._replace(**wrong))
-    assert plain(read_sentence_folder(tmp_path)[2]) == plain(recipe)
+        write_sentence_folder(tmp_path, model, RECIPES[0]._replace(**wrong))
+    assert plain(read_sentence_folder(tmp_path)[1]) == plain(recipe)
 
 
 def test_config_json_is_the_mark_of_the_whole_folder(tmp_path):
     """Without it neither we nor sentence-transformers read the rest."""
-    config, p, recipe = read_sentence_folder(GOLDEN / "sentence_old")
-    write_sentence_folder(tmp_path, config, p, recipe)
+    model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    write_sentence_folder(tmp_path, model, recipe)
     os.remove(tmp_path / "config.json")
     with pytest.raises(FormatError, match="config.json: the file: expected JSON, found no such"):
         read_sentence_folder(tmp_path)
@@ -365,8 +364,8 @@ def test_what_is_written_loads_there_and_gives_the_same_vectors(tmp_path, recipe
     theirs = pytest.importorskip("sentence_transformers")
     pytest.importorskip("transformers").logging.disable_progress_bar()
     texts = ["The cat sat on the mat.", "a dog", "cats", "the the dog ran, the cat ran, dogs ran"]
-    config, p, _ = read_sentence_folder(GOLDEN / "sentence_new")
-    write_sentence_folder(tmp_path, config, p, recipe, TOKENIZER)
+    ours, _ = read_sentence_folder(GOLDEN / "sentence_new")
+    write_sentence_folder(tmp_path, ours, recipe, TOKENIZER)
     model = theirs.SentenceTransformer(str(tmp_path), device="cpu")
     assert model.max_seq_length == recipe.max_seq_length
     assert model.similarity_fn_name == recipe.similarity_fn_name
@@ -377,8 +376,8 @@ def test_what_is_written_loads_there_and_gives_the_same_vectors(tmp_path, recipe
         batch = pack([model.tokenizer(prompt + text, truncation=True)["input_ids"]
                       for text in texts])
         skip = len(model.tokenizer(prompt)["input_ids"]) - 1 if prompt else 0
-        ours, _ = sentence_vectors(infer(batch, p, config), batch.off, recipe, skip)
-        np.testing.assert_allclose(ours, vectors, rtol=0, atol=1e-5)
+        y, _ = sentence_vectors(ours.infer(batch), batch.off, recipe, skip)
+        np.testing.assert_allclose(y, vectors, rtol=0, atol=1e-5)
 
 
 def test_the_poolings_are_all_that_there_are():

@@ -15,15 +15,17 @@ from scratch_embed.nn.params import Params
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.bert import (
-    Examples,
-    head_shapes,
-    masked_lm,
+    NAMES,
+    Config,
+    encode,
+    head_tensors,
+    infer,
+    mlm_head,
     next_sentence,
     pooler,
-    predictions,
-    pretraining,
+    tensors,
 )
-from scratch_embed.transformer.encoder import Config, encode, infer, shapes
+from scratch_embed.transformer.masked_lm import Examples, masked_lm, pretraining
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ACTIVATION = {"gelu": gelu, "gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh}
@@ -46,14 +48,19 @@ class Case:
                                  tensors["follows"] if kind == "BertForPreTraining" else None)
 
     def params(self, dtype):
-        known = shapes(self.config) | head_shapes(self.config)
-        p = Params({name: known[name] for name in self.named("weight.")}, dtype)
-        for name, weight in self.named("weight.").items():
-            p[name][...] = weight
+        weights = self.named("weight.")
+        known = tensors(self.config) | head_tensors(self.config)
+        p = Params({name: tensor for name, tensor in known.items() if name in weights}, dtype)
+        for name, view in p.items():
+            view[...] = weights.pop(name)
+        assert not weights
         return p
 
     def named(self, prefix):
-        return {key[len(prefix):]: x for key, x in self.t.items() if key.startswith(prefix)}
+        """{our name: tensor} of those that the file has under this prefix and the original's."""
+        ours = {NAMES.original(name): name
+                for name in tensors(self.config) | head_tensors(self.config)}
+        return {ours[key[len(prefix):]]: x for key, x in self.t.items() if key.startswith(prefix)}
 
     def gradients(self):
         """Ours, of the loss that the file has."""
@@ -88,7 +95,7 @@ def error_of_gradients(case):
     theirs = case.named("grad.")
     assert set(g) == set(theirs)
     sizes = {name: np.abs(x).max() for name, x in theirs.items()}
-    return {name: np.abs(g[name] - x).max() / sizes[name.replace(".key.bias", ".query.bias")]
+    return {name: np.abs(g[name] - x).max() / sizes[name.replace("attn.k.bias", "attn.q.bias")]
             for name, x in theirs.items()}
 
 
@@ -104,7 +111,7 @@ def assert_outputs(case):
             y, _ = pooler(x[case.batch.off[:-1]], p)
             np.testing.assert_allclose(y, case.t["pooled" + kind], rtol=0, atol=atol)
         if "logits" in case.t:
-            logits, _ = predictions(x[case.t["places"]], p, case.config)
+            logits, _ = mlm_head(x[case.t["places"]], p, case.config)
             np.testing.assert_allclose(logits, case.t["logits"], rtol=atol, atol=atol)
 
 
@@ -165,7 +172,7 @@ def test_the_frozen_cases_tell_every_tensor_apart(case):
     """No tensor may be without effect, or a fault in its use would leave no trace."""
     case = frozen(case)
     quiet = [name for name, x in case.named("grad.").items()
-             if np.abs(x).max() < 1e-4 and not name.endswith(".key.bias")]
+             if np.abs(x).max() < 1e-4 and not name.endswith("attn.k.bias")]
     assert not quiet
 
 

@@ -1,410 +1,264 @@
-"""BERT folders: written and read back, as transformers has them, and refused where they are not."""
+"""Tensors under an original's names: renamed, turned, cut, tied, in one file or in several.
+
+The table is that of a small family made up here; tests/transformer/test_bert_folder.py has BERT's.
+"""
 import json
 import os
-import pickle
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
-from scratch_embed.nn.params import Params
+from scratch_embed.nn.params import Normal, Tensor, init_params, linear_tensors, norm_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
-from scratch_embed.text.packed import pack
-from scratch_embed.transformer.bert import head_shapes
 from scratch_embed.transformer.checkpoint import (
-    FIELDS,
-    ONLY,
-    architecture,
-    config_fields,
-    read_bert,
-    read_config,
-    write_bert,
+    Renames,
+    groups,
+    open_weights,
+    read_tensors,
+    streams,
+    write_tensors,
 )
-from scratch_embed.transformer.encoder import Config, infer, shapes
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-TINY = Config(vocab=5, dim=4, layers=1, heads=2, ff=3, positions=6, types=2, eps=1e-6,
-              activation=gelu_tanh)
-POOLER, MASKED, NEXT = "pooler.", "cls.predictions.", "cls.seq_relationship."
-CLASSES = {"BertForPreTraining": (POOLER, MASKED, NEXT), "BertForMaskedLM": (MASKED,),
-           "BertForNextSentencePrediction": (POOLER, NEXT), "BertModel": (POOLER,)}
+NAMES = Renames(
+    {"embed": "wte", "layers.*.q": "h.*.c_attn", "layers.*.k": "h.*.c_attn", "layers.*.o": "h.*.o",
+     "layers.*.norm": "h.*.ln", "scale": "logit_scale", "head": "score"},
+    prefix="model.", bare=("score.", "lm_head."), transposed=("h.*.c_attn",),
+    older={"ln.gamma": "ln.weight"}, tied={"lm_head.weight": "embed.weight"}, optional=("score.",),
+    ignored=("h.*.mask",))
+SHAPES = {"embed.weight": (5, 4), "scale": ()}
 
 
-def model(config=TINY, heads=(POOLER, MASKED, NEXT), dtype=np.float32, seed=0):
-    """Parameters of order 1, all of them different."""
-    p = Params(shapes(config) | {name: shape for name, shape in head_shapes(config).items()
-                                 if name.startswith(heads)}, dtype)
-    p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
+def declared(layers=2):
+    found = {name: Tensor(shape, Normal(1.0)) for name, shape in SHAPES.items()}
+    for n in range(layers):
+        found |= linear_tensors(f"layers.{n}.q", 6, 4, Normal(1.0))
+        found |= linear_tensors(f"layers.{n}.k", 2, 4, Normal(1.0))
+        found |= linear_tensors(f"layers.{n}.o", 4, 6, Normal(1.0), bias=False)
+        found |= norm_tensors(f"layers.{n}.norm", 4)
+    return streams(found | linear_tensors("head", 3, 4, Normal(1.0)), NAMES)
+
+
+def model(seed=0):
+    p = init_params(declared(), seed)
+    p.flat += np.arange(p.flat.size, dtype=np.float32)             # all of them different
     return p
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("written")
-    write_bert(folder, TINY, model())
-    return folder
+def read(folder, **table):
+    return read_tensors(open_weights(folder, layers=2), declared(), NAMES._replace(**table),
+                        "Toy of 2 layers")
 
 
 @pytest.fixture
-def folder(written, tmp_path):
-    """The tiny model with all heads, to be changed."""
-    return shutil.copytree(written, tmp_path / "bert")
+def folder(tmp_path):
+    write_tensors(tmp_path, model(), NAMES, prefixed=True)
+    return tmp_path
 
 
-def change_config(folder, **fields):
-    """Set fields of config.json, or delete those that are ..."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text()) | fields
-    path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
-
-
-def change_tensors(folder, change):
-    """change(tensors) -> tensors, of model.safetensors."""
+def change(folder, edit):
+    """edit(tensors) -> tensors, of model.safetensors."""
     path = folder / "model.safetensors"
-    tensors, metadata = read_safetensors(path)
-    write_safetensors(path, change(tensors), metadata)
+    write_safetensors(path, edit(read_safetensors(path)[0]))
 
 
 def assert_same(p, q):
     assert list(p) == list(q)
-    np.testing.assert_array_equal(p.flat, q.flat, strict=True)
+    np.testing.assert_array_equal(p.flat, q.flat)
 
 
-# ---- there and back ------------------------------------------------------------------------------
+# ---- names --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("heads", [*CLASSES.values(), ("none",), (POOLER, MASKED)])
-def test_what_is_written_is_read_to_the_last_bit(tmp_path, heads, dtype):
-    p = model(heads=heads, dtype=dtype)
-    write_bert(tmp_path / "new" / "bert", TINY, p)
-    config, q = read_bert(tmp_path / "new" / "bert", dtype)
-    assert config == TINY
-    assert_same(p, q)
+@pytest.mark.parametrize("ours, theirs", [
+    ("embed.weight", "wte.weight"), ("layers.0.q.weight", "h.0.c_attn.weight"),
+    ("layers.11.norm.bias", "h.11.ln.bias"), ("scale", "logit_scale")])
+def test_a_name_is_the_tables_with_its_numbers(ours, theirs):
+    assert NAMES.original(ours) == theirs
 
 
-@given(vocab=st.integers(1, 9), heads=st.integers(1, 3), d=st.integers(1, 3),
-       layers=st.integers(1, 99), ff=st.integers(1, 5), positions=st.integers(1, 9),
-       types=st.integers(1, 3), eps=st.floats(1e-300, 1e300), tanh_form=st.booleans())
-def test_every_config_comes_back(tmp_path_factory, vocab, heads, d, layers, ff, positions, types,
-                                 eps, tanh_form):
-    config = Config(vocab, heads * d, layers, heads, ff, positions, types, eps,
-                    gelu_tanh if tanh_form else gelu)
-    path = tmp_path_factory.getbasetemp() / "every.json"
-    path.write_text(json.dumps(config_fields(config)))
-    assert read_config(path) == config
+def test_a_tensor_may_be_named_apart_from_its_layer():
+    table = Renames({"attn.q": "attn.q_proj", "attn.q.bias": "attn.in_proj_bias"})
+    assert table.original("attn.q.weight") == "attn.q_proj.weight"
+    assert table.original("attn.q.bias") == "attn.in_proj_bias"
+    with pytest.raises(KeyError, match=r"layers\.\*\.z"):
+        table.original("layers.3.z.weight")
 
 
-def test_the_files_are_two_and_say_which_class_reads_them(folder):
-    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
-    config = json.loads((folder / "config.json").read_text())
-    assert config["architectures"] == ["BertForPreTraining"] and config["hidden_act"] == "gelu_new"
-    names, metadata = read_header(folder / "model.safetensors")
-    assert metadata == {"format": "pt"}
-    assert {name.split(".")[0] for name in names} == {"bert", "cls"}
-    assert "bert.pooler.dense.weight" in names and len(names) == len(model())
+@pytest.mark.parametrize("theirs, canonical", [
+    ("model.wte.weight", "wte.weight"), ("h.0.ln.gamma", "h.0.ln.weight"),
+    ("model.h.0.ln.gamma", "h.0.ln.weight"), ("h.0.gamma", "h.0.gamma")])
+def test_prefixes_and_older_ends_are_taken_off(theirs, canonical):
+    assert NAMES.canonical(theirs) == canonical
 
 
-@pytest.mark.parametrize("kind, heads", CLASSES.items())
-def test_the_class_is_the_one_with_these_heads(kind, heads):
-    assert architecture(model(heads=heads)) == kind
+def test_tensors_of_the_original_worked_by_hand():
+    """q (6, 4) above k (2, 4) are (8, 4), which the original has as (4, 8); their biases (8,)."""
+    found = groups(declared(1), NAMES)
+    assert found["h.0.c_attn.weight"] == (("layers.0.q.weight", "layers.0.k.weight"), (4, 8))
+    assert found["h.0.c_attn.bias"] == (("layers.0.q.bias", "layers.0.k.bias"), (8,))
+    assert found["h.0.o.weight"].shape == (4, 6) and found["logit_scale"].shape == ()
 
 
-# ---- other forms of the same ---------------------------------------------------------------------
-
-def bare(tensors):
-    return {name.removeprefix("bert."): x for name, x in tensors.items()}
-
-
-def of_tensorflow(tensors):
-    return {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
-        "LayerNorm.bias", "LayerNorm.beta"): x for name, x in tensors.items()}
+def test_parts_of_one_tensor_are_drawn_from_streams_of_their_own():
+    found = declared(1)
+    assert found["layers.0.q.weight"].stream == "h.0.c_attn.weight"
+    assert found["layers.0.k.weight"].stream == "h.0.c_attn.weight 1"
+    assert len({tensor.stream for tensor in found.values()}) == len(found)
 
 
-def with_position_ids(tensors):
-    return tensors | {"bert.embeddings.position_ids": np.arange(6)[None]}
+# ---- there and back -----------------------------------------------------------------------------
 
-
-def with_decoder(tensors):
-    return tensors | {"cls.predictions.decoder.weight":
-                      tensors["bert.embeddings.word_embeddings.weight"],
-                      "cls.predictions.decoder.bias": tensors["cls.predictions.bias"]}
-
-
-def decoder_alone(tensors):
-    tensors = with_decoder(tensors)
-    del tensors["bert.embeddings.word_embeddings.weight"], tensors["cls.predictions.bias"]
-    return tensors
-
-
-@pytest.mark.parametrize("form", [bare, of_tensorflow, with_position_ids, with_decoder,
-                                  decoder_alone])
-def test_older_names_are_read(folder, form):
-    change_tensors(folder, form)
-    assert_same(read_bert(folder)[1], model())
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_other_precisions_are_read_as_the_one_asked_for(folder, dtype):
-    change_tensors(folder, lambda tensors: {n: x.astype(dtype) for n, x in tensors.items()})
-    _, p = read_bert(folder)
-    assert p.flat.dtype == np.float32
-    np.testing.assert_array_equal(p.flat, model().flat.astype(dtype).astype(np.float32))
-
-
-def test_fields_that_older_files_have_not_are_their_defaults(folder):
-    change_config(folder, hidden_act=..., layer_norm_eps=..., model_type=...,
-                  position_embedding_type=...)
-    assert read_bert(folder)[0] == TINY._replace(activation=gelu, eps=1e-12)
-
-
-def test_fields_that_do_not_change_what_is_computed_are_passed_over(folder):
-    change_config(folder, hidden_dropout_prob=0.1, use_cache=True, transformers_version="4.1",
-                  id2label={"0": "A"}, torch_dtype="float16", is_decoder=False)
-    assert read_bert(folder)[0] == TINY
-
-
-@pytest.mark.parametrize("name, activation", [("gelu", gelu), ("gelu_new", gelu_tanh),
-                                              ("gelu_pytorch_tanh", gelu_tanh)])
-def test_the_name_of_the_activation_chooses_the_function(folder, name, activation):
-    change_config(folder, hidden_act=name)
-    assert read_config(folder / "config.json").activation is activation
-
-
-# ---- what is refused: config.json ----------------------------------------------------------------
-
-@pytest.mark.parametrize("field, value, message", [
-    ("model_type", "roberta", "field 'model_type': expected \"bert\", found 'roberta'"),
-    ("position_embedding_type", "relative_key",
-     "field 'position_embedding_type': expected \"absolute\", found 'relative_key'"),
-    ("is_decoder", True, "field 'is_decoder': expected false, found True"),
-    ("add_cross_attention", 1, "field 'add_cross_attention': expected false, found 1"),
-    ("pruned_heads", {"0": [1]}, "field 'pruned_heads': expected {}, found {'0': [1]}"),
-    ("hidden_act", "relu", "field 'hidden_act': expected one of \"gelu\", \"gelu_new\", "
-                           "\"gelu_pytorch_tanh\", found 'relu'"),
-    ("hidden_act", ["gelu"], "field 'hidden_act': expected one of"),
-    ("layer_norm_eps", 0, "field 'layer_norm_eps': expected a number above 0, found 0"),
-    ("layer_norm_eps", "1e-12", "field 'layer_norm_eps': expected a number above 0, found '1e-12'"),
-    ("num_attention_heads", 3, "field 'num_attention_heads': expected a divisor of hidden_size, 4, "
-                               "found 3"),
-    ("num_hidden_layers", 10**9, "the header: expected the tensors of 1000000000 layers, found 30 "
-                                 "tensors in all"),
-    ("vocab_size", 6, "tensor 'bert.embeddings.word_embeddings.weight': expected floats of shape "
-                      "(6, 4), as config.json says, found F32 of shape (5, 4)")])
-def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
-    change_config(folder, **{field: value})
-    with pytest.raises(FormatError) as error:
-        read_bert(folder)
-    assert message in str(error.value) and str(error.value).startswith(str(folder))
-
-
-@pytest.mark.parametrize("field", FIELDS.values())
-@pytest.mark.parametrize("value, found", [
-    (..., "no such field"), (None, "None"), (0, "0"), (-1, "-1"), (2.0, "2.0"), ("4", "'4'"),
-    (True, "True"), ([4], "[4]")])
-def test_a_size_is_a_whole_number(folder, field, value, found):
-    change_config(folder, **{field: value})
-    with pytest.raises(FormatError) as error:
-        read_config(folder / "config.json")
-    assert (f"config.json: field {field!r}: expected a whole number of at least 1, found {found}"
-            in str(error.value))
-
-
-def test_a_config_cut_at_any_byte_is_refused(folder):
-    path = folder / "config.json"
-    data = path.read_bytes()
-    for end in range(len(data) - 1):               # the last byte is a line end
-        path.write_bytes(data[:end])
-        with pytest.raises(FormatError, match="config.json: the file: expected a JSON object"):
-            read_bert(folder)
-
-
-@given(at=st.integers(0, 400), new=st.binary(max_size=3), gone=st.integers(0, 5))
-def test_a_damaged_config_is_refused_or_is_a_config(tmp_path_factory, at, new, gone):
-    path = tmp_path_factory.getbasetemp() / "config.json"
-    data = json.dumps(config_fields(TINY), indent=2).encode()
-    path.write_bytes(data[:at] + new + data[at + gone:])
-    try:
-        assert isinstance(read_config(path), Config)
-    except FormatError as error:
-        assert str(error).startswith(str(path))
-
-
-def test_every_option_that_is_not_ours_is_looked_at(folder):
-    """ONLY is what BertModel computes otherwise; a value of another type is another value."""
-    for name in ONLY:
-        change_config(folder, **{name: None})
-        with pytest.raises(FormatError, match=f"field '{name}'"):
-            read_bert(folder)
-        change_config(folder, **{name: ...})
-        read_bert(folder)
-
-
-# ---- what is refused: model.safetensors ----------------------------------------------------------
-
-def test_weights_cut_at_any_byte_are_refused(folder):
-    write_bert(folder, TINY, model(heads=("none",)))
-    path = folder / "model.safetensors"
-    size = path.stat().st_size
-    for end in reversed(range(size)):
-        os.truncate(path, end)
-        with pytest.raises(FormatError, match="model.safetensors"):
-            read_bert(folder)
-
-
-@pytest.mark.parametrize("name", model())
-def test_a_missing_tensor_is_named(folder, name):
-    theirs = name if name.startswith("cls.") else "bert." + name
-    change_tensors(folder, lambda tensors: {n: x for n, x in tensors.items() if n != theirs})
-    with pytest.raises(FormatError) as error:
-        read_bert(folder)
-    assert f"expected 1 more of the tensors that config.json asks for, found no {name}" in str(
-        error.value)
-
-
-@pytest.mark.parametrize("change, message", [
-    (lambda t: t | {"classifier.weight": np.zeros((2, 4))},
-     "tensor 'classifier.weight': expected BertModel of 1 layers and its pre-training heads; this "
-     "is unknown there"),
-    (lambda t: t | {"pooler.dense.bias": np.zeros(4)},
-     "expected one tensor for pooler.dense.bias, found "),
-    (lambda t: t | {"bert.pooler.dense.weight": np.zeros((4, 3))},
-     "tensor 'bert.pooler.dense.weight': expected floats of shape (4, 4), as config.json says, "
-     "found F64 of shape (4, 3)"),
-    (lambda t: t | {"bert.pooler.dense.bias": np.zeros(4, np.int64)},
-     "tensor 'bert.pooler.dense.bias': expected floats of shape (4,), as config.json says, found "
-     "I64 of shape (4,)"),
-    (lambda t: t | {"bert.pooler.dense.bias": np.array([0, np.nan, 0, 0])},
-     "tensor 'bert.pooler.dense.bias': expected finite numbers"),
-    (lambda t: t | {"bert.pooler.dense.bias": np.array([0, 1e39, 0, 0])},
-     "expected finite numbers, found nan, inf or one beyond float32"),
-    (lambda t: t | {"cls.predictions.decoder.weight": np.zeros((5, 4))},
-     "tensor 'cls.predictions.decoder.weight': expected the numbers of "
-     "embeddings.word_embeddings.weight, to which it is tied here, found others"),
-    (lambda t: {}, "the header: expected the tensors of 1 layers, found 0 tensors in all"),
-    (lambda t: {"x": np.zeros(2)}, "tensor 'x': expected BertModel")])
-def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
-    change_tensors(folder, change)
-    with pytest.raises(FormatError) as error:
-        read_bert(folder)
-    assert message in str(error.value) and len(str(error.value)) < 500
-
-
-def test_missing_files_are_named(folder):
-    os.remove(folder / "model.safetensors")
-    with pytest.raises(FormatError, match="model.safetensors: the file: expected the weights, fou"):
-        read_bert(folder)
-    with pytest.raises(FormatError, match="config.json: the file: expected JSON, found no such"):
-        read_bert(folder / "nowhere")
-    (folder / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(FormatError, match="found the model in several files"):
-        read_bert(folder)
-
-
-def test_a_pickle_is_not_read_and_the_error_says_how_to_convert_it(folder):
-    trace = folder / "trace"
-
-    class Trap:
-        def __reduce__(self):
-            return trace.write_text, ("run",)
-    os.remove(folder / "model.safetensors")
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(FormatError, match="found pytorch_model.bin, a pickle: .* convert it"):
-        read_bert(folder)
-    assert not trace.exists()
-
-
-# ---- what is not written -------------------------------------------------------------------------
-
-@pytest.mark.parametrize("config, p, message", [
-    (TINY._replace(activation=tanh), model(), "cannot write the activation"),
-    (TINY._replace(vocab=6), model(), "the parameters are not those of this config"),
-    (TINY._replace(heads=3), model(), "expected a dim that the heads share evenly"),
-    (TINY, model(heads=(NEXT,)), "needs the pooler"),
-    (TINY, model(heads=("cls.predictions.bias",)), "the parameters are not those of this config")])
-def test_what_no_folder_may_hold_is_refused(folder, config, p, message):
-    with pytest.raises(ValueError, match=message):
-        write_bert(folder, config, p)
-    assert_same(read_bert(folder)[1], model())     # the old one is as it was
-    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
-
-
-def test_weights_that_are_no_numbers_are_not_written(folder):
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_what_is_written_is_read_and_lies_there_as_the_original_has_it(tmp_path, prefixed):
     p = model()
-    p["pooler.dense.bias"][0] = np.inf
-    with pytest.raises(ValueError, match="nan or inf"):
-        write_bert(folder, TINY, p)
-    assert_same(read_bert(folder)[1], model())
+    write_tensors(tmp_path, p, NAMES, prefixed)
+    found, metadata = read_safetensors(tmp_path / "model.safetensors")
+    before = "model." if prefixed else ""
+    np.testing.assert_array_equal(
+        found[before + "h.1.c_attn.weight"],
+        np.concatenate([p["layers.1.q.weight"], p["layers.1.k.weight"]]).T)
+    np.testing.assert_array_equal(found[before + "h.1.o.weight"], p["layers.1.o.weight"])
+    assert "score.weight" in found and metadata == {"format": "pt"}
+    assert_same(read(tmp_path), p)
 
 
-# ---- the original --------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
-def test_a_folder_of_transformers_4_and_one_of_5_are_read(name):
-    config, p = read_bert(GOLDEN / name)
-    assert config[:8] == (20, 12, 2, 3, 20, 16, 2, 1e-12) and architecture(p) == "BertModel"
-    tensors, _ = read_safetensors(GOLDEN / name / "model.safetensors")
-    assert set(tensors) == set(p)
-    for key, tensor in tensors.items():
-        np.testing.assert_array_equal(p[key], tensor)
+def test_the_type_asked_for_is_the_type_that_comes(folder):
+    p = read_tensors(open_weights(folder), declared(), NAMES, "Toy", np.float64)
+    assert p.flat.dtype == np.float64
+    np.testing.assert_array_equal(p.flat, model().flat)
 
 
-@pytest.fixture(scope="module")
-def transformers():
-    pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return transformers
+def test_declarations_come_along(folder):
+    assert read(folder).tensors == declared()
 
 
-@pytest.mark.parametrize("kind, heads", CLASSES.items())
-def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, kind, heads):
-    import torch
-    p = model(heads=heads)
-    write_bert(tmp_path, TINY, p)
-    theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(info.values())                  # no tensor missing, none left over
-    batch = pack([[1, 2, 3, 4], [4, 1, 1, 2]], [[0, 0, 1, 1], [0, 1, 1, 1]])
-    with torch.no_grad():
-        x = getattr(theirs.eval(), "bert", theirs)(
-            torch.tensor(batch.ids.reshape(2, 4)).long(),
-            token_type_ids=torch.tensor(batch.types.reshape(2, 4)).long()).last_hidden_state
-    np.testing.assert_allclose(infer(batch, p, TINY), x.numpy().reshape(8, 4), rtol=0, atol=1e-5)
+def test_an_optional_head_may_be_missing_as_a_whole(folder):
+    change(folder, lambda t: {n: x for n, x in t.items() if not n.startswith("score.")})
+    assert_same(read(folder), model().only(n for n in model() if not n.startswith("head.")))
+    change(folder, lambda t: t | {"score.bias": np.zeros(3, np.float32)})
+    with pytest.raises(FormatError, match="expected 1 more of the tensors .* found no score.weig"):
+        read(folder)
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-@pytest.mark.parametrize("activation", ["gelu", "gelu_pytorch_tanh"])
-def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, activation):
-    theirs = getattr(transformers, kind)(transformers.BertConfig(
-        vocab_size=9, hidden_size=6, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=5, max_position_embeddings=7, hidden_act=activation))
-    theirs.save_pretrained(tmp_path)
-    config, p = read_bert(tmp_path)
-    assert config[:8] == (9, 6, 2, 2, 5, 7, 2, 1e-12)
-    assert config.activation is {"gelu": gelu}.get(activation, gelu_tanh)
-    assert architecture(p) == kind
-    weights = {name.removeprefix("bert."): x for name, x in theirs.named_parameters()}
-    assert set(weights) == set(p)
-    for name, x in weights.items():
-        np.testing.assert_array_equal(p[name], x.detach().numpy())
+@pytest.mark.parametrize("edit", [
+    lambda t: t | {"lm_head.weight": t["model.wte.weight"]},
+    lambda t: {("lm_head.weight" if n == "model.wte.weight" else n): x for n, x in t.items()},
+    lambda t: t | {"model.h.0.mask": np.ones((1, 3), np.bool_), "h.1.mask": np.ones(2)},
+    lambda t: {n.replace("ln.weight", "ln.gamma"): x for n, x in t.items()},
+    lambda t: {n.removeprefix("model."): x for n, x in t.items()}])
+def test_tied_copies_buffers_and_older_names_are_read(folder, edit):
+    change(folder, edit)
+    assert_same(read(folder), model())
 
 
-def test_the_command_that_the_error_names_converts_a_pickle(transformers, tmp_path):
-    import torch
-    theirs = transformers.BertModel(transformers.BertConfig(
-        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
-        intermediate_size=5, max_position_embeddings=7))
-    theirs.config.save_pretrained(tmp_path)
-    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(FormatError) as error:
-        read_bert(tmp_path)
-    _, code, _ = str(error.value).split('"')
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert len(read_bert(tmp_path)[1]) == 23
+def test_weights_that_are_not_finite_are_not_written(folder):
+    p = model().freeze(["scale"])
+    p["embed.weight"][0, 0] = np.nan
+    with pytest.raises(ValueError, match="the weights hold nan or inf"):
+        write_tensors(folder, p, NAMES)
+    assert_same(read(folder), model())
+
+
+def test_frozen_tensors_are_written_too(folder):
+    write_tensors(folder, model().freeze(["embed.weight", "layers.0.q.weight"]), NAMES)
+    assert_same(read(folder), model())
+
+
+@pytest.mark.parametrize("edit, message", [
+    (lambda t: t | {"extra": np.zeros(2)}, "tensor 'extra': expected Toy of 2 layers; this is unk"),
+    (lambda t: t | {"wte.weight": t["model.wte.weight"]}, "expected one tensor for wte.weight"),
+    (lambda t: t | {"model.h.0.c_attn.weight": t["model.h.0.c_attn.weight"].T},
+     r"expected floats of shape \(4, 8\), as config.json says, found F32 of shape \(8, 4\)"),
+    (lambda t: t | {"model.logit_scale": np.array(1)}, "found I64 of shape"),
+    (lambda t: t | {"model.h.0.c_attn.bias": np.full(8, np.nan)}, "expected finite numbers"),
+    (lambda t: t | {"lm_head.weight": t["model.wte.weight"] + 1},
+     "expected the numbers of wte.weight, to which it is tied here, found others"),
+    (lambda t: {n: x for n, x in t.items() if "c_attn" not in n},
+     "expected 4 more of the tensors that config.json asks for, found no h.0.c_attn.weight"),
+    (lambda t: {"a": np.zeros(1)}, "expected the tensors of 2 layers, found 1 tensors in all")])
+def test_what_does_not_fit_is_named(folder, edit, message):
+    change(folder, edit)
+    with pytest.raises(FormatError, match=message) as error:
+        read(folder)
+    assert str(folder) in str(error.value)
+
+
+# ---- several files ------------------------------------------------------------------------------
+
+@pytest.fixture
+def shards(folder):
+    """The same model in three files and an index."""
+    found, _ = read_safetensors(folder / "model.safetensors")
+    os.remove(folder / "model.safetensors")
+    where = {name: f"model-{1 + n % 3:05}-of-00003.safetensors" for n, name in enumerate(found)}
+    for file in set(where.values()):
+        write_safetensors(folder / file, {n: x for n, x in found.items() if where[n] == file})
+    index = {"metadata": {"total_size": 1}, "weight_map": where}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def map_of(folder):
+    return json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+
+
+def write_map(folder, where):
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+
+
+def test_a_model_in_several_files_is_read_as_one(shards):
+    assert_same(read(shards), model())
+
+
+def test_one_file_counts_where_there_are_both(shards):
+    other = model(1)
+    write_tensors(shards, other, NAMES)
+    assert_same(read(shards), other)
+
+
+def test_a_file_that_is_missing_or_cut_is_named(shards):
+    for file in sorted(set(map_of(shards).values())):
+        whole = (shards / file).read_bytes()
+        shutil.move(shards / file, shards / "away")
+        with pytest.raises(FormatError, match=f"{file}: the file: expected tensors, as model.saf"):
+            read(shards)
+        for end in (0, 5, 100, len(whole) - 1):
+            (shards / file).write_bytes(whole[:end])
+            with pytest.raises(FormatError, match=file):
+                read(shards)
+        (shards / file).write_bytes(whole)
+    assert_same(read(shards), model())
+
+
+def test_an_index_and_files_that_disagree_are_refused(shards):
+    where = map_of(shards)
+    first, *_ = where
+    one, two, three = sorted(set(where.values()))
+    other = two if where[first] != two else three
+    write_map(shards, where | {first: other})
+    with pytest.raises(FormatError, match=f"tensor '{first}': expected it where model.safetensors."
+                       "index.json says"):
+        read(shards)
+    write_map(shards, {name: file for name, file in where.items() if name != first})
+    with pytest.raises(FormatError, match="expected it where .* says, None"):
+        read(shards)
+    write_map(shards, where | {"more": one})
+    with pytest.raises(FormatError, match=f"{one}: the header: expected tensor 'more', as model"):
+        read(shards)
+
+
+@pytest.mark.parametrize("index", [
+    {}, {"weight_map": {}}, {"weight_map": []}, {"weight_map": {"a": 3}},
+    {"weight_map": {"a": "../model.safetensors"}}, {"weight_map": {"a": "/etc/x"}},
+    {"weight_map": {"a": "b\\c"}}, {"weight_map": {"a": ""}}, []])
+def test_an_index_that_names_no_files_of_this_folder_is_refused(shards, index):
+    (shards / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(FormatError, match="model.safetensors.index.json"):
+        read(shards)
+
+
+def test_a_number_of_layers_beyond_the_tensors_is_refused_before_they_are_declared(folder):
+    with pytest.raises(FormatError, match="tensors of 1000000000 layers"):
+        open_weights(folder, layers=10**9)
+    assert len(open_weights(folder).entries) == len(read_header(folder / "model.safetensors")[0])

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import pack, take
-from scratch_embed.transformer.bert import head_shapes, masked_lm
-from scratch_embed.transformer.encoder import Config, encode, shapes
+from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
 from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.transformer.masked_lm import masked_lm
 
 CONFIG = Config(vocab=11, dim=8, layers=2, heads=2, ff=12, positions=9)
 BATCH = pack([[1, 5, 4, 2], [1, 4, 7, 4, 8, 2]])
@@ -14,43 +14,44 @@ PLACES = np.flatnonzero(BATCH.ids == 4)                            # 2; 5 and 7
 
 
 @pytest.fixture
-def p():
-    return initial({**shapes(CONFIG), **head_shapes(CONFIG)}, 1, np.float64, std=1)
+def model():
+    declared = tensors(CONFIG, std=1) | head_tensors(CONFIG, std=1)
+    return Bert(CONFIG, init_params(declared, 1, np.float64))
 
 
-def test_a_head_of_zeros_with_a_bias_says_what_the_bias_says(p):
+def test_a_head_of_zeros_with_a_bias_says_what_the_bias_says(model):
     """ŷ = 0, so the logits are b: p = softmax(0, ln 2, ln 3, 0 ...) = 1, 2, 3, 1 ... of 14."""
-    p["cls.predictions.transform.LayerNorm.weight"][:] = 0
-    p["cls.predictions.transform.LayerNorm.bias"][:] = 0
-    p["cls.predictions.bias"][1:3] = np.log([2, 3])
-    ids, probabilities = fill_gaps(BATCH, PLACES, p, CONFIG, 4)
+    model.p["mlm.norm.weight"][:] = 0
+    model.p["mlm.norm.bias"][:] = 0
+    model.p["mlm.bias"][1:3] = np.log([2, 3])
+    ids, probabilities = fill_gaps(BATCH, PLACES, model, 4)
     assert ids.tolist() == [[2, 1, 0, 3]] * 3
     np.testing.assert_allclose(probabilities, np.array([[3, 2, 1, 1]] * 3) / 14, rtol=1e-14)
 
 
-def test_minus_the_logarithm_of_a_probability_is_the_loss(p):
-    ids, probabilities = fill_gaps(BATCH, PLACES, p, CONFIG, 11)
+def test_minus_the_logarithm_of_a_probability_is_the_loss(model):
+    ids, probabilities = fill_gaps(BATCH, PLACES, model, 11)
     assert (np.diff(probabilities) <= 0).all()
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-14)
-    x, _ = encode(BATCH, p, CONFIG)
+    x, _ = model.encode(BATCH)
     for m, place in enumerate(PLACES):
         for id, probability in zip(ids[m], probabilities[m]):
-            loss, _ = masked_lm(x, np.array([place]), np.array([id]), p, CONFIG)
+            loss, _ = masked_lm(x, np.array([place]), np.array([id]), model.p, CONFIG)
             assert -np.log(probability) == pytest.approx(loss, rel=1e-12)
 
 
-def test_a_gap_does_not_see_the_texts_beside_its_own(p):
-    ids, probabilities = fill_gaps(BATCH, PLACES, p, CONFIG, 5)
-    alone, alike = fill_gaps(take(BATCH, [1]), np.array([1, 3]), p, CONFIG, 5)
+def test_a_gap_does_not_see_the_texts_beside_its_own(model):
+    ids, probabilities = fill_gaps(BATCH, PLACES, model, 5)
+    alone, alike = fill_gaps(take(BATCH, [1]), np.array([1, 3]), model, 5)
     assert (alone == ids[1:]).all()
     np.testing.assert_allclose(alike, probabilities[1:], rtol=1e-12)
 
 
-def test_more_than_there_are_is_all_of_them(p):
-    assert fill_gaps(BATCH, PLACES, p, CONFIG, 99)[0].shape == (3, 11)
+def test_more_than_there_are_is_all_of_them(model):
+    assert fill_gaps(BATCH, PLACES, model, 99)[0].shape == (3, 11)
 
 
-def test_a_model_without_the_head_is_refused(p):
-    bare = p.only(shapes(CONFIG))
+def test_a_model_without_the_head_is_refused(model):
+    bare = Bert(CONFIG, model.p.only(tensors(CONFIG)))
     with pytest.raises(ValueError, match="11 tokens has no masked-LM head"):
-        fill_gaps(BATCH, PLACES, bare, CONFIG)
+        fill_gaps(BATCH, PLACES, bare)

@@ -2,23 +2,23 @@
 import numpy as np
 
 from scratch_embed.nn.gradcheck import check_parameters
-from scratch_embed.nn.params import initial
+from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import pack
 from scratch_embed.transformer.bert import (
     DECODER,
     TABLE,
-    Masking,
-    head_shapes,
-    predictions,
-    train,
+    Config,
+    head_tensors,
+    mlm_head,
+    tensors,
 )
-from scratch_embed.transformer.encoder import Config, shapes
+from scratch_embed.transformer.masked_lm import Masking, train
 
 CONFIG = Config(vocab=11, dim=4, layers=1, heads=2, ff=6, positions=8, types=1)
 
 
 def parameters(tied, dtype=np.float64):
-    return initial({**shapes(CONFIG), **head_shapes(CONFIG, tied)}, seed=1, dtype=dtype, std=1.0)
+    return init_params(tensors(CONFIG, std=1.0) | head_tensors(CONFIG, tied, std=1.0), 1, dtype)
 
 
 def test_only_the_untied_head_has_a_table_and_it_changes_no_other_tensor():
@@ -32,16 +32,16 @@ def test_with_equal_tables_both_heads_say_the_same():
     x = np.random.default_rng(0).standard_normal((3, 4))
     tied, own = parameters(True), parameters(False)
     own[DECODER][...] = own[TABLE]
-    np.testing.assert_array_equal(predictions(x, tied, CONFIG)[0], predictions(x, own, CONFIG)[0])
+    np.testing.assert_array_equal(mlm_head(x, tied, CONFIG)[0], mlm_head(x, own, CONFIG)[0])
 
 
 def test_the_gradient_goes_to_the_table_that_was_asked():
     x = np.random.default_rng(2).standard_normal((3, 4))
     for tied, asked, other in ((True, TABLE, None), (False, DECODER, TABLE)):
         p = parameters(tied)
-        check_parameters(lambda x, p: predictions(x, p, CONFIG), x, p)
+        check_parameters(lambda x, p: mlm_head(x, p, CONFIG), x, p)
         g = p.like()
-        predictions(x, p, CONFIG)[1](np.ones((3, 11)), g)
+        mlm_head(x, p, CONFIG)[1](np.ones((3, 11)), g)
         assert g[asked].any() and (other is None or not g[other].any())
 
 
@@ -49,5 +49,5 @@ def test_training_moves_the_table_that_it_is_given():
     corpus = pack(np.random.default_rng(3).integers(3, 11, (20, 5)))
     p = parameters(False, np.float32)
     before = p[DECODER].copy()
-    learned = train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch=4, p=p).p
+    learned = train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch_size=4, p=p).model.p
     assert np.isfinite(learned.flat).all() and (learned[DECODER] != before).any()

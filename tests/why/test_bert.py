@@ -4,8 +4,9 @@ import inspect
 import numpy as np
 import pytest
 
-from scratch_embed.transformer.bert import DECODER, Masking, train
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.nn.optim import Optim
+from scratch_embed.transformer.bert import DECODER, Config
+from scratch_embed.transformer.masked_lm import Masking, train
 from scratch_embed.why.bert import BASE, OTHERS, TRICKS, ceiling, toy_text, trained, worth
 from scratch_embed.why.effects import HELPS
 from scratch_embed.why.tricks import effect, measure_tricks
@@ -17,7 +18,8 @@ def texts():
 
 
 def test_the_settings_are_those_of_train_the_model_and_the_masking():
-    known = {*inspect.signature(train).parameters, *Config._fields, *Masking._fields, "tied"}
+    known = {*inspect.signature(train).parameters, *Config._fields, *Masking._fields, "tied",
+             *Optim._fields}
     assert set(BASE) <= known
 
 
@@ -39,7 +41,8 @@ def test_held_out_gaps_are_of_other_sentences(texts):
 
 
 def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
-    short = [trick._replace(settings=dict(trick.settings, steps=1, batch=8)) for trick in TRICKS]
+    short = [trick._replace(settings=dict(trick.settings, steps=1, batch_size=8))
+             for trick in TRICKS]
     for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained, score=worth),
                               strict=True):
         assert [one.instead for one in effects] == list(trick.without)
@@ -47,7 +50,7 @@ def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
 
 
 def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guessing(texts):
-    settings = dict(BASE, steps=1, batch=8)
+    settings = dict(BASE, steps=1, batch_size=8)
     assert DECODER not in trained(settings, texts[0]).p
     model = trained(dict(settings, tied=False), texts[0])
     assert DECODER in model.p

@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
-from scratch_embed.transformer.bert import train
-from scratch_embed.transformer.encoder import Config
+from scratch_embed.nn.optim import Optim
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer.bert import Config
+from scratch_embed.transformer.masked_lm import train
 from scratch_embed.why.contexts import (
     masking,
     most_frequent_sense,
@@ -67,9 +69,9 @@ def test_words_are_whole_and_their_states_stand_in_their_places():
     assert masking(tokenizer, share=0.3).share == 0.3
     world = known.parts["anywhere"]
     batch = packed(known.tokenizer, world.sentences)
-    tables = states_of_words(batch, known.p, known.config)
+    tables = states_of_words(batch, known.model)
     alone = packed(known.tokenizer, world.sentences[7:8])
-    for all_, one in zip(tables, states_of_words(alone, known.p, known.config), strict=True):
+    for all_, one in zip(tables, states_of_words(alone, known.model), strict=True):
         np.testing.assert_allclose(all_[63:72], one, rtol=0, atol=1e-5)
 
 
@@ -79,8 +81,9 @@ def test_filling_gaps_tells_the_senses_apart_by_the_words_own_state(seed):
     world = senses(seed, 2000)
     tokenizer = whole_words(world.sentences)
     corpus, config = packed(tokenizer, world.sentences), Config(len(tokenizer), 32, 2, 2, 64, 11, 1)
-    p = train(corpus, config, masking(tokenizer), steps=600, batch=32, lr=3e-3, rate=0, seed=seed).p
-    shares = [told_apart(world, x) for x in states_of_words(corpus, p, config)]
+    trained = train(corpus, config, masking(tokenizer), steps=600, batch_size=32,
+                    optim=Optim(3e-3), dropout=0, options=RunOptions(seed=seed))
+    shares = [told_apart(world, x) for x in states_of_words(corpus, trained.model)]
     assert shares[0] < 0.65 and shares[2] > 0.9
 
 

@@ -4,6 +4,7 @@ import inspect
 import numpy as np
 import pytest
 
+from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import simcse
 from scratch_embed.why.sentences import (
     SIMCSE,
@@ -56,7 +57,7 @@ def texts_of(encoder, view):
 
 
 def test_the_settings_are_those_of_train():
-    known = set(inspect.signature(simcse.train).parameters) - {"views"}
+    known = {*inspect.signature(simcse.train).parameters, *Optim._fields} - {"views"}
     assert set(SIMCSE) <= known and set(BASE) <= known | {"views", "keep_head"}
 
 
@@ -94,19 +95,19 @@ def test_no_sentence_is_seen_twice_in_an_epoch(encoder):
 
 
 def test_without_a_head_there_is_none_and_the_encoder_is_as_it_was(encoder):
-    before = encoder.p.flat.copy()
-    bare = contrasted(encoder, steps=2, batch=8, headless=True).p
-    topped = contrasted(encoder, steps=2, batch=8).p
-    assert not [name for name in bare if name.startswith(("mlp.", "cls."))]
-    assert set(topped) - set(bare) == {"mlp.dense.weight", "mlp.dense.bias"}
-    np.testing.assert_array_equal(encoder.p.flat, before)
+    before = encoder.model.p.flat.copy()
+    bare = contrasted(encoder, steps=2, batch_size=8, headless=True).model
+    topped = contrasted(encoder, steps=2, batch_size=8).model
+    assert not [name for name in bare.p if name.startswith(("head.", "mlm.", "next_sentence."))]
+    assert set(topped.p) - set(bare.p) == {"head.weight", "head.bias"}
+    np.testing.assert_array_equal(encoder.model.p.flat, before)
     kept = by_model(encoder, topped, keep_head=True)(["the sailor found the lamp"])
     assert np.abs(kept).max() <= 1
 
 
 @pytest.mark.parametrize("tricks", [TRICKS[2:4], pytest.param(TRICKS, marks=pytest.mark.campaign)])
 def test_every_trick_is_measured_with_all_its_numbers(encoder, tricks):
-    short = [trick._replace(settings=dict(trick.settings, steps=1, batch=8), without={
+    short = [trick._replace(settings=dict(trick.settings, steps=1, batch_size=8), without={
         instead: (change, predicted) for instead, (change, predicted) in trick.without.items()
         if "steps" not in change}) for trick in tricks]
     other = encoder._replace(seed=2)
@@ -115,11 +116,11 @@ def test_every_trick_is_measured_with_all_its_numbers(encoder, tricks):
         assert [effect.instead for effect in effects] == list(trick.without)
         assert all(len(effect.others) == len(OTHERS) for effect in effects)
     np.testing.assert_array_equal(numbers(encoder, untouched(encoder)),
-                                  worth(encoder, by_model(encoder, encoder.p))[:4])
+                                  worth(encoder, by_model(encoder, encoder.model))[:4])
 
 
 def test_the_tour_sets_before_and_after_beside_what_knows_nothing(encoder):
-    rows = compare(encoder, steps=2, batch=8)
+    rows = compare(encoder, steps=2, batch_size=8)
     assert {BEFORE, AFTER, "untrained, mean", "word2vec, SIF", "BM25"} < set(rows)
     assert all(row.shape == (len(Worth._fields),) for row in rows.values())
     first = worth(encoder, by_model(encoder, untrained(encoder)))

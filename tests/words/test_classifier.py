@@ -17,7 +17,7 @@ from scratch_embed.words.classifier import (
 )
 from scratch_embed.words.fasttext_files import BinModel, Settings, read_bin
 from scratch_embed.words.labelled import read_labelled
-from scratch_embed.words.softmax import softmax
+from scratch_embed.words.softmax import probabilities
 from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.supervised import (
     hierarchical_softmax_chunk,
@@ -66,7 +66,7 @@ def as_the_original_rounds(model, text):
     """
     s = model.encode(text) @ model.model.output.T
     if model.model.settings.loss == "softmax":
-        return dict(zip(model.labels, softmax(s.astype(float)) + 1e-5))
+        return dict(zip(model.labels, probabilities(s.astype(float)) + 1e-5))
     if model.model.settings.loss == "hs":
         tree, found = label_tree(model.model.label_counts), {}
         for label, name in enumerate(model.labels):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.words.softmax import softmax, softmax_loss_and_grad, softmax_step
+from scratch_embed.words.softmax import probabilities, softmax_loss_and_grad, softmax_step
 from tests.rounding import seeds, u64
 
 
@@ -22,7 +22,7 @@ def test_softmax_by_hand():
 def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
     """Each quotient and the L − 1 additions round once: (L + 3) u."""
     S = np.random.default_rng(seed).normal(0, size, (2, L))
-    P = softmax(S)
+    P = probabilities(S)
     np.testing.assert_allclose(P.sum(axis=1), 1, atol=2 * (L + 3) * u64)
     assert (np.diff(np.take_along_axis(P, S.argsort(axis=1), axis=1), axis=1) >= 0).all()
 

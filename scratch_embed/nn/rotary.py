@@ -1,0 +1,72 @@
+"""Rotary position embedding: queries and keys are rotated by angles that grow with their position.
+
+Paper     Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 15.
+Equation  (y_i, y_{i+d/2}) = R(m θ_i) (x_i, x_{i+d/2}),  R(a) = [cos a, −sin a; sin a, cos a],
+          m the token's position, θ_i = theta^(−2i/d), i = 0 .. d/2 − 1, in each head of d numbers
+Shapes    x, y (T, H·d); positions (T,), 0, 1, ... within each packed sequence
+Cost      O(T H d), a pass over memory; the sines, O(T d), are computed once for all layers
+Differs   the paper rotates neighbours (x_2i, x_2i+1); Llama, Mistral and this rotate x_i with
+          x_{i+d/2} ("rotate half"), the same up to the order of q's and k's rows.  transformers
+          computes the angles in float32, which at position 4,000 is off by 1e-4; this in float64.
+Read next nn/attention.py
+
+Why rotate?  R(a)ᵀ R(b) = R(b − a), so the score of a query at m and a key at n,
+    (R(mθ) q) · (R(nθ) k) = q · R((n − m) θ) k,
+depends on their distance only, and no length changes.  Slow angles (large i) tell far from near,
+fast ones (small i) one neighbour from the next, as the hands of a clock.
+
+Gradient.  A rotation's transpose is the rotation back: dx = R(−m θ) dy.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.nn.contract import Backward
+from scratch_embed.numerics.kernel import kernel
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines of every token's angles, (T, d/2) each."""
+
+    cos: np.ndarray
+    sin: np.ndarray
+
+
+def rotation(positions: np.ndarray, d: int, theta: float = 10_000.0, dtype: type = np.float32
+             ) -> Rotation:
+    """The angles m θ_i of tokens at these positions.  positions: (T,); d: the width of a head."""
+    if d < 2 or d % 2:
+        raise ValueError(f"rotary: expected an even number of columns for each head, got d={d}")
+    angles = np.multiply.outer(positions, theta ** (-np.arange(0, d, 2) / d))  # (T, d/2) float64
+    return Rotation(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
+
+
+def rotary(x: np.ndarray, by: Rotation) -> tuple[np.ndarray, Backward]:
+    """Every head of every token rotated by its position.  x, y: (T, H·d), by: of d columns."""
+    half = by.cos.shape[1]
+    if len(x) != len(by.cos) or x.shape[1] % (2 * half):
+        raise ValueError(f"rotary: expected x ({len(by.cos)}, H·{2 * half}), got {x.shape}")
+    rotate = rotate_halves if x.dtype != np.float32 else rotate_halves_kernel
+    back = Rotation(by.cos, -by.sin)
+    return rotate(x, *by), lambda dy: rotate(dy, *back)
+
+
+def rotate_halves(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """(a, b) -> (a cos − b sin, b cos + a sin), a and b the halves of each head."""
+    T, half = cos.shape
+    a, b = np.moveaxis(x.reshape(T, x.shape[1] // (2 * half), 2, half), 2, 0)  # (T, H, d/2) each
+    cos, sin = cos[:, None], sin[:, None]
+    return np.stack([a * cos - b * sin, b * cos + a * sin], 2).reshape(x.shape)
+
+
+@kernel
+def rotate_halves_kernel(x, cos, sin):
+    """The same for (T, H·d) float32."""
+    half, y = cos.shape[1], np.empty(x.shape, np.float32)
+    for t in range(len(x)):
+        for first in range(0, x.shape[1], 2 * half):           # a head: columns first .. first + d
+            a, b = x[t, first:first + half], x[t, first + half:first + 2 * half]
+            for i in range(half):
+                y[t, first + i] = a[i] * cos[t, i] - b[i] * sin[t, i]
+                y[t, first + half + i] = b[i] * cos[t, i] + a[i] * sin[t, i]
+    return y

@@ -1,0 +1,104 @@
+"""Which model a folder holds, and what every model can do.
+
+A family of models has a file of its own in this package and a line in FAMILIES.  What uses a model
+(sentences/) takes it as an object with the methods of Model, and never asks of which family it is.
+"""
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.json_files import Fields
+from scratch_embed.text import wordpiece_files
+from scratch_embed.text.packed import Packed
+from scratch_embed.transformer.bert import Bert
+
+
+class Model(Protocol):
+    """A transformer that makes token vectors of packed token ids."""
+
+    config: Any                    # a NamedTuple; .vocab is the number of token ids
+    p: Params
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+
+    def with_params(self, p: Params) -> "Model":
+        """The same model with other parameters."""
+
+    def without_heads(self) -> "Model":
+        """The same model without the heads that only pre-training uses."""
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors."""
+
+
+class Family(NamedTuple):
+    """How the models of one model_type are read, and the tokenizer beside them.
+
+    name            in messages
+    model           has read_config(path of config.json) and load(folder, dtype) -> Model
+    read_tokenizer  folder -> Tokenizer
+    save_tokenizer  (folder, tokenizer, max_length): writes its files
+    """
+
+    name: str
+    model: Any
+    read_tokenizer: Callable
+    save_tokenizer: Callable
+
+
+FAMILIES = {"bert": Family("BERT", Bert, wordpiece_files.load, wordpiece_files.save)}
+
+
+def family_of(folder: str | os.PathLike) -> Family:
+    """The family that the model_type of a folder's config.json names; BERT's, where it is absent.
+
+    Raises FormatError for a family that is not here.
+    """
+    fields = Fields.read(os.path.join(folder, "config.json"))
+    return FAMILIES[fields.one_of("model_type", FAMILIES, "bert")]
+
+
+def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Any]:
+    """The model of a folder, and its tokenizer.
+
+    Raises FormatError that names the file and the field that is missing, damaged or unknown.
+    """
+    model = family_of(folder).model.load(folder, dtype)
+    return model, read_tokenizer(folder, model)
+
+
+def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
+    """The tokenizer in the folder of a model.
+
+    Raises FormatError for one that has more tokens than the model has rows.
+    """
+    tokenizer = family_of(folder).read_tokenizer(folder)
+    if len(tokenizer) > model.config.vocab:
+        raise FormatError(folder, "its tokenizer", f"expected at most {model.config.vocab} tokens, "
+                          f"the vocab_size of config.json, found {len(tokenizer)}")
+    return tokenizer
+
+
+def save_tokenizer(folder: str | os.PathLike, model: Model, tokenizer: Any,
+                   max_length: int | None = None) -> None:
+    """Write the files of a tokenizer as the model's family has them."""
+    family = next(family for family in FAMILIES.values() if isinstance(model, family.model))
+    family.save_tokenizer(folder, tokenizer, max_length)

@@ -1,0 +1,242 @@
+"""RMSNorm, norms of each head, residual sums; layers without biases, and with frozen tensors."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.gradcheck import check_backward, check_parameters
+from scratch_embed.nn.layers import (
+    add_norm,
+    embedding,
+    layer_norm,
+    linear,
+    prepend_row,
+    residual,
+    rms_norm,
+)
+from scratch_embed.nn.params import Params
+from tests.rounding import dtypes, seeds, u32, u64
+
+sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
+
+
+def draw(seed, *shape, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def params(shapes, seed=0, dtype=np.float64):
+    p = Params(shapes, dtype)
+    p.flat[:] = draw(seed, p.flat.size)
+    return p
+
+
+# ---- RMSNorm -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 3e-7)])
+def test_rms_norm_worked_by_hand(dtype, rtol):
+    """x = (1, 1, 3, 5): mean of squares 9; with eps 7 the root is 4 and x̂ = (1, 1, 3, 5)/4.
+
+    dy = e₁ and w = 4: d = (4, 0, 0, 0), mean d x̂ = ¼; dx = ¼ (d − ¼ x̂).
+    """
+    p = Params({"n.weight": (4,)}, dtype)
+    p["n.weight"][...] = 4
+    y, backward = rms_norm(np.array([[1, 1, 3, 5]], dtype), p, "n", eps=7)
+    np.testing.assert_allclose(y, [[1, 1, 3, 5]], rtol=rtol)
+    g = p.like()
+    g.flat[:] = 100                                            # backward adds
+    dx = backward(np.array([[1, 0, 0, 0]], dtype), g)
+    np.testing.assert_allclose(dx, np.array([[63, -1, -3, -5]]) / 64, rtol=rtol)
+    np.testing.assert_allclose(g.flat, [100.25, 100, 100, 100], rtol=rtol)
+
+
+@pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.5])
+def test_rms_norm_is_checked_in_its_input_and_its_weight(eps):
+    check_parameters(lambda x, p: rms_norm(x, p, "n", eps), draw(1, 3, 5),
+                     params({"n.weight": (5,)}))
+
+
+def test_rms_norm_is_layer_norm_of_rows_whose_mean_is_zero():
+    """And only of those: it sees a shift."""
+    p = params({"n.weight": (6,)})
+    x = draw(1, 4, 6)
+    x -= x.mean(-1, keepdims=True)
+    np.testing.assert_allclose(rms_norm(x, p, "n", 1e-5)[0], layer_norm(x, p, "n", 1e-5)[0],
+                               rtol=1e-13)
+    assert abs(rms_norm(x + 1, p, "n", 1e-5)[0] - rms_norm(x, p, "n", 1e-5)[0]).max() > 0.1
+
+
+@given(seeds, st.floats(-3, 3), sides)
+def test_rms_norm_sees_no_stretch_and_its_gradient_has_nothing_along_x(seed, stretch, D):
+    x, dy, p = draw(seed, 3, D), draw(seed + 1, 3, D), params({"n.weight": (D,)}, seed)
+    y, backward = rms_norm(x, p, "n", 0.0)
+    np.testing.assert_allclose(rms_norm(x * 10.0**stretch, p, "n", 0.0)[0], y,
+                               rtol=4 * (D + 8) * u64)
+    dx = backward(dy, p.like())
+    size = np.linalg.norm(x, axis=-1) * np.linalg.norm(dx, axis=-1) + abs(y * dy).sum(-1)
+    assert (abs((dx * x).sum(-1)) <= 4 * (D + 8) * u64 * size).all()
+
+
+@given(seeds, sides, sides, st.floats(-12, 12))
+def test_rms_norms_kernel_is_within_its_rounding(seed, T, D, size):
+    """The root errs by γ(D + 4)/2 of itself, whatever x is: nothing is subtracted."""
+    x = (draw(seed, T, D) * 10.0**size).astype(np.float32)
+    dy, p = draw(seed + 1, T, D, dtype=np.float32), params({"n.weight": (D,)}, seed, np.float32)
+    results = []
+    for dtype in (np.float32, np.float64):
+        q, g = p.copy(dtype), p.copy(dtype).like()
+        y, backward = rms_norm(x.astype(dtype), q, "n", 1e-30)
+        results.append((y, backward(dy.astype(dtype), g), g.flat))
+    (y, dx, dw), (y64, dx64, dw64) = results
+    assert y.dtype == dx.dtype == np.float32
+    of_hat = (D + 8) * u32
+    assert (abs(y - y64) <= of_hat * abs(y64) + 2.0**-140).all()
+    rstd = 1 / np.sqrt((x.astype(float)**2).mean(-1, keepdims=True) + 1e-30)
+    xhat, d = abs(x) * rstd, abs(p["n.weight"] * dy)
+    bound = (3 * D + 24) * u32 * rstd * (d + xhat * (d * xhat).mean(-1, keepdims=True))
+    assert (abs(dx - dx64) <= bound + 2.0**-140).all()
+    assert (abs(dw - dw64) <= (of_hat + (T + 2) * u32) * (abs(dy) * xhat).sum(0)).all()
+
+
+@dtypes
+def test_rows_of_zeros_stay_zero_and_finite(dtype):
+    p = params({"n.weight": (5,)}, 0, dtype)
+    y, backward = rms_norm(np.zeros((2, 5), dtype), p, "n")
+    assert not y.any() and np.isfinite(backward(np.ones((2, 5), dtype), p.like())).all()
+    assert rms_norm(np.zeros((0, 5), dtype), p, "n")[0].shape == (0, 5)
+
+
+# ---- one vector for each head --------------------------------------------------------------------
+
+@dtypes
+@pytest.mark.parametrize("norm", [layer_norm, rms_norm])
+def test_a_norm_of_each_head_is_that_of_its_rows(norm, dtype):
+    """q as (T, H, d): norms on queries and keys are the norms of a view."""
+    T, H, d = 4, 3, 8
+    p = params({"n.weight": (d,), "n.bias": (d,)}, 0, dtype)
+    q, dy = draw(1, T, H * d, dtype=dtype), draw(2, T, H, d, dtype=dtype)
+    y, backward = norm(q.reshape(T, H, d), p, "n", 1e-6)
+    g, total = p.like(), p.like()
+    dx = backward(dy, g)
+    assert y.shape == dx.shape == (T, H, d)
+    for h in range(H):
+        y_h, back_h = norm(q[:, h * d:(h + 1) * d].copy(), p, "n", 1e-6)
+        np.testing.assert_array_equal(y[:, h], y_h)
+        np.testing.assert_array_equal(dx[:, h], back_h(dy[:, h].copy(), total))
+    np.testing.assert_allclose(g.flat, total.flat, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("f", [
+    lambda x, p: layer_norm(x, p, "n", 1e-5), lambda x, p: rms_norm(x, p, "n", 1e-5),
+    lambda x, p: linear(x, p, "l")])
+def test_layers_of_three_axes_are_checked(f):
+    shapes = {"n.weight": (5,), "n.bias": (5,), "l.weight": (3, 5), "l.bias": (3,)}
+    check_parameters(f, draw(1, 2, 4, 5), params(shapes))
+
+
+# ---- residual sums -------------------------------------------------------------------------------
+
+@dtypes
+def test_a_residual_sum_worked_by_hand(dtype):
+    x, r, dy = (np.array([[a, b]], dtype) for a, b in ((1, 2), (10, 20), (3, 4)))
+    y, backward = residual(x, r)
+    assert y.tolist() == [[11, 22]] and [d.tolist() for d in backward(dy)] == [[[3, 4]], [[3, 4]]]
+    y, backward = residual(x, r, Dropout(0.5, 1))
+    kept = dropout(np.ones_like(r), Dropout(0.5, 1))[0]               # 0 or 2
+    np.testing.assert_array_equal(y, x + kept * r)
+    np.testing.assert_array_equal(backward(dy)[1], kept * dy)
+    np.testing.assert_array_equal(backward(dy)[0], dy)
+
+
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 5)])
+def test_residual_is_checked_in_both_inputs(drop):
+    check_backward(lambda x, r: residual(x, r, drop), *draw(0, 2, 4, 5))
+
+
+@pytest.mark.parametrize("norm", [layer_norm, rms_norm])
+def test_a_sublayer_with_its_norm_in_front_is_checked(norm):
+    """y = x + dropout(W norm(x) + b): the path past the layer is a plain sum, dx = dy + ..."""
+    def sublayer(x, p):
+        h, back_norm = norm(x, p, "n", 1e-5)
+        r, back_linear = linear(h, p, "l")
+        y, back_sum = residual(x, r, Dropout(0.2, 3))
+
+        def backward(dy, g):
+            dx, dr = back_sum(dy)
+            return dx + back_norm(back_linear(dr, g), g)
+        return y, backward
+    p = params({"n.weight": (5,), "n.bias": (5,), "l.weight": (5, 5), "l.bias": (5,)})
+    check_parameters(sublayer, draw(1, 3, 5), p)
+
+
+@dtypes
+@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 5)])
+def test_add_norm_is_the_norm_of_the_residual_sum(dtype, drop):
+    p = params({"n.weight": (8,), "n.bias": (8,)}, 0, dtype)
+    x, r, dy = draw(1, 3, 4, 8, dtype=dtype)
+    y, backward = add_norm(x, r, p, "n", 1e-5, drop)
+    total, back_sum = residual(x, r, drop)
+    z, back_norm = layer_norm(total, p, "n", 1e-5)
+    for got, want in zip((y, *backward(dy, p.like())), (z, *back_sum(back_norm(dy, p.like())))):
+        np.testing.assert_allclose(got, want, rtol=0, atol=64 * np.finfo(dtype).eps)
+
+
+# ---- what is not there ---------------------------------------------------------------------------
+
+def layers(x, p):
+    """Every layer with parameters: {name: a backward of (dy, g)}."""
+    return {"l": linear(x, p, "l")[1], "n": layer_norm(x, p, "n")[1], "r": rms_norm(x, p, "r")[1],
+            "e": embedding(np.array([2, 0, 2, 1]), p, "e")[1], "a": add_norm(x, x, p, "a")[1],
+            "s": prepend_row(x, np.array([0, 1, 4]), p, "s.weight")[2]}
+
+
+SHAPES = {"l.weight": (5, 5), "l.bias": (5,), "n.weight": (5,), "n.bias": (5,), "r.weight": (5,),
+          "e.weight": (3, 5), "a.weight": (5,), "a.bias": (5,), "s.weight": (5,)}
+
+
+@dtypes
+def test_a_missing_bias_is_a_bias_of_zeros(dtype):
+    x, dy = draw(0, 2, 4, 5, dtype=dtype)
+    without = params({name: shape for name, shape in SHAPES.items() if "bias" not in name}, 1,
+                     dtype)
+    zeros = Params(SHAPES, dtype)
+    for name in without:
+        zeros[name][...] = without[name]
+    for f in (linear, layer_norm, lambda x, p, _: add_norm(x, x, p, "a")):
+        name = {linear: "l", layer_norm: "n"}.get(f, "a")
+        g, g0 = without.like(), zeros.like()
+        (y, back), (y0, back0) = f(x, without, name), f(x, zeros, name)
+        np.testing.assert_array_equal(y, y0)
+        np.testing.assert_array_equal(back(dy, g), back0(dy, g0))
+        np.testing.assert_array_equal(g[name + ".weight"], g0[name + ".weight"])
+        assert g[name + ".weight"].any()
+
+
+def test_linear_without_bias_worked_by_hand():
+    p = Params({"l.weight": (2, 3)}, np.float64)
+    p["l.weight"][...] = [[1, 2, 3], [4, 5, 6]]
+    y, backward = linear(np.array([[1.0, 0, -1]]), p, "l")
+    assert y.tolist() == [[-2, -2]]
+    g = p.like()
+    assert backward(np.array([[1.0, 0]]), g).tolist() == [[1, 2, 3]]
+    assert g["l.weight"].tolist() == [[1, 0, -1], [0, 0, 0]]
+
+
+@dtypes
+@pytest.mark.parametrize("frozen", SHAPES)
+def test_a_frozen_tensor_gets_no_gradient_and_all_else_the_same(frozen, dtype):
+    x, dy, p = draw(0, 4, 5, dtype=dtype), draw(1, 6, 5, dtype=dtype), params(SHAPES, 2, dtype)
+    some = Params({name: shape for name, shape in SHAPES.items() if name != frozen}, dtype)
+    whole = p.like()
+    for name, backward in layers(x, p).items():
+        d = dy if name == "s" else dy[:4]            # prepend_row has a row more a sequence
+        one, other = backward(d, some), backward(d, whole)
+        if name == "a":
+            np.testing.assert_array_equal(one[1], other[1])
+            one, other = one[0], other[0]
+        assert (one is None) == (other is None) == (name == "e")
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
+    for name in some:
+        np.testing.assert_array_equal(some[name], whole[name])
+        assert some[name].any()

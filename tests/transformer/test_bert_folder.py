@@ -1,0 +1,413 @@
+"""BERT folders: written and read back, as transformers has them, and refused where they are not."""
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.text.packed import pack
+from scratch_embed.transformer.bert import (
+    FIELDS,
+    NAMES,
+    ONLY,
+    Bert,
+    Config,
+    architecture,
+    config_fields,
+    head_tensors,
+    read_config,
+    tensors,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TINY = Config(vocab=5, dim=4, layers=1, heads=2, ff=3, positions=6, types=2, eps=1e-6,
+              activation=gelu_tanh)
+POOLER, MASKED, NEXT = "pooler.", "mlm.", "next_sentence."
+CLASSES = {"BertForPreTraining": (POOLER, MASKED, NEXT), "BertForMaskedLM": (MASKED,),
+           "BertForNextSentencePrediction": (POOLER, NEXT), "BertModel": (POOLER,)}
+
+
+def model(config=TINY, heads=(POOLER, MASKED, NEXT), dtype=np.float32, seed=0):
+    """Parameters of order 1, all of them different."""
+    p = Params(tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
+                                  if name.startswith(heads)}, dtype)
+    p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
+    return p
+
+
+def save(folder, p, config=TINY):
+    Bert(config, p).save(folder)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    save(folder, model())
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    """The tiny model with all heads, to be changed."""
+    return shutil.copytree(written, tmp_path / "bert")
+
+
+def change_config(folder, **fields):
+    """Set fields of config.json, or delete those that are ..."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
+
+
+def change_tensors(folder, change):
+    """change(tensors) -> tensors, of model.safetensors."""
+    path = folder / "model.safetensors"
+    tensors, metadata = read_safetensors(path)
+    write_safetensors(path, change(tensors), metadata)
+
+
+def assert_same(p, q):
+    assert list(p) == list(q)
+    np.testing.assert_array_equal(p.flat, q.flat, strict=True)
+
+
+# ---- there and back ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("heads", [*CLASSES.values(), ("none",), (POOLER, MASKED)])
+def test_what_is_written_is_read_to_the_last_bit(tmp_path, heads, dtype):
+    p = model(heads=heads, dtype=dtype)
+    save(tmp_path / "new" / "bert", p)
+    config, q = Bert.load(tmp_path / "new" / "bert", dtype)
+    assert config == TINY
+    assert_same(p, q)
+
+
+@given(vocab=st.integers(1, 9), heads=st.integers(1, 3), d=st.integers(1, 3),
+       layers=st.integers(1, 99), ff=st.integers(1, 5), positions=st.integers(1, 9),
+       types=st.integers(1, 3), eps=st.floats(1e-300, 1e300), tanh_form=st.booleans())
+def test_every_config_comes_back(tmp_path_factory, vocab, heads, d, layers, ff, positions, types,
+                                 eps, tanh_form):
+    config = Config(vocab, heads * d, layers, heads, ff, positions, types, eps,
+                    gelu_tanh if tanh_form else gelu)
+    path = tmp_path_factory.getbasetemp() / "every.json"
+    path.write_text(json.dumps(config_fields(config)))
+    assert read_config(path) == config
+
+
+def test_the_files_are_two_and_say_which_class_reads_them(folder):
+    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["BertForPreTraining"] and config["hidden_act"] == "gelu_new"
+    names, metadata = read_header(folder / "model.safetensors")
+    assert metadata == {"format": "pt"}
+    assert {name.split(".")[0] for name in names} == {"bert", "cls"}
+    assert "bert.pooler.dense.weight" in names and len(names) == len(model())
+
+
+@pytest.mark.parametrize("kind, heads", CLASSES.items())
+def test_the_class_is_the_one_with_these_heads(kind, heads):
+    assert architecture(model(heads=heads)) == kind
+
+
+# ---- other forms of the same ---------------------------------------------------------------------
+
+def bare(tensors):
+    return {name.removeprefix("bert."): x for name, x in tensors.items()}
+
+
+def of_tensorflow(tensors):
+    return {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+        "LayerNorm.bias", "LayerNorm.beta"): x for name, x in tensors.items()}
+
+
+def with_position_ids(tensors):
+    return tensors | {"bert.embeddings.position_ids": np.arange(6)[None]}
+
+
+def with_decoder(tensors):
+    return tensors | {"cls.predictions.decoder.weight":
+                      tensors["bert.embeddings.word_embeddings.weight"],
+                      "cls.predictions.decoder.bias": tensors["cls.predictions.bias"]}
+
+
+def decoder_alone(tensors):
+    tensors = with_decoder(tensors)
+    del tensors["bert.embeddings.word_embeddings.weight"], tensors["cls.predictions.bias"]
+    return tensors
+
+
+@pytest.mark.parametrize("form", [bare, of_tensorflow, with_position_ids, with_decoder,
+                                  decoder_alone])
+def test_older_names_are_read(folder, form):
+    change_tensors(folder, form)
+    assert_same(Bert.load(folder)[1], model())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_precisions_are_read_as_the_one_asked_for(folder, dtype):
+    change_tensors(folder, lambda tensors: {n: x.astype(dtype) for n, x in tensors.items()})
+    _, p = Bert.load(folder)
+    assert p.flat.dtype == np.float32
+    np.testing.assert_array_equal(p.flat, model().flat.astype(dtype).astype(np.float32))
+
+
+def test_fields_that_older_files_have_not_are_their_defaults(folder):
+    change_config(folder, hidden_act=..., layer_norm_eps=..., model_type=...,
+                  position_embedding_type=...)
+    assert Bert.load(folder)[0] == TINY._replace(activation=gelu, eps=1e-12)
+
+
+def test_fields_that_do_not_change_what_is_computed_are_passed_over(folder):
+    change_config(folder, hidden_dropout_prob=0.1, use_cache=True, transformers_version="4.1",
+                  id2label={"0": "A"}, torch_dtype="float16", is_decoder=False)
+    assert Bert.load(folder)[0] == TINY
+
+
+@pytest.mark.parametrize("name, activation", [("gelu", gelu), ("gelu_new", gelu_tanh),
+                                              ("gelu_pytorch_tanh", gelu_tanh)])
+def test_the_name_of_the_activation_chooses_the_function(folder, name, activation):
+    change_config(folder, hidden_act=name)
+    assert read_config(folder / "config.json").activation is activation
+
+
+# ---- what is refused: config.json ----------------------------------------------------------------
+
+@pytest.mark.parametrize("field, value, message", [
+    ("model_type", "roberta", "field 'model_type': expected \"bert\", found 'roberta'"),
+    ("position_embedding_type", "relative_key",
+     "field 'position_embedding_type': expected \"absolute\", found 'relative_key'"),
+    ("is_decoder", True, "field 'is_decoder': expected false, found True"),
+    ("add_cross_attention", 1, "field 'add_cross_attention': expected false, found 1"),
+    ("pruned_heads", {"0": [1]}, "field 'pruned_heads': expected {}, found {'0': [1]}"),
+    ("hidden_act", "relu", "field 'hidden_act': expected one of \"gelu\", \"gelu_new\", "
+                           "\"gelu_pytorch_tanh\", found 'relu'"),
+    ("hidden_act", ["gelu"], "field 'hidden_act': expected one of"),
+    ("layer_norm_eps", 0, "field 'layer_norm_eps': expected a number above 0, found 0"),
+    ("layer_norm_eps", "1e-12", "field 'layer_norm_eps': expected a number above 0, found '1e-12'"),
+    ("num_attention_heads", 3, "field 'num_attention_heads': expected a divisor of hidden_size, 4, "
+                               "found 3"),
+    ("num_hidden_layers", 10**9, "the header: expected the tensors of 1000000000 layers, found 30 "
+                                 "tensors in all"),
+    ("vocab_size", 6, "tensor 'bert.embeddings.word_embeddings.weight': expected floats of shape "
+                      "(6, 4), as config.json says, found F32 of shape (5, 4)")])
+def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
+    change_config(folder, **{field: value})
+    with pytest.raises(FormatError) as error:
+        Bert.load(folder)
+    assert message in str(error.value) and str(error.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("field", FIELDS.values())
+@pytest.mark.parametrize("value, found", [
+    (..., "no such field"), (None, "None"), (0, "0"), (-1, "-1"), (2.0, "2.0"), ("4", "'4'"),
+    (True, "True"), ([4], "[4]")])
+def test_a_size_is_a_whole_number(folder, field, value, found):
+    change_config(folder, **{field: value})
+    with pytest.raises(FormatError) as error:
+        read_config(folder / "config.json")
+    assert (f"config.json: field {field!r}: expected a whole number of at least 1, found {found}"
+            in str(error.value))
+
+
+def test_a_config_cut_at_any_byte_is_refused(folder):
+    path = folder / "config.json"
+    data = path.read_bytes()
+    for end in range(len(data) - 1):               # the last byte is a line end
+        path.write_bytes(data[:end])
+        with pytest.raises(FormatError, match="config.json: the file: expected a JSON object"):
+            Bert.load(folder)
+
+
+@given(at=st.integers(0, 400), new=st.binary(max_size=3), gone=st.integers(0, 5))
+def test_a_damaged_config_is_refused_or_is_a_config(tmp_path_factory, at, new, gone):
+    path = tmp_path_factory.getbasetemp() / "config.json"
+    data = json.dumps(config_fields(TINY), indent=2).encode()
+    path.write_bytes(data[:at] + new + data[at + gone:])
+    try:
+        assert isinstance(read_config(path), Config)
+    except FormatError as error:
+        assert str(error).startswith(str(path))
+
+
+def test_every_option_that_is_not_ours_is_looked_at(folder):
+    """ONLY is what BertModel computes otherwise; a value of another type is another value."""
+    for name in ONLY:
+        change_config(folder, **{name: None})
+        with pytest.raises(FormatError, match=f"field '{name}'"):
+            Bert.load(folder)
+        change_config(folder, **{name: ...})
+        Bert.load(folder)
+
+
+# ---- what is refused: model.safetensors ----------------------------------------------------------
+
+def test_weights_cut_at_any_byte_are_refused(folder):
+    save(folder, model(heads=("none",)))
+    path = folder / "model.safetensors"
+    size = path.stat().st_size
+    for end in reversed(range(size)):
+        os.truncate(path, end)
+        with pytest.raises(FormatError, match="model.safetensors"):
+            Bert.load(folder)
+
+
+@pytest.mark.parametrize("name", [NAMES.original(name) for name in model()])
+def test_a_missing_tensor_is_named(folder, name):
+    theirs = name if name.startswith("cls.") else "bert." + name
+    change_tensors(folder, lambda found: {n: x for n, x in found.items() if n != theirs})
+    with pytest.raises(FormatError) as error:
+        Bert.load(folder)
+    assert f"expected 1 more of the tensors that config.json asks for, found no {name}" in str(
+        error.value)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda t: t | {"classifier.weight": np.zeros((2, 4))},
+     "tensor 'classifier.weight': expected BertModel of 1 layers and its pre-training heads; this "
+     "is unknown there"),
+    (lambda t: t | {"pooler.dense.bias": np.zeros(4)},
+     "expected one tensor for pooler.dense.bias, found "),
+    (lambda t: t | {"bert.pooler.dense.weight": np.zeros((4, 3))},
+     "tensor 'bert.pooler.dense.weight': expected floats of shape (4, 4), as config.json says, "
+     "found F64 of shape (4, 3)"),
+    (lambda t: t | {"bert.pooler.dense.bias": np.zeros(4, np.int64)},
+     "tensor 'bert.pooler.dense.bias': expected floats of shape (4,), as config.json says, found "
+     "I64 of shape (4,)"),
+    (lambda t: t | {"bert.pooler.dense.bias": np.array([0, np.nan, 0, 0])},
+     "tensor 'bert.pooler.dense.bias': expected finite numbers"),
+    (lambda t: t | {"bert.pooler.dense.bias": np.array([0, 1e39, 0, 0])},
+     "expected finite numbers, found nan, inf or one beyond float32"),
+    (lambda t: t | {"cls.predictions.decoder.weight": np.zeros((5, 4))},
+     "tensor 'cls.predictions.decoder.weight': expected the numbers of "
+     "embeddings.word_embeddings.weight, to which it is tied here, found others"),
+    (lambda t: {}, "the header: expected the tensors of 1 layers, found 0 tensors in all"),
+    (lambda t: {"x": np.zeros(2)}, "tensor 'x': expected BertModel")])
+def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+    change_tensors(folder, change)
+    with pytest.raises(FormatError) as error:
+        Bert.load(folder)
+    assert message in str(error.value) and len(str(error.value)) < 500
+
+
+def test_missing_files_are_named(folder):
+    os.remove(folder / "model.safetensors")
+    with pytest.raises(FormatError, match="model.safetensors: the file: expected the weights, fou"):
+        Bert.load(folder)
+    with pytest.raises(FormatError, match="config.json: the file: expected JSON, found no such"):
+        Bert.load(folder / "nowhere")
+
+
+def test_a_pickle_is_not_read_and_the_error_says_how_to_convert_it(folder):
+    trace = folder / "trace"
+
+    class Trap:
+        def __reduce__(self):
+            return trace.write_text, ("run",)
+    os.remove(folder / "model.safetensors")
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(FormatError, match="found pytorch_model.bin, a pickle: .* convert it"):
+        Bert.load(folder)
+    assert not trace.exists()
+
+
+# ---- what is not written -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("config, p, message", [
+    (TINY._replace(activation=tanh), model(), "cannot write the activation"),
+    (TINY._replace(vocab=6), model(), "the parameters are not those of this config"),
+    (TINY._replace(heads=3), model(), "expected a dim that the heads share evenly"),
+    (TINY, model(heads=(NEXT,)), "needs the pooler"),
+    (TINY, model(heads=("mlm.bias",)), "the parameters are not those of this config")])
+def test_what_no_folder_may_hold_is_refused(folder, config, p, message):
+    with pytest.raises(ValueError, match=message):
+        save(folder, p, config)
+    assert_same(Bert.load(folder)[1], model())     # the old one is as it was
+    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
+
+
+def test_weights_that_are_no_numbers_are_not_written(folder):
+    p = model()
+    p["pooler.bias"][0] = np.inf
+    with pytest.raises(ValueError, match="nan or inf"):
+        save(folder, p)
+    assert_same(Bert.load(folder)[1], model())
+
+
+# ---- the original --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
+def test_a_folder_of_transformers_4_and_one_of_5_are_read(name):
+    config, p = Bert.load(GOLDEN / name)
+    assert config[:8] == (20, 12, 2, 3, 20, 16, 2, 1e-12) and architecture(p) == "BertModel"
+    found, _ = read_safetensors(GOLDEN / name / "model.safetensors")
+    assert set(found) == set(map(NAMES.original, p))
+    for key, view in p.items():
+        np.testing.assert_array_equal(view, found[NAMES.original(key)])
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+@pytest.mark.parametrize("kind, heads", CLASSES.items())
+def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, kind, heads):
+    import torch
+    p = model(heads=heads)
+    save(tmp_path, p)
+    theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values())                  # no tensor missing, none left over
+    batch = pack([[1, 2, 3, 4], [4, 1, 1, 2]], [[0, 0, 1, 1], [0, 1, 1, 1]])
+    with torch.no_grad():
+        x = getattr(theirs.eval(), "bert", theirs)(
+            torch.tensor(batch.ids.reshape(2, 4)).long(),
+            token_type_ids=torch.tensor(batch.types.reshape(2, 4)).long()).last_hidden_state
+    np.testing.assert_allclose(Bert(TINY, p).infer(batch), x.numpy().reshape(8, 4), rtol=0,
+                               atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("activation", ["gelu", "gelu_pytorch_tanh"])
+def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, activation):
+    theirs = getattr(transformers, kind)(transformers.BertConfig(
+        vocab_size=9, hidden_size=6, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=5, max_position_embeddings=7, hidden_act=activation))
+    theirs.save_pretrained(tmp_path)
+    config, p = Bert.load(tmp_path)
+    assert config[:8] == (9, 6, 2, 2, 5, 7, 2, 1e-12)
+    assert config.activation is {"gelu": gelu}.get(activation, gelu_tanh)
+    assert architecture(p) == kind
+    weights = {name.removeprefix("bert."): x for name, x in theirs.named_parameters()}
+    assert set(weights) == set(map(NAMES.original, p))
+    for name, view in p.items():
+        np.testing.assert_array_equal(view, weights[NAMES.original(name)].detach().numpy())
+
+
+def test_the_command_that_the_error_names_converts_a_pickle(transformers, tmp_path):
+    import torch
+    theirs = transformers.BertModel(transformers.BertConfig(
+        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=5, max_position_embeddings=7))
+    theirs.config.save_pretrained(tmp_path)
+    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(FormatError) as error:
+        Bert.load(tmp_path)
+    _, code, _ = str(error.value).split('"')
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert len(Bert.load(tmp_path)[1]) == 23
