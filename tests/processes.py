@@ -35,6 +35,18 @@ np.save(sys.stdout.buffer, {function.__name__}())
     return np.load(io.BytesIO(done.stdout))
 
 
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Within the block no file becomes longer than `size` bytes: OSError, "File too large"."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 class Terminal:
     """What has been written to a terminal."""
 
