@@ -75,15 +75,15 @@ class SentenceEncoder:
         SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
 
     >>> from scratch_embed.nn.params import init_params
-    >>> from scratch_embed.text.wordpiece import WordPiece
+    >>> from scratch_embed.text.wordpiece import SPECIAL, WordPiece
     >>> from scratch_embed.transformer.bert import Bert, Config, tensors
-    >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "a", "fox", "runs", "##s"])
-    >>> config = Config(vocab=len(tokenizer), dim=8, layers=1, ff=16)
-    >>> model = Bert(config, init_params(tensors(config), seed=1))        # not trained
-    >>> encoder = SentenceEncoder(tokenizer, model)
-    >>> vectors = encoder.encode(["a fox runs", "foxs"])
-    >>> vectors.shape, encoder.similarity(vectors, vectors).diagonal().round(5).tolist()
-    ((2, 8), [1.0, 1.0])
+    >>> config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
+    >>> model = Bert(config, init_params(tensors(config), seed=1))            # not trained
+    >>> encoder = SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]), model)
+    >>> encoder
+    SentenceEncoder(Bert(2 layers x 4, 8 tokens), mean, normalized)
+    >>> encoder.encode(["a red cat", "a cat"]).shape
+    (2, 4)
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:

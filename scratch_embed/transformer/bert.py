@@ -29,7 +29,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
 from scratch_embed.nn.attention import attention
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import (
@@ -136,7 +136,7 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 # ---- the encoder ---------------------------------------------------------------------------------
 
 def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
     places, back_places = embedding(positions(batch.off), p, "embed.positions")
@@ -152,7 +152,7 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
 
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
@@ -176,7 +176,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
 
 def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-           ) -> tuple[np.ndarray, Learning]:
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors in context.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, config, drop.at(config.layers))
     backs = []
@@ -201,7 +201,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 # ---- the heads -----------------------------------------------------------------------------------
 
-def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
+def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
     """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
@@ -219,18 +219,58 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Lear
     return logits, backward
 
 
-def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
     u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
 
-def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
     pooled, back_pooled = pooler(x, p)
     logits, back_logits = linear(pooled, p, "next_sentence")
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
+
+
+# ---- config.json ---------------------------------------------------------------------------------
+
+FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
+          "heads": "num_attention_heads", "ff": "intermediate_size",
+          "positions": "max_position_embeddings", "types": "type_vocab_size"}
+ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
+                                    "gelu_pytorch_tanh": gelu_tanh}
+# what else may stand there and would change what is computed: the only value that is ours
+ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
+        "add_cross_attention": False, "pruned_heads": {}}
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """The Config that a config.json spells.
+
+    Raises FormatError that names the field, what may stand there and what does.
+    """
+    fields = Fields.read(path)
+    for name, value in ONLY.items():
+        fields.one_of(name, [value], value)
+    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
+    if sizes["dim"] % sizes["heads"]:
+        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
+                           show(sizes["heads"]))
+    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
+    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
+                  activation=activation)
+
+
+def config_fields(config: Config) -> dict:
+    """The object of config.json, without the heads.  Raises ValueError for another activation."""
+    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
+    if not names:
+        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
+                         "gelu and gelu_tanh of nn/activations.py")
+    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
+    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
+            "position_embedding_type": "absolute", "tie_word_embeddings": True}
 
 
 # ---- the model as one object ---------------------------------------------------------------------
@@ -254,18 +294,14 @@ class Bert(NamedTuple):
         """The tokens of the longest sequence."""
         return self.config.max_length
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, drop)
 
     def infer(self, batch: Packed) -> np.ndarray:
         """The same without what backward needs.  -> x (T, D)."""
         return infer(batch, self.p, self.config)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
 
     def with_params(self, p: Params) -> "Bert":
         """The same model with other parameters."""
@@ -309,46 +345,6 @@ class Bert(NamedTuple):
         with replaced_together(folder, "config.json") as room:
             write_tensors(room, p, NAMES, prefixed=kind != "BertModel")
             write_json(os.path.join(room, "config.json"), fields)
-
-
-# ---- config.json ---------------------------------------------------------------------------------
-
-FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
-          "heads": "num_attention_heads", "ff": "intermediate_size",
-          "positions": "max_position_embeddings", "types": "type_vocab_size"}
-ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
-# what else may stand there and would change what is computed: the only value that is ours
-ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-        "add_cross_attention": False, "pruned_heads": {}}
-
-
-def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells.
-
-    Raises FormatError that names the field, what may stand there and what does.
-    """
-    fields = Fields.read(path)
-    for name, value in ONLY.items():
-        fields.one_of(name, [value], value)
-    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
-    if sizes["dim"] % sizes["heads"]:
-        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
-                           show(sizes["heads"]))
-    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
-    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
-                  activation=activation)
-
-
-def config_fields(config: Config) -> dict:
-    """The object of config.json, without the heads.  Raises ValueError for another activation."""
-    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
-    if not names:
-        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
-                         "gelu and gelu_tanh of nn/activations.py")
-    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
-            "position_embedding_type": "absolute", "tie_word_embeddings": True}
 
 
 def architecture(p: Params) -> str:
