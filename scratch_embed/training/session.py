@@ -89,7 +89,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     with ExitStack() as exit_stack:
         run = Session(state, settings, options, exit_stack)
         run.bar = exit_stack.enter_context(
-            tqdm(total=total, initial=run.progress.done, unit=unit, unit_scale=unit != "step",
+            tqdm(total=total, initial=int(run.progress.done), unit=unit, unit_scale=unit != "step",
                  disable=None if options.progress else True))
         try:
             with held_interrupt() as run.stop_if_asked:
