@@ -264,12 +264,9 @@ FOLDERS = (
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
 )
-FILES = (
+FILES = (                                      # safetensors first: they begin with any byte
     Kind("a fastText classifier", is_classifier, Classifier.load),
     Kind("a fastText model", is_fasttext, FastTextVectors.load),
-    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
-         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
-    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
     Kind("a training checkpoint", is_checkpoint, "it resumes a training and is not a model: train "
@@ -280,6 +277,9 @@ FILES = (
          vectors_of_tensor),
     Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that holds "
          "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
+    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
+         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
+    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
     Kind("a run of TREC's", is_run, "evaluate/trec.py reads it (read_run)"),
     Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
          "(read_judgements)"),

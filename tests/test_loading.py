@@ -98,6 +98,34 @@ def test_a_bert_folder_is_the_mean_of_its_tokens(tmp_path):
     np.testing.assert_allclose(encoder.encode("a text"), expected, rtol=1e-5, atol=1e-6)
 
 
+# ---- the files of version 0.1 -------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, kind", [
+    ("words.vec", WordVectors), ("words.bin", WordVectors), ("words.safetensors", WordVectors),
+    ("glove.txt", WordVectors), ("fasttext.vec", WordVectors), ("fasttext.bin", FastTextVectors),
+    ("hs.bin", Classifier), ("rows.index", Index), ("text.index", TextIndex), ("corpus", tuple),
+    ("bert", SentenceEncoder), ("encoder", SentenceEncoder)])
+def test_what_version_0_1_wrote_is_read(name, kind):
+    assert isinstance(load(GOLDEN / "version_0_1" / name), kind)
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "version_0_1").glob("*.state")),
+                         ids=lambda path: path.stem)
+def test_checkpoints_of_version_0_1_are_named(path):
+    with pytest.raises(FormatError, match="a training checkpoint of version 0.1; only that"):
+        load(path)
+
+
+def test_a_safetensors_file_may_begin_with_the_byte_of_a_pickle(tmp_path):
+    """Its first byte is the low one of the header's length."""
+    for length in range(256):
+        write_safetensors(tmp_path / "x", {"W": VECTORS}, {"settings": " " * length})
+        if (tmp_path / "x").read_bytes()[0] == 0x80:
+            break
+    with pytest.raises(FormatError, match="a training checkpoint of version 0.1"):
+        load(tmp_path / "x")
+
+
 # ---- everything else ----------------------------------------------------------------------------
 
 def tensors(path):

@@ -50,6 +50,13 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     """y = x Wᵀ + b over the last axis; without b where p has none.
 
     x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
+
+    >>> p = Params({"f.weight": (1, 2), "f.bias": (1,)})
+    >>> p["f.weight"][:], p["f.bias"][:] = [[3, 4]], 1
+    >>> y, backward = linear(np.array([[1.0, 2.0]]), p, "f")
+    >>> g = p.like()
+    >>> y.tolist(), backward(np.array([[1.0]]), g).tolist(), g["f.weight"].tolist()
+    ([[12.0]], [[3.0, 4.0]], [[1.0, 2.0]])
     """
     W = p[name + ".weight"]
     rows = x.reshape(-1, x.shape[-1])

@@ -12,13 +12,16 @@ A frozen tensor is an array beside that buffer.  So it has no gradient, no momen
 and no copy in a training checkpoint, and a fine-tuning of few tensors costs memory for these alone.
 """
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 # ---- what a tensor is ----------------------------------------------------------------------------
 
-class Normal(NamedTuple):
+@dataclass(frozen=True)
+class Normal:
     """First values drawn from N(0, std²)."""
 
     std: float
@@ -28,7 +31,8 @@ class Normal(NamedTuple):
         return self.std * rng.standard_normal(shape)
 
 
-class Constant(NamedTuple):
+@dataclass(frozen=True)
+class Constant:
     """First values that are all one number."""
 
     value: float
@@ -76,7 +80,8 @@ def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor
 class Params(dict):
     """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
 
-    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]], dtype: type = np.float32,
+    def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
+                 dtype: DTypeLike = np.float32,
                  frozen: Mapping[str, np.ndarray] | None = None) -> None:
         """All zero, and trainable but for the arrays of `frozen`.
 
@@ -124,7 +129,7 @@ class Params(dict):
         return Params({name: tensor for name, tensor in self.tensors.items()
                        if name not in self.frozen}, self.flat.dtype)
 
-    def copy(self, dtype: type | None = None) -> "Params":
+    def copy(self, dtype: DTypeLike | None = None) -> "Params":
         """The same numbers in a buffer of their own, in float64 for instance.
 
         Frozen arrays, which nobody writes, are shared unless their type changes.
@@ -197,7 +202,7 @@ def join(*parts: Params) -> Params:
 
 
 def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
-                dtype: type = np.float32) -> Params:
+                dtype: DTypeLike = np.float32) -> Params:
     """Parameters with their first values, as the tensors declare them.
 
     Each tensor draws from a stream of its own, named by its declaration: a head more changes no

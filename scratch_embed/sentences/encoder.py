@@ -73,6 +73,17 @@ class SentenceEncoder:
         SentenceEncoder.load(folder)                a folder that sentence-transformers wrote
         SentenceEncoder(tokenizer, model)           the mean of the tokens, scaled to length 1
         SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
+
+    >>> from scratch_embed.nn.params import init_params
+    >>> from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+    >>> from scratch_embed.transformer.bert import Bert, Config, tensors
+    >>> config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
+    >>> model = Bert(config, init_params(tensors(config), seed=1))            # not trained
+    >>> encoder = SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]), model)
+    >>> encoder
+    SentenceEncoder(Bert(2 layers x 4, 8 tokens), mean, normalized)
+    >>> encoder.encode(["a red cat", "a cat"]).shape
+    (2, 4)
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:

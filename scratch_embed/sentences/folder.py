@@ -18,6 +18,7 @@ Read next sentences/recipe.py (what a folder says), sentences/encoder.py (texts 
 """
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
     family = family_of(base)
-    config = family.model.read_config(os.path.join(base, "config.json"))
+    config = family.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
     length, lower_case = _length(base, config.max_length)
     prompts, default, similarity = _prompts(folder)
@@ -147,7 +148,7 @@ def _dense(folder, width, dtype):
     fields.one_of("use_residual", [False], False)
     fields.one_of("module_input_name", [VECTOR], VECTOR)
     fields.one_of("module_output_name", [VECTOR, None], VECTOR)
-    expected = {"linear.weight": shape}
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": shape}
     if fields.flag("bias"):
         expected["linear.bias"] = shape[:1]
     path = weights_file(folder)
@@ -180,9 +181,10 @@ def _length(base, positions):
         fields = Fields.read(path)
         length = _whole_or_null(fields, "max_seq_length")
         lower_case = fields.flag("do_lower_case", False)
-        only = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
-                "modality_config": {"text": {"method": "forward",
-                                             "method_output_name": "last_hidden_state"}}}
+        only: dict[str, Any] = {
+            "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+            "modality_config": {"text": {"method": "forward",
+                                         "method_output_name": "last_hidden_state"}}}
         only |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
                                "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
         only |= dict.fromkeys(("query_length", "document_length", "query_expansion"))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Backward, Learning
+from scratch_embed.nn.contract import Backward
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.l2_normalize import l2_normalize
@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
 
 
 def sentence_vectors(x: np.ndarray, off: np.ndarray, recipe: Recipe, skip: int = 0
-                     ) -> tuple[np.ndarray, Learning]:
+                     ) -> tuple[np.ndarray, Callable]:
     """Pool, transform, normalise.  x: (T, D), off: (N+1,) -> (N, E); backward(dy, g) -> dx.
 
     skip: tokens of the prompt and before it, which are left out unless recipe.include_prompt.

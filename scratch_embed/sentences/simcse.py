@@ -30,16 +30,16 @@ import numpy as np
 
 from scratch_embed.losses.infonce import infonce
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
 from scratch_embed.space.geometry import alignment, uniformity
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.families import Model
@@ -56,7 +56,7 @@ def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A vector for each text of one view, the head on top if the model has one.
 
     -> z (N, D), backward(dz, g)
@@ -74,7 +74,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROP
     return z, backward
 
 
-def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(W y + b).  y, h: (N, D)."""
     u, back_u = linear(y, p, "head")
     h, back_h = tanh(u)
@@ -178,7 +178,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                 run.rows.append([step, *geometry(held_out, model, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
             run.record(loss, lr=lr)
-    return Trained(model, run.losses, [(int(step), *numbers) for step, *numbers in run.rows])
+    return Trained(model, run.losses, [(int(step), near, even) for step, near, even in run.rows])
 
 
 def with_head(model: Model, seed: int, headless: bool = False) -> Model:
@@ -214,6 +214,6 @@ def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = Fal
 
 def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
-    X, Y = (unit(vectors(side, model, pool).astype(np.float64))
+    X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

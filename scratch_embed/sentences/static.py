@@ -37,6 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.interface import (
     choose_prompt,
@@ -47,7 +48,6 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FIT_BATCH = 1024                   # texts at a time, while what they have in common is sought
@@ -205,7 +205,7 @@ class StaticEncoder:
         if u.shape != (self.dim,) or not np.isfinite(u).all() or not u.any():
             raise ValueError(f"common: expected a direction, a finite vector ({self.dim},) that "
                              f"is not zero, found shape {u.shape}")
-        return unit(u)
+        return l2_normalize(u)[0]
 
     def without_common(self, texts: Iterable[str]) -> "StaticEncoder":
         """An encoder like this one that takes out what these texts have in common, from now on.
@@ -281,7 +281,7 @@ class StaticEncoder:
         except KeyError:
             return None
         if self.unit_words:
-            return unit(np.asarray(vector, np.float64)) if np.any(vector) else None
+            return l2_normalize(np.asarray(vector, np.float64))[0] if np.any(vector) else None
         return vector
 
     def _table(self, vectors):

@@ -176,14 +176,15 @@ def read_tokens(block, words, place, ids, ends):
     return Place(byte, known, tokens, ended, length)
 
 
-def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO
-                  ) -> tuple[Words, int]:
+def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO,
+                  room: int = FIRST_ROOM) -> tuple[Words, int]:
     """Number the tokens of all blocks in order of first sight.  Return (Words, how many).
 
     Writes int32 ids to one binary file; to the other int64: before the first token of each
-    sentence, and after the last of all, how many tokens there are.
+    sentence, and after the last of all, how many tokens there are.  room: for how many words the
+    table is made at first, a power of two
     """
-    words, place, total = no_words(FIRST_ROOM), Place(0, 0, 0, 0, 0), 0
+    words, place, total = no_words(room), Place(0, 0, 0, 0, 0), 0
     ends_file.write(np.zeros(1, np.int64))
     for block in blocks:
         block = np.frombuffer(block, np.uint8)

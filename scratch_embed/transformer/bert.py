@@ -29,7 +29,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
 from scratch_embed.nn.attention import attention
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import (
@@ -135,7 +135,7 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 # ---- the encoder ---------------------------------------------------------------------------------
 
 def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
     places, back_places = embedding(positions(batch.off), p, "embed.positions")
@@ -151,7 +151,7 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
 
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
@@ -167,7 +167,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
     def backward(dy, g):
         dh, dw = back_y(dy, g)
-        dh += back_u(back_f(back_w(dw, g)), g)     # ours; dw, which may be the same, has been read
+        dh = dh + back_u(back_f(back_w(dw, g)), g)
         dx, do = back_h(dh, g)
         dq, dk, dv = back_a(back_o(do, g))
         return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
@@ -175,7 +175,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
 
 def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-           ) -> tuple[np.ndarray, Learning]:
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors in context.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, config, drop.at(config.layers))
     backs = []
@@ -200,7 +200,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 # ---- the heads -----------------------------------------------------------------------------------
 
-def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
+def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
     """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
@@ -218,87 +218,18 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Lear
     return logits, backward
 
 
-def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
     u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
 
-def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
     pooled, back_pooled = pooler(x, p)
     logits, back_logits = linear(pooled, p, "next_sentence")
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
-
-
-# ---- the model as one object ---------------------------------------------------------------------
-
-class Bert(NamedTuple):
-    """A BERT: its shape and its parameters, which each call uses as they are then."""
-
-    config: Config
-    p: Params
-
-    def __repr__(self) -> str:
-        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The tokens of the longest sequence."""
-        return self.config.max_length
-
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
-        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
-        return infer(batch, self.p, self.config)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
-
-    def with_params(self, p: Params) -> "Bert":
-        """The same model with other parameters."""
-        return Bert(self.config, p)
-
-    def without_heads(self) -> "Bert":
-        """The same model without the heads that only pre-training uses, in a buffer of its own."""
-        return Bert(self.config, self.p.only(
-            name for name in self.p if not name.startswith(PRETRAINING)))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
-        """The model of a folder: the encoder, and those heads that are in the file.
-
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(
-            weights, tensors(config) | head_tensors(config), NAMES,
-            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in float32 or in whatever p is.
-
-        The names are those of the class in transformers that has these heads.
-        """
-        config, p = self
-        kind = architecture(p)
-        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
-        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
-                                  if name.startswith(heads)}
-        fields = {"architectures": [kind], **config_fields(config)}
-        write_model(folder, p, need, NAMES, fields, prefixed=kind != "BertModel")
 
 
 # ---- config.json ---------------------------------------------------------------------------------
@@ -339,6 +270,71 @@ def config_fields(config: Config) -> dict:
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
     return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
             "position_embedding_type": "absolute", "tie_word_embeddings": True}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Bert(NamedTuple):
+    """A BERT: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def with_params(self, p: Params) -> "Bert":
+        """The same model with other parameters."""
+        return Bert(self.config, p)
+
+    def without_heads(self) -> "Bert":
+        """The same model without the heads that only pre-training uses, in a buffer of its own."""
+        return Bert(self.config, self.p.only(
+            name for name in self.p if not name.startswith(PRETRAINING)))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
+        """The model of a folder: the encoder, and those heads that are in the file.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(
+            weights, tensors(config) | head_tensors(config), NAMES,
+            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in float32 or in whatever p is.
+
+        The names are those of the class in transformers that has these heads.
+        """
+        config, p = self
+        kind = architecture(p)
+        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
+        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
+                                  if name.startswith(heads)}
+        fields = {"architectures": [kind], **config_fields(config)}
+        write_model(folder, p, need, NAMES, fields, prefixed=kind != "BertModel")
 
 
 def architecture(p: Params) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from scratch_embed.nn.params import Params, Tensor, Tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.folders import replaced_together
-from scratch_embed.numerics.json_files import Fields, is_text, show, write_json
+from scratch_embed.numerics.json_files import REQUIRED, Fields, is_text, show, write_json
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import (
     Entry,
@@ -177,11 +177,9 @@ def weights_file(folder: str | os.PathLike) -> str:
 def _shards(folder, index):
     """The Weights of all files that an index names."""
     fields = Fields.read(index)
-    where = fields.get("weight_map", {}, "an object {tensor: file in this folder}", lambda v: (
-        isinstance(v, dict) and v and all(is_text(file) and file and os.path.basename(file) == file
-                                          and "\\" not in file for file in v.values())))
-    if not where:
-        raise fields.fault("weight_map", "an object {tensor: file in this folder}", "no such field")
+    where = fields.get("weight_map", REQUIRED, "an object {tensor: file in this folder}",
+                       lambda v: isinstance(v, dict) and len(v) > 0
+                       and all(map(_is_file_name, v.values())))
     entries, files = {}, {}
     for file in dict.fromkeys(where.values()):
         path = os.path.join(folder, file)
@@ -199,6 +197,11 @@ def _shards(folder, index):
             raise FormatError(os.path.join(folder, file), "the header", f"expected tensor "
                               f"{show(name)}, as {os.path.basename(index)} says, found none")
     return Weights(index, entries, files)
+
+
+def _is_file_name(value):
+    """A file of the index's own folder?"""
+    return is_text(value) and value != "" and os.path.basename(value) == value and "\\" not in value
 
 
 def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str,

@@ -88,6 +88,11 @@ class Config(NamedTuple):
     eps: float = 1e-5              # of layer norms
     activation: Callable = gelu_tanh
 
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.positions
+
 
 # ---- its tensors ---------------------------------------------------------------------------------
 
@@ -186,70 +191,6 @@ def lm_head(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     return linear(x, p, "embed.tokens")        # tied: the table's gradient gets a second summand
 
 
-# ---- the model as one object ---------------------------------------------------------------------
-
-class Gpt2(NamedTuple):
-    """A GPT-2: its shape and its parameters, which each call uses as they are then."""
-
-    config: Config
-    p: Params
-
-    def __repr__(self) -> str:
-        return f"Gpt2({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The tokens of the longest sequence."""
-        return self.config.positions
-
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
-        return infer(batch, self.p, self.config)
-
-    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
-        return lm_head(x, self.p)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
-
-    def with_params(self, p: Params) -> "Gpt2":
-        """The same model with other parameters."""
-        return Gpt2(self.config, p)
-
-    def without_heads(self) -> "Gpt2":
-        """This model: its head is tied and has no tensor of its own."""
-        return self
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
-        """The model of a folder.
-
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(weights, tensors(config), NAMES,
-                                        f"GPT2LMHeadModel of {config.layers} layers", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in the type of p, for GPT2LMHeadModel."""
-        fields = {"architectures": ["GPT2LMHeadModel"], **config_fields(self.config)}
-        write_model(folder, self.p, tensors(self.config), NAMES, fields, prefixed=True)
-
-
 # ---- config.json ---------------------------------------------------------------------------------
 
 FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": "n_head",
@@ -290,3 +231,62 @@ def config_fields(config: Config) -> dict:
     return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
             "layer_norm_epsilon": config.eps, "scale_attn_weights": True,
             "tie_word_embeddings": True}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Gpt2(NamedTuple):
+    """A GPT-2: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Gpt2({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        return lm_head(x, self.p)
+
+    def with_params(self, p: Params) -> "Gpt2":
+        """The same model with other parameters."""
+        return Gpt2(self.config, p)
+
+    def without_heads(self) -> "Gpt2":
+        """This model: its head is tied and has no tensor of its own."""
+        return self
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
+        """The model of a folder.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(weights, tensors(config), NAMES,
+                                        f"GPT2LMHeadModel of {config.layers} layers", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in the type of p, for GPT2LMHeadModel."""
+        fields = {"architectures": ["GPT2LMHeadModel"], **config_fields(self.config)}
+        write_model(folder, self.p, tensors(self.config), NAMES, fields, prefixed=True)

@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.contract import Backward, Learning
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
 from scratch_embed.nn.params import Params, init_params
@@ -55,7 +54,8 @@ class Examples(NamedTuple):
 
 
 def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params, config: Config,
-              total: float | None = None) -> tuple[float, Learning]:
+              total: float | None = None
+              ) -> tuple[float, Callable[[Params], np.ndarray]]:
     """The loss of the gaps.  x: (T, D) -> loss, backward(g) -> dx (T, D).
 
     total: gaps of the whole batch, where x is a share of it.
@@ -72,7 +72,7 @@ def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params,
 
 def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = NO_DROPOUT,
                 gaps: float | None = None, pairs: float | None = None
-                ) -> tuple[float, Backward]:
+                ) -> tuple[float, Callable[[Params], None]]:
     """The sum of both losses; the first alone where `follows` is None.  -> loss, backward(g).
 
     gaps, pairs: of the whole batch, where this is a worker's share.

@@ -94,6 +94,11 @@ class Config(NamedTuple):
     eps: float = 1e-6              # of RMSNorm
     tied: bool = False             # is the head the table of tokens?
 
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence that it was made for."""
+        return self.positions
+
 
 # ---- its tensors ---------------------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
-    by, backs = rotations(batch, config, x.dtype), []
+    by, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
         x, back = decoder_layer(x, p, f"layers.{n}.", batch.off, by, config, drop.at(n))
         backs.append(back)
@@ -180,7 +185,7 @@ def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
     x, _ = embedding(batch.ids, p, "embed.tokens")
-    by = rotations(batch, config, x.dtype)
+    by = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
         x, _ = decoder_layer(x, p, f"layers.{n}.", batch.off, by, config)
     return rms_norm(x, p, "norm", config.eps)[0]
@@ -200,78 +205,6 @@ def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Param
         raise ValueError("the model has no next-token head (lm_head): it encodes texts and cannot "
                          "continue them")
     return linear(x, p, "embed.tokens" if config.tied else "lm_head")
-
-
-# ---- the model as one object ---------------------------------------------------------------------
-
-class Mistral(NamedTuple):
-    """A Mistral: its shape and its parameters, which each call uses as they are then."""
-
-    config: Config
-    p: Params
-
-    def __repr__(self) -> str:
-        return f"Mistral({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The tokens of the longest sequence that it was made for."""
-        return self.config.positions
-
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
-        return infer(batch, self.p, self.config)
-
-    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
-        return lm_head(x, self.p, self.config)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
-
-    def with_params(self, p: Params) -> "Mistral":
-        """The same model with other parameters."""
-        return Mistral(self.config, p)
-
-    def without_heads(self) -> "Mistral":
-        """The same model without the next-token head, in a buffer of its own."""
-        return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
-        """The model of a folder, and its head if that is in the file.
-
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(
-            weights, tensors(config) | head_tensors(config), NAMES,
-            f"MistralForCausalLM of {config.layers} layers", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in the type of p.
-
-        For MistralForCausalLM, or for MistralModel where there is no head.
-        """
-        config, p = self
-        head = head_tensors(config) if HEAD in p else {}
-        whole = config.tied or HEAD in p
-        fields = {"architectures": ["MistralForCausalLM" if whole else "MistralModel"],
-                  **config_fields(config)}
-        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=whole)
 
 
 # ---- config.json ---------------------------------------------------------------------------------
@@ -323,3 +256,70 @@ def config_fields(config: Config) -> dict:
             "rope_theta": config.theta,
             "rope_parameters": {"rope_type": "default", "rope_theta": config.theta},
             "tie_word_embeddings": config.tied}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Mistral(NamedTuple):
+    """A Mistral: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Mistral({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence that it was made for."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        return lm_head(x, self.p, self.config)
+
+    def with_params(self, p: Params) -> "Mistral":
+        """The same model with other parameters."""
+        return Mistral(self.config, p)
+
+    def without_heads(self) -> "Mistral":
+        """The same model without the next-token head, in a buffer of its own."""
+        return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
+        """The model of a folder, and its head if that is in the file.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(
+            weights, tensors(config) | head_tensors(config), NAMES,
+            f"MistralForCausalLM of {config.layers} layers", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in the type of p.
+
+        For MistralForCausalLM, or for MistralModel where there is no head.
+        """
+        config, p = self
+        head = head_tensors(config) if HEAD in p else {}
+        whole = config.tied or HEAD in p
+        fields = {"architectures": ["MistralForCausalLM" if whole else "MistralModel"],
+                  **config_fields(config)}
+        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=whole)

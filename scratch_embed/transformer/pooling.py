@@ -32,7 +32,12 @@ Pool = Callable[..., tuple[np.ndarray, Backward]]          # each of these: (x, 
 
 @saved_as("cls")
 def cls(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
-    """The vector of the first token.  x: (T, D), off: (N+1,) -> (N, D)."""
+    """The vector of the first token.  x: (T, D), off: (N+1,) -> (N, D).
+
+    >>> x, off = np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 2, 3])
+    >>> cls(x, off)[0].tolist()
+    [[1.0, 0.0], [5.0, 5.0]]
+    """
     first, _ = starts(x, off, skip)
     return pick(x, first)
 
@@ -46,7 +51,12 @@ def last_token(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarra
 
 @saved_as("mean")
 def mean(x: np.ndarray, off: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
-    """The mean of the tokens.  x: (T, D), off: (N+1,) -> (N, D)."""
+    """The mean of the tokens.  x: (T, D), off: (N+1,) -> (N, D).
+
+    >>> x, off = np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 2, 3])
+    >>> mean(x, off)[0].tolist()
+    [[2.0, 1.0], [5.0, 5.0]]
+    """
     _, t = starts(x, off, skip)
     return weighted_sum(x, off, (positions(off) >= skip) / spread(t, off))
 

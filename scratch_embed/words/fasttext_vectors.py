@@ -17,7 +17,8 @@ import numpy as np
 
 from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.numerics.l2_normalize import l2_normalize
+from scratch_embed.space.similarity import cosine
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     Subwords,
@@ -167,7 +168,7 @@ class FastTextVectors:
 
     def _known(self, side):
         """A known word stays itself, to be left out of the answer; another is its unit vector."""
-        return [word if word in self else unit(self[word].astype(float))
+        return [word if word in self else l2_normalize(self[word].astype(float))[0]
                 for word in ([side] if isinstance(side, str) else side)]
 
 

@@ -218,7 +218,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, dtype):
     ours = model(dtype=dtype)
     ours.save(tmp_path / "new")
     again = Gpt2.load(tmp_path / "new", dtype)
-    assert again.config == TINY == Gpt2.read_config(tmp_path / "new" / "config.json")
+    assert again.config == TINY == read_config(tmp_path / "new" / "config.json")
     assert_same(again.p, ours.p)
 
 

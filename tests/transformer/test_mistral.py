@@ -223,7 +223,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, config, head, dtype):
     ours = model(config, dtype, head)
     ours.save(tmp_path / "new")
     again = Mistral.load(tmp_path / "new", dtype)
-    assert again.config == config == Mistral.read_config(tmp_path / "new" / "config.json")
+    assert again.config == config == read_config(tmp_path / "new" / "config.json")
     assert_same(again.p, ours.p)
 
 

@@ -367,7 +367,7 @@ def test_the_kernels_are_runnable_python():
 
 def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
     ngrams = NGrams(0, 0, 2_000_000_000)
-    with pytest.raises(MemoryError, match=r"2 words \+ 2000000000 buckets and 1 .* x 1000000 .* GiB"):
+    with pytest.raises(MemoryError, match=r"2 words \+ 2000000000 buckets and 1 .* x 1000000 "):
         train(["__label__x a"], dim=1_000_000, word_ngrams=2, ngrams=ngrams)
 
 

@@ -349,7 +349,7 @@ def test_the_first_weights_are_word2vec_cs():
 def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
     vocab = Vocab(list(map(str, range(100_000))), np.ones(100_000, np.int64))
     corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
-    with pytest.raises(MemoryError, match=r"100000 words x 2147483647 dimensions takes 1600000\.0 G"):
+    with pytest.raises(MemoryError, match=r"100000 words x 2147483647 dimensions .* 1600000\.0"):
         train(corpus, vocab, dim=2**31 - 1)
 
 
