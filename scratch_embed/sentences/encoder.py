@@ -128,7 +128,7 @@ class SentenceEncoder:
 
         skip: tokens that are the prompt's and before it, pooled if recipe.include_prompt.
         """
-        y, _ = sentence_vectors(self.model.infer(batch), batch.off, self.recipe, skip)
+        y, _ = sentence_vectors(self.model.infer(batch), batch.offsets, self.recipe, skip)
         return y
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,
@@ -203,13 +203,13 @@ class SentenceEncoder:
                 [self._cased(before + text) for text in texts[start:start + BLOCK]],
                 max_length=self.recipe.max_seq_length)
             order = by_length(block)[::-1]
-            lengths = np.diff(block.off)[order]
+            lengths = np.diff(block.offsets)[order]
             if lengths[-1] == 0:
                 raise ValueError(f"input {start + order[-1]}: {texts[start + order[-1]]!r:.40} "
                                  "has no token")
-            off = np.concatenate([[0], np.cumsum(lengths)])
-            parts = 1 if off[-1] <= ALONE else workers * -(-off[-1] // (workers * TOKENS))
-            for part in shares(off, int(parts)):
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            parts = 1 if offsets[-1] <= ALONE else workers * -(-offsets[-1] // (workers * TOKENS))
+            for part in shares(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
                     which = order[part[i:i + (batch_size or len(part))]]
                     yield start + which, take(block, which)

@@ -64,7 +64,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROP
     order = by_length(batch)                             # equal lengths together: see attention
     batch = take(batch, order)
     x, back_x = model.encode(batch, drop)
-    y, back_y = pool(x, batch.off)
+    y, back_y = pool(x, batch.offsets)
     h, back_h = head(y, model.p) if HEAD in model.p else (y, lambda dh, g: dh)
     z = np.empty_like(h)
     z[order] = h
@@ -102,7 +102,7 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, drop: 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
     each: each(f, items) -> [f(item)], in threads or one after the other.
     """
-    N = len(views[0].off) - 1
+    N = len(views[0].offsets) - 1
 
     def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
@@ -151,10 +151,10 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
-    if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
-            or len(views[0].off) < 3 or batch_size < 2:
+    if not 1 <= len(views) <= 3 or len({len(view.offsets) for view in views}) != 1 \
+            or len(views[0].offsets) < 3 or batch_size < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
-                         f"or more, found {[len(v.off) - 1 for v in views]} and {batch_size}")
+                         f"or more, found {[len(v.offsets) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
     workers, seed, checkpoint, _ = options
     model = with_head(model, seed, headless)
@@ -166,7 +166,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                     start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
-        for step, numbers in run.batches(len(views[0].off) - 1, batch_size, steps):
+        for step, numbers in run.batches(len(views[0].offsets) - 1, batch_size, steps):
             for g in grads:
                 g.flat[:] = 0
             loss, backward = batch_loss([take(view, numbers) for view in views], model, pool, tau,
@@ -204,11 +204,11 @@ def without_head(model: Model) -> Model:
 
 def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
-    order, lengths = by_length(texts), np.diff(texts.off)
+    order, lengths = by_length(texts), np.diff(texts.offsets)
     y = np.empty((len(order), model.dim), model.p.flat.dtype)
     for some in token_batches(lengths[order], 1024):
         batch = take(texts, order[some])
-        y[order[some]], _ = pool(model.infer(batch), batch.off)
+        y[order[some]], _ = pool(model.infer(batch), batch.offsets)
     return head(y, model.p)[0] if keep_head else y
 
 

@@ -6,7 +6,7 @@ Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, 
           h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
           heads: mlm_head  E LN(gelu(W x + c)) + b, E the table of words: tied
                  next_sentence  A tanh(P x_[CLS] + d)
-Shapes    ids (T,) all sequences end to end, off (N+1,) their bounds; x, h, y (T, D)
+Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
 Differs   Sequences are packed, not padded; only attention asks where one begins.  Dropout stands
@@ -138,7 +138,7 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
-    places, back_places = embedding(positions(batch.off), p, "embed.positions")
+    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
     parts, back_parts = embedding(batch.types, p, "embed.types")
     x, back_norm = layer_norm(words + places + parts, p, "embed.norm", config.eps)
     x, back_drop = dropout(x, drop)
@@ -150,13 +150,13 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
     return x, backward
 
 
-def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
+def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
                   drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
     v, back_v = linear(x, p, name + "attn.v")
-    a, back_a = attention(q, k, v, off, config.heads, drop=drop.at(0))
+    a, back_a = attention(q, k, v, offsets, config.heads, drop=drop.at(0))
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, drop.at(1))
 
@@ -180,7 +180,7 @@ def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
     x, back_embed = embed(batch, p, config, drop.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = encoder_layer(x, p, f"layers.{n}.", batch.off, config, drop.at(n))
+        x, back = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
         backs.append(back)
 
     def backward(dx, g):
@@ -194,7 +194,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """The same, forgetting each layer's activations as soon as the next one has them.  -> (T, D)"""
     x, _ = embed(batch, p, config)
     for n in range(config.layers):
-        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.off, config)
+        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
     return x
 
 

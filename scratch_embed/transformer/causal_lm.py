@@ -65,5 +65,5 @@ def next_tokens(batch: Packed) -> tuple[np.ndarray, np.ndarray]:
     >>> next_tokens(pack([[7, 8, 9], [5], [4, 3]]))
     (array([0, 1, 4]), array([8, 9, 3], dtype=int32))
     """
-    rows = np.delete(np.arange(len(batch.ids)), batch.off[1:] - 1)
+    rows = np.delete(np.arange(len(batch.ids)), batch.offsets[1:] - 1)
     return rows, batch.ids[rows + 1]

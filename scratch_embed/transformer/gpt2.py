@@ -124,7 +124,7 @@ def embed(batch: Packed, p: Params, drop: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is and where it stands.  -> x (T, D), backward(dx, g)."""
     tokens, back_tokens = embedding(batch.ids, p, "embed.tokens")
-    places, back_places = embedding(positions(batch.off), p, "embed.positions")
+    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
     x, back_drop = dropout(tokens + places, drop)
 
     def backward(dx, g):
@@ -166,7 +166,7 @@ def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
     x, back_embed = embed(batch, p, drop.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.off, config, drop.at(n))
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
         backs.append(back)
     x, back_norm = layer_norm(x, p, "norm", config.eps)
 
@@ -182,7 +182,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
     x, _ = embed(batch, p)
     for n in range(config.layers):
-        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.off, config)
+        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
     return layer_norm(x, p, "norm", config.eps)[0]
 
 

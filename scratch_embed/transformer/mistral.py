@@ -170,7 +170,7 @@ def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
     by, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.off, by, config, drop.at(n))
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config, drop.at(n))
         backs.append(back)
     x, back_norm = rms_norm(x, p, "norm", config.eps)
 
@@ -187,13 +187,13 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     x, _ = embedding(batch.ids, p, "embed.tokens")
     by = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
-        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.off, by, config)
+        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config)
     return rms_norm(x, p, "norm", config.eps)[0]
 
 
 def rotations(batch: Packed, config: Config, dtype: type) -> Rotation:
     """Of every token by its place in its sequence; the same for all layers."""
-    return rotation(positions(batch.off), config.head_dim, config.theta, dtype)
+    return rotation(positions(batch.offsets), config.head_dim, config.theta, dtype)
 
 
 def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:

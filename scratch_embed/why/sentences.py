@@ -87,8 +87,8 @@ def untrained(encoder: Encoder) -> Bert:
 def different(text: Packed) -> Packed:
     """Every sentence once: twice in a batch it would be told apart from itself."""
     seen = {}
-    for n in range(len(text.off) - 1):
-        seen.setdefault(text.ids[text.off[n]:text.off[n + 1]].tobytes(), n)
+    for n in range(len(text.offsets) - 1):
+        seen.setdefault(text.ids[text.offsets[n]:text.offsets[n + 1]].tobytes(), n)
     return take(text, np.array(list(seen.values())))
 
 

@@ -174,14 +174,14 @@ class FastTextVectors:
 
 def mean_of_rows(table: np.ndarray, subwords: Subwords, word: int) -> np.ndarray:
     """h of one word.  table: (V + buckets, D) -> (D,)."""
-    return table[subwords.rows[subwords.off[word]:subwords.off[word + 1]]].mean(axis=0)
+    return table[subwords.rows[subwords.offsets[word]:subwords.offsets[word + 1]]].mean(axis=0)
 
 
 @kernel
 def fill_means(table, subwords, means):
     """mean_of_rows for every word.  means: (V, D) float32, filled."""
     for w in range(len(means)):
-        mean, first, end = means[w], subwords.off[w], subwords.off[w + 1]
+        mean, first, end = means[w], subwords.offsets[w], subwords.offsets[w + 1]
         mean[:] = ZERO
         for row in subwords.rows[first:end]:
             x = table[row]

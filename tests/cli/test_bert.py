@@ -68,7 +68,7 @@ def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
     """With room for 8, the second line is cut in two and the last in three."""
     _, _, err = run(text, "-o", tmp_path / "m", *TINY)
     text = number_lines(LINES, load(tmp_path / "m").ids_of)
-    assert np.diff(text.off).tolist() == [6, 11, 8, 18]
+    assert np.diff(text.offsets).tolist() == [6, 11, 8, 18]
     assert "43 tokens in 4 lines, 0% of them unknown: 7 sequences" in err
     assert "the model has" in err
 

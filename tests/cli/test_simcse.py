@@ -113,7 +113,7 @@ def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, 
 def test_texts_that_are_cut_are_counted(models, files, run):
     _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--max-length", "8")
-    lengths = np.diff(packed(models, LINES)[0].off)
+    lengths = np.diff(packed(models, LINES)[0].offsets)
     assert 8 in lengths and f"{(lengths > 8).sum()} of 6 texts have more than --max-length 8" in err
 
 

@@ -13,7 +13,7 @@ left out.
 One file a case, with the original's config.json in the metadata:
     weight.NAME   float32                  the file's own names
     grad.NAME     float64                  of `loss`, by torch in float64, dropout off
-    ids (T,), off (N+1,)                   the batch
+    ids (T,), offsets (N+1,)                   the batch
     hidden, hidden64 (T, D)                the last norm's output, in float32 and in float64
     logits (M, V)                          of the rows that have a next token
     loss                                   float64; of the next tokens, or Σ push · hidden
@@ -56,9 +56,9 @@ def draw_weights(model, rng, inputs_axis):
 
 
 def draw_batch(V, lengths, rng):
-    """ids (T,), off (N+1,)."""
-    off = np.cumsum([0, *lengths])
-    return {"ids": rng.integers(0, V, off[-1]).astype(np.int32), "off": off}
+    """ids (T,), offsets (N+1,)."""
+    offsets = np.cumsum([0, *lengths])
+    return {"ids": rng.integers(0, V, offsets[-1]).astype(np.int32), "off": offsets}
 
 
 def padded(batch):

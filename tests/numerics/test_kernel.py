@@ -111,7 +111,7 @@ caching.IndexDataCacheFile.save = no_space
     assert run(copy, full + SHOW) == ["2", "0"]
 
 
-def test_kernels_are_plain_python_when_the_compiler_is_switched_off(copy):
+def test_kernels_are_plain_python_when_the_compiler_is_switched_offsets(copy):
     assert run(copy, NUMBA_DISABLE_JIT="1") == ["2", "no", "JIT"]
 
 

@@ -71,7 +71,7 @@ def one_by_one(encoder, texts, skip=0):
     for text in texts:
         batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
         x = encoder.model.infer(batch)
-        out.append(encoder.recipe.poolings[0](x, batch.off, skip)[0][0])
+        out.append(encoder.recipe.poolings[0](x, batch.offsets, skip)[0][0])
     return np.array(out).reshape(len(texts), encoder.dim)
 
 
@@ -162,7 +162,7 @@ def test_batches_hold_about_as_many_tokens_and_no_more_texts_than_asked(small_ba
     for batch_size in (None, 2):
         seen = []
         for which, batch in encoder._batches(texts, "", batch_size, workers=2):
-            lengths = np.diff(batch.off)
+            lengths = np.diff(batch.offsets)
             assert (np.diff(lengths) <= 0).all() and len(which) == len(lengths)
             assert len(lengths) <= (batch_size or 99)
             assert lengths.sum() <= 16 + lengths[0]              # a text goes where its middle lies

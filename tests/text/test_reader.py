@@ -75,7 +75,8 @@ def test_blocks_are_the_text_and_each_but_the_last_ends_behind_white_space(text,
 def test_a_text_worked_by_hand():
     vocab, corpus = read_corpus(io.BytesIO(b"b a\na c\n\nc a  b b\n"), min_count=2)
     assert vocab.words == ["b", "a", "c"] and vocab.counts.tolist() == [3, 3, 2]
-    assert corpus.ids.tolist() == [0, 1, 1, 2, 2, 1, 0, 0] and corpus.off.tolist() == [0, 2, 4, 8]
+    assert corpus.ids.tolist() == [0, 1, 1, 2, 2, 1, 0, 0]
+    assert corpus.offsets.tolist() == [0, 2, 4, 8]
 
 
 def test_an_empty_line_ends_no_sentence_so_that_the_room_for_ends_suffices():

@@ -81,7 +81,7 @@ def test_two_next_tokens_worked_by_hand():
 def test_every_token_but_a_first_one_is_asked_for_once(seed):
     batch = random_batch(seed)
     rows, targets = next_tokens(batch)
-    first = np.isin(np.arange(len(batch.ids)), batch.off[:-1])
+    first = np.isin(np.arange(len(batch.ids)), batch.offsets[:-1])
     np.testing.assert_array_equal(targets, batch.ids[~first])
     np.testing.assert_array_equal(rows + 1, np.flatnonzero(~first))
 
@@ -109,7 +109,7 @@ def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
     whole, parts, total = model.p.like(), model.p.like(), 0.0
     loss, backward = causal_lm(batch, model)
     backward(whole)
-    for some in shares(batch.off, 3):
+    for some in shares(batch.offsets, 3):
         mine, backward = causal_lm(take(batch, some), model, total=M)
         backward(parts)
         total += mine
@@ -204,11 +204,11 @@ def test_what_a_token_says_teaches_no_later_token(model_of, dtype):
 def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(model_of, dtype, seed):
     batch, model = random_batch(seed), model_of(seed % 5, dtype)
     x = model.infer(batch)
-    order = np.random.default_rng(seed).permutation(len(batch.off) - 1)
+    order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
     moved, y = take(batch, order), model.infer(take(batch, order))
     for to, n in enumerate(order):
-        mine = x[batch.off[n]:batch.off[n + 1]]
-        np.testing.assert_allclose(y[moved.off[to]:moved.off[to + 1]], mine, rtol=0,
+        mine = x[batch.offsets[n]:batch.offsets[n + 1]]
+        np.testing.assert_allclose(y[moved.offsets[to]:moved.offsets[to + 1]], mine, rtol=0,
                                    atol=ATOL[dtype])
         np.testing.assert_allclose(model.infer(take(batch, np.array([n]))), mine, rtol=0,
                                    atol=ATOL[dtype])

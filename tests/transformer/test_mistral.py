@@ -65,11 +65,11 @@ def test_a_layer_worked_by_hand():
         p[f"layers.0.attn.{part}.weight"][...] = np.eye(2)
     x, batch = np.array([[1.0, 1], [1, -1], [-1, -1]]), pack([[0, 0, 0]])
     by = rotations(batch, config, np.float64)
-    h, _ = decoder_layer(x, p, "layers.0.", batch.off, by, config)
+    h, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
     np.testing.assert_allclose(h, [[2, 2], [2, -1], [-1, -2]], rtol=1e-14)
     p["layers.0.mlp.gate.weight"][...] = p["layers.0.mlp.up.weight"][...] = [[1, 0]]
     p["layers.0.mlp.down.weight"][...] = [[0], [1]]
-    y, _ = decoder_layer(x, p, "layers.0.", batch.off, by, config)
+    y, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
     m = np.array([1, 2 / 2.5**0.5, -1 / 2.5**0.5])
     np.testing.assert_allclose(y - h, np.stack([0 * m, m * m / (1 + np.exp(-m))], 1), atol=1e-15)
 

@@ -96,9 +96,9 @@ def test_a_piece_that_comes_twice_pulls_h_further():
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9), min_size=1, max_size=6))
 def test_the_kernel_finds_the_pull_of_every_word(words):
-    off = np.cumsum([0, *map(len, words)])
+    offsets = np.cumsum([0, *map(len, words)])
     pulls, times = np.empty(len(words), np.float32), np.zeros(6, np.int32)
-    fill_pulls(Subwords(np.concatenate(words).astype(np.int32), off), times, pulls)
+    fill_pulls(Subwords(np.concatenate(words).astype(np.int32), offsets), times, pulls)
     np.testing.assert_allclose(pulls, [pull_of(np.array(rows)) for rows in words], rtol=2**-23)
     assert not times.any()
 
@@ -114,8 +114,8 @@ def replay(plan, sentences, W, U, lr, state, cbow, whole):
     rows, y = np.empty(pairs.max_targets, np.int64), np.empty(pairs.max_targets, np.float32)
 
     def pieces_of(words):
-        return np.concatenate([plan.subwords.rows[plan.subwords.off[w]:plan.subwords.off[w + 1]]
-                               for w in words])
+        subword_rows, offsets, *_ = plan.subwords
+        return np.concatenate([subword_rows[offsets[w]:offsets[w + 1]] for w in words])
     for s in range(len(sentences)):
         n, state = subsample(corpus, s, pairs.keep, np.uint64(state), kept)
         for i in range(n):
