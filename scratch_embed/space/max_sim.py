@@ -3,7 +3,7 @@
 Paper     Khattab & Zaharia 2020, "ColBERT: Efficient and Effective Passage Search via
           Contextualized Late Interaction over BERT", eq. 3.
 Equation  S(q, x) = Σ_{i in q} max_{j in x} q_i·x_j
-Shapes    tokens packed end to end: Q (T, D) with offsets (N + 1,), X (U, D) with x_offsets (M + 1,);
+Shapes    tokens packed end to end: Q (T, D) with offsets (N+1,), X (U, D) with x_offsets (M+1,);
           text n has the rows offsets[n]..offsets[n + 1] − 1.  -> scores (N, M)
 Cost      O(T U D), one matrix product in pieces; a maximum costs less.  No kernel: BLAS owns it.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers, or T times the tokens
