@@ -24,6 +24,7 @@ from scratch_embed.space.similarity import (
     euclidean,
     euclidean_matrix,
     max_sim,
+    textbook_cosine,
 )
 from tests.rounding import dtypes, gamma, seeds, u32, u64, unit_roundoff
 
@@ -96,6 +97,16 @@ def test_cosine_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
     bound = 2 * gamma(len(a) + 2, u64) + (unit_roundoff(dtype) if dtype is np.float32 else 0)
     assert abs(Fraction(float(cosine(a, b))) - exact_cosine(a, b)) <= bound
+
+
+@given(seeds)
+def test_the_textbooks_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e20(seed):
+    a, b = gaussian(seed, 2, 100, dtype=np.float32)
+    assert textbook_cosine(a, b) == pytest.approx(cosine(a, b), abs=1e-5)
+    for scale in np.float32([1e-20, 1e20]):
+        with np.errstate(all="ignore"):
+            assert not np.isfinite(textbook_cosine(scale * a, scale * b))
+        assert cosine(scale * a, scale * b) == pytest.approx(cosine(a, b), abs=4 * u32)
 
 
 @pytest.mark.parametrize("low", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
@@ -457,5 +468,5 @@ def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
 
 def test_max_sim_without_a_key_is_refused():
     assert max_sim(np.ones((0, 3)), np.ones((2, 3))) == 0
-    with pytest.raises(ValueError, match="at least one key"):
+    with pytest.raises(ValueError, match="K: expected at least one row"):
         max_sim(np.ones((2, 3)), np.ones((0, 3)))
