@@ -239,7 +239,7 @@ def test_no_tokens_are_no_answers(dtype):
 
 
 @dtypes
-@pytest.mark.parametrize("off, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
+@pytest.mark.parametrize("offsets, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
 def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
         dtype, offsets, H):
     """Rows that no sequence has would hold whatever was in memory before."""

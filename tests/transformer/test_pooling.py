@@ -127,7 +127,7 @@ def test_no_sentences_are_no_vectors(pool):
 
 
 @each
-@pytest.mark.parametrize("off, skip, message", [
+@pytest.mark.parametrize("offsets, skip, message", [
     ([0, 2, 2, 4], 0, "sentence 1: expected at least one token to pool, found 0$"),
     ([0, 3, 4], 1, "sentence 1: .* found 1, of which 1 are to be skipped"),
     ([0, 3], 0, "off goes from 0 to 3, and there are 4 tokens"),
