@@ -130,8 +130,8 @@ def test_no_sentences_are_no_vectors(pool):
 @pytest.mark.parametrize("offsets, skip, message", [
     ([0, 2, 2, 4], 0, "sentence 1: expected at least one token to pool, found 0$"),
     ([0, 3, 4], 1, "sentence 1: .* found 1, of which 1 are to be skipped"),
-    ([0, 3], 0, "off goes from 0 to 3, and there are 4 tokens"),
-    ([1, 4], 0, "off goes from 1 to 4, and there are 4 tokens")])
+    ([0, 3], 0, "offsets go from 0 to 3, and there are 4 tokens"),
+    ([1, 4], 0, "offsets go from 1 to 4, and there are 4 tokens")])
 def test_a_sentence_without_tokens_is_refused(pool, offsets, skip, message):
     with pytest.raises(ValueError, match=message):
         pool(X, np.array(offsets), skip)
