@@ -48,7 +48,7 @@ def filled(texts, model, tokenizer, mask, k):
     """(ids (M, k), probabilities (M, k)) of the M gaps of some texts."""
     import numpy as np
 
-    from scratch_embed.transformer.fill import fill_gaps
+    from scratch_embed.transformer.fill import fill_mask
     batch = tokenizer.encode_batch(texts)
     for text, start, end in zip(texts, batch.offsets, batch.offsets[1:]):
         if mask not in batch.ids[start:end]:
@@ -56,4 +56,4 @@ def filled(texts, model, tokenizer, mask, k):
         if end - start > model.max_length:
             raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model reads "
                              f"{model.max_length}: shorten it")
-    return fill_gaps(batch, np.flatnonzero(batch.ids == mask), model, k)
+    return fill_mask(batch, np.flatnonzero(batch.ids == mask), model, k)

@@ -55,7 +55,7 @@ def run_simcse(arguments):
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, head_tensors, train, without_head
+    from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
     from scratch_embed.training.session import RunOptions
     from scratch_embed.transformer import pooling
     check_usage(arguments)
@@ -74,11 +74,11 @@ def run_simcse(arguments):
     steps = steps_of(arguments, len(views[0].offsets) - 1)
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch,
                     Optim(arguments.lr, arguments.warm_up, weight_decay=0.0), arguments.dropout,
-                    arguments.headless, held_out,
+                    not arguments.headless, held_out,
                     RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True))
     recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
-    SentenceEncoder(tokenizer, without_head(trained.model), recipe).save(arguments.output)
+    SentenceEncoder(tokenizer, remove_head(trained.model), recipe).save(arguments.output)
     if held_out and steps % arguments.every:                 # else the last line has said it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))

@@ -58,7 +58,7 @@ def contradicted(encoder: Encoder) -> list[Packed]:
 
 # ---- the tricks ---------------------------------------------------------------------------------
 
-BASE = dict(SIMCSE, views=twice, headless=False, keep_head=False)
+BASE = dict(SIMCSE, views=twice, with_head=True, keep_head=False)
 LABELLED = dict(BASE, views=contradicted)
 
 TRICKS = [
@@ -77,7 +77,7 @@ TRICKS = [
     Trick("a head, for training only",
           "The head may throw away what contrast has no use for, and what is below keeps it.  The "
           "paper finds it best so without labels.",
-          BASE, {"no head": (dict(headless=True), HELPS),
+          BASE, {"no head": (dict(with_head=False), HELPS),
                  "kept": (dict(keep_head=True), HELPS)}),
     Trick("the mean of all tokens",
           "The masked LM was never asked for a [CLS]: it must be learned anew, in few steps.  The "

@@ -6,7 +6,7 @@ import pytest
 
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.transformer.bert import Bert
-from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.transformer.fill import fill_mask
 from scratch_embed.words.vectors import WordVectors
 
 TEXTS = ["the [MASK] drove a [MASK]", "[MASK]", "a cat has [MASK] milk"]
@@ -28,7 +28,7 @@ def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, 
     assert (code, err) == (0, "")
     tokenizer, model = load(models.bert), Bert.load(models.bert)
     batch = tokenizer.encode_batch(TEXTS)
-    ids, probabilities = fill_gaps(batch, np.flatnonzero(batch.ids == 4), model, 3)
+    ids, probabilities = fill_mask(batch, np.flatnonzero(batch.ids == 4), model, 3)
     assert table(out) == [[(tokenizer.pieces[i], round(float(x), 4)) for i, x in zip(*row)]
                           for row in zip(ids, probabilities)]
     assert len(table(out)) == 4

@@ -90,7 +90,7 @@ def test_without_a_head_another_encoder_is_learnt(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--headless"]
     assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
-                 headless=True).model.p
+                 with_head=False).model.p
     p = read_sentence_folder(files / "m")[0].p
     assert list(p) == list(want)
     np.testing.assert_array_equal(p.flat, want.flat)
