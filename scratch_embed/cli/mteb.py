@@ -30,7 +30,7 @@ def run_evaluation(arguments):
     """Encode and judge, a task at a time; write the files; print the table."""
     from tqdm import tqdm
 
-    from scratch_embed.evaluate.mteb import run_task
+    from scratch_embed.evaluate.mteb import evaluate_task
     from scratch_embed.evaluate.results import format_results, write_results
     from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
@@ -45,7 +45,7 @@ def run_evaluation(arguments):
     todo = [(column, task) for column in encoders for task in tasks]
     columns = {column: [] for column in encoders}
     for column, task in tqdm(todo, unit="task", disable=None):
-        columns[column].append(run_task(encoders[column], task))
+        columns[column].append(evaluate_task(encoders[column], task))
     if arguments.json:
         for column, results in columns.items():
             folder = "" if column == name else column.replace(" ", "-")
