@@ -37,20 +37,20 @@ def listed(settings):
                      for name, value in settings.items())
 
 
-def show_effects(tricks, effects, others=()):
+def show_effects(ablations, effects, others=()):
     """Each trick's prediction, and then its effects as they come.  -> (that held, all).
 
     others: names of what is measured beside, for a second line.
     """
     held = total = 0
-    for trick in tricks:
-        print(f"\n{trick.name}")
-        paragraph("Prediction: " + trick.prediction, "    ")
+    for ablation in ablations:
+        print(f"\n{ablation.name}")
+        paragraph("Prediction: " + ablation.prediction, "    ")
         print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
         for effect in next(effects):                          # measured now
             mean, half = effect.difference
             found = effect.difference.verdict
-            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
+            print(f"    {effect.variant:25}{effect.predicted:22}{effect.with_it:5.1f}"
                   f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
             if others:
                 print(f"    {'':25}" + ", ".join(
