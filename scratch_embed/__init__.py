@@ -25,7 +25,7 @@ The packages, by layer; a module imports only from layers below its own, or from
        loading.py   what kind of file or folder is it, and who reads it;  train.py
     4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers, SimCSE
     3  words/       word2vec, GloVe, FastText, its classifier; word vectors and their files
-       transformer/ the encoder, BERT, pooling; model folders
+       transformer/ BERT, its pre-training, pooling; model folders of any family
     2  losses/      InfoNCE
        evaluate/    analogies and word pairs, ranking metrics, STS, probes, clusters, MTEB's tasks
        retrieve/    search by words (BM25) and by vectors, joining searches, reranking

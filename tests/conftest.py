@@ -12,8 +12,9 @@ settings.load_profile("default")
 
 @pytest.fixture
 def stdin(monkeypatch):
-    """stdin(text or bytes): what is there to be read from standard input."""
+    """stdin(text, bytes or a stream of bytes): what is there to be read from standard input."""
     def given(data):
-        data = data if isinstance(data, bytes) else data.encode()
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        data = data.encode() if isinstance(data, str) else data
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
     return given

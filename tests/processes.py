@@ -2,9 +2,11 @@
 import contextlib
 import io
 import os
+import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,23 +35,58 @@ np.save(sys.stdout.buffer, {function.__name__}())
     return np.load(io.BytesIO(done.stdout))
 
 
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Within the block no file becomes longer than `size` bytes: OSError, "File too large"."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 class Terminal:
-    """What was written to a terminal, once the block that wrote to it has ended."""
+    """What has been written to a terminal."""
 
     text = ""
 
 
 @contextlib.contextmanager
-def terminal() -> Iterator[Terminal]:
-    """Within the block stderr is a terminal of 100 columns, which holds some 4,000 bytes."""
+def terminal(watch: Callable[[str], object] = len) -> Iterator[Terminal]:
+    """Within the block stderr is a terminal of 100 columns.
+
+    watch(text) is called in another thread whenever there is more of it.
+    """
     fcntl, termios = map(pytest.importorskip, ("fcntl", "termios"))
     leader, follower = os.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    written, parts = Terminal(), []
-    with open(leader, "rb", buffering=0) as reader:
+    screen = Terminal()
+
+    def read():
+        with contextlib.suppress(OSError), open(leader, encoding="utf-8", newline="") as reader:
+            while part := reader.read(1):                  # the error is how a terminal ends
+                screen.text += part
+                watch(screen.text)
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
         with open(follower, "w", encoding="utf-8") as file, contextlib.redirect_stderr(file):
-            yield written
-        with contextlib.suppress(OSError):                 # which is how a terminal ends
-            while part := reader.read(4096):
-                parts.append(part)
-    written.text = b"".join(parts).decode()
+            yield screen
+    finally:
+        thread.join()
+
+
+def ctrl_c_at(word: str, process: Callable[[], int] = os.getpid) -> Callable[[str], object]:
+    """For terminal(): press Ctrl-C once, as soon as this word is there to be read.
+
+    process: the number of the one that is to be stopped
+    """
+    pressed = threading.Event()
+
+    def watch(text):
+        if word in text and not pressed.is_set():
+            pressed.set()
+            os.kill(process(), signal.SIGINT)
+    return watch

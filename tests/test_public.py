@@ -155,4 +155,4 @@ def test_a_corpus_says_how_large_it_is_and_kernels_still_take_it():
     from scratch_embed.text.vocab import Corpus
     corpus = Corpus(np.zeros(1500, np.int32), np.array([0, 1000, 1500]))
     assert repr(corpus) == "Corpus(1,500 words in 2 sentences)"
-    assert kernel(lambda corpus: corpus.off[1])(corpus) == 1000
+    assert kernel(lambda corpus: corpus.offsets[1])(corpus) == 1000

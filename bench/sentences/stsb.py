@@ -23,10 +23,11 @@ import numpy as np
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.sentences import simcse
 from scratch_embed.sentences.static import StaticEncoder, frequencies, sif_weights
 from scratch_embed.space.geometry import mean_cosine, uniformity
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.space.similarity import cosine
 from scratch_embed.text.packed import Packed
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
@@ -91,7 +92,7 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
 
     def row(name, A, B):
         rho = 100 * spearman(cosine(A, B), scores)
-        X = unit(A.astype(np.float64))
+        X = l2_normalize(A.astype(np.float64))[0]
         print(f"{name:28}{rho:8.1f}{uniformity(X):12.2f}{mean_cosine(X):14.2f}", flush=True)
 
     start = time.perf_counter()

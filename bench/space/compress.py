@@ -21,12 +21,13 @@ from functools import partial
 
 import numpy as np
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
+
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
 from side_by_side import add_sizes, choose, median, ratios, take_turns
 
 from scratch_embed.evaluate.ranking import Ranking, ndcg
 from scratch_embed.evaluate.significance import bootstrap_interval
-from scratch_embed.space.similarity import unit
 from scratch_embed.why.compression import forms
 from scratch_embed.why.searches import WORD2VEC, K, embed, search_facts
 from scratch_embed.worlds.facts import facts as facts_world
@@ -50,7 +51,7 @@ def speed(seconds, queries):
 def facts(arguments):
     """Quality with its intervals, on a corpus whose truth is known."""
     search = search_facts(facts_world(1, pairs=0), 1)
-    Q, X = map(unit, embed(search))
+    Q, X = (l2_normalize(x)[0] for x in embed(search))
     stored = {name: form(X) for name, form in forms(X.shape[1]).items()}
     found, seconds = search_all(stored, Q, arguments.rounds, arguments.threads)
     ideal = -np.sort(-search.gains, axis=1)
@@ -71,7 +72,7 @@ def clustered(n, dim, clusters, seed, centres_seed=0):
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(centres_seed).standard_normal((clusters, dim), np.float32)
     rows = centres[rng.integers(clusters, size=n)]
-    return unit(rows + np.float32(NOISE) * rng.standard_normal((n, dim), np.float32))
+    return l2_normalize(rows + np.float32(NOISE) * rng.standard_normal((n, dim), np.float32))[0]
 
 
 def table(arguments):

@@ -60,7 +60,7 @@ def run_bert(arguments):
                     arguments.max_length)
     check_memory(tensors(config) | head_tensors(config), arguments.workers)
     masking = Masking(tokenizer.number("[MASK]"), never_masked(tokenizer), arguments.mask_share)
-    trained = train(corpus, config, masking, follows, steps_of(arguments, len(corpus.off) - 1),
+    trained = train(corpus, config, masking, follows, steps_of(arguments, len(corpus.offsets) - 1),
                     arguments.batch, Optim(arguments.lr, arguments.warm_up), arguments.dropout,
                     RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True))
     write(arguments, trained.model, tokenizer)
@@ -131,7 +131,7 @@ def sequences(arguments, lines, tokenizer):
         what = f"{int((follows == 0).sum()):,} true and {int(follows.sum()):,} false pairs"
     else:
         corpus, follows = line_sequences(text, tokenizer.frame, arguments.max_length), None
-        what = f"{len(corpus.off) - 1:,} sequences"
+        what = f"{len(corpus.offsets) - 1:,} sequences"
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
     if unknown == 1:
         raise ValueError(f"{arguments.corpus}: no token of it is known to the tokenizer of "

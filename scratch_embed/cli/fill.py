@@ -50,7 +50,7 @@ def filled(texts, model, tokenizer, mask, k):
 
     from scratch_embed.transformer.fill import fill_gaps
     batch = tokenizer.encode_batch(texts)
-    for text, start, end in zip(texts, batch.off, batch.off[1:]):
+    for text, start, end in zip(texts, batch.offsets, batch.offsets[1:]):
         if mask not in batch.ids[start:end]:
             raise ValueError(f"{text!r:.60} has no {MASK}: write it where a token is to be guessed")
         if end - start > model.max_length:

@@ -71,7 +71,7 @@ def run_simcse(arguments):
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
-    steps = steps_of(arguments, len(views[0].off) - 1)
+    steps = steps_of(arguments, len(views[0].offsets) - 1)
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch,
                     Optim(arguments.lr, arguments.warm_up, weight_decay=0.0), arguments.dropout,
                     arguments.headless, held_out,
@@ -133,8 +133,8 @@ def numbered(views, tokenizer, length):
     import numpy as np
     packed, cut = [tokenizer.encode_batch(view, max_length=length) for view in views], 0
     for view, batch in zip(views, packed):
-        full = [view[i] for i in np.flatnonzero(np.diff(batch.off) == length)]
-        cut += int((np.diff(tokenizer.encode_batch(full).off) > length).sum())
+        full = [view[i] for i in np.flatnonzero(np.diff(batch.offsets) == length)]
+        cut += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
     if cut:
         say(f"{cut:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
             "tokens: what is beyond is not read")

@@ -46,7 +46,7 @@ def run_words(arguments):
     text = easy_text()
     vocab, corpus = text.vocab, text.corpus
     heading("1  The text")
-    print(f"{path}: {len(corpus.off) - 1:,} sentences, {len(corpus.ids):,} words, "
+    print(f"{path}: {len(corpus.offsets) - 1:,} sentences, {len(corpus.ids):,} words, "
           f"{len(vocab)} different, made from a small world whose truth is known.  It begins:")
     for sentence, _ in zip(read_sentences(path), range(3)):
         print("   ", *sentence)

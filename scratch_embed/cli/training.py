@@ -127,7 +127,7 @@ def read_text(arguments):
     from scratch_embed.text.reader import read_corpus
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_size,
                                 arguments.errors, arguments.on_disk)
-    say(f"kept {len(corpus.ids):,} words in {len(corpus.off) - 1:,} sentences, "
+    say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
         f"{len(vocab):,} different")
     return vocab, corpus
 

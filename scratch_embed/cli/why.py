@@ -146,10 +146,10 @@ def show_closed_form(seeds, sentences):
         found = closed_forms(world, seeds, sentences)
         print(f"  {world}")
         for name, form in forms.items():
-            r, often, off = (interval([getattr(pair[form], part) for pair in found])
-                             for part in ("correlation", "often", "off"))
+            r, often, error = (interval([getattr(pair[form], part) for pair in found])
+                             for part in ("correlation", "often", "rms_error"))
             print(f"    {name:39}  {r.mean:.4f} ± {r.half:.4f}   {often.mean:.4f} ± "
-                  f"{often.half:.4f}   {off.mean:.3f} ± {off.half:.3f}", flush=True)
+                  f"{often.half:.4f}   {error.mean:.3f} ± {error.half:.3f}", flush=True)
         gain = paired_difference(*([pair[form].correlation for pair in found] for form in (0, 1)))
         print(f"    {'the first against the second':39} {gain.mean:+.4f} ± {gain.half:.4f}   "
               f"the correction {gain.verdict}")
@@ -166,10 +166,10 @@ def show_log_x(seeds, sentences):
     print(f"    {'':14}  correlation       off by (RMS)      the spread of log X")
     for dim in (48, 5):
         found = [closed_form(seed, dim, sentences) for seed in seeds]
-        r, off, spread = (interval([getattr(closed, part) for closed in found])
-                          for part in ("correlation", "off", "spread"))
-        print(f"    {dim:3} dimensions  {r.mean:.4f} ± {r.half:.4f}   {off.mean:.4f} ± "
-              f"{off.half:.4f}   {spread.mean:.3f}", flush=True)
+        r, error, spread = (interval([getattr(closed, part) for closed in found])
+                          for part in ("correlation", "rms_error", "spread"))
+        print(f"    {dim:3} dimensions  {r.mean:.4f} ± {r.half:.4f}   {error.mean:.4f} ± "
+              f"{error.half:.4f}   {spread.mean:.3f}", flush=True)
 
 
 def show_collisions(text):

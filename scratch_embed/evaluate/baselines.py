@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import index_sentences
 
 WORD = re.compile(r"\w+")
@@ -61,7 +61,7 @@ class BagOfWords:
             for word in _words(text):
                 if word in self.index:
                     row[self.index[word]] += 1
-        return unit(counts)
+        return l2_normalize(counts)[0]
 
 
 def _words(text):

@@ -26,8 +26,9 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.classes import class_scores
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.neighbours import nearest
-from scratch_embed.space.similarity import require_tables, unit
+from scratch_embed.space.similarity import require_tables
 
 
 class BitextScores(NamedTuple):
@@ -75,4 +76,4 @@ def _languages(A, B):
     require_tables(A, B)
     if not len(B):
         raise ValueError("expected sentences to choose from, found none in the second language")
-    return unit(A), unit(B)
+    return l2_normalize(A)[0], l2_normalize(B)[0]

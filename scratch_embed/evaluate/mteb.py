@@ -50,8 +50,9 @@ from scratch_embed.evaluate.probe import (
 from scratch_embed.evaluate.results import TaskResult
 from scratch_embed.evaluate.sts import sts_scores
 from scratch_embed.evaluate.summarisation import summarisation_scores
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.neighbours import nearest
-from scratch_embed.space.similarity import cosine_matrix, unit
+from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.worlds import task_shapes as shapes
 
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
@@ -132,8 +133,8 @@ def instruction_retrieval(encoder: Encoder, task: shapes.InstructionRetrieval) -
 
 def _search(encoder, task, queries: Mapping[str, str]) -> Scores:
     names = list(task.corpus)
-    Q = unit(embed(encoder, list(queries.values())).astype(np.float64))
-    X = unit(embed(encoder, list(task.corpus.values())).astype(np.float64))
+    Q = l2_normalize(embed(encoder, list(queries.values())).astype(np.float64))[0]
+    X = l2_normalize(embed(encoder, list(task.corpus.values())).astype(np.float64))[0]
     ids, cosines = nearest(Q, X, CUTOFFS[-1])                            # (Q, 1000), or all
     found = {query: {names[i]: score for i, score in zip(row, scores)}
              for query, row, scores in zip(queries, ids.tolist(), cosines.tolist())}

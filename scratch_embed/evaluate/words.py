@@ -24,8 +24,9 @@ import numpy as np
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import solve_analogies
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.space.similarity import cosine
 
 
 class Section(NamedTuple):
@@ -173,7 +174,7 @@ def _solved(vectors, questions):
     """Which of these are solved?  questions: (Q, 4) ids -> (Q,) bool."""
     if len(vectors) < 4:                                     # nothing is left besides a, b and c
         return np.zeros(len(questions), bool)
-    return solve_analogies(unit(vectors), questions[:, :3]) == questions[:, 3]
+    return solve_analogies(l2_normalize(vectors)[0], questions[:, :3]) == questions[:, 3]
 
 
 def _total(name, scores):

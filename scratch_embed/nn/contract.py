@@ -33,5 +33,3 @@ ParamBackwardEach: TypeAlias = Callable[[np.ndarray, Params], Gradients]     # d
 ParamOnlyBackward: TypeAlias = Callable[[np.ndarray, Params], None]          # backward(dy, g)
 LossBackward: TypeAlias = Callable[..., np.ndarray]                # dx = backward(dloss=1.0)
 LossBackwardEach: TypeAlias = Callable[..., Gradients]             # dq, dk = backward(dloss=1.0)
-
-Learning: TypeAlias = Callable[..., np.ndarray]                    # ParamBackward's former name

@@ -11,22 +11,17 @@ direction.
 A frozen tensor is an array beside that buffer.  So it has no gradient, no moments in the optimiser
 and no copy in a training checkpoint, and a fine-tuning of few tensors costs memory for these alone.
 """
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 # ---- what a tensor is ----------------------------------------------------------------------------
 
-class Init(Protocol):
-    """How first values are made: Normal, Constant, or any such function."""
-
-    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """An array of that shape."""
-
-
-class Normal(NamedTuple):
+@dataclass(frozen=True)
+class Normal:
     """First values drawn from N(0, std²)."""
 
     std: float
@@ -36,7 +31,8 @@ class Normal(NamedTuple):
         return self.std * rng.standard_normal(shape)
 
 
-class Constant(NamedTuple):
+@dataclass(frozen=True)
+class Constant:
     """First values that are all one number."""
 
     value: float
@@ -47,6 +43,8 @@ class Constant(NamedTuple):
 
 
 ZEROS, ONES = Constant(0.0), Constant(1.0)
+Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]     # (rng, shape) -> array
+
 
 class Tensor(NamedTuple):
     """The declaration of one parameter."""
@@ -83,8 +81,8 @@ class Params(dict):
     """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
 
     def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
-                 dtype: DTypeLike = np.float32, frozen: Mapping[str, np.ndarray] | None = None
-                 ) -> None:
+                 dtype: DTypeLike = np.float32,
+                 frozen: Mapping[str, np.ndarray] | None = None) -> None:
         """All zero, and trainable but for the arrays of `frozen`.
 
         tensors: {name: Tensor}, in the order that they have in flat; a shape alone is a Tensor of

@@ -15,16 +15,20 @@ The gradient.  With r = ‖x‖, ∂u_i/∂x_j = (δ_ij − u_i u_j)/r, hence
     dx = (du − u (u·du)) / r:
 the part of du that is tangent to the sphere; a step along x changes no u.
 """
+import math
 from collections.abc import Callable
 
 import numpy as np
+
+BLOCK = 1 << 20                    # numbers in a temporary
 
 
 @np.errstate(invalid="ignore")                   # inf / inf is nan, as promised above
 def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """u = x / ‖x‖ over the last axis; a zero vector stays zero.
 
-    x: (..., D) -> u (..., D), backward(du) -> dx.  Raises ValueError if x is a single number.
+    x: (..., D) -> u (..., D), backward(du) -> dx.  Raises ValueError if x is a single number,
+    TypeError if it is complex.
 
     >>> l2_normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))[0].tolist()
     [[0.6, 0.8], [0.0, 0.0]]
@@ -32,15 +36,35 @@ def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.n
     x = np.asarray(x)
     if x.ndim == 0:
         raise ValueError(f"expected vectors (..., D), got the single number {x}")
-    x = x.astype(np.float32 if x.dtype == np.float32 else np.float64, order="C", copy=False)
-    largest = np.maximum(x.max(-1, keepdims=True, initial=0), -x.min(-1, keepdims=True, initial=0))
-    _, power = np.frexp(largest)
-    # ldexp and not x · 2.0**-power: the smallest numbers need a factor that is itself out of range
-    x = np.ldexp(x, -power)
-    norm = np.sqrt((x * x).sum(-1, keepdims=True))
+    x = x.astype(np.float32 if x.dtype == np.float32 else np.float64, order="C",
+                 casting="same_kind", copy=False)
+    x, power = rescale(x)
+    norm = np.sqrt(sums_of_squares(x))
     norm[norm == 0] = 1
     u = np.divide(x, norm, out=x)
 
     def backward(du):
         return np.ldexp((du - u * (u * du).sum(-1, keepdims=True)) / norm, -power)
     return u, backward
+
+
+def rescale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x / 2^e with its largest component in [½, 1), and e.  (..., D) -> (..., D), (..., 1).
+
+    Zero stays zero.
+    """
+    largest = np.maximum(x.max(-1, keepdims=True, initial=0), -x.min(-1, keepdims=True, initial=0))
+    _, e = np.frexp(largest)
+    # ldexp and not x · 2.0**-e: the smallest numbers need a factor that is itself out of range
+    return np.ldexp(x, -e), e
+
+
+def sums_of_squares(x: np.ndarray) -> np.ndarray:
+    """Σ_d x_d², so many rows at a time that no second table is made.  (..., D) -> (..., 1)."""
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    sums = np.empty((len(rows), 1), x.dtype)
+    step = max(1, BLOCK // max(1, rows.shape[1]))
+    for i in range(0, len(rows), step):
+        block = rows[i:i + step]
+        sums[i:i + step] = (block * block).sum(-1, keepdims=True)
+    return sums.reshape(*x.shape[:-1], 1)

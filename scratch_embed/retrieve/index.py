@@ -25,13 +25,13 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.ids import list_of_ids, require_new, row_of_each
 from scratch_embed.retrieve.index_files import first_not_finite, index_as_tensors, read_index
 from scratch_embed.space.heaps import enter_heaps
 from scratch_embed.space.neighbours import BLOCK, nearest
-from scratch_embed.space.similarity import unit
 
 
 class Index:
@@ -137,7 +137,7 @@ class Index:
     def _prepared(self, vectors, name):
         """Vectors in float32, at length 1 if the index normalises; name(row) is for the error."""
         with np.errstate(over="ignore", invalid="ignore"):   # refused below
-            rows = (unit(vectors) if self.normalise else vectors).astype(
+            rows = (l2_normalize(vectors)[0] if self.normalise else vectors).astype(
                 np.float32, casting="same_kind", copy=False)
         broken = first_not_finite(rows)
         if broken is not None:

@@ -75,15 +75,15 @@ class SentenceEncoder:
         SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
 
     >>> from scratch_embed.nn.params import init_params
-    >>> from scratch_embed.text.wordpiece import WordPiece
+    >>> from scratch_embed.text.wordpiece import SPECIAL, WordPiece
     >>> from scratch_embed.transformer.bert import Bert, Config, tensors
-    >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "a", "fox", "runs", "##s"])
-    >>> config = Config(vocab=len(tokenizer), dim=8, layers=1, ff=16)
-    >>> model = Bert(config, init_params(tensors(config), seed=1))        # not trained
-    >>> encoder = SentenceEncoder(tokenizer, model)
-    >>> vectors = encoder.encode(["a fox runs", "foxs"])
-    >>> vectors.shape, encoder.similarity(vectors, vectors).diagonal().round(5).tolist()
-    ((2, 8), [1.0, 1.0])
+    >>> config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
+    >>> model = Bert(config, init_params(tensors(config), seed=1))            # not trained
+    >>> encoder = SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]), model)
+    >>> encoder
+    SentenceEncoder(Bert(2 layers x 4, 8 tokens), mean, normalized)
+    >>> encoder.encode(["a red cat", "a cat"]).shape
+    (2, 4)
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:
@@ -128,7 +128,7 @@ class SentenceEncoder:
 
         skip: tokens that are the prompt's and before it, pooled if recipe.include_prompt.
         """
-        y, _ = sentence_vectors(self.model.infer(batch), batch.off, self.recipe, skip)
+        y, _ = sentence_vectors(self.model.infer(batch), batch.offsets, self.recipe, skip)
         return y
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,
@@ -203,13 +203,13 @@ class SentenceEncoder:
                 [self._cased(before + text) for text in texts[start:start + BLOCK]],
                 max_length=self.recipe.max_seq_length)
             order = by_length(block)[::-1]
-            lengths = np.diff(block.off)[order]
+            lengths = np.diff(block.offsets)[order]
             if lengths[-1] == 0:
                 raise ValueError(f"input {start + order[-1]}: {texts[start + order[-1]]!r:.40} "
                                  "has no token")
-            off = np.concatenate([[0], np.cumsum(lengths)])
-            parts = 1 if off[-1] <= ALONE else workers * -(-off[-1] // (workers * TOKENS))
-            for part in shares(off, int(parts)):
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            parts = 1 if offsets[-1] <= ALONE else workers * -(-offsets[-1] // (workers * TOKENS))
+            for part in shares(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
                     which = order[part[i:i + (batch_size or len(part))]]
                     yield start + which, take(block, which)

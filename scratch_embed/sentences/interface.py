@@ -1,6 +1,7 @@
 """What all encoders of sentences have in common: the arguments of encode(), and its last steps.
 
-Equation  y = round(unit(x_1 .. x_d)): cut to d numbers, scale to length 1, round, in this order
+Equation  y = round(normalize(x_1 .. x_d)): cut to d numbers, scale to length 1, round, in this
+          order
 Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for bits
 Differs   The arguments are sentence-transformers'; there prompt= silently wins over prompt_name=,
           and precision= gives no shape to no texts.
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
 from scratch_embed.space.similarity import (
@@ -23,7 +25,6 @@ from scratch_embed.space.similarity import (
     dot_matrix,
     euclidean,
     euclidean_matrix,
-    unit,
 )
 
 FEW = 100                          # vectors, below which their own ranges are a poor sample
@@ -73,7 +74,7 @@ def require_text(number: int, text: str) -> None:
 def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
     """Cut, and scale to length 1.  x: (N, D) -> (N, truncate_dim or D) float32; zero stays zero."""
     x = x[:, :truncate_dim]
-    return (unit(x) if normalize else x).astype(np.float32)
+    return (l2_normalize(x)[0] if normalize else x).astype(np.float32)
 
 
 def round_to(precision: str, x: np.ndarray) -> np.ndarray:

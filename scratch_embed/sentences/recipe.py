@@ -1,7 +1,7 @@
 """What a sentence encoder does with the vectors of tokens: pool, transform, normalise.
 
 Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
-Shapes    x (T, D) packed, off (N+1,) -> y (N, E)
+Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E)
 Cost      nothing beside the encoder's.
 Differs   Where the prompt is not pooled, this is what sentence-transformers 6.2 does.  In 3.4 cls
           took [CLS] all the same, and a prompt of no letters still took [CLS] from the others.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Backward, Learning
+from scratch_embed.nn.contract import Backward
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.l2_normalize import l2_normalize
@@ -56,14 +56,14 @@ class Recipe(NamedTuple):
         return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
 
 
-def sentence_vectors(x: np.ndarray, off: np.ndarray, recipe: Recipe, skip: int = 0
-                     ) -> tuple[np.ndarray, Learning]:
-    """Pool, transform, normalise.  x: (T, D), off: (N+1,) -> (N, E); backward(dy, g) -> dx.
+def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: int = 0
+                     ) -> tuple[np.ndarray, Callable]:
+    """Pool, transform, normalise.  x: (T, D), offsets: (N+1,) -> (N, E); backward(dy, g) -> dx.
 
     skip: tokens of the prompt and before it, which are left out unless recipe.include_prompt.
     g: the gradients of each Dense, a Params for each of them.
     """
-    y, back_pool = beside(*recipe.poolings)(x, off, 0 if recipe.include_prompt else skip)
+    y, back_pool = beside(*recipe.poolings)(x, offsets, 0 if recipe.include_prompt else skip)
     backs = []
     for layer in recipe.dense:
         y, back_linear = linear(y, layer.p, "linear")

@@ -30,16 +30,16 @@ import numpy as np
 
 from scratch_embed.losses.infonce import infonce
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
 from scratch_embed.space.geometry import alignment, uniformity
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.families import Model
@@ -56,7 +56,7 @@ def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A vector for each text of one view, the head on top if the model has one.
 
     -> z (N, D), backward(dz, g)
@@ -64,7 +64,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROP
     order = by_length(batch)                             # equal lengths together: see attention
     batch = take(batch, order)
     x, back_x = model.encode(batch, drop)
-    y, back_y = pool(x, batch.off)
+    y, back_y = pool(x, batch.offsets)
     h, back_h = head(y, model.p) if HEAD in model.p else (y, lambda dh, g: dh)
     z = np.empty_like(h)
     z[order] = h
@@ -74,7 +74,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROP
     return z, backward
 
 
-def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(W y + b).  y, h: (N, D)."""
     u, back_u = linear(y, p, "head")
     h, back_h = tanh(u)
@@ -102,7 +102,7 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, drop: 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
     each: each(f, items) -> [f(item)], in threads or one after the other.
     """
-    N = len(views[0].off) - 1
+    N = len(views[0].offsets) - 1
 
     def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
@@ -151,10 +151,10 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
     """
-    if not 1 <= len(views) <= 3 or len({len(view.off) for view in views}) != 1 \
-            or len(views[0].off) < 3 or batch_size < 2:
+    if not 1 <= len(views) <= 3 or len({len(view.offsets) for view in views}) != 1 \
+            or len(views[0].offsets) < 3 or batch_size < 2:
         raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
-                         f"or more, found {[len(v.off) - 1 for v in views]} and {batch_size}")
+                         f"or more, found {[len(v.offsets) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
     workers, seed, checkpoint, _ = options
     model = with_head(model, seed, headless)
@@ -166,7 +166,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                     start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
-        for step, numbers in run.batches(len(views[0].off) - 1, batch_size, steps):
+        for step, numbers in run.batches(len(views[0].offsets) - 1, batch_size, steps):
             for g in grads:
                 g.flat[:] = 0
             loss, backward = batch_loss([take(view, numbers) for view in views], model, pool, tau,
@@ -178,8 +178,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                 run.rows.append([step, *geometry(held_out, model, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
             run.record(loss, lr=lr)
-    return Trained(model, run.losses, [(int(step), align, uniform)
-                                       for step, align, uniform in run.rows])
+    return Trained(model, run.losses, [(int(step), near, even) for step, near, even in run.rows])
 
 
 def with_head(model: Model, seed: int, headless: bool = False) -> Model:
@@ -205,16 +204,16 @@ def without_head(model: Model) -> Model:
 
 def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
-    order, lengths = by_length(texts), np.diff(texts.off)
+    order, lengths = by_length(texts), np.diff(texts.offsets)
     y = np.empty((len(order), model.dim), model.p.flat.dtype)
     for some in token_batches(lengths[order], 1024):
         batch = take(texts, order[some])
-        y[order[some]], _ = pool(model.infer(batch), batch.off)
+        y[order[some]], _ = pool(model.infer(batch), batch.offsets)
     return head(y, model.p)[0] if keep_head else y
 
 
 def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
-    X, Y = (unit(vectors(side, model, pool).astype(np.float64))
+    X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

@@ -37,6 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.interface import (
     choose_prompt,
@@ -47,7 +48,6 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FIT_BATCH = 1024                   # texts at a time, while what they have in common is sought
@@ -103,10 +103,10 @@ class Table(NamedTuple):
 
 def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
     """x_s = 1/|s| Σ weight · v, in NumPy.  S sentences of numbers below U -> (S, D) float64."""
-    ids, off = corpus
-    x = np.zeros((len(off) - 1, table.rows.shape[1]))
+    ids, offsets = corpus
+    x = np.zeros((len(offsets) - 1, table.rows.shape[1]))
     for s in range(len(x)):
-        here = ids[off[s]:off[s + 1]]
+        here = ids[offsets[s]:offsets[s + 1]]
         if len(here):
             x[s] = table.weights[here] @ table.rows[here].astype(np.float64) / len(here)
     return x
@@ -115,10 +115,10 @@ def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
 @kernel(keep_order=True)
 def weighted_means_kernel(corpus, table):
     """The same, summed word by word: a sentence's bits do not depend on what stands beside it."""
-    S, D = len(corpus.off) - 1, table.rows.shape[1]
+    S, D = len(corpus.offsets) - 1, table.rows.shape[1]
     means = np.zeros((S, D))
     for s in range(S):
-        x, first, end = means[s], corpus.off[s], corpus.off[s + 1]
+        x, first, end = means[s], corpus.offsets[s], corpus.offsets[s + 1]
         for i in corpus.ids[first:end]:
             v, weight = table.rows[i], table.weights[i]
             for d in range(D):
@@ -131,8 +131,8 @@ def weighted_means_kernel(corpus, table):
 
 def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
     """(s, a Corpus of `size` sentences from s on), for all of them in order; words not copied."""
-    for s in range(0, len(corpus.off) - 1, size):
-        yield s, Corpus(corpus.ids, corpus.off[s:s + size + 1])
+    for s in range(0, len(corpus.offsets) - 1, size):
+        yield s, Corpus(corpus.ids, corpus.offsets[s:s + size + 1])
 
 
 # ---- what sentences have in common ------------------------------------------------------------
@@ -205,7 +205,7 @@ class StaticEncoder:
         if u.shape != (self.dim,) or not np.isfinite(u).all() or not u.any():
             raise ValueError(f"common: expected a direction, a finite vector ({self.dim},) that "
                              f"is not zero, found shape {u.shape}")
-        return unit(u)
+        return l2_normalize(u)[0]
 
     def without_common(self, texts: Iterable[str]) -> "StaticEncoder":
         """An encoder like this one that takes out what these texts have in common, from now on.
@@ -218,8 +218,8 @@ class StaticEncoder:
             raise TypeError(f"expected many texts, found one str, {texts!r:.40}")
         corpus, table = self._look_up(texts)
         if not len(corpus.ids):
-            raise ValueError(f"{len(corpus.off) - 1} texts without a known word have nothing in "
-                             "common: are they prepared as the words' own text was?")
+            raise ValueError(f"{len(corpus.offsets) - 1} texts without a known word have nothing "
+                             "in common: are they prepared as the words' own text was?")
         u = first_singular_vector(weighted_means_kernel(batch, table)
                                   for _, batch in batches(corpus, FIT_BATCH))
         return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts,
@@ -246,7 +246,7 @@ class StaticEncoder:
         alone = isinstance(inputs, str)
         corpus, table = self._look_up(tqdm([inputs] if alone else inputs, unit="text",
                                            disable=None if show_progress_bar else True), before)
-        n, d = len(corpus.off) - 1, truncate_dim or self.dim
+        n, d = len(corpus.offsets) - 1, truncate_dim or self.dim
         require_memory(4 * n * d, f"vectors of {n} texts x {d} dimensions")
         out = np.empty((n, d), np.float32)
         for start, batch in batches(corpus, batch_size):
@@ -281,7 +281,7 @@ class StaticEncoder:
         except KeyError:
             return None
         if self.unit_words:
-            return unit(np.asarray(vector, np.float64)) if np.any(vector) else None
+            return l2_normalize(np.asarray(vector, np.float64))[0] if np.any(vector) else None
         return vector
 
     def _table(self, vectors):

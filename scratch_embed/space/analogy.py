@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space import similarity
 from scratch_embed.space.neighbours import nearest, rank_in_blocks
 
@@ -40,7 +41,7 @@ def three_cos_add(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
     Raises ValueError for an id that is not in the table, or no id at all.
 
     >>> king, queen, man, woman = range(4)
-    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
     >>> ids, cosines = three_cos_add(rows, positive=[king, woman], negative=[man], k=1)
     >>> ids.tolist()                                         # queen
     [1]
@@ -58,7 +59,7 @@ def three_cos_mul(unit: np.ndarray, positive: Sequence[int] | np.ndarray,
     Shapes and errors are those of three_cos_add.
 
     >>> king, queen, man, woman = range(4)
-    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
     >>> ids, scores = three_cos_mul(rows, positive=[king, woman], negative=[man], k=1)
     >>> ids.tolist()
     [1]
@@ -72,7 +73,7 @@ def solve_analogies(unit: np.ndarray, questions: np.ndarray) -> np.ndarray:
     """a : b = c : ?  by 3CosAdd.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
-    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
     >>> solve_analogies(rows, [[man, king, woman], [king, man, queen]]).tolist()
     [1, 3]
     """
@@ -86,7 +87,7 @@ def solve_analogies_mul(unit: np.ndarray, questions: np.ndarray, epsilon: float 
     """a : b = c : ?  by 3CosMul.  unit: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
-    >>> rows = similarity.unit([[2, 2], [2, -2], [1, 9], [1, -9]])
+    >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
     >>> solve_analogies_mul(rows, [[man, king, woman], [king, man, queen]]).tolist()
     [1, 3]
     """
@@ -100,7 +101,7 @@ def odd_one_out(unit: np.ndarray, ids: Sequence[int] | np.ndarray) -> int:
 
     unit: (V, D), ids: a list -> one id.  Raises ValueError for an empty list.
 
-    >>> odd_one_out(similarity.unit([[0, 1], [1, 9], [1, 0]]), [0, 1, 2])
+    >>> odd_one_out(l2_normalize([[0, 1], [1, 9], [1, 0]])[0], [0, 1, 2])
     2
     """
     unit = np.asarray(unit)
@@ -117,7 +118,7 @@ def _add(unit, positive, negative, k):
     unit = np.asarray(unit)
     total = unit[positive].sum(axis=1, dtype=np.float64)
     total -= unit[negative].sum(axis=1, dtype=np.float64)
-    target = similarity.unit(total).astype(unit.dtype)
+    target = l2_normalize(total)[0].astype(unit.dtype)
     return nearest(target, unit, k, exclude=np.concatenate([positive, negative], axis=1))
 
 

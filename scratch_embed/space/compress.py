@@ -26,8 +26,8 @@ import operator
 
 import numpy as np
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.geometry import PCA, project
-from scratch_embed.space.similarity import unit
 
 
 def prefix(X: np.ndarray, dim: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def prefix(X: np.ndarray, dim: int) -> np.ndarray:
     if X.ndim == 0 or not 1 <= dim <= X.shape[-1]:
         raise ValueError(f"dim: expected 1 to the width of the vectors, found {dim} for vectors "
                          f"of shape {X.shape}")
-    return unit(X[..., :dim])
+    return l2_normalize(X[..., :dim])[0]
 
 
 def principal(X: np.ndarray, pca: PCA) -> np.ndarray:
@@ -52,4 +52,5 @@ def principal(X: np.ndarray, pca: PCA) -> np.ndarray:
     if X.ndim == 0 or X.shape[-1] != pca.components.shape[1]:
         raise ValueError(f"expected vectors of {pca.components.shape[1]} numbers, as those the "
                          f"components were computed from; found shape {X.shape}")
-    return unit(project(X, pca)).astype(np.float32 if X.dtype == np.float32 else np.float64)
+    u, _ = l2_normalize(project(X, pca))
+    return u.astype(np.float32 if X.dtype == np.float32 else np.float64)

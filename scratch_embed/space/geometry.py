@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.space.similarity import euclidean, unit
+from scratch_embed.numerics.l2_normalize import l2_normalize
+from scratch_embed.space.similarity import euclidean
 
 BLOCK = 1 << 20      # numbers in the largest temporary of uniformity
 
@@ -109,7 +110,7 @@ def mean_cosine(X: np.ndarray) -> float:
 
     No pair is formed: ‖Σ u_i‖² = Σ ‖u_i‖² + 2 Σ_{i<j} u_i·u_j.
     """
-    u = unit(_table(X))
+    u = l2_normalize(_table(X))[0]
     N, total = len(u), u.sum(axis=0)
     return float((total @ total - np.einsum("nd,nd->", u, u)) / (N * (N - 1)))
 

@@ -3,8 +3,8 @@
 Paper     Khattab & Zaharia 2020, "ColBERT: Efficient and Effective Passage Search via
           Contextualized Late Interaction over BERT", eq. 3.
 Equation  S(q, x) = Σ_{i in q} max_{j in x} q_i·x_j
-Shapes    tokens packed end to end: Q (T, D) with off (N + 1,), X (U, D) with x_off (M + 1,);
-          text n has the rows off[n]..off[n + 1] − 1.  -> scores (N, M)
+Shapes    tokens packed end to end: Q (T, D) with offsets (N+1,), X (U, D) with x_offsets (M+1,);
+          text n has the rows offsets[n]..offsets[n + 1] − 1.  -> scores (N, M)
 Cost      O(T U D), one matrix product in pieces; a maximum costs less.  No kernel: BLAS owns it.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers, or T times the tokens
           of the longest document where that is more.
@@ -23,45 +23,47 @@ from scratch_embed.space.similarity import dot_matrix, require_tables
 BLOCK = 1 << 20
 
 
-def max_sim_matrix(Q: np.ndarray, off: np.ndarray, X: np.ndarray, x_off: np.ndarray,
+def max_sim_matrix(Q: np.ndarray, offsets: np.ndarray, X: np.ndarray, x_offsets: np.ndarray,
                    block: int = BLOCK) -> np.ndarray:
     """max_sim() of every query with every document.  -> (N, M) float64.
 
-    Q: (T, D) with off (N + 1,), X: (U, D) with x_off (M + 1,); callers pass unit rows.
+    Q: (T, D) with offsets (N + 1,), X: (U, D) with x_offsets (M + 1,); callers pass unit rows.
     A query without tokens scores 0; a document without any has no maximum: ValueError.
     """
     Q, X = np.asarray(Q), np.asarray(X)
     require_tables(Q, X)
-    off, x_off = check_offsets(off, len(Q), "off"), check_offsets(x_off, len(X), "x_off")
-    empty = np.flatnonzero(np.diff(x_off) == 0)
+    offsets = check_offsets(offsets, len(Q), "offsets")
+    x_offsets = check_offsets(x_offsets, len(X), "x_offsets")
+    empty = np.flatnonzero(np.diff(x_offsets) == 0)
     if len(empty):
         raise ValueError(f"document {empty[0]} has no tokens: leave it out")
-    scores = np.zeros((len(off) - 1, len(x_off) - 1))
-    asked = np.flatnonzero(np.diff(off))                     # add.reduceat wants no empty part
+    scores = np.zeros((len(offsets) - 1, len(x_offsets) - 1))
+    asked = np.flatnonzero(np.diff(offsets))                     # add.reduceat wants no empty part
     if len(asked) == 0:
         return scores
-    for docs in _pieces(x_off, max(1, block // max(len(Q), X.shape[1]))):
-        first, ends = x_off[docs.start], x_off[docs.start:docs.stop]
-        S = dot_matrix(Q, X[first:x_off[docs.stop]])         # (T, tokens of these documents)
+    for docs in _pieces(x_offsets, max(1, block // max(len(Q), X.shape[1]))):
+        first, ends = x_offsets[docs.start], x_offsets[docs.start:docs.stop]
+        S = dot_matrix(Q, X[first:x_offsets[docs.stop]])         # (T, tokens of these documents)
         best = np.maximum.reduceat(S, ends - first, axis=1)  # (T, documents)
-        scores[asked, docs] = np.add.reduceat(best, off[asked], axis=0, dtype=np.float64)
+        scores[asked, docs] = np.add.reduceat(best, offsets[asked], axis=0, dtype=np.float64)
     return scores
 
 
-def _pieces(off, most):
+def _pieces(offsets, most):
     """Slices of documents, one after the other, of `most` tokens or of one document."""
-    start, M = 0, len(off) - 1
+    start, M = 0, len(offsets) - 1
     while start < M:
-        stop = max(start + 1, int(np.searchsorted(off, off[start] + most, side="right")) - 1)
+        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
+        stop = max(start + 1, end)
         yield slice(start, stop)
         start = stop
 
 
-def check_offsets(off: np.ndarray, total: int, name: str) -> np.ndarray:
-    """off as integers that rise from 0 to `total`, the number of rows.  ValueError if not."""
-    off = np.asarray(off)
-    if off.ndim != 1 or off.dtype.kind not in "iu" or len(off) == 0 or (
-            off[0] != 0 or off[-1] != total or (off[1:] < off[:-1]).any()):
+def check_offsets(offsets: np.ndarray, total: int, name: str) -> np.ndarray:
+    """offsets as integers that rise from 0 to `total`, the number of rows.  ValueError if not."""
+    offsets = np.asarray(offsets)
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) == 0 or (
+            offsets[0] != 0 or offsets[-1] != total or (offsets[1:] < offsets[:-1]).any()):
         raise ValueError(f"{name}: expected integers that rise from 0 to {total}, the number of "
-                         f"rows; found {off.dtype} {off[:3]} ... of shape {off.shape}")
-    return off
+                         f"rows; found {offsets.dtype} {offsets[:3]} ... of shape {offsets.shape}")
+    return offsets

@@ -8,8 +8,8 @@ Types     float32 gives float32, float64 gives float64, and everything else is t
           Sums of pairs run in float64 and are rounded once, at the end.
 Cost      O(D) a pair.  dot_matrix and cosine_matrix are one product each, and BLAS owns it, so
           there is no kernel here.
-nan, inf  nan in, nan out.  inf has no direction (cosine and angle are nan, unit puts nan in its
-          place) and is infinitely far from what is finite; two of one sign are nan apart.
+nan, inf  nan in, nan out.  inf has no direction (cosine and angle are nan) and is infinitely far
+          from what is finite; two of one sign are nan apart.
 Read next space/neighbours.py (whom is it most like?), space/geometry.py (how do all of them lie?)
 
 Length must not be seen.  cos(a, b) does not depend on ‖a‖, but a·a does: in float32 it is 0 for
@@ -30,6 +30,8 @@ float32 it is noise below 3e-4.  So euclidean_matrix takes differences first, in
 from typing import Any
 
 import numpy as np
+
+from scratch_embed.numerics.l2_normalize import l2_normalize, rescale
 
 BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and angle_matrix
 
@@ -59,8 +61,8 @@ def cosine(a: np.ndarray, b: np.ndarray) -> Any:
     [0.0, 0.707]
     """
     a, b = _pair(a, b)
-    x, _ = _scaled(a)
-    y, _ = _scaled(b)
+    x, _ = rescale(a)
+    y, _ = rescale(b)
     # one root of the product, not a product of roots: √(s·s) = s exactly, so cos(a, a) = 1
     norms = np.sqrt(_sum_of_products(x, x) * _sum_of_products(y, y))
     cos = _sum_of_products(x, y) / np.where(norms == 0, 1, norms)
@@ -91,24 +93,10 @@ def angle(a: np.ndarray, b: np.ndarray) -> Any:
     0.7854
     """
     a, b = _pair(a, b)
-    x, y = unit(a.astype(np.float64)), unit(b.astype(np.float64))
+    x, y = l2_normalize(a.astype(np.float64))[0], l2_normalize(b.astype(np.float64))[0]
     far, near = euclidean(x, y), euclidean(x, -y)             # 2 sin(θ/2), 2 cos(θ/2)
     theta = np.where(far + near == 0, np.pi / 2, 2 * np.arctan2(far, near))
     return theta.astype(a.dtype)[()]                          # [()]: a number for one pair
-
-
-@np.errstate(invalid="ignore")
-def unit(x: np.ndarray) -> np.ndarray:
-    """x / ‖x‖ over the last axis, at every scale; zero stays zero.  x: (..., D) -> (..., D).
-
-    >>> unit([[3.0, 4.0], [0.0, 0.0]]).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    x = _floats(x)
-    _require_vectors(x, x)
-    u, _ = _scaled(x)
-    norm = np.sqrt(_sum_of_products(u, u))[..., None]
-    return np.divide(u, np.where(norm == 0, 1, norm), out=u, casting="same_kind")
 
 
 # ---- all with all -----------------------------------------------------------
@@ -132,7 +120,7 @@ def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     [[1.0, 0.0, -1.0], [0.6, 0.8, -0.6]]
     """
     A, B = _tables(A, B)
-    return np.clip(dot_matrix(unit(A), unit(B)), -1, 1)
+    return np.clip(dot_matrix(l2_normalize(A)[0], l2_normalize(B)[0]), -1, 1)
 
 
 def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
@@ -216,18 +204,10 @@ def _sum_of_products(a, b):
     return np.einsum("...d,...d->...", a, b, dtype=np.float64)
 
 
-def _scaled(x):
-    """x / 2^e with its largest component in [½, 1), and e (...); zero stays zero."""
-    largest = np.maximum(x.max(-1, keepdims=True, initial=0), -x.min(-1, keepdims=True, initial=0))
-    _, e = np.frexp(largest)
-    # ldexp and not x * 2.0**-e: the smallest numbers need a factor that is itself out of range
-    return np.ldexp(x, -e), e[..., 0]
-
-
 def _length(x):
     """‖x‖ at every scale.  x: (..., D) -> (...)."""
-    scaled, e = _scaled(x)
-    return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e).astype(x.dtype)
+    scaled, e = rescale(x)
+    return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e[..., 0]).astype(x.dtype)
 
 
 def _all_pairs(measure, A, B):

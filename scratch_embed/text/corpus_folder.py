@@ -77,7 +77,7 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus
                 made_from: dict) -> tuple[Vocab, Corpus]:
     """Write a corpus that comes in pieces to an empty folder; return it as open_corpus does.
 
-    pieces      Corpus after Corpus, whose `off` counts on from one to the next
+    pieces      Corpus after Corpus, whose `offsets` counts on from one to the next
     made_from   a dict for the card: see origin()
     """
     checksums, sentences = dict.fromkeys((IDS, OFF, WORDS), 0), 0
@@ -91,8 +91,8 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus
         write(OFF, np.zeros(1, "<i8"))
         for piece in pieces:
             write(IDS, piece.ids.astype("<i4"))
-            write(OFF, piece.off[1:].astype("<i8"))
-            sentences += len(piece.off) - 1
+            write(OFF, piece.offsets[1:].astype("<i8"))
+            sentences += len(piece.offsets) - 1
         for word, count in zip(vocab.words, vocab.counts):
             write(WORDS, f"{word} {count}\n".encode())
     card = {"format": FORMAT, "tokens": int(vocab.counts.sum()), "sentences": sentences,

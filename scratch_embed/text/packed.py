@@ -1,6 +1,6 @@
 """Many sequences as one: laid end to end, with the places where each begins.
 
-Shapes    ids (T,) int32; off (N+1,) int64, sequence n is ids[off[n]:off[n+1]]; types (T,) int32
+Shapes    ids, types (T,) int32; offsets (N+1,) int64: sequence n is ids[offsets[n]:offsets[n+1]]
 Cost      O(T), NumPy's own copies: no kernel.
 Read next nn/attention.py (each sequence for itself), transformer/bert.py
 
@@ -20,7 +20,7 @@ class Packed(NamedTuple):
     """N sequences of T tokens in all."""
 
     ids: np.ndarray                # (T,) int32
-    off: np.ndarray                # (N+1,) int64
+    offsets: np.ndarray                # (N+1,) int64
     types: np.ndarray              # (T,) int32: 0, or 1 in the second part of a pair
 
 
@@ -47,31 +47,31 @@ def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | No
 
 def take(packed: Packed, which: np.ndarray) -> Packed:
     """The sequences of these numbers, (M,), in this order."""
-    lengths = np.diff(packed.off)[which]
-    off = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    rows = np.arange(off[-1]) + np.repeat(packed.off[:-1][which] - off[:-1], lengths)
-    return Packed(packed.ids[rows], off, packed.types[rows])
+    lengths = np.diff(packed.offsets)[which]
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    rows = np.arange(offsets[-1]) + np.repeat(packed.offsets[:-1][which] - offsets[:-1], lengths)
+    return Packed(packed.ids[rows], offsets, packed.types[rows])
 
 
 def by_length(packed: Packed) -> np.ndarray:
     """The numbers of the sequences, (N,), the shortest first; equal ones in their order."""
-    return np.argsort(np.diff(packed.off), kind="stable")
+    return np.argsort(np.diff(packed.offsets), kind="stable")
 
 
-def positions(off: np.ndarray) -> np.ndarray:
-    """0, 1, ... within each sequence.  off: (N+1,) -> (T,)."""
-    return np.arange(off[-1]) - np.repeat(off[:-1], np.diff(off))
+def positions(offsets: np.ndarray) -> np.ndarray:
+    """0, 1, ... within each sequence.  offsets: (N+1,) -> (T,)."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
-def shares(off: np.ndarray, parts: int) -> list[np.ndarray]:
+def shares(offsets: np.ndarray, parts: int) -> list[np.ndarray]:
     """The sequences 0..N−1 dealt out to `parts` workers, about as many tokens to each.
 
-    off: (N+1,) -> lists of numbers, each worker's next to each other.  None is empty, so there are
+    offsets: (N+1,) -> lists of numbers, each worker's next to each other.  None is empty: there are
     fewer than `parts` where there are few sequences, or one is as long as several shares.
     """
-    N = len(off) - 1
-    middle = (off[:-1] + off[1:]) / 2                       # a sequence goes where its middle lies
-    part = np.minimum(middle * parts // max(1, off[-1]), parts - 1)
+    N = len(offsets) - 1
+    middle = (offsets[:-1] + offsets[1:]) / 2               # a sequence goes where its middle lies
+    part = np.minimum(middle * parts // max(1, offsets[-1]), parts - 1)
     return [some for k in range(parts) if len(some := np.flatnonzero(part == k))] if N else []
 
 

@@ -66,7 +66,7 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
 def has_next(corpus: Corpus) -> np.ndarray:
     """Where a token has a right neighbour in its sentence.  (T,) bool."""
     has = np.ones(len(corpus.ids), bool)
-    has[corpus.off[1:] - 1] = False
+    has[corpus.offsets[1:] - 1] = False
     return has
 
 
@@ -101,15 +101,15 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "
 
 def _joined(corpus, names, codes, V):
     """names: of V words, then of the phrases whose sorted codes are `codes`."""
-    for batch in range(0, len(corpus.off) - 1, BATCH):
-        off = corpus.off[batch:batch + BATCH + 1]
-        piece = Corpus(corpus.ids[off[0]:off[-1]], off - off[0])
+    for batch in range(0, len(corpus.offsets) - 1, BATCH):
+        offsets = corpus.offsets[batch:batch + BATCH + 1]
+        piece = Corpus(corpus.ids[offsets[0]:offsets[-1]], offsets - offsets[0])
         first, number = phrases_in(piece, codes, V)
         ids, kept = piece.ids.astype(np.int64), np.ones(len(piece.ids), bool)
         ids[first], kept[first + 1] = V + number, False
         before = np.concatenate([[0], np.cumsum(kept)])        # tokens kept before each position
-        words, off = [names[i] for i in ids[kept].tolist()], before[piece.off].tolist()
-        for start, end in zip(off, off[1:]):
+        words, offsets = [names[i] for i in ids[kept].tolist()], before[piece.offsets].tolist()
+        for start, end in zip(offsets, offsets[1:]):
             yield words[start:end]
 
 

@@ -6,7 +6,7 @@ token, only one for each word that is kept.
 
 Paper     Fowler, Noll & Vo 1991: the hash FNV-1a.
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
-Shapes    ids (T,) int32, off (S+1,) int64, as in text/vocab.py
+Shapes    ids (T,) int32, offsets (S+1,) int64, as in text/vocab.py
 Cost      O(1) a token.  Memory: the vocabulary, one block, and 4 bytes a token; with a folder
           these are on the disk, and the corpus may be larger than memory.
 Read next text/vocab.py (how words are ranked), text/corpus_folder.py (a corpus on the disk).
@@ -176,14 +176,15 @@ def read_tokens(block, words, place, ids, ends):
     return Place(byte, known, tokens, ended, length)
 
 
-def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO
-                  ) -> tuple[Words, int]:
+def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO,
+                  room: int = FIRST_ROOM) -> tuple[Words, int]:
     """Number the tokens of all blocks in order of first sight.  Return (Words, how many).
 
     Writes int32 ids to one binary file; to the other int64: before the first token of each
-    sentence, and after the last of all, how many tokens there are.
+    sentence, and after the last of all, how many tokens there are.  room: for how many words the
+    table is made at first, a power of two
     """
-    words, place, total = no_words(FIRST_ROOM), Place(0, 0, 0, 0, 0), 0
+    words, place, total = no_words(room), Place(0, 0, 0, 0, 0), 0
     ends_file.write(np.zeros(1, np.int64))
     for block in blocks:
         block = np.frombuffer(block, np.uint8)
@@ -273,13 +274,13 @@ def _contents(file, dtype):
     return np.memmap(file, dtype, "r")
 
 
-def _pieces(ids, off, number):
-    """The corpus in new numbers, a batch of sentences at a time; `off` counts on."""
+def _pieces(ids, offsets, number):
+    """The corpus in new numbers, a batch of sentences at a time; `offsets` counts on."""
     total = 0
-    for first in range(0, len(off) - 1, BATCH):
-        bounds = off[first:first + BATCH + 1]
+    for first in range(0, len(offsets) - 1, BATCH):
+        bounds = offsets[first:first + BATCH + 1]
         piece = renumber(ids[bounds[0]:bounds[-1]], np.diff(bounds), number)
-        yield Corpus(piece.ids, piece.off + total)
+        yield Corpus(piece.ids, piece.offsets + total)
         total += len(piece.ids)
 
 
@@ -288,9 +289,9 @@ def _gather(pieces, ids):
 
     A piece is never longer than what it was made from, so it overwrites only what has been read.
     """
-    off = [np.zeros(1, np.int64)]
+    offsets = [np.zeros(1, np.int64)]
     for piece in pieces:
-        ids[piece.off[0]:piece.off[-1]] = piece.ids
-        off.append(piece.off[1:])
-    off = np.concatenate(off)
-    return Corpus(ids[:off[-1]], off)
+        ids[piece.offsets[0]:piece.offsets[-1]] = piece.ids
+        offsets.append(piece.offsets[1:])
+    offsets = np.concatenate(offsets)
+    return Corpus(ids[:offsets[-1]], offsets)

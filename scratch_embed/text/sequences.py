@@ -5,7 +5,7 @@ Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transfor
 Equation  one line   [CLS] a [SEP]              of each piece a of each line
           pairs      [CLS] a [SEP] b [SEP]      of each piece a; b the piece after it, or any other
           a line of n tokens becomes ⌈n / room⌉ pieces, of equal length to within one token
-Shapes    ids (T,) int32; off (N+1,) int64; begins (N,) bool.  N lines -> P pieces -> Packed of P
+Shapes    ids (T,) int32; offsets (N+1,) int64; begins (N,) bool.  N lines -> P pieces, packed
 Cost      O(T), NumPy's own copies: no kernel.  The tokenizer takes nearly all the time.
 Differs   BERT fills its sequences with as many sentences as have room, and cuts off what is too
           long.  Here a sequence is a line, and a line that is too long is several: each token
@@ -29,10 +29,10 @@ from scratch_embed.text.wordpiece import Frame, Part
 
 
 class Lines(NamedTuple):
-    """N lines, nothing around them: line n is ids[off[n]:off[n+1]]."""
+    """N lines, nothing around them: line n is ids[offsets[n]:offsets[n+1]]."""
 
     ids: np.ndarray                # (T,) int32
-    off: np.ndarray                # (N+1,) int64
+    offsets: np.ndarray                # (N+1,) int64
     begins: np.ndarray             # (N,) bool: the first of a document
 
 
@@ -41,25 +41,25 @@ def number_lines(lines: Iterable[str], ids_of: Callable[[str], list[int]]) -> Li
 
     ids_of: a line -> its ids, nothing around them.
     """
-    ids, off, begins, border = array("i"), array("q", [0]), [], True
+    ids, offsets, begins, border = array("i"), array("q", [0]), [], True
     for line in lines:
         found = ids_of(line)
         if found:
             ids.extend(found)
-            off.append(len(ids))
+            offsets.append(len(ids))
             begins.append(border)
         border = not found
-    return Lines(np.array(ids, np.int32), np.array(off, np.int64), np.array(begins, bool))
+    return Lines(np.array(ids, np.int32), np.array(offsets, np.int64), np.array(begins, bool))
 
 
 def cut(lines: Lines, room: int) -> Lines:
     """Each line of more than `room` tokens as several, as equal as may be; no token is lost."""
-    lengths = np.diff(lines.off)
+    lengths = np.diff(lines.offsets)
     parts = -(-lengths // room)
     line = np.repeat(np.arange(len(lengths)), parts)
     number = positions(np.concatenate([[0], np.cumsum(parts)]))
-    ends = lines.off[line] + (number + 1) * lengths[line] // parts[line]
-    return Lines(lines.ids, np.concatenate([lines.off[:1], ends]),
+    ends = lines.offsets[line] + (number + 1) * lengths[line] // parts[line]
+    return Lines(lines.ids, np.concatenate([lines.offsets[:1], ends]),
                  lines.begins[line] & (number == 0))
 
 
@@ -107,12 +107,13 @@ def in_frame(pieces: Lines, parts: Sequence[Part], *chosen: np.ndarray) -> Packe
     """N sequences: text k of sequence n is piece chosen[k][n].  chosen: (N,) each."""
     own = [np.array(part.ids, np.int32) for part in parts if part.text is None]
     ids = np.concatenate([pieces.ids, *own])
-    off = np.concatenate([pieces.off, pieces.off[-1] + np.cumsum([len(x) for x in own], dtype=int)])
+    ends = np.cumsum([len(x) for x in own], dtype=int)
+    offsets = np.concatenate([pieces.offsets, pieces.offsets[-1] + ends])
     P, N = len(pieces.begins), len(chosen[0])
     numbers = iter(range(P, P + len(own)))                   # the frame's own stand behind the text
     columns = [np.full(N, next(numbers)) if part.text is None else chosen[part.text]
                for part in parts]
-    laid = take(Packed(ids, off, np.zeros_like(ids)), np.stack(columns, 1).ravel())
+    laid = take(Packed(ids, offsets, np.zeros_like(ids)), np.stack(columns, 1).ravel())
     types = np.repeat(np.tile(np.array([part.type for part in parts], np.int32), N),
-                      np.diff(laid.off))
-    return Packed(laid.ids, laid.off[::len(parts)], types)
+                      np.diff(laid.offsets))
+    return Packed(laid.ids, laid.offsets[::len(parts)], types)

@@ -6,7 +6,7 @@ the sentences.  Words that are not in the vocabulary are left out before anythin
 neighbours, so a window reaches over them to the next word that is.
 
 Paper     Mikolov et al. 2013b, section 2.3 (sub-sampling), eq. 5.
-Shapes    ids (T,) int32; off (S+1,) int64: sentence s is ids[off[s]:off[s+1]].
+Shapes    ids (T,) int32; offsets (S+1,) int64: sentence s is ids[offsets[s]:offsets[s+1]].
 Cost      O(T) dictionary look-ups in plain Python; text/reader.py is the same, compiled.
 Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
 """
@@ -22,13 +22,13 @@ from scratch_embed.text.corpus import Source, read_sentences
 
 
 class Corpus(NamedTuple):
-    """A text as numbers: sentence s is ids[off[s]:off[s+1]]."""
+    """A text as numbers: sentence s is ids[offsets[s]:offsets[s+1]]."""
 
     ids: np.ndarray                # (T,) int32
-    off: np.ndarray                # (S+1,) int64
+    offsets: np.ndarray                # (S+1,) int64
 
     def __repr__(self) -> str:
-        return f"Corpus({len(self.ids):,} words in {len(self.off) - 1:,} sentences)"
+        return f"Corpus({len(self.ids):,} words in {len(self.offsets) - 1:,} sentences)"
 
 
 class Vocab:
@@ -78,7 +78,7 @@ def index_sentences(sentences: Source, min_count: int = 5,
     Vocab(2 words, 5 counts: 'a', 'b')
     >>> corpus
     Corpus(5 words in 2 sentences)
-    >>> corpus.ids.tolist(), corpus.off.tolist()    # "c" is left out
+    >>> corpus.ids.tolist(), corpus.offsets.tolist()    # "c" is left out
     ([0, 1, 0, 1, 0], [0, 3, 5])
     """
     first_seen, ids, lengths = {}, array.array("i"), array.array("q")
@@ -131,8 +131,8 @@ def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus
     new = number[ids]
     kept = new >= 0
     before = np.concatenate([[0], np.cumsum(kept)])            # words kept before each position
-    off = before[np.concatenate([[0], np.cumsum(lengths)])]
-    return Corpus(new[kept], off[np.concatenate([[True], np.diff(off) > 0])])
+    offsets = before[np.concatenate([[0], np.cumsum(lengths)])]
+    return Corpus(new[kept], offsets[np.concatenate([[True], np.diff(offsets) > 0])])
 
 
 def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:

@@ -7,7 +7,7 @@ Equation  p₁ = the longest prefix of the word that is in the vocabulary, p₂ 
           prefix of the rest such that p₂ is, ...; [UNK] for the whole word if a rest has none
           one text    [CLS] a [SEP]             types 0
           two         [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
-Shapes    ids, types (T,) int32; a batch end to end: text i is ids[off[i]:off[i+1]], off (N+1,)
+Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
 Cost      a word of n letters at most n m look-ups, m letters in the longest piece; the pieces of
           the last words that were met are kept, up to MOST_KNOWN.
 Differs   A word of more than max_word characters is [UNK]: 200 in Google's code, 100 in the
@@ -275,13 +275,14 @@ class WordPiece:
         pairs = [None] * len(texts) if pairs is None else list(pairs)
         if len(pairs) != len(texts):
             raise ValueError(f"{len(texts)} texts with {len(pairs)} pairs")
-        ids, types, off = [], [], [0]
+        ids, types, offsets = [], [], [0]
         for text, pair in zip(texts, pairs):
             new, new_types = self._framed(text, pair, max_length)
             ids += new
             types += new_types
-            off.append(len(ids))
-        return Packed(np.array(ids, np.int32), np.array(off, np.int64), np.array(types, np.int32))
+            offsets.append(len(ids))
+        return Packed(np.array(ids, np.int32), np.array(offsets, np.int64),
+                      np.array(types, np.int32))
 
     # ---- numbers to text
 

@@ -15,7 +15,6 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, parse
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-from scratch_embed.numerics.settings import plain
 
 FORMAT, VERSION = "scratch_embed training", "2"
 LOSSES, ROWS = "session/losses", "session/rows"
@@ -49,13 +48,13 @@ class Progress(NamedTuple):
 
 def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping,
                      progress: Progress) -> None:
-    """Replace the file as a whole.  settings: what plain() accepts."""
+    """Replace the file as a whole.  settings: plain ones, see numerics/settings.py."""
     losses, rows, *counters = progress
     names = Progress._fields[2:]
     write_safetensors(path, {**state, LOSSES: np.array(losses, np.float64),
                              ROWS: np.array(rows, np.float64)},
                       {"format": FORMAT, "version": VERSION,
-                       "settings": json.dumps(plain(settings)),
+                       "settings": json.dumps(settings),
                        "progress": json.dumps(dict(zip(names, counters)))})
 
 
@@ -69,7 +68,7 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise FormatError(path, "metadata", _what_else(metadata))
-    _compare(path, parse(path, "settings", metadata.get("settings", "").encode()), plain(settings))
+    _compare(path, parse(path, "settings", metadata.get("settings", "").encode()), settings)
     values = parse(path, "progress", metadata.get("progress", "").encode())
     fields = Fields(path, values, "progress")
     loss, done = (fields.get(name, 0.0, "a number", lambda v: type(v) in (int, float))

@@ -42,6 +42,7 @@ from tqdm import tqdm
 from scratch_embed.numerics.checks import finite, require_whole
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt, held_interrupt
+from scratch_embed.numerics.settings import plain
 from scratch_embed.numerics.workers import imap_unordered, parallel_map
 from scratch_embed.training.batches import batches
 from scratch_embed.training.checkpoint import (
@@ -88,7 +89,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     with ExitStack() as exit_stack:
         run = Session(state, settings, options, exit_stack)
         run.bar = exit_stack.enter_context(
-            tqdm(total=total, initial=run.progress.done, unit=unit, unit_scale=unit != "step",
+            tqdm(total=total, initial=int(run.progress.done), unit=unit, unit_scale=unit != "step",
                  disable=None if options.progress else True))
         try:
             with held_interrupt() as run.stop_if_asked:
@@ -114,11 +115,13 @@ class Session:
         self.saved, self.recorded, self.lr = time.monotonic(), True, 0.0
         self.map_of_workers: Callable | None = None
         checkpoint = options.checkpoint
+        if checkpoint:                             # digests of the data are taken once
+            self.settings = plain(settings)
         if checkpoint and os.path.exists(checkpoint.path):
             if not checkpoint.resume:
                 raise FileExistsError(f"{checkpoint.path} is there already: resume it, if it is "
                                       "this run's, or name another file to begin anew")
-            self.progress = read_checkpoint(checkpoint.path, state, settings)
+            self.progress = read_checkpoint(checkpoint.path, state, self.settings)
 
     @property
     def losses(self) -> list[float]:

@@ -6,7 +6,7 @@ Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, 
           h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
           heads: mlm_head  E LN(gelu(W x + c)) + b, E the table of words: tied
                  next_sentence  A tanh(P x_[CLS] + d)
-Shapes    ids (T,) all sequences end to end, off (N+1,) their bounds; x, h, y (T, D)
+Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
 Differs   Sequences are packed, not padded; only attention asks where one begins.  Dropout stands
@@ -29,7 +29,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
 from scratch_embed.nn.attention import attention
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import (
@@ -40,15 +40,14 @@ from scratch_embed.nn.params import (
     linear_tensors,
     norm_tensors,
 )
-from scratch_embed.numerics.folders import replaced_together
-from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import (
     Renames,
     open_weights,
     read_tensors,
     streams,
-    write_tensors,
+    write_model,
 )
 
 TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
@@ -136,10 +135,10 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 # ---- the encoder ---------------------------------------------------------------------------------
 
 def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-          ) -> tuple[np.ndarray, Learning]:
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
-    places, back_places = embedding(positions(batch.off), p, "embed.positions")
+    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
     parts, back_parts = embedding(batch.types, p, "embed.types")
     x, back_norm = layer_norm(words + places + parts, p, "embed.norm", config.eps)
     x, back_drop = dropout(x, drop)
@@ -151,13 +150,13 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
     return x, backward
 
 
-def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
     v, back_v = linear(x, p, name + "attn.v")
-    a, back_a = attention(q, k, v, off, config.heads, drop=drop.at(0))
+    a, back_a = attention(q, k, v, offsets, config.heads, drop=drop.at(0))
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, drop.at(1))
 
@@ -168,7 +167,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
     def backward(dy, g):
         dh, dw = back_y(dy, g)
-        dh += back_u(back_f(back_w(dw, g)), g)     # ours; dw, which may be the same, has been read
+        dh = dh + back_u(back_f(back_w(dw, g)), g)
         dx, do = back_h(dh, g)
         dq, dk, dv = back_a(back_o(do, g))
         return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
@@ -176,12 +175,12 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, off: np.ndarray, config: 
 
 
 def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
-           ) -> tuple[np.ndarray, Learning]:
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors in context.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, config, drop.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = encoder_layer(x, p, f"layers.{n}.", batch.off, config, drop.at(n))
+        x, back = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
         backs.append(back)
 
     def backward(dx, g):
@@ -195,13 +194,13 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """The same, forgetting each layer's activations as soon as the next one has them.  -> (T, D)"""
     x, _ = embed(batch, p, config)
     for n in range(config.layers):
-        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.off, config)
+        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
     return x
 
 
 # ---- the heads -----------------------------------------------------------------------------------
 
-def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Learning]:
+def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
     """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
@@ -219,96 +218,18 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Lear
     return logits, backward
 
 
-def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
     u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
 
-def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, Learning]:
+def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
     """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
     pooled, back_pooled = pooler(x, p)
     logits, back_logits = linear(pooled, p, "next_sentence")
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
-
-
-# ---- the model as one object ---------------------------------------------------------------------
-
-class Bert(NamedTuple):
-    """A BERT: its shape and its parameters, which each call uses as they are then."""
-
-    config: Config
-    p: Params
-
-    def __repr__(self) -> str:
-        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The tokens of the longest sequence."""
-        return self.config.max_length
-
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
-        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
-        return infer(batch, self.p, self.config)
-
-    @staticmethod
-    def read_config(path: str | os.PathLike) -> Config:
-        """The Config of a config.json; see read_config."""
-        return read_config(path)
-
-    def with_params(self, p: Params) -> "Bert":
-        """The same model with other parameters."""
-        return Bert(self.config, p)
-
-    def without_heads(self) -> "Bert":
-        """The same model without the heads that only pre-training uses, in a buffer of its own."""
-        return Bert(self.config, self.p.only(
-            name for name in self.p if not name.startswith(PRETRAINING)))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
-        """The model of a folder: the encoder, and those heads that are in the file.
-
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(
-            weights, tensors(config) | head_tensors(config), NAMES,
-            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in float32 or in whatever p is.
-
-        The names are those of the class in transformers that has these heads.  config.json goes
-        first and comes last (numerics/folders.py): no folder holds the weights of one model and the
-        shape of another, whatever interrupts this.
-        """
-        config, p = self
-        kind = architecture(p)
-        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
-        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
-                                  if name.startswith(heads)}
-        need = {name: tensor.shape for name, tensor in need.items()}
-        if need != p.shapes:
-            odd = sorted(set(need.items()) ^ set(p.shapes.items()))
-            raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
-                             f"these differ: {show(odd)}")
-        fields = {"architectures": [kind], **config_fields(config), "dtype": str(p.flat.dtype)}
-        with replaced_together(folder, "config.json") as room:
-            write_tensors(room, p, NAMES, prefixed=kind != "BertModel")
-            write_json(os.path.join(room, "config.json"), fields)
 
 
 # ---- config.json ---------------------------------------------------------------------------------
@@ -349,6 +270,71 @@ def config_fields(config: Config) -> dict:
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
     return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
             "position_embedding_type": "absolute", "tie_word_embeddings": True}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Bert(NamedTuple):
+    """A BERT: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def with_params(self, p: Params) -> "Bert":
+        """The same model with other parameters."""
+        return Bert(self.config, p)
+
+    def without_heads(self) -> "Bert":
+        """The same model without the heads that only pre-training uses, in a buffer of its own."""
+        return Bert(self.config, self.p.only(
+            name for name in self.p if not name.startswith(PRETRAINING)))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
+        """The model of a folder: the encoder, and those heads that are in the file.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(
+            weights, tensors(config) | head_tensors(config), NAMES,
+            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in float32 or in whatever p is.
+
+        The names are those of the class in transformers that has these heads.
+        """
+        config, p = self
+        kind = architecture(p)
+        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
+        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
+                                  if name.startswith(heads)}
+        fields = {"architectures": [kind], **config_fields(config)}
+        write_model(folder, p, need, NAMES, fields, prefixed=kind != "BertModel")
 
 
 def architecture(p: Params) -> str:

@@ -25,7 +25,8 @@ import numpy as np
 
 from scratch_embed.nn.params import Params, Tensor, Tensors
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.json_files import Fields, is_text, show
+from scratch_embed.numerics.folders import replaced_together
+from scratch_embed.numerics.json_files import REQUIRED, Fields, is_text, show, write_json
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import (
     Entry,
@@ -176,12 +177,9 @@ def weights_file(folder: str | os.PathLike) -> str:
 def _shards(folder, index):
     """The Weights of all files that an index names."""
     fields = Fields.read(index)
-    where = fields.get("weight_map", {}, "an object {tensor: file in this folder}", lambda v: (
-        isinstance(v, dict) and bool(v)
-        and all(is_text(file) and file and os.path.basename(file) == file and "\\" not in file
-                for file in v.values())))
-    if not where:
-        raise fields.fault("weight_map", "an object {tensor: file in this folder}", "no such field")
+    where = fields.get("weight_map", REQUIRED, "an object {tensor: file in this folder}",
+                       lambda v: isinstance(v, dict) and len(v) > 0
+                       and all(map(_is_file_name, v.values())))
     entries, files = {}, {}
     for file in dict.fromkeys(where.values()):
         path = os.path.join(folder, file)
@@ -199,6 +197,11 @@ def _shards(folder, index):
             raise FormatError(os.path.join(folder, file), "the header", f"expected tensor "
                               f"{show(name)}, as {os.path.basename(index)} says, found none")
     return Weights(index, entries, files)
+
+
+def _is_file_name(value):
+    """A file of the index's own folder?"""
+    return is_text(value) and value != "" and os.path.basename(value) == value and "\\" not in value
 
 
 def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str,
@@ -302,3 +305,24 @@ def write_tensors(folder: str | os.PathLike, p: Params, renames: Renames,
         arrays[prefix + theirs] = (array.T if renames.is_transposed(theirs, array.shape)
                                    else array)
     write_safetensors(os.path.join(folder, WEIGHTS), arrays, {"format": "pt"})
+
+
+def write_model(folder: str | os.PathLike, p: Params, tensors: Tensors, renames: Renames,
+                fields: Mapping, prefixed: bool = False) -> None:
+    """Write config.json and model.safetensors.  prefixed: as in write_tensors.
+
+    tensors   those that the config asks for
+    fields    the object of config.json; p's type is added as "dtype"
+    Raises    ValueError if p has other tensors or shapes, or weights that are nan or inf
+
+    config.json goes first and comes last (numerics/folders.py): no folder holds the weights of one
+    model and the shape of another, whatever interrupts this.
+    """
+    need = {name: tensor.shape for name, tensor in tensors.items()}
+    if need != p.shapes:
+        odd = sorted(set(need.items()) ^ set(p.shapes.items()))
+        raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
+                         f"these differ: {show(odd)}")
+    with replaced_together(folder, "config.json") as room:
+        write_tensors(room, p, renames, prefixed)
+        write_json(os.path.join(room, "config.json"), {**fields, "dtype": str(p.flat.dtype)})

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scratch_embed.nn.contract import Learning
+from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text import wordpiece_files
 from scratch_embed.text.packed import Packed
-from scratch_embed.transformer.bert import Bert
+from scratch_embed.transformer.bert import Bert, read_config
 
 
 class Model(Protocol):
@@ -33,7 +33,8 @@ class Model(Protocol):
     def max_length(self) -> int:
         """The tokens of the longest sequence."""
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, Learning]:
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
 
     def infer(self, batch: Packed) -> np.ndarray:
@@ -53,18 +54,21 @@ class Family(NamedTuple):
     """How the models of one model_type are read, and the tokenizer beside them.
 
     name            in messages
-    model           has read_config(path of config.json) and load(folder, dtype) -> Model
-    read_tokenizer  folder -> Tokenizer
+    model           a class with load(folder, dtype) -> Model
+    read_config     path of a config.json -> its config, which has `dim` and `max_length`
+    read_tokenizer  folder -> its tokenizer
     save_tokenizer  (folder, tokenizer, max_length): writes its files
     """
 
     name: str
     model: Any
+    read_config: Callable
     read_tokenizer: Callable
     save_tokenizer: Callable
 
 
-FAMILIES = {"bert": Family("BERT", Bert, wordpiece_files.load, wordpiece_files.save)}
+FAMILIES = {"bert": Family("BERT", Bert, read_config, wordpiece_files.load,
+                           wordpiece_files.save)}
 
 
 def family_of(folder: str | os.PathLike) -> Family:

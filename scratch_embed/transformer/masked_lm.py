@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.contract import Backward, Learning
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
 from scratch_embed.nn.params import Params, init_params
@@ -55,7 +54,8 @@ class Examples(NamedTuple):
 
 
 def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params, config: Config,
-              total: float | None = None) -> tuple[float, Learning]:
+              total: float | None = None
+              ) -> tuple[float, Callable[[Params], np.ndarray]]:
     """The loss of the gaps.  x: (T, D) -> loss, backward(g) -> dx (T, D).
 
     total: gaps of the whole batch, where x is a share of it.
@@ -72,7 +72,7 @@ def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params,
 
 def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = NO_DROPOUT,
                 gaps: float | None = None, pairs: float | None = None
-                ) -> tuple[float, Backward]:
+                ) -> tuple[float, Callable[[Params], None]]:
     """The sum of both losses; the first alone where `follows` is None.  -> loss, backward(g).
 
     gaps, pairs: of the whole batch, where this is a worker's share.
@@ -81,7 +81,7 @@ def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = N
     x, back_x = encode(batch, p, config, drop)
     loss, back_masked = masked_lm(x, places, targets, p, config, gaps)
     if follows is not None:
-        first = batch.off[:-1]
+        first = batch.offsets[:-1]
         logits, back_next = next_sentence(x[first], p)
         next_loss, back_loss = cross_entropy(logits, follows, pairs)
         loss += next_loss
@@ -109,21 +109,21 @@ class Masking(NamedTuple):
 def with_gaps(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
               follows: np.ndarray | None = None) -> Examples:
     """Choose tokens of every sequence to be told.  max(1, round(share · length)) of each."""
-    ids, off, types = batch
-    T, lengths = len(ids), np.diff(off)
+    ids, offsets, types = batch
+    T, lengths = len(ids), np.diff(offsets)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     lot = rng.random(T)
     lot[np.isin(ids, masking.special)] = 2                    # drawn last, and then left out
     order = np.lexsort((lot, sequence))                       # within each sequence by lot
     wanted = np.maximum(1, np.round(masking.share * lengths))
-    drawn = order[(positions(off) < wanted[sequence]) & (lot[order] < 2)]
+    drawn = order[(positions(offsets) < wanted[sequence]) & (lot[order] < 2)]
     places = np.sort(drawn)
     fate, gaps = rng.random(len(places)), ids.copy()
     hidden = fate < masking.masked
     other = ~hidden & (fate < masking.masked + masking.random)
     gaps[places[hidden]] = masking.mask
     gaps[places[other]] = rng.integers(0, V, other.sum())
-    return Examples(Packed(gaps, off, types), places, ids[places], follows)
+    return Examples(Packed(gaps, offsets, types), places, ids[places], follows)
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray 
                     data=[corpus, follows], start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
-        for step, numbers in run.batches(len(corpus.off) - 1, batch_size, steps):
+        for step, numbers in run.batches(len(corpus.offsets) - 1, batch_size, steps):
             numbers = numbers[by_length(take(corpus, numbers))]
             examples = with_gaps(take(corpus, numbers), masking, config.vocab,
                                  np.random.default_rng([seed, 1, step]),
@@ -182,7 +182,7 @@ def train_step(examples: Examples, p: Params, config: Config, drops: list[Dropou
     each: each(f, items) -> [f(item)], in threads or one after the other.
     """
     gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
-    parts, pairs = split(examples, len(grads)), len(examples.batch.off) - 1
+    parts, pairs = split(examples, len(grads)), len(examples.batch.offsets) - 1
 
     def of_share(worker):
         grads[worker].flat[:] = 0
@@ -198,8 +198,8 @@ def split(examples: Examples, workers: int) -> list[Examples]:
     """A share of the sequences for each worker, with their gaps."""
     batch, places, targets, follows = examples
     parts = []
-    for some in shares(batch.off, workers):
-        first, end = batch.off[some[0]], batch.off[some[-1] + 1]
+    for some in shares(batch.offsets, workers):
+        first, end = batch.offsets[some[0]], batch.offsets[some[-1] + 1]
         mine = (first <= places) & (places < end)
         parts.append(Examples(take(batch, some), places[mine] - first, targets[mine],
                               None if follows is None else follows[some]))
@@ -210,11 +210,11 @@ def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
     for what, numbers, rows in (("an id", corpus.ids, config.vocab),
                                 ("a segment", corpus.types, config.types),
-                                ("a position", np.diff(corpus.off) - 1, config.positions)):
+                                ("a position", np.diff(corpus.offsets) - 1, config.positions)):
         found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
         if not 0 <= found < rows:
             raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
                              f"{rows - 1}: was it made for another vocabulary, or are sequences "
                              "to be cut shorter?")
-    if len(corpus.off) < 2:
+    if len(corpus.offsets) < 2:
         raise ValueError("the corpus holds no sequence")

@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.ranking import Ranking
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import pca
 from scratch_embed.space.hamming import nearest_hamming, rescore, sign_bits, signs
 from scratch_embed.space.heaps import enter_heaps
 from scratch_embed.space.neighbours import nearest, rank_in_blocks
 from scratch_embed.space.quantise import calibrate, dequantise, quantise, shift, unshift
-from scratch_embed.space.similarity import dot_matrix, unit
+from scratch_embed.space.similarity import dot_matrix
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
 from scratch_embed.why.searches import K, Search, embed
 from scratch_embed.why.tricks import Trick
@@ -137,14 +138,14 @@ def forms(D: int) -> dict[str, Callable[[np.ndarray], Stored]]:
 def stored_bytes(form: Callable[[np.ndarray], Stored], D: int) -> int:
     """The bytes that a form keeps of a vector of D numbers."""
     sample = np.random.default_rng(0).standard_normal((2 * D, D)).astype(np.float32)
-    return form(unit(sample)).bytes
+    return form(l2_normalize(sample)[0]).bytes
 
 
 # ---- what is left -------------------------------------------------------------------------------
 
 def by_codes(search: Search, form: Callable[[np.ndarray], Stored] = floats) -> Ranking:
     """The K best that a form finds; ties go to the lowest id, which here says nothing of gain."""
-    Q, X = map(unit, embed(search))
+    Q, X = (l2_normalize(x)[0] for x in embed(search))
     ids = form(X).search(Q, K)
     return Ranking(np.take_along_axis(search.gains, ids, axis=1), -np.sort(-search.gains, axis=1))
 

@@ -70,7 +70,7 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
     x, _ = embed(batch, p, config)
     tables = [x]
     for n in range(config.layers):
-        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.off, config)
+        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
         tables.append(x)
     return tables
 
@@ -78,9 +78,9 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
 def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
     """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
     parts = [states(take(batch, some), model)
-             for some in token_batches(np.diff(batch.off), 4096)]
+             for some in token_batches(np.diff(batch.offsets), 4096)]
     inner = np.ones(len(batch.ids), bool)
-    inner[batch.off[:-1]] = inner[batch.off[1:] - 1] = False
+    inner[batch.offsets[:-1]] = inner[batch.offsets[1:] - 1] = False
     return [np.concatenate(tables)[inner] for tables in zip(*parts)]
 
 
@@ -88,8 +88,8 @@ def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
 
 def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
     """Where they stand if all words of the world are counted through.  (M,)"""
-    off = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
-    return np.array([off[o.sentence] + o.place for o in occurrences])
+    offsets = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
+    return np.array([offsets[o.sentence] + o.place for o in occurrences])
 
 
 def told_apart(world: Senses, x: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.space.similarity import unit
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.training.session import RunOptions
@@ -153,6 +153,6 @@ def two_places(known: Read, seen: Seen) -> list[tuple[str, str, float]]:
     once = {o.sentence: o for o in world.test if o.word == "bank"}.values()
     chosen = [*[o for o in once if o.sense == "money"][:2],
               *[o for o in once if o.sense == "river"][:1]]
-    rows = unit(x[rows_of(world, chosen)].astype(np.float64))
+    rows = l2_normalize(x[rows_of(world, chosen)].astype(np.float64))[0]
     texts = [" ".join(world.sentences[o.sentence]) for o in chosen]
     return [(texts[0], texts[other], float(rows[0] @ rows[other])) for other in (1, 2)]

@@ -112,7 +112,7 @@ class Closed(NamedTuple):
     """Trained w·u + b + c held against log X, over all cells."""
 
     correlation: float
-    off: float                     # the root of the mean square difference, weighted by f
+    rms_error: float                     # the root of the mean square difference, weighted by f
     spread: float                  # of log X itself, weighted alike
 
 

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.evaluate.ranking import Ranking, ndcg, reciprocal_rank
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
-from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix, unit
+from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix
 from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
 from scratch_embed.why.searches import (
     LISTED,
@@ -57,7 +58,7 @@ def nearness(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 def nearness_of_units(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """−‖a/‖a‖ − b/‖b‖‖ = −√(2 − 2 cos(a, b))."""
-    return nearness(unit(A), unit(B))
+    return nearness(l2_normalize(A)[0], l2_normalize(B)[0])
 
 
 def relearned(search: Search, **changes) -> WordVectors:

@@ -18,9 +18,10 @@ import numpy as np
 
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.evaluate.ranking import ndcg
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.sentences import simcse
 from scratch_embed.space.geometry import alignment, mean_cosine, uniformity
-from scratch_embed.space.similarity import cosine, cosine_matrix, unit
+from scratch_embed.space.similarity import cosine, cosine_matrix
 from scratch_embed.text.packed import Packed, take
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.training.session import RunOptions
@@ -86,8 +87,8 @@ def untrained(encoder: Encoder) -> Bert:
 def different(text: Packed) -> Packed:
     """Every sentence once: twice in a batch it would be told apart from itself."""
     seen = {}
-    for n in range(len(text.off) - 1):
-        seen.setdefault(text.ids[text.off[n]:text.off[n + 1]].tobytes(), n)
+    for n in range(len(text.offsets) - 1):
+        seen.setdefault(text.ids[text.offsets[n]:text.offsets[n + 1]].tobytes(), n)
     return take(text, np.array(list(seen.values())))
 
 
@@ -113,8 +114,8 @@ def worth(encoder: Encoder, encode: Encode) -> Worth:
     Q, X = (encode(list(texts.values())) for texts in (search.queries, search.corpus))
     A, B = encode(pairs.sentence1), encode(pairs.sentence2)
     same = np.array(pairs.score) == len(NAMES)
-    unit_X = unit(X.astype(np.float64))
+    unit_X = l2_normalize(X.astype(np.float64))[0]
     return Worth(100 * float(ndcg(judged(search, cosine_matrix(Q, X)), K).mean()),
                  100 * spearman(cosine(A, B), pairs.score),
-                 alignment(*(unit(side[same].astype(np.float64)) for side in (A, B))),
+                 alignment(*(l2_normalize(side[same].astype(np.float64))[0] for side in (A, B))),
                  uniformity(unit_X), mean_cosine(unit_X))

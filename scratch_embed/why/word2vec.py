@@ -141,7 +141,7 @@ class Closed(NamedTuple):
 
     correlation: float
     often: float
-    off: float
+    rms_error: float
 
 
 OFTEN = 5

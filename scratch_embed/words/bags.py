@@ -100,7 +100,7 @@ class Features:
         if number is None:
             return np.array(bucket_rows(word, len(self.words), self.min_n, self.max_n,
                                         self.buckets), np.int32)
-        return self._known.rows[self._known.off[number]:self._known.off[number + 1]]
+        return self._known.rows[self._known.offsets[number]:self._known.offsets[number + 1]]
 
     @cached_property
     def _known(self):
@@ -110,18 +110,18 @@ class Features:
         """The bags of lines that are numbers of these words, known or not."""
         pieces = [self.rows_of(word) for word in words]
         rows = np.concatenate([np.zeros(0, np.int32), *pieces])
-        off = np.cumsum([0, *map(len, pieces)])
+        offsets = np.cumsum([0, *map(len, pieces)])
         hashes = hash_words(words) if self.word_ngrams > 1 else np.zeros(0, u64)
-        return Bags(lines, Subwords(rows, off), hashes, len(self.words), self.buckets,
+        return Bags(lines, Subwords(rows, offsets), hashes, len(self.words), self.buckets,
                     self.word_ngrams)
 
 
 @kernel
 def fill_bag(bags, line, bag):
     """Write the rows of a line to `bag`; return how many.  The rows of its runs: run_rows."""
-    n, ids = 0, bags.lines.ids[bags.lines.off[line]:bags.lines.off[line + 1]]
+    n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
     for word in ids:
-        for at in range(bags.pieces.off[word], bags.pieces.off[word + 1]):
+        for at in range(bags.pieces.offsets[word], bags.pieces.offsets[word + 1]):
             bag[n] = bags.pieces.rows[at]
             n += 1
     if bags.word_ngrams > 1:
@@ -139,9 +139,9 @@ def longest_bag(bags, lines):
     """Room for the bag of any of these lines: as many rows as fill_bag can write, or more."""
     longest = 0
     for line in lines:
-        n, ids = 0, bags.lines.ids[bags.lines.off[line]:bags.lines.off[line + 1]]
+        n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
         for word in ids:
-            n += bags.pieces.off[word + 1] - bags.pieces.off[word]
+            n += bags.pieces.offsets[word + 1] - bags.pieces.offsets[word]
         longest = max(longest, n + len(ids) * (min(bags.word_ngrams, len(ids)) - 1))
     return longest
 
@@ -156,10 +156,10 @@ def hash_words(words: Sequence[str]) -> np.ndarray:
 
 
 @kernel
-def fill_hashes(text, off, hashes):
-    """signed_hash of each word text[off[w]:off[w+1]]; text: int8."""
+def fill_hashes(text, offsets, hashes):
+    """signed_hash of each word text[offsets[w]:offsets[w+1]]; text: int8."""
     for w in range(len(hashes)):
         h = np.int64(FNV_START)
-        for byte in text[off[w]:off[w + 1]]:
+        for byte in text[offsets[w]:offsets[w + 1]]:
             h = fnv_step(h, byte)
         hashes[w] = h - (ALL_32 + 1) if h > ALL_32 // 2 else h

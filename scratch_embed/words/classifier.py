@@ -45,7 +45,7 @@ def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
     """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)."""
     log_p = np.zeros((len(S), len(tree.nodes) + 1))          # one 0 more: a lone leaf has no turns
     log_p[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
-    return np.exp(np.add.reduceat(log_p, tree.off[:-1], axis=1))
+    return np.exp(np.add.reduceat(log_p, tree.offsets[:-1], axis=1))
 
 
 def label_tree(counts: np.ndarray) -> Tree:
@@ -176,10 +176,10 @@ class Classifier:
         lines = read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
         true = [number.get(label, -1) for label in lines.labels]
-        off, targets = lines.targets.off, np.array(true)[lines.targets.ids]
+        offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
         examples = predicted = known = right = 0
         for i, found in enumerate(self._ranked(lines, k, threshold)):
-            gold = [label for label in targets[off[i]:off[i + 1]].tolist() if label >= 0]
+            gold = [label for label in targets[offsets[i]:offsets[i + 1]].tolist() if label >= 0]
             if gold:
                 examples, predicted, known = examples + 1, predicted + len(found), known + len(gold)
                 right += sum(label in gold for label, _ in found)
@@ -194,7 +194,7 @@ class Classifier:
     def _blocks(self, lines: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """H (n, D) and the sizes of the bags (n,), for so many lines at a time as BLOCK says."""
         bags = self.features.bags(lines.words, lines.tokens)
-        N, dim = len(lines.tokens.off) - 1, self.model.settings.dim
+        N, dim = len(lines.tokens.offsets) - 1, self.model.settings.dim
         step = max(1, BLOCK // self._width)
         for first in range(0, N, step):
             block = np.arange(first, min(first + step, N))

@@ -83,7 +83,7 @@ def count_plainly(corpus: Corpus, window: int = 10, weights: Callable = harmonic
     """The equation, in plain Python: {(i, j): X_ij}.  Arguments as for count_cells."""
     parts, whole = weights(window)
     cells: Counter = Counter()
-    for first, end in zip(corpus.off, corpus.off[1:]):
+    for first, end in zip(corpus.offsets, corpus.offsets[1:]):
         sentence = corpus.ids[first:end].tolist()
         for i, word in enumerate(sentence):
             for d in range(1, min(window, i) + 1):
@@ -129,7 +129,7 @@ def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = Tr
                   dense: int = DENSE) -> Size:
     """Size, from a sample of the cells: exact for up to SAMPLE pairs; beyond, off by about 1%."""
     _check(corpus, V, window, dense)
-    lengths = np.diff(corpus.off)
+    lengths = np.diff(corpus.offsets)
     reach = np.minimum(window, lengths - 1)                    # Σ_d (n − d), d = 1..reach:
     pairs = int((reach * lengths - reach * (reach + 1) // 2).sum())
     pieces = pair_pieces(corpus, window, symmetric, sampling(pairs))
@@ -145,12 +145,12 @@ def pair_pieces(corpus: Corpus, window: int, symmetric: bool, every: int = 1,
 
     every: of all keys only a sample, one in so many, a power of 2; pairs: of a piece, at the most
     """
-    most = min(window, int(np.diff(corpus.off).max(initial=1)))     # pairs of a word
+    most = min(window, int(np.diff(corpus.offsets).max(initial=1)))     # pairs of a word
     words = max(1, pairs // most)
     keys, distances = np.empty(words * most, np.int64), np.empty(words * most, np.int32)
     for first in range(0, len(corpus.ids), words):
         end = min(first + words, len(corpus.ids))
-        s = np.searchsorted(corpus.off, first, side="right") - 1
+        s = np.searchsorted(corpus.offsets, first, side="right") - 1
         with np.errstate(over="ignore"):
             n = find_pairs(corpus, (first, end, s), window, symmetric, u64(every - 1), keys,
                            distances)
@@ -168,10 +168,10 @@ def find_pairs(corpus, piece, window, symmetric, mask, keys, distances):
     first, end, s = piece
     n = 0
     for i in range(first, end):
-        while corpus.off[s + 1] <= i:
+        while corpus.offsets[s + 1] <= i:
             s += 1
         word = i64(corpus.ids[i])
-        for j in range(i - 1, max(corpus.off[s], i - window) - 1, -1):
+        for j in range(i - 1, max(corpus.offsets[s], i - window) - 1, -1):
             row, col = word, i64(corpus.ids[j])
             if symmetric and row > col:
                 row, col = col, row

@@ -189,7 +189,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
 @kernel
 def pieces_of(subwords, word):
     """The rows of W whose mean is the vector of this word."""
-    return subwords.rows[subwords.off[word]:subwords.off[word + 1]]
+    return subwords.rows[subwords.offsets[word]:subwords.offsets[word + 1]]
 
 
 @kernel
@@ -294,7 +294,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     with session({"W": W, "U": U}, settings, options, epochs * words, "word") as run:
         for epoch in run.epochs(epochs):
-            for result in run.chunks(step, chunks(corpus.off, epoch, options.seed, size,
+            for result in run.chunks(step, chunks(corpus.offsets, epoch, options.seed, size,
                                                   details.shuffle)):
                 run.record(*result)
         check_pairs(run.losses, sample)

@@ -17,7 +17,8 @@ import numpy as np
 
 from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.numerics.l2_normalize import l2_normalize
+from scratch_embed.space.similarity import cosine
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     Subwords,
@@ -167,20 +168,20 @@ class FastTextVectors:
 
     def _known(self, side):
         """A known word stays itself, to be left out of the answer; another is its unit vector."""
-        return [word if word in self else unit(self[word].astype(float))
+        return [word if word in self else l2_normalize(self[word].astype(float))[0]
                 for word in ([side] if isinstance(side, str) else side)]
 
 
 def mean_of_rows(table: np.ndarray, subwords: Subwords, word: int) -> np.ndarray:
     """h of one word.  table: (V + buckets, D) -> (D,)."""
-    return table[subwords.rows[subwords.off[word]:subwords.off[word + 1]]].mean(axis=0)
+    return table[subwords.rows[subwords.offsets[word]:subwords.offsets[word + 1]]].mean(axis=0)
 
 
 @kernel
 def fill_means(table, subwords, means):
     """mean_of_rows for every word.  means: (V, D) float32, filled."""
     for w in range(len(means)):
-        mean, first, end = means[w], subwords.off[w], subwords.off[w + 1]
+        mean, first, end = means[w], subwords.offsets[w], subwords.offsets[w + 1]
         mean[:] = ZERO
         for row in subwords.rows[first:end]:
             x = table[row]

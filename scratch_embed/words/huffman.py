@@ -26,9 +26,9 @@ import numpy as np
 
 
 class Tree(NamedTuple):
-    """The path to word w, from the root: nodes[off[w]:off[w+1]], and there turns (+1 or −1)."""
+    """The path from the root to word w is nodes[offsets[w]:offsets[w+1]], its turns (±1) beside."""
 
-    off: np.ndarray                # (V+1,) int64
+    offsets: np.ndarray                # (V+1,) int64
     nodes: np.ndarray              # int32, numbers of inner nodes, 0..V−2; the root is V − 2
     turns: np.ndarray              # float32
 
@@ -46,7 +46,7 @@ def huffman_tree(counts: np.ndarray) -> Tree:
         raise ValueError("a tree needs two words or more: choose a smaller min_count, or negative "
                          "sampling")
     parent, turn = _join(counts.tolist())
-    off, nodes, turns = [0], [], []
+    offsets, nodes, turns = [0], [], []
     for word in range(V):
         path, at = [], word
         while at in parent:                            # up to the root
@@ -55,8 +55,8 @@ def huffman_tree(counts: np.ndarray) -> Tree:
         for node, which in reversed(path):
             nodes.append(node)
             turns.append(which)
-        off.append(len(nodes))
-    return Tree(np.array(off), np.array(nodes, np.int32), np.array(turns, np.float32))
+        offsets.append(len(nodes))
+    return Tree(np.array(offsets), np.array(nodes, np.int32), np.array(turns, np.float32))
 
 
 def _join(counts):

@@ -1,7 +1,7 @@
 """Labelled text: lines that say what they are about, as numbers.
 
-Shapes    a line's words are tokens.ids[tokens.off[i]:tokens.off[i+1]], its labels the same of
-          targets; both count from 0, in the order in which they are first seen
+Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], its labels the
+          same of targets; both count from 0, in the order in which they are first seen
 Cost      one pass of the compiled reader over the text; 4 bytes a token, 16 a line.
 Differs   from fastText: a line with words but no label is an error with its number, where the
           original skips it; the last line ends with "</s>" as every other does, whether or not
@@ -53,10 +53,10 @@ def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
     """
     text = _split(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
                   else _joined(source))
-    words, labels = np.diff(text.tokens.off), np.diff(text.targets.off)
+    words, labels = np.diff(text.tokens.offsets), np.diff(text.targets.offsets)
     bare = np.flatnonzero((labels == 0) & (words > 1))
     if len(bare):
-        first = text.tokens.ids[text.tokens.off[bare[0]]]
+        first = text.tokens.ids[text.tokens.offsets[bare[0]]]
         raise ValueError(f"line {bare[0] + 1} has no label: it begins with {text.words[first]!r}, "
                          f"and no word of it begins with {LABEL}; add one or take the line out")
     if not labels.any():
@@ -106,11 +106,11 @@ def _split(blocks):
              for first, end in zip(start, start[1:])]
     is_label = np.array([name.startswith(LABEL) for name in names], bool)
     end = names.index(END_OF_LINE) if END_OF_LINE in names else -1
-    off = np.concatenate([[0], np.flatnonzero(ids == end) + 1])
+    offsets = np.concatenate([[0], np.flatnonzero(ids == end) + 1])
     words, labels = np.flatnonzero(~is_label), np.flatnonzero(is_label)
     count = found.counts[:known]
-    return Labelled([names[i] for i in words], count[words], _part(ids, off, ~is_label),
-                    [names[i] for i in labels], count[labels], _part(ids, off, is_label))
+    return Labelled([names[i] for i in words], count[words], _part(ids, offsets, ~is_label),
+                    [names[i] for i in labels], count[labels], _part(ids, offsets, is_label))
 
 
 def _with_line_ends(blocks):
@@ -127,15 +127,15 @@ def _without_nul(data):
     return data.replace(b"\0", b" ")
 
 
-def _part(ids, off, wanted):
+def _part(ids, offsets, wanted):
     """The lines with their tokens of one kind alone, renumbered.  wanted: (S,) bool."""
     number = np.cumsum(wanted, dtype=np.int32) - np.int32(1)
     kept = np.flatnonzero(wanted[ids])
-    return Corpus(number[ids[kept]], np.searchsorted(kept, off))
+    return Corpus(number[ids[kept]], np.searchsorted(kept, offsets))
 
 
 def _lines_where(corpus, wanted):
     """Some of the lines.  wanted: (N,) bool."""
-    lengths = np.diff(corpus.off)
+    lengths = np.diff(corpus.offsets)
     return Corpus(corpus.ids[np.repeat(wanted, lengths)],
                   np.concatenate([[0], np.cumsum(lengths[wanted])]))

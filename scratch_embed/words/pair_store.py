@@ -192,9 +192,9 @@ def mirror_plain(keys, sums, cells, V):
     A word beside itself is in the context of both places: its sum counts twice.
     """
     rows, cols = keys >> S32, keys & LOW_32
-    off = rows != cols
-    i, j = np.concatenate([rows, cols[off]]), np.concatenate([cols, rows[off]])
-    counts = np.concatenate([np.where(off, sums, 2 * sums), sums[off]])
+    offsets = rows != cols
+    i, j = np.concatenate([rows, cols[offsets]]), np.concatenate([cols, rows[offsets]])
+    counts = np.concatenate([np.where(offsets, sums, 2 * sums), sums[offsets]])
     order = np.lexsort((j, i))
     cells.rows[:], cells.cols[:], cells.counts[:] = i[order], j[order], counts[order]
 

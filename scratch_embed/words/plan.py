@@ -62,7 +62,7 @@ def make_plan(counts: np.ndarray, window: int = 5, negatives: int = 5, sample: f
               power: float = 0.75, fixed_window: bool = False) -> Plan:
     """The Plan for a vocabulary of these counts (V,); negatives = 0 asks for a Huffman tree."""
     tree = NO_TREE if negatives else huffman_tree(counts)
-    max_targets = negatives + 1 if negatives else int(np.diff(tree.off).max())
+    max_targets = negatives + 1 if negatives else int(np.diff(tree.offsets).max())
     return Plan(keep_probability(counts, sample), alias_table(noise_distribution(counts, power)),
                 tree, window, fixed_window, negatives, max_targets)
 

@@ -3,7 +3,8 @@
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
           Information", section 3.2.
 Equation  rows(w) = w, and V + hash(g) mod buckets for each n-gram g of "<w>", min_n ≤ n ≤ max_n
-Shapes    rows (R,) int32, off (V+1,) int64: word w's rows are rows[off[w]:off[w+1]], its own first
+Shapes    rows (R,) int32, offsets (V+1,) int64: word w's rows are rows[offsets[w]:offsets[w+1]],
+          its own first
 Cost      O(letters · max_n) a word, once; 32,000 words of English take milliseconds.
 Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; a lone "<" or
           ">" is none; an n-gram that comes twice, as "ana" in "banana", counts twice, where the
@@ -54,7 +55,7 @@ class Subwords(NamedTuple):
     """For each word the rows of the input table whose mean is its vector."""
 
     rows: np.ndarray               # (R,) int32
-    off: np.ndarray                # (V+1,) int64
+    offsets: np.ndarray                # (V+1,) int64
 
 
 # ---- the definition, for one word -----------------------------------------------------------
@@ -120,28 +121,28 @@ def subword_rows(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> 
         return Subwords(np.arange(V, dtype=np.int32), np.arange(V + 1))
     spelled = [b"" if word == END_OF_LINE else b"<" + to_bytes(word) + b">" for word in words]
     text = np.frombuffer(b"".join(spelled), np.int8)
-    text_off = np.cumsum([0, *map(len, spelled)])
+    text_offsets = np.cumsum([0, *map(len, spelled)])
     starts = np.concatenate([[0], np.cumsum(text > LAST_CONTINUATION)])  # letters before each byte
-    letters = np.diff(starts[text_off])                                  # (V,) with < and >
+    letters = np.diff(starts[text_offsets])                                  # (V,) with < and >
     sizes = np.ones(V, np.int64)                                         # its own row, and then
     for n in range(max(min_n, 1), min(max_n, int(letters.max(initial=0))) + 1):
         sizes += np.maximum(letters - n + 1, 0)
     if min_n <= 1:
         sizes -= 2 * (letters > 0)                                       # "<" and ">" alone
-    off = np.concatenate([[0], np.cumsum(sizes)])
-    rows = np.empty(off[-1], np.int32)
-    fill_rows(text, text_off, min_n, max_n, buckets, rows, off)
-    return Subwords(rows, off)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    rows = np.empty(offsets[-1], np.int32)
+    fill_rows(text, text_offsets, min_n, max_n, buckets, rows, offsets)
+    return Subwords(rows, offsets)
 
 
 @kernel
-def fill_rows(text, text_off, min_n, max_n, buckets, rows, off):
+def fill_rows(text, text_offsets, min_n, max_n, buckets, rows, offsets):
     """The rows of all words.  text: (B,) int8, the bytes of each "<word>" end to end."""
-    V = len(off) - 1
+    V = len(offsets) - 1
     for w in range(V):
-        at = off[w]
+        at = offsets[w]
         rows[at] = w
-        first, end = text_off[w], text_off[w + 1]
+        first, end = text_offsets[w], text_offsets[w + 1]
         for i in range(first, end):
             if text[i] <= LAST_CONTINUATION:
                 continue                                   # not the first byte of a letter

@@ -83,14 +83,14 @@ def all_targets(plan, line, rows, y):
     """The questions of one-vs-all: is it label l?  Fill rows and y, (L,)."""
     for l in range(len(rows)):
         rows[l], y[l] = l, -ONE
-    for label in plan.targets.ids[plan.targets.off[line]:plan.targets.off[line + 1]]:
+    for label in plan.targets.ids[plan.targets.offsets[line]:plan.targets.offsets[line + 1]]:
         y[label] = ONE
 
 
 @kernel
 def draw_label(plan, line, state):
     """One of the labels of a line, all alike; and state."""
-    first, end = plan.targets.off[line], plan.targets.off[line + 1]
+    first, end = plan.targets.offsets[line], plan.targets.offsets[line + 1]
     if end - first == 1:
         return plan.targets.ids[first], state
     state += GAMMA
@@ -204,7 +204,7 @@ class Trained(NamedTuple):
 def make_label_plan(targets: Corpus, counts: np.ndarray, loss: str, negatives: int) -> LabelPlan:
     """The LabelPlan of L labels of these counts (L,), the most frequent first."""
     tree = label_tree(counts) if loss == "hs" else NO_TREE
-    max_targets = {"hs": int(np.diff(tree.off).max(initial=0)), "ns": negatives + 1}
+    max_targets = {"hs": int(np.diff(tree.offsets).max(initial=0)), "ns": negatives + 1}
     return LabelPlan(targets, alias_table(noise_distribution(counts, POWER)), tree,
                      0 if loss == "hs" else negatives, max_targets.get(loss, len(counts)))
 
@@ -241,13 +241,13 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
     W, U = initial_tables(len(vocab), buckets, len(labels), dim, options.seed)
     bags = Features(vocab.words, word_ngrams, ngrams.min_n, ngrams.max_n, buckets).bags(
         lines.words, lines.tokens)
-    plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.off), labels.counts,
+    plan = make_label_plan(Corpus(number[lines.targets.ids], lines.targets.offsets), labels.counts,
                            LOSS[method], negatives)
     size = chunk_words(dim * work_per_word(bags, plan), CHUNK_WORK)
     settings |= dict(chunk_words=size, data=lines.tokens, targets=lines.targets,
                      vocabulary=digest_words(lines.words, lines.counts),
                      labels=digest_words(lines.labels, lines.label_counts))
-    offsets, words = bags.lines.off, len(bags.lines.ids)
+    offsets, words = bags.lines.offsets, len(bags.lines.ids)
 
     def step(chunk):
         lr_now = linear_decay(lr, (chunk.epoch * words + chunk.before) / (epochs * words))
@@ -271,8 +271,8 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
 def work_per_word(bags: Bags, plan: LabelPlan) -> float:
     """How many rows a word of the text costs, about: its own, and its share of the line's targets.
     """
-    offsets = bags.lines.off
-    rows = bags.word_ngrams + len(bags.pieces.rows) / (len(bags.pieces.off) - 1)
+    offsets = bags.lines.offsets
+    rows = bags.word_ngrams + len(bags.pieces.rows) / (len(bags.pieces.offsets) - 1)
     return rows + plan.max_targets * (len(offsets) - 1) / offsets[-1]
 
 

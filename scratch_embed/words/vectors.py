@@ -27,9 +27,10 @@ from scratch_embed.evaluate.words import (
     score_analogies,
     score_pairs,
 )
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.space.similarity import cosine
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
@@ -144,7 +145,7 @@ class WordVectors:
     @cached_property
     def unit_rows(self) -> np.ndarray:
         """The vectors, each divided by its length: (V, D)."""
-        return unit(self.vectors)
+        return l2_normalize(self.vectors)[0]
 
     def _row(self, word):
         try:
@@ -184,7 +185,8 @@ class WordVectors:
             for item in side:
                 target += sign * self._direction(item)
         inputs = {self.key_to_index[item] for item in positive + negative if isinstance(item, str)}
-        rows, scores = nearest(unit(target)[None].astype(np.float32), self.unit_rows, topn,
+        target = l2_normalize(target[None])[0].astype(np.float32)
+        rows, scores = nearest(target, self.unit_rows, topn,
                                exclude=np.array([sorted(inputs)], int))
         return [(self.index_to_key[row], float(np.clip(score, -1, 1)))
                 for row, score in zip(rows[0], scores[0])]

@@ -130,8 +130,8 @@ def draw_targets(plan, word, rows, y, state):
     the nodes on the path to the word, and at each the turn that the path takes (±1).
     """
     if plan.negatives == 0:
-        first = plan.tree.off[word]
-        M = plan.tree.off[word + 1] - first
+        first = plan.tree.offsets[word]
+        M = plan.tree.offsets[word + 1] - first
         for k in range(M):
             rows[k] = plan.tree.nodes[first + k]
             y[k] = plan.tree.turns[first + k]
@@ -154,7 +154,7 @@ def subsample(corpus, s, keep, state, kept):
     """Copy the words w of sentence s to `kept`, each with probability keep[w].  -> how many, state
     """
     n = 0
-    for word in corpus.ids[corpus.off[s]:corpus.off[s + 1]]:
+    for word in corpus.ids[corpus.offsets[s]:corpus.offsets[s + 1]]:
         state += GAMMA
         if uniform32(mix(state)) < keep[word]:
             kept[n] = word
@@ -181,7 +181,7 @@ def buffers(corpus, sentences, plan, D):
     """
     longest = 0
     for s in sentences:
-        longest = max(longest, corpus.off[s + 1] - corpus.off[s])
+        longest = max(longest, corpus.offsets[s + 1] - corpus.offsets[s])
     M = plan.max_targets
     return (np.empty(longest, np.int32), np.empty(M, np.int64), np.empty(M, np.float32),
             np.empty(M, np.float32), np.empty(D, np.float32))
@@ -260,7 +260,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     with session({"W": W, "U": U}, settings, options, epochs * words, "word") as run:
         for epoch in run.epochs(epochs):
-            for result in run.chunks(step, chunks(corpus.off, epoch, options.seed, size,
+            for result in run.chunks(step, chunks(corpus.offsets, epoch, options.seed, size,
                                                   details.shuffle)):
                 run.record(*result)
         check_pairs(run.losses, sample)

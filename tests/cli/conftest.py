@@ -1,4 +1,4 @@
-"""Models that several files of tests read, made once."""
+"""What a command says and how it ends; models that several files of tests read, made once."""
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +7,31 @@ from scratch_embed.cli.main import main
 from scratch_embed.worlds.corpora import corpus_path
 
 TINY = ["--dim", 16, "--heads", 2, "--ff", 32, "--max-length", 16]
+
+
+@pytest.fixture
+def run(capsys):
+    """run(*arguments) -> (exit code, stdout, stderr) of a command in this process."""
+    def command(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:                        # bad usage, --help
+            code = ended.code
+        return (code, *capsys.readouterr())
+    return command
+
+
+@pytest.fixture
+def left_out(run):
+    """left_out(*command, options): another file is written, or none, without any of the options."""
+    def check(*command, options):
+        out = command[command.index("-o") + 1]
+        whole = out.read_bytes()
+        for option in options:
+            out.unlink()
+            run(*command, *(part for other in options if other is not option for part in other))
+            assert not out.exists() or out.read_bytes() != whole, option
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """train bert: the folder is what the library trains; no token is lost; a run can be resumed."""
 import gzip
 import inspect
-import io
 import os
-import signal
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,9 +15,9 @@ from scratch_embed.text.wordpiece import bert_frame
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer import masked_lm
 from scratch_embed.transformer.bert import Bert, Config, mlm_head, next_sentence
 from scratch_embed.transformer.masked_lm import Masking, train
+from tests.processes import ctrl_c_at, terminal
 
 LINES = ["the king sat by the queen", "a cat ate , and the dog ate too", "", "the man and a woman",
          "the dog sat by a cat and by the man and by the king and by the queen"]
@@ -36,13 +34,9 @@ def text(tmp_path):
     return path
 
 
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of a training of a tiny model."""
-    try:
-        code = main(["train", "bert", *map(str, arguments)])
-    except SystemExit as ended:
-        code = ended.code
-    return (code, *capsys.readouterr())
+@pytest.fixture
+def run(run):
+    return partial(run, "train", "bert")
 
 
 def contents(folder):
@@ -51,8 +45,8 @@ def contents(folder):
 
 # ---- what is written ----------------------------------------------------------------------------
 
-def test_the_folder_is_what_the_library_trains(text, tmp_path, capsys):
-    code, out, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--warm-up", "0.5", "--lr",
+def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
+    code, out, err = run(text, "-o", tmp_path / "m", *TINY, "--warm-up", "0.5", "--lr",
                          "0.01", "--dropout", "0.2", "--mask-share", "0.3", "--seed", "7")
     assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
     tokenizer = load(tmp_path / "m")
@@ -70,17 +64,17 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, capsys):
     assert f"loss {np.mean(want.losses):.4f}, the mean of the last 6 steps" in err
 
 
-def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, capsys):
+def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
     """With room for 8, the second line is cut in two and the last in three."""
-    _, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY)
+    _, _, err = run(text, "-o", tmp_path / "m", *TINY)
     text = number_lines(LINES, load(tmp_path / "m").ids_of)
-    assert np.diff(text.off).tolist() == [6, 11, 8, 18]
+    assert np.diff(text.offsets).tolist() == [6, 11, 8, 18]
     assert "43 tokens in 4 lines, 0% of them unknown: 7 sequences" in err
     assert "the model has" in err
 
 
-def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, capsys):
-    code, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--next-sentence")
+def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run):
+    code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
     lines = number_lines(LINES, load(tmp_path / "m").ids_of)
     _, follows = next_sentence_pairs(lines, bert_frame(2, 3), 10, seed=1)
     assert code == 0 and "{} true and {} false pairs".format(*np.bincount(follows)) in err
@@ -89,19 +83,19 @@ def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, caps
     assert p["next_sentence.bias"].any()                    # it was 0 at first
 
 
-def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, capsys, monkeypatch):
-    run(capsys, text, "-o", tmp_path / "a", *TINY)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, run, stdin):
+    run(text, "-o", tmp_path / "a", *TINY)
+    stdin(text.read_bytes())
     (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes()))
     for name, source in ("b", "-"), ("c", tmp_path / "text.gz"):
-        code, out, _ = run(capsys, source, "-o", tmp_path / name, *TINY)
+        code, out, _ = run(source, "-o", tmp_path / name, *TINY)
         assert (code, out) == (0, "")
         assert contents(tmp_path / name) == contents(tmp_path / "a")
 
 
-def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, capsys):
-    run(capsys, text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
-    code, _, err = run(capsys, text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
+def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
+    run(text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
+    code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
     assert code == 0 and "learnt" not in err
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert not load(tmp_path / "b").cleaning.lower_case
@@ -110,23 +104,23 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, capsys):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
-                                                                    capsys):
+                                                                    run):
     (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
-    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch", "1",
+    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch", "1",
                        "--tokenizer", models.bert, "--workers", workers)
     assert code == 0 and "22% of them unknown" in err and "warning" not in err
     (tmp_path / "text").write_text("日本\n")
-    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
+    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
                        models.bert)
     assert code == 1 and "no token of it is known to the tokenizer" in err
 
 
-def test_epochs_are_passes_over_the_sequences(text, tmp_path, capsys):
+def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
     """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
     options = [part for part in TINY[:-4]]
-    code, _, err = run(capsys, text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch", 4)
+    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch", 4)
     assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
-    code, _, err = run(capsys, text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch", 99)
+    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch", 99)
     assert code == 0 and "2 steps in 2 epochs" in err
 
 
@@ -143,10 +137,10 @@ def test_the_numbers_are_by_default_those_of_the_function():
         assert arguments[name] == Config._field_defaults[name], name
 
 
-def test_many_steps_teach_what_stands_where(tmp_path, capsys):
+def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
     """Of two lines that share no word, each word tells the other."""
     (tmp_path / "text").write_text("red apple\nblue sky\n" * 50)
-    code, _, err = run(capsys, tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
+    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
                        "--layers", "1", "--max-length", "8", "--steps", "300", "--batch", "16",
                        "--lr", "0.003", "--dropout", "0")
     assert code == 0
@@ -158,30 +152,19 @@ def test_many_steps_teach_what_stands_where(tmp_path, capsys):
 
 # ---- checkpoints --------------------------------------------------------------------------------
 
-def stopped_after(steps, monkeypatch):
-    """Ctrl-C is pressed while that step is taken."""
-    pretraining, done = masked_lm.pretraining, []
-
-    def pressed(*arguments):
-        done.append(1)
-        if len(done) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        return pretraining(*arguments)
-    monkeypatch.setattr(masked_lm, "pretraining", pressed)
-
-
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys, monkeypatch):
-    command = [text, *TINY, "--next-sentence", "--workers", "2"]
-    run(capsys, *command, "-o", tmp_path / "whole")
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
+    """Stopped when the bar shows the first loss."""
+    command = [text, *TINY, "--next-sentence", "--workers", "2", "--steps", "400"]
+    run(*command, "-o", tmp_path / "whole")
     state, parted = ["--checkpoint", tmp_path / "state"], tmp_path / "parted"
-    with monkeypatch.context() as patch:
-        stopped_after(5, patch)                                    # two workers: in the third step
-        code, out, err = run(capsys, *command, *state, "-o", parted)
-    assert (code, out) == (130, "") and err.endswith("--resume goes on\n") and not parted.exists()
-    assert len(read_safetensors(tmp_path / "state")[0]["session/losses"]) == 3
-    code, _, err = run(capsys, *command, *state, "-o", parted)
+    with terminal(ctrl_c_at("loss")) as screen:
+        code, out, _ = run(*command, *state, "-o", parted)
+    assert (code, out) == (130, "") and screen.text.endswith("--resume goes on\r\n")
+    assert not parted.exists()
+    assert 0 < len(read_safetensors(tmp_path / "state")[0]["session/losses"]) < 400
+    code, _, err = run(*command, *state, "-o", parted)
     assert code == 1 and "is there already: resume it" in err
-    code, _, err = run(capsys, *command, *state, "-o", parted, "--resume")
+    code, _, err = run(*command, *state, "-o", parted, "--resume")
     assert code == 0 and "resuming" in err
     assert contents(parted) == contents(tmp_path / "whole")
 
@@ -192,19 +175,19 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, capsys
     (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
     (["--mask-share", "0.5"], "masking was")])
 def test_a_run_of_other_settings_is_refused_and_they_are_named(change, said, text, tmp_path,
-                                                               capsys):
+                                                               run):
     text.write_text("The king sat\nthe King sat\nthe king sits\n")
     state = ["--checkpoint", tmp_path / "state"]
-    assert run(capsys, text, "-o", tmp_path / "m", *TINY, *state)[0] == 0
+    assert run(text, "-o", tmp_path / "m", *TINY, *state)[0] == 0
     before = contents(tmp_path / "m")
-    code, out, err = run(capsys, text, "-o", tmp_path / "m", *TINY, *change, *state, "--resume")
+    code, out, err = run(text, "-o", tmp_path / "m", *TINY, *change, *state, "--resume")
     assert (code, out) == (1, "") and any(part in err for part in said.split("|")), err
     assert contents(tmp_path / "m") == before
 
 
-def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
+def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
     write_safetensors(tmp_path / "state", {"W": np.ones(3, np.float32)}, {})
-    code, _, err = run(capsys, text, "-o", tmp_path / "m", *TINY, "--checkpoint",
+    code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--checkpoint",
                        tmp_path / "state", "--resume")
     assert code == 1 and "expected the checkpoint of a training run" in err
 
@@ -228,7 +211,7 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, capsys):
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, models, tmp_path,
-                                                        capsys):
+                                                        run):
     (tmp_path / "blank").write_text("\n \t \n")
     (tmp_path / "one").write_text("word\n")
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
@@ -237,7 +220,7 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
     before = sorted(os.listdir(tmp_path))
     names = dict(folder=tmp_path, text=text, model=models.bert, encoder=models.encoder,
                  **{name: tmp_path / name for name in ("blank", "one", "latin", "maskless")})
-    code, out, err = run(capsys, *(part.format(**names) for part in options[:1]), *TINY,
+    code, out, err = run(*(part.format(**names) for part in options[:1]), *TINY,
                          *(part.format(**names) for part in options[1:]))
     assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
     assert err.splitlines()[-1].startswith("scratch-embed: ")
@@ -252,16 +235,16 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
     (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
     (["--checkpoint", "m"], "are one file")])
-def test_bad_usage_ends_with_2(options, said, text, capsys, monkeypatch, tmp_path):
+def test_bad_usage_ends_with_2(options, said, text, run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, text, "-o", "m", *TINY, *options)
+    code, out, err = run(text, "-o", "m", *TINY, *options)
     assert (code, out) == (2, "") and said in err
 
 
-def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, capsys):
-    run(capsys, text, "-o", tmp_path / "m", *TINY, "--next-sentence")
+def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, run):
+    run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
     (tmp_path / "m" / "notes").write_text("mine")
-    assert run(capsys, text, "-o", tmp_path / "m", *TINY, "--dim", "4")[0] == 0
+    assert run(text, "-o", tmp_path / "m", *TINY, "--dim", "4")[0] == 0
     assert Bert.load(tmp_path / "m").dim == 4 and (tmp_path / "m" / "notes").exists()
 
 
@@ -291,17 +274,17 @@ def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
                                atol=2e-6)
 
 
-def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, capsys):
+def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, run):
     transformers = pytest.importorskip("transformers")
-    run(capsys, text, "-o", tmp_path / "m", *TINY)
+    run(text, "-o", tmp_path / "m", *TINY)
     _, found = transformers.BertForMaskedLM.from_pretrained(tmp_path / "m",
                                                             output_loading_info=True)
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
 
 
-def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, capsys):
+def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, run):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"mine": 1}')
-    code, _, err = run(capsys, text, "-o", tmp_path / "mine", "--steps", "1")
+    code, _, err = run(text, "-o", tmp_path / "mine", "--steps", "1")
     assert code == 1 and "holds a config.json that is no model's; name another folder" in err
     assert (tmp_path / "mine" / "config.json").read_text() == '{"mine": 1}'

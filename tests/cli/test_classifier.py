@@ -1,19 +1,20 @@
 """train classifier, predict, evaluate classifier, as a user meets them."""
 import gzip
-import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words import supervised
-from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_files import read_bin
+from scratch_embed.words.labelled import read_labelled
+from scratch_embed.words.subwords import NGrams
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -30,73 +31,65 @@ def labelled(tmp_path):
     return path
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
 # ---- train classifier ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("loss", ["softmax", "ns", "hs", "ova"])
-def test_a_classifier_is_trained_and_predicts(loss, labelled, tmp_path, capsys):
-    code, out, err = run(capsys, "train", "classifier", labelled, "-o", tmp_path / "m.bin",
+def test_a_classifier_is_trained_and_predicts(loss, labelled, tmp_path, run):
+    code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin",
                          "--dim", 8, "--lr", 1, "--epochs", 20, "--loss", loss)
     assert (code, out) == (0, "")
     assert "4 labels" in err and "wrote" in err
     assert read_bin(tmp_path / "m.bin").settings.loss == loss
     (tmp_path / "new").write_text("fine nice\npoor dull\n")
-    _, out, _ = run(capsys, "predict", tmp_path / "m.bin", tmp_path / "new")
+    _, out, _ = run("predict", tmp_path / "m.bin", tmp_path / "new")
     assert [line.split("\t")[0] for line in out.splitlines()] == ["__label__good", "__label__bad"]
 
 
-def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, capsys):
+def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, run):
     whole, state, again = tmp_path / "whole.bin", tmp_path / "state", tmp_path / "again.bin"
     small = ["--dim", 4, "--epochs", 2, "--checkpoint", state]
-    run(capsys, "train", "classifier", labelled, "-o", whole, *small)
-    code, _, err = run(capsys, "train", "classifier", labelled, "-o", again, *small, "--resume")
+    run("train", "classifier", labelled, "-o", whole, *small)
+    code, _, err = run("train", "classifier", labelled, "-o", again, *small, "--resume")
     assert code == 0 and "resuming" in err
     assert again.read_bytes() == whole.read_bytes()
-    code, _, err = run(capsys, "train", "classifier", labelled, "-o", again, *small)
+    code, _, err = run("train", "classifier", labelled, "-o", again, *small)
     assert code == 1 and "is there already: resume it" in err
 
 
-def test_every_option_reaches_the_training(labelled, tmp_path, capsys, monkeypatch):
-    seen = {}
-
-    def spy(source, chunk, **settings):
-        seen.update(settings, source=source, chunk=chunk)
-        return supervised.Trained(Classifier.load(MODEL), [1.0])
-    monkeypatch.setattr(supervised, "train", spy)
-    code, _, err = run(
-        capsys, "train", "classifier", labelled, "-o", tmp_path / "m.bin", "--loss", "ova", "--dim",
-        2, "--lr", 0.7, "--epochs", 6, "--min-count", 3, "--word-ngrams", 4, "--min-n", 2,
-        "--max-n", 5, "--buckets", 30, "--negatives", 7, "--workers", 8, "--seed", 9, "--errors",
-        "ignore")
-    assert code == 0 and (tmp_path / "m.bin").read_bytes() == MODEL.read_bytes()
-    assert seen == dict(source=str(labelled), chunk=supervised.one_vs_all_chunk, dim=2, lr=0.7,
-                        epochs=6, min_count=3, word_ngrams=4, min_n=2, max_n=5, buckets=30,
-                        negatives=7, workers=8, seed=9, errors="ignore", progress=True,
-                        checkpoint=None)
+def test_every_option_reaches_the_training(tmp_path, run, left_out):
+    """The model is the one that the library trains, to the bit; without any option, another."""
+    text, out = tmp_path / "text", tmp_path / "m.bin"
+    text.write_bytes(LINES.encode() + b"__label__bad caf\xe9 poor\n")
+    options = [["--loss", "ns"], ["--dim", 2], ["--lr", 0.7], ["--epochs", 6], ["--min-count", 3],
+               ["--word-ngrams", 4], ["--min-n", 2], ["--max-n", 5], ["--buckets", 30],
+               ["--negatives", 7], ["--seed", 9], ["--errors", "ignore"]]
+    assert run("train", "classifier", text, "-o", out, *sum(options, []))[0] == 0
+    trained = supervised.train(
+        read_labelled(text, errors="ignore"), supervised.negative_sampling_chunk, dim=2, lr=0.7,
+        epochs=6, min_count=3, word_ngrams=4, ngrams=NGrams(2, 5, 30), negatives=7,
+        options=RunOptions(seed=9))
+    trained.classifier.save(tmp_path / "want.bin")
+    assert out.read_bytes() == (tmp_path / "want.bin").read_bytes()
+    left_out("train", "classifier", text, "-o", out, options=options)
 
 
-def test_a_model_that_is_not_called_bin_is_bad_usage(labelled, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, "train", "classifier", labelled, "-o", "model.vec")
-    assert ended.value.code == 2 and "let its name end so" in capsys.readouterr().err
+def test_a_model_that_is_not_called_bin_is_bad_usage(labelled, run):
+    code, _, err = run("train", "classifier", labelled, "-o", "model.vec")
+    assert code == 2 and "let its name end so" in err
 
 
 @pytest.mark.parametrize("content, said", [
     (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "no line with a label")])
-def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled, tmp_path, capsys):
+def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled, tmp_path, run):
     labelled.write_text(content)
-    code, out, err = run(capsys, "train", "classifier", labelled, "-o", tmp_path / "m.bin")
+    code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin")
     assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1
     assert os.listdir(tmp_path) == ["labelled.txt"]
 
 
-def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, capsys):
+def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, run):
     text = labelled.rename(tmp_path / "labelled.bin")
-    code, _, err = run(capsys, "train", "classifier", text, "-o", text)
+    code, _, err = run("train", "classifier", text, "-o", text)
     assert code == 1 and "the text itself" in err and text.read_text() == LINES
 
 
@@ -104,10 +97,10 @@ def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, capsys
 
 @pytest.mark.parametrize("text, k, threshold, labels, theirs",
                          ANSWERS["supervised-softmax"]["predict"])
-def test_the_answers_are_the_originals(text, k, threshold, labels, theirs, tmp_path, capsys):
+def test_the_answers_are_the_originals(text, k, threshold, labels, theirs, tmp_path, run):
     """4 digits are printed; the original adds 1e-5 to a probability (words/classifier.py)."""
     (tmp_path / "text").write_text(text + "\n", encoding="utf-8")
-    code, out, err = run(capsys, "predict", MODEL, tmp_path / "text", "-k", max(k, 1),
+    code, out, err = run("predict", MODEL, tmp_path / "text", "-k", max(k, 1),
                          "--threshold", threshold)
     fields = out.removesuffix("\n").split("\t")
     assert (code, err) == (0, "") and fields[0::2] == (labels or [""])[:max(k, 1)]
@@ -115,19 +108,19 @@ def test_the_answers_are_the_originals(text, k, threshold, labels, theirs, tmp_p
                                [float.fromhex(p) for p in theirs][:max(k, 1)], rtol=0, atol=1e-4)
 
 
-def test_there_is_a_line_for_every_line(tmp_path, capsys):
+def test_there_is_a_line_for_every_line(tmp_path, run):
     """Blank ones too, and where nothing is likely enough it is empty; so `paste` fits them."""
     lines = ["where is the king"] * 1500 + ["", "la mer\r", "__label__short la mer"]
     (tmp_path / "text.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    out = run(capsys, "predict", MODEL, tmp_path / "text.gz")[1].splitlines()
+    out = run("predict", MODEL, tmp_path / "text.gz")[1].splitlines()
     assert len(out) == len(lines) and len(set(out[:1500])) == 1
     assert out[-1] == out[-2] and out[0].startswith("__label__english\t0.99")
-    assert run(capsys, "predict", MODEL, tmp_path / "text.gz", "--threshold", 1)[1] == "\n" * 1503
+    assert run("predict", MODEL, tmp_path / "text.gz", "--threshold", 1)[1] == "\n" * 1503
 
 
-def test_k_labels_stand_on_the_line_the_likeliest_first(tmp_path, capsys):
+def test_k_labels_stand_on_the_line_the_likeliest_first(tmp_path, run):
     (tmp_path / "text").write_text("where is the king")
-    fields = run(capsys, "predict", MODEL, tmp_path / "text", "-k", 9)[1].rstrip("\n").split("\t")
+    fields = run("predict", MODEL, tmp_path / "text", "-k", 9)[1].rstrip("\n").split("\t")
     assert len(fields) == 8 and len(set(fields[::2])) == 4
     p = [float(x) for x in fields[1::2]]
     assert p == sorted(p, reverse=True) and abs(sum(p) - 1) <= 4 * 0.5e-4
@@ -141,18 +134,23 @@ def test_a_pipe_in_and_a_pipe_out_that_closes_early():
     assert done.stdout.startswith("__label__english\t") and done.stderr == ""
 
 
-def test_a_person_is_answered_line_by_line(capsys, monkeypatch):
-    """Else nothing would be seen before the end of the input."""
-    class Terminal(io.TextIOWrapper):
-        def isatty(self):
-            return True
-    asked = []
-    predict = Classifier.predict
-    monkeypatch.setattr(Classifier, "predict",
-                        lambda *given: asked.append(given[1]) or predict(*given))
-    monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(b"the king\nla mer\n")))
-    assert run(capsys, "predict", MODEL, "-")[0] == 0
-    assert asked == [["the king"], ["la mer"]]
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")
+def test_a_person_is_answered_line_by_line():
+    """The second line is typed when the first has its answer."""
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "scratch_embed", "predict", str(MODEL), "-"], stdin=follower,
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    watchdog = threading.Timer(60, process.kill)                  # never wait for ever
+    watchdog.start()
+    with open(leader, "wb", buffering=0) as keyboard:
+        for typed in b"where is the king\n", b"la mer\n":
+            keyboard.write(typed)
+            assert process.stdout.readline().startswith("__label__")
+        keyboard.write(b"\x04")                                   # Ctrl-D, the end
+        assert process.wait(60) == 0
+    watchdog.cancel()
+    os.close(follower)
 
 
 @pytest.mark.parametrize("model, text, said", [
@@ -160,13 +158,13 @@ def test_a_person_is_answered_line_by_line(capsys, monkeypatch):
     (GOLDEN / "fasttext-skipgram.bin", "{text}", "expected a supervised model"),
     (GOLDEN / "word_vectors.bin", "{text}", "a fastText model begins"),
     (MODEL, "{latin}", "line 2, byte 3 of it")])
-def test_a_users_error_is_one_line_and_ends_with_1(model, text, said, tmp_path, capsys):
+def test_a_users_error_is_one_line_and_ends_with_1(model, text, said, tmp_path, run):
     (tmp_path / "text").write_text("x\n")
     (tmp_path / "latin").write_bytes(b"x\ncaf\xe9\n")
     text = text.format(text=tmp_path / "text", latin=tmp_path / "latin")
-    code, out, err = run(capsys, "predict", model, text)
+    code, out, err = run("predict", model, text)
     assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1
-    code, out, _ = run(capsys, "predict", MODEL, tmp_path / "latin", "--errors", "ignore")
+    code, out, _ = run("predict", MODEL, tmp_path / "latin", "--errors", "ignore")
     assert code == 0 and len(out.splitlines()) == 2
 
 
@@ -174,15 +172,14 @@ def test_a_users_error_is_one_line_and_ends_with_1(model, text, said, tmp_path, 
                                      "predict m t --threshold -1", "evaluate classifier m",
                                      "train classifier x -o y.bin --loss hinge",
                                      "train classifier x -o y.bin --window 3"])
-def test_bad_usage_ends_with_2(command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+def test_bad_usage_ends_with_2(command, run):
+    code, _, err = run(*command.split())
+    assert code == 2 and "usage:" in err
 
 
 # ---- evaluate classifier ------------------------------------------------------------------------
 
-def test_precision_and_recall_are_counted_over_all_labels(tmp_path, capsys):
+def test_precision_and_recall_are_counted_over_all_labels(tmp_path, run):
     """The model says english to both: 1 of 2 is right, and 1 of the 3 true labels is found.
 
     With 4 labels a line: 3 of 8, and all.  A label that it was never shown is left out, and said.
@@ -190,16 +187,16 @@ def test_precision_and_recall_are_counted_over_all_labels(tmp_path, capsys):
     (tmp_path / "test").write_text("__label__english where is the king\n"
                                    "__label__français __label__short where is the king\n"
                                    "__label__unheard where is the king\n", encoding="utf-8")
-    code, out, err = run(capsys, "evaluate", "classifier", MODEL, tmp_path / "test")
+    code, out, err = run("evaluate", "classifier", MODEL, tmp_path / "test")
     assert (code, out) == (0, "N\t2\nP@1\t0.5000\nR@1\t0.3333\n")
     assert err == "left out: 1 labels that the model was never shown\n"
-    out = run(capsys, "evaluate", "classifier", MODEL, tmp_path / "test", "-k", 4)[1]
+    out = run("evaluate", "classifier", MODEL, tmp_path / "test", "-k", 4)[1]
     assert out == "N\t2\nP@4\t0.3750\nR@4\t1.0000\n"
-    out = run(capsys, "evaluate", "classifier", MODEL, tmp_path / "test", "--threshold", 1)[1]
+    out = run("evaluate", "classifier", MODEL, tmp_path / "test", "--threshold", 1)[1]
     assert out == "N\t2\nP@1\tnan\nR@1\t0.0000\n"
 
 
-def test_a_test_without_labels_is_an_error_of_one_line(tmp_path, capsys):
+def test_a_test_without_labels_is_an_error_of_one_line(tmp_path, run):
     (tmp_path / "test").write_text("where is the king\n")
-    code, out, err = run(capsys, "evaluate", "classifier", MODEL, tmp_path / "test")
+    code, out, err = run("evaluate", "classifier", MODEL, tmp_path / "test")
     assert (code, out) == (1, "") and "line 1 has no label" in err and len(err.splitlines()) == 1

@@ -1,17 +1,17 @@
 """encode: the file holds what the library encodes, a row a line, blank ones too."""
 import io
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
+from scratch_embed.cli.encode import AT_A_TIME
 from scratch_embed.numerics.blas import blas_threads, blas_threads_at_most
 from scratch_embed.numerics.json_files import read_json, write_json
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.words.vectors import WordVectors
+from scratch_embed.worlds.corpora import corpus_path
 
 LINES = ["a cat has milk", "", "the tenor sang a song", "The King!", " "]
 
@@ -36,19 +36,14 @@ def words(tmp_path_factory):
     return path
 
 
-def run(capsys, *arguments):
-    code = main(["encode", *map(str, arguments)])
-    return (code, *capsys.readouterr())
-
-
 def rows(out):
     return [[float(x) for x in line.split()] for line in out.splitlines()]
 
 
 # ---- files --------------------------------------------------------------------------------------
 
-def test_the_file_is_what_the_library_encodes(models, text, out, capsys):
-    code, printed, err = run(capsys, models.encoder, "-i", text, "-o", out)
+def test_the_file_is_what_the_library_encodes(models, text, out, run):
+    code, printed, err = run("encode", models.encoder, "-i", text, "-o", out)
     assert (code, printed) == (0, "") and "5 lines, 16 numbers each, float32; wrote" in err
     found = np.load(out, allow_pickle=False)
     assert found.dtype == np.float32 and found.shape == (5, 16)
@@ -62,7 +57,7 @@ def test_the_file_is_what_the_library_encodes(models, text, out, capsys):
     (["--precision", "int8", "--normalize"], {"precision": "int8", "normalize_embeddings": True}),
     (["--prompt", "a song: "], {"prompt": "a song: "}),
     (["--prompt-name", "query"], {"prompt_name": "query"})])
-def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, out, capsys):
+def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, out, run):
     folder = tmp_path / "m"
     for path in models.encoder.rglob("*"):
         if path.is_file():
@@ -71,7 +66,7 @@ def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, ou
             copy.write_bytes(path.read_bytes())
     settings = folder / "config_sentence_transformers.json"
     write_json(settings, {**read_json(settings), "prompts": {"query": "the "}})
-    assert run(capsys, folder, "-i", text, "-o", out, *options)[0] == 0
+    assert run("encode", folder, "-i", text, "-o", out, *options)[0] == 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the ranges of only")
         want = SentenceEncoder.load(folder).encode(LINES, **same)
@@ -80,73 +75,80 @@ def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, ou
     np.testing.assert_array_equal(found, want)
 
 
-def test_word_vectors_encode_too_and_a_line_without_a_known_word_is_zero(words, text, out, capsys):
+def test_word_vectors_encode_too_and_a_line_without_a_known_word_is_zero(words, text, out, run):
     vectors = WordVectors.load(words)
-    run(capsys, words, "-i", text, "-o", out)
+    run("encode", words, "-i", text, "-o", out)
     np.testing.assert_array_equal(np.load(out), StaticEncoder(vectors).encode(LINES))
     assert np.load(out).any(axis=1).tolist() == [True, False, True, False, False]
-    run(capsys, words, "-i", text, "-o", out, "--tokens", "words", "--sif", 0.1)
+    run("encode", words, "-i", text, "-o", out, "--tokens", "words", "--sif", 0.1)
     weights = sif_weights(zipf_frequencies(vectors.index_to_key), 0.1)
     want = StaticEncoder(vectors, weights).encode([line.lower() for line in LINES])
     np.testing.assert_allclose(np.load(out)[[0, 2]], want[[0, 2]], rtol=1e-6)
     assert np.load(out)[3].any()                                   # The King! is the king
 
 
-def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, out, capsys):
-    code, _, err = run(capsys, models.bert, "-i", text, "-o", out)
+def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, out, run):
+    code, _, err = run("encode", models.bert, "-i", text, "-o", out)
     assert code == 0 and np.load(out).shape == (5, 16) and "no modules.json" in err
 
 
-def test_an_empty_text_is_an_array_of_no_rows(models, tmp_path, out, capsys):
+def test_an_empty_text_is_an_array_of_no_rows(models, tmp_path, out, run):
     (tmp_path / "empty").write_text("")
-    code, _, err = run(capsys, models.encoder, "-i", tmp_path / "empty", "-o", out)
+    code, _, err = run("encode", models.encoder, "-i", tmp_path / "empty", "-o", out)
     assert code == 0 and "0 lines" in err and np.load(out).shape == (0, 16)
 
 
-def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out, capsys,
-                                                             monkeypatch):
-    before, seen = blas_threads(), []
-    encode = SentenceEncoder.encode
+class Looking(io.BytesIO):
+    """A stream of bytes that looks, when it is read, how many threads BLAS has."""
 
-    def look(self, *arguments, **options):
-        seen.append(blas_threads())
-        return encode(self, *arguments, **options)
-    monkeypatch.setattr(SentenceEncoder, "encode", look)
-    run(capsys, models.encoder, "-i", text, "-o", out, "--workers", 1)
+    def readinto(self, buffer):
+        self.seen = blas_threads()
+        return super().readinto(buffer)
+
+
+def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out, run, stdin):
+    before, stream = blas_threads(), Looking(text.read_bytes())
+    stdin(stream)
+    assert run("encode", models.encoder, "-o", out, "--workers", 1)[0] == 0
     assert blas_threads() == before
     if before is not None:
-        assert seen == [1]
+        assert stream.seen == 1
         with blas_threads_at_most(10_000):
             assert blas_threads() == before
 
 
 # ---- rows on stdout -----------------------------------------------------------------------------
 
-def test_without_a_file_a_row_of_numbers_a_line_which_read_back_are_the_same(models, text, capsys,
-                                                                            monkeypatch):
+def test_without_a_file_a_row_of_numbers_a_line_which_read_back_are_the_same(models, text, run,
+                                                                            stdin):
     want = SentenceEncoder.load(models.encoder).encode(LINES)
-    code, out, _ = run(capsys, models.encoder, "-i", text)
+    code, out, _ = run("encode", models.encoder, "-i", text)
     assert code == 0
     np.testing.assert_array_equal(np.array(rows(out), np.float32), want)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
-    assert run(capsys, models.encoder)[1] == out
+    stdin(text.read_bytes())
+    assert run("encode", models.encoder)[1] == out
 
 
-def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, text, capsys, monkeypatch):
-    monkeypatch.setattr("scratch_embed.cli.encode.AT_A_TIME", 2)
+@pytest.fixture
+def many():
+    """More lines than are encoded at a time."""
+    lines = corpus_path("words-easy.txt").read_text().splitlines()[:AT_A_TIME + 200]
+    assert len(lines) > AT_A_TIME
+    return lines
+
+
+def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, many, text, run):
+    text.write_text("\n".join(many))
     for precision in "int8", "binary":
-        _, out, _ = run(capsys, models.encoder, "-i", text, "--precision", precision)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "the ranges of only")
-            want = SentenceEncoder.load(models.encoder).encode(LINES, precision=precision)
+        _, out, _ = run("encode", models.encoder, "-i", text, "--precision", precision)
+        want = SentenceEncoder.load(models.encoder).encode(many, precision=precision)
         assert [[int(x) for x in line.split()] for line in out.splitlines()] == want.tolist()
 
 
-def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, text, capsys, monkeypatch):
-    whole = np.array(rows(run(capsys, models.encoder, "-i", text)[1]))
-    monkeypatch.setattr("scratch_embed.cli.encode.AT_A_TIME", 2)
-    parted = np.array(rows(run(capsys, models.encoder, "-i", text)[1]))
-    np.testing.assert_allclose(parted, whole, atol=1e-6)
+def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, many, text, run):
+    text.write_text("\n".join(many))
+    parted = np.array(rows(run("encode", models.encoder, "-i", text)[1]))
+    np.testing.assert_allclose(parted, SentenceEncoder.load(models.encoder).encode(many), atol=1e-6)
 
 
 # ---- refused ------------------------------------------------------------------------------------
@@ -164,28 +166,27 @@ def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, text, caps
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--prompt-name", "query"], "prompt_name='query'"),
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--sif", "0.1"], "--sif weighs words")])
 def test_a_users_error_is_one_line_and_leaves_no_file(arguments, said, models, text, out, tmp_path,
-                                                      capsys):
+                                                      run):
     (tmp_path / "latin").write_bytes(b"\xff\n")
     names = dict(folder=tmp_path, text=text, out=out, latin=tmp_path / "latin",
                  encoder=models.encoder)
-    code, printed, err = run(capsys, *(part.format(**names) for part in arguments))
+    code, printed, err = run("encode", *(part.format(**names) for part in arguments))
     assert (code, printed) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
     assert len(err.splitlines()) == 1 and not out.exists()
     assert text.read_text() == "\n".join(LINES) + "\n"
 
 
-def test_bad_usage_ends_with_2(capsys):
+def test_bad_usage_ends_with_2(run):
     for wrong in (["m", "--prompt", "a", "--prompt-name", "b"], ["m", "--precision", "int4"],
                   ["m", "--workers", "0"], []):
-        with pytest.raises(SystemExit) as ended:
-            main(["encode", *wrong])
-        assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+        code, _, err = run("encode", *wrong)
+        assert code == 2 and "usage:" in err
 
 
 # ---- beside the original ------------------------------------------------------------------------
 
-def test_sentence_transformers_has_the_same_vectors(models, text, out, capsys):
+def test_sentence_transformers_has_the_same_vectors(models, text, out, run):
     sentence_transformers = pytest.importorskip("sentence_transformers")
-    run(capsys, models.encoder, "-i", text, "-o", out)
+    run("encode", models.encoder, "-i", text, "-o", out)
     theirs = sentence_transformers.SentenceTransformer(str(models.encoder)).encode(LINES)
     np.testing.assert_allclose(np.load(out), theirs, atol=2e-6)

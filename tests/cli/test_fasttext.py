@@ -1,19 +1,19 @@
 """train fasttext, ngrams, and a fastText model in every command that takes word vectors."""
-import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.fasttext import chosen_chunk
+from scratch_embed.cli.fasttext import chosen_method
 from scratch_embed.cli.loading import load_vectors, with_words
 from scratch_embed.cli.main import main, parser
+from scratch_embed.text.reader import read_corpus
+from scratch_embed.training.session import RunOptions
 from scratch_embed.words import fasttext
 from scratch_embed.words.fasttext_files import BinModel, Settings, read_bin, write_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors
-from scratch_embed.words.subwords import fnv1a, ngram_row, ngrams
+from scratch_embed.words.subwords import NGrams, fnv1a, ngram_row, ngrams
 from scratch_embed.words.vectors import WordVectors
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -43,51 +43,46 @@ def model(tmp_path_factory):
     return path
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
 # ---- train fasttext -----------------------------------------------------------------------------
 
 SMALL = ["--dim", "8", "--sample", "0", "--buckets", "50"]
 
 
-def test_every_option_reaches_the_training_and_the_model(text, tmp_path, capsys, monkeypatch):
-    seen = {}
-
-    def spy(corpus, vocab, chunk, **settings):
-        seen.update(settings, chunk=chunk)
-        return fasttext.Trained(np.ones((len(vocab) + 30, 2), np.float32),
-                                np.ones((len(vocab), 2), np.float32), [1.0])
-    monkeypatch.setattr(fasttext, "train", spy)
-    code, out, err = run(
-        capsys, "train", "fasttext", text, "-o", tmp_path / "m.bin", "--mode", "cbow", "--loss",
-        "hs", "--dim", 2, "--window", 3, "--negatives", 4, "--sample", 0.5, "--min-count", 1,
-        "--epochs", 6, "--lr", 0.7, "--min-n", 2, "--max-n", 5, "--buckets", 30, "--workers", 8,
-        "--seed", 9)
-    assert (code, out) == (0, "") and err.endswith("m.bin, the whole model\n")
-    assert seen == dict(chunk=fasttext.cbow_chunk, dim=2, window=3, negatives=0, sample=0.5,
-                        epochs=6, lr=0.7, min_n=2, max_n=5, buckets=30, workers=8, seed=9,
-                        progress=True, checkpoint=None)
-    assert read_bin(tmp_path / "m.bin").settings == Settings(
+def test_every_option_reaches_the_training_and_the_model(tmp_path, run, left_out):
+    """The model is the one that the library trains, to the bit; without any option, another."""
+    text, out = tmp_path / "text", tmp_path / "m.bin"
+    text.write_text(TEXT + "a word of its own\n")
+    options = [["--mode", "cbow"], ["--loss", "hs"], ["--dim", 2], ["--window", 3],
+               ["--negatives", 4], ["--sample", 0.5], ["--min-count", 1], ["--epochs", 6],
+               ["--lr", 0.7], ["--min-n", 2], ["--max-n", 5], ["--buckets", 30], ["--seed", 9]]
+    code, said, err = run("train", "fasttext", text, "-o", out, *sum(options, []))
+    assert (code, said) == (0, "") and err.endswith("m.bin, the whole model\n")
+    vocab, corpus = read_corpus(text, 1)
+    trained = fasttext.train(corpus, vocab, fasttext.cbow_chunk, dim=2, window=3, negatives=0,
+                             sample=0.5, epochs=6, lr=0.7, ngrams=NGrams(2, 5, 30),
+                             options=RunOptions(seed=9))
+    model = read_bin(out)
+    np.testing.assert_array_equal(model.input, trained.W)
+    np.testing.assert_array_equal(model.output, trained.U)
+    assert model.settings == Settings(
         dim=2, window=3, epochs=6, min_count=1, negatives=4, loss="hs", model="cbow", buckets=30,
         min_n=2, max_n=5, sample=0.5)
+    left_out("train", "fasttext", text, "-o", out, options=options)
 
 
-@pytest.mark.parametrize("options, chunk", [
+@pytest.mark.parametrize("options, method", [
     ([], "skipgram_chunk"), (["--piece-error", "mean"], "corrected_skipgram_chunk"),
     (["--mode", "cbow"], "cbow_chunk"),
     (["--mode", "cbow", "--piece-error", "mean"], "corrected_cbow_chunk")])
-def test_mode_and_piece_error_choose_the_kernel(options, chunk):
+def test_mode_and_piece_error_choose_the_method(options, method):
     arguments = parser().parse_args(["train", "fasttext", "x", "-o", "y", *options])
-    assert chosen_chunk(arguments).__name__ == chunk
+    assert chosen_method(arguments).__name__ == method
 
 
 @pytest.mark.parametrize("options", [[], ["--loss", "hs"], ["--mode", "cbow"], ["--max-n", "0"]])
-def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_path, capsys):
+def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_path, run):
     for name in "m.bin", "m.vec":
-        code, _, err = run(capsys, "train", "fasttext", text, "-o", tmp_path / name, *SMALL,
+        code, _, err = run("train", "fasttext", text, "-o", tmp_path / name, *SMALL,
                            *options)
         assert code == 0, err
     assert "known words alone" in err
@@ -103,26 +98,25 @@ def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_p
                                      "train fasttext x -o y --min-n -1",
                                      "ngrams king --min-n 4 --max-n 3",
                                      "ngrams king --model x --min-n 3", "ngrams"])
-def test_bad_usage_ends_with_2(command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+def test_bad_usage_ends_with_2(command, run):
+    code, _, err = run(*command.split())
+    assert code == 2 and "usage:" in err
 
 
 # ---- ngrams -------------------------------------------------------------------------------------
 
-def test_ngrams_of_a_word_with_their_hashes_each_once(capsys):
-    code, out, err = run(capsys, "ngrams", "nana", "--min-n", 2, "--max-n", 2)
+def test_ngrams_of_a_word_with_their_hashes_each_once(run):
+    code, out, err = run("ngrams", "nana", "--min-n", 2, "--max-n", 2)
     assert (code, err) == (0, "")
     assert out == "".join(f"{ngram}\t{fnv1a(ngram.encode())}\n"
                           for ngram in ("<n", "na", "an", "a>"))
-    usual = run(capsys, "ngrams", "where")[1].splitlines()
+    usual = run("ngrams", "where")[1].splitlines()
     assert [line.split("\t")[0] for line in usual] == ngrams("where", 3, 6)
 
 
-def test_ngrams_of_a_model_come_by_what_they_turn(model, capsys):
+def test_ngrams_of_a_model_come_by_what_they_turn(model, run):
     """Without <ap apple's sum is 0: cosine 0 by convention, the first; the others are 0 already."""
-    code, out, err = run(capsys, "ngrams", "apple", "--model", model)
+    code, out, err = run("ngrams", "apple", "--model", model)
     rows = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "") and sorted(row[0] for row in rows) == sorted(
         ngrams("apple", 3, 3))
@@ -130,10 +124,10 @@ def test_ngrams_of_a_model_come_by_what_they_turn(model, capsys):
     assert {tuple(row[2:]) for row in rows[1:]} == {("0.0000", "1.0000")}
 
 
-def test_the_rows_are_those_of_the_original(capsys):
+def test_the_rows_are_those_of_the_original(run):
     """Its "wher" and "her" share row 84: a small table."""
     names, rows = ANSWERS["skipgram"]["subwords"]["where"]
-    code, out, err = run(capsys, "ngrams", "where", "--model", GOLDEN / "fasttext-skipgram.bin")
+    code, out, err = run("ngrams", "where", "--model", GOLDEN / "fasttext-skipgram.bin")
     found = dict(line.split("\t")[:2] for line in out.splitlines())
     assert {name: int(row) for name, row in found.items()} == dict(zip(names[1:], rows[1:]))
     assert code == 0 and f"row {rows[0]} of its own" in err
@@ -143,8 +137,8 @@ def test_the_rows_are_those_of_the_original(capsys):
     ("", "fasttext-cbow.bin", "'' is not among"), ("x", "no-such", "no-such"),
     ("x", "word_vectors.bin", "a fastText model begins"),
     ("x", "fasttext-quantised.ftz", "quantised")])
-def test_ngrams_of_what_has_none_is_an_error_of_one_line(word, file, said, capsys):
-    code, out, err = run(capsys, "ngrams", word, "--model", GOLDEN / file)
+def test_ngrams_of_what_has_none_is_an_error_of_one_line(word, file, said, run):
+    code, out, err = run("ngrams", word, "--model", GOLDEN / file)
     assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
 
 
@@ -169,39 +163,39 @@ def test_asked_words_stand_behind_the_known_ones(model):
     assert with_words(words, ["apple"]) is words
 
 
-def test_similar_knows_words_that_no_text_held(model, capsys):
+def test_similar_knows_words_that_no_text_held(model, run):
     """apple is (−1/5, 0): the cosine with (1, ±1) is −1/√2, with (2, ±1) −2/√5."""
-    code, out, _ = run(capsys, "similar", model, "apple", "king", "--top", 2)
+    code, out, _ = run("similar", model, "apple", "king", "--top", 2)
     rows = [line.split("\t") for line in out.splitlines()]
     assert code == 0 and [row[0] for row in rows] == ["apple", "apple", "king", "king"]
     assert {row[1] for row in rows[:2]} == {"man", "woman"} and rows[0][2] == "-0.7071"
 
 
-def test_vectors_and_analogies_know_them_too(model, capsys, monkeypatch):
+def test_vectors_and_analogies_know_them_too(model, run, stdin):
     """queen has 5 n-grams, all 0, and its own row: a sixth of (2, −1)."""
-    out = run(capsys, "vectors", model, "apple", "queen")[1]
+    out = run("vectors", model, "apple", "queen")[1]
     assert out == "apple -0.2 0.0\nqueen 0.33333334 -0.16666667\n"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"apples\n")))
-    assert run(capsys, "vectors", model)[1].startswith("apples -0.16666667 ")
-    assert run(capsys, "analogy", model, "man", "king", "woman", "--top", 1)[1].startswith("queen")
+    stdin("apples\n")
+    assert run("vectors", model)[1].startswith("apples -0.16666667 ")
+    assert run("analogy", model, "man", "king", "woman", "--top", 1)[1].startswith("queen")
     for multiply in [], ["--multiply"]:
-        code, out, _ = run(capsys, "analogy", model, "king", "apple", "queen", *multiply)
+        code, out, _ = run("analogy", model, "king", "apple", "queen", *multiply)
         assert code == 0 and {line.split("\t")[0] for line in out.splitlines()} == {"man", "woman"}
 
 
-def test_odd_and_plot_know_them_too(model, tmp_path, capsys):
-    assert run(capsys, "odd", model, "king", "queen", "apple", "man")[1] == "apple\n"
+def test_odd_and_plot_know_them_too(model, tmp_path, run):
+    assert run("odd", model, "king", "queen", "apple", "man")[1] == "apple\n"
     pytest.importorskip("matplotlib")
-    code, _, err = run(capsys, "plot", model, "-o", tmp_path / "map.png", "--words", "king",
+    code, _, err = run("plot", model, "-o", tmp_path / "map.png", "--words", "king",
                        "apple", "man")
     assert code == 0 and "drew 3 words" in err
-    assert "drew 4 words" in run(capsys, "plot", model, "-o", tmp_path / "map.png")[2]
+    assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png")[2]
 
 
-def test_evaluate_says_how_many_pairs_only_n_grams_make(model, tmp_path, capsys):
+def test_evaluate_says_how_many_pairs_only_n_grams_make(model, tmp_path, run):
     (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\t:\t5\n")
     (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king apple queen\n")
-    code, out, _ = run(capsys, "evaluate", "words", model, "--pairs", tmp_path / "pairs",
+    code, out, _ = run("evaluate", "words", model, "--pairs", tmp_path / "pairs",
                        "--analogies", tmp_path / "asked")
     lines = out.splitlines()
     assert code == 0 and "4 of 4" in lines[0]                      # ":" has <:>, a row of zeros
@@ -209,21 +203,21 @@ def test_evaluate_says_how_many_pairs_only_n_grams_make(model, tmp_path, capsys)
     assert "royalty" in out and " 1        1        2" in out      # analogies: known words alone
     model = GOLDEN / "fasttext-words.bin"                          # no n-grams
     (tmp_path / "pairs").write_text("where\tthe\t9\nla\tmer\t3\nking\tapple\t1\n")
-    out = run(capsys, "evaluate", "words", model, "--pairs", tmp_path / "pairs")[1]
+    out = run("evaluate", "words", model, "--pairs", tmp_path / "pairs")[1]
     assert "2 of 3" in out and "n-grams" not in out
 
 
-def test_a_word_without_any_n_gram_is_missing(model, capsys):
+def test_a_word_without_any_n_gram_is_missing(model, run):
     for command in (["similar", model, ""], ["vectors", model, ""],
                     ["analogy", model, "king", "", "man"], ["odd", model, "king", "", "man"],
                     ["analogy", model, "king", "", "man", "--multiply"]):
-        code, out, err = run(capsys, *command)
+        code, out, err = run(*command)
         assert (code, out) == (1, "") and "'' is not among the 4 words" in err, command
 
 
-def test_the_originals_models_are_read_and_their_unknown_words_known(capsys):
+def test_the_originals_models_are_read_and_their_unknown_words_known(run):
     model = GOLDEN / "fasttext-skipgram.bin"
-    code, out, _ = run(capsys, "vectors", model, "where", "wherever")
+    code, out, _ = run("vectors", model, "where", "wherever")
     assert code == 0
     for line in out.splitlines():
         word, *numbers = line.split()
@@ -231,7 +225,7 @@ def test_the_originals_models_are_read_and_their_unknown_words_known(capsys):
         np.testing.assert_allclose(list(map(float, numbers)), theirs, rtol=0, atol=2**-22)
 
 
-def test_words_that_are_not_utf8_come_out_as_they_went_in(tmp_path, capfdbinary, monkeypatch):
+def test_words_that_are_not_utf8_come_out_as_they_went_in(tmp_path, capfdbinary):
     word = b"caf\xe9".decode("utf-8", "surrogateescape")
     one = np.ones((1, 2), np.float32)
     write_bin(tmp_path / "m.bin", BinModel(Settings(dim=2, buckets=0, min_n=0, max_n=0), [word],

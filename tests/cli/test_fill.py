@@ -1,11 +1,9 @@
 """fill: a line for each gap, and the numbers are the library's."""
-import io
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.fill import fill_gaps
@@ -14,9 +12,9 @@ from scratch_embed.words.vectors import WordVectors
 TEXTS = ["the [MASK] drove a [MASK]", "[MASK]", "a cat has [MASK] milk"]
 
 
-def run(capsys, *arguments):
-    code = main(["fill", *map(str, arguments)])
-    return (code, *capsys.readouterr())
+@pytest.fixture
+def run(run):
+    return partial(run, "fill")
 
 
 def table(out):
@@ -25,8 +23,8 @@ def table(out):
     return [list(zip(row[::2], map(float, row[1::2]))) for row in rows]
 
 
-def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, capsys):
-    code, out, err = run(capsys, models.bert, *TEXTS, "-k", 3)
+def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, run):
+    code, out, err = run(models.bert, *TEXTS, "-k", 3)
     assert (code, err) == (0, "")
     tokenizer, model = load(models.bert), Bert.load(models.bert)
     batch = tokenizer.encode_batch(TEXTS)
@@ -36,16 +34,16 @@ def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, 
     assert len(table(out)) == 4
 
 
-def test_five_tokens_by_default_the_likeliest_first(models, capsys):
-    (row,) = table(run(capsys, models.bert, "the [MASK]")[1])
+def test_five_tokens_by_default_the_likeliest_first(models, run):
+    (row,) = table(run(models.bert, "the [MASK]")[1])
     probabilities = [probability for _, probability in row]
     assert len(row) == 5 and probabilities == sorted(probabilities, reverse=True)
 
 
-def test_texts_may_come_by_a_pipe(models, capsys, monkeypatch):
-    want = run(capsys, models.bert, *TEXTS)[1]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n\n".join(TEXTS).encode())))
-    assert run(capsys, models.bert, "-") == (0, want, "")
+def test_texts_may_come_by_a_pipe(models, run, stdin):
+    want = run(models.bert, *TEXTS)[1]
+    stdin("\n\n".join(TEXTS))
+    assert run(models.bert, "-") == (0, want, "")
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -56,29 +54,29 @@ def test_texts_may_come_by_a_pipe(models, capsys, monkeypatch):
     (["{folder}/none", "[MASK]"], "none: there is no such folder; `scratch-embed train bert`"),
     (["{folder}", "[MASK]"], "is no model's folder: it has no config.json"),
     (["{vectors}", "[MASK]"], "w.vec is a file: expected a model's folder")])
-def test_a_users_error_is_one_line_on_stderr(arguments, said, models, tmp_path, capsys):
+def test_a_users_error_is_one_line_on_stderr(arguments, said, models, tmp_path, run):
     vectors = tmp_path / "w.vec"
     WordVectors(["a"], np.ones((1, 2), np.float32)).save(vectors)
     names = dict(bert=models.bert, encoder=models.encoder, folder=tmp_path, vectors=vectors)
-    code, out, err = run(capsys, *(part.format(**names) for part in arguments))
+    code, out, err = run(*(part.format(**names) for part in arguments))
     assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
 
 
-def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, capsys):
+def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, run):
     for path in models.bert.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "tokenizer.json").unlink()
     with open(tmp_path / "vocab.txt", "a") as file:
         file.write("another\n")
-    code, _, err = run(capsys, tmp_path, "the [MASK]")
+    code, _, err = run(tmp_path, "the [MASK]")
     assert code == 1 and "its tokenizer: expected at most 400 tokens" in err and "found 401" in err
 
 
-def test_the_pipeline_of_transformers_fills_alike(models, capsys):
+def test_the_pipeline_of_transformers_fills_alike(models, run):
     transformers = pytest.importorskip("transformers")
     pipeline = transformers.pipeline("fill-mask", str(models.bert), top_k=4)
     for text in TEXTS[1:]:
-        (row,) = table(run(capsys, models.bert, text, "-k", 4)[1])
+        (row,) = table(run(models.bert, text, "-k", 4)[1])
         theirs = pipeline(text)
         assert [token for token, _ in row] == [found["token_str"] for found in theirs]
         np.testing.assert_allclose([x for _, x in row], [f["score"] for f in theirs], atol=6e-5)

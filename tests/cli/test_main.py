@@ -1,20 +1,22 @@
 """The command line as a user meets it."""
 import argparse
-import io
 import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main, parser
+from scratch_embed.cli.main import parser
 from scratch_embed.cli.parsing import require_writable
-from scratch_embed.cli.word2vec import chosen_form
+from scratch_embed.cli.word2vec import chosen_method
+from scratch_embed.text.reader import read_corpus
+from scratch_embed.training.session import RunOptions
+from scratch_embed.words import word2vec
 from scratch_embed.words.vectors import WordVectors
+from tests.processes import ctrl_c_at, terminal
 
 ROOT = Path(__file__).parents[2]
 PAIR = "the king and the queen\nthe man and the woman\n" * 20
@@ -44,12 +46,6 @@ def file(tmp_path):
     return path
 
 
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of a command in this process."""
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
 def shell(*arguments, **options):
     return subprocess.run([sys.executable, "-m", "scratch_embed", *map(str, arguments)],
                           env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -69,12 +65,10 @@ def test_no_command_is_forgotten_here():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_help_ends_with_an_example_that_the_parser_understands(command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main([*command, "--help"])
-    assert ended.value.code == 0
-    help = capsys.readouterr().out.rstrip()
-    example = help.splitlines()[-1].split("scratch-embed")[-1]
+def test_every_help_ends_with_an_example_that_the_parser_understands(command, run):
+    code, help, _ = run(*command, "--help")
+    assert code == 0
+    example = help.rstrip().splitlines()[-1].split("scratch-embed")[-1]
     assert "(None)" not in help
     assert parser().parse_args(example.split())
 
@@ -87,10 +81,9 @@ def test_every_help_ends_with_an_example_that_the_parser_understands(command, ca
                                    ["train", "word2vec", "x", "-o", "y", "--resume"],
                                    ["train", "word2vec", "x", "-o", "y", "--form", "shared",
                                     "--mode", "cbow"]])
-def test_bad_usage_ends_with_2(wrong, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(wrong)
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+def test_bad_usage_ends_with_2(wrong, run):
+    code, _, err = run(*wrong)
+    assert code == 2 and "usage:" in err
 
 
 @pytest.mark.parametrize("command, said", [
@@ -108,44 +101,28 @@ def test_bad_usage_ends_with_2(wrong, capsys):
     (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least two"),
     (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])
 def test_a_users_error_is_one_line_on_stderr_and_ends_with_1(command, said, file, text, tmp_path,
-                                                             capsys):
+                                                             run):
     names = dict(file=file, text=text, folder=tmp_path)
-    code, out, err = run(capsys, *(a.format(**names) for a in command))
+    code, out, err = run(*(a.format(**names) for a in command))
     assert code == 1 and out == ""
     assert err.rstrip().splitlines()[-1].startswith("scratch-embed: ")
     assert any(part in err for part in said.split("|")) and "Traceback" not in err
 
 
-SLOW_TRAINING = """
-import sys
-import threading
-from scratch_embed.cli.main import main
-from scratch_embed.words import word2vec
-chunk = word2vec.skipgram_chunk
-def told(*arguments):
-    done = chunk(*arguments)
-    print("a chunk is done", flush=True)
-    return done
-word2vec.skipgram_chunk = told
-sys.exit(main(["train", "word2vec", *sys.argv[1:], "--sample", "0", "--epochs", "100000000"]))
-"""
-
-
 def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
+    """Pressed when the bar shows the first loss."""
     before = file.read_bytes()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_TRAINING, str(text), "-o", str(file)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # even in background
-    threading.Timer(60, process.kill).start()                     # never wait for ever
-    try:
-        assert process.stdout.readline() == "a chunk is done\n"
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()                                            # where the test fails, too
-    assert (process.returncode, "Traceback" in err) == (130, False), err
+    with terminal(ctrl_c_at("loss", lambda: process.pid)) as screen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scratch_embed", "train", "word2vec", str(text), "-o", str(file),
+             "--sample", "0", "--epochs", "100000000"], stderr=sys.stderr,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # in background too
+        try:
+            assert process.wait(60) == 130
+        finally:
+            process.kill()                                        # where the test fails, too
+    assert screen.text.endswith("stopped\r\n") and "Traceback" not in screen.text
     assert file.read_bytes() == before
 
 
@@ -166,9 +143,9 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(text, tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_warning_is_one_line_too(tmp_path, capsys):
+def test_a_warning_is_one_line_too(tmp_path, run):
     (tmp_path / "twice.vec").write_text("2 2\na 1 2\na 3 4\n")
-    code, out, err = run(capsys, "vectors", tmp_path / "twice.vec", "a")
+    code, out, err = run("vectors", tmp_path / "twice.vec", "a")
     assert (code, out) == (0, "a 1.0 2.0\n")
     assert err.startswith("scratch-embed: warning: ") and err.count("\n") == 1
 
@@ -182,145 +159,142 @@ def test_the_module_is_the_command():
 SMALL = ["--dim", 8, "--epochs", 2, "--min-count", 1]
 
 
-def test_training_writes_vectors_and_keeps_stdout_for_data(text, tmp_path, capsys):
+def test_training_writes_vectors_and_keeps_stdout_for_data(text, tmp_path, run):
     out = tmp_path / "v.vec"
-    code, stdout, stderr = run(capsys, "train", "word2vec", text, "-o", out, *SMALL)
+    code, stdout, stderr = run("train", "word2vec", text, "-o", out, *SMALL)
     assert (code, stdout) == (0, "")
     assert "kept 200 words in 40 sentences, 6 different" in stderr and str(out) in stderr
     vectors = WordVectors.load(out)
     assert vectors.index_to_key[0] == "the" and vectors.vectors.shape == (6, 8)
 
 
-def test_standard_input_is_a_text_too_and_one_seed_gives_one_file(text, tmp_path, capsys,
-                                                                  monkeypatch):
-    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PAIR.encode())))
-    run(capsys, "train", "word2vec", "-", "-o", tmp_path / "b.vec", *SMALL)
-    run(capsys, "train", "word2vec", text, "-o", tmp_path / "c.vec", *SMALL, "--seed", 2)
+def test_standard_input_is_a_text_too_and_one_seed_gives_one_file(text, tmp_path, run, stdin):
+    run("train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
+    stdin(PAIR)
+    run("train", "word2vec", "-", "-o", tmp_path / "b.vec", *SMALL)
+    run("train", "word2vec", text, "-o", tmp_path / "c.vec", *SMALL, "--seed", 2)
     a, b, c = ((tmp_path / f"{name}.vec").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_the_name_chooses_the_binary_format(text, tmp_path, capsys):
-    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
-    run(capsys, "train", "word2vec", text, "-o", tmp_path / "a.bin", *SMALL)
+def test_the_name_chooses_the_binary_format(text, tmp_path, run):
+    run("train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
+    run("train", "word2vec", text, "-o", tmp_path / "a.bin", *SMALL)
     a, b = WordVectors.load(tmp_path / "a.vec"), WordVectors.load(tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes().startswith(b"6 8\nthe ")
     assert a.index_to_key == b.index_to_key
     np.testing.assert_array_equal(a.vectors, b.vectors)
 
 
-def test_every_option_reaches_the_training(text, tmp_path, capsys, monkeypatch):
-    from scratch_embed.words import word2vec
-    seen = {}
+def test_every_option_reaches_the_training(tmp_path, run, left_out):
+    """The vectors are those that the library trains, to the bit; without any option, others."""
+    text, out = tmp_path / "text", tmp_path / "v.bin"
+    text.write_text(PAIR + "a word of its own\n")
+    options = [["--dim", 2], ["--window", 3], ["--negatives", 4], ["--sample", 0.5],
+               ["--min-count", 1], ["--epochs", 6], ["--lr", 0.07], ["--seed", 9]]
+    assert run("train", "word2vec", text, "-o", out, *sum(options, []))[0] == 0
+    vocab, corpus = read_corpus(text, 1)
+    W = word2vec.train(corpus, vocab, dim=2, window=3, negatives=4, sample=0.5, epochs=6, lr=0.07,
+                       options=RunOptions(seed=9)).W
+    np.testing.assert_array_equal(WordVectors.load(out).vectors, W)
+    left_out("train", "word2vec", text, "-o", out, options=options)
 
-    def spy(corpus, vocab, chunk, **settings):
-        seen.update(settings)
-        return word2vec.Trained(np.ones((len(vocab), 2), np.float32), None, [1.0])
-    monkeypatch.setattr(word2vec, "train", spy)
-    run(capsys, "train", "word2vec", text, "-o", tmp_path / "v", "--dim", 2, "--window", 3,
-        "--negatives", 4, "--sample", 0.5, "--min-count", 1, "--epochs", 6, "--lr", 0.7,
-        "--workers", 8, "--seed", 9)
-    assert seen == dict(dim=2, window=3, negatives=4, sample=0.5, epochs=6, lr=0.7, workers=8,
-                        seed=9, progress=True, checkpoint=None)
 
-
-@pytest.mark.parametrize("options, chunk, lr, negatives", [
+@pytest.mark.parametrize("options, method, lr, negatives", [
     ([], "skipgram_chunk", 0.025, 5), (["--form", "shared"], "shared_chunk", 0.025, 5),
     (["--loss", "hs"], "skipgram_chunk", 0.025, 0), (["--mode", "cbow"], "cbow_chunk", 0.05, 5),
     (["--mode", "cbow", "--loss", "hs", "--cbow-error", "mean", "--lr", "1"],
      "corrected_cbow_chunk", 1, 0)])
-def test_mode_loss_and_form_choose_the_kernel(options, chunk, lr, negatives):
+def test_mode_loss_and_form_choose_the_method(options, method, lr, negatives):
     arguments = parser().parse_args(["train", "word2vec", "x", "-o", "y", *options])
-    found, rate, K = chosen_form(arguments)
-    assert (found.__name__, rate, K) == (chunk, lr, negatives)
+    found, rate, K = chosen_method(arguments)
+    assert (found.__name__, rate, K) == (method, lr, negatives)
 
 
 @pytest.mark.parametrize("options", [[], ["--form", "shared"], ["--loss", "hs"],
                                      ["--mode", "cbow"], ["--mode", "cbow", "--loss", "hs"]])
-def test_every_form_trains(options, text, tmp_path, capsys):
-    code, _, err = run(capsys, "train", "word2vec", text, "-o", tmp_path / "v", *SMALL, *options)
+def test_every_form_trains(options, text, tmp_path, run):
+    code, _, err = run("train", "word2vec", text, "-o", tmp_path / "v", *SMALL, *options)
     assert code == 0, err
     assert len(WordVectors.load(tmp_path / "v")) == 6
 
 
-def test_a_checkpoint_is_resumed_to_the_same_bytes(text, tmp_path, capsys):
+def test_a_checkpoint_is_resumed_to_the_same_bytes(text, tmp_path, run):
     whole, state, again = tmp_path / "whole.bin", tmp_path / "state", tmp_path / "again.bin"
-    run(capsys, "train", "word2vec", text, "-o", whole, *SMALL, "--checkpoint", state)
-    code, _, err = run(capsys, "train", "word2vec", text, "-o", again, *SMALL, "--checkpoint",
+    run("train", "word2vec", text, "-o", whole, *SMALL, "--checkpoint", state)
+    code, _, err = run("train", "word2vec", text, "-o", again, *SMALL, "--checkpoint",
                        state, "--resume", "--on-disk", tmp_path / "ids")
     assert code == 0, err
     assert again.read_bytes() == whole.read_bytes()
-    code, _, err = run(capsys, "train", "word2vec", text, "-o", again, *SMALL[2:], "--checkpoint",
+    code, _, err = run("train", "word2vec", text, "-o", again, *SMALL[2:], "--checkpoint",
                        state, "--resume")
     assert code == 1 and "dim was 8" in err
 
 
-def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, capsys):
+def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, run):
     with pytest.raises(FileNotFoundError):
         require_writable(tmp_path / "no" / "file")
-    code, _, err = run(capsys, "train", "word2vec", text, "-o", tmp_path / "no" / "v")
+    code, _, err = run("train", "word2vec", text, "-o", tmp_path / "no" / "v")
     assert code == 1 and "different" not in err                    # nothing was read yet
 
 
 # ---- using vectors --------------------------------------------------------------------------
 
-def test_similar_prints_word_neighbour_cosine(file, capsys):
-    code, out, _ = run(capsys, "similar", file, "king", "apple", "--top", 2)
+def test_similar_prints_word_neighbour_cosine(file, run):
+    code, out, _ = run("similar", file, "king", "apple", "--top", 2)
     rows = [line.split("\t") for line in out.splitlines()]
     assert code == 0 and [r[0] for r in rows] == ["king", "king", "apple", "apple"]
     assert rows[0][1:] == ["man", f"{3 / np.sqrt(2 * 5.25):.4f}"]
 
 
-def test_analogy_completes_a_is_to_b_as_c_is_to(file, capsys):
-    code, out, _ = run(capsys, "analogy", file, "man", "king", "woman", "--top", 1)
+def test_analogy_completes_a_is_to_b_as_c_is_to(file, run):
+    code, out, _ = run("analogy", file, "man", "king", "woman", "--top", 1)
     assert code == 0 and out.split("\t")[0] == "queen"
 
 
-def test_analogy_multiplies_when_it_is_told_to(file, capsys):
-    code, out, _ = run(capsys, "analogy", file, "man", "king", "woman", "--multiply")
+def test_analogy_multiplies_when_it_is_told_to(file, run):
+    code, out, _ = run("analogy", file, "man", "king", "woman", "--multiply")
     assert code == 0 and out.split("\t")[0] == "queen"
 
 
-def test_odd_names_the_word_that_does_not_belong(file, capsys):
-    assert run(capsys, "odd", file, "king", "queen", "apple", "man")[:2] == (0, "apple\n")
+def test_odd_names_the_word_that_does_not_belong(file, run):
+    assert run("odd", file, "king", "queen", "apple", "man")[:2] == (0, "apple\n")
 
 
-def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, capsys):
-    code, out, _ = run(capsys, "vectors", file, "queen", "man")
+def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, run):
+    code, out, _ = run("vectors", file, "queen", "man")
     assert code == 0 and out == "queen 2.0 -1.0 0.5\nman 1.0 1.0 0.0\n"
 
 
-def test_vectors_takes_words_from_stdin_when_none_is_given(file, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"queen\n\nman king\n")))
-    _, out, _ = run(capsys, "vectors", file)
+def test_vectors_takes_words_from_stdin_when_none_is_given(file, run, stdin):
+    stdin("queen\n\nman king\n")
+    _, out, _ = run("vectors", file)
     assert [line.split()[0] for line in out.splitlines()] == ["queen", "man", "king"]
 
 
-def test_evaluate_prints_scores_with_their_coverage(file, tmp_path, capsys):
+def test_evaluate_prints_scores_with_their_coverage(file, tmp_path, run):
     (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\tgone\t5\n")
     (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king boy prince\n")
-    code, out, _ = run(capsys, "evaluate", "words", file, "--pairs", tmp_path / "pairs",
+    code, out, _ = run("evaluate", "words", file, "--pairs", tmp_path / "pairs",
                        "--analogies", tmp_path / "asked")
     assert code == 0 and "3 of 4" in out and out.splitlines()[2].split()[:4] == [
         "royalty", "1", "1", "2"]
     assert "100.0" in out
 
 
-def test_evaluate_without_a_file_to_measure_by_is_bad_usage(file, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", "words", str(file)])
-    assert ended.value.code == 2 and "--pairs" in capsys.readouterr().err
+def test_evaluate_without_a_file_to_measure_by_is_bad_usage(file, run):
+    code, _, err = run("evaluate", "words", file)
+    assert code == 2 and "--pairs" in err
 
 
-def test_plot_draws_a_picture(file, tmp_path, capsys):
+def test_plot_draws_a_picture(file, tmp_path, run):
     pytest.importorskip("matplotlib")
-    code, out, err = run(capsys, "plot", file, "-o", tmp_path / "map.png", "--top", 3)
+    code, out, err = run("plot", file, "-o", tmp_path / "map.png", "--top", 3)
     assert (code, out) == (0, "") and "drew 3 words" in err
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_plot_without_matplotlib_says_how_to_get_it(file, tmp_path, capsys, monkeypatch):
+def test_plot_without_matplotlib_says_how_to_get_it(file, tmp_path, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, _, err = run(capsys, "plot", file, "-o", tmp_path / "map.png")
+    code, _, err = run("plot", file, "-o", tmp_path / "map.png")
     assert code == 1 and "pip install" in err and "plot" in err

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.loading import load_encoder
-from scratch_embed.cli.main import main
 from scratch_embed.cli.mteb import say_unknown
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.evaluate.mteb import run as run_tasks
@@ -18,11 +17,6 @@ from scratch_embed.worlds.toy_mteb import toy_mteb
 QUICK = ["ToyParaphrases", "ToySTS", "ToySummaries"]
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Vectors that know which words mean the same."""
@@ -33,13 +27,13 @@ def model(tmp_path_factory):
     return path
 
 
-def test_the_table_and_the_files_are_the_librarys(model, tmp_path, capsys):
+def test_the_table_and_the_files_are_the_librarys(model, tmp_path, run):
     toy = toy_mteb(0)
     tasks = [task for name in QUICK for task in toy.tasks if task.name == name]
     encoders = {"o.vec": load_encoder(model), "random": RandomVectors(),
                 "bag of words": BagOfWords([" ".join(words) for words in toy.text])}
     want = {name: run_tasks(encoder, tasks) for name, encoder in encoders.items()}
-    code, out, err = run(capsys, "evaluate", "mteb", model, "--tasks", *QUICK, "--baselines",
+    code, out, err = run("evaluate", "mteb", model, "--tasks", *QUICK, "--baselines",
                          "--json", tmp_path / "out")
     assert code == 0, err
     assert out == "\n".join(format_results(want)) + "\n"
@@ -53,27 +47,27 @@ def test_the_table_and_the_files_are_the_librarys(model, tmp_path, capsys):
             assert found["scores"]["test"][0]["main_score"] == result.main_score
 
 
-def test_who_knows_the_words_is_nearly_perfect_and_the_table_says_what_that_is(model, capsys):
-    _, out, _ = run(capsys, "evaluate", "mteb", model, "--tasks", "ToySTS")
+def test_who_knows_the_words_is_nearly_perfect_and_the_table_says_what_that_is(model, run):
+    _, out, _ = run("evaluate", "mteb", model, "--tasks", "ToySTS")
     head, row = (line.split() for line in out.splitlines()[:2])
     assert head[-3:] == ["guessing", "o.vec", "best"] and row[:2] == ["ToySTS", "STS"]
     assert float(row[-2]) > 0.95 and (row[-3], row[-1]) == ("0.000", "1.000")
 
 
-def test_a_folder_with_a_transformer_is_judged_too(models, capsys):
+def test_a_folder_with_a_transformer_is_judged_too(models, run):
     task = next(task for task in toy_mteb(0).tasks if task.name == "ToySummaries")
     want = run_tasks(SentenceEncoder.load(models.encoder), [task])
-    code, out, _ = run(capsys, "evaluate", "mteb", models.encoder, "--tasks", "ToySummaries")
+    code, out, _ = run("evaluate", "mteb", models.encoder, "--tasks", "ToySummaries")
     assert code == 0 and out == "\n".join(format_results({"encoder": want})) + "\n"
 
 
-def test_the_seed_is_that_of_the_world(model, capsys):
+def test_the_seed_is_that_of_the_world(model, run):
     command = ["evaluate", "mteb", model, "--tasks", "ToySummaries", "--seed"]
-    assert run(capsys, *command, 0)[1] != run(capsys, *command, 1)[1]
+    assert run(*command, 0)[1] != run(*command, 1)[1]
 
 
-def test_a_task_that_is_none_is_an_error_that_lists_them(model, tmp_path, capsys):
-    code, out, err = run(capsys, "evaluate", "mteb", model, "--tasks", "ToySTS", "STS12")
+def test_a_task_that_is_none_is_an_error_that_lists_them(model, tmp_path, run):
+    code, out, err = run("evaluate", "mteb", model, "--tasks", "ToySTS", "STS12")
     assert (code, out) == (1, "")
     assert "no task 'STS12'; there are ToyFacts, " in err and "ToyBitext" in err
 

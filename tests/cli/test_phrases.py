@@ -1,6 +1,5 @@
 """The command that joins phrases, as a user meets it."""
 import gzip
-import io
 import os
 import subprocess
 import sys
@@ -45,8 +44,8 @@ def test_the_phrases_of_a_text_are_joined(text, tmp_path, capfdbinary):
     assert (tmp_path / "out").read_text() == JOINED
 
 
-def test_standard_input_and_output_are_files_too(tmp_path, capfdbinary, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(TEXT.encode()))))
+def test_standard_input_and_output_are_files_too(tmp_path, capfdbinary, stdin):
+    stdin(gzip.compress(TEXT.encode()))
     code, out, _ = run(capfdbinary, "-", "-o", "-", *LOW)
     assert (code, out) == (0, JOINED)
 

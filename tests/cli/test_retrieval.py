@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.cli.retrieval import tags_of
 from scratch_embed.cli.worlds import WORLDS, world
 from scratch_embed.evaluate.collection import read_collection
@@ -23,11 +22,6 @@ from scratch_embed.worlds.facts import WORDS
 MEASURES = ["Recall@1", "Recall@10", "MRR@10", "nDCG@10", "MAP"]
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
 @pytest.fixture
 def collection(tmp_path):
     """Three documents.  Vectors know that boat is ship; only words know the code."""
@@ -43,9 +37,9 @@ def collection(tmp_path):
 
 # ---- by hand ----------------------------------------------------------------------------------
 
-def test_three_documents_worked_by_hand(collection, capsys):
+def test_three_documents_worked_by_hand(collection, run):
     """Vectors find d1 for q1 and nothing for q2, words the other way round; both find both."""
-    code, out, err = run(capsys, *collection, "--json")
+    code, out, err = run(*collection, "--json")
     assert code == 0 and "w.vec: 1 of 2 queries have no word that it knows" in err
     found = json.loads(out)
     assert list(found) == ["w.vec", "bm25", "w.vec+bm25-rrf", "w.vec+bm25-sum"]
@@ -53,18 +47,18 @@ def test_three_documents_worked_by_hand(collection, capsys):
         assert list(found[system]) == MEASURES
         assert {measure["mean"] for measure in found[system].values()} == {want}
         assert {measure["high"] for measure in found[system].values()} == {1}
-    code, out, _ = run(capsys, *collection)
+    code, out, _ = run(*collection)
     assert code == 0 and out.splitlines()[0].split() == MEASURES
     assert out.splitlines()[2].split() == ["bm25"] + ["0.500", "0.000-1.000"] * 5
 
 
-def test_without_bm25_the_vectors_are_alone(collection, capsys):
-    _, out, _ = run(capsys, *collection, "--json", "--no-bm25")
+def test_without_bm25_the_vectors_are_alone(collection, run):
+    _, out, _ = run(*collection, "--json", "--no-bm25")
     assert list(json.loads(out)) == ["w.vec"]
 
 
-def test_each_system_writes_its_run(collection, tmp_path, capsys):
-    assert run(capsys, *collection, "--run-out", tmp_path / "runs")[0] == 0
+def test_each_system_writes_its_run(collection, tmp_path, run):
+    assert run(*collection, "--run-out", tmp_path / "runs")[0] == 0
     runs = {path.name: read_run(path) for path in (tmp_path / "runs").iterdir()}
     assert runs.keys() == {"w.vec.run", "bm25.run", "w.vec+bm25-rrf.run", "w.vec+bm25-sum.run"}
     assert list(runs["w.vec.run"]["q1"]) == ["d1", "d2", "d3"] and "q2" not in runs["w.vec.run"]
@@ -79,42 +73,42 @@ def test_the_name_of_a_run_is_one_word_of_utf_8_and_of_no_folder():
         "my model.vec": "my_model.vec", "a/b\\c": "a_b_c", "caf\udce9.vec": "caf_.vec", "é": "é"}
 
 
-def test_depth_ends_every_list(collection, tmp_path, capsys):
-    run(capsys, *collection, "--run-out", tmp_path, "--depth", 1)
+def test_depth_ends_every_list(collection, tmp_path, run):
+    run(*collection, "--run-out", tmp_path, "--depth", 1)
     assert all(len(row) == 1 for path in tmp_path.glob("*.run")
                for row in read_run(path).values())
 
 
-def test_words_without_case_and_punctuation_if_told_so(collection, tmp_path, capsys):
+def test_words_without_case_and_punctuation_if_told_so(collection, tmp_path, run):
     (tmp_path / "queries").write_text("q1\tBoat!\nq2\tnothing\n")
     best = {}
     for tokens in "spaces", "words":
-        _, out, _ = run(capsys, *collection, "--json", "--tokens", tokens)
+        _, out, _ = run(*collection, "--json", "--tokens", tokens)
         best[tokens] = json.loads(out)["w.vec"]["MAP"]["mean"]
     assert best == {"spaces": 0, "words": 0.5}
 
 
-def test_one_query_has_no_interval(collection, tmp_path, capsys):
+def test_one_query_has_no_interval(collection, tmp_path, run):
     (tmp_path / "qrels").write_text("q1\td1\t1\n")
-    _, out, _ = run(capsys, *collection, "--json")
+    _, out, _ = run(*collection, "--json")
     assert json.loads(out)["w.vec"]["MAP"] == {"mean": 1}
-    _, out, _ = run(capsys, *collection)
+    _, out, _ = run(*collection)
     assert out.splitlines()[1].split() == ["w.vec", *["1.000"] * 5]
 
 
-def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_path, capsys):
+def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_path, run):
     (tmp_path / "b").mkdir()
     other, third = tmp_path / "b" / "w.vec", tmp_path / "bm25"
     for path in other, third:
         path.write_bytes((tmp_path / "w.vec").read_bytes())
-    _, out, _ = run(capsys, *collection[:3], other, third, *collection[3:], "--json", "--no-bm25",
+    _, out, _ = run(*collection[:3], other, third, *collection[3:], "--json", "--no-bm25",
                     "--run-out", tmp_path / "runs")
     assert list(json.loads(out)) == [str(tmp_path / "w.vec"), str(other), str(third)]
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 
-def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, capsys):
-    code, out, _ = run(capsys, *collection[:3], models.encoder, *collection[3:], "--json")
+def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, run):
+    code, out, _ = run(*collection[:3], models.encoder, *collection[3:], "--json")
     found = json.loads(out)
     assert code == 0 and list(found)[:3] == ["w.vec", "encoder", "bm25"]
     documents, queries = ["a ship", "a cat", "code kx-1"], ["boat", "kx-1"]
@@ -136,9 +130,9 @@ def oracle(path):
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, tmp_path, capsys):
+def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, tmp_path, run):
     """For codes it is the hybrid: its vectors know no code."""
-    code, out, err = run(capsys, "evaluate", "retrieval", oracle(tmp_path / "o.vec"), "--world",
+    code, out, err = run("evaluate", "retrieval", oracle(tmp_path / "o.vec"), "--world",
                          name, "--json")
     assert code == 0, err
     ndcg = {system: row["nDCG@10"] for system, row in json.loads(out).items()}
@@ -148,23 +142,23 @@ def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, t
         assert ndcg["o.vec"]["mean"] > 0.99
 
 
-def test_the_default_is_the_world_of_facts_and_the_seed_is_heard(tmp_path, capsys):
+def test_the_default_is_the_world_of_facts_and_the_seed_is_heard(tmp_path, run):
     model, found = oracle(tmp_path / "o.vec"), []
     for more in [], ["--world", "facts", "--seed", "0"], ["--seed", "1"]:
-        found.append(run(capsys, "evaluate", "retrieval", model, "--no-bm25", *more)[1])
+        found.append(run("evaluate", "retrieval", model, "--no-bm25", *more)[1])
     assert found[0] == found[1] != found[2]
 
 
-def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, capsys):
+def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, run):
     toy, model = tmp_path / "toy", tmp_path / "words.vec"
-    code, out, err = run(capsys, "world", "facts", "-o", toy)
+    code, out, err = run("world", "facts", "-o", toy)
     assert (code, out) == (0, "") and "2,000 documents, 300 queries" in err
     files = [toy / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")]
     documents, queries, qrels = collection = read_collection(*files)
     assert collection == world("facts", 0)
-    run(capsys, "train", "word2vec", toy / "text.txt", "-o", model, "--dim", 20, "--epochs", 1,
+    run("train", "word2vec", toy / "text.txt", "-o", model, "--dim", 20, "--epochs", 1,
         "--min-count", 1, "--lr", 0.05)
-    _, out, _ = run(capsys, "evaluate", "retrieval", model, "--corpus", files[0], "--queries",
+    _, out, _ = run("evaluate", "retrieval", model, "--corpus", files[0], "--queries",
                     files[1], "--qrels", files[2], "--sif", "0.001", "--weight", "0.25",
                     "--depth", "50", "--json")
 
@@ -193,53 +187,51 @@ def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, capsy
     ("qrels", "q1\td1\thigh\n", "qrels: line 1: expected a whole number as the gain"),
     ("qrels", "q7\td1\t1\n", "query 'q7': expected a text for it"),
     ("w.vec", "x y\n", "w.vec: ")])
-def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, text, said, capsys):
+def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, text, said, run):
     (tmp_path / file).write_text(text)
-    code, out, err = run(capsys, *collection)
+    code, out, err = run(*collection)
     assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
 
 
-def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, capsys):
-    code, _, err = run(capsys, *collection[:3], *collection[2:])
+def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, run):
+    code, _, err = run(*collection[:3], *collection[2:])
     assert code == 1 and "w.vec is named twice" in err
-    code, _, err = run(capsys, "evaluate", "retrieval", tmp_path)
+    code, _, err = run("evaluate", "retrieval", tmp_path)
     assert code == 1 and f"{tmp_path} is no model's folder" in err
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, capsys):
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, run):
     for command in [*collection, "--run-out", tmp_path / "corpus"], ["world", "codes", "-o",
                                                                      tmp_path / "corpus"]:
-        code, out, err = run(capsys, *command)
+        code, out, err = run(*command)
         assert (code, out) == (1, "") and err.splitlines()[-1] == (
             f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, found a file; "
             "choose another")
 
 
-def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, capsys):
+def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, run):
     same = [tmp_path / "a b.vec", tmp_path / "a_b.vec"]
     for path in same:
         path.write_bytes((tmp_path / "w.vec").read_bytes())
-    code, _, err = run(capsys, *collection[:2], *same, *collection[3:])
+    code, _, err = run(*collection[:2], *same, *collection[3:])
     assert code == 1 and "two systems would have one name" in err and "rename a model" in err
 
 
 @pytest.mark.parametrize("more, said", [
     (["--world", "facts"], "--world is in place of"), (["--weight", "1.5"], "0 to 1"),
     (["--world", "mars"], "mars"), (["--depth", "0"], "at least 1")])
-def test_bad_usage_ends_with_2(collection, more, said, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, *collection, *more)
-    assert ended.value.code == 2 and said in capsys.readouterr().err
+def test_bad_usage_ends_with_2(collection, more, said, run):
+    code, _, err = run(*collection, *more)
+    assert code == 2 and said in err
 
 
-def test_two_of_the_three_files_are_bad_usage(collection, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, *collection[:-2])
-    assert ended.value.code == 2 and "belong together" in capsys.readouterr().err
+def test_two_of_the_three_files_are_bad_usage(collection, run):
+    code, _, err = run(*collection[:-2])
+    assert code == 2 and "belong together" in err
 
 
-def test_a_world_is_written_as_it_is_with_a_text_that_has_its_words(tmp_path, capsys):
-    assert run(capsys, "world", "instructions", "-o", tmp_path, "--seed", 3)[0] == 0
+def test_a_world_is_written_as_it_is_with_a_text_that_has_its_words(tmp_path, run):
+    assert run("world", "instructions", "-o", tmp_path, "--seed", 3)[0] == 0
     found = read_collection(*(tmp_path / file for file in ("corpus.jsonl", "queries.jsonl",
                                                            "qrels.tsv")))
     assert found == world("instructions", 3) != world("instructions", 0)

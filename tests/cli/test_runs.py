@@ -1,13 +1,10 @@
 """evaluate run, as a user meets it: numbers by hand, one object, two runs, whose queries count."""
-import io
 import json
 import math
 import random
-import sys
 
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.evaluate.ranking import evaluate, ndcg, reciprocal_rank
 from scratch_embed.evaluate.significance import bootstrap_interval, compare
 from scratch_embed.evaluate.trec import read_qrels, read_run, write_qrels, write_run
@@ -25,39 +22,34 @@ def files(tmp_path):
     return [tmp_path / "qrels", tmp_path / "run"]
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
-def means(capsys, *arguments):
-    code, out, err = run(capsys, "evaluate", "run", *arguments, "--json")
+def means(run, *arguments):
+    code, out, err = run("evaluate", "run", *arguments, "--json")
     assert code == 0, err
     return json.loads(out)
 
 
 # ---- by hand ----------------------------------------------------------------------------------
 
-def test_worked_by_hand_with_exactly_the_promised_keys(files, capsys):
+def test_worked_by_hand_with_exactly_the_promised_keys(files, run):
     """q1: c b a, b and a relevant.  q2: x and a tie, and the last name, x, goes first."""
-    found = means(capsys, *files)
+    found = means(run, *files)
     assert list(found) == USUAL
     want = [(Q1_NDCG + 1 / math.log2(3)) / 2, ((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2, 1 / 2, 1,
             (2 / 10 + 1 / 10) / 2, 1]
     assert list(found.values()) == pytest.approx(want, rel=1e-14)
 
 
-def test_a_query_without_an_answer_is_left_out_and_said_or_scores_0(files, capsys):
-    part, whole = means(capsys, *files), means(capsys, *files, "--complete")
+def test_a_query_without_an_answer_is_left_out_and_said_or_scores_0(files, run):
+    part, whole = means(run, *files), means(run, *files, "--complete")
     assert list(whole.values()) == pytest.approx([2 / 3 * x for x in part.values()], rel=1e-14)
-    _, _, err = run(capsys, "evaluate", "run", *files)
+    _, _, err = run("evaluate", "run", *files)
     assert "no results for 1 of 3 judged queries, the first 'q3': left out" in err
-    _, _, err = run(capsys, "evaluate", "run", *files, "--complete")
+    _, _, err = run("evaluate", "run", *files, "--complete")
     assert "they score 0" in err and "left out" not in err
 
 
-def test_further_cutoffs_stand_beside_10(files, capsys):
-    found = means(capsys, *files, "--at", "2", "100")
+def test_further_cutoffs_stand_beside_10(files, run):
+    found = means(run, *files, "--at", "2", "100")
     assert list(found) == [
         "ndcg@2", "ndcg@10", "ndcg@100", "map", "mrr", "recall@2", "recall@10", "recall@100",
         "precision@2", "precision@10", "precision@100", "hit@2", "hit@10", "hit@100"]
@@ -65,27 +57,27 @@ def test_further_cutoffs_stand_beside_10(files, capsys):
                                                                                0.015)
 
 
-def test_measures_are_chosen_by_name_and_order(files, capsys):
-    found = means(capsys, *files, "--measures", "mrr", "hit@1", "map@2", "ndcg")
+def test_measures_are_chosen_by_name_and_order(files, run):
+    found = means(run, *files, "--measures", "mrr", "hit@1", "map@2", "ndcg")
     assert list(found) == ["mrr", "hit@1", "map@2", "ndcg"]
     assert list(found.values()) == pytest.approx(
         [1 / 2, 0, (1 / 4 + 1 / 2) / 2, (Q1_NDCG + 1 / math.log2(3)) / 2], rel=1e-14)
 
 
-def test_level_says_what_is_relevant_but_not_to_ndcg(files, capsys):
-    one, two = means(capsys, *files), means(capsys, *files, "--level", "2")
+def test_level_says_what_is_relevant_but_not_to_ndcg(files, run):
+    one, two = means(run, *files), means(run, *files, "--level", "2")
     assert two["ndcg@10"] == one["ndcg@10"]
     assert (two["mrr"], two["recall@10"]) == (1 / 4, 1 / 2)        # b alone; q2 has none
 
 
-def test_float32_makes_the_ties_of_trec_eval_9(tmp_path, files, capsys):
+def test_float32_makes_the_ties_of_trec_eval_9(tmp_path, files, run):
     (tmp_path / "run").write_text("q2 Q0 a 1 1.00000000001 me\nq2 Q0 x 2 1 me\n")
-    assert means(capsys, *files)["mrr"] == 1
-    assert means(capsys, *files, "--float32")["mrr"] == 1 / 2
+    assert means(run, *files)["mrr"] == 1
+    assert means(run, *files, "--float32")["mrr"] == 1 / 2
 
 
-def test_the_table_has_the_mean_and_the_interval_of_the_library(files, capsys):
-    code, out, _ = run(capsys, "evaluate", "run", *files)
+def test_the_table_has_the_mean_and_the_interval_of_the_library(files, run):
+    code, out, _ = run("evaluate", "run", *files)
     lines = out.splitlines()
     assert code == 0 and lines[0].split() == ["2", "queries", "mean", "95%", "interval"]
     found = evaluate(read_qrels(files[0]), read_run(files[1]), {"ndcg@10": ndcg}, complete=False)
@@ -94,18 +86,18 @@ def test_the_table_has_the_mean_and_the_interval_of_the_library(files, capsys):
     assert [line.split()[0] for line in lines[1:]] == USUAL
 
 
-def test_one_query_has_no_interval(tmp_path, files, capsys):
+def test_one_query_has_no_interval(tmp_path, files, run):
     (tmp_path / "qrels").write_text("q1 0 b 1\n")
-    code, out, _ = run(capsys, "evaluate", "run", *files)
+    code, out, _ = run("evaluate", "run", *files)
     assert code == 0 and "one query says nothing of others" in out and "nan" not in out
     assert out.startswith("1 query ")
 
 
-def test_judgements_of_beirs_and_from_stdin(files, capsys, monkeypatch):
+def test_judgements_of_beirs_and_from_stdin(files, run, stdin):
     beir = "query-id\tcorpus-id\tscore\n" + QRELS.replace(" 0 ", "\t", 5).replace(" ", "\t")
     for text in QRELS, beir:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-        assert means(capsys, "-", files[1]) == means(capsys, *files)
+        stdin(text)
+        assert means(run, "-", files[1]) == means(run, *files)
 
 
 # ---- two runs ---------------------------------------------------------------------------------
@@ -124,22 +116,22 @@ def two(tmp_path):
 
 
 @pytest.mark.parametrize("complete", [False, True])
-def test_two_runs_are_compared_on_the_same_queries(two, complete, capsys):
+def test_two_runs_are_compared_on_the_same_queries(two, complete, run):
     qrels, runs, (judged, a, b) = two
     options = ["--complete"] if complete else []
-    found = means(capsys, judged, a, "--against", b, "--measures", "mrr", *options)
+    found = means(run, judged, a, "--against", b, "--measures", "mrr", *options)
     if not complete:
         qrels = {query: row for query, row in qrels.items() if query not in ("q0", "q11")}
     c = compare(*(evaluate(qrels, one, {"mrr": reciprocal_rank}) for one in runs), "mrr")
     assert found == {"mrr": {"run": c.a, "against": c.b, "difference": c.difference.mean,
                              "low": c.difference.low, "high": c.difference.high, "p": c.test.p}}
-    _, out, _ = run(capsys, "evaluate", "run", judged, a, "--against", b, *options)
+    _, out, _ = run("evaluate", "run", judged, a, "--against", b, *options)
     assert f"{c.test.p:.4f}" in out and out.startswith(f"{12 if complete else 10} queries")
 
 
-def test_a_run_against_itself_differs_by_nothing(two, capsys):
+def test_a_run_against_itself_differs_by_nothing(two, run):
     _, _, (judged, a, _) = two
-    _, out, err = run(capsys, "evaluate", "run", judged, a, "--against", a)
+    _, out, err = run("evaluate", "run", judged, a, "--against", a)
     for line in out.splitlines()[1:]:
         assert line.split()[3:] == ["+0.0000", "+0.0000", "to", "+0.0000", "1.0000"], err
 
@@ -151,36 +143,34 @@ def test_a_run_against_itself_differs_by_nothing(two, capsys):
     (QRELS, "q1 Q0 a 1 0.5\n", "run: line 1: expected 6 fields"),
     (QRELS, "q1 Q0 a 1 high me\n", "a number as the score, found 'high'"),
     (QRELS, RUN.replace("q", "Q"), "are they of the same collection?"), ("", RUN, "found none")])
-def test_a_broken_file_is_one_line_that_names_it(files, qrels, ranking, said, capsys):
+def test_a_broken_file_is_one_line_that_names_it(files, qrels, ranking, said, run):
     files[0].write_text(qrels)
     files[1].write_text(ranking)
-    code, out, err = run(capsys, "evaluate", "run", *files)
+    code, out, err = run("evaluate", "run", *files)
     assert (code, out) == (1, "") and said in err.splitlines()[-1]
 
 
-def test_runs_with_one_query_in_common_cannot_be_compared(tmp_path, files, capsys):
+def test_runs_with_one_query_in_common_cannot_be_compared(tmp_path, files, run):
     (tmp_path / "other").write_text("q1 Q0 a 1 1 me\n")
-    code, out, err = run(capsys, "evaluate", "run", *files, "--against", tmp_path / "other")
+    code, out, err = run("evaluate", "run", *files, "--against", tmp_path / "other")
     assert (code, out) == (1, "") and "expected at least 2" in err
 
 
 @pytest.mark.parametrize("name", ["MAP", "recall", "ndcg@0", "mrr@", "p@10", "precision@1.5"])
-def test_a_measure_that_is_none_is_bad_usage(files, name, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, "evaluate", "run", *files, "--measures", name)
-    assert ended.value.code == 2 and f"found '{name}'" in capsys.readouterr().err
+def test_a_measure_that_is_none_is_bad_usage(files, name, run):
+    code, _, err = run("evaluate", "run", *files, "--measures", name)
+    assert code == 2 and f"found '{name}'" in err
 
 
-def test_a_level_of_0_would_make_all_documents_relevant_and_is_bad_usage(files, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, "evaluate", "run", *files, "--level", "0")
-    assert ended.value.code == 2 and "expected a number above 0" in capsys.readouterr().err
+def test_a_level_of_0_would_make_all_documents_relevant_and_is_bad_usage(files, run):
+    code, _, err = run("evaluate", "run", *files, "--level", "0")
+    assert code == 2 and "expected a number above 0" in err
 
 
 # ---- beside the original ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_numbers_are_those_of_pytrec_eval(seed, tmp_path, capsys):
+def test_the_numbers_are_those_of_pytrec_eval(seed, tmp_path, run):
     pytrec_eval = pytest.importorskip("pytrec_eval")
     rng = random.Random(seed)
     documents = [f"d{i}" for i in range(40)]
@@ -190,7 +180,7 @@ def test_the_numbers_are_those_of_pytrec_eval(seed, tmp_path, capsys):
                for query in [*list(qrels)[:25], "unjudged"]}
     write_qrels(tmp_path / "qrels", qrels)
     write_run(tmp_path / "run", ranking)
-    found = means(capsys, tmp_path / "qrels", tmp_path / "run", "--at", "5")
+    found = means(run, tmp_path / "qrels", tmp_path / "run", "--at", "5")
     theirs = {"ndcg": "ndcg_cut", "recall": "recall", "precision": "P", "hit": "success"}
     names = {f"{ours}@{k}": f"{name}_{k}" for ours, name in theirs.items() for k in (5, 10)}
     names |= {"map": "map", "mrr": "recip_rank"}

@@ -1,12 +1,9 @@
 """index, search: lines come back with their numbers; another model than the index's is refused."""
-import io
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
 from scratch_embed.retrieve.index import Index
@@ -29,39 +26,30 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def index(files, capsys):
+def index(files, run):
     texts, model, path = files
-    code, out, err = run(capsys, "index", texts, "-o", path, "--model", model)
+    code, out, err = run("index", texts, "-o", path, "--model", model)
     assert (code, out) == (0, "") and "4 lines added, 4 in all, 2 dimensions" in err
     return path
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
-    return (code, *capsys.readouterr())
-
-
-def pipe(monkeypatch, text):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-
-
 # ---- search -----------------------------------------------------------------------------------
 
-def test_lines_are_found_by_meaning_worked_by_hand(index, capsys):
+def test_lines_are_found_by_meaning_worked_by_hand(index, run):
     """dog is 0.96 from boat: 0.6 · 0.8 + 0.8 · 0.6; 0.8 from cat, 0.6 from ship, 0 from nothing."""
-    code, out, _ = run(capsys, "search", index, "a dog")
+    code, out, _ = run("search", index, "a dog")
     assert code == 0 and out == ("1\t0.9600\t4\tthe boat\n2\t0.8000\t1\ta cat\n"
                                  "3\t0.6000\t3\ta ship , no 7\n4\t0.0000\t5\tan unknown\n")
-    assert run(capsys, "search", index, "a dog", "-k", 1)[1] == "1\t0.9600\t4\tthe boat\n"
+    assert run("search", index, "a dog", "-k", 1)[1] == "1\t0.9600\t4\tthe boat\n"
 
 
-def test_lines_are_found_by_their_words(index, capsys):
-    code, out, _ = run(capsys, "search", index, "no boat", "--bm25")
+def test_lines_are_found_by_their_words(index, run):
+    code, out, _ = run("search", index, "no boat", "--bm25")
     assert code == 0 and [line.split("\t")[2] for line in out.splitlines()] == ["4", "3"]
 
 
-def test_both_together_are_the_fusion_of_the_two(index, files, capsys):
-    code, out, _ = run(capsys, "search", index, "dog 7", "--hybrid", "--json", "-k", 3)
+def test_both_together_are_the_fusion_of_the_two(index, files, run):
+    code, out, _ = run("search", index, "dog 7", "--hybrid", "--json", "-k", 3)
     found = json.loads(out)
     words = TextIndex.load(index).by_words(str.split)(["dog 7"], 9)
     dense = TextIndex.load(index).search(StaticEncoder(WordVectors.load(files[1])).encode(
@@ -73,75 +61,75 @@ def test_both_together_are_the_fusion_of_the_two(index, files, capsys):
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
-def test_more_lines_than_there_are_may_be_asked_for(index, how, capsys):
-    all_of_them = run(capsys, "search", index, "dog no boat", *how, "-k", 4)
+def test_more_lines_than_there_are_may_be_asked_for(index, how, run):
+    all_of_them = run("search", index, "dog no boat", *how, "-k", 4)
     assert all_of_them[0] == 0 and all_of_them[1]
-    assert run(capsys, "search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
+    assert run("search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
 
 
-def test_json_is_an_object_for_each_query(index, capsys):
-    _, out, _ = run(capsys, "search", index, "cat", "boat", "--json", "-k", 1)
+def test_json_is_an_object_for_each_query(index, run):
+    _, out, _ = run("search", index, "cat", "boat", "--json", "-k", 1)
     found = [json.loads(line) for line in out.splitlines()]
     assert [row["query"] for row in found] == ["cat", "boat"]
     assert found[0]["results"] == [{"rank": 1, "score": 1.0, "line": 1, "text": "a cat"}]
 
 
-def test_queries_from_stdin_are_answered_in_their_order_from_rank_1(index, capsys, monkeypatch):
-    pipe(monkeypatch, "cat\r\n\nboat\n")
-    _, out, _ = run(capsys, "search", index, "-", "-k", 1)
+def test_queries_from_stdin_are_answered_in_their_order_from_rank_1(index, run, stdin):
+    stdin("cat\r\n\nboat\n")
+    _, out, _ = run("search", index, "-", "-k", 1)
     assert out == "1\t1.0000\t1\ta cat\n1\t1.0000\t4\tthe boat\n"
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
-def test_a_query_without_a_known_word_finds_nothing_and_it_is_said(index, how, capsys):
-    code, out, err = run(capsys, "search", index, "xyzzy", *how)
+def test_a_query_without_a_known_word_finds_nothing_and_it_is_said(index, how, run):
+    code, out, err = run("search", index, "xyzzy", *how)
     assert (code, out) == (0, "") and "nothing found for 'xyzzy': no word of it is known" in err
-    code, out, _ = run(capsys, "search", index, "xyzzy", *how, "--json")
+    code, out, _ = run("search", index, "xyzzy", *how, "--json")
     assert json.loads(out) == {"query": "xyzzy", "results": []}
 
 
-def test_sif_and_tokens_are_kept_for_the_queries(files, capsys):
+def test_sif_and_tokens_are_kept_for_the_queries(files, run):
     texts, model, index = files
     texts.write_text("Cat ship!\n")
-    run(capsys, "index", texts, "-o", index, "--model", model, "--tokens", "words", "--sif", "0.1")
-    _, out, _ = run(capsys, "search", index, "SHIP? cat.")
+    run("index", texts, "-o", index, "--model", model, "--tokens", "words", "--sif", "0.1")
+    _, out, _ = run("search", index, "SHIP? cat.")
     assert out == "1\t1.0000\t1\tCat ship!\n"
     plain = Index.load(index)[1]
-    run(capsys, "index", texts, "-o", index, "--model", model, "--tokens", "words")
+    run("index", texts, "-o", index, "--model", model, "--tokens", "words")
     assert not np.allclose(plain, Index.load(index)[1])            # cat weighs less, being first
 
 
 # ---- index ------------------------------------------------------------------------------------
 
 def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, files, tmp_path,
-                                                                      capsys, monkeypatch):
-    pipe(monkeypatch, "\na dog\n")
-    code, _, err = run(capsys, "index", "-", "-o", index, "--add")
+                                                                      run, stdin):
+    stdin("\na dog\n")
+    code, _, err = run("index", "-", "-o", index, "--add")
     assert code == 0 and "1 lines added, 5 in all" in err
-    assert run(capsys, "search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
+    assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
     (tmp_path / "all").write_text(LINES + "\na dog\n")
-    run(capsys, "index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
+    run("index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
     assert (tmp_path / "other").read_bytes() == index.read_bytes()
 
 
-def test_lines_that_the_model_cannot_read_are_counted(files, capsys):
+def test_lines_that_the_model_cannot_read_are_counted(files, run):
     texts, model, path = files
     command = ["index", texts, "-o", path, "--model", model]
-    assert "1 of 4 lines have no word that the model knows" in run(capsys, *command)[2]
+    assert "1 of 4 lines have no word that the model knows" in run(*command)[2]
     texts.write_text("a cat\nthe boat\n")
-    assert "no word" not in run(capsys, *command)[2]
+    assert "no word" not in run(*command)[2]
 
 
-def test_what_is_found_is_what_the_library_finds(files, capsys):
+def test_what_is_found_is_what_the_library_finds(files, run):
     texts, model, path = files
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(30)]
     WordVectors(words, rng.standard_normal((30, 8), np.float32)).save(model)
     lines = [" ".join(rng.choice(words, 5)) for _ in range(60)]
     texts.write_text("\n".join(lines))
-    run(capsys, "index", texts, "-o", path, "--model", model)
+    run("index", texts, "-o", path, "--model", model)
     queries = [" ".join(rng.choice(words, 3)) for _ in range(5)]
-    _, out, _ = run(capsys, "search", path, *queries, "-k", 7, "--json")
+    _, out, _ = run("search", path, *queries, "-k", 7, "--json")
     encode, index = StaticEncoder(WordVectors.load(model)).encode, Index(8)
     index.add(range(1, 61), encode(lines))
     ids, scores = index.search(encode(queries), 7)
@@ -151,13 +139,13 @@ def test_what_is_found_is_what_the_library_finds(files, capsys):
     assert all(row["text"] == lines[row["line"] - 1] for one in found for row in one)
 
 
-def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, capsys):
+def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, run):
     index, lines = tmp_path / "index", models.text.read_text().splitlines()[:40]
     (tmp_path / "texts").write_text("\n".join(lines))
-    code, _, err = run(capsys, "index", tmp_path / "texts", "-o", index, "--model", models.encoder)
+    code, _, err = run("index", tmp_path / "texts", "-o", index, "--model", models.encoder)
     assert code == 0 and "40 lines added, 40 in all, 16 dimensions" in err
     query = "a song about the tenor"
-    _, out, _ = run(capsys, "search", index, query, "-k", 5, "--json")
+    _, out, _ = run("search", index, query, "-k", 5, "--json")
     encoder, own = SentenceEncoder.load(models.encoder), Index(16)
     own.add(range(1, 41), encoder.encode(lines))
     ids, scores = own.search(encoder.encode([query]), 5)
@@ -165,12 +153,12 @@ def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, capsys
     assert [row["line"] for row in found] == ids[0].tolist()
     np.testing.assert_allclose([row["score"] for row in found], scores[0], atol=1e-6)
     for how in "--bm25", "--hybrid":
-        assert run(capsys, "search", index, lines[7], "-k", 1, how)[1].split("\t")[3] == (
+        assert run("search", index, lines[7], "-k", 1, how)[1].split("\t")[3] == (
             lines[7] + "\n")
 
 
-def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, capsys):
-    code, _, err = run(capsys, "index", models.text, "-o", models.encoder / "index", "--model",
+def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, run):
+    code, _, err = run("index", models.text, "-o", models.encoder / "index", "--model",
                        models.encoder)
     assert code == 1 and "lies in the model's folder" in err
     assert not (models.encoder / "index").exists()
@@ -178,39 +166,39 @@ def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, capsys):
 
 # ---- another model ------------------------------------------------------------------------------
 
-def test_a_model_that_has_changed_is_refused(index, files, capsys):
+def test_a_model_that_has_changed_is_refused(index, files, run):
     before = index.read_bytes()
     for vectors in np.eye(4, 2), np.eye(4, 3):                     # of the width it had; of another
         WordVectors(WORDS, np.float32(vectors)).save(files[1])
         for command in ["search", index, "cat"], ["index", files[0], "-o", index, "--add"]:
-            code, out, err = run(capsys, *command)
+            code, out, err = run(*command)
             assert (code, out) == (1, "") and "cannot be compared; index the texts anew" in err
             assert str(index) in err and str(files[1]) in err and index.read_bytes() == before
-    assert run(capsys, "search", index, "cat", "--bm25")[0] == 0    # which needs no model
+    assert run("search", index, "cat", "--bm25")[0] == 0    # which needs no model
 
 
-def test_a_model_that_has_moved_is_named_by_option(index, files, tmp_path, capsys):
+def test_a_model_that_has_moved_is_named_by_option(index, files, tmp_path, run):
     moved = files[1].rename(tmp_path / "moved.vec")
-    code, _, err = run(capsys, "search", index, "cat")
+    code, _, err = run("search", index, "cat")
     assert code == 1 and f"made with {files[1]}, which is not there" in err and "--model" in err
-    assert run(capsys, "search", index, "cat", "-k", 1, "--model", moved)[1].startswith("1\t1.0000")
-    assert run(capsys, "index", files[0], "-o", index, "--add", "--model", moved)[0] == 0
+    assert run("search", index, "cat", "-k", 1, "--model", moved)[1].startswith("1\t1.0000")
+    assert run("index", files[0], "-o", index, "--add", "--model", moved)[0] == 0
 
 
-def test_an_index_of_another_width_than_its_model_is_refused(index, capsys):
+def test_an_index_of_another_width_than_its_model_is_refused(index, run):
     tensors, metadata = read_safetensors(index)
     write_safetensors(index, {**tensors, "vectors": np.ones((4, 5), np.float32)}, metadata)
-    code, _, err = run(capsys, "search", index, "cat")
+    code, _, err = run("search", index, "cat")
     assert code == 1 and "has vectors of 5 dimensions" in err and "makes 2" in err
 
 
 @pytest.mark.parametrize("change", [{"tokens": "letters"}, {"sif": "much"}, {"digest": None},
                                     {"model": 7}])
-def test_an_index_that_does_not_say_its_model_is_refused(index, change, capsys):
+def test_an_index_that_does_not_say_its_model_is_refused(index, change, run):
     tensors, metadata = read_safetensors(index)
     made_by = {**json.loads(metadata["made_by"]), **change}
     write_safetensors(index, tensors, {**metadata, "made_by": json.dumps(made_by)})
-    code, _, err = run(capsys, "search", index, "cat", "--bm25")
+    code, _, err = run("search", index, "cat", "--bm25")
     assert code == 1 and "expected in `made_by` a model, its digest, sif and tokens" in err
 
 
@@ -228,12 +216,12 @@ def test_an_index_that_does_not_say_its_model_is_refused(index, change, capsys):
     (["index", "{texts}", "-o", "{index}", "--add"], "index: No such file"),
     (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "no line that is not blank"),
     (["index", "{latin}", "-o", "{index}", "--model", "{model}"], "line 1, byte 0")])
-def test_a_users_error_is_one_line_and_leaves_no_index(command, said, files, tmp_path, capsys):
+def test_a_users_error_is_one_line_and_leaves_no_index(command, said, files, tmp_path, run):
     (tmp_path / "blank").write_text("\n \n")
     (tmp_path / "latin").write_bytes(b"\xff\n")
     names = dict(zip(("texts", "model", "index"), files), folder=tmp_path,
                  blank=tmp_path / "blank", latin=tmp_path / "latin")
-    code, out, err = run(capsys, *(part.format(**names) for part in command))
+    code, out, err = run(*(part.format(**names) for part in command))
     assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
     assert not files[2].exists()
 
@@ -244,7 +232,6 @@ def test_a_users_error_is_one_line_and_leaves_no_index(command, said, files, tmp
     (["index", "texts", "-o", "index", "--add", "--tokens", "words"], "leave out --sif"),
     (["search", "index", "cat", "--bm25", "--hybrid"], "not allowed with"),
     (["search", "index"], "QUERY"), (["search", "index", "cat", "-k", "0"], "at least 1")])
-def test_bad_usage_ends_with_2(command, said, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(command)
-    assert ended.value.code == 2 and said in capsys.readouterr().err
+def test_bad_usage_ends_with_2(command, said, run):
+    code, _, err = run(*command)
+    assert code == 2 and said in err

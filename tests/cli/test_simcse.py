@@ -1,20 +1,20 @@
 """train simcse: the folder is what the library trains, and sentence-transformers loads it."""
 import inspect
-import os
-import signal
+from functools import partial
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import main, parser
+from scratch_embed.cli.main import parser
 from scratch_embed.nn.optim import Optim
-from scratch_embed.sentences import simcse
+from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.sentences.folder import read_sentence_folder
 from scratch_embed.sentences.simcse import HeldOut, geometry, train, vectors
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.pooling import cls, mean
+from tests.processes import ctrl_c_at, terminal
 
 LINES = ["a cat has milk", "the tenor sang a song", "a dancer looks very happy", "the cat",
          "a chauffeur drove a car", "the tenor sings"]
@@ -35,12 +35,9 @@ def files(tmp_path):
     return tmp_path
 
 
-def run(capsys, *arguments):
-    try:
-        code = main(["train", "simcse", *map(str, arguments)])
-    except SystemExit as ended:
-        code = ended.code
-    return (code, *capsys.readouterr())
+@pytest.fixture
+def run(run):
+    return partial(run, "train", "simcse")
 
 
 def packed(models, *views, length=16):
@@ -58,9 +55,9 @@ def contents(folder):
 @pytest.mark.parametrize("source, views", [
     (["{text}"], [LINES]), (["--pairs", "{pairs}"], [LINES, PARTNERS]),
     (["--pairs", "{triples}"], [LINES, PARTNERS, NEGATIVES])])
-def test_the_folder_is_what_the_library_trains(source, views, models, files, capsys):
+def test_the_folder_is_what_the_library_trains(source, views, models, files, run):
     names = {path.name: path for path in files.iterdir()}
-    code, out, err = run(capsys, *(part.format(**names) for part in source), "-o", files / "m",
+    code, out, err = run(*(part.format(**names) for part in source), "-o", files / "m",
                          "--model", models.bert, *TINY, "--pooling", "mean", "--tau", "0.1",
                          "--lr", "0.01", "--warm-up", "0.5", "--dropout", "0.2", "--seed", "5",
                          "--max-length", "6")
@@ -78,9 +75,9 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, cap
     assert f"6 texts{['', ' and partners', ', partners and hard negatives'][len(views) - 1]}" in err
 
 
-def test_the_head_is_kept_if_told_so(models, files, capsys):
+def test_the_head_is_kept_if_told_so(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--keep-head"]
-    assert run(capsys, *command)[0] == 0
+    assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4).model.p
     _, recipe = read_sentence_folder(files / "m")
     (head,) = recipe.dense
@@ -89,9 +86,9 @@ def test_the_head_is_kept_if_told_so(models, files, capsys):
     assert recipe.poolings == (cls,)
 
 
-def test_without_a_head_another_encoder_is_learnt(models, files, capsys):
+def test_without_a_head_another_encoder_is_learnt(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--headless"]
-    assert run(capsys, *command)[0] == 0
+    assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
                  headless=True).model.p
     p = read_sentence_folder(files / "m")[0].p
@@ -99,8 +96,8 @@ def test_without_a_head_another_encoder_is_learnt(models, files, capsys):
     np.testing.assert_array_equal(p.flat, want.flat)
 
 
-def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, capsys):
-    _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
+def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, run):
+    _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--held-out", files / "held", "--every", "3", "--lr", "0.01")
     start = Bert.load(models.bert)
     held = HeldOut(*packed(models, LINES[3:], PARTNERS[3:]), every=3)
@@ -113,19 +110,19 @@ def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, 
                      "after: " + numbers(*geometry(held, want.model, cls))]
 
 
-def test_texts_that_are_cut_are_counted(models, files, capsys):
-    _, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY,
+def test_texts_that_are_cut_are_counted(models, files, run):
+    _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--max-length", "8")
-    lengths = np.diff(packed(models, LINES)[0].off)
+    lengths = np.diff(packed(models, LINES)[0].offsets)
     assert 8 in lengths and f"{(lengths > 8).sum()} of 6 texts have more than --max-length 8" in err
 
 
-def test_a_sentence_encoder_may_be_trained_on(models, files, capsys):
-    assert run(capsys, files / "text", "-o", files / "m", "--model", models.encoder, *TINY)[0] == 0
+def test_a_sentence_encoder_may_be_trained_on(models, files, run):
+    assert run(files / "text", "-o", files / "m", "--model", models.encoder, *TINY)[0] == 0
 
 
-def test_epochs_are_passes_over_the_texts(models, files, capsys):
-    code, _, err = run(capsys, files / "text", "-o", files / "m", "--model", models.bert,
+def test_epochs_are_passes_over_the_texts(models, files, run):
+    code, _, err = run(files / "text", "-o", files / "m", "--model", models.bert,
                        "--epochs", "3", "--batch", "3")
     assert code == 0 and "6 steps in 3 epochs of 6 sequences" in err
 
@@ -144,28 +141,22 @@ def test_the_numbers_are_by_default_those_of_the_function():
 
 # ---- checkpoints --------------------------------------------------------------------------------
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, capsys, monkeypatch):
-    command = [files / "text", "--model", models.bert, *TINY]
-    run(capsys, *command, "-o", files / "whole")
-    contrast, done = simcse.contrast, []
-
-    def pressed(*arguments):
-        done.append(1)
-        if len(done) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return contrast(*arguments)
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, run):
+    """Stopped when the bar shows the first loss."""
+    command = [files / "text", "--model", models.bert, *TINY, "--steps", "200"]
+    run(*command, "-o", files / "whole")
     state = ["--checkpoint", files / "state"]
-    with monkeypatch.context() as patch:
-        patch.setattr(simcse, "contrast", pressed)
-        code, _, err = run(capsys, *command, *state, "-o", files / "parted")
-    assert code == 130 and err.endswith("--resume goes on\n") and not (files / "parted").exists()
-    code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume")
+    with terminal(ctrl_c_at("loss")) as screen:
+        assert run(*command, *state, "-o", files / "parted")[0] == 130
+    assert screen.text.endswith("--resume goes on\r\n") and not (files / "parted").exists()
+    assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 200
+    code, _, err = run(*command, *state, "-o", files / "parted", "--resume")
     assert code == 0 and contents(files / "parted") == contents(files / "whole")
     for change, said in (["--tau", "0.1"], "tau was 0.05"), (["--pooling", "mean"], "pool was"):
-        code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume", *change)
+        code, _, err = run(*command, *state, "-o", files / "parted", "--resume", *change)
         assert code == 1 and said in err
     (files / "text").write_text("\n".join(LINES[::-1]))
-    code, _, err = run(capsys, *command, *state, "-o", files / "parted", "--resume")
+    code, _, err = run(*command, *state, "-o", files / "parted", "--resume")
     assert code == 1 and "data was" in err
 
 
@@ -187,11 +178,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, capsys,
     (["{files}/text", "--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
     (["{files}/text", "--model", "{bert}", "-o", "{files}/no/m"], "there is no folder"),
     (["{files}/text", "--model", "{bert}", "--lr", "1e30"], "no longer finite")])
-def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models, files, capsys):
+def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models, files, run):
     (files / "blank").write_text("one text\n\n")
     (files / "uneven").write_text("a\tb\na\tb\tc\n")
     names = dict(files=files, bert=models.bert, encoder=models.encoder)
-    code, out, err = run(capsys, "-o", files / "m", *TINY,
+    code, out, err = run("-o", files / "m", *TINY,
                          *(part.format(**names) for part in arguments))
     assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
     assert err.splitlines()[-1].startswith("scratch-embed: ") and not (files / "m").exists()
@@ -203,9 +194,9 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models,
     (["x", "--pooling", "max"], "invalid choice"), (["x", "--epochs", "2", "--steps", "3"], "not"),
     (["x", "--headless", "--keep-head"], "not allowed"),
     (["x", "--resume"], "--resume needs --checkpoint")])
-def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, capsys):
+def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, *arguments, "-o", "m", "--model", "b")
+    code, out, err = run(*arguments, "-o", "m", "--model", "b")
     assert (code, out) == (2, "") and said in err
 
 
@@ -213,9 +204,9 @@ def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("keep", [[], ["--keep-head"]])
 def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(keep, models, files,
-                                                                         capsys):
+                                                                         run):
     sentence_transformers = pytest.importorskip("sentence_transformers")
-    run(capsys, files / "text", "-o", files / "m", "--model", models.bert, *TINY, *keep, "--lr",
+    run(files / "text", "-o", files / "m", "--model", models.bert, *TINY, *keep, "--lr",
         "0.01")
     theirs = sentence_transformers.SentenceTransformer(str(files / "m")).encode(LINES)
     model, recipe = read_sentence_folder(files / "m")

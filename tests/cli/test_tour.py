@@ -137,7 +137,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         for name, sizes in (("contextual_tour.read", dict(sentences=200, steps=2)),
                             ("simcse_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
-                            ("simcse_tour.contrasted", dict(steps=2, batch=8))):
+                            ("simcse_tour.contrasted", dict(steps=2, batch_size=8))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))

@@ -79,7 +79,7 @@ def test_what_is_trained_on_a_transformer_tells_more_than_one_number(method, oth
                                                                      monkeypatch, capsys):
     """Two of its tricks, with a few steps each."""
     module = importlib.import_module(f"scratch_embed.why.{method}")
-    tricks = [trick._replace(settings=dict(trick.settings, steps=2, batch=8))
+    tricks = [trick._replace(settings=dict(trick.settings, steps=2, batch_size=8))
               for trick in module.TRICKS[1:3]]
     monkeypatch.setattr(module, "TRICKS", tricks)
     if method == "simcse":

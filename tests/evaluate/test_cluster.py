@@ -1,9 +1,6 @@
 """V-measure, k-means and mini-batches: by hand, by their promises, and equal to scikit-learn's."""
 import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from scratch_embed.evaluate.kmeans import (
     seed_centres,
 )
 from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
+from tests.processes import in_plain_python
 from tests.rounding import seeds
 
 ROOT = Path(__file__).parents[2]
@@ -238,12 +236,12 @@ def test_lloyd_equals_scikit_learn_live():
         assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-9)
 
 
+def two_clusters():
+    return kmeans([[0.0], [1], [5], [6]], 2, start=[[0], [1]]).labels
+
+
 def test_kernels_run_as_plain_python_too():
-    code = ("import numpy as np; from scratch_embed.evaluate.kmeans import kmeans;"
-            "found = kmeans([[0.0], [1], [5], [6]], 2, start=[[0], [1]]);"
-            "assert found.labels.tolist() == [0, 0, 1, 1]")
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT,
-                   env={**os.environ, "NUMBA_DISABLE_JIT": "1"})
+    assert in_plain_python(two_clusters).tolist() == [0, 0, 1, 1]
 
 
 # ---- mini-batches -------------------------------------------------------------

@@ -13,7 +13,7 @@ left out.  Id 0 is padding and in no sentence, since torch teaches its row nothi
 One file a case, with the config in the metadata:
     weight.NAME   float32                  the file's own names, without "bert."
     grad.NAME     float64                  of `loss`, by torch in float64, dropout off
-    ids, types (T,), off (N+1,)            the batch
+    ids, types (T,), offsets (N+1,)            the batch
     hidden, hidden64 (T, D)                the last layer, in float32 and in float64
     pooled, pooled64 (N, D)                where there is a pooler
     places, targets (M,), logits (M, V)    masked-LM: which packed tokens are guessed, and their ids
@@ -65,14 +65,14 @@ def draw_weights(model, rng):
 
 
 def draw_batch(config, lengths, rng):
-    """ids, types (T,), off (N+1,); places, targets (M,), a fifth of the tokens; follows (N,)."""
-    off = np.cumsum([0, *lengths])
-    ids = rng.integers(1, config["vocab_size"], off[-1])
+    """ids, types (T,), offsets (N+1,); places, targets (M,), a fifth of all; follows (N,)."""
+    offsets = np.cumsum([0, *lengths])
+    ids = rng.integers(1, config["vocab_size"], offsets[-1])
     types = np.concatenate([np.sort(rng.integers(0, config["type_vocab_size"], t))
                             for t in lengths])
-    places = np.sort(rng.choice(off[-1], max(1, off[-1] // 5), replace=False))
+    places = np.sort(rng.choice(offsets[-1], max(1, offsets[-1] // 5), replace=False))
     targets = rng.integers(1, config["vocab_size"], len(places))
-    return {"ids": ids.astype(np.int32), "types": types.astype(np.int32), "off": off,
+    return {"ids": ids.astype(np.int32), "types": types.astype(np.int32), "off": offsets,
             "places": places, "targets": targets.astype(np.int32),
             "follows": rng.integers(0, 2, len(lengths))}
 

@@ -97,7 +97,7 @@ def classifier_bin(folder, name):
 def corpus_folder(folder):
     vocab, corpus = open_corpus(folder / "corpus")
     return {"words": np.array(vocab.words), "counts": vocab.counts, "ids": corpus.ids,
-            "offsets": corpus.off}
+            "offsets": corpus.offsets}
 
 
 def text_index(folder):
@@ -148,7 +148,7 @@ def tokens(folder):
     pieces = wordpiece_files.load(folder / "bert")
     batch = pieces.encode_batch(SENTENCES, SENTENCES[::-1], max_length=14)
     return {"pieces": np.array(pieces.pieces), "learnt": np.array(tokenizer().pieces),
-            "ids": batch.ids, "offsets": batch.off, "types": batch.types,
+            "ids": batch.ids, "offsets": batch.offsets, "types": batch.types,
             "text": np.array([pieces.decode(pieces.encode(text).ids) for text in SENTENCES])}
 
 

@@ -76,9 +76,9 @@ def test_groups_of_equal_length_worked_by_hand():
 
 @given(lengths)
 def test_groups_are_all_sequences_once_and_as_few_as_can_be(lengths):
-    off = bounds_of(lengths)
-    groups = list(equal_length_groups(off, off))
-    assert [g.row + g.t * i for g in groups for i in range(g.n)] == off[:-1].tolist()
+    offsets = bounds_of(lengths)
+    groups = list(equal_length_groups(offsets, offsets))
+    assert [g.row + g.t * i for g in groups for i in range(g.n)] == offsets[:-1].tolist()
     assert [g.t for g in groups for _ in range(g.n)] == lengths
     assert all(a.t != b.t for a, b in zip(groups, groups[1:]))
 
@@ -109,12 +109,12 @@ def test_what_is_added_to_all_scores_of_a_query_is_not_heard(seed):
 def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths):
     """And so are all others: a batch is its sequences, to the bounds of one."""
     lengths = lengths + lengths[-1:] * 2
-    off = bounds_of(lengths)
-    q, k, v = draw(seed, off[-1], 6)
-    dy = draw(seed + 1, off[-1], 6)[0]
-    y, backward = attention(q, k, v, off, 2, causal)
+    offsets = bounds_of(lengths)
+    q, k, v = draw(seed, offsets[-1], 6)
+    dy = draw(seed + 1, offsets[-1], 6)[0]
+    y, backward = attention(q, k, v, offsets, 2, causal)
     grads = backward(dy)
-    for a, z in zip(off, off[1:]):
+    for a, z in zip(offsets, offsets[1:]):
         alone, back = attention(q[a:z], k[a:z], v[a:z], np.array([0, z - a]), 2, causal)
         allowed = error(q[a:z], k[a:z], v[a:z], dy[a:z], 2, sees(z - a, causal), u=u64)
         for one, other, most in zip((y, *grads), (alone, *back(dy[a:z])), allowed):
@@ -124,10 +124,10 @@ def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths
 @given(seeds, st.integers(1, 9))
 def test_tokens_that_change_places_take_their_answers_along(seed, t):
     q, k, v = draw(seed, t, 6)
-    dy, off = draw(seed + 1, t, 6)[0], np.array([0, t])
+    dy, offsets = draw(seed + 1, t, 6)[0], np.array([0, t])
     to = np.random.default_rng(seed).permutation(t)
-    y, backward = attention(q, k, v, off, 2)
-    moved, back = attention(q[to], k[to], v[to], off, 2)
+    y, backward = attention(q, k, v, offsets, 2)
+    moved, back = attention(q[to], k[to], v[to], offsets, 2)
     allowed = error(q, k, v, dy, 2, sees(t), u=u64)
     for one, other, most in zip((y, *backward(dy)), (moved, *back(dy[to])), allowed):
         assert (abs(one[to] - other) <= 2 * most[to]).all()
@@ -139,10 +139,10 @@ def test_a_causal_token_does_not_hear_the_future_to_the_last_bit(dtype, seed, t,
     now = data.draw(st.integers(0, t - 2))
     before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, size, dtype)
     after[:, :now + 1] = before[:, :now + 1]
-    off = np.array([0, t])
+    offsets = np.array([0, t])
     for drop in (NO_DROPOUT, Dropout(0.3, 2)):
-        y, _ = attention(*before, off, 2, True, drop)
-        z, _ = attention(*after, off, 2, True, drop)
+        y, _ = attention(*before, offsets, 2, True, drop)
+        z, _ = attention(*after, offsets, 2, True, drop)
         np.testing.assert_array_equal(y[:now + 1], z[:now + 1])
         assert (y[now + 1:] != z[now + 1:]).any()
 
@@ -182,9 +182,9 @@ def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
 def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop):
     """At 10^0.7 scores are up to a few hundred: one key has it all."""
     q, k, v = draw(seed, t, H * d, size, np.float32)
-    dy, off = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
-    y, backward = attention(q, k, v, off, H, causal, drop)
-    exact, back = attention(*(x.astype(float) for x in (q, k, v)), off, H, causal, drop)
+    dy, offsets = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
+    y, backward = attention(q, k, v, offsets, H, causal, drop)
+    exact, back = attention(*(x.astype(float) for x in (q, k, v)), offsets, H, causal, drop)
     allowed = error(q, k, v, dy, H, sees(t, causal), drop)
     for got, want, most in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), allowed):
         assert got.dtype == np.float32 and (abs(got - want) <= most).all()
@@ -241,19 +241,19 @@ def test_no_tokens_are_no_answers(dtype):
 @dtypes
 @pytest.mark.parametrize("off, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
 def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
-        dtype, off, H):
+        dtype, offsets, H):
     """Rows that no sequence has would hold whatever was in memory before."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
-    with pytest.raises(ValueError, match=rf"q \({off[-1]}, H·d\) .* H={H} .* got \(10, 6\)"):
-        attention(q, k, v, np.array(off), H)
+    with pytest.raises(ValueError, match=rf"q \({offsets[-1]}, H·d\) .* H={H} .* got \(10, 6\)"):
+        attention(q, k, v, np.array(offsets), H)
     with pytest.raises(ValueError, match=r"and \(9, 6\)"):
         attention(q, k, v[:9], OFF, 2)
 
 
-@pytest.mark.parametrize("off", [[0, 4, 4, 10], [0, 6, 4, 10]])
-def test_a_sequence_of_no_tokens_is_refused_by_its_number(off):
+@pytest.mark.parametrize("offsets", [[0, 4, 4, 10], [0, 6, 4, 10]])
+def test_a_sequence_of_no_tokens_is_refused_by_its_number(offsets):
     with pytest.raises(ValueError, match="sequence 1: expected at least 1 token, got (0|-2)"):
-        attention(*draw(0, 10, 6), np.array(off), 2)
+        attention(*draw(0, 10, 6), np.array(offsets), 2)
 
 
 @dtypes

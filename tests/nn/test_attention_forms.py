@@ -109,10 +109,10 @@ def test_means_over_a_window_worked_by_hand(dtype, causal, window, y):
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_a_token_beyond_the_window_is_not_seen_to_the_last_bit(dtype, causal, seed, t, window):
     q, k, v = grouped(seed, t, 2, 2, 3, dtype)
-    other, off = np.stack([k, v]), np.array([0, t])
+    other, offsets = np.stack([k, v]), np.array([0, t])
     far = int(seed % t)
     other[:, far] = draw(seed + 1, 2, 6, dtype=dtype)
-    (y, back), (z, back_z) = (attention(q, *kv, off, 2, causal, window=window)
+    (y, back), (z, back_z) = (attention(q, *kv, offsets, 2, causal, window=window)
                               for kv in ((k, v), other))
     sees = (abs(distance(t)) <= window) & (distance(t) <= 0 if causal else True)
     np.testing.assert_array_equal((y != z).any(1), sees[:, far])
@@ -126,10 +126,10 @@ def test_a_token_beyond_the_window_is_not_seen_to_the_last_bit(dtype, causal, se
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_a_window_is_a_bias_of_minus_infinity(causal, seed, t, window):
     q, k, v = grouped(seed, t, 2, 1, 3)
-    off, dy = np.array([0, t]), draw(seed + 1, t, 6)
+    offsets, dy = np.array([0, t]), draw(seed + 1, t, 6)
     sees = (abs(distance(t)) <= window) & (distance(t) <= 0 if causal else True)
     B = np.broadcast_to(np.where(sees, 0.0, -np.inf), (2, t, t))
-    (y, back), (z, back_z) = (attention(q, k, v, off, 2, **how) for how in (
+    (y, back), (z, back_z) = (attention(q, k, v, offsets, 2, **how) for how in (
         dict(causal=causal, window=window), dict(bias=B)))
     for got, want in zip((y, *back(dy)), (z, *back_z(dy))):
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
@@ -239,15 +239,15 @@ def test_an_extra_key_and_value_worked_by_hand(dtype):
     """Scores 0 everywhere: each sequence's mean takes in one more value, 12."""
     p = Params({"k": (1,), "v": (1,)}, dtype)
     p["v"][...] = 12
-    x, off = np.array([[0], [3], [6]], dtype), np.array([0, 1, 3])
-    k, longer, back_k = prepend_row(0 * x, off, p, "k")
-    v, _, back_v = prepend_row(x, off, p, "v")
+    x, offsets = np.array([[0], [3], [6]], dtype), np.array([0, 1, 3])
+    k, longer, back_k = prepend_row(0 * x, offsets, p, "k")
+    v, _, back_v = prepend_row(x, offsets, p, "v")
     assert longer.tolist() == [0, 2, 5] and v[:, 0].tolist() == [12, 0, 12, 3, 6]
     for causal, want in ((False, [6, 7, 7]), (True, [6, 7.5, 7])):
-        y, backward = attention(0 * x, k, v, off, 1, causal, key_offsets=longer)
+        y, backward = attention(0 * x, k, v, offsets, 1, causal, key_offsets=longer)
         same(y[:, 0], want, dtype)                   # the row in front of all is nobody's future
     g = p.like()
-    _, _, dv = attention(0 * x, k, v, off, 1, key_offsets=longer)[1](np.ones_like(x))
+    _, _, dv = attention(0 * x, k, v, offsets, 1, key_offsets=longer)[1](np.ones_like(x))
     same(back_v(dv, g), [[1 / 2], [2 / 3], [2 / 3]], dtype)
     same(g["v"], [1 / 2 + 2 / 3], dtype)
 
@@ -305,12 +305,12 @@ def test_the_kernels_are_within_their_rounding(causal, seed, t, extra, heads, d,
     q, k, v = grouped(seed, t, H, G, d, np.float32, U=u)
     dy, B = (draw([seed, i], *shape, dtype=np.float32) for i, shape in (
         (3, (t, H * d)), (4, (H, t, u))))
-    off, key_off = np.array([0, t]), np.array([0, u])
+    offsets, key_offsets = np.array([0, t]), np.array([0, u])
 
     def run(dtype):
-        y, backward = attention(*(x.astype(dtype) for x in (q, k, v)), off, H, causal, drop,
+        y, backward = attention(*(x.astype(dtype) for x in (q, k, v)), offsets, H, causal, drop,
                                 window=window, bias=B.astype(dtype) if biased else None,
-                                key_offsets=key_off)
+                                key_offsets=key_offsets)
         return y, *backward(dy.astype(dtype))
     reach = np.arange(u) - np.arange(t)[:, None] - extra
     sees = (abs(reach) <= (99 if window is None else window)) & (reach <= 0 if causal else True)

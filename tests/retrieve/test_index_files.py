@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.index import Index
-from scratch_embed.space.similarity import unit
 
 X = np.array([[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
 
@@ -98,4 +98,4 @@ def test_a_file_whose_parts_do_not_agree_is_refused(tmp_path, change, what):
 def test_rows_are_unit_rows_in_the_file(tmp_path):
     small().save(tmp_path / "x")
     np.testing.assert_array_equal(read_safetensors(tmp_path / "x")[0]["vectors"],
-                                  unit(X).astype(np.float32))
+                                  l2_normalize(X)[0].astype(np.float32))

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.sentences import encoder as module
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
-from scratch_embed.space.similarity import unit
 from scratch_embed.text.packed import Packed, pack
 from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import (
@@ -71,7 +71,7 @@ def one_by_one(encoder, texts, skip=0):
     for text in texts:
         batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
         x = encoder.model.infer(batch)
-        out.append(encoder.recipe.poolings[0](x, batch.off, skip)[0][0])
+        out.append(encoder.recipe.poolings[0](x, batch.offsets, skip)[0][0])
     return np.array(out).reshape(len(texts), encoder.dim)
 
 
@@ -162,7 +162,7 @@ def test_batches_hold_about_as_many_tokens_and_no_more_texts_than_asked(small_ba
     for batch_size in (None, 2):
         seen = []
         for which, batch in encoder._batches(texts, "", batch_size, workers=2):
-            lengths = np.diff(batch.off)
+            lengths = np.diff(batch.offsets)
             assert (np.diff(lengths) <= 0).all() and len(which) == len(lengths)
             assert len(lengths) <= (batch_size or 99)
             assert lengths.sum() <= 16 + lengths[0]              # a text goes where its middle lies
@@ -278,7 +278,7 @@ def test_a_prompt_that_fills_max_length_is_refused():
 def test_vectors_are_cut_first_and_then_scaled(seed, texts, d):
     plain, whole = encoder_of(seed), encoder_of(seed).encode(texts)
     np.testing.assert_array_equal(plain.encode(texts, truncate_dim=d), whole[:, :d])
-    want = unit(whole[:, :d])
+    want = l2_normalize(whole[:, :d])[0]
     np.testing.assert_array_equal(
         plain.encode(texts, truncate_dim=d, normalize_embeddings=True), want)
     np.testing.assert_allclose(

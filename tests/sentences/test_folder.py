@@ -69,7 +69,7 @@ def test_the_vectors_are_the_originals(layout, kind):
     golden = json.loads((GOLDEN / f"sentence_{layout}.json").read_text())[kind]
     assert max(map(len, golden["ids"])) == recipe.max_seq_length
     batch = pack(golden["ids"])
-    y, _ = sentence_vectors(model.infer(batch), batch.off, recipe, golden["skip"])
+    y, _ = sentence_vectors(model.infer(batch), batch.offsets, recipe, golden["skip"])
     assert y.dtype == np.float32 and y.shape[1] == recipe.dim(model.dim)
     np.testing.assert_allclose(y, golden["vectors"], rtol=0, atol=2e-6)
 
@@ -184,12 +184,12 @@ def test_config_json_is_the_mark_of_the_whole_folder(tmp_path):
 def test_the_steps_are_differentiated_through_to_the_tokens_and_to_each_dense():
     layers = tuple(dense(*size, dtype=np.float64) for size in [(7, 10), (4, 7)])
     recipe = Recipe((mean, max_), False, layers, True)
-    off = np.array([0, 3, 5])
+    offsets = np.array([0, 3, 5])
 
     def f(x, *flats):
         for layer, flat in zip(layers, flats):
             layer.p.flat[:] = flat
-        y, backward = sentence_vectors(x, off, recipe, skip=1)
+        y, backward = sentence_vectors(x, offsets, recipe, skip=1)
 
         def pull(dy):
             g = [layer.p.like() for layer in layers]
@@ -208,9 +208,9 @@ def test_the_gradients_of_a_dense_are_not_forgotten():
 
 @pytest.mark.parametrize("include", [True, False])
 def test_a_prompt_is_left_out_where_the_recipe_says_so(include):
-    x, off = np.random.default_rng(0).standard_normal((6, 4)), np.array([0, 3, 6])
-    y, _ = sentence_vectors(x, off, Recipe(include_prompt=include, normalize=False), skip=2)
-    np.testing.assert_array_equal(y, mean(x, off, 0 if include else 2)[0])
+    x, offsets = np.random.default_rng(0).standard_normal((6, 4)), np.array([0, 3, 6])
+    y, _ = sentence_vectors(x, offsets, Recipe(include_prompt=include, normalize=False), skip=2)
+    np.testing.assert_array_equal(y, mean(x, offsets, 0 if include else 2)[0])
 
 
 # ---- what is refused -----------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_what_is_written_loads_there_and_gives_the_same_vectors(tmp_path, recipe
         batch = pack([model.tokenizer(prompt + text, truncation=True)["input_ids"]
                       for text in texts])
         skip = len(model.tokenizer(prompt)["input_ids"]) - 1 if prompt else 0
-        y, _ = sentence_vectors(ours.infer(batch), batch.off, recipe, skip)
+        y, _ = sentence_vectors(ours.infer(batch), batch.offsets, recipe, skip)
         np.testing.assert_allclose(y, vectors, rtol=0, atol=1e-5)
 
 

@@ -256,11 +256,11 @@ def stopping(pool, after):
     asked = []
 
     @saved_as("stopping")
-    def watched(x, off, skip=0):
+    def watched(x, offsets, skip=0):
         asked.append(1)
         if len(asked) == after:
             signal.raise_signal(signal.SIGINT)
-        return pool(x, off, skip)
+        return pool(x, offsets, skip)
     return watched
 
 

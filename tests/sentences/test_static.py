@@ -152,8 +152,8 @@ def test_the_kernel_is_its_equation(seed, numbers):
     """Both sum n products in float64: γ(n + 2) each of the sum of magnitudes."""
     rng = np.random.default_rng(seed)
     table = Table(rng.standard_normal((5, D)).astype(np.float32), rng.uniform(0, 1, 5))
-    off = np.cumsum([0] + [len(s) for s in numbers])
-    corpus = Corpus(np.array([i for s in numbers for i in s], np.int32), off)
+    offsets = np.cumsum([0] + [len(s) for s in numbers])
+    corpus = Corpus(np.array([i for s in numbers for i in s], np.int32), offsets)
     size = weighted_means(corpus, Table(np.abs(table.rows), table.weights))
     wrong = np.abs(weighted_means_kernel(corpus, table) - weighted_means(corpus, table))
     assert wrong.shape == (len(numbers), D) and (wrong <= 2 * gamma(9 + 2, u64) * size).all()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import (
     odd_one_out,
     solve_analogies,
@@ -13,18 +14,17 @@ from scratch_embed.space.analogy import (
     three_cos_add,
     three_cos_mul,
 )
-from scratch_embed.space.similarity import unit
 from tests.rounding import seeds
 
 MAN, WOMAN, KING, QUEEN, APPLE = range(5)
-PEOPLE = unit(np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]],
-                       np.float64))                              # male, female, royal, fruit
+PEOPLE, _ = l2_normalize(np.array([            # male, female, royal, fruit
+    [1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], np.float64))
 solvers = pytest.mark.parametrize("solve", [solve_analogies, solve_analogies_mul])
 singles = pytest.mark.parametrize("single", [three_cos_add, three_cos_mul])
 
 
 def table(seed, V=40, D=6):
-    return unit(np.random.default_rng(seed).standard_normal((V, D)))
+    return l2_normalize(np.random.default_rng(seed).standard_normal((V, D)))[0]
 
 
 def some_questions(seed, V=40, Q=25):
@@ -65,7 +65,7 @@ def test_man_is_to_king_as_woman_is_to_queen(solve):
 @solvers
 def test_every_analogy_of_a_world_of_concepts_and_features_is_solved(solve):
     world = np.array([np.concatenate([c, f]) for c in np.eye(5) for f in np.eye(4)])
-    T = unit(world.astype(np.float32))                           # concept c, feature f: row 4c + f
+    T, _ = l2_normalize(world.astype(np.float32))                # concept c, feature f: row 4c + f
     questions, answers = zip(*[([4 * c + f, 4 * c + g, 4 * d + f], 4 * d + g)
                                for c in range(5) for d in range(5) if c != d
                                for f in range(4) for g in range(4) if f != g])

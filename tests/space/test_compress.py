@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import pca, project
 from scratch_embed.space.neighbours import nearest
-from scratch_embed.space.similarity import cosine_matrix, unit
+from scratch_embed.space.similarity import cosine_matrix
 from tests.rounding import seeds
 
 
@@ -69,7 +70,7 @@ def test_principal_keeps_the_type_and_shows_no_length():
     X = table(0, 30, 6).astype(np.float32)
     y = principal(X, pca(X, 3))
     assert y.dtype == np.float32 and y.shape == (30, 3)
-    np.testing.assert_allclose(y, unit(y), rtol=0, atol=2.0**-23)
+    np.testing.assert_allclose(y, l2_normalize(y)[0], rtol=0, atol=2.0**-23)
     assert principal(X[0], pca(X, 3)).shape == (3,)
 
 

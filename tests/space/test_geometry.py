@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.geometry import (
     alignment,
     isotropy,
@@ -16,7 +17,7 @@ from scratch_embed.space.geometry import (
     project,
     uniformity,
 )
-from scratch_embed.space.similarity import cosine, unit
+from scratch_embed.space.similarity import cosine
 from tests.rounding import seeds
 
 shapes = st.tuples(st.integers(2, 12), st.integers(1, 6))
@@ -32,7 +33,7 @@ def rotation(seed, D):
 
 def simplex(N):
     """N unit rows, every two at cosine −1/(N − 1)."""
-    return unit(np.eye(N) - 1 / N)
+    return l2_normalize(np.eye(N) - 1 / N)[0]
 
 
 # ---- PCA --------------------------------------------------------------------
@@ -90,7 +91,7 @@ def test_a_shift_moves_the_mean_alone_and_a_rotation_no_variance(seed):
 @given(seeds)
 def test_no_other_direction_has_more_variance_than_the_first(seed):
     X = gaussian(seed, 9, 4)
-    along = (X - X.mean(0)) @ unit(gaussian(seed + 1, 4))
+    along = (X - X.mean(0)) @ l2_normalize(gaussian(seed + 1, 4))[0]
     assert along @ along / 8 <= pca(X, 1).variances[0] * (1 + 1e-12)
 
 
@@ -121,7 +122,7 @@ def test_alignment_worked_by_hand():
 
 @given(seeds)
 def test_alignment_sees_no_rotation_and_no_order_of_the_pairs(seed):
-    X, Y = unit(gaussian(seed, 2, 8, 5))
+    X, Y = l2_normalize(gaussian(seed, 2, 8, 5))[0]
     R, order = rotation(seed, 5), np.random.default_rng(seed).permutation(8)
     want = np.mean([2 - 2 * x @ y for x, y in zip(X, Y)])
     assert alignment(X, Y) == pytest.approx(want)
@@ -154,7 +155,7 @@ def test_uniformity_is_the_mean_over_pairs_whatever_the_block(seed, shape, t, bl
 
 @given(seeds)
 def test_uniformity_of_unit_rows_lies_between_collapse_and_antipodes(seed):
-    X = unit(gaussian(seed, 9, 3))
+    X = l2_normalize(gaussian(seed, 9, 3))[0]
     R, order = rotation(seed, 3), np.random.default_rng(seed).permutation(9)
     assert -8 <= uniformity(X) <= 0
     assert uniformity((X @ R)[order]) == pytest.approx(uniformity(X), abs=1e-12)
@@ -167,7 +168,7 @@ def test_uniformity_does_not_underflow():
 
 
 def test_rounding_does_not_bring_points_closer_than_equal():
-    assert uniformity(np.repeat(unit(gaussian(0, 5, 30)), 2, axis=0), t=1e16) <= 0
+    assert uniformity(np.repeat(l2_normalize(gaussian(0, 5, 30))[0], 2, axis=0), t=1e16) <= 0
 
 
 def test_uniformity_holds_no_more_than_a_block_of_pairs():
@@ -180,7 +181,8 @@ def test_uniformity_holds_no_more_than_a_block_of_pairs():
 
 
 def test_a_cosine_form_of_the_distances_costs_uniformity_nothing():
-    X = unit(unit(gaussian(0, 1, 50)) + 1e-9 * gaussian(1, 40, 50))          # nearly collapsed
+    centre, _ = l2_normalize(gaussian(0, 1, 50))
+    X, _ = l2_normalize(centre + 1e-9 * gaussian(1, 40, 50))                 # nearly collapsed
     want = math.log(np.mean([math.exp(-2 * ((x - y) @ (x - y)))
                              for x, y in itertools.combinations(X, 2)]))
     n = (50 + 4) * 2.0**-53

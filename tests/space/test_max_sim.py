@@ -18,60 +18,61 @@ def packed(rng, lengths, D):
 
 
 def test_worked_by_hand():
-    Q, off = np.array([[1.0, 0], [0, 1], [1, 1]]), [0, 2, 3]            # two queries
-    X, x_off = np.array([[3.0, 0], [0, 4], [2, 2]]), [0, 2, 3]          # two documents
+    Q, offsets = np.array([[1.0, 0], [0, 1], [1, 1]]), [0, 2, 3]            # two queries
+    X, x_offsets = np.array([[3.0, 0], [0, 4], [2, 2]]), [0, 2, 3]          # two documents
     # query 0: 3 + 4, 2 + 2;  query 1: max(3, 4), 4
-    assert max_sim_matrix(Q, off, X, x_off).tolist() == [[7, 4], [4, 4]]
+    assert max_sim_matrix(Q, offsets, X, x_offsets).tolist() == [[7, 4], [4, 4]]
 
 
 @given(seeds, st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(1, 6), max_size=6),
        st.integers(1, 4), st.integers(1, 100))
 def test_every_score_is_that_of_the_pair_whatever_the_block(seed, queries, docs, D, block):
     rng = np.random.default_rng(seed)
-    (Q, off), (X, x_off) = packed(rng, queries, D), packed(rng, docs, D)
-    scores = max_sim_matrix(Q, off, X, x_off, block)
+    (Q, offsets), (X, x_offsets) = packed(rng, queries, D), packed(rng, docs, D)
+    scores = max_sim_matrix(Q, offsets, X, x_offsets, block)
     assert scores.shape == (len(queries), len(docs)) and scores.dtype == np.float64
     for n in range(len(queries)):
         for m in range(len(docs)):
-            assert scores[n, m] == max_sim(Q[off[n]:off[n + 1]], X[x_off[m]:x_off[m + 1]])
+            assert scores[n, m] == max_sim(Q[offsets[n]:offsets[n + 1]],
+                                           X[x_offsets[m]:x_offsets[m + 1]])
 
 
 @given(seeds, st.lists(st.integers(1, 5), min_size=1, max_size=4))
 def test_no_other_choice_of_a_token_for_each_token_scores_higher(seed, docs):
     rng = np.random.default_rng(seed)
-    (Q, off), (X, x_off) = packed(rng, [3], 4), packed(rng, docs, 4)
-    scores = max_sim_matrix(Q, off, X, x_off)[0]
+    (Q, offsets), (X, x_offsets) = packed(rng, [3], 4), packed(rng, docs, 4)
+    scores = max_sim_matrix(Q, offsets, X, x_offsets)[0]
     for m, length in enumerate(docs):
-        choice = x_off[m] + rng.integers(0, length, 3)
+        choice = x_offsets[m] + rng.integers(0, length, 3)
         assert scores[m] >= (Q * X[choice]).sum()
 
 
 @given(seeds)
 def test_a_longer_document_never_scores_lower_and_order_is_not_seen(seed):
     rng = np.random.default_rng(seed)
-    (Q, off), (X, _) = packed(rng, [2, 3], 4), packed(rng, [6], 4)
-    part, whole = max_sim_matrix(Q, off, X[:4], [0, 4]), max_sim_matrix(Q, off, X, [0, 6])
+    (Q, offsets), (X, _) = packed(rng, [2, 3], 4), packed(rng, [6], 4)
+    part, whole = max_sim_matrix(Q, offsets, X[:4], [0, 4]), max_sim_matrix(Q, offsets, X, [0, 6])
     assert (whole >= part).all()
-    np.testing.assert_array_equal(max_sim_matrix(Q, off, rng.permutation(X), [0, 6]), whole)
+    np.testing.assert_array_equal(max_sim_matrix(Q, offsets, rng.permutation(X), [0, 6]), whole)
 
 
 def test_memory_is_bounded_by_the_block():
     Q, X = np.ones((50, 8), np.float32), np.ones((100_000, 8), np.float32)
-    x_off = np.arange(0, 100_001, 10)
+    x_offsets = np.arange(0, 100_001, 10)
     tracemalloc.start()
-    max_sim_matrix(Q, [0, 50], X, x_off, block=1 << 15)
+    max_sim_matrix(Q, [0, 50], X, x_offsets, block=1 << 15)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak <= 4 * (1 << 15) * 8 + 3 * x_off.nbytes          # all products: 20 MB
+    assert peak <= 4 * (1 << 15) * 8 + 3 * x_offsets.nbytes          # all products: 20 MB
 
 
 def test_empty_documents_and_offsets_that_do_not_fit_are_refused():
     Q, X = np.ones((2, 3)), np.ones((4, 3))
     with pytest.raises(ValueError, match="document 1 has no tokens"):
         max_sim_matrix(Q, [0, 2], X, [0, 2, 2, 4])
-    for off in ([0, 1], [1, 2], [0, 3, 2], [0.0, 2.0], [], [[0, 2]]):
+    for offsets in ([0, 1], [1, 2], [0, 3, 2], [0.0, 2.0], [], [[0, 2]]):
         with pytest.raises(ValueError, match="off: expected integers that rise from 0 to 2"):
-            max_sim_matrix(Q, off, X, [0, 4])
+            max_sim_matrix(Q, offsets, X, [0, 4])
     with pytest.raises(ValueError, match="x_off: .* rise from 0 to 4"):
         max_sim_matrix(Q, [0, 2], X, [0, 3])
     with pytest.raises(ValueError, match=r"\(2, 3\) and \(4, 2\)"):

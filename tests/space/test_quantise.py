@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.quantise import Ranges, calibrate, dequantise, quantise, shift, unshift
-from scratch_embed.space.similarity import unit
 from tests.rounding import dtypes, seeds, unit_roundoff
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "codes.safetensors"
@@ -137,8 +137,8 @@ def test_raw_codes_rank_by_another_geometry():
 def test_raw_codes_lose_a_third_of_the_nearest_and_dequantised_ones_a_few(seed):
     rng = np.random.default_rng(seed)
     scale = np.exp(rng.standard_normal(64, np.float32))          # axes of unequal spread
-    X = unit(rng.standard_normal((5000, 64), np.float32) * scale)
-    Q = unit(X[:100] + rng.standard_normal((100, 64), np.float32) * scale / 160)
+    X = l2_normalize(rng.standard_normal((5000, 64), np.float32) * scale)[0]
+    Q = l2_normalize(X[:100] + rng.standard_normal((100, 64), np.float32) * scale / 160)[0]
     want, ranges = nearest(Q, X, 10)[0], calibrate(X)
     codes = quantise(X, ranges)
     raw, dequantised = (

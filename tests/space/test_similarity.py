@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.similarity import (
     BLOCK,
     angle,
@@ -23,7 +24,6 @@ from scratch_embed.space.similarity import (
     euclidean,
     euclidean_matrix,
     max_sim,
-    unit,
 )
 from tests.rounding import dtypes, gamma, seeds, u32, u64, unit_roundoff
 
@@ -86,7 +86,7 @@ def test_worked_by_hand():
     assert angle([1, 0], [2, 2]) == pytest.approx(math.pi / 4, rel=1e-15)
     assert angle([1, 0], [0, 3]) == pytest.approx(math.pi / 2, rel=1e-15)
     assert angle([1, 2], [-2, -4]) == math.pi
-    np.testing.assert_array_equal(unit([[3, 4], [0, 0]]), [[0.6, 0.8], [0, 0]])
+    np.testing.assert_array_equal(l2_normalize([[3, 4], [0, 0]])[0], [[0.6, 0.8], [0, 0]])
     assert max_sim([[1, 0], [0, 1]], [[2, 1], [0, 5], [9, 0]]) == 9 + 5
 
 
@@ -140,11 +140,12 @@ def test_float32_products_are_summed_in_float64():
 
 @dtypes
 @given(st.data())
-def test_unit_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+def test_l2_normalize_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+    """A sum of D squares, its root and a quotient, in the arithmetic of its own type."""
     a, _ = data.draw(pairs(dtype))
     assume(a.any())
-    norm, bound = exact_root(exact_dot(a, a)), unit_roundoff(dtype) + gamma(len(a) + 2, u64)
-    for ours, x in zip(unit(a), a):
+    norm, bound = exact_root(exact_dot(a, a)), gamma(len(a) + 3, unit_roundoff(dtype))
+    for ours, x in zip(l2_normalize(a)[0], a):
         want = Fraction(float(x)) / norm
         assert abs(Fraction(float(ours)) - want) <= abs(want) * bound + Fraction(2) ** -148
 
@@ -168,10 +169,11 @@ def test_the_smallest_angles_are_right_to_the_last_digits(k):
 
 
 def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not():
-    a = unit(gaussian(0, 300, 100, dtype=np.float32))
+    a = l2_normalize(gaussian(0, 300, 100, dtype=np.float32))[0]
     side = gaussian(1, 300, 100)
     side -= (side * a).sum(1, keepdims=True) * a
-    b = unit((a + 1e-4 * unit(side)).astype(np.float32))         # about 1e-4 away
+    side, _ = l2_normalize(side)
+    b, _ = l2_normalize((a + 1e-4 * side).astype(np.float32))                # about 1e-4 away
     x, y = a.astype(np.float64), b.astype(np.float64)
     want = np.sqrt(((x - y)**2).sum(1))
     dots = np.einsum("nd,nd->n", a, b)                           # all in float32
@@ -199,8 +201,9 @@ def test_exchanging_the_two_changes_no_bit(dtype, measure, data):
 def test_turning_one_around_turns_the_sign(dtype, data):
     a, b = data.draw(pairs(dtype, D=40))
     assert cosine(-a, b) == -cosine(a, b) == cosine(a, -b)
-    np.testing.assert_array_equal(unit(-a), -unit(a))
-    assert dot(unit(-a), unit(b)) == -dot(unit(a), unit(b))
+    np.testing.assert_array_equal(l2_normalize(-a)[0], -l2_normalize(a)[0])
+    u, v = l2_normalize(a)[0], l2_normalize(b)[0]
+    assert dot(-u, v) == -dot(u, v)
 
 
 @dtypes
@@ -214,7 +217,7 @@ def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
     assume(np.array_equal(np.ldexp(scaled, -k), a))              # representable
     assert cosine(scaled, b) == cosine(a, b)
     assert angle(scaled, b) == angle(a, b)
-    np.testing.assert_array_equal(unit(scaled), unit(a))
+    np.testing.assert_array_equal(l2_normalize(scaled)[0], l2_normalize(a)[0])
     A, S, B = a[None], scaled[None], b[None]
     np.testing.assert_array_equal(cosine_matrix(S, B), cosine_matrix(A, B))
     np.testing.assert_array_equal(angle_matrix(B, S), angle_matrix(B, A))
@@ -245,7 +248,7 @@ def test_nothing_is_like_zero(dtype, data):
     zero = np.copysign(dtype(0), b)                              # some of them −0
     assert cosine(a, zero) == 0 == cosine(zero, zero)
     assert angle(a, zero) == dtype(math.pi / 2) == angle(zero, zero)
-    assert not unit(zero).any()
+    assert not l2_normalize(zero)[0].any()
     np.testing.assert_array_equal(cosine_matrix(zero[None], a[None]), [[0]])
 
 
@@ -301,7 +304,7 @@ def test_the_order_and_the_sign_of_the_axes_are_not_seen(seed):
 
 @given(seeds)
 def test_the_chord_of_unit_vectors_is_two_minus_two_cosines(seed):
-    x, y = unit(gaussian(seed, 2, 9))
+    x, y = l2_normalize(gaussian(seed, 2, 9))[0]
     assert abs(euclidean(x, y)**2 - (2 - 2 * cosine(x, y))) <= 16 * gamma(9 + 3, u64)
 
 
@@ -397,7 +400,7 @@ def test_infinity_has_no_direction_and_is_infinitely_far():
     inf, one = [np.inf, 0.0], [1.0, 1.0]
     for other in (one, inf, [0.0, 0.0]):
         assert np.isnan(cosine(inf, other)) and np.isnan(angle(inf, other))
-    assert np.isnan(unit(inf)).any()
+    assert np.isnan(l2_normalize(inf)[0]).any()
     assert np.isnan(cosine_matrix([inf, one], [one])).tolist() == [[True], [False]]
     assert euclidean(inf, one) == np.inf and np.isnan(euclidean(inf, inf))
 
@@ -408,7 +411,7 @@ def test_integers_are_float64_and_one_float64_makes_the_answer_float64(measure):
     for pair in ((ints, ints), (ints, floats), (floats, ints)):
         assert measure(*pair).dtype == np.float64
     assert measure(floats, floats).dtype == np.float32
-    assert unit(ints).dtype == np.float64 and unit(floats).dtype == np.float32
+    assert l2_normalize(ints)[0].dtype == np.float64 and l2_normalize(floats)[0].dtype == np.float32
     with pytest.raises(TypeError):
         measure(ints + 1j, ints)
 
@@ -433,7 +436,7 @@ def test_inputs_are_not_changed():
     a, b = gaussian(0, 3, 4), gaussian(1, 3, 4)
     before = a.copy(), b.copy()
     for f in (dot, cosine, euclidean, angle, dot_matrix, cosine_matrix, euclidean_matrix,
-              angle_matrix, max_sim, lambda a, b: unit(a)):
+              angle_matrix, max_sim, lambda a, b: l2_normalize(a)[0]):
         f(a, b)
     np.testing.assert_array_equal((a, b), before)
 

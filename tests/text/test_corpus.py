@@ -1,6 +1,5 @@
 import gzip
 import io
-import sys
 import tracemalloc
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
 from scratch_embed.text.corpus import MAX_SENTENCE, read_lines, read_sentences
+from tests.text.trickle import Trickle
 
 
 @pytest.fixture
@@ -49,14 +49,9 @@ def test_a_long_line_is_split_and_no_token_is_lost(n):
         assert len(sentences) == -(-n // MAX_SENTENCE)
 
 
-@given(st.text("ab\u00e9\u65e5 \n\t", max_size=60), st.integers(1, 9))
+@given(st.text("ab\u00e9\u65e5 \n\t", max_size=60), st.integers(3, 9))
 def test_the_size_of_the_pieces_that_are_read_is_not_seen(text, piece):
-    whole = read(text.encode())
-    corpus.PIECE, before = piece, corpus.PIECE
-    try:
-        assert read(text.encode()) == whole
-    finally:
-        corpus.PIECE = before
+    assert list(read_sentences(Trickle(text.encode(), piece))) == read(text.encode())
 
 
 def test_a_word_longer_than_a_piece_stays_whole():
@@ -64,10 +59,9 @@ def test_a_word_longer_than_a_piece_stays_whole():
     assert read(f"a {word} b".encode()) == [["a", word, "b"]]
 
 
-def test_one_giant_line_is_read_a_piece_at_a_time(monkeypatch):
+def test_one_giant_line_is_read_a_piece_at_a_time():
     """A str takes more than 40 bytes, so all the tokens of the line would take 8 million."""
-    monkeypatch.setattr(corpus, "PIECE", 1 << 12)
-    line = io.BytesIO(b"token " * 200_000)
+    line = Trickle(b"token " * 200_000, 1 << 12)
     tracemalloc.start()
     try:
         assert sum(map(len, read_sentences(line))) == 200_000
@@ -78,10 +72,10 @@ def test_one_giant_line_is_read_a_piece_at_a_time(monkeypatch):
 
 # ---- where text comes from --------------------------------------------------------------------
 
-def test_path_string_gzip_stream_and_standard_input_give_the_same(file, monkeypatch):
+def test_path_string_gzip_stream_and_standard_input_give_the_same(file, stdin):
     data = "le café\nx\n".encode()
     path = file(data)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    stdin(data)
     sources = [path, str(path), file(gzip.compress(data), "packed"), open(path, "rb"),
                io.BytesIO(data), io.BytesIO(gzip.compress(data)), "-",
                [["le", "café"], ["x"]], iter([("le", "café"), ("x",)])]
@@ -116,20 +110,18 @@ def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
         read(good + b"ab\xff\n")
 
 
-def test_the_offset_is_right_beyond_the_first_piece(monkeypatch):
-    monkeypatch.setattr(corpus, "PIECE", 4)
+def test_the_offset_is_right_beyond_the_first_piece():
     with pytest.raises(FormatError, match="line 1, byte 13"):
-        read(b"aaa bbb cc dd\xff")
+        list(read_sentences(Trickle(b"aaa bbb cc dd\xff", 4)))
 
 
 @given(st.lists(st.sampled_from([b"a", b" ", b"\n", "\u00e9".encode()]), max_size=30),
-       st.integers(1, 9))
+       st.integers(3, 9))
 def test_the_place_is_right_whatever_the_size_of_the_pieces(parts, piece):
     good = b"".join(parts)
     place = f"line {1 + good.count(10)}, byte {len(good)}:"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(FormatError, match=place):
-        patch.setattr(corpus, "PIECE", piece)
-        read(good + b"\xff rest\n")
+    with pytest.raises(FormatError, match=place):
+        list(read_sentences(Trickle(good + b"\xff rest\n", piece)))
 
 
 def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored():

@@ -20,7 +20,7 @@ lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
 def unpack(packed):
-    return [packed.ids[a:z].tolist() for a, z in zip(packed.off, packed.off[1:])]
+    return [packed.ids[a:z].tolist() for a, z in zip(packed.offsets, packed.offsets[1:])]
 
 
 def bounds(lengths):
@@ -31,19 +31,19 @@ def bounds(lengths):
 
 def test_two_sequences_worked_by_hand():
     packed = pack([[5, 6, 7], [8]], [[0, 0, 1], [1]])
-    assert packed.ids.tolist() == [5, 6, 7, 8] and packed.off.tolist() == [0, 3, 4]
+    assert packed.ids.tolist() == [5, 6, 7, 8] and packed.offsets.tolist() == [0, 3, 4]
     assert packed.types.tolist() == [0, 0, 1, 1]
-    assert positions(packed.off).tolist() == [0, 1, 2, 0]
+    assert positions(packed.offsets).tolist() == [0, 1, 2, 0]
     assert [x.dtype for x in packed] == [np.int32, np.int64, np.int32]
     swapped = take(packed, np.array([1, 0]))
-    assert swapped.ids.tolist() == [8, 5, 6, 7] and swapped.off.tolist() == [0, 1, 4]
+    assert swapped.ids.tolist() == [8, 5, 6, 7] and swapped.offsets.tolist() == [0, 1, 4]
     assert swapped.types.tolist() == [1, 0, 0, 1]
 
 
 def test_shares_and_batches_worked_by_hand():
     """Of 10 tokens, the middles of 2, 3, 1, 4 are at 1, 3.5, 5.5 and 8."""
-    off = bounds([2, 3, 1, 4])
-    assert [some.tolist() for some in shares(off, 2)] == [[0, 1], [2, 3]]
+    offsets = bounds([2, 3, 1, 4])
+    assert [some.tolist() for some in shares(offsets, 2)] == [[0, 1], [2, 3]]
     assert [some.tolist() for some in token_batches([2, 3, 1, 4], 5)] == [[0, 1], [2, 3]]
     assert [some.tolist() for some in token_batches([2, 3, 9, 1, 1, 1], 5, most=2)] == [
         [0, 1], [2], [3, 4], [5]]
@@ -70,7 +70,7 @@ def test_what_is_taken_is_what_stood_there_as_often_as_it_is_asked_for(sequences
     taken = take(pack(sequences, types), np.array(which, np.int64))
     assert unpack(taken) == [sequences[n] for n in which]
     assert taken.types.tolist() == [word % 2 for word in taken.ids]
-    assert (taken.ids.dtype, taken.off.dtype) == (np.int32, np.int64)
+    assert (taken.ids.dtype, taken.offsets.dtype) == (np.int32, np.int64)
 
 
 @given(lengths)
@@ -87,12 +87,12 @@ def test_by_length_is_a_stable_order(sequences):
 @given(lengths, st.integers(1, 6))
 def test_shares_deal_every_sequence_to_one_worker_and_about_as_many_tokens_to_each(lengths, parts):
     """A share may pass its part of the tokens by half of a sequence at either end."""
-    off = bounds(lengths)
-    dealt = shares(off, parts)
+    offsets = bounds(lengths)
+    dealt = shares(offsets, parts)
     assert np.concatenate(dealt).tolist() == list(range(len(lengths)))
     assert 1 <= len(dealt) <= parts and all(len(some) for some in dealt)
-    tokens = [off[some[-1] + 1] - off[some[0]] for some in dealt]
-    assert max(tokens) <= off[-1] / parts + max(lengths)
+    tokens = [offsets[some[-1] + 1] - offsets[some[0]] for some in dealt]
+    assert max(tokens) <= offsets[-1] / parts + max(lengths)
 
 
 @given(st.integers(0, 20), st.integers(1, 6))
@@ -119,9 +119,9 @@ def test_nothing_packs_to_nothing():
     packed = pack([])
     assert [len(x) for x in packed] == [0, 1, 0]
     assert [x.dtype for x in packed] == [np.int32, np.int64, np.int32]
-    assert take(pack([[1]]), np.array([], np.int64)).off.tolist() == [0]
-    assert positions(packed.off).size == by_length(packed).size == 0
-    assert shares(packed.off, 3) == []
+    assert take(pack([[1]]), np.array([], np.int64)).offsets.tolist() == [0]
+    assert positions(packed.offsets).size == by_length(packed).size == 0
+    assert shares(packed.offsets, 3) == []
 
 
 def test_an_empty_sequence_is_refused_by_its_number():

@@ -30,21 +30,21 @@ def numbered(lines):
 
 
 def each(batch):
-    return [batch.ids[a:b].tolist() for a, b in zip(batch.off, batch.off[1:])]
+    return [batch.ids[a:b].tolist() for a, b in zip(batch.offsets, batch.offsets[1:])]
 
 
 # ---- worked by hand -----------------------------------------------------------------------------
 
 def test_lines_are_numbered_and_a_blank_one_ends_a_document():
     lines = spelled("ab\nc\n\n\nd")
-    assert "".join(map(chr, lines.ids)) == "abcd" and lines.off.tolist() == [0, 2, 3, 4]
+    assert "".join(map(chr, lines.ids)) == "abcd" and lines.offsets.tolist() == [0, 2, 3, 4]
     assert lines.begins.tolist() == [True, False, True]
-    assert (lines.ids.dtype, lines.off.dtype) == (np.int32, np.int64)
+    assert (lines.ids.dtype, lines.offsets.dtype) == (np.int32, np.int64)
 
 
 def test_a_long_line_is_cut_into_equal_pieces_of_which_the_first_alone_begins():
     pieces = cut(numbered([[1, 2, 3, 4, 5, 6, 7], [8]]), 3)
-    assert pieces.off.tolist() == [0, 2, 4, 7, 8]
+    assert pieces.offsets.tolist() == [0, 2, 4, 7, 8]
     assert pieces.begins.tolist() == [True, False, False, False]
 
 
@@ -87,7 +87,7 @@ def test_pieces_are_as_few_as_may_be_and_of_equal_length_to_within_one(lines, ro
     pieces, start = cut(numbered(lines), room), 0
     for line in filter(None, lines):
         count = -(-len(line) // room)
-        lengths = np.diff(pieces.off)[start:start + count]
+        lengths = np.diff(pieces.offsets)[start:start + count]
         assert sum(lengths) == len(line) and max(lengths) - min(lengths) <= 1
         start += count
     assert start == len(pieces.begins)
@@ -105,10 +105,10 @@ def test_each_piece_is_once_the_first_of_a_pair_and_half_of_the_pairs_are_false(
         return
     pairs, follows = next_sentence_pairs(text, FRAME, max_length, seed)
     assert follows.sum() == max(P // 2, ends) and len(follows) == P
-    assert np.diff(pairs.off).max() <= max_length
+    assert np.diff(pairs.offsets).max() <= max_length
     alone = each(pieces)
     for n, ids in enumerate(each(pairs)):
-        types = pairs.types[pairs.off[n]:pairs.off[n + 1]]
+        types = pairs.types[pairs.offsets[n]:pairs.offsets[n + 1]]
         a, b = ids[1:len(alone[n]) + 1], ids[len(alone[n]) + 2:-1]
         assert a == alone[n] and types.sum() == len(b) + 1 and b in alone
         if not follows[n]:
@@ -154,7 +154,7 @@ def test_a_line_in_its_frame_is_what_the_tokenizer_makes_of_it():
                                          20, seed=0)
     theirs = tokenizer.encode(lines[0], lines[1])
     assert follows[0] == 0 and each(pairs)[0] == theirs.ids.tolist()
-    assert pairs.types[:pairs.off[1]].tolist() == theirs.types.tolist()
+    assert pairs.types[:pairs.offsets[1]].tolist() == theirs.types.tolist()
 
 
 # ---- refused ------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ def test_order_is_by_count_then_by_first_sight():
     assert vocab.counts.tolist() == [3, 2, 2, 1]
     assert vocab.index == {"a": 0, "b": 1, "c": 2, "d": 3}
     assert corpus.ids.tolist() == [1, 2, 0, 2, 0, 1, 3, 0]
-    assert corpus.off.tolist() == [0, 3, 8]
-    assert (corpus.ids.dtype, corpus.off.dtype) == (np.int32, np.int64)
+    assert corpus.offsets.tolist() == [0, 3, 8]
+    assert (corpus.ids.dtype, corpus.offsets.dtype) == (np.int32, np.int64)
 
 
 @given(texts.filter(flat))
@@ -31,7 +31,7 @@ def test_equals_a_brute_force_count(sentences):
     first = {word: words.index(word) for word in words}
     want = sorted(Counter(words).items(), key=lambda item: (-item[1], first[item[0]]))
     assert list(zip(vocab.words, vocab.counts.tolist())) == want
-    numbers = [corpus.ids[a:z] for a, z in zip(corpus.off, corpus.off[1:])]
+    numbers = [corpus.ids[a:z] for a, z in zip(corpus.offsets, corpus.offsets[1:])]
     assert [[vocab.words[i] for i in n] for n in numbers] == [s for s in sentences if s]
 
 
@@ -42,7 +42,7 @@ def test_words_left_out_leave_no_gap_and_empty_sentences_none_either(sentences, 
         return
     vocab, corpus = index_sentences(sentences, min_count)
     kept = [[w for w in s if counts[w] >= min_count] for s in sentences]
-    numbers = [corpus.ids[a:z] for a, z in zip(corpus.off, corpus.off[1:])]
+    numbers = [corpus.ids[a:z] for a, z in zip(corpus.offsets, corpus.offsets[1:])]
     assert [[vocab.words[i] for i in n] for n in numbers] == [s for s in kept if s]
     assert set(vocab.words) == {w for w, n in counts.items() if n >= min_count}
 

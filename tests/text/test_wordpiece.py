@@ -161,11 +161,11 @@ def test_a_batch_is_one_text_after_the_other(texts, max_length, in_pairs):
     pairs = texts[::-1] if in_pairs else None
     packed = bert.encode_batch(iter(texts), pairs, max_length)
     assert [a.dtype for a in packed] == [np.int32, np.int64, np.int32]
-    assert packed.off[0] == 0 and packed.off[-1] == len(packed.ids) == len(packed.types)
-    assert len(packed.off) == len(texts) + 1
+    assert packed.offsets[0] == 0 and packed.offsets[-1] == len(packed.ids) == len(packed.types)
+    assert len(packed.offsets) == len(texts) + 1
     for i, text in enumerate(texts):
         one = bert.encode(text, pairs[i] if pairs else None, max_length)
-        here = slice(packed.off[i], packed.off[i + 1])
+        here = slice(packed.offsets[i], packed.offsets[i + 1])
         assert packed.ids[here].tolist() == one.ids.tolist()
         assert packed.types[here].tolist() == one.types.tolist()
 

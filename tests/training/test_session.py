@@ -16,6 +16,7 @@ from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.training.batches import batches, chunks
 from scratch_embed.training.session import Checkpoint, RunOptions, session
+from tests.processes import terminal
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -285,3 +286,42 @@ def test_a_loop_that_records_nothing_is_told_so():
         with session({}, {}) as run:
             for _ in run.batches(4, 2, 3):
                 pass
+
+
+# ---- what is seen of it -------------------------------------------------------------------------
+
+@both
+def test_the_bar_counts_to_the_end_and_shows_the_loss(train):
+    """A batch's sum of squares and its learning rate; of an epoch, the mean up to there."""
+    with terminal() as screen:
+        losses = train(RunOptions(progress=True))[1]
+    bars = screen.text.strip().split("\r")
+    begin, end = (" 0/7 ", " 7/7 ") if train is by_batches else (" 0.00/360 ", " 360/360 ")
+    assert begin in bars[0] and end in bars[-1]
+    assert bars[-1].endswith(f"step/s, loss {losses[-1]:.4f}, lr 0.1]" if train is by_batches else
+                             f"word/s, loss {losses[-1]:.4f}]")
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_was_stopped(tmp_path):
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        by_batches(RunOptions(checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
+    with terminal() as screen:
+        by_batches(RunOptions(checkpoint=Checkpoint(path, resume=True), progress=True))
+    bars = screen.text.strip().split("\r")
+    assert " 4/7 " in bars[0] and " 7/7 " in bars[-1]
+
+
+@both
+def test_nothing_is_shown_off_a_terminal_or_unasked(train, capsys):
+    train(RunOptions(progress=True))
+    with terminal() as screen:
+        train()
+    assert screen.text == "" and capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_note_is_a_line_on_stderr_if_there_is_a_bar(progress, capsys):
+    with session({}, {}, RunOptions(progress=progress)) as run:
+        run.note("step 3: correlation 0.5")
+    assert capsys.readouterr() == ("", "step 3: correlation 0.5\n" * progress)

@@ -123,11 +123,11 @@ def test_float32_learns_what_float64_learns():
 def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dtype, seed):
     batch, p = random_batch(seed), params(seed % 5, dtype=dtype)
     x = infer(batch, p, CONFIG)
-    order = np.random.default_rng(seed).permutation(len(batch.off) - 1)
+    order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
     moved, y = take(batch, order), infer(take(batch, order), p, CONFIG)
     for to, n in enumerate(order):
-        mine = x[batch.off[n]:batch.off[n + 1]]
-        np.testing.assert_allclose(y[moved.off[to]:moved.off[to + 1]], mine, rtol=0,
+        mine = x[batch.offsets[n]:batch.offsets[n + 1]]
+        np.testing.assert_allclose(y[moved.offsets[to]:moved.offsets[to + 1]], mine, rtol=0,
                                    atol=ATOL[dtype])
         np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), mine, rtol=0,
                                    atol=ATOL[dtype])
@@ -173,8 +173,8 @@ def test_inference_is_encoding_without_dropout_to_the_last_bit(dtype):
 def test_dropout_is_another_in_every_layer():
     """Two layers with the same weights drop other numbers, or the second would add nothing new."""
     p, x = params(), np.random.default_rng(0).standard_normal((4, 12))
-    off, drop = np.array([0, 4]), Dropout(0.5, 3)
-    one, other = (encoder_layer(x, p, "layers.0.", off, CONFIG, drop.at(layer))[0]
+    offsets, drop = np.array([0, 4]), Dropout(0.5, 3)
+    one, other = (encoder_layer(x, p, "layers.0.", offsets, CONFIG, drop.at(layer))[0]
                   for layer in (0, 1))
     assert abs(one - other).max() > 0.1
 
@@ -229,9 +229,9 @@ def test_no_sequences_have_no_vectors_and_teach_nothing(dtype):
 @dtypes
 def test_a_batch_whose_bounds_are_not_its_tokens_is_refused(dtype):
     p = params(dtype=dtype)
-    for off in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
+    for offsets in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
         with pytest.raises(ValueError):
-            infer(BATCH._replace(off=np.array(off)), p, CONFIG)
+            infer(BATCH._replace(offsets=np.array(offsets)), p, CONFIG)
 
 
 # ---- what is declared ---------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Case:
         g = p.like()
         if self.kind == "BertModel":
             x, back = encode(self.batch, p, self.config)
-            first = self.batch.off[:-1]
+            first = self.batch.offsets[:-1]
             y, back_pooler = pooler(x[first], p)
             dx = self.t["push"].copy()
             dx[first] += back_pooler(self.t["push_pooled"], g)
@@ -108,7 +108,7 @@ def assert_outputs(case):
         np.testing.assert_allclose(x, case.t["hidden" + kind], rtol=0, atol=atol)
         np.testing.assert_array_equal(encode(case.batch, p, case.config)[0], x)
         if "pooled" in case.t:
-            y, _ = pooler(x[case.batch.off[:-1]], p)
+            y, _ = pooler(x[case.batch.offsets[:-1]], p)
             np.testing.assert_allclose(y, case.t["pooled" + kind], rtol=0, atol=atol)
         if "logits" in case.t:
             logits, _ = mlm_head(x[case.t["places"]], p, case.config)
@@ -149,7 +149,7 @@ def test_the_two_losses_and_the_logits_of_next_sentence_are_the_originals():
     case = frozen("pretraining")
     p = case.params(np.float64)
     x = infer(case.batch, p, case.config)
-    logits, _ = next_sentence(x[case.batch.off[:-1]], p)
+    logits, _ = next_sentence(x[case.batch.offsets[:-1]], p)
     np.testing.assert_allclose(logits, case.t["follows_logits"], rtol=0, atol=1e-12)
     loss, _ = masked_lm(x, case.t["places"], case.t["targets"], p, case.config)
     np.testing.assert_allclose(loss, case.t["masked_lm"], rtol=1e-9)

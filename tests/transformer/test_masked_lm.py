@@ -88,7 +88,7 @@ def test_every_sequence_has_its_share_of_gaps_and_specials_never_are(seed, share
     elsewhere = np.setdiff1d(np.arange(len(before)), gaps.places)
     np.testing.assert_array_equal(gaps.batch.ids[elsewhere], before[elsewhere])
     np.testing.assert_array_equal(text.ids, before)
-    for a, z in zip(text.off, text.off[1:]):
+    for a, z in zip(text.offsets, text.offsets[1:]):
         plain = (~np.isin(before[a:z], (0, 1))).sum()
         found = ((a <= gaps.places) & (gaps.places < z)).sum()
         assert found == min(plain, max(1, np.round(share * (z - a))))
@@ -168,7 +168,7 @@ def test_whether_b_follows_is_asked_of_the_first_token_alone():
     x, _ = encode(given.batch, p, CONFIG)
     both, _ = pretraining(given, p, CONFIG)
     alone, _ = masked_lm(x, given.places, given.targets, p, CONFIG)
-    logits, _ = next_sentence(x[given.batch.off[:-1]], p)
+    logits, _ = next_sentence(x[given.batch.offsets[:-1]], p)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert both - alone == pytest.approx(-log_p[np.arange(6), given.follows].mean(), rel=1e-12)
     g = p.like()

@@ -73,20 +73,20 @@ def test_a_nan_is_passed_on_and_raises_nothing():
 @each
 @given(seed=seeds, skip=st.integers(0, 2))
 def test_a_sentence_does_not_see_its_neighbours_to_the_last_bit(pool, seed, skip):
-    x, off = batch(seed, skip, dtype=np.float32)
-    y, _ = pool(x, off, skip)
-    for n, (a, z) in enumerate(zip(off, off[1:])):
+    x, offsets = batch(seed, skip, dtype=np.float32)
+    y, _ = pool(x, offsets, skip)
+    for n, (a, z) in enumerate(zip(offsets, offsets[1:])):
         np.testing.assert_array_equal(pool(x[a:z], np.array([0, z - a]), skip)[0][0], y[n])
 
 
 @each
 @given(seed=seeds)
 def test_what_is_skipped_is_neither_seen_nor_told(pool, seed):
-    x, off = batch(seed, 2)
-    y, backward = pool(x, off, 2)
-    prompt = np.isin(np.arange(len(x)), [off[:-1], off[:-1] + 1])
+    x, offsets = batch(seed, 2)
+    y, backward = pool(x, offsets, 2)
+    prompt = np.isin(np.arange(len(x)), [offsets[:-1], offsets[:-1] + 1])
     changed = np.where(prompt[:, None], 1e9, x)
-    np.testing.assert_array_equal(pool(changed, off, 2)[0], y)
+    np.testing.assert_array_equal(pool(changed, offsets, 2)[0], y)
     dx = backward(np.ones_like(y))
     assert not dx[prompt].any() and (pool is max_ or dx[~prompt].sum() > 0)
 
@@ -94,18 +94,18 @@ def test_what_is_skipped_is_neither_seen_nor_told(pool, seed):
 @pytest.mark.parametrize("pool", [mean, max_, mean_sqrt_len])
 @given(seed=seeds)
 def test_these_do_not_see_the_order_of_the_tokens(pool, seed):
-    x, off = batch(seed)
+    x, offsets = batch(seed)
     order = np.concatenate([np.random.default_rng(seed).permutation(np.arange(a, z))
-                            for a, z in zip(off, off[1:])])
-    np.testing.assert_allclose(pool(x[order], off)[0], pool(x, off)[0], rtol=0, atol=1e-14)
+                            for a, z in zip(offsets, offsets[1:])])
+    np.testing.assert_allclose(pool(x[order], offsets)[0], pool(x, offsets)[0], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("pool", [cls, last_token, mean, weighted_mean, max_])
 @given(seed=seeds, skip=st.integers(0, 2))
 def test_equal_tokens_pool_to_themselves(pool, seed, skip):
-    x, off = batch(seed, skip)
-    same = np.repeat(x[off[:-1]], np.diff(off), axis=0)
-    np.testing.assert_allclose(pool(same, off, skip)[0], x[off[:-1]], rtol=1e-14)
+    x, offsets = batch(seed, skip)
+    same = np.repeat(x[offsets[:-1]], np.diff(offsets), axis=0)
+    np.testing.assert_allclose(pool(same, offsets, skip)[0], x[offsets[:-1]], rtol=1e-14)
 
 
 @each
@@ -132,9 +132,9 @@ def test_no_sentences_are_no_vectors(pool):
     ([0, 3, 4], 1, "sentence 1: .* found 1, of which 1 are to be skipped"),
     ([0, 3], 0, "off goes from 0 to 3, and there are 4 tokens"),
     ([1, 4], 0, "off goes from 1 to 4, and there are 4 tokens")])
-def test_a_sentence_without_tokens_is_refused(pool, off, skip, message):
+def test_a_sentence_without_tokens_is_refused(pool, offsets, skip, message):
     with pytest.raises(ValueError, match=message):
-        pool(X, np.array(off), skip)
+        pool(X, np.array(offsets), skip)
 
 
 # ---- its gradient, and float32 ------------------------------------------------------------------
@@ -142,15 +142,15 @@ def test_a_sentence_without_tokens_is_refused(pool, off, skip, message):
 @pytest.mark.parametrize("pool", [*ALL, beside(mean, cls, max_)])
 @pytest.mark.parametrize("skip", [0, 2])
 def test_backward_is_the_derivative(pool, skip):
-    x, off = batch(1, skip)
-    check_backward(lambda x: pool(x, off, skip), x)
+    x, offsets = batch(1, skip)
+    check_backward(lambda x: pool(x, offsets, skip), x)
 
 
 @each
 @given(seed=seeds)
 def test_float32_is_float64_to_its_rounding(pool, seed):
-    x, off = batch(seed, dtype=np.float32)
-    (y, back), (y64, back64) = pool(x, off), pool(x.astype(np.float64), off)
+    x, offsets = batch(seed, dtype=np.float32)
+    (y, back), (y64, back64) = pool(x, offsets), pool(x.astype(np.float64), offsets)
     bound = 2.0**-24 * 10 * np.abs(x).max() * 5              # 5 tokens at most, each rounded twice
     np.testing.assert_allclose(y, y64, rtol=0, atol=bound)
     np.testing.assert_allclose(back(y), back64(y64), rtol=0, atol=5 * bound)
@@ -172,8 +172,8 @@ THEIRS = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
 def test_equals_sentence_transformers_as_installed(mode, skip):
     torch = pytest.importorskip("torch")
     modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
-    x, off = batch(7, skip)
-    lengths = np.diff(off)
+    x, offsets = batch(7, skip)
+    lengths = np.diff(offsets)
     mask = np.arange(lengths.max()) < lengths[:, None]
     padded = torch.full((*mask.shape, x.shape[1]), 3.0, dtype=torch.float64)     # not zeros
     rows = torch.tensor(x, requires_grad=True)
@@ -182,7 +182,7 @@ def test_equals_sentence_transformers_as_installed(mode, skip):
         {"token_embeddings": padded, "attention_mask": torch.tensor(mask).long(),
          "prompt_length": skip})["sentence_embedding"]
     ours, backward = (THEIRS[mode] if mode in THEIRS else beside(*(THEIRS[m] for m in mode)))(
-        x, off, skip)
+        x, offsets, skip)
     np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-14)
     dy = np.random.default_rng(0).standard_normal(ours.shape)
     theirs.backward(torch.tensor(dy))

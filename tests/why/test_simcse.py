@@ -53,7 +53,7 @@ def fact_of(text):
 def texts_of(encoder, view):
     pieces = encoder.tokenizer.pieces
     return [" ".join(pieces[i] for i in view.ids[a + 1:b - 1])
-            for a, b in zip(view.off, view.off[1:])]
+            for a, b in zip(view.offsets, view.offsets[1:])]
 
 
 def test_the_settings_are_those_of_train():

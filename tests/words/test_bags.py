@@ -70,7 +70,7 @@ def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_pieces(chosen)
     table = subword_rows(KNOWN, min_n, max_n, buckets)
     for number, word in enumerate(KNOWN):
         assert features.rows_of(word).tolist() == table.rows[
-            table.off[number]:table.off[number + 1]].tolist()
+            table.offsets[number]:table.offsets[number + 1]].tolist()
     assert (features.rows_of("goodness") >= len(KNOWN)).all()
     assert len(features.rows_of("goodness")) == (0 if max_n < max(min_n, 1) else sum(
         11 - n for n in range(max(min_n, 1), max_n + 1)) - 2 * (min_n <= 1))

@@ -31,7 +31,7 @@ def equation(W, U, sentence, lr, corrected):
     tree = make_plan([6, 5, 4, 3, 2, 1], negatives=0).tree
     for i, word in enumerate(sentence):
         around = [sentence[j] for j in (i - 1, i + 1) if 0 <= j < len(sentence)]
-        path = slice(tree.off[word], tree.off[word + 1])
+        path = slice(tree.offsets[word], tree.offsets[word + 1])
         loss, dcontext, dU = cbow_loss_and_grad(W[around], U, tree.nodes[path], tree.turns[path])
         U[tree.nodes[path]] -= lr * dU
         share = 1 if corrected else len(around)

@@ -70,7 +70,7 @@ def as_the_original_rounds(model, text):
     if model.model.settings.loss == "hs":
         tree, found = label_tree(model.model.label_counts), {}
         for label, name in enumerate(model.labels):
-            path = slice(tree.off[label], tree.off[label + 1])
+            path = slice(tree.offsets[label], tree.offsets[label + 1])
             turns = np.cumprod(1 / (1 + np.exp(-tree.turns[path] * s[tree.nodes[path]])) + 1e-5)
             if (turns >= 1e-5).all():
                 found[name] = turns[-1]
@@ -171,7 +171,7 @@ def test_we_read_a_model_that_the_original_has_just_made(tmp_path):
 def test_the_trees_probabilities_by_hand():
     """Counts 3, 1, 1: 2 and 1 are joined (node 0), then that and 0 (node 1, the root)."""
     tree = label_tree(np.array([3, 1, 1]))
-    paths = [slice(first, end) for first, end in zip(tree.off, tree.off[1:])]
+    paths = [slice(first, end) for first, end in zip(tree.offsets, tree.offsets[1:])]
     assert [tree.nodes[path].tolist() for path in paths] == [[1], [1, 0], [1, 0]]
     assert [tree.turns[path].tolist() for path in paths] == [[1], [-1, 1], [-1, -1]]
     S = np.log([[3.0, 4.0, 7]])                    # to the right: 3/4 at node 0, 4/5 at the root
@@ -313,7 +313,7 @@ def test_a_file_is_tested_as_its_lines_are():
     model, lines = hand_made(), ["__label__x a", "", "__label__y a"]
     assert model.test(io.BytesIO("\n".join(lines).encode())) == model.test(lines) == (
         2, 1 / 2, 1 / 2, 0)
-    assert len(read_labelled(lines).tokens.off) == 3
+    assert len(read_labelled(lines).tokens.offsets) == 3
 
 
 # ---- errors -------------------------------------------------------------------------------------

@@ -96,9 +96,9 @@ def test_a_piece_that_comes_twice_pulls_h_further():
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9), min_size=1, max_size=6))
 def test_the_kernel_finds_the_pull_of_every_word(words):
-    off = np.cumsum([0, *map(len, words)])
+    offsets = np.cumsum([0, *map(len, words)])
     pulls, times = np.empty(len(words), np.float32), np.zeros(6, np.int32)
-    fill_pulls(Subwords(np.concatenate(words).astype(np.int32), off), times, pulls)
+    fill_pulls(Subwords(np.concatenate(words).astype(np.int32), offsets), times, pulls)
     np.testing.assert_allclose(pulls, [pull_of(np.array(rows)) for rows in words], rtol=2**-23)
     assert not times.any()
 
@@ -114,8 +114,8 @@ def replay(plan, sentences, W, U, lr, state, cbow, whole):
     rows, y = np.empty(pairs.max_targets, np.int64), np.empty(pairs.max_targets, np.float32)
 
     def pieces_of(words):
-        return np.concatenate([plan.subwords.rows[plan.subwords.off[w]:plan.subwords.off[w + 1]]
-                               for w in words])
+        subword_rows, offsets, *_ = plan.subwords
+        return np.concatenate([subword_rows[offsets[w]:offsets[w + 1]] for w in words])
     for s in range(len(sentences)):
         n, state = subsample(corpus, s, pairs.keep, np.uint64(state), kept)
         for i in range(n):
@@ -154,7 +154,7 @@ def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, 
 
 
 def test_without_n_grams_a_word_is_its_own_row_and_cbow_is_word2vecs():
-    """Same pairs, same negatives, and the sums in the same order: the very bits of words/cbow.py."""
+    """Same pairs, same negatives, sums in the same order: the very bits of words/cbow.py."""
     from scratch_embed.words.cbow import cbow_chunk as plain_cbow
     pairs = make_plan(COUNTS, 2, 3, 0.0)
     plan = make_subword_plan(Vocab(WORDS, COUNTS), pairs, NGrams(3, 0, 0))
@@ -191,9 +191,10 @@ SMALL = dict(dim=6, window=3, epochs=2, sample=0.01, ngrams=NGRAMS, options=SEED
 
 def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(text):
     vocab, corpus = text
-    for chunk in skipgram_chunk, cbow_chunk:
-        first, again, other = (train(corpus, vocab, chunk, **{**SMALL, "options": RunOptions(seed=s)})
-                               for s in (3, 3, 4))
+    for method in skipgram_chunk, cbow_chunk:
+        first, again, other = (
+            train(corpus, vocab, method, **{**SMALL, "options": RunOptions(seed=s)})
+            for s in (3, 3, 4))
         assert first.W.tobytes() == again.W.tobytes() and first.U.tobytes() == again.U.tobytes()
         assert first.losses == again.losses
         assert first.W.tobytes() != other.W.tobytes()
@@ -217,8 +218,8 @@ def test_the_loss_falls_and_the_tables_have_their_rows(settings):
 def test_without_a_learning_rate_the_tables_stay_as_they_began(text):
     vocab, corpus = text
     W = initial_rows(len(vocab) + 50, 6, seed=3)
-    for chunk in skipgram_chunk, cbow_chunk:
-        trained = train(corpus, vocab, chunk, **{**SMALL, "lr": 0})
+    for method in skipgram_chunk, cbow_chunk:
+        trained = train(corpus, vocab, method, **{**SMALL, "lr": 0})
         np.testing.assert_array_equal(trained.W, W)
         assert trained.U.shape == (len(vocab), 6) and not trained.U.any()
 
@@ -242,7 +243,7 @@ def test_every_row_is_filled_at_first():
 
 def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(text):
     vocab, corpus = text
-    with pytest.raises(MemoryError, match=r"8 words \+ 2000000000 buckets .* x 1000000 .* 7450580\."):
+    with pytest.raises(MemoryError, match=r"8 words \+ 2000000000 buckets .* 1000000 .* 7450580\."):
         train(corpus, vocab, dim=1_000_000, ngrams=NGrams(buckets=2_000_000_000))
 
 

@@ -73,7 +73,7 @@ def test_the_kernel_takes_the_mean_of_the_definition(words, buckets, seed):
     means = np.empty((len(words), 5), np.float32)
     fill_means(table, subwords, means)
     for w in range(len(words)):
-        n = subwords.off[w + 1] - subwords.off[w]
+        n = subwords.offsets[w + 1] - subwords.offsets[w]
         np.testing.assert_allclose(means[w], mean_of_rows(table.astype(float), subwords, w),
                                    rtol=0, atol=8 * (n + 2) * 2**-24)
 

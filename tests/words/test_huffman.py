@@ -15,7 +15,7 @@ counts = st.lists(st.integers(1, 10**6), min_size=2, max_size=60).map(
 
 
 def path(tree, word):
-    part = slice(tree.off[word], tree.off[word + 1])
+    part = slice(tree.offsets[word], tree.offsets[word + 1])
     return tree.nodes[part].tolist(), tree.turns[part].tolist()
 
 
@@ -41,7 +41,7 @@ def test_four_words_worked_by_hand():
 
 @given(counts)
 def test_no_code_is_shorter_on_average(counts):
-    lengths = np.diff(huffman_tree(counts).off)
+    lengths = np.diff(huffman_tree(counts).offsets)
     assert int(lengths @ np.array(counts)) == mean_length_by_a_heap(counts)
     p = np.array(counts) / sum(counts)
     entropy = -(p * np.log2(p)).sum()
@@ -51,7 +51,7 @@ def test_no_code_is_shorter_on_average(counts):
 @given(counts)
 def test_the_codes_fill_the_tree_and_none_begins_another(counts):
     tree = huffman_tree(counts)
-    lengths = np.diff(tree.off)
+    lengths = np.diff(tree.offsets)
     assert (0.5 ** lengths).sum() == 1                            # Kraft, with equality: exact
     assert len({tuple(zip(*path(tree, word))) for word in range(len(counts))}) == len(counts)
     assert sorted(set(tree.nodes.tolist())) == list(range(len(counts) - 1))
@@ -84,7 +84,7 @@ def test_codes_are_as_short_as_gensims():
     model = word2vec([[w] for w, n in zip(words, counts) for _ in range(n)], min_count=1, hs=1,
                      negative=0, vector_size=2, sample=0)
     theirs = np.array([len(model.wv.get_vecattr(w, "code")) for w in words])
-    assert np.diff(huffman_tree(counts).off) @ counts == theirs @ counts
+    assert np.diff(huffman_tree(counts).offsets) @ counts == theirs @ counts
 
 
 def test_one_word_alone_and_a_disordered_vocabulary_are_refused():

@@ -20,7 +20,7 @@ examples = lines_of_text.map(lambda lines: ["__label__x " + line for line in lin
 def spelled(text):
     """[(words, labels)] of each line, from the numbers back to strings."""
     words, labels = ([[names[i] for i in corpus.ids[first:end]]
-                      for first, end in zip(corpus.off, corpus.off[1:])]
+                      for first, end in zip(corpus.offsets, corpus.offsets[1:])]
                      for names, corpus in ((text.words, text.tokens), (text.labels, text.targets)))
     return list(zip(words, labels))
 
@@ -35,9 +35,10 @@ def read_plainly(line):
 def test_two_lines_by_hand():
     text = read_labelled(["__label__b red red __label__a", "blue __label__b red"])
     assert text.words == ["red", "</s>", "blue"] and text.counts.tolist() == [3, 2, 1]
-    assert text.tokens.ids.tolist() == [0, 0, 1, 2, 0, 1] and text.tokens.off.tolist() == [0, 3, 6]
+    assert text.tokens.ids.tolist() == [0, 0, 1, 2, 0, 1]
+    assert text.tokens.offsets.tolist() == [0, 3, 6]
     assert text.labels == ["__label__b", "__label__a"] and text.label_counts.tolist() == [2, 1]
-    assert text.targets.ids.tolist() == [0, 1, 0] and text.targets.off.tolist() == [0, 2, 3]
+    assert text.targets.ids.tolist() == [0, 1, 0] and text.targets.offsets.tolist() == [0, 2, 3]
 
 
 @given(lines_of_text)
@@ -70,8 +71,8 @@ def test_a_line_is_not_cut_however_long_it_is_and_a_block_ends_where_it_may():
     lines = ["__label__x " + "a " * 2500, "__label__y " + "b" * (1 << 20), "__label__x c"]
     for source in (lines, io.BytesIO("\n".join(lines).encode())):
         text = read_labelled(source)
-        assert np.diff(text.tokens.off).tolist() == [2501, 2, 2]
-        assert np.diff(text.targets.off).tolist() == [1, 1, 1]
+        assert np.diff(text.tokens.offsets).tolist() == [2501, 2, 2]
+        assert np.diff(text.targets.offsets).tolist() == [1, 1, 1]
 
 
 def test_more_lines_than_are_joined_to_one_block():

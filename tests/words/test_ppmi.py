@@ -226,9 +226,9 @@ def test_skip_gram_comes_to_the_closed_form_and_the_skipped_noise_is_seen(seed):
     assert pearson(products.ravel(), exact.ravel()) > 0.985
     assert pearson(products.ravel(), exact.ravel()) > pearson(products.ravel(), plain.ravel())
 
-    def off(form):
+    def offsets(form):
         return np.sqrt((P * (products - form)**2).sum())
-    assert off(exact) < 0.09 and off(exact) < 0.75 * off(plain)
+    assert offsets(exact) < 0.09 and offsets(exact) < 0.75 * offsets(plain)
     correction = exact - plain
     slope = (P * correction * (products - plain)).sum() / (P * correction**2).sum()
     assert 0.8 < slope < 1.2

@@ -102,13 +102,13 @@ def test_half_a_letter_is_refused_by_name():
 # ---- rows -----------------------------------------------------------------------------------
 
 def rows_of(subwords, w):
-    return subwords.rows[subwords.off[w]:subwords.off[w + 1]].tolist()
+    return subwords.rows[subwords.offsets[w]:subwords.offsets[w + 1]].tolist()
 
 
 @given(st.lists(texts, max_size=8, unique=True), lengths, st.integers(0, 2**31 - 10))
 def test_the_kernel_finds_the_rows_of_the_definition(words, least, buckets):
     subwords, V = subword_rows(words, *least, buckets), len(words)
-    assert subwords.rows.dtype == np.int32 and len(subwords.off) == V + 1
+    assert subwords.rows.dtype == np.int32 and len(subwords.offsets) == V + 1
     for w, word in enumerate(words):
         assert rows_of(subwords, w) == [w, *bucket_rows(word, V, *least, buckets)]
 
@@ -132,7 +132,7 @@ def test_longer_n_grams_than_any_word_cost_nothing():
 def test_no_buckets_or_no_lengths_leave_the_words_alone():
     for least in (3, 6, 0), (3, 0, 100), (0, 0, 100), (4, 3, 100):
         assert subword_rows(["ab", "c"], *least).rows.tolist() == [0, 1]
-        assert subword_rows([], *least).off.tolist() == [0]
+        assert subword_rows([], *least).offsets.tolist() == [0]
     assert bucket_rows("ab", 2, 3, 6, 0) == []
 
 

@@ -18,6 +18,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_vectors_safetensors
 from scratch_embed.words.vectors import WordVectors
+from tests.processes import full_disk
 from tests.rounding import seeds
 
 ROOT = Path(__file__).parents[2]
@@ -295,32 +296,14 @@ def test_what_could_not_be_read_again_is_not_written(pair, words, vectors, messa
 OTHER = ["queen", "old york", "là"]
 
 
-@pytest.mark.parametrize("call", range(1, 4))
-def test_a_full_disk_leaves_the_old_pair(pair, monkeypatch, call):
-    """The words, the table and the table's name are each forced to the disk or given in turn."""
-    steps = _failing_at(call, monkeypatch)
-    with pytest.raises(OSError, match="full"):
-        write_vectors_safetensors(pair, OTHER, -VECTORS)
-    assert len(steps) == call
-    monkeypatch.undo()
+@pytest.mark.parametrize("words, vectors", [
+    (["queen" * 5000, "old york", "là"], -VECTORS), (OTHER, np.ones((3, 5000), np.float32))])
+def test_a_full_disk_leaves_the_old_pair(pair, words, vectors):
+    """Full when the words are written, or the table."""
+    with full_disk(20_000), pytest.raises(OSError, match="File too large"):
+        write_vectors_safetensors(pair, words, vectors)
     assert_same_table(read_vectors_safetensors(pair))
     assert sorted(os.listdir(pair.parent)) == ["x.safetensors", "x.vocab.txt"]
-
-
-def _failing_at(call, monkeypatch):
-    """Let the call-th fsync or replace fail; the list of those that were made."""
-    made = []
-
-    def failing(name, real):
-        def step(*arguments):
-            made.append(name)
-            if len(made) == call:
-                raise OSError("full")
-            return real(*arguments)
-        return step
-    for name in "fsync", "replace":
-        monkeypatch.setattr(os, name, failing(name, getattr(os, name)))
-    return made
 
 
 KILLED = """

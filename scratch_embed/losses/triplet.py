@@ -1,0 +1,49 @@
+"""Triplet loss: an anchor should be nearer to its positive than to its negative, by a margin.
+
+Papers    Schroff, Kalenichenko & Philbin 2015, "FaceNet", eq. 3 (squared distances).
+          Reimers & Gurevych 2019, "Sentence-BERT", section 3 (distances, margin 1).
+Equation  L = 1/N Σ_i max(0, ‖a_i − p_i‖ − ‖a_i − n_i‖ + margin)
+Shapes    a anchors, p positives, n negatives, (N, D) each -> a number
+Cost      O(N·D), a few passes over memory, so there is no kernel
+Differs   as sentence-transformers, margin 5 by default: the vectors are not scaled to length 1, and
+          move that far.  torch adds 1e-6 to every difference, so that no distance is 0 and its
+          gradient is finite; here the gradient at distance 0 is 0.
+Read next losses/infonce.py (every other text of the batch as a negative, instead of one)
+
+Why a margin?  Without it L is 0 as soon as p is nearer than n by anything, and also if all vectors
+are the same point.  A triplet whose negative is far enough contributes nothing, and in time most
+are: what is learned depends on finding negatives that are still near.
+
+Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ =: u, a vector of length 1, and −u by p.  Likewise v for
+a − n.  A triplet that has a loss is moved by forces of equal size, whatever the distances:
+    da = (u − v)/N,   dp = −u/N,   dn = v/N.
+They sum to 0: a shift of all three changes nothing.
+"""
+import numpy as np
+
+from scratch_embed.nn.contract import LossBackwardEach
+from scratch_embed.numerics.l2_normalize import l2_normalize
+
+
+def triplet(a: np.ndarray, p: np.ndarray, n: np.ndarray, margin: float = 5.0
+            ) -> tuple[float, LossBackwardEach]:
+    """a[i] should be nearer to p[i] than to n[i].  a, p, n: (N, D) -> L, backward() -> da, dp, dn.
+
+    The mean is taken in float64.  Raises ValueError for shapes that differ, or no triplet.
+
+    >>> a, p, n = np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([[0.0, 7.0]])
+    >>> triplet(a, p, n)[0]                                                    # 5 − 7 + 5
+    3.0
+    """
+    if not a.shape == p.shape == n.shape or a.ndim != 2 or len(a) == 0:
+        raise ValueError(f"triplet: expected anchors, positives and negatives of one shape (N, D), "
+                         f"N ≥ 1, got {a.shape}, {p.shape} and {n.shape}")
+    N = len(a)
+    u, v = l2_normalize(a - p)[0], l2_normalize(a - n)[0]
+    losses = (u * (a - p)).sum(-1) - (v * (a - n)).sum(-1) + a.dtype.type(margin)
+    active = (losses > 0)[:, None]
+
+    def backward(dloss=1.0):
+        u_n, v_n = (np.where(active, x, 0) * float(dloss / N) for x in (u, v))
+        return u_n - v_n, -u_n, v_n
+    return float(np.maximum(losses, 0).sum(dtype=np.float64) / N), backward

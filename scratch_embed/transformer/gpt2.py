@@ -1,0 +1,292 @@
+"""GPT-2: a stack of causal self-attention and feed-forward layers that predicts the next token.
+
+Papers    Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3;
+          Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training".
+Equation  x = token[id] + position[i];  in each of L layers, W x for W x + b,
+          h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x);   y = h + W₂ gelu(W₁ LN(h));
+          after the last layer LN;  head: logits = E x, E the table of tokens (tied)
+Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
+Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to train.  BLAS owns both.
+Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
+          Gpt2.load reads them.  families.py has no line for it until its tokenizer is here.
+Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
+          is one, of the same numbers.  First weights: N(0, 0.02), as in transformers; OpenAI's code
+          draws positions from N(0, 0.01).  Dropout is where the original has it: on the embeddings,
+          on attention's weights, on what each sublayer adds.  A config.json with an option that
+          would change what the model computes is refused, and so is a head that is not tied.
+Read next transformer/causal_lm.py (the loss), transformer/bert.py (both directions, post-norm),
+          transformer/mistral.py (what later models changed)
+
+Why causal?  A token that sees only what stands before it can be asked for the next one, and every
+token of a text is such a question; BERT asks for 15 % of them.  The price: a vector knows nothing
+of what follows, so the first tokens of a text know almost nothing, and only the last one has seen
+all.
+
+Why is the norm in front ("pre-norm")?  From y to x runs a plain sum, dx = dy + ..., so the gradient
+reaches the embeddings however deep the model is, and training needs little warm-up.  But the sum
+grows: 2L sublayers add to it.  So their last matrices, Wₒ and W₂, begin smaller by 1/√(2L), which
+keeps the variance of the whole sum at that of one term, and a last norm brings x back to one
+length before it meets E.
+"""
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.attention import attention
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.layers import embedding, layer_norm, linear, residual
+from scratch_embed.nn.params import (
+    Normal,
+    Params,
+    Tensor,
+    embedding_tensors,
+    linear_tensors,
+    norm_tensors,
+)
+from scratch_embed.numerics.json_files import Fields, show
+from scratch_embed.text.packed import Packed, positions
+from scratch_embed.transformer.checkpoint import (
+    Renames,
+    open_weights,
+    read_tensors,
+    streams,
+    write_model,
+)
+
+NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
+    "embed.tokens": "wte",
+    "embed.positions": "wpe",
+    "layers.*.attn_norm": "h.*.ln_1",
+    "layers.*.attn.q": "h.*.attn.c_attn",          # three in one: q above k above v
+    "layers.*.attn.k": "h.*.attn.c_attn",
+    "layers.*.attn.v": "h.*.attn.c_attn",
+    "layers.*.attn.o": "h.*.attn.c_proj",
+    "layers.*.mlp_norm": "h.*.ln_2",
+    "layers.*.mlp.up": "h.*.mlp.c_fc",
+    "layers.*.mlp.down": "h.*.mlp.c_proj",
+    "norm": "ln_f"},
+    prefix="transformer.",
+    # "Conv1D", a convolution of width 1, is a linear layer whose matrix is (in, out)
+    transposed=("h.*.attn.c_attn", "h.*.attn.c_proj", "h.*.mlp.c_fc", "h.*.mlp.c_proj"),
+    tied={"lm_head.weight": "embed.tokens.weight"},
+    ignored=("h.*.attn.bias", "h.*.attn.masked_bias"))     # the causal mask, as older files have it
+
+
+class Config(NamedTuple):
+    """What shape a model has.  gpt2, the smallest: 50257, 768, 12, 12, 3072, 1024."""
+
+    vocab: int                     # V
+    dim: int = 128                 # D
+    layers: int = 2                # L
+    heads: int = 2                 # H, a divisor of D
+    ff: int = 512                  # F
+    positions: int = 1024          # the longest sequence
+    eps: float = 1e-5              # of layer norms
+    activation: Callable = gelu_tanh
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.positions
+
+
+# ---- its tensors ---------------------------------------------------------------------------------
+
+def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
+    """All tensors.  std: of the first weights; of attn.o and mlp.down std/√(2L).
+
+    Raises ValueError if the heads do not share the columns evenly.
+    """
+    V, D, L, H, F, P = config[:6]
+    if D % H:
+        raise ValueError(f"dim={D}, heads={H}: expected a dim that the heads share evenly")
+    init, init_residual = Normal(std), Normal(std / (2 * L) ** 0.5)
+    found = {**embedding_tensors("embed.tokens", V, D, init),
+             **embedding_tensors("embed.positions", P, D, init)}
+    for n in range(L):
+        found |= norm_tensors(f"layers.{n}.attn_norm", D)
+        for part in ("q", "k", "v"):
+            found |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
+        found |= linear_tensors(f"layers.{n}.attn.o", D, D, init_residual)
+        found |= norm_tensors(f"layers.{n}.mlp_norm", D)
+        found |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
+        found |= linear_tensors(f"layers.{n}.mlp.down", D, F, init_residual)
+    return streams(found | norm_tensors("norm", D), NAMES)
+
+
+# ---- forward and backward ------------------------------------------------------------------------
+
+def embed(batch: Packed, p: Params, drop: Dropout = NO_DROPOUT
+          ) -> tuple[np.ndarray, ParamOnlyBackward]:
+    """A token as what it is and where it stands.  -> x (T, D), backward(dx, g)."""
+    tokens, back_tokens = embedding(batch.ids, p, "embed.tokens")
+    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
+    x, back_drop = dropout(tokens + places, drop)
+
+    def backward(dx, g):
+        dx = back_drop(dx)
+        back_tokens(dx, g)
+        back_places(dx, g)
+    return x, backward
+
+
+def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
+                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+    """One layer.  name: "layers.0."; x, y: (T, D), backward(dy, g) -> dx."""
+    n, back_n = layer_norm(x, p, name + "attn_norm", config.eps)
+    q, back_q = linear(n, p, name + "attn.q")
+    k, back_k = linear(n, p, name + "attn.k")
+    v, back_v = linear(n, p, name + "attn.v")
+    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, drop=drop.at(0))
+    o, back_o = linear(a, p, name + "attn.o")
+    h, back_h = residual(x, o, drop.at(1))
+
+    m, back_m = layer_norm(h, p, name + "mlp_norm", config.eps)
+    u, back_u = linear(m, p, name + "mlp.up")                                   # (T, F)
+    f, back_f = config.activation(u)
+    w, back_w = linear(f, p, name + "mlp.down")
+    y, back_y = residual(h, w, drop.at(2))
+
+    def backward(dy, g):
+        dh, dw = back_y(dy)
+        dh = dh + back_m(back_u(back_f(back_w(dw, g)), g), g)
+        dx, do = back_h(dh)
+        dq, dk, dv = back_a(back_o(do, g))
+        return dx + back_n(back_q(dq, g) + back_k(dk, g) + back_v(dv, g), g)
+    return y, backward
+
+
+def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
+    """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+    x, back_embed = embed(batch, p, drop.at(config.layers))
+    backs = []
+    for n in range(config.layers):
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
+        backs.append(back)
+    x, back_norm = layer_norm(x, p, "norm", config.eps)
+
+    def backward(dx, g):
+        dx = back_norm(dx, g)
+        for back in reversed(backs):
+            dx = back(dx, g)
+        back_embed(dx, g)
+    return x, backward
+
+
+def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
+    """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
+    x, _ = embed(batch, p)
+    for n in range(config.layers):
+        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
+    return layer_norm(x, p, "norm", config.eps)[0]
+
+
+def lm_head(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
+    """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+    return linear(x, p, "embed.tokens")        # tied: the table's gradient gets a second summand
+
+
+# ---- config.json ---------------------------------------------------------------------------------
+
+FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": "n_head",
+          "positions": "n_positions"}
+ACTIVATIONS: dict[str, Callable] = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
+                                    "gelu": gelu}
+# what else may stand there and would change what is computed: the only value that is ours
+ONLY = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False, "tie_word_embeddings": True, "pruned_heads": {}}
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """The Config that a config.json spells.
+
+    Raises FormatError that names the field, what may stand there and what does.
+    """
+    fields = Fields.read(path)
+    for name, value in ONLY.items():
+        fields.one_of(name, [value], value)
+    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
+    if sizes["dim"] % sizes["heads"]:
+        raise fields.fault("n_head", f"a divisor of n_embd, {sizes['dim']}", show(sizes["heads"]))
+    usual = fields.values.get("n_inner") is None                   # missing or null
+    activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS, "gelu_new")]
+    return Config(**sizes, ff=4 * sizes["dim"] if usual else fields.whole("n_inner"),
+                  eps=float(fields.positive("layer_norm_epsilon", 1e-5)), activation=activation)
+
+
+def config_fields(config: Config) -> dict:
+    """The object of config.json.  Raises ValueError for an activation that has no name there."""
+    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
+    if not names:
+        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
+                         "gelu and gelu_tanh of nn/activations.py")
+    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
+    if config.vocab <= 50256:          # what a text begins and ends with there, if nothing is said
+        sizes |= {"bos_token_id": None, "eos_token_id": None}
+    return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
+            "layer_norm_epsilon": config.eps, "scale_attn_weights": True,
+            "tie_word_embeddings": True}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Gpt2(NamedTuple):
+    """A GPT-2: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Gpt2({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        return lm_head(x, self.p)
+
+    def with_params(self, p: Params) -> "Gpt2":
+        """The same model with other parameters."""
+        return Gpt2(self.config, p)
+
+    def without_heads(self) -> "Gpt2":
+        """This model: its head is tied and has no tensor of its own."""
+        return self
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
+        """The model of a folder.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(weights, tensors(config), NAMES,
+                                        f"GPT2LMHeadModel of {config.layers} layers", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in the type of p, for GPT2LMHeadModel."""
+        fields = {"architectures": ["GPT2LMHeadModel"], **config_fields(self.config)}
+        write_model(folder, self.p, tensors(self.config), NAMES, fields, prefixed=True)

@@ -1,0 +1,325 @@
+"""Mistral: a causal transformer with RMSNorm, rotary positions, grouped queries and SwiGLU.
+
+Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
+          et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
+          et al. 2019 (windows); all but windows and groups are Llama's (Touvron et al. 2023).
+Equation  x = token[id];  in each of L layers, without any bias,
+          h = x + Wₒ attention(R W_q n, R W_k n, W_v n),  n = RMSNorm(x), R the rotation by the
+          token's position; token i sees the w tokens i − w + 1 .. i;
+          y = h + W_down (silu(W_gate m) ∘ W_up m),  m = RMSNorm(h);
+          after the last layer RMSNorm;  head: logits = E x, E a matrix of its own or the table
+Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
+          q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
+Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d a layer; three times that to train.  BLAS owns it.
+Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
+          Mistral.load reads them.  families.py has no line for it until its tokenizer is here.
+Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Rotations
+          are of float64 angles, where transformers has float32 (nn/rotary.py).  First weights:
+          N(0, 0.02), as in transformers; the paper does not say.  Dropout is on attention's weights
+          alone, as there.  max_length is what the config says, and nothing stops at it: there is no
+          table of positions that would end.  Other kinds of rotary (linear, yarn ...) are refused.
+Read next transformer/gpt2.py (the same plan with 2019's parts), transformer/causal_lm.py (the loss)
+
+Why each part?  RMSNorm: of a layer norm, dividing by the length is what matters; the mean and the
+bias are left out at no loss.  Rotary: scores depend on distances, not on places, so a text means
+the same wherever it stands, and no row of a table waits to be trained for each place.  Grouped
+queries: who writes a token reads all former k and v again, so G of H heads are G/H of the memory
+that this takes; asking in H ways matters more than being asked in H ways.  SwiGLU: one product says
+what passes, another how far the gate opens; a product of both can say "and".  The window: what a
+token needs is mostly near.  A layer reaches w − 1 tokens back, L layers L (w − 1): Mistral 7B with
+w = 4096 and L = 32 reaches 131,000, while k and v of only w tokens are kept.
+"""
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.nn.activations import swiglu
+from scratch_embed.nn.attention import attention
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
+from scratch_embed.nn.layers import embedding, linear, residual, rms_norm
+from scratch_embed.nn.params import (
+    Normal,
+    Params,
+    Tensor,
+    embedding_tensors,
+    linear_tensors,
+    norm_tensors,
+)
+from scratch_embed.nn.rotary import Rotation, rotary, rotation
+from scratch_embed.numerics.json_files import Fields, show
+from scratch_embed.text.packed import Packed, positions
+from scratch_embed.transformer.checkpoint import (
+    Renames,
+    open_weights,
+    read_tensors,
+    streams,
+    write_model,
+)
+
+TABLE, HEAD = "embed.tokens.weight", "lm_head.weight"
+NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
+    "embed.tokens": "embed_tokens",
+    "layers.*.attn_norm": "layers.*.input_layernorm",
+    "layers.*.attn.q": "layers.*.self_attn.q_proj",
+    "layers.*.attn.k": "layers.*.self_attn.k_proj",
+    "layers.*.attn.v": "layers.*.self_attn.v_proj",
+    "layers.*.attn.o": "layers.*.self_attn.o_proj",
+    "layers.*.mlp_norm": "layers.*.post_attention_layernorm",
+    "layers.*.mlp.gate": "layers.*.mlp.gate_proj",
+    "layers.*.mlp.up": "layers.*.mlp.up_proj",
+    "layers.*.mlp.down": "layers.*.mlp.down_proj",
+    "norm": "norm",
+    "lm_head": "lm_head"},
+    prefix="model.", bare=("lm_head.",),
+    tied={HEAD: TABLE},                            # where the config ties them: no lm_head of ours
+    optional=("lm_head.",),                        # an encoder's file has none, tied or not
+    ignored=("layers.*.self_attn.rotary_emb.inv_freq",))
+
+
+class Config(NamedTuple):
+    """What shape a model has.  Mistral 7B: 32000, 4096, 32, 32, 8, 128, 14336, 32768, 4096."""
+
+    vocab: int                     # V
+    dim: int = 128                 # D
+    layers: int = 2                # L
+    heads: int = 4                 # H, of queries
+    kv_heads: int = 2              # G, of keys and values; a divisor of H
+    head_dim: int = 32             # d, even
+    ff: int = 352                  # F
+    positions: int = 4096          # the longest sequence
+    sliding_window: int | None = None      # w: a token sees itself and w − 1 before it
+    theta: float = 10_000.0        # of the rotary angles
+    eps: float = 1e-6              # of RMSNorm
+    tied: bool = False             # is the head the table of tokens?
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence that it was made for."""
+        return self.positions
+
+
+# ---- its tensors ---------------------------------------------------------------------------------
+
+def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
+    """The tensors of all but the head.  std: of the first weights.
+
+    Raises ValueError if the heads do not fit each other or cannot be rotated.
+    """
+    V, D, L, H, G, d, F = config[:7]
+    if H % G or d % 2:
+        raise ValueError(f"heads={H}, kv_heads={G}, head_dim={d}: expected kv_heads that divide "
+                         "heads, and an even head_dim")
+    init = Normal(std)
+    found = embedding_tensors("embed.tokens", V, D, init)
+    for n in range(L):
+        found |= norm_tensors(f"layers.{n}.attn_norm", D, bias=False)
+        for part, O, I in (("attn.q", H * d, D), ("attn.k", G * d, D), ("attn.v", G * d, D),
+                           ("attn.o", D, H * d)):
+            found |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+        found |= norm_tensors(f"layers.{n}.mlp_norm", D, bias=False)
+        for part, O, I in (("mlp.gate", F, D), ("mlp.up", F, D), ("mlp.down", D, F)):
+            found |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+    return streams(found | norm_tensors("norm", D, bias=False), NAMES)
+
+
+def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
+    """The tensor of the next-token head; none where it is tied."""
+    return {} if config.tied else streams(
+        linear_tensors("lm_head", config.vocab, config.dim, Normal(std), bias=False), NAMES)
+
+
+# ---- forward and backward ------------------------------------------------------------------------
+
+def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: Rotation,
+                  config: Config, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+    """One layer.  name: "layers.0."; by: of all tokens; x, y: (T, D), backward(dy, g) -> dx."""
+    n, back_n = rms_norm(x, p, name + "attn_norm", config.eps)
+    q, back_q = linear(n, p, name + "attn.q")                                   # (T, H·d)
+    k, back_k = linear(n, p, name + "attn.k")                                   # (T, G·d)
+    v, back_v = linear(n, p, name + "attn.v")
+    q, rotate_q = rotary(q, by)
+    k, rotate_k = rotary(k, by)
+    window = None if config.sliding_window is None else config.sliding_window - 1
+    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, drop=drop, window=window)
+    o, back_o = linear(a, p, name + "attn.o")
+    h, back_h = residual(x, o)
+
+    m, back_m = rms_norm(h, p, name + "mlp_norm", config.eps)
+    gate, back_gate = linear(m, p, name + "mlp.gate")                           # (T, F)
+    up, back_up = linear(m, p, name + "mlp.up")
+    f, back_f = swiglu(gate, up)
+    w, back_w = linear(f, p, name + "mlp.down")
+    y, back_y = residual(h, w)
+
+    def backward(dy, g):
+        dh, dw = back_y(dy)
+        dgate, dup = back_f(back_w(dw, g))
+        dh = dh + back_m(back_gate(dgate, g) + back_up(dup, g), g)
+        dx, do = back_h(dh)
+        dq, dk, dv = back_a(back_o(do, g))
+        dn = back_q(rotate_q(dq), g) + back_k(rotate_k(dk), g) + back_v(dv, g)
+        return dx + back_n(dn, g)
+    return y, backward
+
+
+def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+           ) -> tuple[np.ndarray, ParamOnlyBackward]:
+    """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+    x, back_embed = embedding(batch.ids, p, "embed.tokens")
+    by, backs = rotations(batch, config, x.dtype.type), []
+    for n in range(config.layers):
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config, drop.at(n))
+        backs.append(back)
+    x, back_norm = rms_norm(x, p, "norm", config.eps)
+
+    def backward(dx, g):
+        dx = back_norm(dx, g)
+        for back in reversed(backs):
+            dx = back(dx, g)
+        back_embed(dx, g)
+    return x, backward
+
+
+def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
+    """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
+    x, _ = embedding(batch.ids, p, "embed.tokens")
+    by = rotations(batch, config, x.dtype.type)
+    for n in range(config.layers):
+        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config)
+    return rms_norm(x, p, "norm", config.eps)[0]
+
+
+def rotations(batch: Packed, config: Config, dtype: type) -> Rotation:
+    """Of every token by its place in its sequence; the same for all layers."""
+    return rotation(positions(batch.offsets), config.head_dim, config.theta, dtype)
+
+
+def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
+    """How well does each token continue the text?  x: (M, D) -> logits (M, V).
+
+    Raises ValueError for an encoder: not tied, and no head in p.
+    """
+    if not config.tied and HEAD not in p:
+        raise ValueError("the model has no next-token head (lm_head): it encodes texts and cannot "
+                         "continue them")
+    return linear(x, p, "embed.tokens" if config.tied else "lm_head")
+
+
+# ---- config.json ---------------------------------------------------------------------------------
+
+FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
+          "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
+          "head_dim": "head_dim", "ff": "intermediate_size",
+          "positions": "max_position_embeddings", "sliding_window": "sliding_window"}
+# what else may stand there and would change what is computed: the only value that is ours
+ONLY = {"model_type": "mistral", "hidden_act": "silu", "rope_scaling": None}
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """The Config that a config.json spells; theta as files of transformers 4 or of 5 have it.
+
+    Raises FormatError that names the field, what may stand there and what does.
+    """
+    fields = Fields.read(path)
+    for name, value in ONLY.items():
+        fields.one_of(name, [value], value)
+
+    def whole(name, otherwise):                    # otherwise: where it is missing or null
+        return otherwise if fields.values.get(name) is None else fields.whole(name)
+    sizes = {ours: fields.whole(FIELDS[ours])
+             for ours in ("vocab", "dim", "layers", "heads", "ff", "positions")}
+    D, H = sizes["dim"], sizes["heads"]
+    G, d = whole("num_key_value_heads", H), whole("head_dim", D // H)
+    if H % G:
+        raise fields.fault("num_key_value_heads", f"a divisor of num_attention_heads, {H}", show(G))
+    if d < 2 or d % 2:
+        raise fields.fault("head_dim", "an even number, by default hidden_size // "
+                           "num_attention_heads", show(d))
+    window = whole("sliding_window", None if "sliding_window" in fields else 4096)
+    given = fields.values.get("rope_parameters")
+    rope = Fields(path, {} if given is None else given, "rope_parameters")
+    rope.no_others(("rope_type", "type", "rope_theta"))
+    for name in ("rope_type", "type"):
+        rope.one_of(name, ["default"], "default")
+    theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
+    return Config(**sizes, kv_heads=G, head_dim=d, sliding_window=window, theta=float(theta),
+                  eps=float(fields.positive("rms_norm_eps", 1e-6)),
+                  tied=fields.flag("tie_word_embeddings", False))
+
+
+def config_fields(config: Config) -> dict:
+    """The object of config.json, for transformers 4 and 5."""
+    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
+    return {"model_type": "mistral", **sizes, "hidden_act": "silu", "rms_norm_eps": config.eps,
+            "rope_theta": config.theta,
+            "rope_parameters": {"rope_type": "default", "rope_theta": config.theta},
+            "tie_word_embeddings": config.tied}
+
+
+# ---- the model as one object ---------------------------------------------------------------------
+
+class Mistral(NamedTuple):
+    """A Mistral: its shape and its parameters, which each call uses as they are then."""
+
+    config: Config
+    p: Params
+
+    def __repr__(self) -> str:
+        return f"Mistral({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a token's vector."""
+        return self.config.dim
+
+    @property
+    def max_length(self) -> int:
+        """The tokens of the longest sequence that it was made for."""
+        return self.config.max_length
+
+    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+               ) -> tuple[np.ndarray, ParamOnlyBackward]:
+        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        return encode(batch, self.p, self.config, drop)
+
+    def infer(self, batch: Packed) -> np.ndarray:
+        """The same without what backward needs.  -> x (T, D)."""
+        return infer(batch, self.p, self.config)
+
+    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        return lm_head(x, self.p, self.config)
+
+    def with_params(self, p: Params) -> "Mistral":
+        """The same model with other parameters."""
+        return Mistral(self.config, p)
+
+    def without_heads(self) -> "Mistral":
+        """The same model without the next-token head, in a buffer of its own."""
+        return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
+        """The model of a folder, and its head if that is in the file.
+
+        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        """
+        config = read_config(os.path.join(folder, "config.json"))
+        weights = open_weights(folder, config.layers)
+        return cls(config, read_tensors(
+            weights, tensors(config) | head_tensors(config), NAMES,
+            f"MistralForCausalLM of {config.layers} layers", dtype))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write config.json and model.safetensors, in the type of p.
+
+        For MistralForCausalLM, or for MistralModel where there is no head.
+        """
+        config, p = self
+        head = head_tensors(config) if HEAD in p else {}
+        whole = config.tied or HEAD in p
+        fields = {"architectures": ["MistralForCausalLM" if whole else "MistralModel"],
+                  **config_fields(config)}
+        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=whole)

@@ -1,0 +1,87 @@
+"""How mistral_*.safetensors were made: by transformers 5.24 and torch 2.13, weights drawn here.
+
+    python -m tests.golden.make_mistral
+
+What is drawn and what is in a file: as make_gpt2.py says.  One thing more: transformers computes
+Mistral's norms, softmax and rotary angles in float32, whatever the model's type, so its float64
+has but seven digits.  For float64 its norms are exchanged for torch's own RMSNorm, its angles for
+the same ones in float64, and attention is torch's own.  float32 (`hidden`) is the model as it is.
+"""
+import numpy as np
+
+from tests.golden.make_gpt2 import draw_batch, draw_weights, run, run_float32, save
+
+CASES = {                      # class, config, lengths
+    "window": ("MistralForCausalLM", {
+        "vocab_size": 41, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 6,
+        "num_key_value_heads": 2, "intermediate_size": 20, "max_position_embeddings": 16,
+        "sliding_window": 3, "rms_norm_eps": 1e-5, "rope_theta": 100.0}, [5, 1, 9, 9, 2]),
+    "tied": ("MistralForCausalLM", {
+        "vocab_size": 37, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "head_dim": 6, "intermediate_size": 30,
+        "max_position_embeddings": 16, "sliding_window": None, "rms_norm_eps": 1e-6,
+        "rope_theta": 10_000.0, "tie_word_embeddings": True}, [12, 1, 4]),
+    "model": ("MistralModel", {
+        "vocab_size": 31, "hidden_size": 15, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 14,
+        "max_position_embeddings": 16, "sliding_window": 2, "rms_norm_eps": 1e-3,
+        "rope_theta": 1000.0}, [3, 3, 1, 7]),
+}
+
+
+def original(kind, config, attention="eager"):
+    """A new model of the original, dropout off, and its config.json."""
+    import transformers
+    theta = config["rope_theta"]
+    config = {name: value for name, value in config.items() if name != "rope_theta"}
+    config = transformers.MistralConfig(
+        **config, rope_parameters={"rope_type": "default", "rope_theta": theta})
+    config._attn_implementation = attention
+    return getattr(transformers, kind)(config).eval(), config.to_dict()
+
+
+def in_float64(model, theta):
+    """The same model with all of it in float64."""
+    import torch
+
+    class Rotary(torch.nn.Module):
+        def forward(self, x, position_ids):
+            d = model.config.head_dim
+            angles = position_ids[..., None].double() * theta ** (
+                -torch.arange(0, d, 2).double() / d)
+            angles = torch.cat([angles, angles], -1)
+            return angles.cos(), angles.sin()
+
+    def exact(norm):
+        new = torch.nn.RMSNorm(norm.weight.shape, eps=norm.variance_epsilon)
+        new.weight = norm.weight
+        return new
+    body = model.base_model
+    body.rotary_emb, body.norm = Rotary(), exact(body.norm)
+    for layer in body.layers:
+        layer.input_layernorm = exact(layer.input_layernorm)
+        layer.post_attention_layernorm = exact(layer.post_attention_layernorm)
+    return model.double()
+
+
+def make(kind, config, lengths, seed):
+    """All of one case: {name: array}, config.json."""
+    rng = np.random.default_rng(seed)
+    model, fields = original(kind, config)
+    draw_weights(model, rng, inputs_axis=1)
+    batch = draw_batch(config["vocab_size"], lengths, rng)
+    weights = {"weight." + name: weight.detach().numpy().copy()
+               for name, weight in model.named_parameters()}
+    same, _ = original(kind, config, "sdpa")
+    same.load_state_dict(model.state_dict())
+    return batch | weights | run_float32(model, batch) | run(
+        in_float64(same, config["rope_theta"]), batch, rng), fields
+
+
+def main():
+    for seed, (name, (kind, config, lengths)) in enumerate(CASES.items()):
+        save(f"mistral_{name}", *make(kind, config, lengths, seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The triplet loss: worked by hand, its gradient, what it must not see, and torch's own."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.losses.triplet import triplet
+from scratch_embed.nn.gradcheck import check_backward
+from tests.rounding import dtypes, seeds, u32
+
+N, D = 6, 5
+margins = st.floats(0, 10)
+
+
+def triplets(seed, dtype=np.float64):
+    """Anchors, positives and negatives, a margin of 5 apart or not."""
+    return (3 * np.random.default_rng(seed).standard_normal((3, N, D))).astype(dtype)
+
+
+# ---- its value and gradient ---------------------------------------------------------------------
+
+@dtypes
+def test_two_triplets_worked_by_hand(dtype):
+    """Row 0: 5 − 2 + 5 = 8, u = −(3, 4)/5, v = −(0, 1); row 1: 1 − 10 + 5 < 0.  L = (8 + 0)/2."""
+    a = np.zeros((2, 2), dtype)
+    p, n = np.array([[3, 4], [1, 0]], dtype), np.array([[0, 2], [0, 10]], dtype)
+    loss, backward = triplet(a, p, n)
+    assert loss == pytest.approx(4, rel=1e-6)
+    for got, want in zip(backward(), ([-0.3, 0.1], [0.3, 0.4], [0, -0.5])):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, [want, [0, 0]], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(backward(10.0)[0], [[-3, 1], [0, 0]], rtol=1e-6)
+
+
+@given(seeds, margins)
+def test_backward_is_the_derivative(seed, margin):
+    """No triplet lies at the corner but by an accident that has no chance."""
+    check_backward(lambda a, p, n: triplet(a, p, n, margin), *triplets(seed))
+
+
+def test_a_positive_that_is_the_anchor_itself_is_finite():
+    """The gradient of a distance of 0 is 0; the negative is pushed off all the same."""
+    a = np.ones((1, 3))
+    loss, backward = triplet(a, a, a + [[0, 2, 0]], margin=5)
+    assert loss == 3
+    da, dp, dn = backward()
+    assert da.tolist() == [[0, 1, 0]] and not dp.any() and dn.tolist() == [[0, -1, 0]]
+
+
+def test_points_that_are_all_the_same_cost_the_margin():
+    a = np.full((4, 3), 7.0)
+    assert triplet(a, a, a, margin=2.5)[0] == 2.5
+
+
+# ---- what it must not see -----------------------------------------------------------------------
+
+@given(seeds, margins)
+def test_a_shift_or_a_rotation_of_all_three_is_not_seen(seed, margin):
+    x = triplets(seed)
+    rng = np.random.default_rng(seed)
+    R, _ = np.linalg.qr(rng.standard_normal((D, D)))
+    loss, backward = triplet(*x, margin)
+    assert triplet(*(x + rng.standard_normal(D)), margin)[0] == pytest.approx(loss, abs=1e-12)
+    assert triplet(*(x @ R), margin)[0] == pytest.approx(loss, abs=1e-12)
+    np.testing.assert_allclose(sum(backward()), 0, atol=1e-15)
+
+
+@given(seeds, margins, st.floats(0.1, 10))
+def test_a_stretch_of_all_distances_and_the_margin_stretches_the_loss(seed, margin, stretch):
+    x = triplets(seed)
+    assert triplet(*(stretch * x), stretch * margin)[0] == pytest.approx(
+        stretch * triplet(*x, margin)[0], rel=1e-12, abs=1e-12)
+
+
+@given(seeds, margins, st.permutations(range(N)))
+def test_the_order_of_the_triplets_is_not_seen(seed, margin, order):
+    x = triplets(seed)
+    assert triplet(*x[:, order], margin)[0] == pytest.approx(triplet(*x, margin)[0], rel=1e-14)
+
+
+@given(seeds, margins)
+def test_it_is_never_negative_and_a_larger_margin_never_costs_less(seed, margin):
+    x = triplets(seed)
+    assert 0 <= triplet(*x, margin)[0] <= triplet(*x, margin + 1)[0] + 1e-14
+
+
+@given(seeds)
+def test_a_negative_that_is_far_enough_teaches_nothing(seed):
+    a, p, n = triplets(seed)
+    n[2] = a[2] + 100
+    _, backward = triplet(a, p, n)
+    assert all(not d[2].any() for d in backward())
+
+
+# ---- float32, errors ----------------------------------------------------------------------------
+
+@given(seeds, margins)
+def test_float32_is_float64_but_for_rounding(seed, margin):
+    """A distance errs by (D + 6) u of itself, a direction by as much; its sign may be another one
+    only where the loss is all rounding."""
+    x = triplets(seed, np.float32)
+    (loss, backward), (loss64, backward64) = triplet(*x, margin), triplet(*x.astype(float), margin)
+    size = np.linalg.norm(x[0] - x[1:], axis=-1).sum(0) + margin
+    bound = (D + 8) * u32 * size
+    assert abs(loss - loss64) <= bound.mean()
+    distances = np.linalg.norm(x[0].astype(float) - x[1:], axis=-1)
+    clear = abs(distances[0] - distances[1] + margin) > bound
+    for d, d64 in zip(backward(), backward64()):
+        assert d.dtype == np.float32
+        assert (abs(d - d64)[clear] <= 4 * (D + 8) * u32 / N).all()
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 3), (3, 3)), ((2, 3), (2, 4), (2, 3)),
+                                    ((0, 3),) * 3, ((3,),) * 3])
+def test_shapes_that_do_not_fit_are_refused(shapes):
+    with pytest.raises(ValueError, match="triplet: expected anchors, positives and negatives"):
+        triplet(*(np.ones(shape) for shape in shapes))
+
+
+# ---- parity with the originals ------------------------------------------------------------------
+
+X = 4 * np.sin(np.arange(1.0, 25)).reshape(3, 2, 4)
+FROZEN = {
+    "loss": 1.3762509389386652,
+    "da": [[-0.19154837311247866, 0.10058117758778351, 0.3002368574677033, 0.22385615520502464],
+           [-0.007122483597851281, -0.2351917995925472, -0.24702685968441007,
+            -0.03174656420515709]],
+    "dp": [[-0.11241116633914769, -0.3805014109663689, -0.2987604131232719, 0.05765953074112525],
+           [0.30395953945162635, 0.27992023337858535, -0.0014764443444313744, -0.2815156859461499]],
+    "dn": [[0.30395953945162635, 0.2799202333785854, -0.0014764443444313757, -0.2815156859461499],
+           [-0.29683705585377507, -0.04472843378603814, 0.24850330402884144, 0.313262250151307]]}
+
+
+def equal_to(theirs, atol):
+    loss, backward = triplet(*X)
+    for name, ours in zip(("loss", "da", "dp", "dn"), (loss, *backward())):
+        np.testing.assert_allclose(ours, theirs[name], rtol=0, atol=atol, err_msg=name)
+
+
+def theirs(function, torch):
+    a, p, n = (torch.tensor(x, requires_grad=True) for x in X)
+    loss = function(a, p, n)
+    loss.backward()
+    return dict(loss=loss.item(), da=a.grad.numpy(), dp=p.grad.numpy(), dn=n.grad.numpy())
+
+
+def test_torchs_loss_and_gradients():
+    """Of torch 2.13.0: triplet_margin_loss(a, p, n, margin=5, eps=0), in float64."""
+    equal_to(FROZEN, 1e-14)
+
+
+def test_torchs_as_installed():
+    torch = pytest.importorskip("torch")
+    equal_to(theirs(lambda *x: torch.nn.functional.triplet_margin_loss(*x, margin=5, eps=0), torch),
+             1e-14)
+
+
+def test_sentence_transformers_as_installed():
+    """It adds 1e-6 to each of the D differences."""
+    torch = pytest.importorskip("torch")
+    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    loss = losses.TripletLoss(None)
+    equal_to(theirs(lambda *x: loss.compute_loss_from_embeddings(list(x), None), torch), 2e-6)

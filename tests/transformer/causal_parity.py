@@ -1,0 +1,125 @@
+"""A causal model beside its original: outputs, loss and the gradient of every parameter.
+
+What is compared is a frozen file (golden/make_gpt2.py says what is in it), or one made on the spot.
+It is written as a folder of the original's, config.json and model.safetensors, and read from there:
+so a wrong name, a missing transpose or parts in the wrong order show as wrong numbers.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scratch_embed.nn.params import init_params
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.text.packed import Packed
+from scratch_embed.transformer.causal_lm import causal_lm, next_tokens
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+class Case:
+    """What one file holds, as our functions take it.  family: Gpt2 or Mistral."""
+
+    def __init__(self, family, arrays, config, folder):
+        self.family, self.t, self.config, self.folder = family, arrays, config, folder
+        batch = Packed(arrays["ids"], arrays["off"], np.zeros_like(arrays["ids"]))
+        self.batch = batch
+
+    @classmethod
+    def frozen(cls, family, name, folder):
+        arrays, metadata = read_safetensors(GOLDEN / f"{name}.safetensors")
+        return cls(family, arrays, json.loads(metadata["config"]), folder)
+
+    def model(self, dtype, kind="weight."):
+        """The model; or its gradients under our names: kind="grad."."""
+        folder = self.folder / kind
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(self.config))
+        write_safetensors(folder / "model.safetensors", {
+            name.removeprefix(kind): np.asarray(x) for name, x in self.t.items()
+            if name.startswith(kind)})
+        return self.family.load(folder, dtype)
+
+    def gradients(self, dtype):
+        """Ours, of the loss that the file has: loss, g."""
+        model = self.model(dtype)
+        g = model.p.like()
+        if "push" in self.t:
+            x, back = model.encode(self.batch)
+            push = self.t["push"].astype(dtype)
+            back(push, g)
+            return (x * push).sum(), g
+        loss, backward = causal_lm(self.batch, model)
+        backward(g)
+        return loss, g
+
+
+def assert_outputs(case):
+    """1e-5 in float32, 1e-12 in float64, of numbers of order 1."""
+    for dtype, atol, kind in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
+        model = case.model(dtype)
+        x = model.infer(case.batch)
+        assert x.dtype == dtype
+        np.testing.assert_allclose(x, case.t["hidden" + kind], rtol=0, atol=atol)
+        np.testing.assert_array_equal(model.encode(case.batch)[0], x)
+        if "logits" in case.t:
+            rows, _ = next_tokens(case.batch)
+            logits, _ = model.lm_head(x[rows])
+            np.testing.assert_allclose(logits, case.t["logits"], rtol=atol, atol=atol)
+
+
+def assert_gradients(case):
+    """float64: 1e-9 of each tensor's largest entry; float32: 1e-5 of the largest of all.
+
+    A key's bias adds the same to every score of a query, so its gradient is 0 but for rounding,
+    here and there; it is held against the query's.
+    """
+    theirs = case.model(np.float64, "grad.").p
+    loss, g = case.gradients(np.float64)
+    np.testing.assert_allclose(loss, case.t["loss"], rtol=1e-9)
+    assert set(g) == set(theirs)
+    sizes = {name: abs(x).max() for name, x in theirs.items()}
+    for name, x in theirs.items():
+        size = sizes[name.replace("attn.k.bias", "attn.q.bias")]
+        assert size > 1e-4, f"{name} has no effect: a fault in its use would leave no trace"
+        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-9 * size, err_msg=name)
+    loss, g = case.gradients(np.float32)
+    np.testing.assert_allclose(loss, case.t["loss"], rtol=1e-5)
+    for name, x in theirs.items():
+        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-5 * max(sizes.values()),
+                                   err_msg=name)
+
+
+# ---- models and folders to be tested -------------------------------------------------------------
+
+def random_params(tensors, seed=0, dtype=np.float64):
+    """Weights of order 1 over the root of what they sum, every norm and every bias its own."""
+    p = init_params(tensors, seed, dtype)
+    rng = np.random.default_rng(seed)
+    for name, view in p.items():
+        x = rng.standard_normal(view.shape)
+        if view.ndim == 1:
+            view += 0.3 * x
+        else:
+            view[...] = x if name.startswith("embed.") else x / view.shape[1] ** 0.5
+    return p
+
+
+def change_config(folder, **fields):
+    """Set fields of config.json, or delete those that are ..."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
+
+
+def change_tensors(folder, change):
+    """change(tensors) -> tensors, of model.safetensors."""
+    path = folder / "model.safetensors"
+    tensors, metadata = read_safetensors(path)
+    write_safetensors(path, change(tensors), metadata)
+
+
+def assert_same(p, q):
+    """The same names in the same order, and the same bits."""
+    assert list(p) == list(q)
+    np.testing.assert_array_equal(p.flat, q.flat, strict=True)

@@ -1,0 +1,322 @@
+"""GPT-2 is the original: outputs, gradients, first weights, where dropout is, and its folders."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
+from scratch_embed.nn.dropout import Dropout, factors
+from scratch_embed.nn.params import Params, init_params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_header, read_safetensors
+from scratch_embed.text.packed import pack
+from scratch_embed.transformer.gpt2 import (
+    ONLY,
+    Config,
+    Gpt2,
+    decoder_layer,
+    read_config,
+    tensors,
+)
+from tests.golden import make_gpt2
+from tests.rounding import dtypes
+from tests.transformer.causal_parity import (
+    Case,
+    assert_gradients,
+    assert_outputs,
+    assert_same,
+    change_config,
+    change_tensors,
+    random_params,
+)
+
+TINY = Config(vocab=5, dim=4, layers=2, heads=2, ff=3, positions=6, eps=1e-6, activation=gelu)
+
+
+def model(config=TINY, dtype=np.float32):
+    return Gpt2(config, random_params(tensors(config), 0, dtype))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model().save(tmp_path)
+    return tmp_path
+
+
+# ---- worked by hand ------------------------------------------------------------------------------
+
+def one_layer():
+    """D = 2, all matrices zero, the norms as they begin."""
+    config = Config(vocab=2, dim=2, layers=1, heads=1, ff=1, positions=4, eps=1e-30)
+    p = Params(tensors(config), np.float64)
+    for name in ("layers.0.attn_norm", "layers.0.mlp_norm", "norm"):
+        p[name + ".weight"][...] = 1
+    return config, p
+
+
+X = np.array([[3.0, 1], [3, 1], [0, 4]])           # their layer norms: (1, −1), (1, −1), (−1, 1)
+
+
+def test_a_layer_whose_last_matrices_are_zero_adds_nothing():
+    """So a pre-norm model may begin as the identity; in BERT's order the norm would stay."""
+    config, p = one_layer()
+    y, _ = decoder_layer(X, p, "layers.0.", np.array([0, 3]), config)
+    np.testing.assert_array_equal(y, X)
+
+
+def test_a_layer_worked_by_hand():
+    """Equal scores: attention is the mean of the norms so far, (1, −1), (1, −1), (⅓, −⅓).
+
+    Wₒ doubles it.  Then u = W₁ LN(h) + 1 with W₁ = 0, and W₂ = (10, 0): 10 gelu(1) for all.
+    """
+    config, p = one_layer()
+    p["layers.0.attn.v.weight"][...] = np.eye(2)
+    p["layers.0.attn.o.weight"][...] = 2 * np.eye(2)
+    p["layers.0.mlp.up.bias"][...] = 1
+    p["layers.0.mlp.down.weight"][...] = [[10], [0]]
+    y, _ = decoder_layer(X, p, "layers.0.", np.array([0, 3]), config)
+    gelu_of_1 = 0.8411919906082768
+    np.testing.assert_allclose(y - [10 * gelu_of_1, 0], [[5, -1], [5, -1], [2 / 3, 10 / 3]],
+                               rtol=1e-14)
+
+
+def test_first_weights_are_smaller_where_a_sublayer_ends():
+    """0.02/√(2L), so that 2L summands are together as large as one; 2 % is 5 deviations."""
+    p = init_params(tensors(Config(vocab=300, dim=120, layers=8, heads=2, ff=480)), 0, np.float64)
+    for n in range(8):
+        for name, std in (("attn.q", 0.02), ("attn.o", 0.005), ("mlp.up", 0.02),
+                          ("mlp.down", 0.005)):
+            assert p[f"layers.{n}.{name}.weight"].std() == pytest.approx(std, rel=0.04)
+    assert p["embed.positions.weight"].std() == pytest.approx(0.02, rel=0.02)
+    assert not p["layers.3.attn.o.bias"].any() and (p["norm.weight"] == 1).all()
+
+
+def test_heads_that_do_not_share_the_columns_evenly_are_refused():
+    with pytest.raises(ValueError, match="dim=4, heads=3: expected a dim that the heads share"):
+        tensors(TINY._replace(heads=3))
+
+
+@dtypes
+@pytest.mark.parametrize("ids, message", [
+    ([1] * 7, "embed.positions has rows 0 to 5, asked for are 0 to 6"),
+    ([1, -1], "embed.tokens has rows 0 to 4, asked for are -1 to 1")])
+def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, message):
+    with pytest.raises(ValueError, match=message):
+        model(dtype=dtype).infer(pack([ids]))
+
+
+# ---- the original, frozen ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["gpt2_model", "gpt2_lm"])
+def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
+    case = Case.frozen(Gpt2, name, tmp_path)
+    assert_outputs(case)
+    assert_gradients(case)
+
+
+@pytest.mark.parametrize("name, wrong", [
+    ("gpt2_model", {"activation": gelu_tanh}), ("gpt2_model", {"eps": 1e-5}),
+    ("gpt2_lm", {"activation": gelu}), ("gpt2_lm", {"heads": 2})])
+def test_the_frozen_cases_distinguish_another_model(name, wrong, tmp_path):
+    case = Case.frozen(Gpt2, name, tmp_path)
+    right = case.model(np.float64)
+    x = Gpt2(right.config._replace(**wrong), right.p).infer(case.batch)
+    assert abs(x - case.t["hidden64"]).max() > 1e-5
+
+
+# ---- the original, as installed ------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def transformers():
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    heads, longest = int(rng.integers(1, 5)), int(rng.integers(2, 14))
+    config = {"vocab_size": int(rng.integers(20, 60)), "n_embd": heads * int(rng.integers(2, 9)),
+              "n_layer": int(rng.integers(1, 4)), "n_head": heads, "n_positions": longest,
+              "n_inner": [None, int(rng.integers(5, 40))][seed % 2],
+              "activation_function": ["gelu_new", "gelu", "gelu_pytorch_tanh"][seed % 3],
+              "layer_norm_epsilon": [1e-12, 1e-5][seed % 2]}
+    lengths = [longest, *map(int, rng.integers(1, longest + 1, rng.integers(0, 5)))]
+    kind = ["GPT2LMHeadModel", "GPT2Model"][seed % 2]
+    case = Case(Gpt2, *make_gpt2.make(kind, config, lengths, seed), tmp_path)
+    assert_outputs(case)
+    assert_gradients(case)
+
+
+def test_dropout_is_where_the_original_has_it(transformers, tmp_path):
+    """Our masks in place of the original's Dropout modules: the same vectors in float32."""
+    import torch
+
+    class Times(torch.nn.Module):
+        def __init__(self, drop, *shape):
+            super().__init__()
+            self.mask = torch.tensor(factors(shape, drop).astype(np.float32))
+
+        def forward(self, x):
+            return x * self.mask.reshape(x.shape)
+    drop, t, D, H, L = Dropout(0.3, 11), 8, 12, 3, 2
+    theirs, _ = make_gpt2.original("GPT2Model", {
+        "vocab_size": 13, "n_embd": D, "n_layer": L, "n_head": H, "n_positions": t,
+        "reorder_and_upcast_attn": True})         # then attention asks its module
+    make_gpt2.draw_weights(theirs, np.random.default_rng(0), inputs_axis=0)
+    theirs.save_pretrained(tmp_path)
+    theirs.drop = Times(drop.at(L), t, D)
+    for n, block in enumerate(theirs.h):
+        block.attn.attn_dropout = Times(drop.at(n).at(0).at(0), H, t, t)
+        block.attn.resid_dropout = Times(drop.at(n).at(1), t, D)
+        block.mlp.dropout = Times(drop.at(n).at(2), t, D)
+    ids = np.random.default_rng(1).integers(0, 13, t)
+    with torch.no_grad():
+        x = theirs(torch.tensor(ids[None])).last_hidden_state[0].numpy()
+    y, _ = Gpt2.load(tmp_path).encode(pack([ids]), drop)
+    np.testing.assert_allclose(y, x, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["GPT2LMHeadModel", "GPT2Model", "AutoModel"])
+@pytest.mark.parametrize("activation", [gelu, gelu_tanh])
+def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, kind,
+                                                              activation):
+    import torch
+    ours = model(TINY._replace(activation=activation))
+    ours.save(tmp_path)
+    theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values())                  # no tensor missing, none left over
+    ids = np.array([[1, 2, 3, 4], [4, 1, 1, 2]])
+    with torch.no_grad():
+        x = theirs.eval().base_model(torch.tensor(ids)).last_hidden_state
+    np.testing.assert_allclose(ours.infer(pack(ids)), x.numpy().reshape(8, 4), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["GPT2LMHeadModel", "GPT2Model"])
+def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind):
+    theirs, _ = make_gpt2.original(kind, {"vocab_size": 9, "n_embd": 6, "n_layer": 2, "n_head": 2,
+                                          "n_positions": 7, "n_inner": 5})
+    theirs.save_pretrained(tmp_path)
+    config, p = Gpt2.load(tmp_path)
+    assert config == Config(9, 6, 2, 2, 5, 7, 1e-5, gelu_tanh)
+    fused = theirs.base_model.h[1].attn.c_attn.weight.detach().numpy()             # (D, 3 D)
+    np.testing.assert_array_equal(p["layers.1.attn.k.weight"], fused[:, 6:12].T)
+    np.testing.assert_array_equal(p["layers.1.mlp.down.weight"],
+                                  theirs.base_model.h[1].mlp.c_proj.weight.detach().numpy().T)
+    np.testing.assert_array_equal(p["embed.tokens.weight"],
+                                  theirs.base_model.wte.weight.detach().numpy())
+
+
+# ---- folders -------------------------------------------------------------------------------------
+
+@dtypes
+def test_what_is_written_is_read_to_the_last_bit(tmp_path, dtype):
+    ours = model(dtype=dtype)
+    ours.save(tmp_path / "new")
+    again = Gpt2.load(tmp_path / "new", dtype)
+    assert again.config == TINY == read_config(tmp_path / "new" / "config.json")
+    assert_same(again.p, ours.p)
+
+
+def test_the_files_have_the_originals_names_and_shapes(folder):
+    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["GPT2LMHeadModel"] and config["model_type"] == "gpt2"
+    found, metadata = read_header(folder / "model.safetensors")
+    assert metadata == {"format": "pt"} and len(found) == 2 + 2 * 12 + 2
+    assert found["transformer.h.1.attn.c_attn.weight"].shape == (4, 12)
+    assert found["transformer.h.1.mlp.c_proj.weight"].shape == (3, 4)
+    assert found["transformer.ln_f.bias"].shape == (4,)
+
+
+def of_openai(t):
+    """As openai-community/gpt2 has it: no prefix, and the causal mask beside the weights."""
+    return {name.removeprefix("transformer."): x for name, x in t.items()} | {
+        "h.0.attn.bias": np.tri(6, dtype=np.float32)[None, None],
+        "h.1.attn.masked_bias": np.array(-1e4, np.float32)}
+
+
+def with_head(t):
+    return t | {"lm_head.weight": t["transformer.wte.weight"]}
+
+
+def head_alone(t):
+    return {("lm_head.weight" if "wte" in name else name): x for name, x in t.items()}
+
+
+@pytest.mark.parametrize("form", [of_openai, with_head, head_alone])
+def test_other_forms_of_the_same_are_read(folder, form):
+    change_tensors(folder, form)
+    assert_same(Gpt2.load(folder).p, model().p)
+
+
+def test_fields_that_are_missing_are_their_defaults(folder):
+    change_config(folder, n_inner=None, activation_function=..., layer_norm_epsilon=...,
+                  **dict.fromkeys(ONLY, ...), n_ctx=6, resid_pdrop=0.3, use_cache=False)
+    assert read_config(folder / "config.json") == TINY._replace(ff=16, eps=1e-5,
+                                                                activation=gelu_tanh)
+
+
+@pytest.mark.parametrize("field, value, message", [
+    ("model_type", "bert", "expected \"gpt2\", found 'bert'"),
+    ("scale_attn_weights", False, "expected true, found False"),
+    ("scale_attn_by_inverse_layer_idx", True, "expected false, found True"),
+    ("add_cross_attention", True, "expected false, found True"),
+    ("tie_word_embeddings", False, "expected true, found False"),
+    ("activation_function", "relu", 'expected one of "gelu_new", "gelu_pytorch_tanh", "gelu", fou'),
+    ("n_head", 3, "expected a divisor of n_embd, 4, found 3"),
+    ("n_inner", 0, "expected a whole number of at least 1, found 0"),
+    ("n_positions", None, "expected a whole number of at least 1, found None")])
+def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
+    change_config(folder, **{field: value})
+    with pytest.raises(FormatError) as error:
+        Gpt2.load(folder)
+    assert f"config.json: field '{field}': {message}" in str(error.value)
+
+
+def test_a_file_cut_anywhere_is_refused(folder):
+    for name, step in (("config.json", 1), ("model.safetensors", 97)):
+        data = (folder / name).read_bytes()
+        for end in range(0, len(data) - 1, step):
+            (folder / name).write_bytes(data[:end])
+            with pytest.raises(FormatError, match=name):
+                Gpt2.load(folder)
+        (folder / name).write_bytes(data)
+    assert_same(Gpt2.load(folder).p, model().p)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda t: {n: x for n, x in t.items() if "h.1.attn.c_attn" not in n},
+     "expected 2 more of the tensors that config.json asks for, found no h.1.attn.c_attn.weight"),
+    (lambda t: t | {"transformer.h.0.attn.c_attn.weight": np.zeros((12, 4))},
+     "expected floats of shape (4, 12), as config.json says, found F64 of shape (12, 4)"),
+    (lambda t: t | {"lm_head.weight": np.zeros((5, 4))},
+     "expected the numbers of wte.weight, to which it is tied here, found others"),
+    (lambda t: t | {"score.weight": np.zeros((2, 4))},
+     "tensor 'score.weight': expected GPT2LMHeadModel of 2 layers; this is unknown there")])
+def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+    change_tensors(folder, change)
+    with pytest.raises(FormatError) as error:
+        Gpt2.load(folder)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("config, message", [
+    (TINY._replace(activation=tanh), "cannot write the activation"),
+    (TINY._replace(vocab=6), "the parameters are not those of this config")])
+def test_what_no_folder_may_hold_is_not_written(folder, config, message):
+    with pytest.raises(ValueError, match=message):
+        Gpt2(config, model().p).save(folder)
+    assert_same(Gpt2.load(folder).p, model().p)    # the old one is as it was
+
+
+def test_the_last_rows_of_c_attn_are_the_values(folder):
+    """q above k above v along the output axis, after turning (in, out) into (out, in)."""
+    found, _ = read_safetensors(folder / "model.safetensors")
+    p = model().p
+    whole = np.concatenate([p[f"layers.0.attn.{part}.weight"] for part in "qkv"])
+    np.testing.assert_array_equal(found["transformer.h.0.attn.c_attn.weight"], whole.T)

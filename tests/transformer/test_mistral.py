@@ -1,0 +1,346 @@
+"""Mistral is the original: outputs, gradients, its window and rotations, and its folders."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from scratch_embed.nn.dropout import Dropout
+from scratch_embed.nn.params import Params
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.text.packed import pack
+from scratch_embed.transformer.mistral import (
+    FIELDS,
+    Config,
+    Mistral,
+    decoder_layer,
+    head_tensors,
+    read_config,
+    rotations,
+    tensors,
+)
+from tests.golden import make_mistral
+from tests.rounding import dtypes
+from tests.transformer.causal_parity import (
+    Case,
+    assert_gradients,
+    assert_outputs,
+    assert_same,
+    change_config,
+    change_tensors,
+    random_params,
+)
+
+TINY = Config(vocab=5, dim=6, layers=2, heads=2, kv_heads=1, head_dim=4, ff=3, positions=8,
+              sliding_window=3, theta=100.0, eps=1e-5)
+TIED = TINY._replace(tied=True, sliding_window=None)
+
+
+def model(config=TINY, dtype=np.float32, head=True):
+    declared = tensors(config) | (head_tensors(config) if head else {})
+    return Mistral(config, random_params(declared, 0, dtype))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model().save(tmp_path)
+    return tmp_path
+
+
+# ---- worked by hand ------------------------------------------------------------------------------
+
+def test_a_layer_worked_by_hand():
+    """Window 2, equal scores: attention is the mean of a token's norm and the one before it.
+
+    All tokens have mean square 1, so the norms are the tokens.  Then W_gate = W_up = (1, 0),
+    W_down = (0, 1): silu(m_1) m_1 goes to the second number, m the norm of h.
+    """
+    config = Config(vocab=2, dim=2, layers=1, heads=1, kv_heads=1, head_dim=2, ff=1, positions=4,
+                    sliding_window=2, eps=1e-30)
+    p = Params(tensors(config), np.float64)
+    for name in ("layers.0.attn_norm.weight", "layers.0.mlp_norm.weight"):
+        p[name][...] = 1
+    for part in "vo":
+        p[f"layers.0.attn.{part}.weight"][...] = np.eye(2)
+    x, batch = np.array([[1.0, 1], [1, -1], [-1, -1]]), pack([[0, 0, 0]])
+    by = rotations(batch, config, np.float64)
+    h, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
+    np.testing.assert_allclose(h, [[2, 2], [2, -1], [-1, -2]], rtol=1e-14)
+    p["layers.0.mlp.gate.weight"][...] = p["layers.0.mlp.up.weight"][...] = [[1, 0]]
+    p["layers.0.mlp.down.weight"][...] = [[0], [1]]
+    y, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
+    m = np.array([1, 2 / 2.5**0.5, -1 / 2.5**0.5])
+    np.testing.assert_allclose(y - h, np.stack([0 * m, m * m / (1 + np.exp(-m))], 1), atol=1e-15)
+
+
+def test_a_token_sees_itself_and_as_many_before_it_as_the_window_has_more_and_layers_add_up():
+    """Window 3: two tokens back in one layer, four in two; the gradient beyond is 0."""
+    for layers, reach in ((1, 2), (2, 4)):
+        config = TINY._replace(vocab=8, layers=layers)
+        one = model(config, np.float64)
+        x, backward = one.encode(pack([np.arange(8)]))
+        push, g = np.zeros_like(x), one.p.like()
+        push[6] = 1 + np.arange(6)
+        backward(push, g)
+        seen = g["embed.tokens.weight"].any(1)
+        assert seen.tolist() == [6 - reach <= i <= 6 for i in range(8)]
+
+
+@dtypes
+def test_where_a_text_stands_does_not_matter_only_distances_do(dtype):
+    """Behind any beginning that its tokens do not reach, a text has the same vectors.
+
+    In float32 sines of up to 500 radians are exact to 2⁻²⁴: they are rounded once, from float64.
+    """
+    one, text = model(TINY, dtype), [1, 4, 2, 0, 3, 3]
+    rng = np.random.default_rng(0)
+    near, *others = (one.infer(pack([[*rng.integers(0, 5, n), 2, 0, 1, 4, *text]]))[-6:]
+                     for n in (0, 1, 7, 500))
+    for x in others:
+        np.testing.assert_allclose(x, near, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
+    full = model(TIED, dtype)
+    assert abs(full.infer(pack([[0, 1, 2]]))[-1] - full.infer(pack([[1, 0, 2]]))[-1]).max() > 0.01
+
+
+def test_dropout_is_on_attentions_weights_alone():
+    """A token that sees itself alone has one weight: kept, and it counts twice; or dropped.
+
+    With 1/(1 − ½) = 2 its vector is one of two for each layer, four in all.
+    """
+    one = model(TINY._replace(sliding_window=1, heads=1), np.float64)
+    vectors = {tuple(one.encode(pack([[3]]), Dropout(0.5, key))[0][0].round(12))
+               for key in range(60)}
+    assert len(vectors) == 4
+
+
+def test_heads_that_do_not_fit_are_refused():
+    for wrong in ({"kv_heads": 3}, {"head_dim": 3}):
+        with pytest.raises(ValueError, match="expected kv_heads that divide heads, and an even"):
+            tensors(TINY._replace(**wrong))
+
+
+@dtypes
+def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype):
+    with pytest.raises(ValueError, match="embed.tokens has rows 0 to 4, asked for are 1 to 5"):
+        model(dtype=dtype).infer(pack([[1, 5]]))
+
+
+def test_an_encoder_is_not_asked_for_next_tokens():
+    with pytest.raises(ValueError, match="no next-token head"):
+        model(head=False).lm_head(np.zeros((1, 6), np.float32))
+    assert model(TIED, head=False).lm_head(np.zeros((1, 6), np.float32))[0].shape == (1, 5)
+
+
+# ---- the original, frozen ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["mistral_window", "mistral_tied", "mistral_model"])
+def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
+    case = Case.frozen(Mistral, name, tmp_path)
+    assert_outputs(case)
+    assert_gradients(case)
+
+
+@pytest.mark.parametrize("name, wrong", [
+    ("mistral_window", {"sliding_window": 4}), ("mistral_window", {"sliding_window": None}),
+    ("mistral_window", {"theta": 1e4}), ("mistral_window", {"eps": 1e-3}),
+    ("mistral_tied", {"sliding_window": 11}), ("mistral_tied", {"theta": 1e3}),
+    ("mistral_model", {"eps": 1e-5}), ("mistral_model", {"sliding_window": 3})])
+def test_the_frozen_cases_distinguish_another_model(name, wrong, tmp_path):
+    case = Case.frozen(Mistral, name, tmp_path)
+    right = case.model(np.float64)
+    x = Mistral(right.config._replace(**wrong), right.p).infer(case.batch)
+    assert abs(x - case.t["hidden64"]).max() > 1e-5
+
+
+# ---- the original, as installed ------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def transformers():
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    groups, longest = int(rng.integers(1, 4)), int(rng.integers(2, 14))
+    config = {"vocab_size": int(rng.integers(20, 60)), "hidden_size": int(rng.integers(5, 30)),
+              "num_hidden_layers": int(rng.integers(1, 4)), "num_key_value_heads": groups,
+              "num_attention_heads": groups * int(rng.integers(1, 4)),
+              "head_dim": 2 * int(rng.integers(2, 5)), "rope_theta": [10_000.0, 50.0][seed % 2],
+              "intermediate_size": int(rng.integers(5, 40)), "max_position_embeddings": 16,
+              "sliding_window": [None, 2, 4, 5][seed], "rms_norm_eps": [1e-6, 1e-5][seed % 2],
+              "tie_word_embeddings": seed == 2}
+    kind = ["MistralForCausalLM", "MistralModel"][seed % 2]
+    lengths = [longest, *map(int, rng.integers(1, longest + 1, rng.integers(0, 5)))]
+    case = Case(Mistral, *make_mistral.make(kind, config, lengths, seed), tmp_path)
+    assert_outputs(case)
+    assert_gradients(case)
+
+
+@pytest.mark.parametrize("config, head, kind", [
+    (TINY, True, "MistralForCausalLM"), (TIED, True, "MistralForCausalLM"),
+    (TINY, False, "MistralModel"), (TIED, True, "MistralModel"), (TINY, False, "AutoModel")])
+def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, config, head,
+                                                              kind):
+    import torch
+    ours = model(config, head=head)
+    ours.save(tmp_path)
+    theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values())                  # no tensor missing, none left over
+    ids = np.array([[1, 2, 3, 4, 0, 0, 1], [4, 1, 1, 2, 3, 4, 1]])
+    with torch.no_grad():
+        x = theirs.eval().base_model(torch.tensor(ids)).last_hidden_state
+    np.testing.assert_allclose(ours.infer(pack(ids)), x.numpy().reshape(14, 6), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["MistralForCausalLM", "MistralModel"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, tied):
+    theirs, _ = make_mistral.original(kind, {
+        "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 5, "max_position_embeddings": 7,
+        "sliding_window": 4, "rope_theta": 77.0, "tie_word_embeddings": tied})
+    theirs.save_pretrained(tmp_path)
+    config, p = Mistral.load(tmp_path)
+    assert config == Config(9, 8, 2, 4, 2, 2, 5, 7, 4, 77.0, 1e-6, tied)
+    assert ("lm_head.weight" in p) == (kind == "MistralForCausalLM" and not tied)
+    layer = theirs.base_model.layers[1]
+    for name, weight in (("attn.k", layer.self_attn.k_proj), ("mlp.gate", layer.mlp.gate_proj),
+                         ("mlp_norm", layer.post_attention_layernorm)):
+        np.testing.assert_array_equal(p[f"layers.1.{name}.weight"], weight.weight.detach().numpy())
+
+
+# ---- folders -------------------------------------------------------------------------------------
+
+@dtypes
+@pytest.mark.parametrize("config, head", [(TINY, True), (TINY, False), (TIED, True)])
+def test_what_is_written_is_read_to_the_last_bit(tmp_path, config, head, dtype):
+    ours = model(config, dtype, head)
+    ours.save(tmp_path / "new")
+    again = Mistral.load(tmp_path / "new", dtype)
+    assert again.config == config == read_config(tmp_path / "new" / "config.json")
+    assert_same(again.p, ours.p)
+
+
+def test_the_files_have_the_originals_names_and_shapes(folder):
+    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["MistralForCausalLM"]
+    found, metadata = read_header(folder / "model.safetensors")
+    assert metadata == {"format": "pt"} and len(found) == 1 + 2 * 9 + 2
+    assert found["lm_head.weight"].shape == (5, 6)
+    assert found["model.layers.1.self_attn.k_proj.weight"].shape == (4, 6)
+    model(head=False).save(folder)
+    assert "layers.1.mlp.down_proj.weight" in read_header(folder / "model.safetensors")[0]
+    assert '"MistralModel"' in (folder / "config.json").read_text()
+
+
+@pytest.mark.parametrize("form", [
+    lambda t: t | {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(2)},
+    lambda t: {name.removeprefix("model."): x for name, x in t.items()}])
+def test_other_forms_of_the_same_are_read(folder, form):
+    change_tensors(folder, form)
+    assert_same(Mistral.load(folder).p, model().p)
+
+
+def test_a_model_in_several_files_is_read_as_one(folder):
+    """Mistral 7B is in two; its index says which tensor is where."""
+    found, _ = read_safetensors(folder / "model.safetensors")
+    os.remove(folder / "model.safetensors")
+    where = {name: f"model-0000{1 + n % 2}-of-00002.safetensors" for n, name in enumerate(found)}
+    for file in set(where.values()):
+        write_safetensors(folder / file, {n: x for n, x in found.items() if where[n] == file})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    assert_same(Mistral.load(folder).p, model().p)
+
+
+def test_a_copy_of_the_table_beside_it_is_read_where_they_are_tied(tmp_path):
+    model(TIED).save(tmp_path)
+    change_tensors(tmp_path, lambda t: t | {"lm_head.weight": t["model.embed_tokens.weight"]})
+    assert_same(Mistral.load(tmp_path).p, model(TIED).p)
+    change_tensors(tmp_path, lambda t: t | {"lm_head.weight": t["lm_head.weight"] + 1})
+    with pytest.raises(FormatError, match="expected the numbers of embed_tokens.weight, to which"):
+        Mistral.load(tmp_path)
+
+
+@pytest.mark.parametrize("fields, expected", [
+    ({"sliding_window": ...}, {"sliding_window": 4096}),
+    ({"sliding_window": None}, {"sliding_window": None}),
+    ({"head_dim": ..., "hidden_size": 8}, {"dim": 8, "head_dim": 4}),
+    ({"head_dim": None, "hidden_size": 8}, {"dim": 8, "head_dim": 4}),
+    ({"num_key_value_heads": ...}, {"kv_heads": 2}),
+    ({"rope_parameters": ...}, {"theta": 100.0}),               # transformers 4
+    ({"rope_parameters": None, "rope_theta": ...}, {"theta": 10_000.0}),
+    ({"rope_theta": ...}, {"theta": 100.0}),                    # transformers 5
+    ({"rope_parameters": {"rope_theta": 7}}, {"theta": 7.0}),
+    ({"rms_norm_eps": ..., "tie_word_embeddings": ..., "hidden_act": ..., "rope_scaling": None,
+      "attention_dropout": 0.1}, {"eps": 1e-6})])
+def test_fields_that_are_missing_or_null_are_the_originals_defaults(folder, fields, expected):
+    change_config(folder, **fields)
+    assert read_config(folder / "config.json") == TINY._replace(**expected)
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"model_type": "llama"}, "field 'model_type': expected \"mistral\", found 'llama'"),
+    ({"hidden_act": "gelu"}, "field 'hidden_act': expected \"silu\", found 'gelu'"),
+    ({"rope_scaling": {"type": "linear"}}, "field 'rope_scaling': expected null, found {'type'"),
+    ({"rope_parameters": {"rope_type": "yarn"}},
+     "rope_parameters, field 'rope_type': expected \"default\", found 'yarn'"),
+    ({"rope_parameters": {"partial_rotary_factor": 0.5}},
+     "rope_parameters, field 'partial_rotary_factor': expected only rope_type, type, rope_theta"),
+    ({"rope_parameters": []}, "rope_parameters: expected an object, found []"),
+    ({"rope_theta": 0}, "field 'rope_theta': expected a number above 0, found 0"),
+    ({"num_key_value_heads": 3}, "expected a divisor of num_attention_heads, 2, found 3"),
+    ({"head_dim": 3}, "field 'head_dim': expected an even number"),
+    ({"sliding_window": 0}, "field 'sliding_window': expected a whole number of at least 1"),
+    ({"tie_word_embeddings": 1}, "field 'tie_word_embeddings': expected true or false, found 1"),
+    ({"num_hidden_layers": 10**9}, "expected the tensors of 1000000000 layers, found 21 tensors")])
+def test_a_field_that_is_not_ours_is_named(folder, fields, message):
+    change_config(folder, **fields)
+    with pytest.raises(FormatError) as error:
+        Mistral.load(folder)
+    assert message in str(error.value) and str(folder) in str(error.value)
+
+
+@pytest.mark.parametrize("field", [FIELDS[ours] for ours in (
+    "vocab", "dim", "layers", "heads", "ff", "positions")])
+def test_a_size_must_be_there(folder, field):
+    change_config(folder, **{field: ...})
+    with pytest.raises(FormatError, match=f"field '{field}': expected a whole number"):
+        read_config(folder / "config.json")
+
+
+def test_a_file_cut_anywhere_is_refused(folder):
+    for name, step in (("config.json", 1), ("model.safetensors", 97)):
+        data = (folder / name).read_bytes()
+        for end in range(0, len(data) - 1, step):
+            (folder / name).write_bytes(data[:end])
+            with pytest.raises(FormatError, match=name):
+                Mistral.load(folder)
+        (folder / name).write_bytes(data)
+    assert_same(Mistral.load(folder).p, model().p)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda t: {n: x for n, x in t.items() if "layers.1.mlp.gate" not in n},
+     "expected 1 more of the tensors that config.json asks for, found no layers.1.mlp.gate_proj"),
+    (lambda t: t | {"model.layers.0.self_attn.k_proj.weight": np.zeros((8, 6))},
+     "expected floats of shape (4, 6), as config.json says, found F64 of shape (8, 6)"),
+    (lambda t: t | {"model.layers.0.self_attn.q_proj.bias": np.zeros(8)},
+     "expected MistralForCausalLM of 2 layers; this is unknown there")])
+def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+    change_tensors(folder, change)
+    with pytest.raises(FormatError) as error:
+        Mistral.load(folder)
+    assert message in str(error.value)
+
+
+def test_parameters_of_another_config_are_not_written(folder):
+    with pytest.raises(ValueError, match="the parameters are not those of this config"):
+        Mistral(TINY._replace(ff=4), model().p).save(folder)
+    assert_same(Mistral.load(folder).p, model().p)              # the old one is as it was
