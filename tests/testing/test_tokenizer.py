@@ -85,7 +85,7 @@ def test_ours_keeps_all_but_what_lower_casing_takes():
 
     def one_by_one(texts):
         packed = tokenizer.encode_batch(texts)
-        return [packed.ids[a:b].tolist() for a, b in zip(packed.off, packed.off[1:])]
+        return [packed.ids[a:b].tolist() for a, b in zip(packed.offsets, packed.offsets[1:])]
     check_tokenizer(lambda text: tokenizer.encode(text).ids, tokenizer.decode, len(tokenizer),
                     encode_batch=one_by_one,
                     encode_cut=lambda text, n: tokenizer.encode(text, max_length=n).ids,
