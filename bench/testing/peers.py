@@ -6,7 +6,7 @@
     python bench/testing/peers.py --examples 1000 --seed 7
 
 A row is an invariant of scratch_embed.testing, a column a function; "keeps" means that no example
-broke it, "–" that the function has nothing of the kind (a batch, an empty list, an absent document).
+broke it, "–" that the function has nothing of the kind (one text, documents not returned).
 A broken invariant is not always a fault: some are choices that a library documents.  Peers that are
 not installed are left out:  python -m pip install -e '.[bench,test]'
 """
@@ -30,7 +30,7 @@ INVARIANTS = {"check_similarity": testing.SIMILARITY, "check_top_k": testing.TOP
               "check_tokenizer": testing.TOKENIZER}
 
 
-# ---- {peer: (its arguments, the invariants that do not apply)} ------------------------------------
+# ---- {peer: (its arguments, the invariants that do not apply)} ----------------------------------
 
 def similarities():
     from scratch_embed.space.similarity import cosine
@@ -106,8 +106,8 @@ def losses():
     peers = {"ours": ((lambda q, k, tau: infonce(q, k, tau)[0],), ()),
              "NumPy, the textbook's": ((textbook,), ())}
     if installed("torch"):
-        from torch.nn.functional import cross_entropy, normalize
         from torch import arange
+        from torch.nn.functional import cross_entropy, normalize
 
         def torchs(q, k, tau):
             s = normalize(tensor(q)) @ normalize(tensor(k)).T / tau

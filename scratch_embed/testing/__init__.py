@@ -30,24 +30,21 @@ CONTRASTIVE_LOSS, ENCODER, GRADIENT, QUANTISER, TOKENIZER.  `broken` tries all o
 Read next README.md in this folder, strategies.py, similarity.py
 """
 try:
-    import hypothesis as _hypothesis
+    from scratch_embed.testing.contrastive import CONTRASTIVE_LOSS, check_contrastive_loss
+    from scratch_embed.testing.encoder import ENCODER, check_encoder
+    from scratch_embed.testing.gradient import GRADIENT, check_gradient
+    from scratch_embed.testing.invariants import Invariant, broken
+    from scratch_embed.testing.quantiser import QUANTISER, check_quantiser
+    from scratch_embed.testing.ranking import RANKING_MEASURE, check_ranking_measure
+    from scratch_embed.testing.similarity import SIMILARITY, check_similarity
+    from scratch_embed.testing.tokenizer import TOKENIZER, check_tokenizer
+    from scratch_embed.testing.top_k import TOP_K, check_top_k
 except ModuleNotFoundError as error:
     if error.name != "hypothesis":
         raise
     raise ModuleNotFoundError("scratch_embed.testing draws its examples with hypothesis, which is "
                               "not installed; run  python -m pip install hypothesis",
                               name="hypothesis") from error
-del _hypothesis
-
-from scratch_embed.testing.contrastive import CONTRASTIVE_LOSS, check_contrastive_loss
-from scratch_embed.testing.encoder import ENCODER, check_encoder
-from scratch_embed.testing.gradient import GRADIENT, check_gradient
-from scratch_embed.testing.invariants import Invariant, broken
-from scratch_embed.testing.quantiser import QUANTISER, check_quantiser
-from scratch_embed.testing.ranking import RANKING_MEASURE, check_ranking_measure
-from scratch_embed.testing.similarity import SIMILARITY, check_similarity
-from scratch_embed.testing.tokenizer import TOKENIZER, check_tokenizer
-from scratch_embed.testing.top_k import TOP_K, check_top_k
 
 __all__ = ["CONTRASTIVE_LOSS", "ENCODER", "GRADIENT", "Invariant", "QUANTISER", "RANKING_MEASURE",
            "SIMILARITY", "TOKENIZER", "TOP_K", "broken", "check_contrastive_loss", "check_encoder",

@@ -5,7 +5,7 @@ Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, bo
           k[i] is the partner of q[i], rows of k from N on are nobody's partner; tau > 0
 Bounds    u is the roundoff of the arrays' type.  A cosine errs by 2γ(D + 4), a logit by 1/τ of it
           and one rounding more, a log-sum-exp of M terms by γ(M + 8) of its own size, and the loss
-          of a row is a difference of two logits: 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + L), called `slack`.
+          of a row is a difference of two logits.  slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + L)
 Read next losses/infonce.py
 
 exp(s) overflows where s exceeds 88 in float32 and 709 in float64, and τ = 0.01, the coldest that
@@ -78,7 +78,7 @@ def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
 def inputs_unchanged(loss, q, k, tau):
     """f leaves q and k as they were, and gives the same for them again.
 
-    Bound: none.
+    Bound: exact.
     """
     before, first = (q.copy(), k.copy()), float(loss.f(q, k, tau))
     equal("q after the call", q, before[0])
@@ -106,7 +106,7 @@ def cold(loss, q, k, tau):
 def non_negative(loss, q, k, tau):
     """f ≥ 0, for a probability is at most 1.
 
-    Bound: none for log-softmax on shifted logits, whose sum holds exp(0) = 1; else slack.
+    Bound: slack.  Log-softmax on shifted logits keeps it exactly: its sum holds exp(0) = 1.
     """
     found = float(loss.f(q, k, tau))
     require(found >= -slack(q, k, tau, 0), f"f(q, k, tau) = {found!r}", "at least 0")
@@ -147,7 +147,7 @@ def one_pair(loss, q, k, tau):
 
 
 def pair_order(loss, q, k, tau, seed):
-    """The order of the pairs in the batch is not seen.
+    """The order of the pairs in the batch does not matter.
 
     Bound: 2 slack, two losses' rounding.
     """
@@ -158,9 +158,9 @@ def pair_order(loss, q, k, tau, seed):
 
 
 def length(loss, q, k, tau, seed):
-    """The lengths of the vectors are not seen: each row may be multiplied by a factor > 0.
+    """The lengths of the vectors do not matter: each row may be multiplied by a factor > 0.
 
-    Bound: 2 slack.  A loss on dot products instead of cosines sees them.
+    Bound: 2 slack.  A loss on dot products instead of cosines depends on them.
     """
     factors = np.random.default_rng(seed).uniform(0.25, 4, (2, len(q), 1)).astype(q.dtype)
     want = float(loss.f(q, k, tau))
@@ -169,7 +169,7 @@ def length(loss, q, k, tau, seed):
 
 
 def rotation(loss, q, k, tau):
-    """A rotation of all vectors is not seen; here by the triangle 3, 4, 5 in the first two axes.
+    """A rotation of all vectors does not matter; here by the angle of the triangle 3, 4, 5.
 
     Bound: 4 slack; each rotated component is rounded three times more.
     """

@@ -22,7 +22,7 @@ from scratch_embed.testing.rounding import gamma, unit_roundoff
 from scratch_embed.testing.strategies import sentences
 from scratch_embed.testing.strategies import texts as any_texts
 
-LONG = 30                                    # words of the text whose company must not be seen
+LONG = 30                                    # words of the longer text of a batch
 
 
 class Encoder(NamedTuple):
@@ -74,7 +74,7 @@ def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
 def inputs_unchanged(encoder, texts):
     """encode leaves the list of texts as it was.
 
-    Bound: none.
+    Bound: exact.
     """
     before = list(texts)
     encoder.encode(texts)
@@ -84,7 +84,7 @@ def inputs_unchanged(encoder, texts):
 def shape(encoder, texts):
     """N texts have N finite vectors of one width.
 
-    Bound: none.
+    Bound: exact.
     """
     found, alone = encoder.rows(texts), encoder.rows(texts[:1])
     equal("D of several texts", found.shape[1], alone.shape[1])
@@ -94,7 +94,7 @@ def shape(encoder, texts):
 def deterministic(encoder, texts):
     """The same call gives the same bits.
 
-    Bound: none.  Dropout that is still on breaks it.
+    Bound: exact.  Dropout that is still on breaks it.
     """
     equal("encode(texts), called again", encoder.rows(texts), encoder.rows(texts))
 
@@ -153,7 +153,7 @@ def one_text(encoder, text):
 def no_texts(encoder, text):
     """encode([]) has the shape (0, D).
 
-    Bound: none.
+    Bound: exact.
     """
     equal("encode([]).shape", tuple(np.asarray(encoder.encode([])).shape),
           (0, encoder.rows([text]).shape[1]))

@@ -71,7 +71,7 @@ def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | N
 def shapes(it, seed):
     """backward returns a gradient for each input, of the input's shape.
 
-    Bound: none.
+    Bound: exact.
     """
     found = it.gradients(it.random_dy(seed))
     equal("number of gradients", len(found), len(it.inputs))
@@ -82,7 +82,7 @@ def shapes(it, seed):
 def repeatable(it, seed):
     """backward called twice gives the same twice, and changes neither inputs nor dy.
 
-    Bound: none.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
+    Bound: exact.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
     """
     inputs, dy = [x.copy() for x in it.inputs], it.random_dy(seed)
     kept, (_, backward) = np.copy(dy), it.f(*inputs)

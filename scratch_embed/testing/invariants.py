@@ -37,6 +37,11 @@ class Invariant(NamedTuple):
         """One sentence that says what should hold."""
         return " ".join((self.holds.__doc__ or "").split("\n\n")[0].split())
 
+    @property
+    def bound(self) -> str:
+        """How far apart the two sides may lie, and why."""
+        return " ".join((self.holds.__doc__ or "").partition("Bound: ")[2].split())
+
     def example(self, values: tuple) -> str:
         """The example as text, a line for each value, with the parameters' names."""
         names = list(inspect.signature(self.holds).parameters)[1:]

@@ -85,7 +85,7 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
 def inputs_unchanged(it, shares):
     """Neither function changes its input, and both give the same again.
 
-    Bound: none.
+    Bound: exact.
     """
     X = it.inside(shares)
     before, codes = X.copy(), it.codes(X)
@@ -108,7 +108,7 @@ def error(it, shares):
 def monotone(it, shares):
     """Of two numbers the larger has the larger code, or the same.
 
-    Bound: none.
+    Bound: exact.
     """
     X = it.inside(shares)
     near = np.minimum(X + 0.75 * it.step, it.high).astype(it.dtype)       # mostly the next step
@@ -122,7 +122,7 @@ def monotone(it, shares):
 def idempotent(it, shares):
     """What comes back has the code that it came from.
 
-    Bound: none; half a step is far more than the rounding.
+    Bound: exact; half a step is far more than the rounding.
     """
     codes = it.codes(it.inside(shares))
     again = it.codes(np.asarray(it.dequantise(codes)).astype(it.dtype))
@@ -144,7 +144,7 @@ def outside(it, far):
 def row_by_row(it, shares):
     """A row has the same code alone as in a table.
 
-    Bound: none; the ranges are fixed.  A quantiser that takes them from each table breaks it.
+    Bound: exact; the ranges are fixed.  A quantiser that takes them from each table breaks it.
     """
     X = it.inside(shares)
     equal("quantise(X)", it.codes(X).tolist(), [it.codes(x[None])[0].tolist() for x in X])
@@ -153,7 +153,7 @@ def row_by_row(it, shares):
 def whole_codes(it, shares):
     """Codes are integers.
 
-    Bound: none.
+    Bound: exact.
     """
     codes = it.codes(it.inside(shares))
     require(codes.dtype.kind in "iu", f"codes of type {codes.dtype}", "an integer type")

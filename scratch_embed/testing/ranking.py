@@ -52,7 +52,7 @@ def bound_of(judged: dict[str, int], scores: dict[str, float]) -> float:
 def inputs_unchanged(f, judged, scores):
     """f leaves its inputs as they were, and gives the same for them again.
 
-    Bound: none.
+    Bound: exact.
     """
     before, first = (list(judged.items()), list(scores.items())), float(f(judged, scores))
     equal("judged after the call", list(judged.items()), before[0])
@@ -82,16 +82,16 @@ def perfect(f, judged):
 def nothing_found(f, judged):
     """An answer without a relevant document is worth 0.
 
-    Bound: none.
+    Bound: exact.
     """
     scores = {document: 1.0 for document, gain in judged.items() if gain == 0} | {"unjudged": 2.0}
     equal("f(judged, nothing relevant)", float(f(judged, scores)), 0.0)
 
 
 def input_order(f, judged, scores, seed):
-    """The order in which documents are listed is not seen, equal scores or not.
+    """The order in which documents are listed does not matter, equal scores or not.
 
-    Bound: none for the ranking, which must be the same; γ(4n + 8) for sums in another order.
+    Bound: γ(4n + 8), for sums in another order; the ranking must be the same.
     """
     shuffled, again = (_shuffled(table, random.Random(seed)) for table in (judged, scores))
     close(f"f({shuffled}, {again})", float(f(shuffled, again)), float(f(judged, scores)),
@@ -101,7 +101,7 @@ def input_order(f, judged, scores, seed):
 def only_order(f, judged, scores):
     """Only the order of the scores counts: 8 s − 3 ranks as s does.
 
-    Bound: none; halves are mapped exactly.
+    Bound: exact; halves are mapped exactly.
     """
     mapped = {document: 8 * score - 3 for document, score in scores.items()}
     equal("f(judged, 8 scores - 3)", float(f(judged, mapped)), float(f(judged, scores)))
@@ -110,7 +110,7 @@ def only_order(f, judged, scores):
 def close_scores(f, judged, scores):
     """Scores that differ in float64 are not equal: 1 + 2⁻⁴⁰ s ranks as s does.
 
-    Bound: none.  A conversion to float32 on the way makes ties of them.
+    Bound: exact.  A conversion to float32 on the way makes ties of them.
     """
     mapped = {document: 1 + 2.0**-40 * score for document, score in scores.items()}
     equal("f(judged, 1 + scores / 2^40)", float(f(judged, mapped)), float(f(judged, scores)))
@@ -135,7 +135,7 @@ def better_first(f, judged, scores):
 def unjudged(f, judged, scores):
     """A document that is judged 0 counts as one without a judgement.
 
-    Bound: none.
+    Bound: exact.
     """
     positive = {document: gain for document, gain in judged.items() if gain > 0}
     equal(f"f({positive}, scores)", float(f(positive, scores)), float(f(judged, scores)))
@@ -144,7 +144,7 @@ def unjudged(f, judged, scores):
 def irrelevant_tail(f, judged, scores):
     """Irrelevant documents after the last change nothing.
 
-    Bound: none; the terms that they add are 0.
+    Bound: exact; the terms that they add are 0.
     """
     longer = scores | {"unjudged": min(scores.values(), default=0.0) - 1}
     equal("f(judged, scores with one more)", float(f(judged, longer)), float(f(judged, scores)))
@@ -163,7 +163,8 @@ RANKING_MEASURE = named(
     Invariant(range_, rankings()),
     Invariant(perfect, _judged),
     Invariant(nothing_found, _judged),
-    Invariant(input_order, st.tuples(rankings(), st.integers(0, 1000)).map(lambda x: (*x[0], x[1]))),
+    Invariant(input_order, st.tuples(rankings(), st.integers(0, 1000)).map(
+        lambda x: (*x[0], x[1]))),
     Invariant(only_order, rankings()),
     Invariant(close_scores, rankings()),
     Invariant(better_first, _all),

@@ -2,11 +2,11 @@
 
 Equation  encode(text) -> ids, each in 0 .. size − 1;  decode(ids) -> text
 Shapes    encode(text) -> a list or array of T ids, with the tokens around a text such as [CLS]
-Bounds    none: ids are integers, so every invariant is exact
+Bounds    exact: ids are integers, so every invariant is exact
 Read next text/wordpiece.py
 
 A byte-level tokenizer gives every text back, character for character.  WordPiece does not: it
-lower-cases, and [UNK] stands for words without pieces.  What it gives back, though, must be settled:
+lower-cases, and [UNK] stands for words without pieces.  What it gives back must be settled, though:
 encoded and decoded once more it stays as it is.  So WordPiece leaves "lossless" out.
 """
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -67,7 +67,7 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
 def ids_in_range(it, text):
     """Every text has ids, and they lie in 0 .. size − 1.
 
-    Bound: none.  Unknown characters have an id too, or none; they are no error.
+    Bound: exact.  Unknown characters have an id too, or none; they are no error.
     """
     found = it.ids(text)
     require(all(0 <= i < it.size for i in found), f"encode({text!r}) = {found}",
@@ -77,7 +77,7 @@ def ids_in_range(it, text):
 def deterministic(it, text):
     """The same text has the same ids, whatever was encoded before.
 
-    Bound: none.  A cache that is filled wrongly, or sampled subwords, break it.
+    Bound: exact.  A cache that is filled wrongly, or sampled subwords, break it.
     """
     first = it.ids(text)
     it.ids(text + " " + text)
@@ -87,7 +87,7 @@ def deterministic(it, text):
 def empty_text(it, nothing):
     """The empty text has the tokens that stand around every text, and nothing between them.
 
-    Bound: none.
+    Bound: exact.
     """
     frame = it.ids(nothing)
     equal(f"decode({frame})", it.decode(frame).strip(), "")
@@ -96,7 +96,7 @@ def empty_text(it, nothing):
 def settled(it, text):
     """What decode gives back is not changed by encoding and decoding it once more.
 
-    Bound: none.
+    Bound: exact.
     """
     once = it.decode(it.ids(text))
     equal(f"decode(encode({once!r}))", it.decode(it.ids(once)), once)
@@ -105,7 +105,7 @@ def settled(it, text):
 def lossless(it, text):
     """decode(encode(text)) = text, character for character.
 
-    Bound: none.  For byte-level tokenizers; WordPiece leaves it out.
+    Bound: exact.  For byte-level tokenizers; WordPiece leaves it out.
     """
     equal(f"decode(encode({text!r}))", it.decode(it.ids(text)), text)
 
@@ -113,7 +113,7 @@ def lossless(it, text):
 def batch(it, several):
     """A batch has the ids of its texts one by one, without padding.
 
-    Bound: none.
+    Bound: exact.
     """
     found = [[int(i) for i in ids] for ids in it.encode_batch(list(several))]
     equal("encode_batch(texts)", found, [it.ids(text) for text in several])
@@ -122,7 +122,7 @@ def batch(it, several):
 def cut(it, text, room):
     """A text cut to max_length has so many ids, if it has as many: its first, and the frame's end.
 
-    Bound: none.  max_length counts the tokens around the text.
+    Bound: exact.  max_length counts the tokens around the text.
     """
     whole, frame = it.ids(text), it.ids("")
     most = len(frame) + room
@@ -136,7 +136,7 @@ def cut(it, text, room):
 def offsets_in_text(it, text):
     """Each id has a place (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, none going back.
 
-    Bound: none.  The places of tokens around the text are (0, 0) or empty.
+    Bound: exact.  The places of tokens around the text are (0, 0) or empty.
     """
     places = [(int(begin), int(end)) for begin, end in it.offsets(text)]
     equal("number of offsets", len(places), len(it.ids(text)))

@@ -2,7 +2,7 @@
 
 Equation  f(s, k) = the first k of a stable sort of 0 .. M − 1 by falling score, nan last
 Shapes    f(scores, k) -> ids; scores (M,), ids min(k, M) integers, the best first
-Bounds    none: a selection compares and does not compute, so every invariant is exact
+Bounds    exact: a selection compares and does not compute, so every invariant is exact
 Read next space/neighbours.py (a partition that keeps the order of equal scores)
 
 Ties decide whether a result can be repeated.  `scores.argsort()[::-1]` reverses equal scores, and a
@@ -54,7 +54,7 @@ def full_sort(scores: np.ndarray) -> list[int]:
 def inputs_unchanged(f, scores, k):
     """f leaves the scores as they were, and gives the same for them again.
 
-    Bound: none.
+    Bound: exact.
     """
     before, first = scores.copy(), ids_of(f, scores, k)
     equal("scores after the call", scores, before)
@@ -64,7 +64,7 @@ def inputs_unchanged(f, scores, k):
 def different_ids(f, scores, k):
     """f returns k different ids from 0 to M − 1.
 
-    Bound: none.
+    Bound: exact.
     """
     found = ids_of(f, scores, k)
     require(len(found) == k == len(set(found)) and set(found) <= set(range(len(scores))),
@@ -74,7 +74,7 @@ def different_ids(f, scores, k):
 def best(f, scores, k):
     """The scores at the ids are the k highest, in falling order.
 
-    Bound: none.  Says nothing about which of equal scores are taken.
+    Bound: exact.  Says nothing about which of equal scores are taken.
     """
     found = scores[ids_of(f, scores, k)].tolist()
     equal(f"scores[f(scores, {k})]", found, sorted(scores.tolist(), reverse=True)[:k])
@@ -83,7 +83,7 @@ def best(f, scores, k):
 def ties(f, scores, k):
     """Of equal scores the lowest ids come first.
 
-    Bound: none.  Any rule would do; one is needed for a result that can be repeated.
+    Bound: exact.  Any rule would do; one is needed for a result that can be repeated.
     """
     equal(f"f(scores, {k})", ids_of(f, scores, k), full_sort(scores)[:k])
 
@@ -91,7 +91,7 @@ def ties(f, scores, k):
 def prefix(f, scores, k):
     """A larger k only appends: f(scores, k) begins f(scores, k + 1).
 
-    Bound: none.
+    Bound: exact.
     """
     equal(f"f(scores, {k + 1})[:{k}]", ids_of(f, scores, k + 1)[:k], ids_of(f, scores, k))
 
@@ -99,7 +99,7 @@ def prefix(f, scores, k):
 def only_order(f, scores, k):
     """Only the order of the scores counts: s³ + 2s of whole scores selects as s does.
 
-    Bound: none; small whole numbers are mapped exactly.
+    Bound: exact; small whole numbers are mapped exactly.
     """
     equal(f"f(s**3 + 2 s, {k})", ids_of(f, scores**3 + 2 * scores, k), ids_of(f, scores, k))
 
@@ -107,7 +107,7 @@ def only_order(f, scores, k):
 def nan_last(f, scores, k):
     """A nan is never selected before a number.
 
-    Bound: none.  nan compares with nothing, so sorts put it first or anywhere.
+    Bound: exact.  nan compares with nothing, so sorts put it first or anywhere.
     """
     found = scores[ids_of(f, scores, k)]
     numbers = int((~np.isnan(scores)).sum())
@@ -118,7 +118,7 @@ def nan_last(f, scores, k):
 def beyond_the_end(f, scores, extra):
     """f returns all M ids where k is larger than M.
 
-    Bound: none.
+    Bound: exact.
     """
     k = len(scores) + extra
     equal(f"len(f(scores, {k}))", len(ids_of(f, scores, k)), len(scores))
@@ -127,7 +127,7 @@ def beyond_the_end(f, scores, extra):
 def integers(f, scores, k):
     """Integer scores are compared as integers, unsigned and large ones too.
 
-    Bound: none.  −s wraps around for unsigned types and for the smallest integer; a conversion to
+    Bound: exact.  −s wraps around for unsigned types and for the smallest integer; a conversion to
     float64 makes equal what differs beyond 2⁵³.
     """
     best(f, scores, k)
