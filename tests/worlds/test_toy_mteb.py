@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.ceilings import guessed_average_precision
+from scratch_embed.worlds.bounds import chance_average_precision
 from scratch_embed.worlds.facts import NAMES, WORDS, facts
 from scratch_embed.worlds.labelled import LABELS, TOPICS, texts
 from scratch_embed.worlds.second_language import bitext
@@ -113,7 +113,7 @@ def test_the_candidates_to_rerank_agree_in_three_slots_or_in_two():
         assert task.relevant_docs[query] == {d: 1 for d, n in agree.items() if n == 3}
         places.update(i for i, d in enumerate(candidates) if agree[d] == 3)
     assert min(places[i] for i in range(20)) > 3                  # of 20 on average: no order
-    assert task.chance == guessed_average_precision(4, 20)
+    assert task.chance == chance_average_precision(4, 20)
 
 
 # ---- pairs --------------------------------------------------------------------------------------
