@@ -411,11 +411,11 @@ def told_apart(world, vectors):
     """
     right = []
     for word, topics in SENSES.items():
-        means = [np.mean([vectors[o.sentence, o.place] for o in world.train
+        means = [np.mean([vectors[o.sentence, o.position] for o in world.train
                           if (o.word, o.sense) == (word, topic)], 0) for topic in topics]
         for o in world.test:
             if o.word == word:
-                x = vectors[o.sentence, o.place]
+                x = vectors[o.sentence, o.position]
                 far = [np.linalg.norm(x - mean) for mean in means]
                 tie = abs(far[0] - far[1]) < 1e-5 * np.linalg.norm(x)     # rounding, no more
                 right.append(0.5 if tie else topics[int(np.argmin(far))] == o.sense)

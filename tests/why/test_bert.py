@@ -7,9 +7,9 @@ import pytest
 from scratch_embed.nn.optim import Optim
 from scratch_embed.transformer.bert import DECODER, Config
 from scratch_embed.transformer.masked_lm import Masking, train
-from scratch_embed.why.bert import BASE, OTHERS, TRICKS, ceiling, toy_text, trained, worth
+from scratch_embed.why.ablations import effect, measure_ablations
+from scratch_embed.why.bert import ABLATIONS, BASE, OTHERS, measures, toy_text, trained, upper_bound
 from scratch_embed.why.effects import HELPS
-from scratch_embed.why.tricks import effect, measure_tricks
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,11 @@ def test_held_out_gaps_are_of_other_sentences(texts):
 
 
 def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
-    short = [trick._replace(settings=dict(trick.settings, steps=1, batch_size=8))
-             for trick in TRICKS]
-    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained, score=worth),
-                              strict=True):
-        assert [one.instead for one in effects] == list(trick.without)
+    short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8))
+             for ablation in ABLATIONS]
+    measured = measure_ablations(short, texts, trained, score=measures)
+    for ablation, effects in zip(ABLATIONS, measured, strict=True):
+        assert [one.variant for one in effects] == list(ablation.variants)
         assert all(len(one.others) == len(OTHERS) for one in effects)
 
 
@@ -55,9 +55,9 @@ def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guess
     assert DECODER not in trained(settings, texts[0]).p
     model = trained(dict(settings, tied=False), texts[0])
     assert DECODER in model.p
-    share, loss = worth(texts[0], model)
+    share, loss = measures(texts[0], model)
     assert 0 <= share <= 100 and loss == pytest.approx(np.log(len(texts[0].tokenizer)), abs=0.3)
-    assert 98 < ceiling() < 100
+    assert 98 < upper_bound() < 100
 
 
 def test_an_effect_is_judged_by_the_first_number_and_tells_the_others():
