@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.losses.infonce import cosine_logits, infonce, symmetric_infonce
 from scratch_embed.nn.gradcheck import check_backward
-from scratch_embed.nn.softmax import cross_entropy_numpy
+from scratch_embed.nn.softmax import cross_entropy_numpy, softmax
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.testing import check_contrastive_loss
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
@@ -221,6 +221,26 @@ def test_a_mask_that_does_not_fit_is_refused():
 
 # ---- what its gradient obeys --------------------------------------------------------------------
 
+@given(seeds, taus)
+def test_the_share_of_a_negative_in_the_push_is_a_softmax_over_the_negatives(seed, tau):
+    """p_ij/(1 − p_ii), in which the partner cancels; read from the gradient of the logits."""
+    s, _ = cosine_logits(*batch(seed), tau)
+    _, backward = cross_entropy_numpy(s, np.arange(N))
+    negatives = np.arange(N)[:, None] != np.arange(s.shape[1])
+    push = backward()[negatives].reshape(N, -1)
+    shares, _ = softmax(s[negatives].reshape(N, -1))
+    np.testing.assert_allclose(push, shares * push.sum(1, keepdims=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("tau, ratio", [(1.0, 1.1052), (0.05, 7.389), (0.01, 22026.5)])
+def test_a_cosine_higher_by_a_tenth_multiplies_the_push(tau, ratio):
+    """Two negatives of q_0 = e₀ with cosines 0.3 and 0.2."""
+    k = np.array([[1, 0], [0.3, np.sqrt(0.91)], [0.2, np.sqrt(0.96)]])
+    s, _ = cosine_logits(np.array([[1.0, 0]]), k, tau)
+    _, backward = cross_entropy_numpy(s, np.array([0]))
+    assert backward()[0, 1] / backward()[0, 2] == pytest.approx(ratio, rel=1e-4)
+
+
 @given(seeds, taus, st.sampled_from([np.float32, np.float64]))
 def test_what_pulls_and_what_pushes_sum_to_0_in_each_row(seed, tau, dtype):
     """Σ_j p_ij − 1: M terms, each rounded in log_softmax, exp and the sum, 8 M u / N in all.
@@ -281,7 +301,7 @@ def test_float32_is_float64_but_for_rounding(seed, tau):
 @pytest.mark.parametrize("q,k", [((5, 7), (4, 7)), ((5, 7), (5, 6)), ((7,), (7,)), ((0, 7), (3, 7)),
                                  ((2, 5, 7), (2, 5, 7))])
 def test_shapes_that_do_not_fit_are_refused(q, k):
-    with pytest.raises(ValueError, match=r"queries \(N, D\).*found") as error:
+    with pytest.raises(ValueError, match=r"queries \(N, D\).*got") as error:
         infonce(np.ones(q), np.ones(k))
     assert str(q) in str(error.value) and str(k) in str(error.value)
     with pytest.raises(ValueError):
@@ -289,7 +309,7 @@ def test_shapes_that_do_not_fit_are_refused(q, k):
 
 
 def test_clips_loss_has_no_hard_negatives_and_no_temperature_is_0():
-    with pytest.raises(ValueError, match=r"as many keys as queries, found \(5, 7\) and \(8, 7\)"):
+    with pytest.raises(ValueError, match=r"as many keys as queries, got \(5, 7\) and \(8, 7\)"):
         symmetric_infonce(*batch(0), 0.0)
     for tau in (0, -1.0, np.nan):
         with pytest.raises(ValueError, match="expected a positive number"):
