@@ -153,7 +153,7 @@ def test_scaling_the_query_by_the_steps_ranks_as_dequantising_does(seed):
 # ---- refused -----------------------------------------------------------------------
 
 @pytest.mark.parametrize("X, what", [
-    (np.ones((0, 3)), r"N ≥ 1, found shape \(0, 3\)"), (np.ones(3), r"found shape \(3,\)"),
+    (np.ones((0, 3)), r"N ≥ 1, got shape \(0, 3\)"), (np.ones(3), r"got shape \(3,\)"),
     ([[1, np.nan], [1, 2]], "on axis 1"), ([[np.inf, 0]], "on axis 0"),
     ([[0, -1.7e308], [0, 1.7e308]], "beyond 1.8e.308 on axis 1")])
 def test_a_sample_without_a_finite_range_is_refused(X, what):
@@ -169,11 +169,11 @@ def test_nan_and_other_widths_and_types_are_refused():
         quantise(np.ones((2, 4)), ranges)
     with pytest.raises(ValueError, match=r"3 numbers.*\(2,\)"):
         dequantise(np.ones(2, np.uint8), ranges)
-    with pytest.raises(ValueError, match="uint8 codes, found int8; unshift"):
+    with pytest.raises(ValueError, match="codes: expected uint8, got int8; unshift"):
         dequantise(np.ones(3, np.int8), ranges)
-    with pytest.raises(ValueError, match="expected uint8 codes, found int8"):
+    with pytest.raises(ValueError, match="expected uint8, got int8"):
         shift(np.ones(3, np.int8))
-    with pytest.raises(ValueError, match="expected int8 codes, found uint8"):
+    with pytest.raises(ValueError, match="expected int8, got uint8"):
         unshift(np.ones(3, np.uint8))
 
 

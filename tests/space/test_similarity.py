@@ -24,6 +24,7 @@ from scratch_embed.space.similarity import (
     euclidean,
     euclidean_matrix,
     max_sim,
+    textbook_cosine,
 )
 from scratch_embed.testing import check_similarity
 from scratch_embed.testing.exact import exact_cosine, exact_distance, exact_dot, exact_root
@@ -51,6 +52,16 @@ def test_worked_by_hand():
     assert angle([1, 2], [-2, -4]) == math.pi
     np.testing.assert_array_equal(l2_normalize([[3, 4], [0, 0]])[0], [[0.6, 0.8], [0, 0]])
     assert max_sim([[1, 0], [0, 1]], [[2, 1], [0, 5], [9, 0]]) == 9 + 5
+
+
+@given(seeds)
+def test_the_textbooks_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e20(seed):
+    a, b = gaussian(seed, 2, 100, dtype=np.float32)
+    assert textbook_cosine(a, b) == pytest.approx(cosine(a, b), abs=1e-5)
+    for scale in np.float32([1e-20, 1e20]):
+        with np.errstate(all="ignore"):
+            assert not np.isfinite(textbook_cosine(scale * a, scale * b))
+        assert cosine(scale * a, scale * b) == pytest.approx(cosine(a, b), abs=4 * u32)
 
 
 @pytest.mark.parametrize("low", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
@@ -418,5 +429,5 @@ def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
 
 def test_max_sim_without_a_key_is_refused():
     assert max_sim(np.ones((0, 3)), np.ones((2, 3))) == 0
-    with pytest.raises(ValueError, match="at least one key"):
+    with pytest.raises(ValueError, match="K: expected at least one row"):
         max_sim(np.ones((2, 3)), np.ones((0, 3)))
