@@ -1,19 +1,19 @@
-"""What the long commands print: headings, paragraphs, tables with intervals, a sentence on two."""
+"""What the long commands print: headings, paragraphs, tables with intervals, comparisons."""
 import textwrap
 
 
 def heading(text):
-    """A line that begins a part."""
+    """Print the underlined heading of a part."""
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
 
 def paragraph(text, indent=""):
-    """Text in lines that fit."""
+    """Print a text, wrapped to 96 columns."""
     print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
 
 
 def show_intervals(scores, columns):
-    """A table of means and intervals.  scores: {name: (seeds, columns)}."""
+    """Print a table of means and 95% intervals.  scores: {name: (seeds, columns)}."""
     from scratch_embed.why.effects import interval
     print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
     for name, rows in scores.items():
@@ -23,16 +23,16 @@ def show_intervals(scores, columns):
 
 
 def say_difference(what, one, other, scores):
-    """One search against another in a sentence, seed by seed.  scores: {name: (seeds,)}."""
+    """Print whether `one` is better than `other`, paired by seed.  scores: {name: (seeds,)}."""
     from scratch_embed.why.effects import HELPS, HURTS, paired_difference
     mean, half = difference = paired_difference(scores[one], scores[other])
     verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
-        difference.verdict, "cannot be told apart from")
+        difference.verdict, "is not significantly different from")
     print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
 
 
 def listed(settings):
-    """Settings in a line: numbers as they are, functions by their names."""
+    """Settings on one line: numbers as they are, functions by their names."""
     return ", ".join(f"{name} {getattr(value, '__name__', value)}"
                      for name, value in settings.items())
 

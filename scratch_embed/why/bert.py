@@ -23,7 +23,7 @@ from scratch_embed.text.packed import Packed
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Bert, Config
-from scratch_embed.transformer.masked_lm import Examples, pretraining, train, with_gaps
+from scratch_embed.transformer.masked_lm import Examples, mask_tokens, pretraining, train
 from scratch_embed.why.ablations import Ablation
 from scratch_embed.why.contexts import (
     masking,
@@ -102,7 +102,7 @@ def toy_text(seed: int, sentences: int = 8000) -> Text:
     world = senses(seed, sentences, FILLERS, NOISE)
     others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
     tokenizer = whole_words([*world.sentences, *others.sentences])
-    gaps = with_gaps(packed(tokenizer, others.sentences),
+    gaps = mask_tokens(packed(tokenizer, others.sentences),
                      masking(tokenizer, masked=1.0, random=0.0),
                      len(tokenizer), np.random.default_rng([seed, 3]))
     return Text(world, tokenizer, packed(tokenizer, world.sentences), gaps, seed)

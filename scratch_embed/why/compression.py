@@ -20,8 +20,8 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import pca
 from scratch_embed.space.hamming import nearest_hamming, rescore, sign_bits, signs
-from scratch_embed.space.heaps import enter_heaps
-from scratch_embed.space.neighbours import nearest, rank_in_blocks
+from scratch_embed.space.heaps import merge_heaps
+from scratch_embed.space.neighbours import nearest, top_k_in_blocks
 from scratch_embed.space.quantise import calibrate, dequantise, quantise, shift, unshift
 from scratch_embed.space.similarity import dot_matrix
 from scratch_embed.why.ablations import Ablation
@@ -106,7 +106,7 @@ def _rows(X, prepare):
     """Float rows, and what makes a query one of them."""
     X = np.ascontiguousarray(X)
     return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
-        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, enter=enter_heaps)[0])
+        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, merge=merge_heaps)[0])
 
 
 def _codes(codes, decode):
@@ -116,7 +116,7 @@ def _codes(codes, decode):
     def search(Q, k, workers=1):
         def score(rows, columns):
             return dot_matrix(Q[rows], decode(codes[columns]))
-        return rank_in_blocks(score, len(Q), M, D, k, workers=workers, enter=enter_heaps)[0]
+        return top_k_in_blocks(score, len(Q), M, D, k, workers=workers, merge=merge_heaps)[0]
     return Stored(D, search)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_table
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
-from scratch_embed.retrieve.lists import NONE
+from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.sentences.static import StaticEncoder, Words, frequencies, sif_weights
 from scratch_embed.space.neighbours import top_k
 from scratch_embed.space.similarity import cosine_matrix
@@ -143,6 +143,6 @@ def by_both(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int 
     words = BM25(_split(search.corpus)).search(_split(search.queries), depth)
     ids, values = fuse([words, top_k(cosine_matrix(*embed(search)), depth)], k=2 * depth)
     scores = np.full(search.gains.shape, -np.inf)
-    row, place = np.nonzero(ids != NONE)
+    row, place = np.nonzero(ids != NO_ID)
     scores[row, ids[row, place]] = values[row, place]
     return rank_all(search, scores)

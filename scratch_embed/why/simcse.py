@@ -58,7 +58,7 @@ def with_hard_negatives(encoder: Encoder) -> list[Packed]:
 
 # ---- the tricks ---------------------------------------------------------------------------------
 
-BASE = dict(SIMCSE, views=same_text, headless=False, keep_head=False)
+BASE = dict(SIMCSE, views=same_text, with_head=True, keep_head=False)
 LABELLED = dict(BASE, views=with_hard_negatives)
 
 ABLATIONS = [
@@ -80,7 +80,7 @@ ABLATIONS = [
         "a head, for training only",
         "The head may throw away what contrast has no use for, and what is below keeps it.  The "
         "paper finds it best so without labels.",
-        BASE, {"no head": (dict(headless=True), HELPS),
+        BASE, {"no head": (dict(with_head=False), HELPS),
                "kept": (dict(keep_head=True), HELPS)}),
     Ablation(
         "the mean of all tokens",

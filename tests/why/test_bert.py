@@ -27,15 +27,16 @@ def test_the_shares_make_as_many_gaps_as_the_names_say(texts):
     """max(1, round(share · 11)) of [CLS], nine words and [SEP]."""
     assert [max(1, round(11 * share)) for share in (0.15, 0.05, 0.3, 0.5)] == [2, 1, 3, 6]
     gaps = texts[0].gaps
-    assert len(gaps.places) == 2 * (len(gaps.batch.offsets) - 1)
-    assert {texts[0].tokenizer.pieces[i] for i in gaps.batch.ids[gaps.places]} == {"[MASK]"}
+    assert len(gaps.masked_positions) == 2 * (len(gaps.batch.offsets) - 1)
+    masked = gaps.batch.ids[gaps.masked_positions]
+    assert {texts[0].tokenizer.pieces[i] for i in masked} == {"[MASK]"}
 
 
 def test_held_out_gaps_are_of_other_sentences(texts):
     text = texts[0]
     assert len(text.gaps.batch.offsets) - 1 == 10 and len(text.world.sentences) == 40
     filled = text.gaps.batch.ids.copy()
-    filled[text.gaps.places] = text.gaps.targets
+    filled[text.gaps.masked_positions] = text.gaps.targets
     rows = {tuple(row) for row in filled.reshape(-1, 11)}
     assert not rows & {tuple(row) for row in text.corpus.ids.reshape(-1, 11)}
 

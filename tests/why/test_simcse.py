@@ -96,7 +96,7 @@ def test_no_sentence_is_seen_twice_in_an_epoch(encoder):
 
 def test_without_a_head_there_is_none_and_the_encoder_is_as_it_was(encoder):
     before = encoder.model.p.flat.copy()
-    bare = train_simcse(encoder, steps=2, batch_size=8, headless=True).model
+    bare = train_simcse(encoder, steps=2, batch_size=8, with_head=False).model
     topped = train_simcse(encoder, steps=2, batch_size=8).model
     assert not [name for name in bare.p if name.startswith(("head.", "mlm.", "next_sentence."))]
     assert set(topped.p) - set(bare.p) == {"head.weight", "head.bias"}
