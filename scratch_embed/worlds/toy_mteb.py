@@ -166,7 +166,7 @@ def sts(of: list[Fact], rng: np.random.Generator) -> STS:
 def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassification:
     """Half of the pairs are the same fact in other words; in the others one slot is changed.
 
-    The chance level is for one random order; MTEB's max_ap is the maximum over several similarities.
+    The chance level is for one random order; MTEB's max_ap is the maximum over several measures.
     """
     rows = []
     for i, fact in enumerate(of):

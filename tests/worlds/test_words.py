@@ -395,7 +395,8 @@ def test_what_is_written_reads_back_as_the_world(tmp_path):
     (lambda: pair_distribution(A_B_C.grammar, 0), "window=0: expected a whole number, 1 to"),
     (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1]), "expected 3 probabilities"),
     (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1, 2]), "expected 3 probabilities"),
-    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]), "expected at least one pair of words, got none"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]),
+     "expected at least one pair of words, got none"),
 ])
 def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):
