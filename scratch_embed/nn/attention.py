@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.nn.contract import Backward, BackwardEach
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
 from scratch_embed.nn.softmax import softmax
 from scratch_embed.numerics.functions import softmax_row32
 from scratch_embed.numerics.kernel import kernel
@@ -41,7 +41,7 @@ ZERO = f32(0)
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, heads: int,
-              causal: bool = False, drop: Dropout = NO_DROPOUT, *, window: int | None = None,
+              causal: bool = False, dropout: Dropout = NO_DROPOUT, *, window: int | None = None,
               bias: np.ndarray | None = None, key_offsets: np.ndarray | None = None
               ) -> tuple[np.ndarray, BackwardEach]:
     """Multi-head attention within each packed sequence.
@@ -80,7 +80,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     for group in groups:
         queries(y, group)[:], back = scaled_dot_product_attention(
             queries(q, group), keys(k, group), keys(v, group),
-            visible(group, causal, window), drop.at(group.row),
+            visible(group, causal, window), dropout.at(group.row),
             None if B is None else B[..., :group.t, :group.u])
         backwards.append(back)
 
@@ -98,7 +98,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
 
 
 def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
-                                 sees: tuple[int, int], drop: Dropout = NO_DROPOUT,
+                                 sees: tuple[int, int], dropout: Dropout = NO_DROPOUT,
                                  B: np.ndarray | None = None) -> tuple[np.ndarray, BackwardEach]:
     """Y = dropout(softmax(Q Kᵀ / √d + B)) V.
 
@@ -109,7 +109,8 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
     S = Q @ K.swapaxes(-1, -2)                                                 # (n, G, H/G, t, u)
     if B is not None:
         S = ((scale * S).reshape(-1, *B.shape) + B).reshape(S.shape)
-    dropped, back_weights = attention_weights(S, scale if B is None else scale / scale, sees, drop)
+    dropped, back_weights = attention_weights(S, scale if B is None else scale / scale, sees,
+                                              dropout)
 
     def backward(dY):
         dS = back_weights(dY @ V.swapaxes(-1, -2))
@@ -124,7 +125,7 @@ def sum_shared(dK):
     return dK if dK.shape[2] == 1 else dK.sum(2, keepdims=True)
 
 
-def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], drop: Dropout
+def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropout: Dropout
                       ) -> tuple[np.ndarray, Backward]:
     """dropout(softmax(scale · S)) over the keys that each query sees.  S: (..., t, u).
 
@@ -138,10 +139,10 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], drop: 
             distance = np.arange(u) - np.arange(t)[:, None]                    # j − i
             S = np.where((-back <= distance) & (distance <= ahead), S, -np.inf)
         P, back_softmax = softmax(scale * S)
-        dropped, back_drop = dropout(P, drop)
+        dropped, back_drop = apply_dropout(P, dropout)
         return dropped, lambda dA: scale * back_softmax(back_drop(dA))
 
-    m = mask(drop)
+    m = mask(dropout)
     P = S.reshape(-1, u)
     dropped = np.empty_like(P) if m.threshold else P
     soft_drop_kernel(P, dropped, scale, t, back, ahead, m)

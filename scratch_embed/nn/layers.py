@@ -37,7 +37,7 @@ from scratch_embed.nn.contract import (
     ParamBackwardEach,
     ParamOnlyBackward,
 )
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, mask
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
@@ -281,31 +281,31 @@ def rms_norm_backward_kernel(dy, xhat, rstd, w, dw):
 
 # ---- residual sums -------------------------------------------------------------------------------
 
-def residual(x: np.ndarray, r: np.ndarray, drop: Dropout = NO_DROPOUT
+def residual(x: np.ndarray, r: np.ndarray, dropout: Dropout = NO_DROPOUT
              ) -> tuple[np.ndarray, BackwardEach]:
     """y = x + dropout(r): a sublayer's output r is added to its input x.
 
     x, r, y: (...); backward(dy) -> dx, dr, which are dy itself where nothing is dropped.
     """
-    dropped, back_drop = dropout(r, drop)
+    dropped, back_drop = apply_dropout(r, dropout)
     return x + dropped, lambda dy: (dy, back_drop(dy))
 
 
 def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e-12,
-             drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
+             dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
     """y = layer_norm(x + dropout(r)).  x, r, y: (T, D); backward(dy, g) -> dx, dr."""
     if x.dtype != np.float32:
-        total, back_sum = residual(x, r, drop)
+        total, back_sum = residual(x, r, dropout)
         y, back_norm = layer_norm(total, p, name, eps)
         return y, lambda dy, g: back_sum(back_norm(dy, g))
 
     w, b = p[name + ".weight"], bias_or_zeros(p, name)
-    y, xhat, rstd = drop_add_norm_kernel(x, r, w, b, f32(eps), mask(drop))
+    y, xhat, rstd = drop_add_norm_kernel(x, r, w, b, f32(eps), mask(dropout))
 
     def backward(dy, g):
         dx = norm_backward_kernel(dy, xhat, rstd, w, or_scratch(g, name + ".weight", w),
                                   or_scratch(g, name + ".bias", b))
-        return dx, dropout(dx, drop)[0]                      # the same mask again
+        return dx, apply_dropout(dx, dropout)[0]                      # the same mask again
     return y, backward
 
 

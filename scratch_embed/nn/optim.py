@@ -35,7 +35,7 @@ PIECE = 1 << 16                    # parameters that are stepped in one call
 class Optim(NamedTuple):
     """How a training moves its parameters."""
 
-    lr: float                      # the highest learning rate, see warm_up_then_decay
+    lr: float                      # the highest learning rate, see linear_warmup_decay
     warmup_ratio: float = 0.1      # the share of the steps in which it rises
     weight_decay: float = 0.01     # λ, of the tensors that are declared to decay
     max_grad_norm: float = 1.0     # a longer gradient is scaled down to this length
@@ -105,12 +105,12 @@ class AdamW:
                 **{f"v/{name}": view for name, view in self.v.items()}, "steps": self.steps}
 
     def step(self, grads: Sequence[Params], lr: float, max_grad_norm: float = np.inf,
-             each: Callable = serial_map) -> float:
+             map: Callable = serial_map) -> float:
         """One step on p, in place, along the sum of all workers' gradients.  -> ‖g‖ of the sum.
 
         grads: one Params like p for each worker; afterwards the first holds the sum.
         max_grad_norm: the sum is scaled down to this length if it is longer.
-        each: each(f, items) -> [f(item)], in threads or one after the other.
+        map: map(f, items) -> [f(item)], in threads or one after the other.
         """
         g, *others = [g.flat for g in grads]
         workers = range(len(grads))
@@ -123,7 +123,7 @@ class AdamW:
                 squares += float(np.dot(g[part], g[part]))
             return squares
 
-        norm = math.sqrt(math.fsum(each(add, workers)))
+        norm = math.sqrt(math.fsum(map(add, workers)))
         self.steps += 1
         (b1, b2), t = self.betas, int(self.steps)
         numbers = AdamWNumbers(*(g.dtype.type(number) for number in (
@@ -136,7 +136,7 @@ class AdamW:
             for part, decay in self.pieces[worker::len(grads)]:
                 update(theta[part], g[part], m[part], v[part], decay, numbers)
 
-        each(move, workers)
+        map(move, workers)
         return norm
 
 
@@ -163,7 +163,7 @@ def clip_factor(norm: float, max_grad_norm: float) -> float:
     return max_grad_norm / norm if norm > max_grad_norm else 1.0
 
 
-def warm_up_then_decay(step: int, steps: int, lr: float, warmup_ratio: float = 0.1) -> float:
+def linear_warmup_decay(step: int, steps: int, lr: float, warmup_ratio: float = 0.1) -> float:
     """The learning rate of step 1..steps: up to `lr` in a straight line, then down to 0.
 
     warmup_ratio: the share of the steps in which it rises.  At first m and v know little, and a

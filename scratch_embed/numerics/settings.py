@@ -24,12 +24,12 @@ def saved_as(key: str) -> Callable[[Function], Function]:
     return mark
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A setting in JSON's types: numbers, str, bool, None, and lists and dicts of plain values.
 
     Raises ValueError for a function without a key.
 
-    >>> plain({"dim": np.int64(8), "lr": 0.1, "bounds": (1, 2)})
+    >>> json_value({"dim": np.int64(8), "lr": 0.1, "bounds": (1, 2)})
     {'dim': 8, 'lr': 0.1, 'bounds': [1, 2]}
     """
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -39,11 +39,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return digest(value)
     if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
+        return {name: json_value(item) for name, item in value.items()}
     if hasattr(value, "_asdict"):                            # a NamedTuple
-        return plain(value._asdict())
+        return json_value(value._asdict())
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     key = getattr(value, "saved_as", None)
     if key is None:
         raise ValueError(f"{value!r} has no key to be stored under in a checkpoint: mark the "

@@ -36,7 +36,7 @@ import numpy as np
 
 from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.retrieve.lists import NONE, best, stack
+from scratch_embed.retrieve.lists import NO_ID, stack, top_k_of_query
 
 u64 = np.uint64
 S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
@@ -95,7 +95,7 @@ class BM25:
         if isinstance(queries, str):
             raise ValueError(f"expected a list of queries, each a list of words, found {queries!r}")
         for query in queries:
-            rows.append(best_above_0(self.scores(query), k))
+            rows.append(top_k_positive(self.scores(query), k))
         return stack(rows, k, np.float32)
 
 
@@ -120,13 +120,13 @@ def add_rows(postings, words, times, scores):
 
 # ---- the k best ---------------------------------------------------------------------------------
 
-def best_above_0_plain(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k_positive_plain(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids and scores, (k,) each, of the k highest above 0; ties to the lowest id.  scores: (N,)"""
     found = np.flatnonzero(scores > 0)
-    return best(found, scores[found], k)
+    return top_k_of_query(found, scores[found], k)
 
 
-def best_above_0(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k_positive(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The same for float32 in one pass, with a heap of the k best so far.
 
     Score and id are one integer, the score's bits above those of −id: numbers that are not negative
@@ -136,7 +136,7 @@ def best_above_0(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     keep_best(scores.view(np.uint32), heap)
     heap = np.sort(heap)[::-1]
     n = np.count_nonzero(heap > LOW_32)
-    ids, values = np.full(k, NONE, np.int64), np.full(k, -np.inf, np.float32)
+    ids, values = np.full(k, NO_ID, np.int64), np.full(k, -np.inf, np.float32)
     ids[:n] = (LOW_32 - (heap & LOW_32))[:n]
     values[:n] = (heap >> S32).astype(np.uint32).view(np.float32)[:n]
     return ids, values
@@ -148,11 +148,11 @@ def keep_best(bits, heap):
     for i in range(len(bits)):
         key = (u64(bits[i]) << S32) | (LOW_32 - u64(i))
         if key > heap[0]:
-            sink(heap, key)
+            replace_smallest(heap, key)
 
 
 @kernel
-def sink(heap, key):
+def replace_smallest(heap, key):
     """Put key in the place of heap[0], and let it sink while an entry below it is smaller.
 
     Below entry i are 2i + 1 and 2i + 2, neither of them smaller than it.

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from scratch_embed.numerics.checks import require_number, require_whole
-from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
+from scratch_embed.retrieve.lists import NO_ID, check_ids, stack, top_k_of_query
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
 LARGEST = np.iinfo(np.int64).max
@@ -73,7 +73,7 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     votes = []
     for weight, (ids, scores) in zip(weights, _checked(lists)):
         vote = np.zeros(ids.shape)
-        for row, found, values in zip(vote, ids != NONE, scores):
+        for row, found, values in zip(vote, ids != NO_ID, scores):
             if found.any():
                 row[found] = weight * normalise(values[found])
         votes.append(vote)
@@ -99,11 +99,11 @@ def _sum_votes(ids, votes, k):
     ids, votes = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1)
     k, rows = require_whole("k", k, 1), []
     for row, vote in zip(ids, votes):
-        row, vote = row[row != NONE], vote[row != NONE]
+        row, vote = row[row != NO_ID], vote[row != NO_ID]
         documents, which = np.unique(row, return_inverse=True)
         # summed from small to large: the same sum whichever list is named first, so ties are ties
         order = np.argsort(vote)
-        rows.append(best(documents, np.bincount(which[order], vote[order], len(documents)), k))
+        rows.append(top_k_of_query(documents, np.bincount(which[order], vote[order], len(documents)), k))
     return stack(rows, k)
 
 
@@ -116,6 +116,6 @@ def _checked(lists):
         if ids.shape != scores.shape or len(ids) != len(checked[0][0]):
             raise ValueError(f"expected ids and scores of one shape, for {len(checked[0][0])} "
                              f"queries in every list, found {ids.shape} and {scores.shape}")
-        if not np.isfinite(scores[ids != NONE]).all():
+        if not np.isfinite(scores[ids != NO_ID]).all():
             raise ValueError("expected finite scores, found nan or inf")
     return checked

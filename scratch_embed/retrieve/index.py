@@ -30,7 +30,7 @@ from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.ids import list_of_ids, require_new, row_of_each
 from scratch_embed.retrieve.index_files import first_not_finite, index_as_tensors, read_index
-from scratch_embed.space.heaps import enter_heaps
+from scratch_embed.space.heaps import merge_heaps
 from scratch_embed.space.neighbours import BLOCK, nearest
 
 
@@ -158,7 +158,7 @@ class Index:
                              + ("; for one query pass queries[None]" if queries.ndim == 1 else ""))
         queries = self._prepared(queries, lambda row: f"query {row}")
         rows, scores = nearest(queries, self._rows[:len(self)], k, block=block, workers=workers,
-                               enter=enter_heaps)
+                               merge=merge_heaps)
         if self.normalise:
             scores = np.clip(scores, -1, 1)                  # beyond by a rounding
         ids = np.empty(rows.size, object if self._ids and type(self._ids[0]) is str else np.int64)

@@ -16,12 +16,12 @@ from numpy.typing import DTypeLike
 
 from scratch_embed.space.neighbours import top_k
 
-NONE = -1                          # the id where a list has ended
+NO_ID = -1                          # the id where a list has ended
 
 
-def best(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k_of_query(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest of one query's scores.  ids: (n,) rising, scores: (n,) -> (k,), (k,)."""
-    found = np.full(k, NONE, np.int64)
+    found = np.full(k, NO_ID, np.int64)
     values = np.full(k, -np.inf, np.result_type(scores, np.float32))
     if len(ids):
         places, highest = top_k(scores, k)                   # ties to the lowest place: lowest id
@@ -50,7 +50,7 @@ def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], document
                          f"{ids.shape} and scores of shape {scores.shape}")
     if len(set(queries)) != len(queries) or len(set(documents)) != len(documents):
         raise ValueError("a name stands for two queries, or for two documents")
-    return {query: {documents[i]: float(score) for i, score in zip(row, values) if i != NONE}
+    return {query: {documents[i]: float(score) for i, score in zip(row, values) if i != NO_ID}
             for query, row, values in zip(queries, ids.tolist(), scores)}
 
 
@@ -60,11 +60,11 @@ def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ValueError(f"ids: expected integers of shape (Q, k), found {ids.dtype} of shape "
                          f"{ids.shape}")
-    if ids.size and not NONE <= ids.min() <= ids.max() < N:
+    if ids.size and not NO_ID <= ids.min() <= ids.max() < N:
         raise ValueError(f"ids: expected numbers below {N}, or −1 where a list has ended, found "
                          f"{ids.min()} to {ids.max()}")
     in_order = np.sort(ids, axis=1)
-    twice = ((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NONE)).any(axis=1)
+    twice = ((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NO_ID)).any(axis=1)
     if twice.any():
         raise ValueError(f"ids: row {twice.argmax()} holds a document twice")
     return ids

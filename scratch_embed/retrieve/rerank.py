@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.retrieve.lists import NONE, best, check_ids, stack
+from scratch_embed.retrieve.lists import NO_ID, check_ids, stack, top_k_of_query
 
 Query = TypeVar("Query")
 Document = TypeVar("Document")
@@ -44,10 +44,10 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
                          f"{candidates.shape}")
     candidates = np.sort(candidates, axis=1)                 # rising, as `best` takes them
     pairs = ((queries[q], documents[i]) for q, row in enumerate(candidates.tolist())
-             for i in row if i != NONE)
+             for i in row if i != NO_ID)
     scores = np.full(candidates.shape, -np.inf)
-    scores[candidates != NONE] = list(_scores(pairs, score_pairs, batch_size))
-    rows = [best(row[row != NONE], values[row != NONE], k)
+    scores[candidates != NO_ID] = list(_scores(pairs, score_pairs, batch_size))
+    rows = [top_k_of_query(row[row != NO_ID], values[row != NO_ID], k)
             for row, values in zip(candidates, scores)]
     return stack(rows, k)
 

@@ -28,9 +28,9 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import strings_as_tensors, strings_from_tensors
-from scratch_embed.retrieve.lists import NONE
+from scratch_embed.retrieve.lists import NO_ID
 
-BATCH = 10_000                     # lines that are encoded at a time
+BATCH_SIZE = 10_000                     # lines that are encoded at a time
 
 Encode = Callable[[list[str]], np.ndarray]
 Lists = tuple[np.ndarray, np.ndarray]
@@ -63,13 +63,13 @@ class TextIndex:
     def __repr__(self) -> str:
         return f"TextIndex({len(self):,} lines x {self.index.dim} dimensions)"
 
-    def add(self, lines: Iterable[str], encode: Encode, batch: int = BATCH) -> int:
+    def add(self, lines: Iterable[str], encode: Encode, batch_size: int = BATCH_SIZE) -> int:
         """Add lines, numbered on from those that are there.  Return how many were not blank.
 
         encode: n texts -> (n, D).  After an error, some of the batches before it are in.
         """
         before, lines = len(self), iter(lines)
-        while some := list(itertools.islice(lines, batch)):
+        while some := list(itertools.islice(lines, batch_size)):
             new = {number: text for number, text in enumerate(some, self.lines + 1)
                    if text.strip()}
             if new:
@@ -90,7 +90,7 @@ class TextIndex:
 
         Raises ValueError where there is no word at all.
         """
-        number = np.array([*self.texts, NONE])               # id −1 stays −1
+        number = np.array([*self.texts, NO_ID])               # id −1 stays −1
         bm25 = BM25([split(text) for text in self.texts.values()])
 
         def search(queries, k):
@@ -137,5 +137,5 @@ def nearest_or_none(index: Index, vectors: np.ndarray, k: int) -> Lists:
     vectors = np.asarray(vectors)
     ids, scores = index.search(vectors, k)
     nothing = ~vectors.any(axis=1)
-    ids[nothing], scores[nothing] = NONE, -np.inf
+    ids[nothing], scores[nothing] = NO_ID, -np.inf
     return ids, scores

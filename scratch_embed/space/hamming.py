@@ -33,8 +33,8 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
-from scratch_embed.space.heaps import enter_heaps
-from scratch_embed.space.neighbours import BLOCK, rank_in_blocks, top_k
+from scratch_embed.space.heaps import merge_heaps
+from scratch_embed.space.neighbours import BLOCK, top_k, top_k_in_blocks
 
 u64 = np.uint64
 PAIRS, FOURS, EIGHTS = u64(0x5555555555555555), u64(0x3333333333333333), u64(0x0F0F0F0F0F0F0F0F)
@@ -115,14 +115,14 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
     """The k rows of X that differ from each row of Q in the fewest bits; ties to the lowest id.
 
     Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32; k ends at M.
-    block, workers: as in neighbours.rank_in_blocks, in words of 64 bits.
+    block, workers: as in neighbours.top_k_in_blocks, in words of 64 bits.
     """
     Q, X = _tables(Q, X)
 
     def score(rows, columns):
         return -hamming_matrix(Q[rows], X[columns])
-    ids, scores = rank_in_blocks(score, len(Q), len(X), -(-Q.shape[1] // 8), k, block=block,
-                                 workers=workers, enter=enter_heaps)
+    ids, scores = top_k_in_blocks(score, len(Q), len(X), -(-Q.shape[1] // 8), k, block=block,
+                                 workers=workers, merge=merge_heaps)
     return ids, -scores
 
 

@@ -5,8 +5,8 @@ Equation  a heap of k scores: parent i is worse than its children 2i + 1 and 2i 
 Shapes    scores (N, width) of the columns start, start + 1 ...; ids, values (N, k)
 Cost      O(width) comparisons a row, many at a time; O(log k) for each score that enters, of which
           there are about k log(M/k) of M in random order, and M of M if each beats all before it.
-NumPy     neighbours.enter_sorted, which keeps each row sorted, worst first: that is a heap too
-Read next space/neighbours.py, rank_in_blocks(..., enter=enter_heaps)
+NumPy     neighbours.merge_sorted, which keeps each row sorted, worst first: that is a heap too
+Read next space/neighbours.py, top_k_in_blocks(..., merge=merge_heaps)
 
 After the first thousands of columns nearly every score is worse than the k kept.  So a strip of
 scores is first only compared with the worst of these, without a branch, which a processor does
@@ -18,8 +18,8 @@ STRIP = 256
 
 
 @kernel
-def enter_heaps(scores, start, ids, values):
-    """enter_sorted for heaps: of each row the worst stands first, the others in a heap's order."""
+def merge_heaps(scores, start, ids, values):
+    """merge_sorted for heaps: of each row the worst stands first, the others in a heap's order."""
     for i in range(len(scores)):
         s, heap = scores[i], values[i]
         for low in range(0, len(s), STRIP):

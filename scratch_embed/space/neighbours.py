@@ -5,7 +5,7 @@ Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, 
 Order     highest first; ties to the lowest id; nan last.  What a stable full sort gives.
 Cost      O(M) for each row of scores, plus sorting the k and whatever ties with the last of them;
           nearest O(NMD), nearly all of it matrix products: BLAS owns them, hence no kernel here.
-          Over long tables the selection can cost more than the products: there pass enter_heaps.
+          Over long tables the selection can cost more than the products: there pass merge_heaps.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers for each worker,
           whatever N and M.
 Differs   this is exact search.  Approximate indexes look at a part of the table and are faster.
@@ -68,7 +68,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.take_along_axis(scores, ids, axis=-1)
 
 
-def enter_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.ndarray) -> None:
+def merge_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.ndarray) -> None:
     """Let the columns start, start + 1 ... enter ids, values (N, k), in place.
 
     scores: (N, width), of columns later than all that were kept; each row is kept worst first.
@@ -84,13 +84,13 @@ def enter_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.nda
 
 
 def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = None,
-            block: int = BLOCK, workers: int = 1, enter: Callable = enter_sorted
+            block: int = BLOCK, workers: int = 1, merge: Callable = merge_sorted
             ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the highest dot product, for each row of Q; pass unit rows for cosine.
 
     Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).
     exclude: (N,) or (N, E) ids that may not be returned, row by row; -1 stands for none.
-    workers, enter: as in rank_in_blocks.
+    workers, merge: as in top_k_in_blocks.
     There are min(k, M − E) columns.  Raises ValueError for wrong shapes and k < 1.
 
     >>> X = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
@@ -103,12 +103,12 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
 
     def score(rows, columns):
         return dot_matrix(Q[rows], X[columns])
-    return rank_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block, workers, enter)
+    return top_k_in_blocks(score, len(Q), len(X), Q.shape[1], k, exclude, block, workers, merge)
 
 
-def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, D: int, k: int,
+def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, D: int, k: int,
                    exclude: np.ndarray | None = None, block: int = BLOCK, workers: int = 1,
-                   enter: Callable = enter_sorted) -> tuple[np.ndarray, np.ndarray]:
+                   merge: Callable = merge_sorted) -> tuple[np.ndarray, np.ndarray]:
     """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
 
     score(rows, columns) returns that part of the (N, M) scores for two slices, from tables of
@@ -116,7 +116,7 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     rows have; k, exclude and order as in nearest().
     workers: threads that call score side by side, each with a range of the columns; BLAS then
     takes one thread, and with one worker as many as it likes.
-    enter: enter_sorted, or heaps.enter_heaps: compiled, and worth loading for many scores.
+    merge: merge_sorted, or heaps.merge_heaps: compiled, and worth loading for many scores.
     """
     k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
     exclude = _excluded(exclude, N)
@@ -130,22 +130,22 @@ def rank_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, 
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
             rows = slice(start, start + height)
-            rank = partial(_rank, score, rows, wanted, width, enter)
+            rank = partial(_rank, score, rows, wanted, width, merge)
             parts = imap_unordered(rank, ranges, len(ranges))
             every_ids, every_value = map(_side_by_side, zip(*parts))
             ids, values = _best_first(every_ids, every_value, wanted)
-            found.append(_strike_out(ids, values, exclude[rows], min(k, max(0, M - E))))
+            found.append(_remove_excluded(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _rank(score, rows, k, width, enter, ends):
+def _rank(score, rows, k, width, merge, ends):
     """The k best of the columns between two ends, worst first; `width` ≥ k columns at a time."""
     low, high = ends
     ids, values = top_k(score(rows, slice(low, min(low + width, high))), k)
     ids, values = ids[:, ::-1] + low, values[:, ::-1].copy()       # worst first: that is a heap
     for start in range(low + width, high, width):
-        enter(score(rows, slice(start, min(start + width, high))), start, ids, values)
+        merge(score(rows, slice(start, min(start + width, high))), start, ids, values)
     return ids, values
 
 
@@ -160,7 +160,7 @@ def _best_first(ids, values, k):
     return np.take_along_axis(ids, np.take_along_axis(order, place, axis=1), axis=1), values
 
 
-def _strike_out(ids, values, exclude, k):
+def _remove_excluded(ids, values, exclude, k):
     """Remove each row's excluded ids and keep the first k of the others, in their order."""
     struck = np.zeros(ids.shape, bool)
     for column in exclude.T:

@@ -42,7 +42,7 @@ from tqdm import tqdm
 from scratch_embed.numerics.checks import finite, require_whole
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt, held_interrupt
-from scratch_embed.numerics.settings import plain
+from scratch_embed.numerics.settings import json_value
 from scratch_embed.numerics.workers import imap_unordered, parallel_map
 from scratch_embed.training.batches import batches
 from scratch_embed.training.checkpoint import (
@@ -116,7 +116,7 @@ class Session:
         self.map_of_workers: Callable | None = None
         checkpoint = options.checkpoint
         if checkpoint:                             # digests of the data are taken once
-            self.settings = plain(settings)
+            self.settings = json_value(settings)
         if checkpoint and os.path.exists(checkpoint.path):
             if not checkpoint.resume:
                 raise FileExistsError(f"{checkpoint.path} is there already: resume it, if it is "

@@ -18,7 +18,7 @@ import numpy as np
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
                2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
                2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
-HELPS, HURTS, UNCLEAR = "helps", "hurts", "cannot be told apart"
+HELPS, HURTS, NOT_SIGNIFICANT = "helps", "hurts", "not significant"
 
 
 class Interval(NamedTuple):
@@ -29,10 +29,10 @@ class Interval(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """What a difference, with − without, says of the trick."""
+        """What a difference, with − without, says of the ablation."""
         if self.mean - self.half > 0:
             return HELPS
-        return HURTS if self.mean + self.half < 0 else UNCLEAR
+        return HURTS if self.mean + self.half < 0 else NOT_SIGNIFICANT
 
 
 def interval(x: np.ndarray) -> Interval:

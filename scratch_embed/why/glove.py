@@ -4,7 +4,7 @@ Paper     Pennington, Socher & Manning 2014, sections 3.1 (the weight) and 4 (Ad
           both tables, x_max, alpha, the window).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a training takes about a second.
-Read next why/tricks.py (the measuring), why/effects.py (the intervals), words/glove.py
+Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/glove.py
 
 What why/word2vec.py says of toy texts holds here too.  One thing is unlike English: noise makes
 nearly every pair of the 290 words meet, most of them once or twice.  So the counts are small, and
@@ -17,8 +17,8 @@ import numpy as np
 from scratch_embed.evaluate.correlation import pearson
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.training.session import RunOptions
-from scratch_embed.why.effects import HELPS, UNCLEAR
-from scratch_embed.why.tricks import Trick
+from scratch_embed.why.ablations import Ablation
+from scratch_embed.why.effects import HELPS, NOT_SIGNIFICANT
 from scratch_embed.words.cooccurrence import count_cells, flat, harmonic
 from scratch_embed.words.glove import (
     AdaGrad,
@@ -57,43 +57,51 @@ def constant(lr: float) -> AdaGrad:
 GLOVE = dict(dim=50, x_max=10, alpha=0.75, lr=0.05, epochs=15, adagrad=c_adagrad, order=shuffled,
              window=5, weights=harmonic, symmetric=True, take=both)
 
-TRICKS = [
-    Trick("the weight f(x): rare cells count less",
-          "A cell seen once is mostly chance; if it counts like one seen a hundred times, chance "
-          "is what is learned.",
-          GLOVE, {"all cells alike": (dict(alpha=0), HELPS),
-                  "x below x_max": (dict(alpha=1.0), UNCLEAR)}),
-    Trick("x_max: frequent cells do not count more and more",
-          "Without it, the few cells of the frequent words are all that counts; where it lies "
-          "matters little.",
-          GLOVE, {"1": (dict(x_max=1), HELPS),
-                  "100": (dict(x_max=100), UNCLEAR),
-                  "no limit (1,000,000)": (dict(x_max=1e6), HELPS)}),
-    Trick("W + U",
-          "Both tables have learned the same, so their sum has half the noise: a small gain, says "
-          "the paper.",
-          GLOVE, {"W alone": (dict(take=words), HELPS),
-                  "U alone": (dict(take=contexts), HELPS)}),
-    Trick("AdaGrad, glove.c's",
-          "A rate for each number, that falls with what it has been through: rare words go on "
-          "learning.  glove.c's larger steps should matter less the longer one trains.",
-          GLOVE, {"the paper's": (dict(adagrad=paper_adagrad), HELPS),
-                  "a constant rate, 0.05": (dict(adagrad=constant), HELPS),
-                  "a constant rate, 0.01": (dict(adagrad=constant, lr=0.01), HELPS)}),
-    Trick("cells in random order",
-          "A cell and its mirror image, one after the other, pull the same words the same way "
-          "twice: as if there were half as many steps.",
-          GLOVE, {"mirror images in turn": (dict(order=mirrored), HELPS)}),
-    Trick("counts fall with the distance",
-          "Near neighbours say more.",
-          GLOVE, {"all in the window alike": (dict(weights=flat), HELPS)}),
-    Trick("both sides of a word",
-          "Half of what a word's company tells is on its other side; but the two tables then learn "
-          "different things, and W + U has both.",
-          GLOVE, {"the left side alone": (dict(symmetric=False), UNCLEAR)}),
-    Trick("the window, 5",
-          "In sentences of some fifteen words a wider one adds little that is near enough.",
-          GLOVE, {"2": (dict(window=2), UNCLEAR), "10": (dict(window=10), UNCLEAR)}),
+ABLATIONS = [
+    Ablation(
+        "the weight f(x): rare cells count less",
+        "A cell seen once is mostly chance; if it counts like one seen a hundred times, chance "
+        "is what is learned.",
+        GLOVE, {"all cells alike": (dict(alpha=0), HELPS),
+                "x below x_max": (dict(alpha=1.0), NOT_SIGNIFICANT)}),
+    Ablation(
+        "x_max: frequent cells do not count more and more",
+        "Without it, the few cells of the frequent words are all that counts; where it lies "
+        "matters little.",
+        GLOVE, {"1": (dict(x_max=1), HELPS),
+                "100": (dict(x_max=100), NOT_SIGNIFICANT),
+                "no limit (1,000,000)": (dict(x_max=1e6), HELPS)}),
+    Ablation(
+        "W + U",
+        "Both tables have learned the same, so their sum has half the noise: a small gain, says "
+        "the paper.",
+        GLOVE, {"W alone": (dict(take=words), HELPS),
+                "U alone": (dict(take=contexts), HELPS)}),
+    Ablation(
+        "AdaGrad, glove.c's",
+        "A rate for each number, that falls with what it has been through: rare words go on "
+        "learning.  glove.c's larger steps should matter less the longer one trains.",
+        GLOVE, {"the paper's": (dict(adagrad=paper_adagrad), HELPS),
+                "a constant rate, 0.05": (dict(adagrad=constant), HELPS),
+                "a constant rate, 0.01": (dict(adagrad=constant, lr=0.01), HELPS)}),
+    Ablation(
+        "cells in random order",
+        "A cell and its mirror image, one after the other, pull the same words the same way "
+        "twice: as if there were half as many steps.",
+        GLOVE, {"mirror images in turn": (dict(order=mirrored), HELPS)}),
+    Ablation(
+        "counts fall with the distance",
+        "Near neighbours say more.",
+        GLOVE, {"all in the window alike": (dict(weights=flat), HELPS)}),
+    Ablation(
+        "both sides of a word",
+        "Half of what a word's company tells is on its other side; but the two tables then learn "
+        "different things, and W + U has both.",
+        GLOVE, {"the left side alone": (dict(symmetric=False), NOT_SIGNIFICANT)}),
+    Ablation(
+        "the window, 5",
+        "In sentences of some fifteen words a wider one adds little that is near enough.",
+        GLOVE, {"2": (dict(window=2), NOT_SIGNIFICANT), "10": (dict(window=10), NOT_SIGNIFICANT)}),
 ]
 
 

@@ -4,8 +4,8 @@ Paper     Mikolov et al. 2013b, which gives the tricks; Levy, Goldberg & Dagan 2
           Distributional Similarity with Lessons Learned from Word Embeddings", which counts them.
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a run on 150,000 words takes about a second.
-Read next why/tricks.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the closed
-          form)
+Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the
+          closed form)
 
 A seed is another text as well as other starting weights, so what holds over the seeds holds for
 texts of this kind, not for one of them.  A toy text of 290 words is not English: a trick made for
@@ -24,8 +24,8 @@ from scratch_embed.evaluate.correlation import pearson
 from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.training.session import RunOptions
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
-from scratch_embed.why.tricks import Trick
+from scratch_embed.why.ablations import Ablation
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.words.cbow import cbow_chunk, corrected_cbow_chunk
 from scratch_embed.words.negative_sampling import noise_distribution
 from scratch_embed.words.plan import Details
@@ -45,53 +45,64 @@ OTHER_NOISE = {"count^1": (dict(details=Details(power=1.0)), HELPS),
 OTHER_RATES = {"the first rate": (dict(details=CONSTANT), HELPS),
                "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}
 
-TRICKS = [
-    Trick("noise drawn by count^3/4",
-          "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
-          "one; 3/4 lies between and is better than both.",
-          SKIPGRAM, OTHER_NOISE),
-    Trick("the random window",
-          "It makes near neighbours count for more, and those say more; against a fixed window "
-          "of the same mean reach little is left of that.",
-          SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
-                     "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
-                     "always 3": (dict(details=FIXED, window=3), UNCLEAR)}),
-    Trick("sub-sampling",
-          "Frequent words say little of their neighbours and take up the window: without them it "
-          "reaches further.",
-          SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
-    Trick("5 noise words a pair",
-          "More questions a pair are more to learn from, most of all in a small text; if it is "
-          "read so often that there are as many in all, nothing is left.",
-          SKIPGRAM, {"1": (dict(negatives=1), HELPS),
-                     "1, as many questions": (dict(negatives=1, epochs=15), UNCLEAR),
-                     "15": (dict(negatives=15), HURTS),
-                     "15, as many questions": (dict(negatives=15, epochs=2), UNCLEAR)}),
-    Trick("noise drawn anew for each pair",
-          "Shared noise has the same mean and a little more variance.",
-          SKIPGRAM, {"shared by a position": (dict(method=shared_chunk), UNCLEAR)}),
-    Trick("CBOW: every word takes the whole error",
-          "The equation's share is several times smaller, too small a step for a short training; "
-          "with a larger learning rate it is as good.",
-          CBOW, {"its share": (dict(method=corrected_cbow_chunk), HELPS),
-                 "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15), UNCLEAR)}),
-    Trick("a learning rate that falls",
-          "Late small steps average out what the last pairs happened to be.",
-          SKIPGRAM, OTHER_RATES),
-    Trick("sentences in random order",
-          "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
-          "date, the last pages would otherwise count for most.",
-          SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), UNCLEAR)}),
-    Trick("noise drawn by count^3/4, long training",
-          "As for the short one.",
-          LONG, OTHER_NOISE),
-    Trick("the random window, long training",
-          "As for the short one; that a fixed window has more pairs matters less.",
-          LONG, {"always 5": (dict(details=FIXED), HELPS),
-                 "always 3": (dict(details=FIXED, window=3), UNCLEAR)}),
-    Trick("a learning rate that falls, long training",
-          "As for the short one; what larger steps gain in time matters less.",
-          LONG, OTHER_RATES),
+ABLATIONS = [
+    Ablation(
+        "noise drawn by count^3/4",
+        "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
+        "one; 3/4 lies between and is better than both.",
+        SKIPGRAM, OTHER_NOISE),
+    Ablation(
+        "the random window",
+        "It makes near neighbours count for more, and those say more; against a fixed window "
+        "of the same mean reach little is left of that.",
+        SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
+                   "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
+                   "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
+    Ablation(
+        "sub-sampling",
+        "Frequent words say little of their neighbours and take up the window: without them it "
+        "reaches further.",
+        SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
+    Ablation(
+        "5 noise words a pair",
+        "More questions a pair are more to learn from, most of all in a small text; if it is "
+        "read so often that there are as many in all, nothing is left.",
+        SKIPGRAM, {"1": (dict(negatives=1), HELPS),
+                   "1, as many questions": (dict(negatives=1, epochs=15), NOT_SIGNIFICANT),
+                   "15": (dict(negatives=15), HURTS),
+                   "15, as many questions": (dict(negatives=15, epochs=2), NOT_SIGNIFICANT)}),
+    Ablation(
+        "noise drawn anew for each pair",
+        "Shared noise has the same mean and a little more variance.",
+        SKIPGRAM, {"shared by a position": (dict(method=shared_chunk), NOT_SIGNIFICANT)}),
+    Ablation(
+        "CBOW: every word takes the whole error",
+        "The equation's share is several times smaller, too small a step for a short training; "
+        "with a larger learning rate it is as good.",
+        CBOW, {"its share": (dict(method=corrected_cbow_chunk), HELPS),
+               "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15), NOT_SIGNIFICANT)}),
+    Ablation(
+        "a learning rate that falls",
+        "Late small steps average out what the last pairs happened to be.",
+        SKIPGRAM, OTHER_RATES),
+    Ablation(
+        "sentences in random order",
+        "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
+        "date, the last pages would otherwise count for most.",
+        SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), NOT_SIGNIFICANT)}),
+    Ablation(
+        "noise drawn by count^3/4, long training",
+        "As for the short one.",
+        LONG, OTHER_NOISE),
+    Ablation(
+        "the random window, long training",
+        "As for the short one; that a fixed window has more pairs matters less.",
+        LONG, {"always 5": (dict(details=FIXED), HELPS),
+               "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
+    Ablation(
+        "a learning rate that falls, long training",
+        "As for the short one; what larger steps gain in time matters less.",
+        LONG, OTHER_RATES),
 ]
 
 

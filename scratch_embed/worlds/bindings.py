@@ -1,7 +1,7 @@
 """Documents with several facts: the words are there, but who did what?
 
 Shapes    G groups of 3 documents of 3 sentences; a query names 3 slots of one of the facts
-Read next worlds/facts.py, worlds/ceilings.py
+Read next worlds/facts.py, worlds/bounds.py
 
     d0   the sailor mended the lamp . the thief tossed the book . the child buried the sword
     d1   the sailor mended the book . the thief tossed the sword . the child buried the lamp
@@ -10,14 +10,14 @@ Read next worlds/facts.py, worlds/ceilings.py
 
 The three documents of a group are the same bag of words, to the last one, and so the same mean of
 word vectors.  Only who reads which word goes with which, as a cross-encoder can with the query
-before it, tells them apart; `bag_ceiling` is what all others can score at best.
+before it, tells them apart; `bag_of_words_upper_bound` is what all others can score at best.
 """
 from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.worlds.ceilings import best_ndcg
+from scratch_embed.worlds.bounds import ndcg_upper_bound
 from scratch_embed.worlds.facts import (
     IN_REPORTS,
     NAMES,
@@ -78,11 +78,11 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
                     qrels, told, asked, group)
 
 
-def bag_ceiling(world: Bindings, k: int = 10) -> float:
+def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
     """The best expected nDCG@k of who knows all about words, but sees a document as a bag of them.
 
     With one relevant document it has the three of its group before it: (d₁ + d₂ + d₃)/3 = 0.710.
     """
     kind = np.array(list(world.group.values()))
     gains = gain_table(world.qrels, list(world.corpus))
-    return float(np.mean([best_ndcg(row, kind, k) for row in gains]))
+    return float(np.mean([ndcg_upper_bound(row, kind, k) for row in gains]))

@@ -3,7 +3,7 @@
 Equation  gain(q, d) = max(0, matches(q, d) − 1): of the 3 slots that a question names, the report
           tells the same value in 3 (gain 2), in 2 (gain 1), or in fewer (not relevant)
 Shapes    5 slots × 8 values × 4 synonyms; a fact is 5 values, a report tells one fact
-Read next worlds/ceilings.py (what can be scored by who knows how much), worlds/codes.py,
+Read next worlds/bounds.py (what can be scored by who knows how much), worlds/codes.py,
           worlds/instructions.py, worlds/bindings.py, worlds/long_documents.py
 
     the weary seaman mended the lantern near the shore          a report

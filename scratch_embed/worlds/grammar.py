@@ -70,13 +70,13 @@ def pair_distribution(grammar: Grammar, window: int, keep: np.ndarray | None = N
     return joint / joint.sum()
 
 
-def expected_cooccurrence(grammar: Grammar, reach: np.ndarray, keep: np.ndarray | None = None
+def expected_cooccurrence(grammar: Grammar, weights: np.ndarray, keep: np.ndarray | None = None
                           ) -> np.ndarray:
     """X: the expected co-occurrence counts of a sentence, (V, V).
 
-    reach: (window,), what a pair at distance 1, 2, ... counts: 1/d for GloVe.  keep: as above.
+    weights: (window,), what a pair at distance 1, 2, ... counts: 1/d for GloVe.  keep: as above.
 
-    Let the pair's positions i < j hold slots s and t.  It counts reach[m] if m words between them
+    Let the pair's positions i < j hold slots s and t.  It counts weights[m] if m words between them
     are kept, and the m of independent positions is a polynomial product: `between` below.
     """
     words, slots, frames, chances = grammar
@@ -87,10 +87,10 @@ def expected_cooccurrence(grammar: Grammar, reach: np.ndarray, keep: np.ndarray 
     near = np.zeros((len(slots), len(slots)))                    # (S, S) expected counts of slots
     for frame, chance in zip(frames, chances):
         for i, s in enumerate(frame):
-            between = np.zeros(len(reach))                       # P(m kept between), m < window
+            between = np.zeros(len(weights))                       # P(m kept between), m < window
             between[0] = 1
             for t in frame[i + 1:]:
-                near[s, t] += chance * (between @ reach)
+                near[s, t] += chance * (between @ weights)
                 more = np.concatenate([[0.0], between[:-1]])
                 between = (1 - kept[t]) * between + kept[t] * more
     seen = slots * keep

@@ -1,14 +1,14 @@
 """One query, five instructions, and other documents relevant under each.
 
 Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
-Read next worlds/facts.py (what is told), worlds/ceilings.py
+Read next worlds/facts.py (what is told), worlds/bounds.py
 
     query         the glad mariner fixed the torch near the beach
     instruction   find reports about the same kind of person  /  ... about the same deed  / ...
 
 A document is relevant if it tells the same value in the slot that the instruction names.  So the
 right vector of a query depends on its instruction, and who does not read it can at best rank by
-how many slots agree: `blind` is exactly what that scores (worlds/ceilings.py, M = 5 cases).
+how many slots agree: `blind` is exactly what that scores (worlds/bounds.py, M = 5 cases).
 The slots are independent here, lest one instruction's documents be another's.
 """
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.worlds.ceilings import best_ndcg
+from scratch_embed.worlds.bounds import ndcg_upper_bound
 from scratch_embed.worlds.facts import (
     IN_QUESTIONS,
     NAMES,
@@ -69,8 +69,8 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
                       texts, wanted, judge(asked, told, gain=(0, 1)), told, asked)
 
 
-def blind(world: Instructed, k: int = 10) -> float:
+def upper_bound_without_instruction(world: Instructed, k: int = 10) -> float:
     """The best expected nDCG@k of who knows what is told, but does not read the instructions."""
     gains = gain_table(world.qrels, list(world.corpus))                   # (5Q, N)
     cases = gains.reshape(-1, len(NAMES), gains.shape[1])
-    return float(np.mean([best_ndcg(case, k=k) for case in cases]))
+    return float(np.mean([ndcg_upper_bound(case, k=k) for case in cases]))

@@ -14,7 +14,7 @@ word of its own ("superb", "useless"), or by the order of words that both verdic
 These two are the same bag of words, and each as likely as the other.  So who knows only which
 words are there is right about half of such reviews; who sees runs of two words can be right about
 all.  Then labels are changed: with chance `noise` a line bears any other label.  Nobody can know
-that, so the best that can be had is known to the last digit: `ceiling`.
+that, so the best that can be had is known to the last digit: `upper_bound`.
 """
 import os
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ class Reviews(NamedTuple):
     """A sample of the world.  lines: N strings, "__label__meal-praise the soup ..."."""
 
     lines: list[str]
-    told: list[str]                # the label that each text tells, before any was changed
+    true_labels: list[str]                # the label that each text tells, before any was changed
     by_order: list[bool]
 
 
@@ -76,12 +76,12 @@ def texts(by_order: float = 0.5) -> Iterator[tuple[float, Text]]:
 
 
 def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: float = 0.5,
-            apart: bool = False) -> Reviews:
+            two_labels: bool = False) -> Reviews:
     """A sample of `lines` reviews.
 
     noise      the chance that a line bears another label, any of the 7
     by_order   the share of texts whose verdict is told by the order of words alone
-    apart      two labels a line, "__label__meal __label__praise"
+    two_labels   two labels a line, "__label__meal __label__praise"
     """
     require_whole("lines", lines, 1)
     require_number("noise", noise, 0, 1)
@@ -93,13 +93,13 @@ def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: flo
     shift = np.where(rng.random(lines) < noise, rng.integers(1, len(LABELS), lines), 0)
     borne = [LABELS[(LABELS.index(text.label) + by) % len(LABELS)]
              for text, by in zip(drawn, shift.tolist())]
-    if apart:
+    if two_labels:
         borne = [label.replace("-", " __label__") for label in borne]
     return Reviews([f"__label__{label} {text.words}" for label, text in zip(borne, drawn)],
                    [text.label for text in drawn], [text.by_order for text in drawn])
 
 
-def ceiling(noise: float = 0.05, by_order: float = 0.5, sees_order: bool = True) -> float:
+def upper_bound(noise: float = 0.05, by_order: float = 0.5, sees_order: bool = True) -> float:
     """How often the best of all classifiers is right, in the whole world.  noise: at most 7/8.
 
     sees_order: whether it knows more of a text than which words are there, and how often.

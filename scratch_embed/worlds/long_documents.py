@@ -1,10 +1,10 @@
 """Long documents: one sentence tells the fact, early or late, and all the others tell nothing.
 
 Shapes    documents of about `sentences` × 8 words
-Read next worlds/facts.py, worlds/ceilings.py
+Read next worlds/facts.py, worlds/bounds.py
 
 A model that reads the first 128 words of a document cannot find what stands behind them, however
-good it is: `ceiling` is the best it can score, exactly.  And a mean over all words drowns eight
+good it is: `upper_bound` is the best it can score, exactly.  And a mean over all words drowns eight
 that matter in hundreds that do not.
 """
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.worlds.ceilings import best_ndcg
+from scratch_embed.worlds.bounds import ndcg_upper_bound
 from scratch_embed.worlds.facts import Asked, Fact, Facts, Qrels, gain_table, pick, report
 
 TEMPLATES = ["the minutes of the DAY meeting were read and approved",
@@ -45,22 +45,22 @@ def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
     corpus, end = {}, {}
     for document, fact in world.told.items():
         before = int(rng.integers(sentences + 1))
-        filler = [nothing(rng) for _ in range(sentences)]
+        filler = [filler_sentence(rng) for _ in range(sentences)]
         start = " . ".join([*filler[:before], report(fact, rng)])
         corpus[document] = " . ".join([start, *filler[before:]])
         end[document] = len(start.split())
     return LongDocuments(corpus, world.queries, world.qrels, world.told, world.asked, end)
 
 
-def nothing(rng: np.random.Generator) -> str:
+def filler_sentence(rng: np.random.Generator) -> str:
     """A sentence that tells nothing."""
     return " ".join(pick(FILL[token], rng) if token in FILL else token
                     for token in pick(TEMPLATES, rng).split())
 
 
-def ceiling(world: LongDocuments, words: int, k: int = 10) -> float:
+def upper_bound(world: LongDocuments, words: int, k: int = 10) -> float:
     """The best expected nDCG@k of who reads the first `words` words of every document."""
     unread = np.array([end > words for end in world.end.values()])
     kind = np.where(unread, -1, np.arange(len(unread)))           # all that is unread: alike
     gains = gain_table(world.qrels, list(world.corpus))
-    return float(np.mean([best_ndcg(row, kind, k) for row in gains]))
+    return float(np.mean([ndcg_upper_bound(row, kind, k) for row in gains]))

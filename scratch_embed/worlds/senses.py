@@ -16,8 +16,8 @@ The best guess.  Let A and B be the topics of the two senses.  A word of A is x 
 sentence about A as in one about B, with one x > 1 for all words of A but the ambiguous one (x = ∞
 where `noise` is 0); that one, fillers and words of a third topic are as likely in either.  So the
 likelihood ratio of the others is x^(n_A − n_B), and the majority is right as often as anyone can
-be.  n_A and n_B are counts of independent draws: `best_accuracy` sums their trinomial distribution,
-nothing is simulated.
+be.  n_A and n_B are counts of independent draws: `accuracy_upper_bound` sums their trinomial
+distribution, nothing is simulated.
 
 Before or after.  A causal model knows at the word only what stands before it.  `cue_before` and
 `cue_after` put all that tells on one side, and fillers on the other and at both ends: the word's
@@ -78,14 +78,14 @@ ZIPF /= ZIPF.sum()
 PLAIN = np.where(np.arange(len(ZIPF)) == SHARED, 0, ZIPF) / (1 - ZIPF[SHARED])
 
 
-Read = Callable[[list[str], int], list[str]]      # (a sentence, a place) -> the words that are read
+Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> the words that are read
 
 
 class Occurrence(NamedTuple):
     """An ambiguous word where it stands."""
 
     sentence: int                  # the number of its sentence
-    place: int                     # its place in it, from 0
+    position: int                     # its position in it, from 0
     word: str
     sense: str                     # the topic that it belongs to here
 
@@ -166,7 +166,7 @@ def before(sentence: list[str], place: int) -> list[str]:
     return sentence[:place]
 
 
-def best_accuracy(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
+def accuracy_upper_bound(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
     """How often the sense can be told from n other words of senses(fillers=, noise=), at best.
 
     A bidirectional model has n = 8.  A causal one has 0 to 8, all alike: the mean over them.
@@ -183,7 +183,7 @@ def best_accuracy(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
     return float(total)
 
 
-def majority(world: Senses, read: Read = others) -> float:
+def majority(world: Senses, read: Context = others) -> float:
     """The best guess, on this very sample: the sense with more words among those read; ties ½.
 
     It knows the topics' words.  -> the share of `world.test` that is right.
@@ -198,7 +198,7 @@ def majority(world: Senses, read: Read = others) -> float:
     return right / len(world.test)
 
 
-def bag_of_context(world: Senses, read: Read = others) -> float:
+def naive_bayes(world: Senses, read: Context = others) -> float:
     """The same guess by who must learn the words from `world.train`: naive Bayes, counts + 1.
 
     log P(sense | words) = log n_sense + Σ_w log (n_{w, sense} + 1)/(N_sense + V) + const

@@ -1,7 +1,7 @@
 """A tree of meanings, coarse to fine: 4 realms, 4 families in each, 4 kinds in each of those.
 
 Shapes    N texts, each of one of 64 kinds; labels (realm, family, kind)
-Read next worlds/facts.py (meanings that are flat), worlds/ceilings.py
+Read next worlds/facts.py (meanings that are flat), worlds/bounds.py
 
     the sparrow lays eggs and builds nests ; like all living creatures it eats food and has young
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.worlds.bindings import bindings
-from scratch_embed.worlds.ceilings import (
-    guessed_average_precision,
-    guessed_ndcg,
-    guessed_v_measure,
+from scratch_embed.worlds.bounds import (
+    chance_average_precision,
+    chance_ndcg,
+    chance_v_measure,
 )
 from scratch_embed.worlds.codes import with_codes
 from scratch_embed.worlds.facts import (
@@ -96,29 +96,29 @@ def training_text(world: Facts, other: Bitext, tree: Taxonomy, seed: int) -> lis
 def retrieval(world: Facts) -> Retrieval:
     """Questions in other words."""
     return Retrieval("ToyFacts", world.corpus, world.queries, world.qrels, 1.0,
-                     guessed_ndcg(gain_table(world.qrels, list(world.corpus))))
+                     chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def code_retrieval(world: Facts, seed: int) -> Retrieval:
     """Half of the queries in other words, half by a rare code."""
     coded = with_codes(world, seed)
     return Retrieval("ToyCodes", coded.corpus, coded.queries, coded.qrels, 1.0,
-                     guessed_ndcg(gain_table(coded.qrels, list(coded.corpus))))
+                     chance_ndcg(gain_table(coded.qrels, list(coded.corpus))))
 
 
 def binding_retrieval(seed: int) -> Retrieval:
-    """Documents of the same words, told apart by who did what: bag_ceiling of worlds/bindings."""
+    """Documents of the same words that say who did what to what (worlds/bindings.py)."""
     world = bindings(seed)
     return Retrieval("ToyBindings", world.corpus, world.queries, world.qrels, 1.0,
-                     guessed_ndcg(gain_table(world.qrels, list(world.corpus))))
+                     chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def instruction_retrieval(seed: int) -> InstructionRetrieval:
-    """One text, five instructions: `blind` of worlds/instructions."""
+    """One text, five instructions: `upper_bound_without_instruction` of worlds/instructions."""
     world = instructions(seed)
     return InstructionRetrieval("ToyInstructions", world.corpus, world.queries, world.instructions,
                                 world.qrels, 1.0,
-                                guessed_ndcg(gain_table(world.qrels, list(world.corpus))))
+                                chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def reranking(world: Facts, rng: np.random.Generator, queries: int = 100, right: int = 4,
@@ -134,7 +134,7 @@ def reranking(world: Facts, rng: np.random.Generator, queries: int = 100, right:
             top[query] = rng.permutation(full + rng.permutation(half)[:wrong].tolist()).tolist()
     corpus = {d: world.corpus[d] for d in sorted({d for some in top.values() for d in some})}
     return Reranking("ToyReranking", corpus, chosen, relevant, top, 1.0,
-                     guessed_average_precision(right, right + wrong))
+                     chance_average_precision(right, right + wrong))
 
 
 # ---- pairs of sentences -------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassif
         rows.append((report(fact, rng), report(other, rng, IN_QUESTIONS), same))
     positive = sum(same for *_, same in rows)
     return PairClassification("ToyParaphrases", *map(list, zip(*rows)), 1.0,
-                              guessed_average_precision(positive, len(rows)))
+                              chance_average_precision(positive, len(rows)))
 
 
 def bitext_mining(other: Bitext) -> BitextMining:
@@ -198,13 +198,14 @@ def place_classification(of: list[Fact], rng: np.random.Generator) -> Classifica
 def review_classification(seed: int) -> Classification:
     """The reviews of worlds/labelled.py, 5% of the labels wrong: the best is the share of right.
 
-    A mean of word vectors does not see their order: `ceiling(sees_order=False)` of worlds/labelled.
+    A mean of word vectors does not see their order, so it can reach at most
+    `upper_bound(sees_order=False)` of worlds/labelled.py.
     """
     sample = reviews(seed, 1900)
     labels = [line.split(" ", 1)[0].removeprefix("__label__") for line in sample.lines]
     texts = [line.split(" ", 1)[1] for line in sample.lines]
     parts = [Labelled(texts[of], labels[of]) for of in (slice(1500), slice(1500, None))]
-    right = [label == told for label, told in zip(parts[1].label, sample.told[1500:])]
+    right = [label == told for label, told in zip(parts[1].label, sample.true_labels[1500:])]
     return Classification("ToyReviews", *parts, sum(right) / len(right),
                           most_frequent(parts[1].label))
 
@@ -224,8 +225,8 @@ def people_classification(rng: np.random.Generator, train: int = 400, test: int 
 def clustering(tree: Taxonomy) -> Clustering:
     """Realms, and the families in them.  Guessing: about, and the mean over both levels."""
     labels = [list(path[:2]) for path in tree.labels]
-    guessing = [guessed_v_measure(list(level)) for level in zip(*labels)]
-    return Clustering("ToyTaxonomy", tree.texts, labels, 1.0, sum(guessing) / len(guessing))
+    chance = [chance_v_measure(list(level)) for level in zip(*labels)]
+    return Clustering("ToyTaxonomy", tree.texts, labels, 1.0, sum(chance) / len(chance))
 
 
 # ---- summaries ----------------------------------------------------------------------------------

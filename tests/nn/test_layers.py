@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.dropout import Dropout, dropout
+from scratch_embed.nn.dropout import Dropout, apply_dropout
 from scratch_embed.nn.gradcheck import check_parameters
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import Params
@@ -18,7 +18,7 @@ from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
 sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
 magnitudes = st.floats(-12, 12)                      # squares and their sums stay in float32
-drops = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
+dropouts = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
 
 
 def layer(I, O, seed=0, dtype=np.float64):
@@ -137,12 +137,12 @@ def test_embedding_is_checked_in_its_table():
     check_parameters(read, draw(1, 5, 3), p)
 
 
-@pytest.mark.parametrize("drop", [Dropout(), Dropout(0.3, 5)])
-def test_add_norm_is_checked_in_both_inputs_and_its_parameters(drop):
+@pytest.mark.parametrize("dropout", [Dropout(), Dropout(0.3, 5)])
+def test_add_norm_is_checked_in_both_inputs_and_its_parameters(dropout):
     p = norm(5)
 
     def halves(both, p):
-        y, backward = add_norm(both[:3], both[3:], p, "n", 1e-12, drop)
+        y, backward = add_norm(both[:3], both[3:], p, "n", 1e-12, dropout)
         return y, lambda dy, g: np.concatenate(backward(dy, g))
     check_parameters(halves, draw(1, 6, 5), p)
 
@@ -287,26 +287,26 @@ def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
     assert np.isfinite(y).all() and np.isfinite(dx).all()
 
 
-@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, drops)
-def test_add_norms_kernel_is_within_its_rounding_and_drops_the_same(seed, T, D, size, drop):
+@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, dropouts)
+def test_add_norms_kernel_is_within_its_rounding_and_drops_the_same(seed, T, D, size, dropout):
     """The sum errs by u and the scaled r by 2 u before the norm sees them."""
     x, r = (draw(seed + i, T, D, size=size, dtype=np.float32) for i in (0, 1))
     dy, p = draw(seed + 2, T, D, dtype=np.float32), norm(D, seed, np.float32)
 
     def both(p, dtype):
-        y, back = add_norm(x.astype(dtype), r.astype(dtype), p, "n", 1e-12, drop)
+        y, back = add_norm(x.astype(dtype), r.astype(dtype), p, "n", 1e-12, dropout)
         return y, lambda g: back(dy.astype(dtype), g)
     (y, (dx, dr), g), (y64, (dx64, dr64), g64) = twins(both, p)
-    kept = dropout(np.ones_like(x), drop)[0] != 0
+    kept = apply_dropout(np.ones_like(x), dropout)[0] != 0
     for told, into in ((dr, dx), (dr64, dx64)):
         np.testing.assert_array_equal(told != 0, kept & (into != 0))
-    s = x.astype(float) + r.astype(float) * kept / (1 - drop.rate)
-    more = 3 * u32 * (abs(x) + abs(r) / (1 - drop.rate)).max(-1, keepdims=True)
+    s = x.astype(float) + r.astype(float) * kept / (1 - dropout.probability)
+    more = 3 * u32 * (abs(x) + abs(r) / (1 - dropout.probability)).max(-1, keepdims=True)
     of_y, of_dx, small, _ = norm_bounds(s, dy.astype(float), p, y64, more)
     if small:
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
-        assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - drop.rate) + 3 * u32 * abs(dr64)
+        assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - dropout.probability) + 3 * u32 * abs(dr64)
                 + 2.0**-140).all()
 
 

@@ -15,8 +15,8 @@ from scratch_embed.retrieve.bm25 import (
     Postings,
     add_rows,
     add_rows_plain,
-    best_above_0,
-    best_above_0_plain,
+    top_k_positive,
+    top_k_positive_plain,
 )
 from tests.rounding import seeds, u32
 
@@ -145,7 +145,7 @@ def test_the_kernel_adds_what_numpy_adds(seed):
 @given(arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(
     [0, 0, 2**-149, 0.5, 1, 1 + 2**-23, 7, 3e38])), st.integers(1, 70))
 def test_the_heap_keeps_what_a_sort_keeps(scores, k):
-    for ours, plain in zip(best_above_0(scores, k), best_above_0_plain(scores, k)):
+    for ours, plain in zip(top_k_positive(scores, k), top_k_positive_plain(scores, k)):
         np.testing.assert_array_equal(ours, plain)
         assert ours.dtype == plain.dtype
 

@@ -4,14 +4,14 @@ import pytest
 
 from scratch_embed.evaluate.ranking import evaluate
 from scratch_embed.retrieve.bm25 import BM25
-from scratch_embed.retrieve.lists import as_run, best, check_ids
+from scratch_embed.retrieve.lists import as_run, check_ids, top_k_of_query
 
 
 def test_the_best_are_first_ties_to_the_lowest_id_and_the_rest_is_nothing():
-    ids, scores = best(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
+    ids, scores = top_k_of_query(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
     assert ids.tolist() == [5, 3, 8, -1, -1]
     assert scores.tolist() == [2, 1, 1, -np.inf, -np.inf]
-    assert best(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
+    assert top_k_of_query(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
 
 
 def test_a_run_has_names_and_no_ends():

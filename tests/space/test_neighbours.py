@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from scratch_embed.numerics.l2_normalize import l2_normalize
-from scratch_embed.space.heaps import enter_heaps
-from scratch_embed.space.neighbours import enter_sorted, nearest, rank_in_blocks, top_k
+from scratch_embed.space.heaps import merge_heaps
+from scratch_embed.space.neighbours import merge_sorted, nearest, top_k, top_k_in_blocks
 from tests.rounding import gamma, seeds, u32
 
 few_floats = st.sampled_from([0.0, -0.0, 1.0, 2.5, -1.0, np.inf, -np.inf, np.nan, 2.0**-149,
@@ -104,14 +104,14 @@ def brute_force(Q, X, k, exclude):
 
 @given(seeds, st.integers(0, 6), st.integers(0, 60), st.integers(1, 4), st.integers(1, 20),
        st.integers(0, 3), st.integers(1, 300), st.integers(1, 4),
-       st.sampled_from([np.float32, np.float64]), st.sampled_from([enter_sorted, enter_heaps]))
+       st.sampled_from([np.float32, np.float64]), st.sampled_from([merge_sorted, merge_heaps]))
 def test_nearest_is_brute_force_whatever_the_block(seed, N, M, D, k, E, block, workers, dtype,
-                                                   enter):
+                                                   merge):
     rng = np.random.default_rng(seed)
     Q, X = small_integers(rng, N, D).astype(dtype), small_integers(rng, M, D).astype(dtype)
     X[rng.random(M) < 0.1] = np.nan
     exclude = rng.integers(-1, max(M, 1), (N, E))
-    ids, values = nearest(Q, X, k, exclude=exclude, block=block, workers=workers, enter=enter)
+    ids, values = nearest(Q, X, k, exclude=exclude, block=block, workers=workers, merge=merge)
     want_ids, want = brute_force(Q, X, k, exclude)
     np.testing.assert_array_equal(ids, want_ids)
     np.testing.assert_array_equal(values, want)
@@ -167,16 +167,16 @@ def test_integers_are_multiplied_as_float64():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("enter", [enter_sorted, enter_heaps])
+@pytest.mark.parametrize("merge", [merge_sorted, merge_heaps])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
-def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, enter, workers):
+def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, merge, workers):
     rng = np.random.default_rng(0)
     Q = rng.integers(-9, 9, (100, 16)).astype(dtype)
     X = rng.integers(-9, 9, (40_000, 16)).astype(dtype)
     block, result = 1 << 14, 100 * 5 * (8 + 8)
-    nearest(Q, X[:100], 5, block=100, workers=2, enter=enter)    # imports and kernels, once
+    nearest(Q, X[:100], 5, block=100, workers=2, merge=merge)    # imports and kernels, once
     tracemalloc.start()
-    nearest(Q, X, 5, block=block, workers=workers, enter=enter)
+    nearest(Q, X, 5, block=block, workers=workers, merge=merge)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= workers * (6 * block * 8 + 2 * result)        # 0.8 MB; all scores: 16 MB
@@ -193,7 +193,7 @@ def test_no_piece_is_larger_than_the_block(N, M, D, k, block):
         assert height == 1 or height * D <= block
         seen[rows, columns] += 1
         return np.zeros((height, width))
-    rank_in_blocks(score, N, M, D, k, block=block)
+    top_k_in_blocks(score, N, M, D, k, block=block)
     assert (seen == 1).all()                                     # and each score is asked for once
 
 
@@ -205,7 +205,7 @@ def test_no_more_threads_work_than_were_asked_for(workers):
         seen.add(threading.get_ident())
         time.sleep(0.005)                                        # so that all of them take part
         return np.arange(columns.start, columns.stop, dtype=float)[None]
-    ids, _ = rank_in_blocks(score, 1, 11, 1, 2, block=1, workers=workers)
+    ids, _ = top_k_in_blocks(score, 1, 11, 1, 2, block=1, workers=workers)
     assert len(seen) <= workers and ids.tolist() == [[10, 9]]
 
 

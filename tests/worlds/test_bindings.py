@@ -1,8 +1,8 @@
 """Documents that hold the same words and tell different facts."""
 import pytest
 
-from scratch_embed.worlds.bindings import ACT, THING, WHO, bag_ceiling, bindings
-from scratch_embed.worlds.ceilings import discounts
+from scratch_embed.worlds.bindings import ACT, THING, WHO, bag_of_words_upper_bound, bindings
+from scratch_embed.worlds.bounds import discounts
 from scratch_embed.worlds.facts import WORDS
 
 WORLD = bindings()
@@ -46,12 +46,13 @@ def test_a_document_is_relevant_if_one_of_its_facts_has_all_that_is_asked():
 
 
 def test_with_one_group_a_bag_of_words_guesses_among_three():
-    assert bag_ceiling(bindings(1, groups=1)) == pytest.approx(discounts(3).mean(), rel=1e-14)
+    bound = bag_of_words_upper_bound(bindings(1, groups=1))
+    assert bound == pytest.approx(discounts(3).mean(), rel=1e-14)
 
 
 def test_the_ceiling_of_bags_is_far_below_1():
     for seed in range(5):
-        assert 0.6 < bag_ceiling(bindings(seed)) < 0.72
+        assert 0.6 < bag_of_words_upper_bound(bindings(seed)) < 0.72
 
 
 def test_the_same_seed_draws_the_same_world():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.words.word2vec import train
-from scratch_embed.worlds.bindings import bag_ceiling, bindings
-from scratch_embed.worlds.ceilings import discounts, guessed_ndcg
+from scratch_embed.worlds.bindings import bag_of_words_upper_bound, bindings
+from scratch_embed.worlds.bounds import chance_ndcg, discounts
 from scratch_embed.worlds.codes import with_codes
 from scratch_embed.worlds.facts import (
     GAIN,
@@ -209,7 +209,7 @@ def test_word_vectors_find_what_a_search_for_words_does_not(seed):
     gains = gain_table(world.qrels, list(world.corpus))
     words = ndcg(by_words(world), gains)
     vectors = ndcg(by_meaning(world, word_vectors(seed)), gains)
-    assert guessed_ndcg(gains) < 0.06 and 0.45 < words < 0.65 and vectors > words + 0.25
+    assert chance_ndcg(gains) < 0.06 and 0.45 < words < 0.65 and vectors > words + 0.25
 
 
 def test_with_independent_slots_the_company_of_words_says_nothing_of_their_meaning():
@@ -235,4 +235,4 @@ def test_a_mean_of_word_vectors_stays_under_the_ceiling_of_bags():
     gains = gain_table(world.qrels, list(world.corpus))
     scores = by_meaning(world, word_vectors()).round(6)      # sums in another order: last digits
     scores += rng(0).random(scores.shape) * 1e-6             # ties by lot
-    assert guessed_ndcg(gains) + 0.1 < ndcg(scores, gains) < bag_ceiling(world)
+    assert chance_ndcg(gains) + 0.1 < ndcg(scores, gains) < bag_of_words_upper_bound(world)

@@ -2,14 +2,14 @@
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.ceilings import guessed_ndcg
+from scratch_embed.worlds.bounds import chance_ndcg
 from scratch_embed.worlds.facts import WORDS, facts, gain_table
 from scratch_embed.worlds.long_documents import (
     FILL,
     TEMPLATES,
     LongDocuments,
-    ceiling,
     lengthen,
+    upper_bound,
 )
 
 WORLD = facts(1, 400, 40, sentences=0, pairs=0)
@@ -44,16 +44,16 @@ def test_no_word_that_fills_a_document_is_one_of_the_facts():
 def test_the_more_is_read_the_more_can_be_found_from_guessing_to_everything():
     gains = gain_table(LONG.qrels, list(LONG.corpus))
     longest = max(LONG.end.values())
-    at = [ceiling(LONG, words) for words in (0, 32, 128, longest)]
-    assert at[0] == pytest.approx(guessed_ndcg(gains)) and at[-1] == pytest.approx(1)
+    at = [upper_bound(LONG, words) for words in (0, 32, 128, longest)]
+    assert at[0] == pytest.approx(chance_ndcg(gains)) and at[-1] == pytest.approx(1)
     assert at == sorted(at) and at[1] < at[2] < 0.99
 
 
 def test_a_fact_is_read_when_its_last_word_is():
     two = LongDocuments({"d0": "", "d1": ""}, {"q": ""}, {"q": {"d0": 1}}, {}, {},
                         {"d0": 5, "d1": 5})
-    assert ceiling(two, 5) == 1.0
-    assert ceiling(two, 4) == pytest.approx((1 + 1 / np.log2(3)) / 2)         # either goes first
+    assert upper_bound(two, 5) == 1.0
+    assert upper_bound(two, 4) == pytest.approx((1 + 1 / np.log2(3)) / 2)      # either goes first
 
 
 def test_without_filler_the_documents_are_the_reports():

@@ -21,7 +21,7 @@ def discounts(k: int) -> np.ndarray:
     return 1 / np.log2(np.arange(2, k + 2))
 
 
-def best_ndcg(gains: np.ndarray, kind: np.ndarray | None = None, k: int = 10) -> float:
+def ndcg_upper_bound(gains: np.ndarray, kind: np.ndarray | None = None, k: int = 10) -> float:
     """The best expected nDCG@k of who knows the gains, but not which case and which document.
 
     gains: (M, N) of 0 or more: M equally likely cases that the ranker cannot tell apart; (N,) for
@@ -40,13 +40,13 @@ def best_ndcg(gains: np.ndarray, kind: np.ndarray | None = None, k: int = 10) ->
     return float(-np.sort(-expected)[:len(d)] @ d)
 
 
-def guessed_ndcg(gains: np.ndarray, k: int = 10) -> float:
+def chance_ndcg(gains: np.ndarray, k: int = 10) -> float:
     """The expected nDCG@k of documents in random order, averaged over queries.  gains: (Q, N)."""
     same = np.zeros(gains.shape[1], int)
-    return float(np.mean([best_ndcg(row, same, k) for row in gains]))
+    return float(np.mean([ndcg_upper_bound(row, same, k) for row in gains]))
 
 
-def guessed_average_precision(relevant: int, documents: int) -> float:
+def chance_average_precision(relevant: int, documents: int) -> float:
     """The expected average precision of N documents, R of them relevant, in random order.
 
     At the rank i of a relevant document the precision is (1 + those before it)/i, and (i − 1) ranks
@@ -60,7 +60,7 @@ def guessed_average_precision(relevant: int, documents: int) -> float:
     return float((harmonic + others * (documents - harmonic)) / documents)
 
 
-def guessed_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
+def chance_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
     """The expected 1/(place of the first of R relevant documents), 0 beyond k, in random order.
 
     None of the first i is relevant with chance q_i = Π_{j<i} (N − R − j)/(N − j), so the first is
@@ -73,7 +73,7 @@ def guessed_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
     return float((none[:-1] - none[1:]) @ (1 / (j + 1)))
 
 
-def guessed_v_measure(labels: list) -> float:
+def chance_v_measure(labels: list) -> float:
     """About the expected V-measure of N texts put into as many random clusters as there are labels.
 
     V = 2 I / (H + H'), and for independent labels 2N·I is about χ² with (L − 1)² degrees of freedom

@@ -17,21 +17,21 @@ from tqdm import tqdm
 from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
-from scratch_embed.why.effects import UNCLEAR, Interval, paired_difference
+from scratch_embed.why.effects import NOT_SIGNIFICANT, Interval, paired_difference
 from scratch_embed.worlds.words import hard
 
 
-class Trick(NamedTuple):
+class Ablation(NamedTuple):
     """Something a method does, and what else it might do.
 
-    prediction: a sentence.  settings: training with the trick.  without: {what is done instead:
+    prediction: a sentence.  settings: training with the ablation.  without: {what is done instead:
     (the settings that change, the verdict that is predicted for the trick)}.
     """
 
     name: str
     prediction: str
     settings: dict
-    without: dict
+    variants: dict
 
 
 class Text(NamedTuple):
@@ -58,7 +58,7 @@ class Effect(NamedTuple):
     others: with − without of whatever else was measured.
     """
 
-    instead: str
+    variant: str
     with_it: float
     without: float
     difference: Interval
@@ -95,7 +95,7 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
     return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])
 
 
-def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers: int = 2,
+def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable, workers: int = 2,
                    progress: bool = False, score: Callable = analogies_solved
                    ) -> Iterator[list[Effect]]:
     """Yield for each trick, as soon as it is measured, a list of Effect.
@@ -104,9 +104,9 @@ def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers:
     that gives several numbers, the first is what a trick is judged by, and all others are told.
     """
     known = []                                     # (settings, scores): tricks share their start
-    for trick in tricks:
-        forms = [trick.settings, *(trick.settings | change
-                                   for change, _ in trick.without.values())]
+    for ablation in ablations:
+        forms = [ablation.settings, *(ablation.settings | change
+                                   for change, _ in ablation.variants.values())]
         new = [form for form in forms if form not in [settings for settings, _ in known]]
         scores = measure([partial(trained, form) for form in new], texts, workers, progress,
                          score)
@@ -114,7 +114,7 @@ def measure_tricks(tricks: list[Trick], texts: list, trained: Callable, workers:
         with_it, *without = (next(x for settings, x in known if settings == form)
                              for form in forms)
         yield [effect(instead, columns(with_it), columns(x), predicted)
-               for (instead, (_, predicted)), x in zip(trick.without.items(), without)]
+               for (instead, (_, predicted)), x in zip(ablation.variants.items(), without)]
 
 
 def effect(instead: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
@@ -128,8 +128,8 @@ def columns(scores: np.ndarray) -> np.ndarray:
     return scores.reshape(len(scores), -1).T
 
 
-def alike(scores: np.ndarray) -> list[list[int]]:
+def not_distinguished(scores: np.ndarray) -> list[list[int]]:
     """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
     return [[other for other in range(len(scores)) if other != one and
-             paired_difference(scores[one], scores[other]).verdict == UNCLEAR]
+             paired_difference(scores[one], scores[other]).verdict == NOT_SIGNIFICANT]
             for one in range(len(scores))]
