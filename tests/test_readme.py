@@ -8,12 +8,15 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from scratch_embed.cli.main import parser
 from scratch_embed.transformer.families import FAMILIES
 from tests.pages import (
     COMMAND,
@@ -43,7 +46,7 @@ def name_of(page):
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory):
-    """shell(command, folder) -> what it prints; `python` and `scratch-embed` are those under test."""
+    """shell(command, folder) -> what it prints.  `scratch-embed` is that of this checkout."""
     programs = tmp_path_factory.mktemp("programs")
     for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
         program = programs / name
@@ -106,6 +109,14 @@ def test_every_file_that_is_named_exists(page):
 def test_a_command_that_is_named_has_its_script_or_its_tests(page):
     for name in COMMAND.findall(page.read_text()):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_in_a_block_is_understood(page):
+    """Also those that are not run: the parser refuses an option that is not there, and exits."""
+    text = "".join(block.body for block in blocks(page) if block.kind == "sh")
+    for command in re.findall(r"scratch-embed ([^|&\n]*)", text):
+        parser().parse_args(shlex.split(command))
 
 
 # ---- the README ----------------------------------------------------------------------------------
