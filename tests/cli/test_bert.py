@@ -164,7 +164,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
     assert not parted.exists()
     assert 0 < len(read_safetensors(tmp_path / "state")[0]["session/losses"]) < 400
     code, _, err = run(*command, *state, "-o", parted)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
     code, _, err = run(*command, *state, "-o", parted, "--resume")
     assert code == 0 and "resuming" in err
     assert contents(parted) == contents(tmp_path / "whole")

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, run):
     assert code == 0 and "resuming" in err
     assert again.read_bytes() == whole.read_bytes()
     code, _, err = run("train", "classifier", labelled, "-o", again, *small)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
 
 
 def test_every_option_reaches_the_training(tmp_path, run, left_out):

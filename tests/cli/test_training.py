@@ -149,7 +149,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(method, text, tmp_path, train
                          "--seed", "2")
     assert code == 1 and "seed was 1" in err
     code, _, err = train(method, text, "-o", again, "--checkpoint", state)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
 
 
 @pytest.mark.parametrize("method", METHODS)
