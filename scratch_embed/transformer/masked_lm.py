@@ -30,7 +30,7 @@ from scratch_embed.nn.params import Params, init_params
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
-from scratch_embed.text.packed import Packed, by_length, positions, shares, take
+from scratch_embed.text.packed import Packed, by_length, positions, split_by_tokens, take
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.bert import (
     Bert,
@@ -198,7 +198,7 @@ def split(examples: Examples, workers: int) -> list[Examples]:
     """A share of the sequences for each worker, with their gaps."""
     batch, places, targets, follows = examples
     parts = []
-    for some in shares(batch.offsets, workers):
+    for some in split_by_tokens(batch.offsets, workers):
         first, end = batch.offsets[some[0]], batch.offsets[some[-1] + 1]
         mine = (first <= places) & (places < end)
         parts.append(Examples(take(batch, some), places[mine] - first, targets[mine],

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.nn.params import Params
-from scratch_embed.text.packed import shares
+from scratch_embed.text.packed import split_by_tokens
 
 
 def in_parts(f: Callable, N: int, workers: int, each: Callable
@@ -22,7 +22,7 @@ def in_parts(f: Callable, N: int, workers: int, each: Callable
     each: each(f, items) -> [f(item)], in threads or one after the other.  backward adds worker w's
     share into grads[w].
     """
-    parts = list(enumerate(shares(np.arange(N + 1), workers)))
+    parts = list(enumerate(split_by_tokens(np.arange(N + 1), workers)))
     ys, backs = zip(*each(lambda part: f(part[1], part[0]), parts))
 
     def backward(dy, grads):

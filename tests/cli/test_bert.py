@@ -10,8 +10,8 @@ import pytest
 from scratch_embed.cli.main import main, parser
 from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
-from scratch_embed.text.wordpiece import bert_frame
+from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
+from scratch_embed.text.wordpiece import bert_template
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
@@ -51,7 +51,7 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
     assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
     tokenizer = load(tmp_path / "m")
     assert tokenizer.pieces == learn_pieces(LINES)
-    corpus = line_sequences(number_lines(LINES, tokenizer.ids_of), tokenizer.frame, 10)
+    corpus = line_sequences(encode_lines(LINES, tokenizer.token_ids), tokenizer.template, 10)
     config = Config(len(tokenizer), 8, 1, 2, 12, 10)
     want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
                  optim=Optim(0.01, 0.5), dropout=0.2, options=RunOptions(seed=7))
@@ -67,7 +67,7 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
 def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
     """With room for 8, the second line is cut in two and the last in three."""
     _, _, err = run(text, "-o", tmp_path / "m", *TINY)
-    text = number_lines(LINES, load(tmp_path / "m").ids_of)
+    text = encode_lines(LINES, load(tmp_path / "m").token_ids)
     assert np.diff(text.offsets).tolist() == [6, 11, 8, 18]
     assert "43 tokens in 4 lines, 0% of them unknown: 7 sequences" in err
     assert "the model has" in err
@@ -75,8 +75,8 @@ def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
 
 def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run):
     code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
-    lines = number_lines(LINES, load(tmp_path / "m").ids_of)
-    _, follows = next_sentence_pairs(lines, bert_frame(2, 3), 10, seed=1)
+    lines = encode_lines(LINES, load(tmp_path / "m").token_ids)
+    _, follows = next_sentence_pairs(lines, bert_template(2, 3), 10, seed=1)
     assert code == 0 and "{} true and {} false pairs".format(*np.bincount(follows)) in err
     p = Bert.load(tmp_path / "m").p
     assert {"pooler.weight", "next_sentence.bias"} <= set(p)
@@ -98,7 +98,7 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
     code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
     assert code == 0 and "learnt" not in err
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert not load(tmp_path / "b").cleaning.lower_case
+    assert not load(tmp_path / "b").normalizer.lower_case
     assert len((tmp_path / "b" / "vocab.txt").read_text().splitlines()) <= 50
 
 
@@ -196,18 +196,18 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 
 @pytest.mark.parametrize("options, said", [
     (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
-    (["{blank}", "-o", "{folder}/m"], "blank: the sentences have no words"),
+    (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected a sentence a line"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "it is a file; name a folder"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
     (["{text}", "-o", "-"], "name a folder; stdout is for data"),
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
-    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9, but"),
-    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "neither tokenizer.json nor"),
+    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9: expected at least"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "expected tokenizer.json or"),
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
                                                                  "no [MASK]"),
-    (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3, found 2"),
+    (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3 lines, got 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, models, tmp_path,
