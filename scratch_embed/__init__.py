@@ -21,6 +21,7 @@ The packages, by layer; a module imports only from layers below its own, or from
 
     7  cli/         the command line, one file a group of commands; tour
     5  why/         ablations: what each trick of a method is worth, measured
+       testing/     property tests for your own functions: strategies, checkers (needs hypothesis)
        loading.py   what kind of file or folder is it, and who reads it;  train.py
     4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers, SimCSE
     3  words/       word2vec, GloVe, FastText, its classifier; word vectors and their files

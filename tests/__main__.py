@@ -1,26 +1,50 @@
-"""python -m tests: the linter, the type checker, and all tests; what .ci/run runs, here in yours.
+"""python -m tests: the linter, the type checker, and all tests; .ci/run runs the same.
 
-Further arguments are pytest's:  python -m tests -x tests/nn
-A tool that is not installed is said and left out:  python -m pip install -e '.[test,check]'
+The tests run in two processes side by side, half of the files each.  With further arguments they
+run in one, and the arguments are pytest's:  python -m tests -x tests/nn
+A tool that is not installed is named and left out:  python -m pip install -e '.[test,check]'
 """
 import importlib.util
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-STEPS = {"ruff": ["check", "."], "mypy": [], "pytest": ["-rs", *sys.argv[1:]]}
+ROOT = Path(__file__).parents[1]
+PROCESSES = 2
+
+
+def run(tool: str, *arguments: str) -> int:
+    """python -m tool arguments.  -> its exit code; 0 if it is not installed."""
+    if importlib.util.find_spec(tool) is None:
+        print(f"{tool} is not installed: left out", flush=True)
+        return 0
+    print("+ python -m", tool, *arguments, flush=True)
+    return subprocess.run([sys.executable, "-m", tool, *arguments], cwd=ROOT).returncode
+
+
+def run_shares() -> list[int]:
+    """All tests, a share of the files in each process; prints one output after the other."""
+    shares = [f"{k}/{PROCESSES}" for k in range(1, PROCESSES + 1)]
+    start, running = time.perf_counter(), []
+    for share in shares:
+        command = [sys.executable, "-m", "pytest", "-rs", "tests", "--share", share]
+        output = tempfile.TemporaryFile("w+")
+        running.append((subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output), output))
+    codes = []
+    for share, (process, output) in zip(shares, running):
+        codes.append(process.wait())
+        output.seek(0)
+        print(f"+ python -m pytest -rs tests --share {share}\n{output.read()}", flush=True)
+    print(f"tests: {time.perf_counter() - start:.0f} s")
+    return codes
 
 
 def main() -> int:
     """Run all steps, also after one that fails.  -> the first exit code that is not 0, or 0."""
-    codes = []
-    for tool, arguments in STEPS.items():
-        if importlib.util.find_spec(tool) is None:
-            print(f"{tool} is not installed: left out", flush=True)
-            continue
-        print("+ python -m", tool, *arguments, flush=True)
-        command = [sys.executable, "-m", tool, *arguments]
-        codes.append(subprocess.run(command, cwd=Path(__file__).parents[1]).returncode)
+    codes = [run("ruff", "check", "."), run("mypy")]
+    codes += [run("pytest", *sys.argv[1:])] if sys.argv[1:] else run_shares()
     return next(filter(None, codes), 0)
 
 

@@ -1,4 +1,8 @@
-"""Hypothesis: 50 examples by default; `pytest --hypothesis-profile=deep` runs 5,000."""
+"""Settings of all tests.
+
+Hypothesis: 50 examples by default; `pytest --hypothesis-profile=deep` runs 5,000.
+Shares: `pytest tests --share 1/2` and `2/2` run every other test file each, to be run side by side.
+"""
 import io
 import sys
 
@@ -8,6 +12,18 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, max_examples=50)     # compiling takes longer
 settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--share", metavar="K/N", help="run only the K-th of N shares of the files")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--share"):
+        k, n = map(int, config.getoption("--share").split("/"))
+        files = set(sorted({item.path for item in items})[k - 1::n])
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in files])
+        items[:] = [item for item in items if item.path in files]
 
 
 @pytest.fixture

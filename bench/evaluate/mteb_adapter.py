@@ -37,7 +37,7 @@ from mteb.models import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
-from scratch_embed.evaluate.mteb import Encoder, run
+from scratch_embed.evaluate.mteb import Encoder, evaluate_tasks
 from scratch_embed.worlds import task_shapes as shapes
 
 SEED = 42                                              # of mteb's tasks
@@ -187,7 +187,7 @@ def compare(name: str, encoder: Encoder, tasks: list) -> None:
     """A line a task: main scores, the draws' spread, and the numbers farthest apart."""
     print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'spread':>9}"
           f"{'numbers':>9}{'farthest apart':>16}")
-    for task, ours in zip(tasks, run(encoder, tasks, SEED)):
+    for task, ours in zip(tasks, evaluate_tasks(encoder, tasks, SEED)):
         theirs = mteb_scores(encoder, task)
         gaps = apart(ours.scores, theirs)
         worst = max(gaps, key=gaps.get)

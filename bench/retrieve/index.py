@@ -136,9 +136,9 @@ def report(name, arguments, rounds, answers):
     theirs = [figures["seconds"] for figures in rounds["faiss"]]
     for side in SIDES:
         seconds = [figures["seconds"] for figures in rounds[side]]
-        rate = [arguments.queries / s for s in seconds]
+        per_second = [arguments.queries / s for s in seconds]
         growth = max(figures["growth"] for figures in rounds[side])
-        print(f"  {side:14} {median(rate):8.0f} queries/s ({spread(rate, 0)})   x faiss "
+        print(f"  {side:14} {median(per_second):8.0f} queries/s ({spread(per_second, 0)})   x faiss "
               f"{ratios(theirs, seconds)}   memory +{growth:.1f} MiB")
     a, b = (np.load(path) for path in answers)
     moved = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
@@ -149,15 +149,15 @@ def report(name, arguments, rounds, answers):
 def selection(arguments):
     """Seconds of the products alone, and with either form of selection; one thread, in turn."""
     from scratch_embed.numerics.blas import one_blas_thread
-    from scratch_embed.space.heaps import enter_heaps
-    from scratch_embed.space.neighbours import enter_sorted, nearest
-    forms = {"products only": lambda *_: None, "sorted (NumPy)": enter_sorted,
-             "heaps": enter_heaps}
+    from scratch_embed.space.heaps import merge_heaps
+    from scratch_embed.space.neighbours import merge_sorted, nearest
+    forms = {"products only": lambda *_: None, "sorted (NumPy)": merge_sorted,
+             "heaps": merge_heaps}
     Q, X = data(vars(arguments))
     for k in (10, 100):
-        searches = {name: partial(nearest, Q, X, k, enter=enter) for name, enter in forms.items()}
+        searches = {name: partial(nearest, Q, X, k, merge=merge) for name, merge in forms.items()}
         with one_blas_thread():
-            nearest(Q[:2], X[:100_000], k, enter=enter_heaps)
+            nearest(Q[:2], X[:100_000], k, merge=merge_heaps)
             seconds = take_turns(searches, arguments.rounds)
         print(f"\nselection: {arguments.rows:,} rows, {arguments.queries:,} queries, k = {k}")
         for name, values in seconds.items():

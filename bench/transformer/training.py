@@ -88,15 +88,15 @@ def theirs_masked(config, size, length):
     masking, made = masked_lm.Masking(MASK, (0, 1, 2, 3)), []
     for start in range(0, 8 * size, size):
         rows = texts.ids.reshape(-1, length)[start:start + size]
-        examples = masked_lm.with_gaps(pack(rows), masking, V, rng)
+        examples = masked_lm.mask_tokens(pack(rows), masking, V, rng)
         made.append([torch.tensor(examples.batch.ids.reshape(size, length), dtype=torch.int64),
-                     torch.tensor(examples.places), torch.tensor(examples.targets,
+                     torch.tensor(examples.masked_positions), torch.tensor(examples.targets,
                                                                  dtype=torch.int64)])
 
     def steps():
         for step in range(STEPS):
-            ids, places, targets = made[step % 8]
-            hidden = model.bert(ids).last_hidden_state.reshape(size * length, -1)[places]
+            ids, rows, targets = made[step % 8]
+            hidden = model.bert(ids).last_hidden_state.reshape(size * length, -1)[rows]
             loss = torch.nn.functional.cross_entropy(model.cls(hidden), targets)
             finish(model, optimizer, loss)
     return steps
@@ -212,9 +212,9 @@ def time_products(config, size, length, rounds):
 
     step = ours_masked(config, size, length, THREADS)
     step()
-    with parallel_map(THREADS) as each:
-        taken = take_turns({"alone": partial(each, of_a_step, range(THREADS)), "whole": step,
-                            "large": partial(each, large, range(THREADS))}, rounds)
+    with parallel_map(THREADS) as run:
+        taken = take_turns({"alone": partial(run, of_a_step, range(THREADS)), "whole": step,
+                            "large": partial(run, large, range(THREADS))}, rounds)
     return (flops, median(taken["alone"]), median(taken["whole"]) / STEPS,
             THREADS * 2 * 1024**3 / median(taken["large"]))
 

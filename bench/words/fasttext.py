@@ -174,7 +174,7 @@ def quality(text, pairs, analogies, **_):
 
 def classifier(text, rounds, **_):
     """Both train on 40,000 reviews of a toy world and are measured on 10,000 others."""
-    from scratch_embed.worlds.labelled import ceiling, reviews
+    from scratch_embed.worlds.labelled import reviews, upper_bound
     print("\nclassifier: worlds/labelled.py, runs of two words, softmax, 25 epochs, one thread")
     lines = reviews(seed=1, lines=50_000).lines
     names = text + ".train", text + ".test"
@@ -190,7 +190,7 @@ def classifier(text, rounds, **_):
         seconds = [v["train"] for v in values]
         print(f"  {side:20} {median(seconds):6.2f} s   x original {ratios(theirs, seconds)}   "
               f"precision {median([v['precision'] for v in values]):.4f} "
-              f"(at best {ceiling():.4f})", flush=True)
+              f"(at best {upper_bound():.4f})", flush=True)
 
 
 SECTIONS = dict(speed=speed, process=process, memory=memory, quality=quality,

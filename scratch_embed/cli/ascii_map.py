@@ -1,19 +1,19 @@
-"""A map in letters: words at their places in the plane."""
+"""A scatter plot of words in plain text."""
 import numpy as np
 
 
 def ascii_map(words, xy, width=72, height=20):
-    """Lines of text with each word where xy (N, 2) puts it; axes are stretched to fill the map.
+    """Lines of text with each word at its coordinates; the axes are stretched to fill the plot.
 
     A word that would cover another moves to the nearest free line above or below, or is left out
-    where there is none.  Return (lines, the words that were left out).
+    if there is none.  words: N of them, xy: (N, 2) -> lines, the words that were left out
     """
     xy = np.asarray(xy, np.float64)
-    spread = np.ptp(xy, axis=0)
-    places = (xy - xy.min(0)) / np.where(spread > 0, spread, 1)           # 0..1
+    extent = np.ptp(xy, axis=0)
+    positions = (xy - xy.min(0)) / np.where(extent > 0, extent, 1)        # 0..1
     grid = [[" "] * width for _ in range(height)]
     left_out = []
-    for word, (x, y) in zip(words, places):
+    for word, (x, y) in zip(words, positions):
         column = round(x * max(width - len(word), 0))
         wanted = round((1 - y) * (height - 1))
         for line in sorted(range(height), key=lambda line, wanted=wanted: abs(line - wanted)):

@@ -1,48 +1,49 @@
-"""encode: a text's lines as vectors, in a file of NumPy's or a row of numbers a line."""
+"""encode: turn each line of a text into a vector, in a NumPy file or as lines of numbers."""
 import itertools
 import sys
 from functools import partial
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
-from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
 from scratch_embed.cli.training import say
 
-AT_A_TIME = 1000                   # lines whose rows are printed together
+AT_A_TIME = 1000                   # lines that are encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
-BY_RANGES = "int8", "uint8"        # codes that depend on all of the vectors
+BY_RANGES = "int8", "uint8"        # codes that depend on the ranges of all vectors
 
 
 def add_commands(commands):
     """Add `encode`."""
     command = add_command(
-        commands, "encode", "encode a text line by line: N lines become a NumPy array of N rows, "
-        "or without -o N lines of numbers; a blank line is a text too, and keeps its place",
+        commands, "encode", "encode each line of a text as a vector, into a NumPy array of one row "
+        "per line, or without -o as lines of numbers; blank lines are encoded too",
         "scratch-embed encode encoder -i texts.txt -o vectors.npy --normalize", run=run_encode)
     command.add_argument("model", help=MODELS)
     option = command.add_argument
     option("-i", "--input", default="-", metavar="FILE",
-           help='a text a line, plain or gzip; "-", and by default, stdin')
-    option("-o", "--output", metavar="FILE.npy", help="float32 (N, D), which numpy.load reads")
-    option("--normalize", action="store_true", help="scale every vector to length 1")
-    option("--truncate-dim", type=whole(1), metavar="D", help="keep the first D numbers alone")
+           help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
+    option("-o", "--output", metavar="FILE.npy", help="array of shape (N, D), for numpy.load")
+    option("--normalize", action="store_true", help="scale every vector to norm 1")
+    option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions")
     option("--precision", choices=PRECISIONS, default=PRECISIONS[0],
-           help="or codes: a byte a number, in the ranges of this text's vectors, or a bit a number"
-                " (%(default)s)")
+           help="float32, or quantised: a byte per dimension, over the ranges of this text's "
+                "vectors, or a bit per dimension (default: %(default)s)")
     prompts = command.add_mutually_exclusive_group()
     prompts.add_argument("--prompt-name", metavar="NAME",
-                         help="of the model's prompts; its text goes before every line")
-    prompts.add_argument("--prompt", metavar="TEXT", help="goes before every line")
-    option("--batch-size", type=whole(1), metavar="N", help="lines that are encoded together, at "
-                                                            "most (as many as are fast)")
-    option("--workers", type=whole(1), metavar="N", help="threads of a transformer, at most (as "
-                                                         "many as NumPy's products have)")
+                         help="name of one of the model's prompts, which is put before every line")
+    prompts.add_argument("--prompt", metavar="TEXT", help="text that is put before every line")
+    option("--batch-size", type=whole(1), metavar="N", help="largest number of lines that are "
+           "encoded together (default: chosen for speed)")
+    option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
+           "transformer (default: those of NumPy's BLAS)")
+    refuse_old_names(command, "--batch")
     add_encoder_options(command)
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (%(default)s)")
+           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
 
 
 def run_encode(arguments):
-    """Read, encode, write; say what was done on stderr."""
+    """Read, encode, write; messages go to stderr."""
     from scratch_embed.numerics.blas import blas_threads_at_most
     if arguments.output:
         require_writable(arguments.output, arguments.input)
@@ -52,7 +53,7 @@ def run_encode(arguments):
 
 
 def write_array(arguments, encode):
-    """A file of NumPy's, whole or not at all."""
+    """Write a NumPy file, completely or not at all."""
     import numpy as np
 
     from scratch_embed.numerics.files import atomic_write
@@ -65,7 +66,7 @@ def write_array(arguments, encode):
 
 
 def print_rows(arguments, encode):
-    """A line of numbers a line; of float32 the fewest digits that give it back."""
+    """Print a line of numbers per text; float32 with the fewest digits that restore it."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
@@ -76,7 +77,7 @@ def print_rows(arguments, encode):
 
 
 def chosen_encode(arguments):
-    """texts -> (N, d), as the options say."""
+    """The function texts -> (N, D) that the options choose."""
     encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
     size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
@@ -86,8 +87,8 @@ def chosen_encode(arguments):
 
 
 def at_a_time(arguments):
-    """How many lines are printed together; None: all."""
+    """How many lines are encoded and printed together; None: all."""
     if arguments.precision in BY_RANGES:
         return None
-    person = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()
-    return 1 if person else AT_A_TIME
+    interactive = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()
+    return 1 if interactive else AT_A_TIME

@@ -1,4 +1,4 @@
-"""evaluate: how good are word vectors, a classifier, a ranking, an encoder of texts?"""
+"""evaluate: measure word vectors, a classifier, a ranking or an encoder of texts."""
 import os
 
 from scratch_embed.cli import classifier, mteb, retrieval, runs
@@ -7,25 +7,28 @@ from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
-    """Add `evaluate` and what it can measure."""
-    evaluate = add_command(commands, "evaluate", "measure vectors, a classifier or a ranking",
+    """Add `evaluate` and its kinds of evaluation."""
+    evaluate = add_command(commands, "evaluate", "measure word vectors, a classifier, a ranking or "
+                           "an encoder",
                            "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv")
     kinds = evaluate.add_subparsers(metavar="KIND", required=True)
-    words = add_command(kinds, "words", "analogies and word pairs, with their coverage",
+    words = add_command(kinds, "words", "print scores on analogies and on word pairs, with their "
+                        "coverage",
                         "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv "
                         "--analogies questions-words.txt", run=run_words)
     words.add_argument("file", help="word vectors")
-    words.add_argument("--pairs", metavar="FILE", help="lines of: word, word, people's score")
-    words.add_argument("--analogies", metavar="FILE", help="Google's questions-words format")
+    words.add_argument("--pairs", metavar="FILE", help="lines of word, word, human score")
+    words.add_argument("--analogies", metavar="FILE",
+                       help="a file in Google's questions-words format")
     words.add_argument("--keep-case", action="store_true",
-                       help="do not lower-case the words that are asked")
+                       help="do not lower-case the words of the files")
     words.set_defaults(usage_error=words.error)
     for kind in (classifier, runs, retrieval, mteb):
         kind.add_evaluation(kinds)
 
 
 def run_words(arguments):
-    """Print a table for each file that was given."""
+    """Print a table for each given file."""
     from scratch_embed.evaluate.words import (
         format_analogies,
         format_pairs,
@@ -47,7 +50,8 @@ def run_words(arguments):
         report += format_pairs(os.path.basename(arguments.pairs), scores)
         if made := sum((a in more and b in more) and not (a in words and b in words)
                        for a, b, _ in pairs):
-            report.append(f"    {made} of them with a word whose n-grams alone make its vector")
+            report.append(f"    {made} of them with an unknown word, whose vector is made of its "
+                          "n-grams")
     if sections is not None:
         report += format_analogies(score_analogies(words.key_to_index, words.vectors, sections))
     print("\n".join(report))

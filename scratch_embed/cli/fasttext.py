@@ -1,5 +1,5 @@
-"""train fasttext: vectors of words and of their n-grams; ngrams: what a word is made of."""
-from scratch_embed.cli.parsing import add_command, non_negative, whole
+"""train fasttext: vectors of words and of their character n-grams; ngrams: a word's n-grams."""
+from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names, whole
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -18,27 +18,30 @@ MIN_N, MAX_N = 3, 6
 def add_training(methods):
     """Add `train fasttext`."""
     command = add_command(
-        methods, "fasttext", "vectors of words and of their n-grams by FastText "
+        methods, "fasttext", "train vectors of words and of their character n-grams by FastText "
         "(Bojanowski et al. 2017)",
         "scratch-embed train fasttext corpus.txt.gz -o vectors.bin --buckets 100000",
         run=run_fasttext)
-    add_text_options(command, "fastText's model if it ends in .bin: with it, words that the text "
-                              "never had have vectors too.  Else the known words alone: safetensors"
-                              " if it ends in .safetensors, or word2vec's text")
+    add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
+                              "unknown words too.  Else vectors of the known words only: "
+                              "safetensors if it ends in .safetensors, or word2vec's text format")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     command.add_argument("--lr", type=non_negative, default=0.05, metavar="RATE",
-                         help="learning rate at the start (%(default)s)")
+                         help="initial learning rate (default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",
-                         help="rows that the n-grams share, of 4 x dim bytes each (%(default)s)")
-    command.add_argument("--piece-error", choices=["full", "mean"], default="full",
-                         help="what each n-gram takes of its word's error: all, as the original "
-                              "does, or its share, as the equation says (%(default)s)")
+                         help="rows that the n-grams share by hashing, of 4 x dim bytes each "
+                              "(default: %(default)s)")
+    command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
+                         help="each of the n subwords of a word gets the full gradient, as in the "
+                              "original's code, or 1/n of it, the gradient of the equation "
+                              "(default: %(default)s)")
+    refuse_old_names(command, "--piece-error")
 
 
 def run_fasttext(arguments):
-    """Read, train, save; say what was done on stderr."""
+    """Read, train, save; messages go to stderr."""
     from scratch_embed.words.fasttext import train
     from scratch_embed.words.fasttext_files import word_model, write_bin
     from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -62,21 +65,22 @@ def run_fasttext(arguments):
     else:
         FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n).words.save(
             arguments.output)
-        what = "the known words alone (a name that ends in .bin keeps the n-grams)"
+        what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
 
 
 def chosen_method(arguments):
-    """The method for --mode and --piece-error."""
+    """The method for --mode and --subword-gradient."""
     from scratch_embed.words import fasttext
     return {("skipgram", "full"): fasttext.skipgram_chunk,
             ("skipgram", "mean"): fasttext.corrected_skipgram_chunk,
             ("cbow", "full"): fasttext.cbow_chunk,
-            ("cbow", "mean"): fasttext.corrected_cbow_chunk}[arguments.mode, arguments.piece_error]
+            ("cbow", "mean"): fasttext.corrected_cbow_chunk}[
+                arguments.mode, arguments.subword_gradient]
 
 
 def settings(arguments):
-    """What a .bin says of the training."""
+    """The training settings that a .bin stores."""
     from scratch_embed.words.fasttext_files import Settings
     return Settings(window=arguments.window, epochs=arguments.epochs,
                     min_count=arguments.min_count, negatives=arguments.negatives,
@@ -89,23 +93,24 @@ def settings(arguments):
 def add_commands(commands):
     """Add `ngrams`."""
     command = add_command(
-        commands, "ngrams", "print the n-grams of a word, a line each: n-gram, hash; with a model, "
-        "those that matter most first: n-gram, row, length of its vector, cosine of the word with "
-        "and without it", "scratch-embed ngrams where --model vectors.bin", run=run_ngrams)
+        commands, "ngrams", "print the character n-grams of a word, one per line: n-gram, hash; "
+        "with a model, the most important first: n-gram, row, norm of its vector, cosine of the "
+        "word's vector with and without it", "scratch-embed ngrams where --model vectors.bin",
+        run=run_ngrams)
     command.add_argument("word", metavar="WORD")
-    command.add_argument("--model", metavar="FILE", help="a .bin of fastText's or of `train "
-                         "fasttext`; it knows how long its n-grams are")
+    command.add_argument("--model", metavar="FILE", help="a .bin of fastText or of `train "
+                         "fasttext`, which stores the lengths of its n-grams")
     add_ngram_options(command, MIN_N, MAX_N, default=False)
     command.set_defaults(usage_error=command.error)
 
 
 def run_ngrams(arguments):
-    """One line for each different n-gram."""
+    """Print one line for each distinct n-gram."""
     given = arguments.min_n is not None or arguments.max_n is not None
     if arguments.model:
         if given:
-            arguments.usage_error("--min-n and --max-n are the model's, where there is one")
-        print_weights(arguments.model, arguments.word)
+            arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
+        print_important(arguments.model, arguments.word)
     else:
         arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
         arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
@@ -114,24 +119,25 @@ def run_ngrams(arguments):
 
 
 def print_hashes(arguments):
-    """By their places in the word, each with the number that `hash mod buckets` makes a row of."""
+    """In the order of the word; an n-gram's row is its hash modulo the number of buckets."""
     from scratch_embed.words.subwords import fnv1a, ngrams, to_bytes
     for ngram in dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n)):
         print(f"{ngram}\t{fnv1a(to_bytes(ngram))}")
 
 
-def print_weights(path, word):
-    """By how far the word's vector turns without them; the word's own row is told on stderr."""
+def print_important(path, word):
+    """By how far the word's vector turns without them; the word's own row goes to stderr."""
     import numpy as np
 
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     vectors = FastTextVectors.load(path)
-    vectors[word]                                      # MissingWord, if it has nothing at all
-    pieces = vectors.ngrams(word)
-    rows = {piece.ngram: piece for piece in pieces}    # an n-gram comes after a namesake's own row
+    vectors[word]                                      # MissingWord if it has no n-gram
+    subwords = vectors.ngrams(word)
+    rows = {subword.ngram: subword for subword in subwords}     # an n-gram that equals the word
+                                                       # replaces the word's own row
     if word in vectors:
-        say(f"{word} is known: it has row {pieces[0].row} of its own besides, of length "
-            f"{np.linalg.norm(pieces[0].vector):.4f}")
+        say(f"{word} is a known word: it also has row {subwords[0].row} of its own, of norm "
+            f"{np.linalg.norm(subwords[0].vector):.4f}")
     for ngram, cosine in vectors.important_ngrams(word, topn=len(rows)):
-        piece = rows[ngram]
-        print(f"{ngram}\t{piece.row}\t{np.linalg.norm(piece.vector):.4f}\t{cosine:.4f}")
+        subword = rows[ngram]
+        print(f"{ngram}\t{subword.row}\t{np.linalg.norm(subword.vector):.4f}\t{cosine:.4f}")

@@ -1,9 +1,9 @@
-"""fill: what belongs into the gaps of a text?"""
+"""fill: predict the masked tokens of a text with a BERT."""
 import itertools
 
 from scratch_embed.cli.models import read_model
 from scratch_embed.cli.parsing import add_command, whole
-from scratch_embed.cli.search import asked
+from scratch_embed.cli.search import texts_of
 
 MASK = "[MASK]"
 AT_A_TIME = 32                     # texts
@@ -12,48 +12,49 @@ AT_A_TIME = 32                     # texts
 def add_commands(commands):
     """Add `fill`."""
     command = add_command(
-        commands, "fill", "print for each [MASK] of a text, a line each, its likeliest tokens, the "
-        "likeliest first: token, probability, token, probability and so on",
+        commands, "fill", "print the most probable tokens of each [MASK] of a text, a line per "
+        "[MASK]: token, probability, token, probability ...",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill)
     command.add_argument("model", help="a folder of `train bert`, or one that transformers wrote, "
                          "with a masked-LM head")
-    command.add_argument("texts", nargs="+", metavar="TEXT", help="a text with one [MASK] or "
-                         'several, each of which is filled for itself; "-" alone: a text a line of '
-                         "stdin")
+    command.add_argument("texts", nargs="+", metavar="TEXT", help="a text with one or more "
+                         '[MASK], each of which is predicted separately; only "-": one text per '
+                         "line of stdin")
     command.add_argument("-k", type=whole(1), default=5, metavar="N",
-                         help="so many tokens a [MASK] (%(default)s)")
+                         help="number of tokens per [MASK] (default: %(default)s)")
 
 
 def run_fill(arguments):
-    """A line of output for each [MASK], in the order of the texts."""
+    """Print a line for each [MASK], in the order of the texts."""
     model, tokenizer = read_model(arguments.model)
     mask = tokenizer.token_to_id(MASK) if MASK in {t.content for t in tokenizer.added} else None
     if "mlm.bias" not in model.p or mask is None:
         what = "[MASK] in its vocabulary" if mask is None else "masked-LM head (cls.predictions)"
-        raise ValueError(f"{arguments.model} cannot fill gaps: it has no {what}; `scratch-embed "
-                         "train bert` writes models that can")
-    texts, person = asked(arguments.texts)
-    while some := list(itertools.islice(texts, 1 if person else AT_A_TIME)):
-        for tokens, probabilities in zip(*filled(some, model, tokenizer, mask, arguments.k)):
+        raise ValueError(f"{arguments.model} cannot predict masked tokens: it has no {what}; "
+                         "`scratch-embed train bert` writes models that can")
+    texts, interactive = texts_of(arguments.texts)
+    while some := list(itertools.islice(texts, 1 if interactive else AT_A_TIME)):
+        for tokens, probabilities in zip(*predicted(some, model, tokenizer, mask, arguments.k)):
             print("\t".join(f"{spelled(token, tokenizer)}\t{probability:.4f}"
                             for token, probability in zip(tokens.tolist(), probabilities)))
 
 
 def spelled(token, tokenizer):
-    """A token as it stands in the vocabulary, which may be shorter than the model's table."""
+    """The text of a token id; the model's table may have more rows than the vocabulary."""
     return tokenizer.decode([token], False) if token < len(tokenizer) else f"[unused {token}]"
 
 
-def filled(texts, model, tokenizer, mask, k):
-    """(ids (M, k), probabilities (M, k)) of the M gaps of some texts."""
+def predicted(texts, model, tokenizer, mask, k):
+    """(ids (M, k), probabilities (M, k)) of the M masked tokens of some texts."""
     import numpy as np
 
-    from scratch_embed.transformer.fill import fill_gaps
+    from scratch_embed.transformer.fill import fill_mask
     batch = tokenizer.encode_batch(texts)
     for text, start, end in zip(texts, batch.offsets, batch.offsets[1:]):
         if mask not in batch.ids[start:end]:
-            raise ValueError(f"{text!r:.60} has no {MASK}: write it where a token is to be guessed")
+            raise ValueError(f"{text!r:.60} has no {MASK}: write it where a token is to be "
+                             "predicted")
         if end - start > model.max_length:
-            raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model reads "
+            raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model accepts "
                              f"{model.max_length}: shorten it")
-    return fill_gaps(batch, np.flatnonzero(batch.ids == mask), model, k)
+    return fill_mask(batch, np.flatnonzero(batch.ids == mask), model, k)

@@ -1,5 +1,5 @@
-"""train glove: from a text file to co-occurrence counts, and from these to a file of vectors."""
-from scratch_embed.cli.parsing import add_command, non_negative, positive, whole
+"""train glove: count co-occurrences in a text and train word vectors on the counts by GloVe."""
+from scratch_embed.cli.parsing import add_command, non_negative, positive, refuse_old_names, whole
 from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
@@ -13,36 +13,39 @@ from scratch_embed.cli.training import (
 def add_training(methods):
     """Add `train glove`."""
     command = add_command(
-        methods, "glove", "word vectors by GloVe (Pennington et al. 2014)",
+        methods, "glove", "train word vectors by GloVe (Pennington et al. 2014)",
         "scratch-embed train glove corpus.txt.gz -o vectors.txt --x-max 10 --epochs 50",
         run=run_glove)
-    add_text_options(command, "GloVe's text, which has no header, if it ends in .txt; word2vec's "
-                              "binary format if in .bin; safetensors and a vocabulary beside it if "
-                              "in .safetensors; else word2vec's text")
+    add_text_options(command, "vectors in GloVe's text format, which has no header, if the name "
+                              "ends in .txt; word2vec's binary format if in .bin; safetensors and "
+                              "a file of the vocabulary if in .safetensors; else word2vec's text "
+                              "format")
     add_common_options(command, epochs=25)
     option = command.add_argument
     option("--window", type=whole(1), default=10, metavar="N",
-           help="the farthest neighbour (%(default)s)")
-    option("--unsymmetric", action="store_true",
-           help="count only the neighbours that stand before a word")
-    option("--unweighted", action="store_true",
-           help="count a neighbour as 1 however far it is, not as 1/distance")
+           help="largest distance of a context word (default: %(default)s)")
+    option("--asymmetric", action="store_true",
+           help="count only context words to the left of a word")
+    option("--no-distance-weighting", action="store_true",
+           help="count every co-occurrence as 1, not as 1/distance")
+    refuse_old_names(command, "--unsymmetric", "--unweighted")
     option("--x-max", type=positive, default=100, metavar="X",
-           help="the count from which a pair of words has its full weight: 10 for some million "
-                "words of text (%(default)s)")
+           help="count from which a pair of words has weight 1; 10 suits a text of some million "
+                "words (default: %(default)s)")
     option("--alpha", type=non_negative, default=0.75, metavar="A",
-           help="how the weight falls below it; 0: all alike (%(default)s)")
-    option("--lr", type=positive, default=0.05, metavar="RATE", help="learning rate (%(default)s)")
+           help="exponent of the weight (count/x-max)^alpha below it (default: %(default)s)")
+    option("--lr", type=positive, default=0.05, metavar="RATE",
+           help="learning rate (default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
-           help="where the learning rate enters: as in the original's code, for the first steps "
-                "only, or as in the paper (%(default)s)")
+           help="how AdaGrad uses the learning rate: as in the original's C code, where it affects "
+                "only the first steps, or as in the paper (default: %(default)s)")
     option("--vectors", choices=["sum", "words", "contexts"], default="sum",
-           help="which to write: words and contexts added, as the original does, or one of the two "
-                "tables (%(default)s)")
+           help="what to write: the sum of word and context vectors, as the original does, or one "
+                "of the two (default: %(default)s)")
 
 
 def run_glove(arguments):
-    """Read, count, train, save; say what was done, and before counting what it will take."""
+    """Read, count, train, save; messages, among them the memory that counting needs, to stderr."""
     from scratch_embed.words.cooccurrence import count_cells, estimate_size, flat, harmonic
     from scratch_embed.words.glove import c_adagrad, paper_adagrad, train
     from scratch_embed.words.vector_files import write_glove_text
@@ -50,13 +53,13 @@ def run_glove(arguments):
 
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
-    V, window, symmetric = len(vocab), arguments.window, not arguments.unsymmetric
+    V, window, symmetric = len(vocab), arguments.window, not arguments.asymmetric
     size = estimate_size(corpus, V, window, symmetric)
-    say(f"about {size.cells:,} pairs of words stand together; counting them takes up to "
+    say(f"about {size.cells:,} pairs of words co-occur; counting them takes up to "
         f"{size.bytes / 2**20:,.0f} MiB")
-    cells = count_cells(corpus, V, window, flat if arguments.unweighted else harmonic, symmetric,
-                        progress=True)
-    say(f"counted {len(cells.rows):,}")
+    weight = flat if arguments.no_distance_weighting else harmonic
+    cells = count_cells(corpus, V, window, weight, symmetric, progress=True)
+    say(f"counted {len(cells.rows):,} pairs")
     adagrad = {"c": c_adagrad, "paper": paper_adagrad}[arguments.adagrad]
     trained = train(cells, V, adagrad, dim=arguments.dim, x_max=arguments.x_max,
                     alpha=arguments.alpha, lr=arguments.lr, epochs=arguments.epochs,

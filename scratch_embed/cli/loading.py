@@ -1,4 +1,4 @@
-"""From a file's name to vectors of words, or to an encoder of texts, whichever kind it is."""
+"""Load word vectors or an encoder of texts from a path, whatever its format."""
 import contextlib
 import hashlib
 import os
@@ -8,16 +8,17 @@ from pathlib import Path
 from scratch_embed.cli.parsing import positive
 from scratch_embed.cli.training import say
 
-TOKENS = "spaces", "words"          # how a text falls apart: see `splitter`
+TOKENS = "spaces", "words"          # how a text is split into words: see `splitter`
 WORD = re.compile(r"\w+")
-MODELS = ("a folder: a sentence encoder, of `train simcse` or of sentence-transformers, or a BERT, "
-          "whose tokens' mean is taken; or a file of word vectors: a text is the mean of its words")
+MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers, or "
+          "with a BERT, whose token vectors are averaged; or a file of word vectors, which are "
+          "averaged")
 
 
 def load_vectors(path):
-    """A FastTextVectors, which knows words that no text had, of a fastText .bin; else WordVectors.
+    """FastTextVectors, which have vectors for unknown words, of a fastText .bin; else WordVectors.
 
-    Told by the first bytes, not by the name: word2vec's binary files end in .bin as well.
+    The first bytes decide, not the name, because word2vec's binary files also end in .bin.
     """
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     from scratch_embed.words.vectors import WordVectors
@@ -30,17 +31,20 @@ def is_fasttext(path):
     return loading.is_fasttext(loading.look_at(path))
 
 
-def with_words(vectors, asked):
-    """WordVectors of the known words and, behind them, of those asked that only n-grams make."""
+def with_words(vectors, wanted):
+    """WordVectors of the known words and, after them, of the wanted unknown words.
+
+    The vector of an unknown word is made of its n-grams; without any, the word stays missing.
+    """
     import numpy as np
 
     from scratch_embed.words.vectors import MissingWord, WordVectors
     if isinstance(vectors, WordVectors):
         return vectors
     known, made = vectors.words, {}
-    for word in asked:
+    for word in wanted:
         if word not in known:
-            with contextlib.suppress(MissingWord):         # whoever asks the result will say so
+            with contextlib.suppress(MissingWord):         # using the result raises it again
                 made[word] = vectors[word]
     if not made:
         return known
@@ -50,33 +54,34 @@ def with_words(vectors, asked):
 # ---- encoders -----------------------------------------------------------------------------------
 
 def add_encoder_options(command):
-    """How a file of word vectors becomes an encoder: see load_encoder.  Folders need none of it."""
+    """How a file of word vectors becomes an encoder: see load_encoder.  Not for folders."""
     command.add_argument("--sif", type=positive, metavar="A",
-                         help="weigh a word by a/(a + p), p its share of all words: the rare count "
-                              "more; 0.001 is usual.  p from the counts of a fastText .bin, else "
-                              "from the order of the file, by Zipf's law.  (all words alike)")
+                         help="weight each word by A/(A + p), p its share of all words, so that "
+                              "rare words count more; 0.001 is usual.  p comes from the counts in "
+                              "a fastText .bin, else from the order of the file, by Zipf's law "
+                              "(default: equal weights)")
     command.add_argument("--tokens", choices=TOKENS, default=TOKENS[0],
-                         help="a text's words: what stands between white space, or its letters and "
-                              "digits, lower-cased, without the punctuation (spaces)")
+                         help="how to split a text into words: at white space, or into runs of "
+                              "letters and digits, lower-cased (default: spaces)")
 
 
 def load_encoder(path, sif=None, tokens="spaces"):
-    """Whatever encodes, encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
+    """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
-    Word vectors of any format become the mean of a text's words; a folder is a SentenceEncoder.
+    A folder becomes a SentenceEncoder; word vectors become the mean of a text's words.
 
-    sif: the a of sif_weights, None for none; tokens: one of TOKENS; both are for words.
+    sif: the a of sif_weights, or None for equal weights; tokens: one of TOKENS; both are for words.
     """
     if os.path.isdir(path):
         if sif is not None:
-            raise ValueError(f"--sif weighs words, and {path} is a folder with a transformer, "
-                             "which has no use for it; leave it out")
+            raise ValueError(f"--sif weights word vectors, and {path} is a folder with a "
+                             "transformer; leave it out")
         return transformer_of(path)
     return mean_of_words(path, sif, tokens)
 
 
 def transformer_of(folder):
-    """A SentenceEncoder of a folder, as its modules.json says; without one, the tokens' mean."""
+    """The SentenceEncoder of a folder; without modules.json, with mean pooling."""
     from scratch_embed.cli.models import require_model
     from scratch_embed.loading import mean_of_tokens
     from scratch_embed.sentences.encoder import SentenceEncoder
@@ -84,7 +89,7 @@ def transformer_of(folder):
         return SentenceEncoder.load(folder)
     require_model(folder)
     encoder = mean_of_tokens(folder)
-    say(f"{folder} has no modules.json: a text is the mean of its tokens' vectors")
+    say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
     return encoder
 
 
@@ -96,7 +101,7 @@ def mean_of_words(path, sif, tokens):
     split = splitter(tokens)
     if sif is None:
         return StaticEncoder(load_vectors(path), tokenize=split)
-    if is_fasttext(path):                                  # which has the counts too
+    if is_fasttext(path):                                  # it also stores counts
         model = read_bin(path, errors="surrogateescape")
         words = FastTextVectors(model.words, model.input, model.settings.min_n,
                                 model.settings.max_n)
@@ -116,7 +121,7 @@ def splitter(tokens):
 def digest_of(path):
     """16 hexadecimal digits that change with a model's bytes: a file, or all files of a folder.
 
-    The words beside a .safetensors of word vectors are not in it: that holds their digest itself.
+    The vocabulary file of a .safetensors is left out, because the .safetensors stores its digest.
     """
     path = Path(path)
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -130,12 +135,12 @@ def digest_of(path):
 
 
 def column_names(paths, taken=()):
-    """{path: a short name}: the file's own, or the whole path where two would have one name.
+    """{path: a short name}: the file's name, or the whole path if two files have the same name.
 
-    Raises ValueError for a path that comes twice.
+    Raises ValueError for a path that is given twice.
     """
     if len(set(paths)) < len(paths):
-        raise ValueError(f"{next(p for p in paths if paths.count(p) > 1)} is named twice")
+        raise ValueError(f"{next(p for p in paths if paths.count(p) > 1)} is given twice")
     short = [os.path.basename(os.path.normpath(path)) for path in paths]
     return {path: path if short.count(name) > 1 or name in taken else name
             for path, name in zip(paths, short)}

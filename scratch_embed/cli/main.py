@@ -1,10 +1,11 @@
 """The command line: `scratch-embed COMMAND ...`, the same as `python -m scratch_embed`.
 
-stdout carries data, stderr progress and messages.  Exit codes: 0 done; 1 something is wrong with
-the input or the system, said in one line; 2 the command was not understood; 130 Ctrl-C.
+stdout carries data, stderr progress and messages.  Exit codes: 0 success; 1 an error in the input
+or the system, explained in one line; 2 the command line is wrong; 130 Ctrl-C.
 
-Each file of this room has one function that adds its commands to the parser, and one that runs
-each command.  The latter import what they need when they run, so that --help answers at once.
+Each file of this package has one function that adds its commands to the parser, and one function
+that runs each command.  The latter import what they need when they run, so that --help is fast.
+Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 """
 import argparse
 import os
@@ -31,19 +32,19 @@ from scratch_embed.numerics.errors import TrainingDiverged
 
 def main(argv=None):
     """Run one command; return its exit code."""
-    arguments = parser().parse_args(argv)              # exits with 2 by itself
-    if hasattr(sys.stdout, "reconfigure"):             # words of published models that are not
-        sys.stdout.reconfigure(errors="surrogateescape")           # UTF-8 come out as they went in
+    arguments = parser().parse_args(argv)              # exits with code 2 if the command is wrong
+    if hasattr(sys.stdout, "reconfigure"):             # bytes that are not UTF-8, in the words of
+        sys.stdout.reconfigure(errors="surrogateescape")      # some models, are printed unchanged
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
             arguments.run(arguments)
-        if sys.stdout is not None:                     # it may be closed
+        if sys.stdout is not None:                     # None if it was closed
             sys.stdout.flush()
     except KeyboardInterrupt as stopped:
         print("\nstopped" + kept(arguments, stopped), file=sys.stderr)
         return 130
-    except BrokenPipeError:                            # `scratch-embed ... | head` has seen enough
+    except BrokenPipeError:                            # `scratch-embed ... | head` stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
@@ -58,19 +59,22 @@ def _print_warning(message, *_):
 
 
 def kept(arguments, stopped):
-    """Where a run that was stopped can be found; HeldInterrupt has let it be saved."""
+    """What to do to continue a stopped run; empty if there is no checkpoint.
+
+    A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
+    """
     from scratch_embed.numerics.interrupt import HeldInterrupt
     path = getattr(arguments, "checkpoint", None)
-    return (f"; the run is kept in {path}, and the same command with --resume goes on"
+    return (f"; the state is saved in {path}: repeat the command with --resume to continue"
             if path and isinstance(stopped, HeldInterrupt) else "")
 
 
 def message_of(error):
-    """What an error says, on one line."""
+    """The message of an error, on one line."""
     if type(error) is KeyError and error.args:
         return str(error.args[0])                      # str(KeyError) would put it in quotes
     if isinstance(error, FileExistsError) and error.filename is not None:         # of makedirs
-        return f"{error.filename}: expected the name of a folder, found a file; choose another"
+        return f"{error.filename}: expected the name of a folder, got a file; choose another"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
@@ -80,6 +84,7 @@ def parser():
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="scratch-embed", formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
         description="Embeddings from scratch in NumPy and Numba.",
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")

@@ -1,74 +1,68 @@
-"""What the commands that train or read a transformer share: options, its folder, its text."""
+"""What the commands for transformers share: training options, checks, reading folders and text."""
 import os
 import tempfile
 from functools import partial
 
-from scratch_embed.cli.parsing import below_one, non_negative, whole
-from scratch_embed.cli.training import add_checkpoint_options, chosen_checkpoint, say
+from scratch_embed.cli.parsing import below_one, non_negative, refuse_old_names, whole
+from scratch_embed.cli.training import add_checkpoint_options, say
 
 # ---- options ------------------------------------------------------------------------------------
 
 def add_output_options(command, what):
-    """Where the model goes, and where the run is kept while it lasts."""
+    """Where the model and the state of the training run are saved."""
     command.add_argument("-o", "--output", required=True, metavar="FOLDER", help=what)
     add_checkpoint_options(command)
 
 
 def add_step_options(command, steps, batch, lr):
-    """How the steps of a training are taken.  The defaults are those of its function."""
+    """Options of the optimiser and of its steps; their defaults are those of `train`."""
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
-                        help="how many steps (%(default)s)")
+                        help="optimiser steps (default: %(default)s)")
     length.add_argument("--epochs", type=whole(1), metavar="N",
-                        help="or: passes over the text")
+                        help="passes over the text, instead of --steps")
     option = command.add_argument
-    option("--batch", type=whole(1), default=batch, metavar="N",
-           help="sequences a step (%(default)s)")
+    option("--batch-size", type=whole(1), default=batch, metavar="N",
+           help="sequences per step (default: %(default)s)")
     option("--lr", type=non_negative, default=lr, metavar="RATE",
-           help="learning rate at its highest; it then falls to 0 (%(default)s)")
-    option("--warm-up", type=below_one, default=0.1, metavar="SHARE",
-           help="the share of the steps in which the rate rises (%(default)s)")
-    option("--dropout", type=below_one, default=0.1, metavar="RATE",
-           help="the share of numbers that is left out by chance (%(default)s)")
+           help="peak learning rate; it then falls linearly to 0 (default: %(default)s)")
+    option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
+           help="share of the steps in which the learning rate rises (default: %(default)s)")
+    option("--dropout", type=below_one, default=0.1, metavar="P",
+           help="probability with which an activation is set to 0 (default: %(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
-           help="threads, a share of each batch to each; the same number, the same result every "
-                "time (%(default)s)")
+           help="threads, which share each batch; the same number gives the same result every "
+                "time (default: %(default)s)")
     option("--seed", type=whole(0), default=1, metavar="N",
-           help="of all random choices (%(default)s)")
+           help="seed of all random draws (default: %(default)s)")
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (%(default)s)")
+           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    refuse_old_names(command, "--batch", "--warm-up")
     command.set_defaults(usage_error=command.error)
 
 
 def steps_of(arguments, N):
-    """--steps, or the steps of --epochs over N sequences; say which.
+    """--steps, or the steps of --epochs over N sequences, which are printed.
 
-    An epoch leaves out the last batch where it is not full (training/batches.py).
+    An epoch leaves out its last batch if that is not full (training/batches.py).
     """
     if arguments.epochs is None:
         return arguments.steps
-    steps = arguments.epochs * (N // min(arguments.batch, N))
+    steps = arguments.epochs * (N // min(arguments.batch_size, N))
     say(f"{steps:,} steps in {arguments.epochs} epochs of {N:,} sequences")
     return steps
 
 
 # ---- before the work ----------------------------------------------------------------------------
 
-def open_run(arguments, text):
-    """The Checkpoint of a training step by step, or None; say whether a run goes on."""
-    from scratch_embed.training.session import Checkpoint
-    given = chosen_checkpoint(arguments, text)
-    return Checkpoint(*given) if given else None
-
-
 def check_folder(path, sentences):
-    """Raise OSError or ValueError now rather than after the work if no model can be written there.
+    """Raise OSError or ValueError if no model can be written there: before the work, not after it.
 
-    sentences: it will hold a sentence encoder, and else a BERT alone.  A folder that holds the
-    other of these is refused: files of both, together, would be read as one model.
+    sentences: whether a sentence encoder will be written, or only a BERT.  A folder that holds the
+    other kind is refused, because the files of both together would be read as one model.
     """
     if path in ("", "-"):
-        raise ValueError(f"the output, {path!r}: name a folder; stdout is for data")
+        raise ValueError(f"the output: expected the name of a folder, got {path!r}")
     above = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(above):
         raise FileNotFoundError(f"cannot write {path}: there is no folder {above}")
@@ -79,27 +73,27 @@ def check_folder(path, sentences):
     if not os.path.exists(os.path.join(path, "config.json")):
         return
     if not os.path.exists(os.path.join(path, "model.safetensors")) and not sentences:
-        raise ValueError(f"cannot write {path}: it holds a config.json that is no model's; name "
+        raise ValueError(f"cannot write {path}: its config.json does not belong to a model; name "
                          "another folder")
     if os.path.exists(os.path.join(path, "modules.json")) != sentences:
-        there = "a model, but no sentence encoder" if sentences else "a sentence encoder"
+        there = "a model that is not a sentence encoder" if sentences else "a sentence encoder"
         raise ValueError(f"cannot write {path}: it holds {there}; name another folder, or delete "
                          "this one")
 
 
 def check_memory(tensors, workers):
-    """Raise MemoryError where the model cannot be trained; say how large it is."""
+    """Raise MemoryError if the model is too large to be trained.  Prints its size."""
     import math
 
     from scratch_embed.numerics.memory import require_memory
     size = sum(math.prod(tensor.shape) for tensor in tensors.values())
     require_memory(4 * size * (3 + workers),
-                   f"a model of {size:,} parameters, their gradients and AdamW's means")
+                   f"a model of {size:,} parameters, their gradients and AdamW's moments")
     say(f"the model has {size:,} parameters")
 
 
 def require_savable(tokenizer):
-    """Raise ValueError for a tokenizer that a model's folder has no form for."""
+    """Raise ValueError for a tokenizer that cannot be saved in a model's folder."""
     from scratch_embed.text.wordpiece_files import save
     with tempfile.TemporaryDirectory() as folder:
         save(folder, tokenizer)
@@ -110,7 +104,7 @@ def require_savable(tokenizer):
 def lines_of(path, errors):
     """A function that yields the lines of a text, as often as it is called.
 
-    A file is read again each time; what comes through a pipe is kept.
+    A file is read again each time; the lines of a pipe are kept in memory.
     """
     from scratch_embed.text.corpus import read_lines
     if os.path.isfile(path):
@@ -120,7 +114,7 @@ def lines_of(path, errors):
 
 
 def read_model(folder):
-    """(model, tokenizer) of a folder with a transformer, or with a sentence encoder on one."""
+    """(model, tokenizer) of a folder with a transformer or a sentence encoder."""
     from scratch_embed.transformer import families
     require_model(folder)
     return families.read_model(folder)
@@ -130,9 +124,9 @@ def require_model(folder):
     """Raise OSError unless it is a folder with a config.json."""
     if not os.path.exists(folder):
         raise FileNotFoundError(f"{folder}: there is no such folder; `scratch-embed train bert` "
-                                "writes one")
+                                "writes a model's folder")
     if not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder} is a file: expected a model's folder, with config.json,"
                                  " model.safetensors and a tokenizer")
     if not os.path.exists(os.path.join(folder, "config.json")):
-        raise FileNotFoundError(f"{folder} is no model's folder: it has no config.json")
+        raise FileNotFoundError(f"{folder} is not a model's folder: it has no config.json")

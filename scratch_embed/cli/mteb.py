@@ -1,4 +1,4 @@
-"""evaluate mteb: the task types of MTEB on toy data whose best score and whose guess are known."""
+"""evaluate mteb: MTEB's task types on toy data whose upper bound and chance level are known."""
 import os
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
@@ -10,27 +10,27 @@ from scratch_embed.cli.worlds import add_seed
 def add_evaluation(kinds):
     """Add `evaluate mteb`."""
     command = add_command(
-        kinds, "mteb", "print the main score of an encoder on toy tasks of MTEB's types, between "
-        "that of guessing and the best there is",
+        kinds, "mteb", "print the main score of an encoder on toy tasks of MTEB's types, beside "
+        "chance and the upper bound",
         "scratch-embed evaluate mteb words.vec --tasks ToySTS ToyFacts --baselines",
         run=run_evaluation)
-    command.add_argument("model", help=MODELS + " (`scratch-embed world` writes a text to train "
-                         "on that has the tasks' words)")
+    command.add_argument("model", help=MODELS + " (`scratch-embed world` writes a text with "
+                         "the tasks' words to train on)")
     add_encoder_options(command)
-    command.add_argument("--tasks", nargs="+", metavar="NAME", help="these and no others; a name "
-                         "that is none prints those that are")
+    command.add_argument("--tasks", nargs="+", metavar="NAME", help="only these tasks; an unknown "
+                         "name prints the list of names")
     add_seed(command)
     command.add_argument("--baselines", action="store_true",
-                         help="beside it, random vectors and a bag of words")
-    command.add_argument("--json", metavar="FOLDER", help="write a file <task>.json for each, as "
-                         "mteb does; of the baselines in folders inside")
+                         help="also print random vectors and a bag of words")
+    command.add_argument("--json", metavar="FOLDER", help="write a file <task>.json per task, in "
+                         "mteb's format; those of the baselines in subfolders")
 
 
 def run_evaluation(arguments):
-    """Encode and judge, a task at a time; write the files; print the table."""
+    """Evaluate each task; write the files; print the table."""
     from tqdm import tqdm
 
-    from scratch_embed.evaluate.mteb import run_task
+    from scratch_embed.evaluate.mteb import evaluate_task
     from scratch_embed.evaluate.results import format_results, write_results
     from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
@@ -45,7 +45,7 @@ def run_evaluation(arguments):
     todo = [(column, task) for column in encoders for task in tasks]
     columns = {column: [] for column in encoders}
     for column, task in tqdm(todo, unit="task", disable=None):
-        columns[column].append(run_task(encoders[column], task))
+        columns[column].append(evaluate_task(encoders[column], task))
     if arguments.json:
         for column, results in columns.items():
             folder = "" if column == name else column.replace(" ", "-")
@@ -54,7 +54,7 @@ def run_evaluation(arguments):
 
 
 def say_unknown(encoder, text):
-    """How many of the worlds' words have no vector, if any: those cannot be judged."""
+    """Print how many of the tasks' words have no vector, if any."""
     words = sorted({word for sentence in text for word in sentence})
     unknown = int((~encoder.encode(words).any(axis=1)).sum())
     if unknown:
@@ -63,19 +63,18 @@ def say_unknown(encoder, text):
 
 
 def chosen_tasks(tasks, names):
-    """The tasks of these names, in their order; all for None.  ValueError for a name that is none.
-    """
+    """The tasks of these names, in their order; None: all.  ValueError for an unknown name."""
     if names is None:
         return tasks
     by_name = {task.name: task for task in tasks}
     wrong = [name for name in names if name not in by_name]
     if wrong:
-        raise ValueError(f"no task {wrong[0]!r}; there are {', '.join(by_name)}")
+        raise ValueError(f"--tasks: expected names among {', '.join(by_name)}; got {wrong[0]!r}")
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def baselines(text):
-    """What knows nothing, and what knows words alone: those of the training text."""
+    """Random vectors, and a bag of the words of the training text."""
     from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
     return {"random": RandomVectors(),
             "bag of words": BagOfWords([" ".join(sentence) for sentence in text])}

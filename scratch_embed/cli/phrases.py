@@ -1,4 +1,4 @@
-"""phrases: from a text to the same text with its phrases joined, new york to new_york."""
+"""phrases: copy a text with its phrases joined into single tokens, new york to new_york."""
 import contextlib
 import sys
 
@@ -8,24 +8,27 @@ from scratch_embed.cli.parsing import add_command, non_negative, require_writabl
 def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
-        commands, "phrases", "join words that stand together far more often than by chance "
-        "(Mikolov 2013); again on its output, with a lower threshold, it finds longer phrases",
+        commands, "phrases", "join pairs of words that co-occur far more often than by chance "
+        "(Mikolov et al. 2013); run again on its output, with a lower threshold, it finds longer "
+        "phrases",
         "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
-    command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
+    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
-                         help='the text with its phrases joined; "-" is stdout')
+                         help='where to write the text with its phrases joined; "-" is stdout')
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (%(default)s)")
-    command.add_argument("--min-count", type=whole(0), default=5, help="taken off the count of "
-                         "every pair, so that rare pairs are no phrases (%(default)s)")
-    command.add_argument("--threshold", type=non_negative, default=100,
-                         help="how many times more often than by chance (%(default)s)")
+                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
+                         help="subtracted from the count of every pair, so that rare pairs do not "
+                              "become phrases (default: %(default)s)")
+    command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
+                         help="join pairs that occur this many times more often than by chance "
+                              "(default: %(default)s)")
     command.add_argument("--joiner", default="_", metavar="TEXT",
-                         help="stands between the words of a phrase (%(default)s)")
+                         help="text between the words of a phrase (default: %(default)s)")
 
 
 def run_phrases(arguments):
-    """Read, find, join, write; say what was done on stderr."""
+    """Read, find the phrases, join, write; messages go to stderr."""
     from scratch_embed.text.phrases import find_phrases, join_phrases
     from scratch_embed.text.reader import read_corpus
 
@@ -37,13 +40,13 @@ def run_phrases(arguments):
     with open_output(arguments.output) as file:
         for sentence in joined:
             file.write(" ".join(sentence).encode() + b"\n")
-    print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} different phrases; "
+    print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} distinct phrases; "
           f"wrote {arguments.output}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def open_output(path):
-    """A binary file to write to: stdout for "-", else one that is written whole or not at all."""
+    """A binary file to write to: stdout for "-", else a file written completely or not at all."""
     from scratch_embed.numerics.files import atomic_write
     if path == "-":
         yield sys.stdout.buffer

@@ -1,19 +1,19 @@
-"""What the long commands print: headings, paragraphs, tables with intervals, a sentence on two."""
+"""What the long commands print: headings, paragraphs, tables with intervals, comparisons."""
 import textwrap
 
 
 def heading(text):
-    """A line that begins a part."""
+    """Print the underlined heading of a part."""
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
 
 def paragraph(text, indent=""):
-    """Text in lines that fit."""
+    """Print a text, wrapped to 96 columns."""
     print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
 
 
 def show_intervals(scores, columns):
-    """A table of means and intervals.  scores: {name: (seeds, columns)}."""
+    """Print a table of means and 95% intervals.  scores: {name: (seeds, columns)}."""
     from scratch_embed.why.effects import interval
     print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
     for name, rows in scores.items():
@@ -23,34 +23,34 @@ def show_intervals(scores, columns):
 
 
 def say_difference(what, one, other, scores):
-    """One search against another in a sentence, seed by seed.  scores: {name: (seeds,)}."""
+    """Print whether `one` is better than `other`, paired by seed.  scores: {name: (seeds,)}."""
     from scratch_embed.why.effects import HELPS, HURTS, paired_difference
     mean, half = difference = paired_difference(scores[one], scores[other])
     verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
-        difference.verdict, "cannot be told apart from")
+        difference.verdict, "is not significantly different from")
     print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
 
 
 def listed(settings):
-    """Settings in a line: numbers as they are, functions by their names."""
+    """Settings on one line: numbers as they are, functions by their names."""
     return ", ".join(f"{name} {getattr(value, '__name__', value)}"
                      for name, value in settings.items())
 
 
-def show_effects(tricks, effects, others=()):
+def show_effects(ablations, effects, others=()):
     """Each trick's prediction, and then its effects as they come.  -> (that held, all).
 
     others: names of what is measured beside, for a second line.
     """
     held = total = 0
-    for trick in tricks:
-        print(f"\n{trick.name}")
-        paragraph("Prediction: " + trick.prediction, "    ")
+    for ablation in ablations:
+        print(f"\n{ablation.name}")
+        paragraph("Prediction: " + ablation.prediction, "    ")
         print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
         for effect in next(effects):                          # measured now
             mean, half = effect.difference
             found = effect.difference.verdict
-            print(f"    {effect.instead:25}{effect.predicted:22}{effect.with_it:5.1f}"
+            print(f"    {effect.variant:25}{effect.predicted:22}{effect.with_it:5.1f}"
                   f"{effect.without:9.1f}{mean:+6.1f} ± {half:4.1f}  {found}", flush=True)
             if others:
                 print(f"    {'':25}" + ", ".join(

@@ -1,4 +1,4 @@
-"""evaluate retrieval: encoders beside BM25, and both together, on one collection."""
+"""evaluate retrieval: compare encoders, BM25 and hybrids of both on one collection."""
 import json
 import os
 import re
@@ -21,36 +21,39 @@ FILES = "corpus", "queries", "qrels"
 def add_evaluation(kinds):
     """Add `evaluate retrieval`."""
     command = add_command(
-        kinds, "retrieval", "print the retrieval quality of encoders beside BM25 and hybrids of "
-        "both, each number with its bootstrap interval over queries",
+        kinds, "retrieval", "print ranking measures of encoders, of BM25 and of hybrids of both, "
+        "each with its 95% bootstrap interval over queries",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
         "--qrels qrels.tsv", run=run_evaluation)
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     option = command.add_argument
-    option("--corpus", metavar="FILE", help='documents: {"_id", "title", "text"} a line, as BEIR '
-                                            "has them, or id <tab> text; plain or gzip")
-    option("--queries", metavar="FILE", help="the same of queries; those not judged are left out")
-    option("--qrels", metavar="FILE", help="judgements: query, document, gain between tabs, with a "
-                                           "header or without; or TREC's")
-    option("--world", choices=list(WORLDS), help="instead of files a toy collection, by default "
-           f"facts (`scratch-embed world` writes them, and a text to train on).  {HELP}")
+    option("--corpus", metavar="FILE", help='documents: lines of {"_id", "title", "text"}, as in '
+                                            "BEIR, or of id <tab> text; plain or gzip")
+    option("--queries", metavar="FILE", help="queries in the same format; those without judgements "
+                                             "are left out")
+    option("--qrels", metavar="FILE", help="relevance judgements: lines of query <tab> document "
+                                           "<tab> gain, with or without a header; or TREC's")
+    option("--world", choices=list(WORLDS), help="a toy collection instead of files (default: "
+           f"facts); `scratch-embed world` writes it, and a text to train on.  {HELP}")
     add_seed(command)
     option("--depth", type=whole(1), default=1000, metavar="K",
-           help="the longest list of a system, and of what a hybrid joins (%(default)s)")
+           help="documents per ranked list, also of the lists that a hybrid fuses "
+                "(default: %(default)s)")
     option("--weight", type=non_negative, default=0.5, metavar="W",
-           help="of the vectors in the weighted sum, 0 to 1; the rest is BM25's (%(default)s)")
-    option("--no-bm25", action="store_true", help="the encoders alone")
-    option("--run-out", metavar="FOLDER", help="write each system's ranking there, a TREC run")
+           help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
+                "(default: %(default)s)")
+    option("--no-bm25", action="store_true", help="only the encoders")
+    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run")
     option("--json", action="store_true",
-           help="one object: {system: {measure: {mean, low, high}}}")
+           help="print one object: {system: {measure: {mean, low, high}}}")
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (%(default)s)")
+           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     command.set_defaults(usage_error=command.error)
 
 
 def run_evaluation(arguments):
-    """Search with every system, judge, print a table."""
+    """Search with every system, evaluate, print a table."""
     from scratch_embed.evaluate.ranking import evaluate
     from scratch_embed.evaluate.trec import write_run
     from scratch_embed.retrieve.lists import as_run
@@ -74,19 +77,19 @@ def run_evaluation(arguments):
 
 
 def check_usage(arguments):
-    """Ends with 2 where the options do not fit."""
+    """Exit with code 2 if options contradict each other."""
     given = [name for name in FILES if getattr(arguments, name)]
     if given and len(given) < 3:
-        arguments.usage_error("--corpus, --queries and --qrels belong together; give all three, or "
-                              "none for a toy world")
+        arguments.usage_error("--corpus, --queries and --qrels: give all three, or none of them "
+                              "for a toy world")
     if given and arguments.world:
-        arguments.usage_error("--world is in place of --corpus, --queries and --qrels")
+        arguments.usage_error("--world replaces --corpus, --queries and --qrels: leave them out")
     if arguments.weight > 1:
-        arguments.usage_error(f"--weight: expected 0 to 1, found {arguments.weight}")
+        arguments.usage_error(f"--weight: expected 0 to 1, got {arguments.weight}")
 
 
 def chosen_collection(arguments):
-    """The files, or the toy world."""
+    """The Collection of the files, or of a toy world."""
     from scratch_embed.evaluate.collection import read_collection
     if arguments.corpus:
         return read_collection(arguments.corpus, arguments.queries, arguments.qrels,
@@ -95,7 +98,7 @@ def chosen_collection(arguments):
 
 
 def measures():
-    """{name: function}, as the table has them."""
+    """{name: function}, the columns of the table."""
     from scratch_embed.evaluate import ranking
     return {"Recall@1": partial(ranking.recall, k=1), "Recall@10": partial(ranking.recall, k=10),
             "MRR@10": partial(ranking.reciprocal_rank, k=10),
@@ -105,7 +108,7 @@ def measures():
 # ---- the systems --------------------------------------------------------------------------------
 
 def searches(encoders, collection, arguments):
-    """{system: (ids, scores)}, ids the places of documents in the collection."""
+    """{system: (ids, scores)}, the ids being positions of documents in the collection."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
     documents, queries = (list(part.values()) for part in collection[:2])
@@ -125,26 +128,26 @@ def searches(encoders, collection, arguments):
 
 
 def dense(name, encoder, documents, queries, depth):
-    """The nearest documents of each query by cosine; says which texts the encoder cannot read."""
+    """The nearest documents of each query by cosine.  Prints how many texts have no known word."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
     vectors = [encoder.encode(texts, show_progress_bar=True) for texts in (documents, queries)]
     for what, rows in zip(("documents", "queries"), vectors):
         if unknown := int((~rows.any(axis=1)).sum()):
-            say(f"{name}: {unknown:,} of {len(rows):,} {what} have no word that it knows")
+            say(f"{name}: {unknown:,} of {len(rows):,} {what} have no known word")
     index = Index(vectors[0].shape[1])
     index.add(range(len(documents)), vectors[0])
     return nearest_or_none(index, vectors[1], depth)
 
 
 def tags_of(systems):
-    """{system: its name in a run}, without white space, slashes and what is not UTF-8.
+    """{system: its name in a run}, without white space, slashes and bytes that are not UTF-8.
 
-    ValueError if two are alike.
+    Raises ValueError if two names are equal.
     """
     tags = {system: re.sub(r"[\s/\\\ud800-\udfff]+", "_", system) for system in systems}
     if len(set(tags.values())) < len(tags):
-        raise ValueError(f"two systems would have one name among {', '.join(tags.values())}: "
+        raise ValueError(f"two systems would have the same name in {', '.join(tags.values())}: "
                          "rename a model")
     return tags
 
@@ -152,7 +155,7 @@ def tags_of(systems):
 # ---- the table ----------------------------------------------------------------------------------
 
 def print_table(found, as_json):
-    """A line a system, a column a measure: its mean, and between what it lies."""
+    """Print a line per system, a column per measure: its mean and interval."""
     rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
             for system, evaluation in found.items()}
     if as_json:
@@ -167,7 +170,7 @@ def print_table(found, as_json):
 
 
 def with_interval(evaluation, name):
-    """{mean, low, high}; the mean alone of a single query, which says nothing of others."""
+    """{mean, low, high}; of a single query only the mean, because an interval needs two."""
     from scratch_embed.evaluate.significance import bootstrap_interval
     if len(evaluation.queries) == 1:
         return {"mean": evaluation.mean[name]}

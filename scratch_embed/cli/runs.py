@@ -1,7 +1,7 @@
-"""evaluate run: how good is a ranking?  TREC's files, trec_eval's measures, and how sure they are.
+"""evaluate run: measure a ranking in TREC's format with trec_eval's measures and intervals.
 
-Which queries count is trec_eval's: those that are judged and answered, or with --complete (its -c)
-all that are judged.
+The queries that count are trec_eval's: those with judgements and results, or with --complete (its
+-c) all with judgements.
 """
 import argparse
 import json
@@ -9,7 +9,7 @@ import os
 import re
 from functools import partial
 
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
 from scratch_embed.cli.training import say
 
 MEASURE = re.compile(r"(ndcg|map|mrr)(?:@([1-9]\d{0,8}))?|(precision|recall|hit)@([1-9]\d{0,8})")
@@ -18,36 +18,37 @@ MEASURE = re.compile(r"(ndcg|map|mrr)(?:@([1-9]\d{0,8}))?|(precision|recall|hit)
 def add_evaluation(kinds):
     """Add `evaluate run`."""
     command = add_command(
-        kinds, "run", "print ranking measures of a TREC run, each with its bootstrap interval over "
-        "queries", "scratch-embed evaluate run qrels.txt bm25.run --against dense.run",
+        kinds, "run", "print ranking measures of a TREC run, each with its 95% bootstrap interval "
+        "over queries", "scratch-embed evaluate run qrels.txt bm25.run --against dense.run",
         run=run_evaluation)
-    command.add_argument("qrels", help="judgements: TREC's lines of query, 0, document, gain; or "
-                         'BEIR\'s of query, document, gain; plain or gzip; "-" is stdin')
+    command.add_argument("qrels", help="relevance judgements: TREC's lines of query, 0, document, "
+                         'gain, or BEIR\'s of query, document, gain; plain or gzip; "-" is stdin')
     command.add_argument("ranking", metavar="run", help="results: lines of query, Q0, document, "
                          "rank, score, name")
     command.add_argument("--against", metavar="RUN2",
-                         help="another run: print the difference, query by query, its interval, "
-                              "and how often chance makes it that large (p)")
+                         help="another run: print the mean difference, paired by query, its "
+                              "interval, and the p value")
     command.add_argument("--at", nargs="+", type=whole(1), default=[], metavar="K",
-                         help="further cutoffs besides 10")
+                         help="cutoffs besides 10")
     command.add_argument("--measures", nargs="+", type=measure_name, metavar="NAME",
-                         help="these and no others: ndcg, map, mrr, each of them also as map@20; "
+                         help="only these: ndcg, map or mrr, with a cutoff (map@20) or without; "
                               "precision@5, recall@100, hit@1")
     command.add_argument("--complete", action="store_true",
-                         help="a judged query that the run lacks scores 0; else it is left out")
-    command.add_argument("--level", type=positive, default=1, metavar="G",
-                         help="relevant is a gain of at least G, above 0, the gain of what is not "
-                              "judged; ndcg counts all (%(default)s)")
+                         help="a judged query without results scores 0; default: it is left out")
+    command.add_argument("--relevance-level", type=positive, default=1, metavar="G",
+                         help="a document is relevant if its gain is at least G; ndcg uses all "
+                              "gains (default: %(default)s)")
+    refuse_old_names(command, "--level")
     command.add_argument("--float32", action="store_true",
                          help="compare scores as float32, as trec_eval 9 and pytrec_eval do")
-    command.add_argument("--json", action="store_true", help="one object: {measure: its mean}")
+    command.add_argument("--json", action="store_true", help="print one object: {measure: mean}")
 
 
 def measure_name(text):
     """An argparse type: the name of a measure."""
     if not MEASURE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"expected ndcg@10, map, mrr, recall@10, precision@10, "
-                                         f"hit@10, or such, found {text!r}")
+                                         f"hit@10, or another cutoff, got {text!r}")
     return text
 
 
@@ -67,14 +68,14 @@ def measures_named(names, level):
 
 
 def usual_names(further):
-    """The measures that are printed if none is named."""
+    """The measures that are printed without --measures."""
     at = sorted({10, *further})
     return [*(f"ndcg@{k}" for k in at), "map", "mrr",
             *(f"{kind}@{k}" for kind in ("recall", "precision", "hit") for k in at)]
 
 
 def run_evaluation(arguments):
-    """Judge one run, or two of them against each other."""
+    """Evaluate one run, or compare two."""
     from scratch_embed.evaluate.collection import read_judgements
     from scratch_embed.evaluate.ranking import evaluate, in_float32
     from scratch_embed.evaluate.trec import read_run
@@ -88,16 +89,16 @@ def run_evaluation(arguments):
     if arguments.float32:
         runs = [in_float32(run) for run in runs]
     names = arguments.measures or usual_names(arguments.at)
-    found = [evaluate(qrels, run, measures_named(names, arguments.level), arguments.complete)
-             for run in runs]
-    if len(found) == 2:
-        print_comparison(*found, paths, arguments.json)
+    measures = measures_named(names, arguments.relevance_level)
+    evaluations = [evaluate(qrels, run, measures, arguments.complete) for run in runs]
+    if len(evaluations) == 2:
+        print_comparison(*evaluations, paths, arguments.json)
     else:
-        print_means(found[0], arguments.json)
+        print_means(evaluations[0], arguments.json)
 
 
 def report_missing(qrels, runs, paths, complete):
-    """Say how many of the judged queries have no answer, and what becomes of them."""
+    """Print how many judged queries have no results, and how they are scored."""
     for path, run in zip(paths, runs):
         missing = [query for query, gains in qrels.items() if gains and query not in run]
         if missing:
@@ -107,7 +108,7 @@ def report_missing(qrels, runs, paths, complete):
 
 
 def print_means(evaluation, as_json):
-    """A line a measure: its name, mean, interval."""
+    """Print a line per measure: its name, mean, interval."""
     from scratch_embed.evaluate.significance import bootstrap_interval
     if as_json:
         print(json.dumps(evaluation.mean))
@@ -115,7 +116,7 @@ def print_means(evaluation, as_json):
     n = len(evaluation.queries)
     print(f"{f'{n} queries' if n > 1 else '1 query':<16}{'mean':>8}   95% interval")
     for name, scores in evaluation.scores.items():
-        interval = "-, one query says nothing of others"
+        interval = "- (needs two queries)"
         if n > 1:
             _, low, high = bootstrap_interval(scores)
             interval = f"{low:.4f} to {high:.4f}"
@@ -123,11 +124,11 @@ def print_means(evaluation, as_json):
 
 
 def print_comparison(a, b, paths, as_json):
-    """A line a measure: both means, the difference, its interval, p."""
+    """Print a line per measure: both means, the difference, its interval, p."""
     from scratch_embed.evaluate.significance import compare
     if len(a.queries) < 2:
-        raise ValueError(f"{paths[0]} and {paths[1]} have {len(a.queries)} judged query in common: "
-                         "expected at least 2, for one says nothing of others")
+        raise ValueError(f"{paths[0]} and {paths[1]}: expected at least 2 judged queries in "
+                         f"common, got {len(a.queries)}")
     found = {name: compare(a, b, name) for name in a.scores}
     if as_json:
         print(json.dumps({name: {"run": c.a, "against": c.b, "difference": c.difference.mean,

@@ -1,4 +1,4 @@
-"""index: lines of text and their vectors in one file.  search: ask it in words."""
+"""index: save lines of text with their vectors in one file.  search: find lines in it."""
 import itertools
 import json
 import os
@@ -15,32 +15,32 @@ from scratch_embed.cli.loading import (
 from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
 
-AT_A_TIME = 1000                   # queries that are answered together
-IN_A_HYBRID = 100                  # lines of each list that a hybrid joins, or k if that is more
+AT_A_TIME = 1000                   # queries that are searched together
+HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses, or k if that is more
 
 
 # ---- index --------------------------------------------------------------------------------------
 
 def add_commands(commands):
     """Add `index` and `search`."""
-    index = add_command(commands, "index", "encode a text line by line, and keep lines and vectors "
-                        "to be searched", "scratch-embed index texts.txt -o texts.index --model "
+    index = add_command(commands, "index", "encode each line of a text, and save lines and vectors "
+                        "for `search`", "scratch-embed index texts.txt -o texts.index --model "
                         "words.vec", run=run_index)
-    index.add_argument("texts", help='a text a line, plain or gzip; "-" is stdin; blank lines are '
-                       "counted, and left out")
+    index.add_argument("texts", help='one text per line, plain or gzip; "-" is stdin; blank lines '
+                       "are left out, but have a line number")
     index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
-    index.add_argument("--model", help=f"{MODELS}.  The index keeps its path and a digest of it")
-    index.add_argument("--add", action="store_true", help="add to the index that is there, with "
-                       "its model and options; line numbers go on")
+    index.add_argument("--model", help=f"{MODELS}.  The index stores its path and digest")
+    index.add_argument("--add", action="store_true", help="add to an existing index, with its "
+                       "model and options; line numbers continue")
     add_encoder_options(index)
     index.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                       help="what to do with bytes that are not UTF-8 (%(default)s)")
+                       help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
     add_search(commands)
 
 
 def run_index(arguments):
-    """Read, encode, save; say what was done on stderr."""
+    """Read, encode, save; messages go to stderr."""
     from tqdm import tqdm
 
     from scratch_embed.text.corpus import read_lines
@@ -59,33 +59,31 @@ def run_index(arguments):
         return vectors
     added = index.add(lines, encode)
     if not len(index):
-        raise ValueError(f"{arguments.texts}: expected a text a line, found no line that is not "
-                         "blank")
+        raise ValueError(f"{arguments.texts}: expected one text per line, found only blank lines")
     index.save(arguments.output)
     say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
         f"{arguments.output}")
     if unknown:
-        say(f"{unknown:,} of {added:,} lines have no word that the model knows: their cosine is 0 "
-            "with every query; `search --bm25` and --hybrid find them by their words")
+        say(f"{unknown:,} of {added:,} lines have no word known to the model: their cosine with "
+            "every query is 0; `search --bm25` and --hybrid can find them")
 
 
 def check_index_usage(arguments):
-    """Ends with 2 where the options do not fit."""
+    """Exit with code 2 if options contradict each other."""
     if arguments.add and (arguments.sif is not None or arguments.tokens is not None):
-        arguments.usage_error("--add encodes as the index was made: leave out --sif and --tokens")
+        arguments.usage_error("--add uses the options of the index: leave out --sif and --tokens")
     if not (arguments.add or arguments.model):
-        arguments.usage_error("--model: name the word vectors or the folder that encodes the lines")
+        arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
 
 def check_outside(path, model):
-    """Raise ValueError for an index in place of the model, or in its folder, whose digest it has.
-    """
+    """Raise ValueError if the index would replace the model, or change the digest of its folder."""
     path_, model_ = os.path.realpath(path), os.path.realpath(model)
     if path_ == model_:
         raise ValueError(f"{path} is the model itself; write to another file")
     is_model = os.path.exists(os.path.join(model_, "config.json"))
     if is_model and path_.startswith(os.path.join(model_, "")):
-        raise ValueError(f"{path} lies in the model's folder, of which it keeps a digest; write to "
+        raise ValueError(f"{path} is in the model's folder and would change its digest; write to "
                          "another folder")
 
 
@@ -100,13 +98,13 @@ def new(arguments):
 
 
 def opened(arguments):
-    """(the TextIndex that is there, its encoder)."""
+    """(the existing TextIndex, its encoder)."""
     index = load_index(arguments.output)
     return index, encoder_of(index, arguments.output, arguments.model)
 
 
 def load_index(path):
-    """A TextIndex that `new` began.  FormatError for any other file."""
+    """A TextIndex that `new` created.  Raises FormatError for any other file."""
     from scratch_embed.numerics.errors import FormatError
     from scratch_embed.retrieve.texts import TextIndex
     index = TextIndex.load(path)
@@ -120,25 +118,25 @@ def load_index(path):
 
 
 def encoder_of(index, path, model=None):
-    """The encoder that made an index.  model: where it is now, if it has moved.
+    """The encoder of an index.  model: its new path, if it has moved.
 
-    Raises ValueError where it is another one.
+    Raises ValueError if the model is not the one that made the index.
     """
     made_by = index.made_by
     model = model or made_by["model"]
     if not os.path.exists(model):
-        raise FileNotFoundError(f"{path} was made with {model}, which is not there; if it has "
-                                "moved, name its new place with --model")
+        raise FileNotFoundError(f"{path} was made with {model}, which does not exist; if it has "
+                                "moved, give its new path with --model")
     found = digest_of(model)
     if found != made_by["digest"]:
-        raise ValueError(f"{path} was made with another model than {model} is now (digest "
+        raise ValueError(f"{path} was made with another model than {model} (digest "
                          f"{made_by['digest']}, found {found}): their vectors cannot be compared; "
-                         "index the texts anew, or name the old model with --model")
+                         "index the texts again, or give the old model with --model")
     encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
     dim = encoder.encode([]).shape[1]
     if dim != index.index.dim:
-        raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} makes "
-                         f"{dim}: index the texts anew")
+        raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} has "
+                         f"{dim}: index the texts again")
     return encoder
 
 
@@ -150,46 +148,47 @@ def add_search(commands):
                          "query, the best first: rank, score, line number, text",
                          "scratch-embed search texts.index storm -k 5", run=run_search)
     search.add_argument("index", help="a file of `index`")
-    search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are answered '
-                        'one after the other, each from rank 1; "-" alone: a query a line of stdin')
+    search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
+                        'one after the other; only "-": one query per line of stdin')
     search.add_argument("-k", type=whole(1), default=10, metavar="N",
-                        help="at most so many lines a query (%(default)s)")
+                        help="largest number of results per query (default: %(default)s)")
     how = search.add_mutually_exclusive_group()
-    how.add_argument("--bm25", action="store_true", help="search for words, without the model")
+    how.add_argument("--bm25", action="store_true", help="search by words, without the model")
     how.add_argument("--hybrid", action="store_true",
-                     help="vectors and words together, by reciprocal rank fusion")
-    search.add_argument("--model", help="where the model is now, if it has moved")
+                     help="search by vectors and by words, with reciprocal rank fusion")
+    search.add_argument("--model", help="the path of the model, if it has moved")
     search.add_argument("--json", action="store_true",
-                        help="an object a query: {query, results: [{rank, score, line, text}]}")
+                        help="print an object per query: "
+                             "{query, results: [{rank, score, line, text}]}")
 
 
 def run_search(arguments):
-    """Answer each query."""
+    """Print the results of each query."""
     index = load_index(arguments.index)
     search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
-    queries, person = asked(arguments.queries)
+    queries, interactive = texts_of(arguments.queries)
     k = min(arguments.k, len(index))                       # lists are arrays, k wide
-    while some := list(itertools.islice(queries, 1 if person else AT_A_TIME)):
+    while some := list(itertools.islice(queries, 1 if interactive else AT_A_TIME)):
         for query, ids, scores in zip(some, *search(some, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1: the list has ended
             if not found:
-                say(f"nothing found for {query!r}: no word of it is known")
+                say(f"nothing found for {query!r}: it has no known word")
             show(query, found)
 
 
-def asked(queries):
-    """(the queries, whether a person types them)."""
+def texts_of(given):
+    """(iterator over the given texts, or for "-" over lines of stdin; whether a person types)."""
     from scratch_embed.text.corpus import read_lines
-    if queries != ["-"]:
-        return iter(queries), False
+    if given != ["-"]:
+        return iter(given), False
     lines = (line for line in read_lines("-") if line.strip())
     return lines, sys.stdin is not None and sys.stdin.isatty()
 
 
 def chosen_search(index, arguments):
-    """(queries, k) -> (line numbers, scores), a row a query."""
+    """The function (queries, k) -> (line numbers, scores), a row per query."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
     if not arguments.bm25:
         encode = encoder_of(index, arguments.index, arguments.model).encode
@@ -201,19 +200,19 @@ def chosen_search(index, arguments):
         return lambda queries, k: index.search(encode(queries), k)
 
     def both(queries, k):
-        depth = max(k, IN_A_HYBRID)
+        depth = max(k, HYBRID_DEPTH)
         return reciprocal_rank_fusion([index.search(encode(queries), depth),
                                        words(queries, depth)], k)
     return both
 
 
 def as_lines(query, found):
-    """A line for each that was found."""
+    """Print a line per result."""
     for rank, score, line, text in found:
         print(f"{rank}\t{score:.4f}\t{line}\t{text}")
 
 
 def as_json(query, found):
-    """One line for all."""
+    """Print all results of a query as one JSON object."""
     print(json.dumps({"query": query, "results": [
         dict(zip(("rank", "score", "line", "text"), row)) for row in found]}))

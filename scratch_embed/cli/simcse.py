@@ -1,4 +1,4 @@
-"""train simcse: from a BERT and a text, or pairs of texts, to a sentence encoder."""
+"""train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
 import os
 
 from scratch_embed.cli.models import (
@@ -6,13 +6,12 @@ from scratch_embed.cli.models import (
     add_step_options,
     check_folder,
     check_memory,
-    open_run,
     read_model,
     require_savable,
     steps_of,
 )
-from scratch_embed.cli.parsing import add_command, positive, whole
-from scratch_embed.cli.training import say
+from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
+from scratch_embed.cli.training import open_checkpoint, run_options, say
 
 POOLINGS = "cls", "mean"
 
@@ -20,47 +19,48 @@ POOLINGS = "cls", "mean"
 def add_training(methods):
     """Add `train simcse`."""
     command = add_command(
-        methods, "simcse", "a sentence encoder by SimCSE (Gao et al. 2021), from a BERT",
+        methods, "simcse", "train a sentence encoder from a BERT by SimCSE (Gao et al. 2021)",
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
         run=run_simcse)
     option = command.add_argument
-    option("corpus", nargs="?", help='text, plain or gzip, a sentence a line, each of which is its '
-                                     'own partner under another dropout mask; "-" is stdin')
-    option("--pairs", metavar="FILE", help="instead of a text: text <tab> partner a line, or text "
-                                           "<tab> partner <tab> hard negative")
+    option("corpus", nargs="?", help='text, plain or gzip, one sentence per line; its positive is '
+                                     'itself under another dropout mask; "-" is stdin')
+    option("--pairs", metavar="FILE", help="instead of a text: lines of text <tab> positive, or of "
+                                           "text <tab> positive <tab> hard negative")
     add_output_options(command, "a folder that sentence-transformers loads")
     option("--model", required=True, metavar="FOLDER",
-           help="the BERT to begin with, of `train bert` or of transformers")
+           help="the BERT to start from, of `train bert` or of transformers")
     option("--pooling", choices=POOLINGS, default="cls",
-           help="one vector of a text's: that of [CLS], or the mean of all (%(default)s)")
+           help="a text's vector: that of [CLS], or the mean of its tokens (default: %(default)s)")
     option("--tau", type=positive, default=0.05, metavar="T",
-           help="temperature; a smaller one looks at the nearest negatives alone (%(default)s)")
+           help="temperature; the smaller, the more the nearest negatives count "
+                "(default: %(default)s)")
     head = command.add_mutually_exclusive_group()
     head.add_argument("--keep-head", action="store_true",
-                      help="keep the layer on top that was trained with it, as for pairs its "
-                           "authors do")
-    head.add_argument("--headless", action="store_true", help="train without such a layer")
+                      help="keep the projection head that was trained on top, as the authors do "
+                           "for pairs; default: train with it, save without it")
+    head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
-           help="tokens of a text that are read (as many as the model has positions)")
-    option("--held-out", metavar="FILE", help="lines of text <tab> partner: print as it trains how "
-           "near they are (alignment) and how far all are from each other (uniformity); smaller "
-           "is better")
-    option("--every", type=whole(1), default=50, metavar="N",
-           help="steps between two such lines (%(default)s)")
+           help="tokens after which a text is cut (default: the model's positions)")
+    option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
+           "how near the pairs are (alignment) and how far apart all texts are (uniformity); "
+           "smaller is better")
+    option("--eval-steps", type=whole(1), default=50, metavar="N",
+           help="steps between two such lines (default: %(default)s)")
+    refuse_old_names(command, "--headless", "--every")
     add_step_options(command, steps=500, batch=64, lr=3e-4)
 
 
 def run_simcse(arguments):
-    """Read, train, save; say what was done on stderr."""
+    """Read, train, save; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, head_tensors, train, without_head
-    from scratch_embed.training.session import RunOptions
+    from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
     require_other_folder(arguments.output, arguments.model)
-    checkpoint = open_run(arguments, arguments.corpus or arguments.pairs)
+    checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
     length = chosen_length(arguments, model)
@@ -72,14 +72,14 @@ def run_simcse(arguments):
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
     steps = steps_of(arguments, len(views[0].offsets) - 1)
-    trained = train(views, model, pool, arguments.tau, steps, arguments.batch,
-                    Optim(arguments.lr, arguments.warm_up, weight_decay=0.0), arguments.dropout,
-                    arguments.headless, held_out,
-                    RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True))
+    trained = train(views, model, pool, arguments.tau, steps, arguments.batch_size,
+                    Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0),
+                    arguments.dropout, not arguments.no_head, held_out,
+                    run_options(arguments, checkpoint))
     recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
-    SentenceEncoder(tokenizer, without_head(trained.model), recipe).save(arguments.output)
-    if held_out and steps % arguments.every:                 # else the last line has said it
+    SentenceEncoder(tokenizer, remove_head(trained.model), recipe).save(arguments.output)
+    if held_out and steps % arguments.eval_steps:            # else it is printed already
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
@@ -88,11 +88,12 @@ def run_simcse(arguments):
 
 
 def check_usage(arguments):
-    """Ends with 2 where the options do not fit."""
+    """Exit with code 2 if options contradict each other."""
     if (arguments.corpus is None) == (arguments.pairs is None):
-        arguments.usage_error("name a text, or --pairs FILE; one of them")
-    if arguments.batch < 2:
-        arguments.usage_error("--batch: one text has nothing to be told from; expected 2 or more")
+        arguments.usage_error("name either a text or --pairs FILE")
+    if arguments.batch_size < 2:
+        arguments.usage_error(f"--batch-size: expected 2 or more, because the other texts of a "
+                              f"batch are the negatives, got {arguments.batch_size}")
 
 
 def require_other_folder(output, model):
@@ -105,7 +106,7 @@ def require_other_folder(output, model):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def texts_of(arguments):
-    """The views as lists of str: the texts alone, or with partners, or with hard negatives too."""
+    """Lists of str: the texts; then, with --pairs, their positives; then hard negatives, if any."""
     from scratch_embed.text.columns import read_columns
     from scratch_embed.text.corpus import read_lines
     if arguments.pairs:
@@ -113,23 +114,23 @@ def texts_of(arguments):
     else:
         views = [[line for line in read_lines(arguments.corpus, arguments.errors) if line.strip()]]
     if len(views[0]) < 2:
-        raise ValueError(f"{arguments.corpus or arguments.pairs}: expected at least 2 texts, to be "
-                         f"told from each other, found {len(views[0])}")
-    what = ["texts", "texts and partners", "texts, partners and hard negatives"][len(views) - 1]
+        raise ValueError(f"{arguments.corpus or arguments.pairs}: expected at least 2 texts, "
+                         f"found {len(views[0])}")
+    what = ["texts", "texts and positives", "texts, positives and hard negatives"][len(views) - 1]
     say(f"{len(views[0]):,} {what}")
     return views
 
 
 def chosen_length(arguments, model):
-    """How many tokens of a text are read."""
+    """The number of tokens after which a text is cut."""
     if arguments.max_length and arguments.max_length > model.max_length:
-        raise ValueError(f"--max-length {arguments.max_length}: the model reads at most "
-                         f"{model.max_length} tokens")
+        raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, got "
+                         f"{arguments.max_length}")
     return arguments.max_length or model.max_length
 
 
 def numbered(views, tokenizer, length):
-    """Each view packed; say how many texts were cut."""
+    """Each list tokenised and packed.  Prints how many texts were cut."""
     import numpy as np
     packed, cut = [tokenizer.encode_batch(view, max_length=length) for view in views], 0
     for view, batch in zip(views, packed):
@@ -137,24 +138,24 @@ def numbered(views, tokenizer, length):
         cut += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
     if cut:
         say(f"{cut:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
-            "tokens: what is beyond is not read")
+            "tokens and were cut")
     return packed
 
 
 def pairs_held_out(arguments, tokenizer, length):
-    """A HeldOut, or None."""
+    """The HeldOut of --held-out, or None."""
     from scratch_embed.sentences.simcse import HeldOut
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
     return HeldOut(*numbered(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
-                             length), arguments.every)
+                             length), arguments.eval_steps)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def head_of(p):
-    """The head that was trained, as the Dense of a folder."""
+    """The trained projection head as a Dense module of a sentence-transformers folder."""
     from scratch_embed.nn.params import Params
     from scratch_embed.sentences.recipe import Dense
     ours = {f"linear.{kind}": p[f"head.{kind}"] for kind in ("weight", "bias")}

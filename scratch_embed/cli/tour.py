@@ -124,12 +124,12 @@ def show_map(vectors):
 
 def show_methods(text):
     """A table of methods on two texts, the second of which is hard enough to tell them apart."""
-    from scratch_embed.why.tour import METHODS, pairs_that_meet
-    from scratch_embed.why.tricks import measure, toy_text
+    from scratch_embed.why.ablations import measure, toy_text
+    from scratch_embed.why.tour import METHODS, cooccurring_pairs
     heading("6  The methods side by side")
     easy = [text._replace(seed=seed) for seed in FEWER_SEEDS]
     hard = [toy_text(seed) for seed in FEWER_SEEDS]
-    meet = [100 * pairs_that_meet(kind[0]) for kind in (easy, hard)]
+    meet = [100 * cooccurring_pairs(kind[0]) for kind in (easy, hard)]
     paragraph("% of the analogies solved: mean, least and most of "
               f"{len(FEWER_SEEDS)} seeds, on the text above (easy) and on three of the same world "
               "with meaningless words strewn in and a tenth of all words replaced (hard).  Of all "
@@ -148,7 +148,7 @@ def show_methods(text):
 
 def show_unknown_words(text):
     """Forms that no text held: what spelling alone knows of them, and what training adds."""
-    from scratch_embed.why.tour import MAX_N, MIN_N, QUESTIONS, answer_unknown
+    from scratch_embed.why.tour import MAX_N, MIN_N, TASKS, score_unknown_words
     from scratch_embed.worlds.words import HELD_OUT
     heading("7  Words that the text never had: " + " ".join(sorted(HELD_OUT)))
     paragraph(f"FastText makes a vector for any word from its n-grams of {MIN_N} to {MAX_N} "
@@ -156,9 +156,9 @@ def show_unknown_words(text):
               "seeds, on the easy text.  Untrained, words are alike by their spelling alone: that "
               "finds the stem, and most analogies, but not what company a word keeps.  Trained, a "
               "form passes for its stem in everything, in number and tense too.")
-    found = answer_unknown([text._replace(seed=seed) for seed in SEEDS])
+    found = score_unknown_words([text._replace(seed=seed) for seed in SEEDS])
     print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
-    for number, question in enumerate(QUESTIONS.values()):
+    for number, question in enumerate(TASKS.values()):
         cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())
         print(f"    {question:42}{cells}")
 

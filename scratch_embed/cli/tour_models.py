@@ -15,11 +15,11 @@ def run_senses(arguments):
         PARTS,
         SIZES,
         UNTRAINED,
-        ceiling,
-        look,
-        read,
-        tell_senses,
-        two_places,
+        compute_states,
+        same_word_cosines,
+        sense_accuracies,
+        train_bert,
+        upper_bound,
     )
     from scratch_embed.why.retrieval_tour import over_seeds, per_seed
     heading("11  One word, two meanings: a vector for each place where it stands")
@@ -28,9 +28,9 @@ def run_senses(arguments):
               "by filling gaps: nobody tells it that there are two.  "
               f"{SIZES['layers']} layers of {SIZES['dim']}, {BERT['steps']:,} steps of "
               f"{BERT['batch_size']} sentences.  Cosines of 'bank' in two sentences, last layer:")
-    known = per_seed(read, SEEDS)
-    seen = {seed: look(known[seed]) for seed in SEEDS}
-    for one, other, cosine in two_places(known[SEEDS[0]], seen[SEEDS[0]]):
+    known = per_seed(train_bert, SEEDS)
+    seen = {seed: compute_states(known[seed]) for seed in SEEDS}
+    for one, other, cosine in same_word_cosines(known[SEEDS[0]], seen[SEEDS[0]]):
         print(f"    {cosine:5.2f}  {one}\n           {other}")
     print()
     paragraph("Which is meant?  The nearer of two means, each of a word's states in one sense, "
@@ -38,9 +38,9 @@ def run_senses(arguments):
               f"{len(SEEDS)} seeds (texts and starting weights); cues stand anywhere, only before "
               "the word, or only behind it.  One vector a word has nothing to go by, and a tie is "
               "right by half.")
-    scores = over_seeds(lambda seed: tell_senses(known[seed], seen[seed]), list(SEEDS))
+    scores = over_seeds(lambda seed: sense_accuracies(known[seed], seen[seed]), list(SEEDS))
     show_intervals(scores, PARTS)
-    print(f"    {'the best, exactly':26}{ceiling():9.1f}")
+    print(f"    {'the best, exactly':26}{upper_bound():9.1f}")
     anywhere = {who: rows[:, 0] for who, rows in scores.items()}
     say_difference("anywhere", MODEL, UNTRAINED, anywhere)
     say_difference("anywhere", MODEL, AROUND, anywhere)
@@ -66,7 +66,7 @@ def run_simcse(arguments):
               "better); alignment of paraphrases, uniformity of all reports (less is better), "
               "their mean cosine.")
     scores = over_seeds(before_and_after, list(SEEDS))
-    show_worth(scores)
+    show_scores(scores)
     for place, what in enumerate(("nDCG@10", "STS")):
         column = {name: rows[:, place] for name, rows in scores.items()}
         for other in (BEFORE, "untrained, mean", "word2vec, SIF"):
@@ -74,8 +74,8 @@ def run_simcse(arguments):
     say_geometry(BEFORE, AFTER, scores)
 
 
-def show_worth(scores):
-    """A table of Worth.  scores: {name: (seeds, 5)}; nan where there is nothing to say."""
+def show_scores(scores):
+    """A table of Scores.  scores: {name: (seeds, 5)}; nan where there is nothing to say."""
     from scratch_embed.why.effects import interval
     print(f"    {'':18}" + "".join(f"{name:>14}" for name in (
         "nDCG@10", "STS", "alignment", "uniformity", "mean cosine")).rstrip())

@@ -1,86 +1,89 @@
-"""What the `train` commands share: options, the checks before the work, the text, the saving.
+"""What the `train` commands share: options, checks before the work, reading the text.
 
-Nothing is read or trained before everything that can be wrong with the options and with the files
-to be written has been looked at: an hour's work is not lost to a folder that does not exist.
+Options and output files are checked before anything is read or trained, so that an hour's work is
+not lost because a folder does not exist.
 """
 import os
 import sys
 
-from scratch_embed.cli.parsing import non_negative, require_writable, whole
+from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_writable, whole
 
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
-    """What the three methods for word vectors read, write and keep."""
+    """Input, output and checkpoint options of the three methods for word vectors."""
     command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
-    command.add_argument("--max-size", type=whole(1), metavar="N",
-                         help="keep at most so many words, the most frequent")
+    command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
+                         help="keep at most the N most frequent words (default: all)")
+    refuse_old_names(command, "--max-size")
     command.add_argument("--on-disk", metavar="FOLDER",
-                         help="keep the text's numbers in files there, if memory is too small")
+                         help="keep the text's word ids in files there instead of in memory")
     add_checkpoint_options(command)
 
 
 def add_checkpoint_options(command):
-    """Where a run is kept while it lasts."""
+    """Where the state of a training run is saved."""
     command.add_argument("--checkpoint", metavar="FILE",
-                         help="save the state there every minute and at Ctrl-C")
-    command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+                         help="save the training state there every minute and at Ctrl-C")
+    command.add_argument("--resume", action="store_true", help="continue from the checkpoint")
 
 
 def add_common_options(command, min_count=5, epochs=5):
-    """What all four methods take."""
+    """Options of the three methods for word vectors and of the classifier."""
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (%(default)s)")
+                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     number = command.add_argument
     number("--min-count", type=whole(1), default=min_count, metavar="N",
-           help="leave out rarer words (%(default)s)")
+           help="leave out words that occur fewer than N times (default: %(default)s)")
     number("--dim", type=whole(1), default=100, metavar="N",
-           help="numbers in a vector (%(default)s)")
+           help="dimensions of a vector (default: %(default)s)")
     number("--epochs", type=whole(1), default=epochs, metavar="N",
-           help="passes over the text (%(default)s)")
+           help="passes over the text (default: %(default)s)")
     number("--workers", type=whole(1), default=1, metavar="N",
-           help="threads; one gives the same result every time (%(default)s)")
+           help="threads; only 1 gives the same result every time (default: %(default)s)")
     number("--seed", type=whole(0), default=1, metavar="N",
-           help="of all random choices (%(default)s)")
+           help="seed of all random draws (default: %(default)s)")
     command.set_defaults(usage_error=command.error)
 
 
 def add_pair_options(command, sample):
-    """What word2vec and FastText take: both learn from pairs of neighbours."""
+    """Options of word2vec and FastText, which learn from pairs of words within a window."""
     command.add_argument("--mode", choices=["skipgram", "cbow"], default="skipgram",
-                         help="guess the neighbours, or the word between them (%(default)s)")
+                         help="predict the context from a word, or a word from its context "
+                              "(default: %(default)s)")
     command.add_argument("--loss", choices=["ns", "hs"], default="ns",
-                         help="negative sampling or hierarchical softmax (%(default)s)")
+                         help="negative sampling or hierarchical softmax (default: %(default)s)")
     number = command.add_argument
     number("--window", type=whole(1), default=5, metavar="N",
-           help="the farthest neighbour (%(default)s)")
+           help="largest distance of a context word (default: %(default)s)")
     number("--negatives", type=whole(1), default=5, metavar="N",
-           help="noise words for each pair, with ns (%(default)s)")
+           help="negatives per pair, with --loss ns (default: %(default)s)")
     number("--sample", type=non_negative, default=sample, metavar="T",
-           help="thin out words more frequent than this; 0 keeps all (%(default)s)")
+           help="subsample words whose share of the text exceeds T; 0: never "
+                "(default: %(default)s)")
 
 
 def add_ngram_options(command, min_n, max_n, default=True):
-    """The lengths of n-grams of letters.  default=False: None where they are not given."""
+    """The lengths of character n-grams.  default=False: None if an option is not given."""
     for option, value, help in (
-            ("--min-n", min_n, "letters of the shortest n-gram, < and > counted"),
-            ("--max-n", max_n, "letters of the longest; 0: no n-grams")):
+            ("--min-n", min_n, "characters of the shortest n-gram, with < and >"),
+            ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):
         command.add_argument(option, type=whole(0), default=value if default else None,
-                             metavar="N", help=f"{help} ({value})")
+                             metavar="N", help=f"{help} (default: {value})")
 
 
 def check_ngrams(arguments):
-    """Bad usage if no n-gram can be that long."""
+    """Exit with code 2 if --min-n exceeds --max-n."""
     if 0 < arguments.max_n < arguments.min_n:
-        arguments.usage_error(f"no n-gram has {arguments.min_n} letters or more and "
-                              f"{arguments.max_n} or fewer: --max-n is less than --min-n")
+        arguments.usage_error(f"--max-n: expected 0 or at least --min-n {arguments.min_n}, "
+                              f"got {arguments.max_n}")
 
 
 # ---- before and after ----------------------------------------------------------------------------
 
 def check_files(arguments):
-    """Look at the places that will be written.  Return the Checkpoint if one is asked for."""
+    """Check that the output files can be written.  -> the Checkpoint of --checkpoint, or None"""
     from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import writer_for
 
@@ -95,37 +98,32 @@ def check_files(arguments):
 
 
 def open_checkpoint(arguments, text):
-    """The Checkpoint of word vectors that is asked for, or None; say whether a run goes on."""
+    """The Checkpoint of --checkpoint, or None.  Prints whether the run is resumed."""
     from scratch_embed.training.session import Checkpoint
-    given = chosen_checkpoint(arguments, text)
-    return Checkpoint(*given) if given else None
-
-
-def run_options(arguments, checkpoint):
-    """The RunOptions of a command: --workers, --seed, a checkpoint or None, and a bar."""
-    from scratch_embed.training.session import RunOptions
-    return RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True)
-
-
-def chosen_checkpoint(arguments, text):
-    """(path, whether to go on from it), or None; say whether a run goes on."""
     if arguments.resume and not arguments.checkpoint:
-        arguments.usage_error("--resume needs --checkpoint FILE, the file to go on from")
+        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:
         return None
     require_writable(arguments.checkpoint, text)
     if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
-        arguments.usage_error("--output and --checkpoint are one file; name two")
+        arguments.usage_error("--output and --checkpoint are the same file; name two")
     if arguments.resume:
         there = os.path.exists(arguments.checkpoint)
-        say("resuming" if there else "nothing to resume, beginning anew:", arguments.checkpoint)
-    return arguments.checkpoint, arguments.resume
+        say("resuming" if there else "nothing to resume, starting from the beginning:",
+            arguments.checkpoint)
+    return Checkpoint(arguments.checkpoint, arguments.resume)
+
+
+def run_options(arguments, checkpoint):
+    """The RunOptions of a command: --workers, --seed, a checkpoint or None, a progress bar."""
+    from scratch_embed.training.session import RunOptions
+    return RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True)
 
 
 def read_text(arguments):
-    """(Vocab, Corpus) of the text; say what is in it."""
+    """(Vocab, Corpus) of the text.  Prints their sizes."""
     from scratch_embed.text.reader import read_corpus
-    vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_size,
+    vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_vocab_size,
                                 arguments.errors, arguments.on_disk)
     say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
         f"{len(vocab):,} different")
@@ -133,5 +131,5 @@ def read_text(arguments):
 
 
 def say(*message):
-    """A line for the person, not for the data."""
+    """Print a message to stderr; stdout is for data."""
     print(*message, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""similar, analogy, odd, vectors, plot: what to do with a file of word vectors."""
+"""similar, analogy, odd, vectors, plot: commands that use a file of word vectors."""
 import sys
 
 from scratch_embed.cli.loading import load_vectors, with_words
@@ -7,48 +7,50 @@ from scratch_embed.cli.parsing import add_command, require_writable, whole
 
 def add_commands(commands):
     """Add the commands that read a file of vectors."""
-    similar = add_command(commands, "similar", "print the nearest words, a line each: word, "
-                          "neighbour, cosine", "scratch-embed similar vectors.vec king queen",
+    similar = add_command(commands, "similar", "print the nearest neighbours of words by cosine: "
+                          "word, neighbour, cosine", "scratch-embed similar vectors.vec king queen",
                           run=run_similar)
     similar.add_argument("file", help="word vectors: word2vec (text or binary), "
-                         "GloVe, fastText (.vec, or .bin, which knows words that its text never "
-                         "had), .safetensors; all but the last may be gzip")
+                         "GloVe, fastText (.vec, or .bin, which has vectors for unknown words "
+                         "too), .safetensors; all but the last may be gzip")
     similar.add_argument("words", nargs="+", metavar="WORD")
-    similar.add_argument("--top", type=whole(1), default=10, help="neighbours a word (%(default)s)")
+    similar.add_argument("--top", type=whole(1), default=10, metavar="N",
+                         help="neighbours per word (default: %(default)s)")
 
-    analogy = add_command(commands, "analogy", "print what completes 'A is to B as C is to ...', "
-                          "best first: word, score",
+    analogy = add_command(commands, "analogy", "print the words that complete 'A is to B as C is "
+                          "to ...', the best first: word, score",
                           "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
         analogy.add_argument(word.lower(), metavar=word)
     analogy.add_argument("--multiply", action="store_true",
-                         help="3CosMul: multiply similarities instead of adding them")
-    analogy.add_argument("--top", type=whole(1), default=10, help="answers (%(default)s)")
+                         help="3CosMul instead of 3CosAdd: multiply similarities")
+    analogy.add_argument("--top", type=whole(1), default=10, metavar="N",
+                         help="words to print (default: %(default)s)")
 
-    odd = add_command(commands, "odd", "print the word that does not belong to the others",
+    odd = add_command(commands, "odd", "print the word that is least similar to the others",
                       "scratch-embed odd vectors.vec king queen paris prince", run=run_odd)
     odd.add_argument("file", help="word vectors")
     odd.add_argument("words", nargs="+", metavar="WORD")
 
-    vectors = add_command(commands, "vectors", "print vectors, a line a word: the word, then its "
+    vectors = add_command(commands, "vectors", "print vectors, a line per word: the word, then its "
                           "numbers", "echo king | scratch-embed vectors vectors.vec",
                           run=run_vectors)
     vectors.add_argument("file", help="word vectors")
-    vectors.add_argument("words", nargs="*", metavar="WORD", help="from stdin if none is given")
+    vectors.add_argument("words", nargs="*", metavar="WORD", help="default: words from stdin")
 
     plot = add_command(commands, "plot", "draw words on their two principal components",
                        "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
                        run=run_plot)
     plot.add_argument("file", help="word vectors")
     plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
-    plot.add_argument("--words", nargs="+", metavar="WORD", help="instead of the first ones")
-    plot.add_argument("--top", type=whole(1), default=100,
-                      help="how many of the file's first words to draw (%(default)s)")
+    plot.add_argument("--words", nargs="+", metavar="WORD", help="draw these words")
+    plot.add_argument("--top", type=whole(1), default=100, metavar="N",
+                      help="else the first N words of the file (default: %(default)s)")
 
 
 def run_similar(arguments):
-    """One line for each word and neighbour."""
+    """Print a line for each word and neighbour."""
     vectors = load_vectors(arguments.file)
     found = [vectors.most_similar(word, topn=arguments.top) for word in arguments.words]
     for word, neighbours in zip(arguments.words, found):
@@ -59,31 +61,31 @@ def run_similar(arguments):
 def run_analogy(arguments):
     """The words nearest to B − A + C."""
     vectors = with_words(load_vectors(arguments.file), [arguments.a, arguments.b, arguments.c])
-    ask = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
-    for word, score in ask(positive=[arguments.b, arguments.c], negative=[arguments.a],
-                           topn=arguments.top):
+    solve = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
+    for word, score in solve(positive=[arguments.b, arguments.c], negative=[arguments.a],
+                             topn=arguments.top):
         print(f"{word}\t{score:.4f}")
 
 
 def run_odd(arguments):
-    """The word that is least like the mean of them all."""
+    """The word that is least similar to the mean of all."""
     vectors = with_words(load_vectors(arguments.file), arguments.words)
     print(vectors.doesnt_match(arguments.words))
 
 
 def run_vectors(arguments):
-    """One line for each word; the digits are the fewest that give the same float32."""
+    """Print a line per word, with the fewest digits that restore the same float32."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.words.vector_files import shortest_digits
     vectors = load_vectors(arguments.file)
-    vectors[arguments.words]                           # a missing word is an error before any line
+    vectors[arguments.words]                           # raises MissingWord before any line
     words = arguments.words or (word for line in read_sentences("-") for word in line)
     for word in words:
         print(word, *shortest_digits(vectors[word]))
 
 
 def run_plot(arguments):
-    """A scatter of words; needs matplotlib."""
+    """A scatter plot of words; needs matplotlib."""
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.space.geometry import pca, project
     try:
@@ -99,14 +101,15 @@ def run_plot(arguments):
     words = arguments.words or vectors.index_to_key[:arguments.top]
     table = vectors[words]
     if min(table.shape) < 2:
-        raise ValueError("a map shows at least two words, of at least two dimensions")
+        raise ValueError(f"a plot needs at least two words of at least two dimensions, got "
+                         f"{table.shape[0]} of {table.shape[1]}")
     xy = project(table, pca(table, 2))
     figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
     axes.scatter(*xy.T, s=8)
-    axes.margins(x=0.1)                                # room for the words at the right edge
+    axes.margins(x=0.1)                                # room for labels at the right edge
     for word, place in zip(words, xy):
         axes.annotate(word, place, xytext=(3, 3), textcoords="offset points",
-                      parse_math=False)                # "$" is a word too
+                      parse_math=False)                # "$" may be a word
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     with atomic_write(arguments.output) as file:

@@ -27,35 +27,36 @@ def add_commands(commands):
 
 
 def run_word2vec(arguments):
-    """Print the tricks, each with its prediction first; the methods; the closed form."""
-    from scratch_embed.why.word2vec import CBOW, LONG, SKIPGRAM, TRICKS, trained
+    """Print the ablations, each with its prediction first; the methods; the closed form."""
+    from scratch_embed.why.word2vec import ABLATIONS, CBOW, LONG, SKIPGRAM, trained
     texts = toy_texts(arguments)
-    show_tricks(texts, TRICKS, trained, f"Skip-gram: {listed(SKIPGRAM)}; CBOW: the same with lr "
-                f"{CBOW['lr']}; long training: with dim {LONG['dim']}, epochs {LONG['epochs']}.")
+    show_ablations(texts, ABLATIONS, trained, f"Skip-gram: {listed(SKIPGRAM)}; CBOW: the same "
+                   f"with lr {CBOW['lr']}; long training: with dim {LONG['dim']}, epochs "
+                   f"{LONG['epochs']}.")
     show_methods(texts)
     show_closed_form([text.seed for text in texts], 2 * arguments.sentences)
 
 
 def run_glove(arguments):
-    """Print the tricks, each with its prediction first; how near training comes to log X."""
-    from scratch_embed.why.glove import GLOVE, TRICKS, trained
+    """Print the ablations, each with its prediction first; how near training comes to log X."""
+    from scratch_embed.why.glove import ABLATIONS, GLOVE, trained
     texts = toy_texts(arguments)
-    show_tricks(texts, TRICKS, trained, f"GloVe: {listed(GLOVE)}.")
+    show_ablations(texts, ABLATIONS, trained, f"GloVe: {listed(GLOVE)}.")
     show_log_x([text.seed for text in texts], 2 * arguments.sentences)
 
 
 def run_fasttext(arguments):
-    """Print the tricks, each with its prediction first; the collisions; unknown words."""
-    from scratch_embed.why.fasttext import FASTTEXT, TRICKS, trained
+    """Print the ablations, each with its prediction first; the collisions; unknown words."""
+    from scratch_embed.why.fasttext import ABLATIONS, FASTTEXT, trained
     texts = toy_texts(arguments)
-    show_tricks(texts, TRICKS, trained, f"FastText: {listed(FASTTEXT)}.")
+    show_ablations(texts, ABLATIONS, trained, f"FastText: {listed(FASTTEXT)}.")
     show_collisions(texts[0])
 
 
 def run_retrieval(arguments):
     """Print the parts of a search, each with its prediction first; hybrids; codes; ties."""
-    from scratch_embed.why.compression import TRICKS as CODES
-    from scratch_embed.why.retrieval import HYBRIDS, TRICKS
+    from scratch_embed.why.compression import ABLATIONS as CODES
+    from scratch_embed.why.retrieval import ABLATIONS, HYBRID_ABLATIONS
     from scratch_embed.why.searches import WORD2VEC
     searches, coded = toy_searches(arguments)
     queries, documents = searches[0].gains.shape
@@ -64,11 +65,11 @@ def run_retrieval(arguments):
               f"and {queries} questions in other words, and starting weights of its own; with - "
               "without, seed by seed, has its 95% interval.  Vectors are SIF's, of word2vec's: "
               f"{listed(WORD2VEC)}.")
-    counts = [show_searches(searches, TRICKS)]
+    counts = [show_searches(searches, ABLATIONS)]
     heading("2  Both together: what happens without?")
     paragraph("The same reports, each with a code of its own, such as kx-417; half of the queries "
               "ask for a code, half are the questions above.")
-    counts.append(show_searches(coded, HYBRIDS))
+    counts.append(show_searches(coded, HYBRID_ABLATIONS))
     heading("3  Smaller vectors: what is lost?")
     counts.append(show_searches(searches, CODES))
     show_forms(searches)
@@ -91,40 +92,41 @@ def toy_searches(arguments):
 
 def toy_texts(arguments):
     """A Text for each seed."""
-    from scratch_embed.why.tricks import toy_text
+    from scratch_embed.why.ablations import toy_text
     print("(making the texts; a first run waits for the compiler)", file=sys.stderr)
     return [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
 
 
-def show_tricks(texts, tricks, trained, settings):
+def show_ablations(texts, ablations, trained, settings):
     """For each trick what is expected, then what is found."""
-    from scratch_embed.why.tricks import measure_tricks
-    heading("1  The tricks: what happens without?")
+    from scratch_embed.why.ablations import measure_ablations
+    heading("1  The ablations: what happens without?")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
     paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
               f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
               f"has its 95% interval.  {settings}")
-    show_effects(tricks, measure_tricks(tricks, texts, trained, progress=True))
+    show_effects(ablations, measure_ablations(ablations, texts, trained, progress=True))
 
 
-def show_searches(searches, tricks):
+def show_searches(searches, ablations):
     """The same for the parts of a search.  -> (predictions that held, all)."""
+    from scratch_embed.why.ablations import measure_ablations
     from scratch_embed.why.retrieval import found
-    from scratch_embed.why.searches import percent
-    from scratch_embed.why.tricks import measure_tricks
-    return show_effects(tricks, measure_tricks(tricks, searches, found, progress=True,
-                                               score=percent))
+    from scratch_embed.why.searches import ndcg_percent
+    return show_effects(ablations, measure_ablations(ablations, searches, found, progress=True,
+                                                     score=ndcg_percent))
 
 
 def show_methods(texts):
     """A table of methods, and for each from which others it cannot be told apart."""
+    from scratch_embed.why.ablations import measure, not_distinguished
     from scratch_embed.why.effects import interval
-    from scratch_embed.why.tricks import alike, measure
     from scratch_embed.why.word2vec import METHODS
     heading("2  The methods, on the same texts")
     scores = measure(list(METHODS.values()), texts, progress=True)
     print("    " + " " * 38 + "%            cannot be told apart from")
-    for number, (name, row, others) in enumerate(zip(METHODS, scores, alike(scores)), 1):
+    alike = not_distinguished(scores)
+    for number, (name, row, others) in enumerate(zip(METHODS, scores, alike), 1):
         mean, half = interval(row)
         print(f"    {number}  {name:32} {mean:5.1f} ± {half:4.1f}   "
               + (" ".join(str(other + 1) for other in others) or "none"), flush=True)
@@ -187,14 +189,14 @@ def show_forms(searches):
     """A table: what is stored of a vector, and what the search is worth then."""
     from functools import partial
 
+    from scratch_embed.why.ablations import measure
     from scratch_embed.why.compression import by_codes, forms, stored_bytes
     from scratch_embed.why.effects import interval, paired_difference
-    from scratch_embed.why.searches import percent
-    from scratch_embed.why.tricks import measure
+    from scratch_embed.why.searches import ndcg_percent
     dim = searches[0].words.vectors.shape[1]
     table = forms(dim)
     scores = measure([partial(by_codes, form=form) for form in table.values()], searches,
-                     progress=True, score=percent)
+                     progress=True, score=ndcg_percent)
     print(f"\n    {'':26} bytes   nDCG@10, %     beside float32")
     for (name, form), row in zip(table.items(), scores):
         mean, half = interval(row)
@@ -206,14 +208,14 @@ def show_forms(searches):
 def show_ties(searches):
     """What naive code makes of equal scores, and whether it is as predicted.  -> (held, all)."""
     from scratch_embed.why.effects import interval
-    from scratch_embed.why.retrieval import CLAIMS, SCORERS, guessing, shared, ties
+    from scratch_embed.why.retrieval import CLAIMS, SCORERS, chance_mrr, shared, ties
     heading("4  Ties: what the order of equal scores is worth")
     print("Predictions:")
     for claim in CLAIMS:
         print(f"    {claim}")
     found = {name: [ties(search, scorer) for search in searches]
              for name, scorer in SCORERS.items()}
-    guess = [guessing(search) for search in searches]
+    chance = [chance_mrr(search) for search in searches]
     print(f"\n    {'':22}{'% of':>6}    nDCG@10, relevant ones     MRR@10, relevant ones\n"
           f"    {'':22}{'tied':>6}  " + "   first  last by name" * 2)
     for name, rows in found.items():
@@ -221,8 +223,8 @@ def show_ties(searches):
                   for order in ("first", "last", "by_id")] for measure in (0, 1)]
         print(f"    {name:22}{shared(rows):6.2f}  "
               + "".join(f"{first:8.1f}{last:6.1f}{by:8.1f}" for first, last, by in cells))
-    print(f"    {'guessing (exact)':28}  {'':22}{'':14}{interval(guess).mean:8.1f}\n")
-    held = {claim: bool(check(found, guess)) for claim, check in CLAIMS.items()}
+    print(f"    {'guessing (exact)':28}  {'':22}{'':14}{interval(chance).mean:8.1f}\n")
+    held = {claim: bool(check(found, chance)) for claim, check in CLAIMS.items()}
     for claim, right in held.items():
         print(f"    {'held: ' if right else 'failed: '}{claim}")
     return sum(held.values()), len(held)

@@ -1,5 +1,5 @@
-"""train word2vec: from a text file to a file of vectors."""
-from scratch_embed.cli.parsing import add_command, non_negative
+"""train word2vec: train word vectors on a text by word2vec."""
+from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names
 from scratch_embed.cli.training import (
     add_common_options,
     add_pair_options,
@@ -14,25 +14,28 @@ from scratch_embed.cli.training import (
 def add_training(methods):
     """Add `train word2vec`."""
     command = add_command(
-        methods, "word2vec", "word vectors by word2vec (Mikolov et al. 2013)",
+        methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
         "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
         run=run_word2vec)
-    add_text_options(command, "word2vec text format; binary if it ends in .bin; safetensors and a "
-                              "vocabulary beside it if it ends in .safetensors")
+    add_text_options(command, "vectors in word2vec's text format, or its binary format if the name "
+                              "ends in .bin, or safetensors and a file of the vocabulary if it "
+                              "ends in .safetensors")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
     command.add_argument("--lr", type=non_negative, metavar="RATE",
-                         help="learning rate at the start (0.025, cbow 0.05)")
-    command.add_argument("--form", choices=["exact", "shared"], default="exact",
-                         help="fresh noise for every pair, or, faster, one draw for all pairs of a "
-                              "position: skip-gram with ns only (%(default)s)")
-    command.add_argument("--cbow-error", choices=["full", "mean"], default="full",
-                         help="what each context word takes of cbow's error: all, as the original "
-                              "does, or its share, as the equation says (%(default)s)")
+                         help="initial learning rate (default: 0.025, cbow 0.05)")
+    command.add_argument("--shared-negatives", action="store_true",
+                         help="draw negatives once per position instead of once per pair, which "
+                              "is faster; skip-gram with --loss ns only")
+    command.add_argument("--cbow-gradient", choices=["full", "mean"], default="full",
+                         help="cbow: each of the n context words gets the full gradient, as in "
+                              "the original's code, or 1/n of it, the gradient of the equation "
+                              "(default: %(default)s)")
+    refuse_old_names(command, "--form", "--cbow-error")
 
 
 def run_word2vec(arguments):
-    """Read, train, save; say what was done on stderr."""
+    """Read, train, save; messages go to stderr."""
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.word2vec import train
 
@@ -47,18 +50,18 @@ def run_word2vec(arguments):
 
 
 def chosen_method(arguments):
-    """(method, learning rate, negatives) for --mode, --loss, --form and --cbow-error."""
+    """(method, learning rate, negatives) for --mode, --loss and their options."""
     from scratch_embed.words import cbow, shared_negatives, word2vec
-    if arguments.cbow_error == "mean" and arguments.mode != "cbow":
-        arguments.usage_error("--cbow-error mean needs --mode cbow")
-    if arguments.form == "shared" and (arguments.mode, arguments.loss) != ("skipgram", "ns"):
-        arguments.usage_error("--form shared needs --mode skipgram and --loss ns")
+    if arguments.cbow_gradient == "mean" and arguments.mode != "cbow":
+        arguments.usage_error("--cbow-gradient mean needs --mode cbow")
+    if arguments.shared_negatives and (arguments.mode, arguments.loss) != ("skipgram", "ns"):
+        arguments.usage_error("--shared-negatives needs --mode skipgram and --loss ns")
     if arguments.mode == "cbow":
         method = {"full": cbow.cbow_chunk,
-                  "mean": cbow.corrected_cbow_chunk}[arguments.cbow_error]
+                  "mean": cbow.corrected_cbow_chunk}[arguments.cbow_gradient]
     else:
-        method = {"exact": word2vec.skipgram_chunk,
-                  "shared": shared_negatives.shared_chunk}[arguments.form]
-    usual = 0.05 if arguments.mode == "cbow" else 0.025
-    lr = usual if arguments.lr is None else arguments.lr
+        method = (shared_negatives.shared_chunk if arguments.shared_negatives
+                  else word2vec.skipgram_chunk)
+    default = 0.05 if arguments.mode == "cbow" else 0.025
+    lr = default if arguments.lr is None else arguments.lr
     return method, lr, 0 if arguments.loss == "hs" else arguments.negatives

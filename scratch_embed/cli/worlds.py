@@ -1,4 +1,4 @@
-"""world: the toy collections as files, and a text to learn their words from."""
+"""world: write a toy collection for retrieval, and a text to train on, as files."""
 import os
 
 from scratch_embed.cli.parsing import add_command, whole
@@ -8,27 +8,29 @@ from scratch_embed.cli.training import say
 def add_commands(commands):
     """Add `world`."""
     command = add_command(
-        commands, "world", "write a toy collection for retrieval, and a text that has its words",
+        commands, "world", "write a toy collection for retrieval, and a text with its words to "
+        "train on",
         "scratch-embed world facts -o toy", run=run_world)
     command.add_argument("name", choices=list(WORLDS), help=HELP)
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
-                         help="gets corpus.jsonl, queries.jsonl, qrels.tsv as BEIR has them, and "
-                              "text.txt to train on, which also has the words of `evaluate mteb`")
+                         help="where to write corpus.jsonl, queries.jsonl and qrels.tsv in BEIR's "
+                              "format, and text.txt to train on, which also has the words of "
+                              "`evaluate mteb`")
     add_seed(command)
 
 
 def add_seed(command):
-    """Which sample of the world?"""
+    """Add --seed, which chooses the sample of a toy world."""
     command.add_argument("--seed", type=whole(0), default=0, metavar="N",
-                         help="of the world's draws (%(default)s)")
+                         help="seed of the toy world (default: %(default)s)")
 
 
 def run_world(arguments):
-    """Write the files; say what they are."""
+    """Write the files; messages go to stderr."""
     from scratch_embed.evaluate.collection import write_collection
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.worlds.toy_mteb import toy_mteb
-    os.makedirs(arguments.output, exist_ok=True)             # now, if it cannot be made
+    os.makedirs(arguments.output, exist_ok=True)             # fails before the work, not after it
     collection, text = world(arguments.name, arguments.seed), toy_mteb(arguments.seed).text
     write_collection(arguments.output, collection)
     with atomic_write(os.path.join(arguments.output, "text.txt")) as file:
@@ -40,10 +42,10 @@ def run_world(arguments):
 
 # ---- the worlds ---------------------------------------------------------------------------------
 
-HELP = ("facts: short reports, and questions in other words; codes: the same, and as many queries "
-        "for a rare code; bindings: documents of the same words, told apart by who did what; "
-        "instructions: what is relevant depends on the query's last words; long: one sentence of "
-        "41 tells the fact")
+HELP = ("facts: short reports, and queries in other words; codes: facts, and as many queries for "
+        "rare codes; bindings: documents with the same words, which differ in who did what; "
+        "instructions: relevance depends on the last words of the query; long: one sentence of 41 "
+        "states the fact")
 
 
 def world(name, seed):
@@ -75,7 +77,7 @@ def bindings(seed):
 
 
 def instructions(seed):
-    """The same of worlds/instructions.py, each instruction behind its query, as MTEB has it."""
+    """The same of worlds/instructions.py, each instruction after its query, as in MTEB."""
     from scratch_embed.worlds.instructions import instructions
     found = instructions(seed)
     queries = {name: f"{text} {found.instructions[name]}" for name, text in found.queries.items()}

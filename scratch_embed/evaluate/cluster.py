@@ -61,17 +61,17 @@ def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) ->
     return VMeasure(2 * h * c / (h + c) if h + c else 0.0, h, c)
 
 
-def v_measure_of_set(X: np.ndarray, labels: Sequence | np.ndarray, batch: int = 500,
+def v_measure_of_set(X: np.ndarray, labels: Sequence | np.ndarray, batch_size: int = 500,
                      seed: int = 42) -> float:
     """MTEB's older form: V of one clustering of all points.  X: (N, D), labels: (N,)."""
     K = len(np.unique(np.asarray(labels)))
     if K == 1:
         return 1.0
-    return v_measure(labels, mini_batch_kmeans(X, K, batch, seed).labels).v
+    return v_measure(labels, mini_batch_kmeans(X, K, batch_size, seed).labels).v
 
 
 def bootstrapped_v_measures(X: np.ndarray, labels: Sequence | np.ndarray, rng: random.Random,
-                            draws: int = 10, size: int = 16_384, batch: int = 512,
+                            draws: int = 10, size: int = 16_384, batch_size: int = 512,
                             seed: int = 42) -> list[float]:
     """MTEB's faster form: V of each of `draws` sub-samples.  X: (N, D), labels: (N,).
 
@@ -82,7 +82,7 @@ def bootstrapped_v_measures(X: np.ndarray, labels: Sequence | np.ndarray, rng: r
     K, scores = len(np.unique(labels)), []
     for _ in range(draws):
         rows = rng.choices(range(len(X)), k=size)
-        scores.append(v_measure(labels[rows], mini_batch_kmeans(X[rows], K, batch, seed).labels).v)
+        scores.append(v_measure(labels[rows], mini_batch_kmeans(X[rows], K, batch_size, seed).labels).v)
     return scores
 
 

@@ -118,11 +118,11 @@ def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
     step = max(1, block // max(X.shape[1], len(C)))
     for i in range(0, len(X), step):
         part = X[i:i + step]                             # part @ C.T: (step, K)
-        gather_kernel(part @ C.T, half, part, C, labels[i:i + step], distance[i:i + step], sums)
+        assign_block_kernel(part @ C.T, half, part, C, labels[i:i + step], distance[i:i + step], sums)
     return labels, distance, sums
 
 
-def gather(products, half, X, C, labels, distance, sums):
+def assign_block(products, half, X, C, labels, distance, sums):
     """Write each row's best label and ‖x − c‖², and add the row to the sums of its cluster.
 
     products: (B, K) x·c, half: (K,) ‖c‖²/2, X: (B, D), C: (K, D); labels, distance: (B,) and sums
@@ -135,7 +135,7 @@ def gather(products, half, X, C, labels, distance, sums):
 
 
 @kernel
-def gather_kernel(products, half, X, C, labels, distance, sums):
+def assign_block_kernel(products, half, X, C, labels, distance, sums):
     """The same, each row once."""
     for i in range(len(X)):
         row, best, top = products[i], 0, products[i, 0] - half[0]

@@ -111,15 +111,15 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
         if steps == max_steps:
             break
         step = -_apply_inverse(pairs, gradient)
-        slope, rate = step @ gradient, 1.0                   # slope < 0: it leads downwards
+        slope, length = step @ gradient, 1.0                   # slope < 0: it leads downwards
         while True:                                          # halve the step until it pays
-            new_value, new_gradient = loss(x + rate * step)
-            if new_value <= value + ARMIJO * rate * slope + ROUNDING * abs(value):
+            new_value, new_gradient = loss(x + length * step)
+            if new_value <= value + ARMIJO * length * slope + ROUNDING * abs(value):
                 break
-            rate /= 2
-            if rate == 0:
+            length /= 2
+            if length == 0:
                 return x, steps, False
-        s, y = rate * step, new_gradient - gradient
+        s, y = length * step, new_gradient - gradient
         if s @ y > 0:                                        # always, but for rounding
             pairs = [*pairs[1 - MEMORY:], (s, y)]
         x, value, gradient = x + s, new_value, new_gradient

@@ -30,31 +30,31 @@ PATIENCE = 10            # steps without a new low
 LOW = 0.01               # of the largest count: a centre with less jumps
 
 
-def mini_batch_kmeans(X: np.ndarray, K: int, batch: int = 1024, seed: int = 0) -> Clusters:
+def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int = 0) -> Clusters:
     """Cluster by batches of points.  X: (N, D) -> Clusters; inertia is that of all points.
 
-    Raises ValueError unless 1 ≤ K ≤ N and batch ≥ 1, and for nan or inf.
+    Raises ValueError unless 1 ≤ K ≤ N and batch_size ≥ 1, and for nan or inf.
     """
     X, mean = centred(X, K)
     N, rng = len(X), np.random.default_rng(seed)
-    batch = min(require_whole("batch", batch, 1), N)
-    drawn = 3 * batch if 3 * batch >= K else 3 * K
+    batch_size = min(require_whole("batch_size", batch_size, 1), N)
+    drawn = 3 * batch_size if 3 * batch_size >= K else 3 * K
     C = seed_centres(X if drawn >= N else X[rng.integers(N, size=drawn)], K, rng)
     seen, since, steps = np.zeros(K), 0, 0
     average, lowest, waited = None, np.inf, 0
-    for steps in range(1, MAX_EPOCHS * N // batch + 1):
-        points = X[rng.integers(N, size=batch)]
+    for steps in range(1, MAX_EPOCHS * N // batch_size + 1):
+        points = X[rng.integers(N, size=batch_size)]
         _, distance, sums = assign(points, C)
         seen += sums.counts
         taken = sums.counts > 0
         C[taken] += ((sums.total - sums.counts[:, None] * C)[taken]) / seen[taken, None]
-        since += batch
+        since += batch_size
         if since >= 10 * K or not seen.all():
             since = 0
             _reassign(C, seen, points, rng)
         if steps == 1:                                   # its inertia is that of the seeds
             continue
-        average = _moved(average, distance.mean(), batch, N)
+        average = _moved(average, distance.mean(), batch_size, N)
         lowest, waited = (average, 0) if average < lowest else (lowest, waited + 1)
         if waited >= PATIENCE:
             break
@@ -71,7 +71,7 @@ def _reassign(C, seen, points, rng):
         seen[low] = np.delete(seen, low).min()
 
 
-def _moved(average, inertia, batch, N):
+def _moved(average, inertia, batch_size, N):
     """The moving average over about one pass through the points."""
-    weight = min(1.0, 2 * batch / (N + 1))
+    weight = min(1.0, 2 * batch_size / (N + 1))
     return inertia if average is None else (1 - weight) * average + weight * inertia

@@ -62,6 +62,9 @@ MEASURES: dict[str, Callable[..., np.ndarray]] = {
 RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS
            for name, measure in MEASURES.items()}
 
+# two fields had other names when the first digests were written: the same data, the same digest
+DIGESTED_AS = {"upper_bound": "best", "chance": "guessing"}
+
 Scores = dict[str, Any]            # {mteb's name: a number; of drawn types also those of each draw}
 
 
@@ -72,7 +75,7 @@ class Encoder(Protocol):
         """N texts -> (N, D), a row each."""
 
 
-def run(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42) -> list[TaskResult]:
+def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42) -> list[TaskResult]:
     """Evaluate an encoder on each task.  seed: of all draws; mteb's own is 42.
 
     Raises ValueError for what is not a task, before anything is encoded, for an encoder that does
@@ -84,10 +87,10 @@ def run(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42) -> list[
             known = ", ".join(shape.__name__ for shape in (*EXACT, *DRAWN))
             raise ValueError(f"tasks[{number}]: expected one of worlds/task_shapes.py ({known}), "
                              f"found {type(task).__name__}; a single task goes into a list")
-    return [run_task(encoder, task, seed) for task in tasks]
+    return [evaluate_task(encoder, task, seed) for task in tasks]
 
 
-def run_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
+def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
     """The same for one task."""
     start, shape = time.perf_counter(), type(task)
     scores = (EXACT[shape](encoder, task) if shape in EXACT
@@ -95,7 +98,7 @@ def run_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
     if task.measure not in scores:
         raise ValueError(f"{task.name}: expected a main score of its type, one of "
                          f"{', '.join(scores)}; found {task.measure!r}")
-    return TaskResult(task.name, shape.__name__, task.measure, scores, task.guessing, task.best,
+    return TaskResult(task.name, shape.__name__, task.measure, scores, task.chance, task.upper_bound,
                       time.perf_counter() - start, digest(task))
 
 
@@ -115,7 +118,10 @@ def embed(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
 
 def digest(task: shapes.Task) -> str:
     """Twelve hexadecimal digits that change with the task's data."""
-    return hashlib.blake2b(repr(task).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    fields = ", ".join(f"{DIGESTED_AS.get(name, name)}={value!r}"
+                       for name, value in task._asdict().items())
+    text = f"{type(task).__name__}({fields})"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 # ---- searching ----------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ Differs   mteb rounds its files to six decimals, these hold every digit.  A scor
           refuse.  mteb_version is null: mteb has not made these numbers.
 Read next evaluate/mteb.py, which fills them
 
-A score says nothing alone.  So each task brings two numbers on its own scale, `guessing` and
-`best`, and the table holds several encoders side by side, for the baselines to stand beside.
+A score says nothing alone.  So each task brings two numbers on its own scale, `chance` and
+`upper_bound`, and the table holds several encoders side by side, for the baselines to stand beside.
 
 There are two means.  MTEB's first one is over tasks, and a type with many tasks outweighs one with
 few.  So there is a second one: over the types' own means, each type weighing the same.
@@ -30,8 +30,8 @@ class TaskResult(NamedTuple):
     type: str                      # the name of the task's shape, and MTEB's of its type
     measure: str                   # which of `scores` is the main one
     scores: dict                   # {mteb's name: a number, or the numbers of each draw}
-    guessing: float
-    best: float
+    chance: float
+    upper_bound: float
     seconds: float                 # encoding and scoring
     revision: str                  # a digest of the task's data
 
@@ -67,11 +67,11 @@ def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
         if asked[name] != asked[first]:
             raise ValueError(f"expected the same tasks and data in every column, found others for "
                              f"{name!r} than for {first!r}; evaluate both on one list of tasks")
-    rows = [["task", "type", "measure", "guessing", *columns, "best"]]
+    rows = [["task", "type", "measure", "chance", *columns, "upper bound"]]
     for of_task in zip(*columns.values()):
         one = of_task[0]
-        rows.append([one.task, one.type, one.measure, f"{one.guessing:.3f}",
-                     *(f"{result.main_score:.3f}" for result in of_task), f"{one.best:.3f}"])
+        rows.append([one.task, one.type, one.measure, f"{one.chance:.3f}",
+                     *(f"{result.main_score:.3f}" for result in of_task), f"{one.upper_bound:.3f}"])
     for over, mean in (("tasks", mean_of_tasks), ("types", mean_of_types)):
         rows.append([f"mean of {over}", "", "", "",
                      *(f"{mean(results):.3f}" for results in columns.values()), ""])

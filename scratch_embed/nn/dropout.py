@@ -1,15 +1,20 @@
-"""Dropout: in training each number is left out by chance, so that none is relied upon.
+"""Dropout: in training, each number is set to 0 with some probability, the others are scaled up.
 
 Paper     Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
           Overfitting".
-Equation  y = x m / (1 − rate),  m = 0 with probability rate, else 1;  so E y = x
+Equation  y = x m / (1 − p),  m = 0 with probability p, else 1
 Shapes    x, y (...)
-Cost      two multiplications and some shifts an element; no mask is kept.
-Differs   Masks are not drawn one after the other but are a function of a key and of the entry's
-          place (hash32): backward asks again instead of remembering, workers need no generator in
-          common, and a step can be repeated.  rate is taken to the nearest multiple of 2⁻³².
-Read next nn/layers.py (add_norm, which has it built in), sentences/simcse.py (where the mask is all
-          that makes two views of a sentence)
+Cost      two multiplications and some shifts per element; no mask is stored
+Differs   from drawing the masks one after the other: m is a hash of a key and the element's index
+          (hash32), so backward computes it again instead of storing it, workers share no generator,
+          and a step can be repeated.  p is rounded to a multiple of 2⁻³².
+Read next nn/layers.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
+          only difference between two views of a sentence)
+
+Why divide by 1 − p?  E m = 1 − p, so E y = x: the next layer gets inputs of the same mean in
+training as at inference, where nothing is dropped.
+
+Gradient.  y is linear in x:  dx = dy m / (1 − p), the same function with the same mask.
 """
 from typing import NamedTuple
 
@@ -24,66 +29,68 @@ ZERO = f32(0)
 
 
 class Dropout(NamedTuple):
-    """How much is dropped, and the name of the mask."""
+    """A dropout mask: the probability of a 0, and the key that decides where they are."""
 
-    rate: float = 0.0
+    probability: float = 0.0       # p
     key: int = 0                   # 64 bits
 
-    def at(self, *place: int) -> "Dropout":
-        """Another mask for each place: a layer's number, a step, a worker, a view of a batch."""
-        return Dropout(self.rate, int(stream(self.key, *place))) if self.rate else self
+    def at(self, *numbers: int) -> "Dropout":
+        """An independent mask for these numbers: of a layer, a step, a worker, a view."""
+        if not self.probability:
+            return self
+        return Dropout(self.probability, int(stream(self.key, *numbers)))
 
 
 NO_DROPOUT = Dropout()
 
 
 class Mask(NamedTuple):
-    """What kernels need: entry i is kept, times scale, if hash32(i, key) ≥ threshold."""
+    """A mask for kernels: element i is kept, times scale, if hash32(i, key) ≥ threshold."""
 
     key: np.uint32
     threshold: np.uint32
     scale: np.float32
 
 
-def mask(drop: Dropout) -> Mask:
-    """A Dropout as the kernels take it.  Raises ValueError unless 0 ≤ rate < 1."""
-    if not 0 <= drop.rate < 1:
-        raise ValueError(f"rate={drop.rate}: expected a number from 0 to below 1, such as 0.1")
-    key = (drop.key ^ drop.key >> 32) & 0xFFFFFFFF                # every bit of it counts
-    return Mask(u32(key), u32(min(round(drop.rate * 2**32), 2**32 - 1)),
-                f32(1 / (1 - drop.rate)))
+def mask(dropout: Dropout) -> Mask:
+    """The Mask of a Dropout.  Raises ValueError unless 0 ≤ probability < 1."""
+    p = dropout.probability
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: expected a probability of at least 0 and below 1, got {p}")
+    key = (dropout.key ^ dropout.key >> 32) & 0xFFFFFFFF          # depends on all 64 bits
+    return Mask(u32(key), u32(min(round(p * 2**32), 2**32 - 1)), f32(1 / (1 - p)))
 
 
-def factors(shape: tuple[int, ...], drop: Dropout) -> np.ndarray:
-    """0 or 1/(1 − rate) for every entry, in float64."""
-    key, threshold, _ = mask(drop)
+def factors(shape: tuple[int, ...], dropout: Dropout) -> np.ndarray:
+    """m / (1 − p) for every element, in float64."""
+    key, threshold, _ = mask(dropout)
     kept = np.empty(int(np.prod(shape)), np.bool_)
     keep(kept, key, threshold)
-    return kept.reshape(shape) / (1 - drop.rate)
+    return kept.reshape(shape) / (1 - dropout.probability)
 
 
 @kernel
 def keep(kept, key, threshold):
-    """Which of (n,) entries are kept."""
+    """kept[i] ← whether element i is kept.  kept: (n,)"""
     for i in range(len(kept)):
         kept[i] = hash32(u32(i), key) >= threshold
 
 
-def dropout(x: np.ndarray, drop: Dropout) -> tuple[np.ndarray, Backward]:
-    """y = x m / (1 − rate).  Without a rate, x itself."""
-    if not drop.rate:
+def apply_dropout(x: np.ndarray, dropout: Dropout) -> tuple[np.ndarray, Backward]:
+    """y = x m / (1 − p); x itself if p = 0.  x, y: (...)."""
+    if not dropout.probability:
         return x, lambda dy: dy
     if x.dtype == np.float32:
-        m = mask(drop)
+        m = mask(dropout)
         return dropout_kernel(x.ravel(), m).reshape(x.shape), lambda dy: dropout_kernel(
             dy.ravel(), m).reshape(x.shape)
-    m = factors(x.shape, drop)
+    m = factors(x.shape, dropout)
     return x * m, lambda dy: dy * m
 
 
 @kernel
 def dropout_kernel(x, m):
-    """The same for (n,) float32.  dx = dy m / (1 − rate): the same function again."""
+    """The same for (n,) float32; on dy, it is the backward pass."""
     y = np.empty_like(x)
     for i in range(len(x)):
         y[i] = x[i] * m.scale if hash32(u32(i), m.key) >= m.threshold else ZERO

@@ -18,8 +18,8 @@ from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.transformer.pooling import (
-    beside,
     cls,
+    concat_poolings,
     last_token,
     max_,
     mean,
@@ -63,7 +63,8 @@ def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: i
     skip: tokens of the prompt and before it, which are left out unless recipe.include_prompt.
     g: the gradients of each Dense, a Params for each of them.
     """
-    y, back_pool = beside(*recipe.poolings)(x, offsets, 0 if recipe.include_prompt else skip)
+    pool = concat_poolings(*recipe.poolings)
+    y, back_pool = pool(x, offsets, 0 if recipe.include_prompt else skip)
     backs = []
     for layer in recipe.dense:
         y, back_linear = linear(y, layer.p, "linear")

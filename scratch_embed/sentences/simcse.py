@@ -7,9 +7,9 @@ Equation  z = tanh(W pool(encode(text, mask)) + b)                      the head
           supervised     L = InfoNCE(z(text), [z(entailed); z(contradicted)])
 Shapes    a view: N texts packed -> z (N, D)
 Cost      two passes of the encoder a step, three with hard negatives.
-Differs   Its authors keep the head in the supervised form and drop it after unsupervised training;
-          here `keep_head` says so.  Their best of many checkpoints is chosen by STS-B's dev set;
-          here the last one is what comes out.
+Differs   The authors keep the head in the supervised form and remove it after unsupervised
+          training; here vectors() removes it unless keep_head is set.  They choose the best of many
+          checkpoints on STS-B's development set; here the last step's model is returned.
 Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py: with this file the
           whole of it
 
@@ -33,7 +33,7 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
-from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
+from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
@@ -42,8 +42,8 @@ from scratch_embed.numerics.workers import serial_map
 from scratch_embed.space.geometry import alignment, uniformity
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.session import RunOptions, session
+from scratch_embed.transformer.data_parallel import data_parallel
 from scratch_embed.transformer.families import Model
-from scratch_embed.transformer.parts import in_parts
 from scratch_embed.transformer.pooling import Pool, cls
 
 HEAD = "head.weight"
@@ -55,7 +55,7 @@ def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
             for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
 
-def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROPOUT
+def embed(batch: Packed, model: Model, pool: Pool = cls, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A vector for each text of one view, the head on top if the model has one.
 
@@ -63,7 +63,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, drop: Dropout = NO_DROP
     """
     order = by_length(batch)                             # equal lengths together: see attention
     batch = take(batch, order)
-    x, back_x = model.encode(batch, drop)
+    x, back_x = model.encode(batch, dropout)
     y, back_y = pool(x, batch.offsets)
     h, back_h = head(y, model.p) if HEAD in model.p else (y, lambda dh, g: dh)
     z = np.empty_like(h)
@@ -95,19 +95,19 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
     return loss, backward
 
 
-def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, drop: Dropout,
-               workers: int = 1, each: Callable = serial_map) -> tuple[float, Callable]:
+def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropout: Dropout,
+               workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
     """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
 
     grads: one Params for each worker, who adds into it what its share of the texts teaches.
-    each: each(f, items) -> [f(item)], in threads or one after the other.
+    map: map(f, items) -> [f(item)], in threads or one after the other.
     """
     N = len(views[0].offsets) - 1
 
     def look(v):                                     # -> z (N, D) of view v, put together
         def share(rows, worker):
-            return embed(take(views[v], rows), model, pool, drop.at(v, worker))
-        return in_parts(share, N, workers, each)
+            return embed(take(views[v], rows), model, pool, dropout.at(v, worker))
+        return data_parallel(share, N, workers, map)
 
     z, backs = zip(*(look(v) for v in range(len(views))))
     loss, back_loss = contrast(list(z), tau)
@@ -138,7 +138,7 @@ class Trained(NamedTuple):
 
 def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05, steps: int = 500,
           batch_size: int = 64, optim: Optim = Optim(lr=3e-4, weight_decay=0.0),
-          dropout: float = 0.1, headless: bool = False, held_out: HeldOut | None = None,
+          dropout: float = 0.1, with_head: bool = True, held_out: HeldOut | None = None,
           options: RunOptions = RunOptions()) -> Trained:
     """Train on N texts.
 
@@ -146,7 +146,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                third of hard negatives: row n of each belongs together
     model      of transformer/masked_lm.py for instance; its parameters are not changed
     dropout    the share of numbers that is left out by chance
-    headless   contrast what is pooled, and have no head at all
+    with_head  False: the loss compares the pooled vectors themselves
     options    workers: a share of every view each.  The same seed and workers, the same bits.
     Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
                apart; TrainingDiverged
@@ -157,11 +157,11 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                          f"or more, found {[len(v.offsets) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
     workers, seed, checkpoint, _ = options
-    model = with_head(model, seed, headless)
-    p, drop = model.p, Dropout(dropout, int(stream(seed)))
+    model = add_head(model, seed) if with_head else remove_head(model)
+    p, masks = model.p, Dropout(dropout, int(stream(seed)))
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
     settings = dict(pool=pool, tau=tau, steps=steps, batch_size=batch_size, **optim._asdict(),
-                    dropout=dropout, workers=workers, seed=seed, headless=headless,
+                    dropout=dropout, workers=workers, seed=seed, headless=not with_head,
                     **model.config._asdict(), data=views, held_out=held_out,
                     start=checkpoint and digest(*p.values()))
 
@@ -170,9 +170,9 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
             for g in grads:
                 g.flat[:] = 0
             loss, backward = batch_loss([take(view, numbers) for view in views], model, pool, tau,
-                                        drop.at(step), workers, run.map)
+                                        masks.at(step), workers, run.map)
             backward(grads)
-            lr = warm_up_then_decay(step, steps, optim.lr, optim.warmup_ratio)
+            lr = linear_warmup_decay(step, steps, optim.lr, optim.warmup_ratio)
             optimizer.step(grads, lr, optim.max_grad_norm, run.map)
             if held_out and step % held_out.every == 0 and np.isfinite(p.flat).all():
                 run.rows.append([step, *geometry(held_out, model, pool)])
@@ -181,23 +181,21 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
     return Trained(model, run.losses, [(int(step), near, even) for step, near, even in run.rows])
 
 
-def with_head(model: Model, seed: int, headless: bool = False) -> Model:
-    """The model in a buffer of its own, with the head that it has, or a new one.
+def add_head(model: Model, seed: int) -> Model:
+    """A copy of the model with the head that it has, or with a new one.
 
-    headless: with none.  Heads that only pre-training uses are left behind.
+    Heads that only pre-training uses are left out.
     """
     p = model.without_heads().p
-    there = [name for name in p if name.startswith("head.")]
-    body = p.only(set(p) - set(there))
-    if headless:
-        return model.with_params(body)
-    head = p.only(there) if there else init_params(head_tensors(model.dim), seed, p.flat.dtype)
-    return model.with_params(join(body, head))
+    of_head = [name for name in p if name.startswith("head.")]
+    head = p.only(of_head) if of_head else init_params(head_tensors(model.dim), seed, p.flat.dtype)
+    return model.with_params(join(p.only(set(p) - set(of_head)), head))
 
 
-def without_head(model: Model) -> Model:
-    """The model as it encodes texts, in a buffer of its own."""
-    return with_head(model, 0, headless=True)
+def remove_head(model: Model) -> Model:
+    """A copy of the model as it encodes texts: without its head or those of pre-training."""
+    p = model.without_heads().p
+    return model.with_params(p.only(name for name in p if not name.startswith("head.")))
 
 
 # ---- what came of it -----------------------------------------------------------------------------

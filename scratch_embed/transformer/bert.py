@@ -30,7 +30,7 @@ import numpy as np
 from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import (
     Normal,
@@ -134,14 +134,14 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 
 # ---- the encoder ---------------------------------------------------------------------------------
 
-def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+def embed(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
     words, back_words = embedding(batch.ids, p, "embed.tokens")
     places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
     parts, back_parts = embedding(batch.types, p, "embed.types")
     x, back_norm = layer_norm(words + places + parts, p, "embed.norm", config.eps)
-    x, back_drop = dropout(x, drop)
+    x, back_drop = apply_dropout(x, dropout)
 
     def backward(dx, g):
         dx = back_norm(back_drop(dx), g)
@@ -151,19 +151,19 @@ def embed(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
 
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+                  dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
     v, back_v = linear(x, p, name + "attn.v")
-    a, back_a = attention(q, k, v, offsets, config.heads, drop=drop.at(0))
+    a, back_a = attention(q, k, v, offsets, config.heads, dropout=dropout.at(0))
     o, back_o = linear(a, p, name + "attn.o")
-    h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, drop.at(1))
+    h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, dropout.at(1))
 
     u, back_u = linear(h, p, name + "mlp.up")                                   # (T, F)
     f, back_f = config.activation(u)
     w, back_w = linear(f, p, name + "mlp.down")
-    y, back_y = add_norm(h, w, p, name + "mlp_norm", config.eps, drop.at(2))
+    y, back_y = add_norm(h, w, p, name + "mlp_norm", config.eps, dropout.at(2))
 
     def backward(dy, g):
         dh, dw = back_y(dy, g)
@@ -174,13 +174,13 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
     return y, backward
 
 
-def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors in context.  -> x (T, D), backward(dx, g)."""
-    x, back_embed = embed(batch, p, config, drop.at(config.layers))
+    x, back_embed = embed(batch, p, config, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
+        x, back = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config, dropout.at(n))
         backs.append(back)
 
     def backward(dx, g):
@@ -293,10 +293,10 @@ class Bert(NamedTuple):
         """The tokens of the longest sequence."""
         return self.config.max_length
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
+        return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
         """The same without what backward needs.  -> x (T, D)."""

@@ -31,7 +31,7 @@ from scratch_embed.text.packed import Packed
 class CausalModel(Protocol):
     """A model whose token vectors are asked for the next token."""
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
 
@@ -39,7 +39,7 @@ class CausalModel(Protocol):
         """x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
 
 
-def causal_lm(batch: Packed, model: CausalModel, drop: Dropout = NO_DROPOUT,
+def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
               total: float | None = None) -> tuple[float, Callable[[Params], None]]:
     """The mean over all tokens that have one before them.  -> loss, backward(g).
 
@@ -47,7 +47,7 @@ def causal_lm(batch: Packed, model: CausalModel, drop: Dropout = NO_DROPOUT,
     Raises ValueError if no sequence has two tokens and no total is given.
     """
     rows, targets = next_tokens(batch)
-    x, back_x = model.encode(batch, drop)
+    x, back_x = model.encode(batch, dropout)
     logits, back_logits = model.lm_head(x[rows])
     loss, back_loss = cross_entropy(logits, targets, total)
 

@@ -33,7 +33,7 @@ class Model(Protocol):
     def max_length(self) -> int:
         """The tokens of the longest sequence."""
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors in context.  -> x (T, D), backward(dx, g)."""
 

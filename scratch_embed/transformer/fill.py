@@ -1,14 +1,14 @@
-"""What belongs into a gap: the question that BERT was trained on, asked.
+"""The most probable tokens at each masked position, by BERT's masked-LM head.
 
 Paper     Devlin et al. 2019, "BERT", section 3.1.
-Equation  p(w | the text around gap t) = softmax(E ŷ_t + b)_w       as in transformer/masked_lm.py
-Shapes    places (M,) rows of a batch -> ids (M, k), probabilities (M, k), the likeliest first
+Equation  p(w | the text around position t) = softmax(E ŷ_t + b)_w    as in transformer/masked_lm.py
+Shapes    masked_positions (M,) rows of a batch -> ids, probabilities (M, k), most probable first
 Cost      the encoder's, and 2 M V D for the head.
 Read next transformer/bert.py (the head), transformer/masked_lm.py (its loss)
 
-Two gaps of one text are filled each for itself: p(w₁) and p(w₂), not p(w₁ w₂).  "[MASK] [MASK]" has
-"new" and "york" on top of its lists where it also has "los" and "angeles", and nothing says which
-belong together.
+Two masked tokens of one text are predicted independently: p(w₁) and p(w₂), not p(w₁ w₂).  For
+"[MASK] [MASK]" the first list may hold "new" and "los" and the second "york" and "angeles"; the
+lists do not say which of them belong together.
 """
 import numpy as np
 
@@ -18,15 +18,16 @@ from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.bert import Bert, mlm_head
 
 
-def fill_gaps(batch: Packed, places: np.ndarray, model: Bert, k: int = 5
+def fill_mask(batch: Packed, masked_positions: np.ndarray, model: Bert, k: int = 5
               ) -> tuple[np.ndarray, np.ndarray]:
-    """The k likeliest tokens of each gap.  places: (M,) -> ids (M, k), probabilities (M, k).
+    """The k most probable tokens at each position.  (M,) -> ids (M, k), probabilities (M, k).
 
-    Ties to the lowest id; all V where k is larger.  Probabilities are float64.
+    Of equal probabilities the lowest id comes first; all V tokens if k > V.  Probabilities are
+    float64.
     Raises ValueError for a model without the masked-LM head.
     """
     if "mlm.bias" not in model.p:
         raise ValueError(f"the model of {model.config.vocab:,} tokens has no masked-LM head "
-                         "(cls.predictions): it encodes texts and cannot fill gaps")
-    logits, _ = mlm_head(model.infer(batch)[places], model.p, model.config)
+                         "(cls.predictions): it encodes texts and cannot predict masked tokens")
+    logits, _ = mlm_head(model.infer(batch)[masked_positions], model.p, model.config)
     return top_k(softmax(logits.astype(np.float64))[0], k)

@@ -37,7 +37,7 @@ import numpy as np
 from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.layers import embedding, layer_norm, linear, residual
 from scratch_embed.nn.params import (
     Normal,
@@ -120,12 +120,12 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 # ---- forward and backward ------------------------------------------------------------------------
 
-def embed(batch: Packed, p: Params, drop: Dropout = NO_DROPOUT
+def embed(batch: Packed, p: Params, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A token as what it is and where it stands.  -> x (T, D), backward(dx, g)."""
     tokens, back_tokens = embedding(batch.ids, p, "embed.tokens")
     places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
-    x, back_drop = dropout(tokens + places, drop)
+    x, back_drop = apply_dropout(tokens + places, dropout)
 
     def backward(dx, g):
         dx = back_drop(dx)
@@ -135,21 +135,21 @@ def embed(batch: Packed, p: Params, drop: Dropout = NO_DROPOUT
 
 
 def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
-                  drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+                  dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; x, y: (T, D), backward(dy, g) -> dx."""
     n, back_n = layer_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")
     k, back_k = linear(n, p, name + "attn.k")
     v, back_v = linear(n, p, name + "attn.v")
-    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, drop=drop.at(0))
+    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, dropout=dropout.at(0))
     o, back_o = linear(a, p, name + "attn.o")
-    h, back_h = residual(x, o, drop.at(1))
+    h, back_h = residual(x, o, dropout.at(1))
 
     m, back_m = layer_norm(h, p, name + "mlp_norm", config.eps)
     u, back_u = linear(m, p, name + "mlp.up")                                   # (T, F)
     f, back_f = config.activation(u)
     w, back_w = linear(f, p, name + "mlp.down")
-    y, back_y = residual(h, w, drop.at(2))
+    y, back_y = residual(h, w, dropout.at(2))
 
     def backward(dy, g):
         dh, dw = back_y(dy)
@@ -160,13 +160,13 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
     return y, backward
 
 
-def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
-    x, back_embed = embed(batch, p, drop.at(config.layers))
+    x, back_embed = embed(batch, p, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config, drop.at(n))
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config, dropout.at(n))
         backs.append(back)
     x, back_norm = layer_norm(x, p, "norm", config.eps)
 
@@ -254,10 +254,10 @@ class Gpt2(NamedTuple):
         """The tokens of the longest sequence."""
         return self.config.max_length
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
+        return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
         """The same without what backward needs.  -> x (T, D)."""

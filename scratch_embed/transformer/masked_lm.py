@@ -1,23 +1,24 @@
-"""BERT's pre-training: learn what words mean by filling gaps, and what follows what.
+"""BERT's pre-training: predict masked tokens, and whether one text follows another.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding", section 3.1 and appendix A.2.
 Equation  masked LM      L = −1/M Σ_{masked t} log softmax(mlm_head(x_t))[the token that was there]
           next sentence  L = −1/N Σ_n log softmax(next_sentence(x_[CLS]))[B follows A: 0, else: 1]
-Shapes    x (T, D) token vectors; places (M,) rows of them; logits (M, V)
+Shapes    x (T, D) token vectors; masked_positions (M,) rows of x; logits (M, V)
 Cost      the encoder's, and 6 M V D for the head; only masked rows reach it.
 Differs   Masks are drawn anew in every epoch (RoBERTa's way); BERT's data had ten fixed ones.
           Lengths are not padded to 128 or 512, so there are no batches of one length.  Clipping,
           AdamW and the schedule as BERT's; bias correction as in nn/optim.py.
 Read next transformer/pooling.py, sentences/simcse.py (from token vectors to sentence vectors)
 
-Why 80/10/10.  A masked token is [MASK] in eight cases of ten, any token in one, and itself in one.
-[MASK] never stands in a text that is used later; if all gaps were [MASK], the model need know
-nothing of the tokens that it sees.  So it must doubt, and keep a vector ready, for every token.
+Why 80/10/10?  A chosen token is replaced by [MASK] in 80 % of cases, by a random token in 10 %, and
+kept in 10 %.  Texts that are encoded later contain no [MASK].  If every chosen token were [MASK],
+the model could ignore the vectors of all tokens that it sees; so it must predict, and build a
+vector, at every token.
 
-Why tied.  Row w of E says what w means; the gap's ŷ says what is missing.  E ŷ asks each word how
-well it fits, and its gradient teaches E a second time: as input only the words of the batch learn,
-as output all do.  `scratch-embed why bert` measures what that is worth.
+Why tie the decoder to the table?  Row w of E represents word w, and ŷ the missing word, so E ŷ
+scores how well each word fits.  As input, only the rows of the batch's words get a gradient; as
+output, all rows do.  `scratch-embed why bert` measures the effect.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.optim import AdamW, Optim, warm_up_then_decay
+from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
@@ -45,85 +46,87 @@ from scratch_embed.transformer.bert import (
 # ---- the losses ----------------------------------------------------------------------------------
 
 class Examples(NamedTuple):
-    """What there is to learn from: a text with gaps, and what belongs there."""
+    """A batch with masked tokens, and the labels of both losses."""
 
-    batch: Packed
-    places: np.ndarray             # (M,) rows of the batch, each once
-    targets: np.ndarray            # (M,) the ids that stood there
-    follows: np.ndarray | None = None      # (N,) 0 where the second part follows the first, else 1
+    batch: Packed                  # after masking
+    masked_positions: np.ndarray   # (M,) rows of the batch, in increasing order
+    targets: np.ndarray            # (M,) the original ids at these rows
+    next_sentence_labels: np.ndarray | None = None   # (N,) 0 if the second part follows, else 1
 
 
-def masked_lm(x: np.ndarray, places: np.ndarray, targets: np.ndarray, p: Params, config: Config,
-              total: float | None = None
+def masked_lm(x: np.ndarray, masked_positions: np.ndarray, targets: np.ndarray, p: Params,
+              config: Config, total: float | None = None
               ) -> tuple[float, Callable[[Params], np.ndarray]]:
-    """The loss of the gaps.  x: (T, D) -> loss, backward(g) -> dx (T, D).
+    """The cross-entropy of the masked tokens.  x: (T, D) -> loss, backward(g) -> dx (T, D).
 
-    total: gaps of the whole batch, where x is a share of it.
+    total: the masked tokens of the whole batch, if x is one worker's share of it.
     """
-    logits, back_logits = mlm_head(x[places], p, config)
+    logits, back_logits = mlm_head(x[masked_positions], p, config)
     loss, back_loss = cross_entropy(logits, targets, total)
 
     def backward(g):
         dx = np.zeros_like(x)
-        dx[places] = back_logits(back_loss(), g)
+        dx[masked_positions] = back_logits(back_loss(), g)
         return dx
     return loss, backward
 
 
-def pretraining(examples: Examples, p: Params, config: Config, drop: Dropout = NO_DROPOUT,
-                gaps: float | None = None, pairs: float | None = None
+def pretraining(examples: Examples, p: Params, config: Config, dropout: Dropout = NO_DROPOUT,
+                masked_tokens: float | None = None, pairs: float | None = None
                 ) -> tuple[float, Callable[[Params], None]]:
-    """The sum of both losses; the first alone where `follows` is None.  -> loss, backward(g).
+    """The sum of both losses; masked LM alone without next_sentence_labels.  -> loss, backward(g).
 
-    gaps, pairs: of the whole batch, where this is a worker's share.
+    masked_tokens, pairs: their numbers in the whole batch, if this is one worker's share of it.
     """
-    batch, places, targets, follows = examples
-    x, back_x = encode(batch, p, config, drop)
-    loss, back_masked = masked_lm(x, places, targets, p, config, gaps)
-    if follows is not None:
+    batch, masked_positions, targets, labels = examples
+    x, back_x = encode(batch, p, config, dropout)
+    loss, back_masked = masked_lm(x, masked_positions, targets, p, config, masked_tokens)
+    if labels is not None:
         first = batch.offsets[:-1]
         logits, back_next = next_sentence(x[first], p)
-        next_loss, back_loss = cross_entropy(logits, follows, pairs)
+        next_loss, back_loss = cross_entropy(logits, labels, pairs)
         loss += next_loss
 
     def backward(g):
         dx = back_masked(g)
-        if follows is not None:
+        if labels is not None:
             dx[first] += back_next(back_loss(), g)
         back_x(dx, g)
     return loss, backward
 
 
-# ---- gaps ----------------------------------------------------------------------------------------
+# ---- masking -------------------------------------------------------------------------------------
 
 class Masking(NamedTuple):
-    """How gaps are made."""
+    """How many tokens the model must predict, and what replaces them in its input."""
 
     mask: int                      # the id of [MASK]
-    special: tuple[int, ...]       # ids that are never masked: [CLS], [SEP] ...
-    share: float = 0.15            # of a sequence's tokens, at least one
-    masked: float = 0.8            # of these become [MASK]
-    random: float = 0.1            # become any token; the rest stay as they are
+    special: tuple[int, ...]       # ids that are never chosen: [CLS], [SEP] ...
+    share: float = 0.15            # of a sequence's tokens are chosen, at least one
+    masked: float = 0.8            # of the chosen ones are replaced by [MASK]
+    random: float = 0.1            # of them by a random token; the rest are kept
 
 
-def with_gaps(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
-              follows: np.ndarray | None = None) -> Examples:
-    """Choose tokens of every sequence to be told.  max(1, round(share · length)) of each."""
+def mask_tokens(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
+                next_sentence_labels: np.ndarray | None = None) -> Examples:
+    """Choose max(1, round(share · length)) tokens of every sequence at random, and replace them.
+
+    V: random tokens are drawn from the ids 0..V−1.
+    """
     ids, offsets, types = batch
     T, lengths = len(ids), np.diff(offsets)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
-    lot = rng.random(T)
-    lot[np.isin(ids, masking.special)] = 2                    # drawn last, and then left out
-    order = np.lexsort((lot, sequence))                       # within each sequence by lot
+    key = rng.random(T)
+    key[np.isin(ids, masking.special)] = 2                    # sorted last, then left out
+    order = np.lexsort((key, sequence))                       # within each sequence by its key
     wanted = np.maximum(1, np.round(masking.share * lengths))
-    drawn = order[(positions(offsets) < wanted[sequence]) & (lot[order] < 2)]
-    places = np.sort(drawn)
-    fate, gaps = rng.random(len(places)), ids.copy()
-    hidden = fate < masking.masked
-    other = ~hidden & (fate < masking.masked + masking.random)
-    gaps[places[hidden]] = masking.mask
-    gaps[places[other]] = rng.integers(0, V, other.sum())
-    return Examples(Packed(gaps, offsets, types), places, ids[places], follows)
+    chosen = np.sort(order[(positions(offsets) < wanted[sequence]) & (key[order] < 2)])
+    draw, inputs = rng.random(len(chosen)), ids.copy()
+    masked = draw < masking.masked
+    random = ~masked & (draw < masking.masked + masking.random)
+    inputs[chosen[masked]] = masking.mask
+    inputs[chosen[random]] = rng.integers(0, V, random.sum())
+    return Examples(Packed(inputs, offsets, types), chosen, ids[chosen], next_sentence_labels)
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -135,86 +138,87 @@ class Trained(NamedTuple):
     losses: list[float]
 
 
-def train(corpus: Packed, config: Config, masking: Masking, follows: np.ndarray | None = None,
-          steps: int = 1000, batch_size: int = 32, optim: Optim = Optim(lr=1e-3),
-          dropout: float = 0.1, options: RunOptions = RunOptions(), p: Params | None = None
-          ) -> Trained:
-    """Pre-train on a corpus of N sequences, [CLS] and [SEP] in place.
+def train(corpus: Packed, config: Config, masking: Masking,
+          next_sentence_labels: np.ndarray | None = None, steps: int = 1000, batch_size: int = 32,
+          optim: Optim = Optim(lr=1e-3), dropout: float = 0.1, options: RunOptions = RunOptions(),
+          p: Params | None = None) -> Trained:
+    """Pre-train on a corpus of N sequences that include [CLS] and [SEP].
 
-    follows    (N,) 0 where the second part of a sequence follows the first, 1 where it does not;
-               None: no such question is asked, and the pooler stays as it was
-    dropout    the share of numbers that is left out by chance
-    options    workers: a share of the batch each.  The same seed and workers, the same bits.
-    p          go on from these parameters, which are not changed; None: begin anew
-    Raises     ValueError for ids or lengths that the model has no row for, or where there is
-               nothing to make a gap of; TrainingDiverged
+    next_sentence_labels  (N,) 0 if the second part of a sequence follows the first, 1 if not;
+                          None: train without that loss; its head gets no gradient
+    dropout    probability of an activation to be zeroed
+    options    workers: each takes a share of the batch.  The same seed and workers, the same bits.
+    p          parameters to start from, which are not changed; None: new ones
+    Raises     ValueError for ids or lengths for which the model has no row, or if all tokens are
+               special; TrainingDiverged
     """
     check_ids(corpus, config)
     if np.isin(corpus.ids, masking.special).all():
-        raise ValueError("the corpus holds special tokens alone: nothing to make a gap of")
+        raise ValueError("corpus: expected tokens to mask, got special tokens only")
     workers, seed, checkpoint, _ = options
     p = init_params(tensors(config) | head_tensors(config), seed) if p is None else p.copy()
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
-    drop = Dropout(dropout, int(stream(seed)))
+    masks = Dropout(dropout, int(stream(seed)))
     settings = dict(steps=steps, batch_size=batch_size, **optim._asdict(), dropout=dropout,
                     workers=workers, seed=seed, masking=masking, **config._asdict(),
-                    data=[corpus, follows], start=checkpoint and digest(*p.values()))
+                    data=[corpus, next_sentence_labels], start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
         for step, numbers in run.batches(len(corpus.offsets) - 1, batch_size, steps):
             numbers = numbers[by_length(take(corpus, numbers))]
-            examples = with_gaps(take(corpus, numbers), masking, config.vocab,
-                                 np.random.default_rng([seed, 1, step]),
-                                 None if follows is None else follows[numbers])
-            loss = train_step(examples, p, config, [drop.at(step, w) for w in range(workers)],
+            labels = None if next_sentence_labels is None else next_sentence_labels[numbers]
+            examples = mask_tokens(take(corpus, numbers), masking, config.vocab,
+                                   np.random.default_rng([seed, 1, step]), labels)
+            loss = train_step(examples, p, config, [masks.at(step, w) for w in range(workers)],
                               grads, run.map)
-            lr = warm_up_then_decay(step, steps, optim.lr, optim.warmup_ratio)
+            lr = linear_warmup_decay(step, steps, optim.lr, optim.warmup_ratio)
             optimizer.step(grads, lr, optim.max_grad_norm, run.map)
             run.record(loss, lr=lr)
     return Trained(Bert(config, p), run.losses)
 
 
-def train_step(examples: Examples, p: Params, config: Config, drops: list[Dropout],
-               grads: list[Params], each: Callable) -> float:
-    """The loss of a batch, forward and back, a share of its sequences for each worker.
+def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dropout],
+               grads: list[Params], map: Callable) -> float:
+    """The loss of a batch and its gradient; each worker computes a share of the sequences.
 
-    drops, grads: one for each worker; grads are overwritten, and their sum is the batch's gradient.
-    each: each(f, items) -> [f(item)], in threads or one after the other.
+    dropouts, grads: one for each worker; grads are overwritten, their sum is the batch's gradient.
+    map: map(f, items) -> [f(item)], in threads or one after the other.
     """
-    gaps = max(1, len(examples.places))                       # a batch of [UNK]s has none
+    masked_tokens = max(1, len(examples.masked_positions))    # 0 in a batch of special tokens
     parts, pairs = split(examples, len(grads)), len(examples.batch.offsets) - 1
 
     def of_share(worker):
         grads[worker].flat[:] = 0
         if worker >= len(parts):                              # fewer sequences than workers
             return 0.0
-        loss, backward = pretraining(parts[worker], p, config, drops[worker], gaps, pairs)
+        loss, backward = pretraining(parts[worker], p, config, dropouts[worker],
+                                     masked_tokens, pairs)
         backward(grads[worker])
         return loss
-    return sum(each(of_share, range(len(grads))))
+    return sum(map(of_share, range(len(grads))))
 
 
 def split(examples: Examples, workers: int) -> list[Examples]:
-    """A share of the sequences for each worker, with their gaps."""
-    batch, places, targets, follows = examples
+    """A share of the sequences for each worker, with their labels."""
+    batch, masked_positions, targets, labels = examples
     parts = []
     for some in split_by_tokens(batch.offsets, workers):
         first, end = batch.offsets[some[0]], batch.offsets[some[-1] + 1]
-        mine = (first <= places) & (places < end)
-        parts.append(Examples(take(batch, some), places[mine] - first, targets[mine],
-                              None if follows is None else follows[some]))
+        mine = (first <= masked_positions) & (masked_positions < end)
+        parts.append(Examples(take(batch, some), masked_positions[mine] - first, targets[mine],
+                              None if labels is None else labels[some]))
     return parts
 
 
 def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, numbers, rows in (("an id", corpus.ids, config.vocab),
-                                ("a segment", corpus.types, config.types),
-                                ("a position", np.diff(corpus.offsets) - 1, config.positions)):
-        found = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
-        if not 0 <= found < rows:
-            raise ValueError(f"{what} of {found} in the corpus, and the model has rows for 0 to "
-                             f"{rows - 1}: was it made for another vocabulary, or are sequences "
-                             "to be cut shorter?")
+    for what, numbers, rows in (("token ids", corpus.ids, config.vocab),
+                                ("segment ids", corpus.types, config.types),
+                                ("positions", np.diff(corpus.offsets) - 1, config.positions)):
+        got = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
+        if not 0 <= got < rows:
+            raise ValueError(f"corpus: expected {what} in 0..{rows - 1}, which the model has rows "
+                             f"for, got {got}; use the model's own vocabulary, or shorter "
+                             "sequences")
     if len(corpus.offsets) < 2:
-        raise ValueError("the corpus holds no sequence")
+        raise ValueError("corpus: expected at least 1 sequence, got 0")

@@ -133,7 +133,8 @@ def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 # ---- forward and backward ------------------------------------------------------------------------
 
 def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: Rotation,
-                  config: Config, drop: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+                  config: Config, dropout: Dropout = NO_DROPOUT
+                  ) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0."; by: of all tokens; x, y: (T, D), backward(dy, g) -> dx."""
     n, back_n = rms_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")                                   # (T, H·d)
@@ -142,7 +143,8 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: 
     q, rotate_q = rotary(q, by)
     k, rotate_k = rotary(k, by)
     window = None if config.sliding_window is None else config.sliding_window - 1
-    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, drop=drop, window=window)
+    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, dropout=dropout,
+                          window=window)
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = residual(x, o)
 
@@ -164,13 +166,13 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: 
     return y, backward
 
 
-def encode(batch: Packed, p: Params, config: Config, drop: Dropout = NO_DROPOUT
+def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
     by, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config, drop.at(n))
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config, dropout.at(n))
         backs.append(back)
     x, back_norm = rms_norm(x, p, "norm", config.eps)
 
@@ -279,10 +281,10 @@ class Mistral(NamedTuple):
         """The tokens of the longest sequence that it was made for."""
         return self.config.max_length
 
-    def encode(self, batch: Packed, drop: Dropout = NO_DROPOUT
+    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
         """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, drop)
+        return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
         """The same without what backward needs.  -> x (T, D)."""

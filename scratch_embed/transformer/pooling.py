@@ -27,7 +27,7 @@ from scratch_embed.nn.contract import Backward
 from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.packed import positions
 
-Pool = Callable[..., tuple[np.ndarray, Backward]]          # each of these: (x, offsets, skip=0) -> y
+Pool = Callable[..., tuple[np.ndarray, Backward]]          # (x, offsets, skip=0) -> y, backward
 
 
 @saved_as("cls")
@@ -58,14 +58,15 @@ def mean(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np.ndarray,
     [[2.0, 1.0], [5.0, 5.0]]
     """
     _, t = starts(x, offsets, skip)
-    return weighted_sum(x, offsets, (positions(offsets) >= skip) / spread(t, offsets))
+    return weighted_sum(x, offsets, (positions(offsets) >= skip) / repeat_per_token(t, offsets))
 
 
 @saved_as("mean_sqrt_len")
 def mean_sqrt_len(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np.ndarray, Backward]:
     """The sum of the tokens, divided by √t.  x: (T, D), offsets: (N+1,) -> (N, D)."""
     _, t = starts(x, offsets, skip)
-    return weighted_sum(x, offsets, (positions(offsets) >= skip) / spread(np.sqrt(t), offsets))
+    w = (positions(offsets) >= skip) / repeat_per_token(np.sqrt(t), offsets)
+    return weighted_sum(x, offsets, w)
 
 
 @saved_as("weighted_mean")
@@ -74,7 +75,7 @@ def weighted_mean(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np
     _, t = starts(x, offsets, skip)
     i = np.where(positions(offsets) >= skip, positions(offsets) + 1, 0)
     total = t * (t + 2 * skip + 1) / 2                                   # Σ i over skip < i
-    return weighted_sum(x, offsets, i / spread(total, offsets))
+    return weighted_sum(x, offsets, i / repeat_per_token(total, offsets))
 
 
 @saved_as("max_")
@@ -85,7 +86,7 @@ def max_(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np.ndarray,
     y = np.maximum.reduceat(kept, offsets[:-1])
 
     def backward(dy):
-        lost = kept < spread(y, offsets)
+        lost = kept < repeat_per_token(y, offsets)
         row = np.where(lost, len(x), np.arange(len(x))[:, None])
         dx = np.zeros_like(x)
         np.put_along_axis(dx, np.minimum.reduceat(row, offsets[:-1]), dy, axis=0)
@@ -93,7 +94,7 @@ def max_(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np.ndarray,
     return y, backward
 
 
-def beside(*pools: Pool) -> Pool:
+def concat_poolings(*pools: Pool) -> Pool:
     """The pooling that sets the vectors of P poolings side by side, (N, P D)."""
     def pool(x, offsets, skip=0):
         ys, backs = zip(*(pool(x, offsets, skip) for pool in pools))
@@ -110,16 +111,16 @@ def starts(x: np.ndarray, offsets: np.ndarray, skip: int) -> tuple[np.ndarray, n
     """The row of each sentence's first token and how many there are, without those skipped."""
     t = np.diff(offsets) - skip
     if offsets[0] != 0 or offsets[-1] != len(x):
-        raise ValueError(f"offsets go from {offsets[0]} to {offsets[-1]}, and there are {len(x)} "
-                         "tokens")
+        raise ValueError(f"pooling: expected offsets from 0 to {len(x)}, the number of tokens, got "
+                         f"{offsets[0]} to {offsets[-1]}")
     if len(t) and t.min() < 1:
         n = t.argmin()
-        raise ValueError(f"sentence {n}: expected at least one token to pool, found {t[n] + skip}"
-                         + (f", of which {skip} are to be skipped" if skip else ""))
+        raise ValueError(f"sentence {n}: expected at least {skip + 1} tokens, of which {skip} are "
+                         f"skipped, got {t[n] + skip}")
     return offsets[:-1] + skip, t
 
 
-def spread(y: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def repeat_per_token(y: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """What a sentence has, for each of its tokens.  (N, ...) -> (T, ...)"""
     return np.repeat(y, np.diff(offsets), axis=0)
 
@@ -138,5 +139,5 @@ def weighted_sum(x: np.ndarray, offsets: np.ndarray, w: np.ndarray) -> tuple[np.
     w = w.astype(x.dtype)[:, None]
 
     def backward(dy):
-        return w * spread(dy, offsets)
+        return w * repeat_per_token(dy, offsets)
     return np.add.reduceat(w * x, offsets[:-1]), backward

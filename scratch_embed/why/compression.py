@@ -20,13 +20,13 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import pca
 from scratch_embed.space.hamming import nearest_hamming, rescore, sign_bits, signs
-from scratch_embed.space.heaps import enter_heaps
-from scratch_embed.space.neighbours import nearest, rank_in_blocks
+from scratch_embed.space.heaps import merge_heaps
+from scratch_embed.space.neighbours import nearest, top_k_in_blocks
 from scratch_embed.space.quantise import calibrate, dequantise, quantise, shift, unshift
 from scratch_embed.space.similarity import dot_matrix
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
+from scratch_embed.why.ablations import Ablation
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.why.searches import K, Search, embed
-from scratch_embed.why.tricks import Trick
 
 FIRST, SECOND = 20, 5              # times k: how many the bits find, and float × bits keeps
 
@@ -106,7 +106,7 @@ def _rows(X, prepare):
     """Float rows, and what makes a query one of them."""
     X = np.ascontiguousarray(X)
     return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
-        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, enter=enter_heaps)[0])
+        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, merge=merge_heaps)[0])
 
 
 def _codes(codes, decode):
@@ -116,7 +116,7 @@ def _codes(codes, decode):
     def search(Q, k, workers=1):
         def score(rows, columns):
             return dot_matrix(Q[rows], decode(codes[columns]))
-        return rank_in_blocks(score, len(Q), M, D, k, workers=workers, enter=enter_heaps)[0]
+        return top_k_in_blocks(score, len(Q), M, D, k, workers=workers, merge=merge_heaps)[0]
     return Stored(D, search)
 
 
@@ -150,30 +150,34 @@ def by_codes(search: Search, form: Callable[[np.ndarray], Stored] = floats) -> R
     return Ranking(np.take_along_axis(search.gains, ids, axis=1), -np.sort(-search.gains, axis=1))
 
 
-TRICKS = [
-    Trick("float32",
-          "255 steps an axis lose less than 300 questions can show.  Signs lose much where there "
-          "are only 64, and so does half of the numbers; the half that varies most is enough.",
-          dict(by=by_codes, form=floats),
-          {"int8": (dict(form=int8), UNCLEAR), "uint8": (dict(form=uint8), UNCLEAR),
-           "bits (Hamming)": (dict(form=bits), HELPS),
-           "first 32, at length 1": (dict(form=partial(cut_to_unit, dim=32)), HELPS),
-           "PCA to 32": (dict(form=partial(turned, dim=32)), UNCLEAR),
-           "PCA to 16": (dict(form=partial(turned, dim=16)), HELPS)}),
-    Trick("bits, then float x bits",
-          "With the query's own numbers one of two roundings is gone; the documents' is left.",
-          dict(by=by_codes, form=rescored_bits),
-          {"bits alone": (dict(form=bits), HELPS),
-           "float32": (dict(form=floats), HURTS)}),
-    Trick("bits, float x bits, then int8",
-          "What is relevant is among the 50 that float x bits keeps, so the bytes put all right.",
-          dict(by=by_codes, form=three_stages),
-          {"without int8": (dict(form=rescored_bits), HELPS),
-           "float32": (dict(form=floats), UNCLEAR)}),
-    Trick("the first 16 of 64, at length 1",
-          "As they are cut, documents with much of their length beyond are marked down.  Nothing "
-          "makes the first numbers better than others: PCA's 16 are.",
-          dict(by=by_codes, form=partial(cut_to_unit, dim=16)),
-          {"as they are cut": (dict(form=partial(cut, dim=16)), HELPS),
-           "PCA to 16": (dict(form=partial(turned, dim=16)), HURTS)}),
+ABLATIONS = [
+    Ablation(
+        "float32",
+        "255 steps an axis lose less than 300 questions can show.  Signs lose much where there "
+        "are only 64, and so does half of the numbers; the half that varies most is enough.",
+        dict(by=by_codes, form=floats),
+        {"int8": (dict(form=int8), NOT_SIGNIFICANT), "uint8": (dict(form=uint8), NOT_SIGNIFICANT),
+         "bits (Hamming)": (dict(form=bits), HELPS),
+         "first 32, at length 1": (dict(form=partial(cut_to_unit, dim=32)), HELPS),
+         "PCA to 32": (dict(form=partial(turned, dim=32)), NOT_SIGNIFICANT),
+         "PCA to 16": (dict(form=partial(turned, dim=16)), HELPS)}),
+    Ablation(
+        "bits, then float x bits",
+        "With the query's own numbers one of two roundings is gone; the documents' is left.",
+        dict(by=by_codes, form=rescored_bits),
+        {"bits alone": (dict(form=bits), HELPS),
+         "float32": (dict(form=floats), HURTS)}),
+    Ablation(
+        "bits, float x bits, then int8",
+        "What is relevant is among the 50 that float x bits keeps, so the bytes put all right.",
+        dict(by=by_codes, form=three_stages),
+        {"without int8": (dict(form=rescored_bits), HELPS),
+         "float32": (dict(form=floats), NOT_SIGNIFICANT)}),
+    Ablation(
+        "the first 16 of 64, at length 1",
+        "As they are cut, documents with much of their length beyond are marked down.  Nothing "
+        "makes the first numbers better than others: PCA's 16 are.",
+        dict(by=by_codes, form=partial(cut_to_unit, dim=16)),
+        {"as they are cut": (dict(form=partial(cut, dim=16)), HELPS),
+         "PCA to 16": (dict(form=partial(turned, dim=16)), HURTS)}),
 ]

@@ -89,10 +89,10 @@ def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
 def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
     """Where they stand if all words of the world are counted through.  (M,)"""
     offsets = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
-    return np.array([offsets[o.sentence] + o.place for o in occurrences])
+    return np.array([offsets[o.sentence] + o.position for o in occurrences])
 
 
-def told_apart(world: Senses, x: np.ndarray) -> float:
+def sense_accuracy(world: Senses, x: np.ndarray) -> float:
     """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
 
     x: (words in all, D), the state of every word of the world.  A sense that the training half does

@@ -4,7 +4,7 @@ Paper     Devlin et al. 2019 (BERT); Ethayarajh 2019, "How Contextual are Contex
           Representations?" (layer by layer).
 Shapes    a score is the % of ambiguous words told right, one a seed
 Cost      a seed takes about 8 s of one core, nearly all of it BERT's training.
-Read next worlds/senses.py (the world and its ceiling), why/contexts.py (nearest mean), why/bert.py
+Read next worlds/senses.py (the world, its bound), why/contexts.py (nearest mean), why/bert.py
 
 One model a seed learns from a text of three parts, a third each: sentences whose topic shows
 everywhere, such with all cues before the ambiguous word, and such with all cues behind it.  A
@@ -31,8 +31,8 @@ from scratch_embed.why.contexts import (
     most_frequent_sense,
     packed,
     rows_of,
+    sense_accuracy,
     states_of_words,
-    told_apart,
     untrained,
     whole_words,
     with_optim,
@@ -41,12 +41,12 @@ from scratch_embed.words import word2vec
 from scratch_embed.worlds.senses import (
     LENGTH,
     Senses,
-    bag_of_context,
+    accuracy_upper_bound,
     before,
-    best_accuracy,
     cue_after,
     cue_before,
     majority,
+    naive_bayes,
     senses,
 )
 
@@ -58,10 +58,10 @@ BERT = dict(steps=1000, batch_size=64, lr=2e-3, dropout=0.0)
 WORD2VEC = dict(dim=64, window=5, negatives=5, sample=0, lr=0.05, epochs=5)
 MODEL, UNTRAINED = f"BERT, layer {SIZES['layers']}", f"untrained, layer {SIZES['layers']}"
 AROUND = "word2vec, mean of others"
-BEST, BEFORE = "the best there is", "... from what is before"
+UPPER_BOUND, LEFT_ONLY = "upper bound", "upper bound, left context"
 
 
-class Read(NamedTuple):
+class Trained(NamedTuple):
     """A text of three parts, and what BERT has learned from all of it."""
 
     parts: dict[str, Senses]       # as PARTS
@@ -71,8 +71,8 @@ class Read(NamedTuple):
     seed: int
 
 
-def read(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], workers: int = 1
-         ) -> Read:
+def train_bert(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], workers: int = 1
+         ) -> Trained:
     """Make the text of a seed, and train.  sentences: of each part."""
     parts = {name: make(seed, sentences) for name, make in PARTS.items()}
     text = text_of(parts)
@@ -80,7 +80,7 @@ def read(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], work
     config = Config(len(tokenizer), **SIZES)
     learned = train(packed(tokenizer, text), config, masking(tokenizer),
                     options=RunOptions(workers, seed), **with_optim(BERT | dict(steps=steps)))
-    return Read(parts, tokenizer, learned.model, learned.losses, seed)
+    return Trained(parts, tokenizer, learned.model, learned.losses, seed)
 
 
 def text_of(parts: dict[str, Senses]) -> list[list[str]]:
@@ -88,22 +88,22 @@ def text_of(parts: dict[str, Senses]) -> list[list[str]]:
     return [sentence for world in parts.values() for sentence in world.sentences]
 
 
-class Seen(NamedTuple):
+class States(NamedTuple):
     """The states of every word of each of PARTS: L + 1 tables (words in all, D) a part."""
 
     trained: list[list[np.ndarray]]
     untrained: list[list[np.ndarray]]
 
 
-def look(known: Read) -> Seen:
+def compute_states(known: Trained) -> States:
     """What BERT makes of the text that it has learned from, and what it made of it at first."""
     first = untrained(known.model.config, known.seed)
     texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
-    return Seen(*([states_of_words(text, model) for text in texts]
+    return States(*([states_of_words(text, model) for text in texts]
                   for model in (known.model, first)))
 
 
-def tell_senses(known: Read, seen: Seen) -> dict[str, np.ndarray]:
+def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
     """{who: (3,) % of each of PARTS told right}, layer by layer and beside others."""
     worlds = list(known.parts.values())
     layers = range(1, known.model.config.layers + 1)
@@ -111,23 +111,23 @@ def tell_senses(known: Read, seen: Seen) -> dict[str, np.ndarray]:
     tables = dict(zip(names, zip(*seen.trained), strict=True))
     tables[UNTRAINED] = [x[-1] for x in seen.untrained]
     tables |= dict(zip(("word2vec, its one vector", AROUND), word2vec_states(known)))
-    scores = {who: [told_apart(*pair) for pair in zip(worlds, x)] for who, x in tables.items()}
+    scores = {who: [sense_accuracy(*pair) for pair in zip(worlds, x)] for who, x in tables.items()}
     scores |= {
         "the more frequent sense": [most_frequent_sense(world) for world in worlds],
-        "a bag of the others": [bag_of_context(world) for world in worlds],
-        BEST: [majority(world) for world in worlds],
-        BEFORE: [majority(world, before) for world in worlds]}
+        "a bag of the others": [naive_bayes(world) for world in worlds],
+        UPPER_BOUND: [majority(world) for world in worlds],
+        LEFT_ONLY: [majority(world, before) for world in worlds]}
     return {who: 100 * np.array(row) for who, row in scores.items()}
 
 
-def ceiling() -> float:
+def upper_bound() -> float:
     """What the best can have where cues are anywhere, in %, exactly."""
-    return 100 * best_accuracy(LENGTH - 1)
+    return 100 * accuracy_upper_bound(LENGTH - 1)
 
 
 # ---- one vector a word --------------------------------------------------------------------------
 
-def word2vec_states(known: Read) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def word2vec_states(known: Trained) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """For each part every word's vector, and the mean of the other words' of its sentence.
 
     -> two lists of tables (words in all, D).
@@ -144,7 +144,7 @@ def word2vec_states(known: Read) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return sides
 
 
-def two_places(known: Read, seen: Seen) -> list[tuple[str, str, float]]:
+def same_word_cosines(known: Trained, seen: States) -> list[tuple[str, str, float]]:
     """The same word in two sentences: cosines of its states, of one sense and of two.
 
     -> (a sentence, another, cosine): bank beside money twice, and bank beside money and river.

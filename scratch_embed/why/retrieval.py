@@ -21,26 +21,26 @@ from scratch_embed.evaluate.ranking import Ranking, ndcg, reciprocal_rank
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
 from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR, paired_difference
+from scratch_embed.why.ablations import Ablation
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT, paired_difference
 from scratch_embed.why.searches import (
-    LISTED,
+    DEPTH,
     K,
     Search,
     by_both,
     by_vectors,
     by_words,
     embed,
-    judged,
-    plain,
+    equal_weights,
+    rank_all,
     sif,
     word2vec_words,
     word_scores,
 )
-from scratch_embed.why.tricks import Trick
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import initial_weights
-from scratch_embed.worlds.ceilings import guessed_reciprocal_rank
-from scratch_embed.worlds.long_documents import nothing
+from scratch_embed.worlds.bounds import chance_reciprocal_rank
+from scratch_embed.worlds.long_documents import filler_sentence
 
 
 def found(settings: dict, search: Search) -> Ranking:
@@ -75,7 +75,7 @@ def untrained(search: Search) -> WordVectors:
 def half_lengthened(search: Search) -> list[str]:
     """The documents; ten sentences of nothing (worlds/long_documents.py) behind every second."""
     rng = np.random.default_rng(search.seed)
-    return [" . ".join([text, *(nothing(rng) for _ in range(10))]) if number % 2 else text
+    return [" . ".join([text, *(filler_sentence(rng) for _ in range(10))]) if number % 2 else text
             for number, text in enumerate(search.corpus.values())]
 
 
@@ -99,76 +99,89 @@ def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
 VECTORS = dict(by=by_vectors, compare=cosine_matrix, learn=None, weigh=sif, common=True,
                unit_words=False)
 BM25 = dict(by=by_words, k1=1.2, b=0.75, documents=None)
-HYBRID = dict(by=by_both, join=reciprocal_rank_fusion, listed=LISTED)
+HYBRID = dict(by=by_both, fuse=reciprocal_rank_fusion, depth=DEPTH)
 
-TRICKS = [
-    Trick("vectors that are trained",
-          "Untrained, synonyms are strangers: what is left are the words that both sides have, "
-          "two in nine.",
-          VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
-    Trick("SIF's weights, a = 0.001",
-          "A third of all words are 'the' and the like, and say nothing; in a plain mean they "
-          "drown the others.  All words of the world are equally rare, so the exact a matters "
-          "little.  Counted afterwards, they are more than half, not a third.",
-          VECTORS, {"all words weigh 1": (dict(weigh=plain), HELPS),
-                    "all 1, nothing taken out": (dict(weigh=plain, common=False), HELPS),
-                    "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), UNCLEAR),
-                    "a = 0.0001": (dict(weigh=partial(sif, a=1e-4)), UNCLEAR)}),
-    Trick("the common direction taken out",
-          "It lifts every cosine without a word about the topic: the paper gains by its removal.",
-          VECTORS, {"left in": (dict(common=False), HELPS)}),
-    Trick("cosine",
-          "A dot product prefers long vectors, and length tells how many of a report's words "
-          "agree, not whether they answer; so does Euclid's distance, which prefers short ones.  "
-          "Of vectors of length 1 Euclid's distance has the cosine's order.",
-          VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
-                    "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
-                    "cosine, unit words": (dict(unit_words=True), UNCLEAR),
-                    "Euclid": (dict(compare=nearness), HELPS),
-                    "Euclid, at length 1": (dict(compare=nearness_of_units), UNCLEAR)}),
-    Trick("a window of 10: the whole report",
-          "Synonyms are known by the other slots' words, and those stand some words away.",
-          VECTORS, {"2": (dict(learn=partial(relearned, window=2)), HELPS),
-                    "5": (dict(learn=partial(relearned, window=5)), UNCLEAR)}),
-    Trick("64 dimensions",
-          "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for "
-          "them, and 64 enough.",
-          VECTORS, {"16": (dict(learn=partial(relearned, dim=16)), HELPS),
-                    "200": (dict(learn=partial(relearned, dim=200)), UNCLEAR)}),
-    Trick("BM25: k1 = 1.2, b = 0.75",
-          "Nothing: no word that matters stands twice in a report, and their lengths are nearly "
-          "equal.",
-          BM25, {"k1 = 0": (dict(k1=0), UNCLEAR),
-                 "k1 = 3": (dict(k1=3), UNCLEAR),
-                 "b = 0": (dict(b=0), UNCLEAR),
-                 "k1 = 0.9, b = 0.4": (dict(k1=0.9, b=0.4), UNCLEAR)}),
-    Trick("BM25's b = 0.75, half of the reports in long documents",
-          "A document that is long because it speaks of other things too is marked down for it, "
-          "though it answers as well: here b hurts.",
-          dict(BM25, documents=half_lengthened), {"b = 0": (dict(b=0), HURTS),
-                                                  "b = 1": (dict(b=1), HELPS)}),
+ABLATIONS = [
+    Ablation(
+        "vectors that are trained",
+        "Untrained, synonyms are strangers: what is left are the words that both sides have, "
+        "two in nine.",
+        VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
+    Ablation(
+        "SIF's weights, a = 0.001",
+        "A third of all words are 'the' and the like, and say nothing; in a plain mean they "
+        "drown the others.  All words of the world are equally rare, so the exact a matters "
+        "little.  Counted afterwards, they are more than half, not a third.",
+        VECTORS, {"all words weigh 1": (dict(weigh=equal_weights), HELPS),
+                  "all 1, nothing taken out": (dict(weigh=equal_weights, common=False), HELPS),
+                  "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), NOT_SIGNIFICANT),
+                  "a = 0.0001": (dict(weigh=partial(sif, a=1e-4)), NOT_SIGNIFICANT)}),
+    Ablation(
+        "the common direction taken out",
+        "It lifts every cosine without a word about the topic: the paper gains by its removal.",
+        VECTORS, {"left in": (dict(common=False), HELPS)}),
+    Ablation(
+        "cosine",
+        "A dot product prefers long vectors, and length tells how many of a report's words "
+        "agree, not whether they answer; so does Euclid's distance, which prefers short ones.  "
+        "Of vectors of length 1 Euclid's distance has the cosine's order.",
+        VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
+                  "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
+                  "cosine, unit words": (dict(unit_words=True), NOT_SIGNIFICANT),
+                  "Euclid": (dict(compare=nearness), HELPS),
+                  "Euclid, at length 1": (dict(compare=nearness_of_units), NOT_SIGNIFICANT)}),
+    Ablation(
+        "a window of 10: the whole report",
+        "Synonyms are known by the other slots' words, and those stand some words away.",
+        VECTORS, {"2": (dict(learn=partial(relearned, window=2)), HELPS),
+                  "5": (dict(learn=partial(relearned, window=5)), NOT_SIGNIFICANT)}),
+    Ablation(
+        "64 dimensions",
+        "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for "
+        "them, and 64 enough.",
+        VECTORS, {"16": (dict(learn=partial(relearned, dim=16)), HELPS),
+                  "200": (dict(learn=partial(relearned, dim=200)), NOT_SIGNIFICANT)}),
+    Ablation(
+        "BM25: k1 = 1.2, b = 0.75",
+        "Nothing: no word that matters stands twice in a report, and their lengths are nearly "
+        "equal.",
+        BM25, {"k1 = 0": (dict(k1=0), NOT_SIGNIFICANT),
+               "k1 = 3": (dict(k1=3), NOT_SIGNIFICANT),
+               "b = 0": (dict(b=0), NOT_SIGNIFICANT),
+               "k1 = 0.9, b = 0.4": (dict(k1=0.9, b=0.4), NOT_SIGNIFICANT)}),
+    Ablation(
+        "BM25's b = 0.75, half of the reports in long documents",
+        "A document that is long because it speaks of other things too is marked down for it, "
+        "though it answers as well: here b hurts.",
+        dict(BM25, documents=half_lengthened), {"b = 0": (dict(b=0), HURTS),
+                                                "b = 1": (dict(b=1), HELPS)}),
 ]
 
-HYBRIDS = [
-    Trick("RRF of BM25 and vectors, on codes and questions",
-          "BM25 finds the codes, vectors the other words, and only both together find both.",
-          HYBRID, {"BM25 alone": (dict(join=first_alone), HELPS),
-                   "vectors alone": (dict(join=second_alone), HELPS)}),
-    Trick("RRF's constant of 60",
-          "The paper found it near the best, and the best flat: only the extremes are worse.",
-          HYBRID, {"0": (dict(join=partial(reciprocal_rank_fusion, constant=0)), HELPS),
-                   "10": (dict(join=partial(reciprocal_rank_fusion, constant=10)), UNCLEAR),
-                   "1000": (dict(join=partial(reciprocal_rank_fusion, constant=1000)), UNCLEAR)}),
-    Trick("RRF: places, not scores",
-          "In the paper places beat sums of scores, whose weights nobody has tuned; and BM25's "
-          "scores, being far larger than cosines, drown these where they are added raw.",
-          HYBRID, {"min-max, half and half": (dict(join=partial(weighted_sum, weights=[1, 1])),
-                                              HELPS),
-                   "raw scores added": (dict(join=raw_sum), HELPS)}),
-    Trick("RRF of the first 100 of each",
-          "With ten of each hardly a document is in both lists, and to be in both is what counts.",
-          HYBRID, {"of the first 10": (dict(listed=10), HELPS),
-                   "of the first 1000": (dict(listed=1000), UNCLEAR)}),
+HYBRID_ABLATIONS = [
+    Ablation(
+        "RRF of BM25 and vectors, on codes and questions",
+        "BM25 finds the codes, vectors the other words, and only both together find both.",
+        HYBRID, {"BM25 alone": (dict(fuse=first_alone), HELPS),
+                 "vectors alone": (dict(fuse=second_alone), HELPS)}),
+    Ablation(
+        "RRF's constant of 60",
+        "The paper found it near the best, and the best flat: only the extremes are worse.",
+        HYBRID, {"0": (dict(fuse=partial(reciprocal_rank_fusion, constant=0)), HELPS),
+                 "10": (dict(fuse=partial(reciprocal_rank_fusion, constant=10)), NOT_SIGNIFICANT),
+                 "1000": (dict(fuse=partial(reciprocal_rank_fusion, constant=1000)),
+                          NOT_SIGNIFICANT)}),
+    Ablation(
+        "RRF: places, not scores",
+        "In the paper places beat sums of scores, whose weights nobody has tuned; and BM25's "
+        "scores, being far larger than cosines, drown these where they are added raw.",
+        HYBRID, {"min-max, half and half": (dict(fuse=partial(weighted_sum, weights=[1, 1])),
+                                            HELPS),
+                 "raw scores added": (dict(fuse=raw_sum), HELPS)}),
+    Ablation(
+        "RRF of the first 100 of each",
+        "With ten of each hardly a document is in both lists, and to be in both is what counts.",
+        HYBRID, {"of the first 10": (dict(depth=10), HELPS),
+                 "of the first 1000": (dict(depth=1000), NOT_SIGNIFICANT)}),
 ]
 
 
@@ -214,34 +227,35 @@ def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
     return Tied(100 * float(shared), *(
         np.array([100 * measure(ranking, K).mean() for measure in (ndcg, reciprocal_rank)])
         for ranking in (listed_by(scores, gains, gains), listed_by(scores, gains, -gains),
-                        judged(search, scores))))
+                        rank_all(search, scores))))
 
 
-def guessing(search: Search) -> float:
+def chance_mrr(search: Search) -> float:
     """The MRR@10 of documents in random order, in %, exactly."""
     relevant = (search.gains > 0).sum(axis=1).tolist()
-    return 100 * float(np.mean([guessed_reciprocal_rank(R, search.gains.shape[1], K)
+    return 100 * float(np.mean([chance_reciprocal_rank(R, search.gains.shape[1], K)
                                 for R in relevant]))
 
 
 CLAIMS = {
     "a constant has MRR 1 where the relevant are listed first, 0 where last":
-        lambda found, guess: all(t.first[1] == 100 and t.last[1] == 0 for t in found["a constant"]),
+        lambda found, chance: all(t.first[1] == 100 and t.last[1] == 0
+                                  for t in found["a constant"]),
     "by the documents' names a constant has what guessing has":
-        lambda found, guess: paired_difference([t.by_id[1] for t in found["a constant"]],
-                                               guess).verdict == UNCLEAR,
+        lambda found, chance: paired_difference([t.by_id[1] for t in found["a constant"]],
+                                                chance).verdict == NOT_SIGNIFICANT,
     "the order of BM25's ties is worth more than 5 points of nDCG":
-        lambda found, guess: worth(found["BM25"]) > 5,
+        lambda found, chance: tie_effect(found["BM25"]) > 5,
     "that of cosines of two decimals too":
-        lambda found, guess: worth(found["cosine, two decimals"]) > 5,
+        lambda found, chance: tie_effect(found["cosine, two decimals"]) > 5,
     "that of cosines in float32 is worth less than 1 point":
-        lambda found, guess: worth(found["cosine, float32"]) < 1,
+        lambda found, chance: tie_effect(found["cosine, float32"]) < 1,
     "float32 ties more often than float64":
-        lambda found, guess: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
+        lambda found, chance: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
 }
 
 
-def worth(found: list[Tied]) -> float:
+def tie_effect(found: list[Tied]) -> float:
     """The mean nDCG between the best order of equal scores and the worst."""
     return float(np.mean([t.first[0] - t.last[0] for t in found]))
 

@@ -32,8 +32,8 @@ from scratch_embed.why.searches import (
     by_both,
     by_vectors,
     by_words,
-    judged,
-    plain,
+    equal_weights,
+    rank_all,
     search_codes,
     search_facts,
     sif,
@@ -44,7 +44,7 @@ from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.subwords import NGrams
 from scratch_embed.words.vectors import WordVectors
-from scratch_embed.worlds.ceilings import guessed_ndcg, guessed_reciprocal_rank
+from scratch_embed.worlds.bounds import chance_ndcg, chance_reciprocal_rank
 from scratch_embed.worlds.facts import Facts, facts
 from scratch_embed.worlds.second_language import bitext, inverse, translate
 
@@ -94,39 +94,39 @@ MEASURES = {"Recall@10": partial(recall, k=K), "MRR@10": partial(reciprocal_rank
             "nDCG@10": partial(ndcg, k=K)}
 
 
-def by_chance(search: Search) -> Ranking:
+def random_ranking(search: Search) -> Ranking:
     """A random vector for each text."""
     encoder = RandomVectors(WORD2VEC["dim"], search.seed)
-    return judged(search, cosine_matrix(encoder.encode([*search.queries.values()]),
+    return rank_all(search, cosine_matrix(encoder.encode([*search.queries.values()]),
                                         encoder.encode([*search.corpus.values()])))
 
 
 def search_reports(learned: Learned) -> dict[str, np.ndarray]:
     """{search: (3,) MEASURES in %}, and at the end what guessing and a perfect search have."""
-    simply = partial(by_vectors, weigh=plain, common=False)
+    simply = partial(by_vectors, weigh=equal_weights, common=False)
     rankings = {"BM25": by_words(learned.search)}
     for name, search in [("word2vec", learned.search), ("GloVe", learned.glove),
                          ("FastText", learned.fasttext)]:
         rankings |= {f"{name}, mean": simply(search), f"{name}, SIF": by_vectors(search)}
     rankings |= {HYBRID: by_both(learned.search),
                  "word2vec, untrained, SIF": by_vectors(learned.search, learn=untrained),
-                 "random vectors": by_chance(learned.search)}
+                 "random vectors": random_ranking(learned.search)}
     scores = {name: np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
               for name, ranking in rankings.items()}
-    return scores | {"guessing (exact)": guessed(learned.search),
-                     "the best there is": best(learned.search)}
+    return scores | {"chance (exact)": chance(learned.search),
+                     "upper bound": upper_bound(learned.search)}
 
 
-def guessed(search: Search) -> np.ndarray:
+def chance(search: Search) -> np.ndarray:
     """MEASURES of documents in random order, in %, exactly.  -> (3,)"""
     N = search.gains.shape[1]
-    first = [guessed_reciprocal_rank(R, N, K) for R in (search.gains > 0).sum(axis=1).tolist()]
-    return 100 * np.array([min(1, K / N), np.mean(first), guessed_ndcg(search.gains, K)])
+    first = [chance_reciprocal_rank(R, N, K) for R in (search.gains > 0).sum(axis=1).tolist()]
+    return 100 * np.array([min(1, K / N), np.mean(first), chance_ndcg(search.gains, K)])
 
 
-def best(search: Search) -> np.ndarray:
+def upper_bound(search: Search) -> np.ndarray:
     """MEASURES of a perfect order: ten places do not hold all that is relevant.  -> (3,)"""
-    ranking = judged(search, search.gains)
+    ranking = rank_all(search, search.gains)
     return np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
 
 
@@ -138,7 +138,7 @@ CODED = {
     "FastText, SIF": lambda learned: by_vectors(learned.fasttext),
     HYBRID: lambda learned: by_both(learned.search),
     SCORES: lambda learned: by_both(
-        learned.search, join=partial(weighted_sum, weights=[1, 1])),
+        learned.search, fuse=partial(weighted_sum, weights=[1, 1])),
 }
 PARTS = ("codes", "questions", "both")
 

@@ -3,7 +3,7 @@
 Equation  by words    BM25 (retrieve/bm25.py)
           by vectors  cos(x_q, x_d), x the weighted mean of a text's word vectors
                       (sentences/static.py)
-          by both     their first LISTED joined (retrieve/hybrid.py)
+          by both     their first DEPTH joined (retrieve/hybrid.py)
 Shapes    Q queries, N documents; gains (Q, N); a search -> Ranking, gains by place, (Q, N)
 Cost      a world and word2vec's vectors of it half a second, a search a tenth of one.
 Read next why/retrieval.py (what each part is worth), why/retrieval_tour.py, worlds/facts.py
@@ -19,7 +19,7 @@ import numpy as np
 from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_table
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
-from scratch_embed.retrieve.lists import NONE
+from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.sentences.static import StaticEncoder, Words, frequencies, sif_weights
 from scratch_embed.space.neighbours import top_k
 from scratch_embed.space.similarity import cosine_matrix
@@ -31,8 +31,8 @@ from scratch_embed.worlds.codes import Coded, with_codes
 from scratch_embed.worlds.facts import Facts, gain_table
 
 WORD2VEC = dict(dim=64, window=10, negatives=5, sample=1e-3, lr=0.05, epochs=5)
-K = 10                             # where all lists are judged
-LISTED = 100                       # documents of each search that a hybrid sees
+K = 10                             # the rank at which all lists are cut
+DEPTH = 100                       # documents of each search that a hybrid sees
 
 
 class Search(NamedTuple):
@@ -72,12 +72,12 @@ def _split(texts):
     return [text.split() for text in texts.values()]
 
 
-def percent(search: Search, ranking: Ranking) -> float:
+def ndcg_percent(search: Search, ranking: Ranking) -> float:
     """The mean nDCG@10 of a Ranking, in %: the number that all searches are judged by."""
     return 100 * float(ndcg(ranking, K).mean())
 
 
-def judged(search: Search, scores: np.ndarray) -> Ranking:
+def rank_all(search: Search, scores: np.ndarray) -> Ranking:
     """Every document in its place.  scores: (Q, N) -> Ranking."""
     return rank_table(scores, search.gains, list(search.corpus))
 
@@ -97,7 +97,7 @@ def sif(vocab: Vocab, a: float = 1e-3) -> dict[str, float]:
     return sif_weights(frequencies(vocab), a)
 
 
-def plain(vocab: Vocab) -> dict[str, float]:
+def equal_weights(vocab: Vocab) -> dict[str, float]:
     """All words weigh 1."""
     return {}
 
@@ -121,7 +121,7 @@ def embed(search: Search, words: Words | None = None,
 
 def by_words(search: Search, **settings) -> Ranking:
     """BM25.  settings: of word_scores."""
-    return judged(search, word_scores(search, **settings))
+    return rank_all(search, word_scores(search, **settings))
 
 
 def by_vectors(search: Search, compare: Callable = cosine_matrix,
@@ -131,18 +131,18 @@ def by_vectors(search: Search, compare: Callable = cosine_matrix,
     learn: a Search -> the vectors of words, by default search.words; settings: of embed.
     """
     words = None if learn is None else learn(search)
-    return judged(search, compare(*embed(search, words, **settings)))
+    return rank_all(search, compare(*embed(search, words, **settings)))
 
 
-def by_both(search: Search, join: Callable = reciprocal_rank_fusion, listed: int = LISTED
+def by_both(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH
             ) -> Ranking:
     """The first `listed` of BM25 and of the vectors, joined; what neither lists comes last.
 
-    join: ([(ids, scores) of each], k) -> ids, scores.
+    fuse: ([(ids, scores) of each], k) -> ids, scores.
     """
-    words = BM25(_split(search.corpus)).search(_split(search.queries), listed)
-    ids, values = join([words, top_k(cosine_matrix(*embed(search)), listed)], k=2 * listed)
+    words = BM25(_split(search.corpus)).search(_split(search.queries), depth)
+    ids, values = fuse([words, top_k(cosine_matrix(*embed(search)), depth)], k=2 * depth)
     scores = np.full(search.gains.shape, -np.inf)
-    row, place = np.nonzero(ids != NONE)
+    row, place = np.nonzero(ids != NO_ID)
     scores[row, ids[row, place]] = values[row, place]
-    return judged(search, scores)
+    return rank_all(search, scores)

@@ -3,7 +3,7 @@
 Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment and uniformity beside STS.
 Equation  nDCG@10 of cos(x_question, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of
           slots that agree;  alignment and uniformity as in space/geometry.py
-Shapes    x (N, D); Worth: five numbers
+Shapes    x (N, D); Scores: five measures
 Cost      the masked LM some ten seconds on one core, SimCSE less.
 Read next sentences/simcse.py, why/simcse_tour.py, why/simcse.py, worlds/facts.py
 
@@ -30,7 +30,7 @@ from scratch_embed.transformer.bert import Bert, Config
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.why import contexts
 from scratch_embed.why.contexts import masking, packed, whole_words, with_optim
-from scratch_embed.why.searches import K, Search, judged, search_facts
+from scratch_embed.why.searches import K, Search, rank_all, search_facts
 from scratch_embed.worlds.facts import NAMES, draw_facts, facts
 from scratch_embed.worlds.task_shapes import STS
 from scratch_embed.worlds.toy_mteb import sts
@@ -55,7 +55,7 @@ class Encoder(NamedTuple):
     seed: int
 
 
-class Worth(NamedTuple):
+class Scores(NamedTuple):
     """What vectors of texts are worth.  The first two in %, the more the better."""
 
     ndcg: float
@@ -84,7 +84,7 @@ def untrained(encoder: Encoder) -> Bert:
     return contexts.untrained(encoder.model.config, encoder.seed)
 
 
-def different(text: Packed) -> Packed:
+def unique_sentences(text: Packed) -> Packed:
     """Every sentence once: twice in a batch it would be told apart from itself."""
     seen = {}
     for n in range(len(text.offsets) - 1):
@@ -92,14 +92,14 @@ def different(text: Packed) -> Packed:
     return take(text, np.array(list(seen.values())))
 
 
-def contrasted(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
+def train_simcse(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
     """SimCSE.  views: by default the same text; changes: to the settings SIMCSE."""
-    views = [different(encoder.text)] if views is None else views
+    views = [unique_sentences(encoder.text)] if views is None else views
     return simcse.train(views, encoder.model, options=RunOptions(seed=encoder.seed),
                         **with_optim(SIMCSE | changes, weight_decay=0.0))
 
 
-def by_model(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bool = False
+def encode_by(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bool = False
              ) -> Encode:
     """Texts to vectors, through a model."""
     def encode(texts):
@@ -108,14 +108,14 @@ def by_model(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bo
     return encode
 
 
-def worth(encoder: Encoder, encode: Encode) -> Worth:
+def score(encoder: Encoder, encode: Encode) -> Scores:
     """All five numbers."""
     search, pairs = encoder.search, encoder.sts
     Q, X = (encode(list(texts.values())) for texts in (search.queries, search.corpus))
     A, B = encode(pairs.sentence1), encode(pairs.sentence2)
     same = np.array(pairs.score) == len(NAMES)
     unit_X = l2_normalize(X.astype(np.float64))[0]
-    return Worth(100 * float(ndcg(judged(search, cosine_matrix(Q, X)), K).mean()),
+    return Scores(100 * float(ndcg(rank_all(search, cosine_matrix(Q, X)), K).mean()),
                  100 * spearman(cosine(A, B), pairs.score),
                  alignment(*(l2_normalize(side[same].astype(np.float64))[0] for side in (A, B))),
                  uniformity(unit_X), mean_cosine(unit_X))

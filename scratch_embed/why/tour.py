@@ -33,7 +33,7 @@ from scratch_embed.space.similarity import cosine
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.training.session import RunOptions
-from scratch_embed.why.tricks import Text
+from scratch_embed.why.ablations import Text
 from scratch_embed.why.word2vec import SKIPGRAM, counted, random, trained, untrained
 from scratch_embed.words import fasttext, glove
 from scratch_embed.words.cooccurrence import Cells, count_cells
@@ -63,7 +63,7 @@ def cells_of(text: Text) -> Cells:
     return count_cells(text.corpus, len(text.vocab), GLOVE_WINDOW)
 
 
-def pairs_that_meet(text: Text) -> float:
+def cooccurring_pairs(text: Text) -> float:
     """Of all pairs of words, the share that ever stand within a window."""
     return len(cells_of(text).rows) / len(text.vocab)**2
 
@@ -108,9 +108,9 @@ METHODS = {
 
 # ---- words that no text held --------------------------------------------------------------------
 
-QUESTIONS = {
+TASKS = {
     "stem": "rabbits: the nearest word is rabbit",
-    "company": "burrow or carrots is among the next five",
+    "context": "burrow or carrots is among the next five",
     "analogy": "mouse : mice = rabbit : rabbits",
     "number": "nearer to mice than to mouse (coin: 50)",
 }
@@ -121,7 +121,7 @@ class Form(NamedTuple):
 
     word: str                      # rabbits
     stem: str                      # rabbit, its other form
-    company: set[str]              # words used of it alone: burrow, carrots
+    context: set[str]              # words used of it alone: burrow, carrots
     rows: list[tuple[str, str]]    # the other rows of its table: (mouse, mice)
 
 
@@ -137,18 +137,18 @@ def held_out_forms() -> Iterator[Form]:
                 yield Form(right, left, company, whole)
 
 
-def answers(vectors: WordVectors) -> np.ndarray:
-    """How many % of each of QUESTIONS are answered.  vectors: of the text's words and HELD_OUT.
+def task_scores(vectors: WordVectors) -> np.ndarray:
+    """How many % of each of TASKS are answered.  vectors: of the text's words and HELD_OUT.
 
     -> (4,).
     """
-    right = {question: [] for question in QUESTIONS}
+    right = {question: [] for question in TASKS}
     for form in held_out_forms():
         near = [word for word, _ in vectors.most_similar(form.word, topn=20)
                 if word not in HELD_OUT]
         right["stem"].append(near[0] == form.stem)
         others = [word for word in near if word != form.stem]
-        right["company"].append(not form.company.isdisjoint(others[:5]))
+        right["context"].append(not form.context.isdisjoint(others[:5]))
         questions = [(left, other, form.stem, form.word) for left, other in form.rows]
         scores = score_analogies(vectors.key_to_index, vectors.vectors, [Section("", questions)])
         right["analogy"] += [1] * scores.overall.correct
@@ -157,7 +157,7 @@ def answers(vectors: WordVectors) -> np.ndarray:
                             > cosine(vectors[form.word], vectors[left])
                             for left, other in form.rows
                             if not share_ngrams(form.word, left, other)]
-    return np.array([100 * np.mean(right[question]) for question in QUESTIONS])
+    return np.array([100 * np.mean(right[question]) for question in TASKS])
 
 
 def share_ngrams(word: str, *others: str) -> bool:
@@ -185,10 +185,14 @@ UNKNOWN = {
 }
 
 
-def answer_unknown(texts: list[Text], workers: int = 2) -> dict[str, np.ndarray]:
-    """{name: (texts, 4) the % of QUESTIONS answered} for each of UNKNOWN."""
-    found = {name: np.empty((len(texts), len(QUESTIONS))) for name in UNKNOWN}
-    for name, t, row in imap_unordered(lambda job: (*job, answers(UNKNOWN[job[0]](texts[job[1]]))),
-                            [(name, t) for name in UNKNOWN for t in range(len(texts))], workers):
+def score_unknown_words(texts: list[Text], workers: int = 2) -> dict[str, np.ndarray]:
+    """{name: (texts, 4) the % of TASKS answered} for each of UNKNOWN."""
+    found = {name: np.empty((len(texts), len(TASKS))) for name in UNKNOWN}
+
+    def step(job):
+        name, t = job
+        return name, t, task_scores(UNKNOWN[name](texts[t]))
+    jobs = [(name, t) for name in UNKNOWN for t in range(len(texts))]
+    for name, t, row in imap_unordered(step, jobs, workers):
         found[name][t] = row
     return found

@@ -63,8 +63,8 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
 
 def _line(word):
     if not word or "\n" in word or "\r" in word:
-        raise ValueError(f"cannot write the word {word!r}: the vocabulary has one word per line, so "
-                         "a word must not be empty or contain a line end")
+        raise ValueError(f"cannot write the word {word!r}: the vocabulary has one word per line, "
+                         "so a word must not be empty or contain a line end")
     try:
         return word.encode() + b"\n"
     except UnicodeEncodeError:

@@ -1,27 +1,32 @@
-"""A toy world of ambiguous words: which of two senses is meant, only the sentence tells.
+"""A toy world of ambiguous words: only the sentence shows which of two senses a word has.
 
-Equation  P(word of rank r | topic) ∝ r^−1.4;  every topic has one word that another has too
-          best = P(n_A > n_B) + ½ P(n_A = n_B),  n_A, n_B the other words of either sense's topic
+Equation  P(word of rank r | topic) ∝ r^−1.4;  one word of each topic is also in another topic
+          upper bound = P(n_A > n_B) + ½ P(n_A = n_B), where n_A and n_B count the other words of
+          the sentence from the topics of the two senses
 Shapes    12 topics × 24 words, sentences of 9 words about one topic
-Read next transformer/masked_lm.py (learns it from the text alone), evaluate/probe.py
+Read next transformer/masked_lm.py (learns from the text alone), evaluate/probe.py
 
     money    loan cash cash money interest bank cash money money
     river    water boat water bank water bank river delta bank
 
-"Bank" is the same word in both, and has one vector in word2vec: a mean of two meanings.  A model
-that reads the sentence can give it two.  Which it is, the other words tell: in this world they
-depend on the topic alone, and each on its own.
+Known truth: the topic of each sentence, and so the sense of each ambiguous word.  In word2vec
+"bank" has one vector, a mean of its two senses.  A model that reads the sentence can give it two.
 
-The best guess.  Let A and B be the topics of the two senses.  A word of A is x times as likely in a
-sentence about A as in one about B, with one x > 1 for all words of A but the ambiguous one (x = ∞
-where `noise` is 0); that one, fillers and words of a third topic are as likely in either.  So the
-likelihood ratio of the others is x^(n_A − n_B), and the majority is right as often as anyone can
-be.  n_A and n_B are counts of independent draws: `best_accuracy` sums their trinomial distribution,
-nothing is simulated.
+What could explain an accuracy?  Chance is about ½.  In this world the other words are drawn
+independently given the topic, so a bag of words is enough: `naive_bayes` learns from the same text.
+A Transformer's accuracy shows that it uses the context, not that it needs attention.
 
-Before or after.  A causal model knows at the word only what stands before it.  `cue_before` and
-`cue_after` put all that tells on one side, and fillers on the other and at both ends: the word's
-own state can know everything or, exactly, nothing; the last state, a filler's, has read it all.
+Upper bound.  Let A and B be the topics of the two senses.  Every word of A except the ambiguous one
+is x times as likely in a sentence about A as in one about B, with the same x > 1 (x = ∞ if `noise`
+is 0).  The ambiguous word, fillers and words of a third topic are equally likely in both.  So the
+likelihood ratio of the other words is x^(n_A − n_B), and to choose the topic with more words is
+optimal.  n_A and n_B count independent draws: `accuracy_upper_bound` sums their trinomial
+distribution exactly.
+
+Left and right context.  A causal model has only read the words before the ambiguous one.
+`cue_before` and `cue_after` put all informative words on one side, and fillers on the other and at
+both ends.  So at the ambiguous word a causal model has either all the information or none; at the
+last word, a filler, it has read everything.
 """
 from collections import Counter
 from collections.abc import Callable
@@ -70,7 +75,7 @@ TOPICS = {
 NAMES = list(TOPICS)
 TABLE = np.array([words.split() for words in TOPICS.values()], dtype=object)       # (12, 24)
 FILLERS = "the a of and to in it with for on at by".split()
-LENGTH, SHARED = 9, 3              # words in a sentence; the rank, from 0, of the ambiguous word
+LENGTH, SHARED = 9, 3              # words in a sentence; rank of the ambiguous word, from 0
 SENSES = {word: [name for name, other in zip(NAMES, TABLE[:, SHARED]) if other == word]
           for word in TABLE[:, SHARED]}                       # {ambiguous word: its two topics}
 ZIPF = np.arange(1.0, 1 + TABLE.shape[1]) ** -1.4
@@ -78,35 +83,36 @@ ZIPF /= ZIPF.sum()
 PLAIN = np.where(np.arange(len(ZIPF)) == SHARED, 0, ZIPF) / (1 - ZIPF[SHARED])
 
 
-Read = Callable[[list[str], int], list[str]]      # (a sentence, a place) -> the words that are read
+Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> the words that are read
 
 
 class Occurrence(NamedTuple):
-    """An ambiguous word where it stands."""
+    """An ambiguous word at one position of one sentence."""
 
-    sentence: int                  # the number of its sentence
-    place: int                     # its place in it, from 0
+    sentence: int                  # number of the sentence
+    position: int                     # in the sentence, from 0
     word: str
-    sense: str                     # the topic that it belongs to here
+    sense: str                     # the topic of the sentence
 
 
 class Senses(NamedTuple):
-    """A text, and the truth that made it."""
+    """A text, its topics, and the senses of its ambiguous words."""
 
     sentences: list[list[str]]
     topics: list[str]              # of each sentence
-    train: list[Occurrence]        # all in sentences of even number
-    test: list[Occurrence]         # all in those of odd number, so no sentence is on both sides
+    train: list[Occurrence]        # those in sentences of even number
+    test: list[Occurrence]         # those in sentences of odd number: no sentence is in both
 
 
 # ---- texts --------------------------------------------------------------------------------------
 
 def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: float = 0.0
            ) -> Senses:
-    """Sentences whose words tell the topic, wherever they stand.
+    """Sentences with informative words at all positions.
 
-    fillers: the chance that a word is replaced by one that says nothing; noise: the chance, before
-    that, that it is of any topic, all alike, and not ambiguous.
+    noise: the probability that a word is drawn from a uniformly drawn topic instead, without the
+    ambiguous words.  fillers: the probability that a word is then replaced by a filler.
+    Raises ValueError for a number out of range.
     """
     require_whole("sentences", sentences, 1)
     require_number("fillers", fillers, 0, 1)
@@ -125,7 +131,7 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
 
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
-    """One ambiguous word a sentence: a filler, 2 to 4 words of the topic, it, only fillers."""
+    """Sentences of a filler, 2 to 4 topic words, an ambiguous word, and then only fillers."""
     require_whole("sentences", sentences, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)
@@ -139,7 +145,7 @@ def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
 
 
 def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
-    """The sentences of cue_before, each read from its end."""
+    """The sentences of cue_before with their words in reverse order."""
     mirror = cue_before(seed, sentences)
     return _with_truth([sentence[::-1] for sentence in mirror.sentences],
                        [NAMES.index(topic) for topic in mirror.topics])
@@ -154,39 +160,39 @@ def _with_truth(sentences, about):
                   [one for one in found if one.sentence % 2])
 
 
-# ---- what can be known --------------------------------------------------------------------------
+# ---- upper bounds and baseline -------------------------------------------------------------------
 
 def others(sentence: list[str], place: int) -> list[str]:
-    """What a bidirectional model reads beside the word itself."""
+    """The other words, which a bidirectional model reads."""
     return sentence[:place] + sentence[place + 1:]
 
 
 def before(sentence: list[str], place: int) -> list[str]:
-    """What a causal model has read when it comes to the word."""
+    """The words before the position, which a causal model has read."""
     return sentence[:place]
 
 
-def best_accuracy(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
-    """How often the sense can be told from n other words of senses(fillers=, noise=), at best.
+def accuracy_upper_bound(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
+    """The highest expected accuracy with n other words of senses(fillers=, noise=).
 
-    A bidirectional model has n = 8.  A causal one has 0 to 8, all alike: the mean over them.
+    A bidirectional model has n = 8.  A causal one has n = 0 to 8, equally often: take the mean.
     """
     stray = noise / len(NAMES)
-    of_a = (1 - fillers) * ((1 - noise) * (1 - ZIPF[SHARED]) + stray)     # A: what is meant
+    of_a = (1 - fillers) * ((1 - noise) * (1 - ZIPF[SHARED]) + stray)     # A: the right topic
     of_b = (1 - fillers) * stray
     total = 0.0
     for a, b in product(range(n + 1), repeat=2):
         if a + b <= n and a >= b:
             ways = comb(n, a) * comb(n - a, b)
-            chance = ways * of_a**a * of_b**b * (1 - of_a - of_b)**(n - a - b)
-            total += chance if a > b else chance / 2
+            probability = ways * of_a**a * of_b**b * (1 - of_a - of_b)**(n - a - b)
+            total += probability if a > b else probability / 2
     return float(total)
 
 
-def majority(world: Senses, read: Read = others) -> float:
-    """The best guess, on this very sample: the sense with more words among those read; ties ½.
+def majority(world: Senses, read: Context = others) -> float:
+    """The accuracy on `world.test` of the optimal rule: the topic with more words in the context.
 
-    It knows the topics' words.  -> the share of `world.test` that is right.
+    The rule knows the words of all topics.  A tie counts ½.
     """
     topic_of = {word: name for name, row in zip(NAMES, TABLE) for word in row
                 if word not in SENSES}
@@ -198,8 +204,8 @@ def majority(world: Senses, read: Read = others) -> float:
     return right / len(world.test)
 
 
-def bag_of_context(world: Senses, read: Read = others) -> float:
-    """The same guess by who must learn the words from `world.train`: naive Bayes, counts + 1.
+def naive_bayes(world: Senses, read: Context = others) -> float:
+    """The accuracy on `world.test` of naive Bayes with add-one smoothing, from `world.train`.
 
     log P(sense | words) = log n_sense + Σ_w log (n_{w, sense} + 1)/(N_sense + V) + const
     """

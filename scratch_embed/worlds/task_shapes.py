@@ -6,10 +6,10 @@ Read next worlds/toy_mteb.py, which fills them
 The fields are named as the columns of MTEB's own data sets (a task of sentence1, sentence2, score
 is an STS task), and each task says the measure that it is judged by, and two numbers on its scale:
 
-    best       the score of who knows what every text tells
-    guessing   the expected score of who does not read: random scores, random order, random
-               clusters; for the classifiers, the most frequent label for all.  Where it is only
-               near that, the task's function in worlds/toy_mteb.py says so.
+    upper_bound  the score of a model that knows what every text says
+    chance       the expected score without reading: random scores, random order, random clusters;
+                 for the classifiers, the most frequent label for all.  Where it is only near that,
+                 the task's function in worlds/toy_mteb.py says so.
 """
 from typing import NamedTuple
 
@@ -23,8 +23,8 @@ class Retrieval(NamedTuple):
     corpus: dict[str, str]             # {document id: text}
     queries: dict[str, str]            # {query id: text}
     relevant_docs: Qrels               # {query id: {document id: gain}}
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "ndcg_at_10"
 
 
@@ -36,8 +36,8 @@ class InstructionRetrieval(NamedTuple):
     queries: dict[str, str]
     instructions: dict[str, str]       # {query id: text}
     relevant_docs: Qrels
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "ndcg_at_10"
 
 
@@ -49,8 +49,8 @@ class Reranking(NamedTuple):
     queries: dict[str, str]
     relevant_docs: Qrels
     top_ranked: dict[str, list[str]]   # {query id: its candidates, in no meaningful order}
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "map_at_1000"
 
 
@@ -61,8 +61,8 @@ class STS(NamedTuple):
     sentence1: list[str]
     sentence2: list[str]
     score: list[float]                 # 0 to 5
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "cosine_spearman"
 
 
@@ -73,8 +73,8 @@ class PairClassification(NamedTuple):
     sentence1: list[str]
     sentence2: list[str]
     labels: list[int]
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "max_ap"
 
 
@@ -91,8 +91,8 @@ class Classification(NamedTuple):
     name: str
     train: Labelled
     test: Labelled
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "accuracy"
 
 
@@ -102,8 +102,8 @@ class MultilabelClassification(NamedTuple):
     name: str
     train: Labelled
     test: Labelled
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "accuracy"
 
 
@@ -113,8 +113,8 @@ class Clustering(NamedTuple):
     name: str
     sentences: list[str]
     labels: list[list[str]]
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "v_measure"
 
 
@@ -124,8 +124,8 @@ class BitextMining(NamedTuple):
     name: str
     sentence1: list[str]
     sentence2: list[str]
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "f1"
 
 
@@ -140,8 +140,8 @@ class Summarization(NamedTuple):
     human_summaries: list[list[str]]
     machine_summaries: list[list[str]]
     relevance: list[list[int]]         # of each machine summary
-    best: float
-    guessing: float
+    upper_bound: float
+    chance: float
     measure: str = "cosine_spearman"
 
 

@@ -41,8 +41,8 @@ def models(tmp_path_factory):
     bert, encoder, text = folder / "bert", folder / "encoder", folder / "text"
     text.write_text("".join(corpus_path("words-easy.txt").open().readlines()[:200]))
     for command in (["bert", corpus_path("words-easy.txt"), "-o", bert, "--vocab-size", 400, *TINY,
-                     "--steps", 30, "--batch", 8, "--next-sentence"],
+                     "--steps", 30, "--batch-size", 8, "--next-sentence"],
                     ["simcse", text, "-o", encoder, "--model", bert, "--pooling", "mean",
-                     "--steps", 5, "--batch", 8]):
+                     "--steps", 5, "--batch-size", 8]):
         assert main(["train", *map(str, command)]) == 0
     return SimpleNamespace(bert=bert, encoder=encoder, text=text)

@@ -22,7 +22,7 @@ from tests.processes import ctrl_c_at, terminal
 LINES = ["the king sat by the queen", "a cat ate , and the dog ate too", "", "the man and a woman",
          "the dog sat by a cat and by the man and by the king and by the queen"]
 TINY = ["--dim", "8", "--heads", "2", "--ff", "12", "--layers", "1", "--max-length", "10",
-        "--steps", "6", "--batch", "3"]
+        "--steps", "6", "--batch-size", "3"]
 FILES = ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
          "tokenizer_config.json", "vocab.txt"]
 
@@ -46,8 +46,8 @@ def contents(folder):
 # ---- what is written ----------------------------------------------------------------------------
 
 def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
-    code, out, err = run(text, "-o", tmp_path / "m", *TINY, "--warm-up", "0.5", "--lr",
-                         "0.01", "--dropout", "0.2", "--mask-share", "0.3", "--seed", "7")
+    code, out, err = run(text, "-o", tmp_path / "m", *TINY, "--warmup-ratio", "0.5", "--lr",
+                         "0.01", "--dropout", "0.2", "--mlm-probability", "0.3", "--seed", "7")
     assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
     tokenizer = load(tmp_path / "m")
     assert tokenizer.pieces == learn_pieces(LINES)
@@ -77,7 +77,8 @@ def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run)
     code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
     lines = encode_lines(LINES, load(tmp_path / "m").token_ids)
     _, follows = next_sentence_pairs(lines, bert_template(2, 3), 10, seed=1)
-    assert code == 0 and "{} true and {} false pairs".format(*np.bincount(follows)) in err
+    assert code == 0 and "{} pairs of consecutive lines, {} of random lines".format(
+        *np.bincount(follows)) in err
     p = Bert.load(tmp_path / "m").p
     assert {"pooler.weight", "next_sentence.bias"} <= set(p)
     assert p["next_sentence.bias"].any()                    # it was 0 at first
@@ -106,21 +107,21 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
 def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
                                                                     run):
     (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
-    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch", "1",
+    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch-size", "1",
                        "--tokenizer", models.bert, "--workers", workers)
     assert code == 0 and "22% of them unknown" in err and "warning" not in err
     (tmp_path / "text").write_text("日本\n")
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
                        models.bert)
-    assert code == 1 and "no token of it is known to the tokenizer" in err
+    assert code == 1 and "knows none of its tokens" in err
 
 
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
     """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
     options = [part for part in TINY[:-4]]
-    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch", 4)
+    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch-size", 4)
     assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
-    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch", 99)
+    code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch-size", 99)
     assert code == 0 and "2 steps in 2 epochs" in err
 
 
@@ -129,10 +130,10 @@ def test_the_numbers_are_by_default_those_of_the_function():
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
     assert arguments["steps"] == defaults["steps"] and arguments["dropout"] == defaults["dropout"]
-    assert arguments["batch"] == defaults["batch_size"]
-    assert (arguments["lr"], arguments["warm_up"]) == defaults["optim"][:2]
+    assert arguments["batch_size"] == defaults["batch_size"]
+    assert (arguments["lr"], arguments["warmup_ratio"]) == defaults["optim"][:2]
     assert (arguments["workers"], arguments["seed"]) == defaults["options"][:2]
-    assert arguments["mask_share"] == Masking._field_defaults["share"]
+    assert arguments["mlm_probability"] == Masking._field_defaults["share"]
     for name in "dim", "layers", "heads", "ff":
         assert arguments[name] == Config._field_defaults[name], name
 
@@ -141,7 +142,7 @@ def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
     """Of two lines that share no word, each word tells the other."""
     (tmp_path / "text").write_text("red apple\nblue sky\n" * 50)
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
-                       "--layers", "1", "--max-length", "8", "--steps", "300", "--batch", "16",
+                       "--layers", "1", "--max-length", "8", "--steps", "300", "--batch-size", "16",
                        "--lr", "0.003", "--dropout", "0")
     assert code == 0
     main(["fill", str(tmp_path / "m"), "red [MASK]", "[MASK] sky", "-k", "1"])
@@ -159,11 +160,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
     state, parted = ["--checkpoint", tmp_path / "state"], tmp_path / "parted"
     with terminal(ctrl_c_at("loss")) as screen:
         code, out, _ = run(*command, *state, "-o", parted)
-    assert (code, out) == (130, "") and screen.text.endswith("--resume goes on\r\n")
+    assert (code, out) == (130, "") and screen.text.endswith("--resume to continue\r\n")
     assert not parted.exists()
     assert 0 < len(read_safetensors(tmp_path / "state")[0]["session/losses"]) < 400
     code, _, err = run(*command, *state, "-o", parted)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
     code, _, err = run(*command, *state, "-o", parted, "--resume")
     assert code == 0 and "resuming" in err
     assert contents(parted) == contents(tmp_path / "whole")
@@ -173,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
     (["--seed", "2"], "seed was 1 and is 2 now"), (["--lr", "0.5"], "lr was 0.001 and is 0.5"),
     (["--steps", "9"], "steps was 6"), (["--dim", "4"], "dim was 8 and is 4"),
     (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
-    (["--mask-share", "0.5"], "masking was")])
+    (["--mlm-probability", "0.5"], "masking was")])
 def test_a_run_of_other_settings_is_refused_and_they_are_named(change, said, text, tmp_path,
                                                                run):
     text.write_text("The king sat\nthe King sat\nthe king sits\n")
@@ -197,11 +198,11 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 @pytest.mark.parametrize("options, said", [
     (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
     (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
-    (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected a sentence a line"),
+    (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected one sentence per line"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "it is a file; name a folder"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
-    (["{text}", "-o", "-"], "name a folder; stdout is for data"),
+    (["{text}", "-o", "-"], "expected the name of a folder, got '-'"),
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
     (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9: expected at least"),
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "expected tokenizer.json or"),
@@ -228,13 +229,14 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
 
 
 @pytest.mark.parametrize("options, said", [
-    (["--heads", "3"], "--heads 3: expected a divisor of --dim 8"),
-    (["--tokenizer", "x", "--cased"], "in place of"),
-    (["--max-length", "2"], "--max-length 2: expected 3 or more"),
-    (["--max-length", "4", "--next-sentence"], "--max-length 4: expected 5 or more"),
+    (["--heads", "3"], "--heads: expected a divisor of --dim 8"),
+    (["--tokenizer", "x", "--cased"], "--tokenizer replaces"),
+    (["--max-length", "2"], "--max-length: expected 3 or more"),
+    (["--max-length", "4", "--next-sentence"], "--max-length: expected 5 or more"),
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),
-    (["--mask-share", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"), (["--steps", "0"], "1"),
-    (["--checkpoint", "m"], "are one file")])
+    (["--mlm-probability", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"),
+    (["--steps", "0"], "1"),
+    (["--checkpoint", "m"], "are the same file")])
 def test_bad_usage_ends_with_2(options, said, text, run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(text, "-o", "m", *TINY, *options)
@@ -286,5 +288,5 @@ def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"mine": 1}')
     code, _, err = run(text, "-o", tmp_path / "mine", "--steps", "1")
-    assert code == 1 and "holds a config.json that is no model's; name another folder" in err
+    assert code == 1 and "its config.json does not belong to a model; name another folder" in err
     assert (tmp_path / "mine" / "config.json").read_text() == '{"mine": 1}'

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, run):
     assert code == 0 and "resuming" in err
     assert again.read_bytes() == whole.read_bytes()
     code, _, err = run("train", "classifier", labelled, "-o", again, *small)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
 
 
 def test_every_option_reaches_the_training(tmp_path, run, left_out):
@@ -75,7 +75,7 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
 
 def test_a_model_that_is_not_called_bin_is_bad_usage(labelled, run):
     code, _, err = run("train", "classifier", labelled, "-o", "model.vec")
-    assert code == 2 and "let its name end so" in err
+    assert code == 2 and "--output: expected a name that ends in .bin" in err
 
 
 @pytest.mark.parametrize("content, said", [
@@ -90,7 +90,7 @@ def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled,
 def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, run):
     text = labelled.rename(tmp_path / "labelled.bin")
     code, _, err = run("train", "classifier", text, "-o", text)
-    assert code == 1 and "the text itself" in err and text.read_text() == LINES
+    assert code == 1 and "input text itself" in err and text.read_text() == LINES
 
 
 # ---- predict ------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_there_is_a_line_for_every_line(tmp_path, run):
     assert run("predict", MODEL, tmp_path / "text.gz", "--threshold", 1)[1] == "\n" * 1503
 
 
-def test_k_labels_stand_on_the_line_the_likeliest_first(tmp_path, run):
+def test_k_labels_are_on_the_line_the_most_probable_first(tmp_path, run):
     (tmp_path / "text").write_text("where is the king")
     fields = run("predict", MODEL, tmp_path / "text", "-k", 9)[1].rstrip("\n").split("\t")
     assert len(fields) == 8 and len(set(fields[::2])) == 4
@@ -182,14 +182,14 @@ def test_bad_usage_ends_with_2(command, run):
 def test_precision_and_recall_are_counted_over_all_labels(tmp_path, run):
     """The model says english to both: 1 of 2 is right, and 1 of the 3 true labels is found.
 
-    With 4 labels a line: 3 of 8, and all.  A label that it was never shown is left out, and said.
+    With 4 labels a line: 3 of 8, and all.  A label that the model does not know is left out.
     """
     (tmp_path / "test").write_text("__label__english where is the king\n"
                                    "__label__français __label__short where is the king\n"
                                    "__label__unheard where is the king\n", encoding="utf-8")
     code, out, err = run("evaluate", "classifier", MODEL, tmp_path / "test")
     assert (code, out) == (0, "N\t2\nP@1\t0.5000\nR@1\t0.3333\n")
-    assert err == "left out: 1 labels that the model was never shown\n"
+    assert err == "left out 1 labels that the model does not know\n"
     out = run("evaluate", "classifier", MODEL, tmp_path / "test", "-k", 4)[1]
     assert out == "N\t2\nP@4\t0.3750\nR@4\t1.0000\n"
     out = run("evaluate", "classifier", MODEL, tmp_path / "test", "--threshold", 1)[1]

@@ -155,16 +155,16 @@ def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, many, text
 
 @pytest.mark.parametrize("arguments, said", [
     (["{folder}/none", "-i", "{text}", "-o", "{out}"], "none: No such file"),
-    (["{folder}", "-i", "{text}", "-o", "{out}"], "is no model's folder: it has no config.json"),
+    (["{folder}", "-i", "{text}", "-o", "{out}"], "is not a model's folder: it has no config.json"),
     (["{text}", "-i", "{text}", "-o", "{out}"], "is this a text?"),
     (["{encoder}", "-i", "{folder}/none", "-o", "{out}"], "none: No such file"),
     (["{encoder}", "-i", "{latin}", "-o", "{out}"], "line 1, byte 0"),
-    (["{encoder}", "-i", "{text}", "-o", "{text}"], "the text itself"),
+    (["{encoder}", "-i", "{text}", "-o", "{text}"], "input text itself"),
     (["{encoder}", "-i", "{text}", "-o", "{folder}"], "name a file, not a folder"),
     (["{encoder}", "-i", "{text}", "-o", "{folder}/no/x.npy"], "there is no folder"),
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--truncate-dim", "17"], "1 to 16"),
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--prompt-name", "query"], "prompt_name='query'"),
-    (["{encoder}", "-i", "{text}", "-o", "{out}", "--sif", "0.1"], "--sif weighs words")])
+    (["{encoder}", "-i", "{text}", "-o", "{out}", "--sif", "0.1"], "--sif weights word vectors")])
 def test_a_users_error_is_one_line_and_leaves_no_file(arguments, said, models, text, out, tmp_path,
                                                       run):
     (tmp_path / "latin").write_bytes(b"\xff\n")

@@ -71,9 +71,9 @@ def test_every_option_reaches_the_training_and_the_model(tmp_path, run, left_out
 
 
 @pytest.mark.parametrize("options, method", [
-    ([], "skipgram_chunk"), (["--piece-error", "mean"], "corrected_skipgram_chunk"),
+    ([], "skipgram_chunk"), (["--subword-gradient", "mean"], "corrected_skipgram_chunk"),
     (["--mode", "cbow"], "cbow_chunk"),
-    (["--mode", "cbow", "--piece-error", "mean"], "corrected_cbow_chunk")])
+    (["--mode", "cbow", "--subword-gradient", "mean"], "corrected_cbow_chunk")])
 def test_mode_and_piece_error_choose_the_method(options, method):
     arguments = parser().parse_args(["train", "fasttext", "x", "-o", "y", *options])
     assert chosen_method(arguments).__name__ == method
@@ -85,7 +85,7 @@ def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_p
         code, _, err = run("train", "fasttext", text, "-o", tmp_path / name, *SMALL,
                            *options)
         assert code == 0, err
-    assert "known words alone" in err
+    assert "known words only" in err
     model, words = load_vectors(tmp_path / "m.bin"), load_vectors(tmp_path / "m.vec")
     assert model.buckets == (0 if "--max-n" in options else 50)
     assert words.index_to_key == model.words.index_to_key
@@ -199,7 +199,7 @@ def test_evaluate_says_how_many_pairs_only_n_grams_make(model, tmp_path, run):
                        "--analogies", tmp_path / "asked")
     lines = out.splitlines()
     assert code == 0 and "4 of 4" in lines[0]                      # ":" has <:>, a row of zeros
-    assert lines[1].startswith("    2 of them with a word whose n-grams alone")
+    assert lines[1].startswith("    2 of them with an unknown word, whose vector")
     assert "royalty" in out and " 1        1        2" in out      # analogies: known words alone
     model = GOLDEN / "fasttext-words.bin"                          # no n-grams
     (tmp_path / "pairs").write_text("where\tthe\t9\nla\tmer\t3\nking\tapple\t1\n")

@@ -6,7 +6,7 @@ import pytest
 
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.transformer.bert import Bert
-from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.transformer.fill import fill_mask
 from scratch_embed.words.vectors import WordVectors
 
 TEXTS = ["the [MASK] drove a [MASK]", "[MASK]", "a cat has [MASK] milk"]
@@ -28,13 +28,13 @@ def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, 
     assert (code, err) == (0, "")
     tokenizer, model = load(models.bert), Bert.load(models.bert)
     batch = tokenizer.encode_batch(TEXTS)
-    ids, probabilities = fill_gaps(batch, np.flatnonzero(batch.ids == 4), model, 3)
+    ids, probabilities = fill_mask(batch, np.flatnonzero(batch.ids == 4), model, 3)
     assert table(out) == [[(tokenizer.pieces[i], round(float(x), 4)) for i, x in zip(*row)]
                           for row in zip(ids, probabilities)]
     assert len(table(out)) == 4
 
 
-def test_five_tokens_by_default_the_likeliest_first(models, run):
+def test_five_tokens_by_default_the_most_probable_first(models, run):
     (row,) = table(run(models.bert, "the [MASK]")[1])
     probabilities = [probability for _, probability in row]
     assert len(row) == 5 and probabilities == sorted(probabilities, reverse=True)
@@ -49,10 +49,10 @@ def test_texts_may_come_by_a_pipe(models, run, stdin):
 @pytest.mark.parametrize("arguments, said", [
     (["{bert}", "the [MASK]", "no gap"], "'no gap' has no [MASK]: write it where"),
     (["{bert}", ""], "'' has no [MASK]"),
-    (["{bert}", "[MASK] " * 15], "17 tokens, and the model reads 16: shorten it"),
-    (["{encoder}", "the [MASK]"], "encoder cannot fill gaps: it has no masked-LM head"),
+    (["{bert}", "[MASK] " * 15], "17 tokens, and the model accepts 16: shorten it"),
+    (["{encoder}", "the [MASK]"], "encoder cannot predict masked tokens: it has no masked-LM head"),
     (["{folder}/none", "[MASK]"], "none: there is no such folder; `scratch-embed train bert`"),
-    (["{folder}", "[MASK]"], "is no model's folder: it has no config.json"),
+    (["{folder}", "[MASK]"], "is not a model's folder: it has no config.json"),
     (["{vectors}", "[MASK]"], "w.vec is a file: expected a model's folder")])
 def test_a_users_error_is_one_line_on_stderr(arguments, said, models, tmp_path, run):
     vectors = tmp_path / "w.vec"

@@ -62,16 +62,17 @@ def test_of_a_bert_the_tokens_mean_is_taken_and_it_is_said(models, capsys):
     found = load_encoder(models.bert, tokens="words").encode(["a cat has milk"])
     batch = read_tokenizer(models.bert).encode_batch(["a cat has milk"])
     np.testing.assert_allclose(found[0], Bert.load(models.bert).infer(batch).mean(0), atol=1e-6)
-    assert "bert has no modules.json: a text is the mean of its tokens'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "bert has no modules.json: a text's vector is the mean of its tokens'" in err
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(OSError, match="is no model's folder: it has no config.json"):
+    with pytest.raises(OSError, match="is not a model's folder: it has no config.json"):
         load_encoder(tmp_path)
 
 
 def test_weights_of_words_are_refused_for_a_folder(models):
-    with pytest.raises(ValueError, match="--sif weighs words, and .* leave it out"):
+    with pytest.raises(ValueError, match="--sif weights word vectors, and .* leave it out"):
         load_encoder(models.encoder, sif=0.001)
 
 
@@ -96,5 +97,5 @@ def test_columns_have_short_names_unless_two_would_have_the_same():
     assert column_names(["x/a.vec", "b.vec"]) == {"x/a.vec": "a.vec", "b.vec": "b.vec"}
     assert column_names(["x/a", "y/a", "y/b/"]) == {"x/a": "x/a", "y/a": "y/a", "y/b/": "b"}
     assert column_names(["x/bm25"], taken=["bm25"]) == {"x/bm25": "x/bm25"}
-    with pytest.raises(ValueError, match="a is named twice"):
+    with pytest.raises(ValueError, match="a is given twice"):
         column_names(["a", "b", "a"])

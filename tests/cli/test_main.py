@@ -79,7 +79,7 @@ def test_every_help_ends_with_an_example_that_the_parser_understands(command, ru
                                    ["train", "word2vec", "x", "-o", "y", "--lr", "nan"],
                                    ["similar", "x", "king", "--top", "0"],
                                    ["train", "word2vec", "x", "-o", "y", "--resume"],
-                                   ["train", "word2vec", "x", "-o", "y", "--form", "shared",
+                                   ["train", "word2vec", "x", "-o", "y", "--shared-negatives",
                                     "--mode", "cbow"]])
 def test_bad_usage_ends_with_2(wrong, run):
     code, _, err = run(*wrong)
@@ -93,7 +93,7 @@ def test_bad_usage_ends_with_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "no/folder/x"], "no folder"),
     (["train", "word2vec", "{text}", "-o", "{folder}"], "folder"),
     (["train", "word2vec", "{text}", "-o", "{file}", "--min-count", "99"], "--min-count|min_count"),
-    (["train", "word2vec", "{text}", "-o", "{text}"], "the text itself"),
+    (["train", "word2vec", "{text}", "-o", "{text}"], "input text itself"),
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"], "uncompressed"),
     (["similar", "{text}", "king"], "is this a text?"),
@@ -201,17 +201,17 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
 
 
 @pytest.mark.parametrize("options, method, lr, negatives", [
-    ([], "skipgram_chunk", 0.025, 5), (["--form", "shared"], "shared_chunk", 0.025, 5),
+    ([], "skipgram_chunk", 0.025, 5), (["--shared-negatives"], "shared_chunk", 0.025, 5),
     (["--loss", "hs"], "skipgram_chunk", 0.025, 0), (["--mode", "cbow"], "cbow_chunk", 0.05, 5),
-    (["--mode", "cbow", "--loss", "hs", "--cbow-error", "mean", "--lr", "1"],
+    (["--mode", "cbow", "--loss", "hs", "--cbow-gradient", "mean", "--lr", "1"],
      "corrected_cbow_chunk", 1, 0)])
-def test_mode_loss_and_form_choose_the_method(options, method, lr, negatives):
+def test_mode_loss_and_shared_negatives_choose_the_method(options, method, lr, negatives):
     arguments = parser().parse_args(["train", "word2vec", "x", "-o", "y", *options])
     found, rate, K = chosen_method(arguments)
     assert (found.__name__, rate, K) == (method, lr, negatives)
 
 
-@pytest.mark.parametrize("options", [[], ["--form", "shared"], ["--loss", "hs"],
+@pytest.mark.parametrize("options", [[], ["--shared-negatives"], ["--loss", "hs"],
                                      ["--mode", "cbow"], ["--mode", "cbow", "--loss", "hs"]])
 def test_every_form_trains(options, text, tmp_path, run):
     code, _, err = run("train", "word2vec", text, "-o", tmp_path / "v", *SMALL, *options)

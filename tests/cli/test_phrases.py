@@ -40,7 +40,7 @@ def test_the_phrases_of_a_text_are_joined(text, tmp_path, capfdbinary):
     """N = 13, n(new) = n(york) = n(new york) = 3: (3 − 1)/9 · 13 = 26/9, over 2."""
     code, out, err = run(capfdbinary, text, "-o", tmp_path / "out", *LOW)
     assert (code, out) == (0, "")
-    assert "13 words, 1 different phrases" in err and "out" in err
+    assert "13 words, 1 distinct phrases" in err and "out" in err
     assert (tmp_path / "out").read_text() == JOINED
 
 
@@ -76,7 +76,7 @@ def test_bytes_that_are_not_utf8_are_an_error_or_what_is_asked_for(text, tmp_pat
 @pytest.mark.parametrize("wrong, said", [
     (["no-such-file", "-o", "{new}"], "no-such-file"),
     (["{text}", "-o", "no/folder/x"], "no folder"),
-    (["{text}", "-o", "{text}"], "the text itself"),
+    (["{text}", "-o", "{text}"], "input text itself"),
     (["{text}", "-o", "{new}", "--joiner", " "], "white space")])
 def test_a_users_error_is_one_line_and_writes_nothing(wrong, said, text, tmp_path, capfdbinary):
     code, out, err = run(capfdbinary, *(w.format(text=text, new=tmp_path / "new") for w in wrong))

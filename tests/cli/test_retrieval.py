@@ -40,7 +40,7 @@ def collection(tmp_path):
 def test_three_documents_worked_by_hand(collection, run):
     """Vectors find d1 for q1 and nothing for q2, words the other way round; both find both."""
     code, out, err = run(*collection, "--json")
-    assert code == 0 and "w.vec: 1 of 2 queries have no word that it knows" in err
+    assert code == 0 and "w.vec: 1 of 2 queries have no known word" in err
     found = json.loads(out)
     assert list(found) == ["w.vec", "bm25", "w.vec+bm25-rrf", "w.vec+bm25-sum"]
     for system, want in zip(found, (0.5, 0.5, 1, 1)):
@@ -195,9 +195,9 @@ def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, tex
 
 def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, run):
     code, _, err = run(*collection[:3], *collection[2:])
-    assert code == 1 and "w.vec is named twice" in err
+    assert code == 1 and "w.vec is given twice" in err
     code, _, err = run("evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is no model's folder" in err
+    assert code == 1 and f"{tmp_path} is not a model's folder" in err
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, run):
@@ -205,7 +205,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection
                                                                      tmp_path / "corpus"]:
         code, out, err = run(*command)
         assert (code, out) == (1, "") and err.splitlines()[-1] == (
-            f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, found a file; "
+            f"scratch-embed: {tmp_path / 'corpus'}: expected the name of a folder, got a file; "
             "choose another")
 
 
@@ -214,11 +214,11 @@ def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, r
     for path in same:
         path.write_bytes((tmp_path / "w.vec").read_bytes())
     code, _, err = run(*collection[:2], *same, *collection[3:])
-    assert code == 1 and "two systems would have one name" in err and "rename a model" in err
+    assert code == 1 and "two systems would have the same name" in err and "rename a model" in err
 
 
 @pytest.mark.parametrize("more, said", [
-    (["--world", "facts"], "--world is in place of"), (["--weight", "1.5"], "0 to 1"),
+    (["--world", "facts"], "--world replaces --corpus"), (["--weight", "1.5"], "0 to 1"),
     (["--world", "mars"], "mars"), (["--depth", "0"], "at least 1")])
 def test_bad_usage_ends_with_2(collection, more, said, run):
     code, _, err = run(*collection, *more)
@@ -227,7 +227,7 @@ def test_bad_usage_ends_with_2(collection, more, said, run):
 
 def test_two_of_the_three_files_are_bad_usage(collection, run):
     code, _, err = run(*collection[:-2])
-    assert code == 2 and "belong together" in err
+    assert code == 2 and "give all three" in err
 
 
 def test_a_world_is_written_as_it_is_with_a_text_that_has_its_words(tmp_path, run):

@@ -21,7 +21,7 @@ LINES = ["a cat has milk", "the tenor sang a song", "a dancer looks very happy",
 PARTNERS = ["this cat has some milk", "a tenor sings", "the dancer is happy", "a cat",
             "he drove the car", "one sings"]
 NEGATIVES = ["a car", "the song", "a cat", "milk", "a tenor", "the dancer"]
-TINY = ["--steps", "4", "--batch", "4"]
+TINY = ["--steps", "4", "--batch-size", "4"]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, run
     names = {path.name: path for path in files.iterdir()}
     code, out, err = run(*(part.format(**names) for part in source), "-o", files / "m",
                          "--model", models.bert, *TINY, "--pooling", "mean", "--tau", "0.1",
-                         "--lr", "0.01", "--warm-up", "0.5", "--dropout", "0.2", "--seed", "5",
+                         "--lr", "0.01", "--warmup-ratio", "0.5", "--dropout", "0.2", "--seed", "5",
                          "--max-length", "6")
     assert (code, out) == (0, "")
     start = Bert.load(models.bert)
@@ -72,7 +72,8 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, run
     assert recipe.poolings == (mean,) and not recipe.normalize and recipe.max_seq_length == 6
     assert not recipe.dense and load(files / "m").pieces == load(models.bert).pieces
     assert f"loss {np.mean(want.losses):.4f}, the mean of the last 4 steps" in err
-    assert f"6 texts{['', ' and partners', ', partners and hard negatives'][len(views) - 1]}" in err
+    kinds = ["texts", "texts and positives", "texts, positives and hard negatives"]
+    assert f"6 {kinds[len(views) - 1]}" in err
 
 
 def test_the_head_is_kept_if_told_so(models, files, run):
@@ -87,10 +88,10 @@ def test_the_head_is_kept_if_told_so(models, files, run):
 
 
 def test_without_a_head_another_encoder_is_learnt(models, files, run):
-    command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--headless"]
+    command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--no-head"]
     assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
-                 headless=True).model.p
+                 with_head=False).model.p
     p = read_sentence_folder(files / "m")[0].p
     assert list(p) == list(want)
     np.testing.assert_array_equal(p.flat, want.flat)
@@ -98,7 +99,7 @@ def test_without_a_head_another_encoder_is_learnt(models, files, run):
 
 def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, run):
     _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
-                    "--held-out", files / "held", "--every", "3", "--lr", "0.01")
+                    "--held-out", files / "held", "--eval-steps", "3", "--lr", "0.01")
     start = Bert.load(models.bert)
     held = HeldOut(*packed(models, LINES[3:], PARTNERS[3:]), every=3)
     want = train(packed(models, LINES), start, steps=4, batch_size=4,
@@ -123,7 +124,7 @@ def test_a_sentence_encoder_may_be_trained_on(models, files, run):
 
 def test_epochs_are_passes_over_the_texts(models, files, run):
     code, _, err = run(files / "text", "-o", files / "m", "--model", models.bert,
-                       "--epochs", "3", "--batch", "3")
+                       "--epochs", "3", "--batch-size", "3")
     assert code == 0 and "6 steps in 3 epochs of 6 sequences" in err
 
 
@@ -133,10 +134,10 @@ def test_the_numbers_are_by_default_those_of_the_function():
                 in inspect.signature(train).parameters.items()}
     for name in "tau", "steps", "dropout":
         assert arguments[name] == defaults[name], name
-    assert arguments["batch"] == defaults["batch_size"] and arguments["pooling"] == "cls"
-    assert (arguments["lr"], arguments["warm_up"]) == defaults["optim"][:2]
+    assert arguments["batch_size"] == defaults["batch_size"] and arguments["pooling"] == "cls"
+    assert (arguments["lr"], arguments["warmup_ratio"]) == defaults["optim"][:2]
     assert (arguments["workers"], arguments["seed"]) == defaults["options"][:2]
-    assert arguments["every"] == HeldOut._field_defaults["every"]
+    assert arguments["eval_steps"] == HeldOut._field_defaults["every"]
 
 
 # ---- checkpoints --------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, run):
     state = ["--checkpoint", files / "state"]
     with terminal(ctrl_c_at("loss")) as screen:
         assert run(*command, *state, "-o", files / "parted")[0] == 130
-    assert screen.text.endswith("--resume goes on\r\n") and not (files / "parted").exists()
+    assert screen.text.endswith("--resume to continue\r\n") and not (files / "parted").exists()
     assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 200
     code, _, err = run(*command, *state, "-o", files / "parted", "--resume")
     assert code == 0 and contents(files / "parted") == contents(files / "whole")
@@ -165,16 +166,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, run):
 @pytest.mark.parametrize("arguments, said", [
     (["{files}/none", "--model", "{bert}"], "none: No such file"),
     (["{files}/text", "--model", "{files}/none"], "none: there is no such folder"),
-    (["{files}/text", "--model", "{files}"], "is no model's folder: it has no config.json"),
+    (["{files}/text", "--model", "{files}"], "is not a model's folder: it has no config.json"),
     (["{files}/text", "--model", "{files}/text"], "is a file: expected a model's folder"),
     (["{files}/blank", "--model", "{bert}"], "blank: expected at least 2 texts"),
     (["--pairs", "{files}/text", "--model", "{bert}"], "text: line 1: expected 2 to 3 texts"),
     (["--pairs", "{files}/uneven", "--model", "{bert}"], "uneven: line 2: expected 2 texts"),
     (["{files}/text", "--held-out", "{files}/triples", "--model", "{bert}"], "triples: line 1"),
-    (["{files}/text", "--model", "{bert}", "--max-length", "17"], "reads at most 16"),
+    (["{files}/text", "--model", "{bert}", "--max-length", "17"], "accepts at most 16 tokens"),
     (["{files}/text", "--model", "{bert}", "--max-length", "1"], "max_length=1"),
     (["{files}/text", "--model", "{bert}", "-o", "{files}/text"], "it is a file; name a folder"),
-    (["{files}/text", "--model", "{bert}", "-o", "{bert}"], "but no sentence encoder"),
+    (["{files}/text", "--model", "{bert}", "-o", "{bert}"], "is not a sentence encoder"),
     (["{files}/text", "--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
     (["{files}/text", "--model", "{bert}", "-o", "{files}/no/m"], "there is no folder"),
     (["{files}/text", "--model", "{bert}", "--lr", "1e30"], "no longer finite")])
@@ -189,10 +190,10 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models,
 
 
 @pytest.mark.parametrize("arguments, said", [
-    ([], "name a text, or --pairs FILE"), (["x", "--pairs", "y"], "one of them"),
-    (["x", "--batch", "1"], "2 or more"), (["x", "--tau", "0"], "above 0"),
+    ([], "name either a text or --pairs FILE"), (["x", "--pairs", "y"], "name either a text"),
+    (["x", "--batch-size", "1"], "2 or more"), (["x", "--tau", "0"], "above 0"),
     (["x", "--pooling", "max"], "invalid choice"), (["x", "--epochs", "2", "--steps", "3"], "not"),
-    (["x", "--headless", "--keep-head"], "not allowed"),
+    (["x", "--no-head", "--keep-head"], "not allowed"),
     (["x", "--resume"], "--resume needs --checkpoint")])
 def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)

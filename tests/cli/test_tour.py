@@ -88,10 +88,10 @@ def test_vectors_answer_questions_in_other_words_and_untrained_ones_do_not(tour)
         means, halves = intervals(tour[1], f"{method}, SIF")[0]
         assert means[2] > 85 and means[2] > words[2] + 20 and max(halves) < 3
         assert means[2] > intervals(tour[1], f"{method}, mean")[0][0][2]
-    for nothing in "random vectors", "guessing (exact)":
+    for nothing in "random vectors", "chance (exact)":
         assert max(intervals(tour[1], nothing)[0][0][::2]) < 6
     assert intervals(tour[1], "word2vec, untrained, SIF")[0][0][2] < words[2] < 65
-    best = intervals(tour[1], "the best there is")[0][0]
+    best = intervals(tour[1], "upper bound")[0][0]
     assert best[0] < 12 and best[1:] == [100, 100]
     assert "nDCG@10: word2vec, SIF is better than BM25, +" in tour[1]
 
@@ -135,9 +135,9 @@ def small():
     import contextlib
     import io
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
-        for name, sizes in (("contextual_tour.read", dict(sentences=200, steps=2)),
+        for name, sizes in (("contextual_tour.train_bert", dict(sentences=200, steps=2)),
                             ("simcse_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
-                            ("simcse_tour.contrasted", dict(steps=2, batch_size=8))):
+                            ("simcse_tour.train_simcse", dict(steps=2, batch_size=8))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))
@@ -151,8 +151,8 @@ def test_only_the_parts_that_were_asked_for_are_shown_and_in_their_order(small, 
 
 
 def test_senses_and_sentences_stand_beside_what_knows_nothing(small):
-    for row in ("BERT, embeddings", "BERT, layer 2", "untrained, layer 2", "the best there is",
-                "word2vec, its one vector", "the more frequent sense", "... from what is before"):
+    for row in ("BERT, embeddings", "BERT, layer 2", "untrained, layer 2", "upper bound",
+                "word2vec, its one vector", "the more frequent sense", "upper bound, left context"):
         assert re.search(rf"^    {re.escape(row)} +(\d+\.\d ± +\d+\.\d *){{3}}$", small, re.M), row
     for row in "untrained, mean", "masked LM, mean", "SimCSE, mean", "word2vec, SIF":
         assert re.search(rf"^    {re.escape(row)} +(-?\d+\.\d+ ± *\d+\.\d+ *){{5}}$", small,

@@ -72,7 +72,7 @@ def test_workers_and_seed_are_the_runs_options(method):
 
 @pytest.mark.parametrize("method", WORD_METHODS)
 @pytest.mark.parametrize("options, said", [
-    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "the text itself"),
+    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
     (["-o", "{text}.gz"], "uncompressed"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
 def test_a_place_that_cannot_be_written_is_said_before_the_text_is_read(method, options, said,
@@ -149,7 +149,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(method, text, tmp_path, train
                          "--seed", "2")
     assert code == 1 and "seed was 1" in err
     code, _, err = train(method, text, "-o", again, "--checkpoint", state)
-    assert code == 1 and "is there already: resume it" in err
+    assert code == 1 and "exists already: resume it" in err
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -162,7 +162,7 @@ def test_ctrl_c_ends_with_130_leaves_the_old_file_and_saves_the_checkpoint(
     for keep in ["--checkpoint", state], []:
         with terminal(ctrl_c_at("loss")) as screen:
             code, out, _ = train(method, source, "-o", old, "--epochs", "1000000", *keep)
-        ending = f"; the run is kept in {state}, and the same command with --resume goes on"
+        ending = f"; the state is saved in {state}: repeat the command with --resume to continue"
         assert (code, out) == (130, "") and "Traceback" not in screen.text
         assert screen.text.endswith(f"\nstopped{ending if keep else ''}\r\n")
         assert old.read_text() == "old" and state.exists() == bool(keep)
@@ -175,7 +175,7 @@ def test_every_option_of_glove_reaches_the_counting_or_the_training(tmp_path, ru
     """The vectors are those that the library trains, to the bit; without any option, others."""
     text, out = tmp_path / "text", tmp_path / "v.bin"
     text.write_text(TEXT + "a word of its own\n")
-    options = [["--window", 2], ["--unsymmetric"], ["--unweighted"], ["--x-max", 7],
+    options = [["--window", 2], ["--asymmetric"], ["--no-distance-weighting"], ["--x-max", 7],
                ["--alpha", 0.5], ["--lr", 0.1], ["--adagrad", "paper"], ["--epochs", 3],
                ["--min-count", 1], ["--dim", 4], ["--seed", 9], ["--vectors", "contexts"]]
     vocab, corpus = read_corpus(text, 1)
@@ -193,9 +193,9 @@ def test_glove_says_what_counting_takes_before_it_counts(text, tmp_path, train):
     code, _, err = train("glove", text, "-o", tmp_path / "v.txt")
     kept, about, counted, loss = err.splitlines()
     size = cooccurrence.estimate_size(*corpus_of(text))
-    assert about == (f"about {size.cells} pairs of words stand together; counting them takes up to "
+    assert about == (f"about {size.cells} pairs of words co-occur; counting them takes up to "
                      f"{size.bytes / 2**20:.0f} MiB")
-    assert counted == f"counted {size.cells}" and loss.startswith("loss ") and code == 0
+    assert counted == f"counted {size.cells} pairs" and loss.startswith("loss ") and code == 0
 
 
 def corpus_of(text):

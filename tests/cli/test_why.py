@@ -7,7 +7,7 @@ import pytest
 
 from scratch_embed.cli.main import main, parser
 from scratch_embed.why import compression, retrieval
-from scratch_embed.why.word2vec import METHODS, TRICKS
+from scratch_embed.why.word2vec import ABLATIONS, METHODS
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def printed():
 
 def test_each_trick_has_its_prediction_and_then_a_line_for_all_that_may_replace_it(printed):
     at = 0
-    for trick in TRICKS:
-        heads = [f"\n{trick.name}\n", f"    Prediction: {trick.prediction[:40]}"]
+    for ablation in ABLATIONS:
+        heads = [f"\n{ablation.name}\n", f"    Prediction: {ablation.prediction[:40]}"]
         lines = [rf"    {re.escape(instead)} +{predicted} +\d+\.\d +\d+\.\d"
-                 r" *[+-]\d+\.\d ± +\d+\.\d  (helps|hurts|cannot be told apart)\n"
-                 for instead, (_, predicted) in trick.without.items()]
+                 r" *[+-]\d+\.\d ± +\d+\.\d  (helps|hurts|not significant)\n"
+                 for instead, (_, predicted) in ablation.variants.items()]
         for pattern in [*map(re.escape, heads), *lines]:
             found = re.compile(pattern).search(printed, at)
             assert found, pattern
@@ -33,8 +33,8 @@ def test_each_trick_has_its_prediction_and_then_a_line_for_all_that_may_replace_
 
 
 def test_it_counts_the_predictions_that_held(printed):
-    total = sum(len(trick.without) for trick in TRICKS)
-    verdict = "(helps|hurts|cannot be told apart)"
+    total = sum(len(ablation.variants) for ablation in ABLATIONS)
+    verdict = "(helps|hurts|not significant)"
     held = len(re.findall(rf" {verdict} +\d.+ ± .+  \1$", printed, re.M))
     assert f"\n{held} of {total} predictions held." in printed and held < total
 
@@ -61,11 +61,11 @@ def test_no_line_is_wider_than_a_hundred_characters(printed):
 def test_the_other_methods_say_their_predictions_first_too(method, last, capsys):
     assert main(["why", method, "--seeds", "2", "--sentences", "150"]) == 0
     printed = capsys.readouterr().out
-    tricks = importlib.import_module(f"scratch_embed.why.{method}").TRICKS
-    for trick in tricks:
-        at = printed.index(f"\n{trick.name}\n")
-        at = printed.index(f"    Prediction: {trick.prediction[:40]}", at)
-        for instead, (_, predicted) in trick.without.items():
+    ablations = importlib.import_module(f"scratch_embed.why.{method}").ABLATIONS
+    for ablation in ablations:
+        at = printed.index(f"\n{ablation.name}\n")
+        at = printed.index(f"    Prediction: {ablation.prediction[:40]}", at)
+        for instead, (_, predicted) in ablation.variants.items():
             found = re.compile(rf"^    {re.escape(instead)} +{predicted} .* ± ", re.M).search(
                 printed, at)
             assert found, instead
@@ -77,19 +77,19 @@ def test_the_other_methods_say_their_predictions_first_too(method, last, capsys)
     ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
 def test_what_is_trained_on_a_transformer_tells_more_than_one_number(method, others, arguments,
                                                                      monkeypatch, capsys):
-    """Two of its tricks, with a few steps each."""
+    """Two of its ablations, with a few steps each."""
     module = importlib.import_module(f"scratch_embed.why.{method}")
-    tricks = [trick._replace(settings=dict(trick.settings, steps=2, batch_size=8))
-              for trick in module.TRICKS[1:3]]
-    monkeypatch.setattr(module, "TRICKS", tricks)
+    ablations = [ablation._replace(settings=dict(ablation.settings, steps=2, batch_size=8))
+              for ablation in module.ABLATIONS[1:3]]
+    monkeypatch.setattr(module, "ABLATIONS", ablations)
     if method == "simcse":
         from scratch_embed.why.sentences import pretrain
         monkeypatch.setattr("scratch_embed.why.sentences.pretrain", partial(pretrain, steps=2))
     assert main(["why", method, "--seeds", "2", "--sentences", "150", *arguments]) == 0
     printed = capsys.readouterr().out
-    for trick in tricks:
-        at = printed.index(f"    Prediction: {trick.prediction[:40]}")
-        for instead, (_, predicted) in trick.without.items():
+    for ablation in ablations:
+        at = printed.index(f"    Prediction: {ablation.prediction[:40]}")
+        for instead, (_, predicted) in ablation.variants.items():
             found = re.compile(rf"^    {re.escape(instead)} +{predicted} .* ± .*\n +{others}$",
                                re.M).search(printed, at)
             assert found, instead
@@ -109,10 +109,10 @@ def searches():
 
 def test_each_part_of_a_search_has_its_prediction_and_then_its_lines(searches):
     at = 0
-    for trick in [*retrieval.TRICKS, *retrieval.HYBRIDS, *compression.TRICKS]:
-        heads = [f"\n{trick.name}\n", f"    Prediction: {trick.prediction[:40]}"]
+    for ablation in [*retrieval.ABLATIONS, *retrieval.HYBRID_ABLATIONS, *compression.ABLATIONS]:
+        heads = [f"\n{ablation.name}\n", f"    Prediction: {ablation.prediction[:40]}"]
         lines = [rf"    {re.escape(instead)} +{predicted} +\d+\.\d +\d+\.\d *[+-]\d+\.\d ± "
-                 for instead, (_, predicted) in trick.without.items()]
+                 for instead, (_, predicted) in ablation.variants.items()]
         for pattern in [*map(re.escape, heads), *lines]:
             found = re.compile(pattern).search(searches, at)
             assert found, pattern

@@ -12,10 +12,10 @@ from scratch_embed.evaluate.cluster import bootstrapped_v_measures, v_measure, v
 from scratch_embed.evaluate.kmeans import (
     Sums,
     assign,
+    assign_block,
+    assign_block_kernel,
     centred,
     fill_empty,
-    gather,
-    gather_kernel,
     kmeans,
     seed_centres,
 )
@@ -142,7 +142,7 @@ def test_the_kernel_is_its_numpy_form(seed, dtype, K, B):
     X, _ = blobs(seed, N=B, dtype=dtype)
     C = X[np.random.default_rng(seed).integers(B, size=K)] + dtype(0.25)
     products, half, both = X @ C.T, (C**2).sum(axis=1) / dtype(2), []
-    for form in gather, gather_kernel:
+    for form in assign_block, assign_block_kernel:
         labels, distance = np.zeros(B, np.int64), np.zeros(B)
         sums = Sums(np.ones((K, 3)), np.ones(K, np.int64))
         form(products, half, X, C, labels, distance, sums)
@@ -202,7 +202,7 @@ def test_the_points_are_not_changed():
     X, _ = blobs(0)
     before = X.copy()
     kmeans(X, 3)
-    mini_batch_kmeans(X, 3, batch=20)
+    mini_batch_kmeans(X, 3, batch_size=20)
     np.testing.assert_array_equal(X, before)
 
 
@@ -249,7 +249,7 @@ def test_kernels_run_as_plain_python_too():
 def test_a_centre_is_the_mean_of_all_points_it_took():
     """With one centre it takes all: after n batches it is the mean of n·B drawn points."""
     X, _ = blobs(2, N=50)
-    found = mini_batch_kmeans(X, 1, batch=50, seed=3)
+    found = mini_batch_kmeans(X, 1, batch_size=50, seed=3)
     rng = np.random.default_rng(3)
     rng.integers(50)                                         # the seed, which no mean contains
     drawn = np.concatenate([rng.integers(50, size=50) for _ in range(found.steps)])
@@ -282,7 +282,7 @@ def test_labels_are_of_the_nearest_centre_and_seeds_repeat(seed, K, batch):
 def test_sub_samples_are_drawn_with_replacement_and_levels_go_on_with_the_generator():
     X, truth = blobs(1, N=80, apart=8.0)
     rng = random.Random(42)
-    scores = bootstrapped_v_measures(X, truth, rng, draws=3, size=200, batch=50)
+    scores = bootstrapped_v_measures(X, truth, rng, draws=3, size=200, batch_size=50)
     assert len(scores) == 3 and min(scores) > 0.9            # 200 of 80 points: with replacement
     one = random.Random(42)
     rows = [one.choices(range(80), k=200) for _ in range(3)]

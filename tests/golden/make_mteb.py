@@ -22,7 +22,7 @@ group = np.arange(N) % GROUPS
 vectors = rng.standard_normal((GROUPS, D))[group] + 0.9 * rng.standard_normal((N, D))
 vectors = (8 * vectors).round() / 8                # exact in float32, and so are their sums
 texts = [f"text {i}" for i in range(N)]
-ENDS = {"best": 1.0, "guessing": 0.0}
+ENDS = {"upper_bound": 1.0, "chance": 0.0}
 
 
 def some(n):

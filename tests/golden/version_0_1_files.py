@@ -47,7 +47,7 @@ from scratch_embed.text.corpus_folder import open_corpus
 from scratch_embed.text.phrases import find_phrases, join_phrases
 from scratch_embed.text.reader import read_corpus
 from scratch_embed.transformer.bert import Bert
-from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.transformer.fill import fill_mask
 from scratch_embed.transformer.pooling import cls
 from scratch_embed.words import fasttext, glove, supervised, word2vec
 from scratch_embed.words.classifier import Classifier
@@ -140,7 +140,7 @@ def bert_folder(folder):
     pieces = wordpiece_files.load(folder / "bert")
     batch = pieces.encode_batch(["the [MASK] sang a song", "a cat has some [MASK]"])
     gaps = np.flatnonzero(batch.ids == pieces.token_to_id("[MASK]"))
-    ids, chances = fill_gaps(batch, gaps, model, 3)
+    ids, chances = fill_mask(batch, gaps, model, 3)
     return {**weights(model.p), "gaps": ids, "chances": chances}
 
 
@@ -157,8 +157,8 @@ def first_weights(folder):
     W, U = word2vec.initial_weights(20, 4, seed=1)
     both = {**weights(first_params(1, std=0.02)), "word2vec W": W, "word2vec U": U,
             "FastText W": fasttext.initial_rows(20, 4, seed=1)}
-    with_head = simcse.with_head(Bert(config(), first_params(1, std=0.02)), seed=1).p
-    return both | {f"SimCSE {tensor.stream}": with_head[name]
+    headed = simcse.add_head(Bert(config(), first_params(1, std=0.02)), seed=1).p
+    return both | {f"SimCSE {tensor.stream}": headed[name]
                    for name, tensor in simcse.head_tensors(config().dim).items()}
 
 
@@ -313,4 +313,4 @@ def save_models(to):
     for name in head:
         head[name][...] = model.p[name.replace("linear", "head")]
     recipe = Recipe((cls,), dense=(Dense(head),), max_seq_length=12, prompts={"query": "the "})
-    SentenceEncoder(tokenizer(), simcse.without_head(model), recipe).save(to / "encoder")
+    SentenceEncoder(tokenizer(), simcse.remove_head(model), recipe).save(to / "encoder")

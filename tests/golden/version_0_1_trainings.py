@@ -257,7 +257,7 @@ TRAININGS = {
     "SimCSE": training(train_simcse, workers=1, **SIMCSE),
     "SimCSE, two workers": training(train_simcse, workers=2, **SIMCSE),
     "SimCSE, hard negatives, no head": training(
-        train_simcse, views=3, headless=True, pool=mean, tau=0.1, steps=8, batch=10, lr=2e-3,
+        train_simcse, views=3, with_head=False, pool=mean, tau=0.1, steps=8, batch=10, lr=2e-3,
         weight_decay=0.1, dropout=0.0, workers=1),
 }
 

@@ -13,7 +13,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, factors
 from tests.rounding import u32
 
 
-def error(q, k, v, dy, H, sees, drop=NO_DROPOUT, u=u32, B=0.0):
+def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
     """Bounds for y, dq, dk, dv, dB of one sequence, as derived above.
 
     q, dy: (t, H·d), k, v: (s, G·d), sees: (t, s) bool, B: (H, t, s)
@@ -26,7 +26,7 @@ def error(q, k, v, dy, H, sees, drop=NO_DROPOUT, u=u32, B=0.0):
     x = np.maximum(S - S.max(-1, keepdims=True), -100)
     P = np.exp(x) * sees
     P /= P.sum(-1, keepdims=True)
-    m = factors((1, H, t, s), drop.at(0))[0]
+    m = factors((1, H, t, s), dropout.at(0))[0]
     aq, ak, av, ady = (abs(a) for a in (q, k, v, dy))
     scores = scale * aq @ ak.swapaxes(1, 2) * sees
     R = np.expm1(4 * (d + 1) * u * scores.max() + 8 * u * abs(B * sees).max()

@@ -86,10 +86,10 @@ def test_groups_are_all_sequences_once_and_as_few_as_can_be(lengths):
 # ---- gradients ----------------------------------------------------------------------------------
 
 @causal
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 9)])
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 9)])
 @pytest.mark.parametrize("H", [1, 3])
-def test_backward_is_the_derivative_in_all_three_inputs(causal, drop, H):
-    check_backward(lambda q, k, v: attention(q, k, v, OFF, H, causal, drop), *draw(1, 10, 6))
+def test_backward_is_the_derivative_in_all_three_inputs(causal, dropout, H):
+    check_backward(lambda q, k, v: attention(q, k, v, OFF, H, causal, dropout), *draw(1, 10, 6))
 
 
 @given(seeds)
@@ -140,9 +140,9 @@ def test_a_causal_token_does_not_hear_the_future_to_the_last_bit(dtype, seed, t,
     before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, size, dtype)
     after[:, :now + 1] = before[:, :now + 1]
     offsets = np.array([0, t])
-    for drop in (NO_DROPOUT, Dropout(0.3, 2)):
-        y, _ = attention(*before, offsets, 2, True, drop)
-        z, _ = attention(*after, offsets, 2, True, drop)
+    for dropout in (NO_DROPOUT, Dropout(0.3, 2)):
+        y, _ = attention(*before, offsets, 2, True, dropout)
+        z, _ = attention(*after, offsets, 2, True, dropout)
         np.testing.assert_array_equal(y[:now + 1], z[:now + 1])
         assert (y[now + 1:] != z[now + 1:]).any()
 
@@ -178,14 +178,14 @@ def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
 @causal
 @given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
        size=st.floats(-6, 0.7),
-       drop=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
-def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop):
+       dropout=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
+def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, dropout):
     """At 10^0.7 scores are up to a few hundred: one key has it all."""
     q, k, v = draw(seed, t, H * d, size, np.float32)
     dy, offsets = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
-    y, backward = attention(q, k, v, offsets, H, causal, drop)
-    exact, back = attention(*(x.astype(float) for x in (q, k, v)), offsets, H, causal, drop)
-    allowed = error(q, k, v, dy, H, sees(t, causal), drop)
+    y, backward = attention(q, k, v, offsets, H, causal, dropout)
+    exact, back = attention(*(x.astype(float) for x in (q, k, v)), offsets, H, causal, dropout)
+    allowed = error(q, k, v, dy, H, sees(t, causal), dropout)
     for got, want, most in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), allowed):
         assert got.dtype == np.float32 and (abs(got - want) <= most).all()
 
@@ -201,10 +201,10 @@ def test_scores_of_any_size_leave_numbers(dtype, far):
 
 def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
     S = np.random.default_rng(0).standard_normal((3, 2, 7, 7))
-    drop, dA = Dropout(0.4, 11), np.random.default_rng(1).standard_normal((3, 2, 7, 7))
+    dropout, dA = Dropout(0.4, 11), np.random.default_rng(1).standard_normal((3, 2, 7, 7))
     for sees in ((7, 7), (7, 0), (2, 2)):                # all, the past, a window
-        A32, back32 = attention_weights(S.astype(np.float32), np.float32(0.5), sees, drop)
-        A64, back64 = attention_weights(S.copy(), 0.5, sees, drop)
+        A32, back32 = attention_weights(S.astype(np.float32), np.float32(0.5), sees, dropout)
+        A64, back64 = attention_weights(S.copy(), 0.5, sees, dropout)
         np.testing.assert_array_equal(A32 != 0, A64 != 0)
         np.testing.assert_allclose(A32, A64, rtol=1e-5)
         np.testing.assert_allclose(back32(dA.astype(np.float32)), back64(dA.copy()), atol=1e-6)
@@ -212,18 +212,18 @@ def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
 
 @dtypes
 @causal
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 6)])
-def test_any_layout_is_read_alike_and_left_as_it_was(dtype, causal, drop):
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 6)])
+def test_any_layout_is_read_alike_and_left_as_it_was(dtype, causal, dropout):
     q, k, v = plain = draw(0, 10, 6, dtype=dtype)
     dy = draw(1, 10, 6, dtype=dtype)[0]
-    y, backward = attention(q, k, v, OFF, 2, causal, drop)
+    y, backward = attention(q, k, v, OFF, 2, causal, dropout)
     grads = backward(dy)
     for again in backward(dy), grads:                          # a backward may be called again
         for one, other in zip(again, grads):
             np.testing.assert_array_equal(one, other)
     strided = np.repeat(plain, 2, axis=2)[:, :, ::2]
     for views in ([np.asfortranarray(x) for x in plain], strided, [q, k, np.asfortranarray(v)]):
-        z, back = attention(*views, OFF, 2, causal, drop)
+        z, back = attention(*views, OFF, 2, causal, dropout)
         np.testing.assert_allclose(z, y, rtol=0, atol=64 * np.finfo(dtype).eps)
         for one, other in zip(back(np.asfortranarray(dy)), grads):
             np.testing.assert_allclose(one, other, rtol=0, atol=256 * np.finfo(dtype).eps)
@@ -239,7 +239,7 @@ def test_no_tokens_are_no_answers(dtype):
 
 
 @dtypes
-@pytest.mark.parametrize("off, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
+@pytest.mark.parametrize("offsets, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
 def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
         dtype, offsets, H):
     """Rows that no sequence has would hold whatever was in memory before."""
@@ -260,7 +260,7 @@ def test_a_sequence_of_no_tokens_is_refused_by_its_number(offsets):
 def test_a_rate_too_small_for_any_mask_drops_nothing(dtype):
     """Below 2⁻³³ no number of 32 bits is under the threshold."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
-    y, backward = attention(q, k, v, OFF, 2, drop=Dropout(2**-40, 5))
+    y, backward = attention(q, k, v, OFF, 2, dropout=Dropout(2**-40, 5))
     plain, back = attention(q, k, v, OFF, 2)
     for got, want in zip((y, *backward(v)), (plain, *back(v))):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout, factors, mask
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, factors, mask
 from scratch_embed.nn.gradcheck import check_backward
 from tests.rounding import dtypes, u32
 
@@ -12,9 +12,9 @@ keys = st.integers(0, 2**64 - 1)
 rates = st.floats(0.001, 0.999)
 
 
-def kept(drop, *shape):
+def kept(dropout, *shape):
     """Which entries are."""
-    return dropout(np.ones(shape), drop)[0] != 0
+    return apply_dropout(np.ones(shape), dropout)[0] != 0
 
 
 def correlation(one, other):
@@ -24,7 +24,7 @@ def correlation(one, other):
 @dtypes
 def test_what_is_kept_is_scaled_and_what_is_not_is_zero(dtype):
     x = np.arange(1, 1001, dtype=dtype)
-    y, _ = dropout(x, Dropout(0.75, 1))
+    y, _ = apply_dropout(x, Dropout(0.75, 1))
     assert set(np.unique(y / x)) == {0, 4} and y.dtype == dtype
 
 
@@ -32,16 +32,16 @@ def test_what_is_kept_is_scaled_and_what_is_not_is_zero(dtype):
 @pytest.mark.parametrize("key", [0, 7])
 def test_without_a_rate_it_is_x_itself(dtype, key):
     x = np.ones((2, 3), dtype)
-    y, backward = dropout(x, Dropout(0, key))
+    y, backward = apply_dropout(x, Dropout(0, key))
     assert y is x and backward(x) is x and NO_DROPOUT.at(1, 2) is NO_DROPOUT
 
 
 @given(keys, rates, st.lists(st.integers(1, 6), min_size=1, max_size=4))
 def test_the_mask_is_the_same_forward_and_backward_and_in_float64(key, rate, shape):
-    drop, rng = Dropout(rate, key), np.random.default_rng(key)
+    dropout, rng = Dropout(rate, key), np.random.default_rng(key)
     x, dy = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
-    (y, back), (y64, back64) = (dropout(a, drop) for a in (x, x.astype(float)))
-    mask = kept(drop, *shape)
+    (y, back), (y64, back64) = (apply_dropout(a, dropout) for a in (x, x.astype(float)))
+    mask = kept(dropout, *shape)
     for got, exact, source in [(y, y64, x), (back(dy), back64(dy.astype(float)), dy),
                                (back(dy), back64(dy.astype(float)), dy)]:
         np.testing.assert_array_equal(got != 0, mask)
@@ -51,7 +51,8 @@ def test_the_mask_is_the_same_forward_and_backward_and_in_float64(key, rate, sha
 
 
 def test_backward_is_the_derivative():
-    check_backward(lambda x: dropout(x, Dropout(0.4, 3)), np.random.default_rng(0).random((5, 9)))
+    check_backward(lambda x: apply_dropout(x, Dropout(0.4, 3)),
+                   np.random.default_rng(0).random((5, 9)))
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
@@ -59,7 +60,7 @@ def test_the_mean_is_kept(rate):
     """5 standard deviations of N entries that are 0 or 1/(1 − rate)."""
     N = 200_000
     for key in range(5):
-        y, _ = dropout(np.ones(N, np.float32), Dropout(rate, key * 2**32 + 99))
+        y, _ = apply_dropout(np.ones(N, np.float32), Dropout(rate, key * 2**32 + 99))
         sigma = np.sqrt(rate / (1 - rate) / N)
         assert abs(y.mean(dtype=np.float64) - 1) < 5 * sigma
         np.testing.assert_allclose(y, factors((N,), Dropout(rate, key * 2**32 + 99)), rtol=2 * u32)
@@ -67,10 +68,10 @@ def test_the_mean_is_kept(rate):
 
 def test_every_place_has_a_mask_of_its_own_and_they_do_not_know_of_each_other():
     """|correlation| below 5/√N for every pair, and for neighbours within one mask."""
-    N, drop = 50_000, Dropout(0.5, 42)
-    masks = [kept(drop.at(*place), N) for place in
+    N, dropout = 50_000, Dropout(0.5, 42)
+    masks = [kept(dropout.at(*place), N) for place in
              [(0,), (1,), (2,), (0, 0), (0, 1), (1, 0), (5, 0, 1), (5, 1, 0), (-1,)]]
-    masks += [kept(drop, N), kept(Dropout(0.5, 43), N), kept(Dropout(0.5, 44 << 32), N)]
+    masks += [kept(dropout, N), kept(Dropout(0.5, 43), N), kept(Dropout(0.5, 44 << 32), N)]
     for i, one in enumerate(masks):
         assert abs(correlation(one[1:], one[:-1])) < 5 / N**0.5
         for other in masks[:i]:
@@ -79,9 +80,9 @@ def test_every_place_has_a_mask_of_its_own_and_they_do_not_know_of_each_other():
 
 @given(keys, st.lists(st.integers(-9, 9), min_size=1, max_size=3))
 def test_the_same_place_has_the_same_mask_again(key, place):
-    drop = Dropout(0.3, key)
-    assert drop.at(*place) == drop.at(*place) and drop.at(*place).rate == 0.3
-    np.testing.assert_array_equal(kept(drop.at(*place), 50), kept(drop.at(*place), 50))
+    dropout = Dropout(0.3, key)
+    assert dropout.at(*place) == dropout.at(*place) and dropout.at(*place).probability == 0.3
+    np.testing.assert_array_equal(kept(dropout.at(*place), 50), kept(dropout.at(*place), 50))
 
 
 def test_every_bit_of_a_key_counts():
@@ -90,10 +91,10 @@ def test_every_bit_of_a_key_counts():
 
 
 @dtypes
-@pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan")])
-def test_a_rate_that_is_no_chance_is_refused(rate, dtype):
-    with pytest.raises(ValueError, match=f"rate={rate}: expected a number from 0 to below 1"):
-        dropout(np.ones(3, dtype), Dropout(rate))
+@pytest.mark.parametrize("p", [-0.1, 1, 1.5, float("nan")])
+def test_a_probability_outside_0_to_below_1_is_refused(p, dtype):
+    with pytest.raises(ValueError, match=f"expected a probability .* below 1, got {p}"):
+        apply_dropout(np.ones(3, dtype), Dropout(p))
 
 
 def test_a_rate_next_to_one_or_to_zero_is_still_a_chance():
@@ -105,9 +106,9 @@ def test_a_rate_next_to_one_or_to_zero_is_still_a_chance():
 @dtypes
 def test_inputs_are_left_and_any_layout_is_read_alike(dtype):
     x = np.random.default_rng(0).random((6, 4)).astype(dtype)
-    before, drop = x.copy(), Dropout(0.5, 8)
+    before, dropout = x.copy(), Dropout(0.5, 8)
     for view in (x, np.asfortranarray(x), x.T, x[::2], x[:0]):
-        y, backward = dropout(view, drop)
-        np.testing.assert_array_equal(y, dropout(view.copy(), drop)[0])
+        y, backward = apply_dropout(view, dropout)
+        np.testing.assert_array_equal(y, apply_dropout(view.copy(), dropout)[0])
         np.testing.assert_array_equal(backward(view), y)
     np.testing.assert_array_equal(x, before)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, dropout
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.gradcheck import check_backward, check_parameters
 from scratch_embed.nn.layers import (
     add_norm,
@@ -142,15 +142,15 @@ def test_a_residual_sum_worked_by_hand(dtype):
     y, backward = residual(x, r)
     assert y.tolist() == [[11, 22]] and [d.tolist() for d in backward(dy)] == [[[3, 4]], [[3, 4]]]
     y, backward = residual(x, r, Dropout(0.5, 1))
-    kept = dropout(np.ones_like(r), Dropout(0.5, 1))[0]               # 0 or 2
+    kept = apply_dropout(np.ones_like(r), Dropout(0.5, 1))[0]               # 0 or 2
     np.testing.assert_array_equal(y, x + kept * r)
     np.testing.assert_array_equal(backward(dy)[1], kept * dy)
     np.testing.assert_array_equal(backward(dy)[0], dy)
 
 
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 5)])
-def test_residual_is_checked_in_both_inputs(drop):
-    check_backward(lambda x, r: residual(x, r, drop), *draw(0, 2, 4, 5))
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 5)])
+def test_residual_is_checked_in_both_inputs(dropout):
+    check_backward(lambda x, r: residual(x, r, dropout), *draw(0, 2, 4, 5))
 
 
 @pytest.mark.parametrize("norm", [layer_norm, rms_norm])
@@ -170,12 +170,12 @@ def test_a_sublayer_with_its_norm_in_front_is_checked(norm):
 
 
 @dtypes
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.3, 5)])
-def test_add_norm_is_the_norm_of_the_residual_sum(dtype, drop):
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 5)])
+def test_add_norm_is_the_norm_of_the_residual_sum(dtype, dropout):
     p = params({"n.weight": (8,), "n.bias": (8,)}, 0, dtype)
     x, r, dy = draw(1, 3, 4, 8, dtype=dtype)
-    y, backward = add_norm(x, r, p, "n", 1e-5, drop)
-    total, back_sum = residual(x, r, drop)
+    y, backward = add_norm(x, r, p, "n", 1e-5, dropout)
+    total, back_sum = residual(x, r, dropout)
     z, back_norm = layer_norm(total, p, "n", 1e-5)
     for got, want in zip((y, *backward(dy, p.like())), (z, *back_sum(back_norm(dy, p.like())))):
         np.testing.assert_allclose(got, want, rtol=0, atol=64 * np.finfo(dtype).eps)

@@ -16,7 +16,7 @@ from scratch_embed.nn.optim import (
     adamw,
     adamw_kernel,
     clip_factor,
-    warm_up_then_decay,
+    linear_warmup_decay,
 )
 from scratch_embed.nn.params import Params, Tensor
 from scratch_embed.numerics.workers import parallel_map, serial_map
@@ -188,12 +188,12 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, size, t, decay):
 @dtypes
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtype, workers):
-    """In pieces of five numbers, shared out or in turn: the same bits; and the sum's step."""
-    monkeypatch.setattr(optim, "PIECE", 5)
+    """In blocks of five numbers, in threads or in turn: the same bits, and the step of the sum."""
+    monkeypatch.setattr(optim, "BLOCK", 5)
     names = {"a.weight": Tensor((3, 4), decay=True), "a.bias": (7,),
              "b.weight": Tensor((2, 2), decay=True), "none": (0,)}
 
-    def stepped(each, together):
+    def stepped(map, together):
         p = Params(names, dtype)
         p.flat[:] = 1
         rng = np.random.default_rng(0)
@@ -209,12 +209,12 @@ def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtyp
                 grads[0].flat *= dtype(clip_factor(norms[-1], 2.0))
                 optimizer.step(grads[:1], 0.1)
             else:
-                norms.append(optimizer.step(grads, 0.1, 2.0, each))
+                norms.append(optimizer.step(grads, 0.1, 2.0, map))
         return p.flat, norms
 
     alone, norms = stepped(serial_map, False)
-    with parallel_map(workers) as each:
-        threads, same = stepped(each, False)
+    with parallel_map(workers) as run:
+        threads, same = stepped(run, False)
     np.testing.assert_array_equal(threads, alone)
     assert same == norms
     one, theirs = stepped(serial_map, True)
@@ -260,18 +260,18 @@ def test_a_gradient_without_a_length_makes_parameters_no_numbers_so_that_the_loo
 
 def test_the_learning_rate_worked_by_hand():
     """Ten steps, four of them up to 8, six down to 0."""
-    rates = [warm_up_then_decay(step, 10, 8.0, 0.4) for step in range(1, 11)]
+    rates = [linear_warmup_decay(step, 10, 8.0, 0.4) for step in range(1, 11)]
     np.testing.assert_allclose(rates, [2, 4, 6, 8, 40 / 6, 32 / 6, 4, 16 / 6, 8 / 6, 0], rtol=1e-15)
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(1e-6, 10))
 def test_the_rate_rises_then_falls_and_is_never_above_its_peak(steps, warm_up, peak):
-    rates = [warm_up_then_decay(step, steps, peak, warm_up) for step in range(1, steps + 1)]
+    rates = [linear_warmup_decay(step, steps, peak, warm_up) for step in range(1, steps + 1)]
     assert min(rates) >= 0 and max(rates) <= peak * (1 + 2**-50)
     top = int(np.argmax(rates))
     assert (np.diff(rates[:top + 1]) >= 0).all() and (np.diff(rates[top:]) <= 1e-15 * peak).all()
 
 
 def test_all_of_a_run_may_be_warm_up_and_none_of_it():
-    assert [warm_up_then_decay(step, 4, 1.0, 1.0) for step in range(1, 5)] == [.25, .5, .75, 1]
-    assert [warm_up_then_decay(step, 4, 1.0, 0.0) for step in range(1, 5)] == [.75, .5, .25, 0]
+    assert [linear_warmup_decay(step, 4, 1.0, 1.0) for step in range(1, 5)] == [.25, .5, .75, 1]
+    assert [linear_warmup_decay(step, 4, 1.0, 0.0) for step in range(1, 5)] == [.75, .5, .25, 0]

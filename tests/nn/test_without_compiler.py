@@ -13,24 +13,24 @@ import sys
 import numpy as np
 from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.attention import attention
-from scratch_embed.nn.dropout import Dropout, dropout
+from scratch_embed.nn.dropout import Dropout, apply_dropout
 from scratch_embed.nn.layers import add_norm, embedding, layer_norm
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import cross_entropy, softmax
 
-rng, found, drop = np.random.default_rng(0), {}, Dropout(0.3, 5)
+rng, found, dropout = np.random.default_rng(0), {}, Dropout(0.3, 5)
 x, r, dy = rng.standard_normal((3, 7, 6)).astype(np.float32)
 p = Params({"n.weight": (6,), "n.bias": (6,)})
 p.flat[:] = rng.standard_normal(12)
-off, ids = np.array([0, 2, 4, 7]), np.array([0, 5, 5, 1, 0, 2, 3])
+offsets, ids = np.array([0, 2, 4, 7]), np.array([0, 5, 5, 1, 0, 2, 3])
 for name, f in {"gelu": gelu, "gelu_tanh": gelu_tanh, "softmax": softmax,
-                "dropout": lambda x: dropout(x, drop)}.items():
+                "dropout": lambda x: apply_dropout(x, dropout)}.items():
     y, backward = f(x)
     found[name], found["d" + name] = y, backward(dy)
 for name, f in {"norm": lambda g: layer_norm(x, p, "n"),
-                "add_norm": lambda g: add_norm(x, r, p, "n", 1e-12, drop),
-                "attention": lambda g: attention(x, r, dy, off, 2, drop=drop),
-                "causal": lambda g: attention(x, r, dy, off, 3, True)}.items():
+                "add_norm": lambda g: add_norm(x, r, p, "n", 1e-12, dropout),
+                "attention": lambda g: attention(x, r, dy, offsets, 2, dropout=dropout),
+                "causal": lambda g: attention(x, r, dy, offsets, 3, True)}.items():
     g = p.like()
     y, backward = f(g)
     dx = backward(dy) if name in ("attention", "causal") else backward(dy, g)

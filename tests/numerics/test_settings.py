@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from scratch_embed.numerics.settings import digest, digest_words, plain, saved_as
+from scratch_embed.numerics.settings import digest, digest_words, json_value, saved_as
 
 
 class Pair(NamedTuple):
@@ -21,22 +21,22 @@ def average(x):
 def test_plain_values_are_json_and_numpys_numbers_are_pythons():
     settings = dict(dim=np.int64(4), lr=np.float32(0.5), on=np.bool_(True), pair=Pair(1.5),
                     zero=np.array(0.25), names=("a", "b"), nothing=None, form=average)
-    found = plain(settings)
+    found = json_value(settings)
     assert found == dict(dim=4, lr=0.5, on=True, pair=dict(left=1.5, right=None), zero=0.25,
                          names=["a", "b"], nothing=None, form="mean")
     assert json.loads(json.dumps(found)) == found
 
 
 def test_a_function_without_a_key_is_refused():
-    with pytest.raises(ValueError, match="has no key to be stored under.*@saved_as"):
-        plain({"form": len})
+    with pytest.raises(ValueError, match="without a key: .*@saved_as"):
+        json_value({"form": len})
 
 
 def test_what_an_array_is_stored_as_tells_numbers_shapes_and_types():
     a, b = np.arange(6), np.arange(6).reshape(2, 3)
-    kept = [plain(x) for x in (a, b, a.astype(np.int32), a.astype(float), a + 1, a[:0])]
+    kept = [json_value(x) for x in (a, b, a.astype(np.int32), a.astype(float), a + 1, a[:0])]
     assert len(set(kept)) == len(kept)
-    assert plain(b.T) == digest(np.ascontiguousarray(b.T)) != plain(b.reshape(3, 2))
+    assert json_value(b.T) == digest(np.ascontiguousarray(b.T)) != json_value(b.reshape(3, 2))
     assert digest(a, b) != digest(b, a)
 
 

@@ -73,41 +73,41 @@ def test_a_teams_answers_come_in_the_order_of_the_items_whoever_is_first(workers
         if x == workers - 1:
             last.set()
         return x * x
-    with parallel_map(workers) as each:
-        assert each(square, range(workers)) == [x * x for x in range(workers)]
-        assert each(square, iter([])) == []
+    with parallel_map(workers) as run:
+        assert run(square, range(workers)) == [x * x for x in range(workers)]
+        assert run(square, iter([])) == []
 
 
 def test_a_team_of_one_works_in_this_very_thread():
-    with parallel_map(1) as each:
-        assert each(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+    with parallel_map(1) as run:
+        assert run(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
 
 
 def test_a_team_of_two_works_side_by_side():
     meeting = threading.Barrier(2, timeout=20)
-    with parallel_map(2) as each:
-        assert sorted(each(lambda _: meeting.wait(), range(2))) == [0, 1]
+    with parallel_map(2) as run:
+        assert sorted(run(lambda _: meeting.wait(), range(2))) == [0, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_in_a_team_reaches_the_caller_and_the_team_works_on(workers):
-    with parallel_map(workers) as each:
+def test_an_error_in_a_worker_reaches_the_caller_and_the_workers_continue(workers):
+    with parallel_map(workers) as run:
         with pytest.raises(ZeroDivisionError):
-            each(lambda x: 1 / x, [1, 0])
-        assert each(lambda x: 1 / x, [1, 2]) == [1, 0.5]
+            run(lambda x: 1 / x, [1, 0])
+        assert run(lambda x: 1 / x, [1, 2]) == [1, 0.5]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_matrix_product_has_one_thread_in_a_team_and_as_many_as_before_after_it(workers):
     before = blas_threads()
-    with pytest.raises(KeyError), parallel_map(workers) as each:
-        assert set(each(lambda _: blas_threads(), range(workers))) <= {1, None}
+    with pytest.raises(KeyError), parallel_map(workers) as run:
+        assert set(run(lambda _: blas_threads(), range(workers))) <= {1, None}
         raise KeyError
     assert blas_threads() == before
 
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_team_of_nobody_is_refused(workers):
-    with pytest.raises(ValueError, match=f"workers={workers}: expected 1 or more"):
+    with pytest.raises(ValueError, match=f"workers={workers}: expected at least 1"):
         with parallel_map(workers):
             pass

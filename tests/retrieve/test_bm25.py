@@ -15,8 +15,8 @@ from scratch_embed.retrieve.bm25 import (
     Postings,
     add_rows,
     add_rows_plain,
-    best_above_0,
-    best_above_0_plain,
+    top_k_positive,
+    top_k_positive_plain,
 )
 from tests.rounding import seeds, u32
 
@@ -145,7 +145,7 @@ def test_the_kernel_adds_what_numpy_adds(seed):
 @given(arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(
     [0, 0, 2**-149, 0.5, 1, 1 + 2**-23, 7, 3e38])), st.integers(1, 70))
 def test_the_heap_keeps_what_a_sort_keeps(scores, k):
-    for ours, plain in zip(best_above_0(scores, k), best_above_0_plain(scores, k)):
+    for ours, plain in zip(top_k_positive(scores, k), top_k_positive_plain(scores, k)):
         np.testing.assert_array_equal(ours, plain)
         assert ours.dtype == plain.dtype
 
@@ -174,19 +174,19 @@ def test_equal_documents_tie_and_the_lowest_id_is_first():
 
 def test_text_that_is_not_split_into_words_is_refused():
     for wrong in "the cat", ["the cat", "a dog"]:
-        with pytest.raises(ValueError, match="list of words"):
+        with pytest.raises(ValueError, match="list of .*words"):
             BM25(wrong)
     index = BM25([["a"]])
     for wrong in "a b", ["a b"]:
         with pytest.raises(ValueError, match="list of"):
             index.search(wrong, 1)
-    with pytest.raises(ValueError, match="a query is the str 'a b'"):
+    with pytest.raises(ValueError, match="a query: expected a list of words, got the str 'a b'"):
         index.scores("a b")
 
 
 def test_what_cannot_be_searched_is_refused():
     for empty in [], [[], []]:
-        with pytest.raises(ValueError, match=f"no word in {len(empty)} documents"):
+        with pytest.raises(ValueError, match=f"got none in {len(empty)} documents"):
             BM25(empty)
     for k1, b in (-1, 0.5), (math.nan, 0.5), (math.inf, 0.5), (1, -0.1), (1, 1.1), (1, math.nan):
         with pytest.raises(ValueError, match="^(k1|b)=.*: expected a finite number, "):

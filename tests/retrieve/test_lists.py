@@ -4,14 +4,14 @@ import pytest
 
 from scratch_embed.evaluate.ranking import evaluate
 from scratch_embed.retrieve.bm25 import BM25
-from scratch_embed.retrieve.lists import as_run, best, check_ids
+from scratch_embed.retrieve.lists import as_run, check_ids, top_k_of_query
 
 
 def test_the_best_are_first_ties_to_the_lowest_id_and_the_rest_is_nothing():
-    ids, scores = best(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
+    ids, scores = top_k_of_query(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
     assert ids.tolist() == [5, 3, 8, -1, -1]
     assert scores.tolist() == [2, 1, 1, -np.inf, -np.inf]
-    assert best(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
+    assert top_k_of_query(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
 
 
 def test_a_run_has_names_and_no_ends():
@@ -33,8 +33,8 @@ def test_a_search_is_judged_by_names():
 def test_ids_that_are_no_list_are_refused():
     assert check_ids([[0, -1, -1], [1, 0, -1]], 2).shape == (2, 3)
     assert check_ids(np.zeros((0, 3), int), 0).shape == (0, 3)
-    for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "below 2"),
-                         ([[-2]], "-2"), ([[0], [0]], None), ([[0, 1], [1, 1]], "row 1 holds")]:
+    for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "expected 0..1"),
+                         ([[-2]], "-2"), ([[0], [0]], None), ([[0, 1], [1, 1]], "twice in row 1")]:
         if problem:
             with pytest.raises(ValueError, match=problem):
                 check_ids(ids, 2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.index import Index
-from scratch_embed.retrieve.lists import NONE
+from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.retrieve.texts import TextIndex, nearest_or_none
 
 LETTERS = {"a": (1, 0), "b": (0, 1)}
@@ -63,16 +63,16 @@ def test_the_nearest_lines_by_hand():
 
 def test_a_query_of_length_0_finds_nothing_and_the_others_what_they_found():
     ids, scores = small().search(encode(["x", "b"]), 9)
-    assert ids.tolist() == [[NONE] * 3, [5, 3, 1]]
+    assert ids.tolist() == [[NO_ID] * 3, [5, 3, 1]]
     assert (scores[0] == -np.inf).all() and np.isfinite(scores[1]).all()
 
 
 def test_words_are_found_by_their_line_numbers():
     """b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))) is 1/1.84 for line 5, and 2/3.92, less, for line 3."""
     ids, scores = small().by_words(str.split)(["b", "x", "b a"], 4)
-    assert ids.tolist() == [[5, 3, NONE, NONE], [NONE] * 4, [3, 1, 5, NONE]]
+    assert ids.tolist() == [[5, 3, NO_ID, NO_ID], [NO_ID] * 4, [3, 1, 5, NO_ID]]
     np.testing.assert_allclose(scores[0, 0] / scores[0, 1], 3.92 / (2 * 1.84), rtol=1e-6)
-    assert ((scores == -np.inf) == (ids == NONE)).all()
+    assert ((scores == -np.inf) == (ids == NO_ID)).all()
 
 
 def test_an_index_without_queries_or_rows_has_empty_lists():

@@ -1,5 +1,4 @@
 """Texts to vectors: by hand, by a plain loop, and what neither company nor order may change."""
-import sys
 import threading
 import warnings
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ from scratch_embed.transformer.pooling import (
     mean_sqrt_len,
     weighted_mean,
 )
+from tests.processes import terminal
 from tests.rounding import gamma, seeds, u32
 
 SMALL = Config(vocab=40, dim=8, layers=2, heads=2, ff=16, positions=24)
@@ -364,15 +364,13 @@ def test_an_error_in_a_thread_is_the_callers_and_blas_has_its_threads_back(small
     assert blas_threads() == before
 
 
-def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(capsys, monkeypatch):
+def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(capsys):
     encoder = encoder_of()
     for show in (None, False, True):
         encoder.encode(some_texts(9), show_progress_bar=show)
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    encoder.encode(some_texts(9), show_progress_bar=True)
-    shown = capsys.readouterr()
-    assert "9/9" in shown.err and shown.out == ""
+    with terminal() as screen:
+        encoder.encode(some_texts(9), show_progress_bar=True)
+    assert "9/9" in screen.text and capsys.readouterr() == ("", "")
 
 
 def test_an_encoder_says_in_a_line_what_it_is():

@@ -80,14 +80,14 @@ def test_the_gradient_of_each_view_is_infonces(seed, count):
 
 @pytest.mark.parametrize("pool", [cls, mean])
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("count, drop, head", [
+@pytest.mark.parametrize("count, dropout, head", [
     (2, Dropout(0.2, 5), True), (3, NO_DROPOUT, True), (3, Dropout(0.1, 6), False)])
-def test_the_gradient_of_a_whole_step_is_its_derivative(pool, workers, count, drop, head):
+def test_the_gradient_of_a_whole_step_is_its_derivative(pool, workers, count, dropout, head):
     """In all parameters at once, which every view uses; the workers' shares summed."""
     views = [texts(1)] * 2 if count == 2 else [texts(seed) for seed in range(3)]
 
     def loss(p):
-        value, backward = batch_loss(views, Bert(CONFIG, p), pool, 0.3, drop, workers)
+        value, backward = batch_loss(views, Bert(CONFIG, p), pool, 0.3, dropout, workers)
 
         def into(g):
             shares = [p.like() for _ in range(workers)]
@@ -135,13 +135,13 @@ def test_two_views_are_equal_without_dropout_and_differ_with_it(dtype):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_views_and_the_workers_of_a_step_have_masks_of_their_own(workers):
-    batch, model, drop = texts(0), model_of(), Dropout(0.2, 9)
-    loss, _ = batch_loss([batch, batch], model, cls, 0.1, drop, workers)
+    batch, model, dropout = texts(0), model_of(), Dropout(0.2, 9)
+    loss, _ = batch_loss([batch, batch], model, cls, 0.1, dropout, workers)
 
     def by_hand(masks):
         halves = np.array_split(np.arange(6), workers)
         return contrast([np.concatenate([
-            embed(take(batch, half), model, cls, drop.at(*masks(view, worker)))[0]
+            embed(take(batch, half), model, cls, dropout.at(*masks(view, worker)))[0]
             for worker, half in enumerate(halves)]) for view in range(2)], 0.1)[0]
     assert loss == pytest.approx(by_hand(lambda view, worker: (view, worker)), rel=1e-14)
     assert abs(loss - by_hand(lambda view, worker: (0, worker))) > 1e-3
@@ -173,8 +173,8 @@ def test_one_worker_and_two_agree_on_a_step_without_dropout(dtype, rounding):
     found = []
     for workers in (1, 2, 5):
         shares = [model.p.like() for _ in range(workers)]
-        with parallel_map(workers) as each:
-            loss, backward = batch_loss(views, model, mean, 0.1, NO_DROPOUT, workers, each)
+        with parallel_map(workers) as run:
+            loss, backward = batch_loss(views, model, mean, 0.1, NO_DROPOUT, workers, run)
             backward(shares)
         found.append((loss, sum(share.flat for share in shares)))
     for loss, g in found[1:]:
@@ -230,7 +230,7 @@ def test_what_is_given_is_left_and_what_comes_out_has_its_type_and_a_head_or_non
     np.testing.assert_array_equal(start.p.flat, before)
     assert p.flat.dtype == dtype and len(trained.losses) == 2 and trained.curve == []
     assert HEAD in p and not any(name.startswith(("mlm.", "next_sentence.")) for name in p)
-    headless = train([texts(0)], start, steps=2, headless=True)
+    headless = train([texts(0)], start, steps=2, with_head=False)
     assert HEAD not in headless.model.p and headless.losses != trained.losses
     again = train([texts(0)], trained.model, steps=2, optim=Optim(0))
     np.testing.assert_array_equal(again.model.p.flat, p.flat)         # it goes on with its own head
@@ -242,7 +242,7 @@ def test_frozen_tensors_stay_and_the_others_are_trained(workers, tmp_path):
     start = model_of(dtype=np.float32, head=False)
     names = [name for name in start.p if name.startswith("layers.1.")]
     checkpoint = Checkpoint(tmp_path / "state")
-    p = train([texts(0)], start.with_params(start.p.trainable(names)), steps=3, headless=True,
+    p = train([texts(0)], start.with_params(start.p.trainable(names)), steps=3, with_head=False,
               options=RunOptions(workers, checkpoint=checkpoint)).model.p
     for name in start.p:
         assert (p[name] != start.p[name]).any() == (name in names), name
@@ -284,7 +284,7 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(workers, after, tmp_p
     ("pool", dict(pool=cls)), ("tau", dict(tau=0.1)), ("steps", dict(steps=3)),
     ("batch_size", dict(batch_size=3)), ("lr", dict(optim=Optim(1e-2, weight_decay=0.0))),
     ("weight_decay", dict(optim=Optim(3e-4))), ("dropout", dict(dropout=0.2)),
-    ("headless", dict(headless=True)), ("workers", dict(options=RunOptions(2))),
+    ("headless", dict(with_head=False)), ("workers", dict(options=RunOptions(2))),
     ("seed", dict(options=RunOptions(seed=2))), ("data", dict(views=[texts(1)])),
     ("held_out", dict(held_out=HeldOut(texts(1), texts(2)))), ("start", dict(model=model_of(1))),
     ("activation", dict(model=Bert(CONFIG._replace(activation=gelu_tanh), model_of().p)))])

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.space.heaps import enter_heaps, outranks, replace_worst
-from scratch_embed.space.neighbours import enter_sorted, nearest, top_k
+from scratch_embed.space.heaps import merge_heaps, outranks, replace_worst
+from scratch_embed.space.neighbours import merge_sorted, nearest, top_k
 from tests.rounding import seeds
 
 
 def test_worked_by_hand():
     values, ids = np.float32([[1, 3, 2]]), np.array([[4, 0, 2]])          # the worst on top
-    enter_heaps(np.float32([[1, 2, 9]]), 5, ids, values)
+    merge_heaps(np.float32([[1, 2, 9]]), 5, ids, values)
     # 1 of column 5 ties with the worst and loses; 2 takes its place, below 2 of column 2; 9 its
     assert values.tolist() == [[2, 3, 9]] and ids.tolist() == [[2, 0, 7]]
 
@@ -47,8 +47,8 @@ def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dty
     ids, values = top_k(scores[:, :k], k)
     kept = [(ids[:, ::-1].copy(), values[:, ::-1].copy()) for _ in range(2)]
     for start in range(k, M, width):
-        for enter, (ids, values) in zip((enter_sorted, enter_heaps), kept):
-            enter(scores[:, start:start + width], start, ids, values)
+        for merge, (ids, values) in zip((merge_sorted, merge_heaps), kept):
+            merge(scores[:, start:start + width], start, ids, values)
         (sorted_ids, sorted_values), (heap_ids, heap_values) = kept
         order = np.argsort(heap_ids, axis=1)
         np.testing.assert_array_equal(np.take_along_axis(heap_ids, order, 1),
@@ -58,9 +58,9 @@ def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dty
         np.testing.assert_array_equal(sorted_ids[:, ::-1], top_k(scores[:, :start + width], k)[0])
 
 
-@pytest.mark.parametrize("enter", [enter_sorted, enter_heaps])
+@pytest.mark.parametrize("merge", [merge_sorted, merge_heaps])
 @pytest.mark.parametrize("k", [1, 2, 7, 300])
-def test_a_table_in_rising_order_in_which_every_row_beats_all_before_it(k, enter):
+def test_a_table_in_rising_order_in_which_every_row_beats_all_before_it(k, merge):
     X = np.arange(1000, dtype=np.float32)[:, None]
-    ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300, enter=enter)
+    ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300, merge=merge)
     assert ids.tolist() == [list(range(999, 999 - k, -1)), list(range(k))]

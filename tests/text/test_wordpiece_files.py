@@ -178,7 +178,7 @@ def changed(*keys, to):
     (["model", "vocab", "a"], True, "found True for 'a'"),
     (["model", "vocab", "a"], -1, "found -1 for 'a'"),
     (["model", "vocab", "a"], 3, "found 3 for '.SEP.' and for 'a'"),
-    (["model", "vocab", "\ud800"], 11, "half a letter"),
+    (["model", "vocab", "\ud800"], 11, "lone surrogate"),
     (["model", "unk_token"], "<unk>", "'unk_token': expected a piece of the vocabulary, found"),
     (["model", "vocab", "[UNK]"], ..., "the ids 0 to 9, found 10"),
     (["model", "max_input_chars_per_word"], "100", "a whole number of at least 0, found '100'"),
@@ -209,7 +209,7 @@ def test_a_tokenizer_that_is_none_of_ours_is_refused_by_name(tmp_path, keys, to,
 @pytest.mark.parametrize("text, message", [
     ("[]", r"expected a JSON object in UTF-8, found \[\]"),
     ('{"a": 1, "a": 2}', "the name 'a' twice"),
-    (b'{"a": "\xff"}', "UTF-8, found that its byte 7 is not"),
+    (b'{"a": "\xff"}', "UTF-8, found invalid UTF-8 at byte 7"),
     ('{"a": ' + "9" * 5000 + "}", "the file|model")])
 def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
     with pytest.raises(FormatError, match=message):

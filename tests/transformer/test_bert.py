@@ -55,27 +55,27 @@ def random_batch(seed, longest=9, V=13):
 
 # ---- its gradient -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
 @pytest.mark.parametrize("activation", [gelu, gelu_tanh])
-def test_every_parameter_is_checked_along_one_direction_of_the_buffer(drop, activation):
+def test_every_parameter_is_checked_along_one_direction_of_the_buffer(dropout, activation):
     config = CONFIG._replace(activation=activation)
     push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12))
 
     def loss(p):
-        x, backward = encode(BATCH, p, config, drop)
+        x, backward = encode(BATCH, p, config, dropout)
         return (push * x).sum(), lambda g: backward(push, g)
     check_loss(loss, params(2))
 
 
 @dtypes
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
-def test_a_model_that_is_used_twice_sums_its_gradients(dtype, drop):
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
+def test_a_model_that_is_used_twice_sums_its_gradients(dtype, dropout):
     """Of two batches, whichever is first; γ of the many terms, of their size."""
     p, other = params(1, dtype=dtype), random_batch(5)
     separate, together = [], p.like()
     pushes = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
               for i, b in enumerate((BATCH, other))]
-    backs = [encode(b, p, CONFIG, drop)[1] for b in (BATCH, other)]
+    backs = [encode(b, p, CONFIG, dropout)[1] for b in (BATCH, other)]
     for back, push in zip(backs, pushes):
         g = p.like()
         back(push, g)
@@ -103,13 +103,13 @@ def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(dty
 
 def test_float32_learns_what_float64_learns():
     """Every tensor's gradient within 1e-5 of the largest, as against torch (test_bert_parity)."""
-    batch, drop = random_batch(3), Dropout(0.1, 5)
+    batch, dropout = random_batch(3), Dropout(0.1, 5)
     push = np.random.default_rng(0).standard_normal((len(batch.ids), 12))
     p, grads = params(4), []
     for dtype in (np.float32, np.float64):
         q = p.copy(np.float32).copy(dtype)
         g = q.like()
-        encode(batch, q, CONFIG, drop)[1](push.astype(np.float32).astype(dtype), g)
+        encode(batch, q, CONFIG, dropout)[1](push.astype(np.float32).astype(dtype), g)
         grads.append(g)
     largest = abs(grads[1].flat).max()
     for name in p:
@@ -173,8 +173,8 @@ def test_inference_is_encoding_without_dropout_to_the_last_bit(dtype):
 def test_dropout_is_another_in_every_layer():
     """Two layers with the same weights drop other numbers, or the second would add nothing new."""
     p, x = params(), np.random.default_rng(0).standard_normal((4, 12))
-    offsets, drop = np.array([0, 4]), Dropout(0.5, 3)
-    one, other = (encoder_layer(x, p, "layers.0.", offsets, CONFIG, drop.at(layer))[0]
+    offsets, dropout = np.array([0, 4]), Dropout(0.5, 3)
+    one, other = (encoder_layer(x, p, "layers.0.", offsets, CONFIG, dropout.at(layer))[0]
                   for layer in (0, 1))
     assert abs(one - other).max() > 0.1
 
@@ -184,7 +184,7 @@ def test_the_embeddings_and_every_layer_have_masks_of_their_own(monkeypatch):
     for name in ("embed", "encoder_layer"):
         monkeypatch.setattr(bert, name, lambda *given: seen.append(given[-1]) or (x, None))
     encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))
-    assert len(set(seen)) == len(seen) == 6 and {drop.rate for drop in seen} == {0.2}
+    assert len(set(seen)) == len(seen) == 6 and {dropout.probability for dropout in seen} == {0.2}
 
 
 @pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
@@ -206,10 +206,10 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 
 @dtypes
 @pytest.mark.parametrize("ids, types, message", [
-    ([1] * 10, None, "embed.positions has rows 0 to 8, asked for are 0 to 9"),
-    ([1, -1], None, "embed.tokens has rows 0 to 12, asked for are -1 to 1"),
-    ([13, 2], None, "embed.tokens has rows 0 to 12, asked for are 2 to 13"),
-    ([1, 2], [0, 2], "embed.types has rows 0 to 1, asked for are 0 to 2")])
+    ([1] * 10, None, "embed.positions: ids must be in 0..8, got 0..9"),
+    ([1, -1], None, "embed.tokens: ids must be in 0..12, got -1..1"),
+    ([13, 2], None, "embed.tokens: ids must be in 0..12, got 2..13"),
+    ([1, 2], [0, 2], "embed.types: ids must be in 0..1, got 0..2")])
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
     batch, p = pack([ids], types and [types]), params(dtype=dtype)
     for ask in (infer, encode):

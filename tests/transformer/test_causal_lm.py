@@ -56,7 +56,7 @@ class Fixed:
     def __init__(self, x):
         self.x, self.told = np.array(x), None
 
-    def encode(self, batch, drop=NO_DROPOUT):
+    def encode(self, batch, dropout=NO_DROPOUT):
         return self.x, lambda dx, g: setattr(self, "told", dx)
 
     def lm_head(self, x):
@@ -120,10 +120,10 @@ def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
 # ---- gradients -----------------------------------------------------------------------------------
 
 @each
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
-def test_every_parameter_is_checked_along_one_direction_of_the_buffer(model_of, drop):
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
+def test_every_parameter_is_checked_along_one_direction_of_the_buffer(model_of, dropout):
     model = model_of(2)
-    check_loss(lambda p: causal_lm(BATCH, model.with_params(p), drop), model.p)
+    check_loss(lambda p: causal_lm(BATCH, model.with_params(p), dropout), model.p)
 
 
 @each

@@ -5,7 +5,7 @@ import pytest
 from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import pack, take
 from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
-from scratch_embed.transformer.fill import fill_gaps
+from scratch_embed.transformer.fill import fill_mask
 from scratch_embed.transformer.masked_lm import masked_lm
 
 CONFIG = Config(vocab=11, dim=8, layers=2, heads=2, ff=12, positions=9)
@@ -24,13 +24,13 @@ def test_a_head_of_zeros_with_a_bias_says_what_the_bias_says(model):
     model.p["mlm.norm.weight"][:] = 0
     model.p["mlm.norm.bias"][:] = 0
     model.p["mlm.bias"][1:3] = np.log([2, 3])
-    ids, probabilities = fill_gaps(BATCH, PLACES, model, 4)
+    ids, probabilities = fill_mask(BATCH, PLACES, model, 4)
     assert ids.tolist() == [[2, 1, 0, 3]] * 3
     np.testing.assert_allclose(probabilities, np.array([[3, 2, 1, 1]] * 3) / 14, rtol=1e-14)
 
 
 def test_minus_the_logarithm_of_a_probability_is_the_loss(model):
-    ids, probabilities = fill_gaps(BATCH, PLACES, model, 11)
+    ids, probabilities = fill_mask(BATCH, PLACES, model, 11)
     assert (np.diff(probabilities) <= 0).all()
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-14)
     x, _ = model.encode(BATCH)
@@ -41,17 +41,17 @@ def test_minus_the_logarithm_of_a_probability_is_the_loss(model):
 
 
 def test_a_gap_does_not_see_the_texts_beside_its_own(model):
-    ids, probabilities = fill_gaps(BATCH, PLACES, model, 5)
-    alone, alike = fill_gaps(take(BATCH, [1]), np.array([1, 3]), model, 5)
+    ids, probabilities = fill_mask(BATCH, PLACES, model, 5)
+    alone, alike = fill_mask(take(BATCH, [1]), np.array([1, 3]), model, 5)
     assert (alone == ids[1:]).all()
     np.testing.assert_allclose(alike, probabilities[1:], rtol=1e-12)
 
 
 def test_more_than_there_are_is_all_of_them(model):
-    assert fill_gaps(BATCH, PLACES, model, 99)[0].shape == (3, 11)
+    assert fill_mask(BATCH, PLACES, model, 99)[0].shape == (3, 11)
 
 
 def test_a_model_without_the_head_is_refused(model):
     bare = Bert(CONFIG, model.p.only(tensors(CONFIG)))
     with pytest.raises(ValueError, match="11 tokens has no masked-LM head"):
-        fill_gaps(BATCH, PLACES, bare)
+        fill_mask(BATCH, PLACES, bare)

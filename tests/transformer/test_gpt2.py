@@ -99,8 +99,8 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 
 @dtypes
 @pytest.mark.parametrize("ids, message", [
-    ([1] * 7, "embed.positions has rows 0 to 5, asked for are 0 to 6"),
-    ([1, -1], "embed.tokens has rows 0 to 4, asked for are -1 to 1")])
+    ([1] * 7, "embed.positions: ids must be in 0..5, got 0..6"),
+    ([1, -1], "embed.tokens: ids must be in 0..4, got -1..1")])
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, message):
     with pytest.raises(ValueError, match=message):
         model(dtype=dtype).infer(pack([ids]))
@@ -157,27 +157,27 @@ def test_dropout_is_where_the_original_has_it(transformers, tmp_path):
     import torch
 
     class Times(torch.nn.Module):
-        def __init__(self, drop, *shape):
+        def __init__(self, dropout, *shape):
             super().__init__()
-            self.mask = torch.tensor(factors(shape, drop).astype(np.float32))
+            self.mask = torch.tensor(factors(shape, dropout).astype(np.float32))
 
         def forward(self, x):
             return x * self.mask.reshape(x.shape)
-    drop, t, D, H, L = Dropout(0.3, 11), 8, 12, 3, 2
+    dropout, t, D, H, L = Dropout(0.3, 11), 8, 12, 3, 2
     theirs, _ = make_gpt2.original("GPT2Model", {
         "vocab_size": 13, "n_embd": D, "n_layer": L, "n_head": H, "n_positions": t,
         "reorder_and_upcast_attn": True})         # then attention asks its module
     make_gpt2.draw_weights(theirs, np.random.default_rng(0), inputs_axis=0)
     theirs.save_pretrained(tmp_path)
-    theirs.drop = Times(drop.at(L), t, D)
+    theirs.drop = Times(dropout.at(L), t, D)
     for n, block in enumerate(theirs.h):
-        block.attn.attn_dropout = Times(drop.at(n).at(0).at(0), H, t, t)
-        block.attn.resid_dropout = Times(drop.at(n).at(1), t, D)
-        block.mlp.dropout = Times(drop.at(n).at(2), t, D)
+        block.attn.attn_dropout = Times(dropout.at(n).at(0).at(0), H, t, t)
+        block.attn.resid_dropout = Times(dropout.at(n).at(1), t, D)
+        block.mlp.dropout = Times(dropout.at(n).at(2), t, D)
     ids = np.random.default_rng(1).integers(0, 13, t)
     with torch.no_grad():
         x = theirs(torch.tensor(ids[None])).last_hidden_state[0].numpy()
-    y, _ = Gpt2.load(tmp_path).encode(pack([ids]), drop)
+    y, _ = Gpt2.load(tmp_path).encode(pack([ids]), dropout)
     np.testing.assert_allclose(y, x, rtol=0, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""BERT: gaps are as they say, shares sum to the whole, the loss has its gradient, it learns."""
+"""Masked LM: which tokens are masked, the losses and their gradients, shares, training."""
 import signal
 
 import numpy as np
@@ -30,11 +30,11 @@ from scratch_embed.transformer.bert import (
 from scratch_embed.transformer.masked_lm import (
     Examples,
     Masking,
+    mask_tokens,
     masked_lm,
     pretraining,
     split,
     train,
-    with_gaps,
 )
 from scratch_embed.worlds.senses import SENSES, senses
 from tests.rounding import dtypes, seeds
@@ -62,81 +62,81 @@ def corpus(seed, N=6, longest=10, V=17):
 
 def examples(seed=0, N=6, ask=True):
     rng = np.random.default_rng(seed)
-    return with_gaps(corpus(seed, N), MASKING, 17, rng, rng.integers(0, 2, N) if ask else None)
+    return mask_tokens(corpus(seed, N), MASKING, 17, rng, rng.integers(0, 2, N) if ask else None)
 
 
-# ---- gaps ---------------------------------------------------------------------------------------
+# ---- masking ------------------------------------------------------------------------------------
 
-def test_one_gap_worked_by_hand():
-    """One word and nothing else may be told; all gaps hidden, then none."""
+def test_one_masked_token_worked_by_hand():
+    """Only one token is not special; it is replaced by [MASK], then it is kept."""
     text = pack([[CLS, 5, SEP]])
     for masking, left in ((MASKING._replace(masked=1, random=0), [CLS, MASK, SEP]),
                           (MASKING._replace(masked=0, random=0), [CLS, 5, SEP])):
-        gaps = with_gaps(text, masking, 17, np.random.default_rng(0))
-        assert gaps.batch.ids.tolist() == left
-        assert gaps.places.tolist() == [1] and gaps.targets.tolist() == [5] and gaps.follows is None
+        given = mask_tokens(text, masking, 17, np.random.default_rng(0))
+        assert given.batch.ids.tolist() == left and given.next_sentence_labels is None
+        assert given.masked_positions.tolist() == [1] and given.targets.tolist() == [5]
 
 
 @given(seeds, st.floats(0, 1), st.integers(1, 40))
-def test_every_sequence_has_its_share_of_gaps_and_specials_never_are(seed, share, longest):
+def test_every_sequence_has_its_share_masked_and_special_tokens_never_are(seed, share, longest):
     rng = np.random.default_rng(seed)
     text = pack([rng.integers(0, 6, rng.integers(1, longest + 1)) for _ in range(7)])
     before = text.ids.copy()
-    gaps = with_gaps(text, MASKING._replace(share=share), 6, rng)
-    assert (gaps.targets == before[gaps.places]).all() and not np.isin(gaps.targets, (0, 1)).any()
-    assert (np.diff(gaps.places) > 0).all()                                    # each once, in order
-    elsewhere = np.setdiff1d(np.arange(len(before)), gaps.places)
-    np.testing.assert_array_equal(gaps.batch.ids[elsewhere], before[elsewhere])
+    masked, at, targets, _ = mask_tokens(text, MASKING._replace(share=share), 6, rng)
+    assert (targets == before[at]).all() and not np.isin(targets, (0, 1)).any()
+    assert (np.diff(at) > 0).all()                                     # each once, in order
+    elsewhere = np.setdiff1d(np.arange(len(before)), at)
+    np.testing.assert_array_equal(masked.ids[elsewhere], before[elsewhere])
     np.testing.assert_array_equal(text.ids, before)
     for a, z in zip(text.offsets, text.offsets[1:]):
-        plain = (~np.isin(before[a:z], (0, 1))).sum()
-        found = ((a <= gaps.places) & (gaps.places < z)).sum()
-        assert found == min(plain, max(1, np.round(share * (z - a))))
+        ordinary = (~np.isin(before[a:z], (0, 1))).sum()
+        found = ((a <= at) & (at < z)).sum()
+        assert found == min(ordinary, max(1, np.round(share * (z - a))))
 
 
-def test_eight_gaps_of_ten_are_hidden_one_is_any_token_one_is_left():
-    """5 standard deviations of 6,000 gaps; a random token is the one that stood there in 1/V."""
+def test_of_ten_chosen_tokens_eight_become_mask_one_is_random_and_one_is_kept():
+    """Within 5 standard deviations of 6,000; a random token is the original one in 1/V."""
     V, text = 50, pack(np.full((2000, 20), 7))
-    gaps = with_gaps(text, MASKING, V, np.random.default_rng(1))
-    now, n = gaps.batch.ids[gaps.places], 6000
-    assert len(now) == n and (gaps.targets == 7).all()
+    masked, at, targets, _ = mask_tokens(text, MASKING, V, np.random.default_rng(1))
+    now, n = masked.ids[at], 6000
+    assert len(now) == n and (targets == 7).all()
 
     def near(found, p):
         return abs(found / n - p) < 5 * np.sqrt(p * (1 - p) / n)
     assert near((now == MASK).sum(), 0.8 + 0.1 / V) and near((now == 7).sum(), 0.1 + 0.1 / V)
     others = np.bincount(now, minlength=V)[np.setdiff1d(np.arange(V), [MASK, 7])]
     assert near(others.sum(), 0.1 * (V - 2) / V) and (others > 0).all()
-    within = np.bincount(gaps.places % 20, minlength=20)                     # no place is preferred
+    within = np.bincount(at % 20, minlength=20)                   # no position is preferred
     assert (abs(within / n - 1 / 20) < 5 * np.sqrt(0.05 * 0.95 / n)).all()
 
 
 # ---- the losses ---------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("drop", [NO_DROPOUT, Dropout(0.2, 7)])
+@pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
 @pytest.mark.parametrize("ask", [False, True])
-def test_the_gradient_of_the_whole_loss_is_its_derivative(drop, ask):
+def test_the_gradient_of_the_whole_loss_is_its_derivative(dropout, ask):
     """In all parameters at once, the table included, which is read by ids and by logits."""
     if ask:
-        check_loss(lambda p: pretraining(examples(3), p, CONFIG, drop), params(1))
+        check_loss(lambda p: pretraining(examples(3), p, CONFIG, dropout), params(1))
     else:
-        check_loss(lambda p: pretraining(examples(3, ask=False), p, CONFIG, drop, gaps=17.0),
-                   params(1))
+        check_loss(lambda p: pretraining(examples(3, ask=False), p, CONFIG, dropout,
+                                         masked_tokens=17.0), params(1))
 
 
 def test_the_table_learns_from_both_of_its_uses():
     """The head's share alone is p − 1 of every row; the input's reaches only what was read."""
     given, p = examples(0), params()
     x, back_x = encode(given.batch, p, CONFIG)
-    loss, back = masked_lm(x, given.places, given.targets, p, CONFIG)
+    loss, back = masked_lm(x, given.masked_positions, given.targets, p, CONFIG)
     whole, head, body = p.like(), p.like(), p.like()
     dx = back(head)
     back_x(dx, body)
-    pretraining(given._replace(follows=None), p, CONFIG)[1](whole)
+    pretraining(given._replace(next_sentence_labels=None), p, CONFIG)[1](whole)
     np.testing.assert_allclose(whole.flat, head.flat + body.flat, rtol=0, atol=1e-14)
     assert (head[TABLE] != 0).any(1).all()
     assert set(np.flatnonzero(body[TABLE].any(1))) == set(given.batch.ids.tolist())
     assert abs(head["mlm.bias"].sum()) < 1e-15
-    assert not np.delete(dx, given.places, 0).any()               # only gaps are told anything
+    assert not np.delete(dx, given.masked_positions, 0).any()    # 0 where nothing is masked
 
 
 @dtypes
@@ -163,16 +163,17 @@ def test_the_mlm_head_and_next_sentence_worked_by_hand():
     np.testing.assert_allclose(next_sentence(np.array([[1.0]]), p)[0], [[8, -3]], rtol=1e-14)
 
 
-def test_whether_b_follows_is_asked_of_the_first_token_alone():
+def test_next_sentence_reads_the_first_token_alone():
     given, p = examples(2), params()
     x, _ = encode(given.batch, p, CONFIG)
     both, _ = pretraining(given, p, CONFIG)
-    alone, _ = masked_lm(x, given.places, given.targets, p, CONFIG)
+    alone, _ = masked_lm(x, given.masked_positions, given.targets, p, CONFIG)
     logits, _ = next_sentence(x[given.batch.offsets[:-1]], p)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    assert both - alone == pytest.approx(-log_p[np.arange(6), given.follows].mean(), rel=1e-12)
+    assert both - alone == pytest.approx(-log_p[np.arange(6), given.next_sentence_labels].mean(),
+                                         rel=1e-12)
     g = p.like()
-    pretraining(given._replace(follows=None), p, CONFIG)[1](g)
+    pretraining(given._replace(next_sentence_labels=None), p, CONFIG)[1](g)
     assert not g["pooler.weight"].any() and not g["next_sentence.bias"].any()
 
 
@@ -181,14 +182,15 @@ def test_whether_b_follows_is_asked_of_the_first_token_alone():
 @dtypes
 @given(seed=seeds, workers=st.integers(1, 5), ask=st.booleans())
 def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, workers, ask):
-    """Each is a mean over all gaps; sums of a few hundred terms in another order: 64 ε of them."""
+    """Means over all masked tokens; a few hundred terms summed in another order: 64 ε."""
     given, p = examples(seed, ask=ask), params(dtype=dtype)
     whole, parts = p.like(), p.like()
     loss, backward = pretraining(given, p, CONFIG)
     backward(whole)
     shares, total = split(given, workers), 0.0
     for share in shares:
-        mine, backward = pretraining(share, p, CONFIG, gaps=len(given.places), pairs=6)
+        mine, backward = pretraining(share, p, CONFIG, pairs=6,
+                                     masked_tokens=len(given.masked_positions))
         backward(parts)
         total += mine
     eps = float(np.finfo(dtype).eps)
@@ -198,21 +200,23 @@ def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, wo
 
 
 @given(seeds, st.integers(1, 8))
-def test_split_deals_out_every_sequence_and_its_gaps(seed, workers):
+def test_split_deals_out_every_sequence_and_its_labels(seed, workers):
     given = examples(seed)
     parts = split(given, workers)
     assert 1 <= len(parts) <= workers
-    for name, whole in [("targets", given.targets), ("follows", given.follows),
+    for name, whole in [("targets", given.targets),
+                        ("next_sentence_labels", given.next_sentence_labels),
                         ("ids", given.batch.ids)]:
         found = [getattr(part, name) if name != "ids" else part.batch.ids for part in parts]
         np.testing.assert_array_equal(np.concatenate(found), whole)
     for part in parts:
-        assert isinstance(part, Examples) and (part.places < len(part.batch.ids)).all()
-        hidden = part.batch.ids[part.places]
+        assert isinstance(part, Examples) and (part.masked_positions < len(part.batch.ids)).all()
+        hidden = part.batch.ids[part.masked_positions]
         assert ((hidden == MASK) | (hidden == part.targets) | (hidden >= 0)).all()
     starts = np.cumsum([0] + [len(part.batch.ids) for part in parts])
     np.testing.assert_array_equal(
-        np.concatenate([part.places + at for part, at in zip(parts, starts)]), given.places)
+        np.concatenate([part.masked_positions + at for part, at in zip(parts, starts)]),
+        given.masked_positions)
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -238,7 +242,7 @@ def test_a_run_in_float32_and_its_twin_in_float64_stay_together():
 
 
 def test_workers_agree_without_dropout_to_rounding():
-    """With one and with two the same batches and masks of gaps; the sums in another order."""
+    """One and two workers see the same batches and masked tokens; they sum in another order."""
     text = corpus(6, N=32)
     one, two = (train(text, CONFIG, MASKING, steps=10, batch_size=8, dropout=0,
                       options=RunOptions(workers))
@@ -249,24 +253,25 @@ def test_workers_agree_without_dropout_to_rounding():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_step_has_masks_of_its_own(workers):
-    """All texts in every batch, every token hidden, and a rate of learning of 0."""
+    """All texts in every batch, every token masked, and lr = 0."""
     hidden = MASKING._replace(share=1, masked=1, random=0)
-    for rate, differ in ((0.2, True), (0, False)):
+    for probability, differ in ((0.2, True), (0, False)):
         losses = train(corpus(0), CONFIG, hidden, steps=4, batch_size=6, optim=Optim(0),
-                       dropout=rate, options=RunOptions(workers), p=params(dtype=np.float32)).losses
+                       dropout=probability, options=RunOptions(workers),
+                       p=params(dtype=np.float32)).losses
         assert (np.ptp(losses) > 1e-3) == differ
 
 
 def test_every_step_and_every_worker_has_masks_of_its_own(monkeypatch):
     seen = []
     monkeypatch.setattr(module, "train_step",
-                        lambda _, p, config, drops, *more: seen.extend(drops) or 1)
+                        lambda _, p, config, dropouts, *more: seen.extend(dropouts) or 1)
     train(corpus(0), CONFIG, MASKING, steps=3, batch_size=2, dropout=0.2, options=RunOptions(4))
-    assert len(set(seen)) == 3 * 4 and {drop.rate for drop in seen} == {0.2}
+    assert len(set(seen)) == 3 * 4 and {dropout.probability for dropout in seen} == {0.2}
 
 
-def test_the_rate_of_learning_the_decay_and_the_clipping_are_those_asked_for():
-    """The pooler hears nothing without pairs: it shrinks by 1 − lr λ each step, its bias stays.
+def test_the_learning_rate_the_decay_and_the_clipping_are_those_of_the_arguments():
+    """Without pairs the pooler has no gradient: it shrinks by 1 − lr λ each step, its bias stays.
 
     Up to 0.1 in two steps of four, then 0.05 and 0.  One step of no warm-up is the last: lr is 0.
     A gradient of length 10⁻¹³ is nothing beside AdamW's ε, 10⁻⁸.
@@ -339,7 +344,7 @@ REVERSED = corpus(0)._replace(ids=corpus(0).ids[::-1].copy())
     ("max_grad_norm", dict(optim=Optim(1e-3, max_grad_norm=2.0))),
     ("workers", dict(options=RunOptions(2))), ("seed", dict(options=RunOptions(seed=2))),
     ("masking", dict(masking=MASKING._replace(share=0.2))),
-    ("data", dict(corpus=REVERSED)), ("data", dict(follows=np.arange(6) % 2)),
+    ("data", dict(corpus=REVERSED)), ("data", dict(next_sentence_labels=np.arange(6) % 2)),
     ("heads", dict(config=CONFIG._replace(heads=4))), ("eps", dict(config=CONFIG._replace(eps=1))),
     ("activation", dict(config=CONFIG._replace(activation=gelu_tanh))),
     ("start", dict(p=first(9, dtype=np.float32)))])
@@ -364,7 +369,7 @@ def test_a_checkpoint_of_version_0_1_is_refused_as_such(tmp_path):
               options=RunOptions(checkpoint=Checkpoint(path, resume=True)))
 
 
-def test_a_batch_without_a_gap_teaches_nothing_and_the_others_all_the_same():
+def test_a_batch_without_a_masked_token_has_loss_0_and_the_others_train_as_usual():
     """Half the texts are special tokens alone; with two in a batch some batches are such."""
     text = pack([[CLS, SEP], [CLS, SEP], [CLS, 5, 7, SEP], [CLS, 6, 8, SEP]])
     losses = train(text, CONFIG, MASKING, steps=40, batch_size=2, options=RunOptions(2)).losses
@@ -380,18 +385,18 @@ def test_more_workers_than_sequences_learn_what_one_does():
 
 
 @pytest.mark.parametrize("ids, types, message", [
-    ([0, 17], [0, 0], "an id of 17 .* rows for 0 to 16"), ([0, -1], [0, 0], "an id of -1 "),
-    ([0, 3], [0, 2], "a segment of 2 .* rows for 0 to 1"),
-    ([0] * 13, [0] * 13, "a position of 12 .* rows for 0 to 11")])
+    ([0, 17], [0, 0], "token ids in 0..16.* got 17"), ([0, -1], [0, 0], "got -1;"),
+    ([0, 3], [0, 2], "segment ids in 0..1.* got 2"),
+    ([0] * 13, [0] * 13, "positions in 0..11.* got 12")])
 def test_a_corpus_that_the_model_has_no_rows_for_is_refused(ids, types, message):
     with pytest.raises(ValueError, match=message):
         train(pack([[0], ids], [[0], types]), CONFIG, MASKING, steps=1)
 
 
-def test_a_corpus_without_sequences_or_gaps_and_batches_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="the corpus holds no sequence"):
+def test_a_corpus_without_sequences_or_tokens_to_mask_and_empty_batches_are_refused():
+    with pytest.raises(ValueError, match="expected at least 1 sequence, got 0"):
         train(pack([]), CONFIG, MASKING, steps=1)
-    with pytest.raises(ValueError, match="special tokens alone: nothing to make a gap of"):
+    with pytest.raises(ValueError, match="expected tokens to mask, got special tokens only"):
         train(pack([[CLS, SEP]]), CONFIG, MASKING, steps=1)
     with pytest.raises(ValueError, match="batch_size=0 of 6 examples"):
         train(corpus(0), CONFIG, MASKING, steps=1, batch_size=0)
@@ -406,11 +411,11 @@ def told_apart(world, vectors):
     """
     right = []
     for word, topics in SENSES.items():
-        means = [np.mean([vectors[o.sentence, o.place] for o in world.train
+        means = [np.mean([vectors[o.sentence, o.position] for o in world.train
                           if (o.word, o.sense) == (word, topic)], 0) for topic in topics]
         for o in world.test:
             if o.word == word:
-                x = vectors[o.sentence, o.place]
+                x = vectors[o.sentence, o.position]
                 far = [np.linalg.norm(x - mean) for mean in means]
                 tie = abs(far[0] - far[1]) < 1e-5 * np.linalg.norm(x)     # rounding, no more
                 right.append(0.5 if tie else topics[int(np.argmin(far))] == o.sense)

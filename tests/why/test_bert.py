@@ -7,9 +7,9 @@ import pytest
 from scratch_embed.nn.optim import Optim
 from scratch_embed.transformer.bert import DECODER, Config
 from scratch_embed.transformer.masked_lm import Masking, train
-from scratch_embed.why.bert import BASE, OTHERS, TRICKS, ceiling, toy_text, trained, worth
+from scratch_embed.why.ablations import effect, measure_ablations
+from scratch_embed.why.bert import ABLATIONS, BASE, OTHERS, measures, toy_text, trained, upper_bound
 from scratch_embed.why.effects import HELPS
-from scratch_embed.why.tricks import effect, measure_tricks
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +27,26 @@ def test_the_shares_make_as_many_gaps_as_the_names_say(texts):
     """max(1, round(share · 11)) of [CLS], nine words and [SEP]."""
     assert [max(1, round(11 * share)) for share in (0.15, 0.05, 0.3, 0.5)] == [2, 1, 3, 6]
     gaps = texts[0].gaps
-    assert len(gaps.places) == 2 * (len(gaps.batch.offsets) - 1)
-    assert {texts[0].tokenizer.pieces[i] for i in gaps.batch.ids[gaps.places]} == {"[MASK]"}
+    assert len(gaps.masked_positions) == 2 * (len(gaps.batch.offsets) - 1)
+    masked = gaps.batch.ids[gaps.masked_positions]
+    assert {texts[0].tokenizer.pieces[i] for i in masked} == {"[MASK]"}
 
 
 def test_held_out_gaps_are_of_other_sentences(texts):
     text = texts[0]
     assert len(text.gaps.batch.offsets) - 1 == 10 and len(text.world.sentences) == 40
     filled = text.gaps.batch.ids.copy()
-    filled[text.gaps.places] = text.gaps.targets
+    filled[text.gaps.masked_positions] = text.gaps.targets
     rows = {tuple(row) for row in filled.reshape(-1, 11)}
     assert not rows & {tuple(row) for row in text.corpus.ids.reshape(-1, 11)}
 
 
 def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
-    short = [trick._replace(settings=dict(trick.settings, steps=1, batch_size=8))
-             for trick in TRICKS]
-    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained, score=worth),
-                              strict=True):
-        assert [one.instead for one in effects] == list(trick.without)
+    short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8))
+             for ablation in ABLATIONS]
+    measured = measure_ablations(short, texts, trained, score=measures)
+    for ablation, effects in zip(ABLATIONS, measured, strict=True):
+        assert [one.variant for one in effects] == list(ablation.variants)
         assert all(len(one.others) == len(OTHERS) for one in effects)
 
 
@@ -54,9 +55,9 @@ def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guess
     assert DECODER not in trained(settings, texts[0]).p
     model = trained(dict(settings, tied=False), texts[0])
     assert DECODER in model.p
-    share, loss = worth(texts[0], model)
+    share, loss = measures(texts[0], model)
     assert 0 <= share <= 100 and loss == pytest.approx(np.log(len(texts[0].tokenizer)), abs=0.3)
-    assert 98 < ceiling() < 100
+    assert 98 < upper_bound() < 100
 
 
 def test_an_effect_is_judged_by_the_first_number_and_tells_the_others():

@@ -7,9 +7,10 @@ from hypothesis import given
 
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.neighbours import nearest
+from scratch_embed.why.ablations import measure
 from scratch_embed.why.compression import (
+    ABLATIONS,
     FIRST,
-    TRICKS,
     bits,
     by_codes,
     cut,
@@ -23,9 +24,8 @@ from scratch_embed.why.compression import (
     turned,
     uint8,
 )
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
-from scratch_embed.why.searches import by_vectors, percent, search_facts
-from scratch_embed.why.tricks import measure
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
+from scratch_embed.why.searches import by_vectors, ndcg_percent, search_facts
 from scratch_embed.worlds.facts import facts
 from tests.rounding import seeds
 
@@ -97,7 +97,7 @@ def searches():
 def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
     """nDCG@10 in %.  The bounds leave half, or more, of the least that ten worlds differed by."""
     scores = measure([partial(by_codes, form=form) for form in forms(64).values()], searches,
-                     score=percent)
+                     score=ndcg_percent)
     row = dict(zip(forms(64), scores))
     assert (np.abs(row["int8"] - row["float32"]) < 1).all()
     np.testing.assert_array_equal(row["int8"], row["uint8"])
@@ -112,13 +112,13 @@ def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
 
 
 def test_floats_are_the_search_that_they_stand_for(searches):
-    assert percent(searches[0], by_codes(searches[0])) == pytest.approx(
-        percent(searches[0], by_vectors(searches[0])), abs=0.01)
+    assert ndcg_percent(searches[0], by_codes(searches[0])) == pytest.approx(
+        ndcg_percent(searches[0], by_vectors(searches[0])), abs=0.01)
 
 
 def test_every_trick_has_a_form_that_is_another():
-    for trick in TRICKS:
-        for change, predicted in trick.without.values():
-            assert set(change) == {"form"} and predicted in (HELPS, HURTS, UNCLEAR)
-            assert change["form"] is not trick.settings["form"]
+    for ablation in ABLATIONS:
+        for change, predicted in ablation.variants.values():
+            assert set(change) == {"form"} and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
+            assert change["form"] is not ablation.settings["form"]
     assert FIRST > 1

@@ -11,22 +11,22 @@ from scratch_embed.why.contexts import (
     most_frequent_sense,
     packed,
     rows_of,
+    sense_accuracy,
     states_of_words,
-    told_apart,
     whole_words,
 )
 from scratch_embed.why.contextual_tour import (
     AROUND,
-    BEFORE,
-    BEST,
+    LEFT_ONLY,
     MODEL,
     PARTS,
     UNTRAINED,
-    ceiling,
-    look,
-    read,
-    tell_senses,
-    two_places,
+    UPPER_BOUND,
+    compute_states,
+    same_word_cosines,
+    sense_accuracies,
+    train_bert,
+    upper_bound,
 )
 from scratch_embed.worlds.senses import Occurrence, Senses, senses
 
@@ -44,7 +44,7 @@ def test_the_nearest_mean_worked_by_hand():
     def share(first, second):
         x = np.zeros((8, 1))
         x[[0, 3, 4, 6], 0] = 0, 10, first, second
-        return told_apart(HAND, x)
+        return sense_accuracy(HAND, x)
     assert share(4, 6) == 1 and share(6, 6) == 0.5 and share(6, 4) == 0
     assert share(5, 6) == 0.75                                     # a tie is right by half
 
@@ -52,15 +52,15 @@ def test_the_nearest_mean_worked_by_hand():
 def test_one_vector_everywhere_is_a_coin_and_the_truth_is_told():
     world = senses(1, 400)
     words = sum(map(len, world.sentences))
-    assert told_apart(world, np.full((words, 3), 0.1, np.float32)) == 0.5
+    assert sense_accuracy(world, np.full((words, 3), 0.1, np.float32)) == 0.5
     truth = np.repeat([hash(topic) % 97 for topic in world.topics], 9)[:, None].astype(float)
-    assert told_apart(world, truth) == 1
+    assert sense_accuracy(world, truth) == 1
     assert 0.35 < most_frequent_sense(world) < 0.65
-    assert told_apart(world, np.random.default_rng(0).standard_normal((words, 3))) < 0.65
+    assert sense_accuracy(world, np.random.default_rng(0).standard_normal((words, 3))) < 0.65
 
 
 def test_words_are_whole_and_their_states_stand_in_their_places():
-    known = read(1, sentences=20, steps=1)
+    known = train_bert(1, sentences=20, steps=1)
     sentence = ["bank", "money", "loan"]
     tokenizer = whole_words([sentence])
     batch = packed(tokenizer, [sentence, sentence[::-1]])
@@ -83,18 +83,19 @@ def test_filling_gaps_tells_the_senses_apart_by_the_words_own_state(seed):
     corpus, config = packed(tokenizer, world.sentences), Config(len(tokenizer), 32, 2, 2, 64, 11, 1)
     trained = train(corpus, config, masking(tokenizer), steps=600, batch_size=32,
                     optim=Optim(3e-3), dropout=0, options=RunOptions(seed=seed))
-    shares = [told_apart(world, x) for x in states_of_words(corpus, trained.model)]
+    shares = [sense_accuracy(world, x) for x in states_of_words(corpus, trained.model)]
     assert shares[0] < 0.65 and shares[2] > 0.9
 
 
 def test_the_tours_table_has_what_knows_nothing_and_what_knows_all():
     """After two steps there is nothing to see yet; what is not BERT's is as it will be."""
-    known = read(1, sentences=300, steps=2)
-    seen = look(known)
-    found = tell_senses(known, seen)
+    known = train_bert(1, sentences=300, steps=2)
+    seen = compute_states(known)
+    found = sense_accuracies(known, seen)
     assert all(row.shape == (len(PARTS),) for row in found.values())
-    assert {MODEL, UNTRAINED, AROUND, BEST, BEFORE} < set(found)
+    assert {MODEL, UNTRAINED, AROUND, UPPER_BOUND, LEFT_ONLY} < set(found)
     assert set(found["word2vec, its one vector"]) == {50}
-    assert found[BEST][0] > 99 and found[BEFORE][1:].tolist() == [100, 50] and ceiling() > 99.99
-    for one, other, cosine in two_places(known, seen):
+    assert found[UPPER_BOUND][0] > 99 and upper_bound() > 99.99
+    assert found[LEFT_ONLY][1:].tolist() == [100, 50]
+    for one, other, cosine in same_word_cosines(known, seen):
         assert "bank" in one.split() and "bank" in other.split() and -1 <= cosine <= 1

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scratch_embed.why.effects import (
     HELPS,
     HURTS,
+    NOT_SIGNIFICANT,
     T_QUANTILES,
-    UNCLEAR,
     Interval,
     interval,
     paired_difference,
@@ -31,11 +31,12 @@ def test_differences_are_taken_seed_by_seed():
 
 def test_the_same_difference_for_every_seed_is_certain_and_none_at_all_is_no_difference():
     assert paired_difference([5, 7, 9], [4, 6, 8]) == (1, 0)
-    assert paired_difference([5, 7, 9], [5, 7, 9]).verdict == UNCLEAR
+    assert paired_difference([5, 7, 9], [5, 7, 9]).verdict == NOT_SIGNIFICANT
 
 
 @pytest.mark.parametrize("mean, half, verdict", [
-    (2, 1.9, HELPS), (2, 2.1, UNCLEAR), (-2, 1.9, HURTS), (-2, 2.1, UNCLEAR), (2, 2, UNCLEAR)])
+    (2, 1.9, HELPS), (2, 2.1, NOT_SIGNIFICANT), (-2, 1.9, HURTS), (-2, 2.1, NOT_SIGNIFICANT),
+    (2, 2, NOT_SIGNIFICANT)])
 def test_a_verdict_needs_an_interval_on_one_side_of_zero(mean, half, verdict):
     assert Interval(mean, half).verdict == verdict
 

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from scratch_embed.why.ablations import toy_text
 from scratch_embed.why.glove import closed_form, constant
-from scratch_embed.why.tricks import toy_text
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.glove import adagrad_step, mirrored, shuffled
 

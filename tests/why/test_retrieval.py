@@ -5,29 +5,36 @@ from hypothesis import given
 
 from scratch_embed.evaluate.ranking import reciprocal_rank
 from scratch_embed.space.similarity import cosine_matrix
+from scratch_embed.why.ablations import measure_ablations
 from scratch_embed.why.retrieval import (
+    ABLATIONS,
     BM25,
     CLAIMS,
-    HYBRIDS,
+    HYBRID_ABLATIONS,
     SCORERS,
-    TRICKS,
     VECTORS,
     Tied,
+    chance_mrr,
     first_alone,
     found,
-    guessing,
     half_lengthened,
     listed_by,
     nearness,
     nearness_of_units,
     raw_sum,
     second_alone,
+    tie_effect,
     ties,
     untrained,
-    worth,
 )
-from scratch_embed.why.searches import LISTED, by_both, by_vectors, by_words, percent, search_facts
-from scratch_embed.why.tricks import measure_tricks
+from scratch_embed.why.searches import (
+    DEPTH,
+    by_both,
+    by_vectors,
+    by_words,
+    ndcg_percent,
+    search_facts,
+)
 from scratch_embed.worlds.facts import facts
 from tests.rounding import seeds
 
@@ -37,11 +44,11 @@ def searches():
     return [search_facts(facts(seed, 120, 20, sentences=400, pairs=0), seed) for seed in (1, 2)]
 
 
-@pytest.mark.parametrize("tricks", [TRICKS, HYBRIDS])
-def test_every_trick_is_measured(tricks, searches):
-    measured = measure_tricks(tricks, searches, found, score=percent)
-    for trick, effects in zip(tricks, measured, strict=True):
-        assert [effect.instead for effect in effects] == list(trick.without)
+@pytest.mark.parametrize("ablations", [ABLATIONS, HYBRID_ABLATIONS])
+def test_every_trick_is_measured(ablations, searches):
+    measured = measure_ablations(ablations, searches, found, score=ndcg_percent)
+    for ablation, effects in zip(ablations, measured, strict=True):
+        assert [effect.variant for effect in effects] == list(ablation.variants)
         assert all(0 <= effect.without <= 100 for effect in effects)
 
 
@@ -85,7 +92,7 @@ def test_alone_and_raw_are_what_they_say():
 
 def test_one_search_alone_is_that_search_as_far_as_it_is_listed(searches):
     """And ten places are all that is judged."""
-    alone = by_both(searches[0], join=second_alone, listed=LISTED)
+    alone = by_both(searches[0], fuse=second_alone, depth=DEPTH)
     np.testing.assert_array_equal(alone.gains[:, :10], by_vectors(searches[0]).gains[:, :10])
 
 
@@ -116,7 +123,7 @@ def test_the_share_of_ties_by_hand(searches):
 def test_a_constant_has_the_order_it_is_given_and_by_name_what_guessing_has(searches):
     tied = ties(searches[0], SCORERS["a constant"])
     assert tied.shared == 100 and tied.first.tolist() == [100, 100] and not tied.last.any()
-    assert 0 < tied.by_id[1] < 70 and 0 < guessing(searches[0]) < 70
+    assert 0 < tied.by_id[1] < 70 and 0 < chance_mrr(searches[0]) < 70
 
 
 def test_better_order_is_never_worse(searches):
@@ -137,6 +144,6 @@ def test_every_claim_can_hold_and_can_fail():
     wrong = {"a constant": tied(100, [50, 50], [0, 0], [50, 90]), "BM25": right["cosine, float32"],
              "cosine, two decimals": right["cosine, float32"], "cosine, float32": right["BM25"],
              "cosine, float64": tied(99, *ends)}
-    assert worth(right["BM25"]) == 40
+    assert tie_effect(right["BM25"]) == 40
     for claim, holds in CLAIMS.items():
         assert holds(right, [15, 17, 16]) and not holds(wrong, [15, 17, 16]), claim

@@ -6,8 +6,7 @@ from scratch_embed.why.retrieval_tour import (
     HYBRID,
     MEASURES,
     SCORES,
-    best,
-    guessed,
+    chance,
     learn,
     match_translations,
     monolingual,
@@ -15,8 +14,9 @@ from scratch_embed.why.retrieval_tour import (
     per_seed,
     search_coded,
     search_reports,
+    upper_bound,
 )
-from scratch_embed.why.searches import judged
+from scratch_embed.why.searches import rank_all
 from scratch_embed.worlds.facts import facts
 from scratch_embed.worlds.second_language import bitext, inverse, translate
 
@@ -34,11 +34,11 @@ def reports(learned):
 
 def test_every_method_beats_guessing_and_none_the_best(reports):
     for scores in reports:
-        least, most = scores["guessing (exact)"], scores["the best there is"]
-        assert list(scores)[-2:] == ["guessing (exact)", "the best there is"]
+        least, most = scores["chance (exact)"], scores["upper bound"]
+        assert list(scores)[-2:] == ["chance (exact)", "upper bound"]
         for name, row in scores.items():
             assert row.shape == (len(MEASURES),) and (row <= most + 1e-9).all(), name
-            if not name.startswith(("random", "guessing")):
+            if not name.startswith(("random", "chance")):
                 assert (row > 2 * least).all(), name
 
 
@@ -50,21 +50,21 @@ def test_vectors_find_what_words_do_not_and_only_when_trained(reports):
             assert nDCG[f"{method}, SIF"] > nDCG["BM25"] + 10
             assert nDCG[f"{method}, SIF"] > nDCG[f"{method}, mean"]
         assert nDCG["word2vec, untrained, SIF"] < nDCG["BM25"] < nDCG[HYBRID]
-        assert abs(nDCG["random vectors"] - nDCG["guessing (exact)"]) < 5
+        assert abs(nDCG["random vectors"] - nDCG["chance (exact)"]) < 5
 
 
 def test_the_exact_rows_are_what_many_random_orders_give(learned):
     """Within 5 standard errors of 40 orders, each the mean of 100 questions."""
     search, rng = learned[1].search, np.random.default_rng(0)
     N = search.gains.shape[1]
-    rankings = (judged(search, rng.random(search.gains.shape)) for _ in range(40))
+    rankings = (rank_all(search, rng.random(search.gains.shape)) for _ in range(40))
     drawn = np.array([[100 * measure(ranking).mean() for measure in MEASURES.values()]
                       for ranking in rankings])
-    assert (abs(drawn.mean(axis=0) - guessed(search)) < 5 * drawn.std(axis=0) / 40**0.5).all()
-    assert guessed(search)[0] == pytest.approx(100 * 10 / N)
+    assert (abs(drawn.mean(axis=0) - chance(search)) < 5 * drawn.std(axis=0) / 40**0.5).all()
+    assert chance(search)[0] == pytest.approx(100 * 10 / N)
     relevant = (search.gains > 0).sum(axis=1)
     np.testing.assert_allclose(
-        best(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])
+        upper_bound(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])
 
 
 def test_a_code_is_found_by_words_and_meaning_by_vectors(learned):

@@ -14,8 +14,8 @@ from scratch_embed.why.searches import (
     by_vectors,
     by_words,
     embed,
-    percent,
-    plain,
+    equal_weights,
+    ndcg_percent,
     search_codes,
     search_facts,
     sif,
@@ -41,7 +41,7 @@ def test_words_find_what_is_written_alike_and_vectors_what_means_the_same(search
     np.testing.assert_array_equal(by_vectors(search, common=False).gains, [[1, 0, 0], [1, 0, 0]])
     # p has no word of any document: all are tied, and c, b, a is their order
     np.testing.assert_array_equal(by_words(search).gains, [[0, 0, 1], [1, 0, 0]])
-    assert percent(search, by_words(search)) == pytest.approx(100 * (0.5 + 1) / 2)
+    assert ndcg_percent(search, by_words(search)) == pytest.approx(100 * (0.5 + 1) / 2)
 
 
 def test_scores_of_words_are_bm25s(search):
@@ -53,14 +53,14 @@ def test_scores_of_words_are_bm25s(search):
 
 
 def test_the_settings_reach_the_vectors(search):
-    Q, X = embed(search, weigh=plain, common=False)
+    Q, X = embed(search, weigh=equal_weights, common=False)
     np.testing.assert_allclose(X[0], [.55, .1, .05], rtol=1e-6)
     np.testing.assert_allclose(Q, search.words[["seaman", "book"]])
     Q, X = embed(search, weigh=partial(sif, a=0.2), common=False)    # every word: p = 0.2
     np.testing.assert_allclose(X[0], [.275, .05, .025], rtol=1e-6)
-    _, X = embed(search, weigh=plain, common=False, unit_words=True)
+    _, X = embed(search, weigh=equal_weights, common=False, unit_words=True)
     assert np.linalg.norm(2 * X[1] - [1 / 3**.5] * 3) == pytest.approx(1, rel=1e-6)
-    _, X = embed(search, weigh=plain)
+    _, X = embed(search, weigh=equal_weights)
     assert np.linalg.matrix_rank(X.astype(np.float64), tol=1e-6) == 2
     assert by_vectors(search, common=False, compare=lambda A, B: -dot_matrix(A, B)
                       ).gains[0].tolist() == [0, 0, 1]       # the nearest last
@@ -71,14 +71,14 @@ def test_the_settings_reach_the_vectors(search):
 
 
 def test_what_neither_search_lists_comes_last(search):
-    only = by_both(search, listed=1)
+    only = by_both(search, depth=1)
     np.testing.assert_array_equal(only.gains[:, 0], [1, 1])
     assert only.gains.shape == (2, 3)
 
     def last(lists, k):
         ids, scores = reciprocal_rank_fusion(lists, k)
         return ids[:, :1], -scores[:, :1]
-    assert by_both(search, join=last).gains[:, 0].tolist() == [1, 1]
+    assert by_both(search, fuse=last).gains[:, 0].tolist() == [1, 1]
 
 
 def test_a_world_and_its_codes_keep_their_queries_in_order():

@@ -6,29 +6,29 @@ import pytest
 
 from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import simcse
+from scratch_embed.why.ablations import measure_ablations
 from scratch_embed.why.sentences import (
     SIMCSE,
-    Worth,
-    by_model,
-    contrasted,
-    different,
+    Scores,
+    encode_by,
     pretrain,
+    score,
+    train_simcse,
+    unique_sentences,
     untrained,
-    worth,
 )
 from scratch_embed.why.simcse import (
+    ABLATIONS,
     BASE,
     OTHERS,
-    TRICKS,
-    answered,
-    contradicted,
-    numbers,
+    measures,
+    positives,
+    same_text,
     trained,
-    twice,
-    untouched,
+    with_hard_negatives,
+    without_simcse,
 )
 from scratch_embed.why.simcse_tour import AFTER, BEFORE, compare
-from scratch_embed.why.tricks import measure_tricks
 from scratch_embed.worlds.facts import NAMES, SLOTS
 
 
@@ -67,62 +67,63 @@ def test_an_encoder_that_knows_the_slots_is_worth_all_that_there_is(encoder):
 
     def slots(texts):
         return np.array([[place in fact_of(text) for place in places] for text in texts], float)
-    best = worth(encoder, slots)
+    best = score(encoder, slots)
     assert best.ndcg == pytest.approx(100) and best.sts == pytest.approx(100)
     assert best.alignment == pytest.approx(0, abs=1e-12) and best.uniformity < -1
 
     def alike(texts):
         return np.ones((len(texts), 2))
-    flat = worth(encoder, alike)
+    flat = score(encoder, alike)
     assert flat.ndcg < 40 and flat.uniformity == flat.alignment == 0
     assert flat.cosine == pytest.approx(1)
 
 
 def test_hard_negatives_are_wrong_in_one_slot_that_was_asked(encoder):
-    questions, reports, wrong = (texts_of(encoder, view) for view in contradicted(encoder))
+    questions, reports, wrong = (texts_of(encoder, view) for view in with_hard_negatives(encoder))
     assert len(questions) == len(reports) == len(wrong) > 50
     assert not set(questions) & set(encoder.search.queries.values())
     for asked, right, other in zip(questions, reports, wrong):
         asked, right, other = map(fact_of, (asked, right, other))
         assert len(asked) == 3 and len(right) == len(other) == 5
         assert asked <= right and len(right & other) == 4 and len(asked & other) == 2
-    assert len(answered(encoder)) == 2 and len(twice(encoder)) == 1
+    assert len(positives(encoder)) == 2 and len(same_text(encoder)) == 1
 
 
 def test_no_sentence_is_seen_twice_in_an_epoch(encoder):
-    texts = texts_of(encoder, different(encoder.text))
+    texts = texts_of(encoder, unique_sentences(encoder.text))
     assert len(set(texts)) == len(texts) and set(texts) == set(texts_of(encoder, encoder.text))
 
 
 def test_without_a_head_there_is_none_and_the_encoder_is_as_it_was(encoder):
     before = encoder.model.p.flat.copy()
-    bare = contrasted(encoder, steps=2, batch_size=8, headless=True).model
-    topped = contrasted(encoder, steps=2, batch_size=8).model
+    bare = train_simcse(encoder, steps=2, batch_size=8, with_head=False).model
+    topped = train_simcse(encoder, steps=2, batch_size=8).model
     assert not [name for name in bare.p if name.startswith(("head.", "mlm.", "next_sentence."))]
     assert set(topped.p) - set(bare.p) == {"head.weight", "head.bias"}
     np.testing.assert_array_equal(encoder.model.p.flat, before)
-    kept = by_model(encoder, topped, keep_head=True)(["the sailor found the lamp"])
+    kept = encode_by(encoder, topped, keep_head=True)(["the sailor found the lamp"])
     assert np.abs(kept).max() <= 1
 
 
-@pytest.mark.parametrize("tricks", [TRICKS[2:4], pytest.param(TRICKS, marks=pytest.mark.campaign)])
-def test_every_trick_is_measured_with_all_its_numbers(encoder, tricks):
-    short = [trick._replace(settings=dict(trick.settings, steps=1, batch_size=8), without={
-        instead: (change, predicted) for instead, (change, predicted) in trick.without.items()
-        if "steps" not in change}) for trick in tricks]
+@pytest.mark.parametrize("ablations", [
+    ABLATIONS[2:4], pytest.param(ABLATIONS, marks=pytest.mark.campaign)])
+def test_every_trick_is_measured_with_all_its_numbers(encoder, ablations):
+    short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8), variants={
+        instead: (change, predicted) for instead, (change, predicted) in ablation.variants.items()
+        if "steps" not in change}) for ablation in ablations]
     other = encoder._replace(seed=2)
-    for trick, effects in zip(short, measure_tricks(short, [encoder, other], trained,
-                                                     score=numbers), strict=True):
-        assert [effect.instead for effect in effects] == list(trick.without)
+    for ablation, effects in zip(short, measure_ablations(short, [encoder, other], trained,
+                                                     score=measures), strict=True):
+        assert [effect.variant for effect in effects] == list(ablation.variants)
         assert all(len(effect.others) == len(OTHERS) for effect in effects)
-    np.testing.assert_array_equal(numbers(encoder, untouched(encoder)),
-                                  worth(encoder, by_model(encoder, encoder.model))[:4])
+    np.testing.assert_array_equal(measures(encoder, without_simcse(encoder)),
+                                  score(encoder, encode_by(encoder, encoder.model))[:4])
 
 
 def test_the_tour_sets_before_and_after_beside_what_knows_nothing(encoder):
     rows = compare(encoder, steps=2, batch_size=8)
     assert {BEFORE, AFTER, "untrained, mean", "word2vec, SIF", "BM25"} < set(rows)
-    assert all(row.shape == (len(Worth._fields),) for row in rows.values())
-    first = worth(encoder, by_model(encoder, untrained(encoder)))
+    assert all(row.shape == (len(Scores._fields),) for row in rows.values())
+    first = score(encoder, encode_by(encoder, untrained(encoder)))
     np.testing.assert_allclose(rows["untrained, mean"], first, rtol=1e-6)
     assert np.isnan(rows["BM25"][1:]).all() and rows["BM25"][0] > 0

@@ -4,19 +4,19 @@ import pytest
 
 from scratch_embed.evaluate.words import Section, score_analogies
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.why.ablations import Text
 from scratch_embed.why.tour import (
     METHODS,
-    QUESTIONS,
-    answer_unknown,
-    answers,
+    TASKS,
+    cooccurring_pairs,
     easy_text,
     glove_words,
     held_out_forms,
-    pairs_that_meet,
     random_vectors,
+    score_unknown_words,
     share_ngrams,
+    task_scores,
 )
-from scratch_embed.why.tricks import Text
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.worlds.words import HELD_OUT, attributes_of, hard
 
@@ -30,12 +30,12 @@ def test_the_forms_are_those_that_no_text_held(text):
     forms = {form.word: form for form in held_out_forms()}
     assert set(forms) == HELD_OUT and HELD_OUT.isdisjoint(text.vocab.words)
     rabbits = forms["rabbits"]
-    assert rabbits.stem == "rabbit" and rabbits.company == {"burrow", "carrots"}
+    assert rabbits.stem == "rabbit" and rabbits.context == {"burrow", "carrots"}
     assert ("mouse", "mice") in rabbits.rows and len(rabbits.rows) == 7
     for form in forms.values():
-        known = {form.stem, *form.company, *(word for row in form.rows for word in row)}
+        known = {form.stem, *form.context, *(word for row in form.rows for word in row)}
         assert known <= set(text.vocab.words)
-        (only,) = {word for sentence in sentences_with(text, form.company) for word in sentence
+        (only,) = {word for sentence in sentences_with(text, form.context) for word in sentence
                    if word in attributes_of(["plural", "past-tense", "comparative"])}
         assert only == form.stem                                   # nothing else keeps it company
 
@@ -60,7 +60,7 @@ def vectors_where(text, place):
 
 @pytest.mark.parametrize("question, place", [
     ("stem", lambda form, v: {form.word: 2 * v[form.stem]}),
-    ("company", lambda form, v: {form.word: v[sorted(form.company)[0]]}),
+    ("context", lambda form, v: {form.word: v[sorted(form.context)[0]]}),
     ("analogy", lambda form, v: {form.word: v[form.stem] + 9, **{
         right: v[left] + 9 for left, right in form.rows}}),
     ("number", lambda form, v: {form.word: sum(
@@ -68,9 +68,9 @@ def vectors_where(text, place):
         for left, right in form.rows)})])
 def test_each_question_is_answered_by_vectors_made_to_answer_it(question, place, text):
     """And by random ones it is not, but for number: a coin."""
-    asked = list(QUESTIONS).index(question)
-    assert answers(vectors_where(text, place))[asked] == 100
-    by_chance = np.mean([answers(random_vectors(text._replace(seed=seed)))[asked]
+    asked = list(TASKS).index(question)
+    assert task_scores(vectors_where(text, place))[asked] == 100
+    by_chance = np.mean([task_scores(random_vectors(text._replace(seed=seed)))[asked]
                          for seed in range(10)])
     assert 35 < by_chance < 65 if question == "number" else by_chance < 15
 
@@ -82,7 +82,7 @@ def test_number_is_asked_of_the_form_and_not_of_its_stem(text):
         lefts, rights = zip(*form.rows)
         return {form.word: many + 3 * one, **dict.fromkeys(lefts, one),
                 **dict.fromkeys(rights, many)}
-    assert answers(vectors_where(text, place))[list(QUESTIONS).index("number")] == 0
+    assert task_scores(vectors_where(text, place))[list(TASKS).index("number")] == 0
 
 
 def test_number_is_asked_only_where_no_n_gram_tells():
@@ -97,8 +97,8 @@ def test_number_is_asked_only_where_no_n_gram_tells():
 def test_each_answer_stands_with_its_seed(text):
     corpus = text.corpus._replace(offsets=text.corpus.offsets[:500])
     texts = [text._replace(corpus=corpus, seed=seed) for seed in (3, 1, 2)]
-    found = answer_unknown(texts)["random"]
-    np.testing.assert_array_equal(found, [answers(random_vectors(t)) for t in texts])
+    found = score_unknown_words(texts)["random"]
+    np.testing.assert_array_equal(found, [task_scores(random_vectors(t)) for t in texts])
 
 
 def test_every_method_gives_a_vector_a_word(text):
@@ -116,6 +116,6 @@ def test_glove_learns_what_it_did_not_when_every_pair_meets():
         sections = [Section(*section) for section in world.analogies]
         toy = Text(vocab, corpus, sections, 1)
         solved.append(score_analogies(vocab.index, glove_words(toy), sections).overall.accuracy)
-        meet.append(pairs_that_meet(toy))
+        meet.append(cooccurring_pairs(toy))
     assert meet[0] < 0.2 and meet[1] > 0.7
     assert solved[0] < 0.5 and solved[1] > 0.75

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from scratch_embed.evaluate.words import score_analogies
+from scratch_embed.why.ablations import (
+    Ablation,
+    measure,
+    measure_ablations,
+    not_distinguished,
+    toy_text,
+)
 from scratch_embed.why.effects import HURTS, paired_difference
-from scratch_embed.why.tricks import Trick, alike, measure, measure_tricks, toy_text
-from scratch_embed.why.word2vec import METHODS, SKIPGRAM, TRICKS, closed_form, trained
+from scratch_embed.why.word2vec import ABLATIONS, METHODS, SKIPGRAM, closed_form, trained
 from scratch_embed.words.plan import Details
 
 
@@ -21,16 +27,17 @@ def test_forms_that_are_said_to_cost_as_much_do():
         fixed = settings.get("details", Details()).fixed_window
         reach = settings["window"] if fixed else (settings["window"] + 1) / 2
         return settings["epochs"] * 2 * reach * (settings["negatives"] + 1)
-    ratios = [cost(trick.settings | change) / cost(trick.settings) for trick in TRICKS
-              for instead, (change, _) in trick.without.items()
+    ratios = [cost(ablation.settings | change) / cost(ablation.settings) for ablation in ABLATIONS
+              for instead, (change, _) in ablation.variants.items()
               if "as many" in instead or instead == "always 3"]
     assert ratios == pytest.approx([1] * 5, abs=0.07)
 
 
 def test_every_trick_is_measured_against_the_same_seeds(texts):
-    short = [trick._replace(settings=dict(trick.settings, epochs=1, dim=4)) for trick in TRICKS]
-    for trick, effects in zip(TRICKS, measure_tricks(short, texts, trained), strict=True):
-        assert [effect.instead for effect in effects] == list(trick.without)
+    short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
+             for ablation in ABLATIONS]
+    for ablation, effects in zip(ABLATIONS, measure_ablations(short, texts, trained), strict=True):
+        assert [effect.variant for effect in effects] == list(ablation.variants)
         for effect in effects:
             assert 0 <= effect.without <= 100
             assert effect.difference.mean == pytest.approx(effect.with_it - effect.without,
@@ -40,8 +47,8 @@ def test_every_trick_is_measured_against_the_same_seeds(texts):
 def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
     """Longer than the other tests train, so that the scores differ."""
     start = dict(SKIPGRAM, epochs=20)
-    trick = Trick("K", "more.", start, {"1": (dict(negatives=1), HURTS)})
-    [[effect]] = measure_tricks([trick], texts, trained)
+    ablation = Ablation("K", "more.", start, {"1": (dict(negatives=1), HURTS)})
+    [[effect]] = measure_ablations([ablation], texts, trained)
     by_hand = [[100 * score_analogies(text.vocab.index, trained(dict(start, negatives=K), text),
                                       text.sections).overall.accuracy for text in texts]
                for K in (5, 1)]
@@ -68,7 +75,7 @@ def test_a_seed_is_a_text_and_starting_weights_of_its_own(texts):
 
 def test_methods_that_no_seed_tells_apart_are_named_from_both_sides():
     """The first two differ by 1, −1, 1; the third is 10 above the first in every seed."""
-    assert alike([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
+    assert not_distinguished([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
 
 
 def test_the_correction_for_skipped_noise_comes_nearer_to_what_is_trained():

@@ -27,7 +27,7 @@ VOCAB, CORPUS = index_sentences([RNG.choice("ab abc bc bcd cd cde de def".split(
 KEYS = np.sort(RNG.choice(60 * 60, 3000, replace=False))
 CELLS = Cells((KEYS // 60).astype(np.int32), (KEYS % 60).astype(np.int32),
               RNG.uniform(0.1, 30, 3000))
-LINES = reviews(0, 150, apart=True).lines
+LINES = reviews(0, 150, two_labels=True).lines
 NGRAMS = NGrams(2, 3, 50)
 
 # With so wide a window, so many dimensions, so long runs of words an epoch is 3 to 6 chunks.

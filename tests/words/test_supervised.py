@@ -29,7 +29,7 @@ from scratch_embed.words.supervised import (
     train,
 )
 from scratch_embed.words.word2vec import draw_targets, loss_and_grad
-from scratch_embed.worlds.labelled import ceiling, reviews
+from scratch_embed.worlds.labelled import reviews, upper_bound
 from tests.processes import in_plain_python
 from tests.rounding import seeds
 
@@ -212,13 +212,13 @@ def test_each_loss_comes_near_the_ceiling_with_runs_and_stops_at_the_bags_withou
         words = train(lines, method, options=options, **SETTINGS).classifier
         majority = max(Counter(line.split()[0] for line in test).values()) / 2000
         knows_order, knows_words = runs.test(test).precision, words.test(test).precision
-        assert majority < 0.3 and knows_words < ceiling(sees_order=False) + 0.05
+        assert majority < 0.3 and knows_words < upper_bound(sees_order=False) + 0.05
         if method is hierarchical_softmax_chunk and crossed(runs):
-            assert knows_words + 0.05 < knows_order < ceiling() - 0.08
+            assert knows_words + 0.05 < knows_order < upper_bound() - 0.08
             trees_that_fail += 1
         else:
-            assert ceiling() - 0.05 < knows_order < ceiling() + 0.03
-            assert ceiling(sees_order=False) - 0.06 < knows_words
+            assert upper_bound() - 0.05 < knows_order < upper_bound() + 0.03
+            assert upper_bound(sees_order=False) - 0.06 < knows_words
     assert trees_that_fail == (method is hierarchical_softmax_chunk)       # one of the six
 
 
@@ -264,7 +264,7 @@ def test_pieces_of_words_help_where_words_are_new():
 
 
 def test_one_vs_all_finds_both_labels_of_a_line():
-    lines, test = drawn(1, 1500, apart=True).lines, drawn(101, 2000, apart=True).lines
+    lines, test = drawn(1, 1500, two_labels=True).lines, drawn(101, 2000, two_labels=True).lines
     model = train(lines, one_vs_all_chunk, word_ngrams=2, **SETTINGS).classifier
     quality = model.test(test, k=2)
     assert quality.precision == quality.recall > 0.93
@@ -308,7 +308,7 @@ def test_the_rest_of_what_a_model_says_of_itself():
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_one_worker_and_the_same_seed_give_the_same_bits(method):
-    lines = drawn(0, 1500, apart=True).lines
+    lines = drawn(0, 1500, two_labels=True).lines
     one, same, other = (train(lines, method, dim=5, epochs=2, options=RunOptions(seed=seed)
                               ).classifier.model for seed in (1, 1, 2))
     assert one.input.tobytes() == same.input.tobytes() != other.input.tobytes()
@@ -320,7 +320,7 @@ def test_two_workers_learn_as_well_as_one():
     for seed in range(3):
         trained = train(drawn(seed, 1500).lines, word_ngrams=2, options=RunOptions(2, seed),
                         **SETTINGS)
-        assert trained.classifier.test(test).precision > ceiling() - 0.05
+        assert trained.classifier.test(test).precision > upper_bound() - 0.05
 
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
@@ -330,7 +330,7 @@ def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(method):
     Each chunk has the random numbers of its seed, epoch and number, and the rate falls by the words
     read.
     """
-    lines, K = read_labelled(drawn(0, 150, apart=True).lines), 3
+    lines, K = read_labelled(drawn(0, 150, two_labels=True).lines), 3
     trained = train(lines, method, dim=5, lr=0.5, epochs=2, word_ngrams=40_000, negatives=K,
                     ngrams=NGrams(0, 0, 50), options=RunOptions(seed=3))
     model, words, losses = trained.classifier.model, len(lines.tokens.ids), []

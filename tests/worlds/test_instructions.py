@@ -1,10 +1,14 @@
-"""The same text under five instructions: five different answers."""
+"""The same text with five instructions has five different sets of relevant documents."""
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.ceilings import discounts, guessed_ndcg
+from scratch_embed.worlds.bounds import chance_ndcg, discounts
 from scratch_embed.worlds.facts import NAMES, gain_table
-from scratch_embed.worlds.instructions import INSTRUCTIONS, blind, instructions
+from scratch_embed.worlds.instructions import (
+    INSTRUCTIONS,
+    instructions,
+    upper_bound_without_instruction,
+)
 
 WORLD = instructions()
 
@@ -21,20 +25,21 @@ def test_a_document_is_relevant_if_it_agrees_in_the_slot_that_the_instruction_na
         assert text == WORLD.queries[f"{query.split('-')[0]}-mood"]
 
 
-def test_every_text_has_five_instructions_under_each_of_which_it_has_other_answers():
+def test_every_text_has_other_relevant_documents_under_each_instruction():
     assert len(WORLD.queries) == 5 * 60 and list(INSTRUCTIONS) == NAMES
     for i in range(60):
         answers = {frozenset(WORLD.qrels[f"q{i:02d}-{name}"]) for name in NAMES}
         assert len(answers) == 5
 
 
-def test_who_does_not_read_the_instruction_ranks_by_how_many_slots_agree():
-    """All have 37 or 38 answers, so more than ten: the ideal sum is one, the order by matches."""
+def test_without_the_instruction_the_best_ranking_is_by_how_many_slots_agree():
+    """Each query has 37 or 38 relevant documents, more than ten, so all ideal sums are equal."""
     d = discounts(10)
     gains = gain_table(WORLD.qrels, list(WORLD.corpus)).reshape(60, 5, 300)
     by_matches = [(-np.sort(-case.sum(0))[:10] / 5) @ d / d.sum() for case in gains]
-    assert blind(WORLD) == pytest.approx(np.mean(by_matches), rel=1e-13)
-    assert guessed_ndcg(gains.reshape(300, 300)) + 0.3 < blind(WORLD) < 0.65
+    bound = upper_bound_without_instruction(WORLD)
+    assert bound == pytest.approx(np.mean(by_matches), rel=1e-13)
+    assert chance_ndcg(gains.reshape(300, 300)) + 0.3 < bound < 0.65
 
 
 def test_the_same_seed_draws_the_same_world():

@@ -1,19 +1,19 @@
-"""The toy world of reviews: its texts can all be listed, and so can what may be known of them."""
+"""The toy world of reviews: all texts can be listed, so the best classifier is known exactly."""
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.labelled import LABELS, TOPICS, ceiling, reviews, texts, write
+from scratch_embed.worlds.labelled import LABELS, TOPICS, reviews, texts, upper_bound, write
 
 
 def best_guesses(view, noise, by_order):
     """Bayes' classifier, by listing every review: how often it is right if it sees view(words)."""
-    chance = defaultdict(lambda: np.zeros(len(LABELS)))
+    probability = defaultdict(lambda: np.zeros(len(LABELS)))
     for p, text in texts(by_order):
         told = np.arange(len(LABELS)) == LABELS.index(text.label)
-        chance[view(text.words)] += p * np.where(told, 1 - noise, noise / (len(LABELS) - 1))
-    return sum(p.max() for p in chance.values())
+        probability[view(text.words)] += p * np.where(told, 1 - noise, noise / (len(LABELS) - 1))
+    return sum(p.max() for p in probability.values())
 
 
 def bag(words):
@@ -21,19 +21,20 @@ def bag(words):
 
 
 @pytest.mark.parametrize("noise, by_order", [(0.05, 0.5), (0, 1), (0.3, 0.2), (0.875, 0.5)])
-def test_the_ceilings_are_what_the_best_classifier_reaches(noise, by_order):
-    assert best_guesses(str, noise, by_order) == pytest.approx(ceiling(noise, by_order), abs=1e-12)
+def test_the_upper_bounds_are_the_accuracies_of_the_best_classifiers(noise, by_order):
+    assert best_guesses(str, noise, by_order) == pytest.approx(
+        upper_bound(noise, by_order), abs=1e-12)
     assert best_guesses(bag, noise, by_order) == pytest.approx(
-        ceiling(noise, by_order, sees_order=False), abs=1e-12)
+        upper_bound(noise, by_order, sees_order=False), abs=1e-12)
 
 
-def test_the_ceilings_by_hand():
-    assert ceiling() == 0.95
-    assert ceiling(sees_order=False) == pytest.approx(0.5 * 0.95 + 0.5 * (0.475 + 0.05 / 14))
-    assert ceiling(0, 1, sees_order=False) == 0.5
+def test_the_upper_bounds_by_hand():
+    assert upper_bound() == 0.95
+    assert upper_bound(sees_order=False) == pytest.approx(0.5 * 0.95 + 0.5 * (0.475 + 0.05 / 14))
+    assert upper_bound(0, 1, sees_order=False) == 0.5
 
 
-def test_every_review_is_listed_once_and_the_chances_sum_to_1():
+def test_every_review_is_listed_once_and_the_probabilities_sum_to_1():
     listed = list(texts())
     assert len({text.words for _, text in listed}) == len(listed) == 11_520
     assert sum(p for p, _ in listed) == pytest.approx(1, abs=1e-12)
@@ -53,14 +54,14 @@ def test_a_review_told_by_order_has_its_opposite_among_the_same_words():
         assert one.split("-")[0] == other.split("-")[0] and one != other and p == pytest.approx(q)
 
 
-def test_a_sample_is_drawn_by_these_chances_and_its_labels_are_changed_as_often_as_said():
+def test_a_sample_has_these_probabilities_and_noise_is_the_share_of_wrong_labels():
     sample = reviews(3, 20_000, noise=0.2)
     labels = [line.split()[0].removeprefix("__label__") for line in sample.lines]
-    changed = np.mean([label != told for label, told in zip(labels, sample.told)])
+    changed = np.mean([label != told for label, told in zip(labels, sample.true_labels)])
     assert abs(changed - 0.2) < 6 * np.sqrt(0.2 * 0.8 / 20_000)
     assert abs(np.mean(sample.by_order) - 0.5) < 6 * np.sqrt(0.25 / 20_000)
-    told = Counter(sample.told)
-    wrong = Counter(label for label, told in zip(labels, sample.told) if label != told)
+    told = Counter(sample.true_labels)
+    wrong = Counter(label for label, told in zip(labels, sample.true_labels) if label != told)
     for label in LABELS:
         p = TOPICS[label.split("-")[0]][0] / 2
         assert abs(told[label] / 20_000 - p) < 6 * np.sqrt(p / 20_000)
@@ -76,8 +77,8 @@ def test_the_same_seed_draws_the_same_lines_whatever_the_global_generator_does()
 
 
 def test_two_labels_a_line_are_the_one_label_taken_apart():
-    one, two = reviews(5, 30), reviews(5, 30, apart=True)
-    assert one.told == two.told
+    one, two = reviews(5, 30), reviews(5, 30, two_labels=True)
+    assert one.true_labels == two.true_labels
     for line, parts in zip(one.lines, two.lines):
         label, *words = line.split()
         assert parts.split() == [*label.replace("-", " __label__").split(), *words]

@@ -1,4 +1,4 @@
-"""Ambiguous words: the truth is the generator's, and the ceiling is what nobody passes."""
+"""Ambiguous words: their senses follow from the topics, and no rule exceeds the upper bound."""
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -18,18 +18,18 @@ from scratch_embed.worlds.senses import (
     TOPICS,
     ZIPF,
     Occurrence,
-    bag_of_context,
+    accuracy_upper_bound,
     before,
-    best_accuracy,
     cue_after,
     cue_before,
     majority,
+    naive_bayes,
     others,
     senses,
 )
 from tests.rounding import seeds, u64
 
-chances = st.floats(0, 1)
+probabilities = st.floats(0, 1)
 
 
 @cache
@@ -68,11 +68,11 @@ def places_of(world):
 
 @pytest.mark.parametrize("world", [senses(1, 300), senses(2, 300, 0.5, 0.5), cue_before(3, 300),
                                    cue_after(4, 300)])
-def test_every_ambiguous_word_is_found_once_with_its_place_and_its_sense(world):
+def test_every_ambiguous_word_is_found_once_with_its_position_and_sense(world):
     found = sorted(world.train + world.test)
-    assert [(o.sentence, o.place) for o in found] == places_of(world)
+    assert [(o.sentence, o.position) for o in found] == places_of(world)
     for o in found:
-        assert isinstance(o, Occurrence) and world.sentences[o.sentence][o.place] == o.word
+        assert isinstance(o, Occurrence) and world.sentences[o.sentence][o.position] == o.word
         assert o.sense == world.topics[o.sentence] and o.sense in SENSES[o.word]
     assert len(world.sentences) == len(world.topics) == 300
     assert {len(sentence) for sentence in world.sentences} == {9}
@@ -95,7 +95,7 @@ def test_words_are_as_frequent_as_zipf_says_and_topics_all_alike():
     assert (abs(shares - 1 / 12) < 6 * sigma(1 / 12, 8000)).all()
 
 
-def test_both_senses_are_as_frequent_and_on_either_side_of_the_split():
+def test_both_senses_are_equally_frequent_in_train_and_test():
     world = world_of()
     for part in (world.train, world.test):
         for word, (one, _) in SENSES.items():
@@ -103,7 +103,7 @@ def test_both_senses_are_as_frequent_and_on_either_side_of_the_split():
             assert len(mine) > 250 and abs(mine.count(one) / len(mine) - 0.5) < 0.2
 
 
-def test_fillers_and_strays_are_as_frequent_as_asked():
+def test_fillers_and_strays_have_their_probabilities():
     """A stray is of another topic in 11 of 12 cases: 6 sigma."""
     world = world_of(0, 8000, 0.4, 0.5)
     row = dict(zip(NAMES, TABLE))
@@ -120,8 +120,8 @@ def test_the_cue_stands_on_one_side_only_and_the_ends_are_fillers(seed):
     assert sorted(o.sentence for o in world.train + world.test) == list(range(20))
     for o in world.train + world.test:
         words = world.sentences[o.sentence]
-        cues = set(words[1:o.place])
-        assert 3 <= o.place <= 5 and {words[0], *words[o.place + 1:]} <= set(FILLERS)
+        cues = set(words[1:o.position])
+        assert 3 <= o.position <= 5 and {words[0], *words[o.position + 1:]} <= set(FILLERS)
         assert cues <= set(TABLE[NAMES.index(o.sense)]) - set(SENSES)
 
 
@@ -129,7 +129,7 @@ def test_the_cue_stands_on_one_side_only_and_the_ends_are_fillers(seed):
 def test_cue_after_is_cue_before_read_from_the_end(seed):
     one, other = cue_before(seed, 20), cue_after(seed, 20)
     assert [s[::-1] for s in one.sentences] == other.sentences and one.topics == other.topics
-    assert [(o.sentence, 8 - o.place, o.word, o.sense) for o in one.test] == other.test
+    assert [(o.sentence, 8 - o.position, o.word, o.sense) for o in one.test] == other.test
 
 
 def test_the_same_seed_draws_the_same_world_whatever_the_global_generator_does():
@@ -152,17 +152,18 @@ def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
 
 # ---- what can be known --------------------------------------------------------------------------
 
-def test_the_ceiling_worked_by_hand():
+def test_the_upper_bound_worked_by_hand():
     """One other word, always of the topic: it fails to tell only if it is the ambiguous one."""
     p = ZIPF[SHARED]
-    assert best_accuracy(0) == 0.5
-    assert best_accuracy(1) == pytest.approx(1 - p / 2, rel=8 * u64)
-    assert best_accuracy(8) == pytest.approx(1 - p**8 / 2, rel=64 * u64)
-    assert best_accuracy(8, fillers=0.6) == pytest.approx(1 - (0.6 + 0.4 * p)**8 / 2, rel=64 * u64)
+    assert accuracy_upper_bound(0) == 0.5
+    assert accuracy_upper_bound(1) == pytest.approx(1 - p / 2, rel=8 * u64)
+    assert accuracy_upper_bound(8) == pytest.approx(1 - p**8 / 2, rel=64 * u64)
+    assert accuracy_upper_bound(8, fillers=0.6) == pytest.approx(
+        1 - (0.6 + 0.4 * p)**8 / 2, rel=64 * u64)
 
 
-@given(st.integers(0, 4), chances, chances)
-def test_the_ceiling_is_bayes_rule_over_all_contexts(n, fillers, noise):
+@given(st.integers(0, 4), probabilities, probabilities)
+def test_the_upper_bound_is_bayes_rule_over_all_contexts(n, fillers, noise):
     """Σ over contexts of ½ max(P(context | A), P(context | B)): at most 27 × 4 products, γ(50)."""
     def share(topic, word_topic):                     # of one word: a topic's plain words, or rest
         meant = (1 - noise) * (1 - ZIPF[SHARED]) * (topic == word_topic)
@@ -173,46 +174,46 @@ def test_the_ceiling_is_bayes_rule_over_all_contexts(n, fillers, noise):
     given_b.append(1 - sum(given_b))
     best = sum(max(np.prod([given_a[k] for k in kinds]), np.prod([given_b[k] for k in kinds])) / 2
                for kinds in product(range(3), repeat=n))
-    assert best_accuracy(n, fillers, noise) == pytest.approx(best, rel=1e-13, abs=1e-15)
+    assert accuracy_upper_bound(n, fillers, noise) == pytest.approx(best, rel=1e-13, abs=1e-15)
 
 
-@given(st.integers(0, 8), chances, chances, chances)
-def test_the_ceiling_rises_with_what_is_read_and_falls_with_noise_and_fillers(n, f, a, b):
+@given(st.integers(0, 8), probabilities, probabilities, probabilities)
+def test_the_upper_bound_rises_with_context_and_falls_with_noise_and_fillers(n, f, a, b):
     less, more = sorted((a, b))
-    assert best_accuracy(n, f, a) <= best_accuracy(n + 1, f, a) + 1e-14
-    assert best_accuracy(n, f, more) <= best_accuracy(n, f, less) + 1e-14
-    assert best_accuracy(n, more, f) <= best_accuracy(n, less, f) + 1e-14
-    assert best_accuracy(n, f, 1) == pytest.approx(0.5, abs=1e-14)
+    assert accuracy_upper_bound(n, f, a) <= accuracy_upper_bound(n + 1, f, a) + 1e-14
+    assert accuracy_upper_bound(n, f, more) <= accuracy_upper_bound(n, f, less) + 1e-14
+    assert accuracy_upper_bound(n, more, f) <= accuracy_upper_bound(n, less, f) + 1e-14
+    assert accuracy_upper_bound(n, f, 1) == pytest.approx(0.5, abs=1e-14)
 
 
 @pytest.mark.parametrize("fillers,noise", [(0, 0), (0.6, 0), (0, 0.7), (0.4, 0.5)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_majority_reaches_the_ceiling_and_the_learned_bag_does_not_pass(seed, fillers, noise):
-    """Within 6 sigma of the sample; measured at noise 0.7: ceiling 0.914, learned 0.86 to 0.89."""
+def test_the_majority_reaches_the_upper_bound_and_naive_bayes_is_below(seed, fillers, noise):
+    """Within 6 sigma of the sample; at noise 0.7: bound 0.914, learned 0.86 to 0.89."""
     world = world_of(seed, 8000, fillers, noise)
     for read, lengths in ((others, [8]), (before, range(9))):
-        best = np.mean([best_accuracy(n, fillers, noise) for n in lengths])
+        best = np.mean([accuracy_upper_bound(n, fillers, noise) for n in lengths])
         margin = 6 * sigma(best, len(world.test)) + 1e-9
         assert abs(majority(world, read) - best) < margin
-        assert best - 0.12 - margin < bag_of_context(world, read) < best + margin
+        assert best - 0.12 - margin < naive_bayes(world, read) < best + margin
 
 
-def test_who_reads_only_what_stands_before_is_at_chance_if_the_cue_comes_after():
+def test_the_left_context_is_at_chance_if_the_cue_comes_after():
     for seed in range(3):
         after = cue_after(seed)
-        assert majority(after) == bag_of_context(after) == 1 and majority(after, before) == 0.5
-        assert abs(bag_of_context(after, before) - 0.5) < 6 * sigma(0.5, 4000)
-        assert majority(cue_before(seed), before) == bag_of_context(cue_before(seed), before) == 1
+        assert majority(after) == naive_bayes(after) == 1 and majority(after, before) == 0.5
+        assert abs(naive_bayes(after, before) - 0.5) < 6 * sigma(0.5, 4000)
+        assert majority(cue_before(seed), before) == naive_bayes(cue_before(seed), before) == 1
 
 
-def test_a_bag_worked_by_hand():
+def test_naive_bayes_worked_by_hand():
     """One word learned for each sense: log (1 + 1)/(1 + V) against log (0 + 1)/(1 + V)."""
     world = senses(0, 1)._replace(
         sentences=[["loan", "bank"], ["loan", "bank"], ["boat", "bank"], ["boat", "bank"]],
         topics=["money", "money", "river", "river"],
         train=[Occurrence(0, 1, "bank", "money"), Occurrence(2, 1, "bank", "river")],
         test=[Occurrence(1, 1, "bank", "money"), Occurrence(3, 1, "bank", "river")])
-    assert bag_of_context(world) == majority(world) == 1
-    assert bag_of_context(world, lambda sentence, place: []) == 0.5
+    assert naive_bayes(world) == majority(world) == 1
+    assert naive_bayes(world, lambda sentence, place: []) == 0.5
     wrong = world._replace(test=[o._replace(sense="money") for o in world.test])
-    assert bag_of_context(wrong) == majority(wrong) == 0.5
+    assert naive_bayes(wrong) == majority(wrong) == 0.5

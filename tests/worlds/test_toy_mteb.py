@@ -1,11 +1,11 @@
-"""Each task is solved from its texts alone by who knows what words mean: that is its `best`."""
+"""A model that knows what words mean solves each task from its texts: the upper bound."""
 from collections import Counter
 from functools import cache
 
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.ceilings import guessed_average_precision
+from scratch_embed.worlds.bounds import chance_average_precision
 from scratch_embed.worlds.facts import NAMES, WORDS, facts
 from scratch_embed.worlds.labelled import LABELS, TOPICS, texts
 from scratch_embed.worlds.second_language import bitext
@@ -47,10 +47,10 @@ def test_there_is_a_task_of_every_type():
     assert len(tasks()) == 13
 
 
-def test_the_best_is_1_but_for_wrong_labels_and_guessing_is_far_below_it():
+def test_the_upper_bound_is_1_without_wrong_labels_and_chance_is_far_below_it():
     for task in toy().tasks:
-        assert task.best == 1.0 or task.name == "ToyReviews"
-        assert 0 <= task.guessing < 0.55 * task.best
+        assert task.upper_bound == 1.0 or task.name == "ToyReviews"
+        assert 0 <= task.chance < 0.55 * task.upper_bound
 
 
 def test_the_same_seed_makes_the_same_tasks_and_its_reports_are_those_of_the_world():
@@ -79,7 +79,7 @@ def test_there_are_about_16_000_texts():
     assert round(sum(len(texts_of(task)) for task in toy().tasks), -3) == 16_000
 
 
-def test_every_word_of_a_task_is_in_the_text_to_learn_from_but_for_codes():
+def test_every_word_of_a_task_except_codes_is_in_the_training_text():
     known = {word for sentence in toy().text for word in sentence} | {"."}
     for task in toy().tasks:
         new = {word for text in texts_of(task) for word in text.split()} - known
@@ -113,7 +113,7 @@ def test_the_candidates_to_rerank_agree_in_three_slots_or_in_two():
         assert task.relevant_docs[query] == {d: 1 for d, n in agree.items() if n == 3}
         places.update(i for i, d in enumerate(candidates) if agree[d] == 3)
     assert min(places[i] for i in range(20)) > 3                  # of 20 on average: no order
-    assert task.guessing == guessed_average_precision(4, 20)
+    assert task.chance == chance_average_precision(4, 20)
 
 
 # ---- pairs --------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_a_translation_is_found_by_its_pattern_of_letters():
         return tuple(first.setdefault(letter, len(first)) for letter in " ".join(words))
     english = [pattern(text.split()) for text in task.sentence1]
     assert english == [pattern(text.split()[::-1]) for text in task.sentence2]
-    assert len(set(english)) == len(english) == 500 and task.guessing == 1 / 500
+    assert len(set(english)) == len(english) == 500 and task.chance == 1 / 500
 
 
 # ---- labels -------------------------------------------------------------------------------------
@@ -161,10 +161,10 @@ def test_a_text_of_ToyPlaces_is_labelled_by_its_place():
             assert dict(read(text)[0])[slot] == VALUE_OF[label][1]
 
 
-def test_ToyReviews_bear_the_label_that_their_text_tells_as_often_as_its_best_says():
+def test_the_upper_bound_of_ToyReviews_is_the_share_of_right_labels():
     task, tells = tasks()["ToyReviews"], {text.words: text.label for _, text in texts()}
     right = [tells[text] == label for text, label in zip(task.test.text, task.test.label)]
-    assert np.mean(right) == task.best and 0.9 < task.best < 1
+    assert np.mean(right) == task.upper_bound and 0.9 < task.upper_bound < 1
     assert set(task.train.label) == set(LABELS) and len(LABELS) == 2 * len(TOPICS)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.workers import parallel_map, serial_map
-from scratch_embed.transformer.parts import in_parts
+from scratch_embed.transformer.data_parallel import data_parallel
 
 X = np.array([[1.0, 2], [3, 4], [5, 6]])
 
@@ -16,14 +16,14 @@ def model():
     return p
 
 
-def shared_out(workers, each=serial_map, N=3):
+def shared_out(workers, map=serial_map, N=3):
     """y (N, 1) of the first N rows of X, the gradients of each worker for dy = 1, 2, 3, and who."""
     p, seen = model(), {}
 
     def f(rows, worker):
         seen[worker] = rows.tolist()
         return linear(X[rows], p, "l")
-    y, backward = in_parts(f, N, workers, each)
+    y, backward = data_parallel(f, N, workers, map)
     grads = [p.like() for _ in range(workers)]
     backward(np.arange(1.0, N + 1)[:, None], grads)
     return y, [g.flat.tolist() for g in grads], seen
@@ -38,8 +38,8 @@ def test_three_rows_for_two_workers_worked_by_hand():
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_however_many_workers_they_make_the_whole_together(workers):
-    with parallel_map(workers) as each:
-        y, grads, seen = shared_out(workers, each)
+    with parallel_map(workers) as run:
+        y, grads, seen = shared_out(workers, run)
     whole, (sole,), _ = shared_out(1)
     np.testing.assert_array_equal(y, whole)
     np.testing.assert_array_equal(np.sum(grads, axis=0), sole)
@@ -47,7 +47,8 @@ def test_however_many_workers_they_make_the_whole_together(workers):
 
 
 def test_a_backward_adds_and_may_be_called_again():
-    y, backward = in_parts(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2, serial_map)
+    y, backward = data_parallel(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2,
+                                serial_map)
     grads = [model().like() for _ in range(2)]
     backward(np.ones((3, 1)), grads)
     once = [g.flat.copy() for g in grads]

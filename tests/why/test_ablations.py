@@ -4,13 +4,13 @@ import inspect
 import pytest
 
 from scratch_embed.why import bert, fasttext, glove, retrieval, simcse, word2vec
-from scratch_embed.why.effects import HELPS, HURTS, UNCLEAR
-from scratch_embed.why.tricks import measure_tricks, toy_text
+from scratch_embed.why.ablations import measure_ablations, toy_text
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.words.word2vec import train
 
-TRICKS = [pytest.param(trick, id=f"{module.__name__.rpartition('.')[2]}: {trick.name}")
+ABLATIONS = [pytest.param(ablation, id=f"{module.__name__.rpartition('.')[2]}: {ablation.name}")
           for module in (word2vec, glove, fasttext, bert, simcse, retrieval)
-          for trick in module.TRICKS + getattr(module, "HYBRIDS", [])]
+          for ablation in module.ABLATIONS + getattr(module, "HYBRID_ABLATIONS", [])]
 DEFAULTS = {name: one.default for name, one in inspect.signature(train).parameters.items()}
 
 
@@ -19,31 +19,32 @@ def texts():
     return [toy_text(seed, sentences=200) for seed in (1, 2)]
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-def test_a_trick_changes_a_setting_and_predicts_a_verdict(trick):
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_a_trick_changes_a_setting_and_predicts_a_verdict(ablation):
     """word2vec's settings are those that differ from the defaults; all others' are complete."""
-    usual = DEFAULTS | trick.settings if trick in word2vec.TRICKS else trick.settings
-    assert trick.without and trick.prediction.endswith(".")
-    for change, predicted in trick.without.values():
-        assert set(change) <= set(usual) and predicted in (HELPS, HURTS, UNCLEAR)
+    usual = DEFAULTS | ablation.settings if ablation in word2vec.ABLATIONS else ablation.settings
+    assert ablation.variants and ablation.prediction.endswith(".")
+    for change, predicted in ablation.variants.values():
+        assert set(change) <= set(usual) and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
         assert any(usual[name] != value for name, value in change.items())
 
 
 @pytest.mark.parametrize("method", [glove, fasttext])
 def test_every_trick_of_word_vectors_is_measured(method, texts):
-    short = [trick._replace(settings=dict(trick.settings, epochs=1, dim=4))
-             for trick in method.TRICKS]
-    for trick, effects in zip(short, measure_tricks(short, texts, method.trained), strict=True):
-        assert [effect.instead for effect in effects] == list(trick.without)
+    short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
+             for ablation in method.ABLATIONS]
+    measured = measure_ablations(short, texts, method.trained)
+    for ablation, effects in zip(short, measured, strict=True):
+        assert [effect.variant for effect in effects] == list(ablation.variants)
         assert all(0 <= effect.without <= 100 for effect in effects)
 
 
 @pytest.mark.parametrize("method", [glove, fasttext])
 def test_every_change_changes_the_vectors(method, texts):
     """But for GloVe's x_max and alpha where all counts are beyond them, which no text's are."""
-    for trick in method.TRICKS:
-        base = dict(trick.settings, epochs=1, dim=4)
+    for ablation in method.ABLATIONS:
+        base = dict(ablation.settings, epochs=1, dim=4)
         start = method.trained(base, texts[0])
-        for instead, (change, _) in trick.without.items():
+        for instead, (change, _) in ablation.variants.items():
             other = method.trained(base | change, texts[0])
             assert other.shape == start.shape and (other != start).any(), instead

@@ -1,0 +1,52 @@
+"""Property tests for your own functions: strategies that draw examples, checkers that use them.
+
+A checker takes a function of yours, tries its invariants one after the other on some hundred drawn
+examples each, and raises AssertionError at the first that breaks.  The message names the invariant,
+says what should hold, and shows the smallest example that was found, with both numbers.
+
+    check_similarity(f)             f(a, b) -> the cosine of two vectors
+    check_top_k(f)                  f(scores, k) -> ids of the k best
+    check_ranking_measure(f)        f(judged, scores) -> how good a ranking is, 0 to 1
+    check_contrastive_loss(f)       f(q, k, tau) -> InfoNCE's loss
+    check_encoder(encode)           encode(texts) -> (N, D)
+    check_gradient(f, *inputs)      f(*inputs) -> (y, backward)
+    check_quantiser(quantise, dequantise, low, high)
+    check_tokenizer(encode, decode, size)
+
+Every checker has without=("name", ...), the invariants that are left out on purpose; max_examples,
+the number of examples for each invariant; and seed: the same seed draws the same examples.  The
+invariants of a checker are a dictionary {name: Invariant}: SIMILARITY, TOP_K, RANKING_MEASURE,
+CONTRASTIVE_LOSS, ENCODER, GRADIENT, QUANTISER, TOKENIZER.  `broken` tries all of them.
+
+    >>> import numpy as np
+    >>> from scratch_embed.space.similarity import cosine
+    >>> from scratch_embed.testing import SIMILARITY, broken, check_similarity
+    >>> check_similarity(cosine)                                # this package's: nothing is raised
+    >>> def naive(a, b):
+    ...     return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    >>> list(broken(check_similarity, SIMILARITY, naive))
+    ['range', 'zero', 'power_of_two', 'every_scale']
+
+Read next README.md in this folder, strategies.py, similarity.py
+"""
+try:
+    from scratch_embed.testing.contrastive import CONTRASTIVE_LOSS, check_contrastive_loss
+    from scratch_embed.testing.encoder import ENCODER, check_encoder
+    from scratch_embed.testing.gradient import GRADIENT, check_gradient
+    from scratch_embed.testing.invariants import Invariant, broken
+    from scratch_embed.testing.quantiser import QUANTISER, check_quantiser
+    from scratch_embed.testing.ranking import RANKING_MEASURE, check_ranking_measure
+    from scratch_embed.testing.similarity import SIMILARITY, check_similarity
+    from scratch_embed.testing.tokenizer import TOKENIZER, check_tokenizer
+    from scratch_embed.testing.top_k import TOP_K, check_top_k
+except ModuleNotFoundError as error:
+    if error.name != "hypothesis":
+        raise
+    raise ModuleNotFoundError("scratch_embed.testing draws its examples with hypothesis, which is "
+                              "not installed; run  python -m pip install hypothesis",
+                              name="hypothesis") from error
+
+__all__ = ["CONTRASTIVE_LOSS", "ENCODER", "GRADIENT", "Invariant", "QUANTISER", "RANKING_MEASURE",
+           "SIMILARITY", "TOKENIZER", "TOP_K", "broken", "check_contrastive_loss", "check_encoder",
+           "check_gradient", "check_quantiser", "check_ranking_measure", "check_similarity",
+           "check_tokenizer", "check_top_k"]

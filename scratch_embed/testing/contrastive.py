@@ -1,0 +1,226 @@
+"""check_contrastive_loss: does an InfoNCE loss say what its equation says, at every temperature?
+
+Equation  L = −1/N Σ_i log softmax_j(s_ij)_i,   s_ij = cos(q_i, k_j) / τ
+Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, both float32 or float64;
+          k[i] is the partner of q[i], rows of k from N on are nobody's partner; tau > 0
+Bounds    u is the roundoff of the arrays' type.  A cosine errs by 2γ(D + 4), a logit by 1/τ of it
+          and one rounding more, a log-sum-exp of M terms by γ(M + 8) of its own size, and the loss
+          of a row is a difference of two logits.  slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + L)
+Read next losses/infonce.py
+
+exp(s) overflows where s exceeds 88 in float32 and 709 in float64, and τ = 0.01, the coldest that
+CLIP allows, makes s = 100.  So softmax must subtract the largest logit first, and the loss must be
+taken from log-softmax: the logarithm of a probability that rounds to 0 is −∞.
+"""
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from scratch_embed.testing.invariants import Invariant, close, equal, named, require, run
+from scratch_embed.testing.rounding import gamma, unit_roundoff
+from scratch_embed.testing.strategies import batches
+
+ContrastiveLoss = Callable[[np.ndarray, np.ndarray, float], Any]
+TAUS = st.sampled_from([1.0, 0.05, 0.2, 4.0])
+COLD = st.sampled_from([0.01, 0.002, 0.001])
+
+
+class Loss(NamedTuple):
+    """What is checked: a loss, and whether it also lets the keys choose their queries."""
+
+    f: ContrastiveLoss
+    both_ways: bool
+
+
+def check_contrastive_loss(f: ContrastiveLoss, *, both_ways: bool = False,
+                           without: Collection[str] = (), max_examples: int | None = None,
+                           seed: int | None = 0) -> None:
+    """Raise AssertionError unless f(q, k, tau) is InfoNCE, as CONTRASTIVE_LOSS's invariants say.
+
+    f(q, k, tau) -> the loss, a number; q (N, D), k (M, D), k[i] the partner of q[i].  Leave
+    "further_negative" out where f takes as many keys as queries only.
+    both_ways: CLIP's loss, the mean of f(q, k) and f(k, q); always as many keys as queries.
+    without: names of invariants to leave out; max_examples, seed: see the package's page.
+
+    >>> from scratch_embed.losses.infonce import infonce, symmetric_infonce
+    >>> check_contrastive_loss(lambda q, k, tau: infonce(q, k, tau)[0])
+    >>> check_contrastive_loss(lambda q, k, tau: symmetric_infonce(q, k, tau)[0], both_ways=True)
+    """
+    without = [without] if isinstance(without, str) else list(without)
+    run("check_contrastive_loss", CONTRASTIVE_LOSS, Loss(f, both_ways),
+        without + ["further_negative"] * both_ways + ["exchanged"] * (not both_ways),
+        max_examples, seed)
+
+
+def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
+    """The equation in float64, with the logits shifted by the largest of their row."""
+    def unit(x):
+        x = x.astype(np.float64)
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    def one_way(s):
+        shifted = s - s.max(axis=1, keepdims=True)
+        return float((np.log(np.exp(shifted).sum(axis=1)) - shifted.diagonal()).mean())
+    s = unit(q) @ unit(k).T / tau
+    return (one_way(s) + one_way(s.T)) / 2 if loss.both_ways else one_way(s)
+
+
+def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
+    """4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|), in the type of q: the rounding error of one loss."""
+    u, (N, D), M = unit_roundoff(q.dtype), q.shape, len(k)
+    return 4 * gamma(D + 6, u) / tau + 2 * gamma(M + N + 8, u) * (1 + abs(size))
+
+
+# ---- the invariants -----------------------------------------------------------------------------
+
+def inputs_unchanged(loss, q, k, tau):
+    """f leaves q and k as they were, and gives the same for them again.
+
+    Bound: exact.
+    """
+    before, first = (q.copy(), k.copy()), float(loss.f(q, k, tau))
+    equal("q after the call", q, before[0])
+    equal("k after the call", k, before[1])
+    equal("f called again", float(loss.f(q, k, tau)), first)
+
+
+def value(loss, q, k, tau):
+    """f(q, k, tau) is −1/N Σ log softmax(cos/τ)_ii.
+
+    Bound: slack.
+    """
+    want = reference(loss, q, k, tau)
+    close("f(q, k, tau)", float(loss.f(q, k, tau)), want, slack(q, k, tau, want))
+
+
+def cold(loss, q, k, tau):
+    """f is right at τ = 0.01 and below, where exp(cos/τ) overflows.
+
+    Bound: slack, which grows as 1/τ.
+    """
+    value(loss, q, k, tau)
+
+
+def non_negative(loss, q, k, tau):
+    """f ≥ 0, for a probability is at most 1.
+
+    Bound: slack.  Log-softmax on shifted logits keeps it exactly: its sum holds exp(0) = 1.
+    """
+    found = float(loss.f(q, k, tau))
+    require(found >= -slack(q, k, tau, 0), f"f(q, k, tau) = {found!r}", "at least 0")
+
+
+def gap(loss, q, k, tau):
+    """mean gap/τ ≤ f ≤ mean gap/τ + log N, where a row's gap is max_j cos_ij − cos_ii.
+
+    Bound: 2 slack, the cosines' and the loss's rounding.  So f → log N as τ → ∞.
+    """
+    cos = _cosines(q, k)
+    gaps = (cos.max(axis=1) - cos.diagonal()).mean()
+    if loss.both_ways:
+        gaps = (gaps + (cos.max(axis=0) - cos.diagonal()).mean()) / 2
+    found, low, more = float(loss.f(q, k, tau)), gaps / tau, 2 * slack(q, k, tau, gaps / tau)
+    high = low + np.log(len(q))
+    require(low - more <= found <= high + more, f"f(q, k, tau) = {found!r}",
+            f"in [{low}, {high}], within {more:.3g}")
+
+
+def collapse(loss, q, tau):
+    """Where all keys are alike, f = log N: nothing is better than a guess.
+
+    Bound: slack.  (Both ways round: where all queries are alike too.)
+    """
+    k = np.ones_like(q) * q[0]
+    q = k if loss.both_ways else q
+    close("f(q, N times q[0], tau)", float(loss.f(q, k, tau)), np.log(len(q)),
+          slack(q, k, tau, np.log(len(q))))
+
+
+def one_pair(loss, q, k, tau):
+    """A pair alone has no negative, so f = 0.
+
+    Bound: slack.
+    """
+    close("f(q[:1], k[:1], tau)", float(loss.f(q[:1], k[:1], tau)), 0.0, slack(q, k, tau, 0))
+
+
+def pair_order(loss, q, k, tau, seed):
+    """The order of the pairs in the batch does not matter.
+
+    Bound: 2 slack, two losses' rounding.
+    """
+    order = np.random.default_rng(seed).permutation(len(q))
+    want = float(loss.f(q, k, tau))
+    close("f(q[order], k[order], tau)", float(loss.f(q[order], k[order], tau)), want,
+          2 * slack(q, k, tau, want))
+
+
+def length(loss, q, k, tau, seed):
+    """The lengths of the vectors do not matter: each row may be multiplied by a factor > 0.
+
+    Bound: 2 slack.  A loss on dot products instead of cosines depends on them.
+    """
+    factors = np.random.default_rng(seed).uniform(0.25, 4, (2, len(q), 1)).astype(q.dtype)
+    want = float(loss.f(q, k, tau))
+    close("f(c * q, d * k, tau)", float(loss.f(factors[0] * q, factors[1] * k, tau)), want,
+          2 * slack(q, k, tau, want))
+
+
+def rotation(loss, q, k, tau):
+    """A rotation of all vectors does not matter; here by the angle of the triangle 3, 4, 5.
+
+    Bound: 4 slack; each rotated component is rounded three times more.
+    """
+    q, k = (np.pad(x, ((0, 0), (0, 1))) for x in (q, k))       # at least two axes
+    R = np.eye(q.shape[1], dtype=q.dtype)
+    R[:2, :2] = [[0.6, 0.8], [-0.8, 0.6]]
+    want = float(loss.f(q, k, tau))
+    close("f(q R, k R, tau)", float(loss.f(q @ R, k @ R, tau)), want, 4 * slack(q, k, tau, want))
+
+
+def exchanged(loss, q, k, tau):
+    """f(q, k) = f(k, q), where both choose (both_ways=True only).
+
+    Bound: 2 slack; a transposed product is summed in another order.
+    """
+    want = float(loss.f(q, k, tau))
+    close("f(k, q, tau)", float(loss.f(k, q, tau)), want, 2 * slack(q, k, tau, want))
+
+
+def further_negative(loss, q, k, tau, more):
+    """A further negative never lowers f: the sum under the fraction has one term more.
+
+    Bound: 2 slack.
+    """
+    longer = np.vstack([k, more * q[:1]])
+    before, after = float(loss.f(q, k, tau)), float(loss.f(q, longer, tau))
+    require(after >= before - 2 * slack(q, longer, tau, before),
+            f"f(q, k with one more, tau) = {after!r}", f"at least f(q, k, tau) = {before!r}")
+
+
+def _cosines(q, k):
+    q, k = q.astype(np.float64), k.astype(np.float64)
+    return q @ k.T / np.linalg.norm(q, axis=1)[:, None] / np.linalg.norm(k, axis=1)
+
+
+def _examples(taus, *more):
+    """(q, k, tau, *more)"""
+    return st.tuples(batches(tables=2), taus, *more).map(lambda x: (*x[0], *x[1:]))
+
+
+_seeds = st.integers(0, 1000)
+CONTRASTIVE_LOSS = named(
+    Invariant(inputs_unchanged, _examples(TAUS)),
+    Invariant(value, _examples(TAUS)),
+    Invariant(cold, _examples(COLD)),
+    Invariant(non_negative, _examples(TAUS)),
+    Invariant(gap, _examples(st.one_of(TAUS, COLD, st.just(1e6)))),
+    Invariant(collapse, st.tuples(batches(), TAUS)),
+    Invariant(one_pair, _examples(TAUS)),
+    Invariant(pair_order, _examples(TAUS, _seeds)),
+    Invariant(length, _examples(TAUS, _seeds)),
+    Invariant(rotation, _examples(TAUS)),
+    Invariant(exchanged, _examples(TAUS)),
+    Invariant(further_negative, _examples(TAUS, st.sampled_from([1.0, -1.0]))))

@@ -1,0 +1,178 @@
+"""check_encoder: does a text have one vector, whatever it is encoded beside?
+
+Equation  encode([x_1 .. x_N])_n = encode([x_n])_1
+Shapes    encode(texts) -> (N, D), a list of N texts; encode(text) -> (D,), one str
+Bounds    Batched products may be summed in another order: as many roundings as four products of
+          width 4D have, γ(16 D) of the largest number of the vectors, in their type.  A deeper or
+          wider model, or one that computes in half precision, needs a tolerance of its own.
+Read next sentences/encoder.py (sequences end to end, so that there is no padding to leak)
+
+The usual batch is a rectangle, filled up with [PAD].  Where a mask is forgotten (in attention, in
+the mean, in a convolution) a text's vector depends on the longest text beside it.  Nothing fails:
+the vectors are a little worse, and differ between batches.
+"""
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from scratch_embed.testing.invariants import Invariant, close, equal, named, require, run
+from scratch_embed.testing.rounding import gamma, unit_roundoff
+from scratch_embed.testing.strategies import sentences
+from scratch_embed.testing.strategies import texts as any_texts
+
+LONG = 30                                    # words of the longer text of a batch
+
+
+class Encoder(NamedTuple):
+    """What is checked: a function of texts, and how far two of its vectors may lie apart."""
+
+    encode: Callable[..., Any]
+    tolerance: float | None                  # relative to the largest number; None: γ(16 D)
+
+    def rows(self, texts: list[str]) -> np.ndarray:
+        """The vectors (N, D) of a list of texts; raises Broken for another shape."""
+        found = np.asarray(self.encode(list(texts)))
+        require(found.ndim == 2 and len(found) == len(texts),
+                f"encode({len(texts)} texts) of shape {found.shape}", f"({len(texts)}, D)")
+        return found
+
+    def bound(self, vectors: np.ndarray) -> float:
+        """How far two vectors of the same text may lie apart, in each component."""
+        roundoff = unit_roundoff(vectors.dtype) if vectors.dtype.kind == "f" else 0.0
+        tolerance = (gamma(16 * vectors.shape[1], roundoff) if self.tolerance is None
+                     else self.tolerance)
+        return tolerance * abs(vectors).max(initial=0)
+
+
+def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
+                  texts: st.SearchStrategy[str] | None = None, without: Collection[str] = (),
+                  max_examples: int | None = None, seed: int | None = 0) -> None:
+    """Raise AssertionError unless encode(texts) obeys ENCODER's invariants.
+
+    encode(texts) -> (N, D) for a list of N texts, numbers of any type.  Leave "one_text" and
+    "no_texts" out where encode takes only lists that are not empty.
+    tolerance: how far the vectors of a text may lie apart, relative to the largest number in them.
+    texts: a strategy of texts; by default sentences, and texts of every script.
+    without: names of invariants to leave out; max_examples, seed: see the package's page.
+
+    >>> def letters(texts):                                    # counts of a, b and c
+    ...     rows = np.array([[t.count(c) for c in "abc"] for t in np.atleast_1d(texts)], float)
+    ...     return rows[0] if isinstance(texts, str) else rows.reshape(-1, 3)
+    >>> check_encoder(letters)
+    >>> check_encoder(lambda texts: letters(texts) - letters(texts).mean(axis=0))
+    Traceback (most recent call last):
+    AssertionError: check_encoder: the invariant 'batch' is broken: ...
+    """
+    invariants = ENCODER if texts is None else invariants_on(texts)
+    run("check_encoder", invariants, Encoder(encode, tolerance), without, max_examples, seed)
+
+
+# ---- the invariants -----------------------------------------------------------------------------
+
+def inputs_unchanged(encoder, texts):
+    """encode leaves the list of texts as it was.
+
+    Bound: exact.
+    """
+    before = list(texts)
+    encoder.encode(texts)
+    equal("texts after the call", texts, before)
+
+
+def shape(encoder, texts):
+    """N texts have N finite vectors of one width.
+
+    Bound: exact.
+    """
+    found, alone = encoder.rows(texts), encoder.rows(texts[:1])
+    equal("D of several texts", found.shape[1], alone.shape[1])
+    require(np.isfinite(found).all(), f"encode(texts) = {found!r}", "finite numbers")
+
+
+def deterministic(encoder, texts):
+    """The same call gives the same bits.
+
+    Bound: exact.  Dropout that is still on breaks it.
+    """
+    equal("encode(texts), called again", encoder.rows(texts), encoder.rows(texts))
+
+
+def batch(encoder, texts):
+    """A text has the same vector alone as in a batch.
+
+    Bound: γ(16 D) of the largest number, or the tolerance.
+    """
+    together = encoder.rows(texts)
+    for n, text in enumerate(texts):
+        close(f"encode(texts)[{n}]", together[n], encoder.rows([text])[0],
+              encoder.bound(together))
+
+
+def padding(encoder, text, word):
+    """A text has the same vector beside a much longer one as beside itself.
+
+    Bound: γ(16 D) of the largest number, or the tolerance.
+    """
+    beside = encoder.rows([text, " ".join([word] * LONG)])
+    close(f"encode([text, {LONG} times word])[0]", beside[0], encoder.rows([text, text])[0],
+          encoder.bound(beside))
+
+
+def order(encoder, texts, seed):
+    """Texts in another order have the same vectors, in that order.
+
+    Bound: γ(16 D) of the largest number, or the tolerance.
+    """
+    places = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    found, want = encoder.rows([texts[i] for i in places]), encoder.rows(texts)[places]
+    close(f"encode(texts in the order {places})", found, want, encoder.bound(want))
+
+
+def repeated(encoder, text, count):
+    """The same text several times in a batch has the same vector each time.
+
+    Bound: γ(16 D) of the largest number, or the tolerance.
+    """
+    found = encoder.rows([text] * count)
+    close(f"encode([text] * {count})", found, np.broadcast_to(found[0], found.shape),
+          encoder.bound(found))
+
+
+def one_text(encoder, text):
+    """encode(text) of a str is the vector (D,) of encode([text]).
+
+    Bound: γ(16 D) of the largest number, or the tolerance.  A str taken for a list of letters has
+    as many vectors as letters.
+    """
+    want = encoder.rows([text])
+    close("encode(text)", np.asarray(encoder.encode(text)), want[0], encoder.bound(want))
+
+
+def no_texts(encoder, text):
+    """encode([]) has the shape (0, D).
+
+    Bound: exact.
+    """
+    equal("encode([]).shape", tuple(np.asarray(encoder.encode([])).shape),
+          (0, encoder.rows([text]).shape[1]))
+
+
+def invariants_on(text: st.SearchStrategy[str]) -> dict[str, Invariant]:
+    """ENCODER on the texts of a strategy."""
+    several, words = st.lists(text, min_size=1, max_size=5), st.sampled_from(["king", "a", "é"])
+    alone = st.tuples(text)
+    return named(
+        Invariant(inputs_unchanged, st.tuples(several)),
+        Invariant(shape, st.tuples(several)),
+        Invariant(deterministic, st.tuples(several)),
+        Invariant(batch, st.tuples(several)),
+        Invariant(padding, st.tuples(text, words)),
+        Invariant(order, st.tuples(several, st.integers(0, 1000))),
+        Invariant(repeated, st.tuples(text, st.integers(2, 5))),
+        Invariant(one_text, alone),
+        Invariant(no_texts, alone))
+
+
+ENCODER = invariants_on(st.one_of(sentences(), any_texts()))

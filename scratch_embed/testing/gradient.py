@@ -1,0 +1,125 @@
+"""check_gradient: is a hand-written backward pass the derivative of its forward pass?
+
+Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
+Shapes    f(*inputs) -> (y, backward); backward(dy) -> the gradient of each input, a tuple, or one
+          array where there is one input.  y: a number or an array, dy as y.
+Bounds    Differences at h = 1e-5 in float64 err by h² ≈ 1e-10 of the third derivative and by
+          u/h ≈ 1e-11 of the value, so rtol = 1e-6 of the terms summed leaves room for both.
+Read next nn/gradcheck.py (the comparison, and why the directions are random and not ones)
+
+A gradient that comes from a library is passed as `lambda *x: (f(*x), lambda dy: dy * grad(*x))`.
+"""
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from scratch_embed.nn.gradcheck import check_backward
+from scratch_embed.testing.invariants import Invariant, close, equal, named, require, run
+
+
+class Differentiable(NamedTuple):
+    """What is checked: a function with its backward, at these inputs."""
+
+    f: Callable[..., Any]
+    inputs: list[np.ndarray]
+    names: list[str]
+    rtol: float
+
+    def gradients(self, dy: Any) -> tuple:
+        """backward(dy) as a tuple."""
+        _, backward = self.f(*(x.copy() for x in self.inputs))
+        return _tuple(backward(dy))
+
+    def random_dy(self, seed: int) -> Any:
+        """Normal numbers of y's shape."""
+        y, _ = self.f(*(x.copy() for x in self.inputs))
+        return np.random.default_rng(seed).standard_normal(np.shape(y))
+
+
+def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | None = None,
+                   rtol: float = 1e-6, without: Collection[str] = (),
+                   max_examples: int | None = 10, seed: int | None = 0) -> None:
+    """Raise AssertionError unless f's backward is its derivative, as GRADIENT's invariants say.
+
+    f(*inputs) -> (y, backward); backward(dy) -> a gradient for each input.  inputs: numbers or
+    arrays, taken as float64, at a point where f is smooth; their own number is what is tried, in
+    max_examples random directions.  names: of the inputs, for the message.
+    Leave "linear" out for a backward that takes no dy but only dy = 1.
+    without: names of invariants to leave out; seed: see the package's page.
+
+    >>> def mean_square(x, w):
+    ...     y = x @ w
+    ...     return (y**2).mean(), lambda dy: (dy * 2 * y[:, None] * w, dy * 2 * y @ x)    # no 1/N
+    >>> check_gradient(mean_square, [[1., 2.], [3., 4.]], [1., -1.], names=["x", "w"])
+    Traceback (most recent call last):
+    AssertionError: check_gradient: the invariant 'derivative' is broken: ...
+      found     ... d(x) is 2 times what it should be; d(w) is 2 times what it should be
+    ...
+    """
+    arrays = [np.asarray(x, np.float64) for x in inputs]
+    named_ = [f"input {i}" for i in range(len(inputs))] if names is None else list(names)
+    if len(named_) != len(arrays):
+        raise ValueError(f"names: expected one for each of {len(arrays)} inputs, got {named_}")
+    run("check_gradient", GRADIENT, Differentiable(f, arrays, named_, rtol), without,
+        max_examples, seed)
+
+
+# ---- the invariants -----------------------------------------------------------------------------
+
+def shapes(it, seed):
+    """backward returns a gradient for each input, of the input's shape.
+
+    Bound: exact.
+    """
+    found = it.gradients(it.random_dy(seed))
+    equal("number of gradients", len(found), len(it.inputs))
+    for name, x, dx in zip(it.names, it.inputs, found):
+        equal(f"shape of d({name})", np.shape(dx), x.shape)
+
+
+def repeatable(it, seed):
+    """backward called twice gives the same twice, and changes neither inputs nor dy.
+
+    Bound: exact.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
+    """
+    inputs, dy = [x.copy() for x in it.inputs], it.random_dy(seed)
+    kept, (_, backward) = np.copy(dy), it.f(*inputs)
+    first = [np.copy(dx) for dx in _tuple(backward(dy))]
+    for name, one, two in zip(it.names, first, _tuple(backward(dy))):
+        equal(f"d({name}), called again", np.asarray(two), one)
+    for name, x, before in zip(it.names, inputs, it.inputs):
+        equal(f"{name} after the calls", x, before)
+    equal("dy after the calls", np.asarray(dy), kept)
+
+
+def derivative(it, seed):
+    """⟨backward(u), v⟩ is the derivative of ⟨u, f⟩ along v, for random u and v.
+
+    Bound: rtol, 1e-6, of the sum of the terms' absolute values; see Bounds above.
+    """
+    try:
+        check_backward(it.f, *it.inputs, rtol=it.rtol, seed=seed, names=it.names)
+    except AssertionError as error:
+        require(False, str(error), "gradients equal to central differences")
+
+
+def linear(it, seed):
+    """backward(c · dy) = c · backward(dy): the gradient is multiplied by what comes from above.
+
+    Bound: 1e-12 of the largest number.  A backward that ignores dy breaks it.
+    """
+    dy = it.random_dy(seed)
+    for name, once, scaled in zip(it.names, it.gradients(dy), it.gradients(-3 * dy)):
+        close(f"d({name}) for -3 dy", scaled, -3 * np.asarray(once),
+              1e-12 * abs(np.asarray(once)).max(initial=1e-300))
+
+
+def _tuple(gradients):
+    return gradients if isinstance(gradients, tuple) else (gradients,)
+
+
+_seeds = st.tuples(st.integers(0, 2**32 - 1))
+GRADIENT = named(Invariant(shapes, _seeds), Invariant(repeatable, _seeds),
+                 Invariant(derivative, _seeds), Invariant(linear, _seeds))

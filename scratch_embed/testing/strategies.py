@@ -1,0 +1,152 @@
+"""hypothesis strategies for embeddings: vectors at every scale, rankings with ties, texts.
+
+Each is a function that returns a strategy, to be used in `@given(...)` like hypothesis's own.
+Exponents are drawn evenly over the type's whole range, so that 1e-40 is as likely as 1: errors of
+overflow and underflow hide at the ends of the range.  Failing examples shrink to few components,
+and these to 0 and 1.
+
+    >>> from hypothesis import given
+    >>> from scratch_embed.space.similarity import cosine
+    >>> @given(pairs())
+    ... def test_cosine_is_symmetric(pair):
+    ...     a, b = pair
+    ...     assert cosine(a, b) == cosine(b, a)
+    >>> test_cosine_is_symmetric()
+"""
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+Strategy = st.SearchStrategy
+FLOATS = (np.float32, np.float64)
+
+
+# ---- numbers and vectors ------------------------------------------------------------------------
+
+def components(dtype: type, low: int | None = None, high: int | None = None,
+               digits: int | None = None) -> Strategy[Any]:
+    """Numbers m 2^e, m whole with |m| < 2^digits and e in low..high; 0 is one of them.
+
+    By default all digits and exponents that the type has, so the smallest are denormal numbers.
+    dtype: np.float32 or np.float64
+    """
+    info = np.finfo(dtype)
+    digits = info.nmant + 1 if digits is None else digits
+    low = info.minexp - info.nmant if low is None else low
+    high = info.maxexp - digits if high is None else high
+    return st.builds(lambda e, m: dtype(math.ldexp(m, e)), st.integers(low, high),
+                     st.integers(1 - 2**digits, 2**digits - 1))
+
+
+def vectors(dtype: type | None = None, low: int | None = None, high: int | None = None,
+            max_dim: int = 6) -> Strategy[np.ndarray]:
+    """Vectors (D,), 1 ≤ D ≤ max_dim; of both types where dtype is None.  Zero is one of them."""
+    return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(
+        lambda x: _vector(*x, low, high))
+
+
+def pairs(dtype: type | None = None, low: int | None = None, high: int | None = None,
+          max_dim: int = 6) -> Strategy[tuple[np.ndarray, np.ndarray]]:
+    """Two vectors (D,) of one type; sometimes the second differs in its last component only."""
+    def of(t, D):
+        vector = _vector(t, D, low, high)
+        near = st.builds(lambda a, x: (a, np.append(a[:-1], x)), vector, components(t, low, high))
+        return st.one_of(st.tuples(vector, vector), near)
+    return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(lambda x: of(*x))
+
+
+def unit_vectors(dtype: type | None = None, max_dim: int = 6) -> Strategy[np.ndarray]:
+    """Vectors (D,) of length 1, to rounding."""
+    def normalised(x):
+        x = x if x.any() else np.ones_like(x)
+        return (x / np.linalg.norm(x.astype(np.float64))).astype(x.dtype)
+    return vectors(dtype, -24, 0, max_dim).map(normalised)
+
+
+@st.composite
+def batches(draw, dtype: type | None = None, max_rows: int = 5, max_dim: int = 4, tables: int = 1):
+    """Tables (N, D) of one shape and type, no row of them zero; components of ordinary size.
+
+    A single array for tables=1, else a tuple.
+    """
+    t = draw(_types(dtype))
+    N, D = draw(st.integers(1, max_rows)), draw(st.integers(1, max_dim))
+    row = _vector(t, D, -8, 0, 8).map(lambda x: x if x.any() else np.ones_like(x))
+    made = tuple(np.array(draw(st.lists(row, min_size=N, max_size=N))) for _ in range(tables))
+    return made[0] if tables == 1 else made
+
+
+def _types(dtype):
+    return st.sampled_from(FLOATS) if dtype is None else st.just(dtype)
+
+
+def _vector(dtype, D, low, high, digits=None):
+    number = components(dtype, low, high, digits)
+    return st.lists(number, min_size=D, max_size=D).map(lambda x: np.array(x, dtype))
+
+
+# ---- rankings -----------------------------------------------------------------------------------
+
+DOCUMENTS = ("a", "b", "c", "d", "9", "10", "B", "é", "z")
+
+
+def scores(max_size: int = 12) -> Strategy[np.ndarray]:
+    """Scores (M,) float32 or float64, many of them equal; also ±0 and ±inf, but no nan."""
+    few = st.sampled_from([0.0, 1.0, 2.5, -1.0, -0.0, np.inf, -np.inf])
+    number = st.one_of(few, st.floats(-4, 4, width=16))
+    return st.builds(np.array, st.lists(number, min_size=1, max_size=max_size),
+                     st.sampled_from(FLOATS))
+
+
+@st.composite
+def rankings(draw, all_returned: bool = False) -> tuple[dict[str, int], dict[str, float]]:
+    """A query's judgements {document: gain} and a system's answer {document: score}, with ties.
+
+    Gains are 0 to 3, and one at least is positive.  Some documents are not judged and, unless
+    all_returned, some not returned.
+    """
+    documents = draw(st.lists(st.sampled_from(DOCUMENTS), min_size=1, unique=True))
+    gain = st.sampled_from([0, 1, 2, 3, None])
+    score = st.sampled_from([0.0, 0.5, 1.0, -1.0] + [None] * (not all_returned))
+    judged = {d: g for d in documents if (g := draw(gain)) is not None}
+    answer = {d: s for d in documents if (s := draw(score)) is not None}
+    if not any(judged.values()):
+        judged[documents[0]] = 1
+    return judged, answer
+
+
+# ---- tokens and texts ---------------------------------------------------------------------------
+
+def token_ids(size: int, max_size: int = 12) -> Strategy[list[int]]:
+    """Lists of ids 0 .. size − 1, at least one id long."""
+    return st.lists(st.integers(0, size - 1), min_size=1, max_size=max_size)
+
+
+def sequences(size: int = 30, max_sequences: int = 6, max_length: int = 12
+              ) -> Strategy[list[list[int]]]:
+    """Lists of token-id lists of unequal length, as they are packed or padded to a batch."""
+    return st.lists(token_ids(size, max_length), min_size=1, max_size=max_sequences)
+
+
+WORDS = ("a", "the", "king", "queen", "sings", "unaffable", "Paris", "don't", "42", ".", "xyzzy")
+SCRAPS = ("é", "e\u0301", "ς", "ΑΣ", "日本", "한국어", "السلام", "हिन्दी", "ไทย", "🙂", "👩‍🚀", "İ",
+          "\u00a0", "\u200b", "\u3000", "\ufffd", "…", "\t", "\n", "##", "[MASK]", "<s>")
+
+
+def sentences(words: Sequence[str] = WORDS, max_words: int = 12) -> Strategy[str]:
+    """Words from a list, separated by single spaces; the empty text too."""
+    return st.lists(st.sampled_from(words), max_size=max_words).map(" ".join)
+
+
+def texts(max_size: int = 20) -> Strategy[str]:
+    """Texts of every script: words, marks, accents, ideographs, emoji, white space, any character.
+
+    No lone surrogates, which are not valid text.
+    """
+    parts = st.one_of(st.sampled_from(WORDS), st.sampled_from(SCRAPS))
+    spaced = st.lists(st.tuples(parts, st.sampled_from([" ", "", "  "])), max_size=max_size // 2)
+    return st.one_of(spaced.map(lambda pieces: "".join(part + gap for part, gap in pieces)),
+                     st.text(st.characters(exclude_categories=["Cs"]), max_size=max_size))

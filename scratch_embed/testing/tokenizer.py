@@ -1,0 +1,164 @@
+"""check_tokenizer: do texts of every script become ids that a model can look up?
+
+Equation  encode(text) -> ids, each in 0 .. size − 1;  decode(ids) -> text
+Shapes    encode(text) -> a list or array of T ids, with the tokens around a text such as [CLS]
+Bounds    exact: ids are integers, so every invariant is exact
+Read next text/wordpiece.py
+
+A byte-level tokenizer gives every text back, character for character.  WordPiece does not: it
+lower-cases, and [UNK] stands for words without pieces.  What it gives back must be settled, though:
+encoded and decoded once more it stays as it is.  So WordPiece leaves "lossless" out.
+"""
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from scratch_embed.testing.invariants import Invariant, equal, named, require, run
+from scratch_embed.testing.strategies import texts
+
+
+class Tokenizer(NamedTuple):
+    """What is checked; None where a tokenizer has no such function."""
+
+    encode: Callable[[str], Iterable[int]]
+    decode: Callable[[list[int]], str]
+    size: int
+    encode_batch: Callable[[list[str]], Iterable[Iterable[int]]] | None
+    encode_cut: Callable[[str, int], Iterable[int]] | None
+    offsets: Callable[[str], Iterable[tuple[int, int]]] | None
+
+    def ids(self, text: str) -> list[int]:
+        """encode(text) as a list of int."""
+        return [int(i) for i in self.encode(text)]
+
+
+def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], str], size: int, *,
+                    encode_batch: Callable[[list[str]], Any] | None = None,
+                    encode_cut: Callable[[str, int], Any] | None = None,
+                    offsets: Callable[[str], Any] | None = None, without: Collection[str] = (),
+                    max_examples: int | None = None, seed: int | None = 0) -> None:
+    """Raise AssertionError unless a tokenizer obeys TOKENIZER's invariants.
+
+    encode(text) -> T ids                  decode(ids) -> text
+    size: the number of ids, the rows that an embedding table needs
+    encode_batch(texts) -> a list of ids for each text
+    encode_cut(text, max_length) -> at most so many ids
+    offsets(text) -> (begin, end) of each id in the text, in characters
+    Invariants of functions that are not given are left out.  Leave "lossless" out for a tokenizer
+    that lower-cases or has unknown tokens.
+    without: names of invariants to leave out; max_examples, seed: see the package's page.
+
+    >>> check_tokenizer(lambda text: text.encode(), lambda ids: bytes(ids).decode(), size=256)
+    >>> check_tokenizer(lambda text: [ord(c) for c in text],
+    ...                 lambda ids: "".join(map(chr, ids)), size=256)
+    Traceback (most recent call last):
+    AssertionError: check_tokenizer: the invariant 'ids_in_range' is broken: ...
+    """
+    without = [without] if isinstance(without, str) else list(without)
+    absent = {"batch": encode_batch, "cut": encode_cut, "offsets_in_text": offsets}
+    run("check_tokenizer", TOKENIZER,
+        Tokenizer(encode, decode, size, encode_batch, encode_cut, offsets),
+        without + [name for name, given in absent.items() if given is None], max_examples, seed)
+
+
+# ---- the invariants -----------------------------------------------------------------------------
+
+def ids_in_range(it, text):
+    """Every text has ids, and they lie in 0 .. size − 1.
+
+    Bound: exact.  Unknown characters have an id too, or none; they are no error.
+    """
+    found = it.ids(text)
+    require(all(0 <= i < it.size for i in found), f"encode({text!r}) = {found}",
+            f"ids in 0..{it.size - 1}")
+
+
+def deterministic(it, text):
+    """The same text has the same ids, whatever was encoded before.
+
+    Bound: exact.  A cache that is filled wrongly, or sampled subwords, break it.
+    """
+    first = it.ids(text)
+    it.ids(text + " " + text)
+    equal(f"encode({text!r}), called again", it.ids(text), first)
+
+
+def empty_text(it, nothing):
+    """The empty text has the tokens that stand around every text, and nothing between them.
+
+    Bound: exact.
+    """
+    frame = it.ids(nothing)
+    equal(f"decode({frame})", it.decode(frame).strip(), "")
+
+
+def settled(it, text):
+    """What decode gives back is not changed by encoding and decoding it once more.
+
+    Bound: exact.
+    """
+    once = it.decode(it.ids(text))
+    equal(f"decode(encode({once!r}))", it.decode(it.ids(once)), once)
+
+
+def lossless(it, text):
+    """decode(encode(text)) = text, character for character.
+
+    Bound: exact.  For byte-level tokenizers; WordPiece leaves it out.
+    """
+    equal(f"decode(encode({text!r}))", it.decode(it.ids(text)), text)
+
+
+def batch(it, several):
+    """A batch has the ids of its texts one by one, without padding.
+
+    Bound: exact.
+    """
+    found = [[int(i) for i in ids] for ids in it.encode_batch(list(several))]
+    equal("encode_batch(texts)", found, [it.ids(text) for text in several])
+
+
+def cut(it, text, room):
+    """A text cut to max_length has so many ids, if it has as many: its first, and the frame's end.
+
+    Bound: exact.  max_length counts the tokens around the text.
+    """
+    whole, frame = it.ids(text), it.ids("")
+    most = len(frame) + room
+    found = [int(i) for i in it.encode_cut(text, most)]
+    end = next(n for n in range(len(frame), -1, -1) if frame[len(frame) - n:] == whole[len(whole)
+                                                                                      - n:])
+    wanted = _beginnings(whole, min(most, len(whole)), end)
+    require(found in wanted, f"encode_cut({text!r}, {most}) = {found}", f"{wanted[0]}")
+
+
+def offsets_in_text(it, text):
+    """Each id has a place (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, none going back.
+
+    Bound: exact.  The places of tokens around the text are (0, 0) or empty.
+    """
+    places = [(int(begin), int(end)) for begin, end in it.offsets(text)]
+    equal("number of offsets", len(places), len(it.ids(text)))
+    filled = [place for place in places if place[0] != place[1]]
+    require(all(0 <= begin <= end <= len(text) for begin, end in places)
+            and filled == sorted(filled), f"offsets({text!r}) = {places}",
+            f"rising places within 0..{len(text)}")
+
+
+def _beginnings(whole: Sequence[int], length: int, end: int) -> list[list[int]]:
+    """Heads of `whole`, each completed to `length` by its last n ids, n = 0 .. end."""
+    return [[*whole[:length - n], *whole[len(whole) - n:]]
+            for n in range(min(end, length), -1, -1)]
+
+
+_text = st.tuples(texts())
+TOKENIZER = named(
+    Invariant(ids_in_range, _text),
+    Invariant(deterministic, _text),
+    Invariant(empty_text, st.tuples(st.just(""))),
+    Invariant(settled, _text),
+    Invariant(lossless, _text),
+    Invariant(batch, st.tuples(st.lists(texts(10), max_size=5))),
+    Invariant(cut, st.tuples(texts(), st.integers(0, 8))),
+    Invariant(offsets_in_text, _text))

@@ -1,0 +1,139 @@
+"""Ablations: remove one part of a method at a time, and measure the effect.
+
+Shapes    a score is a number in %, by default the share of analogies solved on a toy text
+          (worlds/words.py, hard); why/retrieval.py has another score
+Read next why/effects.py (the intervals, what significant means), why/word2vec.py (the first use)
+
+Each ablation states its prediction before the measurement.  A seed determines the text as well as
+the initial weights, so the result is about texts of this kind, not about one text.
+"""
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from scratch_embed.evaluate.words import Section, score_analogies
+from scratch_embed.numerics.workers import imap_unordered
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.why.effects import NOT_SIGNIFICANT, Interval, paired_difference
+from scratch_embed.worlds.words import hard
+
+
+class Ablation(NamedTuple):
+    """A part of a method, and the variants that replace it.
+
+    prediction: a sentence.  settings: the training settings of the complete method.  variants:
+    {what replaces the part: (the settings that change, the predicted verdict on the part)}.
+    """
+
+    name: str
+    prediction: str
+    settings: dict
+    variants: dict
+
+
+class Text(NamedTuple):
+    """A toy text, its analogies, and the seed of the text and of the training."""
+
+    vocab: Vocab
+    corpus: Corpus
+    sections: list
+    seed: int
+
+
+def toy_text(seed: int, sentences: int = 10_000) -> Text:
+    """The Text of a seed, a sample of the hard world."""
+    world = hard(seed, sentences)
+    vocab, corpus = index_sentences(world.sentences, min_count=1)
+    return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+class Effect(NamedTuple):
+    """The effect of a part compared with one variant: mean scores in % with and without the part.
+
+    difference: with − without.  others: with − without of the other numbers that were measured.
+    """
+
+    variant: str
+    with_it: float
+    without: float
+    difference: Interval
+    predicted: str
+    others: tuple[Interval, ...] = ()
+
+
+def analogies_solved(text: Text, vectors: np.ndarray) -> float:
+    """The % of the text's analogies that vectors (V, D) solve."""
+    return 100 * score_analogies(text.vocab.index, vectors, text.sections).overall.accuracy
+
+
+def measure(methods: list, texts: list, workers: int = 2, progress: bool = False,
+            score: Callable = analogies_solved) -> np.ndarray:
+    """Score every method on every text.  -> (methods, texts)
+
+    methods: functions text -> vectors (V, D), or whatever `score` expects.
+    score: (text, output of a method) -> a number; K numbers make the result (methods, texts, K).
+    workers: how many jobs run at the same time; each job is independent, so the scores do not
+    depend on it.
+    progress: whether to show a bar on stderr, if that is a terminal.
+    """
+    scores = {}
+
+    def step(job):
+        method, text = methods[job[0]], texts[job[1]]
+        return job, score(text, method(text))
+
+    jobs = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
+    with tqdm(total=len(jobs), unit="run", leave=False,
+              disable=None if progress else True) as bar:
+        for job, number in imap_unordered(step, jobs, workers):
+            scores[job] = number
+            bar.update()
+    return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])
+
+
+def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable, workers: int = 2,
+                      progress: bool = False, score: Callable = analogies_solved
+                      ) -> Iterator[list[Effect]]:
+    """Yield the list of Effects of each ablation, as soon as it is measured.
+
+    trained: (settings, text) -> vectors (V, D), or whatever `score` expects.  If `score` gives
+    several numbers, the first decides the verdict, and the others go to Effect.others.
+    """
+    known = []                      # (settings, scores): ablations share the complete method
+    for ablation in ablations:
+        forms = [ablation.settings, *(ablation.settings | change
+                                      for change, _ in ablation.variants.values())]
+        new = [form for form in forms if form not in [settings for settings, _ in known]]
+        scores = measure([partial(trained, form) for form in new], texts, workers, progress,
+                         score)
+        known += zip(new, scores)
+        with_it, *without = (next(x for settings, x in known if settings == form)
+                             for form in forms)
+        yield [effect(variant, columns(with_it), columns(x), predicted)
+               for (variant, (_, predicted)), x in zip(ablation.variants.items(), without)]
+
+
+def effect(variant: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
+    """The Effect of scores with and without a part.  with_it, without: (K, texts)"""
+    first, *others = (paired_difference(*pair) for pair in zip(with_it, without))
+    return Effect(variant, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
+
+
+def columns(scores: np.ndarray) -> np.ndarray:
+    """(texts,) or (texts, K) -> (K, texts)."""
+    return scores.reshape(len(scores), -1).T
+
+
+def not_distinguished(scores: np.ndarray) -> list[list[int]]:
+    """For each method, the others from which it does not differ significantly.
+
+    scores: (methods, n) with n seeds -> a list of row numbers for each method.
+    """
+    return [[other for other in range(len(scores)) if other != one and
+             paired_difference(scores[one], scores[other]).verdict == NOT_SIGNIFICANT]
+            for one in range(len(scores))]

@@ -1,0 +1,59 @@
+"""Old names of options are refused with the new name; options cannot be abbreviated."""
+import argparse
+
+import pytest
+
+from scratch_embed.cli.main import parser
+from scratch_embed.cli.parsing import RENAMED, add_command, refuse_old_names
+
+
+def commands(parser, path=()):
+    """(words, parser) of every command."""
+    yield list(path), parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from commands(inner, (*path, name))
+
+
+def options(parser):
+    """The options that the help shows."""
+    return {name for action in parser._actions if action.help != argparse.SUPPRESS
+            for name in action.option_strings}
+
+
+RENAMED_IN = [(words, old) for words, command in commands(parser())
+              for old, new in RENAMED.items() if new in options(command)]
+
+
+def test_every_old_name_has_a_new_one_in_some_command():
+    assert {old for _, old in RENAMED_IN} == set(RENAMED)
+
+
+@pytest.mark.parametrize("words, old", RENAMED_IN, ids=lambda part: str(part))
+@pytest.mark.parametrize("value", [[], ["8"]], ids=["alone", "with a value"])
+def test_an_old_name_is_refused_and_the_new_one_is_named(words, old, value, run):
+    code, out, err = run(*words, old, *value)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].endswith(f": error: {old} is now {RENAMED[old]}")
+    assert run(*words, f"{old}=8")[2].endswith(f"{old} is now {RENAMED[old]}\n")
+
+
+@pytest.mark.parametrize("words, command", list(commands(parser())), ids=lambda part: str(part))
+def test_no_option_can_be_abbreviated_and_no_old_name_is_an_option(words, command):
+    assert not command.allow_abbrev
+    assert not options(command) & set(RENAMED)
+
+
+def test_an_abbreviation_is_an_error(run):
+    code, out, err = run("train", "word2vec", "text", "-o", "vectors", "--epoch", "3")
+    assert (code, out) == (2, "") and "unrecognized arguments: --epoch 3" in err
+
+
+def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():
+    top = argparse.ArgumentParser()
+    command = add_command(top.add_subparsers(), "learn", "learn", "learn")
+    command.add_argument("--batch-size", type=int, default=3)
+    refuse_old_names(command, "--batch")
+    assert "--batch " not in command.format_help()
+    assert vars(top.parse_args(["learn"])) == {"run": None, "batch_size": 3}

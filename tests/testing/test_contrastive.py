@@ -1,0 +1,75 @@
+"""check_contrastive_loss: losses that are wrong in one way each, and ours."""
+from functools import partial
+
+import numpy as np
+import pytest
+
+from scratch_embed.losses.infonce import infonce, symmetric_infonce
+from scratch_embed.testing import CONTRASTIVE_LOSS, check_contrastive_loss
+from tests.testing.broken_functions import expect
+
+
+def logits(q, k, tau):
+    q, k = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (q, k))
+    return q @ k.T / tau
+
+
+def unshifted(q, k, tau):
+    """The softmax as it stands in the textbook."""
+    e = np.exp(logits(q, k, tau))
+    return -np.log(e.diagonal() / e.sum(axis=1)).mean()
+
+
+def ours(q, k, tau):
+    return infonce(q, k, tau)[0]
+
+
+def clip(q, k, tau):
+    return symmetric_infonce(q, k, tau)[0]
+
+
+def dot_products(q, k, tau):
+    s = q @ k.T / tau
+    return (np.log(np.exp(s - s.max(1, keepdims=True)).sum(1)) + s.max(1) - s.diagonal()).mean()
+
+
+def without_the_partner(q, k, tau):
+    """The partner is no term of the sum."""
+    s = logits(q, k, tau).astype(float)
+    others = np.where(np.eye(*s.shape, dtype=bool), -np.inf, s)
+    return (np.log(np.exp(others - 1 / tau).sum(1)) + 1 / tau - s.diagonal()).mean()
+
+
+def first_pair_weighs_more(q, k, tau):
+    return (ours(q, k, tau) + ours(q[:1], k, tau)) / 2
+
+
+@pytest.mark.parametrize("f, names", [
+    (unshifted, "cold gap"),
+    (lambda q, k, tau: len(q) * ours(q, k, tau), "value cold collapse"),
+    (lambda q, k, tau: ours(q, k, tau * tau), "value cold"),
+    (lambda q, k, tau: -ours(q, k, tau), "value cold non_negative gap collapse further_negative"),
+    (first_pair_weighs_more, "value pair_order"),
+    (lambda q, k, tau: ours(abs(q), k, tau), "value cold")])
+def test_what_is_wrong_is_named(f, names):
+    expect(names, check_contrastive_loss, CONTRASTIVE_LOSS, f)
+
+
+def test_a_loss_on_dot_products_sees_lengths():
+    with pytest.raises(AssertionError, match="'length'"):
+        check_contrastive_loss(dot_products, without=("value", "cold", "gap", "collapse"))
+
+
+def test_a_sum_without_the_partner_can_be_negative():
+    with pytest.raises(AssertionError, match="'non_negative'"):
+        check_contrastive_loss(without_the_partner, without=("value", "cold"))
+
+
+def test_ours_keeps_all():
+    check_contrastive_loss(ours, max_examples=10)
+
+
+def test_both_ways_round_is_another_loss():
+    check_contrastive_loss(clip, both_ways=True, max_examples=10)
+    expect("value exchanged", partial(check_contrastive_loss, both_ways=True), CONTRASTIVE_LOSS,
+           ours)

@@ -1,0 +1,60 @@
+"""What strategies draw: every scale, ties, every script; and what their examples shrink to."""
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import find, given, settings
+
+from scratch_embed.testing import strategies as s
+
+MANY = settings(max_examples=2000)
+
+
+@pytest.mark.parametrize("dtype, low, high", [(np.float32, 1e-40, 1e30), (np.float64, 1e-310,
+                                                                          1e300)])
+def test_vectors_come_at_every_scale(dtype, low, high):
+    for wanted in (lambda x: 0 < abs(x).max() < low, lambda x: abs(x).max() > high,
+                   lambda x: not x.any(), lambda x: 0.1 < abs(x).max() < 10):
+        assert find(s.vectors(dtype), wanted, settings=MANY).dtype == dtype
+
+
+@given(s.pairs())
+def test_pairs_have_one_type_and_one_width(pair):
+    a, b = pair
+    assert a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
+    assert a.shape == b.shape and 1 <= len(a) <= 6 and np.isfinite(a).all()
+
+
+def test_examples_shrink_to_zeros_and_ones():
+    assert find(s.vectors(np.float32), lambda x: x.sum() > 0, settings=MANY).tolist() == [1.0]
+
+
+@given(s.unit_vectors())
+def test_unit_vectors_have_length_1(x):
+    assert abs(np.linalg.norm(x.astype(float)) - 1) <= 8 * np.finfo(x.dtype).eps
+
+
+@given(s.batches(tables=2))
+def test_batches_have_no_row_of_zeros(tables):
+    A, B = tables
+    assert A.shape == B.shape and A.dtype == B.dtype
+    assert A.any(axis=1).all() and B.any(axis=1).all()
+
+
+def test_rankings_have_ties_documents_not_judged_and_documents_not_returned():
+    for wanted in (lambda x: len(set(x[1].values())) < len(x[1]),
+                   lambda x: set(x[1]) - set(x[0]), lambda x: set(x[0]) - set(x[1])):
+        judged, _ = find(s.rankings(), wanted, settings=MANY)
+        assert max(judged.values()) > 0
+
+
+@given(s.sequences(size=7, max_length=5))
+def test_sequences_are_lists_of_ids_and_none_is_empty(sequences):
+    assert all(1 <= len(ids) <= 5 and set(ids) <= set(range(7)) for ids in sequences)
+
+
+@pytest.mark.parametrize("script", ["LATIN", "GREEK", "CJK", "ARABIC", "THAI", "DEVANAGARI"])
+def test_texts_come_in_every_script_and_can_be_written_as_utf_8(script):
+    text = find(s.texts(), lambda x: any(script in unicodedata.name(c, "") for c in x),
+                settings=MANY)
+    assert text.encode().decode() == text

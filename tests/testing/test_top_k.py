@@ -1,0 +1,45 @@
+"""check_top_k: selections that are wrong in one way each, and ours."""
+import numpy as np
+import pytest
+
+from scratch_embed.space.neighbours import top_k
+from scratch_embed.testing import TOP_K, check_top_k
+from tests.testing.broken_functions import expect
+
+
+def ours(scores, k):
+    return top_k(scores, k)[0]
+
+
+def sorts_in_place(scores, k):
+    ids = ours(scores, k)
+    scores.sort()
+    return ids
+
+
+def refuses_a_large_k(scores, k):
+    if k > len(scores):
+        raise ValueError(f"k={k} of {len(scores)}")
+    return ours(scores, k)
+
+
+def rounds(scores, k):
+    return ours(np.round(scores.astype(float)), k)
+
+
+@pytest.mark.parametrize("f, names", [
+    (lambda s, k: s.argsort()[::-1][:k], "ties nan_last"),
+    (lambda s, k: ours(s, k)[:k - 1], "different_ids best"),
+    (lambda s, k: ours(s, k)[::-1], "best ties prefix"),
+    (lambda s, k: (-s).argsort(kind="stable")[:k], "integers"),
+    (lambda s, k: np.zeros(min(k, len(s)), int), "different_ids best ties nan_last"),
+    (lambda s, k: ours(s**2, k), "best ties"),
+    (lambda s, k: ours(np.nan_to_num(s), k), "nan_last"),
+    (sorts_in_place, "inputs_unchanged best"), (refuses_a_large_k, "beyond_the_end"),
+    (rounds, "best ties integers")])
+def test_what_is_wrong_is_named(f, names):
+    expect(names, check_top_k, TOP_K, f)
+
+
+def test_ours_keeps_all():
+    check_top_k(ours, max_examples=10)
