@@ -9,6 +9,7 @@ import pytest
 from scratch_embed.cli.ascii_map import ascii_map
 from scratch_embed.cli.main import main
 from scratch_embed.cli.tour import say_difference
+from scratch_embed.cli.tour_models import say_geometry
 from scratch_embed.words.vectors import WordVectors
 
 
@@ -99,7 +100,7 @@ def test_vectors_answer_questions_in_other_words_and_untrained_ones_do_not(tour)
 def test_codes_are_for_words_questions_for_vectors_and_the_sentence_says_who_won(tour):
     words, vectors = intervals(tour[1], "BM25")[1][0], intervals(tour[1], "word2vec, SIF")[1][0]
     assert words[0] == 100 and vectors[0] < 5 and vectors[1] > words[1] + 20
-    assert "Of single searches BM25 is first for codes, word2vec, SIF for questions" in tour[1]
+    assert "    best single method: BM25 (codes), word2vec, SIF (questions), " in tour[1]
     mixed = {name: intervals(tour[1], name)[-1][0][2]
              for name in ("BM25", "BM25 + word2vec, RRF", "BM25 + word2vec, scores")}
     for name in list(mixed)[1:]:
@@ -115,11 +116,28 @@ def test_no_translation_is_found_yet(tour):
 
 @pytest.mark.parametrize("a, b, verdict", [([5, 6, 7], [1, 2, 3.1], "is better than"),
                                            ([1, 2, 3.1], [5, 6, 7], "is worse than"),
-                                           ([1, 2, 9], [2, 3, 1], "cannot be told apart from")])
+                                           ([1, 2, 9], [2, 3, 1], "against")])
 def test_the_sentence_about_a_difference_follows_from_the_numbers(a, b, verdict, capsys):
     say_difference("nDCG@10", "one", "other", {"one": np.array(a), "other": np.array(b)})
     mean = np.mean(a) - np.mean(b)
-    assert capsys.readouterr().out.startswith(f"    nDCG@10: one {verdict} other, {mean:+.1f} ± ")
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"    nDCG@10: one {verdict} other, {mean:+.1f} ± ")
+    assert printed.endswith(", not significant\n") == (verdict == "against")
+
+
+@pytest.mark.parametrize("cosines, claim", [([0.5, 0.52, 0.51], "SimCSE opens the cone"),
+                                            ([0.1, 0.9, 0.6], "do not show that SimCSE opens"),
+                                            ([0.9, 0.92, 0.91], "SimCSE narrows the cone")])
+def test_simcse_opens_the_cone_only_if_the_mean_cosine_has_fallen_significantly(cosines, claim,
+                                                                               capsys):
+    """Three seeds with a mean cosine of 0.7 before; the other columns do not matter here."""
+    before = np.array([[0, 0, 0.1, -1, 0.7], [0, 0, 0.2, -1.1, 0.71], [0, 0, 0.1, -1, 0.69]])
+    after = before.copy()
+    after[:, 4] = cosines
+    say_geometry("one", "other", {"one": before, "other": after})
+    printed = capsys.readouterr().out
+    assert claim in " ".join(printed.split())
+    assert f"mean cosine: 0.70 before SimCSE, {np.mean(cosines):.2f} after" in printed
 
 
 def test_no_line_is_wider_than_a_terminal(tour):
@@ -157,8 +175,10 @@ def test_senses_and_sentences_stand_beside_what_knows_nothing(small):
     for row in "untrained, mean", "masked LM, mean", "SimCSE, mean", "word2vec, SIF":
         assert re.search(rf"^    {re.escape(row)} +(-?\d+\.\d+ ± *\d+\.\d+ *){{5}}$", small,
                          re.M), row
+    assert re.search(r"^    nDCG@10: untrained, mean [\d.]+, masked LM, mean [\d.]+, SimCSE, mean "
+                     r"[\d.]+$", small, re.M)
     assert re.search(r"^    BM25 +\d+\.\d ± *\d+\.\d( +-){4}$", small, re.M)
-    assert "With SimCSE uniformity" in " ".join(small.split())
+    assert re.search(r"^    mean cosine: .+ before SimCSE, .+ after, .+ significant$", small, re.M)
     assert max(map(len, small.splitlines())) <= 96
 
 

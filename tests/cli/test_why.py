@@ -134,7 +134,7 @@ def test_all_parts_are_counted_together_at_the_end(searches):
               re.findall(r"^(\d+) of (\d+) predictions held", searches, re.M)]
     counts.append((searches.count("    held: "), len(retrieval.CLAIMS)))
     held, total = map(sum, zip(*counts))
-    assert len(counts) == 4 and searches.endswith(f"In all {held} of {total} predictions held.\n")
+    assert len(counts) == 4 and searches.endswith(f"In total {held} of {total} predictions held.\n")
 
 
 def test_what_is_stored_stands_beside_what_is_lost(searches):
