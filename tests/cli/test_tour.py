@@ -62,15 +62,15 @@ def test_the_methods_stand_side_by_side_with_what_knows_nothing(tour):
     assert words[0] < 50 and both[5] < words[4]
 
 
-def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):
+def test_spelling_alone_finds_the_stem_and_only_training_the_context(tour):
     """Of 25 forms, 25 pairs, 150 analogies, 105 comparisons."""
     stem = shares(tour[1], "rabbits: the nearest word is rabbit")
     assert stem[0] >= 90 and stem[1] >= 60 and stem[2] <= 10
-    company = shares(tour[1], "burrow or carrots is among the next five")
-    assert company[0] >= 90 and company[1] <= 40 and company[2] <= 20
+    context = shares(tour[1], "burrow or carrots is among the next five")
+    assert context[0] >= 90 and context[1] <= 40 and context[2] <= 20
     analogy = shares(tour[1], "mouse : mice = rabbit : rabbits")
     assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
-    number = shares(tour[1], "nearer to mice than to mouse (coin: 50)")
+    number = shares(tour[1], "nearer to mice than to mouse (chance: 50)")
     assert number[0] <= 20 and 25 <= number[1] <= 75 and 25 <= number[2] <= 75
 
 
@@ -115,7 +115,7 @@ def test_no_translation_is_found_yet(tour):
 
 @pytest.mark.parametrize("a, b, verdict", [([5, 6, 7], [1, 2, 3.1], "is better than"),
                                            ([1, 2, 3.1], [5, 6, 7], "is worse than"),
-                                           ([1, 2, 9], [2, 3, 1], "cannot be told apart from")])
+                                           ([1, 2, 9], [2, 3, 1], "is not significantly different from")])
 def test_the_sentence_about_a_difference_follows_from_the_numbers(a, b, verdict, capsys):
     say_difference("nDCG@10", "one", "other", {"one": np.array(a), "other": np.array(b)})
     mean = np.mean(a) - np.mean(b)
