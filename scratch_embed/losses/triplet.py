@@ -5,19 +5,19 @@ Papers    Schroff, Kalenichenko & Philbin 2015, "FaceNet", eq. 3 (squared distan
 Equation  L = 1/N Σ_i max(0, ‖a_i − p_i‖ − ‖a_i − n_i‖ + margin)
 Shapes    a anchors, p positives, n negatives, (N, D) each -> a number
 Cost      O(N·D), a few passes over memory, so there is no kernel
-Differs   as sentence-transformers, margin 5 by default: the vectors are not scaled to length 1, and
-          move that far.  torch adds 1e-6 to every difference, so that no distance is 0 and its
+Differs   from Sentence-BERT in the default margin, 5, as sentence-transformers: the vectors are not
+          scaled to length 1.  torch adds 1e-6 to every difference, so that no distance is 0 and its
           gradient is finite; here the gradient at distance 0 is 0.
 Read next losses/infonce.py (every other text of the batch as a negative, instead of one)
 
-Why a margin?  Without it L is 0 as soon as p is nearer than n by anything, and also if all vectors
-are the same point.  A triplet whose negative is far enough contributes nothing, and in time most
-are: what is learned depends on finding negatives that are still near.
+Why a margin?  Without it L is 0 as soon as p is nearer than n by any amount, and also if all
+vectors are the same point.  A triplet whose negative is far enough contributes nothing, and as
+training goes on most triplets are such: progress depends on finding negatives that are still near.
 
-Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ =: u, a vector of length 1, and −u by p.  Likewise v for
-a − n.  A triplet that has a loss is moved by forces of equal size, whatever the distances:
+Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ = u, a vector of length 1, and ∂‖a − p‖/∂p = −u.  Likewise
+v for a − n.  So a triplet with a loss has, whatever its distances,
     da = (u − v)/N,   dp = −u/N,   dn = v/N.
-They sum to 0: a shift of all three changes nothing.
+They sum to 0, because a shift of all three vectors changes no distance.
 """
 import numpy as np
 
@@ -27,9 +27,9 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 
 def triplet(a: np.ndarray, p: np.ndarray, n: np.ndarray, margin: float = 5.0
             ) -> tuple[float, LossBackwardEach]:
-    """a[i] should be nearer to p[i] than to n[i].  a, p, n: (N, D) -> L, backward() -> da, dp, dn.
+    """The loss of anchors, positives and negatives.  (N, D) each -> L, backward() -> da, dp, dn.
 
-    The mean is taken in float64.  Raises ValueError for shapes that differ, or no triplet.
+    The mean is taken in float64.  Raises ValueError if shapes differ, or N = 0.
 
     >>> a, p, n = np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([[0.0, 7.0]])
     >>> triplet(a, p, n)[0]                                                    # 5 − 7 + 5

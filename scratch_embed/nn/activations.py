@@ -2,21 +2,23 @@
 
 Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which has SiLU too.
           Shazeer 2020, "GLU Variants Improve Transformer" (SwiGLU).
-Equation  gelu(x) = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)), the normal distribution's
-          its tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)));  QuickGELU: x σ(1.702 x)
+Equation  gelu(x) = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)), the standard normal distribution function
+          tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)));  QuickGELU: x σ(1.702 x)
           silu(x) = x σ(x),   swiglu(gate, up) = silu(gate) ∘ up
 Shapes    x (...) -> y (...), elementwise
-Cost      one exponential an element; memory, not arithmetic, is what it waits for.
-Differs   BERT's first code and GPT-2 have the tanh form, transformers' BERT has the other.  They
-          are apart by up to 5e-4, so a checkpoint must be run with its own.  CLIP has QuickGELU,
-          up to 2e-2 away.
+Cost      one exponential per element; bound by memory, not arithmetic
+Differs   BERT's first code and GPT-2 use the tanh form of GELU, transformers' BERT the erf form.
+          They differ by up to 5e-4, so each checkpoint needs its own.  CLIP uses QuickGELU, which
+          differs from GELU by up to 2e-2.
 Read next nn/layers.py
 
-All are x times a gate g(x) that opens from 0 to 1 as x grows: how much of x passes depends on how
-large x is.  Their slope is g(x) + x g'(x), with Φ'(x) = φ(x) = e^(−x²/2)/√(2π) and, for σ(c x),
-g' = c σ (1 − σ).  SwiGLU separates the two roles: one linear layer says how far the gate opens,
-another what passes, so that the product of both can say "and"; its F is ⅔ of the usual one, for
-there are three matrices instead of two.
+Each function except tanh is x times a gate g(x), which rises from 0 to 1 as x grows.  Its
+derivative is g(x) + x g'(x), with Φ'(x) = φ(x) = e^(−x²/2)/√(2π), and g' = c σ (1 − σ) for
+g = σ(c x).
+
+Why SwiGLU?  One linear layer computes the gate, another the value that passes.  Their product is
+large only if both are, an "and" of two features.  Its width F is usually ⅔ of that of an MLP with
+two matrices, because it has three.
 """
 import numpy as np
 
@@ -27,8 +29,8 @@ from scratch_embed.numerics.settings import saved_as
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
-FLAT = f32(7)                                # beyond it gelu's slope is 0 or 1 to 1e-10
-FAR = f32(50)                                # beyond it silu's is, to 1e-19
+GELU_FLAT = f32(7)                           # beyond it gelu's derivative is 0 or 1 within 1e-10
+SILU_FLAT = f32(50)                          # beyond it silu's is, within 1e-19
 QUICK = 1.702                                # σ(1.702 x) is the logistic curve nearest to Φ
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)
@@ -53,7 +55,7 @@ def gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 @kernel(inline=True)
 def normal32(x):
-    """Φ(x) and φ(x) of a float32: the e^(−x²/2) of one is a factor of the other."""
+    """Φ(x) and φ(x) of a float32; both need e^(−x²/2)."""
     a = SQRT_HALF * abs(x)
     e = exp32(-a * a)
     t = ONE / (ONE + AS_P * a)
@@ -76,7 +78,7 @@ def gelu_backward_kernel(x, dy):
     """dx = dy (Φ + x φ)."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        near = min(max(x[i], -FLAT), FLAT)
+        near = min(max(x[i], -GELU_FLAT), GELU_FLAT)
         Phi, phi = normal32(near)
         dx[i] = dy[i] * (Phi + near * phi)
     return dx
@@ -84,7 +86,7 @@ def gelu_backward_kernel(x, dy):
 
 @saved_as("gelu_tanh")
 def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """The tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    """GELU's tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
     if x.dtype != np.float32:
         c = (2 / np.pi) ** 0.5
         t = np.tanh(c * (x + 0.044715 * x ** 3))
@@ -119,7 +121,7 @@ def gelu_tanh_backward_kernel(x, dy):
     """dx = dy (s + x s'),  s = σ(2z),  s' = 2 s (1 − s) z'."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        near = min(max(x[i], -FLAT), FLAT)                    # before x² overflows
+        near = min(max(x[i], -GELU_FLAT), GELU_FLAT)                    # before x² overflows
         s, rest = tanh_gate32(near)
         slope = TANH_SLOPE * (ONE + THREE_CUBE * near * near)
         dx[i] = dy[i] * (s + near * TWO * s * rest * slope)
@@ -147,10 +149,10 @@ def sigmoid_gated(x, c):
 
 @kernel(inline=True, keep_order=True)          # reordered, x e would be formed first, and overflow
 def sigmoid_gate32(x, c):
-    """s = σ(c x), and the slope of x s: s + c x s (1 − s), where 1 − s = e s."""
+    """s = σ(c x), and the derivative of x s: s + c x s (1 − s), where 1 − s = e s."""
     e = exp32(-c * x)
     s = ONE / (ONE + e)
-    near = min(max(x, -FAR), FAR)                             # before c x overflows
+    near = min(max(x, -SILU_FLAT), SILU_FLAT)                             # before c x overflows
     return s, s + c * near * s * (e * s)
 
 
@@ -211,6 +213,6 @@ def swiglu_backward_kernel(gate, up, dy):
 
 
 def tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """tanh x, by NumPy's own loop: it is for the pooler's few rows."""
+    """tanh x, without a kernel: only BERT's pooler uses it, on one row per sequence."""
     y = np.tanh(x)
     return y, lambda dy: dy * (1 - y * y)

@@ -7,18 +7,18 @@ Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H hea
           causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w;  B: relative positions
 Shapes    q, y (T, H·d), k, v (T, G·d): all sequences packed end to end; offsets (N+1,): sequence n
           is rows offsets[n]:offsets[n+1]; head h is columns h·d .. (h+1)·d.  With G < H (grouped
-          queries) H/G neighbouring heads of q share one of k and v
+          queries) H/G consecutive heads of q share one head of k and v
 Cost      O(Σ t² H d) for sequences of t tokens; BLAS does the products, a kernel the softmax
 Differs   no padding: sequences of equal length are multiplied as one batch, which is why batches
           are sorted by length.  BERT applies dropout to P, not to Y.  A window saves no time here:
-          scores outside it are computed and then left out.
-Read next nn/rotary.py and nn/relative_bias.py (where a token stands), transformer/bert.py
+          scores outside it are computed, then ignored.
+Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
 the root, scores grow with d, softmax saturates, and its gradient vanishes.
 
-Why share keys and values?  A model that writes one token at a time reads all former k and v for
-each: with G of H heads that is G/H of the memory, and quality hardly falls.
+Why share keys and values?  A model that generates one token at a time reads k and v of all earlier
+tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls.
 
 Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
     dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;
@@ -46,14 +46,14 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
               ) -> tuple[np.ndarray, BackwardEach]:
     """Multi-head attention within each packed sequence.
 
-    q: (T, H·d), k, v: (U, G·d) -> y (T, H·d), backward(dy) -> dq, dk, dv, and dbias if there is one
+    q: (T, H·d), k, v: (U, G·d) -> y (T, H·d); backward(dy) -> dq, dk, dv, and dbias if given
 
-    window       token i sees tokens i − window .. i + window, or .. i where causal (Mistral's
+    window       token i attends to tokens i − window .. i + window, or .. i if causal (Mistral's
                  sliding_window counts i itself: window = sliding_window − 1)
-    bias         (H, t, t), added to the scores; a shorter sequence takes its first rows and
-                 columns.  Or (W, H, t, t): sequence n takes bias[n mod W], all as long as t
-    key_offsets  (N+1,), if k and v have other lengths than q; the last tokens of both are aligned
-                 where causal or window asks
+    bias         (H, t, t), added to the scores; a shorter sequence uses its first rows and columns.
+                 Or (W, H, t, t) for sequences that all have t tokens: sequence n uses bias[n mod W]
+    key_offsets  (N+1,), if k and v have other lengths than q; with causal or window the last query
+                 and the last key of a sequence have the same position
     Raises ValueError for shapes that do not fit each other, the offsets or the heads.
 
     >>> x = np.eye(4)
@@ -65,9 +65,9 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     d = require_fitting(q, k, v, offsets, key_offsets, heads)
     groups = list(equal_length_groups(offsets, key_offsets))
     B = None if bias is None else require_bias(bias, groups, heads)
-    several = bias is not None and bias.ndim == 4
+    many_biases = bias is not None and bias.ndim == 4
 
-    def split(x, first, n, t):                   # a view: what is written to it is in x
+    def split(x, first, n, t):                   # a view, through which x is written
         return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
 
     def queries(x, group):                       # (n, G, H/G, t, d)
@@ -76,24 +76,24 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     def keys(x, group):                          # (n, G, 1, u, d)
         return split(x, group.key_row, group.n, group.u)
 
-    y, backwards = np.empty_like(q), []
+    y, backs = np.empty_like(q), []
     for group in groups:
         queries(y, group)[:], back = scaled_dot_product_attention(
             queries(q, group), keys(k, group), keys(v, group),
             visible(group, causal, window), dropout.at(group.row),
             None if B is None else B[..., :group.t, :group.u])
-        backwards.append(back)
+        backs.append(back)
 
     def backward(dy):
         dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
         dB = None if B is None else np.zeros_like(B)
-        for group, back in zip(groups, backwards):
+        for group, back in zip(groups, backs):
             queries(dq, group)[:], keys(dk, group)[:], keys(dv, group)[:], dS = back(
                 queries(dy, group))
             if dB is not None:
                 corner = dB[..., :group.t, :group.u]
                 corner += dS.reshape(-1, *corner.shape).sum(0)
-        return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if several else dB[0])
+        return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if many_biases else dB[0])
     return y, backward
 
 
@@ -121,16 +121,16 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
 
 
 def sum_shared(dK):
-    """The sum over the queries that share a key: (n, G, H/G, u, d) -> (n, G, 1, u, d)."""
+    """The sum over the heads of q that share keys.  (n, G, H/G, u, d) -> (n, G, 1, u, d)"""
     return dK if dK.shape[2] == 1 else dK.sum(2, keepdims=True)
 
 
 def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropout: Dropout
                       ) -> tuple[np.ndarray, Backward]:
-    """dropout(softmax(scale · S)) over the keys that each query sees.  S: (..., t, u).
+    """dropout(softmax(scale · S)) over the keys that each query sees.  S: (..., t, u)
 
     sees: (back, ahead): query i sees keys i − back .. i + ahead.
-    In float32 S is overwritten, and so is what backward is given: they belong to the caller above.
+    In float32 S and the argument of backward are overwritten: only for the caller above.
     """
     back, ahead = sees
     t, u = S.shape[-2:]
@@ -148,7 +148,7 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropou
     soft_drop_kernel(P, dropped, scale, t, back, ahead, m)
 
     def backward(dA):
-        dS = dA.reshape(-1, u)                   # a copy, where dA is laid out otherwise
+        dS = dA.reshape(-1, u)                   # a copy unless dA is contiguous
         soft_drop_backward_kernel(dS, P, scale, m)
         return dS.reshape(dA.shape)
     return dropped.reshape(S.shape), backward
@@ -161,7 +161,7 @@ def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
     for r in range(R):
         row, i = S[r], r % t
         first, end = max(0, i - back), min(u, i + ahead + 1)
-        row[:first] = ZERO                       # what the query does not see has weight 0
+        row[:first] = ZERO                       # keys that the query does not see
         row[end:] = ZERO
         softmax_row32(row[first:end], scale)
         if m.threshold > u32(0):
@@ -186,12 +186,12 @@ def soft_drop_backward_kernel(dA, P, scale, m):
             grad[j] = scale * row[j] * (grad[j] - along)
 
 
-# ---- which sequences, which keys -----------------------------------------------------------------
+# ---- groups of sequences, visible keys -----------------------------------------------------------
 
 class Group(NamedTuple):
     """Consecutive sequences of equal length: n of t queries and u keys each."""
 
-    row: int                       # where the first one begins in q
+    row: int                       # first row of the first one in q
     key_row: int                   # and in k and v
     n: int
     t: int
@@ -199,7 +199,7 @@ class Group(NamedTuple):
 
 
 def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterator[Group]:
-    """The groups in their order, as few as can be.  offsets, key_offsets: (N+1,)."""
+    """The groups in the sequences' order, as few as possible.  offsets, key_offsets: (N+1,)"""
     lengths = np.stack([np.diff(offsets), np.diff(key_offsets)], 1)
     if (lengths < 1).any():
         n = int((lengths < 1).any(1).argmax())
@@ -211,35 +211,38 @@ def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterato
 
 
 def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
-    """(back, ahead): query i sees keys i − back .. i + ahead; the last of both are aligned."""
+    """(back, ahead): query i sees keys i − back .. i + ahead.
+
+    The last query and the last key have the same position.
+    """
     unlimited = max(group.t, group.u)
     if window is None and not causal:
         return unlimited, unlimited
     shift = group.u - group.t
     if shift < 0:
-        raise ValueError(f"causal or window: expected as many keys as queries or more in each "
-                         f"sequence, got {group.u} and {group.t}")
+        raise ValueError(f"causal or window: expected at least as many keys as queries in each "
+                         f"sequence, got {group.u} keys and {group.t} queries")
     if window is not None and window < 0:
-        raise ValueError(f"window: expected a whole number, 0 or more, got {window}")
+        raise ValueError(f"window: expected a whole number of at least 0, got {window}")
     window = unlimited if window is None else window
     return window - shift, shift + (0 if causal else window)
 
 
 def require_fitting(q, k, v, offsets, key_offsets, heads):
-    """The width d of a head.  Raises ValueError for shapes that do not fit."""
+    """-> the width d of a head.  Raises ValueError for shapes that do not fit each other."""
     T, U, d = offsets[-1], key_offsets[-1], q.shape[1] // heads
     G = k.shape[1] // d if d else 0
     if (offsets[0] != 0 or key_offsets[0] != 0 or len(offsets) != len(key_offsets)
             or len(q) != T or len(k) != U or k.shape != v.shape
             or q.shape[1] != heads * d or k.shape[1] != G * d or G == 0 or heads % G):
         raise ValueError(f"attention: expected q ({T}, H·d) with heads H={heads} and k, v "
-                         f"({U}, G·d) with G a divisor of H, T and U as the offsets have them; "
+                         f"({U}, G·d) with G a divisor of H, and rows as the offsets say; "
                          f"got {q.shape}, {k.shape} and {v.shape}")
     return d
 
 
 def require_bias(bias, groups, heads):
-    """The bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
+    """-> the bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
     B = bias if bias.ndim == 4 else bias[None]
     t, u = (max((group[i] for group in groups), default=0) for i in (3, 4))    # the longest
     fits = B.ndim == 4 and B.shape[1] == heads and B.shape[2] >= t and B.shape[3] >= u
@@ -247,6 +250,6 @@ def require_bias(bias, groups, heads):
         fits = len(groups) == 1 and groups[0].n % len(B) == 0 and B.shape[2:] == (t, u)
     if not fits:
         raise ValueError(f"bias: expected (H, t, u) with H={heads}, t ≥ {t} and u ≥ {u}, or "
-                         f"(W, H, t, u) for sequences that are all of t tokens and u keys, their "
+                         f"(W, H, t, u) for sequences that all have t tokens and u keys, their "
                          f"number a multiple of W; got {bias.shape}")
     return B

@@ -1,21 +1,21 @@
-"""The one contract of everything that learns: a forward pass returns its backward pass.
+"""The contract of every differentiable function here: forward returns a value and its backward.
 
     without parameters    y, backward = f(x)             dx = backward(dy)
     with parameters       y, backward = f(x, p, name)    dx = backward(dy, g)
     a loss                loss, backward = f(x)          dx = backward(dloss=1.0)
 
-dx is dL/dx always.  A backward returns one gradient for each input that can have one: a tuple where
-there are several (attention: dq, dk, dv), None where there is none (an embedding: ids do not move).
-g holds gradients under p's names, and backward ADDS into it: a function that is called twice
-(SimCSE, CLIP) returns two backwards, and a weight that is used twice (tied embeddings) sums.  A
-name that g lacks is a frozen tensor: its gradient is not computed.
+dx means dL/dx.  A backward returns one gradient for each differentiable input: a tuple if there are
+several (attention: dq, dk, dv), None if there is none (embedding: its input is integer ids).
+g holds gradients under p's names, and backward ADDS into it.  So if a function is called twice
+(SimCSE, CLIP), each call has its own backward; if a weight is used twice (tied embeddings), its
+gradients are summed.  A tensor whose name is not in g is frozen: its gradient is not computed.
 
-A backward is a closure over the variables of its forward pass, so there is no tape and no state; it
-may be called more than once.  At inference, discard it, and the activations that it holds are
-freed.  Nothing that is passed in is changed, except g.  Two gradients that are equal may be one
-array (residual), or be dy itself: never write into what a backward returned.
+A backward is a closure over the variables of its forward pass, so there is no tape and no other
+state, and it may be called more than once.  At inference, discard backward: its saved activations
+are freed.  No argument is changed, except g.  A backward may return the same array twice (residual)
+or dy itself: never write into what it returned.
 
-float64 runs the NumPy form, float32 the kernel under it; a test equates each pair.
+float64 runs the NumPy form, float32 the kernel below it; tests compare each pair.
 """
 from collections.abc import Callable
 from typing import TypeAlias

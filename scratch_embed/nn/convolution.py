@@ -1,4 +1,4 @@
-"""Convolution in one dimension, and images cut into patches: both gather inputs, then multiply.
+"""Convolution in one dimension, and patches of images: both gather inputs for a matrix product.
 
 Papers    Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neural Networks for
           Document Processing" (im2col).  Radford et al. 2022 (Whisper's two convolutions);
@@ -9,14 +9,14 @@ Shapes    sound x (N, T, I), W (O, I, K) as in checkpoints -> y (N, T', O), T' =
           // s + 1; images (N, C, H, W) -> (N, patches, C·P·P)
 Cost      a copy of the inputs, K/s (or P²/s²) times as large, and one product that BLAS does
 Differs   torch's conv1d has (N, I, T): here rows are tokens, as everywhere in nn/.  torch's conv2d
-          with stride P is patches() and then linear, its weight (O, C, P, P) read as (O, C·P·P)
+          with stride P equals patches() and then linear, its weight (O, C, P, P) read as (O, C·P·P)
 Read next nn/layers.py (`linear`, which embeds patches)
 
-Why copy?  Each output is a product of the same matrix with another window of the input.  Written
-one below the other the windows are a matrix, and a convolution is one matrix product.
+Why copy?  Each output is the product of the same matrix with another window of the input.  If the
+windows are copied into the rows of a matrix, the convolution is one matrix product.
 
-Gradient.  Gathering copies an input to all windows that hold it, so its gradient is the sum over
-them: dx_{s t + k − padding} += dcols_{t,k}, one shifted addition for each k.
+Gradient.  An input is copied into every window that contains it, so its gradient is the sum over
+these windows: dx_{s t + k − padding} += dcols_{t,k}, one shifted addition for each k.
 """
 import numpy as np
 
@@ -28,7 +28,7 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
            ) -> tuple[np.ndarray, ParamBackward]:
     """A linear layer over windows of K frames.  x: (N, T, I), W: (O, I, K) -> y: (N, T', O).
 
-    Without b where p has none.  Raises ValueError for fewer frames than a window has.
+    b is added if p has it.  Raises ValueError if there are fewer frames than in a window.
     """
     W = p[name + ".weight"]
     O, I, K = W.shape
@@ -60,10 +60,11 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
 
 def patches(images: np.ndarray, size: int, stride: int | None = None
             ) -> tuple[np.ndarray, Backward]:
-    """Squares of size × size pixels, row by row; next to each other unless stride says otherwise.
+    """Squares of size × size pixels, row by row, `stride` pixels apart (default: size).
 
     images: (N, C, H, W) -> (N, patches, C·size·size); backward sums where patches overlap.
-    Rows and columns that fill no patch are left out, as torch's conv2d does; ValueError if none do.
+    Rows and columns at the end that do not fill a patch are ignored, as in torch's conv2d.  Raises
+    ValueError for images smaller than a patch.
     """
     N, C, H, W = images.shape
     stride = stride or size

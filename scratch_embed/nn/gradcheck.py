@@ -1,21 +1,21 @@
-"""Is a hand-written backward pass the derivative of its forward pass?
+"""Gradient check: compares a backward pass with finite differences of its forward pass.
 
 Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
           J v ≈ (f(x + h v) − f(x − h v)) / 2h,   Jᵀ u = backward(u)
-Cost      two forward passes and one backward, whatever the number of inputs.
+Cost      two forward passes and one backward pass, for any number of inputs
 Read next tests/nn/test_layers.py (its use)
 
-Finite differences give J v, backward gives Jᵀ u, and one number can be had from both.  One
-direction through a million parameters finds a wrong one among them, for the odds that random
-numbers hide it are nil.  u and v are random, and not ones: softmax and layer norm have Jᵀ 1 = 0, so
-a backward that returned zeros would pass.  The difference is measured against the terms that were
-summed, not against 1, so that a loss times 10⁻⁷ is checked as strictly.
+Finite differences give J v, backward gives Jᵀ u, and both give the number ⟨u, J v⟩.  One random
+direction through a million parameters detects a single wrong one: its error is multiplied by a
+random number, which almost never is 0.  u and v are random instead of ones because softmax and
+layer norm have Jᵀ 1 = 0: a backward that returned zeros would pass.  The tolerance is relative to
+the terms that are summed, so that a loss times 10⁻⁷ is checked as strictly.
 
-In float64 only.  Differences of float32 numbers have no digits left; a float32 kernel is held
-against its float64 form instead.
+In float64 only: in float32 a difference of two losses keeps too few digits.  A float32 kernel is
+compared with its float64 form instead.
 
-Where the check fails, each input is then moved alone, and the message names those whose gradient is
-off and by which factor: a forgotten 1/N shows as one.
+If the check fails, each input is varied alone, and the message names the inputs whose gradient is
+wrong, and the factor by which it is: a forgotten 1/N is easy to recognise.
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -30,7 +30,7 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
     """Raise AssertionError unless f's backward is its derivative at float64 inputs.
 
     f(*inputs) -> (y, backward), backward(u) -> an array, or a tuple of one for each input.
-    names: of the inputs, for the message; by default their numbers.
+    names: of the inputs, for the message; by default "input 0" and so on.
     """
     rng = np.random.default_rng(seed)
     inputs = [np.asarray(x, np.float64) for x in inputs]
@@ -41,10 +41,10 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
     grads = backward(u)
     grads = grads if isinstance(grads, tuple) else (grads,)
     found, expected = [np.shape(g) for g in grads], [x.shape for x in inputs]
-    assert found == expected, f"gradients of shapes {found} for inputs of shapes {expected}"
+    assert found == expected, f"expected gradients of shapes {expected}, got {found}"
 
-    whole = compare(f, inputs, grads, u, v, h)
-    if abs(whole.analytic - whole.numeric) <= rtol * whole.size:
+    total = compare(f, inputs, grads, u, v, h)
+    if abs(total.analytic - total.numeric) <= rtol * total.size:
         return
     wrong = []
     for i, name in enumerate(names or [f"input {i}" for i in range(len(inputs))]):
@@ -54,12 +54,13 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
             factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf      # not -0
             wrong.append(f"d({name}) is {factor:.6g} times what it should be")
     raise AssertionError(
-        f"backward says {whole.analytic:.9g}, differences say {whole.numeric:.9g}, of terms that "
-        f"sum to {whole.size:.3g}: {'; '.join(wrong) or 'no input alone is off by that much'}")
+        f"backward gives {total.analytic:.9g}, finite differences give {total.numeric:.9g}, of "
+        f"terms that sum to {total.size:.3g}: "
+        f"{'; '.join(wrong) or 'the gradient of each input alone is within the tolerance'}")
 
 
 class Comparison(NamedTuple):
-    """⟨Jᵀ u, v⟩ by backward, ⟨u, J v⟩ by differences, and the size of the terms of both."""
+    """⟨Jᵀ u, v⟩ by backward, ⟨u, J v⟩ by differences, and the sum of their absolute terms."""
 
     analytic: float
     numeric: float
@@ -68,7 +69,7 @@ class Comparison(NamedTuple):
 
 def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarray], u: np.ndarray,
             v: Sequence[np.ndarray], h: float) -> Comparison:
-    """The derivative of ⟨u, f⟩ along v, twice.  grads: Jᵀ u for each input."""
+    """The derivative of ⟨u, f⟩ along v, computed in both ways.  grads: Jᵀ u for each input."""
     analytic = sum(np.sum(g * d) for g, d in zip(grads, v))
     ahead, _ = f(*(x + h * d for x, d in zip(inputs, v)))
     behind, _ = f(*(x - h * d for x, d in zip(inputs, v)))
@@ -78,7 +79,7 @@ def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarra
 
 
 def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> None:
-    """The same for f(x, p) -> (y, backward(dy, g) -> dx), in x and in all of p at once.
+    """check_backward for f(x, p) -> (y, backward(dy, g) -> dx), in x and all of p at once.
 
     The message names the tensors whose gradients are wrong: x, or names of p.
     """
@@ -94,7 +95,7 @@ def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> No
 
 
 def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
-    """The same for a whole model, f(p) -> (loss, backward(g)), in all of p."""
+    """check_backward for a model's loss, f(p) -> (loss, backward(g)), in all of p."""
     def of_all():
         loss, backward = f(p)
 
@@ -108,7 +109,7 @@ def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
 
 
 def _check_with(f, p, inputs, names, seed):
-    """check_backward in the inputs and in the trainable tensors of p, which is left as it was.
+    """check_backward in the inputs and in the trainable tensors of p, which is restored.
 
     f(*inputs) -> (y, pull), pull(dy) -> the gradient of each input, then those of p.
     """

@@ -1,4 +1,4 @@
-"""The layers that have parameters: linear, embedding, layer norm and RMSNorm; residual sums.
+"""The layers with parameters: linear, embedding, layer norm and RMSNorm; residual connections.
 
 Papers    Ba, Kiros & Hinton 2016, "Layer Normalization", eqs. 3 and 4.
           Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", eq. 4.
@@ -8,24 +8,30 @@ Equation  linear      y = x Wᵀ + b
           RMSNorm     y = w x̂,      x̂ = x / √(mean x² + eps)
           post-norm   y = norm(x + dropout(f(x)))          add_norm    (BERT)
           pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
-Shapes    x (..., D): rows are tokens, packed end to end, (T, D); any leading axes do, such as one
-          vector for each head, (T, H, d).  W (O, I) as in checkpoints
-Cost      BLAS does the products of `linear`.  What runs over rows waits for memory, so add_norm, of
-          which BERT has two a layer, does in one pass what would be four.
-Differs   eps is inside the root, as everywhere; BERT's is 1e-12, most others' 1e-5.  A bias that p
-          does not name is not added, and a tensor that g does not name gets no gradient.
+Shapes    x (..., D): usually (T, D), tokens packed end to end; any leading axes are allowed, such
+          as one vector for each head, (T, H, d).  W (O, I) as in checkpoints
+Cost      BLAS does the products of `linear`.  The other functions are bound by memory, so add_norm,
+          which BERT calls twice per layer, does in one pass what would take four.
+Differs   from torch in the default eps: it is BERT's, 1e-12; most other models have 1e-5.  A bias
+          that p does not name is not added; a tensor that g does not name gets no gradient.
 Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 
-Why normalise?  A sum of many layers' outputs grows with their number, and with it every gradient;
-a norm brings each token back to one length.  After the sum (2017's order) it also rescales the
-path that skips the layer, and its gradient shrinks with depth, so that training needs warm-up.  In
-front of f that path is a plain sum: dx = dy + ..., and deep models train.  Subtracting the mean
-removes one direction of D; RMSNorm leaves it out, and costs half as many passes.
+Why normalise?  The sum of many layers' outputs grows with their number, and so do the gradients; a
+norm gives every token the same length again.  With post-norm (2017's order) the norm also rescales
+the path that skips the layer: its gradient shrinks with depth, and training needs warmup.  With
+pre-norm that path is a plain sum, dx = dy + ..., and deep models train.  Subtracting the mean
+removes one direction of D; RMSNorm leaves that out, and needs half as many passes.
 
-The gradient of a norm.  With d = w dy and r = 1/std, x̂ = r (x − mean x): a shift of x changes
-nothing, and nor does a stretch along x̂, so what is left of r d is orthogonal to both:
-    dx = r (d − mean d − x̂ mean(d x̂)),   dw = Σ dy x̂,   db = Σ dy;
-RMSNorm sees a shift, and lacks the term mean d.
+The gradient of layer norm.  Let d = w dy, μ = mean x, σ² = var x, r = (σ² + eps)^(−½), so that
+x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ)/D,
+    ∂r/∂x_j = −½ r³ · 2 (x_j − μ)/D = −r² x̂_j/D,
+    ∂x̂_i/∂x_j = r (δ_ij − 1/D) + (x_i − μ) ∂r/∂x_j = r (δ_ij − 1/D − x̂_i x̂_j/D),
+    dx_j = Σ_i d_i ∂x̂_i/∂x_j,  or  dx = r (d − mean d − x̂ mean(d x̂));   dw = Σ dy x̂,  db = Σ dy.
+This is exact for any eps, which occurs only in r.  RMSNorm has no μ, and so no term mean d.
+
+Two directions are removed from d.  Along ones: Σ dx = 0 for any eps, since a shift of x changes no
+x̂.  Along x̂ only at eps = 0, where scaling x − μ changes no x̂ either.  In general mean x̂² =
+r² σ² = 1 − r² eps, and Σ x̂ dx = r (1 − mean x̂²) Σ d x̂ = r³ eps Σ d x̂, small while eps ≪ σ².
 """
 import math
 
@@ -77,13 +83,13 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
 # ---- rows of a table -----------------------------------------------------------------------------
 
 def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Rows of a table.  ids: (...), table: (V, D) -> (..., D).  There is no dx: ids do not move.
+    """Rows of a table.  ids: (...), table: (V, D) -> (..., D).  backward returns no dx for the ids.
 
-    Raises ValueError for an id that has no row; NumPy would count a negative one from the end.
+    Raises ValueError for an id without a row; NumPy would count a negative one from the end.
     """
     table = p[name + ".weight"]
     if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
-        raise ValueError(f"{name} has rows 0 to {len(table) - 1}, asked for are {ids.min()} to "
+        raise ValueError(f"{name}: ids must be in 0..{len(table) - 1}, got {ids.min()}.."
                          f"{ids.max()}")
 
     def backward(dy, g):
@@ -91,7 +97,7 @@ def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamO
             return
         dy = dy.reshape(-1, table.shape[1])
         if dy.dtype != np.float32:
-            np.add.at(g[name + ".weight"], ids.ravel(), dy)  # a row that is read twice learns twice
+            np.add.at(g[name + ".weight"], ids.ravel(), dy)  # a row read twice gets both terms
         else:
             add_rows_kernel(g[name + ".weight"], ids.ravel(), dy)
     return table[ids], backward
@@ -108,7 +114,7 @@ def add_rows_kernel(table, ids, rows):
 
 def prepend_row(x: np.ndarray, offsets: np.ndarray, p: Params, name: str
                 ) -> tuple[np.ndarray, np.ndarray, ParamBackward]:
-    """One learned row in front of every sequence: ViT's class token, ImageBind's bias_k and bias_v.
+    """Put a learned row before every sequence: ViT's class token, ImageBind's bias_k and bias_v.
 
     x: (T, D), offsets: (N+1,), p[name]: (D,) -> y (T + N, D), its offsets, backward
     """
@@ -144,7 +150,7 @@ def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
             add_to(g, name + ".weight", (dy * xhat).sum(0))
             add_to(g, name + ".bias", dy.sum(0))
             d = dy * w
-            # subtract from d what shifting x (its mean) or stretching x (along x̂) would undo
+            # r Σ_i d_i (δ_ij − 1/D − x̂_i x̂_j/D), see above
             dx = rstd * (d - d.mean(-1, keepdims=True) - xhat * (d * xhat).mean(-1, keepdims=True))
             return dx.reshape(x.shape)
     else:
@@ -169,13 +175,13 @@ def add_to(g, name, gradient):
 
 
 def or_scratch(g, name, like):
-    """g[name] for a kernel to add to; for a frozen tensor, an array that is thrown away."""
+    """g[name] for a kernel to add to; for a frozen tensor, an array that is discarded."""
     return g[name] if name in g else np.zeros_like(like)
 
 
 @kernel(inline=True)
 def normalise(xhat, y, w, b, eps):
-    """A row: xhat ← its x̂, y ← w · x̂ + b.  -> 1 / std.  Two passes: no cancellation."""
+    """One row: xhat ← its x̂, y ← w · x̂ + b.  -> r.  Two passes avoid cancellation in var x."""
     D, total, squares = len(xhat), ZERO, ZERO
     for d in range(D):
         total += xhat[d]
@@ -192,7 +198,7 @@ def normalise(xhat, y, w, b, eps):
 
 @kernel
 def norm_kernel(x, w, b, eps):
-    """The same for (T, D) float32 -> y, x̂, 1/std."""
+    """The same for (T, D) float32 -> y, x̂, r."""
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(len(x), np.float32)
     for t in range(len(x)):
         for d in range(x.shape[1]):
@@ -203,7 +209,7 @@ def norm_kernel(x, w, b, eps):
 
 @kernel
 def norm_backward_kernel(dy, xhat, rstd, w, dw, db):
-    """dw += Σ dy x̂, db += Σ dy; dx = (d − mean d − x̂ mean(d x̂)) / std,  d = w dy."""
+    """dw += Σ dy x̂, db += Σ dy; dx = r (d − mean d − x̂ mean(d x̂)),  d = w dy."""
     T, D = dy.shape
     dx = np.empty_like(dy)
     for t in range(T):
@@ -247,7 +253,7 @@ def rms_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-6
 
 @kernel
 def rms_norm_kernel(x, w, eps):
-    """The same for (T, D) float32 -> y, x̂, 1/√(mean x² + eps)."""
+    """The same for (T, D) float32 -> y, x̂, r = 1/√(mean x² + eps)."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):
@@ -264,7 +270,7 @@ def rms_norm_kernel(x, w, eps):
 
 @kernel
 def rms_norm_backward_kernel(dy, xhat, rstd, w, dw):
-    """dw += Σ dy x̂; dx = (d − x̂ mean(d x̂)) / rms,  d = w dy."""
+    """dw += Σ dy x̂; dx = r (d − x̂ mean(d x̂)),  d = w dy."""
     T, D = dy.shape
     dx = np.empty_like(dy)
     for t in range(T):
@@ -279,13 +285,13 @@ def rms_norm_backward_kernel(dy, xhat, rstd, w, dw):
     return dx
 
 
-# ---- residual sums -------------------------------------------------------------------------------
+# ---- residual connections ------------------------------------------------------------------------
 
 def residual(x: np.ndarray, r: np.ndarray, dropout: Dropout = NO_DROPOUT
              ) -> tuple[np.ndarray, BackwardEach]:
-    """y = x + dropout(r): a sublayer's output r is added to its input x.
+    """Residual connection, y = x + dropout(r): adds a sublayer's output r to its input x.
 
-    x, r, y: (...); backward(dy) -> dx, dr, which are dy itself where nothing is dropped.
+    x, r, y: (...); backward(dy) -> dx, dr; both are dy itself without dropout.
     """
     dropped, back_drop = apply_dropout(r, dropout)
     return x + dropped, lambda dy: (dy, back_drop(dy))
@@ -293,7 +299,10 @@ def residual(x: np.ndarray, r: np.ndarray, dropout: Dropout = NO_DROPOUT
 
 def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e-12,
              dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
-    """y = layer_norm(x + dropout(r)).  x, r, y: (T, D); backward(dy, g) -> dx, dr."""
+    """Residual connection: adds the sublayer's output r to its input x, then normalises.
+
+    y = layer_norm(x + dropout(r)).  x, r, y: (T, D); backward(dy, g) -> dx, dr
+    """
     if x.dtype != np.float32:
         total, back_sum = residual(x, r, dropout)
         y, back_norm = layer_norm(total, p, name, eps)
@@ -311,7 +320,7 @@ def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e
 
 @kernel
 def drop_add_norm_kernel(x, r, w, b, eps, m):
-    """Dropout, sum and layer norm in one pass over (T, D) float32 -> y, x̂, 1/std."""
+    """Dropout, sum and layer norm in one pass over (T, D) float32 -> y, x̂, r."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):

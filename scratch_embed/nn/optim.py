@@ -1,4 +1,4 @@
-"""From gradients to steps: AdamW, clipping, and the learning rate as a function of the step.
+"""AdamW, gradient clipping, and the learning rate schedule.
 
 Paper     Kingma & Ba 2015, "Adam", algorithm 1.  Loshchilov & Hutter 2019, "Decoupled Weight Decay
           Regularization", algorithm 2.  Pascanu et al. 2013, algorithm 1 (clipping).
@@ -6,17 +6,17 @@ Equation  m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
           θ ← θ (1 − lr λ) − lr m̂ / (√v̂ + ε),   m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
           clipping: c g for g,  c = min(1, max_grad_norm / ‖g‖), over all parameters together
 Shapes    θ, g, m, v: (P,), the flat buffers of nn/params.py
-Cost      reads four numbers and writes three for each parameter: it waits for memory.
-Differs   As torch's AdamW: the decay is times lr, and there is none for biases and norms (BERT).
-          BERT's first code has no bias correction, 1 − βᵗ; torch, transformers and this have.
+Cost      reads four numbers and writes three per parameter; bound by memory
+Differs   from the paper as torch's AdamW does: the decay is multiplied by lr; and as BERT does:
+          biases and norms do not decay.  BERT's first code lacks the bias correction, 1 − βᵗ.
 Read next transformer/masked_lm.py (a training loop)
 
-m is the mean of the gradients, √v their size.  So m / √v is near 1 or −1 where gradients agree in
-sign and near 0 where they cancel, at any scale.  At the first steps m and v are means of few
-numbers and of many zeros, and 1 − βᵗ is the share that is not zeros.
+Why m / √v?  m is a running mean of the gradients, v of their squares.  So m / √v is near 1 or −1
+where gradients agree in sign, near 0 where they cancel, at any scale.  m and v start at 0, so after
+t steps the weights of the gradients in these means sum to 1 − βᵗ; dividing by it corrects that.
 
-Adam with λ in its gradient (λ θ added to g) would divide the decay by √v̂ too, so that weights with
-large gradients hardly decay: that is what the W changed.
+Why decoupled?  Adam with L2 regularisation (λ θ added to g) divides λ θ by √v̂ too, so weights with
+large gradients hardly decay.  AdamW subtracts lr λ θ from θ directly.
 """
 import math
 from collections.abc import Callable, Sequence
@@ -29,24 +29,24 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.workers import serial_map
 
 ONE = np.float32(1)
-PIECE = 1 << 16                    # parameters that are stepped in one call
+BLOCK = 1 << 16                    # parameters updated in one call
 
 
 class Optim(NamedTuple):
-    """How a training moves its parameters."""
+    """The settings of AdamW, its schedule and clipping."""
 
-    lr: float                      # the highest learning rate, see linear_warmup_decay
-    warmup_ratio: float = 0.1      # the share of the steps in which it rises
-    weight_decay: float = 0.01     # λ, of the tensors that are declared to decay
+    lr: float                      # the peak learning rate, see linear_warmup_decay
+    warmup_ratio: float = 0.1      # the share of the steps in which lr rises
+    weight_decay: float = 0.01     # λ, for the tensors that are declared to decay
     max_grad_norm: float = 1.0     # a longer gradient is scaled down to this length
 
 
 # ---- AdamW ---------------------------------------------------------------------------------------
 
 class AdamWNumbers(NamedTuple):
-    """The numbers of one step, each rounded to the parameters' type for itself.
+    """The numbers of one step, each rounded to the parameters' type separately.
 
-    In float32, 1 − 0.999 computed from the rounded 0.999 would have three digits less than 0.001.
+    In float32, 1 − 0.999 computed from the rounded 0.999 has three digits less than 0.001 has.
     """
 
     lr: float
@@ -74,42 +74,42 @@ def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay:
 def adamw_kernel(theta, g, m, v, decay, n):
     """The same for float32."""
     keep = ONE - n.lr * decay
-    rate, root = n.lr / n.bias1, ONE / np.sqrt(n.bias2)      # lr m̂ = rate m,  √v̂ = root √v
+    lr, root = n.lr / n.bias1, ONE / np.sqrt(n.bias2)        # n.lr m̂ = lr m,  √v̂ = root √v
     for i in range(len(theta)):
         grad = n.clip * g[i]
         m[i] = n.beta1 * m[i] + n.new1 * grad
         v[i] = n.beta2 * v[i] + n.new2 * grad * grad
-        theta[i] = keep * theta[i] - rate * m[i] / (np.sqrt(v[i]) * root + n.eps)
+        theta[i] = keep * theta[i] - lr * m[i] / (np.sqrt(v[i]) * root + n.eps)
 
 
 class AdamW:
-    """Moves the trainable parameters p by their gradients, and keeps the gradients' running means.
+    """The optimiser of the trainable parameters p, with its state.
 
-    m, v: (P,) the means of g and g²; steps: (), how many steps were taken.  Adam is AdamW without
-    weight decay.
+    m, v: (P,) running means of g and g²; steps: (), the number of steps taken.  With weight_decay=0
+    it is Adam.
     """
 
     def __init__(self, p: Params, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.01) -> None:
-        """weight_decay: λ, of the tensors that are declared to decay."""
+        """weight_decay: λ, for the tensors that are declared to decay."""
         self.p, self.betas, self.eps = p, betas, eps
         self.m, self.v, self.steps = p.like(), p.like(), np.zeros((), np.int64)
-        self.pieces = _pieces(p, weight_decay)
+        self.blocks = _blocks(p, weight_decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps: {"m/<name>", "v/<name>": moments of a tensor, "steps": ()}.
+        """What a checkpoint stores: {"m/<name>", "v/<name>": moments of a tensor, "steps": ()}.
 
-        The arrays are the optimiser's own: written in place, it goes on from there.
+        The arrays are the optimiser's own: to restore a state, write into them.
         """
         return {**{f"m/{name}": view for name, view in self.m.items()},
                 **{f"v/{name}": view for name, view in self.v.items()}, "steps": self.steps}
 
     def step(self, grads: Sequence[Params], lr: float, max_grad_norm: float = np.inf,
              map: Callable = serial_map) -> float:
-        """One step on p, in place, along the sum of all workers' gradients.  -> ‖g‖ of the sum.
+        """Update p in place with the sum g of all workers' gradients.  -> ‖g‖ before clipping
 
         grads: one Params like p for each worker; afterwards the first holds the sum.
-        max_grad_norm: the sum is scaled down to this length if it is longer.
+        max_grad_norm: a longer g is scaled down to this length.
         map: map(f, items) -> [f(item)], in threads or one after the other.
         """
         g, *others = [g.flat for g in grads]
@@ -117,7 +117,7 @@ class AdamW:
 
         def add(worker):
             squares = 0.0
-            for part, _ in self.pieces[worker::len(grads)]:
+            for part, _ in self.blocks[worker::len(grads)]:
                 for other in others:
                     g[part] += other[part]
                 squares += float(np.dot(g[part], g[part]))
@@ -132,31 +132,31 @@ class AdamW:
         update = adamw_kernel if g.dtype == np.float32 else adamw
         theta, m, v = self.p.flat, self.m.flat, self.v.flat
 
-        def move(worker):
-            for part, decay in self.pieces[worker::len(grads)]:
+        def update_share(worker):
+            for part, decay in self.blocks[worker::len(grads)]:
                 update(theta[part], g[part], m[part], v[part], decay, numbers)
 
-        map(move, workers)
+        map(update_share, workers)
         return norm
 
 
-def _pieces(p, weight_decay):
-    """flat in pieces that decay alike and are short enough to be shared out: [(slice, λ)]."""
-    pieces, start = [], 0
+def _blocks(p, weight_decay):
+    """[(slice of flat, λ)]: blocks with one λ each, short enough to be shared among workers."""
+    blocks, start = [], 0
     for name, view in p.trainable_views().items():
         own = p.flat.dtype.type(weight_decay if p.tensors[name].decay else 0.0)
-        for at in range(0, view.size, PIECE):
-            pieces.append((slice(start + at, start + min(at + PIECE, view.size)), own))
+        for at in range(0, view.size, BLOCK):
+            blocks.append((slice(start + at, start + min(at + BLOCK, view.size)), own))
         start += view.size
-    return pieces
+    return blocks
 
 
-# ---- what comes before the step ------------------------------------------------------------------
+# ---- clipping and the schedule -------------------------------------------------------------------
 
 def clip_factor(norm: float, max_grad_norm: float) -> float:
-    """What scales a gradient of length `norm` down to max_grad_norm; 1 if it is no longer.
+    """The factor c that scales a gradient of length `norm` down to max_grad_norm; at most 1.
 
-    nan if the length overflowed: 0 would stop the training, and nobody would hear of it.
+    nan if the length overflowed, so that the training is seen to diverge; 0 would hide it.
     """
     if norm == np.inf:
         return np.nan
@@ -164,10 +164,10 @@ def clip_factor(norm: float, max_grad_norm: float) -> float:
 
 
 def linear_warmup_decay(step: int, steps: int, lr: float, warmup_ratio: float = 0.1) -> float:
-    """The learning rate of step 1..steps: up to `lr` in a straight line, then down to 0.
+    """The learning rate of step 1..steps: it rises linearly to `lr`, then falls linearly to 0.
 
-    warmup_ratio: the share of the steps in which it rises.  At first m and v know little, and a
-    full step in a direction taken from one batch can do harm that takes long to mend.
+    warmup_ratio: the share of the steps in which it rises.  In the first steps m and v are means of
+    few gradients, so m / √v is noisy, and full steps could move weights far the wrong way.
     """
     rising = warmup_ratio * steps
     if step <= rising:

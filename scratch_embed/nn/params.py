@@ -1,15 +1,15 @@
-"""Parameters: named views on one flat buffer, each declared with its shape and its first values.
+"""Parameters: named views on one flat buffer, each declared with its shape and initial values.
 
 Shapes    flat (P,): the numbers of all trainable tensors, one after the other; weights (out, in)
-Read next nn/layers.py (who uses them), nn/optim.py (what happens to flat)
+Read next nn/layers.py (which reads parameters by name), nn/optim.py (which updates flat)
 
-A model's parameters are one array, and each name is a window on it.  Gradients are a second buffer
-with the same names.  So an optimiser's step, clipping and setting to zero are a line over `flat`,
-the gradients of two workers are added in one sum, and a whole model is checked along one random
-direction.
+A model's parameters are one array, and each name is a view on a part of it.  Gradients are a second
+buffer with the same names.  So an optimiser's step, clipping and zeroing are one line each over
+`flat`, the gradients of two workers are added in one sum, and the gradient of a whole model is
+checked along one random direction.
 
-A frozen tensor is an array beside that buffer.  So it has no gradient, no moments in the optimiser
-and no copy in a training checkpoint, and a fine-tuning of few tensors costs memory for these alone.
+A frozen tensor is an array outside that buffer.  So it has no gradient, no moments in the optimiser
+and no copy in a training checkpoint: fine-tuning few tensors needs memory for these only.
 """
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-# ---- what a tensor is ----------------------------------------------------------------------------
+# ---- declarations --------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Normal:
-    """First values drawn from N(0, std²)."""
+    """Initial values drawn from N(0, std²)."""
 
     std: float
 
@@ -33,7 +33,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Constant:
-    """First values that are all one number."""
+    """Initial values that all equal one number."""
 
     value: float
 
@@ -50,9 +50,9 @@ class Tensor(NamedTuple):
     """The declaration of one parameter."""
 
     shape: tuple[int, ...]
-    init: Init = ZEROS             # of (rng, shape): its first values
+    init: Init = ZEROS             # of (rng, shape): its initial values
     decay: bool = False            # does weight decay shrink it?
-    stream: str = ""               # names the random stream of its first values; "": its own name
+    stream: str = ""               # name of the random stream of init; "": the tensor's own name
 
 
 Tensors = Mapping[str, Tensor]     # of a layer or of a whole model, in the order of flat
@@ -75,7 +75,7 @@ def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor
     return {f"{name}.weight": Tensor((V, D), init, decay=True)}
 
 
-# ---- all of them ---------------------------------------------------------------------------------
+# ---- the buffer ----------------------------------------------------------------------------------
 
 class Params(dict):
     """{name: array}.  Trainable tensors are views on `flat`, written in place, never replaced."""
@@ -83,10 +83,10 @@ class Params(dict):
     def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
                  dtype: DTypeLike = np.float32,
                  frozen: Mapping[str, np.ndarray] | None = None) -> None:
-        """All zero, and trainable but for the arrays of `frozen`.
+        """All zero and trainable, except the arrays of `frozen`.
 
-        tensors: {name: Tensor}, in the order that they have in flat; a shape alone is a Tensor of
-        zeros without decay.  frozen: {name: its values}, of some of these; they are not copied.
+        tensors: {name: Tensor}, in the order of flat; a shape alone stands for Tensor(shape).
+        frozen: {name: values} of some of these; the values are not copied.
         """
         super().__init__()
         self.tensors = {name: tensor if isinstance(tensor, Tensor) else Tensor(tuple(tensor))
@@ -107,17 +107,17 @@ class Params(dict):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """{name: shape}, of frozen tensors too."""
+        """{name: shape}, including frozen tensors."""
         return {name: tensor.shape for name, tensor in self.tensors.items()}
 
     def __setitem__(self, name: str, value: np.ndarray) -> None:
-        """p[name] += dy writes through the view; another array would leave flat behind."""
+        """p[name] += dy writes into flat through the view; replacing the view is an error."""
         if value is not self[name]:
-            raise TypeError(f"p[{name!r}] is a view on p.flat and is not replaced: write into it, "
-                            f"p[{name!r}][...] = value")
+            raise TypeError(f"p[{name!r}] is a view on p.flat and cannot be replaced; "
+                            f"write into it: p[{name!r}][...] = value")
 
     def __reduce__(self) -> tuple:
-        """copy.deepcopy and pickle: the views are made anew on a copy of flat."""
+        """For copy.deepcopy and pickle: new views on a copy of flat."""
         return _restored, (self.tensors, self.flat, {name: self[name] for name in self.frozen})
 
     def trainable_views(self) -> dict[str, np.ndarray]:
@@ -130,9 +130,9 @@ class Params(dict):
                        if name not in self.frozen}, self.flat.dtype)
 
     def copy(self, dtype: DTypeLike | None = None) -> "Params":
-        """The same numbers in a buffer of their own, in float64 for instance.
+        """The same numbers in a new buffer, which may have another type.
 
-        Frozen arrays, which nobody writes, are shared unless their type changes.
+        Frozen arrays are read-only, and so are shared unless their type changes.
         """
         dtype = np.dtype(dtype or self.flat.dtype)
         other = Params(self.tensors, dtype, {name: self[name].astype(dtype, copy=False)
@@ -140,10 +140,10 @@ class Params(dict):
         other.flat[:] = self.flat
         return other
 
-    # ---- some of them
+    # ---- subsets
 
     def only(self, names: Iterable[str]) -> "Params":
-        """The tensors of these names in a buffer of their own, in the order of self.
+        """The tensors of these names in a new buffer, in the order of self.
 
         Raises KeyError for a name that is not there.
         """
@@ -152,21 +152,21 @@ class Params(dict):
                           set(self.frozen) & names)
 
     def freeze(self, names: Iterable[str]) -> "Params":
-        """The same tensors, of which these and those frozen before are no longer trained.
+        """The same tensors, with these frozen too.
 
-        The others are copied to a buffer of their own; frozen ones stay where they are, read-only
-        here.  Raises KeyError for a name that is not there.
+        Trainable tensors are copied to a new buffer; frozen ones are not copied, and read-only in
+        the result.  Raises KeyError for a name that is not there.
         """
         return self._with(self.tensors, set(self.frozen) | self._known(names))
 
     def trainable(self, names: Iterable[str]) -> "Params":
-        """The same tensors, of which these alone are trained.  As freeze, of all others."""
+        """The same tensors, with all others frozen: freeze() of the other names."""
         return self._with(self.tensors, set(self) - self._known(names))
 
     def _known(self, names):
         names = set(names)
         if missing := sorted(names - self.keys()):
-            raise KeyError(f"no tensor {missing[0]!r}; there are {', '.join(self)}")
+            raise KeyError(f"names: expected some of {', '.join(self)}; got {missing[0]!r}")
         return names
 
     def _with(self, tensors, frozen):
@@ -185,13 +185,13 @@ def _restored(tensors: Tensors, flat: np.ndarray, frozen: dict[str, np.ndarray])
 def join(*parts: Params) -> Params:
     """The tensors of several Params, in this order, in one buffer: an encoder and a new head.
 
-    The trainable ones are copied, what is frozen in its own part stays so.  Raises ValueError for
-    a name that two of them have.
+    Trainable tensors are copied; frozen ones stay frozen.  Raises ValueError for a name that two
+    parts have.
     """
     tensors: dict[str, Tensor] = {}
     for p in parts:
         if twice := sorted(tensors.keys() & p.tensors.keys()):
-            raise ValueError(f"two tensors {twice[0]!r}: expected each name in one of the parts")
+            raise ValueError(f"parts: expected each name in one part, got {twice[0]!r} in two")
         tensors |= p.tensors
     whole = Params(tensors, parts[0].flat.dtype,
                    {name: p[name] for p in parts for name in p.frozen})
@@ -203,10 +203,10 @@ def join(*parts: Params) -> Params:
 
 def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
                 dtype: DTypeLike = np.float32) -> Params:
-    """Parameters with their first values, as the tensors declare them.
+    """Parameters with initial values, as their tensors declare them.
 
-    Each tensor draws from a stream of its own, named by its declaration: a head more changes no
-    other tensor, and neither does another name in the code.
+    Each tensor draws from its own random stream, which its declaration names.  So the values of a
+    tensor do not change when a model gets another head, or the tensor another name in our code.
     """
     p = Params(tensors, dtype)
     for name, (shape, init, _, stream) in p.tensors.items():

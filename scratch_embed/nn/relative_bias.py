@@ -1,4 +1,4 @@
-"""A learned attention bias: how much more a head attends to a token at some relative position.
+"""Relative position bias: a learned number for each relative position, added to attention scores.
 
 Papers    Raffel et al. 2020, "Exploring the Limits of Transfer Learning", section 2.1 (T5; MPNet
           has the same).  Liu et al. 2021, "Swin Transformer", eq. 4.
@@ -7,13 +7,16 @@ Shapes    index (t, t) row numbers, table p[name + ".weight"] (R, H) -> B (H, t,
 Cost      O(t² H), once for all sequences and, in T5 and MPNet, for all layers
 Read next nn/attention.py
 
-Which pairs share a row of the table is all that distinguishes the families.  T5 and MPNet: index =
-bucket(j − i), one bucket for each small distance, then ever wider ones, so B of a shorter sequence
-is B's corner.  Swin: index = the pair (difference of rows, difference of columns) in a window of
-pixels.  Since only differences count, what is learned at one place holds at all.
+The families differ only in `index`, which says which pairs of tokens share a row of the table.  T5
+and MPNet: index = bucket(j − i), with one bucket per small distance and wider buckets for larger
+ones; so B of a shorter sequence is the upper left corner of B.  Swin: index = the pair (difference
+of rows, difference of columns) in a window of pixels.
 
-Gradient.  Every pair of tokens adds to the row that it read: dtable[r, h] = Σ over index[i, j] = r
-of dB[h, i, j], which is the embedding's.
+Why relative?  Only differences of positions occur, so a bias that is learned at one position holds
+at all others.
+
+Gradient.  Every pair of tokens adds to the row that it read, as in an embedding:
+    dtable[r, h] = Σ over (i, j) with index[i, j] = r of dB[h, i, j].
 """
 import numpy as np
 

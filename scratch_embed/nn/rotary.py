@@ -5,17 +5,18 @@ Equation  (y_i, y_{i+d/2}) = R(m θ_i) (x_i, x_{i+d/2}),  R(a) = [cos a, −sin 
           m the token's position, θ_i = theta^(−2i/d), i = 0 .. d/2 − 1, in each head of d numbers
 Shapes    x, y (T, H·d); positions (T,), 0, 1, ... within each packed sequence
 Cost      O(T H d), a pass over memory; the sines, O(T d), are computed once for all layers
-Differs   the paper rotates neighbours (x_2i, x_2i+1); Llama, Mistral and this rotate x_i with
-          x_{i+d/2} ("rotate half"), the same up to the order of q's and k's rows.  transformers
-          computes the angles in float32, which at position 4,000 is off by 1e-4; this in float64.
+Differs   the paper rotates the pairs (x_2i, x_2i+1); Llama, Mistral and this file rotate x_i with
+          x_{i+d/2} ("rotate half"), which only orders the rows of q's and k's weights differently.
+          transformers computes angles in float32, with an error of 1e-4 at position 4,000; here
+          they are float64.
 Read next nn/attention.py
 
 Why rotate?  R(a)ᵀ R(b) = R(b − a), so the score of a query at m and a key at n,
     (R(mθ) q) · (R(nθ) k) = q · R((n − m) θ) k,
-depends on their distance only, and no length changes.  Slow angles (large i) tell far from near,
-fast ones (small i) one neighbour from the next, as the hands of a clock.
+depends only on n − m; and a rotation does not change lengths.  Slowly growing angles (large i)
+encode far distances, fast ones (small i) near ones, like the hands of a clock.
 
-Gradient.  A rotation's transpose is the rotation back: dx = R(−m θ) dy.
+Gradient.  The transpose of a rotation is its inverse: dx = R(−m θ) dy.
 """
 from typing import NamedTuple
 
@@ -34,15 +35,21 @@ class Rotation(NamedTuple):
 
 def rotation(positions: np.ndarray, d: int, theta: float = 10_000.0, dtype: type = np.float32
              ) -> Rotation:
-    """The angles m θ_i of tokens at these positions.  positions: (T,); d: the width of a head."""
+    """The angles m θ_i of tokens at these positions.  positions: (T,); d: the width of a head.
+
+    Raises ValueError unless d is even.
+    """
     if d < 2 or d % 2:
-        raise ValueError(f"rotary: expected an even number of columns for each head, got d={d}")
+        raise ValueError(f"rotary: expected an even number of columns per head, got d={d}")
     angles = np.multiply.outer(positions, theta ** (-np.arange(0, d, 2) / d))  # (T, d/2) float64
     return Rotation(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
 
 
 def rotary(x: np.ndarray, by: Rotation) -> tuple[np.ndarray, Backward]:
-    """Every head of every token rotated by its position.  x, y: (T, H·d), by: of d columns."""
+    """Rotate every head of every token by its position.  x, y: (T, H·d), by: for heads of width d.
+
+    Raises ValueError for shapes that do not fit.
+    """
     half = by.cos.shape[1]
     if len(x) != len(by.cos) or x.shape[1] % (2 * half):
         raise ValueError(f"rotary: expected x ({len(by.cos)}, H·{2 * half}), got {x.shape}")

@@ -3,19 +3,19 @@
 Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
 Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
 Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
-Cost      one exponential an entry forward; the loss takes another one backward, because reading s
-          again is cheaper than writing and reading p, of a vocabulary's width.
+Cost      one exponential per element forward.  The loss computes it again in backward: that is
+          cheaper than writing and reading p, whose rows are as wide as the vocabulary.
 Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of partners)
 
-Why the exponential?  It makes any scores positive, and a difference of scores a ratio of
-probabilities: p_i/p_j = exp(s_i − s_j).  A number added to all scores changes nothing, so the
-largest is made 0 first, and nothing can overflow.  The quotient exp(s − max)/Σ keeps p accurate to
-a few units in the last place; exp(s − log Σ exp s) would lose that where s is large.
+Why the exponential?  It turns any scores into positive numbers, and a difference of scores into a
+ratio of probabilities: p_i/p_j = exp(s_i − s_j).  Adding a number to all scores leaves p unchanged,
+so the largest score is subtracted first, and no exponential overflows.  The quotient exp(s − max)/Σ
+keeps p accurate to a few units in the last place; exp(s − log Σ exp s) would not if s is large.
 
-Gradient.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp): what raises all scores alike
-changes nothing.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
-    ds = (p − 1_target) / N,   what the model believes, minus what is true:
-every class is pushed down as far as it is believed, the right one pulled up by what it lacks.
+Gradient.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp).  Its sum is 0, because adding a
+number to all scores changes no p.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
+    ds = (p − 1_target) / N:
+each logit's gradient is its probability, minus 1 for the target.
 """
 import numpy as np
 
@@ -53,7 +53,7 @@ def softmax_rows(s):
 
 
 def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """log p,  p = softmax(s).  s: (..., M).  For tables of similarities: NumPy's loops serve."""
+    """log p,  p = softmax(s).  s: (..., M).  For small tables of similarities: without a kernel."""
     s = s - s.max(-1, keepdims=True)
     log_p = s - np.log(np.exp(s).sum(-1, keepdims=True))
 
@@ -68,8 +68,8 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
                   ) -> tuple[float, LossBackward]:
     """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
 
-    total: what to divide by, N by default; of the whole batch where s is only a worker's share.
-    The sum is taken in float64.  Raises ValueError for a target that is not 0..M−1, or no rows.
+    total: the divisor, N by default; the whole batch's number of rows if s is one worker's share.
+    The sum is taken in float64.  Raises ValueError for a target outside 0..M−1, or if N = 0.
 
     >>> loss, backward = cross_entropy(np.log([[1.0, 2.0, 5.0]]), np.array([2]))     # −log ⅝
     >>> round(loss, 4), backward().round(3).tolist()
@@ -89,9 +89,9 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
 
 def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None = None
                         ) -> tuple[float, LossBackward]:
-    """The same in NumPy, of either float type; a score of −∞ leaves a class out, with gradient 0.
+    """The same in NumPy, for float32 too.  A score of −∞ gives probability 0 and gradient 0.
 
-    For small tables: log p (N, M) is kept.
+    For small tables: log p (N, M) is stored for backward.
     """
     total = require_targets(s, targets, total)
     rows = np.arange(len(s))
@@ -105,14 +105,14 @@ def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None 
 
 
 def require_targets(s, targets, total):
-    """What the sum is divided by.  Raises ValueError for targets that do not fit, or no rows."""
+    """The divisor of the loss.  Raises ValueError for targets that do not fit s, or if it is 0."""
     N, M = s.shape
     if len(targets) != N or (N and not (0 <= targets.min() and targets.max() < M)):
-        raise ValueError(f"expected {N} targets from 0 to {M - 1}, found {len(targets)}, from "
-                         f"{targets.min(initial=0)} to {targets.max(initial=0)}")
+        raise ValueError(f"targets: expected {N} in 0..{M - 1}, got {len(targets)} in "
+                         f"{targets.min(initial=0)}..{targets.max(initial=0)}")
     total = N if total is None else total
     if not total:
-        raise ValueError("no rows, and so no mean of their losses")
+        raise ValueError("cross_entropy: expected at least 1 row to take the mean over, got 0")
     return total
 
 
@@ -135,7 +135,7 @@ def shifted_sums(s):
 
 @kernel
 def cross_entropy_backward_kernel(s, targets, largest, sums, weight):
-    """ds = weight (p − 1_target),  p = exp(s − max) / Σ."""
+    """ds = weight (p − 1_target),  p = exp(s − max) / Σ.  weight: dloss / total"""
     N, M = s.shape
     ds = np.empty_like(s)
     for n in range(N):

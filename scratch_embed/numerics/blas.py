@@ -1,11 +1,11 @@
-"""Let NumPy's matrix products run on one thread, while Python threads share the work.
+"""Limit the threads of BLAS, the library that computes NumPy's matrix products.
 
-OpenBLAS cuts each product into a part for each core and waits for the slowest.  Where the work is
-many products that do not depend on each other, Python threads with a product each wait for nobody;
-but then OpenBLAS must not cut them up as well.
+OpenBLAS splits each product among the cores and waits for the slowest part.  If the work is many
+independent products, it is faster to compute each in one Python thread, without such waits; then
+OpenBLAS must not split them too.
 
-The number of its threads belongs to the process: while one block asks for one thread, all products
-have one.  Blocks may overlap, in one thread or several: the last to end puts the old number back.
+The number of BLAS threads is a setting of the process: inside a block with one thread, all products
+use one.  Blocks may overlap, in one thread or several: the last one to end restores the number.
 """
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within the block a matrix product takes one thread; nothing happens without OpenBLAS."""
+    """Within the block a matrix product uses one thread.  No effect without OpenBLAS."""
     global _open_blocks, _threads_before
     get, put = _openblas()
     with _lock:
@@ -39,9 +39,9 @@ def one_blas_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def blas_threads_at_most(most: int | None) -> Iterator[None]:
-    """Within the block a matrix product takes no more than so many threads; None: as before.
+    """Within the block a matrix product uses at most so many threads; None: as before.
 
-    For a whole program: unlike those above, these blocks must not overlap in several threads.
+    For a whole program: unlike one_blas_thread, such blocks must not overlap in several threads.
     """
     get, put = _openblas()
     before = get()
@@ -55,14 +55,14 @@ def blas_threads_at_most(most: int | None) -> Iterator[None]:
 
 
 def blas_threads() -> int | None:
-    """How many threads a matrix product may take; None where OpenBLAS was not found."""
+    """The number of threads that a matrix product may use; None if OpenBLAS was not found."""
     return _openblas()[0]()
 
 
 def _openblas():
     """The functions (get, set) of the OpenBLAS that NumPy uses, or two that do nothing."""
     with contextlib.suppress(OSError):
-        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)        # sees what that links to
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)        # it is linked to OpenBLAS
         for prefix in _PREFIXES:
             for suffix in _SUFFIXES:
                 get = getattr(library, f"{prefix}_get_num_threads{suffix}", None)

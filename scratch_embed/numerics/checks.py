@@ -1,8 +1,8 @@
 """Checks of arguments: whole numbers, real numbers, functions.
 
-Each returns the value, so that a check can stand where the value is used, and raises a ValueError
-that names the argument, what was expected and what was given: "dim=0: expected a whole number, 1
-to 2147483647".
+Each returns the value, so that it can be called where the value is used, or raises a ValueError
+that names the argument, its value and what was expected: "dim=0: expected a whole number, 1 to
+2147483647".
 """
 import math
 import numbers
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-LARGEST = 2**31 - 1                # of an int32, in which most kernels count
+LARGEST = 2**31 - 1                # the largest int32, the type of most indices
 
 
 def require_whole(name: str, value: int, least: int = 0, most: int = LARGEST) -> int:
@@ -29,13 +29,13 @@ def require_number(name: str, value: float, least: float = 0.0, most: float = ma
 
 
 def require_function(name: str, value: Callable, example: str) -> Callable:
-    """`value`.  Raises ValueError unless it can be called; example: a function to give instead."""
+    """`value`.  Raises ValueError unless it is callable; the message suggests `example`."""
     if not callable(value):
         raise ValueError(f"{name}={value!r}: expected a function, such as {example}")
     return value
 
 
 def finite(*arrays: np.ndarray) -> bool:
-    """Are all numbers finite?  min and max pass a nan on, and need no mask as large as an array."""
+    """Are all numbers finite?  min and max return nan if there is one; no large mask is built."""
     return bool(np.isfinite([bound for array in arrays if array.size
                              for bound in (array.min(), array.max())]).all())

@@ -1,21 +1,21 @@
-"""The errors that are this package's own.
+"""The exceptions of this package: files with wrong contents, and training that diverged.
 
-Each message names the place, what was expected and what was found, and what to do about it.
-Wrong arguments are plain ValueErrors and a missing word is a KeyError, as everywhere in Python.
+Each message names the place, what was expected, what was found, and what to do.  As usual in
+Python, a wrong argument is a ValueError and a missing word a KeyError.
 """
 import io
 import os
 
 
 class FormatError(ValueError):
-    """A file is not what its format says: truncated, corrupt, or of another kind."""
+    """A file violates its format: it is truncated, corrupt, or of another kind."""
 
     def __init__(self, path: str | os.PathLike | io.IOBase, place: str, problem: str) -> None:
         super().__init__(f"{path}: {place}: {problem}")
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss or the weights are no longer finite numbers; further steps cannot mend them."""
+    """The loss or the weights are no longer finite, and further steps cannot change that."""
 
     def __init__(self, step: str, lr: float, what: str = "the loss") -> None:
         smaller = min(lr / 4, 0.025)

@@ -1,8 +1,8 @@
-"""Read a file plain or compressed; write a file whole or not at all.
+"""Read a file, compressed or not; write a file atomically: all of it or nothing.
 
-Writing: the bytes go to a new file in the same folder, are forced to the disk, and only then take
-the old file's name: os.replace is atomic, so whoever opens the path sees the old file or the new
-one and never a part.  The folder is forced too, or the new name could be lost with the power.
+Writing: the bytes go to a temporary file in the same folder, which is synced to disk and only then
+renamed to the path.  os.replace is atomic, so a reader sees the old file or the new one, never a
+part.  The folder is synced too: otherwise a power failure could lose the new name.
 """
 import contextlib
 import gzip
@@ -24,9 +24,10 @@ def open_binary(source: str | os.PathLike | io.IOBase
                 ) -> Iterator[tuple[io.BufferedReader | gzip.GzipFile, str]]:
     """(binary file, its name) for a path, "-" (standard input) or an open binary file.
 
-    Gzip is told by the first bytes and unpacked; FormatError where its data break off.
+    Gzip is recognised by the first bytes and decompressed.  Raises FormatError if its data are
+    incomplete or damaged.
     """
-    file: Any                                          # whatever has read, peek and seek
+    file: Any                                          # an object with read, peek and seek
     with contextlib.ExitStack() as closing:
         if isinstance(source, io.TextIOBase):
             raise TypeError("the text file is open in text mode; open it in mode 'rb'")
@@ -46,25 +47,25 @@ def open_binary(source: str | os.PathLike | io.IOBase
         try:
             yield file, name
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FormatError(name, "its gzip data", f"broken ({error}); fetch or compress the "
+            raise FormatError(name, "its gzip data", f"damaged ({error}); fetch or compress the "
                               "file again") from None
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
-    """A binary file to write to; it becomes `path` when the block ends without an error.
+    """A binary file to write to; it replaces `path` when the block ends without an error.
 
-    On any error (a full disk, Ctrl-C) the old file is as it was and nothing is left beside it.
-    What is there and is no regular file (a pipe, a terminal, /dev/null) is written to as it is.
+    On any error (a full disk, Ctrl-C) the old file is unchanged and the temporary file is removed.
+    A path that is not a regular file (a pipe, a terminal, /dev/null) is written to directly.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as file:             # IsADirectoryError for a folder
             yield file
         return
-    path = os.path.realpath(path)                  # a link keeps pointing at what it names
+    path = os.path.realpath(path)                  # replace the target of a link, not the link
     folder = os.path.dirname(path)
     try:
-        number, beside = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
+        number, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
     except FileNotFoundError:
         raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}") from None
     try:
@@ -72,17 +73,17 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, _mode(path))
-        os.replace(beside, path)
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
     except BaseException:                          # Ctrl-C too: leave no half-written file
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
+            os.unlink(temporary)
         raise
     sync(folder)
 
 
 def _mode(path):
-    """The permissions of the file that is replaced, or those that open() would give."""
+    """The permissions of the file that is replaced, or those of a file that open() creates."""
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:
@@ -92,7 +93,7 @@ def _mode(path):
 
 
 def sync(path: str | os.PathLike) -> None:
-    """Force a file to the disk, or the names in a folder."""
+    """Sync a file, or the names in a folder, to disk."""
     if os.name == "posix":                         # elsewhere a folder cannot be opened
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -1,15 +1,15 @@
-"""Several files that mean something together: no crash leaves a folder that mixes old and new.
+"""Replace several files that belong together, so that a crash never leaves a mix of old and new.
 
-One file is replaced in one step (numerics/files.py), several are not.  So one of them is the mark,
-without which nobody reads the others: config.json, for a folder with a model.  All new files are
-written to a folder inside, .saving-*, and are on the disk before any old one is touched.  Then
+One file can be replaced atomically (numerics/files.py), several cannot.  So one of them, the mark,
+is required to read the others: config.json, in the folder of a model.  All new files are written to
+a folder inside, .saving-*, and synced to disk before any old file changes.  Then
 
-    the mark is removed,   the others take their names,   the new mark comes last.
+    the mark is removed,   the other files are renamed into place,   the new mark follows last.
 
-A full disk or an error before that leaves the old folder whole.  Whoever is killed in between finds
-a folder that is refused for want of its mark, and every new file still in it or in .saving-*.
-Where only one file differs from what is there (weights, saved while they are trained) the mark
-stays: that one file is replaced, and the folder can be read at every moment.
+A full disk or another error before that leaves the old files unchanged.  If the process is killed
+between these steps, the folder has no mark and loading it fails; all new files are in it or in
+.saving-*.  If only one file differs from the old ones (weights, saved during training), the mark
+stays: that one file is replaced, and the folder is readable at every moment.
 """
 import contextlib
 import filecmp
@@ -24,54 +24,55 @@ from scratch_embed.numerics.interrupt import held_interrupt
 
 @contextlib.contextmanager
 def replaced_together(folder: str | os.PathLike, mark: str) -> Iterator[str]:
-    """An empty folder to write into; when the block ends, its files take their places in `folder`.
+    """A temporary folder to write into; when the block ends, its files are moved to `folder`.
 
-    folder: made if it is not there; what else is in it stays.  mark: the file that goes first and
-    comes last.  Files that are what they were already are left alone.
+    folder: created if missing; other files in it stay.  mark: the file that is removed first and
+    moved last.  Files whose contents did not change are not replaced.
+    Raises ValueError if the block did not write the mark.
     """
     os.makedirs(folder, exist_ok=True)
     folder = os.path.realpath(folder)
-    room = tempfile.mkdtemp(dir=folder, prefix=".saving-")
+    temporary = tempfile.mkdtemp(dir=folder, prefix=".saving-")
     try:
-        yield room
-        new = [name for name in _files(room) if not _same(room, folder, name)]
-        if not os.path.exists(os.path.join(room, mark)):
-            raise ValueError(f"cannot write {folder}: among its files {_files(room)} there is no "
-                             f"{mark}")
+        yield temporary
+        new = [name for name in _files(temporary) if not _same(temporary, folder, name)]
+        if not os.path.exists(os.path.join(temporary, mark)):
+            raise ValueError(f"cannot write {folder}: expected {mark} among its files, got "
+                             f"{_files(temporary)}")
         for name in new:
             os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
-            sync(os.path.join(room, name))
+            sync(os.path.join(temporary, name))
     except BaseException:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     with held_interrupt():
-        _move(room, folder, new, mark)
-        shutil.rmtree(room, ignore_errors=True)
+        _move(temporary, folder, new, mark)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _move(room, folder, new, mark):
-    """From here on only names change."""
+def _move(temporary, folder, new, mark):
+    """Move the new files, by renaming alone."""
     if len(new) > 1:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, mark))
         sync(folder)
         new = [name for name in new if name != mark] + [mark]
     for name in new:
-        if name == mark:                           # the others are there for good before it is
+        if name == mark:                           # the others are on disk before it
             sync(folder)
         target = os.path.join(folder, name)
-        os.replace(os.path.join(room, name), target)
+        os.replace(os.path.join(temporary, name), target)
         sync(os.path.dirname(target))
 
 
-def _files(room):
-    """The paths of all files below a folder, from there."""
-    return sorted(os.path.relpath(os.path.join(at, name), room)
-                  for at, _, names in os.walk(room) for name in names)
+def _files(temporary):
+    """The paths of all files below a folder, relative to it."""
+    return sorted(os.path.relpath(os.path.join(at, name), temporary)
+                  for at, _, names in os.walk(temporary) for name in names)
 
 
-def _same(room, folder, name):
+def _same(temporary, folder, name):
     try:
-        return filecmp.cmp(os.path.join(room, name), os.path.join(folder, name), shallow=False)
+        return filecmp.cmp(os.path.join(temporary, name), os.path.join(folder, name), shallow=False)
     except FileNotFoundError:
         return False

@@ -1,11 +1,10 @@
-"""The functions that every model needs, for arrays in NumPy and for one float32 inside a kernel.
+"""Elementary functions: sigmoid, softplus and erf of arrays; exp and softmax inside kernels.
 
-                error of the kernel against the exact value       beyond
-    exp32       relative, at most 2^-23                           |x| > 87: as at 87
+                error of the kernel against the exact value       outside
+    exp32       relative, at most 2^-23                           |x| > 87: the value at ±87
 
-That holds in both tails: a σ(−40) made of exp32 is 4e-18, not 0, so a loss −log σ stays finite.
-softmax_row32, which works on a row, is the kernel of nn/softmax.py's softmax, where its error is
-derived.
+The bound is relative in both tails: σ(−40) computed with exp32 is 4e-18, not 0, so that a loss
+−log σ stays finite.  softmax_row32 is the kernel of softmax in nn/softmax.py.
 """
 import math
 
@@ -17,12 +16,12 @@ f32 = np.float32
 ONE = f32(1)                                  # a bare 1 would promote everything to float64
 EXP_LIMIT = f32(87)                           # e^±87 are normal float32, e^±89 are not
 LOG2_E = f32(1.4426950408889634)
-LN2_HEAD = f32(0.693359375)                   # ln 2 in two parts: n · head is exact, for its
-LN2_TAIL = f32(-2.1219444005469057e-4)        # last bits are zero; the tail brings the rest
+LN2_HEAD = f32(0.693359375)                   # ln 2 = head + tail; n · head is exact, because
+LN2_TAIL = f32(-2.1219444005469057e-4)        # the last bits of head are zero
 C2, C3, C4, C5, C6, C7 = (f32(1 / math.factorial(k)) for k in range(2, 8))
 
 
-@kernel(keep_order=True)               # reordered, the two parts of ln 2 would be added up again
+@kernel(keep_order=True)               # reordering would add the two parts of ln 2 first
 def exp32(x):
     """e^x = 2ⁿ e^r with n = round(x / ln 2) and |r| ≤ ln 2 / 2, where 8 Taylor terms suffice."""
     if x != x:
@@ -49,7 +48,7 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 @kernel(inline=True)
 def softmax_row32(row, scale):
-    """row ← exp(scale · row) / Σ exp(scale · row), (M,) float32, M ≥ 1, scale > 0: a softmax."""
+    """row ← softmax(scale · row), in place.  row: (M,) float32, M ≥ 1; scale > 0"""
     largest, total = row[0], f32(0)
     for j in range(len(row)):
         largest = max(largest, row[j])
@@ -63,7 +62,7 @@ def softmax_row32(row, scale):
 
 @kernel
 def erf64(x):
-    """erf(x) = 2/√π ∫₀ˣ e^−t² dt of every element of a float64 array: NumPy has none."""
+    """erf(x) = 2/√π ∫₀ˣ e^−t² dt of every element of a float64 array; NumPy has no erf."""
     y = np.empty_like(x)
     for i in range(x.size):
         y.flat[i] = math.erf(x.flat[i])

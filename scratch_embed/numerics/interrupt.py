@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment that suits the work."""
+"""Delay Ctrl-C until the work can be stopped safely."""
 import contextlib
 import signal
 import threading
@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 
 
 class HeldInterrupt(KeyboardInterrupt):
-    """Ctrl-C, at a moment that suits the work."""
+    """Ctrl-C that was delayed by held_interrupt()."""
 
 
 @contextlib.contextmanager
 def held_interrupt() -> Iterator[Callable[[], None]]:
-    """Within the block Ctrl-C waits until the work calls the function that the block is given.
+    """Within the block Ctrl-C takes effect when the function that is yielded is called.
 
     That function raises HeldInterrupt, a KeyboardInterrupt, if Ctrl-C was pressed; so does the end
-    of the block.  A second Ctrl-C does not wait, and is a plain KeyboardInterrupt.
-    Only the main thread hears signals; elsewhere, and where the signal is ignored, nothing changes.
+    of the block.  A second Ctrl-C raises KeyboardInterrupt at once.
+    Only the main thread receives signals: in another thread, or if SIGINT is ignored, the block
+    has no effect.
     """
     pressed = threading.Event()
     old = signal.getsignal(signal.SIGINT)

@@ -1,14 +1,13 @@
-"""JSON: what is read is checked field by field, and what is wrong is named with its place.
+"""Read JSON files with checked fields: an error names the file, the field and what was expected.
 
 Bytes     UTF-8, one object {name: value}, or a list of them
-Differs   from Python's json, which takes these for good: a name twice in one object (the last one
-          wins), NaN and Infinity (no JSON), half a letter ("\\ud800", which has no UTF-8 form).
+Differs   from Python's json, which accepts a name twice in one object (the last value wins), NaN
+          and Infinity (not valid JSON), and lone surrogates ("\\ud800", which has no UTF-8 form).
 Read next transformer/checkpoint.py (a config.json), text/wordpiece_json.py (a tokenizer.json),
           numerics/safetensors.py (a header)
 
-A field of the wrong type seldom fails where it is read.  "12" for 12 fails a hundred lines later,
-true for 1 not at all.  So a field is asked for by its name and its kind, and who reads the message
-knows which file to open and what to write there.
+Why check types?  A value of the wrong type rarely fails where it is read: "12" in place of 12 fails
+a hundred lines later, true in place of 1 never.  So each field is read by name and expected type.
 """
 import json
 import math
@@ -21,7 +20,7 @@ from typing import Any
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 
-REQUIRED = object()                # a default that is none: the field must be there
+REQUIRED = object()                # in place of a default: the field must be present
 NULL = type(None)
 KINDS = {bool: "true or false", str: "a string of Unicode text", list: "a list",
          dict: "an object", NULL: "null"}
@@ -30,31 +29,31 @@ _short.maxstring = 100
 
 
 def show(value: Any) -> str:
-    """What a message quotes of a value: short, however long it is."""
+    """The value as a message quotes it: abbreviated if it is long."""
     return _short.repr(value)
 
 
 def is_text(value: Any) -> bool:
-    """A str that has a UTF-8 form?  (JSON can spell "\\ud800", half a letter.)"""
+    """Is it a str without lone surrogates?  (JSON can contain "\\ud800", half of a pair.)"""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def parse(path: str | os.PathLike, place: str, data: bytes, kind: type = dict) -> Any:
-    """The JSON object that `data` spells, or the list.
+    """Parse an object, or with kind=list a list.
 
-    Raises FormatError at `place` of `path`, and says at which line and column, or byte, it breaks.
+    Raises FormatError at `place` of `path`, with the line and column, or the byte, of the error.
     """
     what = "a JSON object in UTF-8" if kind is dict else "a JSON list in UTF-8"
     try:
         value = json.loads(data.decode(), object_pairs_hook=_without_repeats,
                            parse_constant=_refuse)
     except UnicodeDecodeError as error:
-        problem = f"that its byte {error.start} is not ({error.reason})"
+        problem = f"invalid UTF-8 at byte {error.start} ({error.reason})"
     except json.JSONDecodeError as error:
-        problem = (f"that it breaks at line {error.lineno}, column {error.colno} ({error.msg})"
-                   + "; was it cut off?" * (error.pos >= len(error.doc)))
+        problem = (f"a syntax error at line {error.lineno}, column {error.colno} ({error.msg})"
+                   + "; was the file truncated?" * (error.pos >= len(error.doc)))
     except RecursionError:
-        problem = "brackets nested too deep"
+        problem = "brackets that are nested too deep"
     except ValueError as error:                    # a name twice, NaN, a number too long
         problem = error
     else:
@@ -69,13 +68,13 @@ def _without_repeats(pairs):
     for name, value in pairs:
         if name in found or not is_text(name):
             raise ValueError(f"the name {show(name)} " + (
-                "twice in one object" if name in found else "with half a letter (a surrogate)"))
+                "twice in one object" if name in found else "with a lone surrogate"))
         found[name] = value
     return found
 
 
 def _refuse(constant):
-    raise ValueError(f"{constant}, which is no JSON")
+    raise ValueError(f"{constant}, which is not valid JSON")
 
 
 # ---- files ------------------------------------------------------------------------------------
@@ -91,7 +90,7 @@ def read_json(path: str | os.PathLike, kind: type = dict) -> Any:
 
 
 def write_json(path: str | os.PathLike, value: Mapping | list) -> None:
-    """Replace `path`, as a whole, by the value, two spaces an indent and a line end at the end."""
+    """Write the value to `path` atomically, indented by two spaces, with a final newline."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as file:
         file.write(text.encode() + b"\n")
@@ -100,10 +99,11 @@ def write_json(path: str | os.PathLike, value: Mapping | list) -> None:
 # ---- fields -----------------------------------------------------------------------------------
 
 class Fields:
-    """The fields of one object in a file.  Each is asked for by its kind, and named if it is not.
+    """The fields of one JSON object in a file, read with checks of their types.
 
-    A field that is missing is `default`, or FormatError where there is none.
-    place    where in the file the object stands: "module 2", "model.vocab"; "" for all of it
+    A missing field gives `default`, or raises FormatError if there is no default; so does a value
+    of another type.
+    place    of the object in the file, for messages: "module 2", "model.vocab"; "" for the root
     """
 
     def __init__(self, path: str | os.PathLike, values: Mapping[str, Any], place: str = "") -> None:
@@ -114,18 +114,18 @@ class Fields:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Fields":
-        """Of the object that is a whole file."""
+        """The fields of the root object of a file."""
         return cls(path, read_json(path))
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
 
     def fault(self, name: str, expected: str, found: str) -> FormatError:
-        """The error that names a field; for its caller to raise."""
+        """The error for a field, which the caller raises."""
         return FormatError(self.path, self._at(name), f"expected {expected}, found {found}")
 
     def get(self, name: str, default: Any, expected: str, fits: Callable[[Any], bool]) -> Any:
-        """A value for which fits(value); `expected` says in words what that is."""
+        """A value for which fits(value) is true; `expected` describes such values in messages."""
         if name not in self.values:
             if default is REQUIRED:
                 raise self.fault(name, expected, f"no such field among {show([*self.values])}")
@@ -135,15 +135,15 @@ class Fields:
             raise self.fault(name, expected, show(value))
         return value
 
-    # ---- one kind of value
+    # ---- single values
 
     def of(self, name: str, *kinds: type, default: Any = REQUIRED) -> Any:
-        """A value of one of these kinds: bool, str, list, dict, NULL."""
+        """A value of one of these types: bool, str, list, dict, NULL."""
         return self.get(name, default, " or ".join(KINDS[kind] for kind in kinds),
                         lambda v: type(v) in kinds and (type(v) is not str or is_text(v)))
 
     def whole(self, name: str, least: int = 1, default: Any = REQUIRED) -> Any:
-        """A whole number.  true is none, and neither is 1.0."""
+        """A whole number, of at least `least`; neither true nor 1.0 is accepted."""
         return self.get(name, default, f"a whole number of at least {least}",
                         lambda v: type(v) is int and v >= least)
 
@@ -165,12 +165,12 @@ class Fields:
         return self.of(name, dict, default=default)
 
     def one_of(self, name: str, options: Collection, default: Any = REQUIRED) -> Any:
-        """One of these values; 1 is not true, and 0 not false."""
+        """One of these values; 1 is distinguished from true, 0 from false."""
         listed = ", ".join(json.dumps(option) for option in options)
         return self.get(name, default, listed if len(options) == 1 else f"one of {listed}",
                         lambda v: any(type(v) is type(o) and v == o for o in options))
 
-    # ---- what stands inside
+    # ---- nested objects
 
     def inside(self, name: str, default: Any = REQUIRED) -> "Fields":
         """The fields of the object `name`."""
@@ -182,7 +182,7 @@ class Fields:
                 for number, value in enumerate(self.of(name, list, default=default))]
 
     def part(self, name: str, types: Collection[str], optional: bool = False) -> "Fields | None":
-        """The object `name`, whose "type" is one of these.  optional: None for null or none."""
+        """The object `name`, whose "type" is one of these.  optional: None if null or missing."""
         expected = f'an object whose "type" is {" or ".join(types)}' + ", or null" * optional
         value = self.get(name, None if optional else REQUIRED, expected,
                          lambda v: isinstance(v, dict) or optional and v is None)
@@ -200,8 +200,8 @@ class Fields:
         return f"{self.place}.{name}" if self.place else name
 
     def no_others(self, known: Collection[str]) -> None:
-        """Raise FormatError for a field that is not known: it may change what the rest means."""
+        """Raise FormatError for an unknown field: it may change the meaning of the others."""
         for name in self.values:
             if name not in known:
                 raise FormatError(self.path, self._at(name), f"expected only {', '.join(known)}; "
-                                  "this one is unknown here")
+                                  "this field is unknown")

@@ -1,19 +1,18 @@
-"""@kernel: the one way in which this package compiles a function.
+"""@kernel: compiles a function of loops over arrays to machine code, with Numba.
 
-A kernel is a function of plain loops over arrays that Numba turns into machine code.  The
-promises, each with a test:
+Every compiled function of this package uses this decorator.  Its properties, each with a test:
 
-  nogil       Python threads run kernels side by side.
-  error_model division by zero gives inf or nan, as in NumPy, and costs no branch.
+  nogil       kernels run in parallel in Python threads
+  error_model division by zero gives inf or nan, as in NumPy, and needs no branch
   fastmath    sums may be reordered and fused, so that they use the processor's vector units; nan
-              and inf are kept (Numba's fastmath=True would delete every nan check).  Where the
-              order is the point, @kernel(keep_order=True).
-  inline      @kernel(inline=True) becomes part of its callers.
-  cache       compiled code is kept on disk, and is used only while the kernel's own file and
-              *every* source of this package are what they were.  Numba by itself looks only at
-              the former, and would run stale code after you edit a function that is called.
-  no disk     where no folder can be written, kernels are compiled anew in each process.
-  no JIT      NUMBA_DISABLE_JIT=1 leaves plain Python, to step through with a debugger.
+              and inf are kept (Numba's fastmath=True would delete every nan check).  If rounding
+              depends on the order, @kernel(keep_order=True).
+  inline      @kernel(inline=True) is compiled into its callers
+  cache       compiled code is stored on disk, and used while *no* source file of this package has
+              changed.  Numba alone compares only the kernel's own file, and would run stale code
+              after an edit of a function that the kernel calls.
+  no disk     if no folder can be written, kernels are compiled in each process
+  no JIT      NUMBA_DISABLE_JIT=1 runs them as Python, for a debugger
 """
 import contextlib
 import functools
@@ -29,12 +28,12 @@ NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 
 def sources_digest() -> str:
-    """One hash over all sources of the package: when it changes, compiled code is stale."""
+    """One hash of all source files of the package; if it changes, compiled code is stale."""
     return _digest(tuple(sorted(_sources(Path(__file__).parents[1]))))
 
 
 def _sources(folder):
-    """(path, time, size) of every source: asked for each kernel, so scandir, the quickest way."""
+    """(path, time, size) of every source file.  Called for each kernel; scandir is the fastest."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
@@ -45,7 +44,7 @@ def _sources(folder):
 
 @functools.lru_cache(maxsize=1)
 def _digest(sources):
-    """Read again only when a file's time or size changed: an edit in a running notebook counts."""
+    """Computed again only if a file's time or size changed, also by an edit while running."""
     digest = hashlib.sha256()
     for path, _, size in sources:
         digest.update(f"{os.path.basename(path)} {size} ".encode() + Path(path).read_bytes())
@@ -67,8 +66,8 @@ def kernel(function: Callable | None = None, *, keep_order: bool = False, inline
            ) -> Callable:
     """Compile `function` when it is first called, once for each combination of argument types.
 
-    keep_order: its sums are computed as they are written, for where the rounding is the point.
-    inline: it becomes part of each kernel that calls it, for where a call costs as much as it does.
+    keep_order: do not reorder sums, if rounding matters.
+    inline: compile it into each kernel that calls it, if a call would cost as much as its work.
     """
     if function is None:
         return functools.partial(kernel, keep_order=keep_order, inline=inline)

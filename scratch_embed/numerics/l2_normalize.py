@@ -3,17 +3,17 @@
 Equation  u = x / ‖x‖;  zero stays zero
 Shapes    x, u (..., D), over the last axis
 Types     float32 gives float32, float64 gives float64, everything else is taken as float64
-Cost      O(D) a vector; NumPy's loops wait for memory as a kernel would, so there is none
-nan, inf  nan in, nan out; inf has no direction: nan takes its place
+Cost      O(D) per vector; bound by memory in NumPy as in a kernel, so there is no kernel
+nan, inf  nan gives nan; a vector with an infinite component has no direction and gives nan
 Read next losses/infonce.py, space/similarity.py
 
-‖x‖ must not overflow.  In float32 the square of 1e-30 is 0 and that of 1e30 inf.  So each vector
-is first divided by a power of two that brings its largest component into [½, 1): that changes an
-exponent and no digit, and what is lost below is under 2⁻¹⁴⁸ of the largest component.
+Why rescale?  In float32 the square of 1e-30 is 0 and that of 1e30 is inf.  So each vector is first
+divided by the power of two that brings its largest component into [½, 1): this changes exponents,
+not digits, and components that underflow are below 2⁻¹⁴⁸ of the largest.
 
-The gradient.  With r = ‖x‖, ∂u_i/∂x_j = (δ_ij − u_i u_j)/r, hence
+Gradient.  With r = ‖x‖, ∂u_i/∂x_j = (δ_ij − u_i u_j)/r, hence
     dx = (du − u (u·du)) / r:
-the part of du that is tangent to the sphere; a step along x changes no u.
+the part of du that is tangent to the sphere, because a step along x does not change u.
 """
 import math
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def rescale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sums_of_squares(x: np.ndarray) -> np.ndarray:
-    """Σ_d x_d², so many rows at a time that no second table is made.  (..., D) -> (..., 1)."""
+    """Σ_d x_d², block by block, to need no second table.  (..., D) -> (..., 1)"""
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     sums = np.empty((len(rows), 1), x.dtype)
     step = max(1, BLOCK // max(1, rows.shape[1]))

@@ -1,11 +1,11 @@
-"""Say how much memory is needed before it is asked for."""
+"""Check that the machine has enough memory before a large allocation."""
 import os
 
 
 def require_memory(size: int, what: str) -> None:
     """Raise MemoryError if `size` bytes, for `what`, are more than this machine has.
 
-    The system would promise them all the same, and kill the process when it uses them.
+    Linux would grant the allocation, and kill the process when it writes to it.
     """
     there = physical_memory()
     if there is not None and size > there:
@@ -14,7 +14,7 @@ def require_memory(size: int, what: str) -> None:
 
 
 def physical_memory() -> int | None:
-    """The machine's memory in bytes; None where the system does not tell."""
+    """The machine's memory in bytes; None if the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):      # not a POSIX system

@@ -4,9 +4,9 @@ Paper     Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generato
 Equation  state ← state + γ,  output = mix(state),  γ = 2⁶⁴/φ made odd
 Use       state += GAMMA; bits = mix(state); then uniform32(bits) or below(bits, n)
 
-The state only counts; all randomness is in `mix`.  So a draw does not wait for the one before it,
-and a stream is one number: stream(seed, epoch, chunk) gives every piece of work its own, whichever
-thread takes it and in whatever order.
+The state is only a counter; `mix` makes the randomness.  So a draw does not wait for the previous
+one, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream, which
+depends neither on the thread that runs it nor on the order of tasks.
 """
 import numpy as np
 
@@ -25,7 +25,7 @@ M32_1, M32_2, SH15, SH16 = u32(0x7FEB352D), u32(0x846CA68B), u32(15), u32(16)
 
 @kernel
 def mix(z):
-    """64 random bits from a counter; every input bit moves about half of them.  A bijection."""
+    """64 random bits from a counter.  A bijection; each input bit affects about half the bits."""
     z = (z ^ (z >> S30)) * MIX_1
     z = (z ^ (z >> S27)) * MIX_2
     return z ^ (z >> S31)
@@ -39,12 +39,15 @@ def uniform32(bits):
 
 @kernel
 def below(bits, n):
-    """An integer in 0..n−1 from the HIGH 32 bits; n ≤ 2³¹; a value's odds err by ≤ n/2³²."""
+    """An integer in 0..n−1 from the HIGH 32 bits.
+
+    n ≤ 2³¹; a value's probability has a relative error of at most n/2³².
+    """
     return np.int64(((bits >> S32) * u64(n)) >> S32)
 
 
 def stream(seed: int, *numbers: int) -> np.uint64:
-    """The first state for a piece of work: another seed or number, an unrelated stream."""
+    """The initial state for a task; another seed or number gives an independent stream."""
     state = 0
     with np.errstate(over="ignore"):           # plain NumPy scalars warn where kernels just wrap
         for number in (seed, *numbers):
@@ -58,9 +61,9 @@ def stream(seed: int, *numbers: int) -> np.uint64:
 def hash32(counter, key):
     """32 random bits for entry `counter` of the array named `key` (both uint32).  A bijection.
 
-    Wellons 2018, "Prospecting for Hash Functions", lowbias32: with half the width of `mix` twice
-    as many fit into a vector register.  Nothing is remembered: asked again, it says the same, so
-    a mask need not be kept from the forward pass to the backward.
+    Wellons 2018, "Prospecting for Hash Functions", lowbias32: it has half the width of `mix`, so
+    twice as many fit into a vector register.  The same arguments give the same bits, so a dropout
+    mask need not be stored from the forward pass to the backward pass.
     """
     x = u32(u32(counter) ^ key)
     x = u32(u32(x ^ (x >> SH16)) * M32_1)

@@ -1,25 +1,24 @@
-"""safetensors: named arrays in one file, which cannot run code and accounts for its every byte.
+"""safetensors: a file format for named arrays, which, unlike a pickle, cannot run code.
 
 Bytes     u64 n (little-endian, at most 100,000,000); n bytes of JSON, padded with spaces,
               {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
           then the data, little-endian and row-major; the offsets count from its first byte.
           Sorted by begin, the tensors cover the data without a gap or an overlap to the file's end.
-Shapes    any, a single number () and an empty (0, D) too; at most 32 axes
-Cost      each tensor is read once, straight into an array of its own: aligned wherever it lay,
-          writable, freed when it is let go.  Writing copies nothing that is little-endian and
-          row-major already.
+Shapes    any, including a single number () and an empty (0, D); at most 32 axes
+Cost      each tensor is read once, into its own writable, aligned array.  Writing copies only
+          arrays that are not little-endian and row-major.
 Differs   The bytes written are the original's (safetensors 0.8), with the metadata sorted by name;
-          there their order is random.  Refused here, accepted there: a name that comes twice, a
-          field besides the three, a BOOL that is neither 0 nor 1, metadata null, space before "{".
-          BF16, which NumPy has not, is read as the float32 of the same value, and not written.
+          there their order is random.  Refused here, accepted there: a repeated name, a fourth
+          field, a BOOL that is neither 0 nor 1, metadata null, space before "{".  BF16, which NumPy
+          lacks, is read as float32 of the same value, and never written.
 Read next words/vector_tensors.py (word vectors in this format)
 
-Nothing that was read still depends on the file: it may be replaced, cut or deleted.  Mapping it
-into memory (np.memmap) would save the one copy, but then a file that is cut kills the process, and
-Windows refuses to replace it: a training run could not overwrite the checkpoint it resumed from.
+Why not map the file into memory (np.memmap)?  It would save one copy, but if a mapped file is
+truncated, reading it kills the process; and Windows cannot replace it, so that a training run could
+not overwrite the checkpoint from which it resumed.
 
-The offsets say everything twice, and so a damaged header is found before memory is taken: they
-must tile the file, and each tensor's length must be that of its shape and dtype.
+The offsets are redundant: they must cover the file without gaps, and each tensor's length must fit
+its shape and dtype.  So a damaged header is detected before memory is allocated.
 """
 import json
 import math
@@ -46,7 +45,7 @@ FIELDS = {"dtype", "shape", "data_offsets"}
 
 
 class Entry(NamedTuple):
-    """What the header says of one tensor; begin and end are byte offsets in the file."""
+    """The header's entry of one tensor; begin and end are byte offsets in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -57,8 +56,8 @@ class Entry(NamedTuple):
 def begins_like_safetensors(start: bytes) -> bool:
     """Do the first 9 bytes of a file look like this format's?
 
-    No text is taken for it: its fourth byte is 9, a tab, or more, and as the length of a header
-    that is at least 9 * 2^24 bytes, more than are allowed.
+    A text never does: its fourth byte is at least 9, a tab, so that the length of the header would
+    be at least 9 · 2²⁴ bytes, more than is allowed.
     """
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= LONGEST_HEADER
 
@@ -69,14 +68,15 @@ def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = No
                      ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The tensors and the metadata of a file: {name: array}, in the order of the data, and a dict.
 
-    names: read only these.  Arrays are the caller's own, BF16 comes as float32.
-    Raises FormatError for a file that is not whole, ValueError for a name that it has not.
+    names: read only these.  The arrays do not depend on the file any more; BF16 becomes float32.
+    Raises FormatError for a truncated or damaged file, ValueError for a name that is not in it.
     """
     with open(path, "rb") as file:
         entries, metadata = _read_header(path, file)
         for name in names or ():
             if name not in entries:
-                raise ValueError(f"{path}: there is no tensor {name!r} among {list(entries)}")
+                raise ValueError(f"{path}: expected one of the tensors {list(entries)}, got "
+                                 f"{name!r}")
         return {name: _read_tensor(path, file, name, entry) for name, entry in entries.items()
                 if names is None or name in names}, metadata
 
@@ -91,7 +91,7 @@ def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, st
 
 
 def _read_header(path, file):
-    """({name: Entry}, metadata) of an open file, all of it checked against the file's size."""
+    """({name: Entry}, metadata) of an open file, checked against the file's size."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     start = file.read(9)
@@ -124,7 +124,7 @@ def _check_metadata(path, metadata):
 
 
 def _check_entry(path, name, fields, data_start):
-    """The Entry of one tensor, if its three fields agree with each other."""
+    """The Entry of one tensor, after checking that its three fields agree."""
     def check(truth, expected, found):
         if not truth:
             raise FormatError(path, f"tensor {show(name)}",
@@ -150,7 +150,7 @@ def _check_entry(path, name, fields, data_start):
 
 
 def _are_sizes(numbers):
-    """A list of whole numbers that a machine can count to?  (true is not a number here.)"""
+    """A list of whole numbers from 0 to sys.maxsize?  (true is not accepted as 1.)"""
     return isinstance(numbers, list) and all(type(n) is int and 0 <= n <= sys.maxsize
                                              for n in numbers)
 
@@ -176,7 +176,7 @@ def _read_tensor(path, file, name, entry):
     array = np.fromfile(file, DTYPES[entry.dtype], count)
     if len(array) < count:
         raise FormatError(path, f"tensor {name!r}", f"expected {count} numbers, found {len(array)}:"
-                                                    " the file was cut while it was read")
+                                                    " the file was truncated while it was read")
     if entry.dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
         raise FormatError(path, f"tensor {name!r}", "expected the bytes 0 and 1, found "
                                                     f"{array.view(np.uint8).max()}")
@@ -189,13 +189,13 @@ def _read_tensor(path, file, name, entry):
 
 def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
                       metadata: dict[str, str] | None = None) -> None:
-    """Replace `path`, as a whole, by the tensors {name: array} and the metadata {str: str}.
+    """Write tensors {name: array} and metadata {str: str} to `path`, atomically.
 
-    The same contents make the same bytes, in whatever order the dicts hold them.
-    Raises ValueError for what the format has no place for; the old file is kept then.
+    The bytes do not depend on the order of the dicts.
+    Raises ValueError for contents that the format cannot store; the old file is kept then.
     """
     _refuse_other_strings(tensors, metadata or {})
-    arrays = {name: _plain(name, array) for name, array in tensors.items()}
+    arrays = {name: _as_stored(name, array) for name, array in tensors.items()}
     order = list(WRITTEN)
     names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype.str), name))
     header: dict[str, Any] = {}
@@ -217,14 +217,13 @@ def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
             file.write(arrays[name].data)
 
 
-def _plain(name, array):
-    """The array little-endian and row-major; it is copied only if it is not."""
+def _as_stored(name, array):
+    """The array in little-endian, row-major form; copied only if needed."""
     array = np.asarray(array)
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in WRITTEN or array.ndim > MOST_AXES:
-        raise ValueError(f"tensor {name!r}: cannot write {array.dtype} of {array.ndim} axes; the "
-                         f"format holds {', '.join(WRITTEN.values())}, here of at most "
-                         f"{MOST_AXES} axes")
+        raise ValueError(f"tensor {name!r}: expected {', '.join(WRITTEN.values())} of at most "
+                         f"{MOST_AXES} axes, got {array.dtype} of {array.ndim} axes")
     return np.asarray(array, dtype, order="C")
 
 
@@ -234,8 +233,7 @@ def _refuse_other_strings(tensors, metadata):
                           ("a value in the metadata", metadata.values())]:
         for string in strings:
             if not is_text(string):
-                raise ValueError(f"{what}: expected a string of Unicode text, found "
-                                 f"{show(string)}")
+                raise ValueError(f"{what}: expected a string of Unicode text, got {show(string)}")
     if "__metadata__" in tensors:
-        raise ValueError("no tensor can have the name '__metadata__'; the format gives it to the "
-                         "metadata")
+        raise ValueError("the name of a tensor: expected any other than '__metadata__', which the "
+                         "format reserves for the metadata")

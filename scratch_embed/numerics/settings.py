@@ -1,8 +1,8 @@
-"""Settings as plain values: what a checkpoint stores of the arguments of a training.
+"""Convert a training's settings to JSON values, as checkpoints store them.
 
-A checkpoint can only be resumed by a run with the same settings and the same data.  So these are
-stored with it, in a form that depends on values alone, not on the names that code has today: a
-function by the key that it was given with @saved_as, an array by the SHA-256 of its numbers.
+A checkpoint can only be resumed by a run with the same settings and the same data.  So both are
+stored in it, in a form that does not change when functions are renamed: a function by the key that
+@saved_as gave it, an array by the SHA-256 of its numbers.
 """
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable)
 
 
 def saved_as(key: str) -> Callable[[Function], Function]:
-    """Decorator: give a function the key under which checkpoints store it.
+    """Decorator: the key under which checkpoints store a function.
 
     The function may be renamed later, the key may not.
     """
@@ -25,7 +25,7 @@ def saved_as(key: str) -> Callable[[Function], Function]:
 
 
 def json_value(value: Any) -> Any:
-    """A setting in JSON's types: numbers, str, bool, None, and lists and dicts of plain values.
+    """A setting as JSON's types: numbers, str, bool, None, and lists and dicts of such values.
 
     Raises ValueError for a function without a key.
 
@@ -46,8 +46,9 @@ def json_value(value: Any) -> Any:
         return [json_value(item) for item in value]
     key = getattr(value, "saved_as", None)
     if key is None:
-        raise ValueError(f"{value!r} has no key to be stored under in a checkpoint: mark the "
-                         "function with @saved_as(\"...\"), or train without a checkpoint")
+        raise ValueError(f"expected settings that a checkpoint can store, got {value!r} without a "
+                         "key: decorate the function with @saved_as(\"...\"), or train without a "
+                         "checkpoint")
     return key
 
 

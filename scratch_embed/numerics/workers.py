@@ -1,4 +1,4 @@
-"""Share work among Python threads; kernels release the interpreter's lock while they run."""
+"""Map a function over items in Python threads; kernels run in parallel (they release the GIL)."""
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,8 +12,8 @@ def imap_unordered(f: Callable, items: Iterable, workers: int
                    ) -> Generator[Any, None, None]:
     """Yield f(item) for each item as soon as it is done.  One worker: in order, in this thread.
 
-    `items` is read no further ahead than keeps the workers busy.  When a call fails, or the caller
-    stops (Ctrl-C), items not yet begun are dropped and those under way are waited for.
+    `items` is read ahead by about two items per worker.  When a call fails, or the caller stops
+    (Ctrl-C), calls that have not started are cancelled, and running ones are waited for.
     """
     if workers == 1:
         yield from map(f, items)
@@ -39,13 +39,13 @@ def serial_map(f: Callable, items: Iterable) -> list:
 
 @contextlib.contextmanager
 def parallel_map(workers: int) -> Iterator[Callable[[Callable, Iterable], list]]:
-    """Within the block, map(f, items) -> [f(item) for item in items], each item in a thread.
+    """Within the block, map(f, items) -> [f(item) for item in items], computed by the workers.
 
-    For a training step: a share of the batch for each worker, one BLAS thread in each, and the
-    results in the order of the items, so that with the same shares their sum has the same bits.
+    For a training step: each item is a worker's share of the batch, each thread has one BLAS
+    thread, and the results are in the order of the items, so that their sum has the same bits.
     """
     if workers < 1:
-        raise ValueError(f"workers={workers}: expected 1 or more")
+        raise ValueError(f"workers={workers}: expected at least 1")
     with one_blas_thread():
         if workers == 1:
             yield serial_map

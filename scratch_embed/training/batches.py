@@ -1,10 +1,10 @@
-"""What a step looks at: batches of examples in random order, chunks of sentences, learning rates.
+"""Batches of examples and chunks of sentences in random order, and a linear learning rate decay.
 
 Shapes    examples and sentences are numbers, 0..N−1; a chunk or batch is an array of them
 Read next training/session.py
 
-Both orders are functions of the seed and the epoch alone, so that a resumed run sees what an
-uninterrupted one does.
+Both orders depend only on the seed and the epoch, so that a resumed run sees the same batches as
+an uninterrupted one.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,13 +16,13 @@ BLOCK = 1 << 16                    # sentences that are shuffled at a time
 
 def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
             ) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, numbers of examples) for the steps start+1..steps, each epoch in an order of its own.
+    """(step, numbers of examples) for the steps start+1..steps, in a new order each epoch.
 
-    The last batch of an epoch is left out where it is not full, so that no step sees less than
-    others: each epoch leaves out other examples.  Where N < batch_size, all N make a batch.
+    A last batch that is not full is left out, so that all steps have equally many examples; which
+    ones are left out changes with the epoch.  If N < batch_size, a batch is all N examples.
     """
     if batch_size < 1 or N < 1:
-        raise ValueError(f"batch_size={batch_size} of {N} examples: expected 1 or more of each")
+        raise ValueError(f"batch_size={batch_size} of {N} examples: expected at least 1 of each")
     batch_size = min(batch_size, N)
     per_epoch = N // batch_size
     for epoch in range(start // per_epoch, -(-steps // per_epoch)):
@@ -34,7 +34,7 @@ def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
 
 
 class Chunk(NamedTuple):
-    """Some sentences of a text, for one call of a kernel."""
+    """Sentences of a text, for one call of a kernel."""
 
     epoch: int
     number: int                    # of the chunk in its epoch
@@ -47,9 +47,9 @@ def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool 
            ) -> Iterator[Chunk]:
     """The sentences in random order, cut into chunks of about `size` words.
 
-    offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words.  BLOCK neighbouring sentences
-    are shuffled at a time, and the blocks too: memory is bounded, and a text on disk is read block
-    by block.
+    offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words.  Sentences are shuffled within
+    blocks of BLOCK consecutive ones, and the blocks too: this bounds the memory, and a text on disk
+    is read block by block.
     """
     rng = np.random.default_rng([seed, 1, epoch])            # [seed, 0] draws the initial weights
     starts = np.arange(0, len(offsets) - 1, BLOCK)
@@ -69,5 +69,5 @@ def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool 
 
 
 def linear_decay(lr: float, done: float, last: float = 0.0) -> float:
-    """A learning rate that falls linearly from lr to last · lr, as `done` goes from 0 to 1."""
+    """The learning rate: lr · max(1 − done, last), where `done` grows from 0 to 1."""
     return lr * max(1 - done, last)

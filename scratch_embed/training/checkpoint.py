@@ -1,6 +1,6 @@
-"""A training run on disk: its arrays, how far it is, and the settings that it was started with.
+"""The checkpoint of a training run: a file with its arrays, its progress and its settings.
 
-Bytes     a safetensors file: the named arrays that are trained ("W", "layers.0.attn.q.weight", its
+Bytes     a safetensors file: the arrays of the run by name ("W", "layers.0.attn.q.weight", AdamW's
           moments "m/..." and "v/..."); "session/losses" and "session/rows" in float64; in the
           metadata "format", "version", "settings" and "progress", the last two in JSON
 Read next training/session.py, which decides when to save and when to read
@@ -21,7 +21,7 @@ LOSSES, ROWS = "session/losses", "session/rows"
 
 
 class Checkpoint(NamedTuple):
-    """Where a run is saved while it lasts.
+    """Where a run is saved, and whether it resumes from there.
 
     path: a file; resume: continue from it if it exists; every: seconds between two saves.
 
@@ -35,10 +35,10 @@ class Checkpoint(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """The progress of a run."""
 
-    losses: list[float]            # of the steps, or epochs, that are complete
-    rows: list[list[float]]        # what the loop measured on the way
+    losses: list[float]            # of the complete steps, or epochs
+    rows: list[list[float]]        # measurements that the loop appended
     epoch: int = 0                 # complete epochs, where the run counts them
     chunk: int = 0                 # complete chunks of the current epoch
     loss: float = 0.0              # Σ of the losses of the current epoch
@@ -48,7 +48,7 @@ class Progress(NamedTuple):
 
 def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping,
                      progress: Progress) -> None:
-    """Replace the file as a whole.  settings: plain ones, see numerics/settings.py."""
+    """Replace the file atomically.  settings: JSON values, see numerics/settings.py."""
     losses, rows, *counters = progress
     names = Progress._fields[2:]
     write_safetensors(path, {**state, LOSSES: np.array(losses, np.float64),
@@ -62,8 +62,8 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
                     ) -> Progress:
     """Read the arrays of a checkpoint into `state`, in place, and return its Progress.
 
-    Nothing is changed unless all of it fits.  Raises ValueError that names the first setting that
-    differs, FormatError for a file that is not a checkpoint, of another version, or damaged.
+    `state` is changed only if everything fits.  Raises ValueError with the first setting that
+    differs; FormatError for a file that is not a checkpoint, of another version, or damaged.
     """
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
@@ -79,8 +79,8 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
             expected[name] = array.shape, np.dtype(np.float64)
     if tensors.keys() != expected.keys() or not {LOSSES, ROWS} <= expected.keys():
         odd = sorted(tensors.keys() ^ ({LOSSES, ROWS} | state.keys()))
-        raise FormatError(path, "its tensors", f"expected {len(expected)} of this run, found others"
-                                               f": {', '.join(odd[:4])} differ")
+        raise FormatError(path, "its tensors", f"expected the {len(expected)} of this run, found "
+                                               f"others: {', '.join(odd[:4])} differ")
     for name, (shape, dtype) in expected.items():
         if (tensors[name].shape, tensors[name].dtype) != (shape, dtype):
             raise FormatError(path, name, f"expected {dtype} of shape {shape}, found "
@@ -94,7 +94,7 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
 
 
 def _what_else(metadata: Mapping[str, str]) -> str:
-    """What a file is that has no checkpoint of this version."""
+    """The message for a file that is not a checkpoint of this version."""
     if metadata.get("format") == FORMAT:
         return (f"expected a checkpoint of version {VERSION}, found version "
                 f"{metadata.get('version')}: finish the run with the scratch_embed that wrote it")
@@ -105,9 +105,9 @@ def _what_else(metadata: Mapping[str, str]) -> str:
 
 
 def _compare(path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise ValueError that names the first setting in which a run differs from its checkpoint."""
+    """Raise ValueError for the first setting in which a run differs from its checkpoint."""
     for name in {**ours, **theirs}:
         was, now = theirs.get(name), ours.get(name)
         if was != now:
             raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} "
-                             "now; use the old one, or name a new checkpoint")
+                             "now; use the old value, or another checkpoint file")

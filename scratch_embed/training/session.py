@@ -1,6 +1,6 @@
-"""A training session: what a training loop needs besides its equations.
+"""A training session: progress bar, checkpoints, resuming and worker threads of a training loop.
 
-Use       for a model that steps once a batch (transformer/masked_lm.py):
+Use       for a model that takes one step per batch (transformer/masked_lm.py):
 
               with session(state, settings, options, total=steps) as run:
                   for step, numbers in run.batches(N, batch_size, steps):
@@ -14,18 +14,18 @@ Use       for a model that steps once a batch (transformer/masked_lm.py):
                       for result in run.chunks(step, chunks(offsets, epoch, options.seed)):
                           run.record(*result)          # step(chunk) runs in the workers
 
-Cost      a checkpoint takes as long as writing the arrays; between two of them, nothing.
+Cost      a checkpoint takes the time of writing the arrays; otherwise negligible
 Read next training/checkpoint.py (the file), transformer/masked_lm.py, words/word2vec.py (the loops)
 
-The session shows the progress bar; saves a checkpoint now and then, at Ctrl-C and at the end;
-continues from it; and stops when a loss or a weight is no longer finite.  All of that happens
-between two steps, in `_between`: no step is interrupted.
+The session shows the progress bar, saves a checkpoint regularly, at Ctrl-C and at the end, resumes
+from it, and raises TrainingDiverged when a loss or a weight is no longer finite.  All of that
+happens between two steps, in `_between`: no step is interrupted.
 
-Every random choice is a function of the seed and of the number of the step or chunk, and of
-nothing that happened before.  So a run that was killed and resumed takes the same steps, to the
-bit, as one that was not.  This holds for batches with any fixed number of workers, whose gradients
-are summed in a fixed order.  It holds for chunks with one worker; with several, threads step the
-same arrays at once (Hogwild, Niu et al. 2011), and only the quality is the same.
+Every random choice depends only on the seed and the number of the step or chunk.  So a run that was
+killed and resumed computes the same bits as one that was not, on the same machine and with the same
+number of workers: the gradients of a batch are summed in a fixed order.  Chunks are an exception
+with several workers: their threads update the same arrays without locks (Hogwild, Niu et al. 2011),
+so two runs differ in the bits, and not in quality.
 """
 import contextlib
 import os
@@ -54,12 +54,12 @@ from scratch_embed.training.checkpoint import (
 
 
 class RunOptions(NamedTuple):
-    """How a training is run; what it computes is in the other arguments.
+    """How a training is run: threads, seed, checkpoint and progress bar.
 
-    workers     threads
+    workers     number of threads
     seed        of all random choices
-    checkpoint  where the run is saved, and resumed from if it says so; None: nowhere
-    progress    show a bar on stderr, where that is a terminal
+    checkpoint  where the run is saved and whether it resumes from there; None: it is not saved
+    progress    show a bar on stderr, if that is a terminal
 
     >>> RunOptions(workers=2, progress=True)
     RunOptions(workers=2, seed=1, checkpoint=None, progress=True)
@@ -75,14 +75,14 @@ class RunOptions(NamedTuple):
 def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
             options: RunOptions = RunOptions(), total: float | None = None, unit: str = "step"
             ) -> Iterator["Session"]:
-    """A Session, restored from its checkpoint if that is to be resumed.
+    """A Session; with checkpoint.resume it is restored from its checkpoint.
 
     state     {name: array}: what is trained; the arrays are changed in place and saved by name
-    settings  what must be the same when the run is resumed: all that numerics/settings.plain takes
+    settings  what must not change when the run is resumed, of types that json_value() accepts
     total     the length of the progress bar, in `unit`
-    Raises    ValueError that names the setting in which a checkpoint is of another run,
-              FileExistsError for a checkpoint that exists and is not to be resumed,
-              TrainingDiverged if the loss or an array is no longer finite.
+    Raises    ValueError with the first setting that differs from the checkpoint's,
+              FileExistsError for a checkpoint that exists if resume is False,
+              TrainingDiverged if the loss or an array is no longer finite
     """
     require_whole("workers", options.workers, 1)
     require_whole("seed", options.seed)
@@ -115,12 +115,12 @@ class Session:
         self.saved, self.recorded, self.lr = time.monotonic(), True, 0.0
         self.map_of_workers: Callable | None = None
         checkpoint = options.checkpoint
-        if checkpoint:                             # digests of the data are taken once
+        if checkpoint:                             # digests of the data are computed once
             self.settings = json_value(settings)
         if checkpoint and os.path.exists(checkpoint.path):
             if not checkpoint.resume:
-                raise FileExistsError(f"{checkpoint.path} is there already: resume it, if it is "
-                                      "this run's, or name another file to begin anew")
+                raise FileExistsError(f"{checkpoint.path} exists already: resume it, if it is "
+                                      "this run's, or use another file to start a new run")
             self.progress = read_checkpoint(checkpoint.path, state, self.settings)
 
     @property
@@ -136,7 +136,7 @@ class Session:
     # ---- the loops ---------------------------------------------------------------------------
 
     def batches(self, N: int, batch_size: int, steps: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(step, numbers of examples) for the steps that are left; see training/batches.py."""
+        """(step, numbers of examples) for the remaining steps; see training/batches.py."""
         for step, numbers in batches(N, batch_size, steps, self.options.seed, len(self.losses)):
             self.recorded = False
             yield step, numbers
@@ -145,15 +145,15 @@ class Session:
             self._between()
 
     def epochs(self, epochs: int) -> Iterator[int]:
-        """The numbers of the epochs that are left, from 0."""
+        """The numbers of the remaining epochs; the first of all is 0."""
         while self.progress.epoch < epochs:
             yield self.progress.epoch
             self._end_epoch()
 
     def chunks(self, step: Callable, chunks: Iterable) -> Iterator[Any]:
-        """step(chunk) for the chunks of this epoch that are left, from the worker threads.
+        """step(chunk) for the remaining chunks of this epoch, computed by the worker threads.
 
-        The loop is to record() each result; with several workers they come in any order.
+        The loop must record() each result; with several workers they come in any order.
         """
         left = islice(chunks, self.progress.chunk, None)
         with closing(imap_unordered(step, left, self.options.workers)) as results:
@@ -166,9 +166,9 @@ class Session:
 
     def record(self, loss: float, count: int = 1, advance: float = 1, lr: float | None = None
                ) -> None:
-        """Say what a step came to: its loss, or the sum of `count` losses, and how far it went.
+        """Record a step's loss, or the sum of its `count` losses, and its progress.
 
-        advance: in units of the bar; lr: its learning rate, shown beside the loss.
+        advance: in units of the bar; lr: its learning rate, shown after the loss.
         """
         at = self.progress
         self.progress = at._replace(loss=at.loss + loss, count=at.count + int(count),
@@ -193,7 +193,7 @@ class Session:
     # ---- between two steps ---------------------------------------------------------------------
 
     def _check(self, place: str) -> None:
-        """The step at `place` is done: is its loss a number?"""
+        """After the step at `place`: raise TrainingDiverged if its loss is not finite."""
         self.place = place
         if not self.recorded:
             raise RuntimeError(f"{place}: the loop did not call record()")
@@ -201,7 +201,7 @@ class Session:
             raise TrainingDiverged(place, self.lr)
 
     def _end_epoch(self) -> None:
-        """Append the mean loss, nan if there was none, and start a new sum."""
+        """Append the mean loss of the epoch (nan without a loss), and start a new sum."""
         at = self.progress
         at.losses.append(self._mean())
         self.progress = at._replace(epoch=at.epoch + 1, chunk=0, loss=0.0, count=0)
@@ -210,14 +210,14 @@ class Session:
         return self.progress.loss / self.progress.count if self.progress.count else float("nan")
 
     def _between(self) -> None:
-        """Save if it is time to; raise HeldInterrupt if Ctrl-C was pressed."""
+        """Save if checkpoint.every seconds have passed; raise HeldInterrupt after Ctrl-C."""
         checkpoint = self.options.checkpoint
         if checkpoint and time.monotonic() - self.saved >= checkpoint.every:
             self.save()
         self.stop_if_asked()
 
     def save(self) -> None:
-        """Replace the checkpoint; where an array is not finite, the last good one is kept."""
+        """Replace the checkpoint, unless an array is not finite: then the old one is kept."""
         if self.options.checkpoint and finite(*self.state.values()):
             write_checkpoint(self.options.checkpoint.path, self.state, self.settings, self.progress)
         self.saved = time.monotonic()

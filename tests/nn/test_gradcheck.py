@@ -27,13 +27,13 @@ def scaled(f, forward, backward):
 @pytest.mark.parametrize("scale", [1e-7, 1, 1e7])
 def test_what_is_right_passes_and_a_gradient_of_zeros_does_not_at_any_scale(scale):
     check_backward(scaled(softmax, scale, scale), X)
-    with pytest.raises(AssertionError, match="backward says 0, differences say"):
+    with pytest.raises(AssertionError, match="backward gives 0, finite differences"):
         check_backward(scaled(softmax, scale, 0), X)
 
 
 @pytest.mark.parametrize("wrong", [-1, 0.5, 1 + 1e-4])
 def test_a_gradient_that_is_off_by_a_factor_is_rejected(wrong):
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward gives"):
         check_backward(scaled(softmax, 1, wrong), X)
 
 
@@ -44,7 +44,7 @@ def test_one_wrong_number_among_many_is_found():
             dx[1, 3] *= 1.01
             return dx
         return x * x, backward
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward gives"):
         check_backward(square, X)
 
 
@@ -52,7 +52,7 @@ def test_a_softmax_without_its_sum_is_rejected():
     def broken(s):
         p, _ = softmax(s)
         return p, lambda dp: p * dp
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward gives"):
         check_backward(broken, X)
 
 
@@ -63,12 +63,12 @@ def test_several_inputs_are_checked_each_in_its_place():
     def exchanged(a, b):
         return a * b, lambda dy: (dy * a, dy * b)
     check_backward(product, X, X + 1)
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward gives"):
         check_backward(exchanged, X, X + 1)
 
 
 def test_a_gradient_of_another_shape_is_rejected():
-    with pytest.raises(AssertionError, match=r"\[\(3, 1\)\] for inputs of shapes \[\(3, 5\)\]"):
+    with pytest.raises(AssertionError, match=r"shapes \[\(3, 5\)\], got \[\(3, 1\)\]"):
         check_backward(lambda x: (x, lambda dy: dy[:, :1]), X)
 
 
@@ -93,7 +93,7 @@ def test_a_forgotten_parameter_or_input_is_named_and_the_parameters_are_put_back
         return y, half
     p = params()
     before = p.flat.copy()
-    with pytest.raises(AssertionError, match="backward says") as error:
+    with pytest.raises(AssertionError, match="backward gives") as error:
         check_parameters(broken, X, p)
     assert str(error.value).endswith(f": d({forgotten}) is 0 times what it should be")
     np.testing.assert_array_equal(p.flat, before)
@@ -140,6 +140,6 @@ def test_a_loss_is_checked_in_all_parameters(wrong):
     p = params()
     before = p.flat.copy()
     check_loss(loss, p)
-    with pytest.raises(AssertionError, match="backward says"):
+    with pytest.raises(AssertionError, match="backward gives"):
         check_loss(lambda p: loss(p, wrong), p)
     np.testing.assert_array_equal(p.flat, before)

@@ -33,7 +33,7 @@ def norm(D, seed=0, dtype=np.float64):
     return p
 
 
-def plain(D, dtype=np.float64):
+def ones(D, dtype=np.float64):
     """w = 1, b = 0: what comes out is x̂."""
     p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
     p["n.weight"][...] = 1
@@ -85,10 +85,7 @@ def test_embedding_worked_by_hand(dtype):
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 3e-7)])
 def test_layer_norm_worked_by_hand(dtype, rtol):
-    """x = (1, 3, 5, 7): mean 4, variance 5; with eps 4 the deviation is 3 and x̂ = (−1, −⅓, ⅓, 1).
-
-    dy = e₁ and w = 3: d = (3, 0, 0, 0), mean d = ¾, mean d x̂ = −¾; dx = ⅓ (d − ¾ + ¾ x̂).
-    """
+    """x = (1, 3, 5, 7): mean 4, variance 5; with eps 4, std is 3 and x̂ = (−1, −⅓, ⅓, 1)."""
     p = Params({"n.weight": (4,), "n.bias": (4,)}, dtype)
     p["n.weight"][...], p["n.bias"][...] = 3, [0, 1, 2, 3]
     y, backward = layer_norm(np.array([[1, 3, 5, 7]], dtype), p, "n", eps=4)
@@ -100,10 +97,10 @@ def test_layer_norm_worked_by_hand(dtype, rtol):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_row_that_is_not_there_is_refused_and_none_may_be_asked_for(dtype):
+def test_an_id_without_a_row_is_refused_and_no_ids_are_allowed(dtype):
     p = Params({"e.weight": (3, 2)}, dtype)
-    for ids, found in (([0, 3], "0 to 3"), ([-1, 2], "-1 to 2")):
-        with pytest.raises(ValueError, match=f"e has rows 0 to 2, asked for are {found}"):
+    for ids, found in (([0, 3], r"0\.\.3"), ([-1, 2], r"-1\.\.2")):
+        with pytest.raises(ValueError, match=rf"e: ids must be in 0\.\.2, got {found}"):
             embedding(np.array(ids), p, "e")
     y, backward = embedding(np.array([], int), p, "e")
     g = p.like()
@@ -164,14 +161,14 @@ def test_a_layer_used_twice_adds_up_its_gradients(dtype):
         assert once.flat.any()
 
 
-# ---- what layer norm must not see ---------------------------------------------------------------
+# ---- what layer norm ignores --------------------------------------------------------------------
 
 @given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))
 def test_layer_norm_ignores_scale_and_shift(seed, scale, shift, D):
     """Without eps; the rounding of x before and after, as above with u = 2⁻⁵³."""
     x = draw(seed, 4, D)
     moved = x * 10.0**scale + shift
-    y, z = (layer_norm(a, plain(D), "n", 0.0)[0] for a in (x, moved))
+    y, z = (layer_norm(a, ones(D), "n", 0.0)[0] for a in (x, moved))
     worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, moved))
     bound = 4 * (D + 8) * u64 * (worst + 1) * (1 + abs(y))
     assert (abs(y - z) <= bound).all()
@@ -180,16 +177,16 @@ def test_layer_norm_ignores_scale_and_shift(seed, scale, shift, D):
 @given(seeds, magnitudes, st.sampled_from([2, 5, 33]))
 def test_layer_norms_rows_have_mean_zero_and_length_root_d(seed, size, D):
     x = draw(seed, 4, D, size=size)
-    xhat, _ = layer_norm(x, plain(D), "n", 0.0)
+    xhat, _ = layer_norm(x, ones(D), "n", 0.0)
     assert (abs(xhat.mean(-1)) <= 4 * (D + 8) * u64 * (1 + abs(x).max(-1) / x.std(-1))).all()
     np.testing.assert_allclose((xhat**2).mean(-1), 1, rtol=4 * D * u64)
 
 
 @given(seeds, st.sampled_from([2, 5, 33]), st.sampled_from([np.float32, np.float64]))
-def test_of_layer_norms_gradient_nothing_is_left_along_ones_or_along_x(seed, D, dtype):
-    """Jᵀ1 = 0, and Σ dx = Σ x̂ dx = 0, for no shift and no scale is seen: γ(4 D + 32)."""
+def test_without_eps_layer_norms_gradient_has_no_part_along_ones_or_xhat(seed, D, dtype):
+    """At eps = 0 neither a shift nor a scale of x changes y: Jᵀ1 = 0, Σ dx = Σ x̂ dx = 0."""
     x, dy = draw(seed, 4, D, dtype=dtype), draw(seed + 1, 4, D, dtype=dtype)
-    p, u = plain(D, dtype), unit_roundoff(dtype)
+    p, u = ones(D, dtype), unit_roundoff(dtype)
     xhat, backward = layer_norm(x, p, "n", 0.0)
     std, M = x.std(-1), abs(x).max(-1)
     bound = gamma(4 * D + 32, u) * (1 + M / std) * D / std
@@ -199,13 +196,24 @@ def test_of_layer_norms_gradient_nothing_is_left_along_ones_or_along_x(seed, D, 
     assert (abs((xhat * dx).sum(-1)) <= bound * D * abs(dy).max(-1)).all()
 
 
+@given(seeds, st.floats(-6, 3), st.sampled_from([2, 5, 33]))
+def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D):
+    """Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ d x̂: a longer x has a longer x̂."""
+    x, dy, eps, p = draw(seed, 4, D), draw(seed + 1, 4, D), 10.0**exponent, ones(D)
+    xhat, backward = layer_norm(x, p, "n", eps)
+    dx, r = backward(dy, p.like()), (x.var(-1) + eps)**-0.5
+    bound = gamma(4 * D + 32, u64) * (1 + abs(x).max(-1) * r) * D * r * abs(dy).max(-1) * D
+    assert (abs(dx.sum(-1)) <= bound).all()
+    assert (abs((xhat * dx).sum(-1) - r**3 * eps * (dy * xhat).sum(-1)) <= bound).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_that_are_all_alike_stay_finite(dtype):
     """Of 0.1 seven times the mean is not 0.1: what is left is rounding, over eps."""
     for value in (0, 0.1, 1e10, -3e18):
         x = np.full((2, 7), value, dtype)
-        y, backward = layer_norm(x, plain(7, dtype), "n")
-        assert np.isfinite(backward(x, plain(7, dtype))).all()
+        y, backward = layer_norm(x, ones(7, dtype), "n")
+        assert np.isfinite(backward(x, ones(7, dtype))).all()
         assert (abs(y) <= 7**0.5 * (1 + 2.0**-20)).all()
 
 

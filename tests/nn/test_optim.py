@@ -188,8 +188,8 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, size, t, decay):
 @dtypes
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtype, workers):
-    """In pieces of five numbers, shared out or in turn: the same bits; and the sum's step."""
-    monkeypatch.setattr(optim, "PIECE", 5)
+    """In blocks of five numbers, in threads or in turn: the same bits, and the step of the sum."""
+    monkeypatch.setattr(optim, "BLOCK", 5)
     names = {"a.weight": Tensor((3, 4), decay=True), "a.bias": (7,),
              "b.weight": Tensor((2, 2), decay=True), "none": (0,)}
 

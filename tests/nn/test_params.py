@@ -51,7 +51,7 @@ def test_the_windows_are_the_whole_buffer_in_order_and_do_not_overlap(shapes):
 
 def test_an_array_in_a_windows_place_would_leave_flat_behind_and_is_refused():
     p = Params(TENSORS)
-    with pytest.raises(TypeError, match=r"'a.weight'.*write into it, p\['a.weight'\]\[...\] ="):
+    with pytest.raises(TypeError, match=r"'a.weight'.*write into it: p\['a.weight'\]\[...\] ="):
         p["a.weight"] = np.ones((2, 3))
     with pytest.raises(TypeError):
         p["a.weight"] = p["a.weight"] + 1
@@ -144,13 +144,13 @@ def test_two_parts_are_joined_in_one_buffer():
     assert both.flat.tolist() == [2, 3, 4, 5, 6, 9] and both["a"].tolist() == [0, 1]
     both.flat[:] = 0
     assert p["b"].any() and head.flat.all()
-    with pytest.raises(ValueError, match="two tensors 'h'"):
+    with pytest.raises(ValueError, match="each name in one part, got .h. in two"):
         join(head, head)
 
 
 @pytest.mark.parametrize("method", ["only", "freeze", "trainable"])
 def test_a_name_that_is_not_there_is_a_key_error_that_says_what_is(method):
-    with pytest.raises(KeyError, match="no tensor 'z'; there are a, b"):
+    with pytest.raises(KeyError, match="expected some of a, b; got .z."):
         getattr(Params({"a": (1,), "b": (1,)}), method)(["a", "z"])
 
 

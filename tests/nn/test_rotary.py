@@ -88,7 +88,7 @@ def test_any_layout_is_read_alike_and_left_as_it_was(dtype):
 
 @dtypes
 def test_what_does_not_fit_is_refused(dtype):
-    with pytest.raises(ValueError, match="even number of columns for each head, got d=3"):
+    with pytest.raises(ValueError, match="even number of columns per head, got d=3"):
         rotation(np.arange(3), 3)
     by = rotation(np.arange(3), 4, dtype=dtype)
     for shape in ((3, 6), (2, 8)):

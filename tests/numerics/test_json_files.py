@@ -38,15 +38,15 @@ def test_what_has_no_form_in_json_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("data, found", [
-    (b"", r"breaks at line 1, column 1 .*; was it cut off\?$"), (b"[]", r"found \[\]$"),
-    (b'{"a": 1', r"breaks at line 1, column 8 \(Expecting ',' delimiter\); was it cut off\?$"),
-    (b'{"a":\n x}', r"breaks at line 2, column 2 \(Expecting value\)$"),
-    (b"{}{}", r"breaks at line 1, column 3 \(Extra data\)$"),
+    (b"", r"a syntax error at line 1, column 1 .*; was the file truncated\?$"), (b"[]", r"found \[\]$"),
+    (b'{"a": 1', r"a syntax error at line 1, column 8 \(Expecting ',' delimiter\); was the file truncated\?$"),
+    (b'{"a":\n x}', r"a syntax error at line 2, column 2 \(Expecting value\)$"),
+    (b"{}{}", r"a syntax error at line 1, column 3 \(Extra data\)$"),
     (b'{"a": 1, "a": 1}', "the name 'a' twice in one object"),
-    (b'{"a": NaN}', "NaN, which is no JSON"), (b'[-Infinity]', "-Infinity, which is no JSON"),
-    (b'{"\\ud800": 1}', "the name .* with half a letter"), (b'{"\xff": 1}', "its byte 2 is not"),
+    (b'{"a": NaN}', "NaN, which is not valid JSON"), (b'[-Infinity]', "-Infinity, which is not valid JSON"),
+    (b'{"\\ud800": 1}', "the name .* with a lone surrogate"), (b'{"\xff": 1}', "invalid UTF-8 at byte 2"),
     (b"\xef\xbb\xbf{}", "column 1 .*BOM|Expecting value"), (b"9" * 5000, "limit .* 5000 digits"),
-    (b"[" * 100_000, "brackets nested too deep")])
+    (b"[" * 100_000, "brackets that are nested too deep")])
 def test_what_is_no_object_is_refused(data, found):
     with pytest.raises(FormatError, match=found) as error:
         parse("x.json", "the file", data)

@@ -116,7 +116,7 @@ def test_only_the_named_tensors_are_read(path):
     saved(path, SMALL)
     assert read_safetensors(path, ["a"])[0] == {"a": 258}
     assert read_safetensors(path, [])[0] == {}
-    with pytest.raises(ValueError, match=r"no tensor 'c' among \['b', 'a'\]"):
+    with pytest.raises(ValueError, match=r"one of the tensors \['b', 'a'\], got 'c'"):
         read_safetensors(path, ["a", "c"])
 
 
@@ -261,13 +261,13 @@ HEADER_FAULTS = [                              # the file, then place: expected 
     (packed(b"\xef\xbb\xbf{}"), r"byte 8: expected {, found b'\xef'"),
     (packed("{}".encode("utf-16-be")), r"byte 8: expected {, found b'\x00'"),
     (packed("{}".encode("utf-16-le")), "the header: expected a JSON object in UTF-8, found "),
-    (packed(b'{"\xff":1}'), NO_JSON + "that its byte 2 is not"),
-    (packed(b'{"a"}'), NO_JSON + "that it breaks at line 1, column 5 (Expecting ':'"),
-    (packed(b"{}{}"), NO_JSON + "that it breaks at line 1, column 3 (Extra data)"),
-    (packed(b"{}\0"), NO_JSON + "that it breaks at line 1, column 3 (Extra data)"),
-    (b"\0" * 8 + b"{}", NO_JSON + "that it breaks at line 1, column 1 (Expecting value)"),
+    (packed(b'{"\xff":1}'), NO_JSON + "invalid UTF-8 at byte 2"),
+    (packed(b'{"a"}'), NO_JSON + "a syntax error at line 1, column 5 (Expecting ':'"),
+    (packed(b"{}{}"), NO_JSON + "a syntax error at line 1, column 3 (Extra data)"),
+    (packed(b"{}\0"), NO_JSON + "a syntax error at line 1, column 3 (Extra data)"),
+    (b"\0" * 8 + b"{}", NO_JSON + "a syntax error at line 1, column 1 (Expecting value)"),
     (packed(b'{"a":' + b"[" * 200_000), "the header: expected a JSON object in UTF-8, found "
-                                        "brackets nested too deep"),
+                                        "brackets that are nested too deep"),
     (packed(b'{"a":1,"a":1}'), "the header: expected a JSON object in UTF-8, found the name 'a' "
                                "twice in one object"),
     (packed(b'{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
@@ -275,7 +275,7 @@ HEADER_FAULTS = [                              # the file, then place: expected 
     (packed(b'{"__metadata__":{"k":"1","k":"1"}}'), "the header: expected a JSON object in UTF-8, "
                                                     "found the name 'k' twice in one object"),
     (packed(b'{"\\ud800":{}}'), r"the header: expected a JSON object in UTF-8, found the name "
-                                r"'\ud800' with half a letter"),
+                                r"'\ud800' with a lone surrogate"),
     (packed({"__metadata__": None}), "__metadata__: expected an object, found None"),
     (packed({"__metadata__": ["a"]}), "__metadata__: expected an object, found ['a']"),
     (packed({"__metadata__": {"epoch": 3}}),
@@ -390,18 +390,18 @@ def test_a_pickle_is_refused_and_not_run(path):
 # ---- what may not be written -----------------------------------------------
 
 @pytest.mark.parametrize("tensors, metadata, message", [
-    ({"x": np.array([None])}, {}, "tensor 'x': cannot write object of 1 axes"),
-    ({"x": np.array(["a"])}, {}, "tensor 'x': cannot write <U1"),
-    ({"x": np.zeros(2, complex)}, {}, "tensor 'x': cannot write complex128"),
-    ({"x": np.zeros(2, "M8[s]")}, {}, r"tensor 'x': cannot write datetime64\[s\]"),
-    ({"x": np.zeros(2, "V2")}, {}, r"tensor 'x': cannot write \|V2"),
-    ({"x": np.zeros(2, [("a", "<f4")])}, {}, r"tensor 'x': cannot write \[\('a', '<f4'\)\]"),
-    ({1: np.zeros(2)}, {}, "the name of a tensor: expected a string of Unicode text, found 1"),
+    ({"x": np.array([None])}, {}, "tensor 'x': expected .* got object of 1 axes"),
+    ({"x": np.array(["a"])}, {}, "tensor 'x': expected .* got <U1"),
+    ({"x": np.zeros(2, complex)}, {}, "tensor 'x': expected .* got complex128"),
+    ({"x": np.zeros(2, "M8[s]")}, {}, r"tensor 'x': expected .* got datetime64\[s\]"),
+    ({"x": np.zeros(2, "V2")}, {}, r"tensor 'x': expected .* got \|V2"),
+    ({"x": np.zeros(2, [("a", "<f4")])}, {}, r"tensor 'x': expected .* got \[\('a', '<f4'\)\]"),
+    ({1: np.zeros(2)}, {}, "the name of a tensor: expected a string of Unicode text, got 1"),
     ({"\ud800": np.zeros(2)}, {}, "the name of a tensor: expected a string of Unicode text"),
-    ({"__metadata__": np.zeros(2)}, {}, "no tensor can have the name '__metadata__'"),
-    ({}, {"epoch": 3}, "a value in the metadata: expected a string of Unicode text, found 3"),
+    ({"__metadata__": np.zeros(2)}, {}, "expected any other than '__metadata__'"),
+    ({}, {"epoch": 3}, "a value in the metadata: expected a string of Unicode text, got 3"),
     ({}, {"k": "\udfff"}, "a value in the metadata: expected a string of Unicode text"),
-    ({}, {3: "epoch"}, "a name in the metadata: expected a string of Unicode text, found 3")])
+    ({}, {3: "epoch"}, "a name in the metadata: expected a string of Unicode text, got 3")])
 def test_what_the_format_has_no_place_for_is_refused(tmp_path, tensors, metadata, message):
     target = saved(tmp_path / "file", b"old")
     with pytest.raises(ValueError, match=message):

@@ -90,7 +90,7 @@ def test_a_team_of_two_works_side_by_side():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_in_a_team_reaches_the_caller_and_the_team_works_on(workers):
+def test_an_error_in_a_worker_reaches_the_caller_and_the_workers_continue(workers):
     with parallel_map(workers) as run:
         with pytest.raises(ZeroDivisionError):
             run(lambda x: 1 / x, [1, 0])
@@ -108,6 +108,6 @@ def test_a_matrix_product_has_one_thread_in_a_team_and_as_many_as_before_after_i
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_team_of_nobody_is_refused(workers):
-    with pytest.raises(ValueError, match=f"workers={workers}: expected 1 or more"):
+    with pytest.raises(ValueError, match=f"workers={workers}: expected at least 1"):
         with parallel_map(workers):
             pass

@@ -29,7 +29,7 @@ def test_batches_are_full_and_from_any_step_on_the_same(N, size, steps, seed, da
 
 @pytest.mark.parametrize("N, size", [(0, 3), (3, 0), (3, -1)])
 def test_no_examples_and_no_batch_are_refused(N, size):
-    with pytest.raises(ValueError, match="expected 1 or more of each"):
+    with pytest.raises(ValueError, match="expected at least 1 of each"):
         next(batches(N, size, 5, 0))
 
 

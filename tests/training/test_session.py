@@ -167,7 +167,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(t
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="is there already: resume it"):
+    with pytest.raises(FileExistsError, match="exists already: resume it"):
         train(RunOptions(checkpoint=Checkpoint(path)))
     assert path.read_bytes() == before
 

@@ -206,10 +206,10 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 
 @dtypes
 @pytest.mark.parametrize("ids, types, message", [
-    ([1] * 10, None, "embed.positions has rows 0 to 8, asked for are 0 to 9"),
-    ([1, -1], None, "embed.tokens has rows 0 to 12, asked for are -1 to 1"),
-    ([13, 2], None, "embed.tokens has rows 0 to 12, asked for are 2 to 13"),
-    ([1, 2], [0, 2], "embed.types has rows 0 to 1, asked for are 0 to 2")])
+    ([1] * 10, None, "embed.positions: ids must be in 0..8, got 0..9"),
+    ([1, -1], None, "embed.tokens: ids must be in 0..12, got -1..1"),
+    ([13, 2], None, "embed.tokens: ids must be in 0..12, got 2..13"),
+    ([1, 2], [0, 2], "embed.types: ids must be in 0..1, got 0..2")])
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
     batch, p = pack([ids], types and [types]), params(dtype=dtype)
     for ask in (infer, encode):

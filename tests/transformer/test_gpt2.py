@@ -99,8 +99,8 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 
 @dtypes
 @pytest.mark.parametrize("ids, message", [
-    ([1] * 7, "embed.positions has rows 0 to 5, asked for are 0 to 6"),
-    ([1, -1], "embed.tokens has rows 0 to 4, asked for are -1 to 1")])
+    ([1] * 7, "embed.positions: ids must be in 0..5, got 0..6"),
+    ([1, -1], "embed.tokens: ids must be in 0..4, got -1..1")])
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, message):
     with pytest.raises(ValueError, match=message):
         model(dtype=dtype).infer(pack([ids]))

@@ -122,7 +122,7 @@ def test_heads_that_do_not_fit_are_refused():
 
 @dtypes
 def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype):
-    with pytest.raises(ValueError, match="embed.tokens has rows 0 to 4, asked for are 1 to 5"):
+    with pytest.raises(ValueError, match="embed.tokens: ids must be in 0..4, got 1..5"):
         model(dtype=dtype).infer(pack([[1, 5]]))
 
 
