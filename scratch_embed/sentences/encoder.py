@@ -48,7 +48,7 @@ from scratch_embed.sentences.interface import (
     round_to,
 )
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
-from scratch_embed.text.packed import Packed, by_length, shares, take
+from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 
 BLOCK = 4096                       # texts whose ids are in memory, and sorted, at a time
@@ -209,7 +209,7 @@ class SentenceEncoder:
                                  "has no token")
             offsets = np.concatenate([[0], np.cumsum(lengths)])
             parts = 1 if offsets[-1] <= ALONE else workers * -(-offsets[-1] // (workers * TOKENS))
-            for part in shares(offsets, int(parts)):
+            for part in split_by_tokens(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
                     which = order[part[i:i + (batch_size or len(part))]]
                     yield start + which, take(block, which)

@@ -253,7 +253,7 @@ def test_a_ranking_can_be_given_as_gains():
 # ---- refused ----------------------------------------------------------------------------------
 
 def test_what_cannot_be_judged_is_refused_and_named():
-    with pytest.raises(ValueError, match="'b' is nan"):
+    with pytest.raises(ValueError, match="document 'b': .*got nan"):
         evaluate({"q": {"a": 1}}, {"q": {"a": 1.0, "b": math.nan}})
     for gain in math.nan, math.inf:
         with pytest.raises(ValueError, match="query 'q', document 'a': expected a finite gain"):
@@ -282,7 +282,7 @@ def test_a_level_that_makes_unjudged_documents_relevant_is_refused():
 def test_tables_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\(Q, 2\)"):
         rank_table(np.zeros((1, 3)), np.zeros((1, 3)), ["a", "b"])
-    with pytest.raises(ValueError, match="two columns"):
+    with pytest.raises(ValueError, match="expected different names"):
         rank_table(np.zeros((1, 2)), np.zeros((1, 2)), ["a", "a"])
     with pytest.raises(ValueError, match="not nan"):
         rank_table([[math.nan]], [[1]], ["a"])

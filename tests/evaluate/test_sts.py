@@ -102,7 +102,7 @@ def test_float32_pairs_that_are_nearly_alike_are_told_apart():
 
 def test_wrong_tables_are_refused():
     A, B, human = pairs(0)
-    with pytest.raises(ValueError, match="human score for each of 20 pairs, found 19"):
+    with pytest.raises(ValueError, match="human: expected a score for each of 20 pairs, got 19"):
         sts_scores(A, B, human[1:])
     with pytest.raises(ValueError, match=r"\(20, 6\) and \(19, 6\)"):
         sts_scores(A, B[1:], human)
