@@ -35,11 +35,7 @@ def add_commands(commands):
 
 def run_figures(arguments):
     """Compute and write one figure after the other."""
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("figures needs matplotlib: pip install 'scratch-embed[plot]', or "
-                                  "in a checkout  pip install -e '.[plot]'") from None
+    matplotlib = import_matplotlib("figures")
     from matplotlib.figure import Figure
 
     from scratch_embed.numerics.files import atomic_write
@@ -56,6 +52,16 @@ def run_figures(arguments):
             with atomic_write(os.path.join(folder, name)) as file:
                 figure.savefig(file, format="png", dpi=DPI, pil_kwargs={"optimize": True})
         print(f"wrote {os.path.join(folder, name)}", file=sys.stderr)
+
+
+def import_matplotlib(command):
+    """The module, which only the extra `plot` installs; ModuleNotFoundError says how."""
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"{command} needs matplotlib: pip install 'scratch-embed[plot]', "
+                                  "or in a checkout  pip install -e '.[plot]'") from None
+    return matplotlib
 
 
 def all_figures(arguments):
@@ -110,7 +116,7 @@ def draw_negative_sampling(figure, table):
     left.axhline(1, color="black", linestyle="--", linewidth=1)
     left.text(V - 0.5, 1.06, "uniform: 1/V", ha="right")
     left.set(ylabel="probability, in units of 1/V", title="What is to be drawn: count^¾ / sum")
-    for c, word in enumerate(table.words):
+    for c in range(V):
         for w in sorted(range(V), key=lambda w: w != c):                # its own word below
             mass, bottom = table.mass[w, c], 0 if w == c else table.mass[c, c]
             if mass > 0:

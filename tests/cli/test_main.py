@@ -26,7 +26,7 @@ COMMANDS = [line.split() for line in [
     "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate run", "evaluate retrieval", "evaluate mteb", "index",
     "search", "world", "why", "why word2vec", "why glove", "why fasttext", "why bert",
-    "why simcse", "why retrieval"]]
+    "why simcse", "why retrieval", "figures"]]
 
 
 @pytest.fixture
