@@ -194,8 +194,9 @@ def draw_hamming(figure, planes):
     for side, colour, name in [(False, GREY, "no"), (True, ORANGE, "yes")]:
         left.plot(*planes.normals[planes.separated == side].T, "o", color=colour, markersize=4,
                   label=f"{name}: {(planes.separated == side).sum()}")
-    r = planes.normals[planes.separated][0]
-    _arrow(left, (0, 0), r, ORANGE, "r", 0.12 * r)
+    margin = abs(planes.normals @ [*zip(planes.x, planes.y)]).min(axis=1)
+    r = planes.normals[(margin * planes.separated).argmax()]           # passes well between
+    _arrow(left, (0, 0), r, ORANGE, "r", 0.08 * r)
     left.plot([-1.3 * r[1], 1.3 * r[1]], [1.3 * r[0], -1.3 * r[0]], color=ORANGE, linestyle="--")
     for vector, name in [(planes.x, "x"), (planes.y, "y")]:
         _arrow(left, (0, 0), vector, BLUE, name, 0.12 * vector)
@@ -204,7 +205,7 @@ def draw_hamming(figure, planes):
                    f"expected to separate: {len(planes.normals)} x 50°/180° = "
                    f"{len(planes.normals) * 50 / 180:.1f}")
     left.set_frame_on(False)
-    left.legend(loc="center right", title="Are x and y on\ndifferent sides of\nr's hyperplane?")
+    left.legend(loc="lower right", title="Are x and y on\ndifferent sides of\nr's hyperplane?")
     mean, low, high = (getattr(planes.differ, f)(axis=1) for f in ("mean", "min", "max"))
     right.plot([0, 180], [0, 1], color="black", linewidth=1, label="angle / 180°")
     right.errorbar(planes.angle, mean, [mean - low, high - mean], fmt="o", color=BLUE, capsize=3,
