@@ -94,7 +94,7 @@ def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, run, stdin):
         assert contents(tmp_path / name) == contents(tmp_path / "a")
 
 
-def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
+def test_an_existing_tokenizer_is_used_unchanged(text, tmp_path, run):
     run(text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
     code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
     assert code == 0 and "learnt" not in err
@@ -104,8 +104,7 @@ def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
-                                                                    run):
+def test_a_line_of_only_unknown_tokens_has_no_masked_token(workers, tmp_path, models, run):
     (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch-size", "1",
                        "--tokenizer", models.bert, "--workers", workers)
@@ -117,7 +116,7 @@ def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp
 
 
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
-    """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
+    """Seven sequences in batches of 4: one step per epoch, because the rest is not a full batch."""
     options = [part for part in TINY[:-4]]
     code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch-size", 4)
     assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
@@ -125,7 +124,7 @@ def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
     assert code == 0 and "2 steps in 2 epochs" in err
 
 
-def test_the_numbers_are_by_default_those_of_the_function():
+def test_the_defaults_are_those_of_the_function():
     arguments = vars(parser().parse_args(["train", "bert", "x", "-o", "y"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
@@ -138,8 +137,8 @@ def test_the_numbers_are_by_default_those_of_the_function():
         assert arguments[name] == Config._field_defaults[name], name
 
 
-def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
-    """Of two lines that share no word, each word tells the other."""
+def test_many_steps_teach_which_words_share_a_line(tmp_path, run, capsys):
+    """Two lines that share no word: each word determines the others of its line."""
     (tmp_path / "text").write_text("red apple\nblue sky\n" * 50)
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
                        "--layers", "1", "--max-length", "8", "--steps", "300", "--batch-size", "16",
@@ -153,7 +152,7 @@ def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
 
 # ---- checkpoints --------------------------------------------------------------------------------
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
+def test_a_stopped_run_is_resumed_to_the_same_bytes(text, tmp_path, run):
     """Stopped when the bar shows the first loss."""
     command = [text, *TINY, "--next-sentence", "--workers", "2", "--steps", "400"]
     run(*command, "-o", tmp_path / "whole")
@@ -175,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
     (["--steps", "9"], "steps was 6"), (["--dim", "4"], "dim was 8 and is 4"),
     (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
     (["--mlm-probability", "0.5"], "masking was")])
-def test_a_run_of_other_settings_is_refused_and_they_are_named(change, said, text, tmp_path,
+def test_resuming_with_other_settings_is_refused_and_names_them(change, said, text, tmp_path,
                                                                run):
     text.write_text("The king sat\nthe King sat\nthe king sits\n")
     state = ["--checkpoint", tmp_path / "state"]
@@ -253,7 +252,7 @@ def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, run):
 # ---- beside the original ------------------------------------------------------------------------
 
 def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
-    """Every gap is asked in our order; the logits of its BertForPreTraining are ours."""
+    """The masked tokens are in our order; the logits of its BertForPreTraining equal ours."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(models.bert)
@@ -284,7 +283,7 @@ def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, run
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
 
 
-def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, run):
+def test_a_folder_whose_config_does_not_belong_to_a_model_is_left_alone(text, tmp_path, run):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"mine": 1}')
     code, _, err = run(text, "-o", tmp_path / "mine", "--steps", "1")
