@@ -54,7 +54,7 @@ def _digest(sources):
 class _Cache(FunctionCache):
     def __init__(self, function):
         super().__init__(function)                 # RuntimeError where no folder is writable
-        file = self._cache_file                    # Numba reads no further where its version differs
+        file = self._cache_file                    # Numba reads no further if its version differs
         file._version = f"{file._version} {sources_digest()}"
 
     def save_overload(self, signature, code):
