@@ -26,11 +26,13 @@ def add_commands(commands):
     figures.add_argument("--seeds", type=whole(2), default=3, metavar="N",
                          help="worlds to average over in compress.png (default: %(default)s)")
     figures.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                         help="reports of the world of simcse.png and compress.png (%(default)s)")
+                         help="documents of the world of simcse.png and compress.png "
+                              "(default: %(default)s)")
     figures.add_argument("--sentences", type=whole(100), default=12_000, metavar="N",
-                         help="the length of that world's text (%(default)s)")
+                         help="sentences of that world's text (default: %(default)s)")
     figures.add_argument("--steps", type=whole(1), default=1500, metavar="N",
-                         help="of the masked LM of simcse.png; SimCSE takes a fifth (%(default)s)")
+                         help="steps of the masked LM of simcse.png; SimCSE takes a fifth of them "
+                              "(default: %(default)s)")
 
 
 def run_figures(arguments):
@@ -110,7 +112,7 @@ def draw_negative_sampling(figure, table):
     left.axhline(1, color="black", linestyle="--", linewidth=1)
     left.text(V - 0.5, 1.06, "uniform: 1/V", ha="right")
     left.set(ylabel="probability, in units of 1/V", title="What is to be drawn: count^¾ / sum")
-    for c, word in enumerate(table.words):
+    for c in range(V):
         for w in sorted(range(V), key=lambda w: w != c):                # its own word below
             mass, bottom = table.mass[w, c], 0 if w == c else table.mass[c, c]
             if mass > 0:
