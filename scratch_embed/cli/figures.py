@@ -13,7 +13,7 @@ from scratch_embed.cli.parsing import add_command, require_writable, whole
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 STYLE = {"font.size": 10, "axes.titlesize": 10.5, "axes.spines.top": False,
          "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 9}
-WIDE, DPI = (8.4, 3.7), 100
+WIDE, DPI = (8.4, 3.7), 92
 
 
 def add_commands(commands):
@@ -23,7 +23,7 @@ def add_commands(commands):
                           "scratch-embed figures -o figures", run=run_figures)
     figures.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="the folder to write the PNG files to; created if missing")
-    figures.add_argument("--seeds", type=whole(2), default=3, metavar="N",
+    figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                          help="worlds to average over in compress.png (default: %(default)s)")
     figures.add_argument("--documents", type=whole(40), default=2000, metavar="N",
                          help="documents of the world of simcse.png and compress.png "
@@ -56,7 +56,7 @@ def run_figures(arguments):
             figure = Figure(figsize=WIDE, layout="constrained")
             draw(figure, numbers)
             with atomic_write(os.path.join(folder, name)) as file:
-                figure.savefig(file, format="png", dpi=DPI)
+                figure.savefig(file, format="png", dpi=DPI, pil_kwargs={"optimize": True})
         print(f"wrote {os.path.join(folder, name)}", file=sys.stderr)
 
 
@@ -149,20 +149,21 @@ def draw_layers(figure, gradient):
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
     x, d, dx = gradient.x, gradient.d, gradient.dx
     _circle(left, (x @ x)**0.5)
-    _arrow(left, (0, 0), x, "black", "x − mean x", (0.05, -0.3))
-    _arrow(left, x, x + d, GREY, "d = w dy", (0.05, 0.05))
-    _arrow(left, x, x + dx, BLUE, "dx / r", (-0.95, 0.0))
+    _arrow(left, (0, 0), x, "black", "x − mean x", (-1.2, -0.55))
+    _arrow(left, x, x + d, GREY, "d = w dy", (0.1, 0))
+    _arrow(left, x, x + dx, BLUE, "dx / r", (-1.0, 0.1))
     left.plot(*zip(x + d, x + dx), color=ORANGE, linestyle=":", linewidth=2)
-    left.text(*(x + (d + dx) / 2 + [0.15, -0.1]), "removed:\nalong x̂", color=ORANGE)
-    left.set(xlim=(-2, 3.5), ylim=(-2, 2.5), aspect="equal", xticks=[], yticks=[],
-             title="D = 3, eps = 0, seen along ones:\ndx is tangent to the circle")
+    left.text(*(x + (d + dx) / 2 + [-0.35, 0.35]), "removed: along x̂", color=ORANGE)
+    left.set(xlim=(-1.8, 3.6), ylim=(-1.8, 2.7), aspect="equal", xticks=[], yticks=[],
+             title="D = 3, eps = 0: the plane across ones;\ndx is tangent to the circle")
     left.set_frame_on(False)
-    right.plot(gradient.eps, gradient.others, color=BLUE, label="d across both: D − 2 directions")
+    right.plot(gradient.eps, gradient.others, color=BLUE, linestyle="--",
+               label="d across both (D − 2 directions)")
     right.plot(gradient.eps, gradient.xhat, color=ORANGE, label="d along x̂: t/(1 + t)")
     right.plot(gradient.eps, gradient.ones, color="black", label="d along ones: 0 for any eps")
     right.set(xscale="log", xlabel="t = eps / var x", ylabel="|dx| / (r |d|)", ylim=(-0.05, 1.1),
-              title="What the backward pass keeps of d (D = 64)")
-    right.legend(loc="center left")
+              title="What the backward pass keeps of d, D = 64")
+    right.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
 
 
 def draw_infonce(figure, push):
@@ -184,56 +185,82 @@ def draw_infonce(figure, push):
 
 def draw_hamming(figure, planes):
     """Normals in the plane of x and y; the share of bits that differ against the angle."""
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
     _circle(left, 1)
-    for side, colour, name in [(False, GREY, "same side"), (True, ORANGE, "separates x and y")]:
+    for side, colour, name in [(False, GREY, "no"), (True, ORANGE, "yes")]:
         left.plot(*planes.normals[planes.separated == side].T, "o", color=colour, markersize=4,
-                  label=f"normal r: {name}")
+                  label=f"{name}: {(planes.separated == side).sum()}")
     r = planes.normals[planes.separated][0]
-    left.plot(*zip([-1.2 * r[1], 1.2 * r[0]], [1.2 * r[1], -1.2 * r[0]]), color=ORANGE,
-              linestyle="--", label="the hyperplane of one r")
+    _arrow(left, (0, 0), r, ORANGE, "r", 0.12 * r)
+    left.plot([-1.3 * r[1], 1.3 * r[1]], [1.3 * r[0], -1.3 * r[0]], color=ORANGE, linestyle="--")
     for vector, name in [(planes.x, "x"), (planes.y, "y")]:
-        _arrow(left, (0, 0), vector, BLUE, name, 0.15 * vector)
-    left.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal", xticks=[], yticks=[],
-             title=f"{planes.separated.sum()} of {len(planes.normals)} random hyperplanes separate "
-                   "x and y\n(50 degrees apart: 50/180 expected)")
+        _arrow(left, (0, 0), vector, BLUE, name, 0.12 * vector)
+    left.set(xlim=(-1.4, 2.6), ylim=(-1.4, 1.4), aspect="equal", xticks=[], yticks=[],
+             title=f"{len(planes.normals)} random normals r (dots);\n"
+                   f"expected to separate: {len(planes.normals)} x 50°/180° = "
+                   f"{len(planes.normals) * 50 / 180:.1f}")
     left.set_frame_on(False)
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02))
+    left.legend(loc="center right", title="Are x and y on\ndifferent sides of\nr's hyperplane?")
     mean, low, high = (getattr(planes.differ, f)(axis=1) for f in ("mean", "min", "max"))
     right.plot([0, 180], [0, 1], color="black", linewidth=1, label="angle / 180°")
     right.errorbar(planes.angle, mean, [mean - low, high - mean], fmt="o", color=BLUE, capsize=3,
-                   label="sign_bits of random pairs, D = 256:\nmean, least and most")
-    right.axhline(0.5, color=GREY, linestyle=":", label="unrelated vectors: 1/2")
+                   label=f"sign_bits of {planes.differ.shape[1]} random pairs,\nD = {planes.D}: "
+                   "mean, least, most")
+    right.axhline(0.5, color=GREY, linestyle=":")
+    right.text(180, 0.44, "unrelated vectors: 1/2", ha="right", color="#555555")
     right.set(xlabel="angle of the pair (degrees)", ylabel="share of bits that differ, H / D",
               xticks=range(0, 181, 30), title="Hamming distance estimates the angle")
     right.legend(loc="upper left")
 
 
 def draw_simcse(figure, cone):
-    """The histogram of the cosines of each model's vectors."""
-    axes = figure.subplots()
-    styles = {"random vectors": (GREY, ":"), "untrained": ("black", "--"),
-              "masked LM": (ORANGE, "-"), "SimCSE": (BLUE, "-")}
-    for name, (colour, line) in styles.items():
-        cosines = cone.cosines[name]
-        axes.hist(cosines, bins=100, range=(-1, 1), density=True, histtype="step", color=colour,
-                  linestyle=line, linewidth=1.8,
-                  label=f"{name}: mean {cosines.mean():.2f}; nDCG@10 {cone.ndcg[name]:.1f} %")
-    axes.set(xlabel="cosine of two reports", ylabel="density of the pairs", xlim=(-1, 1),
-             title="Mean-pooled vectors of one toy world, before and after contrast")
-    axes.legend(loc="upper left", title="the cosine, and what a search by it finds")
+    """For each model the histogram of the cosines, pairs of the same frame apart."""
+    same = cone.same_frame
+    rows = figure.subplots(len(cone.cosines), 1, sharex=True)
+    for axes, (name, cosines) in zip(rows, cone.cosines.items()):
+        axes.hist([cosines[~same], cosines[same]], bins=100, range=(-1, 1), stacked=True,
+                  color=[BLUE, "#E69F00"], label=["another sentence frame", "the same frame"])
+        axes.set(yticks=[], xlim=(-1, 1))
+        mean = round(float(cosines.mean()), 2) + 0.0            # not -0.00
+        axes.text(-1, 0.45 * axes.get_ylim()[1], f"{name}\nmean cosine {mean:.2f}\nnDCG@10 "
+                  f"{cone.ndcg[name]:.1f} %", va="center", fontsize=9)
+        axes.spines["left"].set_visible(False)
+    rows[1].legend(loc="center", title="two reports with")
+    rows[-1].set_xlabel("cosine of two reports")
+    figure.supylabel("pairs (a scale for each row)", fontsize=10)
+    figure.suptitle("Mean-pooled vectors of one toy world (one seed), before and after contrast",
+                    fontsize=10.5)
+
+
+FORMS = [("float32", "float32", "black", "s", ""),           # label, part of names, colour, ...
+         ("int8, the same as uint8", "int8", "black", "D", ""),
+         ("PCA to half, a quarter", "PCA", BLUE, "o", "-"),
+         ("the first half, quarter, at length 1", "at length 1", ORANGE, "^", "-"),
+         ("the first half, quarter, as cut", "as cut", ORANGE, "v", "--"),
+         ("bits, float x bits, then int8", "bits, float x bits, int8", GREEN, "P", ""),
+         ("bits, float x bits", "bits, float x bits", GREEN, "^", ""),
+         ("bits, by Hamming distance", "bits (Hamming)", GREEN, "v", "")]
 
 
 def draw_compress(figure, found):
-    """nDCG against bytes, with 95 % intervals; the baselines as lines."""
-    axes = figure.subplots()
-    for name, (bytes, (mean, half)) in found.forms.items():
-        axes.errorbar(bytes, mean, half, fmt="o", color=BLUE, capsize=3)
-        axes.annotate(name, (bytes, mean), xytext=(6, 0), textcoords="offset points")
+    """nDCG against bytes, with 95% intervals; the baselines as lines."""
+    axes, drawn = figure.subplots(), set()
+    for label, part, colour, marker, line in FORMS:
+        rows = {name: row for name, row in found.forms.items() if part in name
+                and name not in drawn and (part != "int8" or "bits" not in name)}
+        drawn |= {*rows}
+        bytes, means, halves = zip(*((size, *score) for size, score in rows.values()))
+        axes.errorbar(bytes, means, halves, fmt=marker, linestyle=line, color=colour, capsize=3,
+                      markersize=6, linewidth=1.3, label=label)
     for name, (mean, _) in found.baselines.items():
         axes.axhline(mean, color=GREY, linestyle=":")
-        axes.text(7, mean, name)
-    axes.set(xscale="log", xlabel="bytes a vector", ylabel="nDCG@10 (%)")
+        axes.text(10, mean + 1, name, color="#555555")
+    sizes = sorted({size for size, _ in found.forms.values()} - {72})
+    axes.set(xscale="log", xlabel="bytes a vector (64 numbers), log scale", ylabel="nDCG@10 (%)",
+             ylim=(0, 101), xticks=sizes, xticklabels=sizes,
+             title="What smaller vectors still find: means over worlds, with 95% intervals")
+    axes.minorticks_off()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 # ---- parts ---------------------------------------------------------------------------------------

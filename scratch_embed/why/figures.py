@@ -38,7 +38,7 @@ from scratch_embed.words.cooccurrence import harmonic
 from scratch_embed.words.negative_sampling import alias_table, noise_distribution
 from scratch_embed.words.plan import make_plan
 from scratch_embed.words.word2vec import draw_window
-from scratch_embed.worlds.facts import facts
+from scratch_embed.worlds.facts import REPORTS, facts
 
 # ---- text/packed.py ------------------------------------------------------------------------------
 
@@ -186,7 +186,8 @@ class Hyperplanes(NamedTuple):
     """How often a random hyperplane separates two vectors, by their angle."""
 
     angle: np.ndarray              # (n,) in degrees
-    differ: np.ndarray             # (n, pairs) the share of D bits that differ
+    D: int                         # bits a vector
+    differ: np.ndarray             # (n, pairs) the share of bits that differ
     normals: np.ndarray            # (m, 2) random normals r in the plane of x and y
     x: np.ndarray                  # (2,)
     y: np.ndarray                  # (2,) 50 degrees from x
@@ -205,39 +206,48 @@ def hyperplanes(D: int = 256, pairs: int = 40, seed: int = 1) -> Hyperplanes:
     normals = l2_normalize(rng.standard_normal((60, 2)))[0]
     bits = sign_bits(np.stack([normals @ x, normals @ y], axis=1))         # two bits a normal
     separated = hamming(bits & 0b10000000, (bits << 1) & 0b10000000) == 1
-    return Hyperplanes(degrees, differ, normals, x, y, separated)
+    return Hyperplanes(degrees, D, differ, normals, x, y, separated)
 
 
 # ---- sentences/simcse.py -------------------------------------------------------------------------
+
+FRAME_WORDS = {word for frame in REPORTS for word in frame.split() if word.islower()}
 
 class Cone(NamedTuple):
     """The cosines of any two reports, and how well a search by them does."""
 
     cosines: dict[str, np.ndarray]     # {vectors: (pairs,)}
-    ndcg: dict[str, float]             # {vectors: nDCG@10 of the questions, in %}
+    same_frame: np.ndarray             # (pairs,) bool: equal but for the words that state the facts
+    ndcg: dict[str, float]             # {vectors: nDCG@10 of the queries, in %}
 
 
 def cone(documents: int = 2000, sentences: int = 12_000, steps: int = 1500, seed: int = 1,
          reports: int = 500) -> Cone:
     """One masked LM, before its training, after it, and after SimCSE; and random vectors.
 
-    steps: of the masked LM; SimCSE takes a fifth.  reports: whose cosines are taken.
+    steps: of the masked LM; SimCSE takes a fifth.  reports: how many are paired.
     """
     encoder = pretrain(seed, documents, sentences, steps=steps)
     search = encoder.search
     contrasted = train_simcse(encoder, steps=max(1, steps // 5)).model
     rng = np.random.default_rng(seed)
     queries, texts = list(search.queries.values()), list(search.corpus.values())
+    vectors = {"random vectors": [rng.standard_normal((len(side), encoder.model.dim))
+                                  for side in (queries, texts)]}
     models = {"untrained": untrained(encoder), "masked LM": encoder.model, "SimCSE": contrasted}
-    vectors = {name: [encode_by(encoder, model)(side) for side in (queries, texts)]
-               for name, model in models.items()}
-    vectors["random vectors"] = [rng.standard_normal((len(side), encoder.model.dim))
-                                 for side in (queries, texts)]
-    pairs = np.triu_indices(min(reports, len(texts)), 1)
-    return Cone({name: cosine_matrix(X[:reports], X[:reports])[pairs]
-                 for name, (_, X) in vectors.items()},
+    vectors |= {name: [encode_by(encoder, model)(side) for side in (queries, texts)]
+                for name, model in models.items()}
+    frames = np.array([frame_of(text) for text in texts[:reports]])
+    i, j = np.triu_indices(len(frames), 1)
+    return Cone({name: cosine_matrix(X[:reports], X[:reports])[i, j]
+                 for name, (_, X) in vectors.items()}, frames[i] == frames[j],
                 {name: ndcg_percent(search, rank_all(search, cosine_matrix(Q, X)))
                  for name, (Q, X) in vectors.items()})
+
+
+def frame_of(report: str) -> str:
+    """A report without the words that state its fact, by which the frames of REPORTS differ."""
+    return " ".join(word for word in report.split() if word in FRAME_WORDS)
 
 
 # ---- space/compress.py ---------------------------------------------------------------------------
@@ -249,7 +259,7 @@ class Smaller(NamedTuple):
     baselines: dict[str, Interval]                 # {what searches without these vectors: nDCG@10}
 
 
-def smaller_vectors(seeds: int = 3, documents: int = 2000, sentences: int = 12_000) -> Smaller:
+def smaller_vectors(seeds: int = 5, documents: int = 2000, sentences: int = 12_000) -> Smaller:
     """The forms of why/compression.py on SIF means of word2vec, mean of `seeds` worlds.
 
     Raises ValueError for fewer than two seeds.

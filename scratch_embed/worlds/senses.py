@@ -136,11 +136,11 @@ def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)
     words = rng.choice(np.array(FILLERS, dtype=object), (sentences, LENGTH))
-    place = rng.integers(3, 6, size=(sentences, 1))
+    position = rng.integers(3, 6, size=(sentences, 1))
     at = np.arange(LENGTH)
     cues = TABLE[about[:, None], rng.choice(len(ZIPF), words.shape, p=PLAIN)]
-    words = np.where((1 <= at) & (at < place), cues, words)
-    words = np.where(at == place, TABLE[about, SHARED][:, None], words)
+    words = np.where((1 <= at) & (at < position), cues, words)
+    words = np.where(at == position, TABLE[about, SHARED][:, None], words)
     return _with_truth(words.tolist(), about)
 
 
@@ -153,23 +153,23 @@ def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
 
 def _with_truth(sentences, about):
     topics = [NAMES[topic] for topic in about]
-    found = [Occurrence(number, place, word, topics[number])
+    found = [Occurrence(number, position, word, topics[number])
              for number, sentence in enumerate(sentences)
-             for place, word in enumerate(sentence) if word in SENSES]
+             for position, word in enumerate(sentence) if word in SENSES]
     return Senses(sentences, topics, [one for one in found if one.sentence % 2 == 0],
                   [one for one in found if one.sentence % 2])
 
 
 # ---- upper bounds and baseline -------------------------------------------------------------------
 
-def others(sentence: list[str], place: int) -> list[str]:
+def others(sentence: list[str], position: int) -> list[str]:
     """The other words, which a bidirectional model reads."""
-    return sentence[:place] + sentence[place + 1:]
+    return sentence[:position] + sentence[position + 1:]
 
 
-def before(sentence: list[str], place: int) -> list[str]:
+def before(sentence: list[str], position: int) -> list[str]:
     """The words before the position, which a causal model has read."""
-    return sentence[:place]
+    return sentence[:position]
 
 
 def accuracy_upper_bound(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
@@ -197,8 +197,8 @@ def majority(world: Senses, read: Context = others) -> float:
     topic_of = {word: name for name, row in zip(NAMES, TABLE) for word in row
                 if word not in SENSES}
     right = 0.0
-    for number, place, word, sense in world.test:
-        count = Counter(map(topic_of.get, read(world.sentences[number], place)))
+    for number, position, word, sense in world.test:
+        count = Counter(map(topic_of.get, read(world.sentences[number], position)))
         this, that = (count[topic] for topic in sorted(SENSES[word], key=sense.__ne__))
         right += (this > that) + 0.5 * (this == that)
     return right / len(world.test)
@@ -211,9 +211,9 @@ def naive_bayes(world: Senses, read: Context = others) -> float:
     """
     words = len({word for sentence in world.sentences for word in sentence})
     seen, senses_seen = {}, Counter()
-    for number, place, word, sense in world.train:
+    for number, position, word, sense in world.train:
         senses_seen[word, sense] += 1
-        seen.setdefault((word, sense), Counter()).update(read(world.sentences[number], place))
+        seen.setdefault((word, sense), Counter()).update(read(world.sentences[number], position))
     size = {key: count.total() for key, count in seen.items()}
 
     def score(word, sense, context):
@@ -222,8 +222,8 @@ def naive_bayes(world: Senses, read: Context = others) -> float:
         return (np.log(senses_seen[key] + 1)
                 + np.log((found + 1) / (size.get(key, 0) + words)).sum())
     right = 0.0
-    for number, place, word, sense in world.test:
-        context = read(world.sentences[number], place)
+    for number, position, word, sense in world.test:
+        context = read(world.sentences[number], position)
         this, that = (score(word, topic, context)
                       for topic in sorted(SENSES[word], key=sense.__ne__))
         right += float(this > that) + 0.5 * (this == that)

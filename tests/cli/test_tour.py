@@ -71,7 +71,7 @@ def test_spelling_alone_finds_the_stem_and_only_training_finds_the_context(tour)
     assert company[0] >= 90 and company[1] <= 40 and company[2] <= 20
     analogy = shares(tour[1], "mouse : mice = rabbit : rabbits")
     assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
-    number = shares(tour[1], "nearer to mice than to mouse (coin: 50)")
+    number = shares(tour[1], "nearer to mice than to mouse (chance: 50)")
     assert number[0] <= 20 and 25 <= number[1] <= 75 and 25 <= number[2] <= 75
 
 

@@ -258,11 +258,11 @@ def test_what_cannot_be_judged_is_refused_and_named():
     for gain in math.nan, math.inf:
         with pytest.raises(ValueError, match="query 'q', document 'a': expected a finite gain"):
             evaluate({"q": {"a": gain}}, {"q": {"a": 1.0}})
-    with pytest.raises(ValueError, match="it has 'Q1', the qrels have '1', '2', '3' ..."):
+    with pytest.raises(ValueError, match="of the qrels, '1', '2', '3' ..., got 'Q1'"):
         evaluate({str(q): {"a": 1} for q in range(1, 5)}, {"Q1": {"a": 1.0}})
-    with pytest.raises(ValueError, match="it has none"):
+    with pytest.raises(ValueError, match="'q', got none"):
         evaluate({"q": {"a": 1}}, {})
-    with pytest.raises(ValueError, match="beyond a float64"):
+    with pytest.raises(ValueError, match="at most 1000, got 5000"):
         one({"a": 5000}, {"a": 1.0}, ndcg, 1, exponential)
 
 
@@ -284,5 +284,5 @@ def test_tables_that_do_not_fit_are_refused():
         rank_table(np.zeros((1, 3)), np.zeros((1, 3)), ["a", "b"])
     with pytest.raises(ValueError, match="expected different names"):
         rank_table(np.zeros((1, 2)), np.zeros((1, 2)), ["a", "a"])
-    with pytest.raises(ValueError, match="not nan"):
+    with pytest.raises(ValueError, match="got nan or an infinite gain"):
         rank_table([[math.nan]], [[1]], ["a"])

@@ -162,7 +162,7 @@ def test_runs_on_different_queries_are_not_compared():
     part = evaluate(qrels, {"0": {"a": 1.0}, "1": {}}, complete=False)
     with pytest.raises(ValueError, match=r"different ones \(6 and 2\)"):
         compare(every, part, "MRR@10")
-    with pytest.raises(ValueError, match="measure: expected one of P@10, Recall@10, .*, got 'MRR@5'"):
+    with pytest.raises(ValueError, match="measure: expected one of P@10, Recall@10.* got 'MRR@5'"):
         compare(every, every, "MRR@5")
 
 

@@ -109,9 +109,9 @@ def test_wrong_tables_are_refused():
     B[7, 2] = np.nan
     with pytest.raises(ValueError, match="row 7 of the second table"):
         sts_scores(A, B, human)
-    with pytest.raises(ValueError, match="document 0: .* found 1 and 1"):
+    with pytest.raises(ValueError, match="document 0: .* got 1 and 1"):
         summarisation_scores([[[1.0], [2.0]]], [[[1.0]]], [[3]])
-    with pytest.raises(ValueError, match="found 1, 1 and 2"):
+    with pytest.raises(ValueError, match="got 1, 1 and 2"):
         summarisation_scores([[[1.0]]], [[[1.0]]], [[3], [4]])
 
 

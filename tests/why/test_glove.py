@@ -1,4 +1,4 @@
-"""Every trick of GloVe runs; what is put in its place is what it says."""
+"""Every ablation of GloVe runs, and its variants do what their names say."""
 import numpy as np
 import pytest
 
