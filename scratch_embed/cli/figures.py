@@ -26,11 +26,13 @@ def add_commands(commands):
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                          help="worlds to average over in compress.png (default: %(default)s)")
     figures.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                         help="reports of the world of simcse.png and compress.png (%(default)s)")
+                         help="documents of the world of simcse.png and compress.png "
+                              "(default: %(default)s)")
     figures.add_argument("--sentences", type=whole(100), default=12_000, metavar="N",
-                         help="the length of that world's text (%(default)s)")
+                         help="sentences of that world's text (default: %(default)s)")
     figures.add_argument("--steps", type=whole(1), default=1500, metavar="N",
-                         help="of the masked LM of simcse.png; SimCSE takes a fifth (%(default)s)")
+                         help="steps of the masked LM of simcse.png; SimCSE takes a fifth of them "
+                              "(default: %(default)s)")
 
 
 def run_figures(arguments):
