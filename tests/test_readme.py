@@ -108,8 +108,9 @@ def test_every_file_that_is_named_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_command_that_is_named_has_its_script_or_its_tests(page):
-    for name in COMMAND.findall(page.read_text()):
+    for name, selected in COMMAND.findall(page.read_text()):
         assert (ROOT / name).exists(), name
+        assert not selected or selected in (ROOT / name).read_text(), f"{name} -k {selected}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
