@@ -7,39 +7,40 @@
     >>> words.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
     'queen'
 
-Each public name is loaded when it is first used, so that importing the package costs nothing:
+Each public name is imported when it is first used, so that importing the package is fast:
 
     WordVectors, FastTextVectors    words and their vectors
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     Index, BM25                     search by vectors, search by words
-    train_word2vec, train_glove, train_fasttext   from a path or from sentences, in one call;
-                                    RunOptions, Checkpoint, NGrams are for their arguments
-    load                            any file or folder that this package reads
-    cosine, corpus_path             similarity; the committed toy texts
+    train_word2vec, train_glove, train_fasttext   train on a path or on sentences, in one call;
+                                    RunOptions, Checkpoint, NGrams are their arguments
+    load                            read any file or folder of a supported kind
+    cosine, corpus_path             cosine similarity; the path of a toy corpus
 
-The packages, by layer; a module imports only from layers below its own, or from its own package:
+The packages, by layer; a module imports only from lower layers or from its own package:
 
-    7  cli/         the command line, one file a group of commands; tour
-    5  why/         ablations: what each trick of a method is worth, measured
+    7  cli/         the command line: a file for each group of commands, and the tour
+    5  why/         ablations: the measured effect of each ingredient of a method
        testing/     property tests for your own functions: strategies, checkers (needs hypothesis)
-       loading.py   what kind of file or folder is it, and who reads it;  train.py
-    4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers, SimCSE
-    3  words/       word2vec, GloVe, FastText, its classifier; word vectors and their files
-       transformer/ BERT, its pre-training, pooling; model folders of any family
-    2  losses/      InfoNCE
-       evaluate/    analogies and word pairs, ranking metrics, STS, probes, clusters, MTEB's tasks
-       retrieve/    search by words (BM25) and by vectors, joining searches, reranking
-    1  text/        a text as numbers: corpus, vocabulary, WordPiece, packed sequences
-       space/       similarity, neighbours, analogies, geometry, smaller codes
-       nn/          layers with their gradients, attention, AdamW, the check of gradients
-       training/    batches, progress bar, checkpoint and resume, for everything that learns
-       worlds/      the generators of the toy corpora, and where those are
+       loading.py   load(): recognise a file or folder and read it
+       train.py     train_word2vec, train_glove, train_fasttext
+    4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers; SimCSE
+    3  words/       word2vec, GloVe, FastText and its classifier; word vectors and their files
+       transformer/ BERT, GPT-2, Mistral; pre-training, pooling, model folders
+    2  losses/      InfoNCE, triplet: a file for each loss
+       evaluate/    analogies, word pairs, ranking measures, STS, probes, clustering, MTEB's tasks
+       retrieve/    BM25, exact dense search, hybrid search, reranking
+    1  text/        corpora, vocabularies, WordPiece, packed sequences
+       space/       similarity, nearest neighbours, analogies, geometry, quantisation
+       nn/          layers with their gradients, attention, AdamW, gradient checks
+       training/    batches, progress bar, checkpoint and resume, for every training loop
+       worlds/      generators of toy corpora with known truth, and the paths of these corpora
     0  numerics/    the kernel decorator, functions, random numbers, errors, files, threads
 """
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:                                  # what _WHERE says, for editors and type checkers
+if TYPE_CHECKING:                                  # as in _WHERE, for type checkers and editors
     from scratch_embed.loading import load
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.index import Index
@@ -69,7 +70,7 @@ _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module that defines it; Python asks once, for it is kept."""
+    """Import a public name from its module on first use, and keep it in this one."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names "
                              f"are {', '.join(__all__)}")

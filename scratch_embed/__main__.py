@@ -1,4 +1,4 @@
-"""`python -m scratch_embed` is the command `scratch-embed`."""
+"""Entry point: `python -m scratch_embed` runs the command `scratch-embed`."""
 import sys
 
 from scratch_embed.cli.main import main

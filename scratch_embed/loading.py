@@ -1,15 +1,15 @@
-"""load(path): look at a file or a folder, tell what kind it is, and read it.
+"""load(path): recognise the kind of a file or folder by its content, and read it.
 
-Bytes     one table for files and one for folders, a line for each kind: its name, how it is
-          recognised, and the function that reads it.  The lines are tried in order.
-Cost      recognition reads at most SAMPLE bytes, or a header of safetensors
+Bytes     one table of kinds for files and one for folders: each kind has a name, a test and the
+          function that reads it.  The tests are tried in order.
+Cost      recognition reads at most SAMPLE bytes, or the header of a safetensors file
 Read next words/vectors.py, words/fasttext_vectors.py, sentences/encoder.py (what is returned)
 
-The content decides, not the name: word2vec's binary files and fastText's models both end in .bin.
-A kind that load() does not read has a line as well, with what takes it in place of a function; so
-the message for a wrong file can say what it is.
+Why the content and not the name?  word2vec's binary files and fastText's models both end in .bin.
+Kinds that load() does not read are in the table too, with what does read them in place of a
+function, so that the error message can say what the file is.
 
-A new model family adds one line to FAMILIES of transformer/families.py.
+A new model family adds one line to FAMILIES in transformer/families.py.
 """
 import json
 import os
@@ -37,24 +37,24 @@ from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vector_tensors import read_vectors_safetensors, vocabulary_beside
 from scratch_embed.words.vectors import WordVectors
 
-SAMPLE = 1 << 16                   # bytes of a file that are looked at
+SAMPLE = 1 << 16                   # bytes of a file that are inspected
 Path = str | os.PathLike
 
 
 def load(path: Path) -> Any:
-    """Read any file or folder that this package reads, whatever its name.
+    """Read a file or folder of any supported kind, which its content decides and not its name.
 
     word vectors                    -> WordVectors; word2vec, GloVe or fastText's .vec, plain or
                                        gzip, or safetensors
     a fastText model of words       -> FastTextVectors
     a fastText classifier           -> Classifier
-    a search index                  -> Index, or TextIndex where it holds its texts
+    a search index                  -> Index, or TextIndex if it contains its texts
     a sentence-transformers folder  -> SentenceEncoder
     a BERT folder of transformers   -> SentenceEncoder, the mean of the tokens' vectors
     a corpus folder                 -> (Vocab, Corpus)
 
-    Raises FileNotFoundError where there is nothing, and FormatError, which says what was found and
-    what takes it, for anything else.
+    Raises FileNotFoundError if there is nothing at `path`, and FormatError for any other kind, with
+    what was found and which function or command reads it.
 
     >>> import os, tempfile
     >>> from scratch_embed.words.vectors import WordVectors
@@ -74,17 +74,17 @@ def load(path: Path) -> Any:
 
 
 def readable() -> str:
-    """The kinds that load() reads, in words."""
+    """The names of the kinds that load() reads, for messages and help."""
     return ", ".join(kind.name for kind in (*FILES, *FOLDERS) if callable(kind.read))
 
 
-# ---- what is there ----------------------------------------------------------------------------
+# ---- inspecting a path ------------------------------------------------------------------------
 
 class Found(NamedTuple):
-    """What a look at a file or a folder found."""
+    """What load() knows of a file or folder when it decides the kind."""
 
     path: Path
-    described: str                             # in words, for the message if nothing fits
+    described: str                             # for the error message, if no kind fits
     start: bytes = b""                         # of a file, unpacked: the first SAMPLE bytes
     names: tuple[str, ...] = ()                # of a folder: its entries; of safetensors: tensors
     metadata: Mapping[str, str] | None = None  # of a safetensors file
@@ -92,12 +92,12 @@ class Found(NamedTuple):
 
     @property
     def fields(self) -> list[bytes]:
-        """The first line, split at white space; a line that goes on beyond SAMPLE is cut."""
+        """The first line, up to SAMPLE bytes, split at white space."""
         return self.start.partition(b"\n")[0].split()
 
 
 def look_at(path: Path) -> Found:
-    """A file."""
+    """Inspect a file."""
     with open_binary(path) as (file, _):
         start = file.read(SAMPLE)
     if begins_like_safetensors(start):
@@ -109,7 +109,7 @@ def look_at(path: Path) -> Found:
 
 
 def look_into(path: Path) -> Found:
-    """A folder."""
+    """Inspect a folder."""
     names = tuple(sorted(os.listdir(path)))
     described = f"a folder that holds {', '.join(names)[:100]}" if names else "an empty folder"
     if "config.json" not in names:
@@ -118,7 +118,7 @@ def look_into(path: Path) -> Found:
     try:
         with open(os.path.join(path, "config.json"), "rb") as file:
             fields = json.load(file)
-        model_type = fields.get("model_type", "bert")   # files of the first BERTs do not say it
+        model_type = fields.get("model_type", "bert")   # missing from the first BERTs' files
         described = f"a folder with a model of the type {model_type!r}"
     except (ValueError, AttributeError):
         described = "a folder whose config.json is not a JSON object"
@@ -128,78 +128,78 @@ def look_into(path: Path) -> Found:
 # ---- files --------------------------------------------------------------------------------------
 
 def starts_with(magic: bytes) -> Callable[[Found], bool]:
-    """Files that begin with these bytes."""
+    """A test for files that begin with these bytes."""
     return lambda found: found.start.startswith(magic)
 
 
 def is_fasttext(found: Found) -> bool:
-    """A model of fastText's, for words or labels."""
+    """Whether it is a fastText model, for words or labels."""
     return found.start.startswith(MAGIC.to_bytes(4, "little")) and len(found.start) >= HEADER.size
 
 
 def is_classifier(found: Found) -> bool:
-    """A model of fastText's that predicts labels."""
+    """Whether it is a fastText model that predicts labels."""
     return is_fasttext(found) and (HEADER.unpack(found.start[:HEADER.size])[9]
                                    == FASTTEXT_MODELS.index("supervised") + 1)
 
 
 def is_index(found: Found) -> bool:
-    """Rows and their ids, without texts."""
+    """Whether it is an Index: rows and their ids, with or without texts."""
     return found.metadata is not None and found.metadata.get("kind") == INDEX
 
 
 def is_text_index(found: Found) -> bool:
-    """Rows, and the texts that they are the vectors of."""
+    """Whether it is a TextIndex: rows and the texts that they encode."""
     return is_index(found) and "made_by" in (found.metadata or ())
 
 
 def is_checkpoint(found: Found) -> bool:
-    """The state of a training."""
+    """Whether it is a training checkpoint."""
     return found.metadata is not None and found.metadata.get("format") == CHECKPOINT
 
 
 def is_old_checkpoint(found: Found) -> bool:
-    """The state of a training of version 0.1."""
+    """Whether it is a training checkpoint of version 0.1."""
     return found.metadata is not None and "settings" in found.metadata
 
 
 def is_vector_tensor(found: Found) -> bool:
-    """A table whose words are in a file beside it, or should be."""
+    """Whether it is a table of word vectors, whose words are in a separate file."""
     return found.metadata is not None and ("vocabulary_size" in found.metadata
                                            or os.path.exists(vocabulary_beside(found.path)))
 
 
 def is_tensors(found: Found) -> bool:
-    """Any other safetensors file."""
+    """Whether it is a safetensors file of any kind."""
     return found.metadata is not None
 
 
 def is_vectors(found: Found) -> bool:
-    """Word vectors with the line "V D", or rows of a word and two numbers or more."""
+    """Whether it begins with a line "V D", or with a word and at least two numbers."""
     fields = found.fields
     return (len(fields) == 2 and all(field.isdigit() for field in fields)
             or len(fields) > 2 and all(map(is_number, fields[-2:])))
 
 
 def is_run(found: Found) -> bool:
-    """query Q0 document rank score name."""
+    """Whether its first line is "query Q0 document rank score name"."""
     return len(found.fields) == 6 and found.fields[1] == b"Q0" and is_number(found.fields[4])
 
 
 def is_qrels(found: Found) -> bool:
-    """query 0 document gain; or BEIR's three columns and their header."""
+    """Whether its first line is "query 0 document gain", or the header of BEIR's qrels."""
     fields = found.fields
     return fields == [b"query-id", b"corpus-id", b"score"] or (
         len(fields) == 4 and fields[1] in (b"0", b"Q0") and is_number(fields[3]))
 
 
 def is_json(found: Found) -> bool:
-    """An object or a list; or an object a line."""
+    """Whether it begins like a JSON object or list; also for one object a line."""
     return re.match(rb'\s*[\[{]\s*["\[{\]}]', found.start) is not None
 
 
 def is_text(found: Found) -> bool:
-    """UTF-8 without control characters; the last character may be cut."""
+    """Whether the sample is UTF-8 without control characters; its last character may be cut."""
     try:
         found.start.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -209,7 +209,7 @@ def is_text(found: Found) -> bool:
 
 
 def is_number(field: bytes) -> bool:
-    """Would Python read it as a float?"""
+    """Whether Python reads it as a float."""
     try:
         float(field)
     except ValueError:
@@ -218,29 +218,29 @@ def is_number(field: bytes) -> bool:
 
 
 def vectors_of_rows(path: Path) -> WordVectors:
-    """A file whose rows hold the words too."""
+    """Read word vectors from a file that contains the words."""
     return WordVectors(*read_vectors(path))
 
 
 def vectors_of_tensor(path: Path) -> WordVectors:
-    """A table in safetensors, and its words in the file beside it."""
+    """Read word vectors from safetensors, and the words from their separate file."""
     return WordVectors(*read_vectors_safetensors(path))
 
 
 # ---- folders -----------------------------------------------------------------------------------
 
 def has(name: str) -> Callable[[Found], bool]:
-    """Folders with an entry of that name."""
+    """A test for folders with an entry of that name."""
     return lambda found: name in found.names
 
 
 def of_type(model_type: str) -> Callable[[Found], bool]:
-    """Folders whose config.json says so."""
+    """A test for folders whose config.json has this model_type."""
     return lambda found: found.model_type == model_type
 
 
 def mean_of_tokens(folder: Path) -> SentenceEncoder:
-    """A model without a recipe for sentences: the mean of its tokens' vectors, of any length."""
+    """Read a transformer as a sentence encoder: the mean of its token vectors, not normalised."""
     model, tokenizer = read_model(folder)
     return SentenceEncoder(tokenizer, model, Recipe((mean,), normalize=False,
                                                     max_seq_length=model.max_length))
@@ -249,11 +249,11 @@ def mean_of_tokens(folder: Path) -> SentenceEncoder:
 # ---- the tables -------------------------------------------------------------------------------
 
 class Kind(NamedTuple):
-    """One kind of file or folder."""
+    """A kind of file or folder: its name, its test, and the function that reads it."""
 
     name: str
     fits: Callable[[Found], bool]
-    read: Callable[[Path], Any] | str          # a str: it is not read, and what takes it
+    read: Callable[[Path], Any] | str          # a str says what reads it instead
 
 
 MODELS = tuple(                                # folders with a config.json, by its model_type
@@ -264,7 +264,7 @@ FOLDERS = (
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
 )
-FILES = (                                      # safetensors first: they begin with any byte
+FILES = (                                      # safetensors first: their first byte can be any
     Kind("a fastText classifier", is_classifier, Classifier.load),
     Kind("a fastText model", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),

@@ -1,11 +1,11 @@
-"""Word vectors in one call: read a text, train, and return vectors that answer questions.
+"""Train word vectors in one call: read a text, train, and return the vectors.
 
-Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their rarer
+Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their other
           arguments: CBOW, hierarchical softmax)
 
-Each function reads its source once: a path, plain or gzip, with a sentence a line and white space
-between words; or an iterable of sentences that are lists of str.  The defaults are those of
-`scratch-embed train`.
+Each function reads its source once: the path of a text, plain or gzip, with one sentence a line and
+white space between words; or an iterable of sentences that are lists of str.  The defaults are
+those of `scratch-embed train`.
 """
 from scratch_embed.text.corpus import Source
 from scratch_embed.text.reader import read_corpus
@@ -23,12 +23,12 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     """Skip-gram word2vec with negative sampling (Mikolov et al. 2013).
 
     source      a path, or sentences that are lists of str
-    dim         numbers in a vector
-    window      the farthest neighbour, in words
-    negatives   negatives for each pair; 0 for hierarchical softmax
-    sample      words more frequent than this share are left out at random; 0 keeps all
-    lr          the learning rate at the start
-    min_count   words seen less often have no vector
+    dim         the dimension D of the vectors
+    window      the largest distance of a context word, in words
+    negatives   K, the negatives drawn for each pair; 0 for hierarchical softmax
+    sample      subsampling: words more frequent than this share are dropped at random; 0 keeps all
+    lr          the initial learning rate
+    min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
                 the same bits; with more, only the quality is the same
     Raises      ValueError for a text without words, or settings out of range
@@ -48,10 +48,10 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
                 options: RunOptions = RunOptions()) -> WordVectors:
     """GloVe (Pennington et al. 2014): the sum of both tables, from counts in a symmetric window.
 
-    x_max       the count from which a pair of words has its full weight: 10 for some million
-                words of text
-    alpha       how the weight falls below it; 0: all pairs count alike
-    The others, and the errors: train_word2vec.
+    x_max       the co-occurrence count from which a pair has weight 1; about 10 for a text of a
+                few million words
+    alpha       below x_max the weight is (count / x_max)^alpha; 0 gives all pairs weight 1
+    The other arguments and the errors are those of train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
     >>> train_glove(sentences, dim=8)
@@ -70,12 +70,13 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
                    ) -> FastTextVectors:
     """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
 
-    ngrams      their lengths, and the rows that they share: 4 * dim bytes for each of the buckets
-    The others, and the errors: train_word2vec.
+    ngrams      the lengths of the n-grams, and the number of buckets that they are hashed into; a
+                bucket takes 4 * dim bytes
+    The other arguments and the errors are those of train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
     >>> vectors = train_fasttext(sentences, dim=8, sample=0, ngrams=NGrams(buckets=1000))
-    >>> vectors["kings"].shape                      # a word that the text never had
+    >>> vectors["kings"].shape                      # a word that is not in the text
     (8,)
     """
     vocab, corpus = read_corpus(source, min_count)

@@ -100,9 +100,9 @@ def test_anybodys_corpora_beside_an_installed_package_do_not_hide_its_own(tmp_pa
 
 def test_a_missing_name_is_an_error_that_lists_what_there_is(tmp_path):
     folder_with(tmp_path / "corpora", b="", a="")
-    with pytest.raises(FileNotFoundError, match="no corpus 'c' in .*; there is: a, b$"):
+    with pytest.raises(FileNotFoundError, match="no corpus 'c' in .*; found: a, b$"):
         corpus_path("c", tmp_path / "scratch_embed")
-    with pytest.raises(FileNotFoundError, match="there is: nothing$"):
+    with pytest.raises(FileNotFoundError, match="found: none$"):
         corpus_path("a", tmp_path / "elsewhere" / "scratch_embed")
 
 

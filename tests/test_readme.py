@@ -8,13 +8,18 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from scratch_embed.cli.main import parser
+from scratch_embed.transformer.families import FAMILIES
 from tests.pages import (
+    COMMAND,
     COUNTED,
     LINK,
     NAMED,
@@ -41,7 +46,7 @@ def name_of(page):
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory):
-    """shell(command, folder) -> what it prints.  `python` and `scratch-embed` are this checkout's."""
+    """shell(command, folder) -> what it prints.  `scratch-embed` is that of this checkout."""
     programs = tmp_path_factory.mktemp("programs")
     for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
         program = programs / name
@@ -62,6 +67,7 @@ def shell(tmp_path_factory):
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_the_blocks_of_a_page_run_and_print_what_it_shows(page, shell, tmp_path, monkeypatch):
     (tmp_path / "corpora").symlink_to(ROOT / "corpora")
+    (tmp_path / "my-text.txt").symlink_to(ROOT / "corpora" / "words-easy.txt")    # the reader's own
     monkeypatch.chdir(tmp_path)
     names, printed = {"__name__": "page"}, ""
     for block in blocks(page):
@@ -99,7 +105,21 @@ def test_every_file_that_is_named_exists(page):
         assert any((base / name).exists() for base in (ROOT, PACKAGE, page.parent)), name
 
 
-# ---- the README -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_command_that_is_named_has_its_script_or_its_tests(page):
+    for name in COMMAND.findall(page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_in_a_block_is_understood(page):
+    """Also those that are not run: the parser refuses an option that is not there, and exits."""
+    text = "".join(block.body for block in blocks(page) if block.kind == "sh")
+    for command in re.findall(r"scratch-embed ([^|&\n]*)", text):
+        parser().parse_args(shlex.split(command))
+
+
+# ---- the README ----------------------------------------------------------------------------------
 
 def test_the_readme_is_at_most_150_lines():
     assert length(README) <= 150
@@ -120,7 +140,13 @@ def test_its_line_counts_are_right():
         assert abs(int(count) - length(ROOT / path)) <= NEAR, path
 
 
-# ---- questions ------------------------------------------------------------------------------------
+def test_every_family_of_models_is_in_the_table_of_folders_that_load():
+    page = (PACKAGE / "sentences" / "README.md").read_text()
+    for name in FAMILIES:
+        assert f"| `{name}` | yes" in page
+
+
+# ---- questions -----------------------------------------------------------------------------------
 
 def test_there_are_twenty_five_questions():
     assert len(answers()) >= 25

@@ -138,8 +138,8 @@ def report(name, arguments, rounds, answers):
         seconds = [figures["seconds"] for figures in rounds[side]]
         per_second = [arguments.queries / s for s in seconds]
         growth = max(figures["growth"] for figures in rounds[side])
-        print(f"  {side:14} {median(per_second):8.0f} queries/s ({spread(per_second, 0)})   x faiss "
-              f"{ratios(theirs, seconds)}   memory +{growth:.1f} MiB")
+        print(f"  {side:14} {median(per_second):8.0f} queries/s ({spread(per_second, 0)})   "
+              f"x faiss {ratios(theirs, seconds)}   memory +{growth:.1f} MiB")
     a, b = (np.load(path) for path in answers)
     moved = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
     print(f"  the same ids in {(a['ids'] == b['ids']).mean():.2%} of places; the largest "

@@ -59,7 +59,7 @@ def run_bert(arguments):
     config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
                     arguments.max_length)
     check_memory(tensors(config) | head_tensors(config), arguments.workers)
-    masking = Masking(tokenizer.number("[MASK]"), never_masked(tokenizer),
+    masking = Masking(tokenizer.token_to_id("[MASK]"), never_masked(tokenizer),
                       arguments.mlm_probability)
     trained = train(corpus, config, masking, follows, steps_of(arguments, len(corpus.offsets) - 1),
                     arguments.batch_size, Optim(arguments.lr, arguments.warmup_ratio),
@@ -108,48 +108,48 @@ def learnt(arguments, lines):
     from scratch_embed.text.basic_tokenizer import CASED, UNCASED
     from scratch_embed.text.wordpiece import WordPiece
     from scratch_embed.text.wordpiece_training import learn_pieces
-    cleaning = CASED if arguments.cased else UNCASED
+    normalizer = CASED if arguments.cased else UNCASED
     try:
         bar = tqdm(lines(), unit="line", desc="learning the vocabulary", disable=None)
-        pieces = learn_pieces(bar, arguments.vocab_size or VOCAB_SIZE, cleaning)
+        pieces = learn_pieces(bar, arguments.vocab_size or VOCAB_SIZE, normalizer)
     except FormatError:
         raise
     except ValueError as error:
         raise ValueError(f"{arguments.corpus}: {error}") from None
     say(f"learnt a vocabulary of {len(pieces):,} tokens")
-    return WordPiece(pieces, cleaning)
+    return WordPiece(pieces, normalizer)
 
 
 def sequences(arguments, lines, tokenizer):
     """(Packed, labels of --next-sentence or None).  Prints what is in the text."""
     from tqdm import tqdm
 
-    from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
-    text = number_lines(tqdm(lines(), unit="line", desc="tokenising", disable=None),
-                        tokenizer.ids_of)
+    from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
+    text = encode_lines(tqdm(lines(), unit="line", desc="tokenising", disable=None),
+                        tokenizer.token_ids)
     if not len(text.ids):
         raise ValueError(f"{arguments.corpus}: expected one sentence per line, found no word")
     if arguments.next_sentence:
-        corpus, follows = next_sentence_pairs(text, tokenizer.frame, arguments.max_length,
+        corpus, follows = next_sentence_pairs(text, tokenizer.template, arguments.max_length,
                                               arguments.seed)
         what = (f"{int((follows == 0).sum()):,} pairs of consecutive lines, "
                 f"{int(follows.sum()):,} of random lines")
     else:
-        corpus, follows = line_sequences(text, tokenizer.frame, arguments.max_length), None
+        corpus, follows = line_sequences(text, tokenizer.template, arguments.max_length), None
         what = f"{len(corpus.offsets) - 1:,} sequences"
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
     if unknown == 1:
         raise ValueError(f"{arguments.corpus}: the tokenizer of {arguments.tokenizer} knows none "
                          "of its tokens: are they in the same language?")
-    say(f"{len(text.ids):,} tokens in {len(text.begins):,} lines, {100 * unknown:.2g}% of them "
-        f"unknown: {what}")
+    say(f"{len(text.ids):,} tokens in {len(text.starts_document):,} lines, {100 * unknown:.2g}% of "
+        f"them unknown: {what}")
     return corpus, follows
 
 
 def never_masked(tokenizer):
     """The ids that are never masked: special tokens and those that frame a sequence."""
     return tuple(sorted({token.id for token in tokenizer.added if token.special}
-                        | {number for part in tokenizer.frame.two for number in part.ids}))
+                        | {number for part in tokenizer.template.pair for number in part.ids}))
 
 
 # ---- numbers to files ---------------------------------------------------------------------------

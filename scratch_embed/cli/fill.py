@@ -27,7 +27,7 @@ def add_commands(commands):
 def run_fill(arguments):
     """Print a line for each [MASK], in the order of the texts."""
     model, tokenizer = read_model(arguments.model)
-    mask = tokenizer.number(MASK) if MASK in {t.content for t in tokenizer.added} else None
+    mask = tokenizer.token_to_id(MASK) if MASK in {t.content for t in tokenizer.added} else None
     if "mlm.bias" not in model.p or mask is None:
         what = "[MASK] in its vocabulary" if mask is None else "masked-LM head (cls.predictions)"
         raise ValueError(f"{arguments.model} cannot predict masked tokens: it has no {what}; "

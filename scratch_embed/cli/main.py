@@ -18,6 +18,7 @@ from scratch_embed.cli import (
     encode,
     evaluate,
     fasttext,
+    figures,
     fill,
     phrases,
     search,
@@ -90,6 +91,6 @@ def parser():
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for group in (tour, phrases, train, vectors, fasttext, classifier, encode, fill, evaluate,
-                  search, worlds, why):
+                  search, worlds, why, figures):
         group.add_commands(commands)
     return top

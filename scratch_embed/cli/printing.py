@@ -24,11 +24,11 @@ def show_intervals(scores, columns):
 
 def say_difference(what, one, other, scores):
     """Print whether `one` is better than `other`, paired by seed.  scores: {name: (seeds,)}."""
-    from scratch_embed.why.effects import HELPS, HURTS, paired_difference
+    from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT, paired_difference
     mean, half = difference = paired_difference(scores[one], scores[other])
-    verdict = {HELPS: "is better than", HURTS: "is worse than"}.get(
-        difference.verdict, "is not significantly different from")
-    print(f"    {what}: {one} {verdict} {other}, {mean:+.1f} ± {half:.1f}")
+    verdict = {HELPS: "is better than", HURTS: "is worse than", NOT_SIGNIFICANT: "against"}
+    print(f"    {what}: {one} {verdict[difference.verdict]} {other}, {mean:+.1f} ± {half:.1f}"
+          + (f", {NOT_SIGNIFICANT}" if difference.verdict == NOT_SIGNIFICANT else ""))
 
 
 def listed(settings):
@@ -38,16 +38,18 @@ def listed(settings):
 
 
 def show_effects(ablations, effects, others=()):
-    """Each trick's prediction, and then its effects as they come.  -> (that held, all).
+    """Print each ablation's prediction, then the effect of each of its variants.
 
-    others: names of what is measured beside, for a second line.
+    effects: an iterator with the effects of one ablation after the other, measured when it is
+    advanced; others: names of further measures, for a second line
+    -> (number of predictions that held, number of predictions)
     """
     held = total = 0
     for ablation in ablations:
         print(f"\n{ablation.name}")
         paragraph("Prediction: " + ablation.prediction, "    ")
-        print(f"    {'in its place':25}{'predicted':22} with  without   difference  found")
-        for effect in next(effects):                          # measured now
+        print(f"    {'variant':25}{'predicted':22} with  without   difference  found")
+        for effect in next(effects):                          # measured here
             mean, half = effect.difference
             found = effect.difference.verdict
             print(f"    {effect.variant:25}{effect.predicted:22}{effect.with_it:5.1f}"
@@ -60,5 +62,5 @@ def show_effects(ablations, effects, others=()):
             total += 1
     print()
     paragraph(f"{held} of {total} predictions held.  Of {total} intervals at 95%, "
-              f"{total / 20:.1f} are expected to miss the truth by chance.")
+              f"{total / 20:.1f} are expected to miss the true value by chance.")
     return held, total

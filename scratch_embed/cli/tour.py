@@ -1,4 +1,9 @@
-"""tour: from a text to word vectors, what they know, searching, words in context, sentences."""
+"""tour: train word vectors and transformers on toy texts, and measure what they have learned.
+
+Every table shows its baselines (untrained, random, chance) in the same rows, and every comparison
+of two methods is printed with its 95% interval: "not significantly different" means that the
+interval contains 0, so that these seeds do not show a difference.
+"""
 import sys
 import textwrap
 
@@ -16,24 +21,25 @@ MAPPED = ("man woman boy girl king queen prince princess father mother son daugh
 
 def add_commands(commands):
     """Add `tour`."""
-    tour = add_command(commands, "tour", "train word vectors on a toy text, show what they know, "
-                       "search, and give a word a vector for each of its senses",
+    tour = add_command(commands, "tour", "train word vectors and transformers on toy texts, and "
+                       "show neighbours, analogies, search, word senses and sentence vectors "
+                       "beside their baselines",
                        "scratch-embed tour", run=run_tour)
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
-                      help="where the vectors go (%(default)s)")
+                      help="where to write the word vectors (default: %(default)s)")
     tour.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
-                      help="which parts, of: %(choices)s (all)")
+                      help="run only these parts, of: %(choices)s (default: all)")
 
 
 def run_tour(arguments):
-    """The parts that were asked for, in their order."""
+    """Run the chosen parts, in the order of PARTS."""
     for name, run in PARTS.items():
         if name in arguments.parts:
             run(arguments)
 
 
 def run_words(arguments):
-    """Read, train, show what is known; then other methods, and words that the text never had."""
+    """Train word2vec; show neighbours and analogies; compare methods; test unknown words."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.training.session import RunOptions
     from scratch_embed.why.tour import easy_text
@@ -47,13 +53,13 @@ def run_words(arguments):
     vocab, corpus = text.vocab, text.corpus
     heading("1  The text")
     print(f"{path}: {len(corpus.offsets) - 1:,} sentences, {len(corpus.ids):,} words, "
-          f"{len(vocab)} different, made from a small world whose truth is known.  It begins:")
+          f"{len(vocab)} distinct, generated from a toy world whose truth is known.  It begins:")
     for sentence, _ in zip(read_sentences(path), range(3)):
         print("   ", *sentence)
 
     heading("2  Training: word2vec, skip-gram with negative sampling")
     print(", ".join(f"{name} {value}" for name, value in SETTINGS.items()))
-    print("(a first run waits a few seconds for the compiler)", file=sys.stderr)
+    print("(the first run also compiles, for some seconds)", file=sys.stderr)
     runs = [train(corpus, vocab, options=RunOptions(seed=seed, progress=True), **SETTINGS)
             for seed in SEEDS]
     for seed, run in zip(SEEDS, runs):
@@ -75,7 +81,7 @@ def run_words(arguments):
 
 
 def run_retrieval(arguments):
-    """Searching by words and by vectors, rare codes, a second language."""
+    """Search by words and by vectors, search for rare codes, match translations."""
     learned = learn_worlds()
     show_searches(learned)
     show_codes(learned)
@@ -83,22 +89,22 @@ def run_retrieval(arguments):
 
 
 def show_neighbours(vectors):
-    """The nearest words of a few, and king − man + woman."""
-    heading("3  Neighbours (cosine), and arithmetic")
+    """Print the nearest neighbours of a few words, and king − man + woman."""
+    heading("3  Nearest neighbours (cosine), and vector arithmetic")
     for word in SHOWN:
         near = vectors.most_similar(word, topn=5)
         print(f"    {word:8}", "  ".join(f"{other} {cosine:.2f}" for other, cosine in near))
-    answers = vectors.most_similar(positive=["king", "woman"], negative=["man"], topn=3)
-    print("    king - man + woman =", ",  then ".join(f"{w} {cos:.2f}" for w, cos in answers))
+    nearest = vectors.most_similar(positive=["king", "woman"], negative=["man"], topn=3)
+    print("    king - man + woman =", ",  then ".join(f"{w} {cos:.2f}" for w, cos in nearest))
 
 
 def show_analogies(text, runs):
-    """A table of sections: every seed, and beside them what knows nothing."""
+    """Print accuracy by section for every seed, beside untrained and random vectors."""
     import numpy as np
 
     from scratch_embed.evaluate.words import score_analogies
     from scratch_embed.words.word2vec import initial_weights
-    heading("4  Analogies: a is to b as c is to ...? (3CosAdd over all words, % right)")
+    heading("4  Analogies: a is to b as c is to ...? (3CosAdd over all words, % correct)")
     V, D = runs[0].W.shape
     tables = {f"seed {seed}": run.W for seed, run in zip(SEEDS, runs)}
     tables["untrained"] = initial_weights(V, D, seed=1)[0]
@@ -107,14 +113,14 @@ def show_analogies(text, runs):
     print(f"    {'':22}" + "".join(f"{name:>10}" for name in tables))
     for rows in zip(*([*report.sections, report.overall] for report in reports)):
         cells = "".join(f"{100 * row.accuracy:10.1f}" for row in rows)
-        print(f"    {rows[0].name:22}{cells}   of {rows[0].covered} ({rows[0].total} asked)")
+        print(f"    {rows[0].name:22}{cells}   of {rows[0].covered} ({rows[0].total} in the file)")
 
 
 def show_map(vectors):
-    """Words on the plane that shows most of their spread."""
+    """Print words on their first two principal components."""
     from scratch_embed.cli.ascii_map import ascii_map
     from scratch_embed.space.geometry import pca, project
-    heading("5  A map: the two principal components of these words")
+    heading("5  A map: the first two principal components of these words")
     table = vectors[MAPPED]
     lines, left_out = ascii_map(MAPPED, project(table, pca(table, 2)))
     print(textwrap.indent("\n".join(lines), "    "))
@@ -123,21 +129,22 @@ def show_map(vectors):
 
 
 def show_methods(text):
-    """A table of methods on two texts, the second of which is hard enough to tell them apart."""
+    """Print a table of methods on an easy text, and on hard texts where their scores differ."""
     from scratch_embed.why.ablations import measure, toy_text
     from scratch_embed.why.tour import METHODS, cooccurring_pairs
-    heading("6  The methods side by side")
+    heading("6  The methods compared")
     easy = [text._replace(seed=seed) for seed in FEWER_SEEDS]
     hard = [toy_text(seed) for seed in FEWER_SEEDS]
-    meet = [100 * cooccurring_pairs(kind[0]) for kind in (easy, hard)]
-    paragraph("% of the analogies solved: mean, least and most of "
-              f"{len(FEWER_SEEDS)} seeds, on the text above (easy) and on three of the same world "
-              "with meaningless words strewn in and a tenth of all words replaced (hard).  Of all "
-              f"pairs of words {meet[0]:.0f}% ever stand near each other in the easy text, "
-              f"{meet[1]:.0f}% in a hard one.  GloVe learns from those alone; that a pair never "
-              "meets, which says most in the easy text, it is not told.  (The original writes its "
-              "words + contexts.)  FastText's learning rate is twice word2vec's: the row without "
-              "n-grams shows what that does.")
+    cooccurring = [100 * cooccurring_pairs(kind[0]) for kind in (easy, hard)]
+    paragraph("% of analogies correct: mean, minimum and maximum of "
+              f"{len(FEWER_SEEDS)} seeds, on the text above (easy) and on three texts of the same "
+              "world in which meaningless words are inserted and a tenth of all words is replaced "
+              f"at random (hard).  {cooccurring[0]:.0f}% of all pairs of words co-occur in the "
+              f"easy text, {cooccurring[1]:.0f}% in a hard one.  GloVe learns only from pairs that "
+              "co-occur; the absence of a pair, which is most of the information in the easy text, "
+              "is not part of its loss.  (The original writes words + contexts.)  FastText's "
+              "learning rate is twice word2vec's; the row without n-grams shows the effect of that "
+              "alone.")
     scores = measure(list(METHODS.values()), easy + hard, progress=True)
     print(f"    {'':26}{'easy':>6}{'':16}{'hard':>6}")
     for name, row in zip(METHODS, scores):
@@ -147,20 +154,21 @@ def show_methods(text):
 
 
 def show_unknown_words(text):
-    """Forms that no text held: what spelling alone knows of them, and what training adds."""
+    """Print scores on unknown words: of n-grams before training, and after it."""
     from scratch_embed.why.tour import MAX_N, MIN_N, TASKS, score_unknown_words
     from scratch_embed.worlds.words import HELD_OUT
-    heading("7  Words that the text never had: " + " ".join(sorted(HELD_OUT)))
+    heading("7  Unknown words, which are not in the text: " + " ".join(sorted(HELD_OUT)))
     paragraph(f"FastText makes a vector for any word from its n-grams of {MIN_N} to {MAX_N} "
-              f"letters; word2vec and GloVe have none for these.  % right, mean of {len(SEEDS)} "
-              "seeds, on the easy text.  Untrained, words are alike by their spelling alone: that "
-              "finds the stem, and most analogies, but not what company a word keeps.  Trained, a "
-              "form passes for its stem in everything, in number and tense too.")
+              f"characters; word2vec and GloVe have no vector for these words.  % correct, mean of "
+              f"{len(SEEDS)} seeds, on the easy text.  Before training, similarity is shared "
+              "spelling: that finds the stem and most analogies, but not the words of the same "
+              "context.  After training, an unknown form is similar to whatever its stem is "
+              "similar to, also in number and tense.")
     found = score_unknown_words([text._replace(seed=seed) for seed in SEEDS])
     print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
-    for number, question in enumerate(TASKS.values()):
+    for number, task in enumerate(TASKS.values()):
         cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())
-        print(f"    {question:42}{cells}")
+        print(f"    {task:42}{cells}")
 
 
 # ---- searching ----------------------------------------------------------------------------------
@@ -172,26 +180,26 @@ def learn_worlds():
 
 
 def show_searches(learned):
-    """Word search, means of word vectors and both, beside what knows nothing and the best."""
+    """Compare BM25, means of word vectors and a hybrid, beside chance and the upper bound."""
     from scratch_embed.why.retrieval_tour import HYBRID, MEASURES, over_seeds, search_reports
     from scratch_embed.worlds.facts import GAIN, IN_QUESTIONS, IN_REPORTS, NAMES, WORDS
     world = learned[SEEDS[0]].world
-    heading(f"8  Searching: which of {len(world.corpus):,} reports answers a question in other "
+    heading(f"8  Search: which of {len(world.corpus):,} documents is relevant to a query in other "
             "words?")
     query = next(iter(world.queries))
     common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
-    paragraph(f"Reports and questions have {common} of a value's {len(WORDS[0][0])} synonyms in "
-              f"common.  A question names {len(world.asked[query])} of a report's {len(NAMES)} "
-              f"facts; a report that has all of them is wanted most (gain {GAIN[-1]}), one that "
-              f"lacks a single one too (gain {GAIN[-2]}).")
-    print(f"    question  {world.queries[query]}\n"
-          f"    wanted    {world.corpus[max(gains, key=gains.get)]}")
-    paragraph(f"In %, mean of {len(SEEDS)} seeds and the 95% interval of that; a seed is a world "
-              f"of its own, {len(world.queries)} questions, and starting weights.  BM25 counts "
-              "words in common; a mean is of a text's word vectors, learned from the text of the "
-              "world; SIF lets rare words weigh more and takes out what all have in common; RRF "
-              "joins two lists by their places.")
+    paragraph(f"Documents and queries share {common} of the {len(WORDS[0][0])} synonyms of a "
+              f"value.  A query names {len(world.asked[query])} of a document's {len(NAMES)} "
+              f"facts; a document with all of them has gain {GAIN[-1]}, one that lacks exactly one "
+              f"has gain {GAIN[-2]}.")
+    print(f"    query              {world.queries[query]}\n"
+          f"    relevant document  {world.corpus[max(gains, key=gains.get)]}")
+    paragraph(f"In %, mean of {len(SEEDS)} seeds with its 95% interval; a seed is a world with "
+              f"{len(world.queries)} queries, and starting weights.  BM25 scores the words in "
+              "common; 'mean' is the mean of a text's word vectors, trained on the text of the "
+              "world; SIF weights rare words more and removes the first singular vector; RRF "
+              "fuses two lists by their ranks.")
     scores = over_seeds(lambda seed: search_reports(learned[seed]), SEEDS)
     show_intervals(scores, MEASURES)
     nDCG = {name: rows[:, -1] for name, rows in scores.items()}
@@ -203,39 +211,40 @@ def show_searches(learned):
 
 
 def show_codes(learned):
-    """Queries that only words answer, queries that vectors answer, and the mix."""
+    """Compare on queries that need exact words, on queries in other words, and on both."""
     from scratch_embed.why.retrieval_tour import HYBRID, PARTS, SCORES, over_seeds, search_coded
     heading("9  Rare codes: what a vector cannot hold")
-    paragraph("Each report gets a code of its own, such as kx-417, that no text to learn from "
-              "has.  Half of the queries ask for the report with a code; the others are the "
-              "questions above.  nDCG@10 in %; both: all queries.  RRF sees places only: that the "
-              "first of BM25's list has the code and all others have not is lost on it.  The first "
-              "of the vectors' list has as much, and a report somewhere in both lists may have "
-              "more.  To a vector codes are nearly all one query, so much the same happens to all "
-              "of them: hence the spread over seeds.")
+    paragraph("Each document gets a unique code, such as kx-417, that is not in the training text. "
+              " Half of the queries name a code; the others are the queries above.  nDCG@10 in %; "
+              "'both' is over all queries.  RRF uses only ranks, so it cannot see that BM25's "
+              "first document is the only one with the code: the first of the vectors' list gets "
+              "the same score, and a document in both lists may get more.  The vectors of two "
+              "codes are nearly equal, so a seed treats all codes alike: hence the wide "
+              "intervals.")
     scores = over_seeds(lambda seed: search_coded(learned[seed]), SEEDS)
     show_intervals(scores, PARTS)
     alone = [name for name in scores if name not in (HYBRID, SCORES)]
     means = {name: rows.mean(axis=0) for name, rows in scores.items()}
     first = [max(alone, key=lambda name: means[name][part]) for part in range(len(PARTS))]
-    paragraph(f"Of single searches {first[0]} is first for codes, {first[1]} for questions, "
-              f"{first[2]} for both.", "    ")
+    print("    best single method: " + ", ".join(f"{name} ({part})"
+                                                  for name, part in zip(first, PARTS)))
     both = {name: rows[:, -1] for name, rows in scores.items()}
     for name in HYBRID, SCORES:
         say_difference("both", name, first[2], both)
 
 
 def show_translations():
-    """Sentences and their translations before any pair of them was seen."""
+    """Print how many translations are found before training on pairs."""
     from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
     heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
-    paragraph("The language is a cipher of the first, its words in the opposite order.  Word "
-              "vectors are learned from texts of either language, with not one sentence of a text "
-              "translated in the other.  In %: a starting point for what learns from pairs.  The "
-              "cipher undone shows that a mean of vectors would do, were the languages one.")
+    paragraph("The second language is a cipher of the first, with its words in reverse order.  "
+              "Word vectors are trained on a text in each language; no sentence of one is "
+              "translated in the other.  In %: a baseline for methods that train on pairs.  The "
+              "row 'the cipher undone' shows that the mean of word vectors would suffice within "
+              "one language.")
     show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
                     over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
-    print(f"    {'guessing (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
+    print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
 
 
 PARTS = {"words": run_words, "retrieval": run_retrieval, "senses": run_senses,

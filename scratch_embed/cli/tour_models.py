@@ -1,20 +1,21 @@
-"""The parts of the tour that need a Transformer: senses in context, and sentences contrasted."""
+"""The parts of the tour that train a transformer: word senses, and SimCSE's sentence vectors."""
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
 
 SEEDS = (1, 2, 3)
+UNTRAINED = "untrained, mean"
 
 
 # ---- senses -------------------------------------------------------------------------------------
 
 def run_senses(arguments):
-    """An ambiguous word's vector in each place where it stands, beside its one vector."""
+    """Compare contextual vectors of ambiguous words with one vector per word."""
+    from scratch_embed.why import contextual_tour
     from scratch_embed.why.contextual_tour import (
         AROUND,
         BERT,
         MODEL,
         PARTS,
         SIZES,
-        UNTRAINED,
         compute_states,
         same_word_cosines,
         sense_accuracies,
@@ -22,10 +23,10 @@ def run_senses(arguments):
         upper_bound,
     )
     from scratch_embed.why.retrieval_tour import over_seeds, per_seed
-    heading("11  One word, two meanings: a vector for each place where it stands")
-    paragraph("Bank stands in sentences about money and in others about a river; the text, of "
-              "whole sentences on one topic, has six such words.  BERT learns from this text alone "
-              "by filling gaps: nobody tells it that there are two.  "
+    heading("11  One word, two senses: a vector for each occurrence")
+    paragraph("'bank' occurs in sentences about money and in others about a river; the text has "
+              "six such words, and each sentence has one topic.  BERT is trained on this text to "
+              "predict masked tokens; the senses are not labelled.  "
               f"{SIZES['layers']} layers of {SIZES['dim']}, {BERT['steps']:,} steps of "
               f"{BERT['batch_size']} sentences.  Cosines of 'bank' in two sentences, last layer:")
     known = per_seed(train_bert, SEEDS)
@@ -33,49 +34,53 @@ def run_senses(arguments):
     for one, other, cosine in same_word_cosines(known[SEEDS[0]], seen[SEEDS[0]]):
         print(f"    {cosine:5.2f}  {one}\n           {other}")
     print()
-    paragraph("Which is meant?  The nearer of two means, each of a word's states in one sense, "
-              "taken from half of the sentences and asked of the other half.  % right, mean of "
-              f"{len(SEEDS)} seeds (texts and starting weights); cues stand anywhere, only before "
-              "the word, or only behind it.  One vector a word has nothing to go by, and a tie is "
-              "right by half.")
+    paragraph("Which sense is it?  The nearer of two means, one per sense, of the word's hidden "
+              "states in half of the sentences, tested on the other half.  % correct, mean of "
+              f"{len(SEEDS)} seeds (texts and starting weights); the topic's words are anywhere, "
+              "only before the word, or only after it.  One vector per word is the same in both "
+              "senses; such a tie counts as half correct.")
     scores = over_seeds(lambda seed: sense_accuracies(known[seed], seen[seed]), list(SEEDS))
     show_intervals(scores, PARTS)
-    print(f"    {'the best, exactly':26}{upper_bound():9.1f}")
+    print(f"    {'upper bound (exact)':26}{upper_bound():9.1f}")
     anywhere = {who: rows[:, 0] for who, rows in scores.items()}
-    say_difference("anywhere", MODEL, UNTRAINED, anywhere)
+    say_difference("anywhere", MODEL, contextual_tour.UNTRAINED, anywhere)
     say_difference("anywhere", MODEL, AROUND, anywhere)
-    paragraph("The words of these sentences are drawn each on its own, so a mean of the others' "
-              "vectors can tell as much as can be told.  BERT's is the word's own state, in which "
-              "the sentence has left its mark.", "    ")
+    paragraph("The words of these sentences are drawn independently, so a mean of the other words' "
+              "vectors has all the information.  BERT's vector is the state of the word itself, "
+              "which has taken up the information of its sentence.", "    ")
 
 
 # ---- sentences ----------------------------------------------------------------------------------
 
 def run_simcse(arguments):
-    """Sentence vectors of a masked LM, before SimCSE and after."""
+    """Compare the sentence vectors of a masked LM before and after SimCSE."""
     from scratch_embed.why.retrieval_tour import over_seeds
     from scratch_embed.why.sentences import BERT, SIMCSE, SIZES
     from scratch_embed.why.simcse_tour import AFTER, BEFORE, before_and_after
     heading("12  Sentences: SimCSE, before and after")
-    paragraph("A masked LM fills gaps in the text of a world of reports (part 8); the mean of its "
-              "last layer is a sentence's vector.  SimCSE then asks that a sentence find itself "
-              "under another dropout mask, among the others of a batch.  "
-              f"{SIZES['layers']} layers of {SIZES['dim']}; {BERT['steps']:,} steps of filling, "
-              f"{SIMCSE['steps']:,} of contrast.  Mean of {len(SEEDS)} seeds.")
-    paragraph("nDCG@10 of 300 questions in other words, STS (Spearman's rho, both in %, more is "
-              "better); alignment of paraphrases, uniformity of all reports (less is better), "
-              "their mean cosine.")
+    paragraph("A BERT is trained to predict masked tokens in the text of part 8's world; the mean "
+              "of its last layer is a sentence's vector.  SimCSE trains it further: the positive "
+              "of a sentence is itself under another dropout mask, the negatives are the other "
+              "sentences of the batch.  "
+              f"{SIZES['layers']} layers of {SIZES['dim']}; {BERT['steps']:,} steps of the masked "
+              f"LM, {SIMCSE['steps']:,} of SimCSE.  Mean of {len(SEEDS)} seeds with its 95% "
+              "interval.")
+    paragraph("nDCG@10 of 300 queries in other words, STS (Spearman's rho), both in %, more is "
+              "better; alignment of paraphrases, uniformity of all documents, less is better; mean "
+              "cosine of all documents.")
     scores = over_seeds(before_and_after, list(SEEDS))
     show_scores(scores)
     for place, what in enumerate(("nDCG@10", "STS")):
         column = {name: rows[:, place] for name, rows in scores.items()}
-        for other in (BEFORE, "untrained, mean", "word2vec, SIF"):
+        print(f"    {what}: " + ", ".join(f"{name} {column[name].mean():.1f}" for name in
+                                          (UNTRAINED, BEFORE, AFTER)))
+        for other in (BEFORE, UNTRAINED, "word2vec, SIF"):
             say_difference(what, AFTER, other, column)
     say_geometry(BEFORE, AFTER, scores)
 
 
 def show_scores(scores):
-    """A table of Scores.  scores: {name: (seeds, 5)}; nan where there is nothing to say."""
+    """Print a table of Scores.  scores: {name: (seeds, 5)}; nan where a score does not exist."""
     from scratch_embed.why.effects import interval
     print(f"    {'':18}" + "".join(f"{name:>14}" for name in (
         "nDCG@10", "STS", "alignment", "uniformity", "mean cosine")).rstrip())
@@ -88,12 +93,22 @@ def show_scores(scores):
 
 
 def say_geometry(before, after, scores):
-    """What became of uniformity, alignment and the mean cosine, seed by seed."""
-    from scratch_embed.why.effects import paired_difference
-    parts = []
-    for place, name in ((3, "uniformity"), (2, "alignment"), (4, "the mean cosine")):
-        one, other = (scores[who][:, place] for who in (before, after))
-        mean, half = paired_difference(other, one)
-        parts.append(f"{name} went from {one.mean():.2f} to {other.mean():.2f} "
-                     f"({mean:+.2f} ± {half:.2f})")
-    paragraph("With SimCSE " + "; ".join(parts) + ".", "    ")
+    """Print how uniformity, alignment and the mean cosine changed, paired by seed.
+
+    The claim that SimCSE opens the cone of the vectors is printed only if their mean cosine has
+    fallen significantly.
+    """
+    from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT, paired_difference
+    changes = {}
+    for place, name in ((3, "uniformity"), (2, "alignment"), (4, "mean cosine")):
+        old, new = (scores[who][:, place] for who in (before, after))
+        mean, half = changes[name] = paired_difference(new, old)
+        verdict = changes[name].verdict
+        print(f"    {name}: {old.mean():.2f} before SimCSE, {new.mean():.2f} after, "
+              f"{mean:+.2f} ± {half:.2f}, "
+              f"{NOT_SIGNIFICANT if verdict == NOT_SIGNIFICANT else 'significant'}")
+    paragraph({HURTS: "SimCSE opens the cone in which the vectors lie: their mean cosine falls.",
+               HELPS: "SimCSE narrows the cone in which the vectors lie: their mean cosine rises.",
+               NOT_SIGNIFICANT: "These seeds do not show that SimCSE opens the cone in which the "
+               "vectors lie: the change of their mean cosine is not significant."}[
+                   changes["mean cosine"].verdict], "    ")

@@ -12,7 +12,7 @@ from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_wr
 
 def add_text_options(command, output):
     """Input, output and checkpoint options of the three methods for word vectors."""
-    command.add_argument("corpus", help='text, plain or gzip, a sentence a line; "-" is stdin')
+    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
                          help="keep at most the N most frequent words (default: all)")

@@ -1,4 +1,8 @@
-"""why: remove the tricks of a method one at a time, and see what each was worth."""
+"""why: ablations: change one part of a method at a time and measure the effect.
+
+Each prediction is printed before its measurement, and each effect with its 95% interval over seeds:
+"not significant" means that the interval contains 0.
+"""
 import sys
 
 from scratch_embed.cli.parsing import add_command, whole
@@ -7,27 +11,29 @@ from scratch_embed.cli.why_models import run_bert, run_simcse
 
 
 def add_commands(commands):
-    """Add `why` and the methods it can take apart."""
-    why = add_command(commands, "why", "measure what each trick of a method is worth",
+    """Add `why` and the methods that have ablations."""
+    why = add_command(commands, "why", "measure the effect of each part of a method by ablation",
                       "scratch-embed why word2vec")
     methods = why.add_subparsers(metavar="METHOD", required=True)
     for name, run, sentences in [("word2vec", run_word2vec, 10_000), ("glove", run_glove, 10_000),
                                  ("fasttext", run_fasttext, 10_000), ("bert", run_bert, 8_000),
                                  ("simcse", run_simcse, 12_000),
                                  ("retrieval", run_retrieval, 12_000)]:
-        method = add_command(methods, name, f"the tricks of {name}, on toy texts",
+        method = add_command(methods, name, f"print ablations of {name} on toy texts",
                              f"scratch-embed why {name} --seeds 10", run=run)
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
-                            help="texts and starting weights to average over (%(default)s)")
+                            help="number of texts and starting weights to average over "
+                                 "(default: %(default)s)")
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
-                            help="the length of each text (%(default)s)")
+                            help="sentences of each text (default: %(default)s)")
         if run in (run_simcse, run_retrieval):
             method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                                help="to search, with 3 questions for each 20 (%(default)s)")
+                                help="documents of the collection, with 3 queries per 20 documents "
+                                     "(default: %(default)s)")
 
 
 def run_word2vec(arguments):
-    """Print the ablations, each with its prediction first; the methods; the closed form."""
+    """Print the ablations, predictions first; a comparison of methods; the closed form."""
     from scratch_embed.why.word2vec import ABLATIONS, CBOW, LONG, SKIPGRAM, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"Skip-gram: {listed(SKIPGRAM)}; CBOW: the same "
@@ -38,7 +44,7 @@ def run_word2vec(arguments):
 
 
 def run_glove(arguments):
-    """Print the ablations, each with its prediction first; how near training comes to log X."""
+    """Print the ablations, predictions first; how near training comes to log X."""
     from scratch_embed.why.glove import ABLATIONS, GLOVE, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"GloVe: {listed(GLOVE)}.")
@@ -46,7 +52,7 @@ def run_glove(arguments):
 
 
 def run_fasttext(arguments):
-    """Print the ablations, each with its prediction first; the collisions; unknown words."""
+    """Print the ablations, predictions first; how many n-grams share a row."""
     from scratch_embed.why.fasttext import ABLATIONS, FASTTEXT, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"FastText: {listed(FASTTEXT)}.")
@@ -54,35 +60,35 @@ def run_fasttext(arguments):
 
 
 def run_retrieval(arguments):
-    """Print the parts of a search, each with its prediction first; hybrids; codes; ties."""
+    """Print ablations of search, hybrids and compression, predictions first; the effect of ties."""
     from scratch_embed.why.compression import ABLATIONS as CODES
     from scratch_embed.why.retrieval import ABLATIONS, HYBRID_ABLATIONS
     from scratch_embed.why.searches import WORD2VEC
     searches, coded = toy_searches(arguments)
     queries, documents = searches[0].gains.shape
-    heading("1  Words and vectors: what happens without?")
-    paragraph(f"nDCG@10 in %, mean of {len(searches)} seeds, each a world of {documents:,} reports "
-              f"and {queries} questions in other words, and starting weights of its own; with - "
-              "without, seed by seed, has its 95% interval.  Vectors are SIF's, of word2vec's: "
-              f"{listed(WORD2VEC)}.")
+    heading("1  Ablations of BM25 and of word vectors")
+    paragraph(f"nDCG@10 in %, mean of {len(searches)} seeds, each with a world of {documents:,} "
+              f"documents and {queries} queries in other words, and starting weights; the "
+              "difference, with - without, is paired by seed and has its 95% interval.  A text's "
+              f"vector is the SIF-weighted mean of word2vec's vectors: {listed(WORD2VEC)}.")
     counts = [show_searches(searches, ABLATIONS)]
-    heading("2  Both together: what happens without?")
-    paragraph("The same reports, each with a code of its own, such as kx-417; half of the queries "
-              "ask for a code, half are the questions above.")
+    heading("2  Ablations of hybrids")
+    paragraph("The same documents, each with a unique code, such as kx-417; half of the queries "
+              "name a code, half are the queries above.")
     counts.append(show_searches(coded, HYBRID_ABLATIONS))
-    heading("3  Smaller vectors: what is lost?")
+    heading("3  Compression of the vectors")
     counts.append(show_searches(searches, CODES))
     show_forms(searches)
     counts.append(show_ties(searches))
     print()
-    paragraph("In all {} of {} predictions held.".format(*map(sum, zip(*counts))))
+    paragraph("In total {} of {} predictions held.".format(*map(sum, zip(*counts))))
 
 
 def toy_searches(arguments):
-    """A Search for each seed, and the same with codes."""
+    """A Search for each seed, and the same with queries that name codes."""
     from scratch_embed.why.searches import search_codes, search_facts
     from scratch_embed.worlds.facts import facts
-    print("(making the worlds; a first run waits for the compiler)", file=sys.stderr)
+    print("(making the toy worlds; the first run also compiles, for some seconds)", file=sys.stderr)
     worlds = [facts(seed, arguments.documents, arguments.documents * 3 // 20,
                     sentences=arguments.sentences, pairs=0)
               for seed in range(1, arguments.seeds + 1)]
@@ -93,23 +99,23 @@ def toy_searches(arguments):
 def toy_texts(arguments):
     """A Text for each seed."""
     from scratch_embed.why.ablations import toy_text
-    print("(making the texts; a first run waits for the compiler)", file=sys.stderr)
+    print("(making the toy texts; the first run also compiles, for some seconds)", file=sys.stderr)
     return [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
 
 
 def show_ablations(texts, ablations, trained, settings):
-    """For each trick what is expected, then what is found."""
+    """Print each ablation on texts: the prediction, then the effect."""
     from scratch_embed.why.ablations import measure_ablations
-    heading("1  The ablations: what happens without?")
+    heading("1  Ablations")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
-    paragraph(f"% of analogies solved, mean of {len(texts)} seeds, each with a text (hard, "
-              f"{words:,.0f} words) and starting weights of its own; with - without, seed by seed, "
-              f"has its 95% interval.  {settings}")
+    paragraph(f"% of analogies correct, mean of {len(texts)} seeds, each with a text (hard, "
+              f"{words:,.0f} words) and starting weights; the difference, with - without, is "
+              f"paired by seed and has its 95% interval.  {settings}")
     show_effects(ablations, measure_ablations(ablations, texts, trained, progress=True))
 
 
 def show_searches(searches, ablations):
-    """The same for the parts of a search.  -> (predictions that held, all)."""
+    """The same for a search.  -> (number of predictions that held, number of predictions)"""
     from scratch_embed.why.ablations import measure_ablations
     from scratch_embed.why.retrieval import found
     from scratch_embed.why.searches import ndcg_percent
@@ -118,13 +124,13 @@ def show_searches(searches, ablations):
 
 
 def show_methods(texts):
-    """A table of methods, and for each from which others it cannot be told apart."""
+    """Print a table of methods, and for each the others with no significant difference."""
     from scratch_embed.why.ablations import measure, not_distinguished
     from scratch_embed.why.effects import interval
     from scratch_embed.why.word2vec import METHODS
-    heading("2  The methods, on the same texts")
+    heading("2  The methods compared on the same texts")
     scores = measure(list(METHODS.values()), texts, progress=True)
-    print("    " + " " * 38 + "%            cannot be told apart from")
+    print("    " + " " * 38 + "%            no significant difference from")
     alike = not_distinguished(scores)
     for number, (name, row, others) in enumerate(zip(METHODS, scores, alike), 1):
         mean, half = interval(row)
@@ -133,17 +139,17 @@ def show_methods(texts):
 
 
 def show_closed_form(seeds, sentences):
-    """u·v of trained vectors beside what it should tend to."""
+    """Print how near u·v of trained vectors comes to its optimum."""
     from scratch_embed.why.effects import interval, paired_difference
     from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
-    heading("3  The closed form: what u·v tends to")
-    paragraph(f"Texts of {sentences:,} sentences; more dimensions than words: every u·v is "
-              "free.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, closer to it if "
-              "noise that equals the answer, which the code skips, is left out of the sum.  Pairs "
-              "that a text seldom has keep the luck of their draw; "
-              f"'often' are those expected {OFTEN} times or more; 'off by' is a weighted RMS.")
-    forms = {"log P(m,n)/(K Pnoise(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pnoise(m) P(n))": 1}
-    print(f"    {'':39}  correlation       often             off by")
+    heading("3  The closed form: the optimum of u·v")
+    paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v "
+              "can take any value.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, and "
+              "closer to it if negatives that equal the target, which the code skips, are left out "
+              "of the sum.  Counts of rare pairs are noisy; 'frequent' pairs are those expected "
+              f"{OFTEN} times or more; 'RMS error' is weighted.")
+    forms = {"log P(m,n)/(K Pneg(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pneg(m) P(n))": 1}
+    print(f"    {'':39}  correlation       frequent          RMS error")
     for world in WORLDS:
         found = closed_forms(world, seeds, sentences)
         print(f"  {world}")
@@ -153,19 +159,19 @@ def show_closed_form(seeds, sentences):
             print(f"    {name:39}  {r.mean:.4f} ± {r.half:.4f}   {often.mean:.4f} ± "
                   f"{often.half:.4f}   {error.mean:.3f} ± {error.half:.3f}", flush=True)
         gain = paired_difference(*([pair[form].correlation for pair in found] for form in (0, 1)))
-        print(f"    {'the first against the second':39} {gain.mean:+.4f} ± {gain.half:.4f}   "
+        print(f"    {'difference, first - second':39} {gain.mean:+.4f} ± {gain.half:.4f}   "
               f"the correction {gain.verdict}")
 
 
 def show_log_x(seeds, sentences):
-    """w·u + b + c of trained GloVe beside log X, with enough dimensions and with too few."""
+    """Print how near GloVe's w·u + b + c comes to log X, with enough dimensions and too few."""
     from scratch_embed.why.effects import interval
     from scratch_embed.why.glove import closed_form
-    heading("2  What w·u + b + c tends to: log X")
+    heading("2  The optimum of w·u + b + c: log X")
     paragraph(f"Tiny texts of {sentences:,} sentences, 41 words, all cells, 200 epochs.  "
-              "Prediction: with as many dimensions as words every cell is met; with 5, only what "
-              "most cells have in common.")
-    print(f"    {'':14}  correlation       off by (RMS)      the spread of log X")
+              "Prediction: with as many dimensions as words the fit is exact in every cell; with "
+              "5, it is an approximation of low rank.")
+    print(f"    {'':14}  correlation       RMS error         deviation of log X")
     for dim in (48, 5):
         found = [closed_form(seed, dim, sentences) for seed in seeds]
         r, error, spread = (interval([getattr(closed, part) for closed in found])
@@ -175,10 +181,10 @@ def show_log_x(seeds, sentences):
 
 
 def show_collisions(text):
-    """How many n-grams share a row, by the number of buckets."""
+    """Print how many n-grams share a row, by the number of buckets."""
     from scratch_embed.why.fasttext import collisions
     heading("2  Hashing: how many n-grams share a row?")
-    print(f"    the n-grams of 3 to 6 letters of {len(text.vocab)} words")
+    print(f"    the n-grams of 3 to 6 characters of {len(text.vocab)} words")
     print(f"    {'buckets':>12}{'n-grams':>10}{'rows':>10}{'sharing, %':>12}")
     for buckets in (2_000_000, 20_000, 2_000, 200, 20):
         found = collisions(text.vocab, buckets)
@@ -186,7 +192,7 @@ def show_collisions(text):
 
 
 def show_forms(searches):
-    """A table: what is stored of a vector, and what the search is worth then."""
+    """Print bytes per vector and quality of search for each form of compression."""
     from functools import partial
 
     from scratch_embed.why.ablations import measure
@@ -197,7 +203,7 @@ def show_forms(searches):
     table = forms(dim)
     scores = measure([partial(by_codes, form=form) for form in table.values()], searches,
                      progress=True, score=ndcg_percent)
-    print(f"\n    {'':26} bytes   nDCG@10, %     beside float32")
+    print(f"\n    {'':26} bytes   nDCG@10, %     minus float32")
     for (name, form), row in zip(table.items(), scores):
         mean, half = interval(row)
         lost = paired_difference(row, scores[0])
@@ -206,24 +212,27 @@ def show_forms(searches):
 
 
 def show_ties(searches):
-    """What naive code makes of equal scores, and whether it is as predicted.  -> (held, all)."""
+    """Print the effect of the order of equal scores, and whether it is as predicted.
+
+    -> (number of predictions that held, number of predictions)
+    """
     from scratch_embed.why.effects import interval
     from scratch_embed.why.retrieval import CLAIMS, SCORERS, chance_mrr, shared, ties
-    heading("4  Ties: what the order of equal scores is worth")
+    heading("4  Ties: the effect of the order of equal scores")
     print("Predictions:")
     for claim in CLAIMS:
         print(f"    {claim}")
     found = {name: [ties(search, scorer) for search in searches]
              for name, scorer in SCORERS.items()}
     chance = [chance_mrr(search) for search in searches]
-    print(f"\n    {'':22}{'% of':>6}    nDCG@10, relevant ones     MRR@10, relevant ones\n"
+    print(f"\n    {'':22}{'%':>6}    nDCG@10, relevant ones     MRR@10, relevant ones\n"
           f"    {'':22}{'tied':>6}  " + "   first  last by name" * 2)
     for name, rows in found.items():
         cells = [[interval([getattr(row, order)[measure] for row in rows]).mean
                   for order in ("first", "last", "by_id")] for measure in (0, 1)]
         print(f"    {name:22}{shared(rows):6.2f}  "
               + "".join(f"{first:8.1f}{last:6.1f}{by:8.1f}" for first, last, by in cells))
-    print(f"    {'guessing (exact)':28}  {'':22}{'':14}{interval(chance).mean:8.1f}\n")
+    print(f"    {'chance (exact)':28}  {'':22}{'':14}{interval(chance).mean:8.1f}\n")
     held = {claim: bool(check(found, chance)) for claim, check in CLAIMS.items()}
     for claim, right in held.items():
         print(f"    {'held: ' if right else 'failed: '}{claim}")

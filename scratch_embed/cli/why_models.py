@@ -1,11 +1,11 @@
-"""why bert, why simcse: the tricks of what is trained on a Transformer."""
+"""why bert, why simcse: ablations of the methods that train a transformer."""
 import sys
 
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
 
 
 def run_bert(arguments):
-    """Print the tricks of the masked LM, each with its prediction first."""
+    """Print the ablations of the masked LM, predictions first."""
     from scratch_embed.why.ablations import measure_ablations
     from scratch_embed.why.bert import (
         ABLATIONS,
@@ -18,19 +18,19 @@ def run_bert(arguments):
     )
     wait()
     texts = [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
-    heading("1  The tricks of filling gaps: what happens without?")
-    paragraph(f"% of ambiguous words told right (worlds/senses.py, {upper_bound():.1f} at best), "
-              f"mean of {len(texts)} seeds, each with a text of {arguments.sentences:,} sentences "
-              "and starting weights of its own; with - without, seed by seed, has its 95% "
-              "interval.  Below it what became of the loss of held-out gaps (nats, with - without: "
-              "less is "
-              f"better).  {listed(BASE)}.")
+    heading("1  Ablations of the masked LM")
+    paragraph("% of ambiguous words whose sense is correct (worlds/senses.py; upper bound "
+              f"{upper_bound():.1f}), mean of {len(texts)} seeds, each with a text of "
+              f"{arguments.sentences:,} sentences and starting weights; the difference, with - "
+              "without, is paired by seed and has its 95% interval.  The line below each is the "
+              "difference in the loss of held-out masked tokens (nats; less is better).  "
+              f"{listed(BASE)}.")
     show_effects(ABLATIONS, measure_ablations(ABLATIONS, texts, trained, progress=True,
                                               score=measures), OTHERS)
 
 
 def run_simcse(arguments):
-    """Print the tricks of SimCSE, each with its prediction first."""
+    """Print the ablations of SimCSE, predictions first."""
     from scratch_embed.why.ablations import measure, measure_ablations
     from scratch_embed.why.retrieval_tour import per_seed
     from scratch_embed.why.sentences import BERT, SIZES, pretrain
@@ -39,20 +39,22 @@ def run_simcse(arguments):
     seeds = list(range(1, arguments.seeds + 1))
     made = per_seed(lambda seed: pretrain(seed, arguments.documents, arguments.sentences), seeds)
     encoders = [made[seed] for seed in seeds]
-    heading("1  The tricks of contrast: what happens without?")
+    heading("1  Ablations of SimCSE")
     queries, documents = encoders[0].search.gains.shape
-    paragraph(f"nDCG@10 in % of {queries} questions about {documents:,} reports, in other words "
-              f"(worlds/facts.py), mean of {len(seeds)} seeds; with - without, seed by seed, has "
-              "its 95% interval.  Below it the same for STS (Spearman's rho in %), alignment of "
-              "paraphrases and uniformity of the reports (less is better).  The masked LM: "
-              f"{listed(SIZES | BERT)}.  SimCSE: {listed(BASE)}.")
+    paragraph(f"nDCG@10 in % of {queries} queries in other words on {documents:,} documents "
+              f"(worlds/facts.py), mean of {len(seeds)} seeds; the difference, with - without, is "
+              "paired by seed and has its 95% interval.  The line below each is the difference in "
+              "STS (Spearman's rho in %), in alignment of paraphrases and in uniformity of the "
+              f"documents (less is better).  The masked LM: {listed(SIZES | BERT)}.  SimCSE: "
+              f"{listed(BASE)}.")
     before = measure([without_simcse], encoders, progress=True, score=measures)[0].mean(axis=0)
-    print("\nbefore contrast: " + ", ".join(f"{name} {x:.2f}" for name, x in
-                                            zip(("nDCG@10", *OTHERS), before)))
+    print("\nbefore SimCSE: " + ", ".join(f"{name} {x:.2f}" for name, x in
+                                          zip(("nDCG@10", *OTHERS), before)))
     show_effects(ABLATIONS, measure_ablations(ABLATIONS, encoders, trained, progress=True,
                                               score=measures), OTHERS)
 
 
 def wait():
-    """Say why nothing is to be seen yet."""
-    print("(making the worlds; a first run waits for the compiler)", file=sys.stderr)
+    """Print why nothing is printed yet."""
+    print("(making the toy worlds; the first run also compiles, for some seconds)",
+          file=sys.stderr)

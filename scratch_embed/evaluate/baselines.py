@@ -1,16 +1,17 @@
-"""What a score must beat: vectors that know nothing, and vectors that know only the words.
+"""Baselines for any evaluation: random vectors, and bags of words.
 
 Equation  random vectors   x ~ N(0, 1)ᴰ, one draw for each different text
-          bag of words     x_w = how often word w stands in the text, then ‖x‖ = 1
+          bag of words     x_w = count of word w in the text, then x / ‖x‖
 Shapes    encode(list of N texts) -> (N, D) float32, as every encoder here
-Cost      a bag of words takes N·V numbers, which is checked against the memory first;
-          counting in Python is fast enough for tasks of some thousand texts: no kernel.
-Differs   no hashing trick: a word of the vocabulary has a column of its own, others have none.
+Cost      a bag of words takes N·V numbers, which are checked against the memory first.  Counting in
+          Python is fast enough for tasks of some thousand texts: no kernel.
+Differs   no hashing trick: each word of the vocabulary has its own column, other words have none
 Read next evaluate/probe.py, evaluate/cluster.py
 
-Random vectors show what chance and the protocol itself are worth: the most frequent class, the best
-of all thresholds, repeated texts.  A bag of words shows what needs no order, no synonyms and no
-training.  A model that does not beat it has learnt nothing that the task can show.
+Random vectors measure chance and what the protocol itself adds to it: the most frequent class, the
+best of all thresholds, repeated texts.  A bag of words measures what needs neither word order nor
+synonyms nor training.  If a model is not better than a bag of words, the task shows no effect of
+its training.
 """
 import hashlib
 import re
@@ -26,7 +27,7 @@ WORD = re.compile(r"\w+")
 
 
 class RandomVectors:
-    """encode() draws a vector for each text; the same text, the same vector, in every process."""
+    """encode() draws a random vector for each text: the same text, the same vector, always."""
 
     def __init__(self, dim: int = 128, seed: int = 0) -> None:
         self.dim, self.seed = dim, seed
@@ -41,11 +42,12 @@ class RandomVectors:
 
 
 class BagOfWords:
-    """encode() counts words; the vocabulary is that of the texts given at first, lower-cased.
+    """encode() counts the words of a text, lower-cased, that are in the vocabulary.
 
-    texts       N strings, for instance a training set
-    max_size    at most so many words, the most frequent; min_count: seen at least so often
-    Raises      ValueError where no word is left.
+    texts       N strings whose words are the vocabulary, for instance a training set
+    max_size    the most frequent words are kept, at most this many
+    min_count   words with fewer occurrences are left out
+    Raises      ValueError if no word is left.
     """
 
     def __init__(self, texts: Sequence[str], max_size: int = 20_000, min_count: int = 1) -> None:
@@ -53,7 +55,7 @@ class BagOfWords:
         self.index = vocab.index
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """texts: N strings -> (N, V) float32 rows of length 1, or 0 where no word is known."""
+        """texts: N strings -> (N, V) float32, rows of length 1, or zero if no word is known."""
         require_memory(2 * 4 * len(texts) * len(self.index), f"a bag of {len(self.index)} words "
                                                              f"for each of {len(texts)} texts")
         counts = np.zeros((len(texts), len(self.index)), np.float32)
@@ -70,5 +72,5 @@ def _words(text):
 
 def _listed(texts):
     if isinstance(texts, str):
-        raise ValueError("expected a list of texts, found one string; put it in a list")
+        raise ValueError("texts: expected a list, got one string; put it in a list")
     return texts

@@ -1,19 +1,19 @@
-"""Accuracy, precision, recall and F1 of predicted classes, for one label an item or for several.
+"""Classification measures: accuracy, precision, recall and F1, for one label per item or several.
 
 Paper     van Rijsbergen 1979, "Information Retrieval", chapter 7 (F); Schapire & Singer 2000,
           "BoosTexter", section 4 (ranking measures of several labels).
 Equation  P_c = hits_c / predicted_c     R_c = hits_c / true_c     F1_c = 2 hits_c / (true_c +
           predicted_c);  macro: mean over classes;  weighted: Σ_c (true_c / N) F1_c
 Shapes    one label: true, predicted (N,); several: (N, L) bool
-Cost      a sort of the labels, then three counts: O(N log N).  No table of classes by classes,
-          no kernel.
-Differs   where a class was never predicted P is 0/0 and counts as 0, R likewise, as scikit-learn's
-          default without its warning.  A class counts if it is true OR predicted of some item, so
-          predicting a class that does not exist lowers the macro mean.
+Cost      sorting the labels, then three counts: O(N log N).  No confusion matrix, no kernel.
+Differs   if a class was never predicted, P is 0/0 and counts as 0, and so does R, as in
+          scikit-learn by default, but without its warning.  A class counts if it is true OR
+          predicted of some item, so predicting a class that does not exist lowers the macro mean.
 Read next evaluate/probe.py, evaluate/bitext.py
 
-Accuracy rewards the frequent class.  Macro F1 gives each class the same weight, however rare.
-Weighted F1 weights by the true counts and so stands close to accuracy.
+Which one?  Accuracy rewards predicting the frequent class.  Macro F1 gives each class the same
+weight, however rare.  Weighted F1 weights classes by their true counts, and so is close to
+accuracy.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,7 +22,7 @@ import numpy as np
 
 
 class ClassScores(NamedTuple):
-    """All in [0, 1]; without a suffix the mean over classes, else weighted by their frequency."""
+    """All in [0, 1]; without a suffix the mean over classes, else weighted by class frequency."""
     accuracy: float
     f1: float
     precision: float
@@ -41,13 +41,16 @@ class MultilabelScores(NamedTuple):
 
 
 def class_scores(true: Sequence | np.ndarray, predicted: Sequence | np.ndarray) -> ClassScores:
-    """Judge one predicted label for each item.  true, predicted: (N,) integers or strings."""
+    """Compare one predicted label per item with the true one.
+
+    true, predicted: (N,), integers or strings.  Raises ValueError for unequal shapes or kinds.
+    """
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.ndim != 1 or true.shape != predicted.shape or not len(true):
-        raise ValueError(f"expected as many labels as predictions, one or more, found shapes "
+        raise ValueError(f"expected as many labels as predictions, one or more, got shapes "
                          f"{true.shape} and {predicted.shape}")
     if (true.dtype.kind == "U") != (predicted.dtype.kind == "U"):
-        raise ValueError(f"expected labels of one kind, found {true.dtype} and {predicted.dtype}")
+        raise ValueError(f"expected labels of one kind, got {true.dtype} and {predicted.dtype}")
     N = len(true)
     classes, code = np.unique(np.concatenate([true, predicted]), return_inverse=True)
     hits = np.bincount(code[:N][true == predicted], minlength=len(classes))
@@ -59,10 +62,13 @@ def class_scores(true: Sequence | np.ndarray, predicted: Sequence | np.ndarray) 
 
 
 def multilabel_scores(true: np.ndarray, predicted: np.ndarray) -> MultilabelScores:
-    """Judge a predicted set of labels for each item.  true, predicted: (N, L) bool."""
+    """Compare a predicted set of labels per item with the true set.
+
+    true, predicted: (N, L) bool.  Raises ValueError for unequal shapes.
+    """
     true, predicted = np.asarray(true, bool), np.asarray(predicted, bool)
     if true.ndim != 2 or true.shape != predicted.shape or not true.size:
-        raise ValueError(f"expected two tables of items by labels, found shapes {true.shape} and "
+        raise ValueError(f"expected two tables of items by labels, got shapes {true.shape} and "
                          f"{predicted.shape}")
     both, either = (true & predicted).sum(axis=1), (true | predicted).sum(axis=1)
     f1 = _ratios((true & predicted).sum(axis=0), true.sum(axis=0), predicted.sum(axis=0))[2]
@@ -72,7 +78,7 @@ def multilabel_scores(true: np.ndarray, predicted: np.ndarray) -> MultilabelScor
 
 
 def _ratios(hits, true, predicted):
-    """P, R, F1 and the true count of each class; 0/0 is 0."""
+    """P, R, F1 and the true count of each class, with 0/0 = 0."""
     return (hits / np.maximum(predicted, 1), hits / np.maximum(true, 1),
             2 * hits / np.maximum(true + predicted, 1), true)
 
@@ -80,8 +86,8 @@ def _ratios(hits, true, predicted):
 def _lrap(true, predicted):
     """Mean over items, and over their true labels l, of (true labels ≥ l) / (all labels ≥ l).
 
-    Labels are ranked by their prediction, 1 before 0.  A predicted true label has the predicted
-    ones at or above it; any other has all L of them.  Items with no label, or all, count 1.
+    Labels are ranked by their prediction, 1 before 0.  At or above a predicted label are all the
+    predicted ones; at or above any other label are all L.  Items with no label, or all, count 1.
     """
     L, n_true, n_found = true.shape[1], true.sum(axis=1), predicted.sum(axis=1)
     both = (true & predicted).sum(axis=1)

@@ -1,29 +1,30 @@
-"""Do clusters found without labels agree with the labels?  V-measure, and MTEB's protocol.
+"""V-measure: the agreement of clusters with labels, and MTEB's clustering protocol.
 
 Paper     Rosenberg & Hirschberg 2007, "V-Measure: A Conditional Entropy-Based External Cluster
           Evaluation Measure"; Muennighoff et al. 2022, "MTEB" and Enevoldsen et al. 2025,
-          "MMTEB: Massive Multilingual Text Embedding Benchmark", section 2.3 (the faster form).
+          "MMTEB: Massive Multilingual Text Embedding Benchmark", section 2.3 (the faster protocol).
 Equation  homogeneity h = 1 − H(label | cluster) / H(label)        each cluster has one label
           completeness c = 1 − H(cluster | label) / H(cluster)     each label is in one cluster
           V = 2 h c / (h + c)
 Shapes    labels, clusters: (N,) -> numbers in [0, 1]
-Cost      a sort: only the pairs (label, cluster) that occur are counted, no table K × K, no kernel.
-Protocol  bootstrapped_v_measures is MTEB's form of today: 10 times, 16,384 points are drawn WITH
-          replacement, however few there are, and clustered by mini-batches of 512 with K = the
+Cost      a sort: only the pairs (label, cluster) that occur are counted; no table K × K, no kernel
+Protocol  bootstrapped_v_measures is MTEB's present protocol: 10 times, 16,384 points are drawn WITH
+          replacement, even from fewer points, and clustered in mini-batches of 512, with K = the
           number of labels of all points.  The main score is the mean of the 10 V's, over all levels
-          where labels are nested.  v_measure_of_set is the older form: each given set of points is
+          of nested labels.  v_measure_of_set is the older protocol: each given set of points is
           clustered once, in batches of 500, and the main score is the mean over the sets.
-          The sub-samples are mteb's own for the same generator.  The draws inside k-means are not
-          scikit-learn's, so the scores agree within the spread of these draws.
-Differs   mteb also reports adjusted mutual information.  Of nested labels that are strings, and
-          not of equal depth, mteb means to leave out what has no label on a level, and makes it a
-          cluster named "-1" instead; `labels` here are the caller's, for one level.
+          The samples are those of mteb for the same generator.  The random numbers inside k-means
+          are not scikit-learn's, so scores agree with mteb's within their standard deviation over
+          draws.
+Differs   mteb also reports adjusted mutual information.  If the nested labels of the texts differ
+          in depth, mteb puts texts without a label on a level into a cluster "-1" (the code means
+          to leave them out); here `labels` are the caller's, for one level.
 Read next evaluate/mini_batch.py, evaluate/kmeans.py
 
-Why a harmonic mean: one cluster for all is perfectly complete, a cluster for each point is
-perfectly homogeneous, and both are worthless.  V is the mutual information over the mean of both
-entropies.  It is not corrected for chance: with many small clusters random labels score well above
-0, so print random vectors beside it (evaluate/baselines.py).
+Why a harmonic mean?  A single cluster is perfectly complete, a cluster for each point is perfectly
+homogeneous, and both are useless.  V is the mutual information divided by the mean of the two
+entropies.  It is not corrected for chance: with many small clusters, random labels score well
+above 0, so report random vectors in the same row (evaluate/baselines.py).
 """
 import random
 from collections.abc import Sequence
@@ -44,12 +45,12 @@ class VMeasure(NamedTuple):
 def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) -> VMeasure:
     """Compare a clustering with the labels.  labels, clusters: (N,), integers or strings.
 
-    Where all labels are one, nothing can be mixed: homogeneity 1; likewise completeness.
+    If all labels are equal, homogeneity is 1; if all clusters are, completeness is 1.
     Raises ValueError for empty lists or lists of different lengths.
     """
     labels, clusters = np.asarray(labels), np.asarray(clusters)
     if labels.ndim != 1 or labels.shape != clusters.shape or not len(labels):
-        raise ValueError(f"expected as many clusters as labels, one or more, found shapes "
+        raise ValueError(f"expected as many clusters as labels, one or more, got shapes "
                          f"{labels.shape} and {clusters.shape}")
     _, a = np.unique(labels, return_inverse=True)
     _, b = np.unique(clusters, return_inverse=True)
@@ -63,7 +64,7 @@ def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) ->
 
 def v_measure_of_set(X: np.ndarray, labels: Sequence | np.ndarray, batch_size: int = 500,
                      seed: int = 42) -> float:
-    """MTEB's older form: V of one clustering of all points.  X: (N, D), labels: (N,)."""
+    """MTEB's older protocol: V of one clustering of all points.  X: (N, D), labels: (N,)."""
     K = len(np.unique(np.asarray(labels)))
     if K == 1:
         return 1.0
@@ -73,16 +74,17 @@ def v_measure_of_set(X: np.ndarray, labels: Sequence | np.ndarray, batch_size: i
 def bootstrapped_v_measures(X: np.ndarray, labels: Sequence | np.ndarray, rng: random.Random,
                             draws: int = 10, size: int = 16_384, batch_size: int = 512,
                             seed: int = 42) -> list[float]:
-    """MTEB's faster form: V of each of `draws` sub-samples.  X: (N, D), labels: (N,).
+    """MTEB's faster protocol: V of each of `draws` samples.  X: (N, D), labels: (N,).
 
-    rng is mteb's task generator, random.Random(seed) at first: it has drawn before (the documents
-    to embed), and goes on from level to level where labels are nested.
+    rng: mteb's generator of the task, random.Random(seed) at first.  mteb has used it before (to
+    draw the documents to embed), and uses it on from level to level of nested labels.
     """
     X, labels = np.asarray(X), np.asarray(labels)
     K, scores = len(np.unique(labels)), []
     for _ in range(draws):
         rows = rng.choices(range(len(X)), k=size)
-        scores.append(v_measure(labels[rows], mini_batch_kmeans(X[rows], K, batch_size, seed).labels).v)
+        found = mini_batch_kmeans(X[rows], K, batch_size, seed)
+        scores.append(v_measure(labels[rows], found.labels).v)
     return scores
 
 

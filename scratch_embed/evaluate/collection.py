@@ -1,23 +1,23 @@
-"""A retrieval collection on the disk: texts to be found, questions, and what answers them.
+"""A retrieval collection in files: documents, queries, and relevance judgements (qrels).
 
 Paper     Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of
-          Information Retrieval Models", whose layout this is.
-Bytes     documents  {"_id": "d1", "title": "...", "text": "..."}      a JSON object a line
+          Information Retrieval Models", whose format this is.
+Bytes     documents  {"_id": "d1", "title": "...", "text": "..."}      one JSON object per line
           queries    {"_id": "q1", "text": "..."}                      the same without a title
-          either     d1 <tab> the text                                 or so, told by the first line
-          judgements q1 <tab> d1 <tab> gain                            below a header line, or not;
+          or, both   d1 <tab> the text                                 decided by the first line
+          judgements q1 <tab> d1 <tab> gain                            with or without a header line
           or         q1 0 d1 gain                                      TREC's, as evaluate/trec.py
-          in UTF-8, plain or gzip.  Blank lines are left out.
+          in UTF-8, plain or gzip.  Blank lines are skipped.
 Shapes    documents and queries {id: text}, judgements {query: {document: gain}}
 Cost      one pass over each file, all texts in memory
-Differs   A title stands before its text, a space between, as BEIR's own encoders have it.  BEIR
-          drops the first line of the judgements unseen; here it is a header only if its third
-          field is the word "score".  Fields that are not named above are read past.
-Read next evaluate/ranking.py (what is measured), evaluate/trec.py (a run as a file)
+Differs   As in BEIR's own encoders, a document is its title, a space and its text.  BEIR always
+          drops the first line of the judgements; here it is a header only if its third field is the
+          word "score".  Other JSON fields are ignored.
+Read next evaluate/ranking.py (the measures), evaluate/trec.py (runs in files)
 
-Judgements say which queries count: BEIR's files hold the queries of all splits together.  A judged
-query without a text is an error, for it would score 0 whatever is asked.  A judged document that
-is not there cannot be found by anybody: the scores can still be compared, so it is a warning.
+The judgements decide which queries count, because BEIR's query files hold those of all splits.  A
+judged query without a text is an error: it would score 0 for every system.  A judged document
+without a text cannot be found by any system, so scores remain comparable; this is only a warning.
 """
 import json
 import os
@@ -37,7 +37,7 @@ HEADER = "query-id\tcorpus-id\tscore"
 
 
 class Collection(NamedTuple):
-    """What a search is judged by; each query of `queries` is judged."""
+    """Documents, queries and relevance judgements; every query has judgements."""
 
     documents: dict[str, str]      # {document: text}
     queries: dict[str, str]        # {query: text}
@@ -46,18 +46,19 @@ class Collection(NamedTuple):
 
 def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
                     qrels: str | os.PathLike, errors: str = "strict") -> Collection:
-    """The three files together; queries that are not judged are left out.
+    """Read the three files; queries without judgements are left out.
 
     errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
-    Raises   FormatError for a broken line, for a judged query without a text, and where none of
-             the judged documents is there.  Warns of those that are not.
+    Raises   FormatError for a broken line, for a judged query without a text, or if no judged
+             document has a text.  Warns if only some have none.
     """
-    texts, asked = read_texts(documents, errors), read_texts(queries, errors)
+    texts, query_texts = read_texts(documents, errors), read_texts(queries, errors)
     judged = read_judgements(qrels, errors)
-    lost = next((query for query in judged if query not in asked), None)
+    lost = next((query for query in judged if query not in query_texts), None)
     if lost is not None:
         raise FormatError(qrels, f"query {lost!r}", f"expected a text for it in {queries}, found "
-                          f"none among {len(asked)} queries; are they of the same collection?")
+                          f"none among {len(query_texts)} queries; are they of the same "
+                          "collection?")
     named = {document for gains in judged.values() for document in gains}
     missing = sorted(named - texts.keys())
     if len(missing) == len(named):
@@ -68,7 +69,7 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
         warnings.warn(f"{qrels}: {len(missing)} of {len(named)} judged documents, the first "
                       f"{missing[0]!r}, are not in {documents}: no system can find them",
                       stacklevel=2)
-    return Collection(texts, {query: asked[query] for query in judged}, judged)
+    return Collection(texts, {query: query_texts[query] for query in judged}, judged)
 
 
 # ---- texts --------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str
 
 
 def _from_json(line, path, place):
-    """A line of BEIR's."""
+    """Parse a JSON line of BEIR's -> id, text."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -108,7 +109,7 @@ def _from_json(line, path, place):
 
 
 def _from_tabs(line, path, place):
-    """id, tab, text; the text may hold tabs."""
+    """Parse a line id, tab, text -> id, text; the text may contain tabs."""
     name, tab, text = line.partition("\t")
     if not tab or not name:
         raise FormatError(path, place, f"expected id <tab> text, found {show(line)}")
@@ -118,9 +119,9 @@ def _from_tabs(line, path, place):
 # ---- judgements ---------------------------------------------------------------------------------
 
 def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str, dict[str, int]]:
-    """{query: {document: gain}} of BEIR's three fields or TREC's four; the first line tells.
+    """{query: {document: gain}} of a qrels file, BEIR's (3 fields) or TREC's (4).
 
-    Raises FormatError that names the line.
+    The first line decides which it is.  Raises FormatError that names the line.
     """
     qrels, split = {}, None
     for place, line in _lines(path, errors):
@@ -139,7 +140,7 @@ def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str
 
 
 def _at_tabs(line, path, place):
-    """The fields of BEIR's line, as TREC has them."""
+    """The fields of a line of BEIR's, in TREC's form."""
     fields = line.split("\t")
     if len(fields) != 3 or not all(fields):
         raise FormatError(path, place, "expected 3 fields between tabs, query document gain, found "
@@ -149,22 +150,22 @@ def _at_tabs(line, path, place):
 
 
 def _at_white_space(line, path, place):
-    """The fields of TREC's line; none of a comment."""
-    fields = [field.decode() for field in line.encode().split()]       # bytes: at ASCII's only
+    """The fields of a line of TREC's; an empty list for a comment."""
+    fields = [field.decode() for field in line.encode().split()]       # bytes: ASCII white space
     return [] if fields[0].startswith("#") else fields
 
 
 # ---- writing ------------------------------------------------------------------------------------
 
 def write_collection(folder: str | os.PathLike, collection: Collection) -> list[Path]:
-    """BEIR's corpus.jsonl, queries.jsonl and qrels.tsv in a folder, made if need be -> the paths.
+    """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is made if missing.
 
-    Raises ValueError for an id that holds a tab or the end of a line.
+    -> the three paths.  Raises ValueError for an id that is empty or holds a tab or a line end.
     """
     for name in (*collection.documents, *collection.queries):
         if not name or set(name) & set("\t\r\n"):
-            raise ValueError(f"the id {name!r} is empty, or would break a line of qrels.tsv: "
-                             "rename it")
+            raise ValueError(f"the id {name!r}: expected characters other than tab and line end, "
+                             "one or more; rename it")
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")]
     judged = (f"{query}\t{document}\t{int(gain)}" for query, gains in collection.qrels.items()
@@ -183,7 +184,7 @@ def _as_json(texts: Mapping[str, str], more) -> Iterator[str]:
 # ---- inside -------------------------------------------------------------------------------------
 
 def _lines(path, errors) -> Iterator[tuple[str, str]]:
-    """("line 7", its text) for every line that has any."""
+    """("line 7", its text) for every line that is not blank."""
     for number, line in enumerate(read_lines(path, errors), 1):
         if line.strip():
             yield f"line {number}", line

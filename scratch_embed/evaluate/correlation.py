@@ -1,19 +1,21 @@
-"""Do two lists of numbers rise and fall together?  In value (Pearson) or only in order (Spearman).
+"""Correlation of two lists of numbers: in value (Pearson's r) or in rank (Spearman's ρ).
 
 Paper     Spearman 1904, "The Proof and Measurement of Association between Two Things".
 Equation  r(x, y) = Σ (x_i − x̄)(y_i − ȳ) / √( Σ (x_i − x̄)²  Σ (y_i − ȳ)² )
           ρ(x, y) = r(ranks of x, ranks of y)
 Shapes    x, y: (N,) -> a number in [−1, 1]; ranks: (N,) -> (N,)
-Cost      O(N), and O(N log N) to rank.  Both are a few array operations: no kernel.
-Differs   where nothing varies (a constant list, or fewer than two numbers) r is 0/0: nan, without
-          SciPy's warning.  nan in the input is an error here, nan in the result there.
+Cost      O(N), and O(N log N) to rank: a few array operations, no kernel
+Differs   for a constant list, or fewer than two numbers, r is 0/0: nan, without SciPy's warning.
+          nan in the input is an error here; SciPy returns nan.
 Read next evaluate/words.py
 
-r is the cosine of the two lists after their means are taken out, and like every cosine it
-must not see their scale: each list is first divided by a power of two, which changes no digit,
-so that the squares neither overflow nor vanish.  Word similarity is judged by ρ and not by r,
-for people rate from 0 to 10 and cosines lie where they like: only the order can be compared.
-The short formula 1 − 6 Σ d² / (N³ − N), d the differences of ranks, holds only without ties.
+r is the cosine of the two lists after their means are subtracted.  As in space/similarity.py, each
+list is first divided by a power of two, which changes no digit, so that the squares neither
+overflow nor underflow.
+
+Why ρ for similarity?  People rate word pairs from 0 to 10, and cosines have a scale of their own:
+only the order can be compared.  The short formula 1 − 6 Σ d² / (N³ − N), d the differences of
+ranks, is right only without ties.
 """
 from collections.abc import Sequence
 
@@ -27,9 +29,9 @@ def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) ->
     """
     x, y = _numbers(x), _numbers(y)
     if len(x) != len(y):
-        raise ValueError(f"expected lists of equal length, found {len(x)} and {len(y)} numbers")
+        raise ValueError(f"expected lists of equal length, got {len(x)} and {len(y)} numbers")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("expected finite numbers, found nan or inf; leave such pairs out")
+        raise ValueError("expected finite numbers, got nan or inf; leave such pairs out")
     if _constant(x) or _constant(y):
         return float("nan")
     x, y = _centred(x), _centred(y)
@@ -45,22 +47,22 @@ def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -
 
 
 def ranks(x: Sequence[float] | np.ndarray) -> np.ndarray:
-    """1 for the smallest, N for the largest; equals share the mean of their places.  (N,) -> (N,).
+    """1 for the smallest number, N for the largest; ties get their mean rank.  (N,) -> (N,)
 
-    Raises ValueError for nan, which has no place in the order.
+    Raises ValueError for nan, which cannot be ranked.
     """
     x = _numbers(x)
     if np.isnan(x).any():
-        raise ValueError("expected numbers that can be ordered, found nan; leave such pairs out")
+        raise ValueError("expected numbers that can be ranked, got nan; leave such pairs out")
     _, group, count = np.unique(x, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)                        # the places of a group: last − count + 1 .. last
+    last = np.cumsum(count)                        # ranks of a tie: last − count + 1 .. last
     return (last - (count - 1) / 2)[group]
 
 
 def _numbers(x):
     x = np.asarray(x, np.float64)
     if x.ndim != 1:
-        raise ValueError(f"expected a list of numbers, found an array of shape {x.shape}")
+        raise ValueError(f"expected a list of numbers, got an array of shape {x.shape}")
     return x
 
 
@@ -69,8 +71,8 @@ def _constant(x):
 
 
 def _centred(x):
-    """(x − x̄) / 2^e; the largest is between 2⁻⁵⁵ and 2, so the squares can be summed."""
+    """(x − x̄) / 2^e, whose largest number is between 2⁻⁵⁵ and 2, so that squares can be summed."""
     _, e = np.frexp(np.abs(x).max())
-    x = np.ldexp(x, -e)                            # exact, apart from what vanishes beside max |x|
+    x = np.ldexp(x, -e)                            # exact, up to underflow far below max |x|
     x = x - x.mean()
-    return x - x.mean()                            # the first mean was rounded to max |x|'s digits
+    return x - x.mean()                            # corrects the rounding of the first mean

@@ -1,28 +1,29 @@
-"""k-means: K centres, and every point belongs to the nearest of them.
+"""k-means: K centres, with each point assigned to the nearest of them.
 
 Paper     Lloyd 1982, "Least Squares Quantization in PCM"; Arthur & Vassilvitskii 2007,
           "k-means++: The Advantages of Careful Seeding".
 Equation  inertia J = Σ_i ‖x_i − c_{l_i}‖².   Assign: l_i = argmin_k ‖x_i − c_k‖²
-                                              Move:   c_k = mean of the x_i with l_i = k
+                                              Update: c_k = mean of the x_i with l_i = k
           Seeding: the next centre is x_i with probability ∝ min_k ‖x_i − c_k‖²
 Shapes    X (N, D) -> centres (K, D), labels (N,)
-Types     float32 and float64 as they are; sums in float64.
-Cost      NDK a step for the products X Cᵀ, which BLAS owns; a kernel does the rest of a block while
-          it is in the cache.  Seeding costs 2 + log K steps.  Memory: one copy of X, and BLOCK.
-Differs   J is Σ‖x − c‖² of the differences themselves, not ‖x‖² − 2x·c + ‖c‖², which cancels.
-          Otherwise as scikit-learn: seeding tries 2 + log K candidates for each centre and keeps
-          the best (the paper's section 7 mentions it); an empty cluster gets the point that lies
-          farthest from its centre; it stops when Σ_k ‖move_k‖² ≤ tol · (mean variance of a column).
+Types     X in float32 or float64 as given; sums in float64
+Cost      NDK a step for the products X Cᵀ, which BLAS computes; a kernel does the rest of a block
+          while it is in the cache.  Seeding costs 2 + log K steps.  Memory: a copy of X, and BLOCK.
+Differs   J sums the squared differences ‖x − c‖² themselves; ‖x‖² − 2x·c + ‖c‖² would lose digits
+          by cancellation.  Otherwise as scikit-learn: seeding tries 2 + log K candidates for each
+          centre and keeps the best (mentioned in the paper's section 7); an empty cluster gets the
+          point that is farthest from its centre; it stops when Σ_k ‖move of c_k‖² ≤
+          tol · (mean variance of a column).
 Read next evaluate/mini_batch.py, evaluate/cluster.py
 
-Why J never rises: with the centres fixed the nearest one is the best label; with the labels fixed
-the mean is the best centre; and a point that becomes its own centre costs nothing.  So it ends, but
-in a local minimum, which depends on the start: hence the seeding, whose expected J is at most
-8 (ln K + 2) times the best there is.  To try several starts, call with several seeds and keep the
-smallest inertia.
+Why does J never rise?  For fixed centres the nearest one is the best label; for fixed labels the
+mean is the best centre; and a point that becomes its own centre adds nothing to J.  So the
+algorithm stops, but in a local minimum that depends on the start.  Hence the seeding, with which
+the expected J is at most 8 (ln K + 2) times the global minimum.  To try several starts, call with
+several seeds and keep the smallest inertia.
 
-argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, for ‖x‖² is the same for all k.  The mean of X is
-taken out first: no distance changes, and less cancels.
+argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is the same for all k.  The mean of X
+is subtracted first: distances do not change, and less is lost by cancellation.
 """
 from typing import NamedTuple
 
@@ -34,24 +35,24 @@ BLOCK = 1 << 18          # numbers of X that are assigned at a time
 
 
 class Clusters(NamedTuple):
-    """K centres, the cluster of every point, and J, the sum of squared distances to them."""
+    """K centres, the cluster of each point, and J, the sum of squared distances to its centre."""
     centres: np.ndarray      # (K, D) float64
     labels: np.ndarray       # (N,) int64
     inertia: float
-    steps: int               # until it stopped
+    steps: int               # how many were taken
 
 
 class Sums(NamedTuple):
-    """What the points of each cluster add up to."""
+    """The sum and the number of the points of each cluster."""
     total: np.ndarray        # (K, D) float64
     counts: np.ndarray       # (K,) int64
 
 
 def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: float = 1e-4,
            start: np.ndarray | None = None) -> Clusters:
-    """Lloyd's algorithm from k-means++ seeds, or from `start` (K, D).  X: (N, D) -> Clusters.
+    """Lloyd's algorithm, from k-means++ centres or from `start` (K, D).  X: (N, D) -> Clusters.
 
-    Clusters may stay empty only where X has fewer than K different rows.
+    A cluster can be empty at the end only if X has fewer than K different rows.
     Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
     """
     X, mean = centred(X, K)
@@ -60,10 +61,10 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
     else:
         C = np.asarray(start, np.float64) - mean
         if C.shape != (K, X.shape[1]):
-            raise ValueError(f"start: expected ({K}, {X.shape[1]}), found {C.shape}")
-    limit = tol * np.vdot(X, X) / X.size                 # the mean is 0: squares are variances
+            raise ValueError(f"start: expected ({K}, {X.shape[1]}), got {C.shape}")
+    limit = tol * np.vdot(X, X) / X.size                 # the mean is 0, so this is a variance
     steps, shift = 0, np.inf
-    while steps < max_steps and shift > limit:           # the same labels: the same sums, shift 0
+    while steps < max_steps and shift > limit:           # unchanged labels give a shift of 0
         labels, distance, sums = assign(X, C)
         sums = fill_empty(X, labels, distance, sums)
         moved = sums.total / sums.counts[:, None]
@@ -77,7 +78,7 @@ def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
     X = np.asarray(X)
     X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64, order="C")
     if X.ndim != 2 or not 1 <= K <= len(X):
-        raise ValueError(f"expected points (N, D) and 1 ≤ K ≤ N, found shape {X.shape} and K = {K}")
+        raise ValueError(f"expected points (N, D) and 1 ≤ K ≤ N, got shape {X.shape} and K = {K}")
     if not np.isfinite(X).all():
         raise ValueError(f"expected finite points, found nan or inf in row "
                          f"{np.flatnonzero(~np.isfinite(X).all(axis=1))[0]}; leave such rows out")
@@ -107,9 +108,9 @@ def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
 
 def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
            ) -> tuple[np.ndarray, np.ndarray, Sums]:
-    """Every point's nearest centre, ties to the first.  X: (N, D), C: (K, D) float64.
+    """The nearest centre of each point; ties go to the first.  X: (N, D), C: (K, D) float64.
 
-    -> labels (N,) int64, squared distances to it (N,) float64, Sums over each cluster.
+    -> labels (N,) int64, squared distances (N,) float64, Sums over each cluster.
     """
     labels, distance = np.empty(len(X), np.int64), np.empty(len(X))
     sums = Sums(np.zeros(C.shape), np.zeros(len(C), np.int64))
@@ -118,12 +119,13 @@ def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
     step = max(1, block // max(X.shape[1], len(C)))
     for i in range(0, len(X), step):
         part = X[i:i + step]                             # part @ C.T: (step, K)
-        assign_block_kernel(part @ C.T, half, part, C, labels[i:i + step], distance[i:i + step], sums)
+        assign_block_kernel(part @ C.T, half, part, C, labels[i:i + step], distance[i:i + step],
+                            sums)
     return labels, distance, sums
 
 
 def assign_block(products, half, X, C, labels, distance, sums):
-    """Write each row's best label and ‖x − c‖², and add the row to the sums of its cluster.
+    """Write the label and ‖x − c‖² of each row, and add the row to the sums of its cluster.
 
     products: (B, K) x·c, half: (K,) ‖c‖²/2, X: (B, D), C: (K, D); labels, distance: (B,) and sums
     are written.
@@ -136,7 +138,7 @@ def assign_block(products, half, X, C, labels, distance, sums):
 
 @kernel
 def assign_block_kernel(products, half, X, C, labels, distance, sums):
-    """The same, each row once."""
+    """assign_block, compiled: one pass over each row."""
     for i in range(len(X)):
         row, best, top = products[i], 0, products[i, 0] - half[0]
         for k in range(1, len(C)):
@@ -153,7 +155,7 @@ def assign_block_kernel(products, half, X, C, labels, distance, sums):
 
 
 def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
-    """Give each empty cluster the point farthest from its centre, of a cluster that has others."""
+    """Give each empty cluster the point farthest from its centre, from a cluster of several."""
     if sums.counts.all():
         return sums
     total, count = sums.total.copy(), sums.counts.copy()
@@ -167,7 +169,7 @@ def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Su
 
 
 def _squared_distances(X, squares, rows):
-    """‖x − X[row]‖² for some rows of X, not below 0; the row itself is exactly 0.  -> (R, N)."""
+    """‖x − X[row]‖² of R rows and all points: never below 0, and 0 for the row itself -> (R, N)"""
     d2 = X[rows] @ X.T                                   # (R, N)
     d2 *= -2
     d2 += squares

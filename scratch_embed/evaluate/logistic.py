@@ -1,27 +1,28 @@
-"""Multinomial logistic regression, written to be read: a convex loss, its gradient, and L-BFGS.
+"""Multinomial logistic regression: a convex loss, its gradient, and L-BFGS to minimise it.
 
 Paper     Cox 1958, "The Regression Analysis of Binary Sequences"; Liu & Nocedal 1989, "On the
           Limited Memory BFGS Method for Large Scale Optimization", algorithm 2.1 and eq. 7.6.
 Equation  L(W, b) = − Σ_i log P_i[y_i] + ‖W‖² / (2C),     P_i = softmax(W x_i + b)
           ∂L/∂W = Σ_i (P_i − onehot(y_i)) x_iᵀ + W/C      ∂L/∂b = Σ_i (P_i − onehot(y_i))
 Shapes    X (N, D), y (N,); W (K, D) and b (K,) for K > 2 classes, (1, D) and (1,) for two
-Types     everything in float64, from a float64 copy of X.
-Cost      two products of N·D·K for each look at the loss, and BLAS owns them, so no kernel.
-Memory    the copy of X, some arrays (K, N), and 20 of the size of W.
-Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which may leave coefficients far from the
-          minimum; here it is 1e-7, so the answer hardly depends on the path.  Everything else of
-          its default is the same: C = 1, b not penalised, one row of coefficients for two classes.
+Types     everything in float64, from a float64 copy of X
+Cost      two products of N·D·K for each evaluation of the loss, which BLAS computes: no kernel
+Memory    the copy of X, some arrays (K, N), and 20 of the size of W
+Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which can leave coefficients far from the
+          minimum; here it is 1e-7, so the result hardly depends on the solver.  The rest is
+          its default: C = 1, b is not penalised, one row of coefficients for two classes.
 Read next evaluate/probe.py
 
-Two classes.  Softmax sees only differences of scores, so the first class's score is fixed at 0 and
-W has one row: P[1] = σ(w·x + b).  Free in both rows, the penalty would halve: ‖w/2‖² + ‖w/2‖².
+Why one row for two classes?  Softmax depends only on differences of scores, so the score of the
+first class is fixed at 0, and P[1] = σ(w·x + b).  With two free rows the penalty would be half as
+large: the minimum would have −w/2 and w/2, and ‖w/2‖² + ‖w/2‖² = ‖w‖²/2.
 
-Why L-BFGS.  Newton's step −H⁻¹g needs the (KD)² second derivatives.  L-BFGS knows H only from the
-last few steps: moving by s changed the gradient by y, so a good H has y = H s for these.  Two
-loops over the pairs (s, y) apply such an H⁻¹ to g without ever forming a matrix.
+Why L-BFGS?  Newton's step −H⁻¹g needs (KD)² second derivatives.  L-BFGS estimates H from the last
+few steps: moving by s changed the gradient by y, so H must satisfy y = H s for these.  Two loops
+over the pairs (s, y) apply such an H⁻¹ to g without forming a matrix.
 
-Is it done?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩, θ = (W, b): a small gradient
-proves that W is near the one minimum, whatever way led there.
+When has it converged?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩, θ = (W, b):
+a small gradient proves that W is close to the unique minimum, whatever the solver did.
 """
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,13 +30,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-MEMORY = 10              # pairs (s, y) that L-BFGS remembers; SciPy's number
-ARMIJO = 1e-4            # a step must bring this share of what the slope promises
-ROUNDING = 1e-14         # a rise of the loss by this share of it is rounding, not a rise
+MEMORY = 10              # pairs (s, y) that L-BFGS keeps, as in SciPy
+ARMIJO = 1e-4            # a step must lower the loss by this share of what the slope predicts
+ROUNDING = 1e-14         # a rise of the loss by less than this share of it is rounding error
 
 
 class Logistic(NamedTuple):
-    """A fitted model: P(class k | x) = softmax(W x + b)[k]; of two, softmax([0, w·x + b])."""
+    """A fitted model: P(class k | x) = softmax(W x + b)[k]; for two, softmax([0, w·x + b])[k]."""
     classes: np.ndarray      # (K,) sorted
     W: np.ndarray            # (K, D), or (1, D) for two classes
     b: np.ndarray            # (K,), or (1,)
@@ -46,17 +47,17 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 
-    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns where it has
-    not converged.
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if max_steps are not
+    enough.
     """
     X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
     if X.ndim != 2 or code.shape != (len(X),):
-        raise ValueError(f"expected vectors (N, D) and a label for each, found shapes {X.shape} "
+        raise ValueError(f"expected vectors (N, D) and a label for each, got shapes {X.shape} "
                          f"and {code.shape}")
     if len(classes) < 2:
-        raise ValueError(f"expected labels of two classes or more, found {len(classes)}")
+        raise ValueError(f"expected labels of two classes or more, got {len(classes)}")
     if not np.isfinite(X).all() or not C > 0:
-        raise ValueError(f"expected finite vectors and C > 0, found C = {C}, or nan or inf in X")
+        raise ValueError(f"expected finite vectors and C > 0, got C = {C}, or nan or inf in X")
     X1 = np.column_stack([X, np.ones(len(X))])               # (N, D + 1): b is the last column
     rows = len(classes) if len(classes) > 2 else 1
 
@@ -72,36 +73,38 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
 
 
 def predict(model: Logistic, X: np.ndarray) -> np.ndarray:
-    """The likeliest class of each row; ties go to the first.  X: (N, D) -> labels (N,)."""
+    """The most probable class of each row; ties go to the first.  X: (N, D) -> labels (N,)."""
     scores = _with_zero_row(model.W @ np.asarray(X, np.float64).T + model.b[:, None])
     return model.classes[scores.argmax(axis=0)]
 
 
 def loss_and_gradient(theta: np.ndarray, X1: np.ndarray, code: np.ndarray, C: float = 1.0
                       ) -> tuple[float, np.ndarray]:
-    """L and ∂L/∂θ.  theta: (K, D + 1), or (1, D + 1) for two classes; X1: (N, D + 1), its last
-    column 1; code: (N,) class numbers -> a number, and an array like theta.
+    """L and ∂L/∂θ, θ = (W, b).  -> a number, and an array like theta.
+
+    theta: (K, D + 1), or (1, D + 1) for two classes; X1: (N, D + 1), whose last column is 1;
+    code: (N,) class numbers.
     """
     W, items = theta[:, :-1], np.arange(len(X1))
-    scores = _with_zero_row(theta @ X1.T)                    # (K, N): sums over K run along memory
-    scores -= scores.max(axis=0)                             # exp cannot overflow, P is the same
+    scores = _with_zero_row(theta @ X1.T)                    # (K, N): sums over K are contiguous
+    scores -= scores.max(axis=0)                             # exp cannot overflow; P is unchanged
     right = scores[code, items]
     P = np.exp(scores, out=scores)
     total = P.sum(axis=0)
     loss = np.log(total).sum() - right.sum() + np.vdot(W, W) / (2 * C)
     P /= total
     P[code, items] -= 1                                      # ∂L/∂scores = P − onehot
-    gradient = P[-len(theta):] @ X1                          # of two classes only the second moves
+    gradient = P[-len(theta):] @ X1                          # for two classes, the second row only
     gradient[:, :-1] += W / C
     return float(loss), gradient
 
 
 def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
              ) -> tuple[np.ndarray, int, bool]:
-    """L-BFGS for a convex function: loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
+    """L-BFGS for a convex function.  loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
 
-    Stops when max|gradient| ≤ tol, then done is True; or after max_steps, or where no step pays,
-    as where numbers overflow.
+    done is True if max|gradient| ≤ tol was reached.  Otherwise max_steps were not enough, or no
+    step lowers the loss, for instance because numbers overflow.
     """
     value, gradient = loss(x)
     pairs = []                                               # (s, y), the last MEMORY of them
@@ -111,8 +114,8 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
         if steps == max_steps:
             break
         step = -_apply_inverse(pairs, gradient)
-        slope, length = step @ gradient, 1.0                   # slope < 0: it leads downwards
-        while True:                                          # halve the step until it pays
+        slope, length = step @ gradient, 1.0                   # slope < 0: a descent direction
+        while True:                                          # line search: halve the step
             new_value, new_gradient = loss(x + length * step)
             if new_value <= value + ARMIJO * length * slope + ROUNDING * abs(value):
                 break
@@ -120,20 +123,20 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
             if length == 0:
                 return x, steps, False
         s, y = length * step, new_gradient - gradient
-        if s @ y > 0:                                        # always, but for rounding
+        if s @ y > 0:                                        # true but for rounding
             pairs = [*pairs[1 - MEMORY:], (s, y)]
         x, value, gradient = x + s, new_value, new_gradient
     return x, max_steps, False
 
 
 def _apply_inverse(pairs, g):
-    """H⁻¹ g by the two loops.  pairs: [(s, y)], oldest first; H⁻¹ without pairs is 1/‖g‖."""
+    """H⁻¹ g by the two-loop recursion.  pairs: [(s, y)], oldest first; without pairs g/‖g‖."""
     g, shares = g.copy(), []
     for s, y in reversed(pairs):
         share = (s @ g) / (s @ y)
         g -= share * y
         shares.append(share)
-    if pairs:                                                # the start: the newest pair's scale
+    if pairs:                                                # H⁻¹ at first: newest scale
         s, y = pairs[-1]
         g *= (s @ y) / (y @ y)
     else:
@@ -144,5 +147,5 @@ def _apply_inverse(pairs, g):
 
 
 def _with_zero_row(scores):
-    """The scores of all classes: of two, the first's are 0.  (K, N) as it is, (1, N) -> (2, N)."""
+    """The scores of all classes; for two, the first's are 0.  (1, N) -> (2, N), others as given."""
     return scores if len(scores) > 1 else np.concatenate([np.zeros_like(scores), scores])

@@ -1,4 +1,4 @@
-"""Mini-batch k-means: a few hundred points at a time move the centres, so large tables are quick.
+"""Mini-batch k-means: centres are updated after every few hundred points instead of after all N.
 
 Paper     Sculley 2010, "Web-Scale K-Means Clustering", algorithm 1.
 Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
@@ -6,19 +6,20 @@ Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
 Shapes    X (N, D) -> centres (K, D), labels (N,)
 Cost      B·D·K a step for batches of B, and one pass over X for the labels at the end.
           The kernel is that of evaluate/kmeans.py, `assign`.
-Differs   the rules around the equation are scikit-learn's MiniBatchKMeans, since MTEB's numbers
-          come from it; the draws are other ones, so the two agree in distribution only:
-            seeds        k-means++ on max(3 batches, or 3K where that is less than K) drawn points
+Differs   the rules around the equation are those of scikit-learn's MiniBatchKMeans, because MTEB
+          uses it; the random numbers are others, so the two agree in distribution only:
+            seeding      k-means++ on max(3 batches, or 3K if that is less than K) random points
             batches      drawn with replacement
-            reassign     every 10K points, or while a centre has no point yet: centres with under
-                         1% of the largest v_k (half a batch of them at most) jump to points of the
-                         batch, and get the smallest v of the others
-            stop         when the moving average of a batch's inertia has not reached a new low
-                         for 10 steps; at the latest after 100 times N points
+            reassigning  every 10K points, or while a centre has no point yet: centres with under 1%
+                         of the largest v_k (at most half a batch of them) are replaced by points
+                         of the batch, and get the smallest v of the other centres
+            stopping     when the moving average of the batches' inertia has had no new minimum for
+                         10 steps; at the latest after 100 times N points
 Read next evaluate/cluster.py
 
-v_k counts the points that c_k has ever taken, so c_k is their mean, of each as it was labelled when
-it came.  The rate 1/v_k falls by itself: early batches place a centre, late ones only settle it.
+Why 1/v_k?  v_k counts the points that c_k has been updated with, so c_k is their mean, each with
+the label that it had then.  The step size 1/v_k decreases by itself: early batches place a centre,
+late ones hardly move it.
 """
 import numpy as np
 
@@ -26,12 +27,12 @@ from scratch_embed.evaluate.kmeans import Clusters, assign, centred, seed_centre
 from scratch_embed.numerics.checks import require_whole
 
 MAX_EPOCHS = 100
-PATIENCE = 10            # steps without a new low
-LOW = 0.01               # of the largest count: a centre with less jumps
+PATIENCE = 10            # steps without a new minimum
+LOW = 0.01               # a centre with less than this share of the largest v_k is reassigned
 
 
 def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int = 0) -> Clusters:
-    """Cluster by batches of points.  X: (N, D) -> Clusters; inertia is that of all points.
+    """Mini-batch k-means.  X: (N, D) -> Clusters, whose inertia is that of all points.
 
     Raises ValueError unless 1 ≤ K ≤ N and batch_size ≥ 1, and for nan or inf.
     """
@@ -52,7 +53,7 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
         if since >= 10 * K or not seen.all():
             since = 0
             _reassign(C, seen, points, rng)
-        if steps == 1:                                   # its inertia is that of the seeds
+        if steps == 1:                                   # the inertia of the initial centres
             continue
         average = _moved(average, distance.mean(), batch_size, N)
         lowest, waited = (average, 0) if average < lowest else (lowest, waited + 1)
@@ -63,7 +64,7 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
 
 
 def _reassign(C, seen, points, rng):
-    """Centres that took hardly any points jump to points of the batch; C and seen are written."""
+    """Replace centres with hardly any points by points of the batch.  C and seen are written."""
     low = np.flatnonzero(seen < LOW * seen.max())
     low = low[np.argsort(seen[low], kind="stable")][:len(points) // 2]   # half a batch at most
     if len(low):
@@ -72,6 +73,6 @@ def _reassign(C, seen, points, rng):
 
 
 def _moved(average, inertia, batch_size, N):
-    """The moving average over about one pass through the points."""
+    """Update the moving average of the inertia, over about one pass through the points."""
     weight = min(1.0, 2 * batch_size / (N + 1))
     return inertia if average is None else (1 - weight) * average + weight * inertia

@@ -1,29 +1,29 @@
-"""MTEB on local data: encode a task's texts, hand the vectors to its metric, name what comes out.
+"""MTEB's task types on local data: encode a task's texts and compute its scores under mteb's names.
 
 Paper     Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark"; Enevoldsen et al. 2025,
           "MMTEB: Massive Multilingual Text Embedding Benchmark".
 Protocol  type                      its file          MTEB's main score
           Retrieval, Instruction-   ranking.py        nDCG@10 of the 1,000 nearest by cosine
           Reranking                 ranking.py        MAP@1000 of the query's candidates
-          STS                       sts.py            Spearman's ρ of cosine and people's score
+          STS                       sts.py            Spearman's ρ of cosine and human score
           PairClassification        pairs.py          the largest AP of four similarities
           Classification            probe.py          accuracy: 10 draws of 8 texts a label
           MultilabelClassification  probe.py          accuracy: 10 draws, 5 nearest neighbours
           Clustering                cluster.py        V-measure: 10 draws, mini-batch k-means
           BitextMining              bitext.py         F1 of the nearest by cosine
           Summarization             summarisation.py  mean of ρ within each text
-          The task has the last word: its `measure` says which score is the main one.
+          A task's own `measure` can choose another of its scores as the main one.
 Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
-Cost      the encoder's; then, of the scores, clustering takes nearly all.  No kernel of its own.
+Cost      that of the encoder; of the scores, clustering takes nearly all.  No kernel of its own.
 Differs   mteb computes similarities in float32.  Here it is float64, and cosines are rounded to
-          float32 before they are ranked: texts whose vectors are equal but for rounding tie, and
-          their names decide, where mteb leaves it to the rounding.  So where many cosines are
-          equal, as those of bags of words are, the two differ by some thousandths; else what is
-          not drawn agrees to a few 10⁻⁶.  (k-means and the probe's solver: see cluster.py and
-          logistic.py.)  mteb also rounds the means of ranking measures, not MRR, to five decimals.
-          mteb embeds a part of a large clustering task (4% if the task does not say otherwise) and
-          judges at most 2,000 texts of a multilabel one; here it is always all.  One encoder for
-          queries and documents: for prefixes pass an encoder that adds them.
+          float32 before ranking: texts whose vectors differ only by rounding tie, and their names
+          decide, while in mteb the rounding decides.  So if many cosines are equal, as those of
+          bags of words are, the two differ by some thousandths; otherwise, scores without random
+          draws agree to a few 10⁻⁶.  (For k-means and the probe's solver see cluster.py and
+          logistic.py.)  mteb also rounds the means of ranking measures, except MRR, to five
+          decimals.  It embeds a part of a large clustering task (4% by default) and tests on at
+          most 2,000 texts of a multilabel task; here it is always all.  One encoder is used for
+          queries and documents: for prefixes, pass an encoder that adds them.
 Read next evaluate/results.py (the table and the JSON), evaluate/baselines.py, worlds/toy_mteb.py
 
 An instruction is appended to its query, after a space, as in mteb: the encoder reads one text.
@@ -62,77 +62,78 @@ MEASURES: dict[str, Callable[..., np.ndarray]] = {
 RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS
            for name, measure in MEASURES.items()}
 
-# two fields had other names when the first digests were written: the same data, the same digest
+# the names of two fields in digest(), as in earlier versions: the same data has the same digest
 DIGESTED_AS = {"upper_bound": "best", "chance": "guessing"}
 
-Scores = dict[str, Any]            # {mteb's name: a number; of drawn types also those of each draw}
+Scores = dict[str, Any]            # {mteb's name: a number}; with random draws, those of each too
 
 
 class Encoder(Protocol):
-    """Whatever has this method; scores of several calls are compared, so no state may change it."""
+    """Any object with encode(); the same text must always get the same vector."""
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """N texts -> (N, D), a row each."""
+        """N texts -> (N, D), one row a text."""
 
 
-def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42) -> list[TaskResult]:
-    """Evaluate an encoder on each task.  seed: of all draws; mteb's own is 42.
+def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42
+                   ) -> list[TaskResult]:
+    """Evaluate an encoder on each task.  seed: of all random draws; mteb's is 42.
 
-    Raises ValueError for what is not a task, before anything is encoded, for an encoder that does
-    not return a finite row for each text, and where a score cannot be computed from the data.
+    Raises ValueError if something is not a task, before anything is encoded; if the encoder does
+    not return a finite row for each text; or if a score cannot be computed from the data.
     """
     tasks = list(tasks)
     for number, task in enumerate(tasks):
         if type(task) not in EXACT and type(task) not in DRAWN:
             known = ", ".join(shape.__name__ for shape in (*EXACT, *DRAWN))
             raise ValueError(f"tasks[{number}]: expected one of worlds/task_shapes.py ({known}), "
-                             f"found {type(task).__name__}; a single task goes into a list")
+                             f"got {type(task).__name__}; put a single task into a list")
     return [evaluate_task(encoder, task, seed) for task in tasks]
 
 
 def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
-    """The same for one task."""
+    """Evaluate an encoder on one task.  Errors as in evaluate_tasks."""
     start, shape = time.perf_counter(), type(task)
     scores = (EXACT[shape](encoder, task) if shape in EXACT
               else DRAWN[shape](encoder, task, seed))
     if task.measure not in scores:
-        raise ValueError(f"{task.name}: expected a main score of its type, one of "
-                         f"{', '.join(scores)}; found {task.measure!r}")
-    return TaskResult(task.name, shape.__name__, task.measure, scores, task.chance, task.upper_bound,
-                      time.perf_counter() - start, digest(task))
+        raise ValueError(f"{task.name}: expected a measure of its type, one of "
+                         f"{', '.join(scores)}; got {task.measure!r}")
+    return TaskResult(task.name, shape.__name__, task.measure, scores, task.chance,
+                      task.upper_bound, time.perf_counter() - start, digest(task))
 
 
 def embed(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
-    """The vectors of N texts, looked at before they are used.  -> (N, D)"""
+    """The vectors of N texts, checked to be finite and of one row a text.  -> (N, D)"""
     name = f"{type(encoder).__name__}.encode"
     X = np.asarray(encoder.encode(list(texts)))
     if X.ndim != 2 or len(X) != len(texts) or not X.size or X.dtype.kind not in "fiu":
         raise ValueError(f"{name}: expected numbers of shape ({len(texts)}, D), a row for each "
-                         f"text, found {X.dtype} of shape {X.shape}")
+                         f"text, got {X.dtype} of shape {X.shape}")
     broken = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(broken):
-        raise ValueError(f"{name}: expected finite vectors, found nan or inf in {len(broken)} of "
-                         f"{len(X)}, the first that of the text {texts[broken[0]]!r}")
+        raise ValueError(f"{name}: expected finite vectors, got nan or inf in {len(broken)} of "
+                         f"{len(X)}, the first for the text {texts[broken[0]]!r}")
     return X
 
 
 def digest(task: shapes.Task) -> str:
-    """Twelve hexadecimal digits that change with the task's data."""
+    """A hash of the task's data, twelve hexadecimal digits."""
     fields = ", ".join(f"{DIGESTED_AS.get(name, name)}={value!r}"
                        for name, value in task._asdict().items())
     text = f"{type(task).__name__}({fields})"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-# ---- searching ----------------------------------------------------------------------------------
+# ---- ranking ------------------------------------------------------------------------------------
 
 def retrieval(encoder: Encoder, task: shapes.Retrieval) -> Scores:
-    """Rank the corpus for each query."""
+    """Rank the whole corpus for each query, by cosine."""
     return _search(encoder, task, task.queries)
 
 
 def instruction_retrieval(encoder: Encoder, task: shapes.InstructionRetrieval) -> Scores:
-    """The same for queries that end with their instruction."""
+    """Retrieval with the instruction appended to each query."""
     return _search(encoder, task, {query: f"{text} {task.instructions[query]}"
                                    for query, text in task.queries.items()})
 
@@ -148,19 +149,18 @@ def _search(encoder, task, queries: Mapping[str, str]) -> Scores:
 
 
 def reranking(encoder: Encoder, task: shapes.Reranking) -> Scores:
-    """Rank each query's own candidates."""
+    """Rank each query's own candidates, by cosine."""
     Q = embed(encoder, list(task.queries.values()))
     X = embed(encoder, list(task.corpus.values()))
     row, found = {name: i for i, name in enumerate(task.corpus)}, {}
     for q, query in zip(Q, task.queries):
-        some = task.top_ranked[query]
-        lost = next((name for name in some if name not in row), None)
+        candidates = task.top_ranked[query]
+        lost = next((name for name in candidates if name not in row), None)
         if lost is not None:
-            raise ValueError(f"{task.name}: expected every candidate in the corpus, found "
-                             f"{lost!r} of query {query!r} outside it; add its text, or leave it "
-                             "out")
-        cosines = cosine_matrix(q[None], X[[row[name] for name in some]])[0]
-        found[query] = dict(zip(some, cosines.tolist()))
+            raise ValueError(f"{task.name}: expected every candidate in the corpus, got {lost!r} "
+                             f"of query {query!r}, which is not; add its text, or leave it out")
+        cosines = cosine_matrix(q[None], X[[row[name] for name in candidates]])[0]
+        found[query] = dict(zip(candidates, cosines.tolist()))
     return _ranking_scores(task, found)
 
 
@@ -171,13 +171,13 @@ def _ranking_scores(task, found):
 # ---- pairs --------------------------------------------------------------------------------------
 
 def sts(encoder: Encoder, task: shapes.STS) -> Scores:
-    """Correlate similarity with people's scores."""
+    """Correlate similarity with human scores."""
     scores = sts_scores(embed(encoder, task.sentence1), embed(encoder, task.sentence2), task.score)
     return _flat(**scores._asdict())
 
 
 def pairs(encoder: Encoder, task: shapes.PairClassification) -> Scores:
-    """Part pairs of one meaning from others by their similarity."""
+    """Separate paraphrases from other pairs by their similarity."""
     scores = pair_classification(embed(encoder, task.sentence1), embed(encoder, task.sentence2),
                                  task.labels)
     named = {}
@@ -196,17 +196,17 @@ def bitext_mining(encoder: Encoder, task: shapes.BitextMining) -> Scores:
 
 
 def summarization(encoder: Encoder, task: shapes.Summarization) -> Scores:
-    """Correlate closeness to the human summaries with the rating, text by text."""
+    """Correlate similarity to the human summaries with the rating, text by text."""
     machine, human = (_embed_lists(encoder, lists)
                       for lists in (task.machine_summaries, task.human_summaries))
     scores = summarisation_scores(machine, human, task.relevance)
     return _flat(cosine=scores.cosine, dot=scores.dot)
 
 
-# ---- labels: drawn ------------------------------------------------------------------------------
+# ---- labels, with random draws ------------------------------------------------------------------
 
 def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> Scores:
-    """Logistic regression on few texts of each label."""
+    """Logistic regression on eight texts of each label."""
     found = probe(embed(encoder, task.train.text), task.train.label,
                   embed(encoder, task.test.text), task.test.label,
                   draw_per_label(task.train.label, seed=seed))
@@ -216,7 +216,7 @@ def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> 
 
 def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassification, seed: int
                               ) -> Scores:
-    """Five nearest neighbours, each label by itself."""
+    """Five nearest neighbours, with a separate vote for each label."""
     draws = draw_multilabel(task.train.label, np.random.default_rng(seed))
     found = multilabel_probe(embed(encoder, task.train.text), task.train.label,
                              embed(encoder, task.test.text), task.test.label, draws)
@@ -225,11 +225,11 @@ def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassific
 
 
 def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
-    """Mini-batch k-means on draws of the texts, at each level of the labels."""
+    """Mini-batch k-means on random samples of the texts, at each level of the labels."""
     for i, path in enumerate(task.labels):
         if len(path) != len(task.labels[0]):
             raise ValueError(f"{task.name}: expected labels of {len(task.labels[0])} levels for "
-                             f"every text, as the first has, found {path} for text {i}")
+                             f"every text, as the first has, got {path} for text {i}")
     X, rng = embed(encoder, task.sentences), random.Random(seed)
     levels = {f"Level {i}": bootstrapped_v_measures(X, labels, rng, seed=seed)
               for i, labels in enumerate(zip(*task.labels))}
@@ -241,13 +241,13 @@ def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
 # ---- inside -------------------------------------------------------------------------------------
 
 def _embed_lists(encoder, lists):
-    """The vectors of each list of texts, encoded at once -> a list of (n, D)."""
+    """The vectors of each list of texts, encoded in one call -> a list of (n, D)."""
     X = embed(encoder, [text for texts in lists for text in texts])
     return np.split(X, np.cumsum([len(texts) for texts in lists])[:-1])
 
 
 def _flat(**correlations):
-    """{"cosine_spearman": ...} of Correlations by name."""
+    """{"cosine_spearman": ..., ...} from named Correlations."""
     return {f"{similarity}_{r}": value for similarity, both in correlations.items()
             for r, value in both._asdict().items()}
 

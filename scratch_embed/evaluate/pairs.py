@@ -1,4 +1,4 @@
-"""Pair classification: can one threshold on similarity tell paraphrases from other pairs?
+"""Pair classification: one threshold on similarity separates paraphrases from other pairs.
 
 Paper     Xu, Callison-Burch & Dolan 2015, "SemEval-2015 Task 1: Paraphrase and Semantic
           Similarity in Twitter"; Muennighoff et al. 2022, "MTEB: Massive Text Embedding
@@ -7,20 +7,19 @@ Equation  AP = Σ_t (R_t − R_{t−1}) P_t     over the different scores t, fro
           P_t, R_t: precision and recall if all pairs with a score ≥ t are called positive
           F1 = 2PR / (P + R)
 Shapes    scores: (N,), positive: (N,) of 0 and 1, or bool
-Cost      one sort, O(N log N); no kernel.
+Cost      one sort, O(N log N); no kernel
 Protocol  MTEB's main score is max_ap: the largest AP of cosine, dot product and negative Euclidean
-          and Manhattan distance.  A threshold lies between two neighbouring scores, so one pair
-          at least is on each side.  Nothing is drawn.
-Differs   equal scores are never parted.  mteb 2.26.24 does the same; before, its thresholds for
-          accuracy and F1 walked through the pairs one by one and cut between equals too, which no
-          threshold can do: a constant scorer got accuracy 1 if the positive pairs came first.
-          Where no threshold exists (all scores equal, or one pair) the results are nan, not 0;
-          AP without a positive pair is 0/0, nan, and 0 with a warning in scikit-learn.
+          and Manhattan distance.  A threshold lies between two neighbouring scores, so that at
+          least one pair is on each side.  Nothing is random.
+Differs   equal scores are always on the same side.  mteb 2.26.24 does the same; before, its
+          thresholds for accuracy and F1 went through the pairs one by one and cut between equal
+          scores too, which no threshold can do: a constant score got accuracy 1 if the positive
+          pairs came first.  Without a threshold (all scores equal, or one pair) the results are
+          nan, not 0; AP without a positive pair is 0/0, nan, but 0 with a warning in scikit-learn.
 Read next evaluate/sts.py (the four similarities), evaluate/ranking.py (AP for each query)
 
-AP needs no threshold, accuracy and F1 choose their best one on the very pairs that they judge.
-That is generous, above all for few pairs; it is the benchmark's protocol, so every model is
-helped alike.  A constant scorer's AP is the share of positives: the baseline to beat.
+Why AP?  Accuracy and F1 choose their best threshold on the same pairs that they measure, which is
+optimistic; AP needs no threshold.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,7 +36,7 @@ class BestAccuracy(NamedTuple):
 
 
 class BestF1(NamedTuple):
-    """The highest F1 that a threshold reaches, what it is made of, and that threshold."""
+    """The highest F1 that a threshold reaches, its precision and recall, and that threshold."""
     f1: float
     precision: float
     recall: float
@@ -45,14 +44,14 @@ class BestF1(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """How well one similarity parts the positive pairs from the others."""
+    """How well one similarity separates the positive pairs from the others."""
     ap: float
     accuracy: BestAccuracy
     f1: BestF1
 
 
 class PairClassification(NamedTuple):
-    """A Separation for each similarity; distances are negated, thresholds too."""
+    """A Separation for each similarity; distances are negated, and so are their thresholds."""
     cosine: Separation
     dot: Separation
     euclidean: Separation
@@ -76,7 +75,7 @@ class PairClassification(NamedTuple):
 
 def pair_classification(A: np.ndarray, B: np.ndarray, positive: Sequence[int] | np.ndarray
                         ) -> PairClassification:
-    """Judge the four similarities of sts.py.  A, B: (N, D), positive: (N,) of 0 and 1."""
+    """Evaluate the four similarities of sts.py.  A, B: (N, D), positive: (N,) of 0 and 1."""
     return PairClassification(*(Separation(average_precision(s, positive),
                                            best_accuracy(s, positive), best_f1(s, positive))
                                 for s in similarities(A, B)))
@@ -86,7 +85,7 @@ def average_precision(scores: Sequence[float] | np.ndarray, positive: Sequence[i
                       ) -> float:
     """Σ_t (R_t − R_{t−1}) P_t, in (0, 1]; nan without a positive.  scores, positive: (N,).
 
-    Equal scores count as one step, so the order of the input is not seen.
+    Equal scores count as one step t, so the order of the input has no effect.
     """
     _, hits, taken = _cuts(scores, positive)
     if not hits.size or not hits[-1]:
@@ -96,7 +95,7 @@ def average_precision(scores: Sequence[float] | np.ndarray, positive: Sequence[i
 
 def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray
                   ) -> BestAccuracy:
-    """The threshold with the most pairs on their right side; the highest one of equals."""
+    """The highest accuracy over all thresholds; of equally good ones, the highest threshold."""
     values, hits, taken = _cuts(scores, positive)
     if len(values) < 2:
         return BestAccuracy(float("nan"), float("nan"))
@@ -107,7 +106,7 @@ def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] 
 
 
 def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray) -> BestF1:
-    """The threshold with the largest F1 of the positive pairs; the highest one of equals."""
+    """The highest F1 over all thresholds; of equally good ones, the highest threshold."""
     values, hits, taken = _cuts(scores, positive)
     if len(values) < 2:
         return BestF1(*[float("nan")] * 4)
@@ -119,19 +118,19 @@ def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.n
 
 
 def _cuts(scores, positive):
-    """The T different scores from the highest down; pairs, and positive pairs, at or above each.
+    """The T different scores, highest first, and how many (positive) pairs are at or above each.
 
     scores, positive: (N,) -> values (T,), hits (T,), taken (T,).
     """
     scores, positive = np.asarray(scores), np.asarray(positive)
     if scores.ndim != 1 or scores.shape != positive.shape:
-        raise ValueError(f"expected a label for each score, found shapes {positive.shape} and "
+        raise ValueError(f"expected a label for each score, got shapes {positive.shape} and "
                          f"{scores.shape}")
     if not np.isin(positive, (0, 1)).all():
         wrong = positive[~np.isin(positive, (0, 1))][0]
-        raise ValueError(f"expected labels 0 and 1 (or False and True), found {wrong}")
+        raise ValueError(f"expected labels 0 and 1 (or False and True), got {wrong}")
     if np.isnan(scores).any():
-        raise ValueError("expected scores that can be ordered, found nan; leave such pairs out")
+        raise ValueError("expected scores that can be ranked, got nan; leave such pairs out")
     values, group = np.unique(scores, return_inverse=True)
     taken = np.bincount(group, minlength=len(values))[::-1].cumsum()
     hits = np.bincount(group[positive == 1], minlength=len(values))[::-1].cumsum()
@@ -139,5 +138,5 @@ def _cuts(scores, positive):
 
 
 def _between(values, i):
-    """A threshold between values[i] and values[i + 1]; the sum of the two could overflow."""
+    """The mean of values[i] and values[i + 1], without overflow."""
     return float(values[i] / 2 + values[i + 1] / 2)

@@ -1,25 +1,28 @@
-"""Probes: how much of a label can a simple classifier read from frozen vectors?
+"""Probes: how well a simple classifier can predict labels from frozen vectors.
 
 Paper     Alain & Bengio 2016, "Understanding Intermediate Layers Using Linear Classifier Probes";
           Fix & Hodges 1951, "Discriminatory Analysis" (nearest neighbours); Muennighoff et al.
           2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
-Equation  linear: logistic.py.    kNN: the label that most of the k rows with the least ‖x − q‖ have
-Shapes    X (N, D) to train on, Q (M, D) to judge, y (N,) -> predictions (M,)
-Cost      kNN: one product of M·N·D in blocks of bounded memory; BLAS owns it, so no kernel.
+Equation  linear: logistic.py.    kNN: the most frequent label of the k rows with the least ‖x − q‖
+Shapes    X (N, D) to train on, Q (M, D) to test on, y (N,) -> predicted labels (M,)
+Cost      kNN: one product of M·N·D in blocks of bounded memory; BLAS computes it, so no kernel
 Protocol  Classification: 10 draws of 8 training items of each label, logistic regression on each,
-          all test items; the main score is the mean accuracy.  ap, of two labels only, is that of
-          the predicted labels taken as scores 0 and 1, the greater label being the positive one.
-          Several labels an item: 10 draws in which every label has 8 items or more, kNN with k = 5,
-          each label voted on by itself; mteb's main score is the accuracy: the whole set right.
-          The draws are mteb's own, to the item: the same generators in the same order.  Only the
+          all test items; the main score is the mean accuracy.  ap, for two labels only, takes the
+          predicted labels as scores 0 and 1, with the greater label as the positive one.
+          Several labels per item: 10 draws in which every label has at least 8 items, kNN with
+          k = 5, a separate vote for each label; mteb's main score is the accuracy, the share of
+          items whose whole set is right.
+          The draws are mteb's own, item by item: the same generators in the same order.  Only the
           solver differs: logistic regression here has converged (see logistic.py).
-Differs   among rows at equal distance the lowest row counts, scikit-learn leaves it open.
-          mteb's seed starts anew at each draw, but shuffles what the draw before has shuffled.
+Differs   among rows at equal distance the lowest row counts; scikit-learn leaves it undefined.
+          mteb's seed starts anew at each draw, but shuffles the list that the last draw shuffled.
 Read next evaluate/logistic.py, evaluate/classes.py, evaluate/baselines.py
 
-A number of a probe says nothing alone: random vectors of enough dimensions separate a few training
-items perfectly, and a bag of words solves many tasks.  Print both beside it (baselines.py).
-8 items a label on purpose: the less the probe can learn, the more must already lie in the vectors.
+A probe's score needs its baselines in the same row (baselines.py): random vectors of enough
+dimensions separate a few training items perfectly, and a bag of words solves many tasks.
+
+Why only 8 items per label?  The less the probe can learn, the more of the result is due to the
+vectors.
 """
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -62,9 +65,9 @@ def linear_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray) -> np.ndarray:
 
 
 def knn_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.ndarray:
-    """The commonest label of the k nearest rows, of equals the lowest.  -> (M,) labels.
+    """The most frequent label of the k nearest rows; on a tie, the lowest label.
 
-    X: (N, D), y: (N,), Q: (M, D).  Raises ValueError for k > N.
+    X: (N, D), y: (N,), Q: (M, D) -> labels (M,).  Raises ValueError for k > N.
     """
     classes, code = np.unique(np.asarray(y), return_inverse=True)
     found = code[nearest_euclidean(Q, X, k)]                             # (M, k)
@@ -74,7 +77,10 @@ def knn_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.nda
 
 
 def knn_multilabel(X: np.ndarray, Y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.ndarray:
-    """Each label that more than half of the k nearest rows have.  Y: (N, L) bool -> (M, L) bool."""
+    """The labels that more than half of the k nearest rows have.
+
+    X: (N, D), Y: (N, L) bool, Q: (M, D) -> (M, L) bool.
+    """
     Y, ids = np.asarray(Y, bool), nearest_euclidean(Q, X, k)
     votes = sum(Y[ids[:, j]].astype(np.int64) for j in range(k))         # (M, L)
     return 2 * votes > k
@@ -83,16 +89,17 @@ def knn_multilabel(X: np.ndarray, Y: np.ndarray, Q: np.ndarray, k: int = 5) -> n
 def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
 
-    min ‖q − x‖² = max q·x − ‖x‖²/2 = max [q, 1]·[x, −‖x‖²/2]: a dot product with one column more.
-    The mean of X is taken out first, so that less cancels.
+    argmin ‖q − x‖² = argmax q·x − ‖x‖²/2 = argmax [q, 1]·[x, −‖x‖²/2], a dot product with one more
+    column.  The mean of X is subtracted first, so that less is lost by cancellation.
+    Raises ValueError for nan or inf, or k outside 1..N.
     """
     Q, X = np.asarray(Q), np.asarray(X)
     require_tables(Q, X)
     if not 1 <= k <= len(X):
-        raise ValueError(f"k: expected 1 to {len(X)}, the number of training rows, found {k}")
+        raise ValueError(f"k: expected 1 to {len(X)}, the number of training rows, got {k}")
     dtype = np.result_type(Q, X, np.float32)
     if not (np.isfinite(Q).all() and np.isfinite(X).all()):
-        raise ValueError("expected finite vectors, found nan or inf; leave such rows out")
+        raise ValueError("expected finite vectors, got nan or inf; leave such rows out")
     mean = X.mean(axis=0, dtype=np.float64)
     Q, X = (Q - mean).astype(dtype), (X - mean).astype(dtype)
     half = np.einsum("nd,nd->n", X, X) / dtype.type(2)
@@ -103,9 +110,9 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
 
 def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10, seed: int = 42
                    ) -> list[np.ndarray]:
-    """Ids of `per_label` items of each label, or all it has; one array for each draw.
+    """Random training sets of `per_label` items of each label, or all it has.
 
-    y: (N,).  The same ids, in the same order, as mteb draws for this seed.
+    y: (N,) -> one array of ids for each draw, the ids that mteb draws for this seed, in its order.
     """
     _, code = np.unique(np.asarray(y), return_inverse=True)
     order, drawn = np.arange(len(code)), []
@@ -113,18 +120,19 @@ def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10
         np.random.RandomState(seed).shuffle(order)       # NumPy has frozen this old generator
         by_label = np.argsort(code[order], kind="stable")
         start = np.searchsorted(code[order][by_label], code[order][by_label])
-        place = np.empty(len(order), np.int64)           # how many of its label stand before it
-        place[by_label] = np.arange(len(order)) - start
-        drawn.append(order[place < per_label])
+        before = np.empty(len(order), np.int64)          # items of the same label before this one
+        before[by_label] = np.arange(len(order)) - start
+        drawn.append(order[before < per_label])
     return drawn
 
 
 def draw_multilabel(label_sets: Sequence[Collection], rng: np.random.Generator,
                     per_label: int = 8, draws: int = 10) -> list[np.ndarray]:
-    """Ids of items until every label has `per_label` of them or all; one array for each draw.
+    """Random training sets in which each label has at least `per_label` items, or all it has.
 
-    rng is mteb's task generator, np.random.default_rng(42) before the first subset.  An item is
-    taken if one of its labels is still wanted, so labels that go with others get more.
+    rng: mteb's generator of the task, np.random.default_rng(42) before the first subset -> one
+    array of ids for each draw.  Items are taken in random order if one of their labels still has
+    too few, so labels that occur together with others get more.
     """
     drawn = []
     for _ in range(draws):
@@ -142,36 +150,36 @@ def draw_multilabel(label_sets: Sequence[Collection], rng: np.random.Generator,
 
 def probe(X: np.ndarray, y: Sequence | np.ndarray, Q: np.ndarray, truth: Sequence | np.ndarray,
           draws: Sequence[np.ndarray], fit_predict: FitPredict = linear_probe) -> ProbeScores:
-    """Train on each draw of X (N, D) and y (N,), judge on Q (M, D) and truth (M,).
+    """Train on each draw from X (N, D) and y (N,), and test on Q (M, D) and truth (M,).
 
     draws: arrays of ids into X, for instance from draw_per_label.
     """
     X, y, truth = np.asarray(X), np.asarray(y), np.asarray(truth)
-    labels, each, ap = np.unique(truth), [], []
+    labels, scores, ap = np.unique(truth), [], []
     for rows in draws:
         found = fit_predict(X[rows], y[rows], Q)
-        each.append(class_scores(truth, found))
+        scores.append(class_scores(truth, found))
         if len(labels) == 2:
             ap.append(average_precision(found == labels[1], truth == labels[1]))
-    return ProbeScores(ClassScores(*np.mean(each, axis=0).tolist()),
-                       float(np.mean(ap)) if ap else float("nan"), each)
+    return ProbeScores(ClassScores(*np.mean(scores, axis=0).tolist()),
+                       float(np.mean(ap)) if ap else float("nan"), scores)
 
 
 def multilabel_probe(X: np.ndarray, label_sets: Sequence[Collection], Q: np.ndarray,
                      truth: Sequence[Collection], draws: Sequence[np.ndarray], k: int = 5
                      ) -> MultilabelProbe:
-    """kNN trained on each draw of X (N, D), judged on Q (M, D).  Labels are sets, one an item.
+    """kNN on each draw from X (N, D), tested on Q (M, D), with a set of labels for each item.
 
-    Only the labels that occur in `truth` are judged; others are left out of training, as in mteb.
+    Only labels that occur in `truth` are used; others are left out of training, as in mteb.
     """
     X, labels = np.asarray(X), sorted(set().union(*truth))
     Y, Y_true = indicator(label_sets, labels), indicator(truth, labels)
-    each = [multilabel_scores(Y_true, knn_multilabel(X[rows], Y[rows], Q, k)) for rows in draws]
-    return MultilabelProbe(MultilabelScores(*np.mean(each, axis=0).tolist()), each)
+    scores = [multilabel_scores(Y_true, knn_multilabel(X[rows], Y[rows], Q, k)) for rows in draws]
+    return MultilabelProbe(MultilabelScores(*np.mean(scores, axis=0).tolist()), scores)
 
 
 def indicator(label_sets: Sequence[Collection], labels: Sequence) -> np.ndarray:
-    """Which item has which of `labels`; labels that are not listed are ignored.  -> (N, L) bool."""
+    """Sets of labels as a table (N, L) bool, a column for each of `labels`; others are ignored."""
     column = {label: j for j, label in enumerate(labels)}
     Y = np.zeros((len(label_sets), len(labels)), bool)
     for i, labels_of_item in enumerate(label_sets):

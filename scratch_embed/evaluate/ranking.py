@@ -1,40 +1,40 @@
-"""How good is a ranked list?  Precision, recall, hit rate, MRR, MAP, nDCG, as in trec_eval.
+"""Ranking measures: precision, recall, hit rate, MRR, MAP and nDCG, as computed by trec_eval.
 
 Paper     Järvelin & Kekäläinen 2002, "Cumulated Gain-Based Evaluation of IR Techniques" (nDCG);
           Burges et al. 2005, "Learning to Rank using Gradient Descent" (the gain 2^g − 1);
           Voorhees 1999, "The TREC-8 Question Answering Track Report" (MRR); Buckley & Voorhees
           2005, "Retrieval System Evaluation" (average precision).
-Equation  for a query, g_i the gain of the i-th document, rel_i = 1 if g_i ≥ level, else 0, and
-          R = Σ rel over all that is judged:
+Equation  for a query, g_i the gain of the document at rank i, rel_i = 1 if g_i ≥ level, else 0, and
+          R = Σ rel over all documents with a judgement:
           P@k       Σ_{i≤k} rel_i / k            Hit@k   1 if any rel_i is 1, i ≤ k, else 0
           Recall@k  Σ_{i≤k} rel_i / R            RR@k    1 / (the first i ≤ k with rel_i = 1), or 0
           AP@k      Σ_{i≤k} rel_i P@i / R        DCG@k   Σ_{i≤k} gain(g_i) / log₂(i + 1)
-          nDCG@k    DCG@k / (DCG@k of all that is judged, largest gain first)
+          nDCG@k    DCG@k / (DCG@k of all documents with a judgement, largest gain first)
           MRR and MAP are the means of RR and AP over the queries.
-Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, a row a
+Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, one row a
           query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
 Cost      O(n log n) for n documents of a query, in Python's own sort; the measures are a few
-          array operations: no kernel.
+          array operations: no kernel
 Differs   Scores are compared as they are, as in trec_eval 10.  trec_eval 9, and pytrec_eval, BEIR
-          and MTEB that are built on it, round them to float32 first and so find more ties:
-          in_float32(run) gives their numbers.  Gains need not be whole.  A nan is an error, not
-          a place.  The paper's DCG does not discount the first two; trec_eval's formula is above.
-Read next evaluate/significance.py (is the difference luck?), evaluate/trec.py (the files)
+          and MTEB, which are built on it, round scores to float32 first and so get more ties:
+          in_float32(run) gives their numbers.  Gains need not be whole numbers.  A nan score is an
+          error.  The paper's DCG does not discount the first two ranks; the formula above is
+          trec_eval's.
+Read next evaluate/significance.py (is a difference significant?), evaluate/trec.py (the files)
 
-The edges.  A document without a judgement counts like one that is judged 0, and so does a
-negative gain.  A list shorter than k is continued by irrelevant documents: P@k still divides by
-k, and AP@k by R, not by min(k, R).  A query without a relevant document scores 0 on everything.
+Special cases.  A document without a judgement counts as judged 0, and so does one with a negative
+gain.  A list shorter than k is continued by irrelevant documents: P@k still divides by k, and AP@k
+by R, not by min(k, R).  A query without a relevant document scores 0 on every measure.
 
-Ties.  Documents of equal score are ordered by their names, the LAST in the alphabet first ("9"
-before "10").  It is arbitrary, and that is the point: a name has nothing to do with relevance.
-The order in which documents came often has: candidates are listed with the relevant ones first,
-and where ties keep that order a system that scores everything 0 has MRR 1.  (BEIR's and MTEB's
-own MRR keep it.)
+Ties.  Documents of equal score are ordered by name, the LAST in the alphabet first ("9" before
+"10").  This is arbitrary on purpose: a name has nothing to do with relevance, while the order of
+the input often has.  Candidates are usually listed with the relevant ones first, and if ties kept
+that order, a system that scores everything 0 would have MRR 1.  (BEIR's and MTEB's own MRR do.)
 
-Which queries count?  Here all that have a judgement, and one that the run lacks scores 0: that is
-trec_eval -c.  complete=False is trec_eval without it, and pytrec_eval, BEIR and MTEB: only the
-queries of both.  It is meant for runs on a part of the queries, and rewards a system that does
-not answer the hard ones.
+Which queries count?  By default all with a judgement, and one that is not in the run scores 0, as
+in trec_eval -c.  complete=False is trec_eval without -c, and pytrec_eval, BEIR and MTEB: only the
+queries of both.  It is meant for runs on part of the queries, and it rewards a system that returns
+nothing for the hard ones.
 """
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,51 +51,51 @@ Run = Mapping[str, Mapping[str, float]]
 
 
 class Ranking(NamedTuple):
-    """All that a measure sees: gains, not names.  A row a query; a row that has ended holds 0."""
+    """What a measure needs: the gains of a ranking, one row a query, filled up with 0."""
 
-    gains: np.ndarray              # (Q, K) of the documents returned, best first
-    judged: np.ndarray             # (Q, M) of all that have a judgement, largest first
+    gains: np.ndarray              # (Q, K), of the documents returned, best first
+    judged: np.ndarray             # (Q, M), of all documents with a judgement, largest gain first
 
 
 Measure = Callable[[Ranking], np.ndarray]
 
 
 class Evaluation(NamedTuple):
-    """Each measure for each query, and in the mean."""
+    """The value of each measure for each query."""
 
     queries: list[str]
     scores: dict[str, np.ndarray]  # (Q,) each, in the order of queries
 
     @property
     def mean(self) -> dict[str, float]:
-        """{measure: its mean}, to the last digit the same in whatever order the queries stand."""
+        """{measure: its mean over the queries}, summed exactly: their order changes no digit."""
         return {name: math.fsum(values) / len(values) for name, values in self.scores.items()}
 
 
 # ---- the measures -----------------------------------------------------------------------------
 
 def precision(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """How much of the first k is relevant?  -> (Q,)
+    """P@k: the share of the first k documents that are relevant.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
-    >>> precision(ranking, k=2)                              # of a and b, b
+    >>> precision(ranking, k=2)                              # b, of a and b
     array([0.5])
     """
     return _relevant(ranking.gains, k, level).sum(axis=1) / k
 
 
 def recall(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """How much of what is relevant stands among the first k?  -> (Q,)
+    """Recall@k: the share of the relevant documents that are among the first k.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
-    >>> recall(ranking, k=2)                                 # of b and c, b
+    >>> recall(ranking, k=2)                                 # b, of b and c
     array([0.5])
     """
     return _share(_relevant(ranking.gains, k, level).sum(axis=1), _count(ranking, level))
 
 
 def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """Is anything among the first k relevant?  -> (Q,) of 0 and 1.  trec_eval's success.
+    """Hit@k: 1 if one of the first k documents is relevant, else 0.  -> (Q,)  trec_eval's success.
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> hit_rate(ranking, k=1), hit_rate(ranking, k=2)
@@ -105,10 +105,10 @@ def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
 
 
 def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """1 / the place of the first that is relevant; 0 if it is not among the first k.  -> (Q,)
+    """RR@k: 1 / the rank of the first relevant document, 0 if that is beyond k.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
-    >>> reciprocal_rank(ranking)                             # b, in place 2
+    >>> reciprocal_rank(ranking)                             # b, at rank 2
     array([0.5])
     """
     relevant = _relevant(ranking.gains, k, level)
@@ -117,7 +117,7 @@ def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) ->
 
 
 def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """The mean over all relevant documents of P@(its place), 0 where it has none.  -> (Q,)
+    """AP@k: Σ P@(its rank) over the relevant documents among the first k, divided by R.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> average_precision(ranking)                           # (1/2 + 2/3) / 2
@@ -129,22 +129,23 @@ def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) 
 
 
 def linear(gains: np.ndarray) -> np.ndarray:
-    """g: the paper's gain and trec_eval's."""
+    """The gain g itself, as in the paper and trec_eval."""
     return gains
 
 
 def exponential(gains: np.ndarray) -> np.ndarray:
-    """2^g − 1: the best documents weigh more.  The same as linear where gains are 0 or 1."""
+    """The gain 2^g − 1, which favours the best documents.  For gains 0 and 1 equal to linear()."""
     if (gains > 1000).any():
-        raise ValueError(f"a gain of {gains.max():.6g}: 2^g is beyond a float64; use linear gains")
+        raise ValueError(f"gains: expected at most 1000, got {gains.max():.6g}, whose 2^g can "
+                         "overflow; use linear gains")
     return np.exp2(gains) - 1
 
 
 def ndcg(ranking: Ranking, k: int | None = None,
          gain: Callable[[np.ndarray], np.ndarray] = linear) -> np.ndarray:
-    """Discounted gain, as a share of what a perfect ranking has.  -> (Q,)
+    """nDCG@k: the discounted gain, divided by that of the ideal ranking.  -> (Q,)
 
-    Every gain counts, also one that is below the level of the other measures.
+    All gains count, also those below the `level` of the other measures.
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> ndcg(ranking).round(4)                               # (2/log2 3 + 1/2) / (2 + 1/log2 3)
@@ -166,12 +167,12 @@ def measures_at(*cutoffs: int, level: float = 1) -> dict[str, Measure]:
 
 def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = None,
              complete: bool = True) -> Evaluation:
-    """Judge a run.
+    """Evaluate a run against relevance judgements.
 
-    qrels      {query: {document: gain}}; a query with no judgement at all does not count
-    run        {query: {document: score}}; queries that are not judged are left out
+    qrels      {query: {document: gain}}; a query without judgements does not count
+    run        {query: {document: score}}; queries without judgements are left out
     measures   {name: function of a Ranking}; None: measures_at(10)
-    complete   a judged query that the run lacks scores 0; False leaves it out
+    complete   True: a judged query that is not in the run scores 0; False: it is left out
     Raises     ValueError for a nan score, a gain that is not finite, or no query in common.
 
     >>> qrels = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}}
@@ -182,8 +183,8 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
     """
     queries = [query for query, judged in qrels.items() if judged and (complete or query in run)]
     if not any(query in run for query in queries):
-        raise ValueError(f"no query of the run is judged: it has {_some(run)}, the qrels have "
-                         f"{_some(qrels)}; are they of the same collection?")
+        raise ValueError(f"run: expected queries of the qrels, {_some(qrels)}, got {_some(run)}; "
+                         "are they of the same collection?")
     judged = [{document: _gain(gain, query, document) for document, gain in qrels[query].items()}
               for query in queries]
     ranking = Ranking(
@@ -195,23 +196,23 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
 
 
 def order(scores: Mapping[str, float]) -> list[str]:
-    """Documents by falling score, equals by falling name.  Raises ValueError for nan.
+    """Documents by falling score, ties by falling name.  Raises ValueError for nan.
 
     >>> order({"a": 0.2, "b": 0.7, "c": 0.2})
     ['b', 'c', 'a']
     """
     if any(map(math.isnan, scores.values())):
         document = next(document for document, score in scores.items() if math.isnan(score))
-        raise ValueError(f"the score of document {document!r} is nan, which has no place in a "
-                         "ranking; leave the document out, or mend the system")
+        raise ValueError(f"document {document!r}: expected a score that can be ranked, got nan; "
+                         "leave the document out, or correct the system")
     documents = sorted(scores, reverse=True)
     return sorted(documents, key=scores.__getitem__, reverse=True)     # stable, also in reverse
 
 
 def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) -> Ranking:
-    """The same for arrays: every query scores every document.  Pass the result to a measure.
+    """A Ranking from arrays, if every query scores every document.  Pass it to a measure.
 
-    scores, gains: (Q, N), documents: the N different names, which order those of equal score.
+    scores, gains: (Q, N), documents: N different names, which decide the order of ties.
 
     >>> rank_table([[0.1, 0.9, 0.5]], gains=[[2, 0, 1]], documents=["a", "b", "c"])
     Ranking(gains=array([[0., 1., 2.]]), judged=array([[2., 1., 0.]]))
@@ -219,20 +220,20 @@ def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) 
     scores, gains = np.asarray(scores, np.float64), np.asarray(gains, np.float64)
     if scores.ndim != 2 or scores.shape != gains.shape or scores.shape[1] != len(documents):
         raise ValueError(f"expected scores and gains of shape (Q, {len(documents)}), a column for "
-                         f"each document, found {scores.shape} and {gains.shape}")
+                         f"each document, got {scores.shape} and {gains.shape}")
     if len(set(documents)) != len(documents):
-        raise ValueError("a document stands in two columns")
+        raise ValueError("documents: expected different names, got one twice")
     if np.isnan(scores).any() or not np.isfinite(gains).all():
-        raise ValueError("expected scores that are not nan and finite gains")
+        raise ValueError("expected scores and finite gains, got nan or an infinite gain")
     by_name = np.array(sorted(range(len(documents)), key=documents.__getitem__, reverse=True), int)
     scores, gains = scores[:, by_name], np.maximum(gains[:, by_name], 0)
-    places = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(np.take_along_axis(gains, places, axis=1), -np.sort(-gains, axis=1))
+    by_score = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(np.take_along_axis(gains, by_score, axis=1), -np.sort(-gains, axis=1))
 
 
 def in_float32(run: Run) -> dict[str, dict[str, float]]:
     """The run with its scores rounded to float32, as trec_eval 9 and pytrec_eval compare them."""
-    with np.errstate(over="ignore"):               # what is too large becomes inf, there as here
+    with np.errstate(over="ignore"):               # too large a score becomes inf, as there
         return {query: {document: float(np.float32(score)) for document, score in scores.items()}
                 for query, scores in run.items()}
 
@@ -246,8 +247,8 @@ def _first(gains, k):
 
 def _relevant(gains, k, level):
     if not level > 0:
-        raise ValueError(f"level={level}: expected a positive number; what is not judged has gain "
-                         "0, and may not be relevant")
+        raise ValueError(f"level: expected a positive number, got {level}; documents without a "
+                         "judgement have gain 0 and must not count as relevant")
     return _first(gains, k) >= level
 
 
@@ -260,24 +261,24 @@ def _dcg(gains):
 
 
 def _sum(x):
-    """Row by row, from left to right, so that zeros at the end change no digit.  (Q, K) -> (Q,)."""
+    """Sums of rows, left to right, so that zeros at the end change no digit.  (Q, K) -> (Q,)"""
     return np.cumsum(x, axis=1)[:, -1] if x.shape[1] else np.zeros(len(x))
 
 
 def _share(part, whole):
-    """part / whole, and 0 where there is nothing."""
+    """part / whole, and 0 where whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _gain(gain, query, document):
     if not math.isfinite(gain):
-        raise ValueError(f"query {query!r}, document {document!r}: expected a finite gain, found "
+        raise ValueError(f"query {query!r}, document {document!r}: expected a finite gain, got "
                          f"{gain}")
     return max(float(gain), 0.0)
 
 
 def _table(rows):
-    """Rows of different lengths as one table, filled up with 0."""
+    """Lists of different lengths as the rows of a table, filled up with 0."""
     width = max(map(len, rows))
     require_memory(8 * len(rows) * width, f"a table of {len(rows):,} queries by {width:,} gains")
     table = np.zeros((len(rows), width))

@@ -1,17 +1,17 @@
-"""What an evaluation found: one task's scores, a table of many, and the JSON that mteb reads.
+"""Results of an evaluation: the scores of one task, a table of many, and mteb's JSON files.
 
-Shapes    a TaskResult a task; format_results -> lines; to_json -> text
-Cost      nothing beside the evaluation; no kernel.
-Differs   mteb rounds its files to six decimals, these hold every digit.  A score that is not a
-          number is null in the file, as JSON has no nan; mteb writes NaN, which strict readers
-          refuse.  mteb_version is null: mteb has not made these numbers.
-Read next evaluate/mteb.py, which fills them
+Shapes    one TaskResult a task; format_results -> lines; to_json -> text
+Cost      negligible; no kernel
+Differs   mteb rounds the numbers in its files to six decimals; here they have all digits.  A score
+          that is nan is written as null, because JSON has no nan; mteb writes NaN, which strict
+          readers refuse.  mteb_version is null: mteb has not computed these numbers.
+Read next evaluate/mteb.py, which makes TaskResults
 
-A score says nothing alone.  So each task brings two numbers on its own scale, `chance` and
-`upper_bound`, and the table holds several encoders side by side, for the baselines to stand beside.
+A score means little without something to compare it with.  So each task has two numbers on its own
+scale, `chance` and `upper_bound`, and the table has a column for each encoder, baselines included.
 
-There are two means.  MTEB's first one is over tasks, and a type with many tasks outweighs one with
-few.  So there is a second one: over the types' own means, each type weighing the same.
+Why two means?  MTEB's first mean is over tasks, so a type with many tasks counts more than a type
+with few.  The second is the mean over types of each type's mean, so every type counts the same.
 """
 import json
 import math
@@ -27,17 +27,17 @@ class TaskResult(NamedTuple):
     """One encoder on one task."""
 
     task: str
-    type: str                      # the name of the task's shape, and MTEB's of its type
-    measure: str                   # which of `scores` is the main one
+    type: str                      # MTEB's name of the task type
+    measure: str                   # the name in `scores` of the main score
     scores: dict                   # {mteb's name: a number, or the numbers of each draw}
-    chance: float
-    upper_bound: float
+    chance: float                  # the main score expected without reading the texts
+    upper_bound: float             # the highest main score that is possible
     seconds: float                 # encoding and scoring
     revision: str                  # a digest of the task's data
 
     @property
     def main_score(self) -> float:
-        """The score that is quoted."""
+        """The score that represents the task."""
         return self.scores[self.measure]
 
 
@@ -53,19 +53,20 @@ def mean_of_types(results: Sequence[TaskResult]) -> float:
 
 
 def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
-    """A table: a line a task, a column an encoder, and the two means below.
+    """The lines of a table: a row a task, a column an encoder, and the two means below.
 
-    columns: {name of the encoder: its results}.  Raises ValueError where there are none, or where
-    the columns are not of the same tasks with the same data.
+    columns: {name of the encoder: its results}.  Raises ValueError without any results, or if the
+    columns have different tasks or data.
     """
     if not columns or not all(columns.values()):
-        raise ValueError("expected at least one encoder with at least one result, found none")
-    asked = {name: [(r.task, r.measure, r.revision) for r in results]
+        raise ValueError("columns: expected at least one encoder with at least one result, got "
+                         "none")
+    tasks = {name: [(r.task, r.measure, r.revision) for r in results]
              for name, results in columns.items()}
-    first, *others = asked
+    first, *others = tasks
     for name in others:
-        if asked[name] != asked[first]:
-            raise ValueError(f"expected the same tasks and data in every column, found others for "
+        if tasks[name] != tasks[first]:
+            raise ValueError(f"columns: expected the same tasks and data in each, got others for "
                              f"{name!r} than for {first!r}; evaluate both on one list of tasks")
     rows = [["task", "type", "measure", "chance", *columns, "upper bound"]]
     for of_task in zip(*columns.values()):
@@ -82,7 +83,7 @@ def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
 
 def to_json(result: TaskResult, languages: Sequence[str] = ("eng-Latn",), split: str = "test"
             ) -> str:
-    """The text of mteb's file of one task: mteb.TaskResult.from_disk reads it."""
+    """One task's result in mteb's JSON format, which mteb.TaskResult.from_disk reads."""
     scores = {"main_score": result.main_score, **result.scores, "hf_subset": "default",
               "languages": list(languages)}
     whole = {"dataset_revision": result.revision, "task_name": result.task, "mteb_version": None,
@@ -92,7 +93,7 @@ def to_json(result: TaskResult, languages: Sequence[str] = ("eng-Latn",), split:
 
 
 def write_results(results: Sequence[TaskResult], folder: str | os.PathLike) -> list[Path]:
-    """A file <task>.json for each result in a folder, made if it is not there -> the paths."""
+    """Write <task>.json for each result; the folder is made if missing.  -> the paths"""
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{result.task}.json" for result in results]
     for path, result in zip(paths, results):
@@ -106,7 +107,7 @@ def _mean(numbers):
 
 
 def _without_nan(x):
-    """The same with None for nan and the infinities, however deep."""
+    """x with None for nan and the infinities, in nested lists and mappings too."""
     if isinstance(x, Mapping):
         return {key: _without_nan(value) for key, value in x.items()}
     if isinstance(x, list):

@@ -1,22 +1,24 @@
-"""Semantic textual similarity: are sentences close together where people call them alike?
+"""Semantic textual similarity (STS): correlation of sentence similarity with human scores.
 
 Paper     Cer et al. 2017, "SemEval-2017 Task 1: Semantic Textual Similarity"; Reimers, Beyer &
           Gurevych 2016, "Task-Oriented Intrinsic Evaluation of Semantic Textual Similarity" (why
           Spearman); Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark", appendix.
 Equation  ρ( sim(a_i, b_i), human score of pair i )      sim: cosine, a·b, −‖a − b‖₂ or −‖a − b‖₁
-Shapes    A, B: (N, D), row i of A and of B are a pair; human: (N,) -> four pairs of correlations
+Shapes    A, B: (N, D), row i of A and row i of B are a pair; human: (N,) -> four pairs of
+          correlations
 Cost      O(ND), elementwise; no kernel.  Memory: a few float64 copies of the two tables.
-Protocol  MTEB's main score is cosine.spearman.  Nothing is drawn, so it agrees with mteb up to the
-          rounding of the similarities; mteb also reports the model's own similarity, which is
-          one of these four for nearly every model, and has no dot product here.
-Differs   similarities are computed in float64 whatever the vectors' type: mteb's are float32, where
-          pairs that are nearly alike tie or change places.  A zero vector has cosine 0; scores
-          need no normalising to [0, 1], since neither correlation sees scale or shift.
+Protocol  MTEB's main score is cosine.spearman.  Nothing is random, so it agrees with mteb up to
+          the rounding of the similarities.  mteb also reports the model's own similarity, which
+          is one of these four for nearly every model, and has no dot product here.
+Differs   similarities are computed in float64 for vectors of any type; mteb's are float32, where
+          pairs of nearly equal similarity tie or swap ranks.  The cosine with a zero vector is 0.
+          Scores need not be scaled to [0, 1]: neither correlation depends on scale or shift.
 Read next evaluate/pairs.py (yes or no instead of 0 to 5), evaluate/summarisation.py
 
-Pearson asks for a straight line between cosine and score, and a model may bend its cosines as it
-likes: a temperature does.  So ρ is the score and r stands beside it.  On unit vectors all four
-similarities put the pairs in one order, except Manhattan's: ‖a − b‖² = 2 − 2 a·b.
+Why Spearman?  Pearson's r measures how close cosine and score are to a straight line, but a model
+may map similarity to cosine by any increasing function; a temperature does so.  So ρ is the main
+score, and r is reported with it.  On vectors of length 1 three of the similarities rank the pairs
+alike, because ‖a − b‖² = 2 − 2 a·b; Manhattan's does not.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +30,7 @@ from scratch_embed.space.similarity import cosine, dot, euclidean
 
 
 class Similarities(NamedTuple):
-    """Four answers to "how alike is pair i", each (N,); larger is more alike."""
+    """Four similarities of each pair, each (N,); larger is more similar."""
     cosine: np.ndarray
     dot: np.ndarray
     euclidean: np.ndarray      # −‖a − b‖₂
@@ -36,13 +38,13 @@ class Similarities(NamedTuple):
 
 
 class Correlations(NamedTuple):
-    """Agreement with people's scores, in [−1, 1]; nan where either side is constant."""
+    """Correlation with the human scores, in [−1, 1]; nan if either side is constant."""
     spearman: float
     pearson: float
 
 
 class STSScores(NamedTuple):
-    """Correlations of each similarity; cosine.spearman is the one that is quoted."""
+    """The correlations of each similarity; cosine.spearman is MTEB's main score."""
     cosine: Correlations
     dot: Correlations
     euclidean: Correlations
@@ -50,26 +52,26 @@ class STSScores(NamedTuple):
 
 
 def sts_scores(A: np.ndarray, B: np.ndarray, human: Sequence[float] | np.ndarray) -> STSScores:
-    """Spearman and Pearson of the pairs' similarities and people's scores.
+    """Spearman and Pearson correlation of the pairs' similarities with human scores.
 
-    A, B: (N, D), human: (N,).  Raises ValueError for unequal shapes or numbers, nan or inf.
+    A, B: (N, D), human: (N,).  Raises ValueError for unequal shapes or lengths, nan or inf.
     """
     found = similarities(A, B)
     if len(human) != len(found.cosine):
-        raise ValueError(f"expected a human score for each of {len(found.cosine)} pairs, "
-                         f"found {len(human)}")
+        raise ValueError(f"human: expected a score for each of {len(found.cosine)} pairs, "
+                         f"got {len(human)}")
     return STSScores(*(Correlations(spearman(s, human), pearson(s, human)) for s in found))
 
 
 def similarities(A: np.ndarray, B: np.ndarray) -> Similarities:
-    """Row i of A with row i of B, four ways, in float64.  A, B: (N, D) -> four times (N,)."""
+    """Four similarities of row i of A and row i of B, in float64.  A, B: (N, D) -> (N,) each."""
     A, B = np.asarray(A, np.float64), np.asarray(B, np.float64)
     if A.ndim != 2 or A.shape != B.shape:
-        raise ValueError(f"expected pairs row by row, two tables (N, D), found shapes "
+        raise ValueError(f"expected two tables (N, D) of equal shape, a pair in each row, got "
                          f"{A.shape} and {B.shape}")
     for name, table in (("first", A), ("second", B)):
         broken = np.flatnonzero(~np.isfinite(table).all(axis=1))
         if len(broken):
-            raise ValueError(f"expected finite vectors, found nan or inf in row {broken[0]} of "
+            raise ValueError(f"expected finite vectors, got nan or inf in row {broken[0]} of "
                              f"the {name} table; leave such pairs out")
     return Similarities(cosine(A, B), dot(A, B), -euclidean(A, B), -np.abs(A - B).sum(axis=1))

@@ -1,21 +1,20 @@
-"""Does a summary's closeness to people's own summaries tell how good people find it?
+"""Summarisation: correlation of a summary's similarity to human summaries with its human rating.
 
 Paper     Fabbri et al. 2020, "SummEval: Re-evaluating Summarization Evaluation"; Muennighoff et
           al. 2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
 Equation  s_m = max_h sim(m, h)      score = mean over documents of ρ(s, ratings of its summaries)
           sim: cosine or dot product; h runs over the document's human summaries
 Shapes    for each document: machine (M, D), human (H, D), ratings (M,) -> one number each
-Cost      Σ M·H·D, a small matrix product for each document: no kernel.
-Protocol  MTEB's main score is cosine.spearman.  A document whose ratings, whose cosines or whose
-          dot products are all equal is left out, and is counted in `skipped` here.  Nothing is
-          drawn.
-Differs   mteb's first evaluator, the one that the task SummEval still uses, takes the mean over
-          pairs (ρ, p-value) of SciPy, so its score is (mean ρ + mean p) / 2 (its issue 1156).
-          Here, as in its second, it is the mean of ρ.  Similarities are computed in float64.
+Cost      Σ M·H·D, a small matrix product for each document: no kernel
+Protocol  MTEB's main score is cosine.spearman.  A document with all ratings, all cosines or all
+          dot products equal is left out, and counted in `skipped` here.  Nothing is random.
+Differs   mteb's first evaluator, which the task SummEval still uses, takes the mean over SciPy's
+          pairs (ρ, p-value), so its score is (mean ρ + mean p) / 2 (its issue 1156).  Here, as in
+          its second evaluator, it is the mean of ρ.  Similarities are computed in float64.
 Read next evaluate/sts.py, evaluate/correlation.py
 
-Ranks are compared within a document only.  A document with hard facts may have lower cosines
-throughout; over all documents together that would drown what the summaries themselves are worth.
+Why rank within a document?  A document with difficult content may have lower cosines throughout;
+over all documents together, this would hide the differences between the summaries.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from scratch_embed.space.similarity import cosine_matrix, dot_matrix
 
 
 class SummarisationScores(NamedTuple):
-    """Mean correlations over `documents`; `skipped` others had nothing to rank."""
+    """Mean correlations over `documents`; `skipped` others had equal ratings or similarities."""
     cosine: Correlations
     dot: Correlations
     documents: int
@@ -37,20 +36,21 @@ class SummarisationScores(NamedTuple):
 
 def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarray],
                          ratings: Sequence[Sequence[float]]) -> SummarisationScores:
-    """Mean over documents of the correlation between closeness and rating.
+    """Mean over documents of the correlation between similarity and rating.
 
     machine: a list of (M, D), human: of (H, D), ratings: of (M,), one of each for every document;
-    M and H may differ between documents.  All nan where every document was skipped.
+    M and H may differ between documents.  nan if every document was skipped.
+    Raises ValueError for lists of unequal length, or a document without a human summary.
     """
     if not len(machine) == len(human) == len(ratings):
-        raise ValueError(f"expected as many documents in each list, found {len(machine)}, "
+        raise ValueError(f"expected as many documents in each list, got {len(machine)}, "
                          f"{len(human)} and {len(ratings)}")
     kept = []
     for number, (m, h, rating) in enumerate(zip(machine, human, ratings)):
         m, h = np.asarray(m, np.float64), np.asarray(h, np.float64)
         if len(m) != len(rating) or not len(h):
             raise ValueError(f"document {number}: expected one or more human summaries and a "
-                             f"rating for each of {len(m)} machine summaries, found "
+                             f"rating for each of {len(m)} machine summaries, got "
                              f"{len(h)} and {len(rating)}")
         by_cosine, by_dot = (matrix(m, h).max(axis=1) for matrix in (cosine_matrix, dot_matrix))
         if all(len(np.unique(x)) > 1 for x in (rating, by_cosine, by_dot)):

@@ -1,14 +1,14 @@
-"""The two files of a retrieval experiment: what is relevant (qrels), what was returned (a run).
+"""TREC's two file formats: relevance judgements (qrels), and the results of a system (a run).
 
-Bytes     qrels   query  iteration  document  gain                a line; gain a whole number
-          run     query  Q0  document  rank  score  name          a line
-          in UTF-8, plain or gzip; fields stand between ASCII white space.  Blank lines, and lines
-          that begin with #, are left out.
+Bytes     qrels   query  iteration  document  gain                one a line; gain a whole number
+          run     query  Q0  document  rank  score  name          one a line
+          in UTF-8, plain or gzip; fields are separated by ASCII white space.  Blank lines and lines
+          that begin with # are skipped.
 Shapes    qrels {query: {document: gain}}, run {query: {document: score}}, as evaluate/ranking.py
           takes them
 Differs   trec_eval reads a gain or a score as far as it is a number ("1.5" is the gain 1, "high"
-          is 0), and takes nan; here these are errors that name the line.  As there, iteration,
-          Q0, rank and what follows the name are read past: the order is that of the scores.
+          is 0), and accepts nan; here these are errors that name the line.  As in trec_eval,
+          iteration, Q0, rank and anything after the name are ignored: the scores give the order.
 Read next evaluate/ranking.py
 """
 import math
@@ -23,7 +23,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_qrels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
-    """{query: {document: gain}} of a qrels file.  Raises FormatError that names the line."""
+    """Read a qrels file -> {query: {document: gain}}.  Raises FormatError that names the line."""
     qrels = {}
     for place, fields in _lines(path):
         enter_judgement(qrels, fields, path, place)
@@ -32,7 +32,7 @@ def read_qrels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
 
 def enter_judgement(qrels: dict[str, dict[str, int]], fields: Sequence[str],
                     path: str | os.PathLike, place: str) -> None:
-    """Enter the fields of one line in qrels.  path, place: where it stands, for FormatError."""
+    """Add the fields of one line to qrels, in place.  path, place: of the line, for FormatError."""
     if len(fields) != 4:
         raise FormatError(path, place, "expected 4 fields, query iteration document gain, "
                                        f"found {len(fields)}")
@@ -42,7 +42,7 @@ def enter_judgement(qrels: dict[str, dict[str, int]], fields: Sequence[str],
 
 
 def read_run(path: str | os.PathLike) -> dict[str, dict[str, float]]:
-    """{query: {document: score}} of a run file.  Raises FormatError that names the line."""
+    """Read a run file -> {query: {document: score}}.  Raises FormatError that names the line."""
     run = {}
     for place, fields in _lines(path):
         if len(fields) < 6:
@@ -55,21 +55,21 @@ def read_run(path: str | os.PathLike) -> dict[str, dict[str, float]]:
 
 
 def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
-    """Write a qrels file.  Raises ValueError for a name or a gain that the file cannot hold."""
+    """Write a qrels file.  Raises ValueError for a name with white space, or a fractional gain."""
     with atomic_write(path) as file:
         for query, judged in qrels.items():
             for document, gain in judged.items():
                 if not float(gain).is_integer():
                     raise ValueError(f"query {query!r}, document {document!r}: expected a whole "
-                                     f"number as the gain, found {gain}")
+                                     f"number as the gain, got {gain}")
                 file.write(f"{_query(query)} 0 {_word(document)} {int(gain)}\n".encode())
 
 
 def write_run(path: str | os.PathLike, run: Run, name: str = "scratch_embed") -> None:
-    """Write a run file, best first; every score reads back as the float64 that it was.
+    """Write a run file, best document first; read_run returns the same float64 scores.
 
-    A query without documents leaves no line.  Raises ValueError for nan, or for a name that the
-    file cannot hold.
+    A query without documents has no line.  Raises ValueError for a nan score, or a name that is
+    empty or contains white space.
     """
     with atomic_write(path) as file:
         for query, scores in run.items():
@@ -81,11 +81,11 @@ def write_run(path: str | os.PathLike, run: Run, name: str = "scratch_embed") ->
 # ---- inside -----------------------------------------------------------------------------------
 
 def _lines(path) -> Iterator[tuple[str, list[str]]]:
-    """("line 7", its fields) for every line that has any and is no comment."""
+    """("line 7", its fields) for every line, except blank lines and comments."""
     with open_binary(path) as (file, _):
         for number, line in enumerate(file, 1):
             line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-            fields = line.split()                  # of bytes: at ASCII white space only
+            fields = line.split()                  # bytes are split at ASCII white space only
             if not fields or fields[0].startswith(b"#"):
                 continue
             try:
@@ -96,7 +96,7 @@ def _lines(path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _number(kind, field, expected, path, place):
-    """int or float of a field, without Python's own spellings such as 1_000; never nan."""
+    """int or float of a field; FormatError for nan, and for Python's own notation 1_000."""
     try:
         number = kind(field)
         if field.isascii() and "_" not in field and not math.isnan(number):
@@ -109,8 +109,9 @@ def _number(kind, field, expected, path, place):
 def _enter(table, query, document, number, path, place):
     row = table.setdefault(query, {})
     if document in row:
-        raise FormatError(path, place, f"document {document!r} stands a second time for query "
-                                       f"{query!r}; keep one of the two lines")
+        raise FormatError(path, place, f"expected each document once for a query, found "
+                                       f"{document!r} a second time for {query!r}; keep one of "
+                                       "the two lines")
     row[document] = number
 
 
@@ -122,13 +123,14 @@ def _not_empty(table, path, what):
 
 def _query(name):
     if name.startswith("#"):
-        raise ValueError(f"the query {name!r} would be read as a comment: rename it")
+        raise ValueError(f"query {name!r}: expected a name that does not begin with #, the mark of "
+                         "a comment; rename it")
     return _word(name)
 
 
 def _word(name):
-    """A name that stays one field when it is read."""
+    """The name, which must be one field of a line: not empty, and without white space."""
     if name.encode().split() != [name.encode()]:
-        raise ValueError(f"the name {name!r} is empty or holds white space, which would break its "
-                         "line apart: rename it")
+        raise ValueError(f"name {name!r}: expected one or more characters and no white space; "
+                         "rename it")
     return name

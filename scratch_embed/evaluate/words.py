@@ -1,19 +1,20 @@
-"""Are word vectors any good?  Analogies solved, and similarity ranked as people rank it.
+"""Intrinsic evaluation of word vectors: analogy accuracy, and correlation with human similarity.
 
 Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in Vector Space",
           section 4.1 (the analogies); Finkelstein et al. 2002, "Placing Search in Context: The
           Concept Revisited" (WordSim-353).
 Equation  accuracy = #(argmax_x cos(x, b − a + c) = d) / #covered        over a : b = c : d
           ρ(cos(u_a, u_b), human score)                                  over pairs a, b
-Shapes    index {word: row}, vectors (V, D); all functions take these, and know no model.
-Cost      Q·V·D for Q analogies, in one matrix product for each block of questions: BLAS owns it.
-Differs   word2vec's compute-accuracy and gensim search the first 30,000 or 300,000 words, here
-          it is the whole vocabulary.  A question with a word that has no vector is left out, as in
-          both; therefore coverage is part of every result.
-Read next space/analogy.py (why a, b and c may not be the answer), evaluate/correlation.py
+Shapes    index {word: row}, vectors (V, D): all that the functions need; they know no model
+Cost      Q·V·D for Q analogies, one matrix product for each block of questions, which BLAS
+          computes: no kernel
+Differs   word2vec's compute-accuracy and gensim search the first 30,000 or 300,000 words; here it
+          is the whole vocabulary.  As in both, a question with a word that has no vector is left
+          out; so each result states its coverage.
+Read next space/analogy.py (why a, b and c are excluded), evaluate/correlation.py
 
-An accuracy without its coverage cannot be compared: a small vocabulary leaves out the rare, hard
-words and searches fewer wrong answers.  Compare two tables on the same words.
+Accuracies with different coverage cannot be compared: a small vocabulary leaves out the rare,
+difficult words, and offers fewer wrong candidates.  Compare two tables on the same words.
 """
 import math
 import os
@@ -30,13 +31,13 @@ from scratch_embed.space.similarity import cosine
 
 
 class Section(NamedTuple):
-    """A named list of questions (a, b, c, d): a is to b as c is to d."""
+    """A named list of analogy questions (a, b, c, d): a is to b as c is to d."""
     name: str
     questions: list[tuple[str, str, str, str]]
 
 
 class SectionScore(NamedTuple):
-    """Of `total` questions, `covered` have four known words, and `correct` are solved."""
+    """Of `total` questions, `covered` have four known words, and `correct` were solved."""
     name: str
     correct: int
     covered: int
@@ -44,12 +45,12 @@ class SectionScore(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """correct / covered, from 0 to 1; nan where nothing is covered."""
+        """correct / covered, from 0 to 1; nan if no question is covered."""
         return self.correct / self.covered if self.covered else math.nan
 
 
 class AnalogyScores(NamedTuple):
-    """A SectionScore for each section of the file, for its two kinds, and for all of it."""
+    """A SectionScore for each section of the file, for the two kinds of section, and in total."""
     sections: list[SectionScore]
     semantic: SectionScore
     syntactic: SectionScore
@@ -57,7 +58,7 @@ class AnalogyScores(NamedTuple):
 
 
 class PairScores(NamedTuple):
-    """Spearman's ρ over the `covered` of `total` pairs; nan where there are too few to rank."""
+    """Spearman's ρ over the `covered` of `total` pairs; nan if fewer than two, or all equal."""
     spearman: float
     covered: int
     total: int
@@ -66,9 +67,10 @@ class PairScores(NamedTuple):
 # ---- analogies -------------------------------------------------------------
 
 def read_analogies(path: str | os.PathLike, lower: bool = True) -> list[Section]:
-    """Sections of a file like Google's questions-words.txt: ": name" lines, then "a b c d" lines.
+    """Read a file in the format of Google's questions-words.txt: ": name", then "a b c d" lines.
 
-    Returns a list of Section; words are lower-cased unless lower=False.
+    -> a list of Section; words are lower-cased unless lower=False.
+    Raises FormatError that names the line.
     """
     sections = []
     for place, line in _lines(path, lower):
@@ -89,7 +91,7 @@ def read_analogies(path: str | os.PathLike, lower: bool = True) -> list[Section]
 
 def score_analogies(index: dict[str, int], vectors: np.ndarray, sections: list[Section]
                     ) -> AnalogyScores:
-    """Solve a : b = c : ? by 3CosAdd over all rows but a, b and c.
+    """Solve a : b = c : ? by 3CosAdd over all rows except a, b and c.
 
     index: {word: row}, vectors: (V, D), sections: from read_analogies -> AnalogyScores.
     """
@@ -107,9 +109,9 @@ def score_analogies(index: dict[str, int], vectors: np.ndarray, sections: list[S
 
 
 def format_analogies(scores: AnalogyScores) -> list[str]:
-    """The lines of a table: solved, covered and all questions of each section and in total.
+    """The lines of a table: correct, covered and all questions, by section and in total.
 
-    The totals of the two kinds stand there if the file has both.
+    The totals of semantic and syntactic sections are given if the file has both.
     """
     kinds = [scores.semantic, scores.syntactic]
     totals = [*(kinds if all(kind.total for kind in kinds) else []), scores.overall]
@@ -123,22 +125,23 @@ def format_analogies(scores: AnalogyScores) -> list[str]:
 # ---- pairs -----------------------------------------------------------------
 
 def read_pairs(path: str | os.PathLike, lower: bool = True) -> list[tuple[str, str, float]]:
-    """Lines "word word score", separated by tabs, else commas, else spaces; # begins a comment.
+    """Read lines "word word score", separated by tabs, else commas, else white space.
 
-    A first line whose score is no number holds the headings.
-    Returns a list of (word, word, float); words are lower-cased unless lower=False.
+    Lines that begin with # are comments; a first line whose score is not a number is a header.
+    -> a list of (word, word, float); words are lower-cased unless lower=False.
+    Raises FormatError that names the line.
     """
     pairs = []
     for place, line in _lines(path, lower):
         if line.startswith("#"):
             continue
-        separator = next((mark for mark in "\t," if mark in line), None)     # None: any space
+        separator = next((mark for mark in "\t," if mark in line), None)     # None: white space
         fields = [field.strip() for field in line.split(separator)]
         if len(fields) != 3 or not all(fields):
             raise FormatError(path, place, f"expected two words and a score, found {fields}")
         score = _score(fields[2])
         if not math.isfinite(score):
-            if place == "line 1":                  # WordSim-353's own file has headings
+            if place == "line 1":                  # the header, which WordSim-353 has
                 continue
             raise FormatError(path, place, f"expected a number as the score, found {fields[2]!r}")
         pairs.append((fields[0], fields[1], score))
@@ -163,7 +166,7 @@ def score_pairs(index: dict[str, int], vectors: np.ndarray,
 
 
 def format_pairs(name: str, scores: PairScores) -> list[str]:
-    """The same in one line, Spearman × 100; `name` is the file's."""
+    """One line with the name of the file, Spearman × 100 and the coverage."""
     return [f"{name}  Spearman {_percent(scores.spearman)}  "
             f"({scores.covered} of {scores.total} pairs covered)"]
 
@@ -171,8 +174,8 @@ def format_pairs(name: str, scores: PairScores) -> list[str]:
 # ---- inside ----------------------------------------------------------------
 
 def _solved(vectors, questions):
-    """Which of these are solved?  questions: (Q, 4) ids -> (Q,) bool."""
-    if len(vectors) < 4:                                     # nothing is left besides a, b and c
+    """Whether each question is solved.  questions: (Q, 4) ids -> (Q,) bool."""
+    if len(vectors) < 4:                                     # all rows are excluded
         return np.zeros(len(questions), bool)
     return solve_analogies(l2_normalize(vectors)[0], questions[:, :3]) == questions[:, 3]
 
@@ -193,7 +196,7 @@ def _percent(share):
 
 
 def _score(field):
-    """The number that `field` spells, or nan."""
+    """The number in the field, or nan."""
     try:
         return float(field)
     except ValueError:
@@ -201,7 +204,7 @@ def _score(field):
 
 
 def _lines(path, lower):
-    """(place, text) for every line that is not blank; strict UTF-8, plain or gzip."""
+    """("line 7", its text) for every line that is not blank; strict UTF-8, plain or gzip."""
     with open_binary(path) as (file, _):
         start = 0
         for number, line in enumerate(file, 1):

@@ -1,23 +1,27 @@
-"""Two searches are better than one: join ranked lists, by their places or by their scores.
+"""Hybrid search: fuse ranked lists by rank (RRF) or by normalised score.
 
 Paper     Cormack, Clarke & Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and
           individual Rank Learning Methods".  Fox & Shaw 1994, "Combination of Multiple Searches"
           (CombSUM: the sum of scores).
-Equation  RRF(d) = Σ_lists 1 / (60 + the place of d in the list), from 1 on
+Equation  RRF(d) = Σ_lists 1 / (60 + rank of d in the list), ranks from 1
           sum(d) = Σ_lists weight · (s − min) / (max − min),  s the score of d in the list
-          a list that lacks d adds 0
-Shapes    each list ids (Q, k_i) and scores (Q, k_i), as retrieve/lists.py has them -> (Q, k)
-Cost      O(n log n) a query for n entries of all its lists: no kernel.
-Differs   in the paper all lists rank all documents; a search returns the first of them.
-Read next retrieve/bm25.py and retrieve/index.py (words, and vectors), retrieve/rerank.py
+          a list without d adds 0
+Shapes    each list ids (Q, k_i) and scores (Q, k_i), in the form of retrieve/lists.py -> (Q, k)
+Cost      O(n log n) a query, for n entries of all its lists: no kernel
+Differs   in the paper every list ranks all documents; a search returns only the first of them
+Read next retrieve/bm25.py and retrieve/index.py (the two searches), retrieve/rerank.py
 
-BM25 finds the rare code that a vector blurs, a vector finds the synonym that BM25 cannot know.  But
-their scores have nothing in common: one is a sum of logarithms, the other a cosine.  Places need no
-unit, so RRF needs no tuning; 60 makes the first places nearly equal, and being in both lists worth
-more than being first in one.  Places also forget by how much the first was better.  Scores, brought
-to 0..1 within each list, remember it; their weights must be chosen, on other queries than those
-that judge.  Min and max are of the documents that were returned, so they depend on how many that
-were: the last of a list gets 0, as much as one that is not there.
+Why fuse?  BM25 finds the rare product code that a dense vector blurs; a dense vector finds the
+synonym that BM25 cannot match.
+
+Why ranks?  The two kinds of score are not comparable: one is a sum of logarithms, the other a
+cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
+count nearly the same, and being in both lists counts more than being first in one.
+
+Why scores, then?  Ranks lose by how much the first document was better; scores scaled to 0..1
+within each list keep it.  But their weights must be chosen, on other queries than those of the
+evaluation, and min and max are taken over the documents returned: the last of a list gets 0, the
+same as a document that is not in it, and it depends on k which one is last.
 """
 from collections.abc import Callable, Sequence
 
@@ -32,9 +36,10 @@ LARGEST = np.iinfo(np.int64).max
 
 def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
                            ) -> tuple[np.ndarray, np.ndarray]:
-    """The k documents of highest RRF.  lists: (ids, scores) of each search -> ids, scores (Q, k).
+    """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each.
 
-    Scores are not looked at, only the order.  Raises ValueError for lists that do not fit.
+    Only the order of a list counts, not its scores.  Raises ValueError if the lists differ in the
+    number of queries, or ids and scores in shape.
 
     >>> words = np.array([[7, 3]]), np.array([[9.1, 2.5]])
     >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.7]])
@@ -43,21 +48,21 @@ def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
     ([[3, 7]], [[0.0325, 0.0164]])
     """
     constant = require_number("constant", constant)
-    votes = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
+    parts = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
              for ids, _ in _checked(lists)]
-    return _sum_votes([ids for ids, _ in lists], votes, k)
+    return _sum_contributions([ids for ids, _ in lists], parts, k)
 
 
 def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
                  normalise: Callable[[np.ndarray], np.ndarray] | None = None
                  ) -> tuple[np.ndarray, np.ndarray]:
-    """The k documents whose weighted scores add up to most -> ids, scores (Q, k).
+    """The k documents with the highest weighted sum of normalised scores -> ids, scores (Q, k).
 
     lists      (ids, scores) of each search
     weights    one for each list, 0 or more
-    normalise  of the scores of one list for one query, (n,) -> (n,); None: min_max.  np.asarray
-               takes scores as they are: what a list lacks then still adds 0.
-    Raises     ValueError for lists or weights that do not fit, or a score that is not finite.
+    normalise  applied to the scores of one list for one query, (n,) -> (n,); None: min_max.  Pass
+               np.asarray for raw scores; a document that is not in a list still adds 0.
+    Raises     ValueError for lists or weights of the wrong shape, or a score that is not finite.
 
     >>> words = np.array([[7, 3]]), np.array([[9.0, 2.0]])
     >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.6]])
@@ -68,20 +73,20 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     normalise = min_max if normalise is None else normalise
     weights = np.asarray(weights, np.float64)
     if weights.shape != (len(lists),) or not ((weights >= 0) & (weights < np.inf)).all():
-        raise ValueError(f"expected {len(lists)} weights of 0 or more, one for each list, found "
+        raise ValueError(f"weights: expected {len(lists)} of 0 or more, one for each list, got "
                          f"{weights.tolist()}")
-    votes = []
+    parts = []
     for weight, (ids, scores) in zip(weights, _checked(lists)):
-        vote = np.zeros(ids.shape)
-        for row, found, values in zip(vote, ids != NO_ID, scores):
+        part = np.zeros(ids.shape)
+        for row, found, values in zip(part, ids != NO_ID, scores):
             if found.any():
                 row[found] = weight * normalise(values[found])
-        votes.append(vote)
-    return _sum_votes([ids for ids, _ in lists], votes, k)
+        parts.append(part)
+    return _sum_contributions([ids for ids, _ in lists], parts, k)
 
 
 def min_max(scores: np.ndarray) -> np.ndarray:
-    """(s − min) / (max − min), from 0 to 1; 1 for all if they are equal.  (n,) -> (n,)
+    """(s − min) / (max − min), from 0 to 1; if all scores are equal, 1.  (n,) -> (n,)
 
     >>> min_max(np.array([1.0, 2.0, 5.0])).tolist()
     [0.0, 0.25, 1.0]
@@ -94,28 +99,33 @@ def min_max(scores: np.ndarray) -> np.ndarray:
 
 # ---- inside -----------------------------------------------------------------------------------
 
-def _sum_votes(ids, votes, k):
-    """Add up what the lists give each document, query by query."""
-    ids, votes = np.concatenate(ids, axis=1), np.concatenate(votes, axis=1)
+def _sum_contributions(ids, parts, k):
+    """Add up the contributions of all lists to each document, query by query, and keep the k best.
+
+    ids, parts: for each list (Q, k_i) -> ids (Q, k), sums (Q, k).
+    """
+    ids, parts = np.concatenate(ids, axis=1), np.concatenate(parts, axis=1)
     k, rows = require_whole("k", k, 1), []
-    for row, vote in zip(ids, votes):
-        row, vote = row[row != NO_ID], vote[row != NO_ID]
+    for row, part in zip(ids, parts):
+        row, part = row[row != NO_ID], part[row != NO_ID]
         documents, which = np.unique(row, return_inverse=True)
-        # summed from small to large: the same sum whichever list is named first, so ties are ties
-        order = np.argsort(vote)
-        rows.append(top_k_of_query(documents, np.bincount(which[order], vote[order], len(documents)), k))
+        # from the smallest to the largest: the order of the lists changes no sum, and breaks no tie
+        order = np.argsort(part)
+        sums = np.bincount(which[order], part[order], len(documents))
+        rows.append(top_k_of_query(documents, sums, k))
     return stack(rows, k)
 
 
 def _checked(lists):
-    """The lists as arrays: ids without repeats, finite scores, the same queries in all."""
+    """The lists as arrays; ValueError for repeated ids, scores not finite, or unequal shapes."""
     if not lists:
-        raise ValueError("expected at least one list")
+        raise ValueError("lists: expected at least one, got none")
     checked = [(check_ids(ids, LARGEST), np.asarray(scores, np.float64)) for ids, scores in lists]
     for ids, scores in checked:
         if ids.shape != scores.shape or len(ids) != len(checked[0][0]):
-            raise ValueError(f"expected ids and scores of one shape, for {len(checked[0][0])} "
-                             f"queries in every list, found {ids.shape} and {scores.shape}")
+            raise ValueError(f"lists: expected ids and scores of equal shape, for "
+                             f"{len(checked[0][0])} queries in every list; got {ids.shape} and "
+                             f"{scores.shape}")
         if not np.isfinite(scores[ids != NO_ID]).all():
-            raise ValueError("expected finite scores, found nan or inf")
+            raise ValueError("lists: expected finite scores, got nan or inf")
     return checked

@@ -1,4 +1,4 @@
-"""Ids: the names of an index's rows, all integers of 64 bits, or all strings, no two the same.
+"""The ids of an index's rows: all integers of 64 bits or all strings, without repeats.
 
 Read next retrieve/index.py
 """
@@ -11,35 +11,35 @@ Ids = list[int] | list[str]
 
 
 def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
-    """The ids as a list of int or of str.  ValueError where they are neither, or mixed."""
+    """The ids as a list of int or of str.  Raises ValueError if they are neither, or mixed."""
     if isinstance(ids, str):
-        raise ValueError(f"ids: expected a list of ids, found one str, {ids!r}")
+        raise ValueError(f"ids: expected a list of ids, got one str, {ids!r}")
     listed: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else [
         id.item() if isinstance(id, np.generic) else id for id in ids]
     kind = type(listed[0]) if listed else int
     wrong = next((id for id in listed if type(id) is not kind or kind not in (int, str)), None)
     if wrong is not None:
-        raise ValueError(f"ids: expected all of them int, or all str; found {wrong!r}"
-                         + (f" beside {listed[0]!r}" if type(wrong) is not kind else ""))
+        raise ValueError(f"ids: expected all of them int, or all str; got {wrong!r}"
+                         + (f" and {listed[0]!r}" if type(wrong) is not kind else ""))
     if kind is int and listed and not -2**63 <= min(listed) <= max(listed) < 2**63:
-        raise ValueError(f"ids: expected integers of 64 bits, found {max(listed, key=abs)}")
+        raise ValueError(f"ids: expected integers of 64 bits, got {max(listed, key=abs)}")
     return listed
 
 
 def row_of_each(ids: Sequence[int | str], start: int = 0) -> dict[int | str, int]:
-    """{id: row}, counting from `start`.  Raises ValueError for an id that comes twice."""
+    """{id: row}, counting rows from `start`.  Raises ValueError for a repeated id."""
     row_of = {id: row for row, id in enumerate(ids, start)}
     if len(row_of) < len(ids):
         twice = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
-        raise ValueError(f"the id {twice!r} comes more than once")
+        raise ValueError(f"expected each id once, got {twice!r} more than once")
     return row_of
 
 
 def require_new(ids: Ids, known: Ids, row_of: Collection[int | str]) -> None:
-    """Raise ValueError if an id is in row_of already, or of another type than the known ones."""
+    """Raise ValueError if an id is already in row_of, or not of the type of the known ids."""
     old = next((id for id in ids if id in row_of), None)
     if old is not None:
-        raise ValueError(f"the id {old!r} is in the index already")
+        raise ValueError(f"ids: expected new ones, got {old!r}, which is in the index already")
     if ids and known and type(ids[0]) is not type(known[0]):
         raise ValueError(f"ids: expected {type(known[0]).__name__}, as those in the index, "
-                         f"found {ids[0]!r}")
+                         f"got {ids[0]!r}")

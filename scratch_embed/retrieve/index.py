@@ -1,23 +1,25 @@
-"""The nearest documents to a question, found by looking at every one of them.
+"""Exact dense retrieval: compare the query with every row of the index and return the top k.
 
-Equation  search(q) = the k ids with the highest q·x, x among the rows; for unit rows the cosine
+Equation  search(q) = the k ids with the highest q·x over the rows x; for rows of length 1, the
+          highest cosine
 Shapes    rows (M, D) float32 with M different ids; queries (N, D) -> ids (N, k), scores (N, k)
 Cost      a search O(N M D), nearly all of it matrix products; adding O(D) a row
-Memory    4 M D bytes of rows, half as many again to spare after many small additions, and a Python
-          list and dict of the ids.  A search takes a few arrays of `block` numbers for each worker.
-Differs   faiss's IndexFlatIP is the same search, with row numbers for ids and no check of nan.
-          There is no mark of deletion here: make a new index without the row.
-Read next space/neighbours.py (the search), space/hamming.py (the same over codes 32 times smaller),
+Memory    4 M D bytes of rows, up to half as many again in reserve after many small additions, and
+          a Python list and dict of the ids.  A search needs a few arrays of `block` numbers for
+          each worker.
+Differs   faiss's IndexFlatIP is the same search; it has row numbers for ids, and does not check
+          for nan.  Here rows cannot be deleted: make a new index without them.
+Read next space/neighbours.py (the search), space/hamming.py (the same with codes of 1/32 the size),
           retrieve/bm25.py (words instead of vectors), retrieve/texts.py (rows that are lines)
 
-Exact search is the yardstick: what an approximate index loses is counted against it.  It is also
-enough for longer than one thinks, since a query costs one pass over the rows, and many queries
-asked at once share that pass.
+Why exact search?  It is the baseline of approximate search, whose recall is the share of the exact
+neighbours that it finds.  And it is fast enough for large collections: a query costs one pass over
+the rows, and the queries of a batch share that pass.
 
-The index knows no model.  Vectors come from anything that has encode(texts) -> (N, D):
+The index does not depend on a model.  Vectors come from any encode(texts) -> (N, D):
 
     index = Index.from_texts(documents, encoder.encode)
-    ids, scores = index.search(encoder.encode(questions), k=10)
+    ids, scores = index.search(encoder.encode(queries), k=10)
 """
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -35,10 +37,10 @@ from scratch_embed.space.neighbours import BLOCK, nearest
 
 
 class Index:
-    """M rows of one width, each with an id of its own: all integers, or all strings.
+    """An exact index: a table of M rows (M, D), each with a different id, an integer or a string.
 
-    normalise: bring rows and queries to length 1, so that scores are cosines (a zero row has 0
-    with all); without it, scores are dot products of what was given.
+    normalise: scale rows and queries to length 1, so that scores are cosines (0 with a zero row);
+    otherwise scores are dot products of the vectors as they are.
 
     >>> index = Index.from_vectors([[3.0, 4.0], [0.0, 2.0]], ids=["a", "b"])
     >>> index.add(["c"], [[-1.0, 0.0]])
@@ -59,7 +61,7 @@ class Index:
                      normalise: bool = True) -> "Index":
         """An index of the rows of a table (M, D).  ids: M of them; None: 0 to M − 1.
 
-        Raises ValueError as add() does.
+        Raises the errors of add().
         """
         vectors = np.asarray(vectors)
         if vectors.ndim != 2:
@@ -92,7 +94,7 @@ class Index:
         return id in self._row_of
 
     def __getitem__(self, id: int | str) -> np.ndarray:
-        """A copy of the row (D,) as it is kept.  KeyError for an id that is not there."""
+        """A copy of the row (D,) as it is stored.  KeyError for an id that is not in the index."""
         return self._rows[self._row_of[id]].copy()
 
     def __repr__(self) -> str:
@@ -100,24 +102,24 @@ class Index:
         return f"Index({len(self):,} rows x {self.dim} dimensions, {score})"
 
     def add(self, ids: Iterable[int] | Iterable[str], vectors: np.ndarray) -> None:
-        """Add rows.  ids: M new ones, vectors: (M, D).  All of them are added, or none.
+        """Add rows.  ids: M new ones, vectors: (M, D).  After an error, none has been added.
 
-        Raises ValueError for another width, an id that is there already or comes twice, or of
-        another type than the others, and for a vector that is not finite in float32.
+        Raises ValueError for vectors of another width, or not finite in float32; for an id that is
+        repeated, is in the index already, or is not of the type of the others.
         """
         ids, vectors = list_of_ids(ids), np.asarray(vectors)
         if vectors.shape != (len(ids), self.dim):
             raise ValueError(f"vectors: expected a row of {self.dim} numbers for each of "
-                             f"{len(ids)} ids, found shape {vectors.shape}")
+                             f"{len(ids)} ids, got shape {vectors.shape}")
         row_of = row_of_each(ids, len(self))
         require_new(ids, self._ids, self._row_of)
         self._make_room(len(ids))
-        self._fill(ids, vectors)                             # beyond the end: not seen yet
+        self._fill(ids, vectors)                             # beyond len(self): not yet in use
         self._ids += ids
         self._row_of |= row_of
 
     def _make_room(self, count):
-        """At least `count` rows beyond those in use; half as many again, so copies stay few."""
+        """Make room for `count` more rows.  The table grows by half, so that copies are few."""
         need = len(self) + count
         if need > len(self._rows):
             size = need if len(self) == 0 else max(need, len(self) * 3 // 2)
@@ -127,7 +129,7 @@ class Index:
             self._rows = rows
 
     def _fill(self, ids, vectors):
-        """Write the vectors behind the rows in use, a block at a time."""
+        """Write the vectors after the rows in use, a block at a time."""
         step = max(1, BLOCK // self.dim)
         for i in range(0, len(ids), step):
             part = vectors[i:i + step]
@@ -135,32 +137,32 @@ class Index:
                 part, lambda row, i=i: f"the vector of {ids[i + row]!r}")
 
     def _prepared(self, vectors, name):
-        """Vectors in float32, at length 1 if the index normalises; name(row) is for the error."""
-        with np.errstate(over="ignore", invalid="ignore"):   # refused below
+        """Vectors in float32, of length 1 if the index normalises; name(row) is for the error."""
+        with np.errstate(over="ignore", invalid="ignore"):   # checked below
             rows = (l2_normalize(vectors)[0] if self.normalise else vectors).astype(
                 np.float32, casting="same_kind", copy=False)
         broken = first_not_finite(rows)
         if broken is not None:
-            raise ValueError(f"{name(broken)}: expected finite float32 numbers, found nan, inf or "
+            raise ValueError(f"{name(broken)}: expected finite float32 numbers, got nan, inf or "
                              f"one beyond 3.4e38")
         return rows
 
     def search(self, queries: np.ndarray, k: int, workers: int = 1, block: int = BLOCK
                ) -> tuple[np.ndarray, np.ndarray]:
-        """The k ids with the highest scores, best first, ties to the one that was added first.
+        """The k ids with the highest scores, best first; ties go to the id that was added first.
 
-        queries: (N, D) -> ids (N, k), an array of int64 or of str objects, scores (N, k) float32.
-        k ends at len(self).  workers, block: as in neighbours.nearest.
+        queries: (N, D) -> ids (N, k), an array of int64 or of str objects, scores (N, k) float32,
+        with k at most len(self).  workers, block: as in neighbours.nearest.
         """
         queries = np.asarray(queries)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise ValueError(f"queries: expected (N, {self.dim}), found shape {queries.shape}"
+            raise ValueError(f"queries: expected (N, {self.dim}), got shape {queries.shape}"
                              + ("; for one query pass queries[None]" if queries.ndim == 1 else ""))
         queries = self._prepared(queries, lambda row: f"query {row}")
         rows, scores = nearest(queries, self._rows[:len(self)], k, block=block, workers=workers,
                                merge=merge_heaps)
         if self.normalise:
-            scores = np.clip(scores, -1, 1)                  # beyond by a rounding
+            scores = np.clip(scores, -1, 1)                  # rounding can exceed 1
         ids = np.empty(rows.size, object if self._ids and type(self._ids[0]) is str else np.int64)
         ids[:] = [self._ids[row] for row in rows.ravel()]
         return ids.reshape(rows.shape), scores
@@ -168,12 +170,12 @@ class Index:
     # ---- files -------------------------------------------------------------
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one safetensors file, whole or not at all: the rows, the ids, the kind of score."""
+        """Write one safetensors file with the rows, the ids and `normalise`, atomically."""
         write_safetensors(path, *self.as_tensors())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Index":
-        """What save() wrote.  Raises FormatError for any other file."""
+        """Read a file written by save().  Raises FormatError for any other file."""
         return cls.from_tensors(path, *read_safetensors(path))
 
     def as_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -183,7 +185,7 @@ class Index:
     @classmethod
     def from_tensors(cls, path: str | os.PathLike, tensors: Mapping[str, np.ndarray],
                      metadata: Mapping[str, str]) -> "Index":
-        """The index of as_tensors(); what else there is is not looked at.  path: for the errors."""
+        """The index of as_tensors(); other tensors are ignored.  path: for error messages."""
         rows, row_of, normalise = read_index(path, tensors, metadata)
         index = cls(rows.shape[1], normalise)
         index._rows, index._ids, index._row_of = rows, list(row_of), row_of

@@ -1,13 +1,13 @@
-"""The file of an index: its rows and their ids as the tensors of one safetensors file.
+"""The file format of an index: its rows and ids as tensors of one safetensors file.
 
 Bytes     tensors  vectors (M, D) float32
-                   ids (M,) int64; or, if ids are strings, id_text (B,) uint8, their UTF-8 end to
-                   end, and id_ends (M,) int64, where each of them ends in it
+                   ids (M,) int64; or, if ids are strings, id_text (B,) uint8, their UTF-8 bytes
+                   end to end, and id_ends (M,) int64, where each of them ends
           metadata kind "scratch_embed index", normalise "True" or "False"
-Read next retrieve/index.py; retrieve/texts.py, which has lines of text in the same file
+Read next retrieve/index.py; retrieve/texts.py, which adds lines of text to the same file
 
-A file may come from anywhere: whatever does not fit is a FormatError that names the tensor, what
-was expected and what was found.
+A file may come from anywhere, so each tensor is checked; a FormatError names the tensor, what was
+expected and what was found.
 """
 import os
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def index_as_tensors(rows: np.ndarray, ids: Ids, normalise: bool
 
 def read_index(path: str | os.PathLike, tensors: Tensors, metadata: Mapping[str, str]
                ) -> tuple[np.ndarray, dict[int | str, int], bool]:
-    """Rows (M, D), {id: row} in order, and normalise, of the tensors of index_as_tensors.
+    """The inverse of index_as_tensors -> rows (M, D), {id: row} in row order, normalise.
 
     Raises FormatError, of `path`, for any other tensors.
     """
@@ -64,7 +64,7 @@ def _read_ids(path, tensors):
 
 
 def first_not_finite(rows: np.ndarray) -> int | None:
-    """The first row with a nan or an inf in it; None if there is none.  rows: (M, D)."""
+    """The number of the first row that holds a nan or an inf, or None.  rows: (M, D)."""
     step = max(1, BLOCK // rows.shape[1])
     for i in range(0, len(rows), step):
         finite = np.isfinite(rows[i:i + step]).all(axis=1)
@@ -88,7 +88,7 @@ def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarra
 
 def strings_from_tensors(path: str | os.PathLike, name: str, tensors: Tensors,
                          otherwise: str = "") -> list[str]:
-    """What strings_as_tensors was given.  FormatError, of `path`, for any other tensors."""
+    """The strings given to strings_as_tensors.  FormatError, of `path`, for other tensors."""
     text, ends = tensors.get(f"{name}_text"), tensors.get(f"{name}_ends")
     if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
             text.ndim != 1 or ends.ndim != 1):

@@ -1,13 +1,14 @@
-"""What a search returns: the ids of the k best and their scores, a row a query.
+"""Ranked lists, the result of every search here: the ids of the k best and their scores.
 
-Shapes    ids (Q, k) int64, scores (Q, k) floats: best first, equal scores by rising id; where a
-          list has ended its id is −1 and its score −inf
-Cost      O(k log k) a query, or less: no kernel.
-Read next retrieve/bm25.py makes such lists, retrieve/hybrid.py joins them, retrieve/rerank.py
-          scores them anew; evaluate/ranking.py judges them, by the names that as_run gives them.
+Shapes    ids (Q, k) int64, scores (Q, k) floats, one row a query: best first, ties by rising id.
+          A row with fewer than k documents is filled up with id −1 and score −inf.
+Cost      at most O(k log k) a query: no kernel
+Read next retrieve/bm25.py (returns such lists), retrieve/hybrid.py (fuses them),
+          retrieve/rerank.py (scores them again), evaluate/ranking.py (measures them, as the run
+          that as_run makes)
 
-A list may end early: a search for words finds nothing more once every document that has one of
-them is found.  To go on with the others, in whatever order, would say that they were found.
+Why may a list have fewer than k documents?  BM25 finds only documents that contain a word of the
+query.  To append others in an arbitrary order would claim that they were found.
 """
 from collections.abc import Sequence
 
@@ -16,22 +17,25 @@ from numpy.typing import DTypeLike
 
 from scratch_embed.space.neighbours import top_k
 
-NO_ID = -1                          # the id where a list has ended
+NO_ID = -1                         # fills a row after its last document
 
 
 def top_k_of_query(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k highest of one query's scores.  ids: (n,) rising, scores: (n,) -> (k,), (k,)."""
+    """The k highest scores of one query, filled up with NO_ID and −inf.
+
+    ids: (n,) rising, scores: (n,) -> ids (k,), scores (k,), best first, ties to the lowest id.
+    """
     found = np.full(k, NO_ID, np.int64)
     values = np.full(k, -np.inf, np.result_type(scores, np.float32))
     if len(ids):
-        places, highest = top_k(scores, k)                   # ties to the lowest place: lowest id
-        found[:len(places)], values[:len(places)] = ids[places], highest
+        order, highest = top_k(scores, k)
+        found[:len(order)], values[:len(order)] = ids[order], highest
     return found, values
 
 
 def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLike = np.float64
           ) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of single queries as one pair of arrays, (Q, k) and (Q, k)."""
+    """The lists of Q queries, ids (k,) and scores (k,) each, as two arrays (Q, k)."""
     ids, scores = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), dtype)
     for row, (found, values) in enumerate(rows):
         ids[row], scores[row] = found, values
@@ -40,31 +44,33 @@ def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLik
 
 def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], documents: Sequence[str]
            ) -> dict[str, dict[str, float]]:
-    """{query: {document: score}}.  ids, scores: (Q, k), names: Q and N of them.
+    """A run for evaluate/ranking.py, {query: {document: score}}, from row numbers to names.
 
-    Raises ValueError for ids that are no list, or a name that stands for two queries.
+    ids, scores: (Q, k); queries: Q names; documents: N names, that of id i at i.
+    Raises ValueError for ids outside the documents, unequal shapes, or a repeated name.
     """
     ids, scores = check_ids(ids, len(documents)), np.asarray(scores)
     if ids.shape != scores.shape or len(ids) != len(queries):
-        raise ValueError(f"expected a row for each of {len(queries)} queries, found ids of shape "
+        raise ValueError(f"expected a row for each of {len(queries)} queries, got ids of shape "
                          f"{ids.shape} and scores of shape {scores.shape}")
     if len(set(queries)) != len(queries) or len(set(documents)) != len(documents):
-        raise ValueError("a name stands for two queries, or for two documents")
+        raise ValueError("expected different names, got the same for two queries or documents")
     return {query: {documents[i]: float(score) for i, score in zip(row, values) if i != NO_ID}
             for query, row, values in zip(queries, ids.tolist(), scores)}
 
 
 def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
-    """ids as an array.  Raises ValueError unless (Q, k) integers, −1 or below N, none twice."""
+    """ids as an array.  ValueError unless (Q, k) integers in −1..N − 1, none twice in a row."""
     ids = np.asarray(ids)
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
-        raise ValueError(f"ids: expected integers of shape (Q, k), found {ids.dtype} of shape "
+        raise ValueError(f"ids: expected integers of shape (Q, k), got {ids.dtype} of shape "
                          f"{ids.shape}")
     if ids.size and not NO_ID <= ids.min() <= ids.max() < N:
-        raise ValueError(f"ids: expected numbers below {N}, or −1 where a list has ended, found "
-                         f"{ids.min()} to {ids.max()}")
+        raise ValueError(f"ids: expected 0..{N - 1}, or −1 after the last document, got "
+                         f"{ids.min()}..{ids.max()}")
     in_order = np.sort(ids, axis=1)
     twice = ((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NO_ID)).any(axis=1)
     if twice.any():
-        raise ValueError(f"ids: row {twice.argmax()} holds a document twice")
+        raise ValueError(f"ids: expected each document once in a row, got one twice in row "
+                         f"{twice.argmax()}")
     return ids

@@ -1,19 +1,19 @@
-"""Lines of text that can be searched: the lines, their vectors, and who made these.
+"""A searchable file of texts: the lines, their vectors, and which model made the vectors.
 
-Shapes    n lines, numbered from 1 as an editor does, blank ones counted but left out; vectors
-          (M, D) of the M that are not blank; a search returns line numbers (Q, k), scores (Q, k)
-Bytes     one safetensors file: that of an Index, whose ids are the line numbers (Index.load reads
-          it), and besides line_text, line_ends, and in the metadata `lines` and `made_by`
-Cost      that of retrieve/index.py and retrieve/bm25.py; the words are counted anew in each process
-Read next retrieve/index.py (the vectors), retrieve/bm25.py (the words), retrieve/hybrid.py (both)
+Shapes    n lines, numbered from 1 as in an editor; blank lines are counted but not indexed.
+          vectors (M, D) of the M other lines; a search returns line numbers (Q, k), scores (Q, k)
+Bytes     one safetensors file: that of an Index whose ids are the line numbers (Index.load reads
+          it too), with the tensors line_text and line_ends and the metadata `lines` and `made_by`
+Cost      that of retrieve/index.py and retrieve/bm25.py; words are counted again in each process
+Read next retrieve/index.py (vectors), retrieve/bm25.py (words), retrieve/hybrid.py (both)
 
-An index outlives the program that made it.  A query must then be encoded by the very model that
-encoded the lines: vectors of another one, or of the same one trained further, have scores too, and
-they mean nothing.  The room of retrieval knows no models, so `made_by` is whatever the caller says
-of his; he compares it when he comes back.
+Why store `made_by`?  An index outlives the program that made it, and a query must be encoded by the
+same model as the lines.  Vectors of another model, or of the same one trained further, also give
+scores, but these mean nothing.  This package does not know models, so `made_by` is whatever the
+caller writes, to compare when the file is loaded.
 
-A query that no word of is known is the zero vector, and is as near to one line as to another.
-Its list is empty: to return the first k lines would say that they were found.
+A query without a known word has the zero vector, whose cosine is 0 with every line.  Its list is
+empty, because returning the first k lines would claim that they were found.
 """
 import itertools
 import json
@@ -37,11 +37,11 @@ Lists = tuple[np.ndarray, np.ndarray]
 
 
 class TextIndex:
-    """Lines and their vectors.
+    """Lines of text with their vectors.
 
     texts     {line number: text}, rising
-    lines     how many were read, blank ones too
-    made_by   {what: value} of the model, as JSON can hold it
+    lines     how many lines were read, blank ones included
+    made_by   a description of the model, a dict that can be written as JSON
 
     >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
     >>> index = TextIndex(2, made_by={"model": "letters"})
@@ -64,9 +64,10 @@ class TextIndex:
         return f"TextIndex({len(self):,} lines x {self.index.dim} dimensions)"
 
     def add(self, lines: Iterable[str], encode: Encode, batch_size: int = BATCH_SIZE) -> int:
-        """Add lines, numbered on from those that are there.  Return how many were not blank.
+        """Add lines, numbered on from the last one.  Returns how many were not blank.
 
-        encode: n texts -> (n, D).  After an error, some of the batches before it are in.
+        encode: n texts -> (n, D), called with at most batch_size texts.  After an error, the
+        batches before it have been added.
         """
         before, lines = len(self), iter(lines)
         while some := list(itertools.islice(lines, batch_size)):
@@ -86,11 +87,11 @@ class TextIndex:
 
     def by_words(self, split: Callable[[str], Sequence[str]]
                  ) -> Callable[[Sequence[str], int], Lists]:
-        """A search for words: (queries, k) -> numbers (Q, k), scores (Q, k).  split: text -> words.
+        """A BM25 search of the lines: a function (queries, k) -> numbers (Q, k), scores (Q, k).
 
-        Raises ValueError where there is no word at all.
+        split: text -> words.  Raises ValueError if no line has a word.
         """
-        number = np.array([*self.texts, NO_ID])               # id −1 stays −1
+        number = np.array([*self.texts, NO_ID])              # number[−1] is −1
         bm25 = BM25([split(text) for text in self.texts.values()])
 
         def search(queries, k):
@@ -101,7 +102,7 @@ class TextIndex:
     # ---- files ---------------------------------------------------------------
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one file, whole or not at all."""
+        """Write one safetensors file, atomically."""
         tensors, metadata = self.index.as_tensors()
         write_safetensors(path, {**tensors, **strings_as_tensors("line", list(self.texts.values()))
                                  }, {**metadata, "lines": str(self.lines),
@@ -109,7 +110,7 @@ class TextIndex:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "TextIndex":
-        """What save() wrote.  Raises FormatError for any other file."""
+        """Read a file written by save().  Raises FormatError for any other file."""
         tensors, metadata = read_safetensors(path)
         index = Index.from_tensors(path, tensors, metadata)
         if "made_by" not in metadata:
@@ -130,9 +131,9 @@ class TextIndex:
 
 
 def nearest_or_none(index: Index, vectors: np.ndarray, k: int) -> Lists:
-    """Index.search for an index of whole numbers; a query of length 0 finds nothing.
+    """Index.search for an index with integer ids; for a zero vector, an empty list.
 
-    vectors: (Q, D) -> ids (Q, k), scores (Q, k); −1 and −inf where nothing is found.
+    vectors: (Q, D) -> ids (Q, k), scores (Q, k), −1 and −inf in the row of a zero vector.
     """
     vectors = np.asarray(vectors)
     ids, scores = index.search(vectors, k)

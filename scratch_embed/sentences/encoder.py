@@ -47,7 +47,7 @@ from scratch_embed.sentences.interface import (
     round_to,
 )
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
-from scratch_embed.text.packed import Packed, by_length, shares, take
+from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 
 BLOCK = 4096                       # texts that are tokenized and sorted at a time
@@ -210,7 +210,7 @@ class SentenceEncoder:
             offsets = np.concatenate([[0], np.cumsum(lengths)])
             parts = workers * -(-offsets[-1] // (workers * TOKENS))
             parts = 1 if offsets[-1] <= ONE_BATCH else parts
-            for part in shares(offsets, int(parts)):
+            for part in split_by_tokens(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
                     which = order[part[i:i + (batch_size or len(part))]]
                     yield start + which, take(block, which)

@@ -1,24 +1,25 @@
-"""king − man + woman ≈ queen: a relation is a direction, so analogies are sums of vectors.
+"""Analogies by vector arithmetic: king − man + woman ≈ queen (3CosAdd and 3CosMul).
 
 Paper     Mikolov, Yih & Zweig 2013, "Linguistic Regularities in Continuous Space Word
           Representations" (3CosAdd); Levy & Goldberg 2014, "Linguistic Regularities in Sparse
           and Explicit Word Representations", eq. 4 (3CosMul).
 Equation  a : b = c : ?     3CosAdd   argmax_x  cos(x, b − a + c)
                             3CosMul   argmax_x  cos'(x, b) cos'(x, c) / (cos'(x, a) + ε)
-          with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x but a, b and c.
-Shapes    vectors (V, D): a table of rows of length 1; ids are its row numbers; questions (Q, 3)
-Cost      3CosAdd one product of Q·V·D, 3CosMul three of them; nearest() keeps the memory bounded.
-          BLAS owns the products: no kernel.
-Differs   lists of positive and negative ids, as in gensim: 3CosAdd compares with the normalised
-          sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6, added once to the product
-          of the negatives; here each factor has its own, the same thing for one negative.
+          with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x except a, b and c
+Shapes    vectors (V, D), rows of length 1; ids are row numbers; questions (Q, 3) ids [a, b, c]
+Cost      3CosAdd one matrix product, Q·V·D; 3CosMul three of them; nearest() bounds the memory.
+          BLAS computes the products, so there is no kernel.
+Differs   as gensim does, the functions take lists of positive and negative ids: 3CosAdd compares
+          with the normalised sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6 and is
+          added once, to the product over the negatives; here each factor has its own ε, which is
+          the same thing for one negative.
 Read next evaluate/words.py (19,544 questions), space/geometry.py
 
-Why the three words are left out: for most tables the nearest row to b − a + c is b or c itself,
-because the offset b − a is short.  Much of an analogy score is the neighbourhood of b and c.
+Why are a, b and c excluded?  In most tables the row nearest to b − a + c is b or c itself, because
+the offset b − a is short.  So much of an analogy score only says that d is a neighbour of b or c.
 
-Why multiply: cos(x, b − a + c) is, up to the length of the sum, cos(x, b) − cos(x, a) +
-cos(x, c).  In a sum one large term decides.  A product is a sum of logarithms, which stretches
+Why multiply?  cos(x, b − a + c) is, up to the length of the sum, cos(x, b) − cos(x, a) +
+cos(x, c), and in a sum one large term decides.  A product is a sum of logarithms, which stretches
 the differences between small similarities and compresses those between large ones.
 """
 from collections.abc import Sequence
@@ -35,10 +36,10 @@ EPSILON = 0.001
 def three_cos_add(vectors: np.ndarray, positive: Sequence[int] | np.ndarray,
                   negative: Sequence[int] | np.ndarray = (), k: int = 10
                   ) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows nearest to the mean of +positive and −negative, these ids left out.
+    """The k rows with the highest cosine with Σ positive − Σ negative, except these ids themselves.
 
-    vectors: (V, D); positive, negative: lists of ids -> ids (k,), cosines (k,).
-    Raises ValueError for an id that is not in the table, or no id at all.
+    vectors: (V, D), rows of length 1; positive, negative: lists of ids -> ids (k,), cosines (k,).
+    Raises ValueError for an id that is not in the table, or if both lists are empty.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -56,7 +57,7 @@ def three_cos_mul(vectors: np.ndarray, positive: Sequence[int] | np.ndarray,
                   ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows with the largest Π cos'(x, positive) / Π (cos'(x, negative) + ε).
 
-    Shapes and errors are those of three_cos_add.
+    Shapes and errors as in three_cos_add.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -70,7 +71,9 @@ def three_cos_mul(vectors: np.ndarray, positive: Sequence[int] | np.ndarray,
 
 
 def solve_analogies(vectors: np.ndarray, questions: np.ndarray) -> np.ndarray:
-    """a : b = c : ?  by 3CosAdd.  vectors: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+    """Solve Q analogies a : b = c : ? by 3CosAdd.
+
+    vectors: (V, D), rows of length 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -84,7 +87,9 @@ def solve_analogies(vectors: np.ndarray, questions: np.ndarray) -> np.ndarray:
 
 def solve_analogies_mul(vectors: np.ndarray, questions: np.ndarray, epsilon: float = EPSILON
                         ) -> np.ndarray:
-    """a : b = c : ?  by 3CosMul.  vectors: (V, D), questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+    """Solve Q analogies a : b = c : ? by 3CosMul.
+
+    vectors: (V, D), rows of length 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -97,7 +102,7 @@ def solve_analogies_mul(vectors: np.ndarray, questions: np.ndarray, epsilon: flo
 
 
 def odd_one_out(vectors: np.ndarray, ids: Sequence[int] | np.ndarray) -> int:
-    """The id whose row has the lowest cosine with the mean of them all; of equals the first.
+    """The id whose row has the lowest cosine with the mean of all rows in ids; on a tie, the first.
 
     vectors: (V, D), ids: a list -> one id.  Raises ValueError for an empty list.
 
@@ -107,12 +112,12 @@ def odd_one_out(vectors: np.ndarray, ids: Sequence[int] | np.ndarray) -> int:
     vectors = np.asarray(vectors)
     ids = _ids(vectors, ids)
     if len(ids) == 0:
-        raise ValueError("ids: expected at least one, found none")
+        raise ValueError("ids: expected at least one, got none")
     rows = vectors[ids]
     return int(ids[similarity.cosine(rows, rows.mean(axis=0, dtype=np.float64)).argmin()])
 
 
-# ---- many questions at once: positive (Q, P), negative (Q, N) ---------------
+# ---- Q analogies at once: positive (Q, P), negative (Q, N) ------------------
 
 def _add(vectors, positive, negative, k):
     vectors = np.asarray(vectors)
@@ -125,7 +130,7 @@ def _add(vectors, positive, negative, k):
 def _multiply(vectors, positive, negative, k, epsilon):
     vectors = np.asarray(vectors)
 
-    def shifted(ids, columns):                               # (1 + cos)/2, and never below 0
+    def shifted(ids, columns):                               # cos' = (1 + cos)/2, in [0, 1]
         cos = similarity.dot_matrix(vectors[ids], vectors[columns])
         return (1 + np.clip(cos, -1, 1)) / 2
 
@@ -143,15 +148,15 @@ def _multiply(vectors, positive, negative, k, epsilon):
 
 
 def _ids(vectors, ids):
-    """ids as integers, each of them a row of the table."""
+    """ids as an array; ValueError unless they are integers and rows of the table."""
     ids = np.asarray(ids)
     if ids.size == 0:
         return ids.astype(np.int64)
     if ids.dtype.kind not in "iu":
-        raise ValueError(f"ids: expected integers, found {ids.dtype}")
+        raise ValueError(f"ids: expected integers, got {ids.dtype}")
     if ids.min() < 0 or ids.max() >= len(vectors):
-        raise ValueError(f"ids: expected 0 to {len(vectors) - 1}, rows of the table; "
-                         f"found {ids.min()} to {ids.max()}")
+        raise ValueError(f"ids: expected rows of the table, 0..{len(vectors) - 1}, "
+                         f"got {ids.min()}..{ids.max()}")
     return ids
 
 
@@ -159,15 +164,15 @@ def _one_question(vectors, positive, negative):
     positive, negative = _ids(vectors, positive), _ids(vectors, negative)
     if positive.ndim != 1 or negative.ndim != 1 or len(positive) + len(negative) == 0:
         raise ValueError(f"positive, negative: expected two lists with at least one id, "
-                         f"found shapes {positive.shape} and {negative.shape}")
+                         f"got shapes {positive.shape} and {negative.shape}")
     return positive[None], negative[None]
 
 
 def _questions(vectors, questions):
     questions = np.asarray(questions)
     if questions.ndim != 2 or questions.shape[1] != 3:
-        raise ValueError(f"questions: expected (Q, 3) ids [a, b, c], found {questions.shape}")
+        raise ValueError(f"questions: expected (Q, 3) ids [a, b, c], got {questions.shape}")
     if len(vectors) < 4:
-        raise ValueError(f"vectors: expected 4 rows or more, found {len(vectors)}: "
-                         f"nothing is left besides a, b and c")
+        raise ValueError(f"vectors: expected 4 rows or more, got {len(vectors)}; a, b and c are "
+                         f"excluded, so no row would be left")
     return _ids(vectors, questions)

@@ -1,26 +1,26 @@
-"""Fewer numbers a vector: the first ones, or those along which the table varies most.
+"""Shorter vectors: a prefix (Matryoshka) or the first principal components (PCA).
 
 Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", section 3 (prefixes);
           Pearson 1901 (PCA), as in space/geometry.py.
 Equation  prefix_m(x) = x[:m] / ‖x[:m]‖
           principal(x) = y / ‖y‖,   y = C (x − mean),   C (m, D) the first m components
-Shapes    X (..., D) -> (..., m), rows of length 1; queries and documents alike
-Cost      prefix O(m) a vector, principal O(m D).  Both keep 4m bytes of 4D.  BLAS owns
-          the product: no kernel.
-Differs   sentence-transformers' truncate_dim cuts and leaves the length as it falls out, unless
-          it is asked to normalise; the embeddings of OpenAI's `dimensions` are renormalised.
-Read next space/quantise.py (a byte a number), space/hamming.py (a bit a number)
+Shapes    X (..., D) -> (..., m), rows of length 1; the same function for queries and documents
+Cost      prefix O(m) a vector, principal O(m D).  Both store 4m bytes instead of 4D.  BLAS
+          computes the product, so there is no kernel.
+Differs   sentence-transformers' truncate_dim cuts, and normalises only on request; OpenAI's
+          `dimensions` returns normalised vectors, as here
+Read next space/quantise.py (one byte per number), space/hamming.py (one bit per number)
 
-Why divide again.  A prefix of a unit vector is shorter than 1, and how much shorter differs from
+Why normalise again?  A prefix of a unit vector is shorter than 1, by an amount that differs from
 document to document.  Its dot product with a query is the cosine of the prefixes times that
-length: documents with much of their length beyond m are marked down for it, whatever they say.
+length, so documents with much of their length beyond m are ranked lower for no other reason.
 
-What a prefix is worth depends on who made the vectors.  Nothing makes the first numbers of an
-ordinary embedding better than the others, and a prefix of m is a random choice of m axes.
-Matryoshka training sums its loss over prefixes, so that the first numbers carry the most.  PCA
-does without training what can be done by turning the axes: among all maps to m numbers and back
-that are linear about the mean it loses the least, and Σ ‖x − x̂‖² / (N − 1) over the sample is the
-variance along the axes left out.
+How good is a prefix?  That depends on the training.  In an ordinary embedding the first numbers
+are no better than the others, and a prefix is an arbitrary choice of m axes.  Matryoshka training
+adds up its loss over several prefixes, so that the first numbers carry the most.  PCA is the best
+that a change of axes can do without training: among all maps to m numbers and back that are linear
+about the mean, it has the smallest error Σ ‖x − x̂‖² on the sample, and that error divided by N − 1
+is the variance along the axes that are left out.
 """
 import operator
 
@@ -31,26 +31,27 @@ from scratch_embed.space.geometry import PCA, project
 
 
 def prefix(X: np.ndarray, dim: int) -> np.ndarray:
-    """The first `dim` numbers of each row, at length 1; a zero prefix stays zero.
+    """The first `dim` numbers of each row, scaled to length 1; a zero prefix stays zero.
 
     X: (..., D) -> (..., dim).  Raises ValueError unless 1 ≤ dim ≤ D.
     """
     X, dim = np.asarray(X), operator.index(dim)
     if X.ndim == 0 or not 1 <= dim <= X.shape[-1]:
-        raise ValueError(f"dim: expected 1 to the width of the vectors, found {dim} for vectors "
+        raise ValueError(f"dim: expected 1 to the width of the vectors, got {dim} for vectors "
                          f"of shape {X.shape}")
     return l2_normalize(X[..., :dim])[0]
 
 
 def principal(X: np.ndarray, pca: PCA) -> np.ndarray:
-    """The coordinates along the principal components, at length 1, in X's own float type.
+    """The coordinates along the principal components, scaled to length 1, in X's float type.
 
-    X: (..., D), pca: geometry.pca(a sample of documents, m) -> (..., m).  The mean that is taken
-    off is the sample's, for queries too, so these are cosines about that mean.
+    X: (..., D), pca: geometry.pca(a sample of documents, m) -> (..., m).  The mean of the sample is
+    subtracted from queries too, so dot products of the results are cosines about that mean.
+    Raises ValueError if D is not the width of the components.
     """
     X = np.asarray(X)
     if X.ndim == 0 or X.shape[-1] != pca.components.shape[1]:
-        raise ValueError(f"expected vectors of {pca.components.shape[1]} numbers, as those the "
-                         f"components were computed from; found shape {X.shape}")
+        raise ValueError(f"X: expected vectors of {pca.components.shape[1]} numbers, the width of "
+                         f"the components; got shape {X.shape}")
     u, _ = l2_normalize(project(X, pca))
     return u.astype(np.float32 if X.dtype == np.float32 else np.float64)

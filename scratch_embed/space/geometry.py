@@ -1,22 +1,23 @@
-"""How a whole table of vectors lies in its space: its main axes, and how evenly it fills it.
+"""The geometry of a whole table of vectors: principal axes, alignment, uniformity, isotropy.
 
 Paper     Pearson 1901 (PCA).  Wang & Isola 2020, "Understanding Contrastive Representation
           Learning through Alignment and Uniformity on the Hypersphere", eqs. 5 and 6.
           Mu & Viswanath 2018, "All-but-the-Top", section 2 (isotropy).
-Equation  alignment   mean_i ‖x_i − y_i‖^power             partners should be close
-          uniformity  log mean_{i<j} exp(−t ‖x_i − x_j‖²)  all should be far from each other
+Equation  alignment   mean_i ‖x_i − y_i‖^power             pairs (x_i, y_i) should be close
+          uniformity  log mean_{i<j} exp(−t ‖x_i − x_j‖²)  all rows should be far from each other
           isotropy    min_c Z(c) / max_c Z(c),  Z(c) = Σ_x exp(c·x),  c eigenvectors of XᵀX
           mean cosine mean_{i<j} cos(x_i, x_j)             near 0, unless all share a direction
 Shapes    X, Y (N, D), one vector a row, N ≥ 2
-Types     computed in float64, from a float64 copy of the table; nan and inf are refused.
-Cost      O(N D²) for pca and isotropy, O(N² D) for uniformity, O(N D) for the others; LAPACK and
-          BLAS own the loops, so there is no kernel here.
-Differs   isotropy takes every eigenvector c with both signs: an eigenvector has none of its own,
-          Z(c) and Z(−c) differ, and the answer must not depend on which one the solver returned.
+Types     computed in float64, from a float64 copy of the table; nan and inf are refused
+Cost      O(N D²) for pca and isotropy, O(N² D) for uniformity, O(N D) for the others.  LAPACK and
+          BLAS run the loops, so there is no kernel here.
+Differs   isotropy takes each eigenvector c with both signs: the sign that a solver returns is
+          arbitrary, and Z(c) and Z(−c) differ
 Read next space/similarity.py, sentences/simcse.py (training improves uniformity)
 
-Alignment and uniformity pull against each other: one point for all is perfectly aligned, points
-strewn at random are nearly perfectly uniform.  The contrastive loss is a sum of both.
+Why two measures?  Each alone has a useless optimum: if all rows are one point, alignment is
+perfect; if rows are random points of the sphere, uniformity is nearly perfect.  The contrastive
+loss is, for many negatives, a sum of both.
 """
 from typing import NamedTuple
 
@@ -38,15 +39,15 @@ class PCA(NamedTuple):
 def pca(X: np.ndarray, k: int) -> PCA:
     """The k principal components.  X: (N, D), 1 ≤ k ≤ min(N, D) -> PCA, all in float64.
 
-    An axis has no sign of its own: here its entry of largest magnitude is positive.
+    c and −c are the same axis; the one returned has its entry of largest magnitude positive.
     Raises ValueError for another k.
     """
     X = _table(X)
     if not 1 <= k <= min(X.shape):
         raise ValueError(f"k: expected 1 to {min(X.shape)}, the smaller side of {X.shape}, "
-                         f"found {k}")
+                         f"got {k}")
     mean = X.mean(axis=0)
-    # X = QR with QᵀQ = 1: R has the singular values and right vectors of X, and is only (D, D)
+    # X − mean = QR with QᵀQ = 1: R has the same singular values and right singular vectors
     R = np.linalg.qr(X - mean, mode="r")
     _, s, Vt = np.linalg.svd(R, full_matrices=False)
     components = Vt[:k]
@@ -60,22 +61,24 @@ def project(X: np.ndarray, pca: PCA) -> np.ndarray:
 
 
 def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
-    """mean_i ‖x_i − y_i‖^power; 0 is best.  X, Y: (N, D), row i the partner of row i -> a number.
+    """mean_i ‖x_i − y_i‖^power; 0 is best.  X, Y: (N, D), row i of X paired with row i of Y.
 
-    Callers pass unit rows, as the paper does.  Raises ValueError for tables of unequal shape.
+    Callers pass rows of length 1, as in the paper.  Raises ValueError for unequal shapes.
     """
     X, Y = _table(X, least=1), _table(Y, least=1)
     if X.shape != Y.shape:
-        raise ValueError(f"expected partners row by row, found shapes {X.shape} and {Y.shape}")
+        raise ValueError(f"X, Y: expected equal shapes, a pair in each row; got {X.shape} and "
+                         f"{Y.shape}")
     return float(np.mean(euclidean(X, Y) ** power))
 
 
 def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
-    """log mean_{i<j} exp(−t ‖x_i − x_j‖²); lower is better, 0 is one point for all.
+    """log mean_{i<j} exp(−t ‖x_i − x_j‖²); lower is better, and 0 means that all rows are equal.
 
-    X: (N, D), unit rows as in the paper -> a number, at least −4t.
-    Here ‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y may be used, which ruins small distances: an error ε in
-    the exponent changes the result by ε at most, and ε ≤ 4t γ(D + 4) for unit rows.
+    X: (N, D), rows of length 1 as in the paper -> a number, at least −4t.
+    ‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y loses the digits of small distances (space/similarity.py), but
+    is accurate enough here: an error ε in the exponent changes the result by at most ε, and
+    ε ≤ 4t γ(D + 4) for rows of length 1.
     """
     X = _table(X)
     N = len(X)
@@ -92,10 +95,10 @@ def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
 
 
 def isotropy(X: np.ndarray) -> float:
-    """min Z(c) / max Z(c), Z(c) = Σ_x exp(c·x), over ±the eigenvectors c of XᵀX.
+    """min Z(c) / max Z(c), Z(c) = Σ_x exp(c·x), over the eigenvectors c of XᵀX and their negatives.
 
-    X: (N, D) -> a number in [0, 1]: 1 if no direction is preferred.  It does see the length of
-    the rows.  Where XᵀX has equal eigenvalues their eigenvectors, and so the answer, are not
+    X: (N, D) -> a number in [0, 1]; 1 if Z is the same along all of them.  It depends on the length
+    of the rows.  If XᵀX has equal eigenvalues, their eigenvectors, and so the result, are not
     unique.
     """
     X = _table(X, least=1)
@@ -106,9 +109,9 @@ def isotropy(X: np.ndarray) -> float:
 
 
 def mean_cosine(X: np.ndarray) -> float:
-    """mean_{i<j} cos(x_i, x_j), a zero row having cosine 0.  X: (N, D) -> a number.
+    """mean_{i<j} cos(x_i, x_j); the cosine with a zero row is 0.  X: (N, D) -> a number.
 
-    No pair is formed: ‖Σ u_i‖² = Σ ‖u_i‖² + 2 Σ_{i<j} u_i·u_j.
+    In O(N D), because ‖Σ u_i‖² = Σ ‖u_i‖² + 2 Σ_{i<j} u_i·u_j for u_i = x_i / ‖x_i‖.
     """
     u = l2_normalize(_table(X))[0]
     N, total = len(u), u.sum(axis=0)
@@ -116,19 +119,19 @@ def mean_cosine(X: np.ndarray) -> float:
 
 
 def _log_sum_exp(x, axis=None):
-    """log Σ exp(x): the shift by the largest prevents underflow to log 0."""
+    """log Σ exp(x), shifted by the largest x, so that the sum neither overflows nor is 0."""
     largest = x.max(axis=axis, keepdims=True)
     total = np.exp(x - largest).sum(axis=axis, keepdims=True)
     return np.squeeze(largest + np.log(total), axis=axis)
 
 
 def _table(X, least=2):
-    """X in float64; it must have two axes, at least so many rows, and no nan or inf."""
+    """X in float64.  ValueError unless it has two axes, `least` rows or more, and is finite."""
     X = np.asarray(X).astype(np.float64, casting="same_kind", copy=False)
     if X.ndim != 2 or len(X) < least:
-        raise ValueError(f"expected a table (N, D) with N ≥ {least}, found shape {X.shape}")
+        raise ValueError(f"expected a table (N, D) with N ≥ {least}, got shape {X.shape}")
     broken = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(broken):
-        raise ValueError(f"expected finite numbers, found nan or inf in {len(broken)} rows, "
+        raise ValueError(f"expected finite numbers, got nan or inf in {len(broken)} rows, "
                          f"the first of them row {broken[0]}; leave them out")
     return X

@@ -1,28 +1,33 @@
-"""One bit a number: keep only the signs, count where they differ, and rescore the best few.
+"""Binary quantisation: one bit per number, its sign; Hamming distance, and rescoring.
 
 Paper     Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms", section 3;
           Yamada, Asai & Hajishirzi 2021, "Efficient Passage Retrieval with Hashing for
           Open-domain Question Answering", section 3 (rescoring of bits with a float query).
 Equation  bit_d = [x_d > 0]      H(x, y) = the number of d with bit_d(x) ≠ bit_d(y)
-          score(q, b) = Σ_d q_d b_d with b = ±1: the query keeps its numbers, the document its signs
+          score(q, b) = Σ_d q_d b_d with b_d = ±1: the query in floats, the document in signs
 Shapes    X (..., D) -> codes (..., ⌈D/8⌉) uint8, the first number in the highest bit, zeros after
-          the last; that is `ubinary`, and quantise.shift makes `binary` of it (int8)
-Cost      D/8 bytes of 4D.  64 numbers are compared by one xor and one count of bits.
-Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5 rows ran on into each
-          other where D is no multiple of 8; now each begins at a byte of its own there too.
+          the last; sentence-transformers' `ubinary`.  quantise.shift makes its `binary` (int8).
+Cost      D/8 bytes instead of 4D.  One xor and one popcount compare 64 numbers.
+Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5, rows ran on into each
+          other if D was not a multiple of 8; now each row begins at a byte of its own there too.
 Read next space/quantise.py (the int8 codes of the last stage), retrieve/index.py
 
-Why signs are enough for a first look.  A random direction separates two vectors that are an angle
-θ apart, one positive and one negative, with probability θ/π: it must fall into one of the two
-wedges between their normal planes.  So over random rotations  E[H] = D θ/π.  H estimates the angle.
+Why does H estimate the angle?  Bit d says on which side of the hyperplane {z : z_d = 0} a vector
+lies.  Take any hyperplane through the origin, with a random normal r: it separates x and y, which
+are an angle θ apart, if r·x and r·y have different signs.  Only the part of r in the plane of x
+and y matters, and its direction in that plane is uniform on the circle.  The directions with
+r·x > 0 are a half circle around x, those with r·y > 0 a half circle around y; turned by θ against
+each other, they differ in two arcs of length θ, out of 2π.  So P(bits differ) = 2θ/2π = θ/π, and
+over random rotations of the axes E[H] = D θ/π.  Without a rotation this is an approximation, good
+where the axes of the embedding are neither skewed nor strongly correlated.
 
-Why the query should keep its numbers.  Only what is stored must be small.  Over random rotations
-E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: write q as its part along x and the rest; the rest is as often
-with b as against it.  So q·b estimates the cosine, and with one of two errors less: H has the
-rounding of q in it as well.
+Why keep the query in floats?  Only the stored documents must be small.  Over random rotations
+E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: split q into its part along x and the rest; the rest is
+symmetric about 0 given b, and so adds nothing to the mean.  So q·b estimates the cosine too, with
+the rounding error of x alone; H has the rounding error of q as well.
 
-In three stages: Hamming distance over all, float × bits over some hundreds, float × int8 over some
-dozens.  The first is what costs, and the bits are all that must be in memory for it:
+Search in three stages: Hamming distance to all documents, float × bits for some hundreds of them,
+float × int8 for some dozens.  The first stage costs the most, and needs only the bits in memory:
 
     near, _ = nearest_hamming(sign_bits(Q), bits, 400)
     near, _ = rescore(Q, near, lambda ids: signs(bits[ids], D), 100)
@@ -44,21 +49,22 @@ BYTES, S1, S2, S4, S56 = u64(0x0101010101010101), u64(1), u64(2), u64(4), u64(56
 # ---- codes ------------------------------------------------------------------
 
 def sign_bits(X: np.ndarray) -> np.ndarray:
-    """[x > 0], eight to a byte.  X: (..., D) -> (..., ⌈D/8⌉) uint8.
+    """[x > 0], eight bits to a byte.  X: (..., D) -> (..., ⌈D/8⌉) uint8.
 
-    0 counts as negative.  Raises ValueError for nan, which has no sign.
+    0 gives the bit 0, as negative numbers do.  Raises ValueError for nan, which has no sign.
     """
     X = np.asarray(X)
     if np.isnan(X).any():
-        raise ValueError("expected numbers, found nan, which has no sign")
+        raise ValueError("X: expected numbers, got nan, which has no sign")
     return np.packbits(X > 0, axis=-1)
 
 
 def signs(codes: np.ndarray, D: int) -> np.ndarray:
-    """The bits as ±1.  codes: (..., ⌈D/8⌉) uint8 -> (..., D) float32."""
+    """The bits as numbers: 1 as +1, 0 as −1.  codes: (..., ⌈D/8⌉) uint8 -> (..., D) float32."""
     codes = _codes(codes)
     if codes.shape[-1] != -(-D // 8):
-        raise ValueError(f"expected {-(-D // 8)} bytes for {D} bits, found {codes.shape[-1]}")
+        raise ValueError(f"codes: expected {-(-D // 8)} bytes for {D} bits, "
+                         f"got {codes.shape[-1]}")
     return np.unpackbits(codes, axis=-1, count=D) * np.float32(2) - np.float32(1)
 
 
@@ -72,19 +78,19 @@ def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def hamming_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """hamming() of every row of A with every row of B.  (N, bytes), (M, bytes) -> (N, M) int32."""
+    """hamming() of every row of A and every row of B.  (N, bytes), (M, bytes) -> (N, M) int32."""
     A, B = _tables(A, B)
     out = np.empty((len(A), len(B)), np.int32)
-    with np.errstate(over="ignore"):           # without the compiler, products wrap with a warning
+    with np.errstate(over="ignore"):           # uncompiled, NumPy would warn of wrapped products
         count_differences(_words(A), np.ascontiguousarray(_words(B).T), out)
     return out
 
 
 @kernel
 def count_differences(A, columns, out):
-    """hamming_matrix in words of 64 bits.  A: (N, W), columns: (W, M) the table B turned over.
+    """hamming_matrix in words of 64 bits.  A: (N, W), columns: (W, M), the table B transposed.
 
-    Turned over, the words of many rows lie side by side, and are compared many at a time.
+    Transposed, the words of consecutive rows are contiguous, so the inner loop is vectorised.
     """
     for i in range(len(A)):
         row = out[i]
@@ -97,10 +103,10 @@ def count_differences(A, columns, out):
 
 @kernel
 def count_bits(x):
-    """The number of ones in a uint64: in pairs of bits, then fours, then bytes, then all.
+    """The number of ones in a uint64 (popcount): of pairs of bits, of fours, of bytes, of all.
 
-    The product adds up the eight bytes in the highest one.  LLVM knows this form and uses the
-    processor's instruction where there is one.
+    The product adds up the eight bytes in the highest one.  LLVM recognises this form and uses
+    the processor's popcount instruction if there is one.
     """
     x = x - ((x >> S1) & PAIRS)
     x = (x & FOURS) + ((x >> S2) & FOURS)
@@ -112,9 +118,10 @@ def count_bits(x):
 
 def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, workers: int = 1
                     ) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of X that differ from each row of Q in the fewest bits; ties to the lowest id.
+    """The k rows of X with the smallest Hamming distance, for each row of Q.
 
-    Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32; k ends at M.
+    Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32, with k at most M.
+    Nearest first; ties go to the lowest id.
     block, workers: as in neighbours.top_k_in_blocks, in words of 64 bits.
     """
     Q, X = _tables(Q, X)
@@ -128,28 +135,28 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
 
 def rescore(Q: np.ndarray, candidates: np.ndarray, decode: Callable[[np.ndarray], np.ndarray],
             k: int, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-    """The k of each query's own candidates with the highest q·x̂; ties to the lowest id.
+    """The k of each query's own candidates with the highest q·x̂; ties go to the lowest id.
 
-    Q: (N, D) float, candidates: (N, C) ids -> ids (N, k) int64, scores (N, k); k ends at C.
-    decode(ids (n, C)) -> (n, C, D) float: the vectors that the stored codes stand for.  It is asked
-    for at most `block` numbers at a time, unless the candidates of one query have more.
+    Q: (N, D) float, candidates: (N, C) ids -> ids (N, k) int64, scores (N, k), with k at most C.
+    decode(ids (n, C)) -> (n, C, D) float, the vectors x̂ that the stored codes represent.  One call
+    decodes at most `block` numbers, unless the candidates of a single query have more.
     """
     Q, candidates = np.asarray(Q), np.asarray(candidates)
     if Q.ndim != 2 or candidates.ndim != 2 or len(Q) != len(candidates):
-        raise ValueError(f"expected queries (N, D) and as many rows of candidates (N, C), found "
+        raise ValueError(f"expected queries (N, D) and as many rows of candidates (N, C), got "
                          f"shapes {Q.shape} and {candidates.shape}")
-    candidates = np.sort(candidates, axis=1)                 # so that ties go to the lowest id
+    candidates = np.sort(candidates, axis=1)                 # then ties go to the lowest id
     step = max(1, block // max(1, candidates.shape[1] * Q.shape[1]))
     scores = [(decode(candidates[i:i + step]) @ Q[i:i + step, :, None])[..., 0]     # (step, C)
               for i in range(0, max(1, len(Q)), step)]
-    place, scores = top_k(np.concatenate(scores), k)
-    return np.take_along_axis(candidates, place, axis=1), scores
+    column, scores = top_k(np.concatenate(scores), k)
+    return np.take_along_axis(candidates, column, axis=1), scores
 
 
 # ---- inside -----------------------------------------------------------------
 
 def _words(codes):
-    """(N, B) bytes -> (N, ⌈B/8⌉) uint64, zeros after the last; which bit is where is not seen."""
+    """(N, B) bytes -> (N, ⌈B/8⌉) uint64, filled up with zeros; distances do not depend on order."""
     N, B = codes.shape
     if B % 8:
         codes = np.pad(codes, [(0, 0), (0, -B % 8)])
@@ -159,7 +166,7 @@ def _words(codes):
 def _codes(codes):
     codes = np.asarray(codes)
     if codes.dtype != np.uint8 or codes.ndim == 0:
-        raise ValueError(f"expected bits in uint8 codes (..., bytes), found {codes.dtype} of shape "
+        raise ValueError(f"codes: expected bits in uint8, (..., bytes), got {codes.dtype} of shape "
                          f"{codes.shape}" + ("; unshift() them first"
                                              if codes.dtype == np.int8 else ""))
     return codes
@@ -168,11 +175,11 @@ def _codes(codes):
 def _tables(A, B):
     A, B = _codes(A), _codes(B)
     if A.ndim != 2 or B.ndim != 2:
-        raise ValueError(f"expected two tables of codes, found shapes {A.shape} and {B.shape}")
+        raise ValueError(f"expected two tables of codes, got shapes {A.shape} and {B.shape}")
     _require_equal_width(A, B)
     return A, B
 
 
 def _require_equal_width(a, b):
     if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"expected codes of equal width, found shapes {a.shape} and {b.shape}")
+        raise ValueError(f"expected codes of equal width, got shapes {a.shape} and {b.shape}")

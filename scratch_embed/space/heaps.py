@@ -1,16 +1,17 @@
-"""The k best of scores that keep coming: a heap for each row, with the worst of the kept on top.
+"""Top-k over scores that arrive in blocks: one binary heap for each row.
 
-Equation  a heap of k scores: parent i is worse than its children 2i + 1 and 2i + 2, so [0] is the
-          worst of all.  "Worse": lower, or equal with a higher id; nan is lower than all numbers.
-Shapes    scores (N, width) of the columns start, start + 1 ...; ids, values (N, k)
-Cost      O(width) comparisons a row, many at a time; O(log k) for each score that enters, of which
-          there are about k log(M/k) of M in random order, and M of M if each beats all before it.
-NumPy     neighbours.merge_sorted, which keeps each row sorted, worst first: that is a heap too
+Equation  a heap of k scores: entry i is worse than its children 2i + 1 and 2i + 2, so entry 0 is
+          the worst of all.  "Worse": lower, or equal with a higher id; nan is below all numbers.
+Shapes    scores (N, width) of the columns start, start + 1, ...; ids, values (N, k)
+Cost      O(width) comparisons a row, which are vectorised; O(log k) for each score that replaces
+          another: about k log(M/k) of M scores in random order, all M if each beats all before it.
+NumPy     neighbours.merge_sorted.  It keeps each row sorted, worst first, and such a row is a heap.
 Read next space/neighbours.py, top_k_in_blocks(..., merge=merge_heaps)
 
-After the first thousands of columns nearly every score is worse than the k kept.  So a strip of
-scores is first only compared with the worst of these, without a branch, which a processor does
-for sixteen at a time; one by one they are looked at only where a strip holds a better one.
+Why strips?  After some thousands of columns nearly every score is worse than the k that are kept.
+So a strip of 256 scores is first compared with the worst of these in a loop without a branch,
+which the processor runs on many numbers at once.  Only a strip that holds a better score is gone
+through one by one.
 """
 from scratch_embed.numerics.kernel import kernel
 
@@ -19,7 +20,10 @@ STRIP = 256
 
 @kernel
 def merge_heaps(scores, start, ids, values):
-    """merge_sorted for heaps: of each row the worst stands first, the others in a heap's order."""
+    """neighbours.merge_sorted for rows that are heaps.  Shapes as there.
+
+    Only where a strip of scores holds one above the worst that is kept are they compared singly.
+    """
     for i in range(len(scores)):
         s, heap = scores[i], values[i]
         for low in range(0, len(s), STRIP):
@@ -32,16 +36,16 @@ def merge_heaps(scores, start, ids, values):
 
 @kernel
 def any_above(s, worst):
-    """Is one of the scores above the worst that is kept, or a nan there?"""
+    """Whether a score of s is above `worst`, or either is nan.  s: (STRIP,) -> bool."""
     found = False
-    for j in range(len(s)):                                  # no branch: many at a time
+    for j in range(len(s)):                                  # no branch, so it is vectorised
         found |= not s[j] <= worst
     return found
 
 
 @kernel
 def outranks(x, i, y, j):
-    """Does score x of column i come before score y of column j?  nan is below all numbers."""
+    """Whether score x of column i ranks before score y of column j; nan is below all numbers."""
     if x == y or (x != x and y != y):
         return i < j
     return x > y or y != y
@@ -49,7 +53,7 @@ def outranks(x, i, y, j):
 
 @kernel
 def replace_worst(heap, ids, x, i):
-    """Put (x, i) in the place of the worst, heap[0], and mend the heap from there downwards."""
+    """Replace the worst entry, heap[0], by (x, i) and restore the heap's order (sift down)."""
     at, child = 0, 1
     while child < len(heap):
         if child + 1 < len(heap) and outranks(heap[child], ids[child],

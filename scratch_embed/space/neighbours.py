@@ -1,30 +1,35 @@
-"""Whom is it most like: the k best scores, and the k nearest rows of a table.
+"""Exact nearest neighbours: the top-k scores over a table.
 
-Equation  nearest(q) = the k rows x of X with the largest q·x; for unit rows, the largest cosine
+Equation  nearest(q) = the k rows x of X with the largest q·x; for rows of length 1, the largest
+          cosine
 Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, k)
-Order     highest first; ties to the lowest id; nan last.  What a stable full sort gives.
-Cost      O(M) for each row of scores, plus sorting the k and whatever ties with the last of them;
-          nearest O(NMD), nearly all of it matrix products: BLAS owns them, hence no kernel here.
-          Over long tables the selection can cost more than the products: there pass merge_heaps.
+Order     highest first; ties go to the lowest id; nan comes last.  A stable full sort gives the
+          same.
+Cost      selection: O(M) for each row of scores, plus sorting the k best and the scores that tie
+          with the last of them.  nearest: O(NMD), nearly all of it matrix products, which BLAS
+          computes; so there is no kernel here.  For long tables selection can cost more than the
+          products: pass merge=merge_heaps (space/heaps.py) there.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers for each worker,
-          whatever N and M.
-Differs   this is exact search.  Approximate indexes look at a part of the table and are faster.
-Read next space/analogy.py (a neighbour of a sum), space/heaps.py (when there are many)
+          whatever N and M are
+Differs   this is exact search.  Approximate indexes (HNSW, IVF) compare a query with part of the
+          table, are faster, and miss some neighbours.
+Read next space/analogy.py (the neighbours of a sum), space/heaps.py (selection for long tables)
 
-Selection.  A partition finds the k-th best score in O(M).  All that is not worse than it is a
-candidate: k of them, and more only where scores tie at the cut.  Only candidates are sorted.
+Selection.  np.partition finds the k-th best score in O(M).  Every score that is not worse is a
+candidate: k of them, and more only if scores tie with the k-th.  Only the candidates are sorted.
 
-Blocks.  For a block of queries the table passes by in pieces, and the k best so far are kept, the
-worst of them first.  A score enters only if it beats that one: the more rows have been seen the
-rarer that is, so most of a piece costs a comparison and no more.  A tie with what is kept loses,
-and that is right: what is kept has the lower id.
+Blocks.  The (N, M) scores are computed block by block, and only the k best so far are kept, the
+worst of them first.  A new score replaces that one only if it is higher.  The more rows have been
+seen, the rarer this is, so most scores cost one comparison.  On a tie the kept score stays, which
+is right, because it has the lower id.
 
-Workers.  Each takes a range of the columns, so that one query is shared too; the k best of every
-range hold the k best of all.
+Workers.  Each worker searches a range of the columns, so even a single query is divided among
+them; the k best of all are among the k best of the ranges.
 
-Does the block size change the result?  Not the selection, but BLAS sums a product's D terms in
-an order that depends on the shapes.  A score may move by 2γ(D) ‖q‖ ‖x‖, so two rows may change
-places if their scores are closer than that.  Where the products are exact, nothing changes.
+Does the block size change the result?  Selection does not depend on it, but BLAS adds up the D
+terms of a product in an order that depends on the shapes.  A score may move by 2γ(D) ‖q‖ ‖x‖,
+γ(n) = nu / (1 − nu), so two rows may swap ranks if their scores are closer than that.  Where the
+products are exact, nothing changes.
 """
 import contextlib
 import math
@@ -42,10 +47,10 @@ BLOCK = 1 << 20
 
 
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k highest along the last axis.  scores: (..., M) -> ids (..., k) int64, values (..., k).
+    """The k highest scores along the last axis, and where they are.
 
-    Highest first, ties to the lowest id, nan last; all M where k is larger than M.
-    Raises ValueError for k < 1.
+    scores: (..., M) -> ids (..., k) int64, values (..., k), with k = M if k is larger than M.
+    Highest first; ties go to the lowest id; nan comes last.  Raises ValueError for k < 1.
 
     >>> ids, values = top_k([0.5, 0.9, 0.5, 0.1], k=2)
     >>> ids.tolist(), values.tolist()
@@ -53,45 +58,47 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """
     scores = np.asarray(scores)
     if scores.ndim == 0:
-        raise ValueError("expected scores along a last axis, found a single number")
+        raise ValueError("scores: expected an array (..., M), got a single number")
     *lead, M = scores.shape
     k = min(require_whole("k", k, 1), M)
     rows = scores.reshape(math.prod(lead), M)
-    key = -rows if rows.dtype.kind == "f" else ~rows         # ~x = −x − 1 cannot overflow
+    key = -rows if rows.dtype.kind == "f" else ~rows         # integers: ~x = −x − 1 cannot overflow
 
     kth = np.partition(key, k - 1, axis=1)[:, k - 1:k]
-    row, column = np.nonzero(~(key > kth))                   # in order; a nan is not > anything
-    order = np.lexsort((key[row, column], row))              # by row, then key, and stable
-    first = np.searchsorted(row, np.arange(len(rows)))       # each row has k candidates or more
+    row, column = np.nonzero(~(key > kth))                   # candidates; nan > kth is false
+    order = np.lexsort((key[row, column], row))              # stable: by row, then by key
+    first = np.searchsorted(row, np.arange(len(rows)))       # each row has at least k candidates
     ids = column[order[first[:, None] + np.arange(k)]].astype(np.int64)
     ids = ids.reshape(*lead, k)
     return ids, np.take_along_axis(scores, ids, axis=-1)
 
 
 def merge_sorted(scores: np.ndarray, start: int, ids: np.ndarray, values: np.ndarray) -> None:
-    """Let the columns start, start + 1 ... enter ids, values (N, k), in place.
+    """Merge the scores of the columns start, start + 1, ... into the k best so far, in place.
 
-    scores: (N, width), of columns later than all that were kept; each row is kept worst first.
+    scores: (N, width); ids, values: (N, k), the best of the columns before `start`, each row from
+    the worst to the best.
     """
     k = ids.shape[1]
-    gain = np.flatnonzero(~(scores <= values[:, :1]).all(axis=1))         # nan <= x is false
-    if len(gain) == 0:
+    better = np.flatnonzero(~(scores <= values[:, :1]).all(axis=1))       # nan <= x is false
+    if len(better) == 0:
         return
-    place, best = top_k(scores[gain], k)
-    new_ids, new = _best_first(_side_by_side([ids[gain], place + start]),
-                               _side_by_side([values[gain], best]), k)
-    ids[gain], values[gain] = new_ids[:, ::-1], new[:, ::-1]
+    column, best = top_k(scores[better], k)
+    new_ids, new = _best_first(_side_by_side([ids[better], column + start]),
+                               _side_by_side([values[better], best]), k)
+    ids[better], values[better] = new_ids[:, ::-1], new[:, ::-1]
 
 
 def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = None,
             block: int = BLOCK, workers: int = 1, merge: Callable = merge_sorted
             ) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of X with the highest dot product, for each row of Q; pass unit rows for cosine.
+    """The k rows of X with the highest dot product, for each row of Q.
 
-    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).
-    exclude: (N,) or (N, E) ids that may not be returned, row by row; -1 stands for none.
+    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k); min(k, M − E) columns if there are
+    fewer rows to return.  Pass rows of length 1 to rank by cosine.
+    exclude: (N,) or (N, E), for each query the ids not to return; -1 excludes nothing.
     workers, merge: as in top_k_in_blocks.
-    There are min(k, M − E) columns.  Raises ValueError for wrong shapes and k < 1.
+    Raises ValueError for wrong shapes and k < 1.
 
     >>> X = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
     >>> ids, scores = nearest(X[:1], X, k=2, exclude=np.array([0]))          # not row 0 itself
@@ -109,26 +116,26 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
 def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int, D: int, k: int,
                    exclude: np.ndarray | None = None, block: int = BLOCK, workers: int = 1,
                    merge: Callable = merge_sorted) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of M columns for each of N rows -> ids (N, k) int64, values (N, k).
+    """The k best of M columns for each of N rows, computed a block of scores at a time.
 
-    score(rows, columns) returns that part of the (N, M) scores for two slices, from tables of
-    width D.  No piece of scores and no slice of a table has more than `block` numbers, unless k
-    rows have; k, exclude and order as in nearest().
-    workers: threads that call score side by side, each with a range of the columns; BLAS then
-    takes one thread, and with one worker as many as it likes.
-    merge: merge_sorted, or heaps.merge_heaps: compiled, and worth loading for many scores.
+    score(rows, columns): for two slices, that part of the (N, M) scores, from tables of width D
+    -> ids (N, k) int64, values (N, k); k, exclude and the order are those of nearest().
+    block: the most numbers in a block of scores or a slice of a table, unless k rows have more.
+    workers: threads that call score at the same time, each for a range of the columns.  BLAS then
+    uses one thread; with one worker it chooses.
+    merge: merge_sorted, or heaps.merge_heaps, which is compiled and faster for long tables.
     """
     k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
     exclude = _excluded(exclude, N)
     E = exclude.shape[1]
-    wanted = k + E                                           # so many that k are left at least
+    wanted = k + E                                           # k are left when E are removed
     height = max(1, min(N, math.isqrt(block), block // max(1, D)))
     width = max(1, block // max(height, D), wanted)
     share = max(width, -(-M // workers))
     ranges = [(low, min(low + share, M)) for low in range(0, max(1, M), share)]
     found = []
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
-        for start in range(0, max(1, N), height):            # once for N = 0: it gives the type
+        for start in range(0, max(1, N), height):            # also once for N = 0, for the dtype
             rows = slice(start, start + height)
             rank = partial(_rank, score, rows, wanted, width, merge)
             parts = imap_unordered(rank, ranges, len(ranges))
@@ -140,10 +147,10 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
 
 
 def _rank(score, rows, k, width, merge, ends):
-    """The k best of the columns between two ends, worst first; `width` ≥ k columns at a time."""
+    """The k best of the columns low..high, worst first, `width` ≥ k columns at a time."""
     low, high = ends
     ids, values = top_k(score(rows, slice(low, min(low + width, high))), k)
-    ids, values = ids[:, ::-1] + low, values[:, ::-1].copy()       # worst first: that is a heap
+    ids, values = ids[:, ::-1] + low, values[:, ::-1].copy()       # a sorted row is a heap
     for start in range(low + width, high, width):
         merge(score(rows, slice(start, min(start + width, high))), start, ids, values)
     return ids, values
@@ -154,18 +161,18 @@ def _side_by_side(tables):
 
 
 def _best_first(ids, values, k):
-    """The k best of candidates in any order; ties to the lowest id."""
+    """The k best candidates of each row, which come in any order; ties go to the lowest id."""
     order = np.argsort(ids, axis=1)
-    place, values = top_k(np.take_along_axis(values, order, axis=1), k)
-    return np.take_along_axis(ids, np.take_along_axis(order, place, axis=1), axis=1), values
+    column, values = top_k(np.take_along_axis(values, order, axis=1), k)
+    return np.take_along_axis(ids, np.take_along_axis(order, column, axis=1), axis=1), values
 
 
 def _remove_excluded(ids, values, exclude, k):
     """Remove each row's excluded ids and keep the first k of the others, in their order."""
-    struck = np.zeros(ids.shape, bool)
+    excluded = np.zeros(ids.shape, bool)
     for column in exclude.T:
-        struck |= ids == column[:, None]
-    keep = np.argsort(struck, axis=1, kind="stable")[:, :k]               # False before True
+        excluded |= ids == column[:, None]
+    keep = np.argsort(excluded, axis=1, kind="stable")[:, :k]             # False before True
     return np.take_along_axis(ids, keep, axis=1), np.take_along_axis(values, keep, axis=1)
 
 
@@ -176,5 +183,5 @@ def _excluded(exclude, N):
     exclude = np.asarray(exclude)
     if exclude.dtype.kind not in "iu" or exclude.ndim not in (1, 2) or len(exclude) != N:
         raise ValueError(f"exclude: expected integer ids, ({N},) or ({N}, E), one row for each "
-                         f"query; found {exclude.dtype} of shape {exclude.shape}")
+                         f"query; got {exclude.dtype} of shape {exclude.shape}")
     return exclude if exclude.ndim == 2 else exclude[:, None]

@@ -1,31 +1,31 @@
-"""How alike are two vectors: dot product, cosine, angle, distance; in pairs and all with all.
+"""Similarity and distance of vectors: dot product, cosine, angle and Euclidean distance.
 
 Equation  a·b = Σ_d a_d b_d      cos(a, b) = a·b / (‖a‖ ‖b‖)      angle = arccos cos(a, b)
-Shapes    pairs: (..., D), (..., D) -> (...), leading axes broadcast.
-          all with all, the functions in _matrix: (N, D), (M, D) -> (N, M).
-          A pair alone gives a number, and so the functions of pairs are typed Any.
-Types     float32 gives float32, float64 gives float64, and everything else is taken as float64.
-          Sums of pairs run in float64 and are rounded once, at the end.
-Cost      O(D) a pair.  dot_matrix and cosine_matrix are one product each, and BLAS owns it, so
-          there is no kernel here.
-nan, inf  nan in, nan out.  inf has no direction (cosine and angle are nan) and is infinitely far
-          from what is finite; two of one sign are nan apart.
-Read next space/neighbours.py (whom is it most like?), space/geometry.py (how do all of them lie?)
+Shapes    pairs: (..., D), (..., D) -> (...); leading axes broadcast.  One pair gives a number,
+          several give an array, and so these functions return Any.
+          all pairs, the functions in _matrix: (N, D), (M, D) -> (N, M)
+Types     float32 gives float32, float64 gives float64, any other type is converted to float64.
+          The functions of pairs sum in float64 and round once, at the end.
+Cost      O(D) a pair.  dot_matrix and cosine_matrix are one matrix product each, which BLAS
+          computes, so there is no kernel here.
+nan, inf  nan gives nan.  A vector with inf has no direction: its cosine and angle are nan.  Its
+          distance from a finite vector is inf, and from an inf of the same sign nan.
+Read next space/neighbours.py (the most similar rows), space/geometry.py (a whole table)
 
-Length must not be seen.  cos(a, b) does not depend on ‖a‖, but a·a does: in float32 it is 0 for
-components of 1e-30 and inf for 1e30, and the textbook's cosine is then 0 or nan.  So each vector
-is first divided by a power of two that brings its largest component into [½, 1).  That changes
-an exponent and no digit; whatever is lost below is under 2⁻¹⁴⁸ of the largest component.
-Afterwards a·a lies in [¼, D].
+Why not the textbook's formula?  It is textbook_cosine() below.  The cosine does not depend on ‖a‖,
+but a·a does: in float32, with components near 1e-20, a·a is 1e-40, and a·a · b·b underflows to 0;
+near 1e20 it is inf.  The quotient is then inf or nan.  So cosine() first divides each vector by
+the power of two that brings its largest component into [½, 1).  That changes an exponent and no
+digit; what underflows is below 2⁻¹⁴⁸ of the largest component.  Afterwards a·a lies in [¼, D].
 
-Small angles.  cos falls off as 1 − θ²/2, which rounds to 1 for every θ below √u: of two float32
-vectors that are 1e-4 apart arccos says 0.  The chord does not suffer: in the rhombus of two
-unit vectors x and y the diagonals are ‖x − y‖ = 2 sin(θ/2) and ‖x + y‖ = 2 cos(θ/2), hence
-θ = 2 atan2(‖x − y‖, ‖x + y‖), right to the last digits from 0 to π (W. Kahan).
+Why not arccos?  For small θ, cos θ = 1 − θ²/2 rounds to 1 whenever θ is below √u (u = 2⁻²⁴ in
+float32): for two float32 vectors at an angle of 1e-4, arccos gives 0.  Two unit vectors x and y
+span a rhombus with the diagonals ‖x − y‖ = 2 sin(θ/2) and ‖x + y‖ = 2 cos(θ/2), hence
+θ = 2 atan2(‖x − y‖, ‖x + y‖), which is accurate from 0 to π (W. Kahan).
 
-Small distances.  ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, 2 − 2 cos for unit vectors, would make all
-distances one matrix product.  It subtracts two nearly equal numbers: with unit vectors in
-float32 it is noise below 3e-4.  So euclidean_matrix takes differences first, in blocks.
+Why not ‖a‖² + ‖b‖² − 2 a·b?  It would make all distances one matrix product.  But it subtracts
+nearly equal numbers: for unit vectors in float32, a distance below 3e-4 is only rounding error.
+So euclidean_matrix subtracts the vectors themselves, a block of rows at a time.
 """
 from typing import Any
 
@@ -36,10 +36,28 @@ from scratch_embed.numerics.l2_normalize import l2_normalize, rescale
 BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and angle_matrix
 
 
+# ---- the textbook's formula, and the input that breaks it -------------------
+
+def textbook_cosine(a: np.ndarray, b: np.ndarray) -> Any:
+    """a·b / √(a·a · b·b) in the vectors' own type, for comparison with cosine().  (D,), (D,) -> ().
+
+    >>> a, b = np.float32([3, 4]), np.float32([4, 3])
+    >>> round(float(textbook_cosine(a, b)), 4)
+    0.96
+    >>> tiny = np.float32(1e-20)                     # tiny · a has the direction of a
+    >>> with np.errstate(divide="ignore"):
+    ...     float(textbook_cosine(tiny * a, tiny * b))           # a·a · b·b underflows to 0
+    inf
+    >>> round(float(cosine(tiny * a, tiny * b)), 4)
+    0.96
+    """
+    return (a @ b) / np.sqrt((a @ a) * (b @ b))
+
+
 # ---- pairs ------------------------------------------------------------------
 
 def dot(a: np.ndarray, b: np.ndarray) -> Any:
-    """a·b.  a, b: (..., D) -> (...).  It can overflow; nothing is rescaled.
+    """a·b.  a, b: (..., D) -> (...).  Nothing is rescaled, so the result can overflow.
 
     >>> float(dot([1, 2], [3, 4]))
     11.0
@@ -52,8 +70,9 @@ def dot(a: np.ndarray, b: np.ndarray) -> Any:
 def cosine(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b / (‖a‖ ‖b‖), in [−1, 1]; 0 where a or b is zero.  a, b: (..., D) -> (...).
 
-    Exactly: cos(a, b) = cos(b, a) = −cos(−a, b); cos(a, a) = 1; multiplying a by a power of two
-    changes nothing.  The error is at most 2γ(D + 2) in float64, and one rounding more in float32.
+    To the last bit, cos(a, b) = cos(b, a) = −cos(−a, b), cos(a, a) = 1, and multiplying a by a
+    power of two changes nothing.  The error is at most 2γ(D + 2) in float64, γ(n) = nu / (1 − nu),
+    and one rounding more in float32.
 
     >>> float(cosine([3, 4], [4, 3]))
     0.96
@@ -71,10 +90,10 @@ def cosine(a: np.ndarray, b: np.ndarray) -> Any:
 
 @np.errstate(invalid="ignore")
 def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
-    """‖a − b‖ at every scale.  a, b: (..., D) -> (...).
+    """‖a − b‖, without overflow or underflow.  a, b: (..., D) -> (...).
 
     The relative error is at most γ(D + 3) in float64 and 3u in float32, however close a and b
-    are: their difference is rounded once, and nothing is subtracted from it.
+    are: the difference a − b is rounded once, and no later step subtracts.
 
     >>> float(euclidean([0, 0], [3, 4]))
     5.0
@@ -86,8 +105,8 @@ def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
 def angle(a: np.ndarray, b: np.ndarray) -> Any:
     """The angle between a and b in radians, 0 to π; π/2 where a or b is zero.
 
-    a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, also near 0
-    and π, and one rounding more in float32.
+    a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, near 0 and π too,
+    and one rounding more in float32.
 
     >>> round(float(angle([1, 0], [1, 1])), 4)                   # π/4
     0.7854
@@ -99,10 +118,10 @@ def angle(a: np.ndarray, b: np.ndarray) -> Any:
     return theta.astype(a.dtype)[()]                          # [()]: a number for one pair
 
 
-# ---- all with all -----------------------------------------------------------
+# ---- all pairs: every row of A with every row of B --------------------------
 
 def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """A Bᵀ.  A: (N, D), B: (M, D) -> (N, M), each within γ(D) ‖a‖ ‖b‖ of a·b.
+    """A Bᵀ.  A: (N, D), B: (M, D) -> (N, M), each number within γ(D) ‖a‖ ‖b‖ of a·b.
 
     >>> dot_matrix([[1, 2]], [[3, 4], [0, 1]]).tolist()
     [[11.0, 2.0]]
@@ -112,9 +131,10 @@ def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """cos of every row of A with every row of B.  (N, D), (M, D) -> (N, M).
+    """The cosine of every row of A with every row of B.  (N, D), (M, D) -> (N, M).
 
-    One matrix product in the arrays' own type: within 2γ(D + 2) of cosine(), not bitwise equal.
+    One matrix product in the arrays' own type, so it is within 2γ(D + 2) of cosine(), but not
+    equal to it bit for bit.
 
     >>> cosine_matrix([[1, 0], [3, 4]], [[2, 0], [0, 1], [-1, 0]]).round(2).tolist()
     [[1.0, 0.0, -1.0], [0.6, 0.8, -0.6]]
@@ -124,10 +144,10 @@ def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """‖a − b‖ for every row of A with every row of B, as exact as euclidean().
+    """‖a − b‖ for every row of A and every row of B, as accurate as euclidean().
 
     (N, D), (M, D) -> (N, M).  O(NMD), and far slower than a matrix product.
-    Memory: a few blocks of BLOCK numbers, or copies of the smaller table where that is larger.
+    Memory: a few arrays of BLOCK numbers, or of the size of the smaller table if that is larger.
 
     >>> euclidean_matrix([[0, 0]], [[3, 4], [0, 1]]).tolist()
     [[5.0, 1.0]]
@@ -136,7 +156,7 @@ def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """The angle of every row of A with every row of B, as exact as angle().
+    """The angle between every row of A and every row of B, as accurate as angle().
 
     (N, D), (M, D) -> (N, M).  Cost and memory: twice those of euclidean_matrix, in float64.
 
@@ -147,17 +167,17 @@ def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def max_sim(Q: np.ndarray, K: np.ndarray) -> float:
-    """Σ_i max_j q_i·k_j: every query token takes its best key.  Q: (N, D), K: (M, D) -> a number.
+    """Σ_i max_j q_i·k_j: the sum over query rows of their best key.  (N, D), (M, D) -> a number.
 
-    ColBERT's late interaction; its callers pass unit rows.  No other choice of a key for each
-    query scores higher, and it is not symmetric.  Raises ValueError where there is no key.
+    ColBERT's MaxSim; callers pass rows of length 1.  It is not symmetric in Q and K.
+    Raises ValueError if K has no rows.
 
     >>> float(max_sim(np.eye(2), np.array([[0.6, 0.8], [1.0, 0.0]])))        # 1 + 0.8
     1.8
     """
     S = dot_matrix(Q, K)
     if S.shape[1] == 0:
-        raise ValueError("max_sim needs at least one key: K has no rows")
+        raise ValueError("K: expected at least one row, got none")
     return S.max(axis=1).sum(dtype=np.float64)
 
 
@@ -165,13 +185,13 @@ def require_tables(A: np.ndarray, B: np.ndarray) -> None:
     """Raise ValueError unless A is (N, D) and B is (M, D)."""
     if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[1]:
         raise ValueError(f"expected two tables of equal width, (N, D) and (M, D), "
-                         f"found {A.shape} and {B.shape}")
+                         f"got {A.shape} and {B.shape}")
 
 
 # ---- inside -----------------------------------------------------------------
 
 def _floats(x):
-    """float32 as it is, all else as float64; rows in order, so that layout changes no sum."""
+    """float32 unchanged, any other type as float64; C order, so that layout changes no sum."""
     x = np.asarray(x)
     dtype = np.float32 if x.dtype == np.float32 else np.float64
     return x.astype(dtype, order="C", casting="same_kind", copy=False)
@@ -181,11 +201,11 @@ def _require_vectors(a, b):
     """Raise ValueError unless both are (..., D) with the same D."""
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
         raise ValueError(f"expected vectors of equal width on the last axis, "
-                         f"found shapes {a.shape} and {b.shape}")
+                         f"got shapes {a.shape} and {b.shape}")
 
 
 def _pair(a, b):
-    """Two arrays of vectors, of one float type and one width."""
+    """a and b as arrays of vectors of the same float type and the same width."""
     a, b = _floats(a), _floats(b)
     _require_vectors(a, b)
     dtype = np.promote_types(a.dtype, b.dtype)
@@ -193,7 +213,7 @@ def _pair(a, b):
 
 
 def _tables(A, B):
-    """Two tables, of one float type and one width."""
+    """A and B as two tables of the same float type and the same width."""
     A, B = np.asarray(A), np.asarray(B)
     require_tables(A, B)
     return _pair(A, B)
@@ -205,15 +225,15 @@ def _sum_of_products(a, b):
 
 
 def _length(x):
-    """‖x‖ at every scale.  x: (..., D) -> (...)."""
+    """‖x‖, without overflow or underflow.  x: (..., D) -> (...)."""
     scaled, e = rescale(x)
     return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e[..., 0]).astype(x.dtype)
 
 
 def _all_pairs(measure, A, B):
-    """measure(a, b), which is symmetric, for all rows a and b, a block of rows at a time."""
+    """measure(a, b), a symmetric function, for all rows a and b, a block of rows at a time."""
     if len(A) < len(B):
-        return _all_pairs(measure, B, A).T       # walk along the longer table
+        return _all_pairs(measure, B, A).T       # loop over the longer table
     out = np.empty((len(A), len(B)), A.dtype)
     step = max(1, BLOCK // max(1, B.size))
     for i in range(0, len(A), step):

@@ -1,14 +1,15 @@
-"""Tokens that are found in a text before anything else is done to it, such as [MASK].
+"""Added tokens, such as [MASK], which are found in a text before it is tokenized.
 
     "a [MASK] b"  ->  "a ", [MASK], " b"
 
-Of the tokens that begin at a place the longest is taken, and the search goes on behind it.
-Those that are not `normalized` are sought in the text as it stands; the others, themselves
-cleaned, in the cleaned text between them.
+Of several tokens that begin at the same character the longest is taken, and the search continues
+after it.  Tokens that are not `normalized` are searched for in the raw text; the others, normalised
+themselves, in the normalised text between them.
 
-Paper     none: these are the added_tokens of the tokenizers library.
-Cost      a regular expression of all spellings; nothing for a text where none can begin.
-Differs   "a part of a word", for single_word, is asked of Python's Unicode tables.
+Paper     none: these are the added_tokens of the tokenizers library
+Cost      one regular expression for all tokens
+Differs   whether a character is part of a word (single_word) is looked up in Python's Unicode
+          tables
 Read next text/wordpiece.py
 """
 import re
@@ -26,19 +27,19 @@ ALPHABETIC_SYMBOLS = ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169),
 
 
 class AddedToken(NamedTuple):
-    """A token with its flags; the names are those of a tokenizer.json."""
+    """A token with its flags; the names are those of tokenizer.json."""
 
     content: str
     id: int
-    special: bool = True           # left out when ids become text again
-    normalized: bool = False       # sought in the cleaned text
-    lstrip: bool = False           # takes the white space before it along
-    rstrip: bool = False           # and behind it
-    single_word: bool = False      # not inside a word
+    special: bool = True           # dropped when ids are decoded
+    normalized: bool = False       # searched for in the normalised text
+    lstrip: bool = False           # includes the white space before it
+    rstrip: bool = False           # and after it
+    single_word: bool = False      # does not match inside a word
 
 
 class Finder(NamedTuple):
-    """What tokens look like in a text."""
+    """A pattern that finds tokens, and the token of each spelling."""
 
     pattern: re.Pattern
     spelled: dict[str, AddedToken]
@@ -47,14 +48,14 @@ class Finder(NamedTuple):
 def make_finder(tokens: Iterable[AddedToken], spell: Callable[[str], str]) -> Finder | None:
     """A Finder of tokens, each in the spelling spell(content); None if there are no tokens.
 
-    Raises ValueError if two are spelled alike, or one as nothing.
+    Raises ValueError if two have the same spelling, or one an empty one.
     """
     spelled = {}
     for token in tokens:
         spelling = spell(token.content)
         if not spelling or spelling in spelled:
-            raise ValueError(f"the added token {token.content!r} reads as {spelling!r}, which "
-                             + ("another does" if spelling else "is nowhere to be found"))
+            raise ValueError(f"the added token {token.content!r} is spelled {spelling!r}: "
+                             + ("another one is too" if spelling else "expected a character"))
         spelled[spelling] = token
     if not spelled:
         return None
@@ -63,7 +64,7 @@ def make_finder(tokens: Iterable[AddedToken], spell: Callable[[str], str]) -> Fi
 
 
 def split_at_tokens(text: str, finder: Finder | None) -> list[str | AddedToken]:
-    """The text in its order, parted at the tokens in it: "a [MASK]" -> ["a ", AddedToken]."""
+    """Split a text at the added tokens in it: "a [MASK]" -> ["a ", AddedToken]."""
     if finder is None:
         return [text]
     parts, done = [], 0
@@ -83,7 +84,7 @@ def split_at_tokens(text: str, finder: Finder | None) -> list[str | AddedToken]:
 
 
 def in_word(c: str) -> bool:
-    r"""Whether a character (or none, "") is part of a word: \w of Unicode's rules."""
+    r"""Whether a character is part of a word: \w by Unicode's rules.  c may be ""."""
     if not c:
         return False
     kind = unicodedata.category(c)

@@ -1,7 +1,7 @@
-"""Lines of texts that belong together, with tabs between them: a text, its partner, ...
+"""Files of parallel texts: each line holds a text, its partner, ..., separated by tabs.
 
-Bytes     UTF-8, plain or gzip; as many fields in every line, none of them blank; blank lines are
-          left out, and so is the white space around a field
+Bytes     UTF-8, plain or gzip.  Every line has the same number of fields, and no field is blank.
+          Blank lines and white space around a field are dropped.
 Read next text/corpus.py (read_lines)
 """
 from scratch_embed.numerics.errors import FormatError
@@ -10,9 +10,10 @@ from scratch_embed.text.corpus import File, read_lines
 
 def read_columns(source: File, least: int = 2, most: int = 2, errors: str = "strict"
                  ) -> list[list[str]]:
-    """The columns of a file, from `least` to `most` of them, N texts each.
+    """The columns of a file: between `least` and `most` of them, N texts each.
 
-    Raises FormatError with the number of a line that has fewer or more, or others than the first.
+    Raises FormatError that names the line if a line has too few or too many fields, or not as many
+    as the first line.
     """
     rows = []
     for number, line in enumerate(read_lines(source, errors), 1):

@@ -1,16 +1,15 @@
-"""Reading text: blocks of whole tokens, and the sentences in them.
+"""Read text files: as blocks of bytes that end between tokens, as lines, or as sentences.
 
-A sentence is a line; tokens are what stands between ASCII white space (so a no-break space joins
-two words here, where Python's str.split would part them).  A line of more than MAX_SENTENCE
-tokens continues as a further sentence: nothing is dropped.
+A sentence is a line.  Its tokens are separated by ASCII white space, so a no-break space does not
+separate two words here, although it does in Python's str.split.  A line of more than MAX_SENTENCE
+tokens is split into several sentences; no token is dropped.
 
-Differs   word2vec.c parts words at space, tab and newline only, and drops a carriage return.
+Differs   word2vec.c separates words at space, tab and newline only, and drops carriage returns.
+Memory    one block, about 1 MiB, however long a line is; more only for a token longer than that.
+Read next text/vocab.py, which turns sentences into numbers; text/reader.py, the same compiled
 
-A file is read in blocks that end behind white space.  So no token is cut, and no character either,
-for no byte of a longer UTF-8 character is white space.
-
-Memory    one block, about a mebibyte, however long a line is; more only for a longer token.
-Read next text/vocab.py, which turns sentences into numbers; text/reader.py, the same compiled.
+A file is read in blocks that end after white space.  So no token is split, and no character either:
+no byte inside a UTF-8 character of several bytes is white space.
 """
 import io
 import os
@@ -20,31 +19,31 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 
 MAX_SENTENCE = 1000            # tokens; word2vec.c's MAX_SENTENCE_LENGTH
-PIECE = 1 << 20                # bytes that are read at a time
+READ_SIZE = 1 << 20                # bytes that are read at a time
 WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replace" or '
              'errors="ignore"')
 
 File = str | os.PathLike | io.IOBase
-FILE_TYPES = str, os.PathLike, io.IOBase     # of these is a file to open, or open already
+FILE_TYPES = str, os.PathLike, io.IOBase     # a path or an open file
 Source = File | Iterable[list[str]]
 
 
 # ---- blocks -----------------------------------------------------------------------------------
 
 def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
-    """Yield the text of a file as blocks of bytes: whole tokens, in UTF-8 without a fault.
+    """Yield the text of a file as blocks of bytes, each of whole tokens in valid UTF-8.
 
-    source    a path, plain or gzip (told by its first bytes); "-" for standard input; or an open
-              binary file.  A byte order mark at its beginning is left out.
-    errors    what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
-    Raises    FormatError with the line and the byte offset where the text is not UTF-8, or where a
-              gzip file breaks off.
+    source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
+              open binary file.  A byte order mark at its beginning is dropped.
+    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
+    Raises    FormatError with the line and the byte offset where the text is not UTF-8 or a gzip
+              file is truncated.
     """
     with open_binary(source) as (file, name):
         line, offset = 1, _skip_byte_order_mark(file)
-        for block in _cut_behind_white_space(file):
+        for block in _split_after_white_space(file):
             yield _checked_text(block, errors, name, line, offset)
             line, offset = line + block.count(b"\n"), offset + len(block)
 
@@ -53,20 +52,20 @@ def _skip_byte_order_mark(file):
     return len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
 
 
-def _cut_behind_white_space(file):
-    held = []                                      # pieces of a token whose end is not read yet
-    while piece := file.read(PIECE):
-        cut = 1 + max(piece.rfind(space) for space in WHITE_SPACE)
+def _split_after_white_space(file):
+    held = []                                      # the beginning of a token not yet complete
+    while block := file.read(READ_SIZE):
+        cut = 1 + max(block.rfind(space) for space in WHITE_SPACE)
         if cut:
-            yield b"".join([*held, piece[:cut]])
+            yield b"".join([*held, block[:cut]])
             held = []
-        held.append(piece[cut:])
+        held.append(block[cut:])
     if any(held):
         yield b"".join(held)
 
 
 def _checked_text(block, errors, name, line, offset):
-    """`block`, which begins in this line and at this byte of the file, as faultless UTF-8."""
+    """`block` in valid UTF-8.  line, offset: where in the file it begins, for the message."""
     try:
         block.decode("utf-8")
         return block
@@ -80,9 +79,9 @@ def _checked_text(block, errors, name, line, offset):
 # ---- lines ------------------------------------------------------------------------------------
 
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
-    """Yield the lines of a file without their ends, blank ones too.
+    """Yield the lines of a file without their line ends, blank lines included.
 
-    source, errors, Raises: as for read_blocks.  A line is held in memory whole, however long.
+    source, errors, Raises: as for read_blocks.  A whole line is held in memory, however long.
     """
     with open_binary(source) as (file, name):
         for number, line in enumerate(file, 1):
@@ -98,9 +97,9 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
 def read_sentences(source: Source, errors: str = "strict") -> Iterator[list[str]]:
     """Yield the sentences of `source` as lists of str.
 
-    source    a file, as for read_blocks; or an iterable of sentences that are lists of str already
+    source    a file, as for read_blocks; or an iterable of sentences, each a list of str
     errors    as for read_blocks
-    Raises    as read_blocks; TypeError for sentences that are strings, not lists of tokens.
+    Raises    as read_blocks; TypeError if a sentence is a string instead of a list of tokens
     """
     if isinstance(source, FILE_TYPES):
         yield from _sentences_of_blocks(read_blocks(source, errors))
@@ -110,12 +109,12 @@ def read_sentences(source: Source, errors: str = "strict") -> Iterator[list[str]
 
 
 def _sentences_of_blocks(blocks):
-    tokens = []                                    # of a sentence that has not ended yet
+    tokens = []                                    # of the sentence that has not ended yet
     for block in blocks:
         lines = block.split(b"\n")
         for number, line in enumerate(lines, 1):
             tokens += [token.decode("utf-8") for token in line.split()]
-            line_ends = number < len(lines)        # the last piece goes on in the next block
+            line_ends = number < len(lines)        # the last line continues in the next block
             ended = len(tokens) if line_ends else len(tokens) // MAX_SENTENCE * MAX_SENTENCE
             yield from _split_long(tokens[:ended])
             del tokens[:ended]
@@ -129,6 +128,6 @@ def _split_long(tokens):
 
 def _checked(sentence, number):
     if isinstance(sentence, (str, bytes)):
-        raise TypeError(f"sentence {number} is a string, {sentence[:40]!r}, which would be read "
-                        f"letter by letter; give its tokens, for example {sentence[:12]!r}.split()")
+        raise TypeError(f"sentence {number}: expected a list of tokens, got the string "
+                        f"{sentence[:40]!r}; split it, for example {sentence[:12]!r}.split()")
     return list(sentence)

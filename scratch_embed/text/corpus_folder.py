@@ -1,16 +1,17 @@
-"""A corpus on the disk, for a text whose numbers are more than memory holds.
+"""A corpus stored in a folder, for a text whose word numbers do not fit into memory.
 
     ids.i32     (T,) int32, little-endian      off.i64     (S+1,) int64, little-endian
     words.txt   a line for each word: the word, a space, its count
-    card.json   T, S, V, the checksums of the three, and what the corpus was made from
+    card.json   T, S, V, the checksums of the three files, and what the corpus was made from
 
-The card is written last: a folder with a card is whole, one without is not a corpus.  Opened,
-ids and off are mapped: the system reads the parts that are looked at and forgets them again when
-memory is short.  An array that is written to changes in this process alone, never in the file.
+The card is written last: a folder with a card is complete, and a folder without one is not a
+corpus.  ids.i32 and off.i64 (the offsets) are memory-mapped: the system loads the parts that are
+read, and drops them when memory is short.  Writing to such an array changes it in this process
+only, never in the file.
 
 Shapes    Corpus as in text/vocab.py
-Cost      opening reads the files once, for their checksums: a wrong id would be a wrong address
-          in the kernels that train on it.
+Cost      opening reads the files once, to verify their checksums: the kernels that train on the
+          corpus use its ids as row numbers, and a wrong one would access foreign memory.
 """
 import contextlib
 import json
@@ -24,7 +25,7 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.text.corpus import MAX_SENTENCE, PIECE, File
+from scratch_embed.text.corpus import MAX_SENTENCE, READ_SIZE, File
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FORMAT = "scratch_embed corpus 1"
@@ -32,17 +33,17 @@ CARD, IDS, OFF, WORDS = "card.json", "ids.i32", "off.i64", "words.txt"
 AGAIN = "delete the folder and read the text again"
 ON_CARD = {"format", "tokens", "sentences", "words", "made_from", IDS, OFF, WORDS}
 
-# Linux sets memory aside for every page that might be written to, unless told not to; it would
-# refuse a corpus larger than memory.  Python names the flag from 3.12 on.
+# Without this flag Linux reserves memory for every page that might be written to, and refuses a
+# corpus larger than memory.  Python has a name for it since 3.12.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 # ---- what it was made from --------------------------------------------------------------------
 
 def origin(source: File, settings: str) -> dict:
-    """What a corpus is made from, for its card: the file's size and time of change; the settings.
+    """What a corpus is made from, for its card: size and modification time of the file; settings.
 
-    source: a path, or "-" or a stream, of which nothing is known before it is read; settings: str.
+    source: a path, or "-" or a stream, about which nothing is recorded; settings: a description.
     """
     file = None
     if isinstance(source, (str, os.PathLike)) and source != "-":
@@ -52,32 +53,32 @@ def origin(source: File, settings: str) -> dict:
 
 
 def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Corpus] | None:
-    """(Vocab, Corpus) of the folder, or None if it is empty or there is none.
+    """(Vocab, Corpus) of the folder, or None if the folder is empty or does not exist.
 
-    made_from   the origin() of the text that is meant
+    made_from   the origin() that the corpus must have
     Raises      ValueError if the folder holds another corpus; FormatError if it holds anything
-                else, or half a corpus.
+                else, or an incomplete corpus
     """
     if not os.path.exists(folder) or not os.listdir(folder):
         return None
     there = read_card(folder)["made_from"]
     if made_from["file"] is None:
-        raise ValueError(f"{folder} holds a corpus already, and a stream cannot be compared with "
-                         "what that was made from; name another folder, or use open_corpus")
+        raise ValueError(f"{folder} already holds a corpus, and a stream cannot be compared with "
+                         "what it was made from; choose another folder, or use open_corpus")
     for name, meant in made_from.items():
         if there.get(name) != meant:
             raise ValueError(f"{folder} holds another corpus: it was made from the {name} "
-                             f"{there.get(name)}, not {meant}; delete it, or name another folder")
+                             f"{there.get(name)}, not {meant}; delete it, or choose another folder")
     return open_corpus(folder)
 
 
 # ---- writing ----------------------------------------------------------------------------------
 
-def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus],
+def save_corpus(folder: str | os.PathLike, vocab: Vocab, parts: Iterable[Corpus],
                 made_from: dict) -> tuple[Vocab, Corpus]:
-    """Write a corpus that comes in pieces to an empty folder; return it as open_corpus does.
+    """Write a corpus that is given in parts to an empty folder; return it as open_corpus does.
 
-    pieces      Corpus after Corpus, whose `offsets` counts on from one to the next
+    parts       Corpus after Corpus; the offsets of each continue those of the one before
     made_from   a dict for the card: see origin()
     """
     checksums, sentences = dict.fromkeys((IDS, OFF, WORDS), 0), 0
@@ -89,10 +90,10 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus
             files[name].write(data)
             checksums[name] = zlib.crc32(data, checksums[name])
         write(OFF, np.zeros(1, "<i8"))
-        for piece in pieces:
-            write(IDS, piece.ids.astype("<i4"))
-            write(OFF, piece.offsets[1:].astype("<i8"))
-            sentences += len(piece.offsets) - 1
+        for part in parts:
+            write(IDS, part.ids.astype("<i4"))
+            write(OFF, part.offsets[1:].astype("<i8"))
+            sentences += len(part.offsets) - 1
         for word, count in zip(vocab.words, vocab.counts):
             write(WORDS, f"{word} {count}\n".encode())
     card = {"format": FORMAT, "tokens": int(vocab.counts.sum()), "sentences": sentences,
@@ -105,18 +106,18 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, pieces: Iterable[Corpus
 # ---- reading ----------------------------------------------------------------------------------
 
 def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
-    """(Vocab, Corpus) of a folder that read_corpus has written; ids and off are mapped.
+    """(Vocab, Corpus) of a folder that read_corpus has written; ids and offsets are mapped.
 
-    Raises FormatError if a file is missing, of another length, or not what was written.
+    Raises FormatError if a file is missing, has the wrong length, or has changed since.
     """
     card = read_card(folder)
     lengths = {IDS: 4 * card["tokens"], OFF: 8 * (card["sentences"] + 1), WORDS: None}
-    for name, meant in lengths.items():
-        length, checksum = measure(os.path.join(folder, name))
-        if meant is not None and length != meant:
-            raise FormatError(folder, name, f"{length} bytes where {meant} are meant; {AGAIN}")
+    for name, expected in lengths.items():
+        length, checksum = length_and_checksum(os.path.join(folder, name))
+        if expected is not None and length != expected:
+            raise FormatError(folder, name, f"expected {expected} bytes, found {length}; {AGAIN}")
         if checksum != card[name]:
-            raise FormatError(folder, name, "its bytes are not those that were written (the "
+            raise FormatError(folder, name, "its content has changed since it was written (the "
                               f"checksum differs); {AGAIN}")
     with open(os.path.join(folder, WORDS), "rb") as file:
         rows = [line.rsplit(b" ", 1) for line in file.read().split(b"\n")[:-1]]
@@ -125,37 +126,37 @@ def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
 
 
 def read_card(folder: str | os.PathLike) -> dict:
-    """The folder's card, a dict.  FormatError if there is none, or it is not one of ours."""
+    """The folder's card, a dict.  FormatError if it is missing or not the card of a corpus."""
     try:
         with open(os.path.join(folder, CARD), "rb") as file:
             card = json.load(file)
     except FileNotFoundError:
-        raise FormatError(folder, CARD, "missing, so this is half a corpus or none; delete the "
-                          "folder, or name another") from None
+        raise FormatError(folder, CARD, "missing, so this is not a complete corpus; delete the "
+                          "folder, or choose another") from None
     except ValueError:
         card = None
     if not isinstance(card, dict) or card.get("format") != FORMAT or not ON_CARD <= card.keys():
-        raise FormatError(folder, CARD, f"not the card of a {FORMAT!r}; name another folder")
+        raise FormatError(folder, CARD, f"expected the card of a {FORMAT!r}; choose another folder")
     return card
 
 
-def measure(path: str | os.PathLike) -> tuple[int, int]:
-    """(length, CRC-32) of a file; of no file, (0, 0)."""
+def length_and_checksum(path: str | os.PathLike) -> tuple[int, int]:
+    """(length, CRC-32) of a file; (0, 0) if it does not exist."""
     length, checksum = 0, 0
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            length, checksum = length + len(piece), zlib.crc32(piece, checksum)
+        while block := file.read(READ_SIZE):
+            length, checksum = length + len(block), zlib.crc32(block, checksum)
     return length, checksum
 
 
 def mapped_corpus(folder: str | os.PathLike) -> Corpus:
-    """The Corpus of a folder, mapped and not checked."""
+    """The Corpus of a folder, memory-mapped, not checked."""
     return Corpus(_mapped(os.path.join(folder, IDS), "<i4"),
                   _mapped(os.path.join(folder, OFF), "<i8"))
 
 
 def _mapped(path, dtype):
-    """A file as an array that may be written to, which changes no file."""
+    """A file as an array.  Writing to the array does not change the file."""
     with open(path, "rb") as file:
         copy_on_write = ({"access": mmap.ACCESS_COPY} if os.name == "nt" else
                          {"flags": mmap.MAP_PRIVATE | NO_RESERVE})

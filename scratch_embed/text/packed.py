@@ -1,14 +1,14 @@
-"""Many sequences as one: laid end to end, with the places where each begins.
+"""Packed sequences: a batch of sequences laid end to end, with the offset at which each begins.
 
 Shapes    ids, types (T,) int32; offsets (N+1,) int64: sequence n is ids[offsets[n]:offsets[n+1]]
-Cost      O(T), NumPy's own copies: no kernel.
-Read next nn/attention.py (each sequence for itself), transformer/bert.py
+Cost      O(T), NumPy's own copies: no kernel
+Read next nn/attention.py (attention within each sequence), transformer/bert.py
 
-The usual layout is a rectangle, every sequence filled up to the longest with [PAD], and a mask that
-says which entries are real.  Here there is nothing to fill and nothing to mask: all that a layer
-does for one token at a time runs over the T rows, whichever sequence they belong to; only attention
-and pooling ask where a sequence begins.  That a sentence has the same vector whatever stands beside
-it in the batch need not be arranged; there is no padding that could leak.
+Why packed?  The usual layout is a rectangle: every sequence is padded with [PAD] to the length of
+the longest, and a mask says which entries are real.  Packed sequences need neither.  A layer that
+works on one token at a time runs over the T rows, whichever sequence they belong to; only attention
+and pooling need the offsets.  No work is spent on padding, and a sentence cannot be affected by the
+others in its batch.
 """
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -20,33 +20,33 @@ class Packed(NamedTuple):
     """N sequences of T tokens in all."""
 
     ids: np.ndarray                # (T,) int32
-    offsets: np.ndarray                # (N+1,) int64
+    offsets: np.ndarray            # (N+1,) int64
     types: np.ndarray              # (T,) int32: 0, or 1 in the second part of a pair
 
 
 def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | None = None
          ) -> Packed:
-    """Lists of ids, and of segment types (all 0 by default), as one.
+    """Pack sequences of ids and of their segment types (0 by default).
 
-    Raises ValueError for an empty sequence, types that do not fit their ids, or a number that is no
-    int32.
+    Raises ValueError for an empty sequence, for types that do not have the lengths of the ids, and
+    for numbers that do not fit into int32.
     """
     sequences = [np.asarray(ids) for ids in sequences]
     lengths = [len(ids) for ids in sequences]
     if 0 in lengths:
-        raise ValueError(f"sequence {lengths.index(0)} is empty: a sequence has at least one token,"
-                         " such as [CLS]")
+        raise ValueError(f"sequence {lengths.index(0)}: expected at least one token, such as [CLS],"
+                         " got none")
     types = ([np.zeros(n, np.int32) for n in lengths] if types is None
              else [np.asarray(part) for part in types])
     if [len(part) for part in types] != lengths:
         raise ValueError(f"expected types for each of {sum(lengths)} ids in {len(lengths)} "
-                         f"sequences, found {sum(map(len, types))} in {len(types)}")
-    return Packed(_joined(sequences), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-                  _joined(types))
+                         f"sequences, got {sum(map(len, types))} in {len(types)}")
+    return Packed(_as_int32(sequences), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+                  _as_int32(types))
 
 
 def take(packed: Packed, which: np.ndarray) -> Packed:
-    """The sequences of these numbers, (M,), in this order."""
+    """Select sequences by number, in this order.  which: (M,) -> M sequences"""
     lengths = np.diff(packed.offsets)[which]
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     rows = np.arange(offsets[-1]) + np.repeat(packed.offsets[:-1][which] - offsets[:-1], lengths)
@@ -54,7 +54,7 @@ def take(packed: Packed, which: np.ndarray) -> Packed:
 
 
 def by_length(packed: Packed) -> np.ndarray:
-    """The numbers of the sequences, (N,), the shortest first; equal ones in their order."""
+    """The numbers of the sequences, (N,), sorted by length, the shortest first (stable)."""
     return np.argsort(np.diff(packed.offsets), kind="stable")
 
 
@@ -63,23 +63,24 @@ def positions(offsets: np.ndarray) -> np.ndarray:
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
-def shares(offsets: np.ndarray, parts: int) -> list[np.ndarray]:
-    """The sequences 0..N−1 dealt out to `parts` workers, about as many tokens to each.
+def split_by_tokens(offsets: np.ndarray, parts: int) -> list[np.ndarray]:
+    """Split sequences 0..N−1 into at most `parts` groups of about equally many tokens.
 
-    offsets: (N+1,) -> lists of numbers, each worker's next to each other.  None is empty: there are
-    fewer than `parts` where there are few sequences, or one is as long as several shares.
+    offsets: (N+1,) -> arrays of sequence numbers, consecutive in each.  No group is empty: there
+    are fewer than `parts` if there are few sequences, or if one is as long as several groups.
     """
     N = len(offsets) - 1
-    middle = (offsets[:-1] + offsets[1:]) / 2               # a sequence goes where its middle lies
+    middle = (offsets[:-1] + offsets[1:]) / 2               # the middle of a sequence decides
     part = np.minimum(middle * parts // max(1, offsets[-1]), parts - 1)
     return [some for k in range(parts) if len(some := np.flatnonzero(part == k))] if N else []
 
 
 def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
                   ) -> Iterator[np.ndarray]:
-    """Cut sequences 0..N−1, as they stand, into batches of at most so many tokens.
+    """Group sequences 0..N−1, in their order, into batches of at most `tokens` tokens.
 
-    A sequence that is longer has a batch of its own.  most: of sequences in a batch.
+    lengths: (N,); most: the largest number of sequences in a batch -> arrays of sequence numbers.
+    A sequence of more than `tokens` tokens is a batch by itself.
     """
     start, total = 0, 0
     for n, length in enumerate(lengths):
@@ -91,8 +92,8 @@ def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
         yield np.arange(start, len(lengths))
 
 
-def _joined(parts):
+def _as_int32(parts):
     whole = np.concatenate(parts) if parts else np.empty(0, np.int32)
     if whole.dtype.kind not in "iu" or (whole.astype(np.int32) != whole).any():
-        raise ValueError(f"expected whole numbers of 32 bits, found {whole.dtype}: {whole!s:.60}")
+        raise ValueError(f"expected ids that fit into int32, got {whole.dtype}: {whole!s:.60}")
     return whole.astype(np.int32)

@@ -1,21 +1,22 @@
-"""Phrases: two words that stand together far more often than chance would have it become one.
+"""Phrases: two words that occur together far more often than by chance are joined into one token.
 
 Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrases and their
-          Compositionality", section 4, eq. 6.
+          Compositionality", section 4, eq. 6
 Equation  score(a, b) = (n_ab − δ) / (n_a n_b) · N,   a phrase if score > threshold
-Shapes    n_a how often word a is seen, n_ab how often b follows a in a sentence, N all tokens,
-          δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64.
-Cost      a sort of the pairs of frequent words, about 40 bytes of memory for each; no kernel.
-Differs   from the paper: the factor N, as in word2phrase.c, so that the same threshold suits texts
-          of any length (gensim has the number of its words and pairs in place of N).  From the C:
-          a pair over a line's end is not counted (the C forgets what it noted about the line's end
-          before it looks), and every pair is counted (the C drops rare ones when memory is short).
-Read next words/word2vec.py, which learns a vector for new_york as for any word.
+Shapes    n_a: the count of word a; n_ab: how often b follows a in a sentence; N: all tokens;
+          δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64
+Cost      a sort of the pairs of frequent words, about 40 bytes of memory for each; no kernel
+Differs   from the paper: the factor N, as in word2phrase.c, so that one threshold suits texts of
+          any length (gensim has the number of its words and pairs in place of N).  From the C:
+          pairs across the end of a line are not counted (the C forgets that a line has ended
+          before it checks), and every pair is counted (the C drops rare ones to save memory).
+Read next words/word2vec.py, which learns a vector for new_york as for any word
 
-Were words independent, b would follow a about n_a n_b / N times.  So the score is the ratio of what
-is seen to what chance gives, e^PMI, after a discount δ: without it two words that are seen once,
-and together, would score highest of all.  As n_ab ≤ min(n_a, n_b), a pair with a word rarer than δ
-scores below 0.  A second pass, over the text with its phrases joined, finds longer ones.
+Why this score?  If words were independent, b would follow a about n_a n_b / N times.  So the score
+is the observed count divided by the expected one, e^PMI, after a discount δ.  Without the discount
+two words that occur once, together, would have the highest score of all.  As n_ab ≤ min(n_a, n_b),
+a pair with a word rarer than δ scores below 0.  A second pass over the joined text finds longer
+phrases.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -29,7 +30,7 @@ BATCH = 1000                       # sentences that are joined at a time
 
 
 class Phrases(NamedTuple):
-    """Pairs of word numbers that are phrases, best first."""
+    """Pairs of word numbers that are phrases, the highest score first."""
 
     pairs: np.ndarray              # (P, 2) int32
     scores: np.ndarray             # (P,) float64
@@ -39,13 +40,13 @@ class Phrases(NamedTuple):
 
 def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: float = 100.0
                  ) -> Phrases:
-    """The pairs of words that are phrases in `corpus`.  Return Phrases, best first.
+    """The phrases of `corpus`, the highest score first.
 
-    corpus, vocab   of ALL words (read with min_count=1): where rare words are left out, words
-                    seem to be neighbours that are not
+    corpus, vocab   of ALL words (read with min_count=1): where rare words are dropped, words that
+                    are not adjacent in the text would seem to be
     min_count       δ of the equation
-    threshold       how many times more often than by chance; a second pass takes a lower one
-    Raises          ValueError for settings that make no sense.
+    threshold       how many times more often than by chance; use a lower one for a second pass
+    Raises          ValueError if min_count or threshold is negative or not finite
     """
     require_number("min_count", min_count)
     require_number("threshold", threshold)
@@ -64,7 +65,7 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
 
 
 def has_next(corpus: Corpus) -> np.ndarray:
-    """Where a token has a right neighbour in its sentence.  (T,) bool."""
+    """Whether another token follows in the same sentence.  -> (T,) bool"""
     has = np.ones(len(corpus.ids), bool)
     has[corpus.offsets[1:] - 1] = False
     return has
@@ -79,17 +80,17 @@ def pair_codes(a: np.ndarray, b: np.ndarray, V: int) -> np.ndarray:
 
 def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "_"
                  ) -> Iterator[list[str]]:
-    """The sentences of `corpus` with their phrases joined.  Return an iterator of lists of str.
+    """The sentences of `corpus` with their phrases joined: an iterator of lists of str.
 
-    For training, or for a second pass, index_sentences makes a (Vocab, Corpus) of them.
+    To train on them, or for a second pass, give them to index_sentences.
 
-    phrases   what find_phrases found, in numbers of this `vocab`
-    joiner    stands between the two words
-    Raises    ValueError for a joiner with white space: a phrase would be two words again when its
-              text is read.
+    phrases   the result of find_phrases for this `vocab`
+    joiner    is put between the two words
+    Raises    ValueError for a joiner with white space: a phrase would be read as two words again
     """
     if joiner and joiner.split() != [joiner]:
-        raise ValueError(f"joiner={joiner!r}: white space would part the phrase again")
+        raise ValueError(f"joiner={joiner!r}: expected no white space, at which a phrase would be "
+                         "split again")
     V = len(vocab)
     first, second = phrases.pairs.T
     codes = pair_codes(first, second, V)
@@ -100,7 +101,7 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "
 
 
 def _joined(corpus, names, codes, V):
-    """names: of V words, then of the phrases whose sorted codes are `codes`."""
+    """names: of the V words, then of the phrases; codes: the sorted codes of the phrases."""
     for batch in range(0, len(corpus.offsets) - 1, BATCH):
         offsets = corpus.offsets[batch:batch + BATCH + 1]
         piece = Corpus(corpus.ids[offsets[0]:offsets[-1]], offsets - offsets[0])
@@ -114,12 +115,12 @@ def _joined(corpus, names, codes, V):
 
 
 def phrases_in(corpus: Corpus, codes: np.ndarray, V: int) -> tuple[np.ndarray, np.ndarray]:
-    """(where a phrase begins, which one): of two that share a token the left one is taken.
+    """Find the phrases of a corpus; of two that share a token, the left one is taken.
 
-    codes: (P,) sorted codes of the phrases -> positions (n,), numbers (n,) below P.
+    codes: (P,) sorted codes of the phrases -> positions (n,) of first tokens, numbers (n,) below P
 
-    After a phrase a b the next may begin with the token behind b.  So in a run of tokens, each of
-    which could begin a phrase, it is the first, the third, the fifth ... that does.
+    After a phrase "a b" the next one can begin only after b.  So where several adjacent tokens
+    could each begin a phrase, the first, the third, the fifth ... of them do.
     """
     first = np.flatnonzero(has_next(corpus))
     code = pair_codes(corpus.ids[first], corpus.ids[first + 1], V)
@@ -127,7 +128,7 @@ def phrases_in(corpus: Corpus, codes: np.ndarray, V: int) -> tuple[np.ndarray, n
     could = np.append(codes, -1)[at] == code                   # −1: greater than all codes
     first, at = first[could], at[could]
     position = np.arange(len(first))
-    begins_run = np.diff(first, prepend=-2) > 1
-    run = np.maximum.accumulate(np.where(begins_run, position, 0))
-    odd = (position - run) % 2 == 0                            # first, third, fifth of its run
+    is_first = np.diff(first, prepend=-2) > 1
+    start = np.maximum.accumulate(np.where(is_first, position, 0))
+    odd = (position - start) % 2 == 0                          # the first, third, fifth ...
     return first[odd], at[odd]

@@ -1,20 +1,20 @@
-"""Text to numbers, compiled: every token is looked up in a hash table of the words seen so far.
+"""From text to word numbers, compiled: each token is looked up in a hash table of the words so far.
 
-The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py: it has the same
-result, to the last number, and takes many times as long.  Here no Python object is made for a
-token, only one for each word that is kept.
+The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py: its result is
+equal, and it takes many times as long.  Here Python objects are made only for the words that are
+kept, not for each token.
 
-Paper     Fowler, Noll & Vo 1991: the hash FNV-1a.
+Paper     Fowler, Noll & Vo 1991: the hash function FNV-1a
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
 Shapes    ids (T,) int32, offsets (S+1,) int64, as in text/vocab.py
-Cost      O(1) a token.  Memory: the vocabulary, one block, and 4 bytes a token; with a folder
-          these are on the disk, and the corpus may be larger than memory.
-Read next text/vocab.py (how words are ranked), text/corpus_folder.py (a corpus on the disk).
+Cost      O(1) per token.  Memory: the vocabulary, one block, and 4 bytes per token; with a folder
+          the numbers are on disk, and the corpus may be larger than memory.
+Read next text/vocab.py (how words are numbered), text/corpus_folder.py (a corpus on disk)
 
-A token's hash names a slot of the table.  If the slot holds another word the next one is tried,
-until the word is found or a free slot shows that it is new (open addressing; half of the slots are
-free, so that is soon).  Words are numbered as they are first seen, and renumbered by frequency when
-the counts are known.
+The hash of a token selects a slot of the table.  If another word is in the slot, the next one is
+tried, until the word is found or an empty slot shows that it is new (open addressing).  At least
+half of the slots are empty, so few are tried.  Words are numbered in the order in which they first
+occur, and renumbered by frequency when all counts are known.
 """
 import io
 import os
@@ -33,56 +33,56 @@ from scratch_embed.text.vocab import Corpus, Vocab, index_sentences, rank_words,
 u64 = np.uint64
 FNV_START, FNV_PRIME = u64(0xCBF29CE484222325), u64(0x100000001B3)
 SPACE, TAB, NEW_LINE, RETURN = (np.uint8(byte) for byte in b" \t\n\r")
-FREE = np.int32(-1)                # a slot without a word
-FIRST_ROOM = 1 << 15               # words; the table grows by doubling
+FREE = np.int32(-1)                # an empty slot
+FIRST_ROOM = 1 << 15               # words; the table doubles when it is full
 BATCH = 1000                       # sentences that are renumbered at a time
 
 
 # ---- the words seen so far --------------------------------------------------------------------
 
-class Words(NamedTuple):
-    """Word i is letters[start[i]:start[i+1]].  There is room for N words and some letters."""
+class WordTable(NamedTuple):
+    """The hash table: word i is letters[start[i]:start[i+1]].  It has room for N words."""
 
-    slot: np.ndarray               # (2N,) int32: the number of the word whose hash led here
+    slot: np.ndarray               # (2N,) int32: the number of the word in each slot, or FREE
     hash: np.ndarray               # (N,) uint64
     counts: np.ndarray             # (N,) int64
     start: np.ndarray              # (N+1,) int64
     letters: np.ndarray            # uint8, UTF-8
 
 
-class Place(NamedTuple):
-    """How far the reading has come."""
+class ReadState(NamedTuple):
+    """How far the text has been read."""
 
-    byte: int                      # of the block: the next to be read
-    words: int                     # different ones, in all blocks
+    byte: int                      # the next byte of the block
+    words: int                     # different words so far, in all blocks
     tokens: int                    # in this block
     ends: int                      # sentences that ended in this block
-    length: int                    # tokens of the sentence that has not ended yet
+    length: int                    # tokens of the unfinished sentence
 
 
-def no_words(room: int) -> Words:
+def empty_words(room: int) -> WordTable:
     """An empty table with room for `room` words, a power of two."""
-    return Words(np.full(2 * room, FREE), np.zeros(room, u64), np.zeros(room, np.int64),
+    return WordTable(np.full(2 * room, FREE), np.zeros(room, u64), np.zeros(room, np.int64),
                  np.zeros(room + 1, np.int64), np.zeros(8 * room, np.uint8))
 
 
-def with_more_room(words: Words, known: int, longest: int) -> Words:
-    """The same `known` words in a table that has room for one more, of up to `longest` bytes."""
+def grow(words: WordTable, known: int, longest: int) -> WordTable:
+    """A larger table of the same `known` words, with room for one more, up to `longest` bytes."""
     slot, hash, counts, start, letters = words
     room = len(hash)
     if known == room:
         hash, counts, start = (np.concatenate([a, np.zeros(room, a.dtype)])
                               for a in (hash, counts, start))
         slot = np.full(4 * room, FREE)
-        place_words(slot, hash, known)
+        insert_words(slot, hash, known)
     if start[known] + longest > len(letters):
         letters = np.concatenate([letters, np.zeros(max(longest, len(letters)), np.uint8)])
-    return Words(slot, hash, counts, start, letters)
+    return WordTable(slot, hash, counts, start, letters)
 
 
 @kernel
-def place_words(slot, hash, known):
-    """Enter words 0..known−1 in an empty table of slots."""
+def insert_words(slot, hash, known):
+    """Insert words 0..known−1 into empty slots."""
     mask = u64(len(slot) - 1)
     for i in range(known):
         at = hash[i] & mask
@@ -91,10 +91,10 @@ def place_words(slot, hash, known):
         slot[at] = i
 
 
-class Spelling:
-    """The words as a sequence of str, in order of first sight, each decoded when asked for."""
+class DecodedWords:
+    """The words of a WordTable as a sequence of str; each is decoded when it is accessed."""
 
-    def __init__(self, words: Words, known: int) -> None:
+    def __init__(self, words: WordTable, known: int) -> None:
         self.words, self.known = words, known
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Spelling:
 
 @kernel
 def is_space(byte):
-    """Whether bytes.split() would cut here."""
+    """Whether the byte is white space to bytes.split()."""
     return byte == SPACE or (byte >= TAB and byte <= RETURN)
 
 
@@ -124,7 +124,7 @@ def hash_token(block, first):
 
 @kernel
 def find(words, block, first, end, h):
-    """The slot of the token block[first:end], whose hash is h; a free slot if it is new."""
+    """The slot of the token block[first:end] with the hash h; an empty slot if the word is new."""
     mask = u64(len(words.slot) - 1)
     at = h & mask
     while words.slot[at] != FREE:
@@ -143,14 +143,15 @@ def find(words, block, first, end, h):
 
 
 @kernel
-def read_tokens(block, words, place, ids, ends):
-    """Number the tokens of `block` from place.byte on; return the place that was reached.
+def read_tokens(block, words, state, ids, ends):
+    """Number the tokens of `block`, starting at state.byte.  -> the state reached
 
-    block: (B,) uint8 of whole tokens; ids and ends have room for B//2 + 1.  Writes the numbers to
-    ids and to ends[i] where in ids sentence i ends; adds to `words`.  Returns before the block's
-    end where a new word finds no room; call again with more.
+    block: (B,) uint8, whole tokens.  ids, ends: at least B//2 + 1 elements; ids receives the
+    numbers, and ends[i] where in ids sentence i ends.  New words are added to `words`.  If the
+    table has no room for one, the function returns before the end of the block: call it again with
+    a larger table.
     """
-    byte, known, tokens, ended, length = place
+    byte, known, tokens, ended, length = state
     while byte < len(block):
         if is_space(block[byte]):
             line_ends, byte = block[byte] == NEW_LINE, byte + 1
@@ -163,7 +164,7 @@ def read_tokens(block, words, place, ids, ends):
                     break
                 words.slot[at], words.hash[known] = known, h
                 words.start[known + 1] = letter + end - byte
-                for j in range(end - byte):              # a slice would compile 3 s longer
+                for j in range(end - byte):              # a slice would take 3 s more to compile
                     words.letters[letter + j] = block[byte + j]
                 known += 1
             ids[tokens] = words.slot[at]
@@ -173,65 +174,64 @@ def read_tokens(block, words, place, ids, ends):
         if line_ends and length > 0:
             ends[ended] = tokens
             ended, length = ended + 1, 0
-    return Place(byte, known, tokens, ended, length)
+    return ReadState(byte, known, tokens, ended, length)
 
 
 def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO,
-                  room: int = FIRST_ROOM) -> tuple[Words, int]:
-    """Number the tokens of all blocks in order of first sight.  Return (Words, how many).
+                  room: int = FIRST_ROOM) -> tuple[WordTable, int]:
+    """Number the tokens of all blocks in the order of first occurrence.  -> table, number of words
 
-    Writes int32 ids to one binary file; to the other int64: before the first token of each
-    sentence, and after the last of all, how many tokens there are.  room: for how many words the
-    table is made at first, a power of two
+    Writes the ids (int32) to one binary file and the offsets of the sentences (int64) to the other.
+    room: the number of words for which the table has room at first, a power of two
     """
-    words, place, total = no_words(room), Place(0, 0, 0, 0, 0), 0
+    words, state, total = empty_words(room), ReadState(0, 0, 0, 0, 0), 0
     ends_file.write(np.zeros(1, np.int64))
     for block in blocks:
         block = np.frombuffer(block, np.uint8)
         ids, ends = (np.empty(len(block) // 2 + 1, dtype) for dtype in (np.int32, np.int64))
-        place = place._replace(byte=0, tokens=0, ends=0)
+        state = state._replace(byte=0, tokens=0, ends=0)
         with np.errstate(over="ignore"):             # without the compiler, the hash would warn
-            place = read_tokens(block, words, place, ids, ends)
-            while place.byte < len(block):
-                words = with_more_room(words, place.words, len(block))
-                place = read_tokens(block, words, place, ids, ends)
-        ids_file.write(ids[:place.tokens])
-        ends_file.write(ends[:place.ends] + total)
-        total += place.tokens
-    if place.length:
+            state = read_tokens(block, words, state, ids, ends)
+            while state.byte < len(block):
+                words = grow(words, state.words, len(block))
+                state = read_tokens(block, words, state, ids, ends)
+        ids_file.write(ids[:state.tokens])
+        ends_file.write(ends[:state.ends] + total)
+        total += state.tokens
+    if state.length:
         ends_file.write(np.array([total]))
-    return words, place.words
+    return words, state.words
 
 
-# ---- the whole way ----------------------------------------------------------------------------
+# ---- the whole text ----------------------------------------------------------------------------
 
 def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
                 errors: str = "strict", folder: str | os.PathLike | None = None
                 ) -> tuple[Vocab, Corpus]:
-    """Read a text once.  Return (Vocab, Corpus), equal to those of index_sentences.
+    """Read a text once.  -> (Vocab, Corpus), equal to those of index_sentences
 
     source      a path, plain or gzip; "-" for standard input; an open binary file; or an iterable
                 of sentences that are lists of str
-    min_count   words seen less often are left out
-    max_size    the vocabulary keeps at most this many words, the most frequent
-    errors      "strict", or what to do with bytes that are not UTF-8: "replace", "ignore"
-    folder      where to keep the corpus, if it is too large for memory: see text/corpus_folder.py.
-                A corpus that stands there already is taken as it is, if it was made from the same
-                file by the same settings; then nothing is read again.
-    Raises      ValueError when the text has no words, or none that are frequent enough, or the
-                folder holds anything else; FormatError as read_blocks does, or for a broken folder;
-                MemoryError after the first block of a text that memory cannot hold.
+    min_count   words that occur less often are dropped
+    max_size    the vocabulary keeps at most this many words, the most frequent ones
+    errors      what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
+    folder      where to store a corpus that is too large for memory: see text/corpus_folder.py.
+                If the folder already holds the corpus of the same file and settings, that one is
+                opened, and the text is not read again.
+    Raises      ValueError if the text has no words, or none that is frequent enough, or the folder
+                holds anything else; FormatError as read_blocks does, or for a damaged folder;
+                MemoryError after the first block if the corpus would not fit into memory
     """
     if not isinstance(source, FILE_TYPES):
         if folder is not None:
-            raise ValueError(f"folder={folder}: a folder is for the text of a file; sentences that "
-                             "are lists already are numbered in memory")
+            raise ValueError(f"folder={folder}: expected the text of a file, got sentences as "
+                             "lists; leave the folder out, they are numbered in memory")
         return index_sentences(read_sentences(source), min_count, max_size)
     if folder is None:
         ids_file = io.BytesIO()
         blocks = _fit_for_memory(read_blocks(source, errors), source)
-        vocab, pieces = _rank(blocks, min_count, max_size, ids_file, io.BytesIO())
-        return vocab, _gather(pieces, _contents(ids_file, np.int32))
+        vocab, parts = _rank(blocks, min_count, max_size, ids_file, io.BytesIO())
+        return vocab, _gather(parts, _contents(ids_file, np.int32))
     folder = os.fspath(folder)
     made_from = origin(source, f"min_count {min_count}, max_size {max_size}, errors {errors}")
     found = open_if_there(folder, made_from)
@@ -240,14 +240,15 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
     os.makedirs(folder, exist_ok=True)
     with (tempfile.TemporaryFile(dir=folder) as ids_file,
           tempfile.TemporaryFile(dir=folder) as ends_file):
-        vocab, pieces = _rank(read_blocks(source, errors), min_count, max_size, ids_file, ends_file)
-        return save_corpus(folder, vocab, pieces, made_from)
+        vocab, parts = _rank(read_blocks(source, errors), min_count, max_size, ids_file, ends_file)
+        return save_corpus(folder, vocab, parts, made_from)
 
 
 def _fit_for_memory(blocks, source):
-    """The blocks as they are; MemoryError if a file of this size, all like its first, is too large.
+    """The blocks unchanged; MemoryError if the word numbers would not fit into memory.
 
-    A gzip file is held to be as long as it is packed, and so has too few words here, not too many.
+    How many there are is estimated from the first block and the size of the file.  Of a gzip file
+    that is its compressed size, so the estimate is too low, never too high.
     """
     named = isinstance(source, (str, os.PathLike)) and source != "-"
     length = os.stat(source).st_size if named else 0
@@ -260,10 +261,11 @@ def _fit_for_memory(blocks, source):
 
 
 def _rank(blocks, min_count, max_size, ids_file, ends_file):
-    """(Vocab, the corpus in pieces); the two files are for the first numbers."""
+    """(Vocab, the corpus in parts).  The two files hold the preliminary numbers."""
     words, known = number_tokens(blocks, ids_file, ends_file)
-    vocab, number = rank_words(Spelling(words, known), words.counts[:known], min_count, max_size)
-    return vocab, _pieces(_contents(ids_file, np.int32), _contents(ends_file, np.int64), number)
+    vocab, number = rank_words(DecodedWords(words, known), words.counts[:known], min_count,
+                               max_size)
+    return vocab, _renumbered(_contents(ids_file, np.int32), _contents(ends_file, np.int64), number)
 
 
 def _contents(file, dtype):
@@ -274,24 +276,25 @@ def _contents(file, dtype):
     return np.memmap(file, dtype, "r")
 
 
-def _pieces(ids, offsets, number):
-    """The corpus in new numbers, a batch of sentences at a time; `offsets` counts on."""
+def _renumbered(ids, offsets, number):
+    """The corpus in its final numbers, a batch of sentences at a time; the offsets continue."""
     total = 0
     for first in range(0, len(offsets) - 1, BATCH):
         bounds = offsets[first:first + BATCH + 1]
-        piece = renumber(ids[bounds[0]:bounds[-1]], np.diff(bounds), number)
-        yield Corpus(piece.ids, piece.offsets + total)
-        total += len(piece.ids)
+        part = renumber(ids[bounds[0]:bounds[-1]], np.diff(bounds), number)
+        yield Corpus(part.ids, part.offsets + total)
+        total += len(part.ids)
 
 
-def _gather(pieces, ids):
-    """The pieces as one Corpus in memory, in place of the first numbers `ids` they are made from.
+def _gather(parts, ids):
+    """The parts as one Corpus in memory, which overwrites the preliminary numbers `ids`.
 
-    A piece is never longer than what it was made from, so it overwrites only what has been read.
+    A part is never longer than the ids that it is made from, so only ids already read are
+    overwritten.
     """
     offsets = [np.zeros(1, np.int64)]
-    for piece in pieces:
-        ids[piece.offsets[0]:piece.offsets[-1]] = piece.ids
-        offsets.append(piece.offsets[1:])
+    for part in parts:
+        ids[part.offsets[0]:part.offsets[-1]] = part.ids
+        offsets.append(part.offsets[1:])
     offsets = np.concatenate(offsets)
     return Corpus(ids[:offsets[-1]], offsets)

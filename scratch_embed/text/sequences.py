@@ -1,22 +1,22 @@
-"""From lines of text to what a transformer is trained on: sequences, or pairs of neighbours.
+"""From lines of text to the sequences, or pairs of sequences, on which a transformer is trained.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
-          Understanding", section 3.1 and appendix A.2 (task 2: next sentence).
-Equation  one line   [CLS] a [SEP]              of each piece a of each line
-          pairs      [CLS] a [SEP] b [SEP]      of each piece a; b the piece after it, or any other
-          a line of n tokens becomes ⌈n / room⌉ pieces, of equal length to within one token
-Shapes    ids (T,) int32; offsets (N+1,) int64; begins (N,) bool.  N lines -> P pieces, packed
+          Understanding", section 3.1 and appendix A.2 (task 2: next sentence prediction)
+Equation  one line   [CLS] a [SEP]              for each segment a of each line
+          pairs      [CLS] a [SEP] b [SEP]      b: the segment after a, or a random one
+          A line of n tokens is split into ⌈n / room⌉ segments, whose lengths differ by at most 1.
+Shapes    ids (T,) int32; offsets (N+1,) int64; starts_document (N,) bool.  N lines -> P segments
 Cost      O(T), NumPy's own copies: no kernel.  The tokenizer takes nearly all the time.
-Differs   BERT fills its sequences with as many sentences as have room, and cuts off what is too
-          long.  Here a sequence is a line, and a line that is too long is several: each token
-          stands in exactly one sequence, or in exactly one place as a.  BERT tosses a coin for
-          each pair, and takes the false b from another document; here exactly half of the pairs
-          are false, and b is any piece but a and the one after it.
-Read next text/packed.py, transformer/masked_lm.py (what is learnt from them)
+Differs   BERT fills each sequence with as many sentences as fit, and truncates what is too long.
+          Here a sequence is one line, and a line that is too long becomes several: each token is in
+          exactly one sequence, or in exactly one segment a.  BERT draws for each pair whether b is
+          random, and takes a random b from another document; here exactly half of the pairs have a
+          random b, which may be any segment except a and the one after it.
+Read next text/packed.py, transformer/masked_lm.py (what is learned from them)
 
-A blank line ends a document, as in BERT's own data: the line after it does not follow the line
-before it.  The last line of a document has no next one, so it is always the a of a false pair, in
-BERT's code too.  A text whose documents are mostly single lines has more than half false.
+A blank line ends a document, as in BERT's data: the line after it is not the next sentence of the
+line before it.  The last line of a document has no next sentence, so its b is always random, in
+BERT's code too.  If most documents are single lines, more than half of the pairs are random.
 """
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -25,95 +25,95 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.text.packed import Packed, positions, take
-from scratch_embed.text.wordpiece import Frame, Part
+from scratch_embed.text.wordpiece import Part, Template
 
 
 class Lines(NamedTuple):
-    """N lines, nothing around them: line n is ids[offsets[n]:offsets[n+1]]."""
+    """N lines without special tokens: line n is ids[offsets[n]:offsets[n+1]]."""
 
     ids: np.ndarray                # (T,) int32
-    offsets: np.ndarray                # (N+1,) int64
-    begins: np.ndarray             # (N,) bool: the first of a document
+    offsets: np.ndarray            # (N+1,) int64
+    starts_document: np.ndarray    # (N,) bool: whether the line is the first of a document
 
 
-def number_lines(lines: Iterable[str], ids_of: Callable[[str], list[int]]) -> Lines:
-    """The tokens of a text; a line without any ends a document and is left out.
+def encode_lines(lines: Iterable[str], token_ids: Callable[[str], list[int]]) -> Lines:
+    """Tokenize a text.  A line without tokens ends a document and is dropped.
 
-    ids_of: a line -> its ids, nothing around them.
+    token_ids: a function from a line to its ids, without special tokens.
     """
-    ids, offsets, begins, border = array("i"), array("q", [0]), [], True
+    ids, offsets, starts, is_first = array("i"), array("q", [0]), [], True
     for line in lines:
-        found = ids_of(line)
+        found = token_ids(line)
         if found:
             ids.extend(found)
             offsets.append(len(ids))
-            begins.append(border)
-        border = not found
-    return Lines(np.array(ids, np.int32), np.array(offsets, np.int64), np.array(begins, bool))
+            starts.append(is_first)
+        is_first = not found
+    return Lines(np.array(ids, np.int32), np.array(offsets, np.int64), np.array(starts, bool))
 
 
-def cut(lines: Lines, room: int) -> Lines:
-    """Each line of more than `room` tokens as several, as equal as may be; no token is lost."""
+def split_long_lines(lines: Lines, room: int) -> Lines:
+    """Split lines of more than `room` tokens into segments of equal length, to within one token."""
     lengths = np.diff(lines.offsets)
     parts = -(-lengths // room)
     line = np.repeat(np.arange(len(lengths)), parts)
     number = positions(np.concatenate([[0], np.cumsum(parts)]))
     ends = lines.offsets[line] + (number + 1) * lengths[line] // parts[line]
     return Lines(lines.ids, np.concatenate([lines.offsets[:1], ends]),
-                 lines.begins[line] & (number == 0))
+                 lines.starts_document[line] & (number == 0))
 
 
 # ---- sequences ----------------------------------------------------------------------------------
 
-def line_sequences(lines: Lines, frame: Frame, max_length: int) -> Packed:
-    """A sequence for each piece of each line, in its frame.
+def line_sequences(lines: Lines, template: Template, max_length: int) -> Packed:
+    """One sequence for each segment of each line, with the template's special tokens.
 
-    Raises ValueError where max_length leaves no room for a token.
+    Raises ValueError if max_length leaves no room for a token.
     """
-    pieces = cut(lines, room_in(frame.one, max_length))
-    return in_frame(pieces, frame.one, np.arange(len(pieces.begins)))
+    segments = split_long_lines(lines, tokens_per_text(template.single, max_length))
+    return apply_template(segments, template.single, np.arange(len(segments.starts_document)))
 
 
-def next_sentence_pairs(lines: Lines, frame: Frame, max_length: int, seed: int
+def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed: int
                         ) -> tuple[Packed, np.ndarray]:
-    """A pair for each piece of each line; half of them are false.  -> pairs, follows (P,)
+    """One pair for each segment of each line; in half of them the second segment is random.
 
-    follows: 0 where the second part follows the first, 1 where it was drawn by lot.
-    Raises ValueError where max_length leaves no room, or for fewer than three pieces.
+    -> pairs, next_sentence_label (P,): 0 if the second segment follows the first, 1 if random
+    Raises ValueError if max_length leaves no room, or for fewer than three segments.
     """
-    pieces = cut(lines, room_in(frame.two, max_length))
-    P = len(pieces.begins)
+    segments = split_long_lines(lines, tokens_per_text(template.pair, max_length))
+    P = len(segments.starts_document)
     if P < 3:
-        raise ValueError(f"next sentences are told from others: expected at least 3, found {P}")
+        raise ValueError(f"next sentence prediction: expected at least 3 lines, got {P}")
     rng, first = np.random.default_rng(seed), np.arange(P)
-    false = np.append(pieces.begins[1:], True)               # nothing follows
-    true = np.flatnonzero(~false)
-    false[rng.choice(true, max(0, P // 2 - (P - len(true))), replace=False)] = True
-    other = (first + rng.integers(2, P, P)) % P              # not itself, and not the next
-    second = np.where(false, other, (first + 1) % P)
-    return in_frame(pieces, frame.two, first, second), false.astype(np.int64)
+    random = np.append(segments.starts_document[1:], True)   # the last of a document
+    others = np.flatnonzero(~random)
+    random[rng.choice(others, max(0, P // 2 - (P - len(others))), replace=False)] = True
+    other = (first + rng.integers(2, P, P)) % P              # neither itself nor the next
+    second = np.where(random, other, (first + 1) % P)
+    return apply_template(segments, template.pair, first, second), random.astype(np.int64)
 
 
-def room_in(parts: Sequence[Part], max_length: int) -> int:
-    """The tokens that each text may have in a frame of so many, at least one."""
-    around, texts = sum(len(part.ids) for part in parts), sum(p.text is not None for p in parts)
-    if max_length < around + texts:
-        raise ValueError(f"max_length={max_length}: expected at least {around + texts}, for "
-                         f"{around} tokens stand around the text alone")
-    return (max_length - around) // texts
+def tokens_per_text(parts: Sequence[Part], max_length: int) -> int:
+    """How many tokens each text of a template may have so that all fit into max_length."""
+    special, texts = sum(len(part.ids) for part in parts), sum(p.text is not None for p in parts)
+    if max_length < special + texts:
+        raise ValueError(f"max_length={max_length}: expected at least {special + texts}, since "
+                         f"the template adds {special} special tokens")
+    return (max_length - special) // texts
 
 
-def in_frame(pieces: Lines, parts: Sequence[Part], *chosen: np.ndarray) -> Packed:
-    """N sequences: text k of sequence n is piece chosen[k][n].  chosen: (N,) each."""
-    own = [np.array(part.ids, np.int32) for part in parts if part.text is None]
-    ids = np.concatenate([pieces.ids, *own])
-    ends = np.cumsum([len(x) for x in own], dtype=int)
-    offsets = np.concatenate([pieces.offsets, pieces.offsets[-1] + ends])
-    P, N = len(pieces.begins), len(chosen[0])
-    numbers = iter(range(P, P + len(own)))                   # the frame's own stand behind the text
+def apply_template(segments: Lines, parts: Sequence[Part], *chosen: np.ndarray) -> Packed:
+    """Pack N sequences; text k of sequence n is segments[chosen[k][n]].  chosen: (N,) each."""
+    special = [np.array(part.ids, np.int32) for part in parts if part.text is None]
+    ids = np.concatenate([segments.ids, *special])
+    ends = np.cumsum([len(x) for x in special], dtype=int)
+    offsets = np.concatenate([segments.offsets, segments.offsets[-1] + ends])
+    P, N = len(segments.starts_document), len(chosen[0])
+    numbers = iter(range(P, P + len(special)))               # sequences P.. are special tokens
     columns = [np.full(N, next(numbers)) if part.text is None else chosen[part.text]
                for part in parts]
-    laid = take(Packed(ids, offsets, np.zeros_like(ids)), np.stack(columns, 1).ravel())
+    packed = take(Packed(ids, offsets, np.zeros_like(ids)), np.stack(columns, 1).ravel())
     types = np.repeat(np.tile(np.array([part.type for part in parts], np.int32), N),
-                      np.diff(laid.offsets))
-    return Packed(laid.ids, laid.offsets[::len(parts)], types)
+                      np.diff(packed.offsets))
+    return Packed(packed.ids, packed.offsets[::len(parts)], types)

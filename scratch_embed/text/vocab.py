@@ -1,14 +1,14 @@
-"""The vocabulary, and the text as numbers.
+"""The vocabulary, and a text as word numbers.
 
-The most frequent word is number 0; words equally frequent stand in the order in which they were
-first seen.  A text becomes one array of word numbers, all sentences end to end, and the bounds of
-the sentences.  Words that are not in the vocabulary are left out before anything looks at
-neighbours, so a window reaches over them to the next word that is.
+Words are numbered by frequency: the most frequent word is number 0, and equally frequent words are
+in the order in which they first occur.  A text becomes one array of word numbers, all sentences end
+to end, and the offsets of the sentences.  Words that are not in the vocabulary are dropped before
+windows are formed, so a window extends across them to the next word that is in it.
 
-Paper     Mikolov et al. 2013b, section 2.3 (sub-sampling), eq. 5.
-Shapes    ids (T,) int32; offsets (S+1,) int64: sentence s is ids[offsets[s]:offsets[s+1]].
-Cost      O(T) dictionary look-ups in plain Python; text/reader.py is the same, compiled.
-Differs   the sub-sampling formula is word2vec.c's, not the paper's: see keep_probability.
+Paper     Mikolov et al. 2013b, section 2.3 (subsampling), eq. 5
+Shapes    ids (T,) int32; offsets (S+1,) int64: sentence s is ids[offsets[s]:offsets[s+1]]
+Cost      O(T) dictionary look-ups in plain Python; text/reader.py does the same, compiled
+Differs   the subsampling formula is word2vec.c's, not the paper's: see keep_probability
 """
 import array
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class Corpus(NamedTuple):
     """A text as numbers: sentence s is ids[offsets[s]:offsets[s+1]]."""
 
     ids: np.ndarray                # (T,) int32
-    offsets: np.ndarray                # (S+1,) int64
+    offsets: np.ndarray            # (S+1,) int64
 
     def __repr__(self) -> str:
         return f"Corpus({len(self.ids):,} words in {len(self.offsets) - 1:,} sentences)"
@@ -46,9 +46,10 @@ class Vocab:
         self.counts = np.asarray(counts, np.int64)
         self.index = {word: number for number, word in enumerate(self.words)}
         if len(self.counts) != len(self.words):
-            raise ValueError(f"{len(self.words)} words with {len(self.counts)} counts")
+            raise ValueError(f"counts: expected one for each of {len(self.words)} words, got "
+                             f"{len(self.counts)}")
         if len(self.index) != len(self.words):
-            raise ValueError("a word stands in the vocabulary twice")
+            raise ValueError("words: expected different words, got one of them twice")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -64,21 +65,22 @@ class Vocab:
 
 def index_sentences(sentences: Source, min_count: int = 5,
                     max_size: int | None = None) -> tuple[Vocab, Corpus]:
-    """Read sentences once.  Return (Vocab, Corpus).
+    """Read sentences once.  -> (Vocab, Corpus)
 
-    sentences   lists of str, or any other source that read_sentences takes
-    min_count   words seen less often are left out
-    max_size    the vocabulary keeps at most this many words, the most frequent
-    Raises      ValueError when the text has no words, or none that are frequent enough.
+    sentences   lists of str, or any other source that read_sentences accepts
+    min_count   words that occur less often are dropped
+    max_size    the vocabulary keeps at most this many words, the most frequent ones
+    Raises      ValueError if the text has no words, or none that is frequent enough
 
-    Words are numbered as they come, and renumbered at the end when their counts are known.
+    Words are first numbered in the order in which they occur; when all counts are known they are
+    renumbered by frequency.
 
     >>> vocab, corpus = index_sentences([["a", "b", "a"], ["b", "a", "c"]], min_count=2)
     >>> vocab
     Vocab(2 words, 5 counts: 'a', 'b')
     >>> corpus
     Corpus(5 words in 2 sentences)
-    >>> corpus.ids.tolist(), corpus.offsets.tolist()    # "c" is left out
+    >>> corpus.ids.tolist(), corpus.offsets.tolist()    # "c" is dropped
     ([0, 1, 0, 1, 0], [0, 3, 5])
     """
     first_seen, ids, lengths = {}, array.array("i"), array.array("q")
@@ -91,21 +93,21 @@ def index_sentences(sentences: Source, min_count: int = 5,
     return vocab, renumber(ids, np.array(lengths, np.int64), number)
 
 
-class Spellings(Protocol):
-    """Words by number: a list, or whatever has these two."""
+class WordList(Protocol):
+    """Words by number: a list, or any other object with these two methods."""
 
     def __len__(self) -> int:
-        """How many."""
+        """The number of words."""
 
     def __getitem__(self, i: int, /) -> str:
         """Word i."""
 
 
-def rank_words(words: Spellings, counts: np.ndarray, min_count: int, max_size: int | None
+def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
-    """(Vocab, number): order by (−count, first seen); number[i] is word i's place, −1 if left out.
+    """Sort words by frequency.  -> Vocab, number: word i becomes number[i]; −1: it is dropped.
 
-    words, counts: in the order in which the words were first seen.
+    words, counts: in the order in which the words first occur; it decides between equal counts.
     """
     require_whole("min_count", min_count, 1)
     if max_size is not None:                                    # None: no limit
@@ -124,9 +126,9 @@ def rank_words(words: Spellings, counts: np.ndarray, min_count: int, max_size: i
 
 
 def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus:
-    """The corpus in new numbers.  ids: (T,), lengths: (S,) per sentence, number: −1 leaves out.
+    """The corpus in new numbers.  ids: (T,); lengths: (S,) of sentences; number: −1 drops a word.
 
-    Sentences of which nothing is left are dropped.
+    Sentences of which no word is left are dropped.
     """
     new = number[ids]
     kept = new >= 0
@@ -136,12 +138,12 @@ def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus
 
 
 def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
-    """How often each word is kept when frequent words are thinned out.  (V,) -> (V,) float32.
+    """The probability that subsampling keeps a word.  counts: (V,) -> (V,) float32.
 
-    keep(w) = (√(f/t) + 1) · t/f,  at most 1;  f = count(w) / Σ counts,  t = sample.
+        keep(w) = min(1, (√(f/t) + 1) · t/f),   f = count(w) / Σ counts,   t = sample
 
-    This is word2vec.c's, and so gensim's; the paper (eq. 5) has √(t/f), which keeps fewer.
-    sample = 0 keeps everything.
+    sample = 0 keeps every word.  The formula is word2vec.c's and gensim's.  The paper's, √(t/f)
+    (eq. 5), is smaller by t/f.
 
     >>> keep_probability([99, 1], sample=0.01)
     array([0.1106..., 1. ], dtype=float32)

@@ -1,30 +1,32 @@
-"""WordPiece: a word is cut into the longest pieces that the vocabulary has, from left to right.
+"""WordPiece: split each word into the longest pieces that the vocabulary has, from left to right.
 
-    unaffable  ->  un ##aff ##able         ("##": the piece goes on with a word)
+    unaffable  ->  un ##aff ##able         ("##": the piece continues a word)
 
-Paper     Schuster & Nakajima 2012, "Japanese and Korean Voice Search"; Devlin et al. 2019 (BERT).
-Equation  p₁ = the longest prefix of the word that is in the vocabulary, p₂ = "##" + the longest
-          prefix of the rest such that p₂ is, ...; [UNK] for the whole word if a rest has none
+Paper     Schuster & Nakajima 2012, "Japanese and Korean Voice Search"; Devlin et al. 2019 (BERT)
+Equation  p₁ = the longest prefix of the word that is in the vocabulary; p₂ = "##" + the longest
+          prefix of the rest such that p₂ is in the vocabulary; ...  If there is none at any point,
+          the whole word is [UNK].
           one text    [CLS] a [SEP]             types 0
-          two         [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
+          a pair      [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
-Cost      a word of n letters at most n m look-ups, m letters in the longest piece; the pieces of
-          the last words that were met are kept, up to MOST_KNOWN.
+Cost      at most n·m look-ups for a word of n letters, m letters in the longest piece; the pieces
+          of up to MOST_KNOWN recent words are cached
 Differs   A word of more than max_word characters is [UNK]: 200 in Google's code, 100 in the
-          tokenizers library and here; a tokenizer.json says its own.  A pair that is too long is
-          cut as the library does: the shorter text stays whole if it fits into half the room, else
-          each keeps half, the longer one the odd token (of two equally long ones the second).
-          Google's and transformers' older code take tokens from the longer text's end one by
-          one, which leaves the odd token to the first of the two when both are cut.  The pair ""
-          is a pair (transformers, called for one text, takes it for none).
-          Room for less than the frame is an error (the library then cuts nothing).  Nothing is
-          padded: a batch is packed.  decode() raises for an id that is no token's, and leaves
-          every special token out (the library keeps one that cleaning has changed).
-Read next text/wordpiece_training.py (where the pieces come from), text/wordpiece_files.py
+          tokenizers library and here; a tokenizer.json sets its own.  A pair that is too long is
+          truncated as by the library: the shorter text is kept whole if it fits into half the
+          room, else each keeps half, and the longer one keeps the odd token (if they are equally
+          long, the second).  Google's and transformers' older code drop tokens from the end of the
+          longer text one by one; if both are truncated, the first keeps the odd token.  pair="" is
+          a pair (transformers, called for a single text, treats it as no pair).
+          A max_length below the number of special tokens is an error (the library then does not
+          truncate).  Nothing is padded: a batch is packed.  decode() raises for an id that is not
+          in the vocabulary, and drops every special token (the library keeps one that
+          normalisation has changed).
+Read next text/wordpiece_training.py (how the pieces are learned), text/wordpiece_files.py
 
-Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" is una ##ff, and where
-"##ff" is missing it is [UNK], although un ##aff would do.  BERT has seen no other cut, so the cut
-is part of the model.
+Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" is una ##ff, and
+without "##ff" it is [UNK], although un ##aff would be possible.  BERT was trained on the greedy
+split, so it is part of the model.
 """
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -32,54 +34,54 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
-from scratch_embed.text.basic_tokenizer import UNCASED, Cleaning, normalise, split_words
+from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
 from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MOST_KNOWN = 1 << 17               # words whose pieces are kept
-# what the library's decoder mends; a piece alone is looked at, so those with two spaces never match
-MENDED = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
+MOST_KNOWN = 1 << 17               # words whose pieces are cached
+# what the library's decoder replaces, in each piece by itself: those with two spaces never match
+CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
           (" 'm", "'m"), (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"))
 
 
 class Encoded(NamedTuple):
-    """One text, or a pair: what each token is, and which text it is of."""
+    """The tokens of a text or a pair, and the segment type of each."""
 
     ids: np.ndarray                # (T,) int32
     types: np.ndarray              # (T,) int32
 
 
 class Part(NamedTuple):
-    """A part of a frame: text number `text` (0 or 1), or the tokens `ids` if that is None."""
+    """A part of a template: text number `text` (0 or 1), or, if it is None, special tokens."""
 
     text: int | None
     ids: tuple[int, ...]
     type: int
 
 
-class Frame(NamedTuple):
-    """What stands around one text, and around two."""
+class Template(NamedTuple):
+    """Where special tokens are added to a single text, and to a pair."""
 
-    one: tuple[Part, ...]
-    two: tuple[Part, ...]
-
-
-BARE = Frame((Part(0, (), 0),), (Part(0, (), 0), Part(1, (), 1)))
+    single: tuple[Part, ...]
+    pair: tuple[Part, ...]
 
 
-def bert_frame(cls: int, sep: int) -> Frame:
+NO_TEMPLATE = Template((Part(0, (), 0),), (Part(0, (), 0), Part(1, (), 1)))
+
+
+def bert_template(cls: int, sep: int) -> Template:
     """[CLS] a [SEP], and [CLS] a [SEP] b [SEP] where b and the last [SEP] are of type 1."""
     first = (Part(None, (cls,), 0), Part(0, (), 0), Part(None, (sep,), 0))
-    return Frame(first, (*first, Part(1, (), 1), Part(None, (sep,), 1)))
+    return Template(first, (*first, Part(1, (), 1), Part(None, (sep,), 1)))
 
 
 # ---- one word ---------------------------------------------------------------------------------
 
 def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
                   longest: int | None = None) -> list[int] | None:
-    """The ids of a word's pieces, from the left the longest each; None if a rest has none.
+    """The ids of a word's pieces, each the longest possible, from the left; None: [UNK].
 
-    longest    no piece has more characters (None: not known)
+    longest    characters of the longest piece in the vocabulary (None: not known)
 
     >>> longest_match("unaffable", {"un": 0, "##aff": 1, "##able": 2, "una": 3, "##ffable": 4})
     [3, 4]
@@ -102,7 +104,7 @@ def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
 
 
 def share_room(a: int, b: int, room: int) -> tuple[int, int]:
-    """How many tokens of texts with a and b tokens are kept, at most `room` together.
+    """How many tokens of two texts of a and b tokens are kept, so that `room` are enough for both.
 
     >>> share_room(3, 20, 10), share_room(20, 20, 11)
     ((3, 7), (5, 6))
@@ -117,43 +119,43 @@ def share_room(a: int, b: int, room: int) -> tuple[int, int]:
 # ---- texts ------------------------------------------------------------------------------------
 
 class WordPiece:
-    """A vocabulary, and the rules by which texts become its numbers.
+    """A tokenizer: a vocabulary of pieces, and the rules that turn a text into their ids.
 
-    pieces      str, V of them: the number of a piece is its place
-    cleaning    what is done to a text first
-    added       tokens that are found in a text as they stand, an AddedToken each; their ids may
-                lie in the vocabulary or go on from V.  None: those of SPECIAL that it has
-    frame       what stands around a text; None: BERT's, if the vocabulary has [CLS] and [SEP]
+    pieces      V str; the id of a piece is its index
+    normalizer  how a text is normalised first
+    added       AddedTokens, found in the text before it is tokenized; their ids may be in the
+                vocabulary or continue from V.  None: the tokens of SPECIAL that are in it
+    template    where special tokens are added; None: BERT's, if the vocabulary has [CLS] and [SEP]
     unk, prefix, max_word   see the equation
-    mend        decode() takes the space before "." and the like away
+    cleanup     decode() removes the space before "." and the like
 
     >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "and", "rest"])
     >>> tokenizer
     WordPiece(8 tokens, lower-cased)
-    >>> tokenizer.split("Unaffable and arrested")
+    >>> tokenizer.tokenize("Unaffable and arrested")
     ['un', '##aff', '##able', 'and', '[UNK]']
     >>> tokenizer.encode("unaffable").ids.tolist()           # [CLS] and [SEP] around it
     [1, 3, 4, 5, 2]
     """
 
-    def __init__(self, pieces: Iterable[str], cleaning: Cleaning = UNCASED,
-                 added: Sequence[AddedToken] | None = None, frame: Frame | None = None, *,
+    def __init__(self, pieces: Iterable[str], normalizer: Normalizer = UNCASED,
+                 added: Sequence[AddedToken] | None = None, template: Template | None = None, *,
                  unk: str = "[UNK]", prefix: str = "##", max_word: int = 100,
-                 mend: bool = True) -> None:
+                 cleanup: bool = True) -> None:
         self.pieces = list(pieces)
         self.index = {piece: number for number, piece in enumerate(self.pieces)}
         if len(self.index) != len(self.pieces):
-            raise ValueError("a piece stands in the vocabulary twice")
+            raise ValueError("pieces: expected different ones, got one of them twice")
         if unk not in self.index:
-            raise ValueError(f"the vocabulary has no {unk!r}, which stands for unknown words")
+            raise ValueError(f"pieces: expected {unk!r}, the token of unknown words, among them")
         if added is None:
             added = [AddedToken(token, self.index[token]) for token in SPECIAL
                      if token in self.index]
-        if frame is None:
+        if template is None:
             cls, sep = self.index.get("[CLS]"), self.index.get("[SEP]")
-            frame = BARE if cls is None or sep is None else bert_frame(cls, sep)
+            template = NO_TEMPLATE if cls is None or sep is None else bert_template(cls, sep)
         self.added = tuple(sorted(added, key=lambda token: token.id))
-        self.cleaning, self.frame, self.mend = cleaning, frame, mend
+        self.normalizer, self.template, self.cleanup = normalizer, template, cleanup
         self.unk, self.prefix, self.max_word = unk, prefix, max_word
         self._check_ids()
         self._special = {token.id for token in self.added if token.special}
@@ -163,40 +165,41 @@ class WordPiece:
         self._raw = make_finder((t for t in self.added if not t.normalized), str)
         self._normalized = make_finder((t for t in self.added if t.normalized), self._clean)
         self._longest = max(map(len, self.pieces))
-        self._known = {}                           # {word: the ids of its pieces}
+        self._known = {}                           # a cache, {word: the ids of its pieces}
 
     def _check_ids(self):
-        """Added tokens agree with the vocabulary and go on from it; the frame knows them."""
+        """Raise ValueError if ids of added tokens or of the template do not fit the vocabulary."""
         following = len(self.pieces)
         for token in self.added:
-            meant = self.index.get(token.content, following)
-            if token.id != meant:
-                raise ValueError(f"the added token {token.content!r} has number {token.id}; "
-                                 f"it should be {meant}")
+            expected = self.index.get(token.content, following)
+            if token.id != expected:
+                raise ValueError(f"the added token {token.content!r}: expected id {expected}, got "
+                                 f"{token.id}")
             following += token.id == following
-        used = {number for part in (*self.frame.one, *self.frame.two) for number in part.ids}
+        used = {id for part in (*self.template.single, *self.template.pair) for id in part.ids}
         if not used <= set(range(following)):
-            raise ValueError(f"the frame has the number {max(used)}, of {following} tokens")
+            raise ValueError(f"template: expected ids below {following}, got {max(used)}")
 
     def __len__(self) -> int:
-        """V and the added tokens beyond it: the rows that an embedding table needs."""
+        """V plus the added tokens that are not in it: the rows that an embedding table needs."""
         return len(self._spelled)
 
     def __repr__(self) -> str:
-        return f"WordPiece({len(self):,} tokens" + ", lower-cased" * self.cleaning.lower_case + ")"
+        lower_cased = ", lower-cased" if self.normalizer.lower_case else ""
+        return f"WordPiece({len(self):,} tokens{lower_cased})"
 
     def _clean(self, text):
-        return normalise(text, self.cleaning)
+        return normalise(text, self.normalizer)
 
-    def number(self, token: str) -> int:
-        """The id of a piece or an added token.  KeyError if there is none."""
+    def token_to_id(self, token: str) -> int:
+        """The id of a piece or an added token.  KeyError if it has none."""
         for added in self.added:
             if added.content == token:
                 return added.id
         return self.index[token]
 
-    def token(self, number: int) -> str:
-        """The piece or added token that has this id.  IndexError if there is none."""
+    def id_to_token(self, number: int) -> str:
+        """The piece or added token with this id.  IndexError if there is none."""
         for added in self.added:
             if added.id == number:
                 return added.content
@@ -204,10 +207,10 @@ class WordPiece:
 
     # ---- text to numbers
 
-    def ids_of(self, text: str) -> list[int]:
-        """The ids of the pieces of a text, nothing around them."""
+    def token_ids(self, text: str) -> list[int]:
+        """The ids of the pieces of a text, without special tokens."""
         if not isinstance(text, str):
-            raise TypeError(f"a text is a str, not {type(text).__name__}: {text!r:.60}")
+            raise TypeError(f"a text: expected a str, got {type(text).__name__} {text!r:.60}")
         ids = []
         for part in split_at_tokens(text, self._raw):
             if isinstance(part, AddedToken):
@@ -237,19 +240,19 @@ class WordPiece:
         self._known[word] = pieces
         return pieces
 
-    def split(self, text: str) -> list[str]:
-        """The pieces of a text, nothing around them: "unaffable" -> ["un", "##aff", "##able"]."""
-        return [self._spelled[number] for number in self.ids_of(text)]
+    def tokenize(self, text: str) -> list[str]:
+        """The pieces of a text, no special tokens: "unaffable" -> ["un", "##aff", "##able"]."""
+        return [self._spelled[number] for number in self.token_ids(text)]
 
-    def _framed(self, text, pair, max_length):
+    def _with_template(self, text, pair, max_length):
         """(ids, types) as lists."""
-        parts = self.frame.one if pair is None else self.frame.two
-        texts = [self.ids_of(text), [] if pair is None else self.ids_of(pair)]
+        parts = self.template.single if pair is None else self.template.pair
+        texts = [self.token_ids(text), [] if pair is None else self.token_ids(pair)]
         if max_length is not None:
             room = max_length - sum(len(part.ids) for part in parts)
             if room < 0:
-                raise ValueError(f"max_length={max_length}: {max_length - room} tokens stand "
-                                 "around the text alone")
+                raise ValueError(f"max_length={max_length}: expected at least "
+                                 f"{max_length - room}, the special tokens alone")
             kept = share_room(len(texts[0]), len(texts[1]), room)
             texts = [ids[:length] for ids, length in zip(texts, kept)]
         ids, types = [], []
@@ -261,23 +264,23 @@ class WordPiece:
 
     def encode(self, text: str, pair: str | None = None,
                max_length: int | None = None) -> Encoded:
-        """The ids and types (T,) of a text or a pair in its frame, T ≤ max_length."""
-        ids, types = self._framed(text, pair, max_length)
+        """The ids and types (T,) of a text or a pair with its special tokens, T ≤ max_length."""
+        ids, types = self._with_template(text, pair, max_length)
         return Encoded(np.array(ids, np.int32), np.array(types, np.int32))
 
     def encode_batch(self, texts: Iterable[str], pairs: Iterable[str] | None = None,
                      max_length: int | None = None) -> Packed:
-        """N texts, or texts with their N pairs, end to end.  Each as encode() has it."""
+        """Encode and pack N texts, or N pairs.  Each is as encode() returns it."""
         if isinstance(texts, str) or isinstance(pairs, str):
-            raise TypeError("a string where texts are expected, which would be read letter by "
-                            "letter; give a list of strings")
+            raise TypeError("texts: expected a list of strings, got one string; put it into a list")
         texts = list(texts)
         pairs = [None] * len(texts) if pairs is None else list(pairs)
         if len(pairs) != len(texts):
-            raise ValueError(f"{len(texts)} texts with {len(pairs)} pairs")
+            raise ValueError(f"pairs: expected one for each of {len(texts)} texts, got "
+                             f"{len(pairs)}")
         ids, types, offsets = [], [], [0]
         for text, pair in zip(texts, pairs):
-            new, new_types = self._framed(text, pair, max_length)
+            new, new_types = self._with_template(text, pair, max_length)
             ids += new
             types += new_types
             offsets.append(len(ids))
@@ -287,11 +290,11 @@ class WordPiece:
     # ---- numbers to text
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """The text of ids (T,), pieces joined to words; what cleaning took away stays away."""
+        """The text of ids (T,), its pieces joined to words; normalisation is not undone."""
         pieces = []
         for number in map(int, ids):
             if number not in self._spelled:
-                raise ValueError(f"{number} is the number of no token; there are {len(self)}")
+                raise ValueError(f"token ids must be in 0..{len(self) - 1}, got {number}")
             if not (skip_special and number in self._special):
                 pieces.append(self._joined(self._spelled[number], first=not pieces))
         return "".join(pieces)
@@ -301,6 +304,6 @@ class WordPiece:
             piece = piece[len(self.prefix):]
         elif not first:
             piece = " " + piece
-        for found, mended in MENDED if self.mend else ():
-            piece = piece.replace(found, mended)
+        for found, replacement in CLEANUP if self.cleanup else ():
+            piece = piece.replace(found, replacement)
         return piece

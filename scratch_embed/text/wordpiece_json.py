@@ -2,24 +2,24 @@
 
     {"normalizer":     BertNormalizer, or null
      "pre_tokenizer":  BertPreTokenizer
-     "model":          WordPiece: vocab {piece: number}, unk_token, max_input_chars_per_word ...
+     "model":          WordPiece: vocab {piece: id}, unk_token, max_input_chars_per_word ...
      "post_processor": BertProcessing, RobertaProcessing, TemplateProcessing, or null
      "decoder":        WordPiece, or null
      "added_tokens":   [{id, content, special, normalized, lstrip, rstrip, single_word} ...]
      "truncation", "padding"}
 
-Everything else that the format knows is of another tokenizer and refused by name.
+The format has other kinds of these parts; a file with one is rejected with a message that names it.
 
-Differs   truncation and padding are not taken over: the caller of encode() says the length, as
-          with transformers.  Of a template all tokens and types are kept; a text must come once.
-          What is written has a TemplateProcessing, whatever was read.
-Read next text/wordpiece.py, whose parts these are.
+Differs   truncation and padding are ignored: encode() has an argument for the length, as in
+          transformers.  A template may have any special tokens and types, but each text once.  The
+          post-processor written is always a TemplateProcessing, whichever was read.
+Read next text/wordpiece.py, whose parts these are
 """
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, REQUIRED, Fields, show
 from scratch_embed.text.added_tokens import AddedToken
-from scratch_embed.text.basic_tokenizer import Cleaning
-from scratch_embed.text.wordpiece import BARE, Frame, Part, WordPiece, bert_frame
+from scratch_embed.text.basic_tokenizer import Normalizer
+from scratch_embed.text.wordpiece import NO_TEMPLATE, Part, Template, WordPiece, bert_template
 
 FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 
@@ -40,10 +40,10 @@ def parse_tokenizer(whole: Fields) -> WordPiece:
              for token in (whole.each("added_tokens") if there else ())]
     decoder = whole.part("decoder", ["WordPiece"], optional=True)
     try:
-        return WordPiece(pieces, _cleaning(whole), added, _frame(whole), unk=unk,
+        return WordPiece(pieces, _normalizer(whole), added, _read_template(whole), unk=unk,
                          prefix=model.text("continuing_subword_prefix"),
                          max_word=model.whole("max_input_chars_per_word", 0),
-                         mend=decoder is None or decoder.flag("cleanup", True))
+                         cleanup=decoder is None or decoder.flag("cleanup", True))
     except FormatError:
         raise
     except ValueError as error:
@@ -51,7 +51,7 @@ def parse_tokenizer(whole: Fields) -> WordPiece:
 
 
 def _with_a_type(whole):
-    """Before version 0.9 the model had no "type"; only a WordPiece has this field."""
+    """Add the model's "type", missing before version 0.9; only WordPiece has the field checked."""
     model = whole.object("model")
     if "type" in model or "max_input_chars_per_word" not in model:
         return whole
@@ -59,55 +59,55 @@ def _with_a_type(whole):
 
 
 def _ordered(model):
-    """The pieces of a vocabulary by their numbers, which are 0, 1, ... without a gap."""
+    """The pieces of a vocabulary, sorted by their ids, which are 0, 1, ... without a gap."""
     vocab = model.object("vocab")
     pieces = [None] * len(vocab)
     for piece, number in vocab.items():
         if type(number) is not int or not 0 <= number < len(pieces):
-            raise model.fault("vocab", f"the numbers 0 to {len(pieces) - 1}",
+            raise model.fault("vocab", f"the ids 0 to {len(pieces) - 1}",
                               f"{show(number)} for {show(piece)}")
         if pieces[number] is not None:
-            raise model.fault("vocab", "another number for each piece",
+            raise model.fault("vocab", "a different id for each piece",
                               f"{number} for {show(pieces[number])} and for {show(piece)}")
         pieces[number] = piece
     return pieces
 
 
-def _cleaning(whole):
+def _normalizer(whole):
     fields = whole.part("normalizer", ["BertNormalizer"], optional=True)
     if fields is None:
-        return Cleaning(False, False, False, False)
-    return Cleaning(fields.flag("clean_text"), fields.flag("handle_chinese_chars"),
+        return Normalizer(False, False, False, False)
+    return Normalizer(fields.flag("clean_text"), fields.flag("handle_chinese_chars"),
                     fields.of("strip_accents", bool, NULL), fields.flag("lowercase"))
 
 
 def added_token(fields: Fields, number: int) -> AddedToken:
-    """The AddedToken of a JSON object that has this number."""
+    """The AddedToken with this id that a JSON object describes."""
     return AddedToken(fields.text("content"), number, **{flag: fields.flag(flag) for flag in FLAGS})
 
 
-def _frame(whole):
+def _read_template(whole):
     fields = whole.part("post_processor", ["BertProcessing", "RobertaProcessing",
                                            "TemplateProcessing"], optional=True)
     if fields is None:
-        return BARE
+        return NO_TEMPLATE
     if fields.text("type") == "TemplateProcessing":
-        return Frame(_template(fields, "single", "A"), _template(fields, "pair", "AB"))
+        return Template(_template(fields, "single", "A"), _template(fields, "pair", "AB"))
     cls, sep = (_numbered(fields, name) for name in ("cls", "sep"))
     if fields.text("type") == "BertProcessing":
-        return bert_frame(cls, sep)
+        return bert_template(cls, sep)
     first = (Part(None, (cls,), 0), Part(0, (), 0), Part(None, (sep,), 0))
-    return Frame(first, (*first, Part(None, (sep,), 0), Part(1, (), 0), Part(None, (sep,), 0)))
+    return Template(first, (*first, Part(None, (sep,), 0), Part(1, (), 0), Part(None, (sep,), 0)))
 
 
 def _numbered(fields, name):
-    """The number of a pair such as ["[CLS]", 101]."""
-    return fields.get(name, REQUIRED, "a list of a token and its number", lambda v: isinstance(
+    """The id of a pair such as ["[CLS]", 101]."""
+    return fields.get(name, REQUIRED, "a list of a token and its id", lambda v: isinstance(
         v, list) and [type(value) for value in v] == [str, int])[1]
 
 
 def _template(fields, name, texts):
-    """The parts of a template, which has each of the texts once."""
+    """The parts of a template, in which each text must occur once."""
     tokens, parts = fields.inside("special_tokens"), []
     for item in fields.each(name):
         if item.values.keys() == {"SpecialToken"}:
@@ -128,18 +128,18 @@ def _template(fields, name, texts):
 # ---- writing ----------------------------------------------------------------------------------
 
 def tokenizer_json(tokenizer: WordPiece) -> dict:
-    """What a tokenizer.json says of a WordPiece."""
-    cleaning = tokenizer.cleaning
+    """The content of the tokenizer.json of a WordPiece."""
+    normalizer = tokenizer.normalizer
     return {
         "version": "1.0", "truncation": None, "padding": None,
         "added_tokens": [token._asdict() for token in tokenizer.added],
-        "normalizer": {"type": "BertNormalizer", "clean_text": cleaning.clean_text,
-                       "handle_chinese_chars": cleaning.handle_chinese_chars,
-                       "strip_accents": cleaning.strip_accents,
-                       "lowercase": cleaning.lower_case},
+        "normalizer": {"type": "BertNormalizer", "clean_text": normalizer.clean_text,
+                       "handle_chinese_chars": normalizer.handle_chinese_chars,
+                       "strip_accents": normalizer.strip_accents,
+                       "lowercase": normalizer.lower_case},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": _processor(tokenizer),
-        "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": tokenizer.mend},
+        "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": tokenizer.cleanup},
         "model": {"type": "WordPiece", "unk_token": tokenizer.unk,
                   "continuing_subword_prefix": tokenizer.prefix,
                   "max_input_chars_per_word": tokenizer.max_word, "vocab": tokenizer.index}}
@@ -151,10 +151,10 @@ def _processor(tokenizer):
     def written(part):
         if part.text is not None:
             return [{"Sequence": {"id": "AB"[part.text], "type_id": part.type}}]
-        tokens = [tokenizer.token(i) for i in part.ids]
+        tokens = [tokenizer.id_to_token(i) for i in part.ids]
         special.update({token: {"id": token, "ids": [i], "tokens": [token]}
                         for token, i in zip(tokens, part.ids)})
         return [{"SpecialToken": {"id": token, "type_id": part.type}} for token in tokens]
 
-    one, two = ([item for part in parts for item in written(part)] for parts in tokenizer.frame)
+    one, two = ([item for part in parts for item in written(part)] for parts in tokenizer.template)
     return {"type": "TemplateProcessing", "single": one, "pair": two, "special_tokens": special}

@@ -1,77 +1,79 @@
-"""Learning WordPiece's vocabulary: from letters up, the most frequent pair becomes a piece.
+"""Learn the vocabulary of WordPiece: starting from letters, join the most frequent pair of pieces.
 
-    l ##o ##w, l ##o ##t   ->   the pair (l, ##o) is seen twice: lo ##w, lo ##t
+    l ##o ##w, l ##o ##t   ->   the pair (l, ##o) occurs twice: lo ##w, lo ##t
 
 Paper     Schuster & Nakajima 2012 (the idea); Sennrich, Haddow & Birch 2016, "Neural Machine
-          Translation of Rare Words with Subword Units", Algorithm 1 (what is computed here).
+          Translation of Rare Words with Subword Units", Algorithm 1 (byte-pair encoding: what is
+          computed here)
 Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's pieces)
-          join the pair of the largest count, of equals the one of the lowest numbers; the new
-          piece takes the next number; again until there are `size` pieces or count < min_frequency
-Shapes    sentences: an iterable of str -> a list of str, whose places are the numbers
-Cost      each join looks at the words that have the pair, not at the text; a heap keeps the
-          candidates.  Memory: every different word once, and where each pair is seen.
-Differs   from Schuster & Nakajima, and from what Google has published of its own trainer (nothing
-          that runs): they join the pair that makes the text likeliest, count(x, y)/(n(x) n(y)) in
-          the usual reading.  The tokenizers library's WordPieceTrainer, which made most of today's
-          vocabularies, counts as here.
-          From the library: letters behind "##" are numbered by code point; there by its hash
-          table, anew in each run, so that with equal counts two of its runs learn other pieces.
-          Given its order of these letters, our pieces are its pieces (a test holds that).  Of
-          letters that are equally frequent, limit_alphabet keeps those of lower code points, there
-          it is the hash table again.  Letters that alone exceed `size` are an error here.
-Read next text/wordpiece.py, which uses the pieces.
+          Join the pair with the largest count, of several the one with the lowest ids.  The new
+          piece gets the next id.  Repeat until there are `size` pieces, or count < min_frequency.
+Shapes    sentences: an iterable of str -> a list of str, in which the index of a piece is its id
+Cost      a join visits the words that contain the pair, not the text; a heap holds the candidates.
+          Memory: every different word once, and the words in which each pair occurs.
+Differs   from Schuster & Nakajima, and from what Google has published about its own trainer (no
+          code): they join the pair that makes the text most likely, which is usually read as the
+          largest count(x, y)/(n(x) n(y)).  The tokenizers library's WordPieceTrainer, with which
+          most of today's vocabularies were made, counts as here.
+          From the library: letters after "##" are numbered by code point; there in the order of
+          its hash table, which changes from run to run, so that where counts are equal two runs of
+          it learn different pieces.  Given its order of these letters, our pieces are equal to its
+          pieces (a test checks this).  Of equally frequent letters, limit_alphabet keeps those with
+          lower code points; there the hash table decides again.  More letters than `size` are an
+          error here.
+Read next text/wordpiece.py, which uses the pieces
 
-All copies of a piece come about in one join, so a pair is new once, when the later of its two
-pieces is, and from then on its count can only fall: a join takes neighbours away.  So an entry of
-the heap may be too high and never too low.  It is put right when it comes to the top.
-(Why one join: until a string is a piece, no join has reached over its ends, and inside it the same
-joins were made in the same order wherever it stands.)
+Why a heap is enough: all occurrences of a piece are formed in one join, so a pair has its largest
+count when the later of its two pieces is formed; after that every join can only reduce it.  So an
+entry of the heap may be too high but never too low, and is corrected when it reaches the top.
+(Why one join?  Until a string is a piece, no join has extended across its ends, so inside it the
+same joins were made in the same order wherever it occurs.)
 """
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from scratch_embed.text.basic_tokenizer import UNCASED, Cleaning, normalise, split_words
+from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
 from scratch_embed.text.wordpiece import SPECIAL
 
 Pair = tuple[int, int]
 
 
-def learn_pieces(sentences: Iterable[str], size: int = 30_000, cleaning: Cleaning = UNCASED, *,
+def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Normalizer = UNCASED, *,
                  special: Sequence[str] = SPECIAL, min_frequency: int = 2,
                  limit_alphabet: int | None = 1000, prefix: str = "##") -> list[str]:
-    """The pieces, at most `size`: `special`, the letters, those behind "##", then what is joined.
+    """At most `size` pieces: `special`, the letters, the letters after "##", then the joined ones.
 
-    min_frequency    a pair seen less often is not joined
-    limit_alphabet   this many letters are kept, the most frequent; others are left out of words
-    Raises           ValueError where the text has no words, or `size` is too small for its letters
+    min_frequency    pairs that occur less often are not joined
+    limit_alphabet   the number of letters kept, the most frequent ones; words lose the others
+    Raises           ValueError if the text has no words, or `size` is too small for its letters
     """
-    words = count_words(sentences, cleaning)
+    words = count_words(sentences, normalizer)
     if not words:
-        raise ValueError("the sentences have no words: nothing to learn pieces from")
+        raise ValueError("sentences: expected words to learn pieces from, got none")
     pieces = first_pieces(words, special, limit_alphabet, prefix)
     if len(pieces) > size:
-        raise ValueError(f"size={size}, but special tokens and letters alone are {len(pieces)} "
-                         "pieces; choose more, or a smaller limit_alphabet")
+        raise ValueError(f"size={size}: expected at least {len(pieces)}, the special tokens and "
+                         "letters; choose a larger size or a smaller limit_alphabet")
     return join_pairs(words, pieces, size, min_frequency, prefix)
 
 
 # ---- before the first join --------------------------------------------------------------------
 
-def count_words(sentences: Iterable[str], cleaning: Cleaning = UNCASED) -> Counter[str]:
-    """{word: how often}, words as the encoder sees them, in the order of their first coming."""
+def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> Counter[str]:
+    """{word: count} in the order of first occurrence; the words are those that WordPiece splits."""
     if isinstance(sentences, (str, bytes)):
-        raise TypeError("sentences is one string, which would be read letter by letter; give an "
-                        "iterable of strings")
+        raise TypeError("sentences: expected an iterable of strings, got one string; put it into "
+                        "a list")
     words = Counter()
     for sentence in sentences:
-        words.update(split_words(normalise(sentence, cleaning)))
+        words.update(split_words(normalise(sentence, normalizer)))
     return words
 
 
 def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
                  limit_alphabet: int | None = None, prefix: str = "##") -> list[str]:
-    """`special`, the letters of the words, and with "##" those that do not only begin words."""
+    """`special`, the letters of the words, and after "##" those that do not only begin words."""
     letters = Counter()
     for word, count in words.items():
         for letter in word:
@@ -87,20 +89,20 @@ def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
 
 def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
                min_frequency: int = 0, prefix: str = "##") -> list[str]:
-    """`pieces`, which are special tokens and letters, and behind them what joining makes of them.
+    """`pieces`, which are special tokens and letters, followed by those that joining adds.
 
-    words    {word: how often}; a letter that is not among the pieces is left out of its word
+    words    {word: count}; letters that are not among the pieces are dropped from the words
     """
     pieces = list(pieces)
     index = {piece: number for number, piece in enumerate(pieces)}
     spelled = [[index[(prefix if i else "") + letter] for i, letter in enumerate(word)
                 if letter in index] for word in words]
     counts = list(words.values())
-    total, places = Counter(), defaultdict(set)    # of each pair: its count, words that have it
+    total, found_in = Counter(), defaultdict(set)  # of each pair: its count, its words
     for w, numbers in enumerate(spelled):
         for pair in zip(numbers, numbers[1:]):
             total[pair] += counts[w]
-            places[pair].add(w)
+            found_in[pair].add(w)
     heap = [(-count, pair) for pair, count in total.items()]
     heapq.heapify(heap)
     while len(pieces) < size:
@@ -109,15 +111,15 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
             break
         joined = pieces[pair[0]] + pieces[pair[1]].removeprefix(prefix)
         number = index.setdefault(joined, len(pieces))
-        if number == len(pieces):                  # else it is one of the special tokens
+        if number == len(pieces):                  # else it is a special token
             pieces.append(joined)
         new = set()
-        for w in places.pop(pair):
+        for w in found_in.pop(pair):
             spelled[w], changes = join(spelled[w], pair, number)
             for changed, by in changes:
                 total[changed] += by * counts[w]
                 if by > 0:
-                    places[changed].add(w)
+                    found_in[changed].add(w)
                     new.add(changed)
         for pair in new:
             heapq.heappush(heap, (-total[pair], pair))
@@ -125,7 +127,7 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
 
 
 def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
-    """The pair on top, taken off; entries that are too high go back lower.  None at the end."""
+    """Pop the most frequent pair; entries that are too high are corrected first.  None: empty."""
     while heap:
         count, pair = heap[0]
         if -count == total[pair]:
@@ -135,7 +137,7 @@ def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -
 
 
 def join(word: Sequence[int], pair: Pair, number: int) -> tuple[list[int], list[tuple[Pair, int]]]:
-    """The word with `number` for the pair, from the left, and what that does to other pairs.
+    """Replace a pair in a word by `number`, from the left.  -> word, changes of other pairs' counts
 
     [2, 0, 1, 3], (0, 1), 7  ->  [2, 7, 3] and (2, 0) −1, (2, 7) +1, (1, 3) −1, (7, 3) +1
     """

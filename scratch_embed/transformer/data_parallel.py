@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.nn.params import Params
-from scratch_embed.text.packed import shares
+from scratch_embed.text.packed import split_by_tokens
 
 
 def data_parallel(f: Callable, N: int, workers: int, map: Callable
@@ -23,7 +23,7 @@ def data_parallel(f: Callable, N: int, workers: int, map: Callable
     map: map(f, items) -> [f(item)], in threads or one after the other.  backward adds the gradient
     of worker w's share into grads[w].
     """
-    parts = list(enumerate(shares(np.arange(N + 1), workers)))
+    parts = list(enumerate(split_by_tokens(np.arange(N + 1), workers)))
     ys, backs = zip(*map(lambda part: f(part[1], part[0]), parts))
 
     def backward(dy, grads):

@@ -31,7 +31,7 @@ from scratch_embed.nn.params import Params, init_params
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
-from scratch_embed.text.packed import Packed, by_length, positions, shares, take
+from scratch_embed.text.packed import Packed, by_length, positions, split_by_tokens, take
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.bert import (
     Bert,
@@ -202,7 +202,7 @@ def split(examples: Examples, workers: int) -> list[Examples]:
     """A share of the sequences for each worker, with their labels."""
     batch, masked_positions, targets, labels = examples
     parts = []
-    for some in shares(batch.offsets, workers):
+    for some in split_by_tokens(batch.offsets, workers):
         first, end = batch.offsets[some[0]], batch.offsets[some[-1] + 1]
         mine = (first <= masked_positions) & (masked_positions < end)
         parts.append(Examples(take(batch, some), masked_positions[mine] - first, targets[mine],

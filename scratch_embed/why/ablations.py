@@ -1,11 +1,11 @@
-"""Tricks and texts: what every `why` needs to remove a trick and to measure what happens.
+"""Ablations: remove one part of a method at a time, and measure the effect.
 
-Shapes    a score is a number in %, by default the analogies solved on a toy text (worlds/words.py,
-          hard); why/retrieval.py has another
-Read next why/effects.py (the intervals), why/word2vec.py (the first use)
+Shapes    a score is a number in %, by default the share of analogies solved on a toy text
+          (worlds/words.py, hard); why/retrieval.py has another score
+Read next why/effects.py (the intervals, what significant means), why/word2vec.py (the first use)
 
-A seed is another text as well as other starting weights, so what holds over the seeds holds for
-texts of this kind, not for one of them.
+Each ablation states its prediction before the measurement.  A seed determines the text as well as
+the initial weights, so the result is about texts of this kind, not about one text.
 """
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,10 +22,10 @@ from scratch_embed.worlds.words import hard
 
 
 class Ablation(NamedTuple):
-    """Something a method does, and what else it might do.
+    """A part of a method, and the variants that replace it.
 
-    prediction: a sentence.  settings: training with the ablation.  without: {what is done instead:
-    (the settings that change, the verdict that is predicted for the trick)}.
+    prediction: a sentence.  settings: the training settings of the complete method.  variants:
+    {what replaces the part: (the settings that change, the predicted verdict on the part)}.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Ablation(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A toy text, the analogies that it should teach, and the seed of both it and its training."""
+    """A toy text, its analogies, and the seed of the text and of the training."""
 
     vocab: Vocab
     corpus: Corpus
@@ -44,7 +44,7 @@ class Text(NamedTuple):
 
 
 def toy_text(seed: int, sentences: int = 10_000) -> Text:
-    """The Text of a seed: a hard world of its own."""
+    """The Text of a seed, a sample of the hard world."""
     world = hard(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
@@ -53,9 +53,9 @@ def toy_text(seed: int, sentences: int = 10_000) -> Text:
 # ---- measuring --------------------------------------------------------------------------------
 
 class Effect(NamedTuple):
-    """One alternative to a trick: mean % with the trick and without, and with − without.
+    """The effect of a part compared with one variant: mean scores in % with and without the part.
 
-    others: with − without of whatever else was measured.
+    difference: with − without.  others: with − without of the other numbers that were measured.
     """
 
     variant: str
@@ -73,54 +73,55 @@ def analogies_solved(text: Text, vectors: np.ndarray) -> float:
 
 def measure(methods: list, texts: list, workers: int = 2, progress: bool = False,
             score: Callable = analogies_solved) -> np.ndarray:
-    """Every method on every text, (methods, texts).  methods: functions text -> vectors (V, D).
+    """Score every method on every text.  -> (methods, texts)
 
-    score: (text, what a method made of it) -> a number; other methods may make other things.  A
-    score of K numbers makes (methods, texts, K).
-    workers: how many run at a time; each is alone on its vectors, so the numbers stay the same.
-    progress: a bar on stderr, where that is a terminal.
+    methods: functions text -> vectors (V, D), or whatever `score` expects.
+    score: (text, output of a method) -> a number; K numbers make the result (methods, texts, K).
+    workers: how many jobs run at the same time; each job is independent, so the scores do not
+    depend on it.
+    progress: whether to show a bar on stderr, if that is a terminal.
     """
     scores = {}
 
-    def step(place):
-        method, text = methods[place[0]], texts[place[1]]
-        return place, score(text, method(text))
+    def step(job):
+        method, text = methods[job[0]], texts[job[1]]
+        return job, score(text, method(text))
 
-    places = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
-    with tqdm(total=len(places), unit="run", leave=False,
+    jobs = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
+    with tqdm(total=len(jobs), unit="run", leave=False,
               disable=None if progress else True) as bar:
-        for place, number in imap_unordered(step, places, workers):
-            scores[place] = number
+        for job, number in imap_unordered(step, jobs, workers):
+            scores[job] = number
             bar.update()
     return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])
 
 
 def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable, workers: int = 2,
-                   progress: bool = False, score: Callable = analogies_solved
-                   ) -> Iterator[list[Effect]]:
-    """Yield for each trick, as soon as it is measured, a list of Effect.
+                      progress: bool = False, score: Callable = analogies_solved
+                      ) -> Iterator[list[Effect]]:
+    """Yield the list of Effects of each ablation, as soon as it is measured.
 
-    trained: (settings, text) -> vectors (V, D), or whatever `score` takes, as in measure.  Where
-    that gives several numbers, the first is what a trick is judged by, and all others are told.
+    trained: (settings, text) -> vectors (V, D), or whatever `score` expects.  If `score` gives
+    several numbers, the first decides the verdict, and the others go to Effect.others.
     """
-    known = []                                     # (settings, scores): tricks share their start
+    known = []                      # (settings, scores): ablations share the complete method
     for ablation in ablations:
         forms = [ablation.settings, *(ablation.settings | change
-                                   for change, _ in ablation.variants.values())]
+                                      for change, _ in ablation.variants.values())]
         new = [form for form in forms if form not in [settings for settings, _ in known]]
         scores = measure([partial(trained, form) for form in new], texts, workers, progress,
                          score)
         known += zip(new, scores)
         with_it, *without = (next(x for settings, x in known if settings == form)
                              for form in forms)
-        yield [effect(instead, columns(with_it), columns(x), predicted)
-               for (instead, (_, predicted)), x in zip(ablation.variants.items(), without)]
+        yield [effect(variant, columns(with_it), columns(x), predicted)
+               for (variant, (_, predicted)), x in zip(ablation.variants.items(), without)]
 
 
-def effect(instead: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
-    """The Effect of scores, (K, texts) each."""
+def effect(variant: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
+    """The Effect of scores with and without a part.  with_it, without: (K, texts)"""
     first, *others = (paired_difference(*pair) for pair in zip(with_it, without))
-    return Effect(instead, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
+    return Effect(variant, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
 
 
 def columns(scores: np.ndarray) -> np.ndarray:
@@ -129,7 +130,10 @@ def columns(scores: np.ndarray) -> np.ndarray:
 
 
 def not_distinguished(scores: np.ndarray) -> list[list[int]]:
-    """For each row of scores (methods, n), the rows from which n seeds cannot tell it apart."""
+    """For each method, the others from which it does not differ significantly.
+
+    scores: (methods, n) with n seeds -> a list of row numbers for each method.
+    """
     return [[other for other in range(len(scores)) if other != one and
              paired_difference(scores[one], scores[other]).verdict == NOT_SIGNIFICANT]
             for one in range(len(scores))]

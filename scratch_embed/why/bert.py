@@ -1,19 +1,21 @@
-"""What is each trick of BERT's masked LM worth?  Remove one at a time, and measure.
+"""Ablations of BERT's masked LM: the effect of removing each part, one at a time.
 
 Paper     Devlin et al. 2019, section 3.1 and appendix C.2 (80/10/10); Wettig et al. 2023, "Should
           You Mask 15% in Masked Language Modeling?"; Press & Wolf 2017, "Using the Output
           Embedding to Improve Language Models" (tied); Xiong et al. 2020, "On Layer Normalization
           in the Transformer Architecture" (warm-up).
-Shapes    a score is two numbers: the % of ambiguous words whose sense is told from their last
-          state, and the loss of gaps in sentences that were not learned from, in nats
-Cost      a training takes some three seconds of one core.
+Shapes    a score is two numbers: the accuracy in % of the senses of ambiguous words, from their
+          last state, and the loss of masked tokens in held-out sentences, in nats
+Cost      one training takes about three seconds on one core.
 Read next why/ablations.py (the measuring), why/contexts.py (the nearest mean), worlds/senses.py
 
-A third of the text's words are of any topic and a third of the rest are fillers: otherwise all
-would come near 100%.  The same number of steps for all, so what learns more from a step gains.
-The held-out gaps are the same for all: 15% of the words, every one [MASK].  The senses are asked of
-sentences as they stand.  Whether B follows A is not asked, and the norm's place is fixed.  The
-predictions are what the papers lead one to expect, and those that failed stay.
+With probability 0.3 a word of the text is of a random topic, and 0.3 of all words are fillers:
+otherwise all accuracies would be near 100%.  Chance is 50%, and `upper_bound` is exact.  All
+variants train for the same number of steps, so a variant that learns more per step gains.  The
+held-out masked tokens are the same for all variants: 15% of the words, all replaced by [MASK].  The
+senses are measured on sentences without masks.  Next sentence prediction is not trained, and the
+position of layer norm is not varied.  The predictions are what the papers lead one to expect; those
+that failed are kept.
 """
 from typing import NamedTuple
 
@@ -43,89 +45,89 @@ BASE = dict(steps=700, batch_size=64, lr=3e-3, warmup_ratio=0.1, dropout=0.1, di
 
 ABLATIONS = [
     Ablation(
-        "15% of the tokens are gaps: 2 of 11",
-        "With one gap a sentence there is half as much to learn in a step.  With three there is "
-        "more to learn and less to learn it from, which cancels; with six of nine words gone "
-        "the topic can no longer be seen.",
+        "15% of the tokens are masked: 2 of 11",
+        "With one masked token per sentence there is half as much to learn in a step.  With three "
+        "there is more to learn but less context to learn it from, which cancels; with six of "
+        "nine words masked the topic is no longer visible.",
         BASE, {"5%, at least one: 1": (dict(share=0.05), HELPS),
                "30%: 3": (dict(share=0.3), NOT_SIGNIFICANT),
                "50%: 6": (dict(share=0.5), HELPS)}),
     Ablation(
-        "80% [MASK], 10% any, 10% as it is",
-        "Were all gaps [MASK], the model would need no vector for a word that it sees, and it is "
-        "of words that it sees that the senses are asked.  That some stay as they are is enough "
-        "for it.",
+        "80% [MASK], 10% random, 10% unchanged",
+        "If all masked tokens were [MASK], the model would not need a vector for a word that it "
+        "sees, but the senses are measured on words that it sees.  Some unchanged tokens are "
+        "enough to make it learn one.",
         BASE, {"all [MASK]": (dict(masked=1.0, random=0.0), HELPS),
-               "80% [MASK], 20% as it is": (dict(random=0.0), NOT_SIGNIFICANT)}),
+               "80% [MASK], 20% kept": (dict(random=0.0), NOT_SIGNIFICANT)}),
     Ablation(
         "one table for input and output",
-        "A table twice as often taught learns faster in a small text.",
+        "A table that gets twice as many gradients learns faster in a small text.",
         BASE, {"a table of its own": (dict(tied=False), HELPS)}),
     Ablation(
-        "a learning rate that warms up",
-        "With the norm behind the sum the first gradients are large and the first full steps "
-        "do harm; with a third of the rate they do not, but that learns less.",
+        "learning rate warm-up",
+        "With post-norm the first gradients are large, and full steps at the beginning do harm; "
+        "with a third of the learning rate they do not, but the model learns less.",
         BASE, {"none": (dict(warmup_ratio=0.0), HELPS),
                "none, lr / 3": (dict(warmup_ratio=0.0, lr=1e-3), HELPS)}),
     Ablation(
         "dropout 0.1",
-        "A short training of a small model learns nothing by heart: dropout is noise, and costs.",
+        "A small model in a short training does not overfit: dropout is only noise, and hurts.",
         BASE, {"none": (dict(dropout=0.0), HURTS),
                "0.3": (dict(dropout=0.3), HELPS)}),
     Ablation(
         "two layers",
-        "The topic is a count of the other words, and one layer can count; but it must then ask "
-        "the words as they stand, fillers and all.  A third has nothing left to do.",
+        "The topic is a count of the other words, and one layer can count; but it has only their "
+        "embeddings as input, those of fillers included.  A third layer has nothing left to do.",
         BASE, {"one": (dict(layers=1), HELPS),
                "three": (dict(layers=3), NOT_SIGNIFICANT)}),
     Ablation(
         "two heads",
-        "All other words matter alike, wherever they stand: one pattern of attention will do.",
+        "All other words are equally important at all positions: one attention pattern is enough.",
         BASE, {"one": (dict(heads=1), NOT_SIGNIFICANT),
                "four": (dict(heads=4), NOT_SIGNIFICANT)}),
 ]
-OTHERS = ("loss",)                 # measured beside the senses
+OTHERS = ("loss",)                 # measured besides the senses
 
 
 class Text(NamedTuple):
-    """A world, its sentences numbered, gaps in others to be filled, and the seed of it all."""
+    """A world, its tokenized sentences, held-out masked sentences, and the seed of all."""
 
     world: Senses
     tokenizer: WordPiece
     corpus: Packed
-    gaps: Examples
+    held_out: Examples
     seed: int
 
 
 def toy_text(seed: int, sentences: int = 8000) -> Text:
-    """The Text of a seed; a quarter as many sentences are held out."""
+    """The Text of a seed, with a quarter as many held-out sentences as training sentences."""
     world = senses(seed, sentences, FILLERS, NOISE)
     others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
     tokenizer = whole_words([*world.sentences, *others.sentences])
-    gaps = mask_tokens(packed(tokenizer, others.sentences),
-                     masking(tokenizer, masked=1.0, random=0.0),
-                     len(tokenizer), np.random.default_rng([seed, 3]))
-    return Text(world, tokenizer, packed(tokenizer, world.sentences), gaps, seed)
+    held_out = mask_tokens(packed(tokenizer, others.sentences),
+                           masking(tokenizer, masked=1.0, random=0.0),
+                           len(tokenizer), np.random.default_rng([seed, 3]))
+    return Text(world, tokenizer, packed(tokenizer, world.sentences), held_out, seed)
 
 
 def trained(settings: dict, text: Text) -> Bert:
-    """BERT after a training with settings such as BASE."""
+    """BERT, trained with settings such as BASE."""
     rest = dict(settings)
     sizes = {name: rest.pop(name) for name in ("dim", "layers", "heads", "ff")}
-    gaps = {name: rest.pop(name) for name in ("share", "masked", "random")}
+    masks = {name: rest.pop(name) for name in ("share", "masked", "random")}
     config = Config(len(text.tokenizer), positions=LENGTH + 2, types=1, **sizes)
     p = untrained(config, text.seed, rest.pop("tied")).p
-    return train(text.corpus, config, masking(text.tokenizer, **gaps), p=p,
+    return train(text.corpus, config, masking(text.tokenizer, **masks), p=p,
                  options=RunOptions(seed=text.seed), **with_optim(rest)).model
 
 
 def measures(text: Text, model: Bert) -> np.ndarray:
-    """(2,) the % of senses told apart by the last layer, and the loss of the held-out gaps."""
+    """The accuracy of senses from the last layer in %, and the loss of held-out tokens.  -> (2,)"""
     x = states_of_words(text.corpus, model)[-1]
-    loss, _ = pretraining(text.gaps, model.p, model.config)
+    loss, _ = pretraining(text.held_out, model.p, model.config)
     return np.array([100 * sense_accuracy(text.world, x), float(loss)])
 
 
 def upper_bound() -> float:
-    """The % of senses that can be told at best, exactly."""
+    """The highest expected accuracy of senses in this world, in %, exactly."""
     return 100 * accuracy_upper_bound(LENGTH - 1, FILLERS, NOISE)

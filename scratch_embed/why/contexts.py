@@ -1,15 +1,15 @@
-"""A word in its context: a small BERT for a toy world, and how well it tells senses apart.
+"""Words in context: a small BERT for a toy world, and the accuracy of senses from its states.
 
 Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
-          the mean of the contexts that it was seen in.
-Equation  sense(x) = argmin_s ‖x − mean_s‖,   mean_s over the word's places in the training half
-Shapes    states: one (T, D) for the embeddings and one for each layer; occurrences M of T rows
-Cost      a training some seconds on one core; the rest nothing beside it.
+          represented by the mean of the contexts in which it occurs.
+Equation  sense(x) = argmin_s ‖x − mean_s‖,  mean_s over the occurrences in the training half
+Shapes    states: a table (T, D) for the embeddings and for each layer; occurrences: M of T rows
+Cost      a training takes some seconds on one core; the rest is negligible.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
 
-The model has not been told that a word has senses: it fills gaps.  The means are taken afterwards,
-from sentences whose sense is known, and asked of others.  A tie, as for a vector that is the same
-everywhere, is right by half.
+The model is trained to predict masked tokens, not senses.  The means are computed afterwards from
+sentences whose senses are known, and tested on other sentences.  A tie, as for a vector that is
+equal at all positions, counts ½.
 """
 from collections.abc import Iterable
 
@@ -32,40 +32,40 @@ from scratch_embed.worlds.senses import SENSES, Occurrence, Senses
 
 
 def whole_words(sentences: Iterable[list[str]]) -> WordPiece:
-    """A tokenizer whose pieces are the words of these sentences, each of them whole."""
+    """A tokenizer whose tokens are the whole words of these sentences."""
     return WordPiece([*SPECIAL, *sorted({word for sentence in sentences for word in sentence})])
 
 
 def packed(tokenizer: WordPiece, sentences: Iterable[list[str]]) -> Packed:
-    """[CLS] words [SEP] of each sentence, end to end."""
+    """[CLS] words [SEP] of each sentence, packed end to end."""
     return Packed(*tokenizer.encode_batch(" ".join(sentence) for sentence in sentences))
 
 
 def masking(tokenizer: WordPiece, **changes) -> Masking:
-    """Gaps as BERT has them, or with some things changed."""
+    """The masking of BERT.  changes: to its shares"""
     number = tokenizer.index
     return Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]), **changes)
 
 
 def untrained(config: Config, seed: int, tied: bool = True) -> Bert:
-    """A model with its heads and first weights, as training begins with them."""
+    """A model with its heads and its initial weights."""
     return Bert(config, init_params(tensors(config) | head_tensors(config, tied), seed))
 
 
 def with_optim(settings: dict, **fixed) -> dict:
-    """Settings of a training as its arguments: those that Optim has become `optim`.
+    """The arguments of `train` from a flat dict: fields of Optim are collected into `optim`.
 
-    fixed: more of Optim's, that are not among the settings.
+    fixed: further fields of Optim, which are not among the settings.
     """
     own = {name: value for name, value in settings.items() if name in Optim._fields}
     rest = {name: value for name, value in settings.items() if name not in own}
     return {**rest, "optim": Optim(**own, **fixed)}
 
 
-# ---- what a model makes of every token ----------------------------------------------------------
+# ---- the states of all tokens -------------------------------------------------------------------
 
 def states(batch: Packed, model: Bert) -> list[np.ndarray]:
-    """The embeddings, and what each layer makes of them.  -> L + 1 tables (T, D)."""
+    """The embeddings, and the output of each layer.  -> L + 1 tables (T, D)"""
     config, p = model
     x, _ = embed(batch, p, config)
     tables = [x]
@@ -76,7 +76,7 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
 
 
 def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
-    """The same without the first and the last of each sequence.  -> L + 1 tables (T − 2 N, D)."""
+    """The same without the first and last token of each sequence.  -> L + 1 tables (T − 2 N, D)"""
     parts = [states(take(batch, some), model)
              for some in token_batches(np.diff(batch.offsets), 4096)]
     inner = np.ones(len(batch.ids), bool)
@@ -87,7 +87,7 @@ def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
 # ---- senses -------------------------------------------------------------------------------------
 
 def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
-    """Where they stand if all words of the world are counted through.  (M,)"""
+    """The positions of occurrences in the concatenation of all sentences.  -> (M,)"""
     offsets = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
     return np.array([offsets[o.sentence] + o.position for o in occurrences])
 
@@ -95,8 +95,8 @@ def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
 def sense_accuracy(world: Senses, x: np.ndarray) -> float:
     """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
 
-    x: (words in all, D), the state of every word of the world.  A sense that the training half does
-    not have is infinitely far.
+    x: (T, D), the states of all T words of the world.  A sense without occurrences in the training
+    half is at infinite distance.
     """
     seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
@@ -110,7 +110,7 @@ def sense_accuracy(world: Senses, x: np.ndarray) -> float:
 
 
 def most_frequent_sense(world: Senses) -> float:
-    """The share of `world.test` with the sense that its word has more often in `world.train`."""
+    """The accuracy on `world.test` of the sense that is more frequent in `world.train`."""
     count = {(word, sense): sum((o.word, o.sense) == (word, sense) for o in world.train)
              for word, two in SENSES.items() for sense in two}
     best = {word: max(two, key=lambda sense: count[word, sense]) for word, two in SENSES.items()}

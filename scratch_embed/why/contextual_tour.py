@@ -1,19 +1,20 @@
-"""What the tour measures of context: one vector for a word, or one for each place where it stands.
+"""Words in context in the tour: one vector for each word, or one for each occurrence.
 
 Paper     Devlin et al. 2019 (BERT); Ethayarajh 2019, "How Contextual are Contextualized Word
           Representations?" (layer by layer).
-Shapes    a score is the % of ambiguous words told right, one a seed
-Cost      a seed takes about 8 s of one core, nearly all of it BERT's training.
+Shapes    a score is the accuracy of senses in %, one for each seed
+Cost      a seed takes about 8 s on one core, nearly all of it for training BERT.
 Read next worlds/senses.py (the world, its bound), why/contexts.py (nearest mean), why/bert.py
 
-One model a seed learns from a text of three parts, a third each: sentences whose topic shows
-everywhere, such with all cues before the ambiguous word, and such with all cues behind it.  A
-bidirectional model should not care; who has read only what stands before, knows all in the second
-and, exactly, nothing in the third.
+One model for each seed is trained on a text of three equal parts: sentences with informative words
+at all positions, sentences in which they all come before the ambiguous word, and sentences in which
+they all come after it.  For a bidirectional model the part should not matter.  The left context
+alone has all the information in the second part and none in the third.
 
-Is a Transformer needed?  Not for this world: the words of a sentence are drawn each on its own, so
-a bag of the others tells as much as can be told, and a mean of their vectors does too.  What is to
-be seen is that a word's own state comes to hold it, by filling gaps alone.
+Is a Transformer necessary?  Not in this world: the words of a sentence are drawn independently, so
+a bag of the other words, or the mean of their vectors, is as good as possible.  The tour shows
+these baselines in the same table, and the untrained model.  What it demonstrates is that the state
+of the word itself comes to represent the sense, by training on masked tokens alone.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -62,7 +63,7 @@ UPPER_BOUND, LEFT_ONLY = "upper bound", "upper bound, left context"
 
 
 class Trained(NamedTuple):
-    """A text of three parts, and what BERT has learned from all of it."""
+    """A text of three parts, and the BERT that was trained on all of it."""
 
     parts: dict[str, Senses]       # as PARTS
     tokenizer: WordPiece
@@ -73,7 +74,7 @@ class Trained(NamedTuple):
 
 def train_bert(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], workers: int = 1
          ) -> Trained:
-    """Make the text of a seed, and train.  sentences: of each part."""
+    """Make the text of a seed and train BERT on it.  sentences: of each part"""
     parts = {name: make(seed, sentences) for name, make in PARTS.items()}
     text = text_of(parts)
     tokenizer = whole_words(text)
@@ -84,19 +85,19 @@ def train_bert(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"]
 
 
 def text_of(parts: dict[str, Senses]) -> list[list[str]]:
-    """All sentences of all parts."""
+    """The sentences of all parts."""
     return [sentence for world in parts.values() for sentence in world.sentences]
 
 
 class States(NamedTuple):
-    """The states of every word of each of PARTS: L + 1 tables (words in all, D) a part."""
+    """The states of all T words of each of PARTS: for each part L + 1 tables (T, D)."""
 
     trained: list[list[np.ndarray]]
     untrained: list[list[np.ndarray]]
 
 
 def compute_states(known: Trained) -> States:
-    """What BERT makes of the text that it has learned from, and what it made of it at first."""
+    """The states of the training text in the trained and in the untrained BERT."""
     first = untrained(known.model.config, known.seed)
     texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
     return States(*([states_of_words(text, model) for text in texts]
@@ -104,7 +105,7 @@ def compute_states(known: Trained) -> States:
 
 
 def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
-    """{who: (3,) % of each of PARTS told right}, layer by layer and beside others."""
+    """{vectors or rule: accuracy in % on each of PARTS (3,)}, by layer, with baselines."""
     worlds = list(known.parts.values())
     layers = range(1, known.model.config.layers + 1)
     names = ["BERT, embeddings", *(f"BERT, layer {n}" for n in layers)]
@@ -121,16 +122,16 @@ def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
 
 
 def upper_bound() -> float:
-    """What the best can have where cues are anywhere, in %, exactly."""
+    """The highest expected accuracy on the part "anywhere", in %, exactly."""
     return 100 * accuracy_upper_bound(LENGTH - 1)
 
 
-# ---- one vector a word --------------------------------------------------------------------------
+# ---- one vector per word ------------------------------------------------------------------------
 
 def word2vec_states(known: Trained) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each part every word's vector, and the mean of the other words' of its sentence.
+    """For each part the word2vec vectors of all words, and the means of their sentences' others.
 
-    -> two lists of tables (words in all, D).
+    -> two lists of tables (T, D)
     """
     vocab, corpus = index_sentences(text_of(known.parts), min_count=1)
     W = word2vec.train(corpus, vocab, options=RunOptions(seed=known.seed), **WORD2VEC).W
@@ -145,9 +146,9 @@ def word2vec_states(known: Trained) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 
 def same_word_cosines(known: Trained, seen: States) -> list[tuple[str, str, float]]:
-    """The same word in two sentences: cosines of its states, of one sense and of two.
+    """Cosines of the states of "bank" in two sentences: of the same sense, of different senses.
 
-    -> (a sentence, another, cosine): bank beside money twice, and bank beside money and river.
+    -> [(sentence, other sentence, cosine)]: money and money, then money and river
     """
     world, x = known.parts["anywhere"], seen.trained[0][-1]
     once = {o.sentence: o for o in world.test if o.word == "bank"}.values()

@@ -1,15 +1,19 @@
-"""Does it matter, or was it luck?  A difference over several seeds, with its interval.
+"""Is a difference significant?  The 95% interval of a paired difference over several seeds.
 
 Paper     Student 1908, "The Probable Error of a Mean".
-Equation  mean(x) ± t · s / √n,   s² = Σ (x − mean x)² / (n − 1),   t the 97.5% quantile, n − 1
-Shapes    with_it, without: (n,) scores, the same seed at the same place
-Differs   SciPy computes t; here is a table, and beyond its end its last value, which is cautious.
-Read next why/word2vec.py
+Equation  mean(x) ± t · s / √n,   s² = Σ (x − mean x)² / (n − 1),   where t is the 97.5% quantile of
+          Student's distribution with n − 1 degrees of freedom
+Shapes    with_it, without: (n,) scores, one for each seed, in the same order
+Differs   SciPy computes t; here it is a table, and beyond its end the last value is used, which
+          makes the interval slightly too wide.
+Read next why/ablations.py (the measuring), why/word2vec.py (the first use)
 
-A seed changes both runs alike: an easy text is easy with the trick and without.  So the
-differences are taken seed by seed, which leaves that out (a paired comparison).  An interval that
-holds 0 does not prove that nothing happens, only that n seeds cannot show it.  And of 20 intervals
-at 95%, one misses the truth by chance.
+A seed affects both scores of a pair: on an easy text both are high.  The difference is therefore
+taken for each seed, which removes what the two have in common (a paired comparison).
+
+Significant means here: the interval of the paired difference excludes 0.  If it contains 0, this
+does not prove that there is no effect, only that n seeds do not show one.  And of 20 intervals at
+95%, one is expected to miss the true value by chance.
 """
 from typing import NamedTuple
 
@@ -22,36 +26,40 @@ HELPS, HURTS, NOT_SIGNIFICANT = "helps", "hurts", "not significant"
 
 
 class Interval(NamedTuple):
-    """A mean, and how far to either side the true one lies with 95% confidence."""
+    """A mean and the half-width of its 95% confidence interval, mean ± half."""
 
     mean: float
     half: float
 
     @property
     def verdict(self) -> str:
-        """What a difference, with − without, says of the ablation."""
+        """The verdict on a part of a method, if this is the difference with − without it."""
         if self.mean - self.half > 0:
             return HELPS
         return HURTS if self.mean + self.half < 0 else NOT_SIGNIFICANT
 
 
 def interval(x: np.ndarray) -> Interval:
-    """The 95% interval of the mean of x, (n,), if what it was drawn from is roughly normal.
+    """The 95% interval of the mean of x (n,), if x comes from a roughly normal distribution.
 
-    Raises ValueError for fewer than two numbers: one has no spread.
+    Raises ValueError for fewer than two numbers, from which no variance can be estimated.
     """
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or len(x) < 2:
-        raise ValueError(f"expected at least 2 numbers, found an array of shape {x.shape}: "
-                         "a single seed shows no spread")
+        raise ValueError(f"x: expected at least 2 numbers, got an array of shape {x.shape}; "
+                         "a single seed has no variance: use more seeds")
     t = T_QUANTILES[min(len(x) - 1, len(T_QUANTILES)) - 1]
     return Interval(float(x.mean()), float(t * x.std(ddof=1) / np.sqrt(len(x))))
 
 
 def paired_difference(with_it: np.ndarray, without: np.ndarray) -> Interval:
-    """The 95% interval of with − without.  with_it, without: (n,), the same seeds in order."""
+    """The 95% interval of with − without.
+
+    with_it, without: (n,) scores of the same seeds in the same order.
+    Raises ValueError for unequal shapes or fewer than two seeds.
+    """
     with_it, without = np.asarray(with_it, np.float64), np.asarray(without, np.float64)
     if with_it.shape != without.shape:
-        raise ValueError(f"expected the same seeds for both, found scores of shapes "
+        raise ValueError("expected the same seeds for both, got scores of shapes "
                          f"{with_it.shape} and {without.shape}")
     return interval(with_it - without)

@@ -1,13 +1,13 @@
-"""What is each trick of FastText worth?  Remove one at a time, and measure.
+"""Ablations of FastText: the effect of removing each part, one at a time.
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, section 5 (which n-grams, how much data).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      a training takes a second or two.
-Read next why/ablations.py (the measuring), why/tour.py (words that no text held), words/fasttext.py
+Cost      one training takes a second or two.
+Read next why/ablations.py (the measuring), why/tour.py (out-of-vocabulary words), words/fasttext.py
 
-What why/word2vec.py says of toy texts holds here too.  Spelling means something in this world: its
-plurals, pasts and comparatives are English.  But most words are short and each is seen hundreds
-of times, so there is less for n-grams to help with than in a text with rare words.
+What why/word2vec.py says about toy texts and predictions is true here too.  Spelling is informative
+in this world: plurals, past tenses and comparatives are English.  But most words are short and each
+occurs hundreds of times, so n-grams can help less than in a text with rare words.
 """
 from typing import NamedTuple
 
@@ -29,33 +29,32 @@ FASTTEXT = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5, 
 ABLATIONS = [
     Ablation(
         "n-grams of 3 to 6 letters",
-        "Words that are built alike share what they learn: forms of one word, and one form of "
-        "many words, so the analogies of grammar gain most.  Shorter n-grams are shared by too "
-        "many words, longer ones alone by too few.",
+        "Words with the same parts share what they learn: the forms of one word, and one form of "
+        "many words, so analogies of grammar gain most.  Shorter n-grams are shared by too many "
+        "words, longer ones alone by too few.",
         FASTTEXT, {"none: words alone": (dict(ngrams=NGrams(3, 0, BUCKETS)), HELPS),
                    "2 to 3": (dict(ngrams=NGrams(2, 3, BUCKETS)), HELPS),
                    "3 alone": (dict(ngrams=NGrams(3, 3, BUCKETS)), NOT_SIGNIFICANT),
                    "5 to 6": (dict(ngrams=NGrams(5, 6, BUCKETS)), NOT_SIGNIFICANT)}),
     Ablation(
-        "20,000 buckets: hardly a collision",
-        "N-grams that share a row share what they learn, sense or nonsense; as long as a word "
-        "has some rows of its own that is noise which averages out.",
+        "20,000 buckets: few collisions",
+        "N-grams that share a row share what they learn, whether they are related or not; as long "
+        "as a word has some rows of its own, this is noise that averages out.",
         FASTTEXT, {"2,000": (dict(ngrams=NGrams(3, 6, 2_000)), NOT_SIGNIFICANT),
                    "200": (dict(ngrams=NGrams(3, 6, 200)), HELPS),
                    "20": (dict(ngrams=NGrams(3, 6, 20)), HELPS)}),
     Ablation(
-        "each piece takes the whole error",
-        "The equation's share is some fifteen times smaller, too small a step for a short "
-        "training; with a larger learning rate it is as good.",
+        "each row gets the whole gradient",
+        "The share that the equation gives each subword row is about fifteen times smaller, too "
+        "small a step for a short training; with a larger learning rate it is as good.",
         FASTTEXT, {"its share": (dict(method=corrected_skipgram_chunk), HELPS),
                    "its share, lr x 10": (dict(method=corrected_skipgram_chunk, lr=0.25),
                                           NOT_SIGNIFICANT)}),
     Ablation(
-        "noise drawn by count^1/2",
-        "word2vec has 3/4, and there it hardly mattered.",
+        "negatives drawn by count^1/2",
+        "word2vec has 3/4, and the power hardly mattered there.",
         FASTTEXT, {"count^3/4": (dict(details=DETAILS._replace(power=0.75)), NOT_SIGNIFICANT),
-                   "all words alike": (dict(details=DETAILS._replace(power=0.0)),
-                                       NOT_SIGNIFICANT)}),
+                   "uniform": (dict(details=DETAILS._replace(power=0.0)), NOT_SIGNIFICANT)}),
     Ablation(
         "a learning rate of 0.025, as word2vec's",
         "The original's own is 0.05: larger steps gain in a short training.",
@@ -64,7 +63,7 @@ ABLATIONS = [
 
 
 def trained(settings: dict, text) -> np.ndarray:
-    """Word vectors (V, D) that FastText learns from a Text with these settings."""
+    """The word vectors (V, D) of FastText, trained on a Text with these settings."""
     W = train(text.corpus, text.vocab, options=RunOptions(seed=text.seed), **settings).W
     return FastTextVectors(text.vocab.words, W, *settings["ngrams"][:2]).vectors
 
@@ -72,15 +71,15 @@ def trained(settings: dict, text) -> np.ndarray:
 # ---- collisions ---------------------------------------------------------------------------------
 
 class Collisions(NamedTuple):
-    """What hashing makes of the n-grams of a vocabulary."""
+    """How many n-grams of a vocabulary share a row after hashing."""
 
-    ngrams: int                    # different ones
-    rows: int                      # that they share
-    shared: float                  # of the n-grams, the share whose row is another's too
+    ngrams: int                    # different n-grams
+    rows: int                      # different rows that they have
+    shared: float                  # the share of n-grams whose row is also another's
 
 
 def collisions(vocab: Vocab, buckets: int, min_n: int = 3, max_n: int = 6) -> Collisions:
-    """Collisions of all n-grams of these words."""
+    """The hash collisions of all n-grams of min_n to max_n letters of these words."""
     different = {ngram for word in vocab.words for ngram in ngrams(word, min_n, max_n)}
     rows = [ngram_row(ngram, 0, buckets) for ngram in different]
     taken = np.bincount(rows, minlength=1)

@@ -1,14 +1,15 @@
-"""What is each trick of GloVe worth?  Remove one at a time, and measure.
+"""Ablations of GloVe: the effect of removing each part, one at a time.
 
 Paper     Pennington, Socher & Manning 2014, sections 3.1 (the weight) and 4 (AdaGrad, the sum of
           both tables, x_max, alpha, the window).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      a training takes about a second.
+Cost      one training takes about a second.
 Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/glove.py
 
-What why/word2vec.py says of toy texts holds here too.  One thing is unlike English: noise makes
-nearly every pair of the 290 words meet, most of them once or twice.  So the counts are small, and
-x_max with them: 10, where the paper has 100 for billions of words.
+What why/word2vec.py says about toy texts and predictions is true here too.  One property is unlike
+English: because of the noise nearly all pairs of the 290 words co-occur, most of them once or
+twice.  So the counts are small, and x_max with them: 10, where the paper has 100 for billions of
+words.
 """
 from typing import NamedTuple
 
@@ -31,26 +32,26 @@ from scratch_embed.words.glove import (
 )
 from scratch_embed.worlds.words import tiny
 
-FAR = 1e12                         # as a sum of squares: no gradient changes it any more
+FAR = 1e12                         # a sum of squares so large that no gradient changes it
 
 
 def both(trained: Trained) -> np.ndarray:
-    """W + U."""
+    """The sum W + U of both tables."""
     return trained.vectors
 
 
 def words(trained: Trained) -> np.ndarray:
-    """W."""
+    """The word table W alone."""
     return trained.W
 
 
 def contexts(trained: Trained) -> np.ndarray:
-    """U."""
+    """The context table U alone."""
     return trained.U
 
 
 def constant(lr: float) -> AdaGrad:
-    """No AdaGrad: every step has the rate lr, for the sums are too large to grow."""
+    """No AdaGrad: every step has the learning rate lr, because the sums are too large to grow."""
     return AdaGrad(lr * np.sqrt(FAR), FAR, FAR)
 
 
@@ -60,53 +61,53 @@ GLOVE = dict(dim=50, x_max=10, alpha=0.75, lr=0.05, epochs=15, adagrad=c_adagrad
 ABLATIONS = [
     Ablation(
         "the weight f(x): rare cells count less",
-        "A cell seen once is mostly chance; if it counts like one seen a hundred times, chance "
-        "is what is learned.",
+        "A cell that was seen once is mostly random; if it has the weight of a cell seen a hundred "
+        "times, the model learns the randomness.",
         GLOVE, {"all cells alike": (dict(alpha=0), HELPS),
                 "x below x_max": (dict(alpha=1.0), NOT_SIGNIFICANT)}),
     Ablation(
-        "x_max: frequent cells do not count more and more",
-        "Without it, the few cells of the frequent words are all that counts; where it lies "
-        "matters little.",
+        "x_max: an upper limit for the weight",
+        "Without it, only the few cells of the frequent words count; its exact value matters "
+        "little.",
         GLOVE, {"1": (dict(x_max=1), HELPS),
                 "100": (dict(x_max=100), NOT_SIGNIFICANT),
                 "no limit (1,000,000)": (dict(x_max=1e6), HELPS)}),
     Ablation(
         "W + U",
-        "Both tables have learned the same, so their sum has half the noise: a small gain, says "
-        "the paper.",
+        "Both tables have learned the same, so their sum has half the noise: a small gain, as the "
+        "paper says.",
         GLOVE, {"W alone": (dict(take=words), HELPS),
                 "U alone": (dict(take=contexts), HELPS)}),
     Ablation(
         "AdaGrad, glove.c's",
-        "A rate for each number, that falls with what it has been through: rare words go on "
-        "learning.  glove.c's larger steps should matter less the longer one trains.",
+        "Each parameter has a learning rate that falls with its past gradients, so rare words go "
+        "on learning.  The larger steps of glove.c should matter less in a longer training.",
         GLOVE, {"the paper's": (dict(adagrad=paper_adagrad), HELPS),
                 "a constant rate, 0.05": (dict(adagrad=constant), HELPS),
                 "a constant rate, 0.01": (dict(adagrad=constant, lr=0.01), HELPS)}),
     Ablation(
         "cells in random order",
-        "A cell and its mirror image, one after the other, pull the same words the same way "
-        "twice: as if there were half as many steps.",
+        "If a cell and its mirror image follow each other, they move the same words in the same "
+        "direction twice, as if there were half as many steps.",
         GLOVE, {"mirror images in turn": (dict(order=mirrored), HELPS)}),
     Ablation(
         "counts fall with the distance",
-        "Near neighbours say more.",
-        GLOVE, {"all in the window alike": (dict(weights=flat), HELPS)}),
+        "Nearer words are more informative.",
+        GLOVE, {"all distances alike": (dict(weights=flat), HELPS)}),
     Ablation(
         "both sides of a word",
-        "Half of what a word's company tells is on its other side; but the two tables then learn "
-        "different things, and W + U has both.",
+        "Half of the information about a word is on its other side; but with one side the two "
+        "tables learn different things, and W + U has both.",
         GLOVE, {"the left side alone": (dict(symmetric=False), NOT_SIGNIFICANT)}),
     Ablation(
         "the window, 5",
-        "In sentences of some fifteen words a wider one adds little that is near enough.",
+        "In sentences of about fifteen words a wider window adds little that is near enough.",
         GLOVE, {"2": (dict(window=2), NOT_SIGNIFICANT), "10": (dict(window=10), NOT_SIGNIFICANT)}),
 ]
 
 
 def trained(settings: dict, text) -> np.ndarray:
-    """Word vectors (V, D) that GloVe learns from a Text with these settings."""
+    """The word vectors (V, D) of GloVe, trained on a Text with these settings."""
     settings = dict(settings)
     counting = {name: settings.pop(name) for name in ("window", "weights", "symmetric")}
     take = settings.pop("take")
@@ -114,18 +115,18 @@ def trained(settings: dict, text) -> np.ndarray:
     return take(train(cells, len(text.vocab), options=RunOptions(seed=text.seed), **settings))
 
 
-# ---- what it tends to ---------------------------------------------------------------------------
+# ---- the limit of training -----------------------------------------------------------------------
 
 class Closed(NamedTuple):
-    """Trained w·u + b + c held against log X, over all cells."""
+    """Trained w·u + b + c compared with log X, over all cells."""
 
     correlation: float
-    rms_error: float                     # the root of the mean square difference, weighted by f
-    spread: float                  # of log X itself, weighted alike
+    rms_error: float               # root mean square difference, weighted by f
+    spread: float                  # standard deviation of log X, with the same weights
 
 
 def closed_form(seed: int, dim: int, sentences: int = 20_000) -> Closed:
-    """How near training comes to log X on a tiny world of 41 words."""
+    """Compare training on a tiny world of 41 words with log X.  dim: of the vectors."""
     vocab, corpus = index_sentences(tiny(seed, sentences).sentences, min_count=1)
     cells = count_cells(corpus, len(vocab), window=5)
     found = train(cells, len(vocab), dim=dim, x_max=10, epochs=200,

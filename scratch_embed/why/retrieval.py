@@ -1,15 +1,16 @@
-"""What is each part of a search worth?  Remove one at a time, and measure.
+"""Ablations of retrieval: the effect of removing each part of a search, one at a time.
 
 Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormack, Clarke &
           Büttcher 2009 (RRF); Levy, Goldberg & Dagan 2015 (the window).
-Shapes    a score is the mean nDCG@10 of 300 questions (of 600 for hybrids), in %
-Cost      four trainings a seed beyond the base's, below a second each; a search a tenth of one.
+Shapes    a score is the mean nDCG@10 of 300 queries (of 600 for hybrids), in %
+Cost      four trainings a seed besides that of the base, each below a second; a search 0.1 s.
 Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py
 
-A seed is another world (worlds/facts.py) as well as other starting weights.  Reports are short, of
-nearly equal length, and hardly repeat a word: two of BM25's three ideas have nothing to do there.
-The predictions are what the papers lead one to expect and what the world's making says, written
-down before the first measurement; those that failed stay.
+A seed determines the world (worlds/facts.py) as well as the initial weights.  Reports are short, of
+nearly equal length, and rarely repeat a word, so two of BM25's three ideas have nothing to do
+there.  why/retrieval_tour.py has the baselines: random vectors, untrained vectors, chance and upper
+bound.  The predictions are what the papers and the construction of the world lead one to expect.
+They were written before the first measurement, and those that failed are kept.
 """
 from collections.abc import Callable
 from functools import partial
@@ -44,12 +45,12 @@ from scratch_embed.worlds.long_documents import filler_sentence
 
 
 def found(settings: dict, search: Search) -> Ranking:
-    """What settings["by"], a function of why/searches.py, finds with all the other settings."""
+    """The Ranking of settings["by"], a function of why/searches.py, with the other settings."""
     rest = dict(settings)
     return rest.pop("by")(search, **rest)
 
 
-# ---- what may stand in the place of a part ------------------------------------------------------
+# ---- variants of a part --------------------------------------------------------------------------
 
 def nearness(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """−‖a − b‖.  (Q, D), (N, D) -> (Q, N)."""
@@ -57,44 +58,44 @@ def nearness(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def nearness_of_units(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """−‖a/‖a‖ − b/‖b‖‖ = −√(2 − 2 cos(a, b))."""
+    """−‖a/‖a‖ − b/‖b‖‖ = −√(2 − 2 cos(a, b)).  (Q, D), (N, D) -> (Q, N)."""
     return nearness(l2_normalize(A)[0], l2_normalize(B)[0])
 
 
 def relearned(search: Search, **changes) -> WordVectors:
-    """Word vectors of the same text with other settings of word2vec."""
+    """Word vectors of the same text, trained with other settings of word2vec."""
     return word2vec_words(search.vocab, search.text, search.seed, **changes)
 
 
 def untrained(search: Search) -> WordVectors:
-    """What word2vec starts from."""
+    """The initial word vectors of word2vec."""
     start = initial_weights(len(search.vocab), search.words.vectors.shape[1], search.seed)[0]
     return WordVectors(search.vocab.words, start)
 
 
 def half_lengthened(search: Search) -> list[str]:
-    """The documents; ten sentences of nothing (worlds/long_documents.py) behind every second."""
+    """The documents; ten filler sentences (worlds/long_documents.py) follow every second one."""
     rng = np.random.default_rng(search.seed)
     return [" . ".join([text, *(filler_sentence(rng) for _ in range(10))]) if number % 2 else text
             for number, text in enumerate(search.corpus.values())]
 
 
 def first_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """No hybrid: BM25's list."""
+    """The list of BM25 only."""
     return lists[0]
 
 
 def second_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """No hybrid: the vectors' list."""
+    """The list of the vectors only."""
     return lists[1]
 
 
 def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """BM25's scores and cosines added as they are."""
+    """The sum of BM25 scores and cosines, without normalisation."""
     return weighted_sum(lists, [1, 1], k, normalise=np.asarray)
 
 
-# ---- the tricks ---------------------------------------------------------------------------------
+# ---- the ablations ------------------------------------------------------------------------------
 
 VECTORS = dict(by=by_vectors, compare=cosine_matrix, learn=None, weigh=sif, common=True,
                unit_words=False)
@@ -104,82 +105,83 @@ HYBRID = dict(by=by_both, fuse=reciprocal_rank_fusion, depth=DEPTH)
 ABLATIONS = [
     Ablation(
         "vectors that are trained",
-        "Untrained, synonyms are strangers: what is left are the words that both sides have, "
-        "two in nine.",
+        "Untrained, synonyms have unrelated vectors: only the words that both sides share are "
+        "left, two in nine.",
         VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
     Ablation(
         "SIF's weights, a = 0.001",
-        "A third of all words are 'the' and the like, and say nothing; in a plain mean they "
-        "drown the others.  All words of the world are equally rare, so the exact a matters "
-        "little.  Counted afterwards, they are more than half, not a third.",
+        "A third of all words are 'the' and the like, and carry no information; in an unweighted "
+        "mean they dominate the others.  All words of the world are equally rare, so the exact a "
+        "matters little.  Counted afterwards, they are more than half, not a third.",
         VECTORS, {"all words weigh 1": (dict(weigh=equal_weights), HELPS),
-                  "all 1, nothing taken out": (dict(weigh=equal_weights, common=False), HELPS),
+                  "all 1, nothing removed": (dict(weigh=equal_weights, common=False), HELPS),
                   "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), NOT_SIGNIFICANT),
                   "a = 0.0001": (dict(weigh=partial(sif, a=1e-4)), NOT_SIGNIFICANT)}),
     Ablation(
-        "the common direction taken out",
-        "It lifts every cosine without a word about the topic: the paper gains by its removal.",
-        VECTORS, {"left in": (dict(common=False), HELPS)}),
+        "removal of the common direction",
+        "It raises every cosine and says nothing about the topic: the paper gains by its removal.",
+        VECTORS, {"not removed": (dict(common=False), HELPS)}),
     Ablation(
         "cosine",
-        "A dot product prefers long vectors, and length tells how many of a report's words "
-        "agree, not whether they answer; so does Euclid's distance, which prefers short ones.  "
-        "Of vectors of length 1 Euclid's distance has the cosine's order.",
+        "A dot product prefers long vectors, and the length depends on how similar the words of a "
+        "report are to each other, not on its relevance; so does Euclidean distance, which prefers "
+        "short ones.  For vectors of length 1 Euclidean distance gives the order of the cosine.",
         VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
                   "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
                   "cosine, unit words": (dict(unit_words=True), NOT_SIGNIFICANT),
-                  "Euclid": (dict(compare=nearness), HELPS),
-                  "Euclid, at length 1": (dict(compare=nearness_of_units), NOT_SIGNIFICANT)}),
+                  "Euclidean": (dict(compare=nearness), HELPS),
+                  "Euclidean, at length 1": (dict(compare=nearness_of_units), NOT_SIGNIFICANT)}),
     Ablation(
         "a window of 10: the whole report",
-        "Synonyms are known by the other slots' words, and those stand some words away.",
+        "Synonyms are recognised by the words of the other slots, which are some words away.",
         VECTORS, {"2": (dict(learn=partial(relearned, window=2)), HELPS),
                   "5": (dict(learn=partial(relearned, window=5)), NOT_SIGNIFICANT)}),
     Ablation(
         "64 dimensions",
-        "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for "
-        "them, and 64 enough.",
+        "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for them, "
+        "and 64 are enough.",
         VECTORS, {"16": (dict(learn=partial(relearned, dim=16)), HELPS),
                   "200": (dict(learn=partial(relearned, dim=200)), NOT_SIGNIFICANT)}),
     Ablation(
         "BM25: k1 = 1.2, b = 0.75",
-        "Nothing: no word that matters stands twice in a report, and their lengths are nearly "
-        "equal.",
+        "No effect: no informative word occurs twice in a report, and the lengths of reports are "
+        "nearly equal.",
         BM25, {"k1 = 0": (dict(k1=0), NOT_SIGNIFICANT),
                "k1 = 3": (dict(k1=3), NOT_SIGNIFICANT),
                "b = 0": (dict(b=0), NOT_SIGNIFICANT),
                "k1 = 0.9, b = 0.4": (dict(k1=0.9, b=0.4), NOT_SIGNIFICANT)}),
     Ablation(
         "BM25's b = 0.75, half of the reports in long documents",
-        "A document that is long because it speaks of other things too is marked down for it, "
-        "though it answers as well: here b hurts.",
+        "A document that is long because it is also about other things gets a lower score, though "
+        "it is as relevant: here b hurts.",
         dict(BM25, documents=half_lengthened), {"b = 0": (dict(b=0), HURTS),
                                                 "b = 1": (dict(b=1), HELPS)}),
 ]
 
 HYBRID_ABLATIONS = [
     Ablation(
-        "RRF of BM25 and vectors, on codes and questions",
-        "BM25 finds the codes, vectors the other words, and only both together find both.",
+        "RRF of BM25 and vectors, on codes and other queries",
+        "BM25 finds the codes, vectors find the synonyms, and only the two together find both.",
         HYBRID, {"BM25 alone": (dict(fuse=first_alone), HELPS),
                  "vectors alone": (dict(fuse=second_alone), HELPS)}),
     Ablation(
         "RRF's constant of 60",
-        "The paper found it near the best, and the best flat: only the extremes are worse.",
+        "The paper found it near the optimum, and the optimum flat: only the extremes are worse.",
         HYBRID, {"0": (dict(fuse=partial(reciprocal_rank_fusion, constant=0)), HELPS),
                  "10": (dict(fuse=partial(reciprocal_rank_fusion, constant=10)), NOT_SIGNIFICANT),
                  "1000": (dict(fuse=partial(reciprocal_rank_fusion, constant=1000)),
                           NOT_SIGNIFICANT)}),
     Ablation(
-        "RRF: places, not scores",
-        "In the paper places beat sums of scores, whose weights nobody has tuned; and BM25's "
-        "scores, being far larger than cosines, drown these where they are added raw.",
+        "RRF: ranks, not scores",
+        "In the paper ranks beat sums of scores whose weights were not tuned; and BM25's scores, "
+        "being far larger than cosines, dominate them in a sum without normalisation.",
         HYBRID, {"min-max, half and half": (dict(fuse=partial(weighted_sum, weights=[1, 1])),
                                             HELPS),
                  "raw scores added": (dict(fuse=raw_sum), HELPS)}),
     Ablation(
         "RRF of the first 100 of each",
-        "With ten of each hardly a document is in both lists, and to be in both is what counts.",
+        "With ten of each hardly any document is in both lists, and to be in both lists is what "
+        "counts.",
         HYBRID, {"of the first 10": (dict(depth=10), HELPS),
                  "of the first 1000": (dict(depth=1000), NOT_SIGNIFICANT)}),
 ]
@@ -188,12 +190,12 @@ HYBRID_ABLATIONS = [
 # ---- ties ---------------------------------------------------------------------------------------
 
 class Tied(NamedTuple):
-    """What a scorer has by the order of equal scores, in %: (nDCG@10, MRR@10) each."""
+    """Scores in % for each order of documents with equal scores: (nDCG@10, MRR@10) each."""
 
-    shared: float                  # of all scores, how many another document of the query has too
-    first: np.ndarray              # (2,) the relevant ones listed first, and a sort that keeps it
-    last: np.ndarray               # (2,) the relevant ones listed last
-    by_id: np.ndarray              # (2,) by the documents' names
+    shared: float                  # the share of scores that another document of the query has
+    first: np.ndarray              # (2,) if the relevant documents are listed first
+    last: np.ndarray               # (2,) if they are listed last
+    by_id: np.ndarray              # (2,) if ties are ordered by document id
 
 
 SCORERS = {
@@ -207,18 +209,18 @@ SCORERS = {
 
 
 def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
-    """What naive code does: list the documents by falling key, then sort by score, stable.
+    """The Ranking of naive code: documents in order of falling key, then a stable sort by score.
 
-    scores, gains, key: (Q, N) -> Ranking.
+    scores, gains, key: (Q, N)
     """
     order = np.argsort(-key, axis=1, kind="stable")
     scores, gains = (np.take_along_axis(x, order, axis=1) for x in (scores, gains))
-    place = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(np.take_along_axis(gains, place, axis=1), -np.sort(-gains, axis=1))
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(np.take_along_axis(gains, ranked, axis=1), -np.sort(-gains, axis=1))
 
 
 def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
-    """What the order of equal scores is worth.  scorer: a Search -> scores (Q, N)."""
+    """Measure the effect of the order of equal scores.  scorer: a Search -> scores (Q, N)"""
     scores, gains = scorer(search), search.gains
     in_order = np.sort(scores, axis=1)
     same = in_order[:, 1:] == in_order[:, :-1]
@@ -231,32 +233,32 @@ def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
 
 
 def chance_mrr(search: Search) -> float:
-    """The MRR@10 of documents in random order, in %, exactly."""
+    """The expected MRR@10 of a random order, in %, exactly."""
     relevant = (search.gains > 0).sum(axis=1).tolist()
     return 100 * float(np.mean([chance_reciprocal_rank(R, search.gains.shape[1], K)
                                 for R in relevant]))
 
 
 CLAIMS = {
-    "a constant has MRR 1 where the relevant are listed first, 0 where last":
+    "a constant has MRR 1 if the relevant documents are listed first, 0 if last":
         lambda found, chance: all(t.first[1] == 100 and t.last[1] == 0
                                   for t in found["a constant"]),
-    "by the documents' names a constant has what guessing has":
+    "a constant with ties ordered by document id scores as chance":
         lambda found, chance: paired_difference([t.by_id[1] for t in found["a constant"]],
                                                 chance).verdict == NOT_SIGNIFICANT,
-    "the order of BM25's ties is worth more than 5 points of nDCG":
+    "the order of BM25's ties changes nDCG by more than 5 points":
         lambda found, chance: tie_effect(found["BM25"]) > 5,
-    "that of cosines of two decimals too":
+    "so does that of cosines of two decimals":
         lambda found, chance: tie_effect(found["cosine, two decimals"]) > 5,
-    "that of cosines in float32 is worth less than 1 point":
+    "that of cosines in float32 changes it by less than 1 point":
         lambda found, chance: tie_effect(found["cosine, float32"]) < 1,
-    "float32 ties more often than float64":
+    "float32 has more ties than float64":
         lambda found, chance: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
 }
 
 
 def tie_effect(found: list[Tied]) -> float:
-    """The mean nDCG between the best order of equal scores and the worst."""
+    """The mean difference in nDCG between the best order of equal scores and the worst."""
     return float(np.mean([t.first[0] - t.last[0] for t in found]))
 
 

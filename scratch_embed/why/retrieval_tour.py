@@ -1,13 +1,14 @@
-"""What the tour measures of searching: words against vectors, rare codes, a second language.
+"""Retrieval in the tour: BM25 compared with word vectors, rare codes, and a second language.
 
-Shapes    a score is a number in %, one a seed; seeds make the intervals (why/effects.py)
-Cost      a seed takes about 2 s, most of it FastText's and GloVe's training.
-Read next why/searches.py (the searches), why/retrieval.py (what their parts are worth),
-          worlds/facts.py, worlds/codes.py, worlds/second_language.py
+Shapes    a score is a number in %, one for each seed; seeds give the intervals (why/effects.py)
+Cost      a seed takes about 2 s, most of it for training FastText and GloVe.
+Read next why/searches.py (the searches), why/retrieval.py (ablations), worlds/facts.py,
+          worlds/codes.py, worlds/second_language.py
 
-A seed is another world, other questions and other starting weights, so the intervals say what
-holds for worlds of this kind.  All vectors of texts are means of vectors of words, learned from the
-text of that world; no question, no answer and no translation is learned from.
+A seed determines the world, the queries and the initial weights, so the intervals are about worlds
+of this kind.  All text vectors are means of word vectors, which are trained on the text of that
+world; no evaluation query, qrel or translation is used for training.  The baselines are in the same
+table: BM25, untrained vectors, random vectors, and exact chance and upper bound.
 """
 from collections.abc import Callable
 from functools import partial
@@ -51,13 +52,13 @@ from scratch_embed.worlds.second_language import bitext, inverse, translate
 GLOVE = dict(dim=64, x_max=10, epochs=25)
 FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, ngrams=NGrams(3, 6, 20_000))
 HYBRID, SCORES = "BM25 + word2vec, RRF", "BM25 + word2vec, scores"
-SENTENCES = 500                    # of which each is to find its translation
+SENTENCES = 500                    # to be matched with their translations
 
 
 # ---- words ------------------------------------------------------------------------------------
 
 def glove_words(search: Search) -> WordVectors:
-    """GloVe's vectors of words, from the text of the world."""
+    """GloVe's word vectors, trained on the text of the world."""
     cells = count_cells(search.text, len(search.vocab), WORD2VEC["window"])
     return WordVectors(search.vocab.words, glove.train(cells, len(search.vocab),
                                                        options=RunOptions(seed=search.seed),
@@ -65,49 +66,49 @@ def glove_words(search: Search) -> WordVectors:
 
 
 def fasttext_words(search: Search) -> FastTextVectors:
-    """FastText's, which has vectors for words that the text does not have, too."""
+    """FastText's word vectors, trained on the same text; out-of-vocabulary words have one too."""
     W = fasttext.train(search.text, search.vocab, options=RunOptions(seed=search.seed),
                        **FASTTEXT).W
     return FastTextVectors(search.vocab.words, W, *FASTTEXT["ngrams"][:2])
 
 
 class Learned(NamedTuple):
-    """A world, and the vectors of its words by three methods."""
+    """A world, and word vectors trained on its text by three methods."""
 
     world: Facts
-    search: Search                 # with word2vec's
+    search: Search                 # with the vectors of word2vec
     glove: Search
     fasttext: Search
 
 
 def learn(seed: int, world: Facts | None = None) -> Learned:
-    """All that is trained for a seed.  world: by default facts(seed)."""
+    """Train all word vectors of a seed.  world: by default facts(seed)"""
     world = facts(seed, pairs=0) if world is None else world
     search = search_facts(world, seed)
     return Learned(world, search, search._replace(words=glove_words(search)),
                    search._replace(words=fasttext_words(search)))
 
 
-# ---- questions in other words -------------------------------------------------------------------
+# ---- queries in other words ---------------------------------------------------------------------
 
 MEASURES = {"Recall@10": partial(recall, k=K), "MRR@10": partial(reciprocal_rank, k=K),
             "nDCG@10": partial(ndcg, k=K)}
 
 
 def random_ranking(search: Search) -> Ranking:
-    """A random vector for each text."""
+    """The Ranking of a random vector for each text."""
     encoder = RandomVectors(WORD2VEC["dim"], search.seed)
     return rank_all(search, cosine_matrix(encoder.encode([*search.queries.values()]),
                                         encoder.encode([*search.corpus.values()])))
 
 
 def search_reports(learned: Learned) -> dict[str, np.ndarray]:
-    """{search: (3,) MEASURES in %}, and at the end what guessing and a perfect search have."""
-    simply = partial(by_vectors, weigh=equal_weights, common=False)
+    """{search: MEASURES in % (3,)}; the last two rows are chance and the upper bound."""
+    mean = partial(by_vectors, weigh=equal_weights, common=False)
     rankings = {"BM25": by_words(learned.search)}
     for name, search in [("word2vec", learned.search), ("GloVe", learned.glove),
                          ("FastText", learned.fasttext)]:
-        rankings |= {f"{name}, mean": simply(search), f"{name}, SIF": by_vectors(search)}
+        rankings |= {f"{name}, mean": mean(search), f"{name}, SIF": by_vectors(search)}
     rankings |= {HYBRID: by_both(learned.search),
                  "word2vec, untrained, SIF": by_vectors(learned.search, learn=untrained),
                  "random vectors": random_ranking(learned.search)}
@@ -118,14 +119,14 @@ def search_reports(learned: Learned) -> dict[str, np.ndarray]:
 
 
 def chance(search: Search) -> np.ndarray:
-    """MEASURES of documents in random order, in %, exactly.  -> (3,)"""
+    """The expected MEASURES of a random order, in %, exactly.  -> (3,)"""
     N = search.gains.shape[1]
     first = [chance_reciprocal_rank(R, N, K) for R in (search.gains > 0).sum(axis=1).tolist()]
     return 100 * np.array([min(1, K / N), np.mean(first), chance_ndcg(search.gains, K)])
 
 
 def upper_bound(search: Search) -> np.ndarray:
-    """MEASURES of a perfect order: ten places do not hold all that is relevant.  -> (3,)"""
+    """MEASURES of a perfect ranking in %; recall is low, for more than 10 are relevant.  -> (3,)"""
     ranking = rank_all(search, search.gains)
     return np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
 
@@ -144,7 +145,7 @@ PARTS = ("codes", "questions", "both")
 
 
 def search_coded(learned: Learned) -> dict[str, np.ndarray]:
-    """{search: (3,) nDCG@10 in % of queries that name a code, of the others, of all}."""
+    """{search: nDCG@10 in % (3,)}: of queries that name a code, of the others, of all."""
     coded, by_code = search_codes(learned.search, learned.world)
     swapped = learned._replace(search=coded, fasttext=coded._replace(words=learned.fasttext.words))
     scores = {name: ndcg(find(swapped), K) for name, find in CODED.items()}
@@ -156,14 +157,14 @@ def search_coded(learned: Learned) -> dict[str, np.ndarray]:
 
 def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_000
                        ) -> dict[str, BitextScores]:
-    """{vectors: how many of the sentences find their translation}, before any pair is seen.
+    """{vectors: scores of matching sentences with translations}, without training on any pair.
 
-    pairs: how many are drawn to learn words from, as `monolingual` takes them.
+    pairs: how many are drawn as training text; `monolingual` uses one side of each.
     """
     world = bitext(seed, sentences, pairs)
     english, foreign = monolingual(world.pairs)
     ours, both = mean_of(english, seed), mean_of(english + foreign, seed)
-    # of one seed both languages would start alike, word by word: their frequencies are the same
+    # with one seed a word and its translation would have the same initial vector
     theirs = mean_of(foreign, seed + 1000)
     back = [translate(text, inverse(world.cipher)) for text in world.foreign]
     chance = RandomVectors(WORD2VEC["dim"], seed)
@@ -176,9 +177,9 @@ def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_00
 
 
 def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[list[str]]]:
-    """English of the first half of the pairs, and foreign of the second: two texts, as words.
+    """Two monolingual texts: English of the first half of the pairs, foreign of the second half.
 
-    What the first half says in English the second does not say again.
+    Sentences whose English is in the first half are left out of the second.
     """
     half = len(pairs) // 2
     said = {text for text, _ in pairs[:half]}
@@ -187,7 +188,7 @@ def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[lis
 
 
 def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
-    """SIF's weighted mean of what word2vec learns from these sentences."""
+    """The encoder by SIF's weighted mean of word2vec vectors, trained on these sentences."""
     vocab, text = index_sentences(sentences, min_count=1)
     return StaticEncoder(word2vec_words(vocab, text, seed), sif(vocab))
 
@@ -195,12 +196,12 @@ def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
 # ---- all seeds ----------------------------------------------------------------------------------
 
 def per_seed(make: Callable[[int], object], seeds: list[int], workers: int = 2) -> dict:
-    """{seed: what is made of it}, `workers` at a time."""
+    """{seed: make(seed)}; `workers` run at the same time."""
     return dict(imap_unordered(lambda seed: (seed, make(seed)), seeds, workers))
 
 
 def over_seeds(measure: Callable[[int], dict], seeds: list[int], workers: int = 2
                ) -> dict[str, np.ndarray]:
-    """{name: (seeds, ...)} from a function of a seed that gives {name: numbers}."""
+    """{name: (seeds, ...)} from a function of a seed that returns {name: numbers}."""
     done = per_seed(measure, seeds, workers)
     return {name: np.array([done[seed][name] for seed in seeds]) for name in done[seeds[0]]}

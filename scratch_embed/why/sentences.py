@@ -1,15 +1,16 @@
-"""Sentence vectors on a toy world: a masked LM of its text, then SimCSE, and what they are worth.
+"""Sentence vectors on a toy world: a masked LM, then SimCSE, and how they are scored.
 
 Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment and uniformity beside STS.
-Equation  nDCG@10 of cos(x_question, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of
-          slots that agree;  alignment and uniformity as in space/geometry.py
-Shapes    x (N, D); Scores: five measures
-Cost      the masked LM some ten seconds on one core, SimCSE less.
-Read next sentences/simcse.py, why/simcse_tour.py, why/simcse.py, worlds/facts.py
+Equation  nDCG@10 of cos(x_query, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of slots
+          that agree;  alignment and uniformity as in space/geometry.py
+Shapes    x (N, D); Scores: five numbers
+Cost      the masked LM about ten seconds on one core, SimCSE less.
+Read next sentences/simcse.py, why/simcse_tour.py (with baselines), why/simcse.py (ablations),
+          worlds/facts.py
 
-Everything is learned from the text of the world: no question, no answer, no pair.  The pairs of STS
-are reports of other facts of the same world; those that agree in every slot, in other words, are
-the partners of alignment.
+Known truth: the fact of every report, and so every gain and every STS score.  Everything is trained
+on the text of the world, without queries, qrels or pairs.  The STS pairs are reports about other
+facts of the same world; those that agree in every slot are the positive pairs of alignment.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -38,36 +39,36 @@ from scratch_embed.worlds.toy_mteb import sts
 SIZES = dict(dim=32, layers=2, heads=2, ff=64, positions=24, types=1)
 BERT = dict(steps=1500, batch_size=64, lr=2e-3, dropout=0.0)
 SIMCSE = dict(pool=mean, tau=0.05, steps=300, batch_size=64, lr=3e-3, dropout=0.1)
-PAIRS = 600                        # of STS; every sixth is of reports that agree in all slots
+PAIRS = 600                        # of STS; in every sixth the reports agree in all slots
 
 Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)
 
 
 class Encoder(NamedTuple):
-    """A world, a masked LM of its text, and questions that its vectors should answer."""
+    """A world, a masked LM trained on its text, and the data to evaluate its vectors."""
 
     search: Search
     sts: STS
     prototypes: np.ndarray         # of the world's facts
-    text: Packed                   # what was learned from, sentence by sentence
+    text: Packed                   # the training text, sentence by sentence
     tokenizer: WordPiece
     model: Bert
     seed: int
 
 
 class Scores(NamedTuple):
-    """What vectors of texts are worth.  The first two in %, the more the better."""
+    """Scores of text vectors.  The first two are in %, and higher is better."""
 
     ndcg: float
     sts: float
-    alignment: float               # the less the better, as uniformity
+    alignment: float               # lower is better, as for uniformity
     uniformity: float
-    cosine: float                  # of any two reports, the mean
+    cosine: float                  # the mean over pairs of reports
 
 
 def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers: int = 1,
              **changes) -> Encoder:
-    """A world, and a masked LM trained on its text.  changes: to the settings BERT."""
+    """Make a world and train a masked LM on its text.  changes: to the settings BERT"""
     world = facts(seed, documents, documents * 3 // 20, sentences=sentences, pairs=0)
     rng = np.random.default_rng([seed, 2])
     pairs = sts(draw_facts(PAIRS, world.prototypes, 0.25, rng), rng)
@@ -80,12 +81,12 @@ def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers:
 
 
 def untrained(encoder: Encoder) -> Bert:
-    """What the masked LM started from."""
+    """The masked LM with its initial weights."""
     return contexts.untrained(encoder.model.config, encoder.seed)
 
 
 def unique_sentences(text: Packed) -> Packed:
-    """Every sentence once: twice in a batch it would be told apart from itself."""
+    """Every sentence once: a duplicate in the batch would be a negative of itself."""
     seen = {}
     for n in range(len(text.offsets) - 1):
         seen.setdefault(text.ids[text.offsets[n]:text.offsets[n + 1]].tobytes(), n)
@@ -93,7 +94,7 @@ def unique_sentences(text: Packed) -> Packed:
 
 
 def train_simcse(encoder: Encoder, views: list[Packed] | None = None, **changes) -> simcse.Trained:
-    """SimCSE.  views: by default the same text; changes: to the settings SIMCSE."""
+    """Train SimCSE.  views: by default the unique sentences; changes: to the settings SIMCSE"""
     views = [unique_sentences(encoder.text)] if views is None else views
     return simcse.train(views, encoder.model, options=RunOptions(seed=encoder.seed),
                         **with_optim(SIMCSE | changes, weight_decay=0.0))
@@ -101,7 +102,7 @@ def train_simcse(encoder: Encoder, views: list[Packed] | None = None, **changes)
 
 def encode_by(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bool = False
              ) -> Encode:
-    """Texts to vectors, through a model."""
+    """The function texts -> vectors (N, D) of a model."""
     def encode(texts):
         batch = packed(encoder.tokenizer, (text.split() for text in texts))
         return simcse.vectors(batch, model, pool, keep_head)
@@ -109,7 +110,7 @@ def encode_by(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: b
 
 
 def score(encoder: Encoder, encode: Encode) -> Scores:
-    """All five numbers."""
+    """Score an encoder of texts on retrieval, STS, alignment and uniformity."""
     search, pairs = encoder.search, encoder.sts
     Q, X = (encode(list(texts.values())) for texts in (search.queries, search.corpus))
     A, B = encode(pairs.sentence1), encode(pairs.sentence2)

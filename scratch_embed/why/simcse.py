@@ -1,14 +1,15 @@
-"""What is each part of SimCSE worth?  Remove one at a time, and measure.
+"""Ablations of SimCSE: the effect of removing each part, one at a time.
 
 Paper     Gao, Yao & Chen 2021, tables D.1 (tau), 3 (dropout), D.2 (pooling and head), section 4.2
           (hard negatives), appendix A (batch size).
 Shapes    a score is four numbers: nDCG@10 and STS in %, alignment, uniformity (why/sentences.py)
-Cost      a training takes some three seconds of one core; the masked LM of each seed ten.
+Cost      one training takes about three seconds on one core; the masked LM of each seed ten.
 Read next why/sentences.py (what is measured), why/ablations.py (the measuring)
 
-All begin with the same masked LM of a seed and take the same number of steps.  The base pools the
-mean, as sentence encoders mostly do; the paper's [CLS] is one of the alternatives.  The predictions
-are what the paper leads one to expect, and those that failed stay.
+All variants start from the same masked LM of a seed and train for the same number of steps.  The
+base pools by the mean, as most sentence encoders do; the paper's [CLS] is one of the variants.  The
+baseline is the masked LM without SimCSE; why/simcse_tour.py also has the untrained model, BM25 and
+word2vec.  The predictions are what the paper leads one to expect; those that failed are kept.
 """
 import numpy as np
 
@@ -29,23 +30,23 @@ from scratch_embed.why.sentences import (
 from scratch_embed.worlds.facts import draw_facts, name_three, question, report
 from scratch_embed.worlds.toy_mteb import change
 
-SUPERVISED = 4000                  # pairs of a question and a report
+SUPERVISED = 4000                  # pairs of a query and a report
 
 
 # ---- views --------------------------------------------------------------------------------------
 
 def same_text(encoder: Encoder) -> list[Packed]:
-    """Every sentence of the text, its own partner."""
+    """Every sentence once; its positive is the same sentence under another dropout mask."""
     return [unique_sentences(encoder.text)]
 
 
 def positives(encoder: Encoder) -> list[Packed]:
-    """Questions and reports that answer them, of facts drawn for this."""
+    """Queries and relevant reports, about facts that are drawn for this."""
     return with_hard_negatives(encoder)[:2]
 
 
 def with_hard_negatives(encoder: Encoder) -> list[Packed]:
-    """The same, and a report of the fact with one of the slots changed that were asked."""
+    """The same, and reports in which one slot that the query names is changed."""
     rng, taken = np.random.default_rng([encoder.seed, 4]), set(encoder.search.queries.values())
     rows = []
     for fact in draw_facts(SUPERVISED, encoder.prototypes, 0.25, rng):
@@ -56,7 +57,7 @@ def with_hard_negatives(encoder: Encoder) -> list[Packed]:
     return [packed(encoder.tokenizer, [text.split() for text in view]) for view in zip(*kept)]
 
 
-# ---- the tricks ---------------------------------------------------------------------------------
+# ---- the ablations ------------------------------------------------------------------------------
 
 BASE = dict(SIMCSE, views=same_text, with_head=True, keep_head=False)
 LABELLED = dict(BASE, views=with_hard_negatives)
@@ -64,54 +65,54 @@ LABELLED = dict(BASE, views=with_hard_negatives)
 ABLATIONS = [
     Ablation(
         "tau = 0.05",
-        "0.01 looks at the hardest negatives alone and 1 at all alike; the paper's best lies "
-        "between, at 0.05, and falls off to both sides.",
+        "0.01 considers only the hardest negatives, and 1 weights all negatives alike; the paper's "
+        "best value lies between, at 0.05, and the score falls to both sides.",
         BASE, {"0.01": (dict(tau=0.01), HELPS),
                "0.2": (dict(tau=0.2), HELPS),
                "1": (dict(tau=1.0), HELPS)}),
     Ablation(
         "dropout 0.1",
-        "Without a mask both views are the same vector: nothing holds the meaning together "
-        "while all is spread.  0.05 is nearly as good, 0.3 too rough.",
+        "Without dropout both views are the same vector: nothing keeps the meaning together while "
+        "the negatives are pushed apart.  0.05 is nearly as good, 0.3 is too much noise.",
         BASE, {"none": (dict(dropout=0.0), HELPS),
                "0.05": (dict(dropout=0.05), NOT_SIGNIFICANT),
                "0.3": (dict(dropout=0.3), HELPS)}),
     Ablation(
         "a head, for training only",
-        "The head may throw away what contrast has no use for, and what is below keeps it.  The "
-        "paper finds it best so without labels.",
+        "The head may remove what the contrastive loss does not need, and the layer below keeps "
+        "it.  The paper finds this best without labels.",
         BASE, {"no head": (dict(with_head=False), HELPS),
                "kept": (dict(keep_head=True), HELPS)}),
     Ablation(
         "the mean of all tokens",
-        "The masked LM was never asked for a [CLS]: it must be learned anew, in few steps.  The "
-        "largest number on each axis is rougher than a mean.",
+        "The masked LM never trained its [CLS] state: it must be learned from the beginning, in "
+        "few steps.  The maximum in each dimension is noisier than a mean.",
         BASE, {"[CLS]": (dict(pool=cls), HELPS),
                "max": (dict(pool=max_), HELPS)}),
     Ablation(
         "64 sentences in a batch",
-        "More others are more to be told from; in the paper it hardly matters from 64 on.  A "
-        "world of few words has many near copies, which a large batch takes for negatives.",
+        "A larger batch has more negatives; in the paper it hardly matters from 64 on.  A world of "
+        "few words has many near duplicates, which a large batch uses as negatives.",
         BASE, {"16": (dict(batch_size=16), HELPS),
                "16, as many sentences": (dict(batch_size=16, steps=4 * SIMCSE["steps"]),
                                          NOT_SIGNIFICANT),
                "256": (dict(batch_size=256), NOT_SIGNIFICANT)}),
     Ablation(
-        "labels: answers and hard negatives",
-        "Two masks cannot teach that a sailor is a seaman; questions with their answers do.  A "
-        "report that is wrong in one slot asks for each of the three.",
-        LABELLED, {"answers alone": (dict(views=positives), HELPS),
+        "labels: positives and hard negatives",
+        "Two dropout masks cannot teach that a sailor is a seaman; queries with relevant reports "
+        "can.  A report that is wrong in one slot forces the model to use each of the three.",
+        LABELLED, {"positives alone": (dict(views=positives), HELPS),
                    "no labels": (dict(views=same_text), HELPS)}),
     Ablation(
         "labels: the head for training only",
-        "With labels the paper keeps the head: what it has learned is what is asked.",
+        "With labels the paper keeps the head: it has learned the task that is evaluated.",
         LABELLED, {"kept": (dict(keep_head=True), HURTS)}),
 ]
-OTHERS = ("STS", "alignment", "uniformity")        # measured beside nDCG@10
+OTHERS = ("STS", "alignment", "uniformity")        # measured besides nDCG@10
 
 
 def trained(settings: dict, encoder: Encoder) -> Encode:
-    """The encoder of texts that SimCSE makes with settings such as BASE."""
+    """The encoder of texts that SimCSE trains with settings such as BASE."""
     rest = dict(settings)
     views, keep_head = rest.pop("views"), rest.pop("keep_head")
     model = train_simcse(encoder, views(encoder), **rest).model
@@ -119,10 +120,10 @@ def trained(settings: dict, encoder: Encoder) -> Encode:
 
 
 def without_simcse(encoder: Encoder) -> Encode:
-    """The masked LM as it was, its mean."""
+    """The baseline: the masked LM before SimCSE, with mean pooling."""
     return encode_by(encoder, encoder.model)
 
 
 def measures(encoder: Encoder, encode: Encode) -> np.ndarray:
-    """(4,) nDCG@10, STS, alignment, uniformity."""
+    """nDCG@10, STS, alignment, uniformity.  -> (4,)"""
     return np.array(score(encoder, encode)[:4])

@@ -1,9 +1,11 @@
-"""What the tour measures of sentences: a masked LM's vectors before SimCSE and after, and others.
+"""SimCSE in the tour: the vectors of a masked LM before and after SimCSE, compared with baselines.
 
-Paper     Gao, Yao & Chen 2021 (SimCSE), figure 2: contrast makes all more uniform.
-Shapes    a row of five numbers a seed, as why/sentences.py's Scores
-Cost      a seed takes some twenty seconds of one core, most of it the masked LM's training.
-Read next why/sentences.py (the measures), why/simcse.py (what each part of SimCSE is worth)
+Paper     Gao, Yao & Chen 2021 (SimCSE), figure 2: contrastive training increases uniformity.
+Shapes    a row of five numbers for each seed, the Scores of why/sentences.py
+Cost      a seed takes about twenty seconds on one core, most of it for training the masked LM.
+Read next why/sentences.py (the scores), why/simcse.py (ablations of SimCSE)
+
+The baselines are in the same table: the untrained model, means of word2vec vectors, BM25.
 """
 import numpy as np
 
@@ -24,12 +26,12 @@ BEFORE, AFTER = "masked LM, mean", "SimCSE, mean"
 
 
 def before_and_after(seed: int, **sizes) -> dict[str, np.ndarray]:
-    """{vectors: (5,) a Scores} of a world and a model of its own.  sizes: as pretrain has them."""
+    """{vectors: Scores (5,)} for the world and the model of a seed.  sizes: of pretrain"""
     return compare(pretrain(seed, **sizes))
 
 
 def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
-    """All rows for one model.  changes: to the settings SIMCSE."""
+    """{vectors: Scores (5,)} for one masked LM.  changes: to the settings SIMCSE"""
     contrast = {pool: train_simcse(encoder, pool=pool, **changes).model for pool in (mean, cls)}
     first = untrained(encoder)
     ways = {"untrained, mean": encode_by(encoder, first),
@@ -45,7 +47,7 @@ def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
 
 
 def by_words_of(encoder: Encoder, weigh):
-    """Means of word2vec's vectors of the same text; weighted ones without what all share."""
+    """The mean of word2vec vectors; with SIF weights also without the common direction."""
     search = encoder.search
     means = StaticEncoder(search.words, weigh(search.vocab))
     if weigh is sif:

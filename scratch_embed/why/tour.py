@@ -1,25 +1,27 @@
-"""What the tour measures: the methods side by side, and what FastText knows of unknown words.
+"""Word vectors in the tour: the methods compared, and FastText on out-of-vocabulary words.
 
-Shapes    a score is a % of questions answered; seeds make the spread
-Cost      a training takes about half a second.
-Read next worlds/words.py (the world), why/word2vec.py (the tricks of a method, one by one)
+Shapes    a score is the % of analogies solved or of tasks solved; seeds give the spread
+Cost      one training takes about half a second.
+Read next worlds/words.py (the world), why/word2vec.py (ablations of a method)
 
-The methods see two texts of one world.  In the easy one a word stands only where its attributes
-put it, and most pairs of words never meet; in the hard one, words of no meaning are strewn in and
-a tenth of all words is replaced by any word, so nearly every pair meets now and then.  All of
-them read "this pair is rare" off the text, except GloVe: it learns from the pairs that meet.
+The methods are trained on two texts of one world.  In the easy text a word occurs only in the
+contexts of its attributes, and most pairs of words never co-occur.  In the hard text meaningless
+words are inserted and a tenth of all words is replaced by random ones, so nearly every pair
+co-occurs now and then.  That a pair is rare is information: all methods use it, except GloVe, which
+is trained only on the pairs that co-occur.  The baselines are untrained and random vectors.
 
-An inflected form that no text held (rabbits) has a FastText vector, the mean of its n-grams'.  It
-shares most of these with its other form (rabbit), so even before training the two are alike: a
-form that finds its stem proves nothing.  Hence four questions, asked before and after training:
+An inflected form that is not in the text (rabbits) has a FastText vector, the mean of its n-gram
+vectors.  It shares most n-grams with its other form (rabbit), so the two are similar even before
+training: that a form finds its stem proves nothing.  Hence four tasks, scored before and after
+training:
 
-    stem      is the nearest of all known words its other form?
-    company   is a word that the text uses of this thing alone (burrow, carrots) among the five
-              nearest besides the stem?  No spelling tells.
-    analogy   mouse : mice = rabbit : ?  among all words and all held-out forms.  (3CosAdd leaves
-              the stem out, and what looks most like it is the answer: spelling helps.)
-    number    is it nearer to mice than to mouse, asked of those rows of its table with which it
-              has no n-gram in common?  A coin says yes to half.
+    stem      Is its other form the nearest of all known words?
+    context   Is a word that occurs only with this noun or verb (burrow, carrots) among the five
+              nearest besides the stem?  The spelling does not help.
+    analogy   mouse : mice = rabbit : ?  among all words and all held-out forms.  (3CosAdd excludes
+              the stem, and the most similar spelling is the solution: spelling helps.)
+    number    Is it nearer to mice than to mouse, over those rows of its table with which it has no
+              n-gram in common?  Chance is 50%.
 """
 from collections.abc import Iterator
 from functools import partial
@@ -53,42 +55,42 @@ MIN_N, MAX_N = 3, 6
 # ---- the methods --------------------------------------------------------------------------------
 
 def easy_text() -> Text:
-    """The committed text with its analogies; seed 1.  Another seed trains otherwise on the same."""
+    """The committed text with its analogies; seed 1, which decides the training only."""
     vocab, corpus = index_sentences(read_sentences(corpus_path("words-easy.txt")), min_count=1)
     return Text(vocab, corpus, read_analogies(corpus_path("words-easy.analogies.txt")), seed=1)
 
 
 def cells_of(text: Text) -> Cells:
-    """GloVe's counts."""
+    """The co-occurrence counts for GloVe."""
     return count_cells(text.corpus, len(text.vocab), GLOVE_WINDOW)
 
 
 def cooccurring_pairs(text: Text) -> float:
-    """Of all pairs of words, the share that ever stand within a window."""
+    """The share of all pairs of words that occur within a window at least once."""
     return len(cells_of(text).rows) / len(text.vocab)**2
 
 
 def glove_words(text: Text) -> np.ndarray:
-    """GloVe's vectors of words alone, (V, D)."""
+    """GloVe's word vectors W alone.  -> (V, D)"""
     return glove.train(cells_of(text), len(text.vocab), options=RunOptions(seed=text.seed),
                        **GLOVE).W
 
 
 def glove_sum(text: Text) -> np.ndarray:
-    """GloVe's vectors of words and of contexts added, which the original writes.  (V, D)."""
+    """GloVe's sum of word and context vectors, which the original writes.  -> (V, D)"""
     return glove.train(cells_of(text), len(text.vocab), options=RunOptions(seed=text.seed),
                        **GLOVE).vectors
 
 
 def subword_model(text: Text, max_n: int = MAX_N) -> FastTextVectors:
-    """What FastText learns; max_n = 0: without n-grams."""
+    """Train FastText.  max_n = 0: without n-grams"""
     W = fasttext.train(text.corpus, text.vocab, ngrams=NGrams(MIN_N, max_n, BUCKETS),
                        options=RunOptions(seed=text.seed), **FASTTEXT).W
     return FastTextVectors(text.vocab.words, W, MIN_N, max_n)
 
 
 def untrained_model(text: Text) -> FastTextVectors:
-    """What FastText starts from: spelling is all that its words share."""
+    """FastText before training: words are similar only if they share n-grams."""
     W = fasttext.initial_rows(len(text.vocab) + BUCKETS, FASTTEXT["dim"], text.seed)
     return FastTextVectors(text.vocab.words, W, MIN_N, MAX_N)
 
@@ -106,58 +108,55 @@ METHODS = {
 }
 
 
-# ---- words that no text held --------------------------------------------------------------------
+# ---- out-of-vocabulary words --------------------------------------------------------------------
 
 TASKS = {
     "stem": "rabbits: the nearest word is rabbit",
     "context": "burrow or carrots is among the next five",
     "analogy": "mouse : mice = rabbit : rabbits",
-    "number": "nearer to mice than to mouse (coin: 50)",
+    "number": "nearer to mice than to mouse (chance: 50)",
 }
 
 
 class Form(NamedTuple):
-    """An inflected form that no text held."""
+    """An inflected form that is not in the text."""
 
     word: str                      # rabbits
     stem: str                      # rabbit, its other form
-    context: set[str]              # words used of it alone: burrow, carrots
+    context: set[str]              # words that occur only with it: burrow, carrots
     rows: list[tuple[str, str]]    # the other rows of its table: (mouse, mice)
 
 
 def held_out_forms() -> Iterator[Form]:
-    """All words of HELD_OUT; they stand in the right columns of their tables."""
+    """Yield the Forms of all words of HELD_OUT, which are in the right columns of their tables."""
     for table in TABLES.values():
         rows = [row.split() for row in table.rows]
         whole = [(left, right) for left, right, *_ in rows if right not in HELD_OUT]
         for left, right, *attributes in rows:
             if right in HELD_OUT:
-                company = {word for attribute in attributes
+                context = {word for attribute in attributes
                            for words in ATTRIBUTES[attribute].values() for word in words.split()}
-                yield Form(right, left, company, whole)
+                yield Form(right, left, context, whole)
 
 
 def task_scores(vectors: WordVectors) -> np.ndarray:
-    """How many % of each of TASKS are answered.  vectors: of the text's words and HELD_OUT.
-
-    -> (4,).
-    """
-    right = {question: [] for question in TASKS}
+    """The score in % on each of TASKS.  vectors: of the text's words and HELD_OUT  -> (4,)"""
+    right = {task: [] for task in TASKS}
     for form in held_out_forms():
         near = [word for word, _ in vectors.most_similar(form.word, topn=20)
                 if word not in HELD_OUT]
         right["stem"].append(near[0] == form.stem)
         others = [word for word in near if word != form.stem]
         right["context"].append(not form.context.isdisjoint(others[:5]))
-        questions = [(left, other, form.stem, form.word) for left, other in form.rows]
-        scores = score_analogies(vectors.key_to_index, vectors.vectors, [Section("", questions)])
+        analogies = [(left, other, form.stem, form.word) for left, other in form.rows]
+        scores = score_analogies(vectors.key_to_index, vectors.vectors, [Section("", analogies)])
         right["analogy"] += [1] * scores.overall.correct
         right["analogy"] += [0] * (scores.overall.total - scores.overall.correct)
         right["number"] += [cosine(vectors[form.word], vectors[other])
                             > cosine(vectors[form.word], vectors[left])
                             for left, other in form.rows
                             if not share_ngrams(form.word, left, other)]
-    return np.array([100 * np.mean(right[question]) for question in TASKS])
+    return np.array([100 * np.mean(right[task]) for task in TASKS])
 
 
 def share_ngrams(word: str, *others: str) -> bool:
@@ -167,13 +166,13 @@ def share_ngrams(word: str, *others: str) -> bool:
 
 
 def with_held_out(model: FastTextVectors) -> WordVectors:
-    """The vectors of all known words, and of the held-out forms behind them."""
+    """The vectors of all known words, followed by those of the held-out forms."""
     forms = sorted(HELD_OUT)
     return WordVectors([*model.words, *forms], np.vstack([model.words.vectors, model[forms]]))
 
 
 def random_vectors(text: Text) -> WordVectors:
-    """Normal numbers for the same words."""
+    """Vectors of normal random numbers for the same words."""
     words = [*text.vocab.words, *sorted(HELD_OUT)]
     return WordVectors(words, np.random.default_rng(text.seed).standard_normal((len(words), 50)))
 
@@ -186,7 +185,7 @@ UNKNOWN = {
 
 
 def score_unknown_words(texts: list[Text], workers: int = 2) -> dict[str, np.ndarray]:
-    """{name: (texts, 4) the % of TASKS answered} for each of UNKNOWN."""
+    """{name: scores in % on TASKS (texts, 4)} for each of UNKNOWN; `workers` run at a time."""
     found = {name: np.empty((len(texts), len(TASKS))) for name in UNKNOWN}
 
     def step(job):

@@ -1,19 +1,21 @@
-"""What is each trick of word2vec worth?  Remove one at a time, and measure.
+"""Ablations of word2vec: the effect of removing each part, one at a time.
 
-Paper     Mikolov et al. 2013b, which gives the tricks; Levy, Goldberg & Dagan 2015, "Improving
-          Distributional Similarity with Lessons Learned from Word Embeddings", which counts them.
+Paper     Mikolov et al. 2013b, which introduces these parts; Levy, Goldberg & Dagan 2015,
+          "Improving Distributional Similarity with Lessons Learned from Word Embeddings", which
+          compares them.
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      a run on 150,000 words takes about a second.
+Cost      one training on 150,000 words takes about a second.
 Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the
           closed form)
 
-A seed is another text as well as other starting weights, so what holds over the seeds holds for
-texts of this kind, not for one of them.  A toy text of 290 words is not English: a trick made for
-a vocabulary of a million, or for a text with topics, may have nothing to do here.  The predictions
-are what the papers lead one to expect, not what was found: those that failed stay.
+A seed determines the text as well as the initial weights, so the result is about texts of this
+kind.  A toy text of 290 words is not English: a part that was made for a vocabulary of a million
+words, or for a text with topics, may have no effect here.  The predictions are what the papers lead
+one to expect.  They were written before the measurement, and those that failed are kept.
 
-The training is short, as is usual for a long text, so whatever takes more or longer steps gains.
-Therefore some tricks are removed again with as many steps in all, or from a longer training.
+The training is short, as is usual for a long text, so a variant with more or larger steps gains.
+Some parts are therefore removed a second time, with the same number of steps in total or from a
+longer training.  Baselines: METHODS has random and untrained vectors beside the trained ones.
 """
 from functools import partial
 from typing import NamedTuple
@@ -37,71 +39,72 @@ from scratch_embed.worlds.words import hard, tiny
 
 SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
 CBOW = dict(SKIPGRAM, method=cbow_chunk, lr=0.05)
-LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would come near 100%
+LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would be near 100%
 FIXED, CONSTANT = Details(fixed_window=True), Details(last_lr=1.0)
 
-OTHER_NOISE = {"count^1": (dict(details=Details(power=1.0)), HELPS),
-               "all words alike": (dict(details=Details(power=0.0)), HELPS)}
-OTHER_RATES = {"the first rate": (dict(details=CONSTANT), HELPS),
-               "the mean rate": (dict(details=CONSTANT, lr=0.0125), HELPS)}
+OTHER_POWERS = {"count^1": (dict(details=Details(power=1.0)), HELPS),
+                "uniform": (dict(details=Details(power=0.0)), HELPS)}
+OTHER_RATES = {"the initial lr": (dict(details=CONSTANT), HELPS),
+               "the mean lr": (dict(details=CONSTANT, lr=0.0125), HELPS)}
 
 ABLATIONS = [
     Ablation(
-        "noise drawn by count^3/4",
-        "Plain counts draw the same few words for ever, equal chances hardly ever a frequent "
-        "one; 3/4 lies between and is better than both.",
-        SKIPGRAM, OTHER_NOISE),
+        "negatives drawn by count^3/4",
+        "Drawn by count, the negatives are always the same few words; drawn uniformly, they are "
+        "hardly ever frequent words.  3/4 lies between and is better than both.",
+        SKIPGRAM, OTHER_POWERS),
     Ablation(
-        "the random window",
-        "It makes near neighbours count for more, and those say more; against a fixed window "
-        "of the same mean reach little is left of that.",
+        "a random window size",
+        "It gives nearer words a higher weight, and they are more informative; compared with a "
+        "fixed window of the same mean size, little of this is left.",
         SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
                    "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
                    "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
-        "sub-sampling",
-        "Frequent words say little of their neighbours and take up the window: without them it "
-        "reaches further.",
+        "subsampling",
+        "Frequent words say little about the words near them and fill the window; without them it "
+        "extends further.",
         SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
     Ablation(
-        "5 noise words a pair",
-        "More questions a pair are more to learn from, most of all in a small text; if it is "
-        "read so often that there are as many in all, nothing is left.",
+        "5 negatives per pair",
+        "More negatives per pair give more to learn from, most of all in a small text; if the text "
+        "is read so often that the total number of targets is equal, no difference is left.",
         SKIPGRAM, {"1": (dict(negatives=1), HELPS),
-                   "1, as many questions": (dict(negatives=1, epochs=15), NOT_SIGNIFICANT),
+                   "1, as many targets": (dict(negatives=1, epochs=15), NOT_SIGNIFICANT),
                    "15": (dict(negatives=15), HURTS),
-                   "15, as many questions": (dict(negatives=15, epochs=2), NOT_SIGNIFICANT)}),
+                   "15, as many targets": (dict(negatives=15, epochs=2), NOT_SIGNIFICANT)}),
     Ablation(
-        "noise drawn anew for each pair",
-        "Shared noise has the same mean and a little more variance.",
+        "new negatives for each pair",
+        "Shared negatives give gradients with the same mean and a little more variance.",
         SKIPGRAM, {"shared by a position": (dict(method=shared_chunk), NOT_SIGNIFICANT)}),
     Ablation(
-        "CBOW: every word takes the whole error",
-        "The equation's share is several times smaller, too small a step for a short training; "
-        "with a larger learning rate it is as good.",
+        "CBOW: each word gets the whole gradient",
+        "The share that the equation gives each context word is several times smaller, too small "
+        "a step for a short training; with a larger learning rate it is as good.",
         CBOW, {"its share": (dict(method=corrected_cbow_chunk), HELPS),
-               "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15), NOT_SIGNIFICANT)}),
+               "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15),
+                                     NOT_SIGNIFICANT)}),
     Ablation(
-        "a learning rate that falls",
-        "Late small steps average out what the last pairs happened to be.",
+        "a decaying learning rate",
+        "Small steps at the end average out the randomness of the last pairs.",
         SKIPGRAM, OTHER_RATES),
     Ablation(
         "sentences in random order",
-        "Nothing: this text has no order to begin with.  In a real one, sorted by topic or by "
-        "date, the last pages would otherwise count for most.",
+        "No effect: this text has no order to begin with.  In a real text, sorted by topic or by "
+        "date, the last pages would otherwise have the most influence.",
         SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), NOT_SIGNIFICANT)}),
     Ablation(
-        "noise drawn by count^3/4, long training",
-        "As for the short one.",
-        LONG, OTHER_NOISE),
+        "negatives by count^3/4, long training",
+        "As for the short training.",
+        LONG, OTHER_POWERS),
     Ablation(
-        "the random window, long training",
-        "As for the short one; that a fixed window has more pairs matters less.",
+        "a random window size, long training",
+        "As for the short training; that a fixed window has more pairs matters less.",
         LONG, {"always 5": (dict(details=FIXED), HELPS),
                "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
-        "a learning rate that falls, long training",
-        "As for the short one; what larger steps gain in time matters less.",
+        "a decaying learning rate, long training",
+        "As for the short training; the faster progress of larger steps matters less.",
         LONG, OTHER_RATES),
 ]
 
@@ -109,23 +112,23 @@ ABLATIONS = [
 # ---- methods ----------------------------------------------------------------------------------
 
 def trained(settings, text):
-    """Word vectors (V, D) that word2vec learns with these settings of `train`."""
+    """The word vectors (V, D) of word2vec, trained with these settings of `train`."""
     return train(text.corpus, text.vocab, options=RunOptions(seed=text.seed), **settings).W
 
 
 def counted(text):
-    """The same without learning: PPMI, then its SVD."""
+    """Word vectors (V, D) without training: PPMI of the co-occurrence counts, then its SVD."""
     counts = window_counts(text.corpus, len(text.vocab), SKIPGRAM["window"])
     return svd_vectors(ppmi(counts), min(SKIPGRAM["dim"], len(text.vocab)))[0]
 
 
 def untrained(text):
-    """What word2vec starts from: numbers from a cube, near 0."""
+    """The initial vectors of word2vec, uniform in a small cube around 0."""
     return initial_weights(len(text.vocab), SKIPGRAM["dim"], text.seed)[0]
 
 
 def random(text):
-    """Normal numbers, every direction alike."""
+    """Vectors of normal random numbers, whose directions are uniform."""
     shape = len(text.vocab), SKIPGRAM["dim"]
     return np.random.default_rng(text.seed).standard_normal(shape)
 
@@ -145,9 +148,9 @@ METHODS = {
 # ---- the closed form ----------------------------------------------------------------------------
 
 class Closed(NamedTuple):
-    """A form held against trained vectors: correlations, and the root mean square difference.
+    """A closed form compared with trained vectors: correlations and root mean square difference.
 
-    often: the correlation over the pairs that the text is expected to have OFTEN times or more.
+    often: the correlation over pairs whose expected count in the text is OFTEN or more.
     """
 
     correlation: float
@@ -156,16 +159,16 @@ class Closed(NamedTuple):
 
 
 OFTEN = 5
-WORLDS = {"tiny": (tiny, 48), "hard": (hard, 320)}       # dimensions: enough that u · v is free
+WORLDS = {"tiny": (tiny, 48), "hard": (hard, 320)}       # dimensions: enough for any matrix u · v
 
 
 def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, K: int = 5
                 ) -> tuple[Closed, Closed]:
-    """How near training comes to the optimum.  -> (Closed of sgns_optimum, of shifted_pmi).
+    """Compare trained u · v with the closed form.  -> (Closed of sgns_optimum, of shifted_pmi)
 
-    name: of WORLDS; the vectors have more dimensions than the world has words, 41 or 290.  P is
-    exact, of the grammar and not of the text.  The correlations are over pairs of words alike;
-    the difference is weighted by P, as the loss is.
+    name: one of WORLDS; the vectors have more dimensions than the world has words, 41 or 290.  P is
+    the exact distribution of the grammar, not that of the text.  The correlations weight all pairs
+    of words equally; the difference is weighted by P, as the loss is.
     """
     make, dim = WORLDS[name]
     world = make(seed, sentences)
@@ -185,7 +188,7 @@ def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, 
 
 
 def closed_forms(name: str, seeds: list[int], sentences: int, workers: int = 2) -> list:
-    """closed_form for each seed, in their order, `workers` at a time."""
+    """closed_form for each seed, in the order of seeds; `workers` run at the same time."""
     done = dict(imap_unordered(lambda seed: (seed, closed_form(name, seed, sentences)), seeds,
                                workers))
     return [done[seed] for seed in seeds]

@@ -1,21 +1,21 @@
-"""Bags: a line of text as rows of a table, for its words, their pieces, and its runs of words.
+"""Bags: a line of text as the rows of a table, for its words, their n-grams, and its word n-grams.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
-          Classification", section 2.2; Weinberger et al. 2009 for hashing features.
+          Classification", section 2.2; Weinberger et al. 2009 for hashed features
 Equation  rows(w₁ … w_T) = all rows(w_i), and V + h(w_i … w_j) mod buckets, 1 ≤ j − i < word_ngrams;
-          what comes twice is there twice
+          with repetitions
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
-Shapes    W (V + buckets, D): first the V words, then what n-grams of letters and of words share
-Cost      O(T·(word_ngrams − 1)) hashes a line, made anew whenever it is read: a line is kept as
-          T numbers of words, not as its rows.
-Differs   from the paper as fastText does: hash is the 32-bit one of words/subwords.py taken for a
-          signed number, so the upper 32 bits of h begin as ones for every second word.
-Read next words/supervised.py (learns the rows), words/classifier.py (uses them).
+Shapes    W (V + buckets, D): first the V words, then the buckets that both kinds of n-grams share
+Cost      O(T·(word_ngrams − 1)) hashes per line, computed whenever it is read: a line is stored as
+          T word numbers, not as its rows
+Differs   from the paper as fastText does: hash is the 32-bit one of words/subwords.py, taken as a
+          signed number, so for every second word the upper 32 bits of h begin as ones
+Read next words/supervised.py (learns the rows), words/classifier.py (uses them)
 
-A bag knows which words are there and not where they stand: "good , not bad" and "bad , not good"
-are one bag.  Runs of two words tell them apart ("not bad"), and a hash finds the row of a run
-without a list of all runs.  Words that are not in the vocabulary have no row of their own, but
-their pieces have (where min_n … max_n asks for them), and so have the runs in which they stand.
+A bag of words does not depend on word order: "good , not bad" and "bad , not good" have the same
+bag.  Word n-grams add some of the order ("not bad" is a word bigram), and hashing gives each a row
+without a list of all n-grams.  A word that is not in the vocabulary has no row of its own, but its
+character n-grams have (if min_n … max_n is set), and so have the word n-grams that contain it.
 """
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -34,12 +34,12 @@ from scratch_embed.words.subwords import (
     check_subwords,
     fnv1a,
     fnv_step,
-    subword_rows,
+    index_subwords,
     to_bytes,
 )
 
 u64 = np.uint64
-RUN_PRIME = u64(116049371)
+WORD_NGRAM_PRIME = u64(116049371)
 ALL_64 = 2**64 - 1
 
 
@@ -51,13 +51,13 @@ def signed_hash(word: str) -> int:
     return h - 2**32 if h >= 2**31 else h
 
 
-def run_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> list[int]:
-    """The rows of all runs of 2 … word_ngrams words, by where they begin, then by length."""
+def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> list[int]:
+    """The rows of all n-grams of 2 … word_ngrams words, by where they begin, then by length."""
     rows = []
     for i in range(len(words)):
         h = signed_hash(words[i]) & ALL_64
         for word in words[i + 1:i + word_ngrams]:
-            h = (h * int(RUN_PRIME) + signed_hash(word)) & ALL_64
+            h = (h * int(WORD_NGRAM_PRIME) + signed_hash(word)) & ALL_64
             rows.append(V + h % buckets)
     return rows
 
@@ -65,10 +65,10 @@ def run_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> li
 # ---- many lines -------------------------------------------------------------------------------
 
 class Bags(NamedTuple):
-    """Lines of text, and what it takes to make the bag of each."""
+    """Lines of text, with all that is needed to compute the bag of each."""
 
-    lines: Corpus                  # numbers of S spellings
-    pieces: Subwords               # of each spelling its rows: of its own and of its n-grams
+    lines: Corpus                  # numbers of S different words, known or not
+    subwords: Subwords             # the rows of each of the S words: its own, and its n-grams'
     hashes: np.ndarray             # (S,) uint64: signed_hash, sign-extended
     V: int
     buckets: int
@@ -76,23 +76,23 @@ class Bags(NamedTuple):
 
 
 class Features:
-    """What a line may be made of: the V known words, the n-grams of letters, the runs of words.
+    """The features of a line: V known words, character n-grams, and word n-grams.
 
-    words: V different strings; buckets: the rows that n-grams and runs share, after the words'.
+    words: V different strings; buckets: the rows after those of the words, which n-grams share
     """
 
     def __init__(self, words: Iterable[str], word_ngrams: int = 1, min_n: int = 0, max_n: int = 0,
                  buckets: int = 0) -> None:
-        """Raises ValueError for settings that make no sense."""
+        """Raises ValueError for settings that are out of range or do not fit together."""
         self.words = list(words)
         self.index = {word: number for number, word in enumerate(self.words)}
         self.word_ngrams, self.min_n, self.max_n, self.buckets = word_ngrams, min_n, max_n, buckets
         check_subwords(min_n, max_n, buckets)
         require_whole("word_ngrams", word_ngrams, 1)
         if word_ngrams > 1 and buckets == 0:
-            raise ValueError(f"word_ngrams={word_ngrams} needs rows for the runs: buckets > 0")
+            raise ValueError(f"word_ngrams={word_ngrams}: expected buckets of at least 1, got 0")
         if len(self.index) < len(self.words):
-            raise ValueError("a word stands in the vocabulary twice")
+            raise ValueError("words: expected different words, got one of them twice")
 
     def rows_of(self, word: str) -> np.ndarray:
         """The rows of a word, known or not.  (n,) int32."""
@@ -104,13 +104,13 @@ class Features:
 
     @cached_property
     def _known(self):
-        return subword_rows(self.words, self.min_n, self.max_n, self.buckets)
+        return index_subwords(self.words, self.min_n, self.max_n, self.buckets)
 
     def bags(self, words: Sequence[str], lines: Corpus) -> Bags:
-        """The bags of lines that are numbers of these words, known or not."""
-        pieces = [self.rows_of(word) for word in words]
-        rows = np.concatenate([np.zeros(0, np.int32), *pieces])
-        offsets = np.cumsum([0, *map(len, pieces)])
+        """The Bags of lines.  words: S different ones, known or not; lines: in their numbers."""
+        word_rows = [self.rows_of(word) for word in words]
+        rows = np.concatenate([np.zeros(0, np.int32), *word_rows])
+        offsets = np.cumsum([0, *map(len, word_rows)])
         hashes = hash_words(words) if self.word_ngrams > 1 else np.zeros(0, u64)
         return Bags(lines, Subwords(rows, offsets), hashes, len(self.words), self.buckets,
                     self.word_ngrams)
@@ -118,30 +118,30 @@ class Features:
 
 @kernel
 def fill_bag(bags, line, bag):
-    """Write the rows of a line to `bag`; return how many.  The rows of its runs: run_rows."""
+    """Write the rows of a line to `bag`: rows of words, then word_ngram_rows.  -> how many"""
     n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
     for word in ids:
-        for at in range(bags.pieces.offsets[word], bags.pieces.offsets[word + 1]):
-            bag[n] = bags.pieces.rows[at]
+        for at in range(bags.subwords.offsets[word], bags.subwords.offsets[word + 1]):
+            bag[n] = bags.subwords.rows[at]
             n += 1
     if bags.word_ngrams > 1:
         for i in range(len(ids)):
             h = bags.hashes[ids[i]]
             for j in range(i + 1, min(i + bags.word_ngrams, len(ids))):
-                h = h * RUN_PRIME + bags.hashes[ids[j]]
+                h = h * WORD_NGRAM_PRIME + bags.hashes[ids[j]]
                 bag[n] = bags.V + np.int64(h % u64(bags.buckets))
                 n += 1
     return n
 
 
 @kernel
-def longest_bag(bags, lines):
-    """Room for the bag of any of these lines: as many rows as fill_bag can write, or more."""
+def max_bag_size(bags, lines):
+    """An upper bound of the number of rows that fill_bag writes for any of these lines."""
     longest = 0
     for line in lines:
         n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
         for word in ids:
-            n += bags.pieces.offsets[word + 1] - bags.pieces.offsets[word]
+            n += bags.subwords.offsets[word + 1] - bags.subwords.offsets[word]
         longest = max(longest, n + len(ids) * (min(bags.word_ngrams, len(ids)) - 1))
     return longest
 
@@ -157,7 +157,7 @@ def hash_words(words: Sequence[str]) -> np.ndarray:
 
 @kernel
 def fill_hashes(text, offsets, hashes):
-    """signed_hash of each word text[offsets[w]:offsets[w+1]]; text: int8."""
+    """Fill signed_hash of each word text[offsets[w]:offsets[w+1]].  text: int8"""
     for w in range(len(hashes)):
         h = np.int64(FNV_START)
         for byte in text[offsets[w]:offsets[w + 1]]:

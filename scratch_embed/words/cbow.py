@@ -1,20 +1,21 @@
-"""CBOW: guess the word in the middle from the mean of the words around it.
+"""CBOW: predict the word in the middle of a window from the mean of the other words' vectors.
 
 Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in Vector Space",
           section 3.1 and fig. 1; İrsoy, Benton & Stratos 2020, "Corrected CBOW Performs as well
-          as Skip-gram", for the correction.
+          as Skip-gram", for the correction
 Equation  h = (1/n) Σ_{c in window} v_c;   L = −log σ(u_o · h) − Σ_k log σ(−u_k · h)
 Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u; h (D,)
-Cost      O((n + K)·D) a word: one step a position, where skip-gram takes one a pair.
-Differs   from the equation, in cbow_chunk only: h is a mean, so ∂L/∂v_c = (1/n) ∂L/∂h; but
-          word2vec.c, gensim and fastText add the whole ∂L/∂h to each v_c.  cbow_chunk does as
-          they do, since that is CBOW as its users know it; corrected_cbow_chunk follows the
+Cost      O((n + K)·D) per word: one step per position, where skip-gram takes one per pair
+Differs   from the equation, in cbow_chunk only: h is a mean, so ∂L/∂v_c = (1/n) ∂L/∂h, but
+          word2vec.c, gensim and fastText add the full gradient ∂L/∂h to each v_c.  cbow_chunk
+          follows them, since that is what is known as CBOW; corrected_cbow_chunk follows the
           equation.  The usual learning rate is twice skip-gram's, 0.05.
-Read next words/word2vec.py (`draw_targets`, `sgns_step`; train(..., method=cbow_chunk)).
+Read next words/word2vec.py (`draw_targets`, `sgns_step`; train(..., method=cbow_chunk))
 
-With the whole gradient every context word takes an n times longer step than the equation says:
-the output vectors learn at one rate, and the word vectors at n times that, which grows with the
-window.
+What does the full gradient change?  It is the gradient for a sum, h = Σ v_c, applied to a mean.
+Each context vector takes a step n times as long as the equation says, so the word vectors have an
+effective learning rate of n·lr and the output vectors of lr; n grows with the window.  With the
+correction both have the same learning rate, whatever the window.
 """
 import numpy as np
 
@@ -34,8 +35,9 @@ from scratch_embed.words.word2vec import (
 
 def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
                        ) -> tuple[float, np.ndarray, np.ndarray]:
-    """The equation, in NumPy.  context: (n, D) the window's vectors; U, rows, y: loss_and_grad's.
+    """CBOW loss of one position, and its gradients.
 
+    context: (n, D) the vectors in the window; U, rows, y: as for word2vec.loss_and_grad
     -> L, ∂L/∂context (n, D), ∂L/∂U[rows] (M, D)
     """
     loss, dh, dU = loss_and_grad(context.mean(axis=0), U, rows, y)
@@ -45,20 +47,20 @@ def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: 
 @saved_as("CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step a position, every context word taking the whole error.  -> Σ L, positions"""
+    """One step per position; each context vector takes all of ∂L/∂h.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
 @saved_as("corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step a position, every context word taking its share of the error.  -> Σ L, positions"""
+    """One step per position; each context vector takes (1/n) ∂L/∂h.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
-def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
-    """The pass over the text that both forms share."""
+def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
+    """Both forms of CBOW: one SGD step for each position of the sentences."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan, W.shape[1])
     h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0
@@ -67,13 +69,13 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
         for i in range(n):
             first, last, state = draw_window(plan, i, n, state)
             if last - first < 2:
-                continue                               # a word without neighbours
+                continue                               # no other word in the window
             share = ONE / np.float32(last - first - 1)
             mean_without(W, kept, first, last, i, share, h)
             M, state = draw_targets(plan, kept[i], rows, y, state)
             loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
             positions += 1
-            if whole:
+            if full_gradient:
                 share = ONE
             for j in range(first, last):
                 if j != i:
@@ -85,7 +87,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
 
 @kernel
 def mean_without(W, kept, first, last, i, share, h):
-    """h = share · Σ v over the words kept[first:last] except the one in the middle, i."""
+    """h = share · Σ v over the words kept[first:last] except kept[i].  share: 1/n"""
     h[:] = ZERO
     for j in range(first, last):
         if j != i:

@@ -1,23 +1,23 @@
-"""A classifier of text: the labels of a line, how likely each is, and how often that is right.
+"""A text classifier: the probabilities of a line's labels, and how often predictions are right.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
-          Classification", eq. of section 2, and 2.1 for the tree.
-Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and by the loss it was trained with
+          Classification", eq. of section 2, and 2.1 for the tree
+Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and, depending on the loss of the training,
               softmax              P(l) = exp s_l / Σ_j exp s_j
               hierarchical (hs)    P(l) = Π_n σ(y_n s_n)   over the turns on the path to l
-              one-vs-all, ns       P(l) = σ(s_l), each label by itself: they do not sum to 1
+              one-vs-all, ns       P(l) = σ(s_l) for each label by itself: they do not sum to 1
 Shapes    W (V + buckets, D), U (L, D), bags of N lines -> h (N, D) -> s (N, L) -> P (N, L)
-Cost      O(n·D) for a bag of n rows, O(L·D) for its scores: one matrix product for many lines,
-          which BLAS owns; the tree costs O(L·code length) besides.
-Differs   fastText's predict adds 1e-5 to every probability (for hs, to every turn's, so that its
-          own may exceed 1) and takes σ of ns and ova from a table with cells 1/32 wide, so off by
-          up to 0.008, and 0 or 1 beyond ±8; here they are what the equation says.  Its search down
-          the tree drops what is less likely than 1e-5, whatever the threshold; here nothing is.
-Read next words/bags.py (what is in a bag), words/supervised.py (how W and U are learned).
+Cost      O(n·D) for a bag of n rows, O(L·D) for its scores, in one matrix product for many lines
+          (BLAS); for the tree also O(L·code length)
+Differs   fastText's predict adds 1e-5 to every probability (for hs to that of every turn, so that a
+          probability may exceed 1), and takes σ for ns and ova from a table with steps of 1/32, off
+          by up to 0.008, and 0 or 1 beyond ±8; here they are computed.  Its search down the tree
+          drops labels less likely than 1e-5, whatever the threshold; here none is dropped.
+Read next words/bags.py (what is in a bag), words/supervised.py (how W and U are learned)
 
-What ns's numbers mean: where it has learned all it can, s_l = log P(l|x) / (K Pⁿ(l) (1 − P(l|x))),
-by the argument of words/word2vec.py.  So neither σ(s_l) nor the order of labels is that of
-P(l|x): a label that is often drawn as noise, and that is a frequent one, stands too low.
+What do probabilities of ns mean?  At the optimum s_l = log P(l|x) / (K Pneg(l) (1 − P(l|x))), by
+the argument of words/ppmi.py.  So σ(s_l) is not P(l|x), and labels are not ranked by P(l|x): a
+frequent label is often drawn as a negative, and so is ranked too low.
 """
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -29,30 +29,30 @@ import numpy as np
 from scratch_embed.numerics.functions import sigmoid, softplus
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.space.neighbours import top_k
-from scratch_embed.words.bags import Features, fill_bag, longest_bag
+from scratch_embed.words.bags import Features, fill_bag, max_bag_size
 from scratch_embed.words.fasttext import ONE, ZERO, add_rows
 from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
 from scratch_embed.words.softmax import probabilities
 
-BLOCK = 1 << 20                    # scores that are in memory at a time
+BLOCK = 1 << 20                    # scores in memory at a time
 
 
 # ---- from scores to probabilities -------------------------------------------------------------
 
 def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
-    """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)."""
-    log_p = np.zeros((len(S), len(tree.nodes) + 1))          # one 0 more: a lone leaf has no turns
+    """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)"""
+    log_p = np.zeros((len(S), len(tree.nodes) + 1))         # one 0 more: a single leaf has no turns
     log_p[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
     return np.exp(np.add.reduceat(log_p, tree.offsets[:-1], axis=1))
 
 
 def label_tree(counts: np.ndarray) -> Tree:
-    """The Huffman tree of the labels, by their counts (L,), the most frequent first.
+    """The Huffman tree of labels with these counts (L,), the most frequent first.
 
-    y_n = +1 asks whether the path turns right, as in fastText; in word2vec.c, and so in
-    words/huffman.py, whether it turns left.  Otherwise the trees are the same, node by node.
+    y_n = +1 where the path turns right, as in fastText; in word2vec.c, and so in words/huffman.py,
+    where it turns left.  Otherwise the trees are the same, node by node.
     """
     if len(counts) == 1:                                     # the root is the only leaf
         return Tree(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
@@ -63,14 +63,14 @@ def label_tree(counts: np.ndarray) -> Tree:
 # ---- from lines to h --------------------------------------------------------------------------
 
 def mean_rows(W: np.ndarray, bag: np.ndarray) -> np.ndarray:
-    """h of one bag, (D,).  bag: (n,) rows of W, those that come twice count twice; none gives 0."""
+    """h of one bag: (n,) rows of W, with repetitions -> (D,).  0 for an empty bag."""
     return W[bag].sum(axis=0) / max(1, len(bag))
 
 
 @kernel
 def fill_mean_rows(W, bags, lines, H, sizes):
-    """mean_rows of these lines.  H: (N, D) float32 and sizes: (N,), filled."""
-    bag = np.empty(longest_bag(bags, lines), np.int64)
+    """mean_rows of N lines.  Fills H (N, D) float32 and sizes (N,)."""
+    bag = np.empty(max_bag_size(bags, lines), np.int64)
     for i in range(len(lines)):
         n = fill_bag(bags, lines[i], bag)
         h, sizes[i] = H[i], n
@@ -84,28 +84,28 @@ def fill_mean_rows(W, bags, lines, H, sizes):
 # ---- the model --------------------------------------------------------------------------------
 
 class Quality(NamedTuple):
-    """How often the k first labels are right, over all examples together."""
+    """How often the k most likely labels are right, over all examples together."""
 
-    examples: int                  # that have a label of the model's
-    precision: float               # of the labels predicted, the share that is true; nan for none
-    recall: float                  # of the true labels, the share that is among the predicted
-    unseen: int                    # true labels, in all examples, that the model never saw
+    examples: int                  # those with at least one known label
+    precision: float               # the fraction of predicted labels that are true; nan if none
+    recall: float                  # the fraction of true labels that are predicted
+    unseen: int                    # true labels, in all examples, that the model does not know
 
 
 class Classifier:
-    """What words/supervised.py has learned, or the original has: V words, L labels.
+    """A trained classifier of V words and L labels, from words/supervised.py or from fastText.
 
     model      a fasttext_files.BinModel of a supervised model; its tables must not be changed
-    labels     the L labels, the most frequent first, with their "__label__"
-    features   what a bag is made of
+    labels     the L labels, the most frequent first, including the prefix "__label__"
+    features   the Features of a line
     """
 
     def __init__(self, model: BinModel) -> None:
-        """Raises ValueError for a model of another kind."""
+        """Raises ValueError for a model of words, which has no labels."""
         settings = model.settings
         if settings.model != "supervised":
-            raise ValueError(f"expected a supervised model, found {settings.model}: it has no "
-                             "labels; words/fasttext_vectors.py takes it")
+            raise ValueError(f"expected a supervised model, got {settings.model}, which has no "
+                             "labels; words/fasttext_vectors.py loads it")
         self.model, self.labels = model, list(model.labels)
         self.features = Features(model.words, settings.word_ngrams, settings.min_n,
                                  settings.max_n, settings.buckets)
@@ -118,14 +118,14 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Classifier":
-        """From a .bin of fastText's, plain or gzip; FormatError where it is not whole.
+        """Read fastText's .bin, plain or gzip.  FormatError if it is damaged.
 
-        Words that are not UTF-8, which published models have, are kept as their bytes.
+        Words that are not UTF-8, which occur in published models, keep their bytes.
         """
         return cls(read_bin(path, errors="surrogateescape"))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a .bin that fastText reads; the old file is kept until the new one is whole."""
+        """Write a .bin that fastText reads; replaces an old file when the new one is complete."""
         write_bin(path, self.model)
 
     def __repr__(self) -> str:
@@ -136,9 +136,9 @@ class Classifier:
     # ---- vectors and probabilities -----------------------------------------
 
     def encode(self, texts: str | Iterable[str]) -> np.ndarray:
-        """h: the mean of a text's rows, runs of words and the end of the line included.
+        """h, the mean of a text's rows, including word n-grams and the end of the line.
 
-        str -> (D,), n of them -> (n, D), float32.  A text of which no row is known has h = 0.
+        str -> (D,), n of them -> (n, D), float32.  h = 0 for a text without known rows.
         """
         lines = self._read(texts)
         H = np.concatenate([np.zeros((0, self.model.settings.dim), np.float32),
@@ -148,7 +148,7 @@ class Classifier:
     sentence_vector = encode                       # fastText's name for it
 
     def probabilities(self, texts: str | Iterable[str]) -> np.ndarray:
-        """P of every label, in the order of `labels`.  str -> (L,), n of them -> (n, L)."""
+        """The probabilities of all labels, in their order.  str -> (L,), n of them -> (n, L)."""
         lines = self._read(texts)
         P = np.concatenate([np.zeros((0, len(self.labels))),
                             *(self._probabilities(H) for H, _ in self._blocks(lines))])
@@ -156,22 +156,22 @@ class Classifier:
 
     def predict(self, texts: str | Iterable[str], k: int = 1, threshold: float = 0.0
                 ) -> list[tuple[str, float]] | list[list[tuple[str, float]]]:
-        """The k most likely labels with their probabilities, of at least `threshold`.
+        """The k most likely labels with their probabilities, if these are at least `threshold`.
 
-        str -> [(label, probability)], the likeliest first, equals in the order of `labels`;
-        n of them -> n such lists.  k = −1: all labels.  Empty for a text of which no row is known
-        (never with a model that knows "</s>", the end of a line, as all trained models do).
+        str -> [(label, probability)], the most likely first, ties in the order of `labels`;
+        n of them -> n such lists.  k = −1: all labels.  [] for a text without known rows (which
+        does not occur if the model knows "</s>", the end of a line, as all trained models do).
         """
         predicted = [[(self.labels[label], float(p)) for label, p in found]
                      for found in self._ranked(self._read(texts), k, threshold)]
         return predicted[0] if isinstance(texts, str) else predicted
 
     def test(self, source: Lines, k: int = 1, threshold: float = 0.0) -> Quality:
-        """Precision and recall of the k first labels on labelled lines (read_labelled's source).
+        """Precision and recall of the k most likely labels on labelled lines.
 
-        As in the original, all labels of all examples count alike, and an example none of whose
-        labels the model ever saw is left out; `unseen` tells how many such labels there are.
-        Raises ValueError with the number of a line that has no label.
+        source: as for read_labelled.  As in the original, all labels of all examples have the same
+        weight, and examples without known labels are left out; `unseen` counts unknown labels.
+        Raises ValueError that names a line without a label.
         """
         lines = read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
@@ -192,7 +192,7 @@ class Classifier:
         return read_texts([texts] if isinstance(texts, str) else texts)
 
     def _blocks(self, lines: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """H (n, D) and the sizes of the bags (n,), for so many lines at a time as BLOCK says."""
+        """H (n, D) and the sizes (n,) of the bags, for about BLOCK scores at a time."""
         bags = self.features.bags(lines.words, lines.tokens)
         N, dim = len(lines.tokens.offsets) - 1, self.model.settings.dim
         step = max(1, BLOCK // self._width)
@@ -208,7 +208,7 @@ class Classifier:
         return self._probability((H @ self.model.output.T).astype(np.float64))
 
     def _ranked(self, lines, k, threshold):
-        """For each line its [(number of a label, probability)]."""
+        """[(number of a label, probability)] of each line."""
         k = len(self.labels) if k == -1 else k     # as in the original
         for H, sizes in self._blocks(lines):
             ids, values = top_k(self._probabilities(H), k)

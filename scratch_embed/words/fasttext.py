@@ -1,30 +1,32 @@
-"""FastText: a word's vector is the mean of its pieces' vectors, so unseen words have vectors too.
+"""FastText: a word's vector is the mean of its subwords' vectors, so unseen words have vectors too.
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
-          Information", section 3: eq. of 3.1 (the loss), 3.2 (the score).
+          Information", section 3: eq. of 3.1 (the loss), 3.2 (the score)
 Equation  h = (1/n) Σ_{g ∈ rows(w)} W_g;   L = −log σ(u_c · h) − Σ_{k=1..K} log σ(−u_k · h)
-          for every pair of neighbours: w in the middle of a window, c near it, k noise words
+          for every pair of neighbours: w in the middle of a window, c near it, K negatives k
 Shapes    W (V + buckets, D) rows of words and of n-grams (words/subwords.py); U (V, D) the output
           vectors u; h (D,) the vector of a word of n rows
-Cost      O((n + m·K)·D) for a word with m neighbours; the original's is O(m·(n + K)·D).
-Differs   from the paper, as its code does: h is a mean, in the paper a sum, and yet each row takes
-          the whole ∂L/∂h (below).  From its code: all of W is filled with U(−1, 1)/D, where it
-          fills a tenth for each thread and leaves the rest as the allocator gave it (with
-          -thread 2 eight rows in ten, mostly zeros); noise that equals the answer is skipped,
-          not drawn again; σ is computed, not looked up; a pair's K + 1 terms are stepped together
-          and sentences read in random order, as in word2vec.py; a line ends without "</s>".
-Read next words/fasttext_vectors.py (what to do with the result); words/word2vec.py, words/cbow.py
-          (the same with one row a word: `draw_targets`, `sgns_step`, `cbow_loss_and_grad`).
+Cost      O((n + m·K)·D) for a word with m neighbours; the original's is O(m·(n + K)·D)
+Differs   from the paper, as its code does: h is a mean, in the paper a sum; and yet each row takes
+          the full gradient ∂L/∂h (below).  From its code: all of W is initialised with U(−1, 1)/D,
+          where the code initialises a tenth per thread and leaves the rest as allocated (with
+          -thread 2 eight rows in ten, mostly zeros); a negative that equals the target is skipped,
+          not drawn again; σ is computed, not looked up; the K + 1 targets of a pair are updated
+          together and sentences read in random order, as in word2vec.py; no "</s>" ends a line.
+Read next words/fasttext_vectors.py (how to use the result); words/word2vec.py, words/cbow.py (the
+          same with one row per word: `draw_targets`, `sgns_step`, `cbow_loss_and_grad`)
 
-By the equation, ∂L/∂W_g = (1/n) ∂L/∂h.  The original steps each row by the whole ∂L/∂h, as if h
-were the paper's sum.  So h moves by −lr·∂L/∂h, just as word2vec's single row does, however many
-pieces the word has; by the equation a word of 25 pieces would learn 25 times slower.
-corrected_skipgram_chunk and corrected_cbow_chunk follow the equation.
+The full gradient.  By the equation, ∂L/∂W_g = (1/n) ∂L/∂h.  The original updates each row by all of
+∂L/∂h, which is the gradient for the paper's sum.  So a step moves h by −lr·∂L/∂h, exactly as far as
+it moves word2vec's single row, however many rows the word has.  By the equation h would move by 1/n
+of that: a word of 25 rows would learn 25 times more slowly.  corrected_skipgram_chunk and
+corrected_cbow_chunk follow the equation.
 
-And h is known after a step without adding up its rows again: it is h − lr·∂L/∂h.  (If a row is
-among the word's m times, as "ana" in "banana", it moves m times and counts m times: the step of h
-is Σ m²/n long, over its different rows.)  So a word in the middle fetches its rows once, not once
-for each neighbour, and takes the very steps of the original, to rounding.
+Why h is computed once per word.  After a step the mean of the rows is known without reading them:
+it is h − lr·∂L/∂h.  (A row that the word has m times, as "ana" in "banana", moves m times and
+counts m times in the mean, so h moves by Σ m²/n of that, the sum over the different rows:
+`mean_step`.)  So the rows of a word are read and updated once, not once for each neighbour.  The
+steps are those of the original, except for rounding.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -50,7 +52,7 @@ from scratch_embed.words.plan import (
     chunk_words,
     make_plan,
 )
-from scratch_embed.words.subwords import NGrams, Subwords, needed_buckets, subword_rows
+from scratch_embed.words.subwords import NGrams, Subwords, index_subwords, needed_buckets
 from scratch_embed.words.word2vec import (
     ONE,
     ZERO,
@@ -61,30 +63,31 @@ from scratch_embed.words.word2vec import (
     subsample,
 )
 
-FILL = 4096                        # rows that are filled at a time, in the processor's cache
+FILL = 4096                        # rows initialised at a time: they fit into the processor's cache
 DETAILS = Details(power=0.5, last_lr=0.0)
 
 
 class SubwordPlan(NamedTuple):
-    """What a pass over the text needs to know besides the text and the weights."""
+    """What a kernel needs besides the text and the weights."""
 
     pairs: Plan                    # as for word2vec: subsampling, window, negatives or tree
     subwords: Subwords             # the rows of each word
-    own_pull: np.ndarray           # (V,) float32: how far h moves when each of its rows moves by 1
+    mean_steps: np.ndarray         # (V,) float32: mean_step of each word
 
 
 # ---- the equation, and the original's step ---------------------------------------------------
 
-def pair_step(W: np.ndarray, U: np.ndarray, pieces: np.ndarray, rows: np.ndarray, y: np.ndarray,
-              lr: float, whole: bool = True) -> float:
-    """Step W[pieces] and U[rows] in place for one h, as the original does, in NumPy.  -> L
+def pair_step(W: np.ndarray, U: np.ndarray, subword_rows: np.ndarray, rows: np.ndarray,
+              y: np.ndarray, lr: float, full_gradient: bool = True) -> float:
+    """One SGD step for one h: updates W[subword_rows] and U[rows] in place.  -> L
 
-    pieces: (n,) the rows of W whose mean is h; rows (M,), y (M,) ±1: word2vec.loss_and_grad's,
-    the rows all different.  whole: each piece takes all of ∂L/∂h, not its share 1/n.
+    subword_rows: (n,) the rows of W whose mean is h; rows (M,), all different, and y (M,), ±1, are
+    as for word2vec.loss_and_grad.  full_gradient: each row takes all of ∂L/∂h, as in the original,
+    not (1/n) ∂L/∂h.
     """
-    loss, dpieces, dU = cbow_loss_and_grad(W[pieces], U, rows, y)
-    share = len(pieces) if whole else 1
-    np.add.at(W, pieces, -lr * share * dpieces)            # a piece that comes twice steps twice
+    loss, dh_rows, dU = cbow_loss_and_grad(W[subword_rows], U, rows, y)
+    share = len(subword_rows) if full_gradient else 1
+    np.add.at(W, subword_rows, -lr * share * dh_rows)      # a row that occurs twice steps twice
     np.add.at(U, rows, -lr * dU)
     return loss
 
@@ -92,9 +95,9 @@ def pair_step(W: np.ndarray, U: np.ndarray, pieces: np.ndarray, rows: np.ndarray
 @saved_as("FastText skip-gram")
 @kernel
 def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
-    """pair_step for every pair in `sentences`, each piece taking all of ∂L/∂h.  -> Σ L, pairs
+    """pair_step for every pair of neighbours in `sentences`, with the full gradient.  -> Σ L, pairs
 
-    The negatives of a pair are drawn anew; each sentence is subsampled before its windows.
+    Each sentence is subsampled first, and each pair has its own negatives.
     """
     return skipgram_steps(corpus, sentences, plan, W, U, lr, state, True)
 
@@ -102,13 +105,13 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
 @saved_as("FastText corrected skip-gram")
 @kernel
 def corrected_skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
-    """The same, each piece taking its share of ∂L/∂h, as the mean says."""
+    """The same with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
     return skipgram_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
-def skipgram_steps(corpus, sentences, plan, W, U, lr, state, whole):
-    """The pass over the text that both forms share."""
+def skipgram_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
+    """Both forms: one step for each pair of neighbours."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
     h, total = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
     loss, pairs = np.float64(0), 0
@@ -117,32 +120,32 @@ def skipgram_steps(corpus, sentences, plan, W, U, lr, state, whole):
         for i in range(n):
             first, last, state = draw_window(plan.pairs, i, n, state)
             if last - first < 2:
-                continue                                   # a word without neighbours
-            pieces = pieces_of(plan.subwords, kept[i])
-            share = ONE / np.float32(len(pieces))
+                continue                                   # no other word in the window
+            subword_rows = rows_of(plan.subwords, kept[i])
+            share = ONE / np.float32(len(subword_rows))
             h[:] = ZERO
             total[:] = ZERO
-            add_rows(W, pieces, share, h)
-            each = ONE if whole else share
-            pull = each * plan.own_pull[kept[i]]
+            add_rows(W, subword_rows, share, h)
+            scale = ONE if full_gradient else share
+            h_scale = scale * plan.mean_steps[kept[i]]
             for j in range(first, last):
                 if j != i:
                     M, state = draw_targets(plan.pairs, kept[j], rows, y, state)
                     loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
                     for d in range(len(h)):
-                        total[d] += each * dh[d]           # what each piece is to move by
-                        h[d] += pull * dh[d]               # where h would be if they had moved
+                        total[d] += scale * dh[d]          # the step of each row, taken below
+                        h[d] += h_scale * dh[d]            # their mean after that step
                     pairs += 1
-            add_to_rows(W, pieces, total)
+            add_to_rows(W, subword_rows, total)
     return loss, pairs
 
 
 @saved_as("FastText CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """pair_step for every position: the mean of all pieces around it predicts the word in it.
+    """pair_step for every position, with the full gradient.  -> Σ L, positions
 
-    Each piece takes all of ∂L/∂h.  -> Σ L, positions
+    h is the mean of the rows of all words in the window; it predicts the word in the middle.
     """
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
@@ -150,13 +153,13 @@ def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
 @saved_as("FastText corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """The same, each piece taking its share of ∂L/∂h, as the mean says."""
+    """The same with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
-def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
-    """The pass over the text that both forms share."""
+def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
+    """Both forms: one step for each position."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
     h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0
@@ -165,79 +168,79 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, whole):
         for i in range(n):
             first, last, state = draw_window(plan.pairs, i, n, state)
             if last - first < 2:
-                continue                                   # a word without neighbours
-            size = -len(pieces_of(plan.subwords, kept[i]))
+                continue                                   # no other word in the window
+            size = -len(rows_of(plan.subwords, kept[i]))
             for j in range(first, last):
-                size += len(pieces_of(plan.subwords, kept[j]))
+                size += len(rows_of(plan.subwords, kept[j]))
             share = ONE / np.float32(size)
             h[:] = ZERO
             for j in range(first, last):
                 if j != i:
-                    add_rows(W, pieces_of(plan.subwords, kept[j]), share, h)
+                    add_rows(W, rows_of(plan.subwords, kept[j]), share, h)
             M, state = draw_targets(plan.pairs, kept[i], rows, y, state)
             loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
             positions += 1
-            if not whole:
+            if not full_gradient:
                 for d in range(len(dh)):
                     dh[d] *= share
             for j in range(first, last):
                 if j != i:
-                    add_to_rows(W, pieces_of(plan.subwords, kept[j]), dh)
+                    add_to_rows(W, rows_of(plan.subwords, kept[j]), dh)
     return loss, positions
 
 
 @kernel
-def pieces_of(subwords, word):
+def rows_of(subwords, word):
     """The rows of W whose mean is the vector of this word."""
     return subwords.rows[subwords.offsets[word]:subwords.offsets[word + 1]]
 
 
 @kernel
-def add_rows(W, pieces, share, h):
-    """h += share · Σ W[pieces]."""
-    for piece in pieces:
-        x = W[piece]
+def add_rows(W, subword_rows, share, h):
+    """h += share · Σ W[subword_rows]."""
+    for row in subword_rows:
+        x = W[row]
         for d in range(len(h)):
             h[d] += share * x[d]
 
 
 @kernel
-def add_to_rows(W, pieces, step):
-    """W[pieces] += step, for a piece that comes twice, twice."""
-    for piece in pieces:
-        x = W[piece]
+def add_to_rows(W, subword_rows, step):
+    """W[subword_rows] += step; twice for a row that occurs twice."""
+    for row in subword_rows:
+        x = W[row]
         for d in range(len(step)):
             x[d] += step[d]
 
 
-# ---- what training needs beside word2vec's plan ---------------------------------------------
+# ---- preparations: mean steps, initial tables -----------------------------------------------
 
-def pull_of(pieces: np.ndarray) -> float:
-    """How far the mean h of these rows moves when each of them moves by 1: Σ times² / n."""
-    times = np.unique(pieces, return_counts=True)[1]
-    return (times**2).sum() / len(pieces)
+def mean_step(subword_rows: np.ndarray) -> float:
+    """How far the mean of these rows moves if each takes a step of 1: Σ times² / n."""
+    times = np.unique(subword_rows, return_counts=True)[1]
+    return (times**2).sum() / len(subword_rows)
 
 
 @kernel
-def fill_pulls(subwords, times, pulls):
-    """pull_of for every word.  times: (V + buckets,) int32, zeros, and left so; pulls: (V,)."""
-    for word in range(len(pulls)):
-        pieces, squares = pieces_of(subwords, word), 0
-        for piece in pieces:
-            times[piece] += 1
-        for piece in pieces:
-            squares += times[piece]                        # a piece that comes m times: m · m
-        for piece in pieces:
-            times[piece] = 0
-        pulls[word] = squares / len(pieces)
+def fill_mean_steps(subwords, times, steps):
+    """Fill mean_step of every word.  times: (V + buckets,) int32 scratch, all 0; steps: (V,)"""
+    for word in range(len(steps)):
+        subword_rows, squares = rows_of(subwords, word), 0
+        for row in subword_rows:
+            times[row] += 1
+        for row in subword_rows:
+            squares += times[row]                          # m · m for a row that occurs m times
+        for row in subword_rows:
+            times[row] = 0
+        steps[word] = squares / len(subword_rows)
 
 
 def make_subword_plan(vocab: Vocab, pairs: Plan, ngrams: NGrams) -> SubwordPlan:
     """The SubwordPlan of a vocabulary; pairs: plan.make_plan's."""
-    subwords = subword_rows(vocab.words, *ngrams)
-    pulls = np.empty(len(vocab), np.float32)
-    fill_pulls(subwords, np.zeros(len(vocab) + ngrams.buckets, np.int32), pulls)
-    return SubwordPlan(pairs, subwords, pulls)
+    subwords = index_subwords(vocab.words, *ngrams)
+    steps = np.empty(len(vocab), np.float32)
+    fill_mean_steps(subwords, np.zeros(len(vocab) + ngrams.buckets, np.int32), steps)
+    return SubwordPlan(pairs, subwords, steps)
 
 
 def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
@@ -253,7 +256,7 @@ def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
 
 def initial_tables(V: int, buckets: int, outputs: int, dim: int, seed: int
                    ) -> tuple[np.ndarray, np.ndarray]:
-    """W (V + buckets, dim), U (outputs, dim) = 0.  Raises MemoryError if they do not fit."""
+    """W (V + buckets, dim), U (outputs, dim) = 0.  MemoryError if memory is too small."""
     require_memory(4 * dim * (V + buckets + outputs), f"two tables, {V} words + {buckets} buckets "
                    f"and {outputs} outputs, x {dim} dimensions")
     return initial_rows(V + buckets, dim, seed), np.zeros((outputs, dim), np.float32)
@@ -268,10 +271,10 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
     """Train the rows of words and n-grams on `corpus`, numbered by `vocab`.  -> Trained
 
     method     skipgram_chunk, cbow_chunk, or the corrected form of either
-    ngrams     their lengths in letters, the marks < and > counted (max_n = 0: none), and the
-               buckets, rows that they share: 4·dim bytes each
-    details    the power of the counts is 0.5 here, and lr falls to 0
-    The others, the errors and what options.workers and seed promise: word2vec.train.
+    ngrams     the lengths of n-grams in letters, < and > included (max_n = 0: no n-grams), and the
+               buckets, the rows that they share: 4·dim bytes each
+    details    by default the power of the counts is 0.5, and lr falls to 0
+    The other arguments, the errors, and what workers and seed mean: see word2vec.train.
     """
     settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
                     window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,

@@ -1,4 +1,4 @@
-"""fastText's own files: a whole model (.bin) is read and written byte for byte; .vec is written.
+"""fastText's files: a model (.bin) is read and written byte for byte, and .vec is written.
 
 Bytes     .bin, version 12, little-endian:
              0  i4 793712314, i4 12
@@ -11,20 +11,20 @@ Bytes     .bin, version 12, little-endian:
                 u1 0 (raw; 1: quantised), i8 V or L,      i8 D, the output table, float32
           .vec   "V D\\n", then V rows "word f f ... f \\n" of 5 significant digits
 Shapes    input (V + buckets, D): a row for each word, then those that n-grams share; output
-          (L, D) of a supervised model, (V, D) of others; "hs" leaves its last row unused
-Cost      the tables once in memory and 1 MB; a few µs for each word
-Differs   The original checks little more than the first 8 bytes: cut short, a file is loaded as it
-          is, or eats all memory in search of a word's end.  Refused here besides: version 11, which
-          has no n-grams of letters in supervised models, and quantised models (.ftz).
-          The prefix of labels ("__label__") is not in the file, nor is the learning rate.
-Read next words/fasttext_vectors.py (the vectors of words), words/subwords.py (their rows)
+          (L, D) of a supervised model, (V, D) of others; "hs" does not use its last row
+Cost      the tables once in memory and 1 MB; a few µs per word
+Differs   The original checks little more than the first 8 bytes: it loads a truncated file as it
+          is, or uses all memory in search of the end of a word.  Not supported here: version 11,
+          which has no character n-grams in supervised models, and quantised models (.ftz).
+          The prefix of labels ("__label__") and the learning rate are not in the file.
+Read next words/fasttext_vectors.py (word vectors), words/subwords.py (their rows)
 
-How damage is found.  The header and the entries say how long the rest is, to the byte; so a file
-that ends too early or too late is refused, before memory is taken for the tables.  Their sizes are
-in the file twice, and must agree.  A count is at least 1, at most that of the entry before, and all
-of them together at most n_tokens; a word comes once.  What is left is damage that makes another
-good model: a changed letter, a count that moved a little, a setting that shapes no table, the bits
-of a number that does not become nan or inf.  The format has no checksum.
+How damage is detected.  The header and the entries determine the exact size of the rest, so a file
+that is too short or too long is refused before memory is allocated for the tables.  Their shapes
+are in the file twice, and must agree.  A count is at least 1 and at most that of the entry before;
+together they are at most n_tokens; each word occurs once.  What is not detected is damage that
+results in another valid model: a changed letter, a slightly different count, a setting that does
+not affect the shapes, the bits of a number that stays finite.  The format has no checksum.
 """
 import io
 import math
@@ -48,10 +48,10 @@ LOSSES = ("hs", "ns", "softmax", "ova")            # 1, 2, 3, 4 in the file
 MODELS = ("cbow", "skipgram", "supervised")        # 1, 2, 3
 HEADER = struct.Struct("<2i12id3i2q")
 COUNT_AND_TYPE = struct.Struct("<qb")
-TABLE_SIZES = struct.Struct("<B2q")                # is it quantised, rows, columns
-SMALLEST_ENTRY = 1 + 1 + COUNT_AND_TYPE.size       # one letter and its 0x00
+TABLE_SIZES = struct.Struct("<B2q")                # 1 if quantised, rows, columns
+SMALLEST_ENTRY = 1 + 1 + COUNT_AND_TYPE.size       # one letter and 0x00
 WORD, LABEL = 0, 1                                 # types of entries
-BLOCK = 2**20                                      # bytes of a table that are read at a time
+BLOCK = 2**20                                      # bytes of a table read at a time
 
 
 class Settings(NamedTuple):
@@ -62,43 +62,43 @@ class Settings(NamedTuple):
     epochs: int = 5
     min_count: int = 5
     negatives: int = 5
-    word_ngrams: int = 1           # longest run of words that a supervised model has a row for
+    word_ngrams: int = 1           # the longest word n-grams of a supervised model
     loss: str = "ns"               # one of LOSSES
     model: str = "skipgram"        # one of MODELS
     buckets: int = 2_000_000
     min_n: int = 3
     max_n: int = 6
-    lr_update_rate: int = 100      # words that a thread reads before it lowers the learning rate
+    lr_update_rate: int = 100      # words that a thread reads between updates of its learning rate
     sample: float = 1e-4
 
 
 class BinModel(NamedTuple):
-    """All that a .bin holds.  V words, L labels (none but in supervised models), D = dim."""
+    """The content of a .bin: V words, L labels (0 unless it is supervised), D = dim."""
 
     settings: Settings
     words: list[str]
     counts: np.ndarray             # (V,) int64, not increasing
-    labels: list[str]              # with their prefix
+    labels: list[str]              # including their prefix
     label_counts: np.ndarray       # (L,) int64, not increasing
-    n_tokens: int                  # of the text, with those too rare to be among the words
+    n_tokens: int                  # of the text, including words too rare to be listed
     input: np.ndarray              # (V + buckets, D) float32
     output: np.ndarray             # (L, D) if supervised, else (V, D); float32
 
 
 def word_model(vocab: Vocab, W: np.ndarray, U: np.ndarray, settings: Settings) -> BinModel:
-    """What words/fasttext.train has learned: W (V + buckets, D), U (V, D).
+    """The BinModel of words/fasttext.train's result: W (V + buckets, D), U (V, D).
 
-    settings: what it was trained with; dim and buckets are those of W, and n_tokens is Σ counts.
+    settings: those of the training; dim and buckets are taken from W, and n_tokens is Σ counts.
     """
     settings = settings._replace(dim=W.shape[1], buckets=len(W) - len(vocab))
     return BinModel(settings, vocab.words, vocab.counts, [], np.zeros(0, np.int64),
                     int(vocab.counts.sum()), W, U)
 
 
-# ---- what makes a model whole: the reader and the writer both ask ----------------------------
+# ---- checks for reading and writing -----------------------------------------------------------
 
 def _wrong_setting(settings):
-    """(name, what is wrong) of the first setting that makes no sense, or None."""
+    """(name, what is wrong) of the first setting out of range, or None."""
     for name, value in settings._asdict().items():
         if name in ("loss", "model"):
             if value not in (allowed := LOSSES if name == "loss" else MODELS):
@@ -111,7 +111,7 @@ def _wrong_setting(settings):
                           f"found {value!r}")
     s = settings
     if s.buckets == 0 and (s.max_n >= max(s.min_n, 1) or s.word_ngrams > 1):
-        return "buckets", "expected at least 1 for the n-grams that are asked for; found 0"
+        return "buckets", "expected at least 1, since there are n-grams; found 0"
     return None
 
 
@@ -127,16 +127,16 @@ def _wrong_sizes(settings, V, L):
 
 
 def _wrong_entry(word, count, most, seen):
-    """What is wrong with a word or label that comes `count` times, or None.
+    """What is wrong with a word or label and its count, or None.
 
-    most: the count of the one before, which the first has not; then n_tokens.
+    most: the count of the one before; n_tokens for the first
     """
     if not word:
         return "expected a word, found none"
     if "\0" in word:
         return "expected no 0x00 in a word, which ends there"
     if word in seen:
-        return "expected each word and label once; this one came before"
+        return "expected each word and label once; this one is repeated"
     if not 1 <= count <= most:
         return (f"expected a count from 1 to {most}, since the most frequent come first; "
                 f"found {count}")
@@ -152,11 +152,11 @@ def _shapes(settings, V, L):
 # ---- reading a .bin --------------------------------------------------------------------------
 
 def read_bin(source: str | os.PathLike | io.IOBase, errors: str = "strict") -> BinModel:
-    """The model of a .bin, plain or gzip-compressed, by its path or open in mode "rb".
+    """Read a .bin, plain or gzip-compressed, from a path or a file open in mode "rb".
 
-    errors: for words that are not UTF-8, which some published models have: "surrogateescape"
-    keeps their bytes (subwords.to_bytes gives them back, and so does write_bin).
-    Raises FormatError, which names the byte, for a file that is not whole and not version 12.
+    errors: for words that are not UTF-8, which occur in published models; "surrogateescape" keeps
+    their bytes (subwords.to_bytes and write_bin restore them).
+    Raises FormatError that names the byte if the file is damaged or not of version 12.
     """
     with open_binary(source) as (file, path):
         size = file.seek(0, os.SEEK_END)
@@ -198,7 +198,7 @@ def _read_header(path, file, size):
                           f"{name}: {problem}")
     if pruned != -1:
         raise FormatError(path, "byte 84", f"expected −1, found {pruned}: a pruned model (.ftz), "
-                          "whose rows are not all there; fetch the .bin it was made from")
+                          "which lacks rows; use the .bin it was made from")
     if problem := _wrong_sizes(settings, V, L):
         raise FormatError(path, "byte 68", problem)
     if entries != V + L:
@@ -212,12 +212,12 @@ def _read_header(path, file, size):
 
 
 def _named(names, number):
-    """The name of a number from 1; any other number stays itself, to be refused."""
+    """The name with this number, counted from 1; a number without a name stays, an error later."""
     return names[number - 1] if 1 <= number <= len(names) else number
 
 
 def _read_entries(path, file, n, kind, n_tokens, errors, seen):
-    """n words (or labels) and their counts (n,).  seen: those that may not come again; grows."""
+    """n words (or labels) and their counts (n,).  seen: those read so far; updated."""
     words, counts, most, at = [], np.empty(n, np.int64), n_tokens, file.tell()
     for i in range(n):
         name, numbers = _read_to_zero(file), file.read(COUNT_AND_TYPE.size)
@@ -255,11 +255,11 @@ def _read_to_zero(file):
 
 
 def _check_rest(path, file, size, shapes):
-    """From here to the end, is there room for two raw tables of these shapes and nothing else?"""
+    """FormatError unless the rest of the file has the size of two raw tables of these shapes."""
     at = file.tell()
     if file.peek(1)[:1] == b"\1":
         raise FormatError(path, f"byte {at}", "expected 0, found 1: a quantised model (.ftz), whose"
-                          " numbers are rounded; fetch the .bin it was made from")
+                          " numbers are rounded; use the .bin it was made from")
     need = sum(TABLE_SIZES.size + 4 * rows * columns for rows, columns in shapes)
     if size - at != need:
         problem = "truncated" if size - at < need else "more follows"
@@ -269,9 +269,9 @@ def _check_rest(path, file, size, shapes):
 
 
 def _read_table(path, file, name, rows, columns):
-    """One raw table, straight into its array, and only of finite numbers."""
+    """Read one raw table into an array.  FormatError for numbers that are not finite."""
     at = file.tell()
-    sizes = file.read(TABLE_SIZES.size).ljust(TABLE_SIZES.size, b"?")     # cut by now: refused
+    sizes = file.read(TABLE_SIZES.size).ljust(TABLE_SIZES.size, b"?")     # if truncated meanwhile
     quantised, *found = TABLE_SIZES.unpack(sizes)
     if quantised or found != [rows, columns]:
         raise FormatError(path, f"byte {at}", f"expected 0 (raw), {rows} and {columns}, the shape "
@@ -283,22 +283,22 @@ def _read_table(path, file, name, rows, columns):
         at = file.tell()
         if file.readinto(memoryview(block).cast("B")) < block.nbytes:
             raise FormatError(path, f"byte {at}", f"expected {block.nbytes} bytes of the {name} "
-                                                  "table; the file was cut while it was read")
+                                                  "table; the file was truncated while it was read")
         good = np.isfinite(block)
         if not good.all():
             first = int(good.argmin())
             raise FormatError(path, f"byte {at + 4 * first}", "expected finite numbers, found "
                               f"{block.flat[first]} in row {start + first // columns} of the "
                               f"{name} table")
-    return table.astype(np.float32, copy=False)    # a copy only where floats are big-endian
+    return table.astype(np.float32, copy=False)    # copies only on big-endian machines
 
 
 # ---- writing a .bin --------------------------------------------------------------------------
 
 def write_bin(path: str | os.PathLike, model: BinModel) -> None:
-    """Replace `path`, as a whole, by the model, in the original's bytes.
+    """Write the model to `path`, byte for byte as the original would.
 
-    Raises ValueError for a model that read_bin would refuse; the old file is kept then.
+    Raises ValueError for a model that read_bin would refuse; an old file is then kept.
     """
     input, output = _check_model(model)
     s = model.settings
@@ -317,7 +317,7 @@ def write_bin(path: str | os.PathLike, model: BinModel) -> None:
 
 
 def _check_model(model):
-    """The two tables as they are written; ValueError for what read_bin would refuse."""
+    """The two tables as they are written.  ValueError for a model that read_bin would refuse."""
     settings, V, L = model.settings, len(model.words), len(model.labels)
     if wrong := _wrong_setting(settings):
         raise ValueError(f"the setting {wrong[0]}: {wrong[1]}")
@@ -326,7 +326,8 @@ def _check_model(model):
     seen, total = set(), 0
     for words, counts in (model.words, model.counts), (model.labels, model.label_counts):
         if len(words) != len(counts):
-            raise ValueError(f"{len(words)} words or labels with {len(counts)} counts")
+            raise ValueError(f"counts: expected one for each of {len(words)} words or labels, got "
+                             f"{len(counts)}")
         most = model.n_tokens
         for word, count in zip(words, counts):
             if problem := _wrong_entry(word, count, most, seen):
@@ -341,13 +342,13 @@ def _check_model(model):
 
 
 def _plain(name, table, shape):
-    """The table as little-endian float32, row-major; it is copied only if it is not."""
+    """The table as row-major little-endian float32, copied only if necessary."""
     if np.shape(table) != shape:
-        raise ValueError(f"the {name} table: expected shape {shape}, found {np.shape(table)}")
-    with np.errstate(over="ignore"):               # beyond float32 is inf, refused below
+        raise ValueError(f"the {name} table: expected shape {shape}, got {np.shape(table)}")
+    with np.errstate(over="ignore"):               # beyond float32 it is inf, an error below
         table = np.asarray(table, "<f4", order="C")
     if not finite(table):
-        raise ValueError(f"the {name} table has numbers that are not finite in float32")
+        raise ValueError(f"the {name} table: expected finite float32 numbers, got nan or inf")
     return table
 
 
@@ -356,7 +357,7 @@ def _plain(name, table, shape):
 def write_vec(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray) -> None:
     """Write fastText's .vec.  words: V strings without white space, vectors: (V, D).
 
-    vector_files.read_vectors reads it; of each number 5 digits are left.
+    Numbers have 5 significant digits.  vector_files.read_vectors reads it.
     """
     vectors = check_table(words, vectors)
     refuse_spaces(words)

@@ -1,44 +1,50 @@
-"""GloVe: word vectors whose dot products are the logarithms of how often words stand together.
+"""GloVe: word vectors whose dot products are the logarithms of co-occurrence counts.
 
 Paper     Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation",
-          eq. 8 and 9; Duchi, Hazan & Singer 2011, "Adaptive Subgradient Methods", for AdaGrad.
+          eq. 8 and 9; Duchi, Hazan & Singer 2011, "Adaptive Subgradient Methods", for AdaGrad
 Equation  L = ½ f(X_ij) (w_i · u_j + b_i + c_j − log X_ij)²   for every cell X_ij > 0
           f(x) = min(1, (x/x_max)^alpha)
-Shapes    W, U (V, D): the vectors w of words and u of contexts (w̃ in the paper); b, c (V,) their
-          biases (b and b̃); in training, a row of (2, D+1) a word: vector and bias, then their G
-Cost      O(D) a cell and epoch, however long the text was.
-Differs   from the paper: a factor ½, as in glove.c; and glove.c's AdaGrad unless you choose
-          `paper_adagrad` (see below).  From glove.c: float32, not float64; pieces of the shuffled
-          cells change places in every epoch; a gradient is not clipped at ±100, and a loss that
-          is no number stops the training.  glove.c skips such a cell and goes on; its clipping is
-          far above any gradient of a training that converges, and of one that does not it hides
-          the fact: vectors of no use, but finite.
-Read next words/cooccurrence.py (X), words/ppmi.py (another way to factorise it), words/word2vec.py
+Shapes    W, U (V, D): the word vectors w and the context vectors u (w̃ in the paper); b, c (V,):
+          their biases (b and b̃).  In training each word has (2, D+1) numbers: vector and bias,
+          then AdaGrad's G of each.
+Cost      O(D) per cell and epoch, however long the text is
+Differs   from the paper: a factor ½, as in glove.c; and by default glove.c's AdaGrad (`c_adagrad`;
+          see below).  From glove.c: float32, not float64; the chunks of shuffled cells are read in
+          another order in every epoch; gradients are not clipped at ±100, and training stops when
+          the loss is not finite.  glove.c skips such a cell and continues.  Its clip is far above
+          any gradient of a training that converges; if one diverges, the clip hides it: the
+          vectors are finite, but useless.
+Read next words/cooccurrence.py (X), words/ppmi.py (another factorisation), words/word2vec.py
 
-Why logarithms.  What tells ice from steam is not how often a word stands near ice, but how much
-more often than near steam: X_ik / X_jk.  If vectors are to say that by differences, then
-(w_i − w_j) · u_k = log X_ik − log X_jk: the exponential turns sums into products.  What depends on
-one word alone, like its frequency, is no relation, and is left to the biases.
-Why the weight f.  A cell seen once is mostly chance; one seen 10,000 times is no 10,000 times more
-telling than one seen once.  Without a limit "of the" would be all there is to learn.
-
-The gradient.  With the score's error s = w·u + b + c − log x and e = f(x) s:
+Gradient.  With the error s = w·u + b + c − log x and e = f(x) s:
     L = ½ f s²,   ∂L/∂w = e u,   ∂L/∂u = e w,   ∂L/∂b = ∂L/∂c = e.
 
-AdaGrad gives each number its own learning rate, which falls with what it has been through: with g
-its gradient and G the sum of all g² before this one, x −= rate · g/√G (Duchi et al. count this g²
-too; glove.c does not, and so needs a G to begin with).  Rare words go on learning when
-frequent ones have settled.  All that the forms differ in is the rate and where G begins:
-    paper     rate lr, G from 1 (where it begins the paper does not say; this is glove.c's number)
-    glove.c   multiplies g by lr before it is squared, in weights: h = lr g, H from 1, x −= h/√H.
-              With H = lr² G that is x −= g/√G, G from 1/lr²: rate 1, and lr only holds back the
-              first steps, until G outgrows 400 (lr 0.05).  Its biases have no lr at all: rate 1,
-              G from 1.
+Why logarithms?  What distinguishes ice from steam is not how often a word k occurs near ice, but
+how much more often it does than near steam: X_ik / X_jk.  For this ratio to be a function of the
+difference of two vectors, (w_i − w_j) · u_k = log X_ik − log X_jk: the exponential turns sums into
+products.  What depends on one word only, such as its frequency, is left to the biases.
+Why the weight f?  A count of 1 is mostly chance, so rare cells count less.  Without the maximum 1,
+pairs such as "of the" would dominate the loss.
 
-Which vectors?  Where X is symmetric, so is W Uᵀ, nearly: on each of its axes (eigenvectors) w and u
-are equal if its eigenvalue is positive, and opposite if that is negative.  So W + U, meant as a
-mean of two alike, keeps the axes of the first kind and cancels the second; W has them all.  On the
-second kind, words with like coordinates stand together less often than by chance: alternatives.
+Why two tables?  With one table (u = w) the fitted matrix W Wᵀ could have no negative eigenvalue,
+and no number below 0 on its diagonal, although a word rarely occurs near itself.  Log counts minus
+biases have negative eigenvalues as well; W Uᵀ can have any.
+Why W + U?  The paper adds the tables: if X is symmetric both are estimates of the same, which
+differ only in their random start, and the mean of two estimates has less noise.  That is only half
+true.  W Uᵀ is then nearly symmetric too, and along each of its eigenvectors w and u are equal if
+the eigenvalue is positive, but opposite if it is negative.  So W + U keeps the first kind and
+cancels the second.  Words that agree on an axis of the second kind occur together less often than
+by chance (alternatives, such as two names of one thing); W has both kinds.
+
+AdaGrad gives each parameter its own learning rate, which falls as its gradients add up: with the
+gradient g and G, the sum of all earlier g²,  x −= lr · g/√G.  (Duchi et al. include the current g²;
+glove.c does not, and so needs a G > 0 to begin with.)  Parameters of rare words still take long
+steps when those of frequent words have settled.  The two forms differ in lr and the initial G:
+    paper     lr as given, G from 1 (the paper does not say; 1 is glove.c's value)
+    glove.c   multiplies g by lr before squaring it, for weights: h = lr g, H from 1, x −= h/√H.
+              With H = lr² G that is x −= g/√G, G from 1/lr²: the learning rate is 1, and lr only
+              shortens the first steps, until G exceeds 1/lr² (400 for lr 0.05).  Its biases do not
+              use lr at all: learning rate 1, G from 1.
 """
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -54,35 +60,35 @@ from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
 CHUNK_WORK = 5_000_000             # cells times dimensions of one call: 10 to 20 ms
-FIRST, SHUFFLE, ORDER = 1, 2, 3    # streams of random numbers: weights, cells, pieces
+FIRST, SHUFFLE, ORDER = 1, 2, 3    # random streams: weights, cells, chunks
 
 
 # ---- the equation ---------------------------------------------------------------------------
 
 def weight(x: np.ndarray, x_max: float = 100, alpha: float = 0.75) -> np.ndarray:
-    """f(x) = min(1, (x/x_max)^alpha): how much a cell counts.  Eq. 9."""
+    """f(x) = min(1, (x/x_max)^alpha), the weight of a cell with count x.  Eq. 9."""
     return np.minimum(1, np.asarray(x) / x_max) ** alpha
 
 
 def loss_and_grad(w: np.ndarray, u: np.ndarray, b: float, c: float, log_x: float, f: float
                   ) -> tuple[float, np.ndarray, np.ndarray, float]:
-    """The equation for one cell, in NumPy.  w, u: (D,).
+    """The loss of one cell, and its gradients.  w, u: (D,); b, c: biases; f = f(x)
 
-    Returns L, ∂L/∂w (D,), ∂L/∂u (D,), and ∂L/∂b, which is ∂L/∂c.
+    -> L, ∂L/∂w (D,), ∂L/∂u (D,), and ∂L/∂b, which equals ∂L/∂c
     """
     s = w @ u + b + c - log_x
     e = f * s
     return e * s / 2, e * u, e * w, e
 
 
-def adagrad_step(x: np.ndarray, G: np.ndarray, g: np.ndarray, rate: float
+def adagrad_step(x: np.ndarray, G: np.ndarray, g: np.ndarray, lr: float
                  ) -> tuple[np.ndarray, np.ndarray]:
-    """x − rate · g/√G and G + g²: the new numbers, and their sums.  All of one shape."""
-    return x - rate * g / np.sqrt(G), G + g**2
+    """One step: x − lr · g/√G, G + g².  Parameters x, sums G, gradients g: all of one shape."""
+    return x - lr * g / np.sqrt(G), G + g**2
 
 
-class Deck(NamedTuple):
-    """The cells as they are stepped: shuffled, with what the equation needs of X."""
+class ShuffledCells(NamedTuple):
+    """The N cells in the order of training, with log X and f(X)."""
 
     rows: np.ndarray               # (N,) int32
     cols: np.ndarray               # (N,) int32
@@ -91,30 +97,29 @@ class Deck(NamedTuple):
 
 
 @kernel
-def glove_chunk(deck, first, end, W, U, rate):
-    """One AdaGrad step for each of the cells first..end−1 of the deck.  Return Σ L.
+def glove_chunk(cells, first, end, W, U, lr):
+    """One AdaGrad step for each of the shuffled cells first..end−1.  -> Σ L
 
-    W, U: (V, 2, D+1) float32, stepped in place: [i, 0] is a word's vector and its bias, [i, 1]
-    their G.
+    W, U: (V, 2, D+1) float32, updated in place: [i, 0] is vector and bias of word i, [i, 1] their G
     """
     D = W.shape[2] - 1
     loss = np.float64(0)
     for n in range(first, end):
-        w, Gw = W[deck.rows[n], 0], W[deck.rows[n], 1]
-        u, Gu = U[deck.cols[n], 0], U[deck.cols[n], 1]
-        s = w[D] + u[D] - deck.log_x[n]
+        w, Gw = W[cells.rows[n], 0], W[cells.rows[n], 1]
+        u, Gu = U[cells.cols[n], 0], U[cells.cols[n], 1]
+        s = w[D] + u[D] - cells.log_x[n]
         for d in range(D):
             s += w[d] * u[d]
-        e = deck.f[n] * s                              # ∂L/∂s
+        e = cells.f[n] * s                             # ∂L/∂s
         loss += HALF * e * s
         for d in range(D):
             dw, du = e * u[d], e * w[d]
-            w[d] -= rate * dw / np.sqrt(Gw[d])
-            u[d] -= rate * du / np.sqrt(Gu[d])
+            w[d] -= lr * dw / np.sqrt(Gw[d])
+            u[d] -= lr * du / np.sqrt(Gu[d])
             Gw[d] += dw * dw
             Gu[d] += du * du
-        w[D] -= rate * e / np.sqrt(Gw[D])              # the biases
-        u[D] -= rate * e / np.sqrt(Gu[D])
+        w[D] -= lr * e / np.sqrt(Gw[D])              # the biases
+        u[D] -= lr * e / np.sqrt(Gu[D])
         Gw[D] += e * e
         Gu[D] += e * e
     return loss
@@ -123,35 +128,35 @@ def glove_chunk(deck, first, end, W, U, rate):
 # ---- the two AdaGrads -------------------------------------------------------------------------
 
 class AdaGrad(NamedTuple):
-    """x −= rate · g/√G; G of a weight and of a bias begin at these."""
+    """The settings of x −= lr · g/√G: the learning rate, and the initial G of both kinds."""
 
-    rate: float
-    weights: float
-    biases: float
+    lr: float
+    weight_G: float
+    bias_G: float
 
 
 @saved_as("glove.c")
 def c_adagrad(lr: float) -> AdaGrad:
-    """glove.c's: lr is the first step's rate for weights, and then falls out."""
+    """glove.c's AdaGrad: lr only affects the first steps of the weights."""
     return AdaGrad(1.0, 1 / lr**2, 1.0)
 
 
 @saved_as("paper")
 def paper_adagrad(lr: float) -> AdaGrad:
-    """The paper's: every step has the rate lr."""
+    """The paper's AdaGrad: lr multiplies every step."""
     return AdaGrad(lr, 1.0, 1.0)
 
 
 # ---- training ---------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
-    """What training leaves."""
+    """The result of a training."""
 
-    W: np.ndarray                  # (V, D) float32, the vectors of words
-    U: np.ndarray                  # (V, D) float32, the vectors of contexts
+    W: np.ndarray                  # (V, D) float32, the word vectors
+    U: np.ndarray                  # (V, D) float32, the context vectors
     b: np.ndarray                  # (V,) float32, the biases of words
     c: np.ndarray                  # (V,) float32, the biases of contexts
-    losses: list[float]            # the mean L of a cell, one number an epoch
+    losses: list[float]            # the mean L of a cell in each epoch
 
     def __repr__(self) -> str:
         last = f"{self.losses[-1]:.4f}" if self.losses else "none"
@@ -159,50 +164,50 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D): what the paper uses and glove.c writes; above, what that leaves out."""
+        """W + U, (V, D), which the paper uses and glove.c writes.  See "Why W + U?" above."""
         return self.W + self.U
 
 
 def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """W and U, (V, 2, dim+1) float32: vectors and biases from U(−½, ½)/dim, as in glove.c; G."""
+    """W and U, (V, 2, dim+1) float32: vectors and biases ~ U(−½, ½)/dim, as in glove.c, and G."""
     require_memory(16 * V * (dim + 1), f"two tables of {V} words x {dim} dimensions")
     rng = np.random.default_rng([seed, FIRST])
     tables = np.empty((2, V, 2, dim + 1), np.float32)
     tables[:, :, 0] = (rng.random((2, V, dim + 1), np.float32) - HALF) / np.float32(dim)
-    tables[:, :, 1, :dim] = start.weights
-    tables[:, :, 1, dim] = start.biases
+    tables[:, :, 1, :dim] = start.weight_G
+    tables[:, :, 1, dim] = start.bias_G
     return tables[0], tables[1]
 
 
 @saved_as("shuffled")
-def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
-    """The Deck of all cells in random order.
+def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCells:
+    """All cells in random order.
 
-    Cells that lie side by side share a word: stepped one after the other they pull it the same
-    way.  Even a cell and its mirror image must lie apart.
+    Adjacent cells of X share a word: one after the other they would move it in the same direction.
+    Even a cell and its mirror image must not be adjacent.
     """
     require_memory(32 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
     order = np.random.default_rng([seed, SHUFFLE]).permutation(len(cells.rows))
     f = weight(cells.counts, x_max, alpha).astype(np.float32)
-    return Deck(cells.rows[order], cells.cols[order],
-                np.log(cells.counts).astype(np.float32)[order], f[order])
+    return ShuffledCells(cells.rows[order], cells.cols[order],
+                         np.log(cells.counts).astype(np.float32)[order], f[order])
 
 
 @saved_as("mirrored")
-def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> Deck:
-    """`shuffled`, but for this: each cell (i, j) of symmetric X is followed by its mirror (j, i).
+def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCells:
+    """As `shuffled`, but each cell (i, j) of a symmetric X is followed by its mirror image (j, i).
 
-    To see what that costs (why/glove.py); a first implementation would store X that way.
+    A simple implementation would store X in this way; why/glove.py measures what it costs.
     """
-    deck = shuffled(cells, x_max, alpha, seed)
-    low, high = np.minimum(deck.rows, deck.cols), np.maximum(deck.rows, deck.cols)
+    mixed = shuffled(cells, x_max, alpha, seed)
+    low, high = np.minimum(mixed.rows, mixed.cols), np.maximum(mixed.rows, mixed.cols)
     _, first, pair = np.unique(np.int64(low) << 32 | high, return_index=True, return_inverse=True)
-    order = np.argsort(first[pair], kind="stable")         # by the place of a pair's first cell
-    return Deck(*(part[order] for part in deck))
+    order = np.argsort(first[pair], kind="stable")         # by the first cell of each pair
+    return ShuffledCells(*(part[order] for part in mixed))
 
 
-def pieces(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]]:
-    """(first, end) of all pieces of N cells, in an order that is another in every epoch."""
+def cell_chunks(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]]:
+    """(first, end) of each chunk of N cells, in random order, which differs between epochs."""
     rng = np.random.default_rng([seed, ORDER, epoch])
     for first in rng.permutation(np.arange(0, N, size)).tolist():
         yield first, min(first + size, N)
@@ -215,16 +220,16 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
 
     cells      from words/cooccurrence.py, rows and columns below V, counts above 0
     adagrad    c_adagrad or paper_adagrad
-    x_max      the count from which a cell has its full weight: 100 in the paper, for billions of
+    x_max      the count from which a cell has the full weight 1: 100 in the paper, for billions of
                words; 10 for some millions
-    alpha      how the weight falls below that; 0: all cells count alike
-    epochs     times that every cell is stepped; the paper has 50 for less than 300 dimensions, 100
-               for more
-    order      shuffled, or another function from cells to the Deck in which they are stepped
-    options    workers, seed, checkpoint, progress.  Several workers step the same tables at once.
+    alpha      the exponent of the weight below x_max; 0: all cells have the same weight
+    lr         see AdaGrad above
+    epochs     passes over all cells; the paper uses 50 for fewer than 300 dimensions, else 100
+    order      shuffled, or another function that puts cells in the order of training
+    options    workers, seed, checkpoint, progress.  Several workers update the same tables at once.
                With one, the same seed gives the same bits; with more, only the quality is the same.
-    Raises     ValueError for cells or settings that make no sense or differ from what is resumed;
-               TrainingDiverged when the loss or the weights are no longer finite.
+    Raises     ValueError for cells or settings that are not valid or differ from those of the
+               resumed checkpoint; TrainingDiverged when the loss or the weights are not finite
     """
     settings = dict(adagrad=require_function("adagrad", adagrad, "c_adagrad"), dim=dim,
                     x_max=x_max, alpha=alpha, lr=lr, epochs=epochs, seed=options.seed,
@@ -234,22 +239,23 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
     start, N, size = adagrad(lr), len(cells.rows), max(1, CHUNK_WORK // dim)
     settings |= dict(chunk_cells=size, data=cells)
     W, U = initial_tables(V, dim, start, options.seed)
-    deck = order(cells, x_max, alpha, options.seed)
+    in_order = order(cells, x_max, alpha, options.seed)
 
-    def step(piece):
-        first, end = piece
-        return glove_chunk(deck, first, end, W, U, np.float32(start.rate)), end - first, end - first
+    def step(chunk):
+        first, end = chunk
+        loss = glove_chunk(in_order, first, end, W, U, np.float32(start.lr))
+        return loss, end - first, end - first
 
     with session({"W": W, "U": U}, settings, options, epochs * N, "cell") as run:
         for epoch in run.epochs(epochs):
-            for result in run.chunks(step, pieces(N, size, epoch, options.seed)):
+            for result in run.chunks(step, cell_chunks(N, size, epoch, options.seed)):
                 run.record(*result)
     return Trained(W[:, 0, :dim].copy(), U[:, 0, :dim].copy(), W[:, 0, dim].copy(),
                    U[:, 0, dim].copy(), run.losses)
 
 
 def check_settings(settings: dict) -> None:
-    """Raise ValueError that names the first setting that is out of its range."""
+    """Raise ValueError that names the first setting out of range."""
     for name in ("V", "dim", "epochs"):
         require_whole(name, settings[name], 1)
     for name in ("lr", "x_max"):
@@ -258,16 +264,15 @@ def check_settings(settings: dict) -> None:
 
 
 def check_cells(cells: Cells, V: int) -> None:
-    """Raise ValueError unless there are cells, all of them of V words, with counts above 0."""
+    """Raise ValueError unless there are cells, with word numbers below V and counts above 0."""
     if not len(cells.rows) == len(cells.cols) == len(cells.counts) > 0:
-        raise ValueError(f"cells of {len(cells.rows)} rows, {len(cells.cols)} columns and "
-                         f"{len(cells.counts)} counts: expected as many of each, and some: does "
-                         "the text have sentences of two words?")
+        raise ValueError(f"cells: expected as many rows as columns and counts, at least one, got "
+                         f"{len(cells.rows)}, {len(cells.cols)} and {len(cells.counts)}; does the "
+                         "text have sentences of two words?")
     for name, numbers in (("row", cells.rows), ("column", cells.cols)):
         if not 0 <= numbers.min() <= numbers.max() < V:
-            raise ValueError(f"the cells have {name} numbers from {numbers.min()} to "
-                             f"{numbers.max()}, the vocabulary has {V} words: they do not belong "
-                             "together")
+            raise ValueError(f"cells: expected {name} numbers in 0..{V - 1}, got {numbers.min()}.."
+                             f"{numbers.max()}; they are not of this vocabulary")
     if not (cells.counts.min() > 0 and cells.counts.max() < np.inf):
-        raise ValueError(f"the cells have counts from {cells.counts.min()} to "
-                         f"{cells.counts.max()}: expected finite numbers above 0")
+        raise ValueError(f"cells: expected finite counts above 0, got {cells.counts.min()}.."
+                         f"{cells.counts.max()}")

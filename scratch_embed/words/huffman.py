@@ -1,24 +1,24 @@
-"""Hierarchical softmax: find a word by turning left or right, a few times, down a binary tree.
+"""Hierarchical softmax: predict a word by a few binary decisions, on a path down a Huffman tree.
 
 Paper     Mikolov et al. 2013a, section 2.2; 2013b, eq. 3; Morin & Bengio 2005 for the idea;
-          Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes", for the tree.
+          Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes", for the tree
 Equation  P(o | v) = Π_n σ(y_n u_n · v)   over the inner nodes n on the path to o;
           y_n = +1 where the path turns left, −1 where it turns right;   L = −log P(o | v)
-Shapes    V words are the leaves; the V − 1 inner nodes have output vectors, rows of U (V, D),
+Shapes    the V words are the leaves; the V − 1 inner nodes have output vectors u, rows of U (V, D),
           whose last row is not used
-Cost      O(D · code length) a pair; a frequent word's code is short, on average under
-          entropy + 1 bits.  Against O(D·V) for a full softmax.  The tree is made once, in
-          plain Python; the step along a path is word2vec's kernel.
-Differs   word2vec.c and gensim skip a node where |u·v| > 6; here the gradient is full.
-Read next words/word2vec.py: `draw_targets` lists them, `sgns_step` takes the step.
+Cost      O(D · code length) per pair.  The code of a frequent word is short: on average fewer than
+          entropy + 1 bits, where a full softmax costs O(D·V).  The tree is built once, in plain
+          Python; the step along a path is word2vec's kernel.
+Differs   word2vec.c and gensim skip a node if |u·v| > 6; here no gradient is skipped
+Read next words/word2vec.py: `draw_targets` lists the nodes of a path, `sgns_step` updates them
 
-At every node the two turns have probabilities σ(s) and σ(−s) = 1 − σ(s), so the leaves' sum to 1
-whatever the vectors are: a softmax without a normaliser.  Each turn is a yes/no question, the same
-logistic regression as negative sampling's, and has the same gradient.
+Why no normaliser?  At every node the two turns have probabilities σ(s) and σ(−s) = 1 − σ(s), so the
+probabilities of all leaves sum to 1 for any vectors.  Each turn is a binary logistic regression
+with the same gradient as a target of negative sampling.
 
-Huffman: join the two rarest into one node that is as frequent as both together, until one is left.
-Words come sorted by count, and new nodes grow ever more frequent, so the two rarest are always at
-the ends of two queues, the leaves' and the nodes'.
+Huffman's algorithm: join the two rarest nodes to one that is as frequent as both together, until
+one is left.  Words are sorted by count, and each new node is at least as frequent as the one
+before, so the two rarest are always at the ends of two queues, of leaves and of inner nodes.
 """
 from typing import NamedTuple
 
@@ -26,25 +26,25 @@ import numpy as np
 
 
 class Tree(NamedTuple):
-    """The path from the root to word w is nodes[offsets[w]:offsets[w+1]], its turns (±1) beside."""
+    """The path from the root to word w is nodes[offsets[w]:offsets[w+1]], with its turns."""
 
-    offsets: np.ndarray                # (V+1,) int64
+    offsets: np.ndarray            # (V+1,) int64
     nodes: np.ndarray              # int32, numbers of inner nodes, 0..V−2; the root is V − 2
-    turns: np.ndarray              # float32
+    turns: np.ndarray              # float32, ±1
 
 
 NO_TREE = Tree(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 def huffman_tree(counts: np.ndarray) -> Tree:
-    """The tree of least mean path length.  counts: (V,), not increasing -> Tree."""
+    """The tree with the shortest mean path.  counts: (V,), in descending order -> Tree"""
     counts = np.asarray(counts, np.int64)
     V = len(counts)
     if (np.diff(counts) > 0).any():
-        raise ValueError("counts: the most frequent word comes first in a vocabulary")
+        raise ValueError("counts: expected descending order, the most frequent word first")
     if V < 2:
-        raise ValueError("a tree needs two words or more: choose a smaller min_count, or negative "
-                         "sampling")
+        raise ValueError(f"a Huffman tree: expected at least 2 words, got {V}; choose a smaller "
+                         "min_count, or negative sampling")
     parent, turn = _join(counts.tolist())
     offsets, nodes, turns = [0], [], []
     for word in range(V):
@@ -60,10 +60,10 @@ def huffman_tree(counts: np.ndarray) -> Tree:
 
 
 def _join(counts):
-    """{child: parent} and {child: turn}; leaves are 0..V−1, inner nodes V.. in order of making."""
+    """{child: parent}, {child: turn}.  Leaves are 0..V−1, inner nodes V.. as they are created."""
     V, parent, turn = len(counts), {}, {}
-    weight = list(counts)                              # of leaves, then of nodes as they are made
-    leaf, node = V - 1, V                              # the rarest that has no parent yet
+    weight = list(counts)                              # of leaves, then of inner nodes
+    leaf, node = V - 1, V                              # the rarest of each without a parent
     for new in range(V, 2 * V - 1):
         weight.append(0)
         for which in (1, -1):

@@ -1,19 +1,20 @@
-"""Labelled text: lines that say what they are about, as numbers.
-
-Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], its labels the
-          same of targets; both count from 0, in the order in which they are first seen
-Cost      one pass of the compiled reader over the text; 4 bytes a token, 16 a line.
-Differs   from fastText: a line with words but no label is an error with its number, where the
-          original skips it; the last line ends with "</s>" as every other does, whether or not
-          the file ends with a line break.
-Read next words/bags.py (from a line's words to rows of a table), words/supervised.py (learns).
+"""Labelled text: lines with their labels, as numbers.
 
     __label__meal __label__praise the soup was hot
 
-Labels are the tokens that begin with __label__, wherever they stand; what is left are the words,
-parted at ASCII white space and NUL.  The end of a line is a word too, "</s>", in every bag: where
-nothing else is known of a text, its vector says which label is frequent.  A "</s>" that is written
-in a text ends the line there.  Blank lines are no examples.
+Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], and its labels
+          likewise in targets; both are numbered from 0 in the order of first occurrence
+Cost      one pass of the compiled reader over the text; 4 bytes per token, 16 per line
+Differs   from fastText: a line with words but without a label is an error that names the line,
+          where the original skips it; the last line ends with "</s>" like every other, whether or
+          not the file ends with a line break
+Read next words/bags.py (from the words of a line to rows of a table), words/supervised.py
+          (training)
+
+Labels are the tokens that begin with __label__, at any position; the other tokens are words,
+separated by ASCII white space and NUL.  The end of a line is a word too, "</s>", so every bag
+contains it: for a text of unknown words, its vector predicts the frequent labels.  A "</s>" that is
+written in a text ends the line there.  Blank lines are not examples.
 """
 import io
 from collections.abc import Iterable, Iterator
@@ -27,76 +28,78 @@ from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.subwords import END_OF_LINE, to_bytes
 
 LABEL = "__label__"
-AT_A_TIME = 1000                   # lines that are joined to one block
+LINES_PER_BLOCK = 1000             # lines joined to one block
 
 Lines = File | Iterable[str]
 
 
 class Labelled(NamedTuple):
-    """A labelled text as numbers of its own spellings."""
+    """A labelled text as numbers; the words are all that occur in it."""
 
-    words: list[str]               # S different ones, "</s>" among them
+    words: list[str]               # S different ones, including "</s>"
     counts: np.ndarray             # (S,) int64
-    tokens: Corpus                 # of each line its words, the last "</s>"
-    labels: list[str]              # with their __label__
+    tokens: Corpus                 # the words of each line, the last is "</s>"
+    labels: list[str]              # including the prefix __label__
     label_counts: np.ndarray       # (L,) int64
-    targets: Corpus                # of each line its labels
+    targets: Corpus                # the labels of each line
 
 
 def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
-    """Read examples, every one with a label.
+    """Read lines that all have labels.
 
-    source   a path, plain or gzip; "-"; an open binary file; or an iterable of str, a line each
-    errors   "strict", or what to do with bytes that are not UTF-8: "replace", "ignore"
-    Raises   ValueError with the number of the first line that has words but no label, or where
-             there is no example at all; FormatError for bytes that are not UTF-8.
+    source   a path, plain or gzip; "-"; an open binary file; or an iterable of str, one per line
+    errors   what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
+    Raises   ValueError that names the first line with words but without a label, or if no line has
+             a label; FormatError for bytes that are not UTF-8
     """
-    text = _split(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
-                  else _joined(source))
+    text = _number(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
+                  else _blocks(source))
     words, labels = np.diff(text.tokens.offsets), np.diff(text.targets.offsets)
     bare = np.flatnonzero((labels == 0) & (words > 1))
     if len(bare):
         first = text.tokens.ids[text.tokens.offsets[bare[0]]]
-        raise ValueError(f"line {bare[0] + 1} has no label: it begins with {text.words[first]!r}, "
-                         f"and no word of it begins with {LABEL}; add one or take the line out")
+        raise ValueError(f"line {bare[0] + 1} has no label: expected a word that begins with "
+                         f"{LABEL}, found none (its first word is {text.words[first]!r}); add one "
+                         "or remove the line")
     if not labels.any():
-        raise ValueError("there is no line with a label: is the file empty?")
-    return text._replace(tokens=_lines_where(text.tokens, labels > 0),
-                         targets=_lines_where(text.targets, labels > 0))
+        raise ValueError(f"expected lines with labels ({LABEL}...), found no line with a label: is "
+                         "the file empty?")
+    return text._replace(tokens=_select_lines(text.tokens, labels > 0),
+                         targets=_select_lines(text.targets, labels > 0))
 
 
 def read_texts(texts: Iterable[str]) -> Labelled:
-    """Read texts that may have no label and may be blank, as many lines as there are texts.
+    """Read texts, one line for each; they may be blank and need no labels.
 
-    Raises ValueError for a text that holds a line break, TypeError for what is no str.
+    Raises ValueError for a text with a line break, TypeError if one is not a str.
     """
-    return _split(_joined(texts))
+    return _number(_blocks(texts))
 
 
 # ---- from lines to numbers --------------------------------------------------------------------
 
-def _joined(lines: Iterable[str]) -> Iterator[bytes]:
-    """Blocks of a thousand lines, each up to the first "</s>" that is written in it."""
+def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
+    """Join lines to blocks.  Each line ends at the first "</s>" that is written in it."""
     block = []
     for number, line in enumerate(lines, 1):
         if not isinstance(line, str):
-            raise TypeError(f"text {number}: expected a str, found {type(line).__name__}")
+            raise TypeError(f"text {number}: expected a str, got {type(line).__name__}")
         if "\n" in line:
-            raise ValueError(f"text {number} holds a line break: a line is one text")
+            raise ValueError(f"text {number}: expected one line, got a line break; split the text")
         data = to_bytes(line)
         if END_OF_LINE in line:
             tokens = _without_nul(data).split()
             data = b" ".join(tokens[:tokens.index(b"</s>")] if b"</s>" in tokens else tokens)
         block.append(data)
-        if len(block) == AT_A_TIME:
+        if len(block) == LINES_PER_BLOCK:
             yield b"\n".join(block) + b"\n"
             block = []
     if block:
         yield b"\n".join(block) + b"\n"
 
 
-def _split(blocks):
-    """Number all tokens; then part the labels from the words."""
+def _number(blocks):
+    """Number all tokens, then separate labels and words."""
     ids_file = io.BytesIO()
     found, known = number_tokens(_with_line_ends(blocks), ids_file, io.BytesIO())
     ids = np.frombuffer(ids_file.getbuffer(), np.int32)
@@ -109,12 +112,14 @@ def _split(blocks):
     offsets = np.concatenate([[0], np.flatnonzero(ids == end) + 1])
     words, labels = np.flatnonzero(~is_label), np.flatnonzero(is_label)
     count = found.counts[:known]
-    return Labelled([names[i] for i in words], count[words], _part(ids, offsets, ~is_label),
-                    [names[i] for i in labels], count[labels], _part(ids, offsets, is_label))
+    return Labelled([names[i] for i in words], count[words], _select_tokens(ids, offsets,
+    ~is_label),
+                    [names[i] for i in labels], count[labels], _select_tokens(ids, offsets,
+                    is_label))
 
 
 def _with_line_ends(blocks):
-    """The blocks, every line break as the word "</s>", one behind the last line too."""
+    """Replace every line break by the word "</s>", and add one after the last line."""
     last = b"\n"
     for block in blocks:
         yield _without_nul(block).replace(b"\n", b" </s> ")
@@ -127,15 +132,15 @@ def _without_nul(data):
     return data.replace(b"\0", b" ")
 
 
-def _part(ids, offsets, wanted):
-    """The lines with their tokens of one kind alone, renumbered.  wanted: (S,) bool."""
+def _select_tokens(ids, offsets, wanted):
+    """Keep one kind of tokens in each line, and renumber them.  wanted: (S,) bool"""
     number = np.cumsum(wanted, dtype=np.int32) - np.int32(1)
     kept = np.flatnonzero(wanted[ids])
     return Corpus(number[ids[kept]], np.searchsorted(kept, offsets))
 
 
-def _lines_where(corpus, wanted):
-    """Some of the lines.  wanted: (N,) bool."""
+def _select_lines(corpus, wanted):
+    """Select lines.  wanted: (N,) bool"""
     lengths = np.diff(corpus.offsets)
     return Corpus(corpus.ids[np.repeat(wanted, lengths)],
                   np.concatenate([[0], np.cumsum(lengths[wanted])]))

@@ -1,15 +1,23 @@
-"""Drawing noise words: often those that are frequent, but less often than they are.
+"""The noise distribution, from which negatives are drawn in constant time by an alias table.
 
-Paper     Mikolov et al. 2013b, section 2.2: Pⁿ(w) ∝ count(w)^¾.
+Paper     Mikolov et al. 2013b, section 2.2: Pneg(w) ∝ count(w)^¾ (P_n, the noise distribution).
           Walker 1977, "An Efficient Method for Generating Discrete Random Variables with General
-          Distributions"; Vose 1991 for the table's construction in O(V).
+          Distributions"; Vose 1991 for the construction of the table in O(V)
 Shapes    accept (V,) float32, alias (V,) int32
-Cost      one random number, two look-ups a draw, whatever V is.
-Differs   word2vec.c looks up a table of 10⁸ entries, gensim searches a cumulative sum.
+Cost      one random number and two look-ups per draw, for any V
+Differs   word2vec.c uses a table of 10⁸ entries, gensim a binary search in the cumulative sums
 
-The alias table: cut the total mass 1 into V columns of equal mass 1/V.  A rare word fills its
-column in part; the rest of it is given to one frequent word, the alias.  To draw, choose a column
-and then, by accept, its own word or its alias.
+Why count^¾?  Mikolov et al. found it better than the word frequencies (power 1) and than a uniform
+distribution (power 0).  It lies between the two: rare words are drawn more often than they occur.
+
+The alias table.  Divide the total mass 1 into V columns of equal mass 1/V, one for each word.  A
+word of less mass fills its column in part, and one other word, which has mass to spare, fills the
+rest: its alias.  For words of probability 1/2, 1/4 and 1/4, in columns of mass 1/3:
+    column 0   word 0 alone                      accept 1
+    column 1   3/4 word 1,  1/4 its alias 0      accept 3/4
+    column 2   3/4 word 2,  1/4 its alias 0      accept 3/4
+Word 1 has 3/4 · 1/3 = 1/4, and word 0 has 1/3 + 1/12 + 1/12 = 1/2.  To draw, choose a column
+uniformly, and then its own word with probability accept, or else its alias.
 """
 from typing import NamedTuple
 
@@ -19,7 +27,7 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import below, uniform32
 
 
-class Noise(NamedTuple):
+class AliasTable(NamedTuple):
     """An alias table: column w gives w with probability accept[w], else alias[w]."""
 
     accept: np.ndarray             # (V,) float32
@@ -27,13 +35,18 @@ class Noise(NamedTuple):
 
 
 def noise_distribution(counts: np.ndarray, power: float = 0.75) -> np.ndarray:
-    """Pⁿ(w) = count(w)^power / Σ.  (V,) -> (V,) float64."""
+    """Pneg(w) = count(w)^power / Σ count^power.  (V,) -> (V,) float64"""
     weights = np.asarray(counts, np.float64) ** power
     return weights / weights.sum()
 
 
-def alias_table(probabilities: np.ndarray) -> Noise:
-    """Cut `probabilities` (V,), ≥ 0 with sum 1, into V equal columns of at most two words each."""
+def alias_table(probabilities: np.ndarray) -> AliasTable:
+    """The alias table of `probabilities` (V,), ≥ 0 with sum 1: V columns of at most two words each.
+
+    >>> table = alias_table(np.array([1/2, 1/4, 1/4]))
+    >>> table.accept.tolist(), table.alias.tolist()
+    ([1.0, 0.75, 0.75], [0, 0, 0])
+    """
     V = len(probabilities)
     mass = np.asarray(probabilities, np.float64) * V       # 1 fills a column
     alias = np.arange(V, dtype=np.int32)
@@ -45,15 +58,15 @@ def alias_table(probabilities: np.ndarray) -> Noise:
         mass[rich] -= 1 - mass[poor]
         if mass[rich] < 1:
             small.append(large.pop())
-    # what is left in either list is full but for rounding, and is its own alias
-    return Noise(mass.astype(np.float32), alias)
+    # the columns left in either list are full, except for rounding, and keep themselves as alias
+    return AliasTable(mass.astype(np.float32), alias)
 
 
 @kernel
-def draw(noise, bits):
-    """A word number from 64 random bits: the high ones choose the column, the low ones accept.
+def draw_negative(noise, bits):
+    """Draw a word number.  bits: 64 random bits; the high ones choose the column, the low accept.
 
-    It has no NumPy form, for it is the last sentence above, word for word.
+    It has no NumPy form: it is the last sentence of the module's docstring.
     """
     word = below(bits, len(noise.accept))
     return word if uniform32(bits) < noise.accept[word] else np.int64(noise.alias[word])

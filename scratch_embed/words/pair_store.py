@@ -1,21 +1,22 @@
-"""Sums over pairs of words, kept in memory that is known before the first pair is added.
+"""Sums over pairs of words, in memory whose size is known before the first pair is added.
 
 Shapes    a pair (row, col) of word numbers below V is one int64, its key row · 2³² + col
           Store: a dense block (dense, dense) and a hash table of `slots` keys with their sums
           Cells: rows, cols (N,) int32, counts (N,) float64: the cells that are not 0
-Cost      O(1) a pair; O(N + V) to put the cells in order
-Memory    `bytes_needed`; a hash table is made once, as large as a sample of the keys says.
+Cost      O(1) per pair; O(N + V) to sort the cells
+Memory    `bytes_needed`; the hash table has the size that a sample of the keys predicts
 Read next words/cooccurrence.py, which counts with it
 
-Two stores.  Words are numbered by frequency, so pairs of small numbers are seen all the time, and
-are few: they have a dense block, where a pair's place is known.  Most of the other V² pairs never
-occur; those that do are in a hash table: a pair's key names a slot, and if another pair is there
-the next one is tried.  If both sides of a word count, the matrix is symmetric, and only the half
-with row ≤ column is stored.
+Two stores.  Words are numbered by frequency, so pairs of small numbers are few and occur all the
+time: they have a dense block, in which a sum is found by its index.  Most of the other V² pairs
+never occur; those that do are in a hash table: the hash of a key selects a slot, and if another key
+is in it the next slot is tried.  If words on both sides are counted, X is symmetric, and only the
+half with row ≤ column is stored.
 
-No table grows.  Before counting, the cells are counted in a sample: of all possible keys, those
-whose hash ends in z zeros.  A key is in it or not, however often it is seen, so the sample holds
-the same share of the rare and the frequent, and its size times 2ᶻ is close to N.
+The table does not grow.  Before counting, the number of cells is estimated from a sample: the keys
+whose hash ends in z zeros.  Whether a key is in the sample does not depend on how often it occurs,
+so the sample has the same fraction of rare and of frequent keys, and 2ᶻ times its size is close to
+N.
 """
 import math
 from collections.abc import Iterable
@@ -29,11 +30,11 @@ from scratch_embed.numerics.random import below, mix
 
 i64, u64 = np.int64, np.uint64
 S32, LOW_32, FREE = i64(32), i64(0xFFFFFFFF), i64(-1)
-SAMPLE = 1 << 20                   # pairs, of which the number of cells is estimated
+SAMPLE = 1 << 20                   # pairs from which the number of cells is estimated
 
 
 class Cells(NamedTuple):
-    """The cells of X that are not 0: X[rows[n], cols[n]] = counts[n], by row, then by column."""
+    """The cells of X that are not 0: X[rows[n], cols[n]] = counts[n], sorted by row and column."""
 
     rows: np.ndarray               # (N,) int32
     cols: np.ndarray               # (N,) int32
@@ -41,30 +42,30 @@ class Cells(NamedTuple):
 
 
 class Size(NamedTuple):
-    """About how much there is to count, and what it takes at the most."""
+    """Estimates: the number of cells, and an upper bound of the memory to count them."""
 
     cells: int                     # N
-    hashed: int                    # of those that are stored, in the hash table
+    hashed: int                    # of the stored ones, those in the hash table
     bytes: int
 
 
 class Store(NamedTuple):
-    """Sums: of the cell (i, j) in block[i, j], or beside its key in the table."""
+    """The sum of cell (i, j) is block[i, j], or sums[n] of the slot n that has its key."""
 
     block: np.ndarray              # (dense, dense) float64
-    keys: np.ndarray               # (slots,) int64, FREE where there is none
+    keys: np.ndarray               # (slots,) int64, FREE in an empty slot
     sums: np.ndarray               # (slots,) float64
 
 
-# ---- what it takes ------------------------------------------------------------------------------
+# ---- memory -------------------------------------------------------------------------------------
 
 def sampling(pairs: int) -> int:
-    """One key in how many is sampled, a power of 2: about SAMPLE pairs if all are different."""
+    """One in how many keys is sampled, a power of 2: about SAMPLE keys if all are different."""
     return 2 ** max(0, math.ceil(math.log2(max(pairs, 1) / SAMPLE)))
 
 
 def size_of(sample: Iterable[np.ndarray], pairs: int, V: int, symmetric: bool, dense: int) -> Size:
-    """Size of a store for V words, from arrays of the keys of sampling(pairs)."""
+    """The Size of a store for V words.  sample: arrays of keys, one in sampling(pairs)."""
     every = sampling(pairs)
     keys = np.unique(np.concatenate([np.empty(0, np.int64), *sample]))
     rows, cols = keys >> S32, keys & LOW_32
@@ -76,17 +77,17 @@ def size_of(sample: Iterable[np.ndarray], pairs: int, V: int, symmetric: bool, d
 
 
 def table_slots(hashed: int) -> int:
-    """A third of the table stays free: long runs of taken slots are rare then."""
+    """The slots for so many cells.  A third stays empty, so that few slots are tried for a key."""
     return hashed + hashed // 2 + 64
 
 
 def bytes_needed(stored: int, cells: int, slots: int, dense: int) -> int:
-    """At most, at a time: the store and what is taken out of it, or that sorted and mirrored."""
+    """The most at any time: the store and its copied cells, or these while they are sorted."""
     return max(8 * dense**2 + 17 * slots + 40 * stored, 32 * stored + 16 * cells)
 
 
 def require_room(size: Size, budget: int | None) -> None:
-    """Raise MemoryError if a count of that size takes more than `budget`, or than there is."""
+    """Raise MemoryError if the size exceeds `budget`, or None: the memory of the machine."""
     limit = physical_memory() if budget is None else budget
     if limit is not None and size.bytes > limit:
         raise MemoryError(
@@ -98,17 +99,17 @@ def require_room(size: Size, budget: int | None) -> None:
 
 # ---- adding -------------------------------------------------------------------------------------
 
-def fill(pieces: Iterable[tuple[np.ndarray, np.ndarray]], parts: np.ndarray, hashed: int,
+def fill(chunks: Iterable[tuple[np.ndarray, np.ndarray]], numerators: np.ndarray, hashed: int,
          dense: int) -> Store | None:
-    """A Store with all pairs in it; None if its table, made for `hashed` cells, is too small.
+    """Add all pairs to a new Store.  None if its table, made for `hashed` cells, is too small.
 
-    pieces: arrays (keys, distances), (n,) each; a pair d words apart adds parts[d − 1].
+    chunks: arrays (keys, distances), (n,) each; a pair d words apart adds numerators[d − 1].
     """
     slots, known = table_slots(hashed), 0
     store = Store(np.zeros((dense, dense)), np.full(slots, FREE), np.zeros(slots))
-    for keys, distances in pieces:
+    for keys, distances in chunks:
         with np.errstate(over="ignore"):           # without the compiler, the hash would warn
-            new = add_pairs(keys, distances, len(keys), parts, store)
+            new = add_pairs(keys, distances, len(keys), numerators, store)
         known += new
         if new < 0 or known > slots * 7 // 8:
             return None
@@ -116,10 +117,10 @@ def fill(pieces: Iterable[tuple[np.ndarray, np.ndarray]], parts: np.ndarray, has
 
 
 @kernel
-def add_pairs(keys, distances, n, parts, store):
-    """Add n pairs to the store.  Return how many cells are new in its table; −1 if it is full.
+def add_pairs(keys, distances, n, numerators, store):
+    """Add n pairs to the store.  -> number of new cells in its table; −1 if it is full
 
-    In plain Python: sums[key] += parts[d − 1] in a dict, as count_plainly has it.
+    In plain Python: sums[key] += numerators[d − 1] with a dict, as in count_cells_plain.
     """
     block, known, sums = store
     dense, slots, new = len(block), len(known), 0
@@ -127,7 +128,7 @@ def add_pairs(keys, distances, n, parts, store):
         key = keys[k]
         row, col = key >> S32, key & LOW_32
         if row < dense and col < dense:
-            block[row, col] += parts[distances[k] - 1]
+            block[row, col] += numerators[distances[k] - 1]
             continue
         at = below(mix(u64(key)), slots)
         tried = 0
@@ -139,22 +140,22 @@ def add_pairs(keys, distances, n, parts, store):
         if known[at] == FREE:
             known[at] = key
             new += 1
-        sums[at] += parts[distances[k] - 1]
+        sums[at] += numerators[distances[k] - 1]
     return new
 
 
-# ---- taking out ---------------------------------------------------------------------------------
+# ---- reading out --------------------------------------------------------------------------------
 
-def take_out(store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """(keys, sums) of the cells of a store that are not 0, in no order.  (n,) each."""
+def nonzero_cells(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """(keys, sums) of the cells of a store that are not 0, unsorted.  (n,) each"""
     rows, cols = np.nonzero(store.block)
     taken = np.flatnonzero(store.keys != FREE)
     return (np.concatenate([(rows << S32) | cols, store.keys[taken]]),
             np.concatenate([store.block[rows, cols], store.sums[taken]]))
 
 
-def whole_matrix(keys: np.ndarray, sums: np.ndarray, V: int) -> Cells:
-    """The cells of a symmetric matrix, from its half with row ≤ column in order."""
+def symmetric_cells(keys: np.ndarray, sums: np.ndarray, V: int) -> Cells:
+    """The cells of a symmetric X, from the sorted keys and sums of its half with row ≤ column."""
     N = 2 * len(keys) - int((keys >> S32 == keys & LOW_32).sum())
     cells = Cells(np.empty(N, np.int32), np.empty(N, np.int32), np.empty(N))
     mirror(keys, sums, cells, V)
@@ -162,9 +163,10 @@ def whole_matrix(keys: np.ndarray, sums: np.ndarray, V: int) -> Cells:
 
 
 def sort_by_plain(keys, sums, shift, V):
-    """Both arrays by the word, < V, in bits shift.. of the keys; equal ones stay in order.
+    """Sort both arrays by one word of the keys; the sort is stable.
 
-    shift: 0 sorts by column, S32 by row; first the one, then the other, sorts by row and column.
+    shift: 0 sorts by column, S32 by row.  Sorted by column first, then by row, the cells are in the
+    order of Cells.
     """
     order = np.argsort(keys >> shift & LOW_32, kind="stable")
     return keys[order], sums[order]
@@ -177,7 +179,7 @@ def sort_by(keys, sums, shift, V):
     for key in keys:
         at[((key >> shift) & LOW_32) + 1] += 1
     for number in range(V):
-        at[number + 1] += at[number]               # where the first of each word goes
+        at[number + 1] += at[number]               # the index of the first key of each word
     sorted_keys, sorted_sums = np.empty_like(keys), np.empty_like(sums)
     for n in range(len(keys)):
         number = (keys[n] >> shift) & LOW_32
@@ -187,14 +189,14 @@ def sort_by(keys, sums, shift, V):
 
 
 def mirror_plain(keys, sums, cells, V):
-    """Fill the cells of symmetric X, by row and column, from its half with row ≤ column, sorted so.
+    """Fill the cells of a symmetric X from its half with row ≤ column; both are sorted.
 
-    A word beside itself is in the context of both places: its sum counts twice.
+    A pair of a word with itself counts twice: each of the two is in the context of the other.
     """
     rows, cols = keys >> S32, keys & LOW_32
-    offsets = rows != cols
-    i, j = np.concatenate([rows, cols[offsets]]), np.concatenate([cols, rows[offsets]])
-    counts = np.concatenate([np.where(offsets, sums, 2 * sums), sums[offsets]])
+    off_diagonal = rows != cols
+    i, j = np.concatenate([rows, cols[off_diagonal]]), np.concatenate([cols, rows[off_diagonal]])
+    counts = np.concatenate([np.where(off_diagonal, sums, 2 * sums), sums[off_diagonal]])
     order = np.lexsort((j, i))
     cells.rows[:], cells.cols[:], cells.counts[:] = i[order], j[order], counts[order]
 
@@ -203,7 +205,7 @@ def mirror_plain(keys, sums, cells, V):
 def mirror(keys, sums, cells, V):
     """The same as mirror_plain, in O(n + V).
 
-    Row i begins with the cells (j, i) of the rows j < i: they come by before row i itself.
+    Row i begins with the cells (i, j), j < i, mirrored from rows that are read before row i.
     """
     at = np.zeros(V + 1, np.int64)
     for key in keys:

@@ -1,17 +1,17 @@
-"""Skip-gram with shared negatives: one draw of noise serves all pairs of a position.
+"""Skip-gram with shared negatives: all pairs of a position use the same negatives.
 
 Paper     Ji, Satish, Li & Dubey 2016, "Parallelizing Word2Vec in Shared and Distributed Memory"
-          (pWord2Vec), section 3.
-Equation  SGNS (words/word2vec.py); the K noise words are drawn once for a word in the middle and
-          serve every neighbour in its window.
-Shapes    block (K+1, D): the output vectors of the word and its noise, copied out of U (V, D)
-Cost      the same arithmetic as the exact form, a fraction of its memory traffic: K + 1 rows are
-          fetched once a position and not once a pair, and between they stay in the first cache.
-Differs   from the exact form, in its noise: the pairs of a position see the same K words, so their
-          gradients are correlated; the mean is the same, but that a word drawn twice for a
-          position is asked about once.  From pWord2Vec: a position is stepped neighbour by
-          neighbour, not as one matrix product of old values.  Negative sampling only.
-Read next words/word2vec.py, train(..., method=shared_chunk).
+          (pWord2Vec), section 3
+Equation  SGNS (words/word2vec.py); the K negatives are drawn once for the word in the middle, and
+          used for every neighbour in its window
+Shapes    block (K+1, D): the output vectors of the word and its negatives, copied from U (V, D)
+Cost      the arithmetic of the exact form, but less memory traffic: K + 1 rows are fetched once per
+          position instead of once per pair, and stay in the first-level cache in between
+Differs   from the exact form, in its negatives: the pairs of a position share them, so their
+          gradients are correlated.  The mean gradient is the same, except that a word drawn twice
+          for a position counts once.  From pWord2Vec: the neighbours of a position are processed
+          one after the other, not as one matrix product.  For negative sampling only.
+Read next words/word2vec.py, train(..., method=shared_chunk)
 """
 import numpy as np
 
@@ -29,9 +29,9 @@ from scratch_embed.words.word2vec import (
 
 @kernel(inline=True)
 def block_step(v, block, y, M, lr, scores, dv):
-    """word2vec.sgns_step where the rows are block[:M], end to end: stepped in place.  -> L
+    """word2vec.sgns_step for the rows block[:M], which are contiguous; updates them in place.  -> L
 
-    With no row numbers to look up it takes 7/8 of sgns_step's time.
+    Without row numbers to look up it takes 7/8 of the time of sgns_step.
     """
     for k in range(M):
         u, s = block[k], ZERO
@@ -50,7 +50,7 @@ def block_step(v, block, y, M, lr, scores, dv):
 
 @kernel
 def without_repeats(rows, M):
-    """Keep the first of equal numbers among rows[1:M], the negatives.  -> how many are left"""
+    """Drop repeated negatives from rows[1:M], in place.  -> how many rows are left"""
     left = 1
     for k in range(1, M):
         repeated = False
@@ -74,9 +74,9 @@ def copy_rows(source, source_rows, target, target_rows, M):
 @saved_as("skip-gram, shared negatives")
 @kernel
 def shared_chunk(corpus, sentences, plan, W, U, lr, state):
-    """skipgram_chunk, except that negatives are drawn once a position.  -> Σ L, pairs"""
+    """As skipgram_chunk, but negatives are drawn once per position.  -> Σ L, pairs"""
     kept, rows, y, scores, dv = buffers(corpus, sentences, plan, W.shape[1])
-    block, places = np.empty((len(rows), len(dv)), np.float32), np.arange(len(rows))
+    block, in_block = np.empty((len(rows), len(dv)), np.float32), np.arange(len(rows))
     loss, pairs = np.float64(0), 0
     for s in sentences:
         n, state = subsample(corpus, s, plan.keep, state, kept)
@@ -84,7 +84,7 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
             first, last, state = draw_window(plan, i, n, state)
             M, state = draw_targets(plan, kept[i], rows, y, state)
             M = without_repeats(rows, M)
-            copy_rows(U, rows, block, places, M)
+            copy_rows(U, rows, block, in_block, M)
             for j in range(first, last):
                 if j != i:
                     v = W[kept[j]]
@@ -92,5 +92,5 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
                     for d in range(len(v)):
                         v[d] += dv[d]
                     pairs += 1
-            copy_rows(block, places, U, rows, M)
+            copy_rows(block, in_block, U, rows, M)
     return loss, pairs

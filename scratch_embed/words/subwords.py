@@ -1,25 +1,25 @@
-"""Subwords: the pieces of a word, n letters long, and the rows of a table that they share.
+"""Subwords: the character n-grams of a word, and the rows of a table that they share by hashing.
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
-          Information", section 3.2.
+          Information", section 3.2
 Equation  rows(w) = w, and V + hash(g) mod buckets for each n-gram g of "<w>", min_n ≤ n ≤ max_n
 Shapes    rows (R,) int32, offsets (V+1,) int64: word w's rows are rows[offsets[w]:offsets[w+1]],
           its own first
-Cost      O(letters · max_n) a word, once; 32,000 words of English take milliseconds.
-Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; a lone "<" or
-          ">" is none; an n-gram that comes twice, as "ana" in "banana", counts twice, where the
-          paper has a set; a word's own row is besides its n-grams, even where "<w>" is one of them;
-          the hash is FNV-1a in which each byte is XORed as a SIGNED char (bytes ≥ 128 flip the
-          upper 24 bits too), on which all published models depend.
-Read next words/fasttext.py (learns the rows' vectors).
+Cost      O(letters · max_n) per word, once; 32,000 words of English take milliseconds
+Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; "<" and ">"
+          alone are not n-grams; an n-gram that occurs twice, as "ana" in "banana", counts twice,
+          where the paper has a set; a word has its own row in addition to its n-grams, even if
+          "<w>" is one of them; the hash is FNV-1a in which each byte is XORed as a SIGNED char
+          (bytes ≥ 128 flip the upper 24 bits too), on which all published models depend.
+Read next words/fasttext.py (learns the rows' vectors)
 
-"where" is "<where>" with its bounds marked, so its 3-grams are <wh whe her ere re>, and the "her"
-in it is not the word "<her>".  There are far more n-grams than a table may hold; the hash sends
-them to `buckets` rows, and those that meet in one row share its vector.
+The brackets mark the bounds of a word: "where" is "<where>", with the 3-grams <wh whe her ere re>,
+and the "her" in it is not the word "<her>".  There are far more n-grams than rows in a table; the
+hash maps them to `buckets` rows, and n-grams in the same bucket share its vector.
 
-A letter is one code point: in UTF-8 a first byte and the bytes 10xxxxxx that follow.  Where a
-word is not UTF-8 (published models have such), the same walk over its bytes is taken; in Python
-such a word is a str made with errors="surrogateescape", and so are its n-grams.
+A letter is one code point: in UTF-8 its first byte and the bytes 10xxxxxx that follow.  Words that
+are not valid UTF-8 occur in published models; their bytes are split by the same rule.  In Python
+such a word is a str decoded with errors="surrogateescape", and so are its n-grams.
 """
 import re
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ LAST_CONTINUATION = -65            # 10xxxxxx as signed char: −128 … −65
 
 
 class NGrams(NamedTuple):
-    """Which n-grams words are made of.
+    """Which n-grams a word has.
 
-    min_n, max_n: their lengths in letters, the marks < and > counted; max_n = 0: no n-grams.
-    buckets: rows that they share.
+    min_n, max_n: their lengths in letters, < and > included; max_n = 0: no n-grams.
+    buckets: the number of rows that they share.
 
     >>> NGrams(buckets=100_000)
     NGrams(min_n=3, max_n=6, buckets=100000)
@@ -52,10 +52,10 @@ class NGrams(NamedTuple):
 
 
 class Subwords(NamedTuple):
-    """For each word the rows of the input table whose mean is its vector."""
+    """The rows of the input table whose mean is the vector of each word."""
 
     rows: np.ndarray               # (R,) int32
-    offsets: np.ndarray                # (V+1,) int64
+    offsets: np.ndarray            # (V+1,) int64
 
 
 # ---- the definition, for one word -----------------------------------------------------------
@@ -70,7 +70,7 @@ def fnv1a(data: bytes) -> int:
 
 
 def to_bytes(word: str) -> bytes:
-    """UTF-8; ValueError for a str that stands for no bytes at all (a lone surrogate)."""
+    """The bytes of a word in UTF-8.  ValueError for a str without any (a lone surrogate)."""
     try:
         return word.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -78,9 +78,9 @@ def to_bytes(word: str) -> bytes:
 
 
 def ngrams(word: str, min_n: int, max_n: int) -> list[str]:
-    """The n-grams of "<word>" by where they begin, then by length; with repetitions.
+    """The n-grams of "<word>", sorted by where they begin, then by length; with repetitions.
 
-    None if max_n < min_n (as 0 is, which asks for no n-grams) and none for "</s>".
+    [] if max_n < min_n (max_n = 0: no n-grams), and for "</s>".
     """
     if word == END_OF_LINE:
         return []
@@ -97,9 +97,9 @@ def ngram_row(ngram: str, V: int, buckets: int) -> int:
 
 
 def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list[int]:
-    """The rows of a word's n-grams, without its own: all that an unknown word has.
+    """The rows of a word's n-grams, without its own row: those of a word not in the vocabulary.
 
-    buckets = 0: no n-grams.
+    buckets = 0: no n-grams
     """
     if buckets == 0:
         return []
@@ -108,22 +108,22 @@ def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list
 
 # ---- the same for a whole vocabulary --------------------------------------------------------
 
-def subword_rows(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> Subwords:
+def index_subwords(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> Subwords:
     """The rows of each word: its own number first, then bucket_rows(word, V, ...).
 
-    Raises ValueError where V + buckets rows are more than an int32 can number.
+    Raises ValueError if V + buckets rows are more than int32 can number.
     """
     check_subwords(min_n, max_n, buckets)
     V = len(words)
     if V + buckets >= 2**31:
-        raise ValueError(f"{V} words and {buckets} buckets are more than 2³¹ − 1 rows")
+        raise ValueError(f"expected at most 2³¹ − 1 rows, got {V} words and {buckets} buckets")
     if buckets == 0 or max_n < max(min_n, 1):                        # words alone
         return Subwords(np.arange(V, dtype=np.int32), np.arange(V + 1))
     spelled = [b"" if word == END_OF_LINE else b"<" + to_bytes(word) + b">" for word in words]
     text = np.frombuffer(b"".join(spelled), np.int8)
     text_offsets = np.cumsum([0, *map(len, spelled)])
     starts = np.concatenate([[0], np.cumsum(text > LAST_CONTINUATION)])  # letters before each byte
-    letters = np.diff(starts[text_offsets])                                  # (V,) with < and >
+    letters = np.diff(starts[text_offsets])                              # (V,), with < and >
     sizes = np.ones(V, np.int64)                                         # its own row, and then
     for n in range(max(min_n, 1), min(max_n, int(letters.max(initial=0))) + 1):
         sizes += np.maximum(letters - n + 1, 0)
@@ -137,7 +137,7 @@ def subword_rows(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> 
 
 @kernel
 def fill_rows(text, text_offsets, min_n, max_n, buckets, rows, offsets):
-    """The rows of all words.  text: (B,) int8, the bytes of each "<word>" end to end."""
+    """Fill the rows of all words.  text: (B,) int8, the bytes of each "<word>", end to end."""
     V = len(offsets) - 1
     for w in range(V):
         at = offsets[w]
@@ -166,22 +166,22 @@ def fnv_step(h, byte):
 
 
 def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
-    """Raise ValueError that names the first of these settings that makes no sense."""
+    """Raise ValueError that names the first of these settings out of range."""
     for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):
         require_whole(name, value)
 
 
 def needed_buckets(ngrams: NGrams) -> NGrams:
-    """The same, with no buckets where there are no n-grams.
+    """The same settings, with 0 buckets if there are no n-grams.
 
-    Raises ValueError for n-grams that no length or no row has.
+    Raises ValueError if there are n-grams but no buckets, or if min_n > max_n > 0.
     """
     min_n, max_n, buckets = ngrams
     check_subwords(min_n, max_n, buckets)
     if max_n and not buckets:
-        raise ValueError(f"buckets=0: n-grams of {min_n} to {max_n} letters need rows, at least 1; "
-                         "max_n=0 asks for words alone")
+        raise ValueError(f"buckets=0: expected at least 1, for n-grams of {min_n} to {max_n} "
+                         "letters; set max_n=0 for no n-grams")
     if 0 < max_n < min_n:
-        raise ValueError(f"min_n={min_n} is more than max_n={max_n}: no n-gram is both; max_n=0 "
-                         "asks for words alone")
+        raise ValueError(f"min_n={min_n}: expected at most max_n={max_n}; set max_n=0 for no "
+                         "n-grams")
     return ngrams if max_n else ngrams._replace(buckets=0)

@@ -1,23 +1,23 @@
-"""Word vectors as safetensors: the table in one file, its words in another, joined if they fit.
+"""Word vectors as safetensors: the table in one file and its words in another, checked to match.
 
 Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
-                         {"vocabulary_size": V, "vocabulary_sha256": of x.vocab.txt's bytes}
+                         {"vocabulary_size": V, "vocabulary_sha256": of the bytes of x.vocab.txt}
           x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
 Shapes    words: a list of V strings, vectors: (V, D) float32
 Cost      reading takes one table and the words; other tensors of the file are not read
 Read next numerics/safetensors.py (the format), words/vector_files.py (words and numbers together)
 
-Nothing in a row says whose it is: beside the wrong list of words of the right length a table loads
-without complaint, and every answer is wrong.  The digest is there to refuse such a pair.
+Why the digest?  A row does not contain its word.  With the wrong list of words of the right length
+a table would load without complaint, and every result would be wrong.  Such a pair is refused.
 
-Two files cannot be replaced in one step.  Both are on the disk under other names before either
-takes its own, so a full disk or an error leaves the old pair.  A kill between the two renames
-leaves the new table with the old words, which the digest refuses; the new words still lie beside,
-as x.vocab.txt.*.  The table goes first because training it again is what costs, and saving again
-with the same words, as one does while training, leaves a good pair at every moment.
+Two files cannot be replaced in one step.  Both are written under temporary names before either is
+renamed, so a full disk or an error leaves the old pair.  A kill between the two renames leaves the
+new table with the old words, which the digest refuses; the new words are then in x.vocab.txt.*.
+The table is renamed first because it is what costs a training; and if the words are the same, as
+when a model is saved repeatedly, the pair is valid at every moment.
 
 A table from elsewhere (a checkpoint's embedding and its vocab.txt) has no digest; there only the
-number of words can be compared.
+number of words is checked.
 """
 import codecs
 import hashlib
@@ -36,7 +36,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def vocabulary_beside(path: str | os.PathLike) -> str:
-    """Where the words of x.safetensors are: x.vocab.txt in the same folder."""
+    """The file of the words of x.safetensors: x.vocab.txt in the same folder."""
     stem, suffix = os.path.splitext(path)
     return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
 
@@ -45,16 +45,17 @@ def vocabulary_beside(path: str | os.PathLike) -> str:
 
 def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
                               ) -> None:
-    """Write the table to `path` and the words beside it.  vectors: (V, D), finite in float32.
+    """Write the table to `path` and the words to vocabulary_beside(path).
 
-    words: V different strings, none empty or with a line end in it; they may hold spaces.
+    words: V different strings, not empty, without line ends; spaces are allowed.
+    vectors: (V, D), finite in float32.
     """
     vectors = check_table(words, vectors)
     listed = b"".join(map(_line, words))
     with held_interrupt(), atomic_write(vocabulary_beside(path)) as file:
         file.write(listed)
         file.flush()
-        os.fsync(file.fileno())                    # if the disk is full, say so before the renames
+        os.fsync(file.fileno())                    # raises if the disk is full, before the renames
         write_safetensors(path, {"vectors": vectors}, {
             "vocabulary_size": str(len(words)),
             "vocabulary_sha256": hashlib.sha256(listed).hexdigest()})
@@ -62,8 +63,8 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
 
 def _line(word):
     if not word or "\n" in word or "\r" in word:
-        raise ValueError(f"cannot write the word {word!r}: a vocabulary has one word a line, and "
-                         "none is empty or holds a line end")
+        raise ValueError(f"cannot write the word {word!r}: the vocabulary has one word per line, "
+                         "so a word must not be empty or contain a line end")
     try:
         return word.encode() + b"\n"
     except UnicodeEncodeError:
@@ -74,42 +75,42 @@ def _line(word):
 
 def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathLike | None = None,
                              name: str | None = None) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) float32 of a safetensors file and its vocabulary, one word a line.
+    """Words and vectors (V, D) float32 of a safetensors file and its vocabulary.
 
-    vocab_path  the vocabulary, if it is not the file beside `path` that ends in .vocab.txt
-    name        of the tensor, if the file has several tables: 2-d tensors of floating point
-    Raises      FormatError where a file is damaged or the two do not fit, FileNotFoundError where
-                one is missing, ValueError that lists the tables where `name` does not choose one
+    vocab_path  the vocabulary, one word per line; default: vocabulary_beside(path)
+    name        of the tensor, if the file has several tables (2-d tensors of floating point)
+    Raises      FormatError if a file is damaged or the two do not match, FileNotFoundError if one
+                is missing, ValueError that lists the tables if `name` does not select one
     """
     vocab_path = vocabulary_beside(path) if vocab_path is None else os.fspath(vocab_path)
-    listed = _read_vocabulary(path, vocab_path)    # first: it is small, and may be missing
+    listed = _read_vocabulary(path, vocab_path)    # first, since it is small and may be missing
     name = _choose_table(path, name)
     tensors, metadata = read_safetensors(path, [name])
     words = _split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"))
     vectors = tensors[name]
-    place = f"tensor {name!r}"
+    where = f"tensor {name!r}"
     count = metadata.get("vocabulary_size", str(len(vectors)))
     if count != str(len(vectors)):
-        raise FormatError(path, place, f"expected {count} rows, as the metadata say, found "
+        raise FormatError(path, where, f"expected {count} rows, as the metadata say, found "
                                        f"{len(vectors)}")
     if len(words) != len(vectors):
-        raise FormatError(path, place, f"expected a row for each of the {len(words)} words of "
+        raise FormatError(path, where, f"expected a row for each of the {len(words)} words of "
                                        f"{vocab_path}, found {len(vectors)} rows")
     if vectors.size == 0:
-        raise FormatError(path, place, f"expected at least one row and one column, found shape "
+        raise FormatError(path, where, f"expected at least one row and one column, found shape "
                                        f"{vectors.shape}")
-    with np.errstate(over="ignore"):               # beyond float32 is inf, refused below
+    with np.errstate(over="ignore"):               # beyond float32 it is inf, an error below
         vectors = vectors.astype(np.float32, copy=False)
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())
-        raise FormatError(path, f"{place}, row {row + 1} ({words[row]!r})", "expected finite "
+        raise FormatError(path, f"{where}, row {row + 1} ({words[row]!r})", "expected finite "
                           "float32 numbers, found nan, inf or one beyond 3.4e38")
     return keep_first(path, words, vectors)
 
 
 def _choose_table(path, name):
-    """The name of the tensor to read: the one asked for, or the only one that it can be."""
+    """The name of the tensor to read: `name`, or that of the only table."""
     entries, _ = read_header(path)
     tables = {n: entry.shape for n, entry in entries.items()
               if len(entry.shape) == 2 and entry.dtype in FLOATS}
@@ -120,7 +121,8 @@ def _choose_table(path, name):
         raise ValueError(f"{path}: expected one table of vectors (V, D), found {len(tables)}: "
                          f"{listed}" + ("; choose one by its name" if tables else ""))
     if name not in tables:
-        raise ValueError(f"{path}: there is no table of vectors {name!r}; the tables are: {listed}")
+        raise ValueError(f"{path}: expected the name of a table, got {name!r}; the tables are: "
+                         f"{listed}")
     return name
 
 
@@ -130,14 +132,14 @@ def _read_vocabulary(path, vocab_path):
         with open(vocab_path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: its words are missing, there is no {vocab_path}; name "
-                                "the file of words with vocab_path") from None
+        raise FileNotFoundError(f"{path}: its file of words is missing, there is no "
+                                f"{vocab_path}; give another with vocab_path") from None
 
 
 def _split_words(path, vocab_path, data, digest):
     """The lines of a vocabulary; its bytes must have the digest, if there is one."""
     found = hashlib.sha256(data).hexdigest()
-    if digest is None:                             # not ours: an editor may have put a mark there
+    if digest is None:                             # not ours: an editor may have added a mark
         data = data.removeprefix(codecs.BOM_UTF8)
     elif found != digest:
         raise FormatError(vocab_path, "its SHA-256", f"expected {digest}, as {path} says, found "
@@ -146,6 +148,6 @@ def _split_words(path, vocab_path, data, digest):
     *lines, rest = data.split(b"\n")
     if rest:
         raise FormatError(vocab_path, f"line {len(lines) + 1}", "expected a newline after the "
-                          "word; the file was cut short, or its last line wants one")
+                          "word; the file is truncated, or its last line lacks it")
     return [decode_word(vocab_path, f"line {row + 1}", line.removesuffix(b"\r"),
                         "an empty line") for row, line in enumerate(lines)]

@@ -1,16 +1,16 @@
-"""Words and their vectors, and the questions one asks them: the interface that gensim's users know.
+"""Word vectors: similarity, nearest words, analogies, with the interface of gensim's KeyedVectors.
 
-Equation  similarity(a, b) = cos(u_a, u_b)
-          most_similar(positive, negative) = argmax_x cos(x, Σ positive − Σ negative)
+Equation  similarity(a, b) = cos(v_a, v_b)
+          most_similar(positive, negative) = argmax_x cos(v_x, Σ positive − Σ negative)
 Shapes    V words, vectors (V, D) float32; row i of the vectors belongs to word i
-Cost      a second table of unit rows, made when first needed; O(V·D) a question after that
-Differs   from gensim: the vectors are read-only, a missing word is an error everywhere (gensim's
-          doesnt_match skips it), and kv[...] takes words only, no row numbers.
+Cost      a second table of normalised rows, computed when first needed; then O(V·D) per query
+Differs   from gensim: the vectors are read-only, a missing word is always an error (gensim's
+          doesnt_match skips it), and kv[...] accepts words only, no row numbers
 Read next space/analogy.py (the sum of vectors), evaluate/words.py (the two evaluations),
           words/vector_files.py, words/vector_tensors.py (the formats)
 
-Directions carry the meaning, and lengths mostly how often and how uniformly a word is used; so
-every question is asked of unit rows.
+Why cosines?  The direction of a word vector depends on the word's meaning, its length mostly on how
+often and how uniformly the word is used.  So all methods compare normalised rows.
 """
 import difflib
 import os
@@ -40,23 +40,23 @@ from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_v
 
 
 class MissingWord(KeyError):
-    """A word without a vector.  Its message looks for similar spellings when it is printed."""
+    """A word that has no vector.  The message suggests words of similar spelling."""
 
     def __init__(self, word: str, words: list[str]) -> None:
         super().__init__(word)
         self.word, self._words = word, words
 
-    def __str__(self) -> str:                      # not in __init__: most are caught, never shown
+    def __str__(self) -> str:                      # not in __init__: most are caught, not shown
         close = difflib.get_close_matches(str(self.word), self._words, n=3)
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
 
 
 def writer_for(path: str | os.PathLike) -> Callable:
-    """The function that writes the format that a name's ending asks for.  ValueError for .gz."""
+    """The function that writes the format of a file name's suffix.  ValueError for .gz."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
-        raise ValueError(f"{path}: vectors are written uncompressed; leave out the .gz")
+        raise ValueError(f"{path}: expected a name without .gz; vectors are written uncompressed")
     return {".bin": write_word2vec_binary,
             ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
 
@@ -67,7 +67,7 @@ class WordVectors:
     index_to_key   the words, a list           key_to_index   {word: row}
     vectors        (V, D) float32, read-only; kv["word"] is a row, kv[["a", "b"]] is (2, D)
 
-    A float32 array is not copied: whoever made it must not change it any more.
+    A float32 array is not copied, so it must not be changed afterwards.
 
     >>> kv = WordVectors(["king", "queen", "man", "woman"], [[2, 2], [2, -2], [1, 9], [1, -9]])
     >>> kv
@@ -83,7 +83,7 @@ class WordVectors:
     def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
         """words: V different strings; vectors: (V, D), finite in float32."""
         if isinstance(words, str):
-            raise ValueError("words: expected a list of words, found one str")
+            raise ValueError("words: expected a list of words, got one str")
         with np.errstate(over="ignore"):           # beyond float32 is inf, refused below
             vectors = np.asarray(vectors, np.float32).view()
         vectors.flags.writeable = False
@@ -95,32 +95,34 @@ class WordVectors:
     def _check(self):
         words, vectors = self.index_to_key, self.vectors
         if vectors.ndim != 2 or len(vectors) != len(words) or vectors.shape[1] == 0:
-            raise ValueError(f"expected a vector for each of {len(words)} words, "
-                             f"({len(words)}, D); found shape {vectors.shape}")
+            raise ValueError(f"vectors: expected shape ({len(words)}, D), one for each word, got "
+                             f"{vectors.shape}")
         if len(self.key_to_index) < len(words):
             twice = next(word for row, word in enumerate(words) if self.key_to_index[word] != row)
-            raise ValueError(f"the word {twice!r} comes more than once; keep one vector of it")
+            raise ValueError(f"words: expected different words, got {twice!r} twice; keep one "
+                             "vector of it")
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
-            raise ValueError(f"the vector of {words[finite.argmin()]!r} is not finite in float32")
+            raise ValueError(f"vectors: expected finite float32 numbers, got nan or inf for "
+                             f"{words[finite.argmin()]!r}")
 
     # ---- files -------------------------------------------------------------
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "WordVectors":
-        """From a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
+        """Read a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
-        If the name ends in .safetensors, from that file and the .vocab.txt beside it.
+        If the name ends in .safetensors: that file, and the .vocab.txt in the same folder.
         """
         suffix = os.path.splitext(path)[1].lower()
         read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
         return cls(*read(path))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write, not compressed, the format that the name's ending asks for.
+        """Write the vectors, uncompressed, in the format of the name's suffix.
 
-        .bin: word2vec's binary format.  .safetensors: that, and beside it the words: .vocab.txt.
-        Anything else: word2vec's text format.
+        .bin: word2vec's binary format.  .safetensors: that, and the words in a .vocab.txt.
+        Any other: word2vec's text format.
         """
         writer_for(path)(path, self.index_to_key, self.vectors)
 
@@ -144,7 +146,7 @@ class WordVectors:
 
     @cached_property
     def unit_rows(self) -> np.ndarray:
-        """The vectors, each divided by its length: (V, D)."""
+        """The vectors, each divided by its norm.  (V, D)"""
         return l2_normalize(self.vectors)[0]
 
     def _row(self, word):
@@ -156,10 +158,10 @@ class WordVectors:
     def _rows(self, words):
         return np.array([self._row(word) for word in words], int)
 
-    # ---- questions ---------------------------------------------------------
+    # ---- similarity and analogies ------------------------------------------
 
     def similarity(self, a: str, b: str) -> float:
-        """cos(u_a, u_b), from −1 to 1.
+        """cos(v_a, v_b), from −1 to 1.
 
         >>> kv = WordVectors(["up", "right", "down"], [[0, 1], [1, 0], [0, -2]])
         >>> kv.similarity("up", "right"), kv.similarity("up", "down")
@@ -170,14 +172,15 @@ class WordVectors:
     def most_similar(self, positive: str | np.ndarray | Iterable[str | np.ndarray] = (),
                      negative: str | np.ndarray | Iterable[str | np.ndarray] = (), topn: int = 10
                      ) -> list[tuple[str, float]]:
-        """The `topn` words nearest to the sum of +positive and −negative, which are left out.
+        """The `topn` words nearest to Σ positive − Σ negative, except these words themselves.
 
-        Each side is a word, a vector (D,), or a list of either.  A word counts by its unit row, a
-        vector as it is, with its own length.  Returns [(word, cosine)], the nearest first.
+        Each side is a word, a vector (D,), or a list of either.  The vectors of words are
+        normalised before they are added; vectors are added as they are.
+        -> [(word, cosine)], the nearest first
         """
         positive, negative = _as_list(positive), _as_list(negative)
         if not positive and not negative:
-            raise ValueError("expected at least one word or vector, found none")
+            raise ValueError("positive, negative: expected at least one word or vector, got none")
         if topn < 1:
             return []
         target = np.zeros(self.vectors.shape[1])
@@ -194,9 +197,9 @@ class WordVectors:
     def most_similar_cosmul(self, positive: str | Iterable[str] = (),
                             negative: str | Iterable[str] = (), topn: int = 10
                             ) -> list[tuple[str, float]]:
-        """The same by 3CosMul, which multiplies where most_similar adds: words only.
+        """The same with 3CosMul, which multiplies cosines where most_similar adds vectors.
 
-        Returns [(word, score)], the best first; scores are no cosines.
+        Accepts words only.  -> [(word, score)], the best first; scores are not cosines
         """
         if topn < 1:
             return []
@@ -205,36 +208,36 @@ class WordVectors:
         return [(self.index_to_key[row], float(score)) for row, score in zip(rows, scores)]
 
     def _direction(self, item):
-        """The unit row of a word; a vector (D,) unchanged."""
+        """The normalised row of a word; a vector (D,) unchanged."""
         if isinstance(item, str):
             return self.unit_rows[self._row(item)]
         vector = np.asarray(item)
         if vector.shape != self.vectors.shape[1:] or not np.isfinite(vector).all():
             raise ValueError(f"expected a word or a finite vector of shape "
-                             f"{self.vectors.shape[1:]}, found shape {vector.shape}")
+                             f"{self.vectors.shape[1:]}, got shape {vector.shape}")
         return vector
 
     def doesnt_match(self, words: Iterable[str]) -> str:
-        """The word whose cosine with the mean of all these words' unit rows is the lowest.
+        """The word with the lowest cosine to the mean of all these words' normalised rows.
 
         >>> kv = WordVectors(["up", "higher", "right"], [[0, 1], [0.1, 1], [1, 0]])
         >>> kv.doesnt_match(["up", "higher", "right"])
         'right'
         """
         if isinstance(words, str):
-            raise ValueError(f"expected a list of words, found one str; try {words!r}.split()")
+            raise ValueError(f"words: expected a list of words, got one str; try {words!r}.split()")
         return self.index_to_key[odd_one_out(self.unit_rows, self._rows(words))]
 
     def evaluate_word_analogies(self, path: str | os.PathLike, lower: bool = True) -> AnalogyScores:
-        """Score a file of analogies: evaluate.words.AnalogyScores."""
+        """Accuracy on a file of analogies; see evaluate/words.py."""
         return score_analogies(self.key_to_index, self.vectors, read_analogies(path, lower))
 
     def evaluate_word_pairs(self, path: str | os.PathLike, lower: bool = True) -> PairScores:
-        """Score a file of rated word pairs: evaluate.words.PairScores."""
+        """Correlation with a file of rated word pairs; see evaluate/words.py."""
         return score_pairs(self.key_to_index, self.vectors, read_pairs(path, lower))
 
 
 def _as_list(side):
-    """A word or a vector alone is a list of one."""
+    """A list; a single word or vector becomes a list of one."""
     alone = isinstance(side, str) or (isinstance(side, np.ndarray) and side.ndim == 1)
     return [side] if alone else list(side)

@@ -36,9 +36,10 @@ pairs and counts all distances alike; `scratch-embed why word2vec` measures the 
 What is the optimum?  If D is so large that every product u · v can take any value, the loss is
 least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mutual information of the
 words, shifted by log K (Levy & Goldberg 2014).  P counts pairs as training sees them, after
-subsampling and in windows of random size; Pneg is the distribution of the negatives.  Words in
-similar contexts have similar rows of that matrix, and so similar vectors.  (Skipping negatives that
-equal the output word moves the optimum a little where the vocabulary is small.)
+subsampling and in windows of random size; Pneg is the noise distribution, from which negatives are
+drawn.  Words in similar contexts have similar rows of that matrix, and so similar vectors.
+(Skipping negatives that equal the output word moves the optimum a little where the vocabulary is
+small: words/ppmi.py.)
 """
 from collections.abc import Callable
 
@@ -53,7 +54,7 @@ from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.vocab import Corpus, Vocab
 from scratch_embed.training.batches import BLOCK, chunks, linear_decay
 from scratch_embed.training.session import RunOptions, session
-from scratch_embed.words.negative_sampling import draw
+from scratch_embed.words.negative_sampling import draw_negative
 from scratch_embed.words.plan import (
     Details,
     Trained,
@@ -140,7 +141,7 @@ def draw_targets(plan, word, rows, y, state):
     M = 1
     for _ in range(plan.negatives):
         state += GAMMA
-        negative = draw(plan.noise, mix(state))
+        negative = draw_negative(plan.noise, mix(state))
         if negative != word:                     # skipped, as in word2vec.c; not drawn again
             rows[M], y[M] = negative, -ONE
             M += 1

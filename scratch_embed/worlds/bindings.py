@@ -1,4 +1,4 @@
-"""Documents with several facts: the words are there, but who did what?
+"""Documents with several facts: all have the same words, only their order says who did what.
 
 Shapes    G groups of 3 documents of 3 sentences; a query names 3 slots of one of the facts
 Read next worlds/facts.py, worlds/bounds.py
@@ -6,11 +6,17 @@ Read next worlds/facts.py, worlds/bounds.py
     d0   the sailor mended the lamp . the thief tossed the book . the child buried the sword
     d1   the sailor mended the book . the thief tossed the sword . the child buried the lamp
     d2   the sailor mended the sword . the thief tossed the lamp . the child buried the book
-    query   find the mariner who repaired the torch      relevant: d0, and it alone of these
+    query   find the mariner who repaired the torch      relevant: d0, and only d0 of these three
 
-The three documents of a group are the same bag of words, to the last one, and so the same mean of
-word vectors.  Only who reads which word goes with which, as a cross-encoder can with the query
-before it, tells them apart; `bag_of_words_upper_bound` is what all others can score at best.
+Known truth: which document states which facts.  The three documents of a group have exactly the
+same words equally often, and so the same bag-of-words vector and the same mean of word vectors.
+A model that ignores the order of words cannot distinguish them, even if it knows every synonym:
+`bag_of_words_upper_bound` is the highest nDCG that it can expect.
+
+What could explain a score?  Up to that bound, word meanings alone.  A score above it shows that the
+model uses word order.  A cross-encoder can: it reads the query and the document together.  A
+bi-encoder whose encoder depends on word order (a Transformer with position embeddings) can too, but
+it must store all the bindings of a document in one vector before it sees the query.
 """
 from typing import NamedTuple
 
@@ -31,23 +37,26 @@ from scratch_embed.worlds.facts import (
     word_for,
 )
 
-FACTS = 3                                              # in a document, and documents in a group
+FACTS = 3                                  # facts in a document, and documents in a group
 WHO, ACT, THING = (NAMES.index(name) for name in ("who", "act", "thing"))
 
 
 class Bindings(NamedTuple):
-    """Documents in groups of three that hold the same words."""
+    """Documents in groups of three that have the same words."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
-    told: dict[str, list[Fact]]        # {document id: its facts}
-    asked: dict[str, Asked]            # {query id: who, act and thing, of one fact}
+    told: dict[str, list[Fact]]        # {document id: the facts that it states}
+    asked: dict[str, Asked]            # {query id: who, act and thing of one fact}
     group: dict[str, int]              # {document id: its group}
 
 
 def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
-    """A sample.  Another seed is another sample of the same world, to train on."""
+    """Draw a sample of the world; another seed gives another one, for example to train on.
+
+    Raises ValueError for fewer than one group or query.
+    """
     require_whole("groups", groups, 1)
     require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -79,9 +88,10 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
 
 
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
-    """The best expected nDCG@k of who knows all about words, but sees a document as a bag of them.
+    """The highest expected nDCG@k of a bag-of-words model that knows the meaning of every word.
 
-    With one relevant document it has the three of its group before it: (d₁ + d₂ + d₃)/3 = 0.710.
+    With one relevant document it ranks the three of that group first, in random order:
+    (d₁ + d₂ + d₃)/3 = 0.710.
     """
     kind = np.array(list(world.group.values()))
     gains = gain_table(world.qrels, list(world.corpus))

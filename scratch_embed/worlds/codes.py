@@ -1,15 +1,19 @@
-"""Rare codes: what a search for words finds at once, and a vector cannot hold.
+"""Reports with rare codes, which exact term matching finds and word vectors cannot represent.
 
-Shapes    N documents, N codes, each borne by one document and never seen elsewhere
-Read next worlds/facts.py (the reports, and questions by meaning)
+Shapes    N documents and N codes; each document has one code, which occurs nowhere else
+Read next worlds/facts.py (the reports, and queries in other words)
 
     the weary seaman mended the lantern near the shore , file kx-417
     find the file kx-417
 
-A code says nothing but itself.  It is not in the text that words are learned from (and if it were,
-once, nothing could be learned of it), so for word vectors it is an unknown word; a model of its
-letters is led astray by kx-471.  An exact search has nDCG 1.  For questions by meaning it is the
-other way round.  Half of the queries are of each kind: only who combines both searches wins both.
+Known truth: the one document of each code, and the gains of the other queries (worlds/facts.py).
+A code does not occur in the text that word vectors are learned from, so it is an out-of-vocabulary
+word.  (One occurrence there would be too little to learn from.)  A model of its characters confuses
+it with similar codes such as kx-471.  Exact matching has nDCG 1 on codes.  On queries in other
+words it is the reverse: word vectors are better than exact matching.
+
+What could explain a score?  Half of the queries are of each kind, so a mean over all hides which
+half was solved: report both.  Only a search that combines the two methods can do well on both.
 """
 from typing import NamedTuple
 
@@ -21,34 +25,38 @@ LETTERS = "bdfgklmnprstvxz"
 
 
 class Coded(NamedTuple):
-    """Reports with codes; queries by code and by meaning."""
+    """Reports with codes; queries by code and queries in other words."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
     code: dict[str, str]               # {document id: its code}
-    by_code: dict[str, bool]           # {query id: does it name a code? else it asks by meaning}
+    by_code: dict[str, bool]           # {query id: whether it names a code}
 
 
 def draw_codes(n: int, rng: np.random.Generator) -> list[str]:
-    """n different codes: two letters, a dash, three digits.  At most 202,500."""
+    """Draw n different codes: two letters, a dash, three digits.
+
+    Raises ValueError for more than 202,500, the number of different codes.
+    """
     letters = len(LETTERS)
     if n > letters ** 2 * 900:
-        raise ValueError(f"{n} codes: there are only {letters ** 2 * 900}")
+        raise ValueError(f"n: expected at most {letters ** 2 * 900} codes, got {n}")
     drawn = rng.choice(letters ** 2 * 900, n, replace=False)
     return [f"{LETTERS[x // 900 // letters]}{LETTERS[x // 900 % letters]}-{100 + x % 900}"
             for x in drawn.tolist()]
 
 
 def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded:
-    """The world's reports, each with a code; its questions, and as many lookups of codes.
+    """The reports of a world, each with a code, its queries, and further queries that name a code.
 
-    lookups: how many queries name a code, by default as many as there are questions.
+    lookups: the number of queries that name a code, by default the number of the world's queries.
+    Raises ValueError for more lookups than documents.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     lookups = len(world.queries) if lookups is None else lookups
     if not 0 <= lookups <= len(world.corpus):
-        raise ValueError(f"lookups={lookups}: expected 0 to {len(world.corpus)}, the documents")
+        raise ValueError(f"lookups: expected 0 to {len(world.corpus)} (documents), got {lookups}")
     code = dict(zip(world.corpus, draw_codes(len(world.corpus), rng)))
     sought = [list(code)[i] for i in rng.choice(len(code), lookups, replace=False)]
     queries, qrels = dict(world.queries), dict(world.qrels)

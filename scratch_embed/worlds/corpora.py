@@ -1,8 +1,8 @@
-"""Where the committed corpora are, in a checkout and in an installed package alike.
+"""The paths of the committed corpora, in a checkout and in an installed package.
 
-corpora/ lies beside the package in a checkout (so also in an editable install) and inside it in a
-wheel, where setup.cfg maps it to scratch_embed.corpora.  The inner folder goes first: beside an
-installed package there may be anybody's corpora/.
+In a checkout (and an editable install) corpora/ lies beside the package.  In a wheel it lies inside
+the package, where setup.cfg maps it to scratch_embed.corpora.  The folder inside the package is
+searched first, because the folder beside an installed package may belong to another project.
 """
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def corpus_path(name: str, package: str | os.PathLike = PACKAGE) -> Path:
-    """The path of a committed corpus, by its file's name: corpus_path("words-easy.txt").
+    """The path of a committed corpus, given the name of its file.
 
-    package: the folder of scratch_embed itself.  A name that is not there is a FileNotFoundError
-    that lists those that are.
+    package: the folder of scratch_embed itself.
+    Raises FileNotFoundError, with a list of the corpora, if there is no file of this name.
 
     >>> corpus_path("words-easy.txt").name
     'words-easy.txt'
@@ -25,5 +25,5 @@ def corpus_path(name: str, package: str | os.PathLike = PACKAGE) -> Path:
     for path in there:
         if path.name == name:
             return path
-    raise FileNotFoundError(f"no corpus {name!r} in {folders[0]} or {folders[1]}; there is: "
-                            + (", ".join(path.name for path in there) or "nothing"))
+    raise FileNotFoundError(f"no corpus {name!r} in {folders[0]} or {folders[1]}; found: "
+                            + (", ".join(path.name for path in there) or "none"))

@@ -1,26 +1,33 @@
-"""A toy world for retrieval: short reports, and questions that ask for them in other words.
+"""A toy world for retrieval: short reports, and queries that describe them in other words.
 
-Equation  gain(q, d) = max(0, matches(q, d) − 1): of the 3 slots that a question names, the report
-          tells the same value in 3 (gain 2), in 2 (gain 1), or in fewer (not relevant)
-Shapes    5 slots × 8 values × 4 synonyms; a fact is 5 values, a report tells one fact
-Read next worlds/bounds.py (what can be scored by who knows how much), worlds/codes.py,
-          worlds/instructions.py, worlds/bindings.py, worlds/long_documents.py
+Equation  gain(q, d) = max(0, matches(q, d) − 1): a query names 3 slots; a report with the same
+          value in all 3 has gain 2, in 2 of them gain 1, in fewer gain 0 (not relevant)
+Shapes    5 slots × 8 values × 4 synonyms; a fact is 5 values, a report states one fact
+Read next worlds/bounds.py (upper bounds and chance), worlds/codes.py, worlds/instructions.py,
+          worlds/bindings.py, worlds/long_documents.py
 
     the weary seaman mended the lantern near the shore          a report
-    find the drowsy mariner who repaired something              a question about it
+    find the drowsy mariner who repaired something              a query for it
 
-Reports use the first three synonyms of a value, questions the last three.  So for a slot that both
-name they use the same word in 2 of 9 cases only: a search for words finds little, and who knows
-which words mean the same finds everything.
+Known truth: the fact of each report and the slots of each query, and so the gain of every document
+for every query.  A perfect ranking has nDCG 1.
 
-That knowledge can be had from the text alone, because the slots of a fact are correlated: facts
-are copies of 20 prototypes, each slot drawn anew with chance 25%.  "Sailor" and "seaman" keep the
-same company, "sailor" and "farmer" do not.  Were the slots independent (noise = 1), all words of a
-slot would keep the same company, and nothing could be learned.
+Reports use the first three synonyms of a value, queries the last three.  Where both name a slot,
+they use the same word in only 2 of 9 cases.  So exact term matching finds little, and a model that
+knows which words are synonyms finds everything.
 
-nDCG@10 over seeds 0 to 4, as tests/worlds/test_facts.py finds it: word2vec's vectors, weighted and
-summed, 0.93 to 0.95; a search for words 0.54 to 0.57; guessing 0.04.  With independent slots:
-vectors 0.10 to 0.12, words 0.42 to 0.44.
+Synonyms can be learned from the text alone, because the slots of a fact are correlated: facts are
+copies of 20 prototypes, in which each slot is drawn again with probability 0.25.  "Sailor" and
+"seaman" occur in the same contexts, "sailor" and "farmer" do not.  If the slots were independent
+(noise = 1), all words of a slot would occur in the same contexts, and a model could not learn which
+of them are synonyms.
+
+What could explain a score?  nDCG@10 over seeds 0 to 4 (tests/worlds/test_facts.py):
+
+                          correlated slots    independent slots (noise = 1)
+    word2vec, weighted    0.93 to 0.95        0.10 to 0.12
+    term matching         0.54 to 0.57        0.42 to 0.44
+    chance                0.04
 """
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -57,7 +64,7 @@ NAMES = list(SLOTS)
 WORDS = [[value.split() for value in values] for values in SLOTS.values()]   # [slot][value][word]
 VALUES = 8
 IN_REPORTS, IN_QUESTIONS, IN_EITHER = (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)
-GAIN = (0, 0, 1, 2)                # for 0, 1, 2, 3 matches
+GAIN = (0, 0, 1, 2)                # of 0, 1, 2, 3 matches
 
 REPORTS = ["the MOOD WHO ACT the THING near the PLACE",
            "near the PLACE the MOOD WHO ACT the THING",
@@ -65,33 +72,33 @@ REPORTS = ["the MOOD WHO ACT the THING near the PLACE",
            "they say that near the PLACE the WHO was MOOD and ACT the THING"]
 
 Fact = tuple[int, ...]             # a value for each slot, in the order of NAMES
-Asked = dict[int, int]             # {slot: value}, for the slots that a question names
+Asked = dict[int, int]             # {slot: value} of the slots that a query names
 Qrels = dict[str, dict[str, int]]  # {query id: {document id: gain}}, gains above 0 only
 
 
 class Facts(NamedTuple):
-    """A sample of the world, in the form of retrieval benchmarks, and the truth that made it."""
+    """A sample of the world in the form of a retrieval benchmark, and the facts behind it."""
 
     corpus: dict[str, str]                 # {document id: report}
-    queries: dict[str, str]                # {query id: question}
+    queries: dict[str, str]                # {query id: text}
     qrels: Qrels
-    told: dict[str, Fact]                  # {document id: what it tells}
-    asked: dict[str, Asked]                # {query id: what it names}
-    prototypes: np.ndarray                 # (P, 5), the facts that all are copies of
-    text: list[list[str]]                  # to learn words from: the reports, and more in all words
-    pairs: list[tuple[str, str]]           # to learn to search: (question, a report that answers)
+    told: dict[str, Fact]                  # {document id: the fact that it states}
+    asked: dict[str, Asked]                # {query id: the slots that it names}
+    prototypes: np.ndarray                 # (P, 5), the facts that all facts are copies of
+    text: list[list[str]]                  # to train word vectors: the reports, and other sentences
+    pairs: list[tuple[str, str]]           # to train retrieval: (query, a relevant report)
 
 
 # ---- facts --------------------------------------------------------------------------------------
 
 def draw_prototypes(n: int, rng: np.random.Generator) -> np.ndarray:
-    """n facts among which every value of a slot is as frequent as any other, ±1.  (n, 5)."""
+    """Draw n facts in which all values of a slot are equally frequent, ±1.  -> (n, 5)"""
     return np.stack([rng.permutation(np.arange(n) % VALUES) for _ in NAMES], axis=1)
 
 
 def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Generator
                ) -> list[Fact]:
-    """n copies of prototypes, drawn alike; each slot is, with chance `noise`, any of its values."""
+    """n copies of uniformly drawn prototypes; each slot is redrawn with probability `noise`."""
     copies = prototypes[rng.integers(len(prototypes), size=n)]
     anew = rng.integers(VALUES, size=copies.shape)
     return [tuple(fact) for fact in np.where(rng.random(copies.shape) < noise, anew, copies
@@ -101,18 +108,18 @@ def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Gene
 # ---- sentences ----------------------------------------------------------------------------------
 
 def pick(options: Sequence, rng: np.random.Generator):
-    """Any of the options, all alike."""
+    """One of the options, drawn uniformly."""
     return options[int(rng.integers(len(options)))]
 
 
 def word_for(slot: int, value: int, synonyms: Sequence[int], rng: np.random.Generator) -> str:
-    """One of these synonyms of a value."""
+    """One of these synonyms of a value, drawn uniformly."""
     return WORDS[slot][value][pick(synonyms, rng)]
 
 
 def report(fact: Fact, rng: np.random.Generator, synonyms: Sequence[int] = IN_REPORTS,
            frames: Sequence[str] = REPORTS) -> str:
-    """A sentence that tells the fact: one of the frames, filled."""
+    """A sentence that states the fact: one of the frames, with its slots filled."""
     words = {name.upper(): word_for(slot, fact[slot], synonyms, rng)
              for slot, name in enumerate(NAMES)}
     return " ".join(words.get(token, token) for token in pick(frames, rng).split())
@@ -120,7 +127,7 @@ def report(fact: Fact, rng: np.random.Generator, synonyms: Sequence[int] = IN_RE
 
 def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = IN_QUESTIONS
              ) -> str:
-    """A sentence that asks for a report with these values."""
+    """A query for a report with these values."""
     word = {NAMES[slot]: word_for(slot, value, synonyms, rng) for slot, value in asked.items()}
     parts = ["find the", word.get("mood"), word.get("who", "person")]
     if "act" in word or "thing" in word:
@@ -131,7 +138,7 @@ def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = I
 
 
 def name_three(fact: Fact, rng: np.random.Generator) -> Asked:
-    """Three slots of a fact, any of the ten choices."""
+    """Three slots of a fact; all ten choices are equally likely."""
     return {int(slot): fact[slot] for slot in np.sort(rng.permutation(len(NAMES))[:3])}
 
 
@@ -139,9 +146,9 @@ def name_three(fact: Fact, rng: np.random.Generator) -> Asked:
 
 def judge(asked: Mapping[str, Asked], told: Mapping[str, Fact], gain: Sequence[int] = GAIN
           ) -> Qrels:
-    """The gain of every document for every query, where it is above 0.
+    """The relevance judgments: the gain of every document for every query, where it is above 0.
 
-    gain: what a document gains that matches in 0, 1, 2, ... of the slots asked.
+    gain: the gains of documents that match in 0, 1, 2, ... of the query's slots.
     """
     documents, table = list(told), np.array(list(told.values()))
     qrels = {}
@@ -153,7 +160,7 @@ def judge(asked: Mapping[str, Asked], told: Mapping[str, Fact], gain: Sequence[i
 
 
 def gain_table(qrels: Qrels, documents: Sequence[str]) -> np.ndarray:
-    """The qrels as (queries, documents), a gain of 0 where there is none."""
+    """The qrels as a table (queries, documents), with gain 0 where they have no entry."""
     column = {document: i for i, document in enumerate(documents)}
     table = np.zeros((len(qrels), len(documents)), int)
     for row, gains in zip(table, qrels.values()):
@@ -165,14 +172,17 @@ def gain_table(qrels: Qrels, documents: Sequence[str]) -> np.ndarray:
 
 def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: int = 20,
           noise: float = 0.25, sentences: int = 12_000, pairs: int = 2000) -> Facts:
-    """A sample of the world.
+    """Draw a sample of the world.
 
-    Each query names three slots of a document's fact, so that at least one is fully relevant.
+    Each query names three slots of some document's fact, so at least one document has gain 2.
 
-    prototypes  how many facts the others are copies of; noise: the chance that a slot is not copied
-    sentences   of other facts, two reports to one question in all four synonyms, which `text` has
-                beside the documents
-    pairs       of other facts too, their questions not among the queries
+    prototypes  the number of facts that all others are copies of
+    noise       the probability that a slot is redrawn instead of copied
+    sentences   how many sentences about other facts `text` has besides the documents: two reports
+                for each query, in all four synonyms
+    pairs       the number of training pairs, also about other facts; pairs whose query is one of
+                `queries` are left out
+    Raises ValueError for a number that is out of range.
     """
     for name, value in (("documents", documents), ("queries", queries), ("prototypes", prototypes)):
         require_whole(name, value, 1)
@@ -196,11 +206,11 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
 
 
 def number(letter: str, n: int) -> list[str]:
-    """n ids of equal length, in order: d0000, d0001, ..."""
+    """n ids of equal length, in alphabetical order: d0000, d0001, ..."""
     return [f"{letter}{i:0{len(str(n - 1))}d}" for i in range(n)]
 
 
 def _pairs(of, taken, rng):
-    """A question and an answer for each fact, unless the question is among those taken."""
+    """A query and a relevant report for each fact, except where the query is already taken."""
     pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in of]
     return [pair for pair in pairs if pair[0] not in taken]

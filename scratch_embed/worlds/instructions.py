@@ -1,15 +1,18 @@
-"""One query, five instructions, and other documents relevant under each.
+"""Queries with instructions: under each of five instructions other documents are relevant.
 
 Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
-Read next worlds/facts.py (what is told), worlds/bounds.py
+Read next worlds/facts.py (facts and reports), worlds/bounds.py
 
     query         the glad mariner fixed the torch near the beach
     instruction   find reports about the same kind of person  /  ... about the same deed  / ...
 
-A document is relevant if it tells the same value in the slot that the instruction names.  So the
-right vector of a query depends on its instruction, and who does not read it can at best rank by
-how many slots agree: `blind` is exactly what that scores (worlds/bounds.py, M = 5 cases).
-The slots are independent here, lest one instruction's documents be another's.
+Known truth: a document is relevant if it has the same value as the query in the slot that the
+instruction names.  So the right query vector depends on the instruction.  The slots are
+independent, so that one instruction's documents are not also those of another.
+
+What could explain a score?  A model that ignores the instruction can at best rank documents by how
+many slots agree with the query.  `upper_bound_without_instruction` is exactly what that scores
+(worlds/bounds.py with M = 5 cases); only a score above it shows that the instruction was used.
 """
 from typing import NamedTuple
 
@@ -38,20 +41,21 @@ INSTRUCTIONS = {"mood": "find reports about somebody in the same mood",
 
 
 class Instructed(NamedTuple):
-    """Queries "q00-who", each with its instruction."""
+    """Documents, and queries with the ids "q00-who" etc., each with an instruction."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
     instructions: dict[str, str]       # {query id: what makes a document relevant}
     qrels: Qrels
     told: dict[str, Fact]
-    asked: dict[str, Asked]            # {query id: the one slot of the query that counts}
+    asked: dict[str, Asked]            # {query id: the slot that its instruction names}
 
 
 def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Instructed:
-    """`queries` texts with five instructions each.  Another seed is another sample, to train on.
+    """Draw `queries` texts with five instructions each; another seed gives another sample.
 
-    Every value is told by documents/8 of them, as evenly as can be.
+    Each value of a slot is stated by documents/8 documents, ±1.
+    Raises ValueError for fewer than 8 documents or no query.
     """
     require_whole("documents", documents, VALUES)              # one for each value of a slot
     require_whole("queries", queries, 1)
@@ -70,7 +74,7 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
 
 
 def upper_bound_without_instruction(world: Instructed, k: int = 10) -> float:
-    """The best expected nDCG@k of who knows what is told, but does not read the instructions."""
+    """The highest expected nDCG@k of a model that knows all facts but not the instructions."""
     gains = gain_table(world.qrels, list(world.corpus))                   # (5Q, N)
     cases = gains.reshape(-1, len(NAMES), gains.shape[1])
     return float(np.mean([ndcg_upper_bound(case, k=k) for case in cases]))

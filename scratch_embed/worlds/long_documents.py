@@ -1,11 +1,14 @@
-"""Long documents: one sentence tells the fact, early or late, and all the others tell nothing.
+"""Long documents: one sentence, early or late, states the fact; the other sentences are irrelevant.
 
 Shapes    documents of about `sentences` × 8 words
 Read next worlds/facts.py, worlds/bounds.py
 
-A model that reads the first 128 words of a document cannot find what stands behind them, however
-good it is: `upper_bound` is the best it can score, exactly.  And a mean over all words drowns eight
-that matter in hundreds that do not.
+Known truth: the fact of each document, and the word at which its sentence ends.
+
+What could explain a score?  The length that a model reads.  A model that truncates documents after
+128 words cannot find what comes later, however good it is: `upper_bound` is exactly the highest
+score that it can expect.  And in the mean over all word vectors, eight relevant words are lost
+among hundreds of irrelevant ones.
 """
 from typing import NamedTuple
 
@@ -28,18 +31,21 @@ FILL = {"DAY": "monday tuesday wednesday thursday friday".split(),
 
 
 class LongDocuments(NamedTuple):
-    """Documents of many sentences, of which one tells a fact."""
+    """Documents of many sentences, one of which states a fact."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
     told: dict[str, Fact]
     asked: dict[str, Asked]
-    end: dict[str, int]                # {document id: the words up to its fact's last one}
+    end: dict[str, int]                # {document id: number of words up to the end of its fact}
 
 
 def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
-    """The world's facts, each somewhere, all places alike, among `sentences` that tell nothing."""
+    """Put each report of a world at a uniformly drawn position among `sentences` irrelevant ones.
+
+    Raises ValueError for a negative number of sentences.
+    """
     require_whole("sentences", sentences)
     rng = np.random.Generator(np.random.PCG64(seed))
     corpus, end = {}, {}
@@ -53,14 +59,14 @@ def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
 
 
 def filler_sentence(rng: np.random.Generator) -> str:
-    """A sentence that tells nothing."""
+    """A sentence that states no fact."""
     return " ".join(pick(FILL[token], rng) if token in FILL else token
                     for token in pick(TEMPLATES, rng).split())
 
 
 def upper_bound(world: LongDocuments, words: int, k: int = 10) -> float:
-    """The best expected nDCG@k of who reads the first `words` words of every document."""
+    """The highest expected nDCG@k of a model that reads only the first `words` words."""
     unread = np.array([end > words for end in world.end.values()])
-    kind = np.where(unread, -1, np.arange(len(unread)))           # all that is unread: alike
+    kind = np.where(unread, -1, np.arange(len(unread)))           # unread facts are one kind
     gains = gain_table(world.qrels, list(world.corpus))
     return float(np.mean([ndcg_upper_bound(row, kind, k) for row in gains]))

@@ -1,15 +1,19 @@
-"""A second language: every letter another one, and the words in the opposite order.
+"""An artificial second language: a letter cipher, with the words of a sentence in reverse order.
 
-Equation  translate(w₁ … w_n) = c(w_n) … c(w_1),  c a permutation of the vowels and one of the
-          consonants, letter by letter.  Its inverse is the same with c⁻¹.
-Read next worlds/facts.py (what is translated)
+Equation  translate(w₁ … w_n) = c(w_n) … c(w_1), where c permutes the vowels and the consonants of
+          a word.  The inverse uses c⁻¹.
+Read next worlds/facts.py (the sentences that are translated)
 
     the weary sailor mended the lamp      →      zogn jka gampap woezuy haoyq jka
 
-So every sentence has exactly one translation, and every translation one original; nobody who knows
-the cipher can be wrong.  But the languages have no word in common, and vectors learned from one
-are not comparable with those from the other.  What links them is `pairs`, sentences beside their
-translations.  The order is reversed, so that a word does not stand where its translation does.
+Known truth: every sentence has exactly one translation and every translation one original, so a
+perfect matching has accuracy 1, and chance is 1/N.  The languages have no word in common, and
+vectors learned from one are not comparable with vectors learned from the other.  Only `pairs`,
+sentences with their translations, connect the languages.
+
+What could explain a score?  Not the position of a word: the order is reversed so that a word and
+its translation have different positions.  Not the training pairs: their facts are others.  Shared
+letters could, where two words happen to have a character n-gram in common.
 """
 from collections.abc import Collection
 from typing import NamedTuple
@@ -35,17 +39,17 @@ ENGLISH = ({word for slot in WORDS for value in slot for word in value}
 class Bitext(NamedTuple):
     """Sentences and their translations."""
 
-    english: list[str]                 # N sentences, no two of the same fact
+    english: list[str]                 # N sentences about N different facts
     foreign: list[str]                 # their translations, in the same order
-    told: list[Fact]                   # what they tell
-    pairs: list[tuple[str, str]]       # to learn from: others, of facts that are not in `told`
+    told: list[Fact]                   # the facts that they state
+    pairs: list[tuple[str, str]]       # for training: other facts, not in `told`
     cipher: dict[str, str]             # {letter: letter}
 
 
 def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> dict[str, str]:
-    """A permutation of the letters that leaves none in its place, vowels vowels.
+    """Draw a permutation of the letters without fixed points that maps vowels to vowels.
 
-    It is drawn again while it makes one of these words of another: jail, boat.
+    It is drawn again while it maps one of these words to another, as jail to boat.
     """
     while True:
         cipher = {}
@@ -57,22 +61,23 @@ def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> d
 
 
 def translate(text: str, cipher: dict[str, str]) -> str:
-    """The letters exchanged, the words reversed.  What is no letter of the cipher stays."""
+    """Replace each letter by the cipher's and reverse the words; other characters stay."""
     return " ".join(reversed(text.translate(str.maketrans(cipher)).split()))
 
 
 def inverse(cipher: dict[str, str]) -> dict[str, str]:
-    """The cipher that translates back."""
+    """The inverse cipher, which translates back."""
     return {to: letter for letter, to in cipher.items()}
 
 
 def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float = 0.25,
            prototypes: np.ndarray | None = None) -> Bitext:
-    """`sentences` to be matched with their translations, and others to learn from.
+    """Draw `sentences` to be matched with their translations, and others for training.
 
-    pairs       how many others are drawn; those of a fact that is in `sentences` are left out,
-                about half
+    pairs       how many training pairs are drawn; those whose fact is in `sentences`, about half,
+                are left out
     noise, prototypes  of the facts, as in worlds/facts.py; by default 20 prototypes are drawn
+    Raises ValueError for a number out of range, or if there are too few different facts.
     """
     require_whole("sentences", sentences, 1)
     require_whole("pairs", pairs)
@@ -86,8 +91,9 @@ def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float 
         if len(told) >= sentences:
             break
     else:
-        raise ValueError(f"sentences={sentences}: only {len(told)} different facts were found in "
-                         f"{100 * sentences} draws; ask for fewer, or for more noise")
+        raise ValueError(f"sentences: expected at most {len(told)}, the different facts in "
+                         f"{100 * sentences} draws, got {sentences}; ask for fewer sentences or "
+                         "more noise")
     told = dict.fromkeys(list(told)[:sentences])
     english = [report(fact, rng, IN_EITHER) for fact in told]
     others = [report(fact, rng, IN_EITHER) for fact in draw_facts(pairs, protos, noise, rng)

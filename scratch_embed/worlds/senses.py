@@ -1,27 +1,32 @@
-"""A toy world of ambiguous words: which of two senses is meant, only the sentence tells.
+"""A toy world of ambiguous words: only the sentence shows which of two senses a word has.
 
-Equation  P(word of rank r | topic) ∝ r^−1.4;  every topic has one word that another has too
-          best = P(n_A > n_B) + ½ P(n_A = n_B),  n_A, n_B the other words of either sense's topic
+Equation  P(word of rank r | topic) ∝ r^−1.4;  one word of each topic is also in another topic
+          upper bound = P(n_A > n_B) + ½ P(n_A = n_B), where n_A and n_B count the other words of
+          the sentence from the topics of the two senses
 Shapes    12 topics × 24 words, sentences of 9 words about one topic
-Read next transformer/masked_lm.py (learns it from the text alone), evaluate/probe.py
+Read next transformer/masked_lm.py (learns from the text alone), evaluate/probe.py
 
     money    loan cash cash money interest bank cash money money
     river    water boat water bank water bank river delta bank
 
-"Bank" is the same word in both, and has one vector in word2vec: a mean of two meanings.  A model
-that reads the sentence can give it two.  Which it is, the other words tell: in this world they
-depend on the topic alone, and each on its own.
+Known truth: the topic of each sentence, and so the sense of each ambiguous word.  In word2vec
+"bank" has one vector, a mean of its two senses.  A model that reads the sentence can give it two.
 
-The best guess.  Let A and B be the topics of the two senses.  A word of A is x times as likely in a
-sentence about A as in one about B, with one x > 1 for all words of A but the ambiguous one (x = ∞
-where `noise` is 0); that one, fillers and words of a third topic are as likely in either.  So the
-likelihood ratio of the others is x^(n_A − n_B), and the majority is right as often as anyone can
-be.  n_A and n_B are counts of independent draws: `accuracy_upper_bound` sums their trinomial
-distribution, nothing is simulated.
+What could explain an accuracy?  Chance is about ½.  In this world the other words are drawn
+independently given the topic, so a bag of words is enough: `naive_bayes` learns from the same text.
+A Transformer's accuracy shows that it uses the context, not that it needs attention.
 
-Before or after.  A causal model knows at the word only what stands before it.  `cue_before` and
-`cue_after` put all that tells on one side, and fillers on the other and at both ends: the word's
-own state can know everything or, exactly, nothing; the last state, a filler's, has read it all.
+Upper bound.  Let A and B be the topics of the two senses.  Every word of A except the ambiguous one
+is x times as likely in a sentence about A as in one about B, with the same x > 1 (x = ∞ if `noise`
+is 0).  The ambiguous word, fillers and words of a third topic are equally likely in both.  So the
+likelihood ratio of the other words is x^(n_A − n_B), and to choose the topic with more words is
+optimal.  n_A and n_B count independent draws: `accuracy_upper_bound` sums their trinomial
+distribution exactly.
+
+Left and right context.  A causal model has only read the words before the ambiguous one.
+`cue_before` and `cue_after` put all informative words on one side, and fillers on the other and at
+both ends.  So at the ambiguous word a causal model has either all the information or none; at the
+last word, a filler, it has read everything.
 """
 from collections import Counter
 from collections.abc import Callable
@@ -70,7 +75,7 @@ TOPICS = {
 NAMES = list(TOPICS)
 TABLE = np.array([words.split() for words in TOPICS.values()], dtype=object)       # (12, 24)
 FILLERS = "the a of and to in it with for on at by".split()
-LENGTH, SHARED = 9, 3              # words in a sentence; the rank, from 0, of the ambiguous word
+LENGTH, SHARED = 9, 3              # words in a sentence; rank of the ambiguous word, from 0
 SENSES = {word: [name for name, other in zip(NAMES, TABLE[:, SHARED]) if other == word]
           for word in TABLE[:, SHARED]}                       # {ambiguous word: its two topics}
 ZIPF = np.arange(1.0, 1 + TABLE.shape[1]) ** -1.4
@@ -82,31 +87,32 @@ Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> the 
 
 
 class Occurrence(NamedTuple):
-    """An ambiguous word where it stands."""
+    """An ambiguous word at one position of one sentence."""
 
-    sentence: int                  # the number of its sentence
-    position: int                     # its position in it, from 0
+    sentence: int                  # number of the sentence
+    position: int                     # in the sentence, from 0
     word: str
-    sense: str                     # the topic that it belongs to here
+    sense: str                     # the topic of the sentence
 
 
 class Senses(NamedTuple):
-    """A text, and the truth that made it."""
+    """A text, its topics, and the senses of its ambiguous words."""
 
     sentences: list[list[str]]
     topics: list[str]              # of each sentence
-    train: list[Occurrence]        # all in sentences of even number
-    test: list[Occurrence]         # all in those of odd number, so no sentence is on both sides
+    train: list[Occurrence]        # those in sentences of even number
+    test: list[Occurrence]         # those in sentences of odd number: no sentence is in both
 
 
 # ---- texts --------------------------------------------------------------------------------------
 
 def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: float = 0.0
            ) -> Senses:
-    """Sentences whose words tell the topic, wherever they stand.
+    """Sentences with informative words at all positions.
 
-    fillers: the chance that a word is replaced by one that says nothing; noise: the chance, before
-    that, that it is of any topic, all alike, and not ambiguous.
+    noise: the probability that a word is drawn from a uniformly drawn topic instead, without the
+    ambiguous words.  fillers: the probability that a word is then replaced by a filler.
+    Raises ValueError for a number out of range.
     """
     require_whole("sentences", sentences, 1)
     require_number("fillers", fillers, 0, 1)
@@ -125,21 +131,21 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
 
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
-    """One ambiguous word a sentence: a filler, 2 to 4 words of the topic, it, only fillers."""
+    """Sentences of a filler, 2 to 4 topic words, an ambiguous word, and then only fillers."""
     require_whole("sentences", sentences, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)
     words = rng.choice(np.array(FILLERS, dtype=object), (sentences, LENGTH))
-    place = rng.integers(3, 6, size=(sentences, 1))
+    position = rng.integers(3, 6, size=(sentences, 1))
     at = np.arange(LENGTH)
     cues = TABLE[about[:, None], rng.choice(len(ZIPF), words.shape, p=PLAIN)]
-    words = np.where((1 <= at) & (at < place), cues, words)
-    words = np.where(at == place, TABLE[about, SHARED][:, None], words)
+    words = np.where((1 <= at) & (at < position), cues, words)
+    words = np.where(at == position, TABLE[about, SHARED][:, None], words)
     return _with_truth(words.tolist(), about)
 
 
 def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
-    """The sentences of cue_before, each read from its end."""
+    """The sentences of cue_before with their words in reverse order."""
     mirror = cue_before(seed, sentences)
     return _with_truth([sentence[::-1] for sentence in mirror.sentences],
                        [NAMES.index(topic) for topic in mirror.topics])
@@ -147,67 +153,67 @@ def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
 
 def _with_truth(sentences, about):
     topics = [NAMES[topic] for topic in about]
-    found = [Occurrence(number, place, word, topics[number])
+    found = [Occurrence(number, position, word, topics[number])
              for number, sentence in enumerate(sentences)
-             for place, word in enumerate(sentence) if word in SENSES]
+             for position, word in enumerate(sentence) if word in SENSES]
     return Senses(sentences, topics, [one for one in found if one.sentence % 2 == 0],
                   [one for one in found if one.sentence % 2])
 
 
-# ---- what can be known --------------------------------------------------------------------------
+# ---- upper bounds and baseline -------------------------------------------------------------------
 
-def others(sentence: list[str], place: int) -> list[str]:
-    """What a bidirectional model reads beside the word itself."""
-    return sentence[:place] + sentence[place + 1:]
+def others(sentence: list[str], position: int) -> list[str]:
+    """The other words, which a bidirectional model reads."""
+    return sentence[:position] + sentence[position + 1:]
 
 
-def before(sentence: list[str], place: int) -> list[str]:
-    """What a causal model has read when it comes to the word."""
-    return sentence[:place]
+def before(sentence: list[str], position: int) -> list[str]:
+    """The words before the position, which a causal model has read."""
+    return sentence[:position]
 
 
 def accuracy_upper_bound(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
-    """How often the sense can be told from n other words of senses(fillers=, noise=), at best.
+    """The highest expected accuracy with n other words of senses(fillers=, noise=).
 
-    A bidirectional model has n = 8.  A causal one has 0 to 8, all alike: the mean over them.
+    A bidirectional model has n = 8.  A causal one has n = 0 to 8, equally often: take the mean.
     """
     stray = noise / len(NAMES)
-    of_a = (1 - fillers) * ((1 - noise) * (1 - ZIPF[SHARED]) + stray)     # A: what is meant
+    of_a = (1 - fillers) * ((1 - noise) * (1 - ZIPF[SHARED]) + stray)     # A: the right topic
     of_b = (1 - fillers) * stray
     total = 0.0
     for a, b in product(range(n + 1), repeat=2):
         if a + b <= n and a >= b:
             ways = comb(n, a) * comb(n - a, b)
-            chance = ways * of_a**a * of_b**b * (1 - of_a - of_b)**(n - a - b)
-            total += chance if a > b else chance / 2
+            probability = ways * of_a**a * of_b**b * (1 - of_a - of_b)**(n - a - b)
+            total += probability if a > b else probability / 2
     return float(total)
 
 
 def majority(world: Senses, read: Context = others) -> float:
-    """The best guess, on this very sample: the sense with more words among those read; ties ½.
+    """The accuracy on `world.test` of the optimal rule: the topic with more words in the context.
 
-    It knows the topics' words.  -> the share of `world.test` that is right.
+    The rule knows the words of all topics.  A tie counts ½.
     """
     topic_of = {word: name for name, row in zip(NAMES, TABLE) for word in row
                 if word not in SENSES}
     right = 0.0
-    for number, place, word, sense in world.test:
-        count = Counter(map(topic_of.get, read(world.sentences[number], place)))
+    for number, position, word, sense in world.test:
+        count = Counter(map(topic_of.get, read(world.sentences[number], position)))
         this, that = (count[topic] for topic in sorted(SENSES[word], key=sense.__ne__))
         right += (this > that) + 0.5 * (this == that)
     return right / len(world.test)
 
 
 def naive_bayes(world: Senses, read: Context = others) -> float:
-    """The same guess by who must learn the words from `world.train`: naive Bayes, counts + 1.
+    """The accuracy on `world.test` of naive Bayes with add-one smoothing, from `world.train`.
 
     log P(sense | words) = log n_sense + Σ_w log (n_{w, sense} + 1)/(N_sense + V) + const
     """
     words = len({word for sentence in world.sentences for word in sentence})
     seen, senses_seen = {}, Counter()
-    for number, place, word, sense in world.train:
+    for number, position, word, sense in world.train:
         senses_seen[word, sense] += 1
-        seen.setdefault((word, sense), Counter()).update(read(world.sentences[number], place))
+        seen.setdefault((word, sense), Counter()).update(read(world.sentences[number], position))
     size = {key: count.total() for key, count in seen.items()}
 
     def score(word, sense, context):
@@ -216,8 +222,8 @@ def naive_bayes(world: Senses, read: Context = others) -> float:
         return (np.log(senses_seen[key] + 1)
                 + np.log((found + 1) / (size.get(key, 0) + words)).sum())
     right = 0.0
-    for number, place, word, sense in world.test:
-        context = read(world.sentences[number], place)
+    for number, position, word, sense in world.test:
+        context = read(world.sentences[number], position)
         this, that = (score(word, topic, context)
                       for topic in sorted(SENSES[word], key=sense.__ne__))
         right += float(this > that) + 0.5 * (this == that)

@@ -1,13 +1,17 @@
-"""A tree of meanings, coarse to fine: 4 realms, 4 families in each, 4 kinds in each of those.
+"""A tree of categories, from coarse to fine: 4 realms of 4 families of 4 kinds.
 
-Shapes    N texts, each of one of 64 kinds; labels (realm, family, kind)
-Read next worlds/facts.py (meanings that are flat), worlds/bounds.py
+Shapes    N texts, each about one of 64 kinds; labels (realm, family, kind)
+Read next worlds/facts.py (independent factors instead of a tree), worlds/bounds.py
 
     the sparrow lays eggs and builds nests ; like all living creatures it eats food and has young
 
-A text names its kind, tells two of the four traits of its family and two of its realm's.  Families
-of a realm are more alike than others, and so are kinds of a family: nested, as a flat set of
-independent factors is not.  So a vector cut short has something to say first: which realm.
+Known truth: the realm, family and kind of each text.  A text names its kind, two of the four traits
+of its family and two of those of its realm.  So kinds of one family are more similar to each other
+than to others, and so are families of one realm.  In a vector that is truncated, the realm should
+come first.
+
+What could explain a clustering?  The traits are literal: a bag of words has the words of the family
+and the realm.  So compare a model with a bag of words, and with chance (worlds/bounds.py).
 """
 from typing import NamedTuple
 
@@ -64,20 +68,21 @@ PATHS = [(realm, family, kind) for realm, families in TREE.items()
 
 
 class Taxonomy(NamedTuple):
-    """Texts and where they stand in the tree."""
+    """Texts and their categories."""
 
     texts: list[str]
     labels: list[tuple[str, str, str]]     # (realm, family, kind)
 
 
 def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
-    """`texts` different texts, the kinds in turn as often as each other, ±1, in random order.
+    """Draw `texts` different texts in random order, equally many of each kind, ±1.
 
-    At most 27,648: of each kind there are 3 templates × 12 × 12 ordered pairs of traits.
+    Raises ValueError for more than 27,648: a kind has 3 templates × 12 × 12 ordered pairs of
+    traits.
     """
     most = len(PATHS) * len(TEMPLATES) * 12 * 12
     if not 1 <= texts <= most:
-        raise ValueError(f"texts={texts}: expected 1 to {most}, the different texts that there are")
+        raise ValueError(f"texts: expected 1 to {most} (different texts), got {texts}")
     rng = np.random.Generator(np.random.PCG64(seed))
     drawn, taken = [], set()
     for i in rng.permutation(texts) % len(PATHS):
@@ -90,7 +95,7 @@ def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
 
 
 def describe(path: tuple[str, str, str], rng: np.random.Generator) -> str:
-    """A text about a kind."""
+    """A text about a kind, with random traits and template."""
     realm, family, kind = path
     f, g = rng.permutation(len(TRAITS[family]))[:2]
     r, s = rng.permutation(len(TRAITS[realm]))[:2]

@@ -1,13 +1,18 @@
-"""A small MTEB whose truth is known: every task type, made from the toy worlds.
+"""A small MTEB whose truth is known: tasks of all its text task types, made from the toy worlds.
 
-Shapes    13 tasks of 10 types, about 16,000 short texts, and a text to learn their words from
-Cost      1 s to make; a mean of word vectors encodes all of it in about as long
-Read next worlds/task_shapes.py (what a task is), worlds/facts.py and its neighbours (the worlds)
+Shapes    13 tasks of 10 types, about 16,000 short texts, and a text to train word vectors on
+Cost      1 s to make; a mean of word vectors encodes all texts in about the same time
+Read next worlds/task_shapes.py (what a task is), worlds/facts.py (the reports), the other worlds
 
-Words mean the same in all tasks, for all but two are about the same reports: a sailor is a seaman
-in STS, in retrieval and in its translation.  Two sides of a task (queries and documents, training
-and test, text and summary) have two of a value's four synonyms in common, so that comparing words
-does not solve it.  `best` is below 1 for the reviews alone: some of their labels are wrong.
+All tasks but two are about the same reports, so words mean the same in all of them: a sailor is a
+seaman in STS, in retrieval and in its translation.  The two sides of a task (queries and documents,
+training and test, text and summary) share two of the four synonyms of a value, so exact word
+matching does not solve it.
+
+What could explain a score?  Each task has its chance level and its upper bound, and the docstring
+of its function names a stronger baseline where there is one; `evaluate mteb --baselines` prints
+random vectors and a bag of words beside the model.  The upper bound is below 1 for the reviews
+only, some of whose labels are wrong.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -58,14 +63,14 @@ STORY = ["the MOOD WHO ACT the THING near the PLACE"]
 
 
 class ToyMteb(NamedTuple):
-    """The tasks, and sentences in which all their words are found, as lists of words."""
+    """The tasks, and sentences (lists of words) that contain all of their words."""
 
     tasks: list[Task]
     text: list[list[str]]
 
 
 def toy_mteb(seed: int = 0) -> ToyMteb:
-    """All tasks, from one seed.  Those of a world are facts(seed), bindings(seed) and so on."""
+    """All tasks, from one seed; their worlds are facts(seed), bindings(seed) and so on."""
     rng = np.random.Generator(np.random.PCG64([seed, 1]))          # not the stream of the worlds
     world, tree = facts(seed), taxonomy(seed)
     prototypes = world.prototypes
@@ -82,9 +87,9 @@ def toy_mteb(seed: int = 0) -> ToyMteb:
 
 
 def training_text(world: Facts, other: Bitext, tree: Taxonomy, seed: int) -> list[list[str]]:
-    """Sentences of every world: reports, sentences beside their translations, kinds, reviews.
+    """Sentences of every world: reports, translated pairs, texts of the taxonomy, reviews.
 
-    The corpora of ToyFacts and ToyTaxonomy are in it, as texts; no task's label, gain or code is.
+    It contains the texts of ToyFacts and ToyTaxonomy, but no label, gain or code of any task.
     """
     more = [f"{english} {foreign}" for english, foreign in other.pairs]
     more += tree.texts + [line.split(" ", 1)[1] for line in reviews(seed, 1500).lines]
@@ -94,27 +99,27 @@ def training_text(world: Facts, other: Bitext, tree: Taxonomy, seed: int) -> lis
 # ---- searching ----------------------------------------------------------------------------------
 
 def retrieval(world: Facts) -> Retrieval:
-    """Questions in other words."""
+    """Queries in other words (worlds/facts.py); a stronger baseline is BM25."""
     return Retrieval("ToyFacts", world.corpus, world.queries, world.qrels, 1.0,
                      chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def code_retrieval(world: Facts, seed: int) -> Retrieval:
-    """Half of the queries in other words, half by a rare code."""
+    """Half of the queries in other words, half by a rare code (worlds/codes.py)."""
     coded = with_codes(world, seed)
     return Retrieval("ToyCodes", coded.corpus, coded.queries, coded.qrels, 1.0,
                      chance_ndcg(gain_table(coded.qrels, list(coded.corpus))))
 
 
 def binding_retrieval(seed: int) -> Retrieval:
-    """Documents of the same words that say who did what to what (worlds/bindings.py)."""
+    """The same words in another order; see bag_of_words_upper_bound of worlds/bindings.py."""
     world = bindings(seed)
     return Retrieval("ToyBindings", world.corpus, world.queries, world.qrels, 1.0,
                      chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def instruction_retrieval(seed: int) -> InstructionRetrieval:
-    """One text, five instructions: `upper_bound_without_instruction` of worlds/instructions."""
+    """One text, five instructions; upper_bound_without_instruction of worlds/instructions.py."""
     world = instructions(seed)
     return InstructionRetrieval("ToyInstructions", world.corpus, world.queries, world.instructions,
                                 world.qrels, 1.0,
@@ -123,7 +128,7 @@ def instruction_retrieval(seed: int) -> InstructionRetrieval:
 
 def reranking(world: Facts, rng: np.random.Generator, queries: int = 100, right: int = 4,
               wrong: int = 16) -> Reranking:
-    """Candidates that match in all three slots, among as near ones as there are: two slots."""
+    """Candidates that match in all three slots, among hard negatives that match in two."""
     chosen, relevant, top = {}, {}, {}
     for query, gains in world.qrels.items():
         full, half = ([d for d, g in gains.items() if g == want] for want in (2, 1))
@@ -140,15 +145,15 @@ def reranking(world: Facts, rng: np.random.Generator, queries: int = 100, right:
 # ---- pairs of sentences -------------------------------------------------------------------------
 
 def change(fact: Fact, slots: Sequence[int], rng: np.random.Generator) -> Fact:
-    """The fact with another value in each of these slots, any of the seven others."""
+    """The fact with one of the seven other values in each of these slots."""
     return tuple((value + int(rng.integers(1, VALUES))) % VALUES if slot in slots else value
                  for slot, value in enumerate(fact))
 
 
 def sts(of: list[Fact], rng: np.random.Generator) -> STS:
-    """The score is the number of slots in which two reports agree, 0 to 5, each as often.
+    """Pairs of reports; the score is the number of slots that agree, 0 to 5 equally often.
 
-    Ties in the truth are ties of who knows it: the best ρ is 1.
+    A model that predicts the scores exactly has the same ties, so the upper bound of ρ is 1.
     """
     rows = []
     for i, fact in enumerate(of):
@@ -159,9 +164,9 @@ def sts(of: list[Fact], rng: np.random.Generator) -> STS:
 
 
 def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassification:
-    """The same fact in other words, or one slot of it changed: each half of the pairs.
+    """Half of the pairs are the same fact in other words; in the others one slot is changed.
 
-    Guessing is for one order of the pairs; MTEB's max_ap takes the best of several.
+    The chance level is for one random order; MTEB's max_ap is the maximum over several measures.
     """
     rows = []
     for i, fact in enumerate(of):
@@ -174,20 +179,20 @@ def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassif
 
 
 def bitext_mining(other: Bitext) -> BitextMining:
-    """Sentences and their translations.  Guessing: the accuracy of random matches, 1/N; F1 less."""
+    """Sentences and translations.  Chance is the accuracy of random matches, 1/N; F1 is lower."""
     return BitextMining("ToyBitext", other.english, other.foreign, 1.0, 1 / len(other.english))
 
 
 # ---- labels -------------------------------------------------------------------------------------
 
 def most_frequent(labels: list) -> float:
-    """The share of the label that is most frequent."""
+    """The accuracy of predicting the most frequent label for all."""
     labels = [str(label) for label in labels]
     return max(map(labels.count, set(labels))) / len(labels)
 
 
 def place_classification(of: list[Fact], rng: np.random.Generator) -> Classification:
-    """Where did it happen?  8 labels; a third of the texts to learn from."""
+    """Predict the place of a report.  8 labels; a third of the texts are for training."""
     third = len(of) // 3
     parts = [Labelled([report(fact, rng, synonyms) for fact in some],
                       [WORDS[PLACE][fact[PLACE]][0] for fact in some])
@@ -196,7 +201,7 @@ def place_classification(of: list[Fact], rng: np.random.Generator) -> Classifica
 
 
 def review_classification(seed: int) -> Classification:
-    """The reviews of worlds/labelled.py, 5% of the labels wrong: the best is the share of right.
+    """The reviews of worlds/labelled.py; 5% of the labels are wrong, so the upper bound is below 1.
 
     A mean of word vectors does not see their order, so it can reach at most
     `upper_bound(sees_order=False)` of worlds/labelled.py.
@@ -212,7 +217,7 @@ def review_classification(seed: int) -> Classification:
 
 def people_classification(rng: np.random.Generator, train: int = 400, test: int = 400
                           ) -> MultilabelClassification:
-    """Who is in the story?  One to three kinds of people, in as many sentences."""
+    """Predict the people of a story: one to three labels, in as many sentences."""
     parts = []
     for n, synonyms in ((train, IN_REPORTS), (test, IN_QUESTIONS)):
         stories = [_story(int(rng.integers(1, 4)), rng) for _ in range(n)]
@@ -223,7 +228,7 @@ def people_classification(rng: np.random.Generator, train: int = 400, test: int 
 
 
 def clustering(tree: Taxonomy) -> Clustering:
-    """Realms, and the families in them.  Guessing: about, and the mean over both levels."""
+    """Realms and families of the taxonomy.  Chance is approximate, a mean over both levels."""
     labels = [list(path[:2]) for path in tree.labels]
     chance = [chance_v_measure(list(level)) for level in zip(*labels)]
     return Clustering("ToyTaxonomy", tree.texts, labels, 1.0, sum(chance) / len(chance))
@@ -233,9 +238,9 @@ def clustering(tree: Taxonomy) -> Clustering:
 
 def summarization(rng: np.random.Generator, texts: int = 60, sentences: int = 4
                   ) -> Summarization:
-    """Stories of 4 facts; a machine's summary tells 0 to 4 of them right, and is rated by that.
+    """Stories of 4 facts; the rating of a machine summary is how many it states correctly, 0 to 4.
 
-    In the others each slot is changed.
+    In the other facts every slot is changed.
     """
     rows = []
     for _ in range(texts):
@@ -253,7 +258,7 @@ def summarization(rng: np.random.Generator, texts: int = 60, sentences: int = 4
 
 
 def _story(sentences, rng):
-    """Facts that differ in every slot."""
+    """Draw facts that differ from each other in every slot."""
     return [tuple(fact) for fact in
             np.stack([rng.permutation(VALUES)[:sentences] for _ in NAMES], axis=1).tolist()]
 

@@ -1,20 +1,26 @@
-"""Toy word corpora: a small world of words with attributes, and sentences that tell about it.
+"""Toy word corpora: words with attributes, and sentences that express the attributes.
 
-Read next worlds/grammar.py (how a sentence is drawn, and the exact truth about pairs),
+Read next worlds/grammar.py (how a sentence is drawn, the exact distribution of word pairs),
           worlds/corpora.py (finds the committed text), words/word2vec.py (learns it).
 
-"King" is a bundle of attributes, {court, adult, male}, and each attribute has words of its own: a
-crown, old, his.  A sentence about the king fills a template with them: "the wise king puts his
-crown in the palace".  All the words of a table go through the same templates, so how often a word
-c is found near w depends on w only through the attribute that c belongs to.  Hence
+Known truth: the attributes of every word, the analogies and similarities that follow from them, and
+the exact co-occurrence distribution P(w, c).
+
+"King" has the attributes {court, adult, male}, and each attribute has words of its own: a crown,
+old, his.  A sentence about the king fills a template with them: "the wise king puts his crown in
+the palace".  All words of a table go through the same templates, so P(c | w) depends on w only
+through the one attribute that the context word c belongs to.  Hence
 
     P(c | king) − P(c | man) = P(c | queen) − P(c | woman)      for every c,
 
-and the same holds of log P (where it is finite), for each c hangs on one attribute.  That is all
-an analogy needs: word2vec and GloVe factorise log P(w,c) and inherit the equation.
+and the same holds for log P where it is finite.  This is the condition for an analogy: word2vec and
+GloVe factorise log P(w, c) and inherit the equation.
 
-Three tiers: easy (a smoke test, and the committed text), hard (fillers, noise: methods differ),
-tiny (every pair of words occurs: for closed forms).
+What could explain a score?  Random vectors solve almost no analogy, and the exact P(w, c) solves
+all of them; a FastText model could use the spelling (cat, cats), so measure it untrained too.
+
+There are three tiers: easy (a smoke test, and the committed text), hard (fillers and noise, so
+methods differ), tiny (every pair of words occurs, for closed forms).
 """
 import os
 from collections.abc import Sequence
@@ -78,11 +84,11 @@ ATTRIBUTES = {
 
 
 class Table(NamedTuple):
-    """Words in rows and two columns, and what is said of them.
+    """Pairs of words that differ in one attribute, and the templates of their sentences.
 
-    columns: the attribute of the left words, and of the right words.  rows: left word, right
-    word, the attributes that both have.  templates: sentences, where NAME is the word itself and
-    another capital name is any of its attributes' words for that slot.
+    columns: the attribute of the left words and that of the right words.  rows: left word, right
+    word, the attributes that both have.  templates: sentences in which NAME is the word itself,
+    and another name in capitals is a word of one of its attributes for that slot.
     """
 
     columns: tuple[str, str]
@@ -162,21 +168,22 @@ TABLES = {
 
 ROYALTY = [("king", "man"), ("queen", "woman"), ("prince", "boy"), ("princess", "girl")]
 
-HELD_OUT = {"rabbits", "squirrels", "whistled", "juggled", "louder"}       # never in a text
+HELD_OUT = {"rabbits", "squirrels", "whistled", "juggled", "louder"}       # not in any text
 
 FILLERS = [a + b for a in "ba de fi go lu me no pi ra su".split()
-           for b in "bo da fe gi li mu na po re si".split()]               # mean nothing at all
+           for b in "bo da fe gi li mu na po re si".split()]               # without meaning
 
 
-# ---- what is known of a text --------------------------------------------------------------------
+# ---- a corpus and its truth ---------------------------------------------------------------------
 
 class World(NamedTuple):
-    """A corpus, and the truth that made it.
+    """A corpus, and the truth about its words.
 
     sentences: lists of words.  analogies: [(section, [(a, b, c, d)])], a is to b as c is to d.
-    pairs: [(word, word, score)], the score 10 × the attributes shared / those of either word (the
-    table is one of them): all pairs that share any, and an eighth of the others, which score 0.
-    held_out: [(form, stem)], inflected forms that the text leaves out, beside the form it has.
+    pairs: [(word, word, score)]; the score is 10 × the number of shared attributes / the number of
+    attributes of either word, and the table counts as an attribute.  All pairs that share any are
+    listed, and an eighth of the others, whose score is 0.
+    held_out: [(form, stem)], inflected forms that are not in the text, with the form that is.
     """
 
     sentences: list[list[str]]
@@ -194,7 +201,7 @@ class World(NamedTuple):
 # ---- from tables to frames, from frames to sentences --------------------------------------------
 
 def attributes_of(sections: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """{word: its attributes, its table's name first}, for the words of the tables in the text."""
+    """{word: its attributes, first the name of its table}, for the words that are in the text."""
     return {word: (section, *shared, column)
             for section in sections for row in TABLES[section].rows
             for left, right, *shared in [row.split()]
@@ -204,11 +211,11 @@ def attributes_of(sections: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: int = 2,
                  fillers: float = 0.0, noise: float = 0.0) -> Grammar:
-    """Every word of the tables named, in every template, each word as often as any other.
+    """The grammar with every word of the tables in every template, all words equally frequent.
 
-    contexts: how many words of an attribute a slot keeps; the r-th has a chance ∝ 1/r.
-    fillers: how many meaningless words, Zipfian too, are strewn in for each word of a template.
-    noise: the chance that a word is replaced by any word of the vocabulary, all alike.
+    contexts: the number of words of an attribute that can fill a slot; P(the r-th) ∝ 1/r.
+    fillers: the number of meaningless words, also Zipfian, inserted for each word of a template.
+    noise: the probability that a word is replaced by a uniformly drawn word of the vocabulary.
     """
     templates = {section: [strewn for template in TABLES[section].templates
                            for strewn in _strew(template.split(), fillers, rng)]
@@ -225,7 +232,7 @@ def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: in
 
 
 def _strew(tokens, fillers, rng, ways=8):
-    """The template with fillers at random places, in a few ways that all words then share."""
+    """Yield the template with fillers at random positions, in a few ways that all words share."""
     count = round(fillers * len(tokens))
     for _ in range(ways if count else 1):
         strewn = np.full(len(tokens) + count, "FILLER", dtype=object)
@@ -236,7 +243,7 @@ def _strew(tokens, fillers, rng, ways=8):
 # ---- the truth ----------------------------------------------------------------------------------
 
 def _truth(sections):
-    """The analogies, the graded pairs and the held-out forms of the tables named."""
+    """The analogies, the graded pairs and the held-out forms of these tables."""
     attributes = attributes_of(sections)
     rows = [(section, *row.split()[:2]) for section in sections for row in TABLES[section].rows]
     features = [("royalty", ROYALTY)]
@@ -259,28 +266,29 @@ def _shared(one, other):
 # ---- the three tiers -----------------------------------------------------------------------------
 
 def easy(seed: int = 0, sentences: int = 12_000) -> World:
-    """A World that reads like simple English, about 102,000 tokens of 233 words, 168 analogies.
+    """A World that reads like simple English: about 102,000 tokens, 233 words, 168 analogies.
 
-    Its exact P(w,c) solves every analogy; so does skip-gram in 5 epochs, and random vectors none.
+    Its exact P(w, c) solves every analogy, and so does skip-gram in 5 epochs; random vectors solve
+    almost none.
     """
     return _make_world(tuple(TABLES), sentences, seed)
 
 
 def hard(seed: int = 0, sentences: int = 10_000, fillers: float = 0.75, noise: float = 0.1
          ) -> World:
-    """The same lexicon, one context word a slot, over 40% Zipfian fillers, 10% noise.
+    """The same words with one context word for each slot, over 40% Zipfian fillers, and 10% noise.
 
-    About 150,000 tokens of 290 words.  Its exact P(w,c) still solves every analogy:
-    what a method misses, it failed to estimate.
-    fillers: how many for each word of a template.  noise: the chance that a word is any word.
+    About 150,000 tokens of 290 words.  Its exact P(w, c) still solves every analogy, so an analogy
+    that a method misses is an error of estimation.
+    fillers, noise: as in make_grammar.
     """
     return _make_world(tuple(TABLES), sentences, seed, contexts=1, fillers=fillers, noise=noise)
 
 
 def tiny(seed: int = 0, sentences: int = 20_000, noise: float = 0.3) -> World:
-    """The family alone, 41 words, few enough for vectors of full rank; noise makes all P(w,c) > 0.
+    """The table "family" only: 41 words, few enough for vectors of full rank, and all P(w, c) > 0.
 
-    For closed forms: u·v of skip-gram against log P(w,c) / (P(w) P_noise(c)) − log k.
+    For closed forms: u·v of skip-gram against log[P(w, c) / (P(w) P_noise(c))] − log K.
     """
     return _make_world(("family",), sentences, seed, contexts=1, noise=noise)
 
@@ -297,7 +305,7 @@ def _make_world(sections, sentences, seed, contexts=2, fillers=0.0, noise=0.0):
 def write(folder: str | os.PathLike, seed: int = 0) -> None:
     """Write easy(seed) to an existing folder: words-easy.txt, .analogies.txt and .pairs.tsv.
 
-    The text is one sentence a line; the analogies are in the form of Google's questions-words.
+    The text has one sentence a line; the analogies have the format of Google's questions-words.
     """
     world = easy(seed)
     texts = {

@@ -1,4 +1,4 @@
-"""What a command says and how it ends; models that several files of tests read, made once."""
+"""Fixtures: running a command, and models that several test files use, made once."""
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +23,7 @@ def run(capsys):
 
 @pytest.fixture
 def left_out(run):
-    """left_out(*command, options): another file is written, or none, without any of the options."""
+    """left_out(*command, options): without any one option the file differs or is missing."""
     def check(*command, options):
         out = command[command.index("-o") + 1]
         whole = out.read_bytes()

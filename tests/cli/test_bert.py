@@ -10,8 +10,8 @@ import pytest
 from scratch_embed.cli.main import main, parser
 from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
-from scratch_embed.text.wordpiece import bert_frame
+from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
+from scratch_embed.text.wordpiece import bert_template
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
@@ -51,7 +51,7 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
     assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
     tokenizer = load(tmp_path / "m")
     assert tokenizer.pieces == learn_pieces(LINES)
-    corpus = line_sequences(number_lines(LINES, tokenizer.ids_of), tokenizer.frame, 10)
+    corpus = line_sequences(encode_lines(LINES, tokenizer.token_ids), tokenizer.template, 10)
     config = Config(len(tokenizer), 8, 1, 2, 12, 10)
     want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
                  optim=Optim(0.01, 0.5), dropout=0.2, options=RunOptions(seed=7))
@@ -67,7 +67,7 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
 def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
     """With room for 8, the second line is cut in two and the last in three."""
     _, _, err = run(text, "-o", tmp_path / "m", *TINY)
-    text = number_lines(LINES, load(tmp_path / "m").ids_of)
+    text = encode_lines(LINES, load(tmp_path / "m").token_ids)
     assert np.diff(text.offsets).tolist() == [6, 11, 8, 18]
     assert "43 tokens in 4 lines, 0% of them unknown: 7 sequences" in err
     assert "the model has" in err
@@ -75,8 +75,8 @@ def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
 
 def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run):
     code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
-    lines = number_lines(LINES, load(tmp_path / "m").ids_of)
-    _, follows = next_sentence_pairs(lines, bert_frame(2, 3), 10, seed=1)
+    lines = encode_lines(LINES, load(tmp_path / "m").token_ids)
+    _, follows = next_sentence_pairs(lines, bert_template(2, 3), 10, seed=1)
     assert code == 0 and "{} pairs of consecutive lines, {} of random lines".format(
         *np.bincount(follows)) in err
     p = Bert.load(tmp_path / "m").p
@@ -94,18 +94,17 @@ def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, run, stdin):
         assert contents(tmp_path / name) == contents(tmp_path / "a")
 
 
-def test_a_tokenizer_that_is_there_is_taken_as_it_is(text, tmp_path, run):
+def test_an_existing_tokenizer_is_used_unchanged(text, tmp_path, run):
     run(text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
     code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
     assert code == 0 and "learnt" not in err
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert not load(tmp_path / "b").cleaning.lower_case
+    assert not load(tmp_path / "b").normalizer.lower_case
     assert len((tmp_path / "b" / "vocab.txt").read_text().splitlines()) <= 50
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp_path, models,
-                                                                    run):
+def test_a_line_of_only_unknown_tokens_has_no_masked_token(workers, tmp_path, models, run):
     (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch-size", "1",
                        "--tokenizer", models.bert, "--workers", workers)
@@ -117,7 +116,7 @@ def test_a_line_of_unknown_tokens_alone_has_no_gap_and_does_no_harm(workers, tmp
 
 
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
-    """Seven sequences in batches of 4: one step an epoch, for the rest is no full batch."""
+    """Seven sequences in batches of 4: one step per epoch, because the rest is not a full batch."""
     options = [part for part in TINY[:-4]]
     code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch-size", 4)
     assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
@@ -125,7 +124,7 @@ def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
     assert code == 0 and "2 steps in 2 epochs" in err
 
 
-def test_the_numbers_are_by_default_those_of_the_function():
+def test_the_defaults_are_those_of_the_function():
     arguments = vars(parser().parse_args(["train", "bert", "x", "-o", "y"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
@@ -138,8 +137,8 @@ def test_the_numbers_are_by_default_those_of_the_function():
         assert arguments[name] == Config._field_defaults[name], name
 
 
-def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
-    """Of two lines that share no word, each word tells the other."""
+def test_many_steps_teach_which_words_share_a_line(tmp_path, run, capsys):
+    """Two lines that share no word: each word determines the others of its line."""
     (tmp_path / "text").write_text("red apple\nblue sky\n" * 50)
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", "--dim", "32", "--ff", "64",
                        "--layers", "1", "--max-length", "8", "--steps", "300", "--batch-size", "16",
@@ -153,7 +152,7 @@ def test_many_steps_teach_what_stands_where(tmp_path, run, capsys):
 
 # ---- checkpoints --------------------------------------------------------------------------------
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
+def test_a_stopped_run_is_resumed_to_the_same_bytes(text, tmp_path, run):
     """Stopped when the bar shows the first loss."""
     command = [text, *TINY, "--next-sentence", "--workers", "2", "--steps", "400"]
     run(*command, "-o", tmp_path / "whole")
@@ -175,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(text, tmp_path, run):
     (["--steps", "9"], "steps was 6"), (["--dim", "4"], "dim was 8 and is 4"),
     (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
     (["--mlm-probability", "0.5"], "masking was")])
-def test_a_run_of_other_settings_is_refused_and_they_are_named(change, said, text, tmp_path,
+def test_resuming_with_other_settings_is_refused_and_names_them(change, said, text, tmp_path,
                                                                run):
     text.write_text("The king sat\nthe King sat\nthe king sits\n")
     state = ["--checkpoint", tmp_path / "state"]
@@ -197,18 +196,18 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 
 @pytest.mark.parametrize("options, said", [
     (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
-    (["{blank}", "-o", "{folder}/m"], "blank: the sentences have no words"),
+    (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected one sentence per line"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "it is a file; name a folder"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
     (["{text}", "-o", "-"], "expected the name of a folder, got '-'"),
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
-    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9, but"),
-    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "neither tokenizer.json nor"),
+    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9: expected at least"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "expected tokenizer.json or"),
     (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
                                                                  "no [MASK]"),
-    (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3, found 2"),
+    (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3 lines, got 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "no longer finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, models, tmp_path,
@@ -253,7 +252,7 @@ def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, run):
 # ---- beside the original ------------------------------------------------------------------------
 
 def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
-    """Every gap is asked in our order; the logits of its BertForPreTraining are ours."""
+    """The masked tokens are in our order; the logits of its BertForPreTraining equal ours."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(models.bert)
@@ -284,7 +283,7 @@ def test_transformers_loads_the_folder_without_next_sentence(text, tmp_path, run
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
 
 
-def test_a_folder_with_a_config_that_is_no_models_is_left_alone(text, tmp_path, run):
+def test_a_folder_whose_config_does_not_belong_to_a_model_is_left_alone(text, tmp_path, run):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"mine": 1}')
     code, _, err = run(text, "-o", tmp_path / "mine", "--steps", "1")

@@ -73,7 +73,7 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
     left_out("train", "classifier", text, "-o", out, options=options)
 
 
-def test_a_model_that_is_not_called_bin_is_bad_usage(labelled, run):
+def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
     code, _, err = run("train", "classifier", labelled, "-o", "model.vec")
     assert code == 2 and "--output: expected a name that ends in .bin" in err
 
@@ -87,7 +87,7 @@ def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled,
     assert os.listdir(tmp_path) == ["labelled.txt"]
 
 
-def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, run):
+def test_the_model_must_not_replace_the_text(labelled, tmp_path, run):
     text = labelled.rename(tmp_path / "labelled.bin")
     code, _, err = run("train", "classifier", text, "-o", text)
     assert code == 1 and "input text itself" in err and text.read_text() == LINES
@@ -97,7 +97,7 @@ def test_the_model_may_not_take_the_place_of_the_text(labelled, tmp_path, run):
 
 @pytest.mark.parametrize("text, k, threshold, labels, theirs",
                          ANSWERS["supervised-softmax"]["predict"])
-def test_the_answers_are_the_originals(text, k, threshold, labels, theirs, tmp_path, run):
+def test_the_predictions_are_the_originals(text, k, threshold, labels, theirs, tmp_path, run):
     """4 digits are printed; the original adds 1e-5 to a probability (words/classifier.py)."""
     (tmp_path / "text").write_text(text + "\n", encoding="utf-8")
     code, out, err = run("predict", MODEL, tmp_path / "text", "-k", max(k, 1),
@@ -109,7 +109,7 @@ def test_the_answers_are_the_originals(text, k, threshold, labels, theirs, tmp_p
 
 
 def test_there_is_a_line_for_every_line(tmp_path, run):
-    """Blank ones too, and where nothing is likely enough it is empty; so `paste` fits them."""
+    """Also for blank lines; the line is empty if no label is probable enough, so `paste` fits."""
     lines = ["where is the king"] * 1500 + ["", "la mer\r", "__label__short la mer"]
     (tmp_path / "text.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     out = run("predict", MODEL, tmp_path / "text.gz")[1].splitlines()
@@ -135,8 +135,8 @@ def test_a_pipe_in_and_a_pipe_out_that_closes_early():
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")
-def test_a_person_is_answered_line_by_line():
-    """The second line is typed when the first has its answer."""
+def test_typed_lines_are_classified_one_by_one():
+    """The second line is typed after the labels of the first are printed."""
     leader, follower = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "scratch_embed", "predict", str(MODEL), "-"], stdin=follower,

@@ -1,4 +1,4 @@
-"""encode: the file holds what the library encodes, a row a line, blank ones too."""
+"""encode: the file has the vectors of the library, one row per line, also for blank lines."""
 import io
 import warnings
 

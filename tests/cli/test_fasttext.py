@@ -74,7 +74,7 @@ def test_every_option_reaches_the_training_and_the_model(tmp_path, run, left_out
     ([], "skipgram_chunk"), (["--subword-gradient", "mean"], "corrected_skipgram_chunk"),
     (["--mode", "cbow"], "cbow_chunk"),
     (["--mode", "cbow", "--subword-gradient", "mean"], "corrected_cbow_chunk")])
-def test_mode_and_piece_error_choose_the_method(options, method):
+def test_mode_and_subword_gradient_choose_the_method(options, method):
     arguments = parser().parse_args(["train", "fasttext", "x", "-o", "y", *options])
     assert chosen_method(arguments).__name__ == method
 
@@ -114,7 +114,7 @@ def test_ngrams_of_a_word_with_their_hashes_each_once(run):
     assert [line.split("\t")[0] for line in usual] == ngrams("where", 3, 6)
 
 
-def test_ngrams_of_a_model_come_by_what_they_turn(model, run):
+def test_ngrams_of_a_model_are_sorted_by_how_far_they_turn_the_vector(model, run):
     """Without <ap apple's sum is 0: cosine 0 by convention, the first; the others are 0 already."""
     code, out, err = run("ngrams", "apple", "--model", model)
     rows = [line.split("\t") for line in out.splitlines()]
@@ -137,14 +137,14 @@ def test_the_rows_are_those_of_the_original(run):
     ("", "fasttext-cbow.bin", "'' is not among"), ("x", "no-such", "no-such"),
     ("x", "word_vectors.bin", "a fastText model begins"),
     ("x", "fasttext-quantised.ftz", "quantised")])
-def test_ngrams_of_what_has_none_is_an_error_of_one_line(word, file, said, run):
+def test_a_word_without_n_grams_is_an_error_of_one_line(word, file, said, run):
     code, out, err = run("ngrams", word, "--model", GOLDEN / file)
     assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
 
 
 # ---- a model instead of vectors -----------------------------------------------------------------
 
-def test_a_model_is_told_by_its_bytes_not_by_its_name(model, tmp_path):
+def test_the_bytes_of_a_model_decide_its_format_not_its_name(model, tmp_path):
     assert type(load_vectors(model)) is FastTextVectors            # its name ends in .vec
     WordVectors(WORDS, SQUARE).save(tmp_path / "a.bin")
     assert type(load_vectors(tmp_path / "a.bin")) is WordVectors
@@ -153,7 +153,7 @@ def test_a_model_is_told_by_its_bytes_not_by_its_name(model, tmp_path):
     assert type(load_vectors(tmp_path / "a.safetensors")) is WordVectors
 
 
-def test_asked_words_stand_behind_the_known_ones(model):
+def test_wanted_unknown_words_come_after_the_known_ones(model):
     vectors = load_vectors(model)
     more = with_words(vectors, ["apple", "king", "apple", ""])
     assert more.index_to_key == [*WORDS, "apple"]                  # "" has no n-gram
@@ -163,7 +163,7 @@ def test_asked_words_stand_behind_the_known_ones(model):
     assert with_words(words, ["apple"]) is words
 
 
-def test_similar_knows_words_that_no_text_held(model, run):
+def test_similar_has_vectors_for_unknown_words(model, run):
     """apple is (−1/5, 0): the cosine with (1, ±1) is −1/√2, with (2, ±1) −2/√5."""
     code, out, _ = run("similar", model, "apple", "king", "--top", 2)
     rows = [line.split("\t") for line in out.splitlines()]
@@ -171,7 +171,7 @@ def test_similar_knows_words_that_no_text_held(model, run):
     assert {row[1] for row in rows[:2]} == {"man", "woman"} and rows[0][2] == "-0.7071"
 
 
-def test_vectors_and_analogies_know_them_too(model, run, stdin):
+def test_vectors_and_analogies_have_them_too(model, run, stdin):
     """queen has 5 n-grams, all 0, and its own row: a sixth of (2, −1)."""
     out = run("vectors", model, "apple", "queen")[1]
     assert out == "apple -0.2 0.0\nqueen 0.33333334 -0.16666667\n"
@@ -183,7 +183,7 @@ def test_vectors_and_analogies_know_them_too(model, run, stdin):
         assert code == 0 and {line.split("\t")[0] for line in out.splitlines()} == {"man", "woman"}
 
 
-def test_odd_and_plot_know_them_too(model, tmp_path, run):
+def test_odd_and_plot_have_them_too(model, tmp_path, run):
     assert run("odd", model, "king", "queen", "apple", "man")[1] == "apple\n"
     pytest.importorskip("matplotlib")
     code, _, err = run("plot", model, "-o", tmp_path / "map.png", "--words", "king",
@@ -192,7 +192,7 @@ def test_odd_and_plot_know_them_too(model, tmp_path, run):
     assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png")[2]
 
 
-def test_evaluate_says_how_many_pairs_only_n_grams_make(model, tmp_path, run):
+def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, run):
     (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\t:\t5\n")
     (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king apple queen\n")
     code, out, _ = run("evaluate", "words", model, "--pairs", tmp_path / "pairs",

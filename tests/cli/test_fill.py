@@ -1,4 +1,4 @@
-"""fill: a line for each gap, and the numbers are the library's."""
+"""fill: a line for each [MASK], with the numbers of the library."""
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,7 @@ def table(out):
     return [list(zip(row[::2], map(float, row[1::2]))) for row in rows]
 
 
-def test_a_line_for_each_gap_with_the_librarys_tokens_and_probabilities(models, run):
+def test_a_line_for_each_mask_with_the_librarys_tokens_and_probabilities(models, run):
     code, out, err = run(models.bert, *TEXTS, "-k", 3)
     assert (code, err) == (0, "")
     tokenizer, model = load(models.bert), Bert.load(models.bert)
@@ -72,7 +72,7 @@ def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, run):
     assert code == 1 and "its tokenizer: expected at most 400 tokens" in err and "found 401" in err
 
 
-def test_the_pipeline_of_transformers_fills_alike(models, run):
+def test_the_pipeline_of_transformers_predicts_the_same_tokens(models, run):
     transformers = pytest.importorskip("transformers")
     pipeline = transformers.pipeline("fill-mask", str(models.bert), top_k=4)
     for text in TEXTS[1:]:

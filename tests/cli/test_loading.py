@@ -1,4 +1,4 @@
-"""From a path to an encoder: every format of word vectors; weights by counts or by order."""
+"""Loading an encoder from a path: every format of word vectors; SIF by counts or by order."""
 import numpy as np
 import pytest
 
@@ -58,7 +58,7 @@ def test_a_sentence_encoders_folder_is_what_the_library_loads(models):
     np.testing.assert_array_equal(found.encode(["a cat", ""]), want.encode(["a cat", ""]))
 
 
-def test_of_a_bert_the_tokens_mean_is_taken_and_it_is_said(models, capsys):
+def test_a_bert_is_given_mean_pooling_with_a_message(models, capsys):
     found = load_encoder(models.bert, tokens="words").encode(["a cat has milk"])
     batch = read_tokenizer(models.bert).encode_batch(["a cat has milk"])
     np.testing.assert_allclose(found[0], Bert.load(models.bert).infer(batch).mean(0), atol=1e-6)
@@ -78,7 +78,7 @@ def test_weights_of_words_are_refused_for_a_folder(models):
 
 # ---- names --------------------------------------------------------------------------------------
 
-def test_a_digest_is_of_all_bytes_and_not_of_the_models_place(tmp_path):
+def test_a_digest_is_of_all_bytes_and_not_of_the_models_path(tmp_path):
     for name in "one", "two":
         (tmp_path / name / "inner").mkdir(parents=True)
         (tmp_path / name / "a").write_bytes(b"xy")

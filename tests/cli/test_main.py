@@ -126,7 +126,7 @@ def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
     assert file.read_bytes() == before
 
 
-def test_a_reader_that_has_seen_enough_is_no_error_message(file):
+def test_a_reader_that_stops_early_causes_no_error_message(file):
     done = subprocess.run(f"{sys.executable} -m scratch_embed vectors {file} " + "king " * 20_000
                           + "| head -n 1", shell=True, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -213,7 +213,7 @@ def test_mode_loss_and_shared_negatives_choose_the_method(options, method, lr, n
 
 @pytest.mark.parametrize("options", [[], ["--shared-negatives"], ["--loss", "hs"],
                                      ["--mode", "cbow"], ["--mode", "cbow", "--loss", "hs"]])
-def test_every_form_trains(options, text, tmp_path, run):
+def test_every_method_trains(options, text, tmp_path, run):
     code, _, err = run("train", "word2vec", text, "-o", tmp_path / "v", *SMALL, *options)
     assert code == 0, err
     assert len(WordVectors.load(tmp_path / "v")) == 6
@@ -231,7 +231,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(text, tmp_path, run):
     assert code == 1 and "dim was 8" in err
 
 
-def test_a_place_that_cannot_be_written_is_said_before_the_training(text, tmp_path, run):
+def test_an_output_that_cannot_be_written_is_an_error_before_the_training(text, tmp_path, run):
     with pytest.raises(FileNotFoundError):
         require_writable(tmp_path / "no" / "file")
     code, _, err = run("train", "word2vec", text, "-o", tmp_path / "no" / "v")
@@ -257,7 +257,7 @@ def test_analogy_multiplies_when_it_is_told_to(file, run):
     assert code == 0 and out.split("\t")[0] == "queen"
 
 
-def test_odd_names_the_word_that_does_not_belong(file, run):
+def test_odd_prints_the_word_least_similar_to_the_others(file, run):
     assert run("odd", file, "king", "queen", "apple", "man")[:2] == (0, "apple\n")
 
 

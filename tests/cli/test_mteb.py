@@ -19,7 +19,7 @@ QUICK = ["ToyParaphrases", "ToySTS", "ToySummaries"]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Vectors that know which words mean the same."""
+    """Vectors in which synonyms are equal."""
     path = tmp_path_factory.mktemp("m") / "o.vec"
     values = [words for slot in WORDS for words in slot]
     WordVectors([word for words in values for word in words],
@@ -47,14 +47,14 @@ def test_the_table_and_the_files_are_the_librarys(model, tmp_path, run):
             assert found["scores"]["test"][0]["main_score"] == result.main_score
 
 
-def test_who_knows_the_words_is_nearly_perfect_and_the_table_says_what_that_is(model, run):
+def test_vectors_that_know_the_synonyms_come_near_the_upper_bound_in_the_table(model, run):
     _, out, _ = run("evaluate", "mteb", model, "--tasks", "ToySTS")
     head, row = (line.split() for line in out.splitlines()[:2])
     assert head[-4:] == ["chance", "o.vec", "upper", "bound"] and row[:2] == ["ToySTS", "STS"]
     assert float(row[-2]) > 0.95 and (row[-3], row[-1]) == ("0.000", "1.000")
 
 
-def test_a_folder_with_a_transformer_is_judged_too(models, run):
+def test_a_folder_with_a_transformer_is_evaluated_too(models, run):
     task = next(task for task in toy_mteb(0).tasks if task.name == "ToySummaries")
     want = evaluate_tasks(SentenceEncoder.load(models.encoder), [task])
     code, out, _ = run("evaluate", "mteb", models.encoder, "--tasks", "ToySummaries")
@@ -66,7 +66,7 @@ def test_the_seed_is_that_of_the_world(model, run):
     assert run(*command, 0)[1] != run(*command, 1)[1]
 
 
-def test_a_task_that_is_none_is_an_error_that_lists_them(model, tmp_path, run):
+def test_an_unknown_task_is_an_error_that_lists_the_tasks(model, tmp_path, run):
     code, out, err = run("evaluate", "mteb", model, "--tasks", "ToySTS", "STS12")
     assert (code, out) == (1, "")
     assert "--tasks: expected names among ToyFacts, " in err and "got 'STS12'" in err

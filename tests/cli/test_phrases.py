@@ -66,7 +66,7 @@ def test_the_text_is_utf8_whatever_the_terminal_is(tmp_path):
     assert done.stdout.decode("utf-8") == "le café noir\n"
 
 
-def test_bytes_that_are_not_utf8_are_an_error_or_what_is_asked_for(text, tmp_path, capfdbinary):
+def test_bytes_that_are_not_utf8_are_treated_as_errors_says(text, tmp_path, capfdbinary):
     text.write_bytes(b"caf\xe9 noir\n")
     code, out, err = run(capfdbinary, text, "-o", "-")
     assert (code, out) == (1, "") and "line 1, byte 3" in err

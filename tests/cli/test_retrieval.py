@@ -1,4 +1,4 @@
-"""world, evaluate retrieval: from a toy text to a table, and the numbers are the library's."""
+"""world, evaluate retrieval: from a toy text to a table, with the numbers of the library."""
 import json
 
 import numpy as np
@@ -24,7 +24,7 @@ MEASURES = ["Recall@1", "Recall@10", "MRR@10", "nDCG@10", "MAP"]
 
 @pytest.fixture
 def collection(tmp_path):
-    """Three documents.  Vectors know that boat is ship; only words know the code."""
+    """Three documents.  In the vectors boat equals ship; only BM25 finds the code."""
     texts = {"corpus": "d1\ta ship\nd2\ta cat\nd3\tcode kx-1\n",
              "queries": "q1\tboat\nq2\tkx-1\n", "qrels": "q1\td1\t1\nq2\td3\t1\n"}
     for name, text in texts.items():
@@ -52,7 +52,7 @@ def test_three_documents_worked_by_hand(collection, run):
     assert out.splitlines()[2].split() == ["bm25"] + ["0.500", "0.000-1.000"] * 5
 
 
-def test_without_bm25_the_vectors_are_alone(collection, run):
+def test_without_bm25_only_the_encoders_are_evaluated(collection, run):
     _, out, _ = run(*collection, "--json", "--no-bm25")
     assert list(json.loads(out)) == ["w.vec"]
 
@@ -67,13 +67,13 @@ def test_each_system_writes_its_run(collection, tmp_path, run):
                                           "q2": {"d3": 1 / 61}}
 
 
-def test_the_name_of_a_run_is_one_word_of_utf_8_and_of_no_folder():
+def test_the_name_of_a_run_is_utf_8_without_spaces_and_slashes():
     """A file's name need not be UTF-8: Python gives its odd bytes as surrogates."""
     assert tags_of(["my model.vec", "a/b\\c", "caf\udce9.vec", "é"]) == {
         "my model.vec": "my_model.vec", "a/b\\c": "a_b_c", "caf\udce9.vec": "caf_.vec", "é": "é"}
 
 
-def test_depth_ends_every_list(collection, tmp_path, run):
+def test_depth_limits_every_list(collection, tmp_path, run):
     run(*collection, "--run-out", tmp_path, "--depth", 1)
     assert all(len(row) == 1 for path in tmp_path.glob("*.run")
                for row in read_run(path).values())
@@ -96,7 +96,7 @@ def test_one_query_has_no_interval(collection, tmp_path, run):
     assert out.splitlines()[1].split() == ["w.vec", *["1.000"] * 5]
 
 
-def test_two_models_stand_side_by_side_under_names_of_their_own(collection, tmp_path, run):
+def test_two_models_have_different_names_in_the_table(collection, tmp_path, run):
     (tmp_path / "b").mkdir()
     other, third = tmp_path / "b" / "w.vec", tmp_path / "bm25"
     for path in other, third:
@@ -122,7 +122,7 @@ def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, 
 # ---- the toy worlds -----------------------------------------------------------------------------
 
 def oracle(path):
-    """Vectors that know which words mean the same: a direction for each value of each slot."""
+    """Vectors in which synonyms are equal: a direction for each value of each slot."""
     values = [words for slot in WORDS for words in slot]
     rows = np.repeat(np.eye(len(values), dtype=np.float32), 4, axis=0)
     WordVectors([word for words in values for word in words], rows).save(path)
@@ -130,8 +130,8 @@ def oracle(path):
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, tmp_path, run):
-    """For codes it is the hybrid: its vectors know no code."""
+def test_vectors_that_know_the_synonyms_of_a_world_are_better_than_bm25(name, tmp_path, run):
+    """For codes the hybrid is: its vectors have no codes."""
     code, out, err = run("evaluate", "retrieval", oracle(tmp_path / "o.vec"), "--world",
                          name, "--json")
     assert code == 0, err
@@ -142,7 +142,7 @@ def test_who_knows_the_words_of_a_world_is_better_than_who_compares_them(name, t
         assert ndcg["o.vec"]["mean"] > 0.99
 
 
-def test_the_default_is_the_world_of_facts_and_the_seed_is_heard(tmp_path, run):
+def test_the_default_is_the_world_of_facts_and_the_seed_matters(tmp_path, run):
     model, found = oracle(tmp_path / "o.vec"), []
     for more in [], ["--world", "facts", "--seed", "0"], ["--seed", "1"]:
         found.append(run("evaluate", "retrieval", model, "--no-bm25", *more)[1])
@@ -193,7 +193,7 @@ def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, tex
     assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
 
 
-def test_a_model_named_twice_and_a_folder_are_refused(collection, tmp_path, run):
+def test_a_model_given_twice_and_a_folder_are_refused(collection, tmp_path, run):
     code, _, err = run(*collection[:3], *collection[2:])
     assert code == 1 and "w.vec is given twice" in err
     code, _, err = run("evaluate", "retrieval", tmp_path)

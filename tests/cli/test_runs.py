@@ -1,4 +1,4 @@
-"""evaluate run, as a user meets it: numbers by hand, one object, two runs, whose queries count."""
+"""evaluate run: numbers worked by hand, JSON, two runs, which queries count."""
 import json
 import math
 import random
@@ -39,7 +39,7 @@ def test_worked_by_hand_with_exactly_the_promised_keys(files, run):
     assert list(found.values()) == pytest.approx(want, rel=1e-14)
 
 
-def test_a_query_without_an_answer_is_left_out_and_said_or_scores_0(files, run):
+def test_a_query_without_results_is_left_out_with_a_message_or_scores_0(files, run):
     part, whole = means(run, *files), means(run, *files, "--complete")
     assert list(whole.values()) == pytest.approx([2 / 3 * x for x in part.values()], rel=1e-14)
     _, _, err = run("evaluate", "run", *files)
@@ -48,7 +48,7 @@ def test_a_query_without_an_answer_is_left_out_and_said_or_scores_0(files, run):
     assert "they score 0" in err and "left out" not in err
 
 
-def test_further_cutoffs_stand_beside_10(files, run):
+def test_further_cutoffs_are_printed_besides_10(files, run):
     found = means(run, *files, "--at", "2", "100")
     assert list(found) == [
         "ndcg@2", "ndcg@10", "ndcg@100", "map", "mrr", "recall@2", "recall@10", "recall@100",
@@ -64,7 +64,7 @@ def test_measures_are_chosen_by_name_and_order(files, run):
         [1 / 2, 0, (1 / 4 + 1 / 2) / 2, (Q1_NDCG + 1 / math.log2(3)) / 2], rel=1e-14)
 
 
-def test_level_says_what_is_relevant_but_not_to_ndcg(files, run):
+def test_relevance_level_decides_what_is_relevant_but_not_for_ndcg(files, run):
     one, two = means(run, *files), means(run, *files, "--relevance-level", "2")
     assert two["ndcg@10"] == one["ndcg@10"]
     assert (two["mrr"], two["recall@10"]) == (1 / 4, 1 / 2)        # b alone; q2 has none
@@ -129,7 +129,7 @@ def test_two_runs_are_compared_on_the_same_queries(two, complete, run):
     assert f"{c.test.p:.4f}" in out and out.startswith(f"{12 if complete else 10} queries")
 
 
-def test_a_run_against_itself_differs_by_nothing(two, run):
+def test_a_run_does_not_differ_from_itself(two, run):
     _, _, (judged, a, _) = two
     _, out, err = run("evaluate", "run", judged, a, "--against", a)
     for line in out.splitlines()[1:]:
@@ -157,7 +157,7 @@ def test_runs_with_one_query_in_common_cannot_be_compared(tmp_path, files, run):
 
 
 @pytest.mark.parametrize("name", ["MAP", "recall", "ndcg@0", "mrr@", "p@10", "precision@1.5"])
-def test_a_measure_that_is_none_is_bad_usage(files, name, run):
+def test_an_unknown_measure_is_bad_usage(files, name, run):
     code, _, err = run("evaluate", "run", *files, "--measures", name)
     assert code == 2 and f"got '{name}'" in err
 

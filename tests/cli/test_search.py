@@ -1,4 +1,4 @@
-"""index, search: lines come back with their numbers; another model than the index's is refused."""
+"""index, search: lines are found with their numbers; a model other than the index's is refused."""
 import json
 
 import numpy as np
@@ -18,7 +18,7 @@ LINES = "a cat\n\na ship , no 7\nthe boat\nan unknown\n"
 
 @pytest.fixture
 def files(tmp_path):
-    """(texts, model, index): the index of four lines, of which the model knows three."""
+    """(texts, model, index): the index of four lines, three of them with known words."""
     (tmp_path / "texts").write_text(LINES)
     vectors = np.float32([[0, 1], [0.6, 0.8], [1, 0], [0.8, 0.6]])
     WordVectors(WORDS, vectors).save(tmp_path / "w.vec")
@@ -61,7 +61,7 @@ def test_both_together_are_the_fusion_of_the_two(index, files, run):
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
-def test_more_lines_than_there_are_may_be_asked_for(index, how, run):
+def test_k_may_exceed_the_number_of_lines(index, how, run):
     all_of_them = run("search", index, "dog no boat", *how, "-k", 4)
     assert all_of_them[0] == 0 and all_of_them[1]
     assert run("search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
@@ -74,14 +74,14 @@ def test_json_is_an_object_for_each_query(index, run):
     assert found[0]["results"] == [{"rank": 1, "score": 1.0, "line": 1, "text": "a cat"}]
 
 
-def test_queries_from_stdin_are_answered_in_their_order_from_rank_1(index, run, stdin):
+def test_queries_from_stdin_are_searched_in_their_order_from_rank_1(index, run, stdin):
     stdin("cat\r\n\nboat\n")
     _, out, _ = run("search", index, "-", "-k", 1)
     assert out == "1\t1.0000\t1\ta cat\n1\t1.0000\t4\tthe boat\n"
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
-def test_a_query_without_a_known_word_finds_nothing_and_it_is_said(index, how, run):
+def test_a_query_without_a_known_word_finds_nothing_with_a_message(index, how, run):
     code, out, err = run("search", index, "xyzzy", *how)
     assert (code, out) == (0, "") and "nothing found for 'xyzzy': it has no known word" in err
     code, out, _ = run("search", index, "xyzzy", *how, "--json")
@@ -101,7 +101,7 @@ def test_sif_and_tokens_are_kept_for_the_queries(files, run):
 
 # ---- index ------------------------------------------------------------------------------------
 
-def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, files, tmp_path,
+def test_adding_continues_the_line_numbers_and_equals_indexing_all_at_once(index, files, tmp_path,
                                                                       run, stdin):
     stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
@@ -112,7 +112,7 @@ def test_adding_goes_on_with_the_numbers_and_is_the_same_as_all_at_once(index, f
     assert (tmp_path / "other").read_bytes() == index.read_bytes()
 
 
-def test_lines_that_the_model_cannot_read_are_counted(files, run):
+def test_lines_without_a_known_word_are_counted(files, run):
     texts, model, path = files
     command = ["index", texts, "-o", path, "--model", model]
     assert "1 of 4 lines have no word known to the model" in run(*command)[2]
@@ -177,7 +177,7 @@ def test_a_model_that_has_changed_is_refused(index, files, run):
     assert run("search", index, "cat", "--bm25")[0] == 0    # which needs no model
 
 
-def test_a_model_that_has_moved_is_named_by_option(index, files, tmp_path, run):
+def test_the_path_of_a_moved_model_is_an_option(index, files, tmp_path, run):
     moved = files[1].rename(tmp_path / "moved.vec")
     code, _, err = run("search", index, "cat")
     assert code == 1 and f"made with {files[1]}, which does not exist" in err and "--model" in err
@@ -185,7 +185,7 @@ def test_a_model_that_has_moved_is_named_by_option(index, files, tmp_path, run):
     assert run("index", files[0], "-o", index, "--add", "--model", moved)[0] == 0
 
 
-def test_an_index_of_another_width_than_its_model_is_refused(index, run):
+def test_an_index_with_another_dimension_than_its_model_is_refused(index, run):
     tensors, metadata = read_safetensors(index)
     write_safetensors(index, {**tensors, "vectors": np.ones((4, 5), np.float32)}, metadata)
     code, _, err = run("search", index, "cat")
@@ -194,7 +194,7 @@ def test_an_index_of_another_width_than_its_model_is_refused(index, run):
 
 @pytest.mark.parametrize("change", [{"tokens": "letters"}, {"sif": "much"}, {"digest": None},
                                     {"model": 7}])
-def test_an_index_that_does_not_say_its_model_is_refused(index, change, run):
+def test_an_index_without_its_model_in_the_metadata_is_refused(index, change, run):
     tensors, metadata = read_safetensors(index)
     made_by = {**json.loads(metadata["made_by"]), **change}
     write_safetensors(index, tensors, {**metadata, "made_by": json.dumps(made_by)})

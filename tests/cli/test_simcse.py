@@ -76,7 +76,7 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, run
     assert f"6 {kinds[len(views) - 1]}" in err
 
 
-def test_the_head_is_kept_if_told_so(models, files, run):
+def test_the_projection_head_is_kept_with_keep_head(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--keep-head"]
     assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4).model.p
@@ -87,7 +87,7 @@ def test_the_head_is_kept_if_told_so(models, files, run):
     assert recipe.poolings == (cls,)
 
 
-def test_without_a_head_another_encoder_is_learnt(models, files, run):
+def test_training_without_a_head_gives_another_encoder(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--no-head"]
     assert run(*command)[0] == 0
     want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
@@ -97,7 +97,7 @@ def test_without_a_head_another_encoder_is_learnt(models, files, run):
     np.testing.assert_array_equal(p.flat, want.flat)
 
 
-def test_it_says_alignment_and_uniformity_before_as_it_trains_and_after(models, files, run):
+def test_it_prints_alignment_and_uniformity_before_during_and_after_training(models, files, run):
     _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--held-out", files / "held", "--eval-steps", "3", "--lr", "0.01")
     start = Bert.load(models.bert)
@@ -128,7 +128,7 @@ def test_epochs_are_passes_over_the_texts(models, files, run):
     assert code == 0 and "6 steps in 3 epochs of 6 sequences" in err
 
 
-def test_the_numbers_are_by_default_those_of_the_function():
+def test_the_defaults_are_those_of_the_function():
     arguments = vars(parser().parse_args(["train", "simcse", "x", "-o", "y", "--model", "z"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
@@ -142,7 +142,7 @@ def test_the_numbers_are_by_default_those_of_the_function():
 
 # ---- checkpoints --------------------------------------------------------------------------------
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(models, files, run):
+def test_a_stopped_run_is_resumed_to_the_same_bytes(models, files, run):
     """Stopped when the bar shows the first loss."""
     command = [files / "text", "--model", models.bert, *TINY, "--steps", "200"]
     run(*command, "-o", files / "whole")

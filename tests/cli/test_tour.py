@@ -9,6 +9,7 @@ import pytest
 from scratch_embed.cli.ascii_map import ascii_map
 from scratch_embed.cli.main import main
 from scratch_embed.cli.tour import say_difference
+from scratch_embed.cli.tour_models import say_geometry
 from scratch_embed.words.vectors import WordVectors
 
 
@@ -25,7 +26,7 @@ def tour(tmp_path_factory):
     return out, printed.getvalue()
 
 
-def test_all_analogies_are_solved_with_five_seeds_and_next_to_none_without_learning(tour):
+def test_all_analogies_are_correct_with_five_seeds_and_almost_none_without_training(tour):
     row = re.search(r"^ +all +([\d. ]+) of 168", tour[1], re.M)[1].split()
     assert row[:5] == ["100.0"] * 5
     assert all(float(share) < 5 for share in row[5:])             # untrained, random
@@ -38,13 +39,13 @@ def test_it_shows_the_queen_and_writes_the_vectors(tour):
 
 
 def shares(printed, line):
-    """The numbers of one line of a table, by the words that it begins with."""
+    """The numbers of the line of a table that begins with these words."""
     found = re.search(rf"^    {re.escape(line)} +([\d.][\d. -]*)$", printed, re.M)
     return [float(number) for number in found[1].replace("-", " ").split()]
 
 
-def test_the_methods_stand_side_by_side_with_what_knows_nothing(tour):
-    """Of each text the mean, the least, the most.  Bounds far below (or above) what ten seeds gave.
+def test_the_methods_are_printed_beside_untrained_and_random_vectors(tour):
+    """For each text the mean, minimum, maximum.  The bounds leave room around ten seeds' scores.
 
     GloVe, which learns from the pairs that meet, needs the hard text; and there its words alone are
     better than words + contexts.
@@ -62,7 +63,7 @@ def test_the_methods_stand_side_by_side_with_what_knows_nothing(tour):
     assert words[0] < 50 and both[5] < words[4]
 
 
-def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):
+def test_spelling_alone_finds_the_stem_and_only_training_finds_the_context(tour):
     """Of 25 forms, 25 pairs, 150 analogies, 105 comparisons."""
     stem = shares(tour[1], "rabbits: the nearest word is rabbit")
     assert stem[0] >= 90 and stem[1] >= 60 and stem[2] <= 10
@@ -70,19 +71,19 @@ def test_spelling_alone_finds_the_stem_and_only_training_the_company(tour):
     assert company[0] >= 90 and company[1] <= 40 and company[2] <= 20
     analogy = shares(tour[1], "mouse : mice = rabbit : rabbits")
     assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
-    number = shares(tour[1], "nearer to mice than to mouse (coin: 50)")
+    number = shares(tour[1], "nearer to mice than to mouse (chance: 50)")
     assert number[0] <= 20 and 25 <= number[1] <= 75 and 25 <= number[2] <= 75
 
 
 def intervals(printed, line):
-    """(means, halves) of a line of a table with intervals; some names stand in two tables."""
+    """(means, halves) of the lines of tables with intervals; some names are in two tables."""
     rows = re.findall(rf"^    {re.escape(line)} +(\d.* ± .*)$", printed, re.M)
     pairs = [re.findall(r"([\d.]+) ± +([\d.]+)", row) for row in rows]
     return [[[float(number) for number in part] for part in zip(*row)] for row in pairs]
 
 
-def test_vectors_answer_questions_in_other_words_and_untrained_ones_do_not(tour):
-    """nDCG@10, the last column.  Bounds far from what five seeds gave."""
+def test_trained_vectors_find_documents_in_other_words_and_untrained_ones_do_not(tour):
+    """nDCG@10, the last column.  The bounds leave room around five seeds' scores."""
     (words, _), coded = intervals(tour[1], "BM25")
     for method in "word2vec", "GloVe", "FastText":
         means, halves = intervals(tour[1], f"{method}, SIF")[0]
@@ -96,10 +97,10 @@ def test_vectors_answer_questions_in_other_words_and_untrained_ones_do_not(tour)
     assert "nDCG@10: word2vec, SIF is better than BM25, +" in tour[1]
 
 
-def test_codes_are_for_words_questions_for_vectors_and_the_sentence_says_who_won(tour):
+def test_bm25_is_best_for_codes_vectors_for_questions_and_the_printed_winner_is_right(tour):
     words, vectors = intervals(tour[1], "BM25")[1][0], intervals(tour[1], "word2vec, SIF")[1][0]
     assert words[0] == 100 and vectors[0] < 5 and vectors[1] > words[1] + 20
-    assert "Of single searches BM25 is first for codes, word2vec, SIF for questions" in tour[1]
+    assert "    best single method: BM25 (codes), word2vec, SIF (questions), " in tour[1]
     mixed = {name: intervals(tour[1], name)[-1][0][2]
              for name in ("BM25", "BM25 + word2vec, RRF", "BM25 + word2vec, scores")}
     for name in list(mixed)[1:]:
@@ -115,11 +116,28 @@ def test_no_translation_is_found_yet(tour):
 
 @pytest.mark.parametrize("a, b, verdict", [([5, 6, 7], [1, 2, 3.1], "is better than"),
                                            ([1, 2, 3.1], [5, 6, 7], "is worse than"),
-                                           ([1, 2, 9], [2, 3, 1], "cannot be told apart from")])
-def test_the_sentence_about_a_difference_follows_from_the_numbers(a, b, verdict, capsys):
+                                           ([1, 2, 9], [2, 3, 1], "against")])
+def test_the_printed_verdict_on_a_difference_follows_from_the_numbers(a, b, verdict, capsys):
     say_difference("nDCG@10", "one", "other", {"one": np.array(a), "other": np.array(b)})
     mean = np.mean(a) - np.mean(b)
-    assert capsys.readouterr().out.startswith(f"    nDCG@10: one {verdict} other, {mean:+.1f} ± ")
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"    nDCG@10: one {verdict} other, {mean:+.1f} ± ")
+    assert printed.endswith(", not significant\n") == (verdict == "against")
+
+
+@pytest.mark.parametrize("cosines, claim", [([0.5, 0.52, 0.51], "SimCSE opens the cone"),
+                                            ([0.1, 0.9, 0.6], "do not show that SimCSE opens"),
+                                            ([0.9, 0.92, 0.91], "SimCSE narrows the cone")])
+def test_simcse_opens_the_cone_only_if_the_mean_cosine_has_fallen_significantly(cosines, claim,
+                                                                               capsys):
+    """Three seeds with a mean cosine of 0.7 before; the other columns do not matter here."""
+    before = np.array([[0, 0, 0.1, -1, 0.7], [0, 0, 0.2, -1.1, 0.71], [0, 0, 0.1, -1, 0.69]])
+    after = before.copy()
+    after[:, 4] = cosines
+    say_geometry("one", "other", {"one": before, "other": after})
+    printed = capsys.readouterr().out
+    assert claim in " ".join(printed.split())
+    assert f"mean cosine: 0.70 before SimCSE, {np.mean(cosines):.2f} after" in printed
 
 
 def test_no_line_is_wider_than_a_terminal(tour):
@@ -131,7 +149,7 @@ def test_no_line_is_wider_than_a_terminal(tour):
 
 @pytest.fixture(scope="module")
 def small():
-    """What is printed of tiny worlds and a few steps: the form, not the claims."""
+    """The output for tiny worlds and a few steps: its form, not its claims."""
     import contextlib
     import io
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
@@ -145,24 +163,26 @@ def small():
     return out.getvalue()
 
 
-def test_only_the_parts_that_were_asked_for_are_shown_and_in_their_order(small, tmp_path):
+def test_only_the_chosen_parts_are_shown_and_in_their_order(small, tmp_path):
     heads = re.findall(r"^(\d+)  ", small, re.M)
     assert heads == ["11", "12"] and not (tmp_path / "tour.vec").exists()
 
 
-def test_senses_and_sentences_stand_beside_what_knows_nothing(small):
+def test_senses_and_sentences_are_printed_beside_their_baselines(small):
     for row in ("BERT, embeddings", "BERT, layer 2", "untrained, layer 2", "upper bound",
                 "word2vec, its one vector", "the more frequent sense", "upper bound, left context"):
         assert re.search(rf"^    {re.escape(row)} +(\d+\.\d ± +\d+\.\d *){{3}}$", small, re.M), row
     for row in "untrained, mean", "masked LM, mean", "SimCSE, mean", "word2vec, SIF":
         assert re.search(rf"^    {re.escape(row)} +(-?\d+\.\d+ ± *\d+\.\d+ *){{5}}$", small,
                          re.M), row
+    assert re.search(r"^    nDCG@10: untrained, mean [\d.]+, masked LM, mean [\d.]+, SimCSE, mean "
+                     r"[\d.]+$", small, re.M)
     assert re.search(r"^    BM25 +\d+\.\d ± *\d+\.\d( +-){4}$", small, re.M)
-    assert "With SimCSE uniformity" in " ".join(small.split())
+    assert re.search(r"^    mean cosine: .+ before SimCSE, .+ after, .+ significant$", small, re.M)
     assert max(map(len, small.splitlines())) <= 96
 
 
-def test_a_part_that_is_none_is_refused(capsys):
+def test_an_unknown_part_is_refused(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["tour", "--parts", "dessert"])
     assert ended.value.code == 2 and "simcse" in capsys.readouterr().err
@@ -170,12 +190,12 @@ def test_a_part_that_is_none_is_refused(capsys):
 
 # ---- the map ------------------------------------------------------------------------------------
 
-def test_words_stand_in_the_corners_where_their_numbers_put_them():
+def test_words_are_in_the_corners_of_their_coordinates():
     lines, left_out = ascii_map(["a", "b", "c", "d"], [[0, 0], [1, 0], [0, 1], [1, 1]], 10, 4)
     assert lines == ["c        d", "", "", "a        b"] and left_out == []
 
 
-def test_words_at_one_place_move_apart_or_are_said_to_be_left_out():
+def test_words_at_the_same_place_move_apart_or_are_left_out_by_name():
     words = [f"w{i}" for i in range(6)]
     lines, left_out = ascii_map(words, np.zeros((6, 2)), 10, 4)
     shown = [line.strip() for line in lines if line.strip()]

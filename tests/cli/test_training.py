@@ -1,4 +1,4 @@
-"""What the four `train` commands promise alike."""
+"""What the four `train` commands for words have in common."""
 import inspect
 import os
 
@@ -47,7 +47,7 @@ def train(run):
     ("word2vec", [word2vec.train, read_corpus]), ("fasttext", [fasttext.train, read_corpus]),
     ("glove", [glove.train, cooccurrence.count_cells, read_corpus]),
     ("classifier", [supervised.train])])
-def test_the_numbers_are_by_default_those_of_the_functions(method, functions):
+def test_the_defaults_are_those_of_the_functions(method, functions):
     arguments = vars(parser().parse_args(["train", method, "x", "-o", "y"]))
     defaults = {}
     for function in functions:
@@ -75,7 +75,7 @@ def test_workers_and_seed_are_the_runs_options(method):
     (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
     (["-o", "{text}.gz"], "uncompressed"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
-def test_a_place_that_cannot_be_written_is_said_before_the_text_is_read(method, options, said,
+def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(method, options, said,
                                                                         text, train):
     text.write_bytes(b"\xff")                                     # no UTF-8, if it is read
     code, out, err = train(method, text, *(part.format(text=text) for part in options))
@@ -84,13 +84,13 @@ def test_a_place_that_cannot_be_written_is_said_before_the_text_is_read(method, 
 
 @pytest.mark.parametrize("method", WORD_METHODS)
 @pytest.mark.parametrize("options", [["--resume"], ["--checkpoint", "y"]])
-def test_checkpoints_that_make_no_sense_are_bad_usage(method, options, text, train):
+def test_contradictory_checkpoint_options_are_bad_usage(method, options, text, train):
     code, _, err = train(method, text, "-o", "y", *options)
     assert code == 2 and "--checkpoint" in err
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_text_that_is_not_there_or_not_utf8_is_an_error_of_one_line(method, tmp_path, train):
+def test_a_missing_text_or_one_that_is_not_utf8_is_an_error_of_one_line(method, tmp_path, train):
     code, out, err = train(method, "no-such-file", "-o", tmp_path / "v.bin")
     assert (code, out) == (1, "")
     assert err == "scratch-embed: no-such-file: No such file or directory\n"
@@ -101,7 +101,7 @@ def test_a_text_that_is_not_there_or_not_utf8_is_an_error_of_one_line(method, tm
 
 
 @pytest.mark.parametrize("method", ["fasttext", "classifier"])
-def test_what_no_machine_has_the_memory_for_is_an_error_of_one_line(method, text, labelled,
+def test_more_memory_than_any_machine_has_is_an_error_of_one_line(method, text, labelled,
                                                                     tmp_path, run):
     code, out, err = run("train", method, labelled if method == "classifier" else text, "-o",
                          tmp_path / "v.bin", "--min-n", 3, "--max-n", 6, "--dim", 2_000_000_000,
@@ -189,7 +189,7 @@ def test_every_option_of_glove_reaches_the_counting_or_the_training(tmp_path, ru
     left_out("train", "glove", text, "-o", out, options=options)
 
 
-def test_glove_says_what_counting_takes_before_it_counts(text, tmp_path, train):
+def test_glove_prints_the_memory_of_counting_before_it_counts(text, tmp_path, train):
     code, _, err = train("glove", text, "-o", tmp_path / "v.txt")
     kept, about, counted, loss = err.splitlines()
     size = cooccurrence.estimate_size(*corpus_of(text))

@@ -1,4 +1,4 @@
-"""The command says the prediction, then the effect, for every trick; then methods, closed form."""
+"""why prints the prediction, then the effect of every ablation; then methods, closed form."""
 import importlib
 import re
 from functools import partial
@@ -19,7 +19,7 @@ def printed():
     return out.getvalue()
 
 
-def test_each_trick_has_its_prediction_and_then_a_line_for_all_that_may_replace_it(printed):
+def test_each_ablation_has_its_prediction_and_then_a_line_for_each_variant(printed):
     at = 0
     for ablation in ABLATIONS:
         heads = [f"\n{ablation.name}\n", f"    Prediction: {ablation.prediction[:40]}"]
@@ -39,7 +39,7 @@ def test_it_counts_the_predictions_that_held(printed):
     assert f"\n{held} of {total} predictions held." in printed and held < total
 
 
-def test_each_method_has_a_line_with_its_spread_and_those_like_it(printed):
+def test_each_method_has_a_line_with_its_interval_and_the_methods_that_do_not_differ(printed):
     for number, name in enumerate(METHODS, 1):
         assert re.search(rf"^    {number}  {re.escape(name)} +\d+\.\d ± +\d+\.\d   (none|[\d ]+)$",
                          printed, re.M), name
@@ -75,7 +75,7 @@ def test_the_other_methods_say_their_predictions_first_too(method, last, capsys)
 @pytest.mark.parametrize("method, others, arguments", [
     ("bert", r"loss [+-]\d+\.\d\d ± \d+\.\d\d", []),
     ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
-def test_what_is_trained_on_a_transformer_tells_more_than_one_number(method, others, arguments,
+def test_ablations_of_a_transformer_print_further_measures(method, others, arguments,
                                                                      monkeypatch, capsys):
     """Two of its ablations, with a few steps each."""
     module = importlib.import_module(f"scratch_embed.why.{method}")
@@ -107,7 +107,7 @@ def searches():
     return out.getvalue()
 
 
-def test_each_part_of_a_search_has_its_prediction_and_then_its_lines(searches):
+def test_each_ablation_of_search_has_its_prediction_and_then_its_lines(searches):
     at = 0
     for ablation in [*retrieval.ABLATIONS, *retrieval.HYBRID_ABLATIONS, *compression.ABLATIONS]:
         heads = [f"\n{ablation.name}\n", f"    Prediction: {ablation.prediction[:40]}"]
@@ -119,7 +119,7 @@ def test_each_part_of_a_search_has_its_prediction_and_then_its_lines(searches):
             at = found.end()
 
 
-def test_claims_about_ties_come_before_the_table_and_their_fate_behind_it(searches):
+def test_predictions_about_ties_come_before_the_table_and_their_verdicts_after_it(searches):
     part = searches[searches.index("4  Ties"):]
     table = part.index("a constant  ")
     for claim in retrieval.CLAIMS:
@@ -134,10 +134,10 @@ def test_all_parts_are_counted_together_at_the_end(searches):
               re.findall(r"^(\d+) of (\d+) predictions held", searches, re.M)]
     counts.append((searches.count("    held: "), len(retrieval.CLAIMS)))
     held, total = map(sum, zip(*counts))
-    assert len(counts) == 4 and searches.endswith(f"In all {held} of {total} predictions held.\n")
+    assert len(counts) == 4 and searches.endswith(f"In total {held} of {total} predictions held.\n")
 
 
-def test_what_is_stored_stands_beside_what_is_lost(searches):
+def test_the_bytes_of_each_form_are_printed_beside_its_loss(searches):
     for name, stored in [("float32", 256), ("bits, float x bits, int8", 72), ("PCA to 16", 64)]:
         assert re.search(rf"^    {name} +{stored} +\d+\.\d ± +\d+\.\d +[+-]\d+\.\d ± \d+\.\d$",
                          searches, re.M), name

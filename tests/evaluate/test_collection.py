@@ -106,7 +106,7 @@ def test_trecs_judgements_are_those_of_read_qrels(tmp_path, text):
     ("1\tb", "expected 3 fields between tabs, query document gain, found '1\\\\tb'"),
     ("1 0 b 1", "expected 3 fields"), ("1\t\t1", "expected 3 fields"),
     ("1\tb\thigh", "expected a whole number as the gain, found 'high'"),
-    ("1\tb\t1.0", "found '1.0'"), ("1\ta\t1", "document 'a' stands a second time for query '1'"),
+    ("1\tb\t1.0", "found '1.0'"), ("1\ta\t1", "found 'a' a second time for '1'"),
     ("query-id\tcorpus-id\tscore", "found 'score'")])
 def test_a_broken_judgement_of_beirs_is_named(tmp_path, line, problem):
     with pytest.raises(FormatError, match=f"qrels: line 2: .*{problem}"):

@@ -121,8 +121,8 @@ def test_where_nothing_varies_the_correlation_is_nan_without_a_warning(x, y):
 
 
 @pytest.mark.parametrize("x, y, message", [
-    ([1, 2], [1, 2, 3], "equal length, found 2 and 3"), ([1, math.nan], [1, 2], "found nan"),
-    ([1, 2], [1, math.nan], "found nan"), ([[1, 2]], [[1, 2]], r"shape \(1, 2\)")])
+    ([1, 2], [1, 2, 3], "equal length, got 2 and 3"), ([1, math.nan], [1, 2], "got nan"),
+    ([1, 2], [1, math.nan], "got nan"), ([[1, 2]], [[1, 2]], r"shape \(1, 2\)")])
 def test_wrong_lists_are_refused(x, y, message):
     for r in pearson, spearman:
         with pytest.raises(ValueError, match=message):

@@ -108,8 +108,8 @@ def test_the_maxima_are_over_the_four_similarities():
 
 
 @pytest.mark.parametrize("scores, positive, message", [
-    ([1, 2], [1], "shapes"), ([1, 2], [1, 2], "found 2"), ([1, math.nan], [0, 1], "found nan"),
-    ([1, 2], [0.5, 1], "found 0.5"), ([[1]], [[1]], "shapes")])
+    ([1, 2], [1], "shapes"), ([1, 2], [1, 2], "got 2"), ([1, math.nan], [0, 1], "got nan"),
+    ([1, 2], [0.5, 1], "got 0.5"), ([[1]], [[1]], "shapes")])
 def test_wrong_lists_are_refused(scores, positive, message):
     for measure in average_precision, best_accuracy, best_f1:
         with pytest.raises(ValueError, match=message):

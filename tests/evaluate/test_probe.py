@@ -142,7 +142,7 @@ def test_vectors_too_large_for_their_squares_end_and_are_said(size):
 
 
 @pytest.mark.parametrize("X, y, C, message", [
-    ([[1.0], [2]], [1, 1], 1, "two classes or more, found 1"), ([[1.0], [2]], [1], 1, "shapes"),
+    ([[1.0], [2]], [1, 1], 1, "two classes or more, got 1"), ([[1.0], [2]], [1], 1, "shapes"),
     ([[1.0], [np.nan]], [0, 1], 1, "finite"), ([[1.0], [2]], [0, 1], 0, "C = 0")])
 def test_wrong_training_sets_are_refused(X, y, C, message):
     with pytest.raises(ValueError, match=message):

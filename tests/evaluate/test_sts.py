@@ -102,16 +102,16 @@ def test_float32_pairs_that_are_nearly_alike_are_told_apart():
 
 def test_wrong_tables_are_refused():
     A, B, human = pairs(0)
-    with pytest.raises(ValueError, match="human score for each of 20 pairs, found 19"):
+    with pytest.raises(ValueError, match="human: expected a score for each of 20 pairs, got 19"):
         sts_scores(A, B, human[1:])
     with pytest.raises(ValueError, match=r"\(20, 6\) and \(19, 6\)"):
         sts_scores(A, B[1:], human)
     B[7, 2] = np.nan
     with pytest.raises(ValueError, match="row 7 of the second table"):
         sts_scores(A, B, human)
-    with pytest.raises(ValueError, match="document 0: .* found 1 and 1"):
+    with pytest.raises(ValueError, match="document 0: .* got 1 and 1"):
         summarisation_scores([[[1.0], [2.0]]], [[[1.0]]], [[3]])
-    with pytest.raises(ValueError, match="found 1, 1 and 2"):
+    with pytest.raises(ValueError, match="got 1, 1 and 2"):
         summarisation_scores([[[1.0]]], [[[1.0]]], [[3], [4]])
 
 

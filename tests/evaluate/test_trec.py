@@ -74,7 +74,7 @@ def test_only_ascii_white_space_parts_fields(tmp_path):
     ("1 0 b", "expected 4 fields, query iteration document gain, found 3"),
     ("1 0 b 1 x", "found 5"), ("1 0 b 1.5", "expected a whole number as the gain, found '1.5'"),
     ("1 0 b high", "found 'high'"), ("1 0 b 1_0", "found '1_0'"), ("1 0 b \u0661", "found"),
-    ("1 0 b nan", "found 'nan'"), ("1 0 a 2", "document 'a' stands a second time for query '1'"),
+    ("1 0 b nan", "found 'nan'"), ("1 0 a 2", "found 'a' a second time for '1'"),
     (b"1 0 \xff 1", "expected UTF-8")])
 def test_a_broken_line_of_qrels_is_named(tmp_path, line, problem):
     line = line if isinstance(line, bytes) else line.encode()
@@ -87,7 +87,7 @@ def test_a_broken_line_of_qrels_is_named(tmp_path, line, problem):
     ("1 Q0 b 2 0.5", "expected 6 fields, query Q0 document rank score name, found 5"),
     ("1 Q0 b 2 nan me", "expected a number as the score, found 'nan'"),
     ("1 Q0 b 2 0,5 me", "found '0,5'"), ("1 Q0 b 2 1_0 me", "found '1_0'"),
-    ("1 Q0 a 2 0.5 me", "document 'a' stands a second time for query '1'")])
+    ("1 Q0 a 2 0.5 me", "found 'a' a second time for '1'")])
 def test_a_broken_line_of_a_run_is_named(tmp_path, line, problem):
     path = saved(tmp_path / "run", f"1 Q0 a 1 1.0 me\n{line}\n")
     with pytest.raises(FormatError, match=f"run: line 2: .*{problem}"):

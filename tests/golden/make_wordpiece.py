@@ -36,11 +36,11 @@ PAIRS = [("the cat sat", "on the mat"), ("", "a"), ("a", ""), ("[MASK] low", "ne
 LENGTHS = [3, 4, 5, 6, 7, 8, 9, 12]
 
 
-def train(sentences, size, min_frequency, limit, cleaning=None):
+def train(sentences, size, min_frequency, limit, normalizer=None):
     """The pieces that the library learns."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(**(cleaning or {}))
+    tokenizer.normalizer = normalizers.BertNormalizer(**(normalizer or {}))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     limited = {} if limit is None else {"limit_alphabet": limit}
     tokenizer.train_from_iterator(sentences, trainers.WordPieceTrainer(
@@ -109,12 +109,12 @@ def steps():
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
-    from scratch_embed.text.basic_tokenizer import Cleaning, normalise, split_words
+    from scratch_embed.text.basic_tokenizer import Normalizer, normalise, split_words
 
     def pair(*flags):
         theirs = BertNormalizer(clean_text=flags[0], handle_chinese_chars=flags[1],
                                 strip_accents=flags[2], lowercase=flags[3])
-        return theirs.normalize_str, lambda text: normalise(text, Cleaning(*flags))
+        return theirs.normalize_str, lambda text: normalise(text, Normalizer(*flags))
     return {"clean": pair(True, False, False, False), "space": pair(False, True, False, False),
             "strip": pair(False, False, True, False), "lower": pair(False, False, False, True),
             "part": (lambda text: [word for word, _ in BertPreTokenizer().pre_tokenize_str(text)],

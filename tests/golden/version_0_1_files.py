@@ -139,7 +139,7 @@ def bert_folder(folder):
     model = Bert.load(folder / "bert")
     pieces = wordpiece_files.load(folder / "bert")
     batch = pieces.encode_batch(["the [MASK] sang a song", "a cat has some [MASK]"])
-    gaps = np.flatnonzero(batch.ids == pieces.number("[MASK]"))
+    gaps = np.flatnonzero(batch.ids == pieces.token_to_id("[MASK]"))
     ids, chances = fill_mask(batch, gaps, model, 3)
     return {**weights(model.p), "gaps": ids, "chances": chances}
 

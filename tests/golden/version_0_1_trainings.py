@@ -19,7 +19,7 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.sentences import simcse
 from scratch_embed.text.reader import read_corpus
-from scratch_embed.text.sequences import line_sequences, next_sentence_pairs, number_lines
+from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
 from scratch_embed.text.vocab import Corpus, Vocab
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_training import learn_pieces
@@ -158,11 +158,11 @@ def train_classifier(state=None, **settings):
 def bert_model(state=None, follows=True, start=None, workers=1, batch=32, **settings):
     """start: the seed of parameters to go on from; None: begin anew."""
     pieces = tokenizer()
-    text = number_lines(lines(), pieces.ids_of)
-    corpus, labels = (next_sentence_pairs(text, pieces.frame, 16, seed=5) if follows else
-                      (line_sequences(text, pieces.frame, 16), None))
-    special = tuple(pieces.number(token) for token in ("[CLS]", "[SEP]"))
-    masking = masked_lm.Masking(pieces.number("[MASK]"), special, 0.3)
+    text = encode_lines(lines(), pieces.token_ids)
+    corpus, labels = (next_sentence_pairs(text, pieces.template, 16, seed=5) if follows else
+                      (line_sequences(text, pieces.template, 16), None))
+    special = tuple(pieces.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+    masking = masked_lm.Masking(pieces.token_to_id("[MASK]"), special, 0.3)
     optim, settings = split(settings, Optim)
     return masked_lm.train(corpus, config(), masking, labels, batch_size=batch, optim=optim,
                            options=options(state, workers),

@@ -174,19 +174,19 @@ def test_equal_documents_tie_and_the_lowest_id_is_first():
 
 def test_text_that_is_not_split_into_words_is_refused():
     for wrong in "the cat", ["the cat", "a dog"]:
-        with pytest.raises(ValueError, match="list of words"):
+        with pytest.raises(ValueError, match="list of .*words"):
             BM25(wrong)
     index = BM25([["a"]])
     for wrong in "a b", ["a b"]:
         with pytest.raises(ValueError, match="list of"):
             index.search(wrong, 1)
-    with pytest.raises(ValueError, match="a query is the str 'a b'"):
+    with pytest.raises(ValueError, match="a query: expected a list of words, got the str 'a b'"):
         index.scores("a b")
 
 
 def test_what_cannot_be_searched_is_refused():
     for empty in [], [[], []]:
-        with pytest.raises(ValueError, match=f"no word in {len(empty)} documents"):
+        with pytest.raises(ValueError, match=f"got none in {len(empty)} documents"):
             BM25(empty)
     for k1, b in (-1, 0.5), (math.nan, 0.5), (math.inf, 0.5), (1, -0.1), (1, 1.1), (1, math.nan):
         with pytest.raises(ValueError, match="^(k1|b)=.*: expected a finite number, "):

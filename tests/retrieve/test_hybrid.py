@@ -130,19 +130,19 @@ def test_queries_do_not_see_each_other():
 # ---- refused ----------------------------------------------------------------------------------
 
 def test_lists_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="at least one list"):
+    with pytest.raises(ValueError, match="lists: expected at least one"):
         reciprocal_rank_fusion([], 1)
-    with pytest.raises(ValueError, match=r"for 1 queries in every list, found \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"for 1 queries in every list; got \(2, 1\)"):
         reciprocal_rank_fusion([WORDS, (np.zeros((2, 1), int), np.zeros((2, 1)))], 1)
-    with pytest.raises(ValueError, match=r"found \(1, 3\) and \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"got \(1, 3\) and \(1, 2\)"):
         reciprocal_rank_fusion([(WORDS[0], WORDS[1][:, :2])], 1)
-    with pytest.raises(ValueError, match="row 0 holds a document twice"):
+    with pytest.raises(ValueError, match="got one twice in row 0"):
         weighted_sum([(np.array([[1, 1]]), np.zeros((1, 2)))], [1], 1)
     for score in math.nan, math.inf:
         with pytest.raises(ValueError, match="finite scores"):
             weighted_sum([(np.array([[1]]), np.array([[score]]))], [1], 1)
     for weights in [1], [1, -1], [1, math.nan], [1, math.inf], 1:
-        with pytest.raises(ValueError, match="expected 2 weights"):
+        with pytest.raises(ValueError, match="weights: expected 2 of 0 or more"):
             weighted_sum([WORDS, VECTORS], weights, 1)
     with pytest.raises(ValueError, match="constant=-1"):
         reciprocal_rank_fusion([WORDS], 1, -1)

@@ -144,15 +144,15 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
 # ---- refused: all or nothing ----------------------------------------------------------
 
 @pytest.mark.parametrize("ids, vectors, what", [
-    (["d"], [[1, 2, 3]], r"a row of 2 numbers for each of 1 ids, found shape \(1, 3\)"),
-    (["d"], [1, 2], r"found shape \(2,\)"), (["d", "e"], [[1, 2]], "each of 2 ids"),
-    (["d", "b"], [[1, 2], [3, 4]], "the id 'b' is in the index already"),
-    (["d", "e", "d"], [[1, 2], [3, 4], [5, 6]], "the id 'd' comes more than once"),
-    ([1], [[1, 2]], "expected str, as those in the index, found 1"),
-    (["d", 1], [[1, 2], [3, 4]], "all of them int, or all str; found 1 beside 'd'"),
-    ([1.5], [[1, 2]], "all of them int, or all str; found 1.5"),
-    ([True], [[1, 2]], "found True"), ([2**63], [[1, 2]], "64 bits, found 9223372036854775808"),
-    ("de", [[1, 2], [3, 4]], "a list of ids, found one str, 'de'"),
+    (["d"], [[1, 2, 3]], r"a row of 2 numbers for each of 1 ids, got shape \(1, 3\)"),
+    (["d"], [1, 2], r"got shape \(2,\)"), (["d", "e"], [[1, 2]], "each of 2 ids"),
+    (["d", "b"], [[1, 2], [3, 4]], "got 'b', which is in the index already"),
+    (["d", "e", "d"], [[1, 2], [3, 4], [5, 6]], "each id once, got 'd' more than once"),
+    ([1], [[1, 2]], "expected str, as those in the index, got 1"),
+    (["d", 1], [[1, 2], [3, 4]], "all of them int, or all str; got 1 and 'd'"),
+    ([1.5], [[1, 2]], "all of them int, or all str; got 1.5"),
+    ([True], [[1, 2]], "got True"), ([2**63], [[1, 2]], "64 bits, got 9223372036854775808"),
+    ("de", [[1, 2], [3, 4]], "a list of ids, got one str, 'de'"),
     (["d", "e"], [[1, 2], [np.nan, 4]], "the vector of 'e': expected finite"),
     (["d", "e"], [[1, 2], [np.inf, 4]], "the vector of 'e': expected finite")])
 def test_what_cannot_be_added_is_refused_and_nothing_of_it_is_added(ids, vectors, what):
@@ -174,9 +174,9 @@ def test_a_vector_beyond_float32_is_refused_only_where_its_length_counts():
 
 
 def test_queries_of_another_width_or_with_nan_are_refused():
-    with pytest.raises(ValueError, match=r"expected \(N, 2\), found shape \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"expected \(N, 2\), got shape \(1, 3\)"):
         small().search(np.ones((1, 3)), 1)
-    with pytest.raises(ValueError, match=r"found shape \(2,\); for one query pass queries\[None\]"):
+    with pytest.raises(ValueError, match=r"got shape \(2,\); for one query pass queries\[None\]"):
         small().search(np.ones(2), 1)
     with pytest.raises(ValueError, match="query 1: expected finite"):
         small().search([[1, 2], [np.nan, 2]], 1)

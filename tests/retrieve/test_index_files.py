@@ -74,9 +74,9 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
     (dict(id_ends=np.array([2, 1, 3])), "rise from 0 to 3"),
     (dict(id_ends=np.array([-1, 2, 3])), "rise from 0 to 3"),
     (dict(id_ends=np.array([1, 1, 3])), None),                   # "a", "", "bc": an index too
-    (dict(id_text=np.frombuffer(b"aba", np.uint8)), "'a' comes more than once"),
+    (dict(id_text=np.frombuffer(b"aba", np.uint8)), "got 'a' more than once"),
     (dict(id_text=np.frombuffer(b"a\xffc", np.uint8)), "expected UTF-8"),
-    (dict(ids=np.array([1, 1, 2])), "the id 1 comes more than once"),
+    (dict(ids=np.array([1, 1, 2])), "got 1 more than once"),
     (dict(kind="else"), "its metadata: expected the kind"),
     (dict(normalise="maybe"), "normalise True or False")])
 def test_a_file_whose_parts_do_not_agree_is_refused(tmp_path, change, what):

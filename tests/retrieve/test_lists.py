@@ -33,8 +33,8 @@ def test_a_search_is_judged_by_names():
 def test_ids_that_are_no_list_are_refused():
     assert check_ids([[0, -1, -1], [1, 0, -1]], 2).shape == (2, 3)
     assert check_ids(np.zeros((0, 3), int), 0).shape == (0, 3)
-    for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "below 2"),
-                         ([[-2]], "-2"), ([[0], [0]], None), ([[0, 1], [1, 1]], "row 1 holds")]:
+    for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "expected 0..1"),
+                         ([[-2]], "-2"), ([[0], [0]], None), ([[0, 1], [1, 1]], "twice in row 1")]:
         if problem:
             with pytest.raises(ValueError, match=problem):
                 check_ids(ids, 2)

@@ -59,7 +59,7 @@ def test_the_inputs_are_not_changed():
 
 
 def test_a_judge_that_answers_wrongly_is_refused():
-    for judge, problem in [(lambda pairs: [1.0], r"3 numbers for as many pairs, found shape \(1,"),
+    for judge, problem in [(lambda pairs: [1.0], r"3 numbers for as many pairs, got shape \(1,"),
                            (lambda pairs: np.zeros((3, 1)), r"\(3, 1\)"),
                            (lambda pairs: [0, math.nan, 1], "with nan")]:
         with pytest.raises(ValueError, match=problem):
@@ -67,8 +67,8 @@ def test_a_judge_that_answers_wrongly_is_refused():
 
 
 def test_candidates_that_are_no_list_are_refused():
-    for candidates, problem in [([[5]], "below 5"), ([[0, 0]], "twice"), ([0], "shape"),
-                                ([[0], [1]], "1 queries, a row each")]:
+    for candidates, problem in [([[5]], "got 5..5"), ([[0, 0]], "twice"), ([0], "shape"),
+                                ([[0], [1]], "expected 1 rows, one for each query")]:
         with pytest.raises(ValueError, match=problem):
             rerank(["x"], TEXTS, candidates, nearness, 1)
     with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):

@@ -196,15 +196,15 @@ def test_rescoring_decodes_no_more_than_a_block_at_a_time():
 def test_what_has_no_signs_or_is_no_table_of_bits_is_refused():
     with pytest.raises(ValueError, match="nan, which has no sign"):
         sign_bits([1.0, np.nan])
-    with pytest.raises(ValueError, match="2 bytes for 9 bits, found 3"):
+    with pytest.raises(ValueError, match="2 bytes for 9 bits, got 3"):
         signs(np.zeros((2, 3), np.uint8), 9)
-    with pytest.raises(ValueError, match="found int8 of shape.*unshift"):
+    with pytest.raises(ValueError, match="got int8 of shape.*unshift"):
         hamming_matrix(np.zeros((2, 3), np.int8), np.zeros((2, 3), np.uint8))
-    with pytest.raises(ValueError, match="found float64"):
+    with pytest.raises(ValueError, match="got float64"):
         nearest_hamming(np.zeros((2, 3)), np.zeros((2, 3)), 1)
-    with pytest.raises(ValueError, match=r"equal width, found shapes \(2, 3\) and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"equal width, got shapes \(2, 3\) and \(2, 4\)"):
         hamming_matrix(np.zeros((2, 3), np.uint8), np.zeros((2, 4), np.uint8))
-    with pytest.raises(ValueError, match=r"two tables of codes, found shapes \(3,\)"):
+    with pytest.raises(ValueError, match=r"two tables of codes, got shapes \(3,\)"):
         nearest_hamming(np.zeros(3, np.uint8), np.zeros((2, 3), np.uint8), 1)
-    with pytest.raises(ValueError, match=r"found shapes \(2, 4\) and \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"got shapes \(2, 4\) and \(3, 5\)"):
         rescore(np.ones((2, 4)), np.zeros((3, 5), int), lambda ids: ids, 1)

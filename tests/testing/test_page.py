@@ -1,7 +1,4 @@
-"""The package's page: its examples print what stands below them, its tables are the docstrings'."""
-import re
-import subprocess
-import sys
+"""The tables of the package's page are the docstrings' (tests/test_readme.py runs its blocks)."""
 from pathlib import Path
 
 import pytest
@@ -10,14 +7,6 @@ from scratch_embed import testing
 from tests.testing.test_invariants import ALL
 
 PAGE = Path(testing.__file__).with_name("README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)
-
-
-def test_the_examples_print_what_stands_below_them():
-    example, output = ("".join(body for kind, body in BLOCKS if kind == wanted)
-                       for wanted in ("python", "output"))
-    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
-    assert done.stdout == output, done.stderr
 
 
 @pytest.mark.parametrize("checker", ALL)

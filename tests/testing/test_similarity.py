@@ -59,7 +59,7 @@ def test_what_is_wrong_is_named(f, names):
 @pytest.mark.parametrize("f", [
     cosine, lambda a, b: cosine_matrix(a[None], b[None])[0, 0]])
 def test_ours_keeps_all(f):
-    check_similarity(f)
+    check_similarity(f, max_examples=10)
 
 
 def test_a_cosine_in_float32_is_wrong_at_1e_20():

@@ -1,4 +1,4 @@
-"""Cleaning and parting are BERT's; where Unicode's versions differ from the library's is known."""
+"""Cleaning and splitting are BERT's; where Unicode's versions differ is known."""
 import json
 import runpy
 import unicodedata
@@ -12,7 +12,7 @@ from scratch_embed.text.basic_tokenizer import (
     ASCII_MARKS,
     CASED,
     WHITE_SPACE,
-    Cleaning,
+    Normalizer,
     normalise,
     split_words,
 )
@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 KEPT = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))
 ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
 texts = st.text(max_size=30)
-flags = st.builds(Cleaning, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
+flags = st.builds(Normalizer, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
                   st.booleans())
 
 
@@ -38,12 +38,12 @@ def test_cleaning_worked_by_hand(text, clean):
 
 def test_each_step_can_be_left_out():
     text = "É\t日"
-    assert normalise(text, Cleaning(clean_text=False)) == "e\t 日 "
-    assert normalise(text, Cleaning(handle_chinese_chars=False)) == "e 日"
-    assert normalise(text, Cleaning(strip_accents=False)) == "é  日 "
+    assert normalise(text, Normalizer(clean_text=False)) == "e\t 日 "
+    assert normalise(text, Normalizer(handle_chinese_chars=False)) == "e 日"
+    assert normalise(text, Normalizer(strip_accents=False)) == "é  日 "
     assert normalise(text, CASED) == "É  日 "
     assert normalise(text, CASED._replace(strip_accents=True)) == "E  日 "
-    assert normalise("a\x00\x1c\u3000", Cleaning(clean_text=False)) == "a\x00\x1c\u3000"
+    assert normalise("a\x00\x1c\u3000", Normalizer(clean_text=False)) == "a\x00\x1c\u3000"
 
 
 @pytest.mark.parametrize("text, words", [
@@ -88,19 +88,19 @@ def googles_words(text, lower):
 @given(st.text(st.characters(max_codepoint=0xD7FF, exclude_characters="Σ"), max_size=30),
        st.booleans())
 def test_the_words_are_those_of_googles_rules_read_one_by_one(text, lower):
-    assert split_words(normalise(text, Cleaning(lower_case=lower))) == googles_words(text, lower)
+    assert split_words(normalise(text, Normalizer(lower_case=lower))) == googles_words(text, lower)
 
 
 @given(texts, flags)
-def test_cleaning_a_clean_text_parts_it_alike(text, cleaning):
-    once = normalise(text, cleaning)
-    assert split_words(normalise(once, cleaning)) == split_words(once)
+def test_cleaning_a_clean_text_parts_it_alike(text, normalizer):
+    once = normalise(text, normalizer)
+    assert split_words(normalise(once, normalizer)) == split_words(once)
 
 
 @given(texts, texts, flags)
-def test_white_space_makes_two_texts_of_one(left, right, cleaning):
-    whole, parts = normalise(f"{left} {right}", cleaning), [normalise(left, cleaning),
-                                                            normalise(right, cleaning)]
+def test_white_space_makes_two_texts_of_one(left, right, normalizer):
+    whole, parts = normalise(f"{left} {right}", normalizer), [normalise(left, normalizer),
+                                                            normalise(right, normalizer)]
     assert whole == " ".join(parts)
     assert split_words(whole) == split_words(parts[0]) + split_words(parts[1])
 

@@ -55,7 +55,7 @@ def test_the_size_of_the_pieces_that_are_read_is_not_seen(text, piece):
 
 
 def test_a_word_longer_than_a_piece_stays_whole():
-    word = "x" * (2 * corpus.PIECE + 5)
+    word = "x" * (2 * corpus.READ_SIZE + 5)
     assert read(f"a {word} b".encode()) == [["a", word, "b"]]
 
 
@@ -91,7 +91,7 @@ def test_an_open_file_is_left_open(file):
 
 @pytest.mark.parametrize("sentences", [["the king sat"], [["a"], "the king sat"], [b"the king"]])
 def test_sentences_that_are_strings_are_refused(sentences):
-    with pytest.raises(TypeError, match="letter by letter"):
+    with pytest.raises(TypeError, match="expected a list of tokens, got the string"):
         list(read_sentences(sentences))
 
 

@@ -9,7 +9,7 @@ from scratch_embed.text.packed import (
     by_length,
     pack,
     positions,
-    shares,
+    split_by_tokens,
     take,
     token_batches,
 )
@@ -43,7 +43,7 @@ def test_two_sequences_worked_by_hand():
 def test_shares_and_batches_worked_by_hand():
     """Of 10 tokens, the middles of 2, 3, 1, 4 are at 1, 3.5, 5.5 and 8."""
     offsets = bounds([2, 3, 1, 4])
-    assert [some.tolist() for some in shares(offsets, 2)] == [[0, 1], [2, 3]]
+    assert [some.tolist() for some in split_by_tokens(offsets, 2)] == [[0, 1], [2, 3]]
     assert [some.tolist() for some in token_batches([2, 3, 1, 4], 5)] == [[0, 1], [2, 3]]
     assert [some.tolist() for some in token_batches([2, 3, 9, 1, 1, 1], 5, most=2)] == [
         [0, 1], [2], [3, 4], [5]]
@@ -88,7 +88,7 @@ def test_by_length_is_a_stable_order(sequences):
 def test_shares_deal_every_sequence_to_one_worker_and_about_as_many_tokens_to_each(lengths, parts):
     """A share may pass its part of the tokens by half of a sequence at either end."""
     offsets = bounds(lengths)
-    dealt = shares(offsets, parts)
+    dealt = split_by_tokens(offsets, parts)
     assert np.concatenate(dealt).tolist() == list(range(len(lengths)))
     assert 1 <= len(dealt) <= parts and all(len(some) for some in dealt)
     tokens = [offsets[some[-1] + 1] - offsets[some[0]] for some in dealt]
@@ -97,7 +97,7 @@ def test_shares_deal_every_sequence_to_one_worker_and_about_as_many_tokens_to_ea
 
 @given(st.integers(0, 20), st.integers(1, 6))
 def test_sequences_of_one_length_are_dealt_evenly_to_as_many_as_there_are(N, parts):
-    dealt = [len(some) for some in shares(np.arange(N + 1), parts)]
+    dealt = [len(some) for some in split_by_tokens(np.arange(N + 1), parts)]
     assert len(dealt) == min(N, parts) and (not N or max(dealt) - min(dealt) <= 1)
 
 
@@ -121,11 +121,11 @@ def test_nothing_packs_to_nothing():
     assert [x.dtype for x in packed] == [np.int32, np.int64, np.int32]
     assert take(pack([[1]]), np.array([], np.int64)).offsets.tolist() == [0]
     assert positions(packed.offsets).size == by_length(packed).size == 0
-    assert shares(packed.offsets, 3) == []
+    assert split_by_tokens(packed.offsets, 3) == []
 
 
 def test_an_empty_sequence_is_refused_by_its_number():
-    with pytest.raises(ValueError, match=r"sequence 1 is empty.*\[CLS\]"):
+    with pytest.raises(ValueError, match=r"sequence 1: expected at least one token.*\[CLS\]"):
         pack([[1], [], [2]])
 
 
@@ -139,7 +139,7 @@ def test_types_that_do_not_fit_are_refused(types):
     [1.0, 2.5], [2**31], np.array([5, 2**32 + 5]), np.array([5], np.uint64) + 2**40, ["a", "b"]])
 def test_what_is_no_number_of_32_bits_is_not_made_one(wrong):
     for arguments in ([[1], wrong],), ([[1], [2] * len(wrong)], [[0], wrong]):
-        with pytest.raises(ValueError, match="expected whole numbers of 32 bits, found"):
+        with pytest.raises(ValueError, match="expected ids that fit into int32, got"):
             pack(*arguments)
 
 

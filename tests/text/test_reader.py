@@ -20,7 +20,7 @@ from scratch_embed.text.corpus_folder import mapped_corpus, open_corpus
 from scratch_embed.text.reader import (
     BATCH,
     FIRST_ROOM,
-    Spelling,
+    DecodedWords,
     hash_token,
     number_tokens,
     read_corpus,
@@ -119,7 +119,7 @@ def numbered(text, piece, room):
     """All that number_tokens finds: the words, their counts, the numbers, the ends."""
     ids, ends = io.BytesIO(), io.BytesIO()
     words, known = number_tokens(read_blocks(Trickle(text, piece)), ids, ends, room)
-    spelled = [Spelling(words, known)[i] for i in range(known)]
+    spelled = [DecodedWords(words, known)[i] for i in range(known)]
     return spelled, words.counts[:known].tolist(), ids.getvalue(), ends.getvalue()
 
 
@@ -178,8 +178,8 @@ def test_two_words_of_one_hash_are_two_words():
 
 @given(texts.filter(bytes.split))
 def test_a_folder_holds_the_same_corpus_and_gives_it_again(text):
-    with tempfile.TemporaryDirectory() as place:
-        path, folder = Path(place) / "text", os.path.join(place, "corpus")
+    with tempfile.TemporaryDirectory() as state:
+        path, folder = Path(state) / "text", os.path.join(state, "corpus")
         path.write_bytes(text)
         twin, changed = index_sentences(read_sentences(path), 1), path.stat().st_mtime_ns
         assert_same(read_corpus(path, 1, folder=folder), twin)
@@ -254,7 +254,7 @@ def test_a_file_of_another_length_is_told_by_its_length(text, tmp_path, name, by
     read_corpus(text, 1, folder=tmp_path / "c")
     with open(tmp_path / "c" / name, "ab") as file:
         file.write(b"more")
-    with pytest.raises(FormatError, match=f"{bytes + 4} bytes where {bytes} are meant"):
+    with pytest.raises(FormatError, match=f"expected {bytes} bytes, found {bytes + 4}"):
         open_corpus(tmp_path / "c")
 
 
@@ -273,14 +273,14 @@ def test_half_a_corpus_is_refused_and_left_as_it_is(text, tmp_path, name):
                                   b'{"format": "something else", "tokens": 1}', b"\xff"])
 def test_a_card_of_another_kind_is_refused(tmp_path, card):
     (tmp_path / "card.json").write_bytes(card)
-    with pytest.raises(FormatError, match="not the card"):
+    with pytest.raises(FormatError, match="expected the card"):
         open_corpus(tmp_path)
 
 
 def test_a_folder_with_other_files_is_refused(text, tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "thesis.txt").write_text("years of work")
-    with pytest.raises(FormatError, match="half a corpus or none"):
+    with pytest.raises(FormatError, match="not a complete corpus"):
         read_corpus(text, 1, folder=tmp_path / "c")
     assert os.listdir(tmp_path / "c") == ["thesis.txt"]
 

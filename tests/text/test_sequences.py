@@ -5,28 +5,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.text.sequences import (
-    cut,
+    encode_lines,
     line_sequences,
     next_sentence_pairs,
-    number_lines,
-    room_in,
+    split_long_lines,
+    tokens_per_text,
 )
-from scratch_embed.text.wordpiece import BARE, Frame, Part, WordPiece, bert_frame
+from scratch_embed.text.wordpiece import NO_TEMPLATE, Part, Template, WordPiece, bert_template
 
 CLS, SEP = 1, 2
-FRAME = bert_frame(CLS, SEP)
-TAIL_FIRST = Frame((Part(None, (8, 9), 1), Part(0, (), 0)),           # a frame that is not BERT's
-                   (Part(1, (), 1), Part(None, (), 0), Part(None, (9,), 0), Part(0, (), 0)))
+BERT_TEMPLATE = bert_template(CLS, SEP)
+# not BERT's: special tokens first, of type 1; the second text before the first
+TAIL_FIRST = Template((Part(None, (8, 9), 1), Part(0, (), 0)),
+                      (Part(1, (), 1), Part(None, (), 0), Part(None, (9,), 0), Part(0, (), 0)))
 texts = st.lists(st.lists(st.integers(10, 99), max_size=9), min_size=1, max_size=12).filter(any)
 
 
 def spelled(text):
     """Lines of which each character is a token."""
-    return number_lines(text.split("\n"), lambda line: [ord(c) for c in line])
+    return encode_lines(text.split("\n"), lambda line: [ord(c) for c in line])
 
 
 def numbered(lines):
-    return number_lines(lines, list)
+    return encode_lines(lines, list)
 
 
 def each(batch):
@@ -38,28 +39,28 @@ def each(batch):
 def test_lines_are_numbered_and_a_blank_one_ends_a_document():
     lines = spelled("ab\nc\n\n\nd")
     assert "".join(map(chr, lines.ids)) == "abcd" and lines.offsets.tolist() == [0, 2, 3, 4]
-    assert lines.begins.tolist() == [True, False, True]
+    assert lines.starts_document.tolist() == [True, False, True]
     assert (lines.ids.dtype, lines.offsets.dtype) == (np.int32, np.int64)
 
 
 def test_a_long_line_is_cut_into_equal_pieces_of_which_the_first_alone_begins():
-    pieces = cut(numbered([[1, 2, 3, 4, 5, 6, 7], [8]]), 3)
+    pieces = split_long_lines(numbered([[1, 2, 3, 4, 5, 6, 7], [8]]), 3)
     assert pieces.offsets.tolist() == [0, 2, 4, 7, 8]
-    assert pieces.begins.tolist() == [True, False, False, False]
+    assert pieces.starts_document.tolist() == [True, False, False, False]
 
 
 def test_a_sequence_is_a_line_in_its_frame():
-    batch = line_sequences(numbered([[5, 6], [7, 8, 9]]), FRAME, 4)
+    batch = line_sequences(numbered([[5, 6], [7, 8, 9]]), BERT_TEMPLATE, 4)
     assert each(batch) == [[CLS, 5, 6, SEP], [CLS, 7, SEP], [CLS, 8, 9, SEP]]
     assert not batch.types.any() and batch.types.dtype == batch.ids.dtype == np.int32
-    assert each(line_sequences(numbered([[5, 6]]), BARE, 4)) == [[5, 6]]
+    assert each(line_sequences(numbered([[5, 6]]), NO_TEMPLATE, 4)) == [[5, 6]]
     batch = line_sequences(numbered([[5, 6]]), TAIL_FIRST, 4)
     assert each(batch) == [[8, 9, 5, 6]] and batch.types.tolist() == [1, 1, 0, 0]
 
 
 def test_pairs_of_three_lines_are_two_true_and_one_false():
     """Nothing follows the last, so it is false, and that is half of three, rounded down."""
-    pairs, follows = next_sentence_pairs(numbered([[5], [6], [7, 8]]), FRAME, 7, seed=0)
+    pairs, follows = next_sentence_pairs(numbered([[5], [6], [7, 8]]), BERT_TEMPLATE, 7, seed=0)
     assert follows.tolist() == [0, 0, 1]
     assert each(pairs) == [[CLS, 5, SEP, 6, SEP], [CLS, 6, SEP, 7, 8, SEP],
                            [CLS, 7, 8, SEP, 6, SEP]]
@@ -75,7 +76,7 @@ def test_parts_may_stand_in_any_order():
 
 @given(texts, st.integers(3, 12))
 def test_no_token_is_lost_and_no_sequence_is_too_long(lines, max_length):
-    batch = line_sequences(numbered(lines), FRAME, max_length)
+    batch = line_sequences(numbered(lines), BERT_TEMPLATE, max_length)
     inner = [ids[1:-1] for ids in each(batch)]
     assert sum(inner, []) == sum(lines, [])
     assert all(1 <= len(ids) <= max_length - 2 for ids in inner)
@@ -84,26 +85,26 @@ def test_no_token_is_lost_and_no_sequence_is_too_long(lines, max_length):
 
 @given(texts, st.integers(1, 9))
 def test_pieces_are_as_few_as_may_be_and_of_equal_length_to_within_one(lines, room):
-    pieces, start = cut(numbered(lines), room), 0
+    pieces, start = split_long_lines(numbered(lines), room), 0
     for line in filter(None, lines):
         count = -(-len(line) // room)
         lengths = np.diff(pieces.offsets)[start:start + count]
         assert sum(lengths) == len(line) and max(lengths) - min(lengths) <= 1
         start += count
-    assert start == len(pieces.begins)
+    assert start == len(pieces.starts_document)
 
 
 @given(texts, st.integers(5, 14), st.integers(0, 9))
 def test_each_piece_is_once_the_first_of_a_pair_and_half_of_the_pairs_are_false(lines, max_length,
                                                                                seed):
     room, text = (max_length - 3) // 2, numbered(lines)
-    pieces = cut(text, room)
-    P, ends = len(pieces.begins), int(pieces.begins.sum())
+    pieces = split_long_lines(text, room)
+    P, ends = len(pieces.starts_document), int(pieces.starts_document.sum())
     if P < 3:
-        with pytest.raises(ValueError, match=f"expected at least 3, found {P}"):
-            next_sentence_pairs(text, FRAME, max_length, seed)
+        with pytest.raises(ValueError, match=f"expected at least 3 lines, got {P}"):
+            next_sentence_pairs(text, BERT_TEMPLATE, max_length, seed)
         return
-    pairs, follows = next_sentence_pairs(text, FRAME, max_length, seed)
+    pairs, follows = next_sentence_pairs(text, BERT_TEMPLATE, max_length, seed)
     assert follows.sum() == max(P // 2, ends) and len(follows) == P
     assert np.diff(pairs.offsets).max() <= max_length
     alone = each(pieces)
@@ -112,12 +113,13 @@ def test_each_piece_is_once_the_first_of_a_pair_and_half_of_the_pairs_are_false(
         a, b = ids[1:len(alone[n]) + 1], ids[len(alone[n]) + 2:-1]
         assert a == alone[n] and types.sum() == len(b) + 1 and b in alone
         if not follows[n]:
-            assert b == alone[n + 1] and not pieces.begins[n + 1]
+            assert b == alone[n + 1] and not pieces.starts_document[n + 1]
 
 
 @given(st.integers(3, 40), st.integers(0, 9))
 def test_a_false_second_part_is_neither_the_first_nor_the_next(n, seed):
-    pairs, follows = next_sentence_pairs(numbered([[10 + i] for i in range(n)]), FRAME, 5, seed)
+    pairs, follows = next_sentence_pairs(numbered([[10 + i] for i in range(n)]), BERT_TEMPLATE, 5,
+                                         seed)
     first, second = pairs.ids[1::5] - 10, pairs.ids[3::5] - 10
     assert (first == np.arange(n)).all() and ((second - first) % n >= 1).all()
     assert (((second - first) % n == 1) == (follows == 0)).all()
@@ -125,7 +127,7 @@ def test_a_false_second_part_is_neither_the_first_nor_the_next(n, seed):
 
 def test_false_parts_are_drawn_from_the_whole_text_alike():
     """3,000 draws of a uniform shift: each tenth has 300, to within five deviations."""
-    pairs, follows = next_sentence_pairs(numbered([[i] for i in range(6000)]), BARE, 2, 1)
+    pairs, follows = next_sentence_pairs(numbered([[i] for i in range(6000)]), NO_TEMPLATE, 2, 1)
     first, second = pairs.ids.reshape(-1, 2)[follows == 1].T
     shift = np.histogram((second - first) % 6000, 10, (0, 6000))[0]
     assert shift.sum() == 3000 and (abs(shift - 300) < 5 * 300 ** 0.5).all()
@@ -133,12 +135,12 @@ def test_false_parts_are_drawn_from_the_whole_text_alike():
 
 def test_the_same_seed_draws_the_same_pairs_and_another_one_others():
     text = numbered([[10 + i] for i in range(30)])
-    a, b, c = (next_sentence_pairs(text, FRAME, 9, seed) for seed in (1, 1, 2))
+    a, b, c = (next_sentence_pairs(text, BERT_TEMPLATE, 9, seed) for seed in (1, 1, 2))
     assert (a[0].ids == b[0].ids).all() and (a[1] == b[1]).all() and (a[1] != c[1]).any()
 
 
 def test_single_line_documents_have_no_true_pair():
-    _, follows = next_sentence_pairs(spelled("a\n\nb\n\nc\n\nd"), FRAME, 5, seed=3)
+    _, follows = next_sentence_pairs(spelled("a\n\nb\n\nc\n\nd"), BERT_TEMPLATE, 5, seed=3)
     assert follows.tolist() == [1, 1, 1, 1]
 
 
@@ -147,10 +149,11 @@ def test_single_line_documents_have_no_true_pair():
 def test_a_line_in_its_frame_is_what_the_tokenizer_makes_of_it():
     tokenizer = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##b"])
     lines = ["a b", "ab abb", "c [MASK]"]
-    ours = line_sequences(number_lines(lines, tokenizer.ids_of), tokenizer.frame, 9)
+    ours = line_sequences(encode_lines(lines, tokenizer.token_ids), tokenizer.template, 9)
     for mine, theirs in zip(ours, tokenizer.encode_batch(lines)):
         np.testing.assert_array_equal(mine, theirs)
-    pairs, follows = next_sentence_pairs(number_lines(lines, tokenizer.ids_of), tokenizer.frame,
+    pairs, follows = next_sentence_pairs(encode_lines(lines, tokenizer.token_ids),
+                                         tokenizer.template,
                                          20, seed=0)
     theirs = tokenizer.encode(lines[0], lines[1])
     assert follows[0] == 0 and each(pairs)[0] == theirs.ids.tolist()
@@ -159,9 +162,10 @@ def test_a_line_in_its_frame_is_what_the_tokenizer_makes_of_it():
 
 # ---- refused ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("parts, least", [(FRAME.one, 3), (FRAME.two, 5), (BARE.one, 1),
-                                          (TAIL_FIRST.two, 3)])
+@pytest.mark.parametrize("parts, least", [(BERT_TEMPLATE.single, 3), (BERT_TEMPLATE.pair, 5),
+                                          (NO_TEMPLATE.single, 1),
+                                          (TAIL_FIRST.pair, 3)])
 def test_a_length_without_room_is_refused(parts, least):
-    assert room_in(parts, least) == 1
+    assert tokens_per_text(parts, least) == 1
     with pytest.raises(ValueError, match=f"max_length={least - 1}: expected at least {least}"):
-        room_in(parts, least - 1)
+        tokens_per_text(parts, least - 1)

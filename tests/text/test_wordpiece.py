@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from scratch_embed.text import wordpiece as module
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
-from scratch_embed.text.basic_tokenizer import CASED, Cleaning, split_words
+from scratch_embed.text.basic_tokenizer import CASED, Normalizer, split_words
 from scratch_embed.text.wordpiece import (
-    BARE,
+    NO_TEMPLATE,
     SPECIAL,
-    Frame,
     Part,
+    Template,
     WordPiece,
     longest_match,
     share_room,
@@ -51,8 +51,8 @@ def library(tokenizer):
 # ---- worked by hand -----------------------------------------------------------------------------
 
 def test_unaffable_as_in_the_paper_s_code(bert):
-    assert bert.split("unaffable") == ["un", "##aff", "##able"]
-    assert bert.split("UNaffable, un-able") == ["un", "##aff", "##able", ",", "un", "[UNK]",
+    assert bert.tokenize("unaffable") == ["un", "##aff", "##able"]
+    assert bert.tokenize("UNaffable, un-able") == ["un", "##aff", "##able", ",", "un", "[UNK]",
                                                 "[UNK]"]
 
 
@@ -83,8 +83,8 @@ def test_text_and_pair_stand_in_berts_frame(bert):
 def test_a_word_longer_than_max_word_is_unknown():
     for limit in 100, 200:
         bert = WordPiece(PIECES, max_word=limit)
-        assert bert.split("a" * limit) == ["a"] + ["##a"] * (limit - 1)
-        assert bert.split("a" * (limit + 1)) == ["[UNK]"]
+        assert bert.tokenize("a" * limit) == ["a"] + ["##a"] * (limit - 1)
+        assert bert.tokenize("a" * (limit + 1)) == ["[UNK]"]
 
 
 @pytest.mark.parametrize("a, b, room, kept", [
@@ -103,7 +103,7 @@ def test_text_comes_back_but_for_what_cleaning_took(bert, text, back):
 def test_decoding_joins_pieces_and_keeps_special_tokens_on_demand(bert):
     ids = bert.encode("[MASK] unaffable.").ids
     assert bert.decode(ids, skip_special=False) == "[CLS] [MASK] unaffable. [SEP]"
-    assert WordPiece(PIECES, mend=False).decode(ids) == "unaffable ."
+    assert WordPiece(PIECES, cleanup=False).decode(ids) == "unaffable ."
     assert bert.decode([NUMBER["##aff"], NUMBER["##a"]]) == "##affa"
 
 
@@ -132,9 +132,9 @@ def test_the_longest_of_the_tokens_is_taken():
 def test_a_normalized_token_is_sought_in_the_cleaned_text():
     added = [AddedToken("New York", len(PIECES), special=False, normalized=True)]
     bert = WordPiece(PIECES, added=added)
-    assert len(bert) == len(PIECES) + 1 and bert.number("New York") == len(PIECES)
-    assert bert.split("a NÉW YORK") == ["a", "new york"]
-    assert bert.split("[MASK]") == ["[UNK]"] * 3           # not added here
+    assert len(bert) == len(PIECES) + 1 and bert.token_to_id("New York") == len(PIECES)
+    assert bert.tokenize("a NÉW YORK") == ["a", "new york"]
+    assert bert.tokenize("[MASK]") == ["[UNK]"] * 3           # not added here
 
 
 # ---- properties ---------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_a_batch_is_one_text_after_the_other(texts, max_length, in_pairs):
 @given(mixed, mixed, st.integers(3, 12))
 def test_no_token_is_made_or_lost_but_those_that_are_cut(a, b, max_length):
     bert = WordPiece(PIECES)
-    inner = [bert.ids_of(a), bert.ids_of(b)]
+    inner = [bert.token_ids(a), bert.token_ids(b)]
     full = bert.encode(a, b)
     assert len(full.ids) == len(inner[0]) + len(inner[1]) + 3
     cut = bert.encode(a, b, max_length)
@@ -186,36 +186,37 @@ def test_no_token_is_made_or_lost_but_those_that_are_cut(a, b, max_length):
 @given(mixed)
 def test_what_was_met_before_is_not_seen(text):
     bert = WordPiece(PIECES)
-    first = bert.ids_of(text)
+    first = bert.token_ids(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_KNOWN", 2)
         forgetful = WordPiece(PIECES)
-        assert forgetful.ids_of(text) == forgetful.ids_of(text) == bert.ids_of(text) == first
+        assert forgetful.token_ids(text) == forgetful.token_ids(text) == first
+        assert bert.token_ids(text) == first
         assert len(forgetful._known) <= 2
 
 
 @given(st.text("abcx ", max_size=20))
 def test_every_word_has_a_piece_at_least(text):
     bert = WordPiece(PIECES)
-    assert bert.ids_of(text) == [i for word in split_words(text) for i in bert.ids_of(word)]
-    assert len(bert.ids_of(text)) >= len(split_words(text))
+    assert bert.token_ids(text) == [i for word in split_words(text) for i in bert.token_ids(word)]
+    assert len(bert.token_ids(text)) >= len(split_words(text))
 
 
 # ---- what is refused ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("make, message", [
     (lambda: WordPiece(["[UNK]", "a", "a"]), "twice"),
-    (lambda: WordPiece(["a"]), r"no '\[UNK\]'"),
-    (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 5)]), "should be 1"),
-    (lambda: WordPiece(["[UNK]", "x"], added=[AddedToken("x", 0)]), "should be 1"),
-    (lambda: WordPiece(["[UNK]"], added=[AddedToken("", 1)]), "nowhere"),
+    (lambda: WordPiece(["a"]), r"expected '\[UNK\]'"),
+    (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 5)]), "expected id 1, got"),
+    (lambda: WordPiece(["[UNK]", "x"], added=[AddedToken("x", 0)]), "expected id 1, got"),
+    (lambda: WordPiece(["[UNK]"], added=[AddedToken("", 1)]), "expected a character"),
     (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 1, normalized=True),
-                                         AddedToken("X", 2, normalized=True)]), "another does"),
-    (lambda: WordPiece(["[UNK]"], frame=Frame((Part(None, (3,), 0),), ())), "number 3, of 1"),
-    (lambda: WordPiece(PIECES).encode("a", "b", max_length=2), "3 tokens stand"),
-    (lambda: WordPiece(PIECES).encode_batch(["a"], ["b", "c"]), "1 texts with 2 pairs"),
-    (lambda: WordPiece(PIECES).decode([len(PIECES)]), "number of no token"),
-    (lambda: WordPiece(PIECES).decode([-1]), "number of no token")])
+                                         AddedToken("X", 2, normalized=True)]), "another one is"),
+    (lambda: WordPiece(["[UNK]"], template=Template((Part(None, (3,), 0),), ())), "below 1, got 3"),
+    (lambda: WordPiece(PIECES).encode("a", "b", max_length=2), "expected at least 3"),
+    (lambda: WordPiece(PIECES).encode_batch(["a"], ["b", "c"]), "each of 1 texts, got 2"),
+    (lambda: WordPiece(PIECES).decode([len(PIECES)]), "token ids must be in 0"),
+    (lambda: WordPiece(PIECES).decode([-1]), "token ids must be in 0")])
 def test_what_makes_no_sense_is_a_value_error(make, message):
     with pytest.raises(ValueError, match=message):
         make()
@@ -251,13 +252,13 @@ def assert_alike(ours, theirs, text, pair, max_length=None):
     assert ours.decode(twin.ids, False) == theirs.decode(twin.ids, skip_special_tokens=False)
 
 
-flags = st.builds(Cleaning, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
+flags = st.builds(Normalizer, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
                   st.booleans())
 
 
 @given(mixed, st.none() | mixed, st.none() | st.integers(3, 9), flags)
-def test_texts_of_all_sorts_are_encoded_as_by_the_library(text, pair, max_length, cleaning):
-    ours = WordPiece(PIECES, cleaning)
+def test_texts_of_all_sorts_are_encoded_as_by_the_library(text, pair, max_length, normalizer):
+    ours = WordPiece(PIECES, normalizer)
     assert_alike(ours, library(ours), text, pair, max_length)
 
 
@@ -267,11 +268,11 @@ assigned = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters=DIF
 @pytest.mark.skipif(unicodedata.unidata_version != KEPT["unicode"],
                     reason="another version of Unicode differs elsewhere")
 @given(st.text(assigned, max_size=30), flags)
-def test_all_of_unicode_is_encoded_as_by_the_library(text, cleaning):
+def test_all_of_unicode_is_encoded_as_by_the_library(text, normalizer):
     """The vocabulary has every letter that comes, so that no difference hides behind [UNK]."""
     cleaned = set(text + text.lower())
     known = sorted(cleaned | {"x"} - {" "})
-    ours = WordPiece([*SPECIAL, *known, *("##" + c for c in known)], cleaning)
+    ours = WordPiece([*SPECIAL, *known, *("##" + c for c in known)], normalizer)
     assert_alike(ours, library(ours), text, None)
 
 
@@ -280,11 +281,11 @@ spellings = st.lists(st.sampled_from(["New York", "<t>", "<t>x", "É", "ab", "##
 
 
 @given(mixed, spellings, st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=4,
-                                  max_size=4), st.sampled_from([Cleaning(), CASED]))
-def test_added_tokens_are_found_as_by_the_library(text, names, flags, cleaning):
+                                  max_size=4), st.sampled_from([Normalizer(), CASED]))
+def test_added_tokens_are_found_as_by_the_library(text, names, flags, normalizer):
     ids = iter(range(len(PIECES), 99))
     added = [AddedToken(name, NUMBER[name] if name in NUMBER else next(ids), *few)
              for name, few in zip(names, flags)]
-    ours = WordPiece(PIECES, cleaning, added, BARE)
+    ours = WordPiece(PIECES, normalizer, added, NO_TEMPLATE)
     assume(not any(token.special and token.normalized for token in added))     # see Differs
     assert_alike(ours, library(ours), text, text[::-1])

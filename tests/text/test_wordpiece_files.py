@@ -8,8 +8,15 @@ import pytest
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text.added_tokens import AddedToken
-from scratch_embed.text.basic_tokenizer import CASED, UNCASED, Cleaning
-from scratch_embed.text.wordpiece import BARE, SPECIAL, Frame, Part, WordPiece, bert_frame
+from scratch_embed.text.basic_tokenizer import CASED, UNCASED, Normalizer
+from scratch_embed.text.wordpiece import (
+    NO_TEMPLATE,
+    SPECIAL,
+    Part,
+    Template,
+    WordPiece,
+    bert_template,
+)
 from scratch_embed.text.wordpiece_files import (
     load,
     read_tokenizer,
@@ -26,13 +33,13 @@ TEXTS = ["unaffable É 日 a [MASK]b", "", "Unaffable a<t> New York"]
 ADDED = [AddedToken(token, i) for i, token in enumerate(SPECIAL)] + [
     AddedToken("New York", len(PIECES), special=False, normalized=True, lstrip=True),
     AddedToken("<t>", len(PIECES) + 1, rstrip=True, single_word=True)]
-ROBERTA = Frame((Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0)),
+ROBERTA = Template((Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0)),
                 (Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0), Part(None, (3,), 0),
                  Part(1, (), 0), Part(None, (3,), 0)))
-TOKENIZERS = [WordPiece(PIECES), WordPiece(PIECES, CASED, max_word=200, mend=False),
-              WordPiece(PIECES, Cleaning(False, False, False, False), ADDED),
-              WordPiece(PIECES, Cleaning(strip_accents=True, lower_case=False), ADDED, ROBERTA),
-              WordPiece(["<u>", "a", "@b"], added=[], unk="<u>", prefix="@", frame=BARE)]
+TOKENIZERS = [WordPiece(PIECES), WordPiece(PIECES, CASED, max_word=200, cleanup=False),
+              WordPiece(PIECES, Normalizer(False, False, False, False), ADDED),
+              WordPiece(PIECES, Normalizer(strip_accents=True, lower_case=False), ADDED, ROBERTA),
+              WordPiece(["<u>", "a", "@b"], added=[], unk="<u>", prefix="@", template=NO_TEMPLATE)]
 
 
 def write(folder, name, value):
@@ -43,7 +50,7 @@ def write(folder, name, value):
 
 
 def assert_same(ours, twin):
-    for name in "pieces", "cleaning", "added", "frame", "unk", "prefix", "max_word", "mend":
+    for name in "pieces", "normalizer", "added", "template", "unk", "prefix", "max_word", "cleanup":
         assert getattr(ours, name) == getattr(twin, name), name
 
 
@@ -78,7 +85,7 @@ def test_a_folder_comes_back(tmp_path, tokenizer):
     assert_same(load(tmp_path / "new"), tokenizer)
     config = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text())
     assert config["model_max_length"] == 64 and config["cls_token"] == "[CLS]"
-    assert config["do_lower_case"] is tokenizer.cleaning.lower_case
+    assert config["do_lower_case"] is tokenizer.normalizer.lower_case
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)])
@@ -100,8 +107,8 @@ def test_settings_as_older_folders_have_them(tmp_path):
         "cls_token": "<c>", "sep_token": "<s>", "mask_token": None, "model_max_length": 512,
         "strip_accents": True, "tokenize_chinese_chars": False})
     tokenizer = load(tmp_path)
-    assert tokenizer.cleaning == Cleaning(True, False, True, False)
-    assert tokenizer.frame == bert_frame(1, 2)
+    assert tokenizer.normalizer == Normalizer(True, False, True, False)
+    assert tokenizer.template == bert_template(1, 2)
     assert [token.content for token in tokenizer.added] == ["<u>", "<c>", "<s>"]
     assert tokenizer.encode("a x").ids.tolist() == [1, 3, 0, 2]
 
@@ -114,14 +121,14 @@ def test_another_prefix_is_not_written_to_a_folder_that_cannot_say_it(tmp_path):
 
 @pytest.mark.parametrize("piece", ["", "a\nb", "a ", "\t"])
 def test_a_piece_that_no_line_can_hold_is_not_written(tmp_path, piece):
-    with pytest.raises(ValueError, match="cannot stand on a line"):
+    with pytest.raises(ValueError, match="cannot write the piece"):
         write_vocab(tmp_path / "vocab.txt", ["a", piece])
 
 
 # ---- damage -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("data, place", [
-    (b"", "line 1"), (b"a\n\nb\n", "line 2: .* empty"), (b"a\nb\na\n", "line 3: .*line 1 already"),
+    (b"", "line 1"), (b"a\n\nb\n", "line 2: .* empty"), (b"a\nb\na\n", "line 3: .*line 1 too"),
     (b"a\nb\xff\n", "line 2, byte 1 .*UTF-8"), (b"a\n\xc3", "line 2, byte 0"),
     (b"a\n  \n", "line 2"), (b"a\na \n", "line 2: .*line 1")])
 def test_a_damaged_vocabulary_is_named_by_its_line(tmp_path, data, place):
@@ -167,13 +174,13 @@ def changed(*keys, to):
     (["model"], None, "field 'model': expected an object, found None"),
     (["model"], ..., "field 'model': expected an object, found no such field"),
     (["model", "vocab"], [], "model, field 'vocab': expected an object"),
-    (["model", "vocab", "a"], 99, "the numbers 0 to 10, found 99 for 'a'"),
+    (["model", "vocab", "a"], 99, "the ids 0 to 10, found 99 for 'a'"),
     (["model", "vocab", "a"], True, "found True for 'a'"),
     (["model", "vocab", "a"], -1, "found -1 for 'a'"),
     (["model", "vocab", "a"], 3, "found 3 for '.SEP.' and for 'a'"),
     (["model", "vocab", "\ud800"], 11, "lone surrogate"),
     (["model", "unk_token"], "<unk>", "'unk_token': expected a piece of the vocabulary, found"),
-    (["model", "vocab", "[UNK]"], ..., "the numbers 0 to 9, found 10"),
+    (["model", "vocab", "[UNK]"], ..., "the ids 0 to 9, found 10"),
     (["model", "max_input_chars_per_word"], "100", "a whole number of at least 0, found '100'"),
     (["model", "max_input_chars_per_word"], -1, "a whole number of at least 0, found -1"),
     (["normalizer", "type"], "Lowercase", "'normalizer': .*BertNormalizer, or null, found .* 'Low"),
@@ -185,12 +192,12 @@ def changed(*keys, to):
     (["post_processor", "single", 0], {"Text": 1}, r"single\[0\], field 'Sequence': expected an o"),
     (["post_processor", "special_tokens"], {}, "field '.CLS.': expected an object, found no such"),
     (["post_processor", "special_tokens", "[CLS]", "ids"], ["x"], "numbers of at least 0, found"),
-    (["post_processor", "special_tokens", "[CLS]", "ids"], [99], "number 99, of 13"),
+    (["post_processor", "special_tokens", "[CLS]", "ids"], [99], "expected ids below 13, got 99"),
     (["post_processor"], {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2]},
-     "post_processor, field 'cls': expected a list of a token and its number"),
+     "post_processor, field 'cls': expected a list of a token and its id"),
     (["decoder", "type"], "BPEDecoder", "'decoder': expected .*WordPiece, or null, found .*'BPED"),
-    (["added_tokens", 0, "id"], 7, "'.PAD.' has number 7; it should be 0"),
-    (["added_tokens", 5, "id"], 99, "'<t>' has number 12; it should be 11"),
+    (["added_tokens", 0, "id"], 7, "'.PAD.': expected id 0, got 7"),
+    (["added_tokens", 5, "id"], 99, "'<t>': expected id 11, got 12"),
     (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: expected an object"),
     (["added_tokens", 0, "special"], ..., r"added_tokens\[0\], field 'special': expected true"),
     (["added_tokens"], {}, "field 'added_tokens': expected a list or null, found {}")])
@@ -211,12 +218,12 @@ def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
 
 @pytest.mark.parametrize("config, message", [
     ({"do_lower_case": "yes"}, "'do_lower_case': expected true or false, found 'yes'"),
-    ({"unk_token": "<unk>"}, "'<unk>' is not among them"),
+    ({"unk_token": "<unk>"}, "expected '<unk>', the token"),
     ({"cls_token": {"text": "x"}}, "cls_token, field 'content': expected a string"),
     ({"added_tokens_decoder": {"x": {}}}, "added_tokens_decoder, field 'x': expected a number"),
     ({"added_tokens_decoder": {"99": {"content": "<t>", "special": True, "normalized": False,
                                       "lstrip": False, "rstrip": False, "single_word": False}}},
-     "'<t>' has number 99; it should be 11")])
+     "'<t>': expected id 11, got 99")])
 def test_settings_that_make_no_sense_are_refused_by_name(tmp_path, config, message):
     write_vocab(tmp_path / "vocab.txt", PIECES)
     write(tmp_path, "tokenizer_config.json", config)
@@ -226,12 +233,12 @@ def test_settings_that_make_no_sense_are_refused_by_name(tmp_path, config, messa
 
 def test_a_vocabulary_without_unk_is_refused(tmp_path):
     write_vocab(tmp_path / "vocab.txt", ["a", "b"])
-    with pytest.raises(FormatError, match=r"vocab.txt.*'\[UNK\]' is not among them"):
+    with pytest.raises(FormatError, match=r"vocab.txt.*expected '\[UNK\]', the token of"):
         load(tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="neither tokenizer.json nor vocab.txt"):
+    with pytest.raises(FileNotFoundError, match="expected tokenizer.json or vocab.txt"):
         load(tmp_path)
 
 
@@ -256,14 +263,14 @@ def test_a_file_from_before_models_had_a_type_is_read(tmp_path):
     assert_same(read_tokenizer(write(tmp_path, "old.json", value)), TOKENIZERS[2])
 
 
-@pytest.mark.parametrize("processor, frame", [
-    ({"type": "BertProcessing"}, bert_frame(2, 3)),
+@pytest.mark.parametrize("processor, template", [
+    ({"type": "BertProcessing"}, bert_template(2, 3)),
     ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
     ids=["bert", "roberta"])
-def test_older_processors_are_the_same_frames(tmp_path, processor, frame):
+def test_older_processors_are_the_same_frames(tmp_path, processor, template):
     value = changed("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
     path = write(tmp_path, "tokenizer.json", value)
-    assert read_tokenizer(path).frame == frame
+    assert read_tokenizer(path).template == template
     theirs = pytest.importorskip("tokenizers").Tokenizer.from_file(str(path))
     found = read_tokenizer(path).encode(*TEXTS[:2])
     twin = theirs.encode(*TEXTS[:2])

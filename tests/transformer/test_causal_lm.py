@@ -9,7 +9,7 @@ from hypothesis import given
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.params import init_params
-from scratch_embed.text.packed import pack, shares, take
+from scratch_embed.text.packed import pack, split_by_tokens, take
 from scratch_embed.transformer import gpt2, mistral
 from scratch_embed.transformer.causal_lm import causal_lm, next_tokens
 from scratch_embed.transformer.families import Model
@@ -109,7 +109,7 @@ def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
     whole, parts, total = model.p.like(), model.p.like(), 0.0
     loss, backward = causal_lm(batch, model)
     backward(whole)
-    for some in shares(batch.offsets, 3):
+    for some in split_by_tokens(batch.offsets, 3):
         mine, backward = causal_lm(take(batch, some), model, total=M)
         backward(parts)
         total += mine

@@ -1,4 +1,4 @@
-"""Every trick of every method changes something, says what will come of it, and is measured."""
+"""Every ablation changes a setting, predicts its effect, and is measured."""
 import inspect
 
 import pytest
@@ -20,7 +20,7 @@ def texts():
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
-def test_a_trick_changes_a_setting_and_predicts_a_verdict(ablation):
+def test_an_ablation_changes_a_setting_and_predicts_a_verdict(ablation):
     """word2vec's settings are those that differ from the defaults; all others' are complete."""
     usual = DEFAULTS | ablation.settings if ablation in word2vec.ABLATIONS else ablation.settings
     assert ablation.variants and ablation.prediction.endswith(".")
@@ -30,7 +30,7 @@ def test_a_trick_changes_a_setting_and_predicts_a_verdict(ablation):
 
 
 @pytest.mark.parametrize("method", [glove, fasttext])
-def test_every_trick_of_word_vectors_is_measured(method, texts):
+def test_every_ablation_of_word_vectors_is_measured(method, texts):
     short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
              for ablation in method.ABLATIONS]
     measured = measure_ablations(short, texts, method.trained)
@@ -45,6 +45,6 @@ def test_every_change_changes_the_vectors(method, texts):
     for ablation in method.ABLATIONS:
         base = dict(ablation.settings, epochs=1, dim=4)
         start = method.trained(base, texts[0])
-        for instead, (change, _) in ablation.variants.items():
+        for variant, (change, _) in ablation.variants.items():
             other = method.trained(base | change, texts[0])
-            assert other.shape == start.shape and (other != start).any(), instead
+            assert other.shape == start.shape and (other != start).any(), variant

@@ -1,4 +1,4 @@
-"""Every trick of the masked LM changes what training does, and is measured on the same gaps."""
+"""Every ablation of the masked LM is measured on the same held-out masked tokens."""
 import inspect
 
 import numpy as np
@@ -23,25 +23,25 @@ def test_the_settings_are_those_of_train_the_model_and_the_masking():
     assert set(BASE) <= known
 
 
-def test_the_shares_make_as_many_gaps_as_the_names_say(texts):
+def test_the_shares_mask_as_many_tokens_as_the_names_say(texts):
     """max(1, round(share · 11)) of [CLS], nine words and [SEP]."""
     assert [max(1, round(11 * share)) for share in (0.15, 0.05, 0.3, 0.5)] == [2, 1, 3, 6]
-    gaps = texts[0].gaps
-    assert len(gaps.masked_positions) == 2 * (len(gaps.batch.offsets) - 1)
-    masked = gaps.batch.ids[gaps.masked_positions]
+    held_out = texts[0].held_out
+    assert len(held_out.masked_positions) == 2 * (len(held_out.batch.offsets) - 1)
+    masked = held_out.batch.ids[held_out.masked_positions]
     assert {texts[0].tokenizer.pieces[i] for i in masked} == {"[MASK]"}
 
 
-def test_held_out_gaps_are_of_other_sentences(texts):
+def test_held_out_tokens_are_in_other_sentences(texts):
     text = texts[0]
-    assert len(text.gaps.batch.offsets) - 1 == 10 and len(text.world.sentences) == 40
-    filled = text.gaps.batch.ids.copy()
-    filled[text.gaps.masked_positions] = text.gaps.targets
+    assert len(text.held_out.batch.offsets) - 1 == 10 and len(text.world.sentences) == 40
+    filled = text.held_out.batch.ids.copy()
+    filled[text.held_out.masked_positions] = text.held_out.targets
     rows = {tuple(row) for row in filled.reshape(-1, 11)}
     assert not rows & {tuple(row) for row in text.corpus.ids.reshape(-1, 11)}
 
 
-def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
+def test_every_ablation_is_measured_by_senses_and_by_the_loss(texts):
     short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8))
              for ablation in ABLATIONS]
     measured = measure_ablations(short, texts, trained, score=measures)
@@ -50,7 +50,7 @@ def test_every_trick_is_measured_by_senses_and_by_the_loss(texts):
         assert all(len(one.others) == len(OTHERS) for one in effects)
 
 
-def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guessing(texts):
+def test_an_untied_model_has_a_table_of_its_own_and_the_loss_begins_at_chance(texts):
     settings = dict(BASE, steps=1, batch_size=8)
     assert DECODER not in trained(settings, texts[0]).p
     model = trained(dict(settings, tied=False), texts[0])
@@ -60,7 +60,7 @@ def test_a_table_of_its_own_is_there_when_asked_for_and_the_loss_begins_at_guess
     assert 98 < upper_bound() < 100
 
 
-def test_an_effect_is_judged_by_the_first_number_and_tells_the_others():
+def test_the_first_number_decides_the_verdict_and_the_others_are_kept():
     one = effect("x", np.array([[1.0, 2.0], [5, 9]]), np.array([[1.0, 1.0], [4, 8]]), HELPS)
     assert (one.with_it, one.without, one.difference.mean) == (1.5, 1.0, 0.5)
     assert one.others[0].mean == 1 and one.others[0].half == 0

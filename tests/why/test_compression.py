@@ -1,4 +1,4 @@
-"""Forms of a table keep what they say, and lose in the order that they should."""
+"""Compressed forms store the bytes that they say, and lose quality in the expected order."""
 from functools import partial
 
 import numpy as np
@@ -13,15 +13,15 @@ from scratch_embed.why.compression import (
     FIRST,
     bits,
     by_codes,
-    cut,
-    cut_to_unit,
     floats,
     forms,
     int8,
+    project_pca,
     rescored_bits,
     stored_bytes,
     three_stages,
-    turned,
+    truncate,
+    truncate_normalised,
     uint8,
 )
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
@@ -42,24 +42,24 @@ def test_bytes_by_hand():
                      "first 16, at length 1": 64, "first 16, as cut": 64, "PCA to 16": 64}
 
 
-def test_cutting_and_turning_by_hand():
+def test_truncation_and_projection_by_hand():
     X = np.array([[.6, 0, .8], [.5, .5, .5**.5]], np.float32)
     Q = np.array([[1, .3, 0]], np.float32)
-    assert cut(X, 2).search(Q, 1).tolist() == [[1]]          # .6 against .65
-    assert cut_to_unit(X, 2).search(Q, 1).tolist() == [[0]]  # 1 against .92
+    assert truncate(X, 2).search(Q, 1).tolist() == [[1]]          # .6 against .65
+    assert truncate_normalised(X, 2).search(Q, 1).tolist() == [[0]]  # 1 against .92
     line = np.array([[0, -2, 0], [0, 1, 0], [0, 1.5, 0]], np.float32)
-    assert turned(line, 1).search(np.array([[9, -1, 9]], np.float32), 1).tolist() == [[0]]
+    assert project_pca(line, 1).search(np.array([[9, -1, 9]], np.float32), 1).tolist() == [[0]]
 
 
 @given(seeds)
-def test_int8_and_uint8_are_one_order(seed):
+def test_int8_and_uint8_give_the_same_order(seed):
     X, Q = table(seed), table(seed + 1, 4)
     np.testing.assert_array_equal(int8(X).search(Q, 5), uint8(X).search(Q, 5))
 
 
 @given(seeds)
 def test_with_all_rows_as_candidates_the_last_stage_decides_alone(seed):
-    """FIRST · k and SECOND · k are the whole table: bits have no say."""
+    """FIRST · k and SECOND · k are the whole table: bits have no influence."""
     X, Q = table(seed, n=20), table(seed + 1, 4)
     np.testing.assert_array_equal(three_stages(X).search(Q, 4), uint8(X).search(Q, 4))
     b = np.where(X > 0, np.float32(1), np.float32(-1))
@@ -69,7 +69,7 @@ def test_with_all_rows_as_candidates_the_last_stage_decides_alone(seed):
 
 
 def test_every_form_finds_a_row_that_is_far_from_all_others():
-    """The rows of a Hadamard matrix and their negatives, turned a little: D is a power of 2."""
+    """The rows of a Hadamard matrix and their negatives, slightly rotated: D is a power of 2."""
     H = np.array([[1.0]])
     while len(H) < 64:
         H = np.block([[H, H], [H, -H]])
@@ -107,16 +107,16 @@ def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
     assert (row["PCA to 32"] > row["float32"] - 2).all()
     for half in 32, 16:
         names = f"PCA to {half}", f"first {half}, at length 1", f"first {half}, as cut"
-        turned_rows, units, cuts = (row[name] for name in names)
-        assert (turned_rows > units + 2).all() and (units > cuts).all()
+        projected, units, cuts = (row[name] for name in names)
+        assert (projected > units + 2).all() and (units > cuts).all()
 
 
-def test_floats_are_the_search_that_they_stand_for(searches):
+def test_floats_give_the_uncompressed_search(searches):
     assert ndcg_percent(searches[0], by_codes(searches[0])) == pytest.approx(
         ndcg_percent(searches[0], by_vectors(searches[0])), abs=0.01)
 
 
-def test_every_trick_has_a_form_that_is_another():
+def test_every_ablation_changes_the_form():
     for ablation in ABLATIONS:
         for change, predicted in ablation.variants.values():
             assert set(change) == {"form"} and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)

@@ -1,4 +1,4 @@
-"""Senses are told apart by the nearest mean, and a small BERT learns to from gaps alone."""
+"""The nearest mean distinguishes senses, and a small BERT learns them from masked tokens alone."""
 import numpy as np
 import pytest
 
@@ -37,7 +37,7 @@ HAND = Senses([["bank", "cash"], ["river", "bank"], ["bank", "loan"], ["bank", "
 
 
 def test_the_nearest_mean_worked_by_hand():
-    """Words 0 and 3 are for training, at 0 and 10; words 4 and 6 are asked."""
+    """Words 0 and 3 are for training, at 0 and 10; words 4 and 6 are tested."""
     assert rows_of(HAND, HAND.train).tolist() == [0, 3]
     assert rows_of(HAND, HAND.test).tolist() == [4, 6]
 
@@ -46,10 +46,10 @@ def test_the_nearest_mean_worked_by_hand():
         x[[0, 3, 4, 6], 0] = 0, 10, first, second
         return sense_accuracy(HAND, x)
     assert share(4, 6) == 1 and share(6, 6) == 0.5 and share(6, 4) == 0
-    assert share(5, 6) == 0.75                                     # a tie is right by half
+    assert share(5, 6) == 0.75                                     # a tie counts ½
 
 
-def test_one_vector_everywhere_is_a_coin_and_the_truth_is_told():
+def test_one_vector_everywhere_is_at_chance_and_the_true_topic_has_accuracy_1():
     world = senses(1, 400)
     words = sum(map(len, world.sentences))
     assert sense_accuracy(world, np.full((words, 3), 0.1, np.float32)) == 0.5
@@ -59,7 +59,7 @@ def test_one_vector_everywhere_is_a_coin_and_the_truth_is_told():
     assert sense_accuracy(world, np.random.default_rng(0).standard_normal((words, 3))) < 0.65
 
 
-def test_words_are_whole_and_their_states_stand_in_their_places():
+def test_words_are_whole_and_their_states_are_in_order():
     known = train_bert(1, sentences=20, steps=1)
     sentence = ["bank", "money", "loan"]
     tokenizer = whole_words([sentence])
@@ -76,7 +76,7 @@ def test_words_are_whole_and_their_states_stand_in_their_places():
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_filling_gaps_tells_the_senses_apart_by_the_words_own_state(seed):
+def test_the_masked_LM_distinguishes_senses_by_the_states_of_the_words(seed):
     """The last layer does, its embeddings do not."""
     world = senses(seed, 2000)
     tokenizer = whole_words(world.sentences)
@@ -87,7 +87,7 @@ def test_filling_gaps_tells_the_senses_apart_by_the_words_own_state(seed):
     assert shares[0] < 0.65 and shares[2] > 0.9
 
 
-def test_the_tours_table_has_what_knows_nothing_and_what_knows_all():
+def test_the_tours_table_has_chance_level_baselines_and_upper_bounds():
     """After two steps there is nothing to see yet; what is not BERT's is as it will be."""
     known = train_bert(1, sentences=300, steps=2)
     seen = compute_states(known)

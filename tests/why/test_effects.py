@@ -1,4 +1,4 @@
-"""Intervals are those of a textbook, and a verdict is what its interval says."""
+"""Intervals are those of a textbook, and a verdict follows from its interval."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,8 +58,8 @@ def test_more_seeds_than_the_table_has_use_its_last_value():
     assert interval(x).half == pytest.approx(2.042 * x.std(ddof=1) / 10)
 
 
-def test_one_seed_has_no_spread_and_unlike_seeds_no_difference():
-    with pytest.raises(ValueError, match="a single seed shows no spread"):
+def test_one_seed_or_unequal_seeds_are_refused():
+    with pytest.raises(ValueError, match="a single seed has no variance"):
         interval([1.0])
     with pytest.raises(ValueError, match="the same seeds"):
         paired_difference([1, 2, 3], [1, 2])

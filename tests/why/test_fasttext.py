@@ -1,4 +1,4 @@
-"""Collisions of n-grams are counted; FastText's ablations: test_tricks.py."""
+"""Collisions of n-grams are counted; FastText's ablations: test_ablations.py."""
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.why.fasttext import collisions
 from scratch_embed.words.subwords import ngram_row

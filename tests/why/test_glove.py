@@ -1,4 +1,4 @@
-"""Every trick of GloVe runs; what is put in its place is what it says."""
+"""Every ablation of GloVe runs, and its variants do what their names say."""
 import numpy as np
 import pytest
 
@@ -16,17 +16,18 @@ def texts():
 def test_a_constant_rate_is_constant():
     """After a gradient of 100, AdaGrad's own rate would be a hundredth of what it was."""
     form = constant(0.05)
-    x, G = adagrad_step(np.float32(0), np.float32(form.weights), np.float32(100), form.rate)
+    x, G = adagrad_step(np.float32(0), np.float32(form.weight_G), np.float32(100), form.lr)
     assert x == pytest.approx(-5, rel=1e-6)
-    x, _ = adagrad_step(np.float32(0), np.float32(G), np.float32(1), form.rate)
+    x, _ = adagrad_step(np.float32(0), np.float32(G), np.float32(1), form.lr)
     assert x == pytest.approx(-0.05, rel=1e-6)
 
 
 def test_each_cell_is_followed_by_its_mirror_and_none_is_lost(texts):
     cells = count_cells(texts[0].corpus, len(texts[0].vocab), 5)
-    deck, plain = (order(cells, 10, 0.75, 1) for order in (mirrored, shuffled))
-    assert sorted(zip(*map(np.ndarray.tolist, deck))) == sorted(zip(*map(np.ndarray.tolist, plain)))
-    pairs = [frozenset(pair) for pair in zip(deck.rows.tolist(), deck.cols.tolist())]
+    paired, plain = (order(cells, 10, 0.75, 1) for order in (mirrored, shuffled))
+    assert sorted(zip(*map(np.ndarray.tolist, paired))) == sorted(
+        zip(*map(np.ndarray.tolist, plain)))
+    pairs = [frozenset(pair) for pair in zip(paired.rows.tolist(), paired.cols.tolist())]
     changes = sum(a != b for a, b in zip(pairs, pairs[1:]))
     assert changes == len(set(pairs)) - 1                    # the two of a pair are never apart
     plain_pairs = [frozenset(pair) for pair in zip(plain.rows.tolist(), plain.cols.tolist())]

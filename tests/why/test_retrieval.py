@@ -1,4 +1,4 @@
-"""Every part of a search can be taken out; what is put in its place is what it says."""
+"""Every ablation of retrieval runs, and its variants do what their names say."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,7 +91,7 @@ def test_alone_and_raw_are_what_they_say():
 
 
 def test_one_search_alone_is_that_search_as_far_as_it_is_listed(searches):
-    """And ten places are all that is judged."""
+    """And only the first ten ranks count."""
     alone = by_both(searches[0], fuse=second_alone, depth=DEPTH)
     np.testing.assert_array_equal(alone.gains[:, :10], by_vectors(searches[0]).gains[:, :10])
 
@@ -120,7 +120,7 @@ def test_the_share_of_ties_by_hand(searches):
     np.testing.assert_allclose(tied.by_id[1], tied.first[1])         # b before a
 
 
-def test_a_constant_has_the_order_it_is_given_and_by_name_what_guessing_has(searches):
+def test_a_constant_has_the_order_it_is_given_and_by_id_the_chance_level(searches):
     tied = ties(searches[0], SCORERS["a constant"])
     assert tied.shared == 100 and tied.first.tolist() == [100, 100] and not tied.last.any()
     assert 0 < tied.by_id[1] < 70 and 0 < chance_mrr(searches[0]) < 70

@@ -1,4 +1,4 @@
-"""SimCSE's tricks run on one masked LM a seed, and its measures are what they say."""
+"""SimCSE's ablations start from one masked LM per seed, and the scores are checked by hand."""
 import inspect
 
 import numpy as np
@@ -61,12 +61,12 @@ def test_the_settings_are_those_of_train():
     assert set(SIMCSE) <= known and set(BASE) <= known | {"views", "keep_head"}
 
 
-def test_an_encoder_that_knows_the_slots_is_worth_all_that_there_is(encoder):
+def test_an_encoder_that_knows_the_slots_has_perfect_scores(encoder):
     """One axis a value; sentences of the same fact are one vector."""
-    places = [(slot, value) for slot in NAMES for value in range(8)]
+    values = [(slot, value) for slot in NAMES for value in range(8)]
 
     def slots(texts):
-        return np.array([[place in fact_of(text) for place in places] for text in texts], float)
+        return np.array([[pair in fact_of(text) for pair in values] for text in texts], float)
     best = score(encoder, slots)
     assert best.ndcg == pytest.approx(100) and best.sts == pytest.approx(100)
     assert best.alignment == pytest.approx(0, abs=1e-12) and best.uniformity < -1
@@ -78,7 +78,7 @@ def test_an_encoder_that_knows_the_slots_is_worth_all_that_there_is(encoder):
     assert flat.cosine == pytest.approx(1)
 
 
-def test_hard_negatives_are_wrong_in_one_slot_that_was_asked(encoder):
+def test_hard_negatives_are_wrong_in_one_slot_of_the_query(encoder):
     questions, reports, wrong = (texts_of(encoder, view) for view in with_hard_negatives(encoder))
     assert len(questions) == len(reports) == len(wrong) > 50
     assert not set(questions) & set(encoder.search.queries.values())
@@ -107,7 +107,7 @@ def test_without_a_head_there_is_none_and_the_encoder_is_as_it_was(encoder):
 
 @pytest.mark.parametrize("ablations", [
     ABLATIONS[2:4], pytest.param(ABLATIONS, marks=pytest.mark.campaign)])
-def test_every_trick_is_measured_with_all_its_numbers(encoder, ablations):
+def test_every_ablation_is_measured_with_all_its_numbers(encoder, ablations):
     short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8), variants={
         instead: (change, predicted) for instead, (change, predicted) in ablation.variants.items()
         if "steps" not in change}) for ablation in ablations]
@@ -120,7 +120,7 @@ def test_every_trick_is_measured_with_all_its_numbers(encoder, ablations):
                                   score(encoder, encode_by(encoder, encoder.model))[:4])
 
 
-def test_the_tour_sets_before_and_after_beside_what_knows_nothing(encoder):
+def test_the_tour_has_baselines_beside_before_and_after(encoder):
     rows = compare(encoder, steps=2, batch_size=8)
     assert {BEFORE, AFTER, "untrained, mean", "word2vec, SIF", "BM25"} < set(rows)
     assert all(row.shape == (len(Scores._fields),) for row in rows.values())

@@ -1,4 +1,4 @@
-"""The tour measures what it says: its questions about unknown words, and why GloVe fails."""
+"""The tasks on out-of-vocabulary words measure what they say, and why GloVe fails."""
 import numpy as np
 import pytest
 
@@ -26,7 +26,7 @@ def text():
     return easy_text()
 
 
-def test_the_forms_are_those_that_no_text_held(text):
+def test_the_forms_are_not_in_the_text(text):
     forms = {form.word: form for form in held_out_forms()}
     assert set(forms) == HELD_OUT and HELD_OUT.isdisjoint(text.vocab.words)
     rabbits = forms["rabbits"]
@@ -37,7 +37,7 @@ def test_the_forms_are_those_that_no_text_held(text):
         assert known <= set(text.vocab.words)
         (only,) = {word for sentence in sentences_with(text, form.context) for word in sentence
                    if word in attributes_of(["plural", "past-tense", "comparative"])}
-        assert only == form.stem                                   # nothing else keeps it company
+        assert only == form.stem                                   # no other noun or verb has them
 
 
 def sentences_with(text, words):
@@ -48,17 +48,17 @@ def sentences_with(text, words):
             yield [text.vocab.words[i] for i in sentence]
 
 
-def vectors_where(text, place):
-    """Random vectors, but for some words: place(form) -> {word: vector}."""
+def vectors_where(text, make):
+    """Random vectors, but for some words: make(form) -> {word: vector}."""
     table = random_vectors(text)
     rows = table.vectors.copy()
     for form in held_out_forms():
-        for word, vector in place(form, table).items():
+        for word, vector in make(form, table).items():
             rows[table.key_to_index[word]] = vector
     return WordVectors(table.index_to_key, rows)
 
 
-@pytest.mark.parametrize("question, place", [
+@pytest.mark.parametrize("task, make", [
     ("stem", lambda form, v: {form.word: 2 * v[form.stem]}),
     ("context", lambda form, v: {form.word: v[sorted(form.context)[0]]}),
     ("analogy", lambda form, v: {form.word: v[form.stem] + 9, **{
@@ -66,26 +66,26 @@ def vectors_where(text, place):
     ("number", lambda form, v: {form.word: sum(
         (v[right] - v[left]) * (-1 if share_ngrams(form.word, left, right) else 1)
         for left, right in form.rows)})])
-def test_each_question_is_answered_by_vectors_made_to_answer_it(question, place, text):
-    """And by random ones it is not, but for number: a coin."""
-    asked = list(TASKS).index(question)
-    assert task_scores(vectors_where(text, place))[asked] == 100
-    by_chance = np.mean([task_scores(random_vectors(text._replace(seed=seed)))[asked]
+def test_each_task_is_solved_by_vectors_made_for_it(task, make, text):
+    """And random vectors are near 0, or at 50 for number."""
+    column = list(TASKS).index(task)
+    assert task_scores(vectors_where(text, make))[column] == 100
+    by_chance = np.mean([task_scores(random_vectors(text._replace(seed=seed)))[column]
                          for seed in range(10)])
-    assert 35 < by_chance < 65 if question == "number" else by_chance < 15
+    assert 35 < by_chance < 65 if task == "number" else by_chance < 15
 
 
-def test_number_is_asked_of_the_form_and_not_of_its_stem(text):
+def test_number_is_about_the_form_and_not_about_its_stem(text):
     """It is near all of its kind, but nearer to the others."""
-    def place(form, v):
+    def make(form, v):
         one, many = (v[word] for word in form.rows[0])
         lefts, rights = zip(*form.rows)
         return {form.word: many + 3 * one, **dict.fromkeys(lefts, one),
                 **dict.fromkeys(rights, many)}
-    assert task_scores(vectors_where(text, place))[list(TASKS).index("number")] == 0
+    assert task_scores(vectors_where(text, make))[list(TASKS).index("number")] == 0
 
 
-def test_number_is_asked_only_where_no_n_gram_tells():
+def test_number_has_only_pairs_without_a_common_n_gram():
     assert share_ngrams("rabbits", "cats", "cat")                  # ts>
     assert not share_ngrams("rabbits", "mice", "mouse")
     assert share_ngrams("whistled", "baked", "bakes") and not share_ngrams("whistled", "sang")
@@ -94,7 +94,7 @@ def test_number_is_asked_only_where_no_n_gram_tells():
             assert any(not share_ngrams(form.word, *row) for row in form.rows)
 
 
-def test_each_answer_stands_with_its_seed(text):
+def test_the_scores_are_in_the_order_of_the_texts(text):
     corpus = text.corpus._replace(offsets=text.corpus.offsets[:500])
     texts = [text._replace(corpus=corpus, seed=seed) for seed in (3, 1, 2)]
     found = score_unknown_words(texts)["random"]
@@ -107,7 +107,7 @@ def test_every_method_gives_a_vector_a_word(text):
     assert shapes == {(len(text.vocab), 50)}
 
 
-def test_glove_learns_what_it_did_not_when_every_pair_meets():
+def test_glove_solves_analogies_once_nearly_every_pair_co_occurs():
     """The same world, without and with a tenth of its words replaced; nothing else is changed."""
     solved, meet = [], []
     for noise in (0, 0.1):

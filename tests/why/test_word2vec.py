@@ -1,4 +1,4 @@
-"""Every trick and every method runs, on the same seeds, and the numbers are those of one run."""
+"""Every ablation and every method runs on the same seeds; parallel runs give the same numbers."""
 
 import numpy as np
 import pytest
@@ -21,19 +21,19 @@ def texts():
     return [toy_text(seed, sentences=300) for seed in (1, 2)]
 
 
-def test_forms_that_are_said_to_cost_as_much_do():
-    """Pairs a position: 2 · window if it is fixed, else window + 1 on average; K + 1 questions."""
+def test_variants_with_as_many_pairs_or_targets_have_the_same_cost():
+    """Pairs a position: 2 · window if it is fixed, else window + 1 on average; K + 1 targets."""
     def cost(settings):
         fixed = settings.get("details", Details()).fixed_window
-        reach = settings["window"] if fixed else (settings["window"] + 1) / 2
-        return settings["epochs"] * 2 * reach * (settings["negatives"] + 1)
+        size = settings["window"] if fixed else (settings["window"] + 1) / 2
+        return settings["epochs"] * 2 * size * (settings["negatives"] + 1)
     ratios = [cost(ablation.settings | change) / cost(ablation.settings) for ablation in ABLATIONS
-              for instead, (change, _) in ablation.variants.items()
-              if "as many" in instead or instead == "always 3"]
+              for variant, (change, _) in ablation.variants.items()
+              if "as many" in variant or variant == "always 3"]
     assert ratios == pytest.approx([1] * 5, abs=0.07)
 
 
-def test_every_trick_is_measured_against_the_same_seeds(texts):
+def test_every_ablation_is_measured_on_the_same_seeds(texts):
     short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
              for ablation in ABLATIONS]
     for ablation, effects in zip(ABLATIONS, measure_ablations(short, texts, trained), strict=True):
@@ -63,7 +63,7 @@ def test_two_at_a_time_give_the_numbers_of_one_at_a_time(texts):
                                   measure(methods, texts, workers=1))
 
 
-def test_a_seed_is_a_text_and_starting_weights_of_its_own(texts):
+def test_a_seed_determines_the_text_and_the_initial_weights(texts):
     one, other = texts
     assert len(one.corpus.ids) != len(other.corpus.ids) or (
         one.corpus.ids != other.corpus.ids).any()
@@ -73,12 +73,12 @@ def test_a_seed_is_a_text_and_starting_weights_of_its_own(texts):
         assert np.array_equal(method(one), again) == (name == "counted: PPMI and SVD")
 
 
-def test_methods_that_no_seed_tells_apart_are_named_from_both_sides():
+def test_methods_that_do_not_differ_significantly_are_listed_for_both():
     """The first two differ by 1, −1, 1; the third is 10 above the first in every seed."""
     assert not_distinguished([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
 
 
-def test_the_correction_for_skipped_noise_comes_nearer_to_what_is_trained():
+def test_the_correction_for_skipped_negatives_is_nearer_to_trained_vectors():
     exact, plain = closed_form("tiny", seed=4, sentences=10_000)
     assert exact.correlation > plain.correlation > 0.95 and exact.rms_error < 0.8 * plain.rms_error
 

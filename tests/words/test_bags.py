@@ -8,12 +8,12 @@ from scratch_embed.words.bags import (
     Features,
     fill_bag,
     hash_words,
-    longest_bag,
-    run_rows,
+    max_bag_size,
     signed_hash,
+    word_ngram_rows,
 )
 from scratch_embed.words.labelled import read_texts
-from scratch_embed.words.subwords import subword_rows
+from scratch_embed.words.subwords import index_subwords
 
 KNOWN = ["the", "où", "日本", "</s>", "not", "good", "bad"]
 sentences = st.lists(st.sampled_from([*KNOWN, "new", "ü", "goodness"]), max_size=8)
@@ -25,7 +25,7 @@ def bags_of(features, texts):
     lines = read_texts(texts)
     bags, found = features.bags(lines.words, lines.tokens), []
     for line in range(len(texts)):
-        bag = np.full(longest_bag(bags, np.array([line])), -1)
+        bag = np.full(max_bag_size(bags, np.array([line])), -1)
         with np.errstate(over="ignore"):
             found.append(bag[:fill_bag(bags, line, bag)].tolist())
     return found
@@ -35,15 +35,15 @@ def test_the_hash_of_a_run_worked_by_hand():
     """FNV of "a" is 3826002220, signed −468965076; of "</s>" 3617362777, signed −677604519."""
     h = (-468965076 * 116049371 - 677604519) % 2**64
     assert h == 18392320970941179901
-    assert run_rows(["a", "</s>"], 2, V=10, buckets=1000) == [10 + 901]
-    assert run_rows(["a", "</s>"], 1, V=10, buckets=1000) == []
+    assert word_ngram_rows(["a", "</s>"], 2, V=10, buckets=1000) == [10 + 901]
+    assert word_ngram_rows(["a", "</s>"], 1, V=10, buckets=1000) == []
     three = (h * 116049371 - 468965076) % 2**64
-    assert run_rows(["a", "</s>", "a"], 3, 10, 1000) == [
+    assert word_ngram_rows(["a", "</s>", "a"], 3, 10, 1000) == [
         10 + 901, 10 + three % 1000, 10 + (-677604519 * 116049371 - 468965076) % 2**64 % 1000]
 
 
 def test_the_hash_is_sign_extended_and_not_taken_for_a_number_from_0():
-    assert run_rows(["a", "a"], 2, 0, 10**9) != [
+    assert word_ngram_rows(["a", "a"], 2, 0, 10**9) != [
         (3826002220 * 116049371 + 3826002220) % 2**64 % 10**9]
 
 
@@ -59,7 +59,7 @@ def test_a_bag_is_its_words_pieces_and_then_its_runs(texts, chosen):
     for words, bag in zip(texts, bags_of(features, [" ".join(words) for words in texts])):
         words = words[:words.index("</s>")] if "</s>" in words else words
         line = [*words, "</s>"]
-        assert bag == [row for word in line for row in features.rows_of(word)] + run_rows(
+        assert bag == [row for word in line for row in features.rows_of(word)] + word_ngram_rows(
             line, word_ngrams, len(KNOWN), buckets)
 
 
@@ -67,7 +67,7 @@ def test_a_bag_is_its_words_pieces_and_then_its_runs(texts, chosen):
 def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_pieces(chosen):
     _, min_n, max_n, buckets = chosen
     features = Features(KNOWN, 1, min_n, max_n, buckets)
-    table = subword_rows(KNOWN, min_n, max_n, buckets)
+    table = index_subwords(KNOWN, min_n, max_n, buckets)
     for number, word in enumerate(KNOWN):
         assert features.rows_of(word).tolist() == table.rows[
             table.offsets[number]:table.offsets[number + 1]].tolist()
@@ -92,7 +92,7 @@ def test_labels_are_not_in_the_bag_nor_between_the_words_of_a_run():
 
 def test_runs_may_be_longer_than_the_line():
     features = Features(KNOWN, 2**31 - 1, buckets=50)
-    assert bags_of(features, ["not good"]) == [[4, 5, 3] + run_rows(
+    assert bags_of(features, ["not good"]) == [[4, 5, 3] + word_ngram_rows(
         ["not", "good", "</s>"], 99, len(KNOWN), 50)]
 
 
@@ -102,7 +102,7 @@ def test_a_line_without_known_words_has_an_empty_bag():
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(word_ngrams=0), "word_ngrams=0: expected a whole number, 1 to"),
-    (dict(word_ngrams=2), "word_ngrams=2 needs rows for the runs"),
+    (dict(word_ngrams=2), "word_ngrams=2: expected buckets of at least 1"),
     (dict(buckets=-1), "buckets=-1"), (dict(max_n=1.5), "max_n=1.5"),
     (dict(words=["a", "a"]), "twice"),
 ])

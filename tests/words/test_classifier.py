@@ -319,14 +319,14 @@ def test_a_file_is_tested_as_its_lines_are():
 # ---- errors -------------------------------------------------------------------------------------
 
 def test_a_model_of_word_vectors_is_refused():
-    with pytest.raises(ValueError, match="expected a supervised model, found skipgram"):
+    with pytest.raises(ValueError, match="expected a supervised model, got skipgram"):
         Classifier(read_bin(GOLDEN / "fasttext-skipgram.bin"))
 
 
 @pytest.mark.parametrize("call, message", [
     (lambda model: model.predict("a", k=0), "k=0: expected a whole number, 1 to"),
     (lambda model: model.predict("a", k=-2), "k=-2: expected a whole number, 1 to"),
-    (lambda model: model.predict(["a", "a\nb"]), "text 2 holds a line break"),
+    (lambda model: model.predict(["a", "a\nb"]), "text 2: expected one line, got a line break"),
     (lambda model: model.test(["__label__x a", "a b"]), "line 2 has no label"),
     (lambda model: model.test([]), "no line with a label"),
 ])

@@ -12,13 +12,13 @@ from scratch_embed.numerics.random import mix
 from scratch_embed.text.vocab import Corpus, index_sentences
 from scratch_embed.words.cooccurrence import (
     count_cells,
-    count_plainly,
+    count_cells_plain,
     dense_counts,
     estimate_size,
     flat,
     harmonic,
     linear,
-    pair_pieces,
+    pair_chunks,
 )
 from scratch_embed.words.ppmi import ppmi, svd_vectors, window_counts
 from scratch_embed.worlds.grammar import expected_cooccurrence
@@ -70,9 +70,9 @@ def test_one_side_has_the_word_in_the_row_and_what_stands_before_it_in_the_colum
 def test_what_a_pair_counts_by_its_distance():
     for weights, want in ((harmonic, [1, 1 / 2, 1 / 3]), (flat, [1, 1, 1]),
                           (linear, [1, 2 / 3, 1 / 3])):
-        parts, whole = weights(3)
-        np.testing.assert_array_equal(parts / whole, want)
-        np.testing.assert_array_equal(parts, np.round(parts))
+        numerators, denominator = weights(3)
+        np.testing.assert_array_equal(numerators / denominator, want)
+        np.testing.assert_array_equal(numerators, np.round(numerators))
 
 
 @given(texts, windows, forms, st.booleans(), st.integers(0, V + 1))
@@ -81,7 +81,7 @@ def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, sy
     corpus = corpus_of(sentences)
     cells = count_cells(corpus, V, window, weights, symmetric, dense)
     want = brute_force(sentences, window, weights, symmetric)
-    assert as_dict(cells) == want == count_plainly(corpus, window, weights, symmetric)
+    assert as_dict(cells) == want == count_cells_plain(corpus, window, weights, symmetric)
     keys = cells.rows.astype(np.int64) * V + cells.cols
     assert (np.diff(keys) > 0).all()                          # each once, by row and column
     assert [a.dtype for a in cells] == [np.int32, np.int32, np.float64]
@@ -91,13 +91,13 @@ def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, sy
 def test_the_pairs_are_the_same_wherever_the_text_is_cut_into_pieces(sentences, window, symmetric,
                                                                      pairs):
     corpus = corpus_of(sentences)
-    whole, cut = ([(keys.tolist(), distances.tolist(), words) for keys, distances, words
-                   in pair_pieces(corpus, window, symmetric, pairs=n)] for n in (10_000, pairs))
-    assert len(whole) <= 1
-    for keys, distances, words in whole:
-        assert sum((piece[0] for piece in cut), []) == keys
-        assert sum((piece[1] for piece in cut), []) == distances
-        assert sum(piece[2] for piece in cut) == words == len(corpus.ids)
+    one, cut = ([(keys.tolist(), distances.tolist(), words) for keys, distances, words
+                   in pair_chunks(corpus, window, symmetric, pairs=n)] for n in (10_000, pairs))
+    assert len(one) <= 1
+    for keys, distances, words in one:
+        assert sum((chunk[0] for chunk in cut), []) == keys
+        assert sum((chunk[1] for chunk in cut), []) == distances
+        assert sum(chunk[2] for chunk in cut) == words == len(corpus.ids)
     assert all(len(keys) <= max(pairs, window) for keys, _, _ in cut)
 
 
@@ -126,13 +126,13 @@ def test_a_window_does_not_reach_across_the_end_of_a_sentence():
 
 
 def test_a_window_whose_common_multiple_is_too_large_rounds_each_part():
-    """Up to 40 all parts are whole numbers below 2⁵³."""
-    parts, whole = harmonic(40)
-    assert whole > 2**52 and (parts == np.round(parts)).all() and (parts * range(1, 41) == whole
-                                                                   ).all()
-    parts, whole = harmonic(41)
-    assert whole == 1 and parts[40] == 1 / 41
-    assert harmonic(2000).whole == 1                          # the multiple is no float64 at all
+    """Up to 40 all numerators are whole numbers below 2⁵³."""
+    numerators, denominator = harmonic(40)
+    assert denominator > 2**52 and (numerators == np.round(numerators)).all()
+    assert (numerators * range(1, 41) == denominator).all()
+    numerators, denominator = harmonic(41)
+    assert denominator == 1 and numerators[40] == 1 / 41
+    assert harmonic(2000).denominator == 1          # the multiple is no float64 at all
     far = count_cells(corpus_of([range(60)]), 60, window=50)
     assert as_dict(far)[0, 49] == pytest.approx(1 / 49, rel=2**-52)
 
@@ -241,8 +241,8 @@ def test_settings_that_make_no_sense_are_refused_by_name(wrong):
         count_cells(corpus_of([[0, 1]]), 2, **wrong)
 
 
-@pytest.mark.parametrize("ids, say", [([0, 2], "from 0 to 2: expected 0 to 1"),
-                                      ([-1, 1], "from -1 to 1: expected 0 to 1")])
+@pytest.mark.parametrize("ids, say", [([0, 2], r"expected word numbers in 0\.\.1, got 0\.\.2"),
+                                      ([-1, 1], r"expected word numbers in 0\.\.1, got -1\.\.1")])
 def test_numbers_of_another_vocabulary_are_refused(ids, say):
     with pytest.raises(ValueError, match=say):
         count_cells(corpus_of([ids]), 2)
@@ -261,7 +261,7 @@ def test_a_text_without_pairs_has_no_cells():
 
 
 def test_a_matrix_that_is_too_large_is_refused_with_its_size():
-    with pytest.raises(ValueError, match=r"need 320,000,000,000 bytes, the limit is 1,073,741,824"):
+    with pytest.raises(ValueError, match=r"at most 1,073,741,824 bytes, got 320,000,000,000"):
         dense_counts(count_cells(corpus_of([[0, 1]]), 200_000), 200_000)
 
 

@@ -13,11 +13,11 @@ from scratch_embed.words.fasttext import (
     cbow_chunk,
     corrected_cbow_chunk,
     corrected_skipgram_chunk,
-    fill_pulls,
+    fill_mean_steps,
     initial_rows,
     make_subword_plan,
+    mean_step,
     pair_step,
-    pull_of,
     skipgram_chunk,
     train,
 )
@@ -70,7 +70,7 @@ def test_the_corrected_step_goes_down_the_gradient_of_the_loss(seed):
     def loss(t):
         return cbow_loss_and_grad((W + t * A)[pieces], U + t * B, rows, y)[0]
     stepped_W, stepped_U = W.copy(), U.copy()
-    pair_step(stepped_W, stepped_U, pieces, rows, y, 1.0, whole=False)
+    pair_step(stepped_W, stepped_U, pieces, rows, y, 1.0, full_gradient=False)
     slopes = np.concatenate([((W - stepped_W) * A).ravel(), ((U - stepped_U) * B).ravel()])
     numeric = (loss(h) - loss(-h)) / (2 * h)
     assert abs(slopes.sum() - numeric) <= 1e-6 * (abs(slopes).sum() + 1)
@@ -89,23 +89,23 @@ def test_by_the_originals_step_h_moves_as_a_single_row_would(seed):
 
 
 def test_a_piece_that_comes_twice_pulls_h_further():
-    assert pull_of(np.array([4, 7, 9])) == 1
-    assert pull_of(np.array([4, 7, 7])) == pytest.approx((1 + 4) / 3)
-    assert pull_of(np.array([7, 7, 7])) == 3
+    assert mean_step(np.array([4, 7, 9])) == 1
+    assert mean_step(np.array([4, 7, 7])) == pytest.approx((1 + 4) / 3)
+    assert mean_step(np.array([7, 7, 7])) == 3
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9), min_size=1, max_size=6))
 def test_the_kernel_finds_the_pull_of_every_word(words):
     offsets = np.cumsum([0, *map(len, words)])
     pulls, times = np.empty(len(words), np.float32), np.zeros(6, np.int32)
-    fill_pulls(Subwords(np.concatenate(words).astype(np.int32), offsets), times, pulls)
-    np.testing.assert_allclose(pulls, [pull_of(np.array(rows)) for rows in words], rtol=2**-23)
+    fill_mean_steps(Subwords(np.concatenate(words).astype(np.int32), offsets), times, pulls)
+    np.testing.assert_allclose(pulls, [mean_step(np.array(rows)) for rows in words], rtol=2**-23)
     assert not times.any()
 
 
 # ---- the kernels ----------------------------------------------------------------------------
 
-def replay(plan, sentences, W, U, lr, state, cbow, whole):
+def replay(plan, sentences, W, U, lr, state, cbow, full_gradient):
     """The same pass, pair by pair, h added up anew for each, by NumPy in float64."""
     lengths = [len(sentence) for sentence in sentences]
     corpus = Corpus(np.concatenate(sentences).astype(np.int32), np.cumsum([0, *lengths]))
@@ -113,9 +113,9 @@ def replay(plan, sentences, W, U, lr, state, cbow, whole):
     kept, total, steps = np.empty(max(lengths), np.int32), 0.0, 0
     rows, y = np.empty(pairs.max_targets, np.int64), np.empty(pairs.max_targets, np.float32)
 
-    def pieces_of(words):
-        subword_rows, offsets, *_ = plan.subwords
-        return np.concatenate([subword_rows[offsets[w]:offsets[w + 1]] for w in words])
+    def rows_of(words):
+        all_rows, offsets, *_ = plan.subwords
+        return np.concatenate([all_rows[offsets[w]:offsets[w + 1]] for w in words])
     for s in range(len(sentences)):
         n, state = subsample(corpus, s, pairs.keep, np.uint64(state), kept)
         for i in range(n):
@@ -126,7 +126,7 @@ def replay(plan, sentences, W, U, lr, state, cbow, whole):
                                                                         for c in near]
             for words, word in guesses:
                 M, state = draw_targets(pairs, word, rows, y, np.uint64(state))
-                total += pair_step(W, U, pieces_of(words), rows[:M], y[:M], lr, whole)
+                total += pair_step(W, U, rows_of(words), rows[:M], y[:M], lr, full_gradient)
                 steps += 1
     return corpus, total, steps, W, U
 
@@ -140,10 +140,10 @@ def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, 
 
     A negative that is drawn twice is stepped together, so at most one is drawn.
     """
-    chunk, whole, cbow = form
+    chunk, full_gradient, cbow = form
     plan, (W, U) = plan_of(negatives, sample=sample), tables(seed)
     corpus, want, steps, want_W, want_U = replay(plan, sentences, W, U, 0.1, stream(seed), cbow,
-                                                 whole)
+                                                 full_gradient)
     loss, done = chunk(corpus, np.arange(len(sentences)), plan, W, U, np.float32(0.1),
                        stream(seed))
     bound = (steps + 1) * 2**-19
@@ -295,9 +295,9 @@ def test_settings_that_make_no_sense_are_refused_by_name(text, name, value):
 
 def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
-    with pytest.raises(ValueError, match="no word has a neighbour.*sample=0"):
+    with pytest.raises(ValueError, match="no pair of neighbours.*sample=0"):
         train(corpus, vocab, dim=2, ngrams=NGRAMS)
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="not numbered with this vocabulary"):
         train(Corpus(np.array([0, 5], np.int32), np.array([0, 2])), vocab, dim=2, ngrams=NGRAMS)
 
 

@@ -412,7 +412,7 @@ FAULTS = [                                     # the file, then place: expected 
     (at(12, i4(-1)), "byte 12: window: expected a whole number from 0 to 2³¹ − 1; found -1"),
     (at(32, i4(5)), "byte 32: loss: expected one of hs, ns, softmax, ova; found 5"),
     (at(36, i4(0)), "byte 36: model: expected one of cbow, skipgram, supervised; found 0"),
-    (at(40, i4(0)), "byte 40: buckets: expected at least 1 for the n-grams that are asked for; "
+    (at(40, i4(0)), "byte 40: buckets: expected at least 1, since there are n-grams; "
                     "found 0"),
     (at(48, i4(-6)), "byte 48: max_n: expected a whole number from 0"),
     (at(56, struct.pack("<d", -1)), "byte 56: sample: expected a finite number, 0 or more; found "
@@ -440,14 +440,14 @@ FAULTS = [                                     # the file, then place: expected 
     (at(96, i8(0)), "byte 92: 'the': expected a count from 1 to 7, since the most frequent come "
                     "first; found 0"),
     (at(104, b"\1"), "byte 92: 'the': expected type 0 (0: words, all before 1: labels), found 1"),
-    (at(105, b"the"), "byte 105: 'the': expected each word and label once; this one came before"),
+    (at(105, b"the"), "byte 105: 'the': expected each word and label once; this one is repeated"),
     (at(106, b"\xb9\xc3"), r"byte 105: expected a word in UTF-8, found b'o\xb9\xc3' (invalid start "
                            'byte at its byte 1); errors="surrogateescape" takes it as it is'),
     (at(108, b"x\2"), r"byte 105: 'oùx\x02': expected type 0 (0: words, all before 1: labels), "
                       "found 3"),
     (at(93, b"x" * 99), "byte 92: expected a word, 0x00 and 9 bytes; the file ends within them"),
     (at(118, b"\1"), "byte 118: expected 0, found 1: a quantised model (.ftz), whose numbers are "
-                     "rounded; fetch the .bin it was made from"),
+                     "rounded; use the .bin it was made from"),
     (at(118, b"\2"), "byte 118: expected 0 (raw), 3 and 1, the shape of the input table; found 2, "
                      "3 and 1"),
     (at(119, i8(10**12)), "byte 118: expected 0 (raw), 3 and 1, the shape of the input table; "
@@ -515,7 +515,7 @@ def test_a_word_that_never_ends_is_refused(path):
 
 
 @pytest.mark.parametrize("length, message", [
-    (20_000, "byte 135: expected 40000 bytes of the input table; the file was cut while it was"),
+    (20_000, "byte 135: expected 40000 bytes of the input table; the file was truncated while"),
     (40_140, "byte 40135: expected 0 .raw., 2 and 1, the shape of the output table; found")])
 def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch, length, message):
     def cut_after(*arguments, check_rest=fasttext_files._check_rest):
@@ -558,7 +558,7 @@ def other(**settings):
     (other(loss="sm"), "the setting loss: expected one of hs, ns, softmax, ova; found 'sm'"),
     (other(sample=np.inf), "the setting sample: expected a finite number"),
     (other(buckets=0), "the setting buckets: expected at least 1"),
-    (other(buckets=2), r"the input table: expected shape \(4, 1\), found \(3, 1\)"),
+    (other(buckets=2), r"the input table: expected shape \(4, 1\), got \(3, 1\)"),
     (other(buckets=2**31 - 1), "2 words, 0 labels and 2147483647 buckets are more than"),
     (other(model="supervised"), "expected at least 1 word and 1 labels; found 2 and 0"),
     (small_model()._replace(words=[], counts=[]), "expected at least 1 word and 0 labels"),
@@ -566,15 +566,14 @@ def other(**settings):
     (small_model()._replace(words=["a", ""]), "'': expected a word, found none"),
     (small_model()._replace(words=["a\0b", "b"]), "expected no 0x00 in a word"),
     (small_model()._replace(words=["a", "\ud800"]), "cannot be written as UTF-8"),
-    (small_model()._replace(words=["a"]), "1 words or labels with 2 counts"),
+    (small_model()._replace(words=["a"]), "expected one for each of 1 words or labels, got 2"),
     (small_model()._replace(counts=[2, 3]), "'où': expected a count from 1 to 2, since"),
     (small_model()._replace(counts=[4, 0]), "'où': expected a count from 1 to 4, since"),
     (small_model()._replace(n_tokens=5), "n_tokens: expected at least 6"),
     (small_model()._replace(labels=["où"], label_counts=[1]), "'où': expected each word and"),
     (small_model()._replace(output=np.zeros((3, 1))), r"the output table: expected shape \(2, 1\)"),
-    (small_model()._replace(input=np.array([[1], [1e39], [2]])), "the input table has numbers "
-                                                                 "that are not finite"),
-    (small_model()._replace(output=np.array([[1], [np.nan]])), "the output table has numbers"),
+    (small_model()._replace(input=np.array([[1], [1e39], [2]])), "input table: expected finite"),
+    (small_model()._replace(output=np.array([[1], [np.nan]])), "the output table: expected finite"),
 ])
 def test_what_could_not_be_read_again_is_not_written(tmp_path, model, message):
     target = saved(tmp_path / "model.bin", b"old")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scratch_embed.space.similarity import cosine
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors, fill_means, mean_of_rows
-from scratch_embed.words.subwords import Subwords, ngram_row, subword_rows
+from scratch_embed.words.subwords import Subwords, index_subwords, ngram_row
 from scratch_embed.words.vectors import MissingWord
 from tests.rounding import seeds
 
@@ -67,7 +67,7 @@ def test_an_unknown_word_without_an_n_gram_is_missing(vectors):
        st.integers(1, 40), seeds)
 def test_the_kernel_takes_the_mean_of_the_definition(words, buckets, seed):
     """A mean of n numbers below 8: n roundings in the sum, and of the share."""
-    subwords = subword_rows(words, 2, 5, buckets)
+    subwords = index_subwords(words, 2, 5, buckets)
     rng = np.random.default_rng(seed)
     table = rng.standard_normal((len(words) + buckets, 5)).astype(np.float32)
     means = np.empty((len(words), 5), np.float32)
@@ -100,7 +100,7 @@ def test_the_pieces_of_a_word_are_its_own_row_and_its_n_grams(vectors):
 
 def test_an_n_gram_has_the_row_of_its_hash(vectors):
     np.testing.assert_array_equal(vectors.ngram_vector("<wh"), vectors.table[4 + 652])
-    with pytest.raises(ValueError, match="'<wh' has no row: this table has no buckets"):
+    with pytest.raises(ValueError, match="buckets=0: .*'<wh'"):
         FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngram_vector("<wh")
 
 
@@ -164,12 +164,12 @@ def test_the_table_is_neither_copied_nor_writable(vectors):
 
 def test_a_table_that_is_too_small_is_refused():
     for shape in (1, 2), (5,):
-        with pytest.raises(ValueError, match="a row for each of 2 words and for each bucket"):
+        with pytest.raises(ValueError, match="at least 2 rows, one for each word"):
             FastTextVectors(["a", "b"], np.zeros(shape), 3, 6)
     with pytest.raises(ValueError, match="^max_n="):
         FastTextVectors(["a"], np.zeros((2, 2)), 3, -1)
     for wrong in np.nan, np.inf, -np.inf:                      # in a row that no word has
-        with pytest.raises(ValueError, match="not finite"):
+        with pytest.raises(ValueError, match="expected finite"):
             FastTextVectors(["a"], np.array([[1, 2], [1, wrong]]), 3, 6)
 
 

@@ -3,7 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.random import stream
-from scratch_embed.words.negative_sampling import Noise, alias_table, draw, noise_distribution
+from scratch_embed.words.negative_sampling import (
+    AliasTable,
+    alias_table,
+    draw_negative,
+    noise_distribution,
+)
 
 counts = st.lists(st.integers(1, 10**9), min_size=1, max_size=40)
 
@@ -44,19 +49,19 @@ def test_draws_follow_the_distribution():
     """100,000 draws: every count within 6 standard deviations of what is expected."""
     p = noise_distribution([1000, 100, 10, 1, 1])
     noise, n = alias_table(p), 100_000
-    drawn = np.bincount([draw(noise, stream(7, i)) for i in range(n)], minlength=len(p))
+    drawn = np.bincount([draw_negative(noise, stream(7, i)) for i in range(n)], minlength=len(p))
     assert (abs(drawn - n * p) < 6 * np.sqrt(n * p * (1 - p))).all()
 
 
 def test_a_word_of_no_mass_is_never_drawn():
     noise = alias_table(np.array([0.5, 0.0, 0.5]))
-    assert {int(draw(noise, stream(1, i))) for i in range(5000)} == {0, 2}
+    assert {int(draw_negative(noise, stream(1, i))) for i in range(5000)} == {0, 2}
 
 
 def test_a_draw_takes_its_column_from_the_high_bits_and_accepts_by_the_low_ones():
-    noise = Noise(np.array([0.0, 0.5], np.float32), np.array([1, 0], np.int32))
+    noise = AliasTable(np.array([0.0, 0.5], np.float32), np.array([1, 0], np.int32))
     second = 1 << 63                                          # the upper half of the range
     half = 1 << 23                                            # 0.5 as 24 bits
-    assert draw(noise, np.uint64(0)) == 1                     # accept 0 never accepts, not even 0
-    assert draw(noise, np.uint64(second + half - 1)) == 1
-    assert draw(noise, np.uint64(second + half)) == 0
+    assert draw_negative(noise, np.uint64(0)) == 1       # accept 0 never accepts, not even 0
+    assert draw_negative(noise, np.uint64(second + half - 1)) == 1
+    assert draw_negative(noise, np.uint64(second + half)) == 0

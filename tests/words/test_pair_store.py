@@ -14,14 +14,14 @@ from scratch_embed.words.pair_store import (
     fill,
     mirror,
     mirror_plain,
+    nonzero_cells,
     require_room,
     sampling,
     size_of,
     sort_by,
     sort_by_plain,
+    symmetric_cells,
     table_slots,
-    take_out,
-    whole_matrix,
 )
 
 V = 9
@@ -47,28 +47,28 @@ def test_three_pairs_one_of_them_twice_worked_by_hand():
     keys = keys_of([(0, 0), (0, 1), (2, 0), (0, 1)])
     store = fill([(keys, np.array([1, 2, 1, 1], np.int32))], np.array([6.0, 3.0]), 2, 1)
     assert store.block.tolist() == [[6]] and (store.keys != FREE).sum() == 2
-    found = dict(zip(*(array.tolist() for array in take_out(store))))
+    found = dict(zip(*(array.tolist() for array in nonzero_cells(store))))
     assert found == {0: 6, 1: 3 + 6, 2 << 32: 6}
 
 
 @given(pairs, st.integers(0, V), st.integers(1, 7), st.data())
 def test_the_sums_are_those_of_a_dict(pairs, dense, piece, data):
-    """Whatever lies in the dense block, and wherever the pairs are cut into pieces."""
+    """Whatever lies in the dense block, and wherever the pairs are cut into chunks."""
     distances = data.draw(st.lists(st.integers(1, 4), min_size=len(pairs), max_size=len(pairs)))
-    parts, want = np.array([12.0, 6, 4, 3]), Counter()
+    numerators, want = np.array([12.0, 6, 4, 3]), Counter()
     for pair, d in zip(pairs, distances):
-        want[int(keys_of([pair])[0])] += parts[d - 1]
+        want[int(keys_of([pair])[0])] += numerators[d - 1]
     keys, distances = keys_of(pairs), np.array(distances, np.int32)
-    pieces = [(keys[i:i + piece], distances[i:i + piece]) for i in range(0, len(keys), piece)]
-    found, sums = take_out(fill(pieces, parts, len(want), dense))
+    chunks = [(keys[i:i + piece], distances[i:i + piece]) for i in range(0, len(keys), piece)]
+    found, sums = nonzero_cells(fill(chunks, numerators, len(want), dense))
     assert len(found) == len(want) and dict(zip(found.tolist(), sums.tolist())) == want
 
 
 def test_a_table_that_is_too_small_is_no_store():
     """Made for no cell at all, it has 64 slots; 7/8 of them may be taken."""
     for n, fits in (56, True), (57, False), (100, False):
-        pieces = [(np.arange(n), np.ones(n, np.int32))]
-        assert (fill(pieces, np.ones(1), 0, 0) is not None) == fits
+        chunks = [(np.arange(n), np.ones(n, np.int32))]
+        assert (fill(chunks, np.ones(1), 0, 0) is not None) == fits
 
 
 # ---- in order -----------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_sorting_by_column_then_by_row_is_numpys_lexsort(pairs):
 @given(halves)
 def test_the_mirrored_half_is_the_whole_with_a_doubled_diagonal(half):
     keys, sums = keys_of(half), 1 + np.arange(len(half), dtype=float)
-    cells = whole_matrix(keys, sums, V)
+    cells = symmetric_cells(keys, sums, V)
     want = np.zeros((V, V))
     for (i, j), x in zip(half, sums):
         want[i, j] += x

@@ -97,9 +97,9 @@ def test_counts_of_a_text_come_to_the_pair_distribution(seed):
 
 def test_what_cannot_be_counted_is_refused():
     corpus = corpus_of([[0, 1]])
-    with pytest.raises(ValueError, match=r"need 320,000,000,000 bytes, the limit is 1,073,741,824"):
+    with pytest.raises(ValueError, match=r"at most 1,073,741,824 bytes, got 320,000,000,000"):
         window_counts(corpus, 200_000, 2)
-    with pytest.raises(ValueError, match="word numbers from 0 to 1: expected 0 to 0"):
+    with pytest.raises(ValueError, match=r"word numbers in 0\.\.0, got 0\.\.1"):
         window_counts(corpus, 1, 2)
     with pytest.raises(ValueError, match="window=0"):
         window_counts(corpus, 2, 0)
@@ -168,7 +168,7 @@ def test_a_pair_without_alternative_has_no_bound_and_a_pair_never_seen_none_belo
 @pytest.mark.parametrize("bad", [[[1, -1], [1, 1]], [[0, 0], [0, 0]], [1, 2],
                                  [[np.nan, 1], [1, 1]], [[np.inf, 1], [1, 1]]])
 def test_what_are_no_counts_is_refused(bad):
-    with pytest.raises(ValueError, match="expected a matrix of counts"):
+    with pytest.raises(ValueError, match="expected a matrix of finite counts"):
         shifted_pmi(bad, [0.5, 0.5])
 
 
@@ -201,7 +201,7 @@ def test_fewer_axes_keep_the_largest_and_the_power_shares_them_out():
 
 @pytest.mark.parametrize("dim", [0, 4])
 def test_dimensions_that_the_matrix_does_not_have_are_refused(dim):
-    with pytest.raises(ValueError, match=f"dim={dim}: .* 1 to 3 axes"):
+    with pytest.raises(ValueError, match=f"dim={dim}: expected 1 to 3"):
         svd_vectors(np.eye(3), dim)
 
 

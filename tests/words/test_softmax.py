@@ -43,9 +43,9 @@ def test_scores_that_would_overflow_have_finite_losses():
     loss, dh, _ = softmax_loss_and_grad(h, U, 1)
     assert loss == 2000 and np.isfinite(dh).all()
     tables = [x.astype(np.float32) for x in (h, U)]
-    steps, dh = np.empty(2, np.float32), np.empty(1, np.float32)
+    scores, dh = np.empty(2, np.float32), np.empty(1, np.float32)
     # e^−2000 is e^−87 there, and the loss is its logarithm's counterpart: exact in the score
-    assert softmax_step(*tables, 1, np.float32(0), steps, dh) == pytest.approx(2000)
+    assert softmax_step(*tables, 1, np.float32(0), scores, dh) == pytest.approx(2000)
 
 
 @given(seeds, st.integers(1, 9))
@@ -65,9 +65,9 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, L):
     h, U = (np.clip(rng.standard_normal(shape), -5, 5).astype(np.float32) for shape in (7, (L, 7)))
     label = int(rng.integers(L))
     loss, dh, dU = softmax_loss_and_grad(h.astype(float), U.astype(float), label)
-    stepped, steps, got = U.copy(), np.empty(L, np.float32), np.empty(7, np.float32)
+    stepped, scores, got = U.copy(), np.empty(L, np.float32), np.empty(7, np.float32)
     bound = 8 * 7 * 25 * 2.0**-24
-    assert softmax_step(h, stepped, label, np.float32(lr), steps, got) == pytest.approx(
+    assert softmax_step(h, stepped, label, np.float32(lr), scores, got) == pytest.approx(
         loss, abs=(L + 1) * bound)
     np.testing.assert_allclose(got, -lr * dh, rtol=0, atol=(L + 1) * bound)
     np.testing.assert_allclose(stepped, U - lr * dU, rtol=0, atol=(L + 1) * bound)

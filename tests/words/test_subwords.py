@@ -11,9 +11,9 @@ from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     bucket_rows,
     fnv1a,
+    index_subwords,
     ngram_row,
     ngrams,
-    subword_rows,
     to_bytes,
 )
 
@@ -94,7 +94,7 @@ def test_bytes_that_are_no_utf8_are_walked_as_the_original_walks_them(data, leas
 
 
 def test_half_a_letter_is_refused_by_name():
-    for ask in (lambda: ngrams("a\ud800", 3, 6), lambda: subword_rows(["a\ud800"], 3, 6, 10)):
+    for ask in (lambda: ngrams("a\ud800", 3, 6), lambda: index_subwords(["a\ud800"], 3, 6, 10)):
         with pytest.raises(ValueError, match=r"'a\\ud800' cannot be written as UTF-8"):
             ask()
 
@@ -107,14 +107,14 @@ def rows_of(subwords, w):
 
 @given(st.lists(texts, max_size=8, unique=True), lengths, st.integers(0, 2**31 - 10))
 def test_the_kernel_finds_the_rows_of_the_definition(words, least, buckets):
-    subwords, V = subword_rows(words, *least, buckets), len(words)
+    subwords, V = index_subwords(words, *least, buckets), len(words)
     assert subwords.rows.dtype == np.int32 and len(subwords.offsets) == V + 1
     for w, word in enumerate(words):
         assert rows_of(subwords, w) == [w, *bucket_rows(word, V, *least, buckets)]
 
 
 def test_the_end_of_a_line_has_only_its_own_row():
-    subwords = subword_rows(["a", "</s>", "b"], 1, 3, 100)
+    subwords = index_subwords(["a", "</s>", "b"], 1, 3, 100)
     assert rows_of(subwords, 1) == [1]
     assert len(rows_of(subwords, 0)) == len(rows_of(subwords, 2)) == 1 + len("<a <a> a a>".split())
 
@@ -125,23 +125,23 @@ def test_a_row_is_the_hash_modulo_the_buckets_after_the_words():
 
 
 def test_longer_n_grams_than_any_word_cost_nothing():
-    assert rows_of(subword_rows(["ab"], 4, 2**31 - 1, 100), 0)[0] == 0
-    assert len(subword_rows(["ab"], 4, 2**31 - 1, 100).rows) == 2
+    assert rows_of(index_subwords(["ab"], 4, 2**31 - 1, 100), 0)[0] == 0
+    assert len(index_subwords(["ab"], 4, 2**31 - 1, 100).rows) == 2
 
 
 def test_no_buckets_or_no_lengths_leave_the_words_alone():
     for least in (3, 6, 0), (3, 0, 100), (0, 0, 100), (4, 3, 100):
-        assert subword_rows(["ab", "c"], *least).rows.tolist() == [0, 1]
-        assert subword_rows([], *least).offsets.tolist() == [0]
+        assert index_subwords(["ab", "c"], *least).rows.tolist() == [0, 1]
+        assert index_subwords([], *least).offsets.tolist() == [0]
     assert bucket_rows("ab", 2, 3, 6, 0) == []
 
 
 def test_settings_that_make_no_sense_are_refused_by_name():
     for name, wrong in (("min_n", (-1, 6, 10)), ("max_n", (3, 2.5, 10)), ("buckets", (3, 6, -1))):
         with pytest.raises(ValueError, match=f"^{name}="):
-            subword_rows(["a"], *wrong)
-    with pytest.raises(ValueError, match="2 words and 2147483647 buckets are more than"):
-        subword_rows(["a", "b"], 3, 6, 2**31 - 1)
+            index_subwords(["a"], *wrong)
+    with pytest.raises(ValueError, match="got 2 words and 2147483647 buckets"):
+        index_subwords(["a", "b"], 3, 6, 2**31 - 1)
 
 
 # ---- the original ---------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_n_grams_and_rows_are_the_originals(name):
     """What fasttext 0.9.3 answered for known and unknown words of 1 to 4 bytes a letter."""
     model = read_bin(GOLDEN / f"fasttext-{name}.bin")
     s, V = model.settings, len(model.words)
-    subwords = subword_rows(model.words, s.min_n, s.max_n, s.buckets)
+    subwords = index_subwords(model.words, s.min_n, s.max_n, s.buckets)
     for word, (want_ngrams, want_rows) in ANSWERS[name]["subwords"].items():
         own = [model.words.index(word)] if word in model.words else []
         assert [word][:len(own)] + ngrams(word, s.min_n, s.max_n) == want_ngrams

@@ -10,7 +10,7 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.text.vocab import Corpus, rank_words
 from scratch_embed.training.batches import chunks
 from scratch_embed.training.session import RunOptions
-from scratch_embed.words.bags import Features, fill_bag, longest_bag
+from scratch_embed.words.bags import Features, fill_bag, max_bag_size
 from scratch_embed.words.classifier import label_tree
 from scratch_embed.words.fasttext import initial_tables
 from scratch_embed.words.labelled import read_labelled
@@ -114,7 +114,7 @@ def replay(method, bags, lines, plan, W, U, lr, state):
     W, U, total = W.astype(float), U.astype(float), 0.0
     M = plan.max_targets
     for line in lines:
-        bag = np.empty(longest_bag(bags, np.array([line])), np.int64)
+        bag = np.empty(max_bag_size(bags, np.array([line])), np.int64)
         bag = bag[:fill_bag(bags, line, bag)]
         labels = plan.targets.ids[plan.targets.offsets[line]:plan.targets.offsets[line + 1]]
         if method is one_vs_all_chunk:
@@ -282,7 +282,7 @@ def test_the_tree_of_one_label_is_its_root_and_one_label_is_certain():
 
 
 def test_noise_ranks_labels_by_their_odds_over_the_noise():
-    """All lines are alike, so s_l = log P / (K Pⁿ (1 − P)); σ(s) does not rank by P."""
+    """All lines are alike, so s_l = log P / (K Pneg (1 − P)); σ(s) does not rank by P."""
     counts, K = np.array([600, 300, 100]), 2
     lines = [f"__label__{label} x" for label, n in zip("abc", counts) for _ in range(n)]
     P, noise = counts / counts.sum(), np.sqrt(counts) / np.sqrt(counts).sum()
@@ -374,10 +374,11 @@ def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
 @pytest.mark.parametrize("wrong, message", [
     (dict(dim=0), "dim=0"), (dict(epochs=0), "epochs=0"), (dict(lr=-1.0), "lr=-1"),
     (dict(word_ngrams=0), "word_ngrams=0"), (dict(min_count=0), "min_count"),
-    (dict(word_ngrams=2, ngrams=NGrams(0, 0, 0)), "needs rows for the runs"),
-    (dict(ngrams=NGrams(4, 3)), "min_n=4 is more than max_n=3"), (dict(min_count=9), "min_count=9"),
+    (dict(word_ngrams=2, ngrams=NGrams(0, 0, 0)), "expected buckets of at least 1"),
+    (dict(ngrams=NGrams(4, 3)), "min_n=4: expected at most max_n=3"),
+    (dict(min_count=9), "min_count=9"),
     (dict(method=negative_sampling_chunk, negatives=0), "negatives=0"),
-    (dict(ngrams=NGrams(0, 3, 0)), "buckets=0: n-grams of 0 to 3 letters need rows"),
+    (dict(ngrams=NGrams(0, 3, 0)), "buckets=0: expected at least 1, for n-grams of 0 to 3"),
     (dict(method=len), "expected one of softmax_chunk"),
     (dict(source=["__label__x a", "a"]), "line 2 has no label"),
 ])

@@ -143,7 +143,7 @@ def test_one_table_of_several_is_chosen_by_name(path):
     with pytest.raises(ValueError, match=f"expected one table.*found 2: {listed}; choose one"):
         read_vectors_safetensors(path, vocab)
     for name in "bias", "word":
-        with pytest.raises(ValueError, match=f"no table of vectors '{name}'; the tables are: "
+        with pytest.raises(ValueError, match=f"name of a table, got '{name}'; the tables are: "
                                              f"{listed}"):
             read_vectors_safetensors(path, vocab, name)
 
@@ -176,7 +176,7 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(foreign):
         table = read_vectors_safetensors(foreign)
     assert_same_table(table, ["a", "b"], VECTORS[:2])
     assert [str(w.message) for w in caught] == [
-        f"{foreign}: 1 of 3 rows repeat an earlier word and are left out"]
+        f"{foreign}: 1 of 3 rows repeat an earlier word and are dropped"]
     assert caught[0].filename == __file__
 
 
@@ -281,8 +281,8 @@ def test_a_missing_file_is_named_with_what_to_do(pair):
 @pytest.mark.parametrize("words, vectors, message", [
     (["a", "", "c"], VECTORS, "word ''"), (["a", "b\nc", "d"], VECTORS, r"'b\\nc'"),
     (["a", "b\r", "d"], VECTORS, r"'b\\r'"), (["a", "b", "\ud83d"], VECTORS, "no UTF-8 form"),
-    (["a", "b", "a"], VECTORS, "'a' comes 2 times"), (["a"], VECTORS, "1 words"),
-    (WORDS, [[1, 2], [3, np.nan], [5, 6]], "'new york' is not finite"),
+    (["a", "b", "a"], VECTORS, "got 'a' 2 times"), (["a"], VECTORS, "1 words"),
+    (WORDS, [[1, 2], [3, np.nan], [5, 6]], "got nan or inf for 'new york'"),
     ([], VECTORS[:0], "at least one")])
 def test_what_could_not_be_read_again_is_not_written(pair, words, vectors, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Documents that hold the same words and tell different facts."""
+"""Documents that have the same words and state different facts."""
 import pytest
 
 from scratch_embed.worlds.bindings import ACT, THING, WHO, bag_of_words_upper_bound, bindings
@@ -17,7 +17,7 @@ def groups():
     return list(members.values())
 
 
-def test_the_documents_of_a_group_are_the_same_bag_of_words_and_tell_nothing_in_common():
+def test_the_documents_of_a_group_have_the_same_bag_of_words_and_no_fact_in_common():
     assert len(WORLD.corpus) == 300 and {len(group) for group in groups()} == {3}
     for group in groups():
         assert len({WORLD.corpus[d] for d in group}) == 3
@@ -26,14 +26,14 @@ def test_the_documents_of_a_group_are_the_same_bag_of_words_and_tell_nothing_in_
         assert len(set(deeds)) == 9
 
 
-def test_each_sentence_tells_its_fact():
+def test_each_sentence_states_its_fact():
     for document, text in WORLD.corpus.items():
         for sentence, fact in zip(text.split(" . "), WORLD.told[document], strict=True):
             said = dict(VALUE_OF[word] for word in sentence.split() if word in VALUE_OF)
             assert said == {slot: fact[slot] for slot in (WHO, ACT, THING)}
 
 
-def test_a_document_is_relevant_if_one_of_its_facts_has_all_that_is_asked():
+def test_a_document_is_relevant_if_one_of_its_facts_matches_all_slots_of_the_query():
     for query, named in WORLD.asked.items():
         said = dict(VALUE_OF[word] for word in WORLD.queries[query].split() if word in VALUE_OF)
         assert said == named and set(named) == {WHO, ACT, THING}
@@ -45,12 +45,12 @@ def test_a_document_is_relevant_if_one_of_its_facts_has_all_that_is_asked():
         assert WORLD.qrels[query] == dict.fromkeys(want, 1) and want
 
 
-def test_with_one_group_a_bag_of_words_guesses_among_three():
+def test_with_one_group_a_bag_of_words_ranks_three_documents_at_random():
     bound = bag_of_words_upper_bound(bindings(1, groups=1))
     assert bound == pytest.approx(discounts(3).mean(), rel=1e-14)
 
 
-def test_the_ceiling_of_bags_is_far_below_1():
+def test_the_upper_bound_of_a_bag_of_words_is_far_below_1():
     for seed in range(5):
         assert 0.6 < bag_of_words_upper_bound(bindings(seed)) < 0.72
 

@@ -1,4 +1,4 @@
-"""The ceilings, against listing every order in which documents can be put."""
+"""The upper bounds and chance levels, compared with a list of all orders of the documents."""
 from itertools import permutations
 
 import numpy as np
@@ -33,11 +33,11 @@ def cases(draw_seed, M, N):
 
 def test_by_hand():
     assert ndcg_upper_bound(np.array([0, 2, 1])) == 1.0
-    # one relevant document, three that look alike: it is first, second, third equally often
+    # one relevant document among three of one kind: it is first, second, third equally often
     alike = [0, 0, 0]
     found = ndcg_upper_bound(np.array([1, 0, 0]), alike)
     assert found == pytest.approx((1 + D2 + D3) / 3, rel=8 * u64)
-    # two questions that look alike, each with a document of its own
+    # two queries that the ranker cannot distinguish, each with a document of its own
     assert ndcg_upper_bound(np.eye(2)) == pytest.approx((1 + D2) / 2, rel=8 * u64)
     # at k = 1 the first of two documents is right half of the time
     assert ndcg_upper_bound(np.array([1, 0]), [7, 7], k=1) == 0.5
@@ -51,7 +51,7 @@ def test_no_order_is_better_on_average_over_the_cases(seed, M, N, k):
 
 
 @given(seeds, st.integers(1, 5), st.integers(1, 6))
-def test_nor_on_average_over_the_exchanges_of_documents_that_look_alike(seed, N, k):
+def test_nor_on_average_over_the_exchanges_of_documents_of_one_kind(seed, N, k):
     """Every ranking, scored with the gains exchanged in every way within each kind."""
     gains, rng = cases(seed, 1, N)
     kind = rng.integers(0, 3, N)
@@ -61,7 +61,7 @@ def test_nor_on_average_over_the_exchanges_of_documents_that_look_alike(seed, N,
 
 
 @given(seeds, st.integers(1, 5), st.integers(1, 6))
-def test_guessing_is_the_mean_over_all_orders(seed, N, k):
+def test_chance_is_the_mean_over_all_orders(seed, N, k):
     gains, _ = cases(seed, 2, N)
     means = [np.mean([ndcg(order, row, k) for order in permutations(range(N))]) for row in gains]
     assert chance_ndcg(gains, k) == pytest.approx(np.mean(means), rel=1e-13)
@@ -94,7 +94,7 @@ def v_measure(labels, clusters):
 
 
 @pytest.mark.parametrize("L, N", [(4, 1024), (16, 1024), (8, 500)])
-def test_the_v_measure_of_random_clusters_is_about_what_is_said(L, N):
+def test_the_v_measure_of_random_clusters_is_about_the_chance_level(L, N):
     rng = np.random.Generator(np.random.PCG64(L))
     labels = np.arange(N) % L
     drawn = [v_measure(labels, rng.integers(L, size=N)) for _ in range(400)]
@@ -102,7 +102,7 @@ def test_the_v_measure_of_random_clusters_is_about_what_is_said(L, N):
     assert abs(chance_v_measure(labels.tolist()) - np.mean(drawn)) < tolerance
 
 
-def test_one_label_is_always_clustered_right():
+def test_one_label_has_v_measure_1():
     assert chance_v_measure(["a", "a"]) == 1.0
 
 
@@ -121,12 +121,12 @@ def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message)
 def test_the_reciprocal_rank_of_random_orders_is_the_mean_over_all(R, N, k):
     total = []
     for order in permutations(range(N)):
-        first = 1 + min(place for place, document in enumerate(order) if document < R)
+        first = 1 + min(rank for rank, document in enumerate(order) if document < R)
         total.append(1 / first if first <= k else 0)
     assert chance_reciprocal_rank(R, N, k) == pytest.approx(np.mean(total), rel=1e-13)
 
 
 @pytest.mark.parametrize("R", [0, 5])
-def test_a_reciprocal_rank_needs_something_that_is_relevant(R):
+def test_a_reciprocal_rank_needs_a_relevant_document(R):
     with pytest.raises(ValueError, match="expected 1 to 4"):
         chance_reciprocal_rank(R, 4, 10)

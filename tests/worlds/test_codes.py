@@ -1,4 +1,4 @@
-"""Codes are unique, and each query is answered by its own truth."""
+"""Codes are unique, and each query has the relevant documents that it should have."""
 import re
 
 import numpy as np
@@ -18,7 +18,7 @@ def test_every_document_has_a_code_of_its_own_behind_its_report():
         assert re.fullmatch("[a-z]{2}-[1-9][0-9]{2}", coded.code[document])
 
 
-def test_a_lookup_names_the_code_of_the_one_document_that_answers_it():
+def test_a_lookup_names_the_code_of_the_one_relevant_document():
     coded = with_codes(WORLD, lookups=50)
     assert sum(coded.by_code.values()) == 50 and len(coded.queries) == 70
     for query, text in coded.queries.items():
@@ -31,14 +31,14 @@ def test_a_lookup_names_the_code_of_the_one_document_that_answers_it():
     assert len(set.union(*sought)) == 50
 
 
-def test_all_codes_that_there_are_can_be_drawn():
+def test_all_202500_codes_can_be_drawn():
     codes = draw_codes(202_500, np.random.Generator(np.random.PCG64(0)))
     assert len(set(codes)) == 202_500
-    with pytest.raises(ValueError, match="there are only 202500"):
+    with pytest.raises(ValueError, match="expected at most 202500 codes, got 202501"):
         draw_codes(202_501, np.random.Generator(np.random.PCG64(0)))
 
 
-def test_the_world_is_left_as_it_was_and_the_seed_says_all():
+def test_the_world_is_not_changed_and_the_seed_decides_everything():
     before = repr(WORLD)
     assert with_codes(WORLD, 3) == with_codes(WORLD, 3) != with_codes(WORLD, 4)
     assert repr(WORLD) == before

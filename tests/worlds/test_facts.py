@@ -1,4 +1,4 @@
-"""The world of facts: its qrels follow from its truth, and only who knows synonyms finds much."""
+"""The world of facts: the qrels follow from the facts, and synonyms are needed to find much."""
 from collections import Counter
 from functools import cache
 
@@ -51,7 +51,7 @@ def read(text):
 
 # ---- the words ----------------------------------------------------------------------------------
 
-def test_there_are_5_slots_of_8_values_of_4_words_and_no_word_is_in_two_places():
+def test_there_are_5_slots_of_8_values_of_4_words_and_no_word_occurs_twice():
     assert [len(values) for values in WORDS] == [VALUES] * 5
     assert {len(words) for values in WORDS for words in values} == {4}
     assert len(SLOT_OF) == 5 * 8 * 4 and list(SLOTS) == NAMES
@@ -77,7 +77,7 @@ def test_a_sentence_by_hand():
 
 # ---- the truth ----------------------------------------------------------------------------------
 
-def test_a_report_tells_its_fact_and_a_question_what_it_names_in_their_own_synonyms():
+def test_reports_and_queries_state_their_facts_in_their_own_synonyms():
     world = world_of()
     for document, text in world.corpus.items():
         said = read(text)
@@ -115,7 +115,7 @@ def test_the_gain_table_is_the_qrels():
         assert {documents[i]: row[i] for i in np.flatnonzero(row)} == gains
 
 
-def test_the_pairs_are_questions_and_reports_that_answer_them_and_no_query_is_among_them():
+def test_the_pairs_are_queries_and_relevant_reports_and_none_is_an_evaluation_query():
     world = world_of()
     assert 1800 < len(world.pairs) <= 2000
     for asked, answer in world.pairs:
@@ -141,7 +141,7 @@ def test_prototypes_have_every_value_of_a_slot_as_often_as_any_other(n, seed):
 
 
 def test_a_slot_is_copied_unless_it_is_drawn_anew():
-    """Kept with chance 1 − 0.4 + 0.4/8 = 0.65: 6 sigma of 5 × 20,000 draws."""
+    """Kept with probability 1 − 0.4 + 0.4/8 = 0.65: 6 sigma of 5 × 20,000 draws."""
     one = draw_prototypes(1, rng(0))
     drawn = np.array(draw_facts(20_000, one, 0.4, rng(1)))
     assert abs((drawn == one).mean() - 0.65) < 6 * np.sqrt(0.65 * 0.35 / 100_000)
@@ -203,8 +203,8 @@ def by_meaning(world, vectors):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_word_vectors_find_what_a_search_for_words_does_not(seed):
-    """Measured over seeds 0 to 4: words 0.54 to 0.57, vectors 0.93 to 0.95, guessing 0.04."""
+def test_word_vectors_find_what_term_matching_does_not(seed):
+    """Measured over seeds 0 to 4: words 0.54 to 0.57, vectors 0.93 to 0.95, chance 0.04."""
     world = world_of(seed)
     gains = gain_table(world.qrels, list(world.corpus))
     words = ndcg(by_words(world), gains)
@@ -212,7 +212,7 @@ def test_word_vectors_find_what_a_search_for_words_does_not(seed):
     assert chance_ndcg(gains) < 0.06 and 0.45 < words < 0.65 and vectors > words + 0.25
 
 
-def test_with_independent_slots_the_company_of_words_says_nothing_of_their_meaning():
+def test_with_independent_slots_the_contexts_of_words_do_not_show_their_meaning():
     world = world_of(noise=1.0)
     gains = gain_table(world.qrels, list(world.corpus))
     assert ndcg(by_meaning(world, word_vectors(noise=1.0)), gains) < ndcg(by_words(world), gains)
@@ -230,9 +230,9 @@ def test_codes_are_found_by_words_and_lost_by_vectors():
     assert ndcg(both, gains) > max(ndcg(sparse, gains), ndcg(dense, gains)) + 0.1
 
 
-def test_a_mean_of_word_vectors_stays_under_the_ceiling_of_bags():
+def test_a_mean_of_word_vectors_stays_below_the_upper_bound_of_a_bag_of_words():
     world = bindings()
     gains = gain_table(world.qrels, list(world.corpus))
     scores = by_meaning(world, word_vectors()).round(6)      # sums in another order: last digits
-    scores += rng(0).random(scores.shape) * 1e-6             # ties by lot
+    scores += rng(0).random(scores.shape) * 1e-6             # random ties
     assert chance_ndcg(gains) + 0.1 < ndcg(scores, gains) < bag_of_words_upper_bound(world)

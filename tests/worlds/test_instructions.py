@@ -1,4 +1,4 @@
-"""The same text under five instructions: five different answers."""
+"""The same text with five instructions has five different sets of relevant documents."""
 import numpy as np
 import pytest
 
@@ -25,15 +25,15 @@ def test_a_document_is_relevant_if_it_agrees_in_the_slot_that_the_instruction_na
         assert text == WORLD.queries[f"{query.split('-')[0]}-mood"]
 
 
-def test_every_text_has_five_instructions_under_each_of_which_it_has_other_answers():
+def test_every_text_has_other_relevant_documents_under_each_instruction():
     assert len(WORLD.queries) == 5 * 60 and list(INSTRUCTIONS) == NAMES
     for i in range(60):
         answers = {frozenset(WORLD.qrels[f"q{i:02d}-{name}"]) for name in NAMES}
         assert len(answers) == 5
 
 
-def test_who_does_not_read_the_instruction_ranks_by_how_many_slots_agree():
-    """All have 37 or 38 answers, so more than ten: the ideal sum is one, the order by matches."""
+def test_without_the_instruction_the_best_ranking_is_by_how_many_slots_agree():
+    """Each query has 37 or 38 relevant documents, more than ten, so all ideal sums are equal."""
     d = discounts(10)
     gains = gain_table(WORLD.qrels, list(WORLD.corpus)).reshape(60, 5, 300)
     by_matches = [(-np.sort(-case.sum(0))[:10] / 5) @ d / d.sum() for case in gains]

@@ -1,4 +1,4 @@
-"""The toy world of reviews: its texts can all be listed, and so can what may be known of them."""
+"""The toy world of reviews: all texts can be listed, so the best classifier is known exactly."""
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -9,11 +9,11 @@ from scratch_embed.worlds.labelled import LABELS, TOPICS, reviews, texts, upper_
 
 def best_guesses(view, noise, by_order):
     """Bayes' classifier, by listing every review: how often it is right if it sees view(words)."""
-    chance = defaultdict(lambda: np.zeros(len(LABELS)))
+    probability = defaultdict(lambda: np.zeros(len(LABELS)))
     for p, text in texts(by_order):
         told = np.arange(len(LABELS)) == LABELS.index(text.label)
-        chance[view(text.words)] += p * np.where(told, 1 - noise, noise / (len(LABELS) - 1))
-    return sum(p.max() for p in chance.values())
+        probability[view(text.words)] += p * np.where(told, 1 - noise, noise / (len(LABELS) - 1))
+    return sum(p.max() for p in probability.values())
 
 
 def bag(words):
@@ -21,20 +21,20 @@ def bag(words):
 
 
 @pytest.mark.parametrize("noise, by_order", [(0.05, 0.5), (0, 1), (0.3, 0.2), (0.875, 0.5)])
-def test_the_ceilings_are_what_the_best_classifier_reaches(noise, by_order):
+def test_the_upper_bounds_are_the_accuracies_of_the_best_classifiers(noise, by_order):
     assert best_guesses(str, noise, by_order) == pytest.approx(
         upper_bound(noise, by_order), abs=1e-12)
     assert best_guesses(bag, noise, by_order) == pytest.approx(
         upper_bound(noise, by_order, sees_order=False), abs=1e-12)
 
 
-def test_the_ceilings_by_hand():
+def test_the_upper_bounds_by_hand():
     assert upper_bound() == 0.95
     assert upper_bound(sees_order=False) == pytest.approx(0.5 * 0.95 + 0.5 * (0.475 + 0.05 / 14))
     assert upper_bound(0, 1, sees_order=False) == 0.5
 
 
-def test_every_review_is_listed_once_and_the_chances_sum_to_1():
+def test_every_review_is_listed_once_and_the_probabilities_sum_to_1():
     listed = list(texts())
     assert len({text.words for _, text in listed}) == len(listed) == 11_520
     assert sum(p for p, _ in listed) == pytest.approx(1, abs=1e-12)
@@ -54,7 +54,7 @@ def test_a_review_told_by_order_has_its_opposite_among_the_same_words():
         assert one.split("-")[0] == other.split("-")[0] and one != other and p == pytest.approx(q)
 
 
-def test_a_sample_is_drawn_by_these_chances_and_its_labels_are_changed_as_often_as_said():
+def test_a_sample_has_these_probabilities_and_noise_is_the_share_of_wrong_labels():
     sample = reviews(3, 20_000, noise=0.2)
     labels = [line.split()[0].removeprefix("__label__") for line in sample.lines]
     changed = np.mean([label != told for label, told in zip(labels, sample.true_labels)])

@@ -1,4 +1,4 @@
-"""One sentence among many tells the fact, and how much can be had from the first words."""
+"""One sentence among many states the fact; the upper bound for a model that reads k words."""
 import numpy as np
 import pytest
 
@@ -18,7 +18,7 @@ VALUE_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
             for value, words in enumerate(values) for word in words}
 
 
-def test_one_sentence_tells_the_fact_and_ends_where_it_is_said():
+def test_one_sentence_states_the_fact_and_its_end_is_recorded():
     for document, text in LONG.corpus.items():
         words, end = text.split(), LONG.end[document]
         assert text.count(" . ") == 40 and (end == len(words) or words[end] == ".")
@@ -28,10 +28,10 @@ def test_one_sentence_tells_the_fact_and_ends_where_it_is_said():
         assert not set(words[:begin] + words[end:]) & set(VALUE_OF)
 
 
-def test_the_fact_stands_anywhere_alike():
-    place = np.array([text[:text.index(" . ") + 1].count(" ") < end
+def test_all_positions_of_the_fact_are_equally_likely():
+    later = np.array([text[:text.index(" . ") + 1].count(" ") < end
                       for text, end in zip(LONG.corpus.values(), LONG.end.values())])
-    assert 0.9 < place.mean() < 1                               # the first place in 1 of 41
+    assert 0.9 < later.mean() < 1                               # the first place in 1 of 41
     share = np.array([LONG.end[d] / len(LONG.corpus[d].split()) for d in LONG.corpus])
     assert np.abs(np.quantile(share, [0.25, 0.5, 0.75]) - [0.25, 0.5, 0.75]).max() < 0.12
 
@@ -41,10 +41,10 @@ def test_no_word_that_fills_a_document_is_one_of_the_facts():
     assert not (filler | {word for words in FILL.values() for word in words}) & set(VALUE_OF)
 
 
-def test_the_more_is_read_the_more_can_be_found_from_guessing_to_everything():
+def test_the_upper_bound_rises_from_chance_to_1_with_the_words_that_are_read():
     gains = gain_table(LONG.qrels, list(LONG.corpus))
-    longest = max(LONG.end.values())
-    at = [upper_bound(LONG, words) for words in (0, 32, 128, longest)]
+    last = max(LONG.end.values())
+    at = [upper_bound(LONG, words) for words in (0, 32, 128, last)]
     assert at[0] == pytest.approx(chance_ndcg(gains)) and at[-1] == pytest.approx(1)
     assert at == sorted(at) and at[1] < at[2] < 0.99
 

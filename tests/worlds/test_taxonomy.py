@@ -1,4 +1,4 @@
-"""A tree: every kind is in one family, every family in one realm, and texts tell of all three."""
+"""A tree: every kind is in one family, every family in one realm, and texts name all three."""
 from collections import Counter
 
 import pytest

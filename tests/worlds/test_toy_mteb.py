@@ -1,4 +1,4 @@
-"""Each task is solved from its texts alone by who knows what words mean: that is its `best`."""
+"""A model that knows what words mean solves each task from its texts: the upper bound."""
 from collections import Counter
 from functools import cache
 
@@ -47,7 +47,7 @@ def test_there_is_a_task_of_every_type():
     assert len(tasks()) == 13
 
 
-def test_the_best_is_1_but_for_wrong_labels_and_guessing_is_far_below_it():
+def test_the_upper_bound_is_1_without_wrong_labels_and_chance_is_far_below_it():
     for task in toy().tasks:
         assert task.upper_bound == 1.0 or task.name == "ToyReviews"
         assert 0 <= task.chance < 0.55 * task.upper_bound
@@ -79,7 +79,7 @@ def test_there_are_about_16_000_texts():
     assert round(sum(len(texts_of(task)) for task in toy().tasks), -3) == 16_000
 
 
-def test_every_word_of_a_task_is_in_the_text_to_learn_from_but_for_codes():
+def test_every_word_of_a_task_except_codes_is_in_the_training_text():
     known = {word for sentence in toy().text for word in sentence} | {"."}
     for task in toy().tasks:
         new = {word for text in texts_of(task) for word in text.split()} - known
@@ -161,7 +161,7 @@ def test_a_text_of_ToyPlaces_is_labelled_by_its_place():
             assert dict(read(text)[0])[slot] == VALUE_OF[label][1]
 
 
-def test_ToyReviews_bear_the_label_that_their_text_tells_as_often_as_its_best_says():
+def test_the_upper_bound_of_ToyReviews_is_the_share_of_right_labels():
     task, tells = tasks()["ToyReviews"], {text.words: text.label for _, text in texts()}
     right = [tells[text] == label for text, label in zip(task.test.text, task.test.label)]
     assert np.mean(right) == task.upper_bound and 0.9 < task.upper_bound < 1

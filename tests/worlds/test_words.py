@@ -1,4 +1,4 @@
-"""The toy world tells the truth about itself: its text, its analogies, its exact P(w, c)."""
+"""The toy words: the text, the analogies and the exact P(w, c) agree with each other."""
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -35,9 +35,9 @@ def world_of(tier):
     return tier()
 
 
-def world_with(words, slots, frames, chances=(1.0,)):
+def world_with(words, slots, frames, probabilities=(1.0,)):
     """A World of which only the grammar matters."""
-    return World([], [], [], [], Grammar(words, np.array(slots, float), frames, chances))
+    return World([], [], [], [], Grammar(words, np.array(slots, float), frames, probabilities))
 
 
 def rng(seed):
@@ -80,8 +80,8 @@ def test_the_easy_text_has_the_size_that_its_card_states_up_to_sampling():
     world = world_of(easy)
     assert len(world.sentences) == 12_000 and len(world.words) == 233
     lengths = np.array([len(frame) for frame in world.grammar.frames])
-    mean = world.grammar.chances @ lengths
-    sigma = np.sqrt(12_000 * (world.grammar.chances @ (lengths - mean) ** 2))
+    mean = world.grammar.probabilities @ lengths
+    sigma = np.sqrt(12_000 * (world.grammar.probabilities @ (lengths - mean) ** 2))
     assert abs(12_000 * mean - 102_000) < 500                    # the world's own mean
     assert abs(sum(map(len, world.sentences)) - 12_000 * mean) < 6 * sigma
 
@@ -111,17 +111,17 @@ def test_the_words_of_a_slot_fall_as_one_over_their_rank():
     world = world_of(hard)
     columns = [world.words.index(word) for word in FILLERS]
     strewn = world.grammar.slots[:, columns].min(1).argmax()     # the slot of all fillers
-    chances = (world.grammar.slots[strewn, columns] - 0.1 / len(world.words)) / 0.9
+    probabilities = (world.grammar.slots[strewn, columns] - 0.1 / len(world.words)) / 0.9
     zipf = 1 / np.arange(1, 101)
-    np.testing.assert_allclose(chances, zipf / zipf.sum(), rtol=1e3 * u64)
+    np.testing.assert_allclose(probabilities, zipf / zipf.sum(), rtol=1e3 * u64)
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_word_is_drawn_as_often_as_its_slots_say(tier):
     """Bernstein at t = 18, as below: six sigma for each word."""
     world = world_of(tier)
-    words, slots, frames, chances = world.grammar
-    expected = sum(chance * slots[frame].sum(0) for frame, chance in zip(frames, chances))
+    words, slots, frames, probabilities = world.grammar
+    expected = sum(p * slots[frame].sum(0) for frame, p in zip(frames, probabilities))
     index, n, t = {word: i for i, word in enumerate(words)}, len(world.sentences), 18
     X = np.zeros((n, len(words)))
     for row, sentence in zip(X, world.sentences):
@@ -143,7 +143,7 @@ def test_over_forty_percent_of_the_hard_text_is_fillers():
     assert 0.40 < sum(word in set(FILLERS) for word in tokens) / len(tokens) < 0.50
 
 
-def test_fillers_are_strewn_anywhere_and_leave_the_template_in_order():
+def test_fillers_are_inserted_anywhere_and_the_template_stays_in_order():
     world = hard(sentences=1, noise=0.0)
     filler = {s for s, row in enumerate(world.grammar.slots) if row[world.words.index("babo")] > 0}
     strewn = [[slot in filler for slot in frame] for frame in world.grammar.frames]
@@ -184,7 +184,7 @@ def test_there_are_168_analogies_in_six_sections(tier):
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_every_word_of_the_truth_is_in_the_text(tier):
+def test_every_word_of_an_analogy_or_a_pair_is_in_the_text(tier):
     world = world_of(tier)
     named = {word for _, questions in world.analogies for q in questions for word in q}
     named |= {word for v, w, _ in world.pairs for word in (v, w)}
@@ -239,7 +239,7 @@ def test_the_exact_ppmi_solves_every_analogy(tier):
 
 
 @pytest.mark.parametrize("tier", [easy, hard])
-def test_random_vectors_solve_next_to_no_analogy(tier):
+def test_random_vectors_solve_almost_no_analogy(tier):
     world = world_of(tier)
     shares = [share_solved(rng(s).standard_normal((len(world.words), 50)), world) for s in range(5)]
     assert max(shares) < 0.05
@@ -270,7 +270,7 @@ A_B_C = world_with(["a", "b", "c"], np.eye(3), [[0, 1, 2]])
 
 
 def test_the_pairs_of_one_sentence_counted_by_hand():
-    # reach 1 at distance 1, ½ at distance 2: ab 1, bc 1, ac ½, each both ways round: 5 in all
+    # weights 1 at distance 1, ½ at distance 2: ab 1, bc 1, ac ½, in both directions: 5 in all
     np.testing.assert_allclose(pair_distribution(A_B_C.grammar, 2),
                                [[0, 0.2, 0.1], [0.2, 0, 0.2], [0.1, 0.2, 0]], rtol=4 * u64)
 
@@ -287,7 +287,7 @@ def test_glove_counts_one_over_the_distance():
     np.testing.assert_array_equal(X, [[0, 1, 0.5], [1, 0, 1], [0.5, 1, 0]])
 
 
-def test_nothing_but_noise_makes_all_pairs_alike():
+def test_with_noise_only_all_pairs_are_equally_likely():
     world = tiny(sentences=1, noise=1.0)
     P = pair_distribution(world.grammar, 3)
     np.testing.assert_allclose(P, 1 / len(P) ** 2, rtol=2 * gamma_of(world))
@@ -295,12 +295,12 @@ def test_nothing_but_noise_makes_all_pairs_alike():
 
 def pairs_listed(world, window, keep):
     """P(w, c) by listing every sentence, every choice of words kept, and every b."""
-    words, slots, frames, chances = world.grammar
+    words, slots, frames, probabilities = world.grammar
     total = np.zeros((len(words), len(words)))
-    for frame, chance in zip(frames, chances):
+    for frame, probability in zip(frames, probabilities):
         for ids in product(range(len(words)), repeat=len(frame)):
             for survives in product([0, 1], repeat=len(frame)):
-                p = chance * np.prod([slots[s][w] for s, w in zip(frame, ids)])
+                p = probability * np.prod([slots[s][w] for s, w in zip(frame, ids)])
                 p *= np.prod([keep[w] if k else 1 - keep[w] for w, k in zip(ids, survives)])
                 text = [w for w, k in zip(ids, survives) if k]
                 for b in range(1, window + 1):
@@ -315,8 +315,8 @@ def test_the_exact_distribution_is_what_listing_every_case_gives(seed, window):
     draw = rng(seed)
     slots = draw.dirichlet(np.ones(2), size=3)
     frames = [list(draw.integers(0, 3, n)) for n in draw.integers(2, 6, 2)]
-    chances, keep = draw.dirichlet([1, 1]), draw.uniform(0.1, 1, 2)
-    world = world_with(["v", "w"], slots, frames, chances)
+    probabilities, keep = draw.dirichlet([1, 1]), draw.uniform(0.1, 1, 2)
+    world = world_with(["v", "w"], slots, frames, probabilities)
     np.testing.assert_allclose(pair_distribution(world.grammar, window, keep),
                                pairs_listed(world, window, keep), rtol=1e-12)
 
@@ -336,16 +336,16 @@ def test_in_the_tiny_world_every_pair_occurs():
     assert 20_000 * expected_cooccurrence(world.grammar, np.arange(5, 0, -1) / 5).min() > 100
 
 
-def counts_by_sentence(sentences, world, reach):
+def counts_by_sentence(sentences, world, weights):
     """(sentences, V * V): the weighted co-occurrences of each sentence."""
     index, V = {word: i for i, word in enumerate(world.words)}, len(world.words)
     X = np.zeros((len(sentences), V * V))
     for row, sentence in zip(X, sentences):
         ids = [index[word] for word in sentence]
         for i, w in enumerate(ids):
-            for j in range(max(0, i - len(reach)), min(len(ids), i + len(reach) + 1)):
+            for j in range(max(0, i - len(weights)), min(len(ids), i + len(weights) + 1)):
                 if j != i:
-                    row[w * V + ids[j]] += reach[abs(i - j) - 1]
+                    row[w * V + ids[j]] += weights[abs(i - j) - 1]
     return X
 
 
@@ -353,16 +353,16 @@ def test_a_large_sample_has_the_counts_that_are_expected_of_it():
     """Bernstein: |mean − X| ≤ √(2σ²t/n) + 2Mt/3n but for e^−t: t = 18 is six sigma, and 5e-5 of
     a false alarm over all cells."""
     world, n, t = world_of(tiny), 20_000, 18
-    reach = np.arange(4, 0, -1) / 4
+    weights = np.arange(4, 0, -1) / 4
     drawn = draw_sentences(world.grammar, n, rng(7))
     total, squares, largest = 0, 0, 0
     for start in range(0, n, 2000):
-        X = counts_by_sentence(drawn[start:start + 2000], world, reach)
+        X = counts_by_sentence(drawn[start:start + 2000], world, weights)
         total, squares = total + X.sum(0), squares + (X ** 2).sum(0)
         largest = max(largest, X.max())
     mean = total / n
     bound = np.sqrt(2 * (squares / n - mean ** 2) * t / n) + 2 * largest * t / (3 * n)
-    expected = expected_cooccurrence(world.grammar, reach).ravel()
+    expected = expected_cooccurrence(world.grammar, weights).ravel()
     assert (np.abs(mean - expected) <= bound).all()
     z = (mean - expected) / np.sqrt((squares / n - mean ** 2) / n)
     assert 0.8 < np.mean(z ** 2) < 1.2                           # nor closer than chance allows
@@ -393,9 +393,10 @@ def test_what_is_written_reads_back_as_the_world(tmp_path):
     (lambda: hard(noise=1.5), "noise=1.5: expected a finite number, from 0 to 1"),
     (lambda: hard(fillers=-1), "fillers=-1: expected a finite number, at least 0"),
     (lambda: pair_distribution(A_B_C.grammar, 0), "window=0: expected a whole number, 1 to"),
-    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1]), "expected 3 chances"),
-    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1, 2]), "expected 3 chances"),
-    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]), "no pair ever occurs"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1]), "expected 3 probabilities"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[1, 1, 2]), "expected 3 probabilities"),
+    (lambda: pair_distribution(A_B_C.grammar, 2, keep=[0, 0, 0]),
+     "expected at least one pair of words, got none"),
 ])
 def test_a_wrong_argument_is_an_error_that_says_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):

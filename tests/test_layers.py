@@ -1,4 +1,4 @@
-"""The rules that hold for every file of the package: floors, and what may be imported at all."""
+"""Rules for every file of scratch_embed: the layers, and which packages may be imported."""
 import ast
 import configparser
 import subprocess
@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-FLOOR = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1,
+LAYER = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1,
          "evaluate": 2, "retrieve": 2, "losses": 2, "words": 3, "transformer": 3, "sentences": 4,
          "why": 5, "loading": 5, "train": 5, "testing": 5, "answers": 6, "cli": 7, "__main__": 8}
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scratch_embed"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
-ALLOWED = {"numpy", "numba", "tqdm", "scratch_embed", "matplotlib"}     # the last: plot, when asked
-IN_TESTING = {"hypothesis"}                  # only there: scratch_embed itself runs without it
+ALLOWED = {"numpy", "numba", "tqdm", "scratch_embed", "matplotlib"}     # matplotlib only for plots
+IN_TESTING = {"hypothesis"}                  # in testing/ only; the rest runs without it
 
 
-def room(path):
+def package(path):
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def imports(source):
-    """The full name of everything that `source` imports, in whatever form."""
+    """The full names that `source` imports, in any form of import statement."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -31,8 +31,8 @@ def imports(source):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_rooms(source):
-    """Rooms of this package that `source` imports."""
+def imported_packages(source):
+    """The packages of scratch_embed that `source` imports."""
     for name in imports(source):
         top, _, rest = name.partition(".")
         if top == "scratch_embed" and rest and rest != "__version__":
@@ -40,31 +40,32 @@ def imported_rooms(source):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_file_imports_only_from_below(path):
-    for other in imported_rooms(path.read_text()):
-        assert other == room(path) or FLOOR[other] < FLOOR[room(path)], f"{path} imports {other}"
+def test_a_file_imports_only_from_lower_layers(path):
+    for other in imported_packages(path.read_text()):
+        assert (other == package(path)
+                or LAYER[other] < LAYER[package(path)]), f"{path} imports {other}"
 
 
 @pytest.mark.parametrize("source", [
     "import scratch_embed.cli.tour", "from scratch_embed import cli",
     "from scratch_embed.cli import tour"])
 def test_every_form_of_import_is_seen(source):
-    assert list(imported_rooms(source)) == ["cli"]
+    assert list(imported_packages(source)) == ["cli"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_file_imports_no_framework_no_scipy_no_pickle(path):
     outside = {name.split(".")[0] for name in imports(path.read_text())}
-    allowed = ALLOWED | IN_TESTING if room(path) == "testing" else ALLOWED
+    allowed = ALLOWED | IN_TESTING if package(path) == "testing" else ALLOWED
     assert outside - set(sys.stdlib_module_names) <= allowed and "pickle" not in outside
 
 
-def test_every_room_is_packaged():
+def test_every_package_is_installed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    rooms = {f"scratch_embed.{p.parent.name}" for p in PACKAGE.glob("*/__init__.py")}
+    packages = {f"scratch_embed.{p.parent.name}" for p in PACKAGE.glob("*/__init__.py")}
     assert set(setup["options"]["packages"].split()) == {
-        "scratch_embed", "scratch_embed.corpora"} | rooms
+        "scratch_embed", "scratch_embed.corpora"} | packages
 
 
 def test_importing_the_package_or_asking_for_help_loads_nothing_heavy():

@@ -1,0 +1,42 @@
+"""`figures` writes eight pictures, or says before any work why it cannot."""
+import sys
+
+import pytest
+
+SMALL = ["--seeds", 2, "--documents", 40, "--sentences", 100, "--steps", 2]
+NAMES = ["compress", "hamming", "infonce", "layers", "negative_sampling", "packed", "simcse",
+         "word2vec"]
+
+
+def test_it_writes_eight_pictures_each_named_after_the_file_that_it_explains(tmp_path, run):
+    pytest.importorskip("matplotlib")
+    code, out, err = run("figures", "-o", tmp_path / "new", *SMALL)
+    assert code == 0 and out == "" and err.count("wrote ") == 8
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        f"{name}.png" for name in NAMES]
+    for path in (tmp_path / "new").iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_refused(folder, tmp_path, run):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run("figures", "-o", tmp_path / folder, *SMALL)
+    assert code == 1 and str(tmp_path / folder) in err and "wrote" not in err
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_name_that_is_taken_by_a_folder_is_refused_before_the_work(tmp_path, run):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "compress.png").mkdir()                # the last that would be written
+    code, _, err = run("figures", "-o", tmp_path, *SMALL)
+    assert code == 1 and "compress.png" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["compress.png"]
+
+
+def test_without_matplotlib_it_says_how_to_get_it_and_writes_nothing(tmp_path, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run("figures", "-o", tmp_path / "new")
+    assert code == 1 and "pip install 'scratch-embed[plot]'" in err
+    assert not (tmp_path / "new").exists()
