@@ -1,14 +1,14 @@
-"""FastText beside the original and gensim: speed, memory, quality; and the classifier.
+"""FastText compared with the original and gensim: speed, memory, quality; and the classifier.
 
     python bench/words/fasttext.py english.txt.gz --pairs wordsim353.tsv --analogies questions.txt
     python bench/words/fasttext.py english.txt.gz speed process memory classifier
 
-Settings of all: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, lr 0.025,
+The settings of all: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, lr 0.025,
 n-grams of 3 to 6 letters in 2,000,000 buckets, 3 epochs.  Every run is a process of its own.
-Times are medians of runs in the order A B A B ...  The original cannot be asked for its training
-time alone: it is the time of a run minus that of a run of no epochs, which reads and fills tables.
-From Python it takes no seed: its runs differ by what its threads do.  Where it is not installed,
-quality is held against its figures in KNOWN.
+Times are medians of runs in the order A B A B ...  The original does not report its training time:
+it is the time of a run minus that of a run of 0 epochs, which reads the text and fills the tables.
+From Python it has no seed: its runs differ because its threads do.  If it is not installed, quality
+is compared with its figures in KNOWN.
 Needs:  python -m pip install fasttext gensim   (an older NumPy of its own for older releases)
 """
 import sys
@@ -165,7 +165,7 @@ def memory(text, rounds, **_):
 
 
 def quality(text, pairs, analogies, **_):
-    """Both measures, three epochs, two threads, of both sides or beside the original's figures."""
+    """Both measures, three epochs, two threads, of both, or of ours and the original's known figures."""
     print(f"\nquality: three epochs, two threads, seeds {', '.join(map(str, SEEDS))}")
     there = find_spec("fasttext") is not None
     compare_quality(text, ("ours", "original") if there else ("ours",), "original", SEEDS, pairs,
@@ -175,7 +175,7 @@ def quality(text, pairs, analogies, **_):
 def classifier(text, rounds, **_):
     """Both train on 40,000 reviews of a toy world and are measured on 10,000 others."""
     from scratch_embed.worlds.labelled import reviews, upper_bound
-    print("\nclassifier: worlds/labelled.py, runs of two words, softmax, 25 epochs, one thread")
+    print("\nclassifier: worlds/labelled.py, word bigrams, softmax, 25 epochs, one thread")
     lines = reviews(seed=1, lines=50_000).lines
     names = text + ".train", text + ".test"
     for name, part in zip(names, (lines[:40_000], lines[40_000:])):

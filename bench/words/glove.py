@@ -1,12 +1,12 @@
-"""GloVe beside the C tools: counting, training, memory, quality.  Both sides in one run, in turn.
+"""GloVe compared with the C tools: counting, training, memory, quality; both in one run, in turn.
 
     python bench/words/glove.py english.txt.gz --c GloVe/build \
         --pairs wordsim353.tsv --analogies questions-words.txt
     python bench/words/glove.py english.txt.gz count speed memory
 
-Settings of both: window 10, min_count 5, dim 100, x_max 10, lr 0.05.  The C tools are given by the
-folder of their programs (vocab_count, cooccur, shuffle, glove); without it, training is held
-against the same equation in plain NumPy, and quality against the C's figures in KNOWN.
+The settings of both: window 10, min_count 5, dim 100, x_max 10, lr 0.05.  --c is the folder of the
+C programs (vocab_count, cooccur, shuffle, glove); without it, training is compared with the same
+equation in plain NumPy, and quality with the figures of the C in KNOWN.
 Every run is a process of its own.  Times are medians of runs in the order A B A B ...
 """
 import os
@@ -18,7 +18,7 @@ from on_a_text import compare_quality, do, on_a_text, scores
 from side_by_side import PeakMemory, anonymous_kib, median, ratios, spread
 
 WINDOW, X_MAX, DIM, EPOCHS, SEEDS = 10, 10, 100, 15, (1, 2, 3)
-PLAIN_CELLS = 20_000               # that NumPy steps, one by one
+PLAIN_CELLS = 20_000               # trained by NumPy, one by one
 KNOWN = {"wordsim": [35.1, 36.7, 37.6], "analogies": [8.14, 8.09, 8.20]}   # the C, 4.7 M words
 
 
@@ -112,13 +112,13 @@ def worker(job):
 # ---- the sections -------------------------------------------------------------------------------
 
 def options_of(text, c):
-    """What a job of the C's needs besides."""
+    """The other arguments of a job of the C."""
     return dict(c=c, folder=os.path.dirname(text))
 
 
 def count(text, rounds, c, **_):
     """Counting alone: million pairs a second, and the ratio."""
-    print("\ncount: from the text's numbers to cells; the C reads and sorts the text besides")
+    print("\ncount: from the text's numbers to cells; the C also reads and sorts the text")
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(do("ours", text, epochs=1))
@@ -136,7 +136,7 @@ def count(text, rounds, c, **_):
 
 
 def speed(text, rounds, c, **_):
-    """Training alone: a difference of 3 iterations and 1 for the C, which reads files besides."""
+    """Training alone: a difference of 3 iterations and 1 for the C, which also reads files."""
     print("\nspeed: training alone, seconds an iteration over all cells")
     peer = "C" if c else "plain"
     figures = {(side, workers): [] for workers in (1, 2) for side in ("ours", peer)}

@@ -1,9 +1,9 @@
-"""word2vec beside gensim: speed, memory, quality, growth.  Both sides in one run, in turn.
+"""word2vec compared with gensim: speed, memory, quality, growth; both in one run, in turn.
 
     python bench/words/word2vec.py english.txt.gz --pairs wordsim353.tsv --analogies questions.txt
     python bench/words/word2vec.py english.txt.gz speed process memory growth
 
-Settings of both: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, 3 epochs.
+The settings of both: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, 3 epochs.
 Every run is a process of its own.  Times are medians of runs in the order A B A B ...; quality is
 the mean over seeds 1..10, and its difference to gensim's mean with a 95% interval (Welch).
 Needs the extra: python -m pip install -e '.[bench]'
@@ -81,7 +81,7 @@ def worker(job):
 
 def speed(text, rounds, **_):
     """Training only: thousand words a second, and ratios round by round."""
-    print("\nspeed: training only, k words/s (epoch's words x epochs / seconds), one epoch a run")
+    print("\nspeed: training only, k words/s (epoch's words x epochs / seconds), one epoch per run")
     plan = [(side, 1) for side in SIDES] + [(side, 2) for side in SIDES]
     rate = {key: [] for key in plan}
     for _ in range(rounds):
@@ -107,7 +107,7 @@ def share_of_peak(exact, shared):
         times.append(time.perf_counter() - start)
     threads = os.environ.get("OPENBLAS_NUM_THREADS", "all")
     peak = 2 * 1500**3 / min(times) / 1e9
-    flops = 3.82 * 6 * (6 * 100)     # pairs a word (English, these settings), questions, 6 D each
+    flops = 3.82 * 6 * (6 * 100)     # pairs per word (English, these settings), targets, 6 D each
     exact, shared = (rate * 1e3 * flops / 1e9 for rate in (exact, shared))
     print(f"  a float32 matrix product on {threads} thread(s): {peak:.0f} GFLOP/s; exact "
           f"{exact:.1f}, {100 * exact / peak:.0f}% of it; shared {shared:.1f}, "
@@ -189,7 +189,7 @@ def grow(texts, min_count, rounds):
 
 def quality(text, pairs, analogies, **_):
     """Seeds 1..10 of both sides, two processes at a time; the difference with its interval."""
-    print(f"\nquality: three epochs, one thread a run, seeds {SEEDS[0]}..{SEEDS[-1]}")
+    print(f"\nquality: three epochs, one thread per run, seeds {SEEDS[0]}..{SEEDS[-1]}")
     compare_quality(text, SIDES, "gensim", SEEDS, pairs, analogies)
 
 

@@ -218,7 +218,7 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
     folder      where to store a corpus that is too large for memory: see text/corpus_folder.py.
                 If the folder already holds the corpus of the same file and settings, that one is
                 opened, and the text is not read again.
-    Raises      ValueError if the text has no words, or none that is frequent enough, or the folder
+    Raises      ValueError if the text has no words, or no word is frequent enough, or the folder
                 holds anything else; FormatError as read_blocks does, or for a damaged folder;
                 MemoryError after the first block if the corpus would not fit into memory
     """

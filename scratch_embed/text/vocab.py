@@ -70,7 +70,7 @@ def index_sentences(sentences: Source, min_count: int = 5,
     sentences   lists of str, or any other source that read_sentences accepts
     min_count   words that occur less often are dropped
     max_size    the vocabulary keeps at most this many words, the most frequent ones
-    Raises      ValueError if the text has no words, or none that is frequent enough
+    Raises      ValueError if the text has no words, or no word is frequent enough
 
     Words are first numbered in the order in which they occur; when all counts are known they are
     renumbered by frequency.

@@ -84,7 +84,7 @@ class WordVectors:
         """words: V different strings; vectors: (V, D), finite in float32."""
         if isinstance(words, str):
             raise ValueError("words: expected a list of words, got one str")
-        with np.errstate(over="ignore"):           # beyond float32 is inf, refused below
+        with np.errstate(over="ignore"):           # beyond float32 it is inf, an error below
             vectors = np.asarray(vectors, np.float32).view()
         vectors.flags.writeable = False
         self.index_to_key = list(words)

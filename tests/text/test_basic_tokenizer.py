@@ -55,7 +55,7 @@ def test_parting_worked_by_hand(text, words):
 
 
 @pytest.mark.parametrize("beside", ["b", "é"])
-def test_each_ascii_mark_stands_alone(beside):
+def test_each_ascii_punctuation_mark_is_a_token(beside):
     assert len(ASCII_MARKS) == 32
     for mark in ASCII_MARKS:
         assert split_words(f"a{mark}{beside}") == ["a", mark, beside]
@@ -92,7 +92,7 @@ def test_the_words_are_those_of_googles_rules_read_one_by_one(text, lower):
 
 
 @given(texts, flags)
-def test_cleaning_a_clean_text_parts_it_alike(text, normalizer):
+def test_normalising_twice_gives_the_same_words(text, normalizer):
     once = normalise(text, normalizer)
     assert split_words(normalise(once, normalizer)) == split_words(once)
 

@@ -1,4 +1,4 @@
-"""Texts with tabs between them: every line as wide as the first, or its number is said."""
+"""Columns of texts: a line with more or fewer fields than the first is named."""
 import gzip
 
 import pytest

@@ -50,16 +50,16 @@ def test_a_long_line_is_split_and_no_token_is_lost(n):
 
 
 @given(st.text("ab\u00e9\u65e5 \n\t", max_size=60), st.integers(3, 9))
-def test_the_size_of_the_pieces_that_are_read_is_not_seen(text, piece):
+def test_sentences_do_not_depend_on_how_much_is_read_at_a_time(text, piece):
     assert list(read_sentences(Trickle(text.encode(), piece))) == read(text.encode())
 
 
-def test_a_word_longer_than_a_piece_stays_whole():
+def test_a_word_longer_than_a_block_is_not_split():
     word = "x" * (2 * corpus.READ_SIZE + 5)
     assert read(f"a {word} b".encode()) == [["a", word, "b"]]
 
 
-def test_one_giant_line_is_read_a_piece_at_a_time():
+def test_one_giant_line_is_read_a_block_at_a_time():
     """A str takes more than 40 bytes, so all the tokens of the line would take 8 million."""
     line = Trickle(b"token " * 200_000, 1 << 12)
     tracemalloc.start()
@@ -110,14 +110,14 @@ def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
         read(good + b"ab\xff\n")
 
 
-def test_the_offset_is_right_beyond_the_first_piece():
+def test_the_offset_is_right_beyond_the_first_block():
     with pytest.raises(FormatError, match="line 1, byte 13"):
         list(read_sentences(Trickle(b"aaa bbb cc dd\xff", 4)))
 
 
 @given(st.lists(st.sampled_from([b"a", b" ", b"\n", "\u00e9".encode()]), max_size=30),
        st.integers(3, 9))
-def test_the_place_is_right_whatever_the_size_of_the_pieces(parts, piece):
+def test_line_and_offset_do_not_depend_on_how_much_is_read_at_a_time(parts, piece):
     good = b"".join(parts)
     place = f"line {1 + good.count(10)}, byte {len(good)}:"
     with pytest.raises(FormatError, match=place):

@@ -1,4 +1,4 @@
-"""Sequences end to end: nothing is lost, nothing is padded, and who stands where is known."""
+"""Packed sequences: nothing is lost, nothing is padded, and the offsets are right."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,7 +49,7 @@ def test_shares_and_batches_worked_by_hand():
         [0, 1], [2], [3, 4], [5]]
 
 
-def test_a_sequence_that_is_longer_than_a_batch_stands_alone():
+def test_a_sequence_longer_than_a_batch_is_a_batch_by_itself():
     assert [some.tolist() for some in token_batches([9], 5)] == [[0]]
     assert list(token_batches([], 5)) == []
 
@@ -57,7 +57,7 @@ def test_a_sequence_that_is_longer_than_a_batch_stands_alone():
 # ---- properties ---------------------------------------------------------------------------------
 
 @given(texts)
-def test_unpacked_they_are_what_was_packed_and_types_are_zero_unless_told(sequences):
+def test_unpacking_returns_what_was_packed_and_types_are_zero_by_default(sequences):
     packed = pack(sequences)
     assert unpack(packed) == sequences
     assert len(packed.types) == len(packed.ids) and not packed.types.any()

@@ -63,7 +63,7 @@ def test_scores_worked_by_hand():
     assert found(NEW_YORK, 1, 1.0) == {("new", "york"): pytest.approx(11 / 6, rel=4 * u64)}
 
 
-def test_the_best_stand_first_and_equals_in_the_order_of_their_numbers():
+def test_the_best_come_first_and_ties_are_in_the_order_of_word_numbers():
     """Without discount: new york 33/12, is in 11/4, york is 11/6, is new and in new 11/8."""
     vocab, corpus = indexed(NEW_YORK)
     phrases = find_phrases(corpus, vocab, 0, 1.0)
@@ -74,7 +74,7 @@ def test_the_best_stand_first_and_equals_in_the_order_of_their_numbers():
     assert (phrases.pairs.dtype, phrases.scores.dtype) == (np.int32, np.float64)
 
 
-def test_many_equals_stand_in_the_order_of_their_numbers():
+def test_many_ties_are_in_the_order_of_word_numbers():
     """Every third pair is seen twice and scores 2/(2 · 2) · N, the others 1/(1 · 1) · N."""
     vocab, corpus = indexed([[f"a{i}", f"b{i}"] for i in range(300)]
                             + [[f"a{i}", f"b{i}"] for i in range(0, 300, 3)])
@@ -108,7 +108,7 @@ def test_a_word_rarer_than_min_count_is_in_no_phrase(sentences, min_count):
 
 
 @given(texts, settings, st.randoms(use_true_random=False))
-def test_the_order_of_the_sentences_is_not_seen(sentences, setting, random):
+def test_the_order_of_the_sentences_does_not_matter(sentences, setting, random):
     shuffled = random.sample(sentences, len(sentences))
     assert found(shuffled, *setting) == found(sentences, *setting)
 
@@ -163,7 +163,7 @@ def test_a_phrase_whose_spelling_is_a_word_already_counts_as_that_word():
 
 
 @pytest.mark.parametrize("joiner, word", [("_", "new_york"), ("", "newyork"), ("··", "new··york")])
-def test_the_joiner_stands_between(joiner, word):
+def test_the_joiner_is_put_between_the_words(joiner, word):
     vocab, corpus = indexed(NEW_YORK)
     phrases = find_phrases(corpus, vocab, 1, 1.0)
     assert next(join_phrases(corpus, vocab, phrases, joiner))[0] == word

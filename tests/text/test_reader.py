@@ -1,4 +1,4 @@
-"""The compiled reader equals the plain one, in memory and on the disk."""
+"""The compiled reader equals the plain one, in memory and on disk."""
 import gzip
 import io
 import json
@@ -63,7 +63,7 @@ def outcome(read):
 # ---- blocks -----------------------------------------------------------------------------------
 
 @given(texts, st.integers(3, 9))
-def test_blocks_are_the_text_and_each_but_the_last_ends_behind_white_space(text, piece):
+def test_blocks_are_the_text_and_each_but_the_last_ends_after_white_space(text, piece):
     blocks = list(read_blocks(Trickle(text + b"end", piece)))
     assert b"".join(blocks) == text + b"end"
     assert all(block[-1:].isspace() for block in blocks[:-1])
@@ -250,7 +250,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(text, tmp_path, name, ch
 
 
 @pytest.mark.parametrize("name, bytes", [("ids.i32", 4 * 35), ("off.i64", 8 * 11)])
-def test_a_file_of_another_length_is_told_by_its_length(text, tmp_path, name, bytes):
+def test_a_file_of_the_wrong_length_is_detected_by_its_length(text, tmp_path, name, bytes):
     read_corpus(text, 1, folder=tmp_path / "c")
     with open(tmp_path / "c" / name, "ab") as file:
         file.write(b"more")

@@ -1,4 +1,4 @@
-"""No token is lost, whatever is cut; half of the pairs are true, and these are neighbours."""
+"""No token is lost when lines are split; half of the pairs are consecutive segments."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +43,7 @@ def test_lines_are_numbered_and_a_blank_one_ends_a_document():
     assert (lines.ids.dtype, lines.offsets.dtype) == (np.int32, np.int64)
 
 
-def test_a_long_line_is_cut_into_equal_pieces_of_which_the_first_alone_begins():
+def test_a_long_line_is_split_into_equal_segments_and_only_the_first_starts_a_document():
     pieces = split_long_lines(numbered([[1, 2, 3, 4, 5, 6, 7], [8]]), 3)
     assert pieces.offsets.tolist() == [0, 2, 4, 7, 8]
     assert pieces.starts_document.tolist() == [True, False, False, False]
@@ -67,7 +67,7 @@ def test_pairs_of_three_lines_are_two_true_and_one_false():
     assert pairs.types.tolist() == [0, 0, 0, 1, 1] + [0, 0, 0, 1, 1, 1] + [0, 0, 0, 0, 1, 1]
 
 
-def test_parts_may_stand_in_any_order():
+def test_the_parts_of_a_template_may_be_in_any_order():
     pairs, follows = next_sentence_pairs(numbered([[5], [6], [7]]), TAIL_FIRST, 7, seed=0)
     assert each(pairs)[0] == [6, 9, 5] and pairs.types[:3].tolist() == [1, 0, 0]
 
@@ -84,7 +84,7 @@ def test_no_token_is_lost_and_no_sequence_is_too_long(lines, max_length):
 
 
 @given(texts, st.integers(1, 9))
-def test_pieces_are_as_few_as_may_be_and_of_equal_length_to_within_one(lines, room):
+def test_segments_are_as_few_as_possible_and_of_equal_length_to_within_one(lines, room):
     pieces, start = split_long_lines(numbered(lines), room), 0
     for line in filter(None, lines):
         count = -(-len(line) // room)
@@ -95,7 +95,7 @@ def test_pieces_are_as_few_as_may_be_and_of_equal_length_to_within_one(lines, ro
 
 
 @given(texts, st.integers(5, 14), st.integers(0, 9))
-def test_each_piece_is_once_the_first_of_a_pair_and_half_of_the_pairs_are_false(lines, max_length,
+def test_each_segment_is_first_in_one_pair_and_half_of_the_pairs_are_random(lines, max_length,
                                                                                seed):
     room, text = (max_length - 3) // 2, numbered(lines)
     pieces = split_long_lines(text, room)
@@ -125,7 +125,7 @@ def test_a_false_second_part_is_neither_the_first_nor_the_next(n, seed):
     assert (((second - first) % n == 1) == (follows == 0)).all()
 
 
-def test_false_parts_are_drawn_from_the_whole_text_alike():
+def test_random_segments_are_drawn_uniformly_from_the_text():
     """3,000 draws of a uniform shift: each tenth has 300, to within five deviations."""
     pairs, follows = next_sentence_pairs(numbered([[i] for i in range(6000)]), NO_TEMPLATE, 2, 1)
     first, second = pairs.ids.reshape(-1, 2)[follows == 1].T

@@ -36,7 +36,7 @@ def test_equals_a_brute_force_count(sentences):
 
 
 @given(texts.filter(flat), st.integers(1, 4))
-def test_words_left_out_leave_no_gap_and_empty_sentences_none_either(sentences, min_count):
+def test_dropped_words_and_empty_sentences_leave_no_gap(sentences, min_count):
     counts = Counter(flat(sentences))
     if max(counts.values()) < min_count:
         return

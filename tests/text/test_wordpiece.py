@@ -64,13 +64,13 @@ def test_the_longest_piece_is_taken_or_the_word_is_unknown(word, pieces):
     assert found == (pieces and [NUMBER[piece] for piece in pieces])
 
 
-def test_a_greedy_cut_can_miss_one_that_exists():
+def test_a_greedy_split_can_miss_one_that_exists():
     index = {"un": 0, "una": 1, "##aff": 2}
     assert longest_match("unaff", index) is None
     assert longest_match("unaff", index | {"##ff": 3}) == [1, 3]
 
 
-def test_text_and_pair_stand_in_berts_frame(bert):
+def test_text_and_pair_get_berts_special_tokens(bert):
     ids, types = bert.encode("a [MASK]b")
     assert [PIECES[i] for i in ids] == ["[CLS]", "a", "[MASK]", "b", "[SEP]"]
     assert types.tolist() == [0] * 5
@@ -90,13 +90,13 @@ def test_a_word_longer_than_max_word_is_unknown():
 @pytest.mark.parametrize("a, b, room, kept", [
     (3, 9, 12, (3, 9)), (3, 9, 10, (3, 7)), (9, 3, 10, (7, 3)), (9, 9, 10, (5, 5)),
     (3, 9, 5, (2, 3)), (9, 3, 5, (3, 2)), (9, 9, 5, (2, 3)), (9, 0, 5, (5, 0)), (2, 3, 0, (0, 0))])
-def test_the_longer_text_gives_way_first(a, b, room, kept):
+def test_the_longer_text_is_truncated_first(a, b, room, kept):
     assert share_room(a, b, room) == kept
 
 
 @pytest.mark.parametrize("text, back", [
     ("Unaffable, ab!", "unaffable, ab!"), ("a ' b", "a ' b"), ("[MASK] a", "a"), ("", "")])
-def test_text_comes_back_but_for_what_cleaning_took(bert, text, back):
+def test_decoding_restores_the_text_except_for_normalisation(bert, text, back):
     assert bert.decode(bert.encode(text).ids) == back
 
 
@@ -129,7 +129,7 @@ def test_the_longest_of_the_tokens_is_taken():
         "x", 1, "d", 0]
 
 
-def test_a_normalized_token_is_sought_in_the_cleaned_text():
+def test_a_normalized_token_is_searched_for_in_the_normalised_text():
     added = [AddedToken("New York", len(PIECES), special=False, normalized=True)]
     bert = WordPiece(PIECES, added=added)
     assert len(bert) == len(PIECES) + 1 and bert.token_to_id("New York") == len(PIECES)
@@ -171,7 +171,7 @@ def test_a_batch_is_one_text_after_the_other(texts, max_length, in_pairs):
 
 
 @given(mixed, mixed, st.integers(3, 12))
-def test_no_token_is_made_or_lost_but_those_that_are_cut(a, b, max_length):
+def test_no_token_is_added_or_lost_except_by_truncation(a, b, max_length):
     bert = WordPiece(PIECES)
     inner = [bert.token_ids(a), bert.token_ids(b)]
     full = bert.encode(a, b)
@@ -184,7 +184,7 @@ def test_no_token_is_made_or_lost_but_those_that_are_cut(a, b, max_length):
 
 
 @given(mixed)
-def test_what_was_met_before_is_not_seen(text):
+def test_encoding_does_not_depend_on_texts_encoded_before(text):
     bert = WordPiece(PIECES)
     first = bert.token_ids(text)
     with pytest.MonkeyPatch.context() as patch:
@@ -225,7 +225,7 @@ def test_what_makes_no_sense_is_a_value_error(make, message):
 @pytest.mark.parametrize("call", [
     lambda t: t.encode(b"a"), lambda t: t.encode(None), lambda t: t.encode_batch("abc"),
     lambda t: t.encode_batch(["a"], "b"), lambda t: t.encode_batch([["a"]])])
-def test_what_is_no_text_is_a_type_error(bert, call):
+def test_an_argument_that_is_not_a_text_is_a_type_error(bert, call):
     with pytest.raises(TypeError, match="str"):
         call(bert)
 

@@ -1,4 +1,4 @@
-"""Files go and come back; the library and transformers read ours; damage is named by its place."""
+"""Files are read back unchanged, also by the library and transformers; damage is located."""
 import copy
 import json
 import os
@@ -63,11 +63,11 @@ def test_a_vocabulary_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"[UNK]\na", b"[UNK]\r\na\r\n", b"[UNK] \na\t\n"])
-def test_line_ends_and_space_behind_a_piece_change_nothing(tmp_path, data):
+def test_line_ends_and_space_after_a_piece_change_nothing(tmp_path, data):
     assert read_vocab(write(tmp_path, "vocab.txt", data)) == ["[UNK]", "a"]
 
 
-def test_other_line_separators_of_unicode_part_no_lines(tmp_path):
+def test_other_line_separators_of_unicode_do_not_end_a_line(tmp_path):
     pieces = ["a\u2028b", "\x85", "\x0b", "\u00a0"]
     write_vocab(tmp_path / "vocab.txt", pieces)
     assert read_vocab(tmp_path / "vocab.txt") == pieces
@@ -113,7 +113,7 @@ def test_settings_as_older_folders_have_them(tmp_path):
     assert tokenizer.encode("a x").ids.tolist() == [1, 3, 0, 2]
 
 
-def test_another_prefix_is_not_written_to_a_folder_that_cannot_say_it(tmp_path):
+def test_another_prefix_is_not_written_to_a_folder_that_cannot_express_it(tmp_path):
     with pytest.raises(ValueError, match="prefix='@'"):
         save(tmp_path / "new", TOKENIZERS[4])
     assert not (tmp_path / "new").exists()
@@ -136,7 +136,7 @@ def test_a_damaged_vocabulary_is_named_by_its_line(tmp_path, data, place):
         read_vocab(write(tmp_path, "vocab.txt", data))
 
 
-def test_a_tokenizer_cut_off_anywhere_is_an_error(tmp_path):
+def test_a_tokenizer_truncated_anywhere_is_an_error(tmp_path):
     value = tokenizer_json(WordPiece(["[UNK]", "é"]))
     path = write(tmp_path, "tokenizer.json", json.dumps(value, ensure_ascii=False))
     read_tokenizer(path)
@@ -201,7 +201,7 @@ def changed(*keys, to):
     (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: expected an object"),
     (["added_tokens", 0, "special"], ..., r"added_tokens\[0\], field 'special': expected true"),
     (["added_tokens"], {}, "field 'added_tokens': expected a list or null, found {}")])
-def test_a_tokenizer_that_is_none_of_ours_is_refused_by_name(tmp_path, keys, to, message):
+def test_an_unsupported_tokenizer_is_refused_by_name(tmp_path, keys, to, message):
     with pytest.raises(FormatError, match=message):
         read_tokenizer(write(tmp_path, "tokenizer.json", changed(*keys, to=to)))
 
@@ -267,7 +267,7 @@ def test_a_file_from_before_models_had_a_type_is_read(tmp_path):
     ({"type": "BertProcessing"}, bert_template(2, 3)),
     ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
     ids=["bert", "roberta"])
-def test_older_processors_are_the_same_frames(tmp_path, processor, template):
+def test_older_processors_are_the_same_templates(tmp_path, processor, template):
     value = changed("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
     path = write(tmp_path, "tokenizer.json", value)
     assert read_tokenizer(path).template == template

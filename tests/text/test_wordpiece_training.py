@@ -1,4 +1,4 @@
-"""What is learnt is the count of pairs, join by join; given its letters, it is the library's."""
+"""Training joins the most frequent pair, step by step; given its letters, as the library does."""
 import json
 import runpy
 from collections import Counter
@@ -37,17 +37,17 @@ def test_joins_worked_by_hand():
         "low"]
 
 
-def test_of_equal_pairs_the_one_of_lower_numbers_is_joined_first():
+def test_of_equal_pairs_the_one_with_lower_ids_is_joined_first():
     assert learn_pieces(["cd ab cb"], 99, special=["[UNK]"], min_frequency=0) == [
         "[UNK]", "a", "b", "c", "d", "##b", "##d", "ab", "cb", "cd"]
 
 
-def test_the_letters_come_in_order_and_those_behind_the_prefix_only_where_they_are_needed():
+def test_letters_are_in_order_and_have_a_prefixed_form_only_if_needed():
     assert first_pieces({"ba": 1, "c": 2, "ad": 1}, ["[UNK]"]) == [
         "[UNK]", "a", "b", "c", "d", "##a", "##d"]
 
 
-def test_the_most_frequent_letters_are_kept_and_others_left_out_of_words():
+def test_the_most_frequent_letters_are_kept_and_others_dropped_from_words():
     words = {"xaby": 3, "az": 3, "b": 1}
     assert first_pieces(words, ["[UNK]"], 2) == ["[UNK]", "a", "b", "##a", "##b"]
     assert join_pairs(words, first_pieces(words, ["[UNK]"], 2), 99) == [
@@ -65,7 +65,7 @@ def test_a_join_and_what_it_does_to_other_pairs():
     assert +total == {(7, 7): 1, (7, 0): 1}
 
 
-def test_text_is_cleaned_as_for_encoding():
+def test_text_is_normalised_as_for_encoding():
     assert count_words(["Été, été!", "ÉTÉ"]) == {"ete": 3, ",": 1, "!": 1}
     assert count_words(["Été"], CASED) == {"Été": 1}
 
@@ -107,21 +107,21 @@ def test_a_special_token_that_is_spelled_like_a_piece_is_that_piece():
 
 
 @given(sentences, st.integers(11, 40), st.integers(0, 4), st.randoms(use_true_random=False))
-def test_the_order_of_the_sentences_is_not_seen(texts, size, min_frequency, random):
+def test_the_order_of_the_sentences_does_not_matter(texts, size, min_frequency, random):
     shuffled = random.sample(texts, len(texts))
     assert (learn_pieces(texts, size, min_frequency=min_frequency)
             == learn_pieces(iter(shuffled), size, min_frequency=min_frequency))
 
 
 @given(sentences, st.integers(11, 60))
-def test_more_pieces_begin_with_the_fewer_and_none_is_there_twice(texts, size):
+def test_a_larger_vocabulary_begins_with_the_smaller_and_has_no_repetitions(texts, size):
     few, many = (learn_pieces(texts, n, min_frequency=0) for n in (size, size + 20))
     assert few == many[:len(few)] and len(few) <= size and len(set(many)) == len(many)
     assert few[:5] == list(SPECIAL)
 
 
 @given(sentences)
-def test_what_was_learnt_encodes_its_text_without_an_unknown_word(texts):
+def test_a_vocabulary_encodes_its_own_text_without_unknown_words(texts):
     bert = WordPiece(learn_pieces(texts, 30, min_frequency=0))
     assert bert.index["[UNK]"] not in bert.encode_batch(texts).ids
     assert [bert.decode(bert.encode(text).ids) for text in texts] == texts

@@ -88,7 +88,7 @@ def test_a_tensor_may_be_named_apart_from_its_layer():
 @pytest.mark.parametrize("theirs, canonical", [
     ("model.wte.weight", "wte.weight"), ("h.0.ln.gamma", "h.0.ln.weight"),
     ("model.h.0.ln.gamma", "h.0.ln.weight"), ("h.0.gamma", "h.0.gamma")])
-def test_prefixes_and_older_ends_are_taken_offsets(theirs, canonical):
+def test_prefixes_and_older_ends_are_taken_off(theirs, canonical):
     assert NAMES.canonical(theirs) == canonical
 
 

@@ -1,4 +1,4 @@
-"""Bags of rows: the compiled kernel against the definition for one line, and what a bag sees."""
+"""Bags: the kernel equals the definition for one line; what a bag depends on."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def bags_of(features, texts):
     return found
 
 
-def test_the_hash_of_a_run_worked_by_hand():
+def test_the_hash_of_a_word_n_gram_worked_by_hand():
     """FNV of "a" is 3826002220, signed −468965076; of "</s>" 3617362777, signed −677604519."""
     h = (-468965076 * 116049371 - 677604519) % 2**64
     assert h == 18392320970941179901
@@ -53,7 +53,7 @@ def test_the_compiled_hash_is_the_definitions(words):
 
 
 @given(st.lists(sentences, min_size=1, max_size=4), settings)
-def test_a_bag_is_its_words_pieces_and_then_its_runs(texts, chosen):
+def test_a_bag_has_the_rows_of_its_words_and_then_of_its_word_n_grams(texts, chosen):
     word_ngrams, min_n, max_n, buckets = chosen
     features = Features(KNOWN, word_ngrams, min_n, max_n, buckets)
     for words, bag in zip(texts, bags_of(features, [" ".join(words) for words in texts])):
@@ -64,7 +64,7 @@ def test_a_bag_is_its_words_pieces_and_then_its_runs(texts, chosen):
 
 
 @given(settings)
-def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_pieces(chosen):
+def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_n_grams(chosen):
     _, min_n, max_n, buckets = chosen
     features = Features(KNOWN, 1, min_n, max_n, buckets)
     table = index_subwords(KNOWN, min_n, max_n, buckets)

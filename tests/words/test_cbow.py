@@ -17,7 +17,7 @@ def tables(seed, V=6, D=5):
 
 
 def stepped(chunk, W, U, sentence, lr):
-    """Σ L, positions and both tables after a pass over one sentence; the tree asks, no noise."""
+    """Σ L, positions and both tables after a pass over one sentence; a tree, no negatives."""
     corpus = Corpus(np.array(sentence, np.int32), np.array([0, len(sentence)]))
     plan = make_plan([6, 5, 4, 3, 2, 1], window=1, negatives=0, sample=0)
     W, U = W.copy(), U.copy()

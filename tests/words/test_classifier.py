@@ -1,4 +1,4 @@
-"""The classifier: held against the original's own answers, and against plain forms of itself."""
+"""The classifier equals the original's predictions, and plain forms of itself."""
 import io
 import json
 import math
@@ -56,7 +56,7 @@ def hand_made(labels=("x", "y", "z"), loss="softmax", label_counts=(5, 3, 2)):
                                99, table, 3 * table[:len(labels)]))
 
 
-# ---- the original's own answers -----------------------------------------------------------------
+# ---- the original's predictions -----------------------------------------------------------------
 
 def as_the_original_rounds(model, text):
     """What the original makes of the same scores: {label: probability}.
@@ -251,7 +251,7 @@ def test_one_text_or_many_in_their_order_or_none():
     assert model.encode("the").dtype == np.float32
 
 
-def test_lines_pass_in_blocks_and_none_is_lost():
+def test_lines_are_read_in_blocks_and_all_are_there():
     """A model so wide that four lines are a block."""
     D = 2**18
     table = np.zeros((10, D), np.float32)

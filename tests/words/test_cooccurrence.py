@@ -1,4 +1,4 @@
-"""Counts are exact, whatever way they are stored, and what they take is said before."""
+"""Counts are exact, however they are stored, and their memory is estimated beforehand."""
 import tracemalloc
 from collections import defaultdict
 from fractions import Fraction
@@ -62,7 +62,7 @@ def test_a_sentence_counted_by_hand():
     np.testing.assert_array_equal(X, [[2 * 1 / 2, 2, 0], [2, 0, 0], [0, 0, 0]])
 
 
-def test_one_side_has_the_word_in_the_row_and_what_stands_before_it_in_the_column():
+def test_one_side_has_the_word_in_the_row_and_the_words_before_it_in_the_column():
     X = dense_counts(count_cells(corpus_of([[0, 1, 2]]), 3, window=5, symmetric=False), 3)
     np.testing.assert_array_equal(X, [[0, 0, 0], [1, 0, 0], [1 / 2, 1, 0]])
 
@@ -88,7 +88,7 @@ def test_counts_equal_a_brute_force_count_exactly(sentences, window, weights, sy
 
 
 @given(texts, windows, st.booleans(), st.integers(1, 40))
-def test_the_pairs_are_the_same_wherever_the_text_is_cut_into_pieces(sentences, window, symmetric,
+def test_the_pairs_do_not_depend_on_the_size_of_chunks(sentences, window, symmetric,
                                                                      pairs):
     corpus = corpus_of(sentences)
     one, cut = ([(keys.tolist(), distances.tolist(), words) for keys, distances, words

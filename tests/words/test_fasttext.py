@@ -1,4 +1,4 @@
-"""FastText takes the original's steps, and forms that it never saw find their stem."""
+"""FastText takes the original's steps; unseen forms are near their stem."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,13 +64,13 @@ def test_the_corrected_step_goes_down_the_gradient_of_the_loss(seed):
     """Along one random direction of W and U: (W − W')/lr against central differences."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((6, 5)), rng.standard_normal((8, 5))
-    pieces, rows, y, h = np.array([1, 3, 3, 5]), np.array([0, 2, 4]), np.array([1, -1, -1]), 1e-5
+    subword_rows, rows, y, h = np.array([1, 3, 3, 5]), np.array([0, 2, 4]), np.array([1, -1, -1]), 1e-5
     A, B = rng.standard_normal(W.shape), rng.standard_normal(U.shape)
 
     def loss(t):
-        return cbow_loss_and_grad((W + t * A)[pieces], U + t * B, rows, y)[0]
+        return cbow_loss_and_grad((W + t * A)[subword_rows], U + t * B, rows, y)[0]
     stepped_W, stepped_U = W.copy(), U.copy()
-    pair_step(stepped_W, stepped_U, pieces, rows, y, 1.0, full_gradient=False)
+    pair_step(stepped_W, stepped_U, subword_rows, rows, y, 1.0, full_gradient=False)
     slopes = np.concatenate([((W - stepped_W) * A).ravel(), ((U - stepped_U) * B).ravel()])
     numeric = (loss(h) - loss(-h)) / (2 * h)
     assert abs(slopes.sum() - numeric) <= 1e-6 * (abs(slopes).sum() + 1)
@@ -81,14 +81,14 @@ def test_by_the_originals_step_h_moves_as_a_single_row_would(seed):
     """Pieces all different: h' = h − lr · ∂L/∂h, whatever their number."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((9, 5)), rng.standard_normal((4, 5))
-    pieces, rows, y = rng.permutation(9)[:rng.integers(1, 9)], np.array([0, 2]), np.array([1, -1])
-    h = W[pieces].mean(axis=0)
-    dh = len(pieces) * cbow_loss_and_grad(W[pieces], U, rows, y)[1][0]
-    pair_step(W, U, pieces, rows, y, 0.3)
-    np.testing.assert_allclose(W[pieces].mean(axis=0), h - 0.3 * dh, atol=1e-13)
+    subword_rows, rows, y = rng.permutation(9)[:rng.integers(1, 9)], np.array([0, 2]), np.array([1, -1])
+    h = W[subword_rows].mean(axis=0)
+    dh = len(subword_rows) * cbow_loss_and_grad(W[subword_rows], U, rows, y)[1][0]
+    pair_step(W, U, subword_rows, rows, y, 0.3)
+    np.testing.assert_allclose(W[subword_rows].mean(axis=0), h - 0.3 * dh, atol=1e-13)
 
 
-def test_a_piece_that_comes_twice_pulls_h_further():
+def test_a_row_that_occurs_twice_moves_h_further():
     assert mean_step(np.array([4, 7, 9])) == 1
     assert mean_step(np.array([4, 7, 7])) == pytest.approx((1 + 4) / 3)
     assert mean_step(np.array([7, 7, 7])) == 3

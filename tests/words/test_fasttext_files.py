@@ -1,4 +1,4 @@
-"""fastText's .bin: the original's bytes and answers, exact round trips, no damage is overlooked."""
+"""fastText's .bin: the original's bytes and results, exact round trips, damage is detected."""
 import contextlib
 import gzip
 import io
@@ -176,7 +176,7 @@ def test_tokens_too_rare_to_be_words_are_counted():
     assert model.words[0] == "</s>" and model.counts[0] == 9
 
 
-# ---- what the original answers from these bytes ----------------------------
+# ---- what the original computes from these bytes ----------------------------
 
 @every_file
 def test_vectors_of_known_unknown_and_non_ascii_words_are_the_originals(name):

@@ -86,15 +86,15 @@ def test_a_mean_worked_by_hand():
     np.testing.assert_allclose(means, [[5 / 3, 2]], rtol=2**-22)
 
 
-# ---- pieces ---------------------------------------------------------------------------------
+# ---- subwords ---------------------------------------------------------------------------------
 
-def test_the_pieces_of_a_word_are_its_own_row_and_its_n_grams(vectors):
-    pieces = vectors.ngrams("the")
-    assert [piece.ngram for piece in pieces] == "the <th <the the the> he>".split()
-    assert pieces[0].row == 1 and pieces[3].row == ngram_row("the", 4, 1000)
-    for piece in pieces:
-        np.testing.assert_array_equal(piece.vector, vectors.table[piece.row])
-    assert [piece.ngram for piece in vectors.ngrams("a")] == ["<a>"]
+def test_the_subwords_of_a_word_are_its_own_row_and_its_n_grams(vectors):
+    subwords = vectors.ngrams("the")
+    assert [subword.ngram for subword in subwords] == "the <th <the the the> he>".split()
+    assert subwords[0].row == 1 and subwords[3].row == ngram_row("the", 4, 1000)
+    for subword in subwords:
+        np.testing.assert_array_equal(subword.vector, vectors.table[subword.row])
+    assert [subword.ngram for subword in vectors.ngrams("a")] == ["<a>"]
     assert FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngrams("a") == []
 
 
@@ -117,16 +117,16 @@ def test_important_n_grams_are_those_without_which_the_vector_turns():
     assert len(vectors.important_ngrams("ab", topn=1)) == 1
 
 
-def test_an_n_gram_that_comes_twice_is_left_out_as_one(vectors):
-    pieces = vectors.ngrams("banana")
-    twice = [piece.vector for piece in pieces if piece.ngram == "ana"]
+def test_an_n_gram_that_occurs_twice_is_removed_as_one(vectors):
+    subwords = vectors.ngrams("banana")
+    twice = [subword.vector for subword in subwords if subword.ngram == "ana"]
     assert len(twice) == 2
-    total = np.sum([piece.vector for piece in pieces], axis=0, dtype=float)
+    total = np.sum([subword.vector for subword in subwords], axis=0, dtype=float)
     want = cosine(total, total - 2.0 * twice[0])
     assert dict(vectors.important_ngrams("banana", 99))["ana"] == pytest.approx(want, rel=1e-12)
 
 
-# ---- questions ------------------------------------------------------------------------------
+# ---- similarity ------------------------------------------------------------------------------
 
 def test_an_unknown_words_neighbours_are_known_words_by_cosine(vectors):
     got = vectors.most_similar("wheres")

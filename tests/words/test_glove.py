@@ -1,4 +1,4 @@
-"""GloVe takes the step of its equation, in both forms of AdaGrad, and comes to log X."""
+"""GloVe takes the step of its equation, with both forms of AdaGrad, and converges to log X."""
 import json
 from pathlib import Path
 
@@ -305,7 +305,7 @@ def test_the_vectors_are_the_sum_of_both_tables():
 
 
 @pytest.mark.parametrize("adagrad", [c_adagrad, paper_adagrad])
-def test_training_is_the_kernel_on_piece_after_piece_to_the_bit(adagrad):
+def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(adagrad):
     """5,000 dimensions make chunks of 1,000 cells: three in each of two epochs."""
     cells, start, D = some_cells(2500), adagrad(0.1), 5000
     trained = train(cells, 60, adagrad, dim=D, epochs=2, x_max=10, lr=0.1,

@@ -1,4 +1,4 @@
-"""Labelled text as numbers: held against a plain reading of every line."""
+"""Labelled text as numbers equals a plain reading of every line."""
 import gzip
 import io
 

@@ -1,4 +1,4 @@
-"""Sums over pairs are those of a dict, wherever they lie, and come out in order."""
+"""Sums over pairs equal those of a dict, wherever they are stored, and are sorted."""
 from collections import Counter
 
 import numpy as np

@@ -20,7 +20,7 @@ def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
 
 
 @given(seeds, st.permutations(range(5)))
-def test_where_the_noise_is_always_the_same_both_forms_take_the_same_steps(seed, ids):
+def test_if_the_negatives_are_always_the_same_both_forms_take_the_same_steps(seed, ids):
     """All noise is word 5, which no sentence has."""
     plan = make_plan([1] * 6, window=2, negatives=1, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(6)[5]))
@@ -31,7 +31,7 @@ def test_where_the_noise_is_always_the_same_both_forms_take_the_same_steps(seed,
         np.testing.assert_allclose(got, want, rtol=0, atol=2**-18)   # 64 roundings of numbers < 8
 
 
-def test_the_pairs_of_a_position_share_their_noise():
+def test_the_pairs_of_a_position_share_their_negatives():
     """Word 0 stands between 4 neighbours: the exact form draws up to 20 noise words, this one 5."""
     plan = make_plan([1] * 1000, window=4, negatives=5, sample=0, fixed_window=True)
 
@@ -48,7 +48,7 @@ def test_the_pairs_of_a_position_share_their_noise():
     assert count(shared_chunk) <= 5 + 5 * 5 < count(skipgram_chunk)
 
 
-def test_noise_that_was_drawn_twice_is_asked_about_once():
+def test_a_negative_that_was_drawn_twice_is_a_target_once():
     """All five noise words are word 2: the step is that of one noise word, to the bit."""
     plan = make_plan([1] * 3, window=1, negatives=5, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(3)[2]))
@@ -59,7 +59,7 @@ def test_noise_that_was_drawn_twice_is_asked_about_once():
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
-def test_repeats_are_left_out_and_the_order_stays(noise):
+def test_repeated_negatives_are_dropped_and_the_order_is_kept(noise):
     rows = np.array([9, *noise])
     left = without_repeats(rows, len(rows))
     assert rows[:left].tolist() == [9, *dict.fromkeys(noise)]

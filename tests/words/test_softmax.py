@@ -1,4 +1,4 @@
-"""Softmax: its probabilities, its loss and gradient, and the kernel's step down that gradient."""
+"""Softmax: its probabilities, its loss and gradient, and the kernel's SGD step."""
 import numpy as np
 import pytest
 from hypothesis import given

@@ -60,7 +60,7 @@ def test_n_grams_written_by_hand(word, min_n, max_n, want):
 
 
 @given(texts, lengths)
-def test_every_piece_of_a_marked_word_of_the_right_length_is_there_once_for_each_place(word, least):
+def test_every_n_gram_of_the_right_length_is_there_once_for_each_position(word, least):
     """Against slices of the str itself, where it is one; in another order."""
     min_n, max_n = least
     if any("\ud800" <= letter <= "\udfff" for letter in word) or word == "</s>":

@@ -1,4 +1,4 @@
-"""Learning to classify: the gradients, the kernels against their equations, and what is learned."""
+"""Text classification: the gradients, the kernels against their equations, and what is learned."""
 from collections import Counter
 from functools import cache, partial
 
@@ -168,7 +168,7 @@ def test_each_label_of_a_line_is_drawn_as_often_as_any_other():
     assert draw_label(plan, 1, np.uint64(state)) == (1, state)              # nothing to draw
 
 
-def test_noise_is_drawn_by_the_square_root_of_the_counts():
+def test_negatives_are_drawn_by_the_square_root_of_the_counts():
     """Counts 16, 4, 1: 4/7, 2/7, 1/7; each column of the alias table holds 1/3."""
     noise = make_label_plan(None, np.array([16, 4, 1]), "ns", 5).noise
     mass = np.zeros(3)
@@ -202,7 +202,7 @@ def crossed(model):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
-def test_each_loss_comes_near_the_ceiling_with_runs_and_stops_at_the_bags_without(method):
+def test_each_loss_comes_near_the_upper_bound_with_word_n_grams_and_not_without(method):
     """Six seeds, tested on 2,000 lines: σ = 0.005 around the best there is, 0.95, and 0.714."""
     trees_that_fail = 0
     for seed in range(6):
@@ -252,7 +252,7 @@ def test_lines_sorted_by_label_are_no_trap():
     assert train(lines, **settings).classifier.test(test).precision > sorted_in_order + 0.1
 
 
-def test_pieces_of_words_help_where_words_are_new():
+def test_character_n_grams_help_with_unseen_words():
     """Stems are known from training, their endings are not."""
     stems = {"sun": "warm", "heat": "warm", "snow": "cold", "frost": "cold"}
     lines = [f"__label__{kind} {stem}{end}" for stem, kind in stems.items() for end in
@@ -281,7 +281,7 @@ def test_the_tree_of_one_label_is_its_root_and_one_label_is_certain():
             assert p == 1
 
 
-def test_noise_ranks_labels_by_their_odds_over_the_noise():
+def test_negative_sampling_ranks_labels_by_their_odds_over_the_noise_distribution():
     """All lines are alike, so s_l = log P / (K Pneg (1 − P)); σ(s) does not rank by P."""
     counts, K = np.array([600, 300, 100]), 2
     lines = [f"__label__{label} x" for label, n in zip("abc", counts) for _ in range(n)]

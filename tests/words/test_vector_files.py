@@ -327,7 +327,7 @@ def test_a_pickle_is_refused_and_not_run(path):
     assert not trace.exists()
 
 
-def test_a_fasttext_model_is_told_apart_from_its_vectors(path):
+def test_a_fasttext_model_is_distinguished_from_its_vectors(path):
     with pytest.raises(FormatError, match="fastText model"):
         read_vectors(saved(path, struct.pack("<14i", 793712314, 12, *range(12))))
 
@@ -385,14 +385,14 @@ def test_a_glove_word_that_would_be_read_as_a_number_is_refused(path):
     (WORDS, np.zeros((2, 0)), "shape"), (["a", "a"], VECTORS, "got 'a' 2 times"),
     (["a", "b"], [[1, 2], [3, np.nan]], "got nan or inf for 'b'"),
     (["a", "b"], [[1, 1e39], [3, 4]], "got nan or inf for 'a'")])
-def test_a_table_that_is_none_is_refused(tmp_path, write, words, vectors, message):
+def test_a_table_that_is_not_valid_is_refused(tmp_path, write, words, vectors, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "file", words, vectors)
     assert list(tmp_path.iterdir()) == []
 
 
 @each_writer
-def test_whoever_has_the_old_file_open_still_reads_all_of_it(path, write):
+def test_a_program_that_has_the_old_file_open_still_reads_all_of_it(path, write):
     with open(saved(path, b"old")) as reader:      # so the new one was written beside it
         write(path, WORDS, VECTORS)
         assert reader.read() == "old"

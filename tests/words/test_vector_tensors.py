@@ -1,4 +1,4 @@
-"""Word vectors in two files: joined if they fit, refused if not, whatever was interrupted."""
+"""Word vectors in two files: read if they match, refused if not, also after interruptions."""
 import hashlib
 import os
 import signal

@@ -1,4 +1,4 @@
-"""WordVectors: the questions of gensim's KeyedVectors, and its answers."""
+"""WordVectors has the methods of gensim's KeyedVectors, and its results."""
 import math
 
 import numpy as np
@@ -142,7 +142,7 @@ def test_the_callers_array_is_neither_copied_nor_locked():
     (["a", "b"], [[1, 2], [3, np.inf]], "got nan or inf for 'b'"),
     (["a", "b"], [[np.nan, 2], [3, 4]], "got nan or inf for 'a'"),
     (["a"], [[1e39]], "got nan or inf for 'a'"), ("ab", [[1, 2], [3, 4]], "got one str")])
-def test_a_table_that_is_none_is_refused(words, vectors, message):
+def test_a_table_that_is_not_valid_is_refused(words, vectors, message):
     with pytest.raises(ValueError, match=message):
         WordVectors(words, vectors)
 

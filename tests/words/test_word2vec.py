@@ -111,7 +111,7 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, M, D):
                                atol=M * (pull + (M + 3) * u) * big_U + 4 * u * big_v)
 
 
-def test_noise_that_was_drawn_twice_is_stepped_twice_from_the_same_score():
+def test_a_negative_that_was_drawn_twice_steps_twice_from_the_same_score():
     v, U, _, _ = example(1, np.float32)
     _, _, once = step(v, U, [0, 1], [1, -1])
     _, _, twice = step(v, U, [0, 1, 1], [1, -1, -1])
@@ -260,7 +260,7 @@ def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
     assert (np.diff(np.flatnonzero(kept[:m] == 0)) <= 3).all()
 
 
-def test_thinning_comes_before_the_window_so_the_window_reaches_over_what_is_gone():
+def test_subsampling_comes_before_the_window_so_the_window_extends_over_dropped_words():
     corpus = Corpus(np.array([0, 1, 1, 1, 1, 2], np.int32), np.array([0, 6]))
     W, U = initial_weights(3, 4, seed=0)
     _, pairs = skipgram_chunk(corpus, np.array([0]), plan(3, keep=[1, 0, 1]), W, U, np.float32(0),
