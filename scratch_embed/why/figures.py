@@ -109,7 +109,7 @@ def distance_weights(window: int = 10, draws: int = 2000) -> Distances:
         state = np.uint64(state)
         sizes[n] = window - first
     return Distances(d, (window - d + 1) / window, (sizes[:, None] >= d).mean(axis=0),
-                     counts.parts / counts.whole, np.ones(window))
+                     counts.numerators / counts.denominator, np.ones(window))
 
 
 # ---- nn/layers.py --------------------------------------------------------------------------------
