@@ -1,9 +1,9 @@
-"""What all benchmarks share: runs in processes of their own, turns, memory, and how it is told.
+"""What all benchmarks share: runs in separate processes, turns, memory measurement, reporting.
 
-A script of bench/ROOM puts this folder on its path, calls `script(main, worker)`, and its main()
-`choose(parser, sections)`.  `in_a_process` starts the script again with --worker and a job, and
-what its worker returns comes back as JSON: every run has its own memory, and neither side finds
-the other's caches or threads.
+A script in a folder of bench/ puts this folder on its path and calls `script(main, worker)`; its
+main() calls `choose(parser, sections)`.  `in_a_process` starts the script again with --worker and a
+job, and returns the worker's result, passed as JSON.  So every run has its own memory, caches and
+threads.
 """
 import gzip
 import json
@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 
-# ---- runs ---------------------------------------------------------------------------------------
+# ---- processes and turns ------------------------------------------------------------------------
 
 def in_a_process(job, environment=(), given=None):
-    """What the script's worker returns for a job; `given` is its stdin."""
+    """Run the script's worker on a job in a process of its own -> its result.  given: stdin."""
     done = subprocess.run([sys.executable, sys.argv[0], "--worker", json.dumps(job)], text=True,
                           input=given, env={**os.environ, **dict(environment)},
                           capture_output=True)
@@ -27,17 +27,17 @@ def in_a_process(job, environment=(), given=None):
 
 
 def threads_of(count):
-    """The environment in which both sides' libraries take so many threads."""
+    """Environment variables that set the number of threads of BLAS and OpenMP."""
     return {name: str(count) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
 
 
-def take_turns(sides, rounds, warm_up=0):
-    """{name: seconds of each round} of functions that take turns: A B A B ...
+def take_turns(sides, rounds, warmup_rounds=0):
+    """Time functions in turn, A B A B ... -> {name: seconds of each round}.
 
-    warm_up: rounds before them that are not counted.
+    warmup_rounds: rounds before these that are not counted.
     """
     taken = {name: [] for name in sides}
-    for number in range(-warm_up, rounds):
+    for number in range(-warmup_rounds, rounds):
         for name, run in sides.items():
             start = time.perf_counter()
             run()
@@ -49,17 +49,17 @@ def take_turns(sides, rounds, warm_up=0):
 # ---- memory -------------------------------------------------------------------------------------
 
 def anonymous_kib(pid="self"):
-    """A process's memory that no file backs, in KiB; 0 when it has ended."""
+    """The anonymous memory of a process (not backed by a file), in KiB; 0 if it has ended."""
     return _status("RssAnon", pid)
 
 
 def peak_mib():
-    """The most memory that this process ever had, its libraries' files among it."""
+    """The peak resident memory of this process in MiB, mapped files included."""
     return _status("VmHWM", "self") / 1024
 
 
 def _status(name, pid):
-    """A line of Linux's /proc/PID/status, in KiB; 0 if there is none."""
+    """A field of Linux's /proc/PID/status, in KiB; 0 if it does not exist."""
     try:
         with open(f"/proc/{pid}/status") as status:
             return next((int(line.split()[1]) for line in status if line.startswith(name)), 0)
@@ -68,9 +68,9 @@ def _status(name, pid):
 
 
 class PeakMemory:
-    """The growth of a process's anonymous memory, looked at every 5 ms, in MiB.
+    """The largest growth of a process's anonymous memory, sampled every 5 ms, in MiB.
 
-    since: KiB from which it is counted; None: what it is now
+    since: the KiB to count from; None: the memory at present
     """
 
     def __init__(self, pid="self", since=None):
@@ -88,7 +88,7 @@ class PeakMemory:
         return (max(self.peak, anonymous_kib(self.pid)) - self.since) / 1024
 
 
-# ---- telling it ---------------------------------------------------------------------------------
+# ---- reporting ----------------------------------------------------------------------------------
 
 def median(values):
     return statistics.median(values)
@@ -99,7 +99,7 @@ def spread(values, digits=1):
 
 
 def ratios(values, others):
-    """values / others round by round: their median and spread."""
+    """values / others, round by round, as text: the median, and the smallest to the largest."""
     each = [a / b for a, b in zip(values, others)]
     return f"{median(each):5.2f} ({spread(each, 2)})"
 
@@ -115,13 +115,13 @@ def read_bytes(text):
 
 
 def add_sizes(parser, sizes):
-    """Whole numbers as options: {name: default}."""
+    """Add an integer option for each name of {name: default}."""
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help="(%(default)s)")
 
 
 def choose(parser, sections, usual=None, rounds=5):
-    """The arguments of the command line, `sections` (those asked for, or the usual) among them."""
+    """Parse the command line; `sections` are the named ones, or the usual ones without a name."""
     usual = list(sections) if usual is None else usual
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections)
                         + f" (without a name: {', '.join(usual)})" * (usual != list(sections)))
@@ -134,7 +134,7 @@ def choose(parser, sections, usual=None, rounds=5):
 
 
 def script(main, worker):
-    """Run main(), or, started with --worker and a job, the worker."""
+    """Run main(), or the worker if the script was started with --worker and a job."""
     if sys.argv[1:2] == ["--worker"]:
         print(json.dumps(worker(json.loads(sys.argv[2]))))
     else:

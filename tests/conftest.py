@@ -4,6 +4,7 @@ Hypothesis: 50 examples by default; `pytest --hypothesis-profile=deep` runs 5,00
 Shares: `pytest tests --share 1/2` and `2/2` run every other test file each, to be run side by side.
 """
 import io
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, max_examples=50)     # compiling takes longer
 settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile("default")
+
+# A shell starts background jobs with Ctrl-C ignored; the tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -74,7 +74,8 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(page, shell, tmp_path,
         if block.kind == "output":
             assert printed == block.body
         elif block.kind in ("python", "sh") and block.run:
-            if " plot " in block.body and importlib.util.find_spec("matplotlib") is None:
+            if (re.search(" (plot|figures) ", block.body)
+                    and importlib.util.find_spec("matplotlib") is None):
                 continue
             if block.kind == "sh":
                 printed = shell(block.body, tmp_path)

@@ -1,13 +1,13 @@
-"""mteb's own runner on encoders and tasks of this package, without a network, beside ours.
+"""mteb's own runner and ours on the same encoders and local tasks, without a network.
 
     python bench/evaluate/mteb_adapter.py              both runners on the toy tasks, a line a task
     python bench/evaluate/mteb_adapter.py "bag of words"            with ties, and slower
 
     mteb.evaluate(MtebModel(encoder), [local_task(task) for task in toy_mteb().tasks])
 
-MtebModel wraps whatever has encode(texts) -> (N, D); local_task turns a task of
-worlds/task_shapes.py into one of mteb's, with its data in place.  Neither touches a score: both
-runners get the same texts and the same vectors, and what they make of them is compared.
+MtebModel wraps any object with encode(texts) -> (N, D); local_task turns a task of
+worlds/task_shapes.py into one of mteb's that holds its data already.  Neither computes scores: both
+runners get the same texts and the same vectors, and their scores are compared.
 Needs the extra: python -m pip install -e '.[bench]'
 """
 import math

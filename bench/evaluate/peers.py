@@ -1,11 +1,11 @@
-"""k-means, logistic regression and kNN beside scikit-learn.  Both sides in one run, in turn.
+"""k-means, logistic regression and kNN compared with scikit-learn's, both in one run.
 
     python bench/evaluate/peers.py
     python bench/evaluate/peers.py lloyd knn --rounds 5 --threads 2
 
-Every run is a process of its own, since the threads of one side's libraries would wait beside the
-other's; data are the same, drawn from a seed; compilation and imports are not timed.  Times are
-medians over processes in the order A B A B ..., each the best of 3 calls; ratios are of neighbours.
+Every run is a process of its own, because waiting threads of one library would slow the other; data
+are the same, drawn from a seed; compilation and imports are not timed.  Times are medians over
+processes in the order A B A B ..., each the best of 3 calls; ratios are of consecutive runs.
 Needs the extra: python -m pip install -e '.[bench]'
 """
 import argparse
@@ -23,7 +23,7 @@ SIDES = ("scikit-learn", "ours")
 # ---- data ----------------------------------------------------------------------------------------
 
 def points(N, D, K, dtype="float32", apart=0.5):
-    """N points around K centres that overlap, and whose each is."""
+    """N points around K centres, in overlapping clusters, and the centre of each point."""
     import numpy as np
     rng = np.random.default_rng(0)
     truth = rng.integers(0, K, N)

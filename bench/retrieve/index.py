@@ -1,16 +1,16 @@
-"""Exact search beside faiss, both sides on two threads: float rows (IndexFlatIP) and bits.
+"""Exact search compared with faiss, both on two threads: float rows (IndexFlatIP) and bits.
 
     python bench/retrieve/index.py                 # float and hamming
-    python bench/retrieve/index.py selection       # what the k best cost, beside the products
+    python bench/retrieve/index.py selection       # the cost of selection, next to the products'
     python bench/retrieve/index.py hamming --rows 250000 --rounds 3
 
 1,000,000 rows x 128 float32, 1,000 queries at once, k = 10; `hamming` searches the signs of the
-same rows, 16 bytes each, beside IndexBinaryFlat.  Each side is a process of its own that holds its
-rows and waits while the other searches: A B A B ...; the first round warms up and is not counted.
-Memory is the growth of anonymous memory during the searches, beyond the rows and a first search
-for two queries; the largest of all rounds, sampled every 5 ms.  Answers are compared: the share of
-equal ids, and the largest difference of a score.
-Needs: python -m pip install faiss-cpu (but for selection)
+same rows, 16 bytes each, and is compared with IndexBinaryFlat.  Each side is a process of its own
+that holds its rows and waits while the other searches: A B A B ...; the first round warms up and is
+not counted.  Memory is the growth of anonymous memory during the searches, beyond the rows and a
+first search for two queries; the largest of all rounds, sampled every 5 ms.  Results are compared:
+the share of equal ids, and the largest difference of a score.
+Needs: python -m pip install faiss-cpu (except for selection)
 """
 import argparse
 import json

@@ -1,18 +1,19 @@
-"""Smaller vectors side by side: what is stored, what is found, and how many queries a second.
+"""Compressed vectors compared: bytes stored, retrieval quality, and queries per second.
 
     python bench/space/compress.py                 # facts, then table
     python bench/space/compress.py table --rows 50000 --rounds 3
 
-facts   a toy world of 2,000 reports and 300 questions (worlds/facts.py, seed 1), encoded by SIF's
+facts   a toy world of 2,000 reports and 300 queries (worlds/facts.py, seed 1), encoded by SIF's
         means of word2vec's vectors, 64 numbers: nDCG@10 with its 95% bootstrap interval over the
-        questions, and the interval of the difference from float32, question by question.
-table   200,000 x 128 float32 in 1,000 clusters (a centre, and noise of half its spread a number),
-        queries drawn alike: recall@10, the share of float32's ten that a form finds.  Within a
-        cluster of 200 rows nothing but noise decides which ten: a hard case for every form.
+        queries, and the interval of the difference from float32, query by query.
+table   200,000 x 128 float32 in 1,000 clusters (a centre, plus noise of half its standard
+        deviation), and queries from the same distribution: recall@10, the share of float32's ten
+        nearest that a form finds.  Within a cluster of 200 rows only the noise decides which ten
+        are nearest: a hard case for every form.
 
-Every form of why/compression.py searches the same table in the same process, one after the other,
-round by round: A B C ... A B C ...; the first round warms up and is not counted.  Queries a second
-are medians, with the ratio to float32 in the same round (median, least and most).
+All forms of why/compression.py search the same table in the same process, in turn, round by round:
+A B C ... A B C ...; the first round warms up and is not counted.  Queries per second are medians,
+with the ratio to float32 in the same round (median, smallest, largest).
 """
 import argparse
 import os

@@ -114,7 +114,7 @@ def start(folder, lines, rounds):
     """
     sides = [*SIDES, WITHOUT_SCIPY]
     taken = take_turns({side: partial(do, side, folder, lines[:1], "start") for side in sides},
-                       rounds, warm_up=1)              # of files and kernels
+                       rounds, warmup_rounds=1)              # of files and kernels
     print("process start to the first vector, s")
     for side, seconds in taken.items():
         print(f"    {side:22} {median(seconds):.2f}   {spread(seconds, 2)}   "

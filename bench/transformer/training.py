@@ -133,7 +133,7 @@ def compare(ours, theirs, rounds):
         sides = {"ours, 1 worker": ours(config, size, length, 1),
                  f"ours, {THREADS} workers": ours(config, size, length, THREADS),
                  f"PyTorch, {THREADS} threads": theirs(config, size, length)}
-        taken = take_turns(sides, rounds, warm_up=1)
+        taken = take_turns(sides, rounds, warmup_rounds=1)
         *_, two, peer = taken
         print(f"  {name}")
         for side, seconds in taken.items():

@@ -26,20 +26,18 @@ def add_commands(commands):
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                          help="worlds to average over in compress.png (default: %(default)s)")
     figures.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                         help="reports of the world of simcse.png and compress.png (%(default)s)")
+                         help="documents of the world of simcse.png and compress.png "
+                              "(default: %(default)s)")
     figures.add_argument("--sentences", type=whole(100), default=12_000, metavar="N",
-                         help="the length of that world's text (%(default)s)")
+                         help="sentences of that world's text (default: %(default)s)")
     figures.add_argument("--steps", type=whole(1), default=1500, metavar="N",
-                         help="of the masked LM of simcse.png; SimCSE takes a fifth (%(default)s)")
+                         help="steps of the masked LM of simcse.png; SimCSE takes a fifth of them "
+                              "(default: %(default)s)")
 
 
 def run_figures(arguments):
     """Compute and write one figure after the other."""
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("figures needs matplotlib: pip install 'scratch-embed[plot]', or "
-                                  "in a checkout  pip install -e '.[plot]'") from None
+    matplotlib = import_matplotlib("figures")
     from matplotlib.figure import Figure
 
     from scratch_embed.numerics.files import atomic_write
@@ -56,6 +54,16 @@ def run_figures(arguments):
             with atomic_write(os.path.join(folder, name)) as file:
                 figure.savefig(file, format="png", dpi=DPI, pil_kwargs={"optimize": True})
         print(f"wrote {os.path.join(folder, name)}", file=sys.stderr)
+
+
+def import_matplotlib(command):
+    """The module, which only the extra `plot` installs; ModuleNotFoundError says how."""
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"{command} needs matplotlib: pip install 'scratch-embed[plot]', "
+                                  "or in a checkout  pip install -e '.[plot]'") from None
+    return matplotlib
 
 
 def all_figures(arguments):
@@ -110,7 +118,7 @@ def draw_negative_sampling(figure, table):
     left.axhline(1, color="black", linestyle="--", linewidth=1)
     left.text(V - 0.5, 1.06, "uniform: 1/V", ha="right")
     left.set(ylabel="probability, in units of 1/V", title="What is to be drawn: count^¾ / sum")
-    for c, word in enumerate(table.words):
+    for c in range(V):
         for w in sorted(range(V), key=lambda w: w != c):                # its own word below
             mass, bottom = table.mass[w, c], 0 if w == c else table.mass[c, c]
             if mass > 0:
@@ -188,8 +196,9 @@ def draw_hamming(figure, planes):
     for side, colour, name in [(False, GREY, "no"), (True, ORANGE, "yes")]:
         left.plot(*planes.normals[planes.separated == side].T, "o", color=colour, markersize=4,
                   label=f"{name}: {(planes.separated == side).sum()}")
-    r = planes.normals[planes.separated][0]
-    _arrow(left, (0, 0), r, ORANGE, "r", 0.12 * r)
+    margin = abs(planes.normals @ [*zip(planes.x, planes.y)]).min(axis=1)
+    r = planes.normals[(margin * planes.separated).argmax()]           # passes well between
+    _arrow(left, (0, 0), r, ORANGE, "r", 0.08 * r)
     left.plot([-1.3 * r[1], 1.3 * r[1]], [1.3 * r[0], -1.3 * r[0]], color=ORANGE, linestyle="--")
     for vector, name in [(planes.x, "x"), (planes.y, "y")]:
         _arrow(left, (0, 0), vector, BLUE, name, 0.12 * vector)
@@ -198,7 +207,7 @@ def draw_hamming(figure, planes):
                    f"expected to separate: {len(planes.normals)} x 50°/180° = "
                    f"{len(planes.normals) * 50 / 180:.1f}")
     left.set_frame_on(False)
-    left.legend(loc="center right", title="Are x and y on\ndifferent sides of\nr's hyperplane?")
+    left.legend(loc="lower right", title="Are x and y on\ndifferent sides of\nr's hyperplane?")
     mean, low, high = (getattr(planes.differ, f)(axis=1) for f in ("mean", "min", "max"))
     right.plot([0, 180], [0, 1], color="black", linewidth=1, label="angle / 180°")
     right.errorbar(planes.angle, mean, [mean - low, high - mean], fmt="o", color=BLUE, capsize=3,

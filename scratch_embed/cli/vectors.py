@@ -86,13 +86,10 @@ def run_vectors(arguments):
 
 def run_plot(arguments):
     """A scatter plot of words; needs matplotlib."""
+    from scratch_embed.cli.figures import import_matplotlib
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.space.geometry import pca, project
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("plot needs matplotlib: pip install 'scratch-embed[plot]', or "
-                                  "in a checkout  pip install -e '.[plot]'") from None
+    matplotlib = import_matplotlib("plot")
     matplotlib.use("Agg")                              # draws without a screen
     from matplotlib import pyplot
 

@@ -54,8 +54,8 @@ def _digest(sources):
 class _Cache(FunctionCache):
     def __init__(self, function):
         super().__init__(function)                 # RuntimeError where no folder is writable
-        own = self._cache_file._source_stamp       # Numba's, of the kernel's own file
-        self._cache_file._source_stamp = (own, sources_digest())
+        file = self._cache_file                    # Numba reads no further if its version differs
+        file._version = f"{file._version} {sources_digest()}"
 
     def save_overload(self, signature, code):
         with contextlib.suppress(OSError):         # a full disk must not stop the computation

@@ -1,25 +1,24 @@
-"""From texts to vectors: tokenizer, transformer, pooling; many texts at a time.
+"""Sentence encoder: turns texts into vectors with a tokenizer, a transformer and a pooling.
 
 Paper     Reimers & Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
           section 3.
-Equation  y = recipe(encoder([CLS] prompt text [SEP])), see sentences/recipe.py;  then cut, scaled
-          to length 1 and rounded, as asked, see sentences/interface.py
+Equation  y = recipe(transformer([CLS] prompt text [SEP])), see sentences/recipe.py;  then
+          optionally truncated, normalised and quantised, see sentences/interface.py
 Shapes    encode: N texts -> (N, d).  vectors: packed ids (T,) -> (N, E)
-Cost      the transformer's: 24 D² + 4 t D for a token and layer.  Memory: the result, the ids of
-          BLOCK texts, and a layer's activations of the batches under way.
-Differs   from sentence-transformers: a batch is so many tokens, not so many texts, and nothing is
-          padded.  A model that ends in Normalize gives unit vectors also when they are cut; there
-          they are what is left of unit vectors.  A prompt that fills the whole length is an
-          error, for all texts would be the same.
+Cost      the transformer's: 24 D² + 4 t D per token and layer.  Memory: the result, the ids of
+          BLOCK texts, and one layer's activations of the batches that are being computed
+Differs   from sentence-transformers: the size of a batch is a number of tokens, not of texts, and
+          nothing is padded.  If a model ends in Normalize, truncated vectors have length 1 too;
+          there they are parts of unit vectors.  A prompt that fills max_seq_length is an error,
+          because all texts would have the same vector.
 Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (training one)
 
-Why sorted.  Texts of one length are one batched product in attention; and with the longest first,
-the batches that end last are the shortest, and no thread waits long for another.
+Why sort by length?  Attention multiplies texts of equal length as one batch.  And if the longest
+come first, the last batches are short, so that no thread waits long for another at the end.
 
-Why threads of our own.  BLAS would cut up each product and wait for its slowest part, dozens of
-times a layer, while all that is not a product has one thread; and where another program has the
-second core, every one of these waits is for the scheduler.  Here each thread has a batch, and BLAS
-one thread for it; a single batch runs in the caller's own.
+Why one batch per thread?  BLAS would split each product and wait for its slowest part, dozens of
+times per layer, while everything else runs in one thread.  Here each thread computes a batch, with
+one BLAS thread; a single batch runs in the caller's thread.
 """
 import os
 import tempfile
@@ -51,20 +50,20 @@ from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vector
 from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 
-BLOCK = 4096                       # texts whose ids are in memory, and sorted, at a time
-TOKENS = 512                       # in a batch, about
-ALONE = 128                        # tokens that are not worth a second thread
-MOST_WORKERS = 8                   # threads that one interpreter keeps busy
+BLOCK = 4096                       # texts that are tokenized and sorted at a time
+TOKENS = 512                       # tokens per batch, about
+ONE_BATCH = 128                    # up to so many tokens, a second thread does not pay
+MOST_WORKERS = 8                   # more threads would wait for the GIL
 
 
 class Tokenizer(Protocol):
-    """What makes numbers of texts: WordPiece, or whatever has these two."""
+    """Turns texts into token ids: WordPiece, or any object with these two methods."""
 
     def encode(self, text: str) -> Any:
-        """A text in its frame; `.ids` is (T,)."""
+        """A text with its special tokens; `.ids` is (T,)."""
 
     def encode_batch(self, texts: list[str], max_length: int) -> Packed:
-        """N texts in their frames, each cut to max_length tokens."""
+        """N texts with their special tokens, each truncated to max_length tokens."""
 
 
 class SentenceEncoder:
@@ -87,11 +86,11 @@ class SentenceEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:
-        """model: its parameters, float32 to be fast, are used as they are at each call.
+        """model: each call uses its current parameters; float32 is fastest.
 
-        recipe: what is made of the tokens' vectors, how long a text may be, and prompts; by default
-        their mean, scaled to length 1, of as many as the model has positions.
-        Raises ValueError for a recipe that does not fit.
+        recipe: pooling, maximum length, prompts and so on; by default the mean of the tokens,
+        scaled to length 1, of texts as long as the model allows.
+        Raises ValueError for a recipe that does not fit the model.
         """
         self.tokenizer, self.model = tokenizer, model
         self.recipe = Recipe(max_seq_length=model.max_length) if recipe is None else recipe
@@ -106,27 +105,28 @@ class SentenceEncoder:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "SentenceEncoder":
-        """The encoder in a folder of sentence-transformers: a model, its tokenizer, its modules.
+        """Load a folder of sentence-transformers: a model, its tokenizer, its modules.
 
-        Raises FormatError that names the file and the field that is missing, damaged or unknown.
+        Raises FormatError with the file and the field that is missing, damaged or unknown.
         """
         model, recipe = read_sentence_folder(folder, dtype)
         return cls(read_tokenizer(encoder_folder(folder), model), model, recipe)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write a folder that load() and sentence-transformers read; an old one is replaced whole.
+        """Write a folder that load() and sentence-transformers read, replacing an old one safely.
 
-        Raises ValueError for parameters that are not the config's, such as a head for training.
+        Raises ValueError for parameters that the config does not declare, such as SimCSE's head.
         """
-        with tempfile.TemporaryDirectory() as room:
-            save_tokenizer(room, self.model, self.tokenizer, self.recipe.max_seq_length)
-            files = {path.name: path.read_bytes() for path in Path(room).iterdir()}
+        with tempfile.TemporaryDirectory() as temporary:
+            save_tokenizer(temporary, self.model, self.tokenizer, self.recipe.max_seq_length)
+            files = {path.name: path.read_bytes() for path in Path(temporary).iterdir()}
         write_sentence_folder(folder, self.model, self.recipe, files)
 
     def vectors(self, batch: Packed, skip: int = 0) -> np.ndarray:
-        """The vectors of N sequences, as the recipe makes them, in the model's type.  -> (N, E)
+        """The vectors of N sequences by the recipe, in the model's type.  -> (N, E)
 
-        skip: tokens that are the prompt's and before it, pooled if recipe.include_prompt.
+        skip: the number of tokens of the prompt and before it, which are not pooled unless
+        recipe.include_prompt.
         """
         y, _ = sentence_vectors(self.model.infer(batch), batch.offsets, self.recipe, skip)
         return y
@@ -137,21 +137,21 @@ class SentenceEncoder:
                normalize_embeddings: bool = False, truncate_dim: int | None = None) -> np.ndarray:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
-        prompt_name           a key of `recipe.prompts`; its text goes before every input
-        prompt                that text itself; "" for none where there is a default
-        batch_size            texts in a batch, at most; by default what makes TOKENS tokens
-        show_progress_bar     on stderr, where that is a terminal
+        prompt_name           a key of `recipe.prompts`; its text is put before every input
+        prompt                that text itself; "" for none, also if there is a default prompt
+        batch_size            at most so many texts per batch; by default about TOKENS tokens
+        show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to length 1, after truncation; zero stays zero
-        truncate_dim          d, the first dimensions to keep; all of them by default
-        Raises                ValueError for a name or a number that is not valid, and a text
-                              without a token; TypeError for an input that is no str
+        truncate_dim          d, the number of dimensions to keep; by default all
+        Raises                ValueError for an invalid argument, and for a text without tokens;
+                              TypeError for an input that is not a str
         """
         require_encode_arguments(self.dim, 1 if batch_size is None else batch_size, precision,
                                  truncate_dim)
-        before = choose_prompt(self.recipe.prompts, prompt_name, prompt,
+        prompt = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
-        skip = self._tokens_of(before)
+        skip = self._prompt_tokens(prompt)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)
@@ -164,9 +164,9 @@ class SentenceEncoder:
             out[which] = finish(self.vectors(batch, skip), truncate_dim, normalize)
             return len(which)
         workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 in another's one_blas_thread()
-        jobs = self._batches(texts, before, batch_size, workers)
+        jobs = self._batches(texts, prompt, batch_size, workers)
         first = list(islice(jobs, 2))
-        workers = workers if len(first) == 2 else 1          # for one job, not a pool of threads
+        workers = workers if len(first) == 2 else 1          # no thread pool for a single batch
         with (tqdm(total=n, unit="text", disable=None if show_progress_bar else True) as bar,
               one_blas_thread()):
             for done in imap_unordered(step, chain(first, jobs), workers):
@@ -175,40 +175,41 @@ class SentenceEncoder:
         return out[0] if isinstance(inputs, str) else out
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """How alike each of a is to each of b, as recipe.similarity_fn_name says.  -> (N, M)
+        """The similarity of each vector of a with each of b, by recipe.similarity_fn_name.
 
-        a: (N, d) or (d,), b: (M, d) or (d,).  A distance counts as minus itself.
+        a: (N, d) or (d,), b: (M, d) or (d,) -> (N, M).  Distances are negated.
         """
         return MEASURES[self.recipe.similarity_fn_name][0](np.atleast_2d(a), np.atleast_2d(b))
 
     def similarity_pairwise(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """How alike each of a is to its partner in b.  (N, d), (N, d) -> (N,)."""
+        """The similarity of each vector of a with its partner in b.  (N, d), (N, d) -> (N,)."""
         return MEASURES[self.recipe.similarity_fn_name][1](a, b)
 
-    def _tokens_of(self, prompt):
-        """How many tokens of every input are the prompt's, and those before it."""
+    def _prompt_tokens(self, prompt):
+        """The number of tokens of the prompt and before it."""
         if not prompt:
             return 0
         prompt, most = self._cased(prompt), self.recipe.max_seq_length
         ids, frame = self.tokenizer.encode(prompt).ids, self.tokenizer.encode("").ids
         if len(ids) >= most:
-            raise ValueError(f"the prompt {prompt!r:.40} leaves no room for a text: it takes "
-                             f"{len(ids)} tokens of max_seq_length={most}")
+            raise ValueError(f"prompt: expected fewer than max_seq_length={most} tokens, so that a "
+                             f"text fits after it, got {len(ids)} in {prompt!r:.40}")
         return len(ids) - (len(frame) > 0 and ids[-1] == frame[-1])            # [SEP]
 
-    def _batches(self, texts, before, batch_size, workers):
-        """(numbers of texts, their ids packed), the longest of each block first."""
+    def _batches(self, texts, prompt, batch_size, workers):
+        """(numbers of texts, their packed ids), the longest of each block first."""
         for start in range(0, len(texts), BLOCK):
             block = self.tokenizer.encode_batch(
-                [self._cased(before + text) for text in texts[start:start + BLOCK]],
+                [self._cased(prompt + text) for text in texts[start:start + BLOCK]],
                 max_length=self.recipe.max_seq_length)
             order = by_length(block)[::-1]
             lengths = np.diff(block.offsets)[order]
             if lengths[-1] == 0:
-                raise ValueError(f"input {start + order[-1]}: {texts[start + order[-1]]!r:.40} "
-                                 "has no token")
+                raise ValueError(f"input {start + order[-1]}: expected a text with a token, got "
+                                 f"{texts[start + order[-1]]!r:.40}")
             offsets = np.concatenate([[0], np.cumsum(lengths)])
-            parts = 1 if offsets[-1] <= ALONE else workers * -(-offsets[-1] // (workers * TOKENS))
+            parts = workers * -(-offsets[-1] // (workers * TOKENS))
+            parts = 1 if offsets[-1] <= ONE_BATCH else parts
             for part in split_by_tokens(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
                     which = order[part[i:i + (batch_size or len(part))]]

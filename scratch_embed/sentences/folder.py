@@ -1,20 +1,20 @@
-"""A sentence encoder on disk: the folder that sentence-transformers writes and reads.
+"""Read and write the folder format of sentence-transformers.
 
 Bytes     config.json, model.safetensors            the model, see transformer/families.py
-          modules.json                              what follows what, and in which folder it is
-          1_Pooling/config.json                     which poolings
-          2_Dense/config.json, model.safetensors    a linear layer and an activation, or none
-          3_Normalize/                              there if vectors are scaled to length 1
-          sentence_bert_config.json                 how many tokens of a text are read
-          config_sentence_transformers.json         prompts, and which similarity is meant
-          vocab.txt, tokenizer_config.json ...      the tokenizer's own, see text/wordpiece.py
-Differs   Both layouts are read, the one of releases to 5 and the one since, in which pooling_mode
-          is a name and the length stands in tokenizer_config.json.  The old one is written, for all
-          releases read it; only for poolings in an order that its flags cannot say, or one of them
-          twice, pooling_mode is.  What is unknown or would change the result is refused; there,
-          much is ignored.
-          Lengths beyond the table of positions are cut down to it, there they fail.
-Read next sentences/recipe.py (what a folder says), sentences/encoder.py (texts -> vectors)
+          modules.json                              the modules in order, and their folders
+          1_Pooling/config.json                     the poolings
+          2_Dense/config.json, model.safetensors    a linear layer and an activation; optional
+          3_Normalize/                              present if vectors are scaled to length 1
+          sentence_bert_config.json                 the maximum number of tokens of a text
+          config_sentence_transformers.json         prompts and the similarity function
+          vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece.py
+Differs   Both layouts are read: that of releases up to 5, and the newer one, in which pooling_mode
+          is a name and the maximum length is in tokenizer_config.json.  The old one is written,
+          because all releases read it, except that pooling_mode is written for poolings that are
+          repeated, or in an order that the old flags cannot express.  Unknown fields and options
+          that would change the result are errors; sentence-transformers ignores many of them.
+          A maximum length beyond the model's positions is reduced to them; there it fails later.
+Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
 import os
 from collections.abc import Callable, Mapping
@@ -50,17 +50,17 @@ POOLINGS: dict[str, tuple[str, Callable]] = {
 BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
-VECTOR = "sentence_embedding"      # what Dense and Normalize are to work on
+VECTOR = "sentence_embedding"      # the input and output of Dense and Normalize
 
 
 # ---- reading ----------------------------------------------------------------------------------
 
 def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                          ) -> tuple[Model, Recipe]:
-    """The model of a folder and its recipe; the tokenizer is not read here.
+    """Read the model of a folder and its recipe, without the tokenizer.
 
-    Raises FormatError that names the file and the field where something is missing, damaged,
-    unknown, or does not fit the rest.
+    Raises FormatError with the file and the field that is missing, damaged, unknown, or does not
+    fit the rest.
     """
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
@@ -76,18 +76,18 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
             width = len(dense[-1].p["linear.bias"])
         else:
             _check_normalize(os.path.join(path, "config.json"))
-    model = family.model.load(base, dtype)             # last, for it takes the longest
+    model = family.model.load(base, dtype)             # last, because it takes longest
     return model, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
                          length, lower_case, prompts, default, similarity)
 
 
 def encoder_folder(folder: str | os.PathLike) -> str:
-    """Where the transformer's own files lie, and its tokenizer's: here, or in a folder below."""
+    """The folder of the transformer's and the tokenizer's files: `folder`, or one below it."""
     return _modules(folder)[0][1]
 
 
 def _modules(folder):
-    """[(kind, folder)] of modules.json: Transformer, Pooling, any Dense, Normalize or not."""
+    """[(kind, folder)] of modules.json: Transformer, Pooling, any number of Dense, Normalize."""
     path, found = os.path.join(folder, "modules.json"), []
     for number, entry in enumerate(read_json(path, list)):
         fields = Fields(path, entry, f"module {number}")
@@ -104,14 +104,14 @@ def _modules(folder):
     normalize = kinds[-1:] == ["Normalize"]
     if kinds != ["Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
                  *["Normalize"] * normalize]:
-        raise FormatError(path, "its list", "expected Transformer, Pooling, as many Dense as there "
-                          "are, Normalize or none, in this order; found "
+        raise FormatError(path, "its list", "expected Transformer, Pooling, any number of Dense, "
+                          "and optionally Normalize, in this order; found "
                           f"{', '.join(kinds) or 'nothing'}")
     return found
 
 
 def _pooling(path, D):
-    """The poolings, and whether the prompt is pooled too."""
+    """The poolings, and whether the prompt's tokens are pooled."""
     fields = Fields.read(path)
     width = "embedding_dimension" if "embedding_dimension" in fields else "word_embedding_dimension"
     fields.no_others((width, "pooling_mode", *POOLINGS, "include_prompt"))
@@ -125,8 +125,9 @@ def _pooling(path, D):
             raise fields.fault("pooling_mode", f"one or several of {', '.join(BY_NAME)}",
                                show(names))
     else:
-        must = ("pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_max_tokens")
-        for flag in must:
+        required = ("pooling_mode_cls_token", "pooling_mode_mean_tokens",
+                    "pooling_mode_max_tokens")
+        for flag in required:
             fields.flag(flag)
         names = [name for flag, (name, _) in POOLINGS.items() if fields.flag(flag, False)]
         if not names:
@@ -141,7 +142,7 @@ def _dense(folder, width, dtype):
     fields.no_others(("in_features", "out_features", "bias", "activation_function",
                       "module_input_name", "module_output_name", "use_residual"))
     if fields.whole("in_features") != width:
-        raise fields.fault("in_features", f"{width}, the width of what comes in",
+        raise fields.fault("in_features", f"{width}, the width of its input",
                            show(fields.whole("in_features")))
     shape = (fields.whole("out_features"), width)
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
@@ -158,7 +159,7 @@ def _dense(folder, width, dtype):
         raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
                           f"says, found {show({n: e[:2] for n, e in entries.items()})}")
     tensors, _ = read_safetensors(path)
-    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # no bias: one of 0
+    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # no bias: zeros
     for name, tensor in tensors.items():
         p[name][...] = tensor
     if not np.isfinite(p.flat).all():
@@ -167,7 +168,7 @@ def _dense(folder, width, dtype):
 
 
 def _check_normalize(path):
-    """Nothing is to say: the old layout has no file, the new one says that it is the usual."""
+    """Check the config of Normalize: the old layout has none, the new one must have defaults."""
     if os.path.exists(path):
         fields = Fields.read(path)
         fields.one_of("module_input_name", [VECTOR], VECTOR)
@@ -175,7 +176,7 @@ def _check_normalize(path):
 
 
 def _length(base, positions):
-    """How many tokens are read, and whether letters are made small first."""
+    """The maximum number of tokens, and whether texts are lower-cased first."""
     path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
     if os.path.exists(path):
         fields = Fields.read(path)
@@ -203,7 +204,7 @@ def _whole_or_null(fields, name):
 
 
 def _prompts(folder):
-    """Prompts, the name of the default one, the similarity."""
+    """The prompts, the name of the default one, and the similarity function."""
     path = os.path.join(folder, "config_sentence_transformers.json")
     if not os.path.exists(path):
         return {}, None, "cosine"
@@ -220,21 +221,21 @@ def _prompts(folder):
 
 def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recipe,
                           files: Mapping[str, bytes] | None = None) -> None:
-    """Write a folder that sentence-transformers loads.  files: {name: bytes}, the tokenizer's.
+    """Write a folder that sentence-transformers can load.  files: {name: bytes} of the tokenizer.
 
-    config.json goes first and comes last, see numerics/folders.py; without it neither they nor we
-    read the rest.  Raises ValueError for a recipe that does not fit.
+    config.json is removed first and written last, see numerics/folders.py; without it the folder
+    cannot be loaded.  Raises ValueError for a recipe that does not fit the model.
     """
-    with replaced_together(folder, "config.json") as room:
-        model.save(room)
-        write_modules(room, model, recipe)
+    with replaced_together(folder, "config.json") as temporary:
+        model.save(temporary)
+        write_modules(temporary, model, recipe)
         for name, data in (files or {}).items():
-            with open(os.path.join(room, name), "wb") as file:
+            with open(os.path.join(temporary, name), "wb") as file:
                 file.write(data)
 
 
 def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> None:
-    """Write all of it but the model and its tokenizer."""
+    """Write all files except those of the model and its tokenizer."""
     check_recipe(recipe, model.dim, model.max_length)
     kinds = ["Transformer", "Pooling", *["Dense"] * len(recipe.dense),
              *["Normalize"] * recipe.normalize]
@@ -262,7 +263,7 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
 
 
 def _pooling_fields(recipe, D):
-    """The flags, or the names where their order is not that of the flags."""
+    """The old layout's flags, or the names if their order is not that of the flags."""
     chosen = [name for name, pool in BY_NAME.items() if pool in recipe.poolings]
     names = [name for pool in recipe.poolings for name in chosen if BY_NAME[name] is pool]
     if names == chosen:

@@ -1,13 +1,13 @@
-"""What all encoders of sentences have in common: the arguments of encode(), and its last steps.
+"""The arguments of encode() that all sentence encoders share, and its last steps.
 
-Equation  y = round(normalize(x_1 .. x_d)): cut to d numbers, scale to length 1, round, in this
-          order
+Equation  y = quantise(normalize(x_1 .. x_d)): truncate to d dimensions, scale to length 1, quantise
 Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for bits
-Differs   The arguments are sentence-transformers'; there prompt= silently wins over prompt_name=,
-          and precision= gives no shape to no texts.
+Differs   The arguments are those of sentence-transformers.  There prompt= silently overrides
+          prompt_name=; here both together are an error.  There the codes of 0 texts have no shape
+          (0, d).
 Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/hamming.py (the codes)
 
-First cut and then scale, for a part of a unit vector is no unit vector.
+Why truncate first?  A part of a unit vector has a length below 1.
 """
 import warnings
 from collections.abc import Mapping
@@ -27,35 +27,35 @@ from scratch_embed.space.similarity import (
     euclidean_matrix,
 )
 
-FEW = 100                          # vectors, below which their own ranges are a poor sample
+FEW = 100                          # with fewer vectors, their ranges are a poor estimate
 
 
 # ---- the arguments ------------------------------------------------------------------------------
 
 def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,
                   default: str | None = None) -> str:
-    """The text that goes before every input: `prompt`, or the one of that name, or nothing.
+    """The text that is put before every input: `prompt`, or the one of that name, or "".
 
-    default: the name that counts where neither is given; prompt="" asks for none all the same.
-    Raises ValueError for a name that is not there, or for both at once.
+    default: the name to use if neither is given; prompt="" overrides it.
+    Raises ValueError for an unknown name, or if both are given.
     """
     if prompt is not None:
         if prompt_name is not None:
-            raise ValueError(f"prompt_name={prompt_name!r} and prompt={prompt!r}: give one of "
-                             "them")
+            raise ValueError(f"expected prompt_name or prompt, got both, {prompt_name!r} and "
+                             f"{prompt!r}")
         return prompt
     name = default if prompt_name is None else prompt_name
     if name is None:
         return ""
     if name not in prompts:
-        there = ", ".join(map(repr, prompts)) or "none: give them to the constructor"
-        raise ValueError(f"prompt_name={name!r}: the names are {there}")
+        known = ", ".join(map(repr, prompts)) or "no name; give prompts to the constructor"
+        raise ValueError(f"prompt_name={name!r}: expected {known}")
     return prompts[name]
 
 
 def require_encode_arguments(D: int, batch_size: int, precision: str,
                              truncate_dim: int | None) -> None:
-    """Raise ValueError for what cannot be done with vectors of D dimensions."""
+    """Raise ValueError for arguments of encode() that are invalid for vectors of D dimensions."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected {', '.join(map(repr, PRECISIONS))}")
     require_whole("batch_size", batch_size, 1)
@@ -66,35 +66,36 @@ def require_encode_arguments(D: int, batch_size: int, precision: str,
 def require_text(number: int, text: str) -> None:
     """Raise TypeError unless input number `number` is a str."""
     if not isinstance(text, str):
-        raise TypeError(f"input {number}: expected a text, a str, found {text!r:.40}")
+        raise TypeError(f"input {number}: expected a text, a str, got {text!r:.40}")
 
 
 # ---- the last steps -----------------------------------------------------------------------------
 
 def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
-    """Cut, and scale to length 1.  x: (N, D) -> (N, truncate_dim or D) float32; zero stays zero."""
+    """Truncate, scale to length 1; zero stays zero.  (N, D) -> (N, truncate_dim or D) float32"""
     x = x[:, :truncate_dim]
     return (l2_normalize(x)[0] if normalize else x).astype(np.float32)
 
 
 def round_to(precision: str, x: np.ndarray) -> np.ndarray:
-    """The vectors as codes of that precision.  x: (N, d) float32 -> (N, d), or (N, ⌈d/8⌉) bits.
+    """Quantise to that precision.  x: (N, d) float32 -> (N, d), or (N, ⌈d/8⌉) for bits.
 
-    int8 and uint8 take the ranges of x itself, so a vector's code depends on the others: to add
-    vectors later, encode in float32 and use space/quantise.py with ranges that are kept.
+    int8 and uint8 use the ranges of x itself, so a vector's code depends on the others.  To add
+    vectors later, encode in float32 and use space/quantise.py with stored ranges.
     """
     return PRECISIONS[precision](x)
 
 
 def _levels(x):
-    """A byte a number, by the ranges of x itself."""
+    """One byte per number, by the ranges of x."""
     if len(x) == 0:
         return x.astype(np.uint8)
     if len(x) == 1:
-        raise ValueError("a single text has no ranges to make bytes of: encode a sample in "
-                         "float32, and give its calibrate() to quantise(), in space/quantise.py")
+        raise ValueError("precision: expected at least 2 texts to compute ranges from, got 1; "
+                         "encode a sample in float32, and give its calibrate() to quantise(), in "
+                         "space/quantise.py")
     if len(x) < FEW:
-        warnings.warn(f"the ranges of only {len(x)} texts, which later ones may well leave",
+        warnings.warn(f"the ranges of only {len(x)} texts: later texts may exceed them",
                       stacklevel=4)
     return quantise(x, calibrate(x))
 
@@ -103,12 +104,12 @@ PRECISIONS = {"float32": lambda x: x, "int8": lambda x: shift(_levels(x)), "uint
               "binary": lambda x: shift(sign_bits(x)), "ubinary": sign_bits}
 
 
-# ---- comparing ----------------------------------------------------------------------------------
+# ---- similarity ---------------------------------------------------------------------------------
 
 def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The cosine of every vector of a with every one of b.  (N, D), (M, D) -> (N, M).
+    """The cosine of every vector of a with every vector of b.  (N, D), (M, D) -> (N, M).
 
-    A single vector (D,) is a table of one.
+    A single vector (D,) counts as (1, D).
     """
     return cosine_matrix(np.atleast_2d(a), np.atleast_2d(b))
 
@@ -124,11 +125,11 @@ def manhattan(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def manhattan_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """The same for every row of A with every row of B.  (N, D), (M, D) -> (N, M)."""
+    """manhattan() of every row of A with every row of B.  (N, D), (M, D) -> (N, M)."""
     return np.array([manhattan(a, B) for a in A]).reshape(len(A), len(B))
 
 
-# {similarity_fn_name: (all with all, pairs)}; a distance counts as minus itself
+# {similarity_fn_name: (all with all, pairs)}; distances are negated
 MEASURES = {"cosine": (similarity, similarity_pairwise), "dot": (dot_matrix, dot),
             "euclidean": (lambda A, B: -euclidean_matrix(A, B), lambda a, b: -euclidean(a, b)),
             "manhattan": (lambda A, B: -manhattan_matrix(A, B), lambda a, b: -manhattan(a, b))}

@@ -1,11 +1,11 @@
-"""What a sentence encoder does with the vectors of tokens: pool, transform, normalise.
+"""From token vectors to a sentence vector: pooling, dense layers, normalisation.
 
 Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E)
-Cost      nothing beside the encoder's.
-Differs   Where the prompt is not pooled, this is what sentence-transformers 6.2 does.  In 3.4 cls
-          took [CLS] all the same, and a prompt of no letters still took [CLS] from the others.
-Read next transformer/pooling.py, sentences/folder.py (how it is written down)
+Cost      negligible next to the encoder's
+Differs   If the prompt is not pooled, as sentence-transformers 6.2.  In 3.4 cls used [CLS] even
+          then, and an empty prompt excluded [CLS] from the other poolings.
+Read next transformer/pooling.py, sentences/folder.py (its files)
 """
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -39,20 +39,20 @@ class Dense(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How one vector is made of a sentence, but for its token vectors."""
+    """The settings of a sentence encoder apart from its transformer."""
 
-    poolings: tuple[Callable, ...] = (mean,)       # of transformer/pooling.py, set side by side
+    poolings: tuple[Callable, ...] = (mean,)       # of transformer/pooling.py; concatenated
     include_prompt: bool = True                    # are the prompt's tokens pooled?
     dense: tuple[Dense, ...] = ()
     normalize: bool = True
-    max_seq_length: int = 512                      # tokens of a text, [CLS] and [SEP] among them
+    max_seq_length: int = 512                      # tokens of a text, including [CLS] and [SEP]
     lower_case: bool = False                       # before the tokenizer, which may do so itself
     prompts: Mapping[str, str] = {}
     default_prompt_name: str | None = None
     similarity_fn_name: str = "cosine"
 
     def dim(self, D: int) -> int:
-        """The width of what is made of token vectors of width D."""
+        """The width of sentence vectors, from token vectors of width D."""
         return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
 
 
@@ -60,8 +60,8 @@ def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: i
                      ) -> tuple[np.ndarray, Callable]:
     """Pool, transform, normalise.  x: (T, D), offsets: (N+1,) -> (N, E); backward(dy, g) -> dx.
 
-    skip: tokens of the prompt and before it, which are left out unless recipe.include_prompt.
-    g: the gradients of each Dense, a Params for each of them.
+    skip: the number of tokens of the prompt and before it, not pooled unless recipe.include_prompt.
+    g: a Params of gradients for each Dense.
     """
     pool = concat_poolings(*recipe.poolings)
     y, back_pool = pool(x, offsets, 0 if recipe.include_prompt else skip)
@@ -81,24 +81,25 @@ def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: i
 
 
 def identity(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """x as it is."""
+    """y = x."""
     return x, lambda dy: dy
 
 
 def check_recipe(recipe: Recipe, dim: int, max_length: int) -> None:
-    """Raise ValueError for a recipe that does not fit itself, or a model of these sizes."""
+    """Raise ValueError for a recipe that is inconsistent, or does not fit the model's sizes."""
     if not recipe.poolings or not set(recipe.poolings) <= set(POOLINGS):
-        raise ValueError(f"poolings={recipe.poolings}: expected some of transformer/pooling.py")
+        raise ValueError("poolings: expected one or more of transformer/pooling.py, got "
+                         f"{recipe.poolings}")
     width = dim * len(recipe.poolings)
     for p, activation in recipe.dense:
         W = p["linear.weight"]
         if W.shape[1] != width or activation not in (tanh, None):
-            raise ValueError(f"a Dense with weights {W.shape} and the activation {activation}: "
-                             f"expected {width} columns, and tanh or None")
+            raise ValueError(f"dense: expected weights of {width} columns and the activation tanh "
+                             f"or None, got {W.shape} and {activation}")
         width = len(W)
     if not 1 <= recipe.max_seq_length <= max_length:
         raise ValueError(f"max_seq_length={recipe.max_seq_length}: expected 1 to {max_length}, the "
-                         "positions that the encoder has")
+                         "model's max_length")
     if recipe.default_prompt_name not in (None, *recipe.prompts):
         raise ValueError(f"default_prompt_name={recipe.default_prompt_name!r}: expected None or "
                          f"one of {list(recipe.prompts)}")

@@ -1,27 +1,27 @@
-"""SimCSE: the same sentence twice, under two dropout masks, is all the supervision there is.
+"""SimCSE: contrastive training of sentence vectors; the positive is the sentence itself.
 
 Paper     Gao, Yao & Chen 2021, "SimCSE: Simple Contrastive Learning of Sentence Embeddings", eqs. 4
           (unsupervised) and 5 (supervised, with hard negatives).
-Equation  z = tanh(W pool(encode(text, mask)) + b)                      the head, for training
+Equation  z = tanh(W pool(encode(text, mask)) + b),   mask a dropout mask, (W, b) the training head
           unsupervised   L = InfoNCE(z(text, m), z(text, m′)),  τ = 0.05
           supervised     L = InfoNCE(z(text), [z(entailed); z(contradicted)])
-Shapes    a view: N texts packed -> z (N, D)
-Cost      two passes of the encoder a step, three with hard negatives.
+Shapes    a view: N packed texts -> z (N, D)
+Cost      two passes of the encoder per step, three with hard negatives
 Differs   The authors keep the head in the supervised form and remove it after unsupervised
           training; here vectors() removes it unless keep_head is set.  They choose the best of many
           checkpoints on STS-B's development set; here the last step's model is returned.
-Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py: with this file the
-          whole of it
+Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py
 
-Why it works.  A masked LM's sentence vectors lie in a cone, with cosines far above 0.  The loss
-asks for two things: a sentence's two views be near (alignment), and all sentences be far from each
-other (uniformity).  The mask moves a vector a little, as another wording would, so the first keeps
-what a small change cannot change; the second opens the cone.  Without dropout both views are equal,
-and only the second is left.
+Why does it work?  A masked LM's sentence vectors lie in a narrow cone: the mean cosine of any two
+is 0.71 in bench/sentences/pooling.py (0.97 before training).  The loss has two effects: the two
+views of a sentence become near (alignment), and different sentences far from each other
+(uniformity).  Another dropout mask changes a vector a little, as another wording would, so
+alignment makes vectors insensitive to such changes.  Without dropout both views are equal, and the
+loss affects uniformity only.
 
-Why a head.  What tells one sentence of a batch from the others need not be what it means.  The head
-can throw the rest away for the loss alone, and the vectors below it keep it.  What that is worth
-here, `scratch-embed why simcse` measures.
+Why a head?  A feature may distinguish the sentences of a batch and still not be their meaning, or
+the reverse.  The head can discard what the loss does not need, while the vectors below it, which
+are used later, keep it.  `scratch-embed why simcse` measures the effect.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -50,18 +50,18 @@ HEAD = "head.weight"
 
 
 def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors of the head, whose random streams have the names of its authors' code."""
+    """The tensors of the head; their random streams have the names of the authors' code."""
     return {name: tensor._replace(stream=name.replace("head", "mlp.dense"))
             for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
 
 def embed(batch: Packed, model: Model, pool: Pool = cls, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """A vector for each text of one view, the head on top if the model has one.
+    """The vectors of one view's texts, after the head if the model has one.
 
     -> z (N, D), backward(dz, g)
     """
-    order = by_length(batch)                             # equal lengths together: see attention
+    order = by_length(batch)                             # for attention's batched products
     batch = take(batch, order)
     x, back_x = model.encode(batch, dropout)
     y, back_y = pool(x, batch.offsets)
@@ -82,9 +82,9 @@ def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
 
 
 def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
-    """z[0] should choose z[1]; a third view holds hard negatives.  (N, D) each.
+    """InfoNCE of the views z: z[1] are the partners of z[0], z[2] hard negatives.  (N, D) each.
 
-    -> loss, backward() -> a gradient for each view.
+    -> loss, backward() -> a gradient for each view
     """
     N = len(z[0])
     loss, back_loss = infonce(z[0], np.concatenate(z[1:]), tau)
@@ -97,19 +97,19 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
 
 def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropout: Dropout,
                workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
-    """The loss of one batch, each view under masks of its own.  -> loss, backward(grads).
+    """The loss of one batch, each view with other dropout masks.  -> loss, backward(grads).
 
-    grads: one Params for each worker, who adds into it what its share of the texts teaches.
+    grads: one Params for each worker, to which the gradient of its share of the texts is added.
     map: map(f, items) -> [f(item)], in threads or one after the other.
     """
     N = len(views[0].offsets) - 1
 
-    def look(v):                                     # -> z (N, D) of view v, put together
+    def encode_view(v):                              # -> z (N, D) of view v, from all workers
         def share(rows, worker):
             return embed(take(views[v], rows), model, pool, dropout.at(v, worker))
         return data_parallel(share, N, workers, map)
 
-    z, backs = zip(*(look(v) for v in range(len(views))))
+    z, backs = zip(*(encode_view(v) for v in range(len(views))))
     loss, back_loss = contrast(list(z), tau)
 
     def backward(grads):
@@ -121,15 +121,15 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropou
 # ---- training ------------------------------------------------------------------------------------
 
 class HeldOut(NamedTuple):
-    """Pairs of like meaning that are measured while a model is trained on other texts."""
+    """Pairs of similar texts, on which geometry() is measured during training on other texts."""
 
     texts: Packed
     partners: Packed
-    every: int = 50                # so many steps
+    every: int = 50                # steps between two measurements
 
 
 class Trained(NamedTuple):
-    """A model, and how it came about."""
+    """A trained model, its losses and held-out measurements."""
 
     model: Model                   # with the head, if it was trained with one
     losses: list[float]            # of every step
@@ -140,21 +140,21 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
           batch_size: int = 64, optim: Optim = Optim(lr=3e-4, weight_decay=0.0),
           dropout: float = 0.1, with_head: bool = True, held_out: HeldOut | None = None,
           options: RunOptions = RunOptions()) -> Trained:
-    """Train on N texts.
+    """Train a model on N texts.
 
-    views      [texts]: each is its own partner, under another mask; [texts, partners], or with a
-               third of hard negatives: row n of each belongs together
-    model      of transformer/masked_lm.py for instance; its parameters are not changed
-    dropout    the share of numbers that is left out by chance
+    views      [texts]: each is its own partner, with another mask; [texts, partners]; or [texts,
+               partners, hard negatives], in which row n of each view belongs together
+    model      for example from transformer/masked_lm.py; its parameters are not changed
+    dropout    probability of an activation to be zeroed
     with_head  False: the loss compares the pooled vectors themselves
-    options    workers: a share of every view each.  The same seed and workers, the same bits.
-    Raises     ValueError for views of unequal length or a batch of one, which has nothing to tell
-               apart; TrainingDiverged
+    options    workers: each takes a share of every view.  The same seed and workers, the same bits.
+    Raises     ValueError for views of unequal length, or a batch of one text, which has no
+               negatives; TrainingDiverged
     """
     if not 1 <= len(views) <= 3 or len({len(view.offsets) for view in views}) != 1 \
             or len(views[0].offsets) < 3 or batch_size < 2:
-        raise ValueError(f"expected 1 to 3 views of at least 2 texts, row by row, and batches of 2 "
-                         f"or more, found {[len(v.offsets) - 1 for v in views]} and {batch_size}")
+        raise ValueError(f"expected 1 to 3 views of equally many texts, at least 2, and batch_size "
+                         f"at least 2, got {[len(v.offsets) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
     workers, seed, checkpoint, _ = options
     model = add_head(model, seed) if with_head else remove_head(model)
@@ -198,7 +198,7 @@ def remove_head(model: Model) -> Model:
     return model.with_params(p.only(name for name in p if not name.startswith("head.")))
 
 
-# ---- what came of it -----------------------------------------------------------------------------
+# ---- inference -----------------------------------------------------------------------------------
 
 def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""

@@ -1,32 +1,32 @@
-"""Static sentence vectors: the mean of the words' vectors, rare words weighing more (SIF).
+"""Static sentence vectors: a mean of word vectors in which rare words have more weight (SIF).
 
 Paper     Arora, Liang & Ma 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings",
           Algorithm 1.
 Equation  x_s = 1/|s| Σ_{w in s} a/(a + p(w)) v_w,   then   x_s ← x_s − u uᵀ x_s
-          p(w) the share of w among the words of a large text, a = 10⁻³; |s| the known words of s;
-          u the direction that sentences share: the first singular vector of a table of many x_s
-Shapes    v (D,) each, from word2vec, GloVe or FastText alike; u (D,); encode: N texts -> (N, D)
-Cost      O(D) a word.  Memory: the result, a row for each different word, 20 bytes a token.
-Differs   u is fitted once, to texts that the caller names, and kept: a sentence has one vector.
-          Algorithm 1 fits u to the very set that it encodes, the authors' code even to the two
-          sides of its pairs apart; of two sentences alone that leaves two opposite vectors.  The
-          code reads an unknown word as UUUNKKK or, without that, as the last word of its table;
-          here it is left out, and a sentence without a known word is the zero vector, cosine 0.
+          p(w) the share of w among the words of a large text, a = 10⁻³; |s| the number of known
+          words of s;  u the direction that sentences share, the first singular vector of many x_s
+Shapes    v (D,) each, from word2vec, GloVe or FastText; u (D,); encode: N texts -> (N, D)
+Cost      O(D) per word.  Memory: the result, a row per distinct word, 20 bytes per token
+Differs   u is fitted once, to texts that the caller chooses, so a sentence always has the same
+          vector.  Algorithm 1 fits u to the set that it encodes, and the authors' code separately
+          to each side of the pairs; for two sentences that leaves two opposite vectors.  Their code
+          replaces an unknown word by UUUNKKK or else by the last word of the table; here it is
+          ignored, and a sentence without a known word gets the zero vector, with cosine 0.
 Read next text/vocab.py (the counts behind p), sentences/interface.py (encode's last steps),
           space/similarity.py (what to do with the vectors)
 
-Why these weights.  Let a sentence have a topic c, and write each word down either because it is
-frequent or because it fits:
+Why these weights?  Assume that a sentence has a topic c, and that each of its words occurs either
+because it is frequent or because it fits the topic:
     P(w | c) = α p(w) + (1 − α) exp(v_w · c) / Z.
-Its logarithm has at c = 0 the gradient
+The gradient of its logarithm at c = 0 is
     ∇ log P = (1 − α)/Z · v_w / (α p(w) + (1 − α)/Z) = a/(a + p(w)) v_w,   a = (1 − α)/(α Z).
-So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w, and of all c of one length the
-likeliest points along this sum.  "The", 6 % of all words, is there whatever the topic, and weighs
-1/61; a word seen once in a million weighs 1.
+So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w, and of all c of one length the most
+probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic, and has the
+weight 1/61; a word that occurs once in a million has the weight 0.999.
 
-Why u.  Trained word vectors share a direction, so all their sums do, and it lifts every cosine
-without a word about the topic.  The table is not centred before, as for PCA: the mean is the
-greater part of what is to go.
+Why remove u?  Trained word vectors share a direction, and so do their sums; it raises all cosines
+and says nothing about the topic.  The x_s are not centred first, as PCA would: their mean is most
+of what should be removed.
 """
 import array
 import re
@@ -50,20 +50,20 @@ from scratch_embed.sentences.interface import (
 )
 from scratch_embed.text.vocab import Corpus, Vocab
 
-FIT_BATCH = 1024                   # texts at a time, while what they have in common is sought
+FIT_BATCH = 1024                   # texts at a time, while the common direction is computed
 TOKEN = re.compile(r"[^ \t\n\r\v\f]+")
 
 
 class Words(Protocol):
-    """What gives words their vectors: WordVectors, or whatever has these two."""
+    """A table of word vectors: WordVectors, or any object with these two attributes."""
 
-    vectors: np.ndarray            # (n, D): only its width is asked for
+    vectors: np.ndarray            # (n, D); only its width is used
 
     def __getitem__(self, word: str) -> np.ndarray:
-        """The vector (D,) of a word; KeyError for a word that has none."""
+        """The vector (D,) of a word; KeyError for an unknown word."""
 
 
-# ---- how much a word weighs -------------------------------------------------------------------
+# ---- the weights of words ---------------------------------------------------------------------
 
 def frequencies(vocab: Vocab) -> dict[str, float]:
     """{word: p(w)}, its share of all counted words."""
@@ -71,10 +71,9 @@ def frequencies(vocab: Vocab) -> dict[str, float]:
 
 
 def zipf_frequencies(words: Iterable[str]) -> dict[str, float]:
-    """{word: p(w)} guessed from the order alone, most frequent first, as files of vectors are.
+    """{word: p(w)} estimated from the rank of words, most frequent first, as in vector files.
 
-    p ∝ 1/(r + 2.7), r = 1, 2, ...: the law of Zipf as Mandelbrot mended it, for words without
-    counts.
+    For words without counts.  Zipf's law, corrected by Mandelbrot: p ∝ 1/(r + 2.7), r = 1, 2, ...
     """
     words = list(words)
     p = 1 / (np.arange(1, len(words) + 1) + 2.7)
@@ -88,7 +87,7 @@ def sif_weights(p: Mapping[str, float], a: float = 1e-3) -> dict[str, float]:
     {'the': 0.0163..., 'fox': 0.999...}
     """
     if not 0 < a < np.inf:
-        raise ValueError(f"a={a}: expected a positive number; without weights all words weigh 1")
+        raise ValueError(f"a={a}: expected a positive number; for equal weights, give no weights")
     return {word: a / (a + share) for word, share in p.items()}
 
 
@@ -114,7 +113,7 @@ def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
 
 @kernel(keep_order=True)
 def weighted_means_kernel(corpus, table):
-    """The same, summed word by word: a sentence's bits do not depend on what stands beside it."""
+    """The same, summed word by word: a vector's bits do not depend on the rest of the batch."""
     S, D = len(corpus.offsets) - 1, table.rows.shape[1]
     means = np.zeros((S, D))
     for s in range(S):
@@ -135,12 +134,12 @@ def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
         yield s, Corpus(corpus.ids, corpus.offsets[s:s + size + 1])
 
 
-# ---- what sentences have in common ------------------------------------------------------------
+# ---- the common direction ---------------------------------------------------------------------
 
 def first_singular_vector(tables: Iterable[np.ndarray]) -> np.ndarray:
-    """u, the unit vector for which Σ (u · x)² is largest, over all rows x.  (S, D) ... -> (D,).
+    """The unit vector u that maximises Σ (u · x)² over all rows x.  (S, D) ... -> (D,)
 
-    The first eigenvector of XᵀX, which is only (D, D) and is summed table by table.
+    It is the first eigenvector of XᵀX (D, D), which is summed table by table.
     """
     gram = sum(x.T @ x for x in tables)
     return np.linalg.eigh(gram)[1][:, -1]          # eigenvalues ascend
@@ -148,14 +147,14 @@ def first_singular_vector(tables: Iterable[np.ndarray]) -> np.ndarray:
 
 def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
     """x − u uᵀ x for a unit vector u.  x: (S, D), u: (D,) -> (S, D)."""
-    along = np.einsum("sd,d->s", x, u)             # row by row; BLAS would sum by the table's size
+    along = np.einsum("sd,d->s", x, u)             # BLAS's order of summation depends on S
     return x - along[:, None] * u
 
 
 # ---- the encoder ------------------------------------------------------------------------------
 
 def tokens(text: str) -> list[str]:
-    """What stands between ASCII white space, as in text/corpus.py."""
+    """The words of a text, separated by ASCII white space, as in text/corpus.py."""
     return TOKEN.findall(text)
 
 
@@ -167,8 +166,8 @@ class StaticEncoder:
         StaticEncoder(words, ...).without_common(texts)             SIF
         StaticEncoder(fasttext, unit_words=True)                    fastText's get_sentence_vector
 
-    Words are looked up as they stand in the text: it must be prepared as the text was that the
-    vectors were trained on (lower-cased, its punctuation off), by the caller or in `tokenize`.
+    Words are looked up without change.  So a text must be prepared like the text on which the
+    vectors were trained (lower case, no punctuation ...), by the caller or in `tokenize`.
 
     >>> from scratch_embed.words.vectors import WordVectors
     >>> words = WordVectors(["a", "fox", "runs"], [[1, 1], [4, 0], [0, 2]])
@@ -185,9 +184,9 @@ class StaticEncoder:
                  prompts: Mapping[str, str] | None = None, unit_words: bool = False) -> None:
         """words: a WordVectors, or any Words; weights: {word: weight}, 1 for words not in it.
 
-        common: (D,), a direction that is taken out of every vector; tokenize: a text -> its
-        words; prompts: {name: text}, see encode; unit_words: scale each word's vector to length 1
-        first, so that none speaks for the rest; a word of length 0 is then left out.
+        common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
+        prompts: {name: text}, see encode; unit_words: scale each word's vector to length 1 first,
+        so that all have the same influence; words of length 0 are then ignored.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
         self.prompts, self.unit_words = dict(prompts or {}), unit_words
@@ -203,23 +202,24 @@ class StaticEncoder:
     def _direction(self, common):
         u = np.asarray(common, np.float64)
         if u.shape != (self.dim,) or not np.isfinite(u).all() or not u.any():
-            raise ValueError(f"common: expected a direction, a finite vector ({self.dim},) that "
-                             f"is not zero, found shape {u.shape}")
+            raise ValueError(f"common: expected a direction, a finite vector ({self.dim},) other "
+                             f"than zero, got shape {u.shape}")
         return l2_normalize(u)[0]
 
     def without_common(self, texts: Iterable[str]) -> "StaticEncoder":
-        """An encoder like this one that takes out what these texts have in common, from now on.
+        """The same encoder, which also removes the common direction of these texts.
 
-        texts: thousands of sentences of the kind that will be encoded.  Of a handful, their own
-        topic is taken out; of one alone, only rounding is left.
+        texts: thousands of sentences of the kind that will be encoded.  The common direction of a
+        few is their own topic; that of one is its vector, of which only rounding would be left.
         Raises ValueError if none of their words is known.
         """
         if isinstance(texts, str):
-            raise TypeError(f"expected many texts, found one str, {texts!r:.40}")
+            raise TypeError(f"texts: expected many texts, got one str, {texts!r:.40}")
         corpus, table = self._look_up(texts)
         if not len(corpus.ids):
-            raise ValueError(f"{len(corpus.offsets) - 1} texts without a known word have nothing "
-                             "in common: are they prepared as the words' own text was?")
+            raise ValueError("texts: expected texts with known words, got "
+                             f"{len(corpus.offsets) - 1} without any; prepare them like the text "
+                             "on which the vectors were trained")
         u = first_singular_vector(weighted_means_kernel(batch, table)
                                   for _, batch in batches(corpus, FIT_BATCH))
         return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts,
@@ -231,15 +231,15 @@ class StaticEncoder:
                normalize_embeddings: bool = False, truncate_dim: int | None = None) -> np.ndarray:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
-        prompt_name           a key of `prompts`; its text goes before every input
+        prompt_name           a key of `prompts`; its text is put before every input
         prompt                that text itself
-        batch_size            texts that are summed at a time; no bit of the result depends on it
-        show_progress_bar     on stderr, where that is a terminal
+        batch_size            texts that are summed at a time; the result does not depend on it
+        show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to length 1, after truncation; zero stays zero
-        truncate_dim          d, the first dimensions to keep; all of them by default
-        Raises                ValueError for a name or a number that is not valid; TypeError for an
-                              input that is no str
+        truncate_dim          d, the number of dimensions to keep; by default all
+        Raises                ValueError for an invalid argument; TypeError for an input that is
+                              not a str
         """
         require_encode_arguments(self.dim, batch_size, precision, truncate_dim)
         before = choose_prompt(self.prompts, prompt_name, prompt)
@@ -260,7 +260,7 @@ class StaticEncoder:
     similarity_pairwise = staticmethod(similarity_pairwise)
 
     def _look_up(self, texts, prompt=""):
-        """The texts as (Corpus, Table): words are numbered as they come, unknown ones left out."""
+        """The texts as (Corpus, Table): words numbered as they appear, unknown ones ignored."""
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
             require_text(number, text)
@@ -292,5 +292,5 @@ class StaticEncoder:
         finite = np.isfinite(rows).all(axis=1) & np.isfinite(weights)
         if not finite.all():
             word = list(vectors)[finite.argmin()]
-            raise ValueError(f"the vector of {word!r}, or its weight, is not finite")
+            raise ValueError(f"expected finite vectors and weights, got others for {word!r}")
         return Table(rows, weights)

@@ -1,25 +1,25 @@
-"""BERT: a stack of self-attention and feed-forward layers that reads a text in both directions.
+"""BERT: a stack of self-attention and feed-forward layers; each token attends to all others.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding"; Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
-Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, W x for W x + b,
+Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, biases omitted,
           h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
-          heads: mlm_head  E LN(gelu(W x + c)) + b, E the table of words: tied
+          heads: mlm_head       E LN(gelu(W x + c)) + b, E the word embeddings (tied)
                  next_sentence  A tanh(P x_[CLS] + d)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to learn.  BLAS owns both.
+Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training.  BLAS does it
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
-Differs   Sequences are packed, not padded; only attention asks where one begins.  Dropout stands
-          where BERT has it: on the embeddings, on attention's weights, on what a half layer adds.
-          Weights begin as N(0, 0.02); BERT's code draws again what lies beyond two deviations (a
-          truncated normal), transformers does not, and neither does this.
+Differs   Sequences are packed, not padded; only attention reads where one begins.  Dropout is where
+          BERT has it: on the embeddings, the attention weights and the output of each sublayer.
+          Weights are initialised with N(0, 0.02); BERT's code truncates that at two standard
+          deviations, transformers and this do not.
           A config.json with an option that would change what the model computes is refused, and so
-          is a decoder that is not tied to the embeddings.  Dropout rates are the training's, and
-          not kept.
-Read next transformer/masked_lm.py (what it is trained on), transformer/pooling.py (a vector a
-          sentence)
+          is a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
+          the training, and not saved.
+Read next transformer/masked_lm.py (its pre-training), transformer/pooling.py (sentence vectors)
 
-Norm after the sum ("post-norm") is 2017's order; from GPT-2 on it stands before each half.
+The norm follows each residual connection ("post-norm"), as in 2017; from GPT-2 on models normalise
+the input of each sublayer ("pre-norm", nn/layers.py).
 """
 import os
 from collections.abc import Callable
@@ -75,39 +75,39 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
     tied={"cls.predictions.decoder.weight": TABLE, "cls.predictions.decoder.bias": "mlm.bias"},
     optional=("pooler.", "cls.predictions.", "cls.seq_relationship."),
     ignored=("embeddings.position_ids", "embeddings.token_type_ids"))
-HEADS = ("pooler.", "mlm.", "next_sentence.")      # ours; each is there or is not
-PRETRAINING = ("mlm.", "next_sentence.")           # those that only pre-training has use for
+HEADS = ("pooler.", "mlm.", "next_sentence.")      # our names; each is optional
+PRETRAINING = ("mlm.", "next_sentence.")           # those that only pre-training uses
 
 
 class Config(NamedTuple):
-    """What shape a model has."""
+    """The sizes of a model, and its activation."""
 
     vocab: int                     # V
     dim: int = 128                 # D
     layers: int = 2                # L
     heads: int = 2                 # H, a divisor of D
     ff: int = 512                  # F
-    positions: int = 512           # the longest sequence
+    positions: int = 512           # tokens in the longest sequence
     types: int = 2
     eps: float = 1e-12             # of layer norms
     activation: Callable = gelu
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence."""
+        """The number of tokens in the longest sequence."""
         return self.positions
 
 
-# ---- its tensors ---------------------------------------------------------------------------------
+# ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The encoder's tensors.  std: of the first weights.
+    """The encoder's tensors.  std: of the initial weights.
 
-    Raises ValueError for heads that do not share the columns evenly.
+    Raises ValueError unless heads divides dim.
     """
     V, D, L, H, F, P, types = config[:7]
     if D % H:
-        raise ValueError(f"dim={D}, heads={H}: expected a dim that the heads share evenly")
+        raise ValueError(f"heads: expected a divisor of dim={D}, got {H}")
     init = Normal(std)
     found = {**embedding_tensors("embed.tokens", V, D, init),
              **embedding_tensors("embed.positions", P, D, init),
@@ -123,12 +123,12 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors of both heads.  tied=False: with a table of words of their own."""
+    """The tensors of both heads.  tied=False: the masked-LM head has its own decoder."""
     V, D, init = config.vocab, config.dim, Normal(std)
-    own = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
+    decoder = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
     return streams({
         **linear_tensors("mlm.dense", D, D, init), **norm_tensors("mlm.norm", D),
-        "mlm.bias": Tensor((V,)), **own, **linear_tensors("pooler", D, D, init),
+        "mlm.bias": Tensor((V,)), **decoder, **linear_tensors("pooler", D, D, init),
         **linear_tensors("next_sentence", 2, D, init)}, NAMES)
 
 
@@ -136,16 +136,16 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 
 def embed(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """A token as what it is, where it stands and which part it is in.  -> x (T, D)."""
-    words, back_words = embedding(batch.ids, p, "embed.tokens")
-    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
-    parts, back_parts = embedding(batch.types, p, "embed.types")
-    x, back_norm = layer_norm(words + places + parts, p, "embed.norm", config.eps)
+    """The sum of token, position and segment embeddings, normalised.  -> x (T, D)."""
+    of_token, back_token = embedding(batch.ids, p, "embed.tokens")
+    of_position, back_position = embedding(positions(batch.offsets), p, "embed.positions")
+    of_type, back_type = embedding(batch.types, p, "embed.types")
+    x, back_norm = layer_norm(of_token + of_position + of_type, p, "embed.norm", config.eps)
     x, back_drop = apply_dropout(x, dropout)
 
     def backward(dx, g):
         dx = back_norm(back_drop(dx), g)
-        for back in (back_words, back_places, back_parts):
+        for back in (back_token, back_position, back_type):
             back(dx, g)
     return x, backward
 
@@ -176,7 +176,7 @@ def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+    """Contextual token vectors.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, config, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
@@ -191,7 +191,7 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
-    """The same, forgetting each layer's activations as soon as the next one has them.  -> (T, D)"""
+    """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x, _ = embed(batch, p, config)
     for n in range(config.layers):
         x, _ = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
@@ -201,7 +201,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 # ---- the heads -----------------------------------------------------------------------------------
 
 def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
-    """Which token stands here?  x: (M, D) -> logits (M, V).  Untied where p has DECODER."""
+    """The logits of the masked tokens.  x: (M, D) -> (M, V).  Uses DECODER if p has it (untied)."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
     f, back_f = config.activation(u)
@@ -213,20 +213,20 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Para
         if "mlm.bias" in g:
             g["mlm.bias"] += dlogits.sum(0)
         if E in g:
-            g[E] += dlogits.T @ y                    # tied: the embeddings learn here too
+            g[E] += dlogits.T @ y                    # tied: a second gradient of the embeddings
         return back_u(back_f(back_y(dlogits @ p[E], g)), g)
     return logits, backward
 
 
 def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
-    """tanh(P x + d), of the rows of [CLS].  x, y: (N, D)."""
+    """tanh(P x + d) of the [CLS] rows.  x, y: (N, D)."""
     u, back_u = linear(x, p, "pooler")
     y, back_y = tanh(u)
     return y, lambda dy, g: back_u(back_y(dy), g)
 
 
 def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
-    """Does B follow A?  x: (N, D), the rows of [CLS] -> logits (N, 2): yes, no."""
+    """The logits of "B follows A" and "it does not".  x: (N, D), the [CLS] rows -> (N, 2)."""
     pooled, back_pooled = pooler(x, p)
     logits, back_logits = linear(pooled, p, "next_sentence")
     return logits, lambda dlogits, g: back_pooled(back_logits(dlogits, g), g)
@@ -239,15 +239,15 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
 ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
                                     "gelu_pytorch_tanh": gelu_tanh}
-# what else may stand there and would change what is computed: the only value that is ours
+# options that would change what is computed: the only supported value
 ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
         "add_cross_attention": False, "pruned_heads": {}}
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells.
+    """Read a Config from a config.json.
 
-    Raises FormatError that names the field, what may stand there and what does.
+    Raises FormatError with the field, the expected values and the value found.
     """
     fields = Fields.read(path)
     for name, value in ONLY.items():
@@ -262,20 +262,23 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json, without the heads.  Raises ValueError for another activation."""
+    """The object of config.json, without the heads.
+
+    Raises ValueError for an activation that config.json has no name for.
+    """
     names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
     if not names:
-        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
-                         "gelu and gelu_tanh of nn/activations.py")
+        raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
+                         f"nn/activations.py, got {config.activation}")
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
     return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
             "position_embedding_type": "absolute", "tie_word_embeddings": True}
 
 
-# ---- the model as one object ---------------------------------------------------------------------
+# ---- the model -----------------------------------------------------------------------------------
 
 class Bert(NamedTuple):
-    """A BERT: its shape and its parameters, which each call uses as they are then."""
+    """A BERT model: its config and its parameters.  Each call uses their current values."""
 
     config: Config
     p: Params
@@ -290,16 +293,16 @@ class Bert(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence."""
+        """The number of tokens in the longest sequence."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+        """Contextual token vectors.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
+        """Contextual token vectors, without backward.  -> x (T, D)"""
         return infer(batch, self.p, self.config)
 
     def with_params(self, p: Params) -> "Bert":
@@ -307,15 +310,15 @@ class Bert(NamedTuple):
         return Bert(self.config, p)
 
     def without_heads(self) -> "Bert":
-        """The same model without the heads that only pre-training uses, in a buffer of its own."""
+        """A copy of the model without the heads that only pre-training uses."""
         return Bert(self.config, self.p.only(
             name for name in self.p if not name.startswith(PRETRAINING)))
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
-        """The model of a folder: the encoder, and those heads that are in the file.
+        """Load the model of a folder: the encoder, and the heads that are in the file.
 
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        Raises FormatError if a file is missing or damaged, or if the two files disagree.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)
@@ -324,9 +327,9 @@ class Bert(NamedTuple):
             f"BertModel of {config.layers} layers and its pre-training heads", dtype))
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in float32 or in whatever p is.
+        """Write config.json and model.safetensors, in the type of p.
 
-        The names are those of the class in transformers that has these heads.
+        The tensors' names are those of transformers' class with these heads.
         """
         config, p = self
         kind = architecture(p)
@@ -348,5 +351,6 @@ def architecture(p: Params) -> str:
                (True, False, False): "BertModel", (False, False, False): "BertModel",
                (True, True, False): "BertForMaskedLM"}
     if has not in classes:
-        raise ValueError("the head of next sentence, cls.seq_relationship, needs the pooler")
+        raise ValueError("p: expected a pooler, which the next-sentence head needs, got that head "
+                         "without it")
     return classes[has]

@@ -1,20 +1,19 @@
-"""The loss of a causal language model: how surprising is each next token?
+"""The loss of a causal language model: the cross-entropy of each next token.
 
 Papers    Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", eq. 1;
           Bengio et al. 2003, "A Neural Probabilistic Language Model".
 Equation  L = −1/M Σ_n Σ_{i=1}^{t−1} log softmax(lm_head(x_i))[token i+1],   M = Σ_n (t_n − 1)
-Shapes    x (T, D) token vectors, of which the M that have a next token are asked; logits (M, V)
+Shapes    x (T, D) token vectors, of which M have a next token in their sequence; logits (M, V)
 Cost      the model's, and 6 M V D for the head.
-Differs   transformers hands logits to the loss in float32, whatever the model's type; here they
-          stay as they are.
+Differs   transformers converts logits to float32 for the loss; here they keep the model's type.
 Read next transformer/gpt2.py and transformer/mistral.py (the models), transformer/masked_lm.py
-          (BERT's loss, which asks for tokens in the middle)
+          (BERT's loss, which predicts tokens within the text)
 
-Why does this train a model of whole texts?  p(text) = Π_i p(token i | tokens before it), exactly,
-for any distribution; so −log p(text) is the sum above, and e^L is the perplexity: among how many
-equally likely tokens the model is left to guess.  One forward pass answers all t − 1 questions,
-because a causal model's vector i has not seen token i + 1.  The first token is not asked for: no
-vector stands before it.
+Why does this train a model of whole texts?  p(text) = Π_i p(token i | tokens before it) for any
+distribution, so the sum above is −log p(text | its first token).  e^L is the perplexity: the model
+is as uncertain as among so many equally probable tokens.  One forward pass gives all t − 1
+predictions, because in a causal model vector i does not depend on token i + 1.  The first token is
+not predicted, because no vector precedes it.
 """
 from collections.abc import Callable
 from typing import Protocol
@@ -29,11 +28,11 @@ from scratch_embed.text.packed import Packed
 
 
 class CausalModel(Protocol):
-    """A model whose token vectors are asked for the next token."""
+    """A model that predicts the next token from each token's vector."""
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
         """x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
@@ -41,9 +40,9 @@ class CausalModel(Protocol):
 
 def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
               total: float | None = None) -> tuple[float, Callable[[Params], None]]:
-    """The mean over all tokens that have one before them.  -> loss, backward(g).
+    """The mean cross-entropy of all tokens but the first of each sequence.  -> loss, backward(g).
 
-    total: M of the whole batch, where this is a worker's share.
+    total: M of the whole batch, if this is one worker's share of it.
     Raises ValueError if no sequence has two tokens and no total is given.
     """
     rows, targets = next_tokens(batch)
@@ -59,7 +58,7 @@ def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
 
 
 def next_tokens(batch: Packed) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that have a next token in their sequence, (M,), and the ids of those, (M,).
+    """The rows that have a next token in their sequence, (M,), and these tokens' ids, (M,).
 
     >>> from scratch_embed.text.packed import pack
     >>> next_tokens(pack([[7, 8, 9], [5], [4, 3]]))

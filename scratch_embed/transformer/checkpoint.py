@@ -1,19 +1,19 @@
-"""The weights of any model on disk: tensors of a folder, under the names that its original gave.
+"""Read and write the weights of a model, under the tensor names of its original.
 
 Bytes     model.safetensors             all tensors; or, of a large model,
           model.safetensors.index.json  {"weight_map": {tensor: file}}, and the files that it names
 Shapes    ours are (out, in); the table of a family says which of the original's are (in, out), and
-          which of them holds several of ours, one below the other
-Cost      each tensor is read once and copied once into Params; meanwhile, one file's memory beside
-          the model's.
-Differs   from transformers, which starts a missing tensor at random and drops one that it does not
-          know, with a warning: here either is an error.  What is not read is pytorch_model.bin: a
-          pickle runs whatever code it holds.
+          which of them contain several of ours, one below the other
+Cost      each tensor is read once and copied once into Params; this needs the memory of the model
+          and of one file.
+Differs   from transformers, which initialises a missing tensor at random and ignores an unknown
+          one, with a warning: here both are errors.  pytorch_model.bin is not read: unpickling a
+          file can run code in it.
 Read next numerics/safetensors.py (the file), transformer/bert.py (a family and its table)
 
-Names inside the code are short, and the same for all families (layers.0.attn.q.weight), so that the
-equations read.  Renames maps them to the original's.  A family declares its tensors by its own
-names, `streams` adds the original's, which name the random streams of the first values.
+Names in the code are short and the same for all families (layers.0.attn.q.weight), so that the
+equations are readable.  Renames maps them to the original's names.  A family declares its tensors
+by our names; `streams` adds the original's, which name the random streams of the initial values.
 """
 import math
 import os
@@ -36,7 +36,7 @@ from scratch_embed.numerics.safetensors import (
 )
 
 WEIGHTS = "model.safetensors"
-NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a whole part of a dotted name
+NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a part of a dotted name that is a number
 FLOATS = ("F64", "F32", "F16", "BF16")
 CONVERT = ("it can run code when it is read, so it is not; if you trust it, convert it with torch "
            'and safetensors, in that folder: python -c "import torch, safetensors.torch as s; '
@@ -47,27 +47,27 @@ CONVERT = ("it can run code when it is read, so it is not; if you trust it, conv
 # ---- names ---------------------------------------------------------------------------------------
 
 class Renames(NamedTuple):
-    """How the original of a family calls our tensors, and what else its files may hold.
+    """The names of a family's tensors in its original, and how its files differ from ours.
 
-    `*` in a name stands for a number, such as a layer's.  The names of a layer (layers.*.attn.q)
-    count for its tensors (.weight, .bias), as far as these are not listed themselves.
+    `*` in a name means any number, such as a layer's.  The name of a layer (layers.*.attn.q)
+    applies to its tensors (.weight, .bias), unless these are listed themselves.
     """
 
     names: Mapping[str, str]               # {ours: the original's}; several of ours under one name
     #                                        are parts of one tensor, in this order along axis 0
-    prefix: str = ""                       # what may stand before the names: "bert."
-    bare: tuple[str, ...] = ()             # beginnings of names that it does not stand before
+    prefix: str = ""                       # optional prefix of the names: "bert."
+    bare: tuple[str, ...] = ()             # beginnings of names without that prefix
     transposed: tuple[str, ...] = ()       # the original's matrices that are (in, out)
     older: Mapping[str, str] = {}          # {end of a name in older files: its end today}
     tied: Mapping[str, str] = {}           # {the original's second name: ours}, of the same tensor
-    optional: tuple[str, ...] = ()         # beginnings of the original's names, of heads: all
-    #                                        tensors of one are there, or none
-    ignored: tuple[str, ...] = ()          # the original's buffers that hold nothing learned
+    optional: tuple[str, ...] = ()         # beginnings of the original's names of heads: a file has
+    #                                        all tensors of a head, or none
+    ignored: tuple[str, ...] = ()          # the original's buffers that are not learned
 
     def original(self, name: str) -> str:
         """The original's name of one of our tensors, without the prefix.
 
-        Raises KeyError for one that the table does not have.
+        Raises KeyError for a name that is not in the table.
         """
         pattern, numbers = _numbered(name)
         layer, _, kind = pattern.rpartition(".")
@@ -75,7 +75,7 @@ class Renames(NamedTuple):
         return theirs.replace("*", "{}").format(*numbers)
 
     def canonical(self, name: str) -> str:
-        """A name of a file as files of today have it, and without the prefix."""
+        """A name in a file as today's files have it, without the prefix."""
         name = name.removeprefix(self.prefix)
         for end, now in self.older.items():
             if name.endswith(end):
@@ -89,14 +89,14 @@ class Renames(NamedTuple):
                                     or pattern.rpartition(".")[0] in self.transposed)
 
     def is_ignored(self, theirs: str) -> bool:
-        """Does this tensor of the original hold nothing learned?"""
+        """Is this tensor of the original a buffer that is not learned?"""
         return _numbered(theirs)[0] in self.ignored
 
 
 def streams(tensors: Tensors, renames: Renames) -> dict[str, Tensor]:
     """The same declarations with the original's names for their random streams.
 
-    Parts of one tensor there have streams of their own: "c_attn.weight", then "c_attn.weight 1".
+    If several are parts of one tensor there, each has its own: "c_attn.weight", "c_attn.weight 1".
     """
     found, taken = {}, {}
     for name, tensor in tensors.items():
@@ -112,7 +112,7 @@ def _numbered(name):
 
 
 class Group(NamedTuple):
-    """One tensor of the original: which of ours it holds, and its shape there."""
+    """One tensor of the original: which of ours it contains, and its shape there."""
 
     ours: tuple[str, ...]
     shape: tuple[int, ...]
@@ -136,9 +136,9 @@ def groups(tensors: Tensors, renames: Renames) -> dict[str, Group]:
 # ---- reading -------------------------------------------------------------------------------------
 
 class Weights(NamedTuple):
-    """What the headers of a model's files say."""
+    """The headers of a model's files."""
 
-    path: str                              # model.safetensors, or its index
+    path: str                              # of model.safetensors, or its index
     entries: dict[str, Entry]              # {tensor's name in the file: Entry}
     files: dict[str, str]                  # {tensor's name in the file: path of its file}
 
@@ -146,8 +146,8 @@ class Weights(NamedTuple):
 def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
     """The headers of model.safetensors, or of all files that its index names.
 
-    layers: at least so many tensors must be there; asked before anything counts to a billion.
-    Raises FormatError that names the file which is missing or damaged, or disagrees with the index.
+    layers: at least so many tensors must be there; so a config.json with a billion layers fails
+    early.  Raises FormatError for a file that is missing, damaged, or disagrees with the index.
     """
     index = os.path.join(folder, WEIGHTS + ".index.json")
     path = os.path.join(folder, WEIGHTS)
@@ -164,7 +164,7 @@ def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
 
 
 def weights_file(folder: str | os.PathLike) -> str:
-    """The path of model.safetensors.  Raises FormatError, and says what is there in its place."""
+    """The path of model.safetensors.  Raises FormatError if there is none, or only a pickle."""
     path = os.path.join(folder, WEIGHTS)
     if os.path.exists(path):
         return path
@@ -206,13 +206,13 @@ def _is_file_name(value):
 
 def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str,
                  dtype: type = np.float32) -> Params:
-    """The parameters that a family declares, from the files of a folder.
+    """Read the parameters that a family declares from the files of a folder.
 
-    tensors   {our name: Tensor}; those that renames.optional names may be missing, and are then
-              not in the result
+    tensors   {our name: Tensor}; those of renames.optional may be missing, and are then not in the
+              result
     what      the model, for messages: "BertModel of 12 layers"
     Raises    FormatError for a tensor that is missing, unknown, of another shape, not of floats or
-              not finite, and for a copy of a tied one that differs
+              not finite, and for a tied tensor that is stored twice with different numbers
     """
     there = groups(tensors, renames)
     tied = {copy: of for copy, of in renames.tied.items() if of in tensors and copy not in there}
@@ -229,7 +229,7 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
         names = [name for name in found if weights.files[name] == path]
         data, _ = read_safetensors(path, names)
         for name in names:
-            tensor, theirs = data.pop(name), found[name]         # freed once it is copied
+            tensor, theirs = data.pop(name), found[name]         # freed after it is copied
             if theirs in tied:
                 copies[name] = tensor.astype(dtype)
                 continue
@@ -247,7 +247,7 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
 
 
 def _fill(p, names, tensor):
-    """Copy a tensor of the original into ours, which are parts of it along axis 0."""
+    """Copy a tensor of the original into ours, its parts along axis 0."""
     start = 0
     with np.errstate(over="ignore"):
         for name in names:
@@ -257,7 +257,7 @@ def _fill(p, names, tensor):
 
 
 def _found(weights, there, tied, renames, what):
-    """{name in the file: the original's}, where all that is needed is there, nothing unknown."""
+    """{name in the file: the original's}, after checking that none is missing or unknown."""
     shapes = {theirs: group.shape for theirs, group in there.items()}
     shapes |= {copy: shapes[renames.original(of)] for copy, of in tied.items()}
     found = {}                                     # {the original's name: name in the file}
@@ -266,7 +266,7 @@ def _found(weights, there, tied, renames, what):
         if renames.is_ignored(theirs):
             continue
         if theirs not in shapes:
-            raise FormatError(path, place, f"expected {what}; this is unknown there")
+            raise FormatError(path, place, f"expected a tensor of {what}, found an unknown one")
         if theirs in found:
             raise FormatError(path, place, f"expected one tensor for {theirs}, found "
                                            f"{show(found[theirs])} too")
@@ -274,7 +274,7 @@ def _found(weights, there, tied, renames, what):
             raise FormatError(path, place, f"expected floats of shape {shapes[theirs]}, as "
                               f"config.json says, found {entry.dtype} of shape {entry.shape}")
         found[theirs] = name
-    for copy, of in tied.items():                  # of two that are tied, a file may hold either
+    for copy, of in tied.items():                  # of two tied names, a file may have either
         if copy in found and renames.original(of) not in found:
             found[renames.original(of)] = found.pop(copy)
     absent = tuple(head for head in renames.optional
@@ -282,7 +282,7 @@ def _found(weights, there, tied, renames, what):
     missing = [theirs for theirs in there if theirs not in found and not theirs.startswith(absent)]
     if missing:
         raise FormatError(weights.path, "the header", f"expected {len(missing)} more of the "
-                          f"tensors that config.json asks for, found no {', '.join(missing[:4])}"
+                          f"tensors that config.json requires, found no {', '.join(missing[:4])}"
                           + (" ..." if len(missing) > 4 else ""))
     return {name: theirs for theirs, name in found.items()}
 
@@ -293,7 +293,7 @@ def write_tensors(folder: str | os.PathLike, p: Params, renames: Renames,
                   prefixed: bool = False) -> None:
     """Write model.safetensors, under the original's names and in its shapes, in the type of p.
 
-    prefixed: with renames.prefix before the names, but for those that renames.bare says.
+    prefixed: write renames.prefix before the names, except those of renames.bare.
     Raises ValueError for weights that are nan or inf.
     """
     if not all(np.isfinite(view).all() for view in p.values()):
@@ -311,18 +311,18 @@ def write_model(folder: str | os.PathLike, p: Params, tensors: Tensors, renames:
                 fields: Mapping, prefixed: bool = False) -> None:
     """Write config.json and model.safetensors.  prefixed: as in write_tensors.
 
-    tensors   those that the config asks for
+    tensors   those that the config requires
     fields    the object of config.json; p's type is added as "dtype"
     Raises    ValueError if p has other tensors or shapes, or weights that are nan or inf
 
-    config.json goes first and comes last (numerics/folders.py): no folder holds the weights of one
-    model and the shape of another, whatever interrupts this.
+    config.json is removed first and written last (numerics/folders.py), so that no interruption
+    leaves the weights of one model with the config of another.
     """
     need = {name: tensor.shape for name, tensor in tensors.items()}
     if need != p.shapes:
         odd = sorted(set(need.items()) ^ set(p.shapes.items()))
         raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
                          f"these differ: {show(odd)}")
-    with replaced_together(folder, "config.json") as room:
-        write_tensors(room, p, renames, prefixed)
-        write_json(os.path.join(room, "config.json"), {**fields, "dtype": str(p.flat.dtype)})
+    with replaced_together(folder, "config.json") as temporary:
+        write_tensors(temporary, p, renames, prefixed)
+        write_json(os.path.join(temporary, "config.json"), {**fields, "dtype": str(p.flat.dtype)})

@@ -1,7 +1,7 @@
-"""Which model a folder holds, and what every model can do.
+"""The families of models that can be loaded, and the interface that all models share.
 
-A family of models has a file of its own in this package and a line in FAMILIES.  What uses a model
-(sentences/) takes it as an object with the methods of Model, and never asks of which family it is.
+Each family has its own file in this package and a line in FAMILIES.  Code that uses a model
+(sentences/) relies only on the methods of Model, not on the family.
 """
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from scratch_embed.transformer.bert import Bert, read_config
 
 
 class Model(Protocol):
-    """A transformer that makes token vectors of packed token ids."""
+    """A transformer that turns packed token ids into token vectors."""
 
     config: Any                    # a NamedTuple; .vocab is the number of token ids
     p: Params
@@ -31,14 +31,14 @@ class Model(Protocol):
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence."""
+        """The number of tokens in the longest sequence."""
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors in context.  -> x (T, D), backward(dx, g)."""
+        """Contextual token vectors.  -> x (T, D), backward(dx, g)."""
 
     def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
+        """Contextual token vectors, without backward.  -> x (T, D)"""
 
     def with_params(self, p: Params) -> "Model":
         """The same model with other parameters."""
@@ -51,9 +51,9 @@ class Model(Protocol):
 
 
 class Family(NamedTuple):
-    """How the models of one model_type are read, and the tokenizer beside them.
+    """How models of one model_type and their tokenizers are read and written.
 
-    name            in messages
+    name            for messages
     model           a class with load(folder, dtype) -> Model
     read_config     path of a config.json -> its config, which has `dim` and `max_length`
     read_tokenizer  folder -> its tokenizer
@@ -72,27 +72,27 @@ FAMILIES = {"bert": Family("BERT", Bert, read_config, wordpiece_files.load,
 
 
 def family_of(folder: str | os.PathLike) -> Family:
-    """The family that the model_type of a folder's config.json names; BERT's, where it is absent.
+    """The family that model_type in a folder's config.json names; BERT if the field is missing.
 
-    Raises FormatError for a family that is not here.
+    Raises FormatError for a family that is not in FAMILIES.
     """
     fields = Fields.read(os.path.join(folder, "config.json"))
     return FAMILIES[fields.one_of("model_type", FAMILIES, "bert")]
 
 
 def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Any]:
-    """The model of a folder, and its tokenizer.
+    """Load the model of a folder, and its tokenizer.
 
-    Raises FormatError that names the file and the field that is missing, damaged or unknown.
+    Raises FormatError with the file and the field that is missing, damaged or unknown.
     """
     model = family_of(folder).model.load(folder, dtype)
     return model, read_tokenizer(folder, model)
 
 
 def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
-    """The tokenizer in the folder of a model.
+    """Load the tokenizer of a model's folder.
 
-    Raises FormatError for one that has more tokens than the model has rows.
+    Raises FormatError if it has more tokens than the model has embeddings.
     """
     tokenizer = family_of(folder).read_tokenizer(folder)
     if len(tokenizer) > model.config.vocab:
@@ -103,6 +103,6 @@ def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
 
 def save_tokenizer(folder: str | os.PathLike, model: Model, tokenizer: Any,
                    max_length: int | None = None) -> None:
-    """Write the files of a tokenizer as the model's family has them."""
+    """Write the files of a tokenizer in the format of the model's family."""
     family = next(family for family in FAMILIES.values() if isinstance(model, family.model))
     family.save_tokenizer(folder, tokenizer, max_length)

@@ -2,31 +2,29 @@
 
 Papers    Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3;
           Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training".
-Equation  x = token[id] + position[i];  in each of L layers, W x for W x + b,
+Equation  x = token[id] + position[i];  in each of L layers, biases omitted,
           h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x);   y = h + W₂ gelu(W₁ LN(h));
           after the last layer LN;  head: logits = E x, E the table of tokens (tied)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D a layer, with F = 4 D; three times that to train.  BLAS owns both.
+Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training.  BLAS does it
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Gpt2.load reads them.  families.py has no line for it until its tokenizer is here.
+          Gpt2.load reads them.  families.py has no line for it, because its tokenizer is missing.
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
-          is one, of the same numbers.  First weights: N(0, 0.02), as in transformers; OpenAI's code
-          draws positions from N(0, 0.01).  Dropout is where the original has it: on the embeddings,
-          on attention's weights, on what each sublayer adds.  A config.json with an option that
-          would change what the model computes is refused, and so is a head that is not tied.
+          is one, with the same weights.  Initial weights: N(0, 0.02), as in transformers; OpenAI's
+          code draws positions from N(0, 0.01).  Dropout is where the original has it: on the
+          embeddings, the attention weights and the output of each sublayer.  A config.json with an
+          option that would change what the model computes is refused, and so is an untied head.
 Read next transformer/causal_lm.py (the loss), transformer/bert.py (both directions, post-norm),
           transformer/mistral.py (what later models changed)
 
-Why causal?  A token that sees only what stands before it can be asked for the next one, and every
-token of a text is such a question; BERT asks for 15 % of them.  The price: a vector knows nothing
-of what follows, so the first tokens of a text know almost nothing, and only the last one has seen
-all.
+Why causal?  A vector that depends only on its token and those before it can predict the next one,
+so every token of a text is a training example; BERT predicts 15 % of them.  The price: a vector
+has no information about later tokens, and only the last one depends on the whole text.
 
-Why is the norm in front ("pre-norm")?  From y to x runs a plain sum, dx = dy + ..., so the gradient
-reaches the embeddings however deep the model is, and training needs little warm-up.  But the sum
-grows: 2L sublayers add to it.  So their last matrices, Wₒ and W₂, begin smaller by 1/√(2L), which
-keeps the variance of the whole sum at that of one term, and a last norm brings x back to one
-length before it meets E.
+Why pre-norm?  x and y are connected by a plain sum, dx = dy + ..., so the gradient reaches the
+embeddings through any number of layers, and training needs little warmup.  But the sum grows with
+its 2L sublayers.  So the last matrices of these, Wₒ and W₂, are initialised smaller by 1/√(2L),
+which keeps the variance of the sum at that of one term, and a final norm scales x before E.
 """
 import os
 from collections.abc import Callable
@@ -77,33 +75,33 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
 
 
 class Config(NamedTuple):
-    """What shape a model has.  gpt2, the smallest: 50257, 768, 12, 12, 3072, 1024."""
+    """The sizes of a model, and its activation.  gpt2: 50257, 768, 12, 12, 3072, 1024."""
 
     vocab: int                     # V
     dim: int = 128                 # D
     layers: int = 2                # L
     heads: int = 2                 # H, a divisor of D
     ff: int = 512                  # F
-    positions: int = 1024          # the longest sequence
+    positions: int = 1024          # tokens in the longest sequence
     eps: float = 1e-5              # of layer norms
     activation: Callable = gelu_tanh
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence."""
+        """The number of tokens in the longest sequence."""
         return self.positions
 
 
-# ---- its tensors ---------------------------------------------------------------------------------
+# ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """All tensors.  std: of the first weights; of attn.o and mlp.down std/√(2L).
+    """All tensors.  std: of the initial weights; attn.o and mlp.down have std/√(2L).
 
-    Raises ValueError if the heads do not share the columns evenly.
+    Raises ValueError unless heads divides dim.
     """
     V, D, L, H, F, P = config[:6]
     if D % H:
-        raise ValueError(f"dim={D}, heads={H}: expected a dim that the heads share evenly")
+        raise ValueError(f"heads: expected a divisor of dim={D}, got {H}")
     init, init_residual = Normal(std), Normal(std / (2 * L) ** 0.5)
     found = {**embedding_tensors("embed.tokens", V, D, init),
              **embedding_tensors("embed.positions", P, D, init)}
@@ -122,15 +120,15 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 def embed(batch: Packed, p: Params, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """A token as what it is and where it stands.  -> x (T, D), backward(dx, g)."""
-    tokens, back_tokens = embedding(batch.ids, p, "embed.tokens")
-    places, back_places = embedding(positions(batch.offsets), p, "embed.positions")
-    x, back_drop = apply_dropout(tokens + places, dropout)
+    """The sum of token and position embeddings.  -> x (T, D), backward(dx, g)."""
+    of_token, back_token = embedding(batch.ids, p, "embed.tokens")
+    of_position, back_position = embedding(positions(batch.offsets), p, "embed.positions")
+    x, back_drop = apply_dropout(of_token + of_position, dropout)
 
     def backward(dx, g):
         dx = back_drop(dx)
-        back_tokens(dx, g)
-        back_places(dx, g)
+        back_token(dx, g)
+        back_position(dx, g)
     return x, backward
 
 
@@ -162,7 +160,7 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+    """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
@@ -179,7 +177,7 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
-    """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
+    """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x, _ = embed(batch, p)
     for n in range(config.layers):
         x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
@@ -187,8 +185,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 
 def lm_head(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
-    """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
-    return linear(x, p, "embed.tokens")        # tied: the table's gradient gets a second summand
+    """The logits of the next token.  x: (M, D) -> logits (M, V)."""
+    return linear(x, p, "embed.tokens")        # tied: the embeddings get a second gradient
 
 
 # ---- config.json ---------------------------------------------------------------------------------
@@ -197,15 +195,15 @@ FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": 
           "positions": "n_positions"}
 ACTIVATIONS: dict[str, Callable] = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
                                     "gelu": gelu}
-# what else may stand there and would change what is computed: the only value that is ours
+# options that would change what is computed: the only supported value
 ONLY = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False, "tie_word_embeddings": True, "pruned_heads": {}}
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells.
+    """Read a Config from a config.json.
 
-    Raises FormatError that names the field, what may stand there and what does.
+    Raises FormatError with the field, the expected values and the value found.
     """
     fields = Fields.read(path)
     for name, value in ONLY.items():
@@ -220,23 +218,23 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json.  Raises ValueError for an activation that has no name there."""
+    """The object of config.json.  Raises ValueError for an activation without a name there."""
     names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
     if not names:
-        raise ValueError(f"cannot write the activation {config.activation}: the file has names for "
-                         "gelu and gelu_tanh of nn/activations.py")
+        raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
+                         f"nn/activations.py, got {config.activation}")
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    if config.vocab <= 50256:          # what a text begins and ends with there, if nothing is said
+    if config.vocab <= 50256:          # transformers' default of both, which the table must have
         sizes |= {"bos_token_id": None, "eos_token_id": None}
     return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
             "layer_norm_epsilon": config.eps, "scale_attn_weights": True,
             "tie_word_embeddings": True}
 
 
-# ---- the model as one object ---------------------------------------------------------------------
+# ---- the model -----------------------------------------------------------------------------------
 
 class Gpt2(NamedTuple):
-    """A GPT-2: its shape and its parameters, which each call uses as they are then."""
+    """A GPT-2 model: its config and its parameters.  Each call uses their current values."""
 
     config: Config
     p: Params
@@ -251,20 +249,20 @@ class Gpt2(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence."""
+        """The number of tokens in the longest sequence."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
+        """The same token vectors, without backward.  -> x (T, D)"""
         return infer(batch, self.p, self.config)
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return lm_head(x, self.p)
 
     def with_params(self, p: Params) -> "Gpt2":
@@ -277,9 +275,9 @@ class Gpt2(NamedTuple):
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
-        """The model of a folder.
+        """Load the model of a folder.
 
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        Raises FormatError if a file is missing or damaged, or if the two files disagree.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)

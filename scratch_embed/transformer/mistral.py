@@ -3,31 +3,30 @@
 Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
           et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
           et al. 2019 (windows); all but windows and groups are Llama's (Touvron et al. 2023).
-Equation  x = token[id];  in each of L layers, without any bias,
+Equation  x = token[id];  in each of L layers, without biases,
           h = x + Wₒ attention(R W_q n, R W_k n, W_v n),  n = RMSNorm(x), R the rotation by the
-          token's position; token i sees the w tokens i − w + 1 .. i;
+          token's position; token i attends to the w tokens i − w + 1 .. i;
           y = h + W_down (silu(W_gate m) ∘ W_up m),  m = RMSNorm(h);
-          after the last layer RMSNorm;  head: logits = E x, E a matrix of its own or the table
+          after the last layer RMSNorm;  head: logits = E x, E a separate matrix or the embeddings
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
           q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
-Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d a layer; three times that to train.  BLAS owns it.
+Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training.  BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Mistral.load reads them.  families.py has no line for it until its tokenizer is here.
-Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Rotations
-          are of float64 angles, where transformers has float32 (nn/rotary.py).  First weights:
-          N(0, 0.02), as in transformers; the paper does not say.  Dropout is on attention's weights
-          alone, as there.  max_length is what the config says, and nothing stops at it: there is no
-          table of positions that would end.  Other kinds of rotary (linear, yarn ...) are refused.
+          Mistral.load reads them.  families.py has no line for it: its tokenizer is missing.
+Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Angles of
+          rotations are float64, in transformers float32 (nn/rotary.py).  Initial weights: N(0,
+          0.02), as in transformers; the paper does not say.  Dropout is applied to the attention
+          weights only, as there.  max_length is the config's value and is not enforced: there
+          is no table of positions to end.  Scaled rotary (linear, yarn ...) is refused.
 Read next transformer/gpt2.py (the same plan with 2019's parts), transformer/causal_lm.py (the loss)
 
-Why each part?  RMSNorm: of a layer norm, dividing by the length is what matters; the mean and the
-bias are left out at no loss.  Rotary: scores depend on distances, not on places, so a text means
-the same wherever it stands, and no row of a table waits to be trained for each place.  Grouped
-queries: who writes a token reads all former k and v again, so G of H heads are G/H of the memory
-that this takes; asking in H ways matters more than being asked in H ways.  SwiGLU: one product says
-what passes, another how far the gate opens; a product of both can say "and".  The window: what a
-token needs is mostly near.  A layer reaches w − 1 tokens back, L layers L (w − 1): Mistral 7B with
-w = 4096 and L = 32 reaches 131,000, while k and v of only w tokens are kept.
+Why each part?  RMSNorm: the division by the length is the part of layer norm that matters; the mean
+and the bias are left out without loss of quality.  Rotary: scores depend on distances, not on
+positions, and there are no position embeddings to train.  Grouped queries: generation reads k and
+v of all earlier tokens for each new one, and G heads instead of H need G/H of that memory.  SwiGLU:
+a gate of each hidden unit, see nn/activations.py.  Sliding window: a token mostly needs near
+tokens.  One layer reaches w − 1 tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and
+L = 32 reaches 131,000, while only w tokens' k and v are stored.
 """
 import os
 from typing import NamedTuple
@@ -73,13 +72,13 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
     "norm": "norm",
     "lm_head": "lm_head"},
     prefix="model.", bare=("lm_head.",),
-    tied={HEAD: TABLE},                            # where the config ties them: no lm_head of ours
+    tied={HEAD: TABLE},                            # if the config ties them, we have no lm_head
     optional=("lm_head.",),                        # an encoder's file has none, tied or not
     ignored=("layers.*.self_attn.rotary_emb.inv_freq",))
 
 
 class Config(NamedTuple):
-    """What shape a model has.  Mistral 7B: 32000, 4096, 32, 32, 8, 128, 14336, 32768, 4096."""
+    """The sizes of a model.  Mistral 7B: 32000, 4096, 32, 32, 8, 128, 14336, 32768, 4096."""
 
     vocab: int                     # V
     dim: int = 128                 # D
@@ -88,29 +87,29 @@ class Config(NamedTuple):
     kv_heads: int = 2              # G, of keys and values; a divisor of H
     head_dim: int = 32             # d, even
     ff: int = 352                  # F
-    positions: int = 4096          # the longest sequence
-    sliding_window: int | None = None      # w: a token sees itself and w − 1 before it
+    positions: int = 4096          # tokens in the longest sequence
+    sliding_window: int | None = None      # w: a token attends to itself and w − 1 before it
     theta: float = 10_000.0        # of the rotary angles
     eps: float = 1e-6              # of RMSNorm
-    tied: bool = False             # is the head the table of tokens?
+    tied: bool = False             # is the head's matrix the token embeddings?
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence that it was made for."""
+        """The number of tokens in the longest sequence that it was trained for."""
         return self.positions
 
 
-# ---- its tensors ---------------------------------------------------------------------------------
+# ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors of all but the head.  std: of the first weights.
+    """The tensors without the head.  std: of the initial weights.
 
-    Raises ValueError if the heads do not fit each other or cannot be rotated.
+    Raises ValueError unless kv_heads divides heads and head_dim is even.
     """
     V, D, L, H, G, d, F = config[:7]
     if H % G or d % 2:
-        raise ValueError(f"heads={H}, kv_heads={G}, head_dim={d}: expected kv_heads that divide "
-                         "heads, and an even head_dim")
+        raise ValueError("expected kv_heads that divide heads, and an even head_dim, got "
+                         f"heads={H}, kv_heads={G}, head_dim={d}")
     init = Normal(std)
     found = embedding_tensors("embed.tokens", V, D, init)
     for n in range(L):
@@ -125,7 +124,7 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensor of the next-token head; none where it is tied."""
+    """The tensor of the next-token head; none if it is tied."""
     return {} if config.tied else streams(
         linear_tensors("lm_head", config.vocab, config.dim, Normal(std), bias=False), NAMES)
 
@@ -135,7 +134,7 @@ def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: Rotation,
                   config: Config, dropout: Dropout = NO_DROPOUT
                   ) -> tuple[np.ndarray, ParamBackward]:
-    """One layer.  name: "layers.0."; by: of all tokens; x, y: (T, D), backward(dy, g) -> dx."""
+    """One layer.  name: "layers.0."; by: rotations of all tokens; x, y: (T, D)."""
     n, back_n = rms_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")                                   # (T, H·d)
     k, back_k = linear(n, p, name + "attn.k")                                   # (T, G·d)
@@ -168,7 +167,7 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: 
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+    """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
     by, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
@@ -185,7 +184,7 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
-    """The same; each layer's activations are freed before the next layer runs.  -> (T, D)"""
+    """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x, _ = embedding(batch.ids, p, "embed.tokens")
     by = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
@@ -194,17 +193,17 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 
 def rotations(batch: Packed, config: Config, dtype: type) -> Rotation:
-    """Of every token by its place in its sequence; the same for all layers."""
+    """The rotation of every token by its position in its sequence, the same in all layers."""
     return rotation(positions(batch.offsets), config.head_dim, config.theta, dtype)
 
 
 def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
-    """How well does each token continue the text?  x: (M, D) -> logits (M, V).
+    """The logits of the next token.  x: (M, D) -> logits (M, V).
 
-    Raises ValueError for an encoder: not tied, and no head in p.
+    Raises ValueError for a model without a head: not tied, and no head in p.
     """
     if not config.tied and HEAD not in p:
-        raise ValueError("the model has no next-token head (lm_head): it encodes texts and cannot "
+        raise ValueError("the model has no next-token head (lm_head): it can encode texts, but not "
                          "continue them")
     return linear(x, p, "embed.tokens" if config.tied else "lm_head")
 
@@ -215,21 +214,21 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
           "head_dim": "head_dim", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "sliding_window": "sliding_window"}
-# what else may stand there and would change what is computed: the only value that is ours
+# options that would change what is computed: the only supported value
 ONLY = {"model_type": "mistral", "hidden_act": "silu", "rope_scaling": None}
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """The Config that a config.json spells; theta as files of transformers 4 or of 5 have it.
+    """Read a Config from a config.json of transformers 4 or 5.
 
-    Raises FormatError that names the field, what may stand there and what does.
+    Raises FormatError with the field, the expected values and the value found.
     """
     fields = Fields.read(path)
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
 
-    def whole(name, otherwise):                    # otherwise: where it is missing or null
-        return otherwise if fields.values.get(name) is None else fields.whole(name)
+    def whole(name, default):                      # the default if it is missing or null
+        return default if fields.values.get(name) is None else fields.whole(name)
     sizes = {ours: fields.whole(FIELDS[ours])
              for ours in ("vocab", "dim", "layers", "heads", "ff", "positions")}
     D, H = sizes["dim"], sizes["heads"]
@@ -260,10 +259,10 @@ def config_fields(config: Config) -> dict:
             "tie_word_embeddings": config.tied}
 
 
-# ---- the model as one object ---------------------------------------------------------------------
+# ---- the model -----------------------------------------------------------------------------------
 
 class Mistral(NamedTuple):
-    """A Mistral: its shape and its parameters, which each call uses as they are then."""
+    """A Mistral model: its config and its parameters.  Each call uses their current values."""
 
     config: Config
     p: Params
@@ -278,20 +277,20 @@ class Mistral(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The tokens of the longest sequence that it was made for."""
+        """The number of tokens in the longest sequence that it was trained for."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of what stands before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
-        """The same without what backward needs.  -> x (T, D)."""
+        """The same token vectors, without backward.  -> x (T, D)"""
         return infer(batch, self.p, self.config)
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """How well does each token continue the text?  x: (M, D) -> logits (M, V)."""
+        """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return lm_head(x, self.p, self.config)
 
     def with_params(self, p: Params) -> "Mistral":
@@ -299,14 +298,14 @@ class Mistral(NamedTuple):
         return Mistral(self.config, p)
 
     def without_heads(self) -> "Mistral":
-        """The same model without the next-token head, in a buffer of its own."""
+        """A copy of the model without the next-token head."""
         return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
-        """The model of a folder, and its head if that is in the file.
+        """Load the model of a folder, with its head if that is in the file.
 
-        Raises FormatError where a file is missing, damaged, or does not fit the other.
+        Raises FormatError if a file is missing or damaged, or if the two files disagree.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)
@@ -317,7 +316,7 @@ class Mistral(NamedTuple):
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors, in the type of p.
 
-        For MistralForCausalLM, or for MistralModel where there is no head.
+        For MistralForCausalLM, or for MistralModel if there is no head.
         """
         config, p = self
         head = head_tensors(config) if HEAD in p else {}

@@ -25,7 +25,7 @@ COMMANDS = [line.split() for line in [
     "train classifier", "train bert", "train simcse", "encode", "fill", "similar", "analogy",
     "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate run", "evaluate retrieval", "evaluate mteb", "index",
-    "search", "world", "why", "why word2vec", "why glove", "why fasttext", "why bert",
+    "search", "world", "figures", "why", "why word2vec", "why glove", "why fasttext", "why bert",
     "why simcse", "why retrieval"]]
 
 

@@ -161,7 +161,7 @@ def test_ctrl_c_ends_with_130_leaves_the_old_file_and_saves_the_checkpoint(
     source = labelled if method == "classifier" else text
     for keep in ["--checkpoint", state], []:
         with terminal(ctrl_c_at("loss")) as screen:
-            code, out, _ = train(method, source, "-o", old, "--epochs", "1000000", *keep)
+            code, out, _ = train(method, source, "-o", old, "--epochs", "20000", *keep)
         ending = f"; the state is saved in {state}: repeat the command with --resume to continue"
         assert (code, out) == (130, "") and "Traceback" not in screen.text
         assert screen.text.endswith(f"\nstopped{ending if keep else ''}\r\n")

@@ -1,4 +1,4 @@
-"""Bitext mining: the nearest translation, a hub that the margin sees through, weighted F1."""
+"""Bitext mining: the nearest translation, the margin's correction of hubs, weighted F1."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ def languages(seed, N=40, D=8, noise=0.5):
     return A, A + noise * rng.standard_normal((N, D))
 
 
-def test_a_hub_earns_its_partner_little():
+def test_a_hub_adds_little_for_the_one_that_is_right():
     # Rows 0 and 1 right; rows 2 and 3 both choose 1, so F1 of 0 is 1 and of 1 is 2/(1 + 3)
     scores = bitext_scores([0, 1, 1, 1])
     assert scores.f1 == pytest.approx((1 + 1 / 2) / 4, rel=1e-15)
@@ -24,7 +24,7 @@ def test_a_hub_earns_its_partner_little():
     assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is nobody's: it has no weight
 
 
-def test_the_margin_sees_through_a_hub():
+def test_the_margin_corrects_a_hub():
     # Targets near the axes, and a hub in the middle that is nearer to every source than its own:
     # cos .985, .875, .711, .711 for every x.  Usual: (.985 + .875 + .711)/3 = .857 for x, .985 for
     # the hub, (.875 + .711 + .711)/3 = .766 for the others; .985/.921 = 1.069, .875/.811 = 1.079.
@@ -56,7 +56,7 @@ def test_one_neighbour_leaves_the_margin_no_choice(seed):
 
 
 @given(seeds)
-def test_a_rotation_and_the_lengths_are_not_seen(seed):
+def test_a_rotation_and_the_lengths_have_no_effect(seed):
     A, B = languages(seed)
     rng = np.random.default_rng(seed)
     R = np.linalg.qr(rng.standard_normal((8, 8)))[0]

@@ -1,4 +1,4 @@
-"""V-measure, k-means and mini-batches: by hand, by their promises, and equal to scikit-learn's."""
+"""V-measure, k-means, mini-batches: by hand, by their invariants, equal to scikit-learn's."""
 import json
 import random
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_v_measure_worked_by_hand():
     assert found == pytest.approx((2 * h * c / (h + c), h, c), abs=1e-15)
 
 
-def test_the_two_worthless_clusterings_and_the_perfect_one():
+def test_the_two_useless_clusterings_and_the_perfect_one():
     labels = [0, 0, 1, 1]
     assert v_measure(labels, [7, 7, 7, 7]) == (0, 0, 1)
     one_each = v_measure(labels, [0, 1, 2, 3])
@@ -64,7 +64,7 @@ def test_exchanging_the_two_exchanges_homogeneity_and_completeness(pairs):
 
 
 @given(two_lists, st.permutations(range(6)))
-def test_names_of_clusters_are_not_seen(pairs, names):
+def test_names_of_clusters_have_no_effect(pairs, names):
     a, b = np.array(pairs).T
     assert v_measure(a, np.array(names)[b]) == pytest.approx(v_measure(a, b), abs=1e-14)
 
@@ -128,7 +128,7 @@ def test_moving_all_points_moves_the_centres(seed):
     np.testing.assert_allclose(moved.centres - 2.0**20, found.centres, atol=1e-8)
 
 
-def test_float32_points_far_from_the_origin_are_told_apart():
+def test_float32_points_far_from_the_origin_are_distinguished():
     """Near 4096 in 8 dimensions ‖x‖² is 2²⁷, where float32 numbers are 16 apart."""
     X = np.full((40, 8), 4096, np.float32)
     X[20:] += np.float32(0.5)
@@ -183,7 +183,7 @@ def test_fewer_different_points_than_clusters(run):
     assert np.isfinite(found.centres).all()
 
 
-def test_as_many_clusters_as_points_leave_nothing_over():
+def test_with_as_many_clusters_as_points_inertia_is_0():
     X, _ = blobs(3, N=12)
     found = kmeans(X, 12, seed=1)
     assert found.inertia == pytest.approx(0, abs=1e-20) and len(set(found.labels.tolist())) == 12

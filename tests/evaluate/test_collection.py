@@ -1,4 +1,4 @@
-"""Collections are read as they stand, come back as they went, and a broken line is named."""
+"""Collections are read and written without loss, and a broken line is named."""
 import gzip
 import json
 import warnings
@@ -160,7 +160,7 @@ def test_a_collection_comes_back(tmp_path_factory, documents, queries, data):
         assert read_collection(*paths) == collection
 
 
-def test_what_is_written_is_beirs(tmp_path):
+def test_the_files_are_in_beirs_format(tmp_path):
     corpus, queries, qrels = write_collection(tmp_path, Collection({"d": "x"}, {"q": "y"},
                                                                    {"q": {"d": 2}}))
     assert json.loads(corpus.read_text()) == {"_id": "d", "title": "", "text": "x"}

@@ -1,4 +1,4 @@
-"""Pearson and Spearman: worked by hand, invariant as they must be, equal to SciPy's."""
+"""Pearson and Spearman: worked by hand, their invariances, equal to SciPy's."""
 import math
 import warnings
 
@@ -38,7 +38,7 @@ def test_pearson_worked_by_hand():
     assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(math.sqrt(27 / 28), rel=bound(3))
 
 
-def test_equal_numbers_share_the_mean_of_their_places():
+def test_ties_get_their_mean_rank():
     assert ranks([10, 20, 20, 5]).tolist() == [2, 3.5, 3.5, 1]
     assert ranks([7, 7, 7]).tolist() == [2, 2, 2]
     assert ranks([0.0, -0.0, math.inf, -math.inf]).tolist() == [2.5, 2.5, 4, 1]
@@ -57,7 +57,7 @@ def test_without_ties_spearman_is_the_short_formula(y):
 
 
 @given(few_values)
-def test_ranks_count_who_is_below_and_half_of_who_is_equal(pairs):
+def test_a_rank_counts_the_smaller_numbers_and_half_of_the_equal_ones(pairs):
     x = [a for a, _ in pairs]
     assert ranks(x).tolist() == [sum(b < a for b in x) + (1 + x.count(a)) / 2 for a in x]
 
@@ -86,20 +86,20 @@ def test_a_power_of_two_changes_no_bit(seed, power):
 
 
 @given(seeds)
-def test_spearman_sees_only_the_order(seed):
+def test_spearman_depends_only_on_the_order(seed):
     x, y = lists(seed)
     assert spearman(np.exp(x), y**3) == spearman(x, y)
     assert spearman(x, -y) == -spearman(x, y)
 
 
 @given(seeds)
-def test_the_order_of_the_pairs_is_not_seen(seed):
+def test_the_order_of_the_pairs_has_no_effect(seed):
     x, y = lists(seed)
     shuffled = np.random.default_rng(seed).permutation(len(x))
     assert spearman(x[shuffled], y[shuffled]) == pytest.approx(spearman(x, y), abs=bound(30))
 
 
-def test_numbers_that_differ_in_their_last_bit_are_told_apart():
+def test_numbers_that_differ_in_their_last_bit_are_distinguished():
     assert pearson([1, 1 + 2**-52], [0, 1]) == pytest.approx(1, abs=bound(2))
 
 

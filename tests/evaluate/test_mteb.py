@@ -1,4 +1,4 @@
-"""MTEB's task types: by hand, beside mteb's own numbers, what is refused, table and JSON."""
+"""MTEB's task types: by hand, parity with mteb, what is refused, table and JSON."""
 import json
 import math
 import sys
@@ -28,7 +28,7 @@ EXACT_TYPES = [shape.__name__ for shape in EXACT] + ["MultilabelClassification"]
 
 
 class Lookup:
-    """An encoder that knows its texts."""
+    """An encoder that looks its vectors up in a table."""
 
     def __init__(self, vectors):
         self.vectors = vectors
@@ -64,7 +64,7 @@ def both(ours, theirs):
     return np.array([ours[n] for n in names]), np.array([theirs[n] for n in names]), names
 
 
-# ---- beside mteb --------------------------------------------------------------------------------
+# ---- parity with mteb ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", EXACT_TYPES)
 def test_every_number_is_that_of_mteb(name):
@@ -130,7 +130,7 @@ def search(corpus, gains, **more):
 
 
 def test_retrieval_by_hand():
-    # the order is east, north east, north, west: relevant at places 2 and 3, of three relevant
+    # the order is east, north east, north, west: relevant at ranks 2 and 3, of three relevant
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
     scores = evaluate_task(PLANE, search(corpus, {"b": 1, "c": 2, "gone": 1})).scores
     ideal = 2 + 1 / math.log2(3) + 1 / 2
@@ -141,14 +141,14 @@ def test_retrieval_by_hand():
 
 
 @given(st.permutations(["x", "y", "z"]), st.sampled_from(["x", "y", "z"]))
-def test_documents_of_one_direction_are_ordered_by_name_not_by_place(names, right):
-    # three documents that cannot be told apart: the last name comes first, in whatever order
+def test_documents_of_one_direction_are_ordered_by_name_not_by_position(names, right):
+    # three documents of equal score: the last name comes first, in whatever order
     corpus = dict(zip(names, ["north", "up north", "north"]))
     scores = evaluate_task(PLANE, search(corpus, {right: 1})).scores
     assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[right]
 
 
-def test_a_difference_of_rounding_does_not_order_documents():
+def test_a_rounding_difference_does_not_order_documents():
     # the rows are in one direction but for float32's rounding, and their cosines nearly equal
     near = Lookup({"find": [0.2, 0.9], "one": [0.1, 0.7], "three": [0.3, 2.1]})
     one, three = cosine_matrix(*(near.encode(texts).astype(np.float64)
@@ -160,7 +160,7 @@ def test_a_difference_of_rounding_does_not_order_documents():
         assert evaluate_task(near, task).scores["mrr_at_10"] == 1
 
 
-def test_an_instruction_is_the_end_of_its_query():
+def test_an_instruction_is_appended_to_its_query():
     class Listening(Lookup):
         heard = ()
 
@@ -175,7 +175,7 @@ def test_an_instruction_is_the_end_of_its_query():
     assert encoder.heard[:2] == ("where in a sentence", "who in one word")
 
 
-def test_reranking_looks_at_the_candidates_alone():
+def test_reranking_scores_only_the_candidates():
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
     task = shapes.Reranking("R", corpus, {"q": "find east"}, {"q": {"b": 1}},
                             {"q": ["d", "b", "c"]}, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""Pair classification: brute force over thresholds, ties never parted, scikit-learn's AP."""
+"""Pair classification: brute force over thresholds, ties on one side, scikit-learn's AP."""
 import json
 import math
 from pathlib import Path
@@ -27,7 +27,7 @@ def split(pairs):
 # ---- worked by hand --------------------------------------------------------
 
 def test_average_precision_worked_by_hand():
-    # positives at places 1, 3, 4: (1/1 + 2/3 + 3/4) / 3
+    # positives at ranks 1, 3, 4: (1/1 + 2/3 + 3/4) / 3
     assert average_precision([9, 8, 7, 6, 5], [1, 0, 1, 1, 0]) == pytest.approx(29 / 36, rel=1e-15)
     # 7 and 7 are one step: recall from 1/2 to 1 at precision 2/3
     assert average_precision([9, 7, 7], [1, 0, 1]) == pytest.approx(1 / 2 + 1 / 3, rel=1e-15)
@@ -41,7 +41,7 @@ def test_thresholds_worked_by_hand():
     assert best_f1(scores, positive) == pytest.approx((4 / 5, 2 / 3, 1, 0.3))
 
 
-def test_the_threshold_does_what_it_promises_even_at_the_ends_of_the_range():
+def test_the_threshold_reaches_its_score_even_at_the_ends_of_the_float_range():
     scores = np.array([1.7e308, 1.6e308, -1.7e308])
     for positive in [1, 0, 0], [1, 1, 0]:                    # 1.7e308 + 1.6e308 is inf
         found = best_f1(scores, positive)
@@ -69,7 +69,7 @@ def test_no_threshold_does_better(pairs):
 
 
 @given(tied, st.randoms(use_true_random=False))
-def test_the_order_of_the_input_is_not_seen(pairs, random):
+def test_the_order_of_the_input_has_no_effect(pairs, random):
     scores, positive = split(pairs)
     random.shuffle(pairs)
     for measure in average_precision, best_accuracy, best_f1:
@@ -87,7 +87,7 @@ def test_average_precision_of_a_constant_is_the_share_of_positives_and_of_an_ora
 
 
 @given(seeds)
-def test_only_the_order_of_the_scores_is_seen(seed):
+def test_only_the_order_of_the_scores_has_an_effect(seed):
     rng = np.random.default_rng(seed)
     scores, positive = rng.standard_normal(25), rng.integers(0, 2, 25)
     for measure in average_precision, lambda s, p: best_f1(s, p)[:3]:
@@ -116,7 +116,7 @@ def test_wrong_lists_are_refused(scores, positive, message):
             measure(scores, positive)
 
 
-def test_no_pairs_are_no_number():
+def test_no_pairs_give_nan():
     assert math.isnan(average_precision([], []))
     assert math.isnan(best_f1([], []).f1) and math.isnan(best_accuracy([3], [1]).accuracy)
 

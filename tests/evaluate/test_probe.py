@@ -1,4 +1,4 @@
-"""Probes: a convex loss with its gradient, votes of neighbours, draws to the item, baselines."""
+"""Probes: the convex loss and its gradient, kNN votes, mteb's draws item by item, baselines."""
 import json
 import math
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_the_loss_is_convex_and_overflows_nowhere(seed):
 
 
 @given(seeds, st.integers(2, 5))
-def test_the_minimum_is_flat_whatever_led_there(seed, K):
+def test_the_gradient_at_the_minimum_is_zero_and_the_order_of_items_has_no_effect(seed, K):
     X, y = task(seed, K=K)
     model = fit_logistic(X, y, tol=1e-9)
     theta = np.column_stack([model.W, model.b])
@@ -128,7 +128,7 @@ def test_the_two_loops_apply_a_matrix_that_explains_the_newest_step(seed, n):
     assert np.linalg.eigvalsh(inverse).min() > 0
 
 
-def test_too_few_steps_are_said():
+def test_too_few_steps_give_a_warning():
     X, y = task(0)
     with pytest.warns(UserWarning, match="not converged in 2 steps"):
         assert fit_logistic(X, y, max_steps=2).steps == 2
@@ -136,7 +136,7 @@ def test_too_few_steps_are_said():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("size", [1e200, 1.7e308])
-def test_vectors_too_large_for_their_squares_end_and_are_said(size):
+def test_vectors_with_overflowing_squares_end_with_a_warning(size):
     with pytest.warns(UserWarning, match="scale the vectors to about unit length"):
         fit_logistic(size * np.array([[1.0], [-1], [1], [-1]]), [0, 1, 0, 1], max_steps=20)
 
@@ -199,7 +199,7 @@ def test_points_far_from_the_origin_keep_their_neighbours(seed):
     assert (found <= distance.min(axis=1) + 1e-3).all()      # float32 numbers near 1000: 6e-5
 
 
-def test_impossible_neighbours_are_refused():
+def test_a_k_outside_the_rows_and_nan_are_refused():
     with pytest.raises(ValueError, match="k: expected 1 to 3"):
         nearest_euclidean(np.ones((1, 2)), np.ones((3, 2)), 4)
     with pytest.raises(ValueError, match="finite"):
@@ -257,7 +257,7 @@ def test_draws_differ_from_each_other_and_repeat_for_a_seed():
 
 # ---- the whole protocol -------------------------------------------------------------
 
-def test_a_probe_reads_what_is_there_and_not_what_is_not():
+def test_a_probe_finds_labels_in_their_vectors_and_not_in_random_ones():
     X, y = task(3, N=400, D=8, K=3, noise=0.1)
     draws = draw_per_label(y[:200])
     good = probe(X[:200], y[:200], X[200:], y[200:], draws)
@@ -307,7 +307,7 @@ def test_a_bag_counts_words_and_has_length_one():
     assert BagOfWords(["a a b"], max_size=1).encode(["b a"]).tolist() == [[1]]
 
 
-def test_one_string_is_no_list_of_texts_and_an_empty_vocabulary_is_refused():
+def test_one_string_and_an_empty_vocabulary_are_refused():
     for wrong in (lambda: BagOfWords("cat"), lambda: RandomVectors().encode("cat")):
         with pytest.raises(ValueError, match="one string"):
             wrong()

@@ -1,4 +1,4 @@
-"""Each measure worked by hand, equal to its definition and to trec_eval, and blind to order."""
+"""Each measure: worked by hand, equal to its definition and trec_eval, independent of order."""
 import json
 import math
 import runpy
@@ -73,7 +73,7 @@ def test_ndcg_worked_by_hand():
     assert one(JUDGED, RETURNED, ndcg, None, exponential) == pytest.approx(dcg / ideal, rel=1e-15)
 
 
-def test_a_higher_level_asks_for_better_documents_and_ndcg_has_none():
+def test_a_higher_level_requires_higher_gains_and_ndcg_has_no_level():
     measures = measures_at(2, level=2)
     found = evaluate({"q": JUDGED}, {"q": {"a": 2.0, "d": 1.0}}, measures).mean
     assert found == {"P@2": 1 / 2, "Recall@2": 1 / 2, "Hit@2": 1, "MRR@2": 1 / 2, "MAP@2": 1 / 4,
@@ -104,7 +104,7 @@ def test_live_parity_with_pytrec_eval():
         np.testing.assert_allclose(found.scores[name], values, rtol=0, atol=1e-15, err_msg=name)
 
 
-def test_without_rounding_scores_that_float32_cannot_tell_apart_are_ordered():
+def test_scores_that_are_equal_in_float32_only_are_ordered():
     run = {"a": 1 + 2**-30, "b": 1.0}
     assert one({"a": 1}, run, reciprocal_rank) == 1
     assert one({"a": 1}, in_float32({"q": run})["q"], reciprocal_rank) == 1 / 2
@@ -136,7 +136,7 @@ def test_every_measure_is_its_definition(judged, run, k):
 
 
 @given(gains, cut)
-def test_a_perfect_ranking_is_worth_exactly_1(judged, k):
+def test_a_perfect_ranking_scores_exactly_1(judged, k):
     assume(any(gain >= 1 for gain in judged.values()))
     R = sum(gain >= 1 for gain in judged.values())
     for gain in linear, exponential:
@@ -162,14 +162,14 @@ def test_a_longer_list_never_lowers_recall_hits_mrr_or_map(judged, run, k):
 
 
 @given(gains, scores)
-def test_a_negative_gain_is_no_judgement(judged, run):
+def test_a_negative_gain_counts_as_no_judgement(judged, run):
     assume(any(gain >= 0 for gain in judged.values()))
     without = {name: gain for name, gain in judged.items() if gain >= 0}
     assert evaluate({"q": judged}, {"q": run}, ALL).mean == evaluate({"q": without}, {"q": run},
                                                                       ALL).mean
 
 
-def test_where_gains_are_0_or_1_both_gains_are_one():
+def test_for_gains_0_and_1_linear_and_exponential_are_equal():
     judged, run = {"a": 1, "b": 0, "c": 1}, {"b": 3.0, "a": 2.0, "x": 1.0, "c": 0.0}
     assert one(judged, run, ndcg, 10) == one(judged, run, ndcg, 10, exponential)
 
@@ -183,7 +183,7 @@ def test_gains_need_not_be_whole():
 # ---- order ------------------------------------------------------------------------------------
 
 @given(st.dictionaries(names, gains, min_size=1), st.dictionaries(names, scores), st.randoms())
-def test_the_order_of_the_input_is_not_seen(qrels, run, random):
+def test_the_order_of_the_input_has_no_effect(qrels, run, random):
     assume(any(judged and query in run for query, judged in qrels.items()))
 
     def shuffled(table):
@@ -196,7 +196,7 @@ def test_the_order_of_the_input_is_not_seen(qrels, run, random):
         assert dict(zip(found.queries, values)) == dict(zip(again.queries, again.scores[name]))
 
 
-def test_a_constant_scorer_cannot_profit_from_relevant_documents_that_come_first():
+def test_a_constant_scorer_does_not_profit_from_relevant_documents_listed_first():
     """100 queries with one relevant of 10 documents, named at random, always listed first.
 
     The mean reciprocal rank of a random order is Σ 1/i / 10 = 0.293, its deviation 0.27/√100.
@@ -213,9 +213,9 @@ def test_a_constant_scorer_cannot_profit_from_relevant_documents_that_come_first
 def test_other_queries_change_nothing(judged, run, others):
     assume(judged)
     alone = evaluate({"q": judged}, {"q": run}, ALL)
-    beside = evaluate({"q": judged} | {f"x{name}": {"1": 2, "2": 1} for name in others},
+    together = evaluate({"q": judged} | {f"x{name}": {"1": 2, "2": 1} for name in others},
                       {"q": run} | {f"x{name}": row for name, row in others.items()}, ALL)
-    assert all(alone.scores[name][0] == beside.scores[name][0] for name in ALL)
+    assert all(alone.scores[name][0] == together.scores[name][0] for name in ALL)
 
 
 # ---- which queries count ------------------------------------------------------------------------

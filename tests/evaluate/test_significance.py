@@ -1,4 +1,4 @@
-"""The interval covers as often as it says, the test is exact on small lists, order is not seen."""
+"""The interval's coverage, the test's exact values and level, independence of order."""
 import math
 from itertools import product
 
@@ -60,11 +60,11 @@ def test_queries_on_which_both_are_equal_change_nothing_but_the_mean(d):
     assert test.exact and test.p == permutation_test(d, np.zeros(len(d))).p
 
 
-def test_equal_systems_differ_by_luck():
+def test_equal_systems_do_not_differ_significantly():
     assert permutation_test([0.5, 0.25], [0.5, 0.25]) == (0, 1, True)
 
 
-def test_drawn_signs_come_to_the_exact_answer():
+def test_random_signs_approximate_the_exact_p():
     """12 queries have 4,096 signs; 4,095 drawn ones come within 4 deviations of a share."""
     d = np.random.default_rng(1).standard_normal(12)
     exact = permutation_test(d, np.zeros(12))
@@ -74,13 +74,13 @@ def test_drawn_signs_come_to_the_exact_answer():
     assert 0.02 < exact.p < 0.98
 
 
-def test_all_signs_are_drawn_alike():
+def test_all_signs_are_equally_probable():
     """Only that eight large differences agree is as large: p = 2/256, its deviation 0.00034."""
     test = permutation_test([1.0] * 8 + [-2.0**-20] * 8, [0.0] * 16, draws=2**16 - 1)
     assert not test.exact and abs(test.p - 2 / 256) < 4 * 0.00035
 
 
-def test_a_thousand_better_queries_leave_the_smallest_p_there_is():
+def test_a_thousand_better_queries_give_the_smallest_possible_p():
     test = permutation_test(np.ones(1500), np.zeros(1500), draws=999)
     assert test == (1, 1 / 1000, False)
 
@@ -127,7 +127,7 @@ def test_it_lies_within_the_scores(x):
     assert mean == pytest.approx(x.mean(), abs=1e-15)
 
 
-def test_seeds_repeat_and_a_constant_has_no_width():
+def test_seeds_repeat_and_a_constant_has_an_interval_of_width_0():
     x = np.random.default_rng(0).random(20)
     assert bootstrap_interval(x, seed=1) == bootstrap_interval(x, seed=1)
     assert bootstrap_interval(x, seed=1) != bootstrap_interval(x, seed=2)
@@ -168,7 +168,7 @@ def test_runs_on_different_queries_are_not_compared():
 
 # ---- refused ----------------------------------------------------------------------------------
 
-def test_what_has_no_answer_is_refused():
+def test_wrong_scores_and_levels_are_refused():
     for wrong in [1, math.nan], [[1, 2]], [math.inf, 0]:
         with pytest.raises(ValueError, match="finite numbers, one a query"):
             bootstrap_interval(wrong)

@@ -1,4 +1,4 @@
-"""STS and summarisation: worked by hand, blind to what must not be seen, equal to SciPy."""
+"""STS and summarisation: worked by hand, their invariances, equal to SciPy."""
 import json
 import math
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_cosines_in_the_order_of_the_scores_give_one():
     A, B = [[1.0, 0]] * 3, [[1.0, 0], [1, 1], [0, 1]]
     scores = sts_scores(A, B, [5, 3, 0])
     assert scores.cosine.spearman == pytest.approx(1, abs=1e-15)
-    # cosines 1, √½, 0 beside 5, 3, 0: not on a line
+    # cosines 1, √½, 0 and scores 5, 3, 0: not on a line
     x = np.array([1, math.sqrt(0.5), 0])
     assert scores.cosine.pearson == pytest.approx(np.corrcoef(x, [5, 3, 0])[0, 1], abs=1e-14)
     assert sts_scores(A, B, [0, 3, 5]).cosine.spearman == pytest.approx(-1, abs=1e-15)
@@ -64,7 +64,7 @@ def test_documents_that_cannot_be_ranked_are_skipped_and_counted():
 # ---- what it must not see --------------------------------------------------
 
 @given(seeds, st.sampled_from([2.0**-400, 0.5, 1024.0]))
-def test_the_lengths_of_vectors_and_the_scale_of_scores_are_not_seen(seed, scale):
+def test_the_lengths_of_vectors_and_the_scale_of_scores_have_no_effect(seed, scale):
     A, B, human = pairs(seed)
     one = sts_scores(A, B, human)
     lengths = 2.0 ** np.random.default_rng(seed).integers(-9, 9, (len(A), 1))
@@ -92,7 +92,7 @@ def test_on_unit_vectors_cosine_dot_and_euclid_rank_alike(seed):
     assert scores.euclidean.spearman == pytest.approx(scores.cosine.spearman, abs=1e-12)
 
 
-def test_float32_pairs_that_are_nearly_alike_are_told_apart():
+def test_nearly_equal_float32_pairs_are_distinguished():
     A = np.array([[1, 0]] * 3, np.float32)
     B = np.array([[1, 1e-4], [1, 2e-4], [1, 3e-4]], np.float32)       # 1 − cos: 5e-9, 2e-8, 4.5e-8
     assert sts_scores(A, B, [3, 2, 1]).cosine.spearman == pytest.approx(1, abs=1e-15)

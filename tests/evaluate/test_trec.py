@@ -1,4 +1,4 @@
-"""Files go and come back whole; what trec_eval would misread is refused, with its line."""
+"""Files are written and read without loss; a line that trec_eval would misread is named."""
 import gzip
 import math
 
@@ -63,7 +63,7 @@ def test_gzip_and_a_byte_order_mark_are_read(tmp_path):
     assert read_qrels(saved(tmp_path / "qrels.gz", gzip.compress(text))) == {"1": {"a": 1}}
 
 
-def test_only_ascii_white_space_parts_fields(tmp_path):
+def test_only_ascii_white_space_separates_fields(tmp_path):
     assert read_qrels(saved(tmp_path / "qrels", "1 0 a\u3000b\xa0c 1\n")) == {
         "1": {"a\u3000b\xa0c": 1}}
 

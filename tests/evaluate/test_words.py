@@ -1,4 +1,4 @@
-"""Analogies and word pairs: read strictly, scored with their coverage."""
+"""Analogies and word pairs: strict reading, scores with coverage, equal to gensim's."""
 import math
 
 import numpy as np
@@ -92,21 +92,21 @@ def test_a_wrong_answer_is_covered_and_not_correct():
     assert score == ("s", 1, 2, 2) and score.accuracy == 0.5
 
 
-def test_the_inputs_are_never_the_answer():
+def test_a_b_and_c_are_never_predicted():
     # b − a + c = c when a is b, and c itself would be the nearest
     [score], *_ = score_analogies(INDEX, VECTORS, [Section("s", [("king", "king", "man", "man")])])
     assert score == ("s", 0, 1, 1)
 
 
 @pytest.mark.parametrize("V", [0, 1, 2, 3])
-def test_a_vocabulary_too_small_for_an_answer_solves_nothing(V):
+def test_a_vocabulary_of_fewer_than_four_words_solves_nothing(V):
     index = {word: row for word, row in INDEX.items() if row < V}
     question = ("king", "king", "king", "king")
     scores = score_analogies(index, VECTORS[:V], [Section("s", [question])])
     assert scores.overall == ("all", 0, min(V, 1), 1)
 
 
-def test_no_questions_have_scores_that_say_so():
+def test_no_questions_give_nan():
     scores = score_analogies(INDEX, VECTORS, [])
     assert scores.sections == [] and scores.overall == ("all", 0, 0, 0)
     assert math.isnan(scores.overall.accuracy)
@@ -136,7 +136,7 @@ def test_the_score_is_that_of_a_loop_over_questions_and_words(seed):
 
 
 @given(seeds)
-def test_the_length_of_a_vector_is_not_seen(seed):
+def test_the_length_of_a_vector_has_no_effect(seed):
     index, vectors, sections = random_task(seed)
     pairs = [(a, b, float(row)) for row, (a, b, *_) in enumerate(sections[0].questions)]
     scaled = vectors * np.exp2(np.random.default_rng(seed).integers(-40, 40, (len(vectors), 1)))
@@ -194,7 +194,7 @@ def test_too_few_pairs_to_rank_is_a_result_and_not_a_crash():
 
 # ---- the printed form ------------------------------------------------------
 
-def test_the_tables_lines_show_coverage_beside_each_percentage(path):
+def test_each_percentage_is_printed_with_its_coverage(path):
     scores = score_analogies(INDEX, VECTORS, read_analogies(saved(path, QUESTIONS)))
     assert format_analogies(scores) == [
         "analogies     correct  covered    total        %",

@@ -61,6 +61,17 @@ def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edite
     assert run(copy) == ["20", "0"]                  # stale code would still say 2
 
 
+def test_code_that_was_compiled_for_a_type_since_renamed_is_not_read(copy):
+    """An index of compiled code names the NamedTuples that kernels take; their classes may go."""
+    point = "from typing import NamedTuple\n{}\nclass Point(NamedTuple):\n    x: int\n".format(
+        CALLER.replace("one(one(x))", "one(one(x.x))"))
+    (copy / "scratch_embed/caller.py").write_text(point)
+    show = "from scratch_embed.caller import two, {0}\nprint(two({0}(0)))"
+    assert run(copy, show.format("Point")) == ["2"]
+    (copy / "scratch_embed/caller.py").write_text(point.replace("Point", "Place"))
+    assert run(copy, show.format("Place")) == ["2"]
+
+
 def test_a_kernel_in_a_users_own_file_is_compiled_anew_when_that_is_edited(copy):
     show = "from mine import one; print(one(0))"
     (copy / "mine.py").write_text(CALLEE)
@@ -111,7 +122,7 @@ caching.IndexDataCacheFile.save = no_space
     assert run(copy, full + SHOW) == ["2", "0"]
 
 
-def test_kernels_are_plain_python_when_the_compiler_is_switched_offsets(copy):
+def test_kernels_are_plain_python_when_the_compiler_is_switched_off(copy):
     assert run(copy, NUMBA_DISABLE_JIT="1") == ["2", "no", "JIT"]
 
 

@@ -118,7 +118,7 @@ def some_hashes():
     return np.array([hash32(np.uint32(i), np.uint32(77)) for i in range(0, 2**32, 2**28 + 1)])
 
 
-def test_hashes_are_the_same_with_the_compiler_switched_offsets():
+def test_hashes_are_the_same_with_the_compiler_switched_off():
     want = [by_whole_numbers(i, 77) for i in range(0, 2**32, 2**28 + 1)]
     assert in_plain_python(some_hashes, warnings="ignore").tolist() == want
 

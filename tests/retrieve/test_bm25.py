@@ -1,4 +1,4 @@
-"""The index is its formula, equal to the originals', and a search is a full sort of its scores."""
+"""BM25 equals its formula and the original libraries, and a search is a full sort of scores."""
 import json
 import math
 import runpy
@@ -99,7 +99,7 @@ def test_live_parity_with_rank_bm25():
 
 
 @given(texts, queries)
-def test_the_order_of_a_querys_words_is_not_seen_and_a_repeat_counts(documents, query):
+def test_the_order_of_a_querys_words_has_no_effect_and_a_repeat_counts(documents, query):
     index = BM25(documents)
     assert (index.scores(query) == index.scores(query[::-1])).all()
     np.testing.assert_allclose(index.scores(query + query), 2 * index.scores(query),
@@ -114,7 +114,7 @@ def test_the_order_of_the_documents_moves_only_their_ids(documents, query, rando
                                rtol=2 * bound(len(query)))
 
 
-def test_a_word_of_all_documents_still_attracts():
+def test_a_word_of_all_documents_has_a_positive_weight():
     assert (BM25([["a"], ["a", "b"]]).scores(["a"]) > 0).all()
 
 

@@ -1,4 +1,4 @@
-"""Joined lists: worked by hand, equal to their definition, and blind to who is named first."""
+"""Fused lists: worked by hand, equal to their definition, independent of the lists' order."""
 import math
 
 import numpy as np
@@ -66,8 +66,8 @@ def test_min_max_reaches_from_0_to_1_at_every_scale():
 def test_reciprocal_rank_fusion_is_its_sum(lists):
     want = {}
     for ids, _ in lists:
-        for place, i in enumerate(ids, 1):
-            want[i] = want.get(i, 0) + 1 / (60 + place)
+        for rank, i in enumerate(ids, 1):
+            want[i] = want.get(i, 0) + 1 / (60 + rank)
     found = pairs(reciprocal_rank_fusion(arrays(lists), 20))
     assert found == pytest.approx(want, rel=5 * u64)
     assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -86,8 +86,8 @@ def test_a_weighted_sum_is_its_sum(lists, data):
 
 
 @given(some_lists, st.randoms(), st.integers(1, 9))
-def test_who_is_named_first_is_not_seen(lists, random, k):
-    """To the last bit: places 1, 2, 3 and 3, 1, 2 add up to a tie, which goes to the lowest id."""
+def test_the_order_of_the_lists_has_no_effect(lists, random, k):
+    """To the last bit: ranks 1, 2, 3 and 3, 1, 2 add up to a tie, which goes to the lowest id."""
     shuffled = random.sample(lists, len(lists))
     for join in reciprocal_rank_fusion, lambda lists, k: weighted_sum(lists, [1] * len(lists), k):
         for ours, theirs in zip(join(arrays(lists), k), join(arrays(shuffled), k)):
@@ -110,7 +110,7 @@ def test_one_list_keeps_its_order(alone):
 
 
 @given(some_lists)
-def test_scale_and_origin_of_a_lists_scores_are_not_seen(lists):
+def test_scale_and_shift_of_a_lists_scores_have_no_effect(lists):
     """By whole powers of two, in which nothing is rounded."""
     moved = [(ids, [8 * s + 4 for s in scores]) for ids, scores in lists]
     weights = [1] * len(lists)
@@ -119,7 +119,7 @@ def test_scale_and_origin_of_a_lists_scores_are_not_seen(lists):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_queries_do_not_see_each_other():
+def test_queries_are_independent_of_each_other():
     ids, scores = (np.concatenate([a, b]) for a, b in zip(WORDS, (np.array([[7, 8, 9]]),
                                                                   np.array([[0.0, 0.0, -5.0]]))))
     both = weighted_sum([(ids, scores)], [1], 3)

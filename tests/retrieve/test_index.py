@@ -1,4 +1,4 @@
-"""The index answers as a full sort does, and adds all or nothing."""
+"""A search equals a full sort, and add() adds all rows or none."""
 import tracemalloc
 
 import numpy as np
@@ -50,7 +50,7 @@ def test_search_is_a_stable_full_sort(seed, N, M, k, block, workers):
 
 
 @given(seeds)
-def test_scores_are_cosines_whatever_the_lengths(seed):
+def test_scores_are_cosines_for_any_lengths(seed):
     rows, Q = gaussian(seed, 20, 6), gaussian(seed + 1, 3, 6)
     index = Index(6)
     index.add(range(20), rows * np.float32(10.0) ** np.arange(-10, 10, dtype=np.float32)[:, None])
@@ -84,7 +84,7 @@ def test_adding_in_parts_is_adding_at_once(seed, parts):
         np.testing.assert_array_equal(ours, want)
 
 
-def test_a_zero_row_is_like_nothing_and_a_zero_query_finds_the_first():
+def test_a_zero_row_has_cosine_0_and_a_zero_query_returns_the_first_rows():
     index = small()
     index.add(["zero"], [[0, 0]])
     ids, scores = index.search([[1.0, 1.0], [0.0, 0.0]], 4)
@@ -92,7 +92,7 @@ def test_a_zero_row_is_like_nothing_and_a_zero_query_finds_the_first():
     assert ids[1].tolist() == ["a", "b", "c", "zero"] and not scores[1].any()
 
 
-def test_an_empty_index_finds_nothing_and_k_ends_at_its_rows():
+def test_an_empty_index_finds_nothing_and_k_is_at_most_its_rows():
     ids, scores = Index(2).search([[1.0, 2.0]], 3)
     assert ids.shape == scores.shape == (1, 0)
     assert small().search([[1.0, 2.0]], 9)[0].shape == (1, 3)
@@ -110,7 +110,7 @@ def test_a_row_is_known_by_its_id_and_is_a_copy():
     assert repr(index) == "Index(3 rows x 2 dimensions, cosine)"
 
 
-def test_what_is_given_is_not_changed_and_not_kept():
+def test_the_arguments_are_neither_changed_nor_kept():
     rows, names = X.copy().astype(np.float32), ["a", "b", "c"]
     index = Index(2, normalise=False)
     index.add(names, rows)
@@ -121,7 +121,7 @@ def test_what_is_given_is_not_changed_and_not_kept():
 
 # ---- memory -------------------------------------------------------------------------
 
-def test_adding_takes_the_rows_and_little_more():
+def test_adding_needs_little_memory_beyond_the_rows():
     rows = gaussian(0, 50_000, 64)                               # 12.8 MB
     tracemalloc.start()
     index = Index(64)

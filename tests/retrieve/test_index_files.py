@@ -1,4 +1,4 @@
-"""An index comes back from disk the same, and a file that is none is refused."""
+"""A saved index is loaded bit for bit, and any other file is refused."""
 import numpy as np
 import pytest
 
@@ -95,7 +95,7 @@ def test_a_file_whose_parts_do_not_agree_is_refused(tmp_path, change, what):
             Index.load(tmp_path / "y")
 
 
-def test_rows_are_unit_rows_in_the_file(tmp_path):
+def test_rows_have_length_1_in_the_file(tmp_path):
     small().save(tmp_path / "x")
     np.testing.assert_array_equal(read_safetensors(tmp_path / "x")[0]["vectors"],
                                   l2_normalize(X)[0].astype(np.float32))

@@ -1,4 +1,4 @@
-"""A list ends where nothing more was found, and goes to a run by its names."""
+"""Ranked lists are filled up after their last document, and become runs with names."""
 import numpy as np
 import pytest
 
@@ -7,14 +7,14 @@ from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.lists import as_run, check_ids, top_k_of_query
 
 
-def test_the_best_are_first_ties_to_the_lowest_id_and_the_rest_is_nothing():
+def test_the_best_are_first_ties_go_to_the_lowest_id_and_the_rest_is_filled_up():
     ids, scores = top_k_of_query(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
     assert ids.tolist() == [5, 3, 8, -1, -1]
     assert scores.tolist() == [2, 1, 1, -np.inf, -np.inf]
     assert top_k_of_query(np.array([], int), np.array([]), 1)[0].tolist() == [-1]
 
 
-def test_a_run_has_names_and_no_ends():
+def test_a_run_has_names_and_no_filled_up_entries():
     ids, scores = np.array([[1, 0], [2, -1]]), np.array([[0.5, 0.25], [3.0, -np.inf]])
     assert as_run(ids, scores, ["q", "r"], ["a", "b", "c"]) == {
         "q": {"b": 0.5, "a": 0.25}, "r": {"c": 3.0}}
@@ -30,7 +30,7 @@ def test_a_search_is_judged_by_names():
     assert found.scores["nDCG@10"].tolist() == [1 / np.log2(3), 0]
 
 
-def test_ids_that_are_no_list_are_refused():
+def test_ids_outside_the_documents_or_repeated_are_refused():
     assert check_ids([[0, -1, -1], [1, 0, -1]], 2).shape == (2, 3)
     assert check_ids(np.zeros((0, 3), int), 0).shape == (0, 3)
     for ids, problem in [([0, 1], "shape"), ([[0.5]], "float64"), ([[2]], "expected 0..1"),

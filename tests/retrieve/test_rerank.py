@@ -1,4 +1,4 @@
-"""The candidates come back in the judge's order, and only they are judged, each once."""
+"""Reranking sorts the candidates by the new scores, and scores each of them once."""
 import math
 
 import numpy as np
@@ -13,7 +13,7 @@ TEXTS = ["a", "bbb", "cc", "dddd", "ee"]
 
 
 def nearness(pairs):
-    """How near two texts are in length: 0 is best."""
+    """Minus the difference in length of two texts: 0 is best."""
     return [-abs(len(q) - len(d)) for q, d in pairs]
 
 
@@ -45,7 +45,7 @@ def test_it_is_a_sort_of_the_candidates_by_score_then_id(seed, Q, C, k, batch_si
 
 
 @given(seeds)
-def test_the_order_of_the_candidates_is_not_seen(seed):
+def test_the_order_of_the_candidates_has_no_effect(seed):
     rng = np.random.default_rng(seed)
     first = rerank(["xx"], TEXTS, [[0, 1, 2, 3, 4]], nearness, 5)
     again = rerank(["xx"], TEXTS, [rng.permutation(5)], nearness, 5)
@@ -58,7 +58,7 @@ def test_the_inputs_are_not_changed():
     assert candidates.tolist() == [[3, 2, 1]]
 
 
-def test_a_judge_that_answers_wrongly_is_refused():
+def test_scores_of_another_number_or_nan_are_refused():
     for judge, problem in [(lambda pairs: [1.0], r"3 numbers for as many pairs, got shape \(1,"),
                            (lambda pairs: np.zeros((3, 1)), r"\(3, 1\)"),
                            (lambda pairs: [0, math.nan, 1], "with nan")]:
@@ -66,7 +66,7 @@ def test_a_judge_that_answers_wrongly_is_refused():
             rerank(["x"], TEXTS, [[0, 1, 2]], judge, 1)
 
 
-def test_candidates_that_are_no_list_are_refused():
+def test_candidates_outside_the_documents_or_repeated_are_refused():
     for candidates, problem in [([[5]], "got 5..5"), ([[0, 0]], "twice"), ([0], "shape"),
                                 ([[0], [1]], "expected 1 rows, one for each query")]:
         with pytest.raises(ValueError, match=problem):

@@ -1,4 +1,4 @@
-"""Lines keep their numbers, what is not known is not found, and the file holds it all."""
+"""Lines keep their numbers, unknown words find nothing, and the file holds lines and vectors."""
 import json
 
 import numpy as np
@@ -17,7 +17,7 @@ BY = {"model": "letters", "digest": "12", "sif": None}
 
 
 def encode(texts):
-    """How many a, how many b."""
+    """The counts of a and of b."""
     return np.array([[text.count(letter) for letter in LETTERS] for text in texts], np.float32)
 
 
@@ -43,7 +43,7 @@ def test_blank_lines_are_counted_and_left_out():
 
 @given(st.lists(st.sampled_from(["a", "b", "ab", "", " "]), max_size=12), st.integers(0, 12),
        st.integers(1, 5))
-def test_added_in_parts_and_batches_it_is_the_same_index(lines, cut, batch):
+def test_adding_in_parts_or_batches_makes_the_same_index(lines, cut, batch):
     one, two = TextIndex(2, BY), TextIndex(2, BY)
     one.add(lines, encode)
     two.add(lines[:cut], encode, batch)
@@ -83,7 +83,7 @@ def test_an_index_without_queries_or_rows_has_empty_lists():
 # ---- files ------------------------------------------------------------------------------------
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=8))
-def test_it_comes_back_and_goes_on(tmp_path_factory, lines):
+def test_a_saved_index_can_be_loaded_and_added_to(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("i") / "index"
     index = TextIndex(2, BY)
     index.add(lines, encode)
@@ -95,7 +95,7 @@ def test_it_comes_back_and_goes_on(tmp_path_factory, lines):
     assert found.texts[len(lines) + 1] == "a"
 
 
-def test_its_vectors_are_those_of_an_index(tmp_path):
+def test_the_file_can_be_loaded_as_an_index(tmp_path):
     index = Index.load(saved(tmp_path))
     ids, _ = index.search(np.array([[0.0, 1.0]]), 1)
     assert ids.tolist() == [[5]] and len(index) == 3
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_refused(tmp_path, change, problem):
         TextIndex.load(path)
 
 
-def test_an_index_of_names_is_no_index_of_lines(tmp_path):
+def test_an_index_of_names_is_not_read_as_an_index_of_lines(tmp_path):
     index = Index(2)
     index.add(["x"], np.ones((1, 2)))
     index.save(tmp_path / "names")

@@ -85,7 +85,7 @@ def no_threads_for_small_products():             # in one_by_one; two would wait
 def small_batches(monkeypatch):
     """Two threads, four or so texts a batch, five a block."""
     monkeypatch.setattr(module, "TOKENS", 16)
-    monkeypatch.setattr(module, "ALONE", 0)
+    monkeypatch.setattr(module, "ONE_BATCH", 0)
     monkeypatch.setattr(module, "BLOCK", 5)
     monkeypatch.setattr(module, "blas_threads", lambda: 2)
 
@@ -218,7 +218,7 @@ def test_the_empty_text_is_its_frame():
 def test_a_text_without_a_single_token_is_refused_by_its_number():
     encoder = encoder_of()
     encoder.tokenizer.frame = ()
-    with pytest.raises(ValueError, match="input 2: '  ' has no token"):
+    with pytest.raises(ValueError, match="input 2: expected a text with a token, got '  '"):
         encoder.encode(["a", "bc", "  ", "d"])
 
 
@@ -266,7 +266,7 @@ def test_letters_are_made_small_before_the_tokenizer_where_the_recipe_says_so():
 def test_a_prompt_that_fills_max_length_is_refused():
     for include_prompt in (True, False):
         encoder = encoder_of(max_seq_length=7, include_prompt=include_prompt)
-        with pytest.raises(ValueError, match="no room.*7 tokens of max_seq_length=7"):
+        with pytest.raises(ValueError, match="fewer than max_seq_length=7 tokens.*got 7"):
             encoder.encode(["a"], prompt_name="query")
         encoder = encoder_of(max_seq_length=8, include_prompt=include_prompt)
         assert encoder.encode(["a"], prompt_name="query").shape == (1, 8)
@@ -305,7 +305,7 @@ def test_bytes_of_few_texts_are_warned_of_and_of_one_refused():
     with pytest.warns(UserWarning, match="the ranges of only 99 texts"):
         encoder_of().encode(some_texts(99), precision="int8")
     for inputs in ("abc", ["abc"]):
-        with pytest.raises(ValueError, match="a single text has no ranges"):
+        with pytest.raises(ValueError, match="expected at least 2 texts to compute ranges from, got 1"):
             encoder_of().encode(inputs, precision="uint8")
 
 
@@ -329,8 +329,8 @@ def test_similarities_are_those_of_the_recipe(name, by_hand):
 # ---- errors and progress ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("wrong,message", [
-    (dict(prompt_name="document"), "prompt_name='document': the names are 'query', 'passage'$"),
-    (dict(prompt_name="query", prompt="w1"), "give one of them"),
+    (dict(prompt_name="document"), "prompt_name='document': expected 'query', 'passage'$"),
+    (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "'int4': expected 'float32', 'int8', 'uint8', 'binary', 'ubinary'$"),
     (dict(truncate_dim=9), "truncate_dim=9: expected a whole number, 1 to 8"),
     (dict(truncate_dim=0), "truncate_dim=0"),
@@ -343,7 +343,7 @@ def test_a_wrong_argument_is_an_error_that_lists_what_is_valid(wrong, message):
 
 def test_inputs_that_are_no_texts_are_refused_by_their_number():
     for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
-        with pytest.raises(TypeError, match="input 1: expected a text, a str, found"):
+        with pytest.raises(TypeError, match="input 1: expected a text, a str, got"):
             encoder_of().encode(inputs)
 
 

@@ -155,11 +155,11 @@ def test_the_layout_that_is_written_is_the_old_one(tmp_path):
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"poolings": ()}, "expected some of transformer/pooling.py"),
-    ({"poolings": (np.mean,)}, "expected some of transformer/pooling.py"),
-    ({"dense": (dense(2, 13),)}, r"a Dense with weights \(2, 13\) .* expected 12 columns"),
-    ({"dense": (dense(2, 12, gelu),)}, "and tanh or None"),
-    ({"max_seq_length": 17}, "expected 1 to 16, the positions"),
+    ({"poolings": ()}, "expected one or more of transformer/pooling.py"),
+    ({"poolings": (np.mean,)}, "expected one or more of transformer/pooling.py"),
+    ({"dense": (dense(2, 13),)}, r"dense: expected weights of 12 columns .* got \(2, 13\)"),
+    ({"dense": (dense(2, 12, gelu),)}, "the activation tanh or None, got"),
+    ({"max_seq_length": 17}, "expected 1 to 16, the model's max_length"),
     ({"default_prompt_name": "q"}, r"expected None or one of \[\]"),
     ({"similarity_fn_name": "l2"}, "expected one of cosine, dot, euclidean, manhattan")])
 def test_a_recipe_that_does_not_fit_is_refused_and_the_old_folder_kept(tmp_path, wrong, message):
@@ -232,7 +232,7 @@ ST, BERT = "config_sentence_transformers.json", "sentence_bert_config.json"
      "\"torch.nn.modules.linear.Identity\", found 'torch.nn.modules.activation.ReLU'"),
     (DENSE, {"activation_function": ...}, "field 'activation_function': expected one of"),
     (DENSE, {"use_residual": True}, "field 'use_residual': expected false, found True"),
-    (DENSE, {"in_features": 12}, "field 'in_features': expected 24, the width of what comes in, "
+    (DENSE, {"in_features": 12}, "field 'in_features': expected 24, the width of its input, "
                                  "found 12"),
     (DENSE, {"out_features": 7}, "model.safetensors: the header: expected floats"),
     (DENSE, {"module_input_name": "token_embeddings"},

@@ -218,7 +218,7 @@ def test_vectors_that_are_not_finite_or_too_wide_are_refused_by_name():
         class Words(dict):
             vectors = np.zeros((1, 2))
         return StaticEncoder(Words(a=[1, 2], b=vector), weights).encode("a b")
-    with pytest.raises(ValueError, match="the vector of 'b', or its weight, is not finite"):
+    with pytest.raises(ValueError, match="expected finite vectors and weights, got others for 'b'"):
         encode([1, np.nan])
     with pytest.raises(ValueError, match="the vector of 'a', or its weight"):
         encode([1, 2], {"a": np.inf})
@@ -388,8 +388,8 @@ def test_what_is_cut_is_cut_before_it_is_scaled(seed, texts, d):
 
 
 @pytest.mark.parametrize("options, message", [
-    (dict(prompt_name="document"), "prompt_name='document': the names are 'query'$"),
-    (dict(prompt_name="query", prompt="w1"), "give one of them"),
+    (dict(prompt_name="document"), "prompt_name='document': expected 'query'$"),
+    (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "precision='int4': expected 'float32', 'int8', 'uint8'"),
     (dict(truncate_dim=0), "truncate_dim=0: expected a whole number, 1 to 7"),
     (dict(truncate_dim=8), "truncate_dim=8: expected a whole number, 1 to 7"),
@@ -401,12 +401,12 @@ def test_what_is_not_valid_is_named_with_what_is(options, message):
 
 
 def test_without_prompts_no_name_is_valid():
-    with pytest.raises(ValueError, match="the names are none: give them to the constructor"):
+    with pytest.raises(ValueError, match="expected no name; give prompts to the constructor"):
         StaticEncoder(random_words(0)).encode("w1", prompt_name="query")
 
 
 def test_inputs_that_are_no_texts_are_named():
-    with pytest.raises(TypeError, match=r"input 1: expected a text, a str, found \['w1', 'w2'\]"):
+    with pytest.raises(TypeError, match=r"input 1: expected a text, a str, got \['w1', 'w2'\]"):
         random_encoder(0).encode(["w1", ["w1", "w2"]])
     with pytest.raises(TypeError, match="input 0: .* found 119"):
         random_encoder(0).encode(b"w1")

@@ -1,4 +1,4 @@
-"""Analogies are the sums and products that the papers write down, without their own inputs."""
+"""Analogies: the papers' sums and products, with a, b and c excluded; equal to gensim's."""
 import math
 
 import numpy as np
@@ -98,7 +98,7 @@ def test_lists_of_any_length_are_brute_force(single, brute, seed, P, N, k):
 @pytest.mark.parametrize("solve, single", [(solve_analogies, three_cos_add),
                                            (solve_analogies_mul, three_cos_mul)])
 @given(seeds)
-def test_many_questions_are_each_question(solve, single, seed):
+def test_many_questions_at_once_equal_one_by_one(solve, single, seed):
     T, questions = table(seed), some_questions(seed)
     want = [single(T, [b, c], [a], k=1)[0][0] for a, b, c in questions]
     np.testing.assert_array_equal(solve(T, questions), want)
@@ -129,7 +129,7 @@ def test_the_odd_one_out_is_brute_force(seed, ids):
 
 @solvers
 @given(seeds)
-def test_an_answer_is_none_of_its_question(solve, seed):
+def test_a_b_and_c_are_never_returned(solve, seed):
     questions = some_questions(seed, V=6)
     answers = solve(table(seed, V=6, D=2), questions)
     assert (answers[:, None] != questions).all()
@@ -137,30 +137,30 @@ def test_an_answer_is_none_of_its_question(solve, seed):
 
 @solvers
 @given(seeds)
-def test_b_and_c_may_change_places(solve, seed):
+def test_b_and_c_can_be_exchanged(solve, seed):
     T, questions = table(seed), some_questions(seed)
     np.testing.assert_array_equal(solve(T, questions), solve(T, questions[:, [0, 2, 1]]))
 
 
 @solvers
 @given(seeds)
-def test_renaming_the_words_renames_the_answers(solve, seed):
+def test_permuting_the_rows_permutes_the_results(solve, seed):
     T, questions = table(seed), some_questions(seed)
     order = np.random.default_rng(seed).permutation(40)
-    place = np.argsort(order)                                    # T[order][place[i]] is T[i]
-    np.testing.assert_array_equal(order[solve(T[order], place[questions])], solve(T, questions))
+    position = np.argsort(order)                                    # T[order][place[i]] is T[i]
+    np.testing.assert_array_equal(order[solve(T[order], position[questions])], solve(T, questions))
 
 
 @solvers
 @given(seeds)
-def test_a_rotation_is_not_seen(solve, seed):
+def test_a_rotation_has_no_effect(solve, seed):
     T, questions = table(seed), some_questions(seed)
     R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((6, 6)))
     np.testing.assert_array_equal(solve(T @ R, questions), solve(T, questions))
 
 
 @solvers
-def test_a_row_of_nan_is_never_the_answer(solve):
+def test_a_row_of_nan_is_never_returned(solve):
     T = table(0)
     T[7] = np.nan
     questions = some_questions(0)
@@ -168,7 +168,7 @@ def test_a_row_of_nan_is_never_the_answer(solve):
     assert not (solve(T, questions) == 7).any()
 
 
-def test_products_never_change_sign_where_rounding_leaves_minus_one():
+def test_a_cosine_rounded_below_minus_one_does_not_change_a_products_sign():
     T = np.array([[1, 0], [-1 - 2**-23, 0], [0, 1], [0, -1]], np.float32)
     _, scores = three_cos_mul(T, [0], [], k=3)
     assert scores.min() == 0
@@ -205,7 +205,7 @@ def test_questions_of_another_shape_are_refused(solve):
         solve(PEOPLE[:3], [[0, 1, 2]])
 
 
-def test_an_odd_one_among_none_is_refused():
+def test_an_odd_one_out_of_an_empty_list_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         odd_one_out(PEOPLE, [])
 

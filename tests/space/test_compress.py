@@ -1,4 +1,4 @@
-"""A prefix is a prefix of unit length, and no linear map of that width loses less than PCA."""
+"""Prefixes have length 1, and no linear map of that width has a smaller error than PCA."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,7 +66,7 @@ def test_all_components_keep_every_cosine_about_the_mean(seed):
     assert abs(y @ y.T - cosine_matrix(X - found.mean, X - found.mean)).max() <= 1e-13
 
 
-def test_principal_keeps_the_type_and_shows_no_length():
+def test_principal_keeps_the_type_and_has_length_1():
     X = table(0, 30, 6).astype(np.float32)
     y = principal(X, pca(X, 3))
     assert y.dtype == np.float32 and y.shape == (30, 3)

@@ -1,4 +1,4 @@
-"""Axes and spread of a table: values by hand, brute force over pairs, and what must not matter."""
+"""PCA, alignment, uniformity, isotropy: worked by hand, brute force over pairs, invariances."""
 import itertools
 import math
 import tracemalloc
@@ -80,7 +80,7 @@ def test_the_largest_entry_of_a_component_is_positive_even_if_the_table_is_turne
 
 
 @given(seeds)
-def test_a_shift_moves_the_mean_alone_and_a_rotation_no_variance(seed):
+def test_a_shift_changes_only_the_mean_and_a_rotation_no_variance(seed):
     X, R = gaussian(seed, 9, 4), rotation(seed, 4)
     found, shifted, rotated = pca(X, 4), pca(X + 7, 4), pca(X @ R, 4)
     np.testing.assert_allclose(shifted.mean, found.mean + 7)
@@ -121,7 +121,7 @@ def test_alignment_worked_by_hand():
 
 
 @given(seeds)
-def test_alignment_sees_no_rotation_and_no_order_of_the_pairs(seed):
+def test_alignment_does_not_depend_on_rotation_or_the_order_of_pairs(seed):
     X, Y = l2_normalize(gaussian(seed, 2, 8, 5))[0]
     R, order = rotation(seed, 5), np.random.default_rng(seed).permutation(8)
     want = np.mean([2 - 2 * x @ y for x, y in zip(X, Y)])
@@ -131,7 +131,7 @@ def test_alignment_sees_no_rotation_and_no_order_of_the_pairs(seed):
     assert alignment(Y, X) == alignment(X, Y)
 
 
-def test_partners_are_counted_and_not_broadcast():
+def test_alignment_does_not_broadcast():
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(1, 2\)"):
         alignment(np.ones((3, 2)), np.ones((1, 2)))
 
@@ -167,7 +167,7 @@ def test_uniformity_does_not_underflow():
     assert uniformity(simplex(3), t=1e4) == pytest.approx(-3e4)
 
 
-def test_rounding_does_not_bring_points_closer_than_equal():
+def test_rounding_makes_no_squared_distance_negative():
     assert uniformity(np.repeat(l2_normalize(gaussian(0, 5, 30))[0], 2, axis=0), t=1e16) <= 0
 
 
@@ -180,7 +180,7 @@ def test_uniformity_holds_no_more_than_a_block_of_pairs():
     assert peak <= 8 * block * 8 + 3 * X.nbytes                  # all pairs at once: 18 MB
 
 
-def test_a_cosine_form_of_the_distances_costs_uniformity_nothing():
+def test_distances_from_dot_products_are_accurate_enough_for_uniformity():
     centre, _ = l2_normalize(gaussian(0, 1, 50))
     X, _ = l2_normalize(centre + 1e-9 * gaussian(1, 40, 50))                 # nearly collapsed
     want = math.log(np.mean([math.exp(-2 * ((x - y) @ (x - y)))
@@ -200,7 +200,7 @@ def test_isotropy_worked_by_hand():
 
 
 @given(seeds)
-def test_isotropy_is_a_ratio_and_sees_no_rotation_order_or_sign(seed):
+def test_isotropy_is_a_ratio_and_does_not_depend_on_rotation_order_or_sign(seed):
     X = gaussian(seed, 12, 4) * [1, 2, 3, 4]
     R, order = rotation(seed, 4), np.random.default_rng(seed).permutation(12)
     assert 0 < isotropy(X) <= 1

@@ -1,4 +1,4 @@
-"""Counting bits is counting bits; signs measure angles; rescoring gives back what they lose."""
+"""Hamming distance equals brute force and estimates angles; rescoring restores the ranking."""
 import math
 import tracemalloc
 
@@ -65,7 +65,7 @@ def test_the_kernel_counts_the_ones_of_every_word(x):
 
 
 @given(seeds, st.integers(0, 5), st.integers(0, 70), st.integers(1, 35))
-def test_all_with_all_in_words_is_each_with_each_in_bytes(seed, N, M, B):
+def test_the_matrix_in_words_equals_pairs_in_bytes(seed, N, M, B):
     a, b = codes(seed, N, B), codes(seed + 1, M, B)
     want = np.array([[bin(int.from_bytes(x.tobytes(), "big")
                       ^ int.from_bytes(y.tobytes(), "big")).count("1")
@@ -128,7 +128,7 @@ def test_over_random_rotations_float_times_bits_is_the_cosine(seed):
     assert abs(scores.mean() - want) <= 8 * 3 * math.sin(theta) / math.sqrt(count)
 
 
-def test_a_query_with_numbers_finds_more_than_its_signs_do_and_bytes_nearly_all():
+def test_a_float_query_finds_more_than_its_signs_and_int8_nearly_all():
     D, k = 64, 10
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -193,7 +193,7 @@ def test_rescoring_decodes_no_more_than_a_block_at_a_time():
 
 # ---- refused ------------------------------------------------------------------------
 
-def test_what_has_no_signs_or_is_no_table_of_bits_is_refused():
+def test_nan_and_arrays_that_are_not_bits_are_refused():
     with pytest.raises(ValueError, match="nan, which has no sign"):
         sign_bits([1.0, np.nan])
     with pytest.raises(ValueError, match="2 bytes for 9 bits, got 3"):

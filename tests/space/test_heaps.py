@@ -1,4 +1,4 @@
-"""A heap keeps what a sorted row keeps, score by score."""
+"""merge_heaps keeps the same scores as merge_sorted."""
 import numpy as np
 import pytest
 from hypothesis import given

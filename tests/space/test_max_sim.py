@@ -1,4 +1,4 @@
-"""Packed texts score as each pair of them does."""
+"""MaxSim of packed texts equals that of each pair."""
 import tracemalloc
 
 import numpy as np
@@ -26,7 +26,7 @@ def test_worked_by_hand():
 
 @given(seeds, st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(1, 6), max_size=6),
        st.integers(1, 4), st.integers(1, 100))
-def test_every_score_is_that_of_the_pair_whatever_the_block(seed, queries, docs, D, block):
+def test_every_score_is_that_of_the_pair_for_any_block(seed, queries, docs, D, block):
     rng = np.random.default_rng(seed)
     (Q, offsets), (X, x_offsets) = packed(rng, queries, D), packed(rng, docs, D)
     scores = max_sim_matrix(Q, offsets, X, x_offsets, block)
@@ -38,7 +38,7 @@ def test_every_score_is_that_of_the_pair_whatever_the_block(seed, queries, docs,
 
 
 @given(seeds, st.lists(st.integers(1, 5), min_size=1, max_size=4))
-def test_no_other_choice_of_a_token_for_each_token_scores_higher(seed, docs):
+def test_no_other_alignment_of_tokens_scores_higher(seed, docs):
     rng = np.random.default_rng(seed)
     (Q, offsets), (X, x_offsets) = packed(rng, [3], 4), packed(rng, docs, 4)
     scores = max_sim_matrix(Q, offsets, X, x_offsets)[0]
@@ -48,7 +48,7 @@ def test_no_other_choice_of_a_token_for_each_token_scores_higher(seed, docs):
 
 
 @given(seeds)
-def test_a_longer_document_never_scores_lower_and_order_is_not_seen(seed):
+def test_a_longer_document_never_scores_lower_and_token_order_has_no_effect(seed):
     rng = np.random.default_rng(seed)
     (Q, offsets), (X, _) = packed(rng, [2, 3], 4), packed(rng, [6], 4)
     part, whole = max_sim_matrix(Q, offsets, X[:4], [0, 4]), max_sim_matrix(Q, offsets, X, [0, 6])

@@ -1,4 +1,4 @@
-"""Selection equals a stable full sort, and blocks change nothing but the memory."""
+"""Selection equals a stable full sort, and the block size changes only the memory."""
 import threading
 import time
 import tracemalloc
@@ -67,7 +67,7 @@ def test_a_long_row_of_equal_scores_gives_the_lowest_ids():
     assert ids.tolist() == [[0, 1, 2], [77_777, 0, 1]]
 
 
-def test_integers_beyond_the_digits_of_a_float_are_told_apart():
+def test_integers_beyond_the_digits_of_a_float_are_distinguished():
     s = np.array([2**63 - 2, 2**63 - 1, -2**63, -2**63 + 1])
     assert top_k(s, 4)[0].tolist() == [1, 0, 3, 2]
     assert top_k(np.array([0, 255, 3], np.uint8), 3)[0].tolist() == [1, 2, 0]
@@ -88,7 +88,7 @@ def brute_force(Q, X, k, exclude):
 @given(seeds, st.integers(0, 6), st.integers(0, 60), st.integers(1, 4), st.integers(1, 20),
        st.integers(0, 3), st.integers(1, 300), st.integers(1, 4),
        st.sampled_from([np.float32, np.float64]), st.sampled_from([merge_sorted, merge_heaps]))
-def test_nearest_is_brute_force_whatever_the_block(seed, N, M, D, k, E, block, workers, dtype,
+def test_nearest_is_brute_force_for_any_block(seed, N, M, D, k, E, block, workers, dtype,
                                                    merge):
     rng = np.random.default_rng(seed)
     Q, X = small_integers(rng, N, D).astype(dtype), small_integers(rng, M, D).astype(dtype)
@@ -112,7 +112,7 @@ def test_another_block_moves_a_score_by_no_more_than_its_rounding(seed, block):
 
 
 @given(seeds, st.integers(1, 500))
-def test_renaming_the_rows_renames_the_answers(seed, block):
+def test_permuting_the_rows_permutes_the_ids(seed, block):
     rng = np.random.default_rng(seed)
     X = rng.permutation(40).astype(np.float32)[:, None]          # all different: no ties
     order = rng.permutation(40)
@@ -130,7 +130,7 @@ def test_a_unit_row_is_its_own_nearest_and_another_once_itself_is_left_out(seed)
     np.testing.assert_array_equal(ids, nearest(X, X, 30)[0][:, 1:])
 
 
-def test_k_ends_where_the_rows_that_are_allowed_do():
+def test_k_is_at_most_the_number_of_allowed_rows():
     X = np.eye(4)
     assert nearest(X[:1], X, 9)[0].tolist() == [[0, 1, 2, 3]]
     assert nearest(X[:1], X, 9, exclude=[0])[0].tolist() == [[1, 2, 3]]
@@ -167,7 +167,7 @@ def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, merge, worke
 
 @given(st.integers(1, 50), st.integers(1, 3000), st.integers(1, 64), st.integers(1, 5),
        st.integers(1, 4000))
-def test_no_piece_is_larger_than_the_block(N, M, D, k, block):
+def test_no_block_is_larger_than_asked_for(N, M, D, k, block):
     seen = np.zeros((N, M), int)
 
     def score(rows, columns):
@@ -193,14 +193,14 @@ def test_no_more_threads_work_than_were_asked_for(workers):
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.0])
-def test_a_k_that_is_no_positive_integer_is_refused(k):
+def test_a_k_that_is_not_a_positive_integer_is_refused(k):
     with pytest.raises(ValueError, match=f"k={k}: expected a whole number, 1 to"):
         top_k([1.0, 2.0], k)
     with pytest.raises(ValueError, match=f"k={k}: expected a whole number, 1 to"):
         nearest(np.eye(2), np.eye(2), k)
 
 
-def test_workers_that_are_no_positive_number_are_refused():
+def test_workers_must_be_a_positive_number():
     with pytest.raises(ValueError, match="workers=0: expected a whole number, 1 to"):
         nearest(np.eye(2), np.eye(2), 1, workers=0)
 

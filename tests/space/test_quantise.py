@@ -1,4 +1,4 @@
-"""Codes are the original's, and come back within half a step."""
+"""Codes equal sentence-transformers', and dequantised numbers are within half a step."""
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "codes.safetensors"
 
 
 def table(seed, N, D, dtype=np.float32):
-    """Axes of very different scale and place."""
+    """Axes of very different scale and position."""
     rng = np.random.default_rng(seed)
     scale = 10.0 ** rng.integers(-6, 7, D)
     return ((rng.standard_normal((N, D)) + 5 * rng.standard_normal(D)) * scale).astype(dtype)
@@ -118,7 +118,7 @@ def test_shift_is_minus_128_and_unshift_undoes_it(codes):
 
 # ---- de-quantise before comparing ----------------------------------------------------
 
-def test_raw_codes_rank_by_another_geometry():
+def test_raw_codes_rank_differently_from_the_vectors():
     ranges = Ranges(np.array([0.0, 0.0]), np.array([1.0, 0.01]))          # 0..255 and 0..2.55
     codes = np.array([[100, 255], [120, 0]], np.uint8)
     q = np.array([[1.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The four measures are right at every scale, and see nothing that they should not.
+"""Dot product, cosine, angle and distance are accurate at every scale, and have their invariances.
 
 The oracle is exact: a float is a fraction, so dot products are fractions, and their roots are
 taken by integer arithmetic to 100 binary digits more than a float64 has.
@@ -148,7 +148,7 @@ def test_the_smallest_angles_are_right_to_the_last_digits(k):
     assert angle([1.0, h], [-1.0, 0.0]) == pytest.approx(math.pi - math.atan(h), rel=gamma(8, u64))
 
 
-def test_arccos_and_two_minus_two_cos_are_noise_for_small_angles_and_ours_is_not():
+def test_arccos_and_two_minus_two_cos_fail_for_small_angles_and_angle_does_not():
     a = l2_normalize(gaussian(0, 300, 100, dtype=np.float32))[0]
     side = gaussian(1, 300, 100)
     side -= (side * a).sum(1, keepdims=True) * a
@@ -178,7 +178,7 @@ def test_exchanging_the_two_changes_no_bit(dtype, measure, data):
 
 @dtypes
 @given(st.data())
-def test_turning_one_around_turns_the_sign(dtype, data):
+def test_negating_one_vector_negates_the_cosine(dtype, data):
     a, b = data.draw(pairs(dtype, max_dim=40))
     np.testing.assert_array_equal(l2_normalize(-a)[0], -l2_normalize(a)[0])
     u, v = l2_normalize(a)[0], l2_normalize(b)[0]
@@ -187,7 +187,7 @@ def test_turning_one_around_turns_the_sign(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
+def test_a_power_of_two_changes_no_bit_of_cosine_and_angle(dtype, data):
     a, b = data.draw(st.one_of(pairs(dtype), pairs(dtype, -30, 0)))
     span = np.finfo(dtype).maxexp
     k = data.draw(st.integers(-span - 20, span))
@@ -203,7 +203,7 @@ def test_a_power_of_two_changes_no_bit_of_what_must_not_see_length(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_a_vector_is_exactly_like_itself_and_its_opposite(dtype, data):
+def test_the_cosine_with_itself_is_exactly_one_and_with_its_negative_minus_one(dtype, data):
     a, _ = data.draw(pairs(dtype, max_dim=40))
     assume(a.any())
     assert cosine(a, a) == 1 and cosine(a, -a) == -1
@@ -221,7 +221,7 @@ def test_cosine_never_leaves_minus_one_to_one(dtype):
 
 @dtypes
 @given(st.data())
-def test_nothing_is_like_zero(dtype, data):
+def test_the_cosine_with_zero_is_zero(dtype, data):
     a, b = data.draw(pairs(dtype))
     zero = np.copysign(dtype(0), b)                              # some of them −0
     assert cosine(a, zero) == 0 == cosine(zero, zero)
@@ -255,7 +255,7 @@ def test_the_layout_in_memory_changes_no_bit(measure):
 # ---- invariances to a bound -----------------------------------------------------
 
 @given(seeds)
-def test_a_rotation_is_not_seen(seed):
+def test_a_rotation_has_no_effect(seed):
     R = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2    # exact
     a, b = gaussian(seed, 2, 4)
     # ‖aR − its rounding‖ <= 2γ(4) ‖a‖, likewise b
@@ -266,7 +266,7 @@ def test_a_rotation_is_not_seen(seed):
 
 
 @given(seeds)
-def test_the_order_and_the_sign_of_the_axes_are_not_seen(seed):
+def test_the_order_and_the_sign_of_the_axes_have_no_effect(seed):
     a, b = gaussian(seed, 2, 12)
     rng = np.random.default_rng(seed)
     order, sign = rng.permutation(12), rng.choice([-1, 1], 12)
@@ -290,7 +290,7 @@ def test_angle_and_cosine_agree(seed, mix):
 
 
 @given(seeds, st.floats(0, 1))
-def test_a_detour_is_never_shorter(seed, mix):
+def test_the_triangle_inequality(seed, mix):
     a, b, c = gaussian(seed, 3, 5)
     b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly on the way
     for distance, size in ((euclidean, 20), (angle, math.pi)):
@@ -321,7 +321,7 @@ def test_leading_axes_broadcast(measure, dtype):
 @dtypes
 @pytest.mark.parametrize("N, M, D", [(300, 70, 64), (70, 300, 64), (1, 1, 3), (0, 4, 3),
                                      (4, 0, 3), (3, 2, 0)])
-def test_all_with_all_is_each_with_each(matrix, measure, dtype, N, M, D):
+def test_the_matrix_functions_equal_the_functions_of_pairs(matrix, measure, dtype, N, M, D):
     A, B = gaussian(0, N, D, dtype=dtype), gaussian(1, M, D, dtype=dtype)
     ours, want = matrix(A, B), measure(A[:, None], B)
     assert ours.shape == (N, M) and ours.dtype == dtype
@@ -349,7 +349,7 @@ def test_memory_is_bounded_by_the_block_whichever_table_is_the_longer(N, M):
 
 @matrices
 @pytest.mark.parametrize("scale", [1e-40, 1e30])
-def test_all_with_all_holds_at_every_scale(matrix, measure, scale):
+def test_the_matrix_functions_are_right_at_every_scale(matrix, measure, scale):
     A, B = (scale * gaussian(0, 5, 8)).astype(np.float32), gaussian(1, 6, 8, dtype=np.float32)
     if matrix is euclidean_matrix:
         B = (scale * B).astype(np.float32)
@@ -378,7 +378,7 @@ def test_infinity_has_no_direction_and_is_infinitely_far():
 
 
 @measures
-def test_integers_are_float64_and_one_float64_makes_the_answer_float64(measure):
+def test_integers_become_float64_and_one_float64_makes_the_result_float64(measure):
     ints, floats = np.array([1, 2]), np.array([1, 2], np.float32)
     for pair in ((ints, ints), (ints, floats), (floats, ints)):
         assert measure(*pair).dtype == np.float64

@@ -200,7 +200,7 @@ def test_names_and_shapes_are_those_of_the_originals_checkpoint(case):
 
 
 def test_heads_that_do_not_share_the_columns_evenly_are_refused():
-    with pytest.raises(ValueError, match="dim=12, heads=5: expected a dim that the heads share"):
+    with pytest.raises(ValueError, match="heads: expected a divisor of dim=12, got 5"):
         tensors(CONFIG._replace(heads=5))
 
 

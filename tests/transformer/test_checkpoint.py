@@ -88,7 +88,7 @@ def test_a_tensor_may_be_named_apart_from_its_layer():
 @pytest.mark.parametrize("theirs, canonical", [
     ("model.wte.weight", "wte.weight"), ("h.0.ln.gamma", "h.0.ln.weight"),
     ("model.h.0.ln.gamma", "h.0.ln.weight"), ("h.0.gamma", "h.0.gamma")])
-def test_prefixes_and_older_ends_are_taken_offsets(theirs, canonical):
+def test_prefixes_and_older_ends_are_taken_off(theirs, canonical):
     assert NAMES.canonical(theirs) == canonical
 
 
@@ -166,7 +166,7 @@ def test_frozen_tensors_are_written_too(folder):
 
 
 @pytest.mark.parametrize("edit, message", [
-    (lambda t: t | {"extra": np.zeros(2)}, "tensor 'extra': expected Toy of 2 layers; this is unk"),
+    (lambda t: t | {"extra": np.zeros(2)}, "tensor 'extra': expected a tensor of Toy of 2 layers"),
     (lambda t: t | {"wte.weight": t["model.wte.weight"]}, "expected one tensor for wte.weight"),
     (lambda t: t | {"model.h.0.c_attn.weight": t["model.h.0.c_attn.weight"].T},
      r"expected floats of shape \(4, 8\), as config.json says, found F32 of shape \(8, 4\)"),
@@ -175,7 +175,7 @@ def test_frozen_tensors_are_written_too(folder):
     (lambda t: t | {"lm_head.weight": t["model.wte.weight"] + 1},
      "expected the numbers of wte.weight, to which it is tied here, found others"),
     (lambda t: {n: x for n, x in t.items() if "c_attn" not in n},
-     "expected 4 more of the tensors that config.json asks for, found no h.0.c_attn.weight"),
+     "expected 4 more of the tensors that config.json requires, found no h.0.c_attn.weight"),
     (lambda t: {"a": np.zeros(1)}, "expected the tensors of 2 layers, found 1 tensors in all")])
 def test_what_does_not_fit_is_named(folder, edit, message):
     change(folder, edit)

@@ -93,7 +93,7 @@ def test_first_weights_are_smaller_where_a_sublayer_ends():
 
 
 def test_heads_that_do_not_share_the_columns_evenly_are_refused():
-    with pytest.raises(ValueError, match="dim=4, heads=3: expected a dim that the heads share"):
+    with pytest.raises(ValueError, match="heads: expected a divisor of dim=4, got 3"):
         tensors(TINY._replace(heads=3))
 
 
@@ -291,13 +291,14 @@ def test_a_file_cut_anywhere_is_refused(folder):
 
 @pytest.mark.parametrize("change, message", [
     (lambda t: {n: x for n, x in t.items() if "h.1.attn.c_attn" not in n},
-     "expected 2 more of the tensors that config.json asks for, found no h.1.attn.c_attn.weight"),
+     "expected 2 more of the tensors that config.json requires, found no h.1.attn.c_attn.weight"),
     (lambda t: t | {"transformer.h.0.attn.c_attn.weight": np.zeros((12, 4))},
      "expected floats of shape (4, 12), as config.json says, found F64 of shape (12, 4)"),
     (lambda t: t | {"lm_head.weight": np.zeros((5, 4))},
      "expected the numbers of wte.weight, to which it is tied here, found others"),
     (lambda t: t | {"score.weight": np.zeros((2, 4))},
-     "tensor 'score.weight': expected GPT2LMHeadModel of 2 layers; this is unknown there")])
+     "tensor 'score.weight': expected a tensor of GPT2LMHeadModel of 2 layers, found an "
+     "unknown one")])
 def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:
@@ -306,7 +307,7 @@ def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
 
 
 @pytest.mark.parametrize("config, message", [
-    (TINY._replace(activation=tanh), "cannot write the activation"),
+    (TINY._replace(activation=tanh), "activation: config.json has names for gelu"),
     (TINY._replace(vocab=6), "the parameters are not those of this config")])
 def test_what_no_folder_may_hold_is_not_written(folder, config, message):
     with pytest.raises(ValueError, match=message):

@@ -328,11 +328,11 @@ def test_a_file_cut_anywhere_is_refused(folder):
 
 @pytest.mark.parametrize("change, message", [
     (lambda t: {n: x for n, x in t.items() if "layers.1.mlp.gate" not in n},
-     "expected 1 more of the tensors that config.json asks for, found no layers.1.mlp.gate_proj"),
+     "expected 1 more of the tensors that config.json requires, found no layers.1.mlp.gate_proj"),
     (lambda t: t | {"model.layers.0.self_attn.k_proj.weight": np.zeros((8, 6))},
      "expected floats of shape (4, 6), as config.json says, found F64 of shape (8, 6)"),
     (lambda t: t | {"model.layers.0.self_attn.q_proj.bias": np.zeros(8)},
-     "expected MistralForCausalLM of 2 layers; this is unknown there")])
+     "expected a tensor of MistralForCausalLM of 2 layers, found an unknown one")])
 def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:
