@@ -14,8 +14,8 @@ import argparse
 import numpy as np
 
 from scratch_embed.transformer.pooling import cls, mean
-from scratch_embed.why.searches import by_words, percent
-from scratch_embed.why.sentences import by_model, contrasted, pretrain, untrained, worth
+from scratch_embed.why.searches import by_words, ndcg_percent
+from scratch_embed.why.sentences import encode_by, pretrain, score, train_simcse, untrained
 
 COLUMNS = {"nDCG@10": 0, "STS": 1, "mean cosine": 4}
 
@@ -25,12 +25,12 @@ def measure(seed, **sizes):
     encoder, found = pretrain(seed, **sizes), {}
     for name, pool in (("[CLS]", cls), ("mean", mean)):
         for stage, model in (("untrained", untrained(encoder)), ("masked LM", encoder.model),
-                             ("SimCSE", contrasted(encoder, pool=pool).model)):
-            found[f"{stage}, {name}"] = worth(encoder, by_model(encoder, model, pool))
+                             ("SimCSE", train_simcse(encoder, pool=pool).model)):
+            found[f"{stage}, {name}"] = score(encoder, encode_by(encoder, model, pool))
     rng = np.random.default_rng(seed)
-    found["random vectors"] = worth(encoder, lambda texts: rng.standard_normal((len(texts), 32)))
+    found["random vectors"] = score(encoder, lambda texts: rng.standard_normal((len(texts), 32)))
     rows = {name: np.array(row)[list(COLUMNS.values())] for name, row in found.items()}
-    return rows | {"BM25": np.array([percent(encoder.search, by_words(encoder.search)),
+    return rows | {"BM25": np.array([ndcg_percent(encoder.search, by_words(encoder.search)),
                                      np.nan, np.nan])}
 
 

@@ -1,15 +1,15 @@
-"""Real English: what SimCSE makes of a small BERT's sentence vectors, by STS-B, beside word2vec's.
+"""STS-B with vectors trained on an English text: word2vec, a small BERT, and SimCSE.
 
     python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv
-    python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv --steps 20 --contrast 10
+    python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv --steps 20 --simcse-steps 10
 
-The text: one sentence a line, words apart by spaces (gzip or not).  The pairs: rows of
-sentence, sentence, score 0 to 5.  From the text alone are learned: WordPiece's pieces, a BERT by
-filling gaps, SimCSE of its sentences (mean and [CLS], without labels), and word2vec.  Pairs are
-read as the text is: lower case, letters and digits, no punctuation.
+The text: one sentence per line, words separated by spaces (gzip or not).  The pairs: rows of
+sentence, sentence, score 0 to 5.  Trained on the text alone: WordPiece, a BERT by masked LM, SimCSE
+(mean and [CLS], unsupervised), and word2vec.  The pairs are normalised like the text: lower case,
+letters and digits, no punctuation.
 
 The table has Spearman's rho x 100 of the cosines with the scores, and the geometry of the first
-sentences: uniformity (less is better) and mean cosine.  With the defaults some ten to fifteen
+sentences: uniformity (less is better) and mean cosine.  With the defaults about ten to fifteen
 minutes on two cores; --seed for another run.
 """
 import argparse
@@ -43,7 +43,7 @@ WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def read_text(path, shortest=4):
-    """The different sentences of at least so many words, in order."""
+    """The distinct sentences of at least so many words, in order."""
     opened = gzip.open if path.endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8") as lines:
         found = dict.fromkeys(line.strip() for line in lines)
@@ -59,8 +59,8 @@ def read_pairs(path):
              ), np.array(scores)
 
 
-def learn_words(lines, arguments):
-    """word2vec's vectors of the words of the text, and their shares of it."""
+def train_words(lines, arguments):
+    """word2vec's vectors of the words of the text, and the words' frequencies."""
     vocab, corpus = index_sentences([line.split() for line in lines], min_count=5)
     W = word2vec.train(corpus, vocab, dim=arguments.dim, window=5, negatives=5, sample=1e-3,
                        epochs=arguments.epochs, options=RunOptions(
@@ -68,17 +68,17 @@ def learn_words(lines, arguments):
     return WordVectors(vocab.words, W), frequencies(vocab)
 
 
-def learn_gaps(texts, tokenizer, arguments):
-    """A small BERT.  -> what it began as, what it learned to be, the last losses' mean."""
+def train_masked_lm(texts, tokenizer, arguments):
+    """A small BERT.  -> the untrained model, the trained one, the mean of the last losses"""
     config = Config(len(tokenizer), arguments.dim, arguments.layers, 2, 4 * arguments.dim,
-                    arguments.longest, 1)
+                    arguments.max_length, 1)
     first = init_params(tensors(config) | head_tensors(config), arguments.seed)
     number = tokenizer.index
     masking = masked_lm.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
-    learned = masked_lm.train(texts, config, masking, steps=arguments.steps,
-                              batch_size=arguments.batch, optim=Optim(arguments.lr), p=first,
+    trained = masked_lm.train(texts, config, masking, steps=arguments.steps,
+                              batch_size=arguments.batch_size, optim=Optim(arguments.lr), p=first,
                               options=options_of(arguments))
-    return Bert(config, first), learned.model, float(np.mean(learned.losses[-100:]))
+    return Bert(config, first), trained.model, float(np.mean(trained.losses[-100:]))
 
 
 def options_of(arguments):
@@ -88,7 +88,8 @@ def options_of(arguments):
 def compare(lines, texts, tokenizer, words, weights, sides, arguments):
     """Print a row for each way to make vectors of sentences."""
     *pair, scores = sides
-    packed = [Packed(*tokenizer.encode_batch(side, max_length=arguments.longest)) for side in pair]
+    packed = [Packed(*tokenizer.encode_batch(side, max_length=arguments.max_length))
+              for side in pair]
 
     def row(name, A, B):
         rho = 100 * spearman(cosine(A, B), scores)
@@ -96,23 +97,23 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
         print(f"{name:28}{rho:8.1f}{uniformity(X):12.2f}{mean_cosine(X):14.2f}", flush=True)
 
     start = time.perf_counter()
-    first, learned, loss = learn_gaps(texts, tokenizer, arguments)
-    print(f"\nmasked LM: {arguments.steps:,} steps of {arguments.batch}, "
-          f"{time.perf_counter() - start:.0f} s, loss {loss:.2f} (guessing "
+    first, trained, loss = train_masked_lm(texts, tokenizer, arguments)
+    print(f"\nmasked LM: {arguments.steps:,} steps of {arguments.batch_size}, "
+          f"{time.perf_counter() - start:.0f} s, loss {loss:.2f} (chance: "
           f"{np.log(len(tokenizer)):.2f})")
     print(f"\n{'':28}{'STS-B':>8}{'uniformity':>12}{'mean cosine':>14}")
-    plain = StaticEncoder(words)
+    mean_of_words = StaticEncoder(words)
     weighted = StaticEncoder(words, sif_weights(weights)).without_common(lines[:10_000])
-    for name, encoder in (("word2vec, mean", plain), ("word2vec, SIF", weighted)):
+    for name, encoder in (("word2vec, mean", mean_of_words), ("word2vec, SIF", weighted)):
         row(name, *(encoder.encode(side) for side in pair))
-    ways = [("untrained, mean", first, mean), ("masked LM, mean", learned, mean),
-            ("masked LM, [CLS]", learned, cls)]
+    ways = [("untrained, mean", first, mean), ("masked LM, mean", trained, mean),
+            ("masked LM, [CLS]", trained, cls)]
     for name, model, pool in ways:
         row(name, *(simcse.vectors(side, model, pool) for side in packed))
     for name, pool in (("SimCSE, mean", mean), ("SimCSE, [CLS]", cls)):
-        optim = Optim(arguments.contrast_lr, weight_decay=0.0)
-        model = simcse.train([texts], learned, pool, arguments.tau, arguments.contrast,
-                             arguments.batch, optim, options=options_of(arguments)).model
+        optim = Optim(arguments.simcse_lr, weight_decay=0.0)
+        model = simcse.train([texts], trained, pool, arguments.tau, arguments.simcse_steps,
+                             arguments.batch_size, optim, options=options_of(arguments)).model
         row(name, *(simcse.vectors(side, model, pool) for side in packed))
 
 
@@ -123,13 +124,13 @@ def main():
     parser.add_argument("--pieces", type=int, default=8000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--longest", type=int, default=48,
+    parser.add_argument("--max-length", type=int, default=48,
                         help="tokens of a sentence to keep")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3000, help="of filling gaps")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=3000, help="of masked LM")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--contrast", type=int, default=500, help="steps of SimCSE")
-    parser.add_argument("--contrast-lr", type=float, default=3e-4)
+    parser.add_argument("--simcse-steps", type=int, default=500)
+    parser.add_argument("--simcse-lr", type=float, default=3e-4)
     parser.add_argument("--tau", type=float, default=0.05)
     parser.add_argument("--epochs", type=int, default=3, help="of word2vec")
     parser.add_argument("--workers", type=int, default=2)
@@ -139,12 +140,12 @@ def main():
     start = time.perf_counter()
     lines, sides = read_text(arguments.text), read_pairs(arguments.pairs)
     tokenizer = WordPiece(learn_pieces(lines, arguments.pieces))
-    texts = Packed(*tokenizer.encode_batch(lines, max_length=arguments.longest))
+    texts = Packed(*tokenizer.encode_batch(lines, max_length=arguments.max_length))
     print(f"{len(lines):,} different sentences, {len(tokenizer):,} pieces, "
           f"{len(texts.ids) / len(lines):.1f} tokens a sentence; {len(sides[2]):,} pairs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
     start = time.perf_counter()
-    words, weights = learn_words(lines, arguments)
+    words, weights = train_words(lines, arguments)
     print(f"word2vec: {len(words.index_to_key):,} words, {arguments.epochs} epochs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
     compare(lines, texts, tokenizer, words, weights, sides, arguments)

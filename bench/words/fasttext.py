@@ -165,7 +165,7 @@ def memory(text, rounds, **_):
 
 
 def quality(text, pairs, analogies, **_):
-    """Both measures, three epochs, two threads, of both, or of ours and the original's known figures."""
+    """Both measures, three epochs, two threads, of both, or against the known figures."""
     print(f"\nquality: three epochs, two threads, seeds {', '.join(map(str, SEEDS))}")
     there = find_spec("fasttext") is not None
     compare_quality(text, ("ours", "original") if there else ("ours",), "original", SEEDS, pairs,

@@ -80,7 +80,7 @@ def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
     if X.ndim != 2 or not 1 <= K <= len(X):
         raise ValueError(f"expected points (N, D) and 1 ≤ K ≤ N, got shape {X.shape} and K = {K}")
     if not np.isfinite(X).all():
-        raise ValueError(f"expected finite points, found nan or inf in row "
+        raise ValueError(f"expected finite points, got nan or inf in row "
                          f"{np.flatnonzero(~np.isfinite(X).all(axis=1))[0]}; leave such rows out")
     mean = X.mean(axis=0, dtype=np.float64)
     X -= mean.astype(X.dtype)                            # astype above has made a copy

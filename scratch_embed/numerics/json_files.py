@@ -80,7 +80,7 @@ def _refuse(constant):
 # ---- files ------------------------------------------------------------------------------------
 
 def read_json(path: str | os.PathLike, kind: type = dict) -> Any:
-    """The object of a file, or its list.  Raises FormatError, also where there is no such file."""
+    """The object of a file, or its list.  Raises FormatError, also if there is no such file."""
     try:
         with open(path, "rb") as file:
             data = file.read()

@@ -18,7 +18,7 @@ Cost      a checkpoint takes the time of writing the arrays; otherwise negligibl
 Read next training/checkpoint.py (the file), transformer/masked_lm.py, words/word2vec.py (the loops)
 
 The session shows the progress bar, saves a checkpoint regularly, at Ctrl-C and at the end, resumes
-from it, and raises TrainingDiverged when a loss or a weight is no longer finite.  All of that
+from it, and raises TrainingDiverged when a loss or a weight is not finite.  All of that
 happens between two steps, in `_between`: no step is interrupted.
 
 Every random choice depends only on the seed and the number of the step or chunk.  So a run that was
@@ -82,7 +82,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     total     the length of the progress bar, in `unit`
     Raises    ValueError with the first setting that differs from the checkpoint's,
               FileExistsError for a checkpoint that exists if resume is False,
-              TrainingDiverged if the loss or an array is no longer finite
+              TrainingDiverged if the loss or an array is not finite
     """
     require_whole("workers", options.workers, 1)
     require_whole("seed", options.seed)

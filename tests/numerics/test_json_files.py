@@ -38,13 +38,16 @@ def test_what_has_no_form_in_json_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("data, found", [
-    (b"", r"a syntax error at line 1, column 1 .*; was the file truncated\?$"), (b"[]", r"found \[\]$"),
-    (b'{"a": 1', r"a syntax error at line 1, column 8 \(Expecting ',' delimiter\); was the file truncated\?$"),
+    (b"", r"a syntax error at line 1, column 1 .*; was the file truncated\?$"),
+    (b"[]", r"found \[\]$"),
+    (b'{"a": 1', r"line 1, column 8 \(Expecting ',' delimiter\); was the file truncated\?$"),
     (b'{"a":\n x}', r"a syntax error at line 2, column 2 \(Expecting value\)$"),
     (b"{}{}", r"a syntax error at line 1, column 3 \(Extra data\)$"),
     (b'{"a": 1, "a": 1}', "the name 'a' twice in one object"),
-    (b'{"a": NaN}', "NaN, which is not valid JSON"), (b'[-Infinity]', "-Infinity, which is not valid JSON"),
-    (b'{"\\ud800": 1}', "the name .* with a lone surrogate"), (b'{"\xff": 1}', "invalid UTF-8 at byte 2"),
+    (b'{"a": NaN}', "NaN, which is not valid JSON"),
+    (b'[-Infinity]', "-Infinity, which is not valid JSON"),
+    (b'{"\\ud800": 1}', "the name .* with a lone surrogate"),
+    (b'{"\xff": 1}', "invalid UTF-8 at byte 2"),
     (b"\xef\xbb\xbf{}", "column 1 .*BOM|Expecting value"), (b"9" * 5000, "limit .* 5000 digits"),
     (b"[" * 100_000, "brackets that are nested too deep")])
 def test_what_is_no_object_is_refused(data, found):

@@ -297,8 +297,8 @@ def edit(number, **fields):
     (edit(1, kwargs=["task"]), "module 1, field 'kwargs': expected only idx, name, path, type"),
     (edit(1, path="elsewhere"), "elsewhere/config.json: the file: expected JSON, found no such"),
     (lambda m: [*m, 3], "module 4: expected an object, found 3"),
-    (lambda m: m[:1], "its list: expected Transformer, Pooling, as many Dense as there are, "
-                      "Normalize or none, in this order; found Transformer"),
+    (lambda m: m[:1], "its list: expected Transformer, Pooling, any number of Dense, "
+                      "and optionally Normalize, in this order; found Transformer"),
     (lambda m: m[1:], "its list: expected"), (lambda m: [m[0], m[1], m[3], m[2]], "its list: expe"),
     (lambda m: [*m, m[3]], "its list: expected"), (lambda m: [], "in this order; found nothing"),
     (lambda m: {}, "the file: expected a JSON list in UTF-8, found {}")])

@@ -247,7 +247,7 @@ def test_a_training_that_diverges_says_where_and_keeps_the_last_good_checkpoint(
     late = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
         *chunks(OFFSETS, 0, 1, 9)][3].sentences
     wrong = X, np.where(np.arange(40) == late[0], np.nan, Y)
-    with pytest.raises(TrainingDiverged, match="no longer finite at (step 4|epoch 1, chunk 4)"):
+    with pytest.raises(TrainingDiverged, match="not finite at (step 4|epoch 1, chunk 4)"):
         train(RunOptions(checkpoint=Checkpoint(path, every=0)), data=wrong)
     tensors, _ = read_safetensors(path)
     assert np.isfinite(tensors["w"]).all() and np.isfinite(tensors["session/losses"]).all()
@@ -255,7 +255,7 @@ def test_a_training_that_diverges_says_where_and_keeps_the_last_good_checkpoint(
 
 def test_weights_that_end_as_no_numbers_are_seen_though_no_loss_tells(tmp_path):
     w = np.zeros(3)
-    with pytest.raises(TrainingDiverged, match="a weight is no longer finite at step 1 .*0.1"):
+    with pytest.raises(TrainingDiverged, match="a weight is not finite at step 1 .*0.1"):
         with session({"w": w}, {"lr": 0.1}, RunOptions(checkpoint=Checkpoint(tmp_path / "s"))) as r:
             for _ in r.batches(4, 2, 1):
                 w[1] = np.inf

@@ -64,7 +64,8 @@ def test_the_corrected_step_goes_down_the_gradient_of_the_loss(seed):
     """Along one random direction of W and U: (W − W')/lr against central differences."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((6, 5)), rng.standard_normal((8, 5))
-    subword_rows, rows, y, h = np.array([1, 3, 3, 5]), np.array([0, 2, 4]), np.array([1, -1, -1]), 1e-5
+    subword_rows, h = np.array([1, 3, 3, 5]), 1e-5
+    rows, y = np.array([0, 2, 4]), np.array([1, -1, -1])
     A, B = rng.standard_normal(W.shape), rng.standard_normal(U.shape)
 
     def loss(t):
@@ -81,7 +82,8 @@ def test_by_the_originals_step_h_moves_as_a_single_row_would(seed):
     """Pieces all different: h' = h − lr · ∂L/∂h, whatever their number."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((9, 5)), rng.standard_normal((4, 5))
-    subword_rows, rows, y = rng.permutation(9)[:rng.integers(1, 9)], np.array([0, 2]), np.array([1, -1])
+    subword_rows = rng.permutation(9)[:rng.integers(1, 9)]
+    rows, y = np.array([0, 2]), np.array([1, -1])
     h = W[subword_rows].mean(axis=0)
     dh = len(subword_rows) * cbow_loss_and_grad(W[subword_rows], U, rows, y)[1][0]
     pair_step(W, U, subword_rows, rows, y, 0.3)

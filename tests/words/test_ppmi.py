@@ -1,4 +1,4 @@
-"""Counting is exact, the matrix is its equation, and trained vectors converge to the closed form."""
+"""Counts are exact, the matrix is its equation, trained vectors converge to the closed form."""
 from itertools import product
 
 import numpy as np
