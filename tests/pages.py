@@ -17,7 +17,8 @@ PAGES = sorted([README, *(page for name in FOLDERS for page in (ROOT / name).rgl
 BLOCK = re.compile(r"^```(\w*)( no-run)?\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED = re.compile(r"`([\w-]+(?:/[\w.-]+)+\.(?:py|md|png|txt|tsv))`")
-COMMAND = re.compile(r"\b(?:pytest|python)(?: -[\w=]+)* ((?:tests|bench)/[\w/.]*\w)(?: -k \"?(\w+))?")
+COMMAND = re.compile(r"\b(?:pytest|python)(?: -[\w=]+)* ((?:tests|bench)/[\w/.]*\w)"
+                     r"(?: -k \"?(\w+))?")
 #  | 1 | [`words/word2vec.py`](scratch_embed/words/word2vec.py) | 267 | ...
 COUNTED = re.compile(r"^(\| \d+ \| \[`[^`]+`\]\(([^)]+)\) \| )(\d+)(?= \|)", re.M)
 #  ... | [`words/word2vec.py:28`](words/word2vec.py#L28) | `Why two tables?` |
