@@ -62,21 +62,13 @@ def without_repeats(rows, M):
     return left
 
 
-@kernel
-def copy_rows(source, source_rows, target, target_rows, M):
-    """target[target_rows[k]] = source[source_rows[k]] for k < M."""
-    for k in range(M):
-        u, b = source[source_rows[k]], target[target_rows[k]]
-        for d in range(len(u)):
-            b[d] = u[d]
-
-
 @saved_as("skip-gram, shared negatives")
 @kernel
 def shared_chunk(corpus, sentences, plan, W, U, lr, state):
     """As skipgram_chunk, but negatives are drawn once per position.  -> Σ L, pairs"""
     kept, rows, y, scores, dv = buffers(corpus, sentences, plan, W.shape[1])
-    block, in_block = np.empty((len(rows), len(dv)), np.float32), np.arange(len(rows))
+    D = W.shape[1]
+    block = np.empty((plan.max_targets, D), np.float32)
     loss, pairs = np.float64(0), 0
     for s in sentences:
         n, state = subsample(corpus, s, plan.keep, state, kept)
@@ -84,7 +76,10 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
             first, last, state = draw_window(plan, i, n, state)
             M, state = draw_targets(plan, kept[i], rows, y, state)
             M = without_repeats(rows, M)
-            copy_rows(U, rows, block, in_block, M)
+            for k in range(M):                             # into the first-level cache
+                u, b = U[rows[k]], block[k]
+                for d in range(D):
+                    b[d] = u[d]
             for j in range(first, last):
                 if j != i:
                     v = W[kept[j]]
@@ -92,5 +87,8 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
                     for d in range(len(v)):
                         v[d] += dv[d]
                     pairs += 1
-            copy_rows(block, in_block, U, rows, M)
+            for k in range(M):                             # and back
+                u, b = U[rows[k]], block[k]
+                for d in range(D):
+                    u[d] = b[d]
     return loss, pairs

@@ -163,7 +163,7 @@ def subsample(corpus, s, keep, state, kept):
     return n, state
 
 
-@kernel
+@kernel(inline=True)
 def draw_window(plan, i, n, state):
     """Which of n words are neighbours of word i: first..last−1.  -> first, last, state
 
@@ -176,7 +176,7 @@ def draw_window(plan, i, n, state):
     return max(0, i - size), min(n, i + size + 1), state
 
 
-@kernel
+@kernel(inline=True)
 def buffers(corpus, sentences, plan, D):
     """Scratch space of a chunk: kept (longest sentence,), rows, y, scores (max_targets,), dv (D,).
     """
