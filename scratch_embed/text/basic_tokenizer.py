@@ -22,8 +22,8 @@ Differs   from Google's code, as the tokenizers library does: private characters
           lists them, and a test checks that there are no others).
 Read next text/wordpiece.py, which splits the words into pieces
 
-No rule depends on the neighbours of a character, so each step is a table for str.translate.  Text in
-ASCII has no accents and skips that step.
+No rule depends on the neighbours of a character, so each step is a table for str.translate.  ASCII
+text has no accents, so it skips that step.
 """
 import functools
 import re

@@ -15,8 +15,8 @@ Read next words/word2vec.py, which learns a vector for new_york as for any other
 Why this score?  If words were independent, b would follow a about n_a n_b / N times.  Without δ the
 score is the observed count divided by this expected one, e^PMI, and two words that occur only once,
 together, have the highest score of all.  So the discount δ is subtracted first.  As n_ab ≤
-min(n_a, n_b), a pair with a word rarer than δ scores below 0.  A second pass over the joined text finds longer
-phrases.
+min(n_a, n_b), a pair with a word rarer than δ scores below 0.  A second pass over the joined text
+finds longer phrases.
 """
 from collections.abc import Iterator
 from typing import NamedTuple

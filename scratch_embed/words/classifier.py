@@ -125,7 +125,7 @@ class Classifier:
         return cls(read_bin(path, errors="surrogateescape"))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a .bin that fastText reads; an old file is replaced once the new one is complete."""
+        """Write a .bin that fastText reads; it replaces an old file when it is complete."""
         write_bin(path, self.model)
 
     def __repr__(self) -> str:

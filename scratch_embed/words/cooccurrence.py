@@ -129,7 +129,7 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
 
 def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = True,
                   dense: int = DENSE) -> Size:
-    """Estimate the Size from a sample of cells.  Exact up to SAMPLE pairs, else within about 1 %."""
+    """Estimate the Size from a sample of cells: exact up to SAMPLE pairs, else within about 1 %."""
     _check(corpus, V, window, dense)
     lengths = np.diff(corpus.offsets)
     most = np.minimum(window, lengths - 1)             # a sentence of n has Σ_{d=1..most} (n − d)
