@@ -73,7 +73,7 @@ def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> C
 
 def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
                  limit_alphabet: int | None = None, prefix: str = "##") -> list[str]:
-    """`special`, the letters of the words, and "##" + each letter found after the first of a word."""
+    """`special`, the letters of the words, and "##" + each letter found after a first one."""
     letters = Counter()
     for word, count in words.items():
         for letter in word:
