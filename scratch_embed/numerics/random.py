@@ -5,8 +5,8 @@ Equation  state ← state + γ,  output = mix(state),  γ = 2⁶⁴/φ made odd
 Use       state += GAMMA; bits = mix(state); then uniform32(bits) or below(bits, n)
 
 The state is only a counter; `mix` turns it into random bits.  So a draw does not wait for the one
-before, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream, which
-depends neither on the thread that runs it nor on the order of tasks.
+before, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream,
+which depends neither on the thread that runs it nor on the order of tasks.
 """
 import numpy as np
 

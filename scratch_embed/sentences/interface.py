@@ -7,7 +7,7 @@ Differs   The arguments are those of sentence-transformers.  There prompt= silen
           (0, d); there they do not.
 Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/hamming.py (the codes)
 
-Why truncate first?  A part of a unit vector has a norm below 1.
+Why truncate first?  A part of a unit vector has a norm of at most 1, usually less.
 """
 import warnings
 from collections.abc import Mapping

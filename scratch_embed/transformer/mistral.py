@@ -10,7 +10,7 @@ Equation  x = token[id];  in each of L layers, without biases,
           after the last layer RMSNorm;  head: logits = E x, E a separate matrix or the embeddings
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
           q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
-Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training; BLAS
+Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load reads them.  families.py has no line for it: its tokenizer is missing.
 Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Angles of
