@@ -1,12 +1,12 @@
 """InfoNCE: contrastive loss in which each query must identify its partner among a batch of keys.
 
 Paper     van den Oord, Li & Vinyals 2018, "Representation Learning with Contrastive Predictive
-          Coding", eq. 4.  SimCSE (eq. 1), SBERT's multiple negatives, E5 and BGE use it one way
-          round, CLIP (fig. 3) both ways round.
+          Coding", eq. 4.  SimCSE (eq. 1), SBERT's multiple negatives, E5 and BGE use it in one
+          direction, CLIP (fig. 3) in both.
 Equation  L = −1/N Σ_i log [ exp(s_ii) / Σ_j exp(s_ij) ],   s_ij = cos(q_i, k_j) / τ
 Shapes    q (N, D) queries, k (M, D) keys, M ≥ N.  k[i] is the partner of q[i]; the rows of k from N
           on are hard negatives, which are no query's partner
-Cost      O(N·M·D): one product forward, two back.  BLAS does them, so there is no kernel here
+Cost      O(N·M·D): one product forward, two backward, all by BLAS, so there is no kernel
 Differs   CPC has exp(z·Wc) in place of exp(cos/τ), and one query for the N keys of a batch.
           CLIP learns log(1/τ), so that τ stays positive: with τ = exp(−log_scale),
           dlog_scale = −τ dτ

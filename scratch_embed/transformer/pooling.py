@@ -6,7 +6,7 @@ Equation  y_n = Σ_i w_i x_i over the t tokens i = 1 … t of sentence n:
           cls            w_1 = 1            the first token, [CLS]
           last_token     w_t = 1            with causal attention, the only one that sees all tokens
           mean           w_i = 1/t
-          mean_sqrt_len  w_i = 1/√t         longer sentences have longer vectors
+          mean_sqrt_len  w_i = 1/√t         longer sentences have larger norms
           weighted_mean  w_i = i / Σ_j j    with causal attention, later tokens see more
           max_           y_nd = max_i x_id  the maximum of each dimension, in place of a sum
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, D), backward(dy) -> dx (T, D)
@@ -27,8 +27,8 @@ nDCG@10, in %, of questions about reports, 5 seeds, by `python bench/sentences/p
 Here masked LM alone leaves either pooling near random vectors, and 300 contrastive steps improve
 the mean far more than [CLS].
 
-Gradient.  Of a weighted sum: ∂L/∂x_i = w_i ∂L/∂y, the same direction for all tokens.  Of max_: in
-each dimension ∂L/∂y goes to the token with the maximum; of equal ones, to the first.
+Gradient.  For a weighted sum ∂L/∂x_i = w_i ∂L/∂y, the same direction for all tokens.  For max_ each
+dimension of ∂L/∂y goes to the token with the maximum, on a tie to the first.
 """
 from collections.abc import Callable
 
@@ -119,7 +119,7 @@ def concat_poolings(*pools: Pool) -> Pool:
 # ---- shared functions ----------------------------------------------------------------------------
 
 def starts(x: np.ndarray, offsets: np.ndarray, skip: int) -> tuple[np.ndarray, np.ndarray]:
-    """The row of each sentence's first token that is not skipped, and the number of them, t."""
+    """The row of each sentence's first pooled token, and t, the number of its pooled tokens."""
     t = np.diff(offsets) - skip
     if offsets[0] != 0 or offsets[-1] != len(x):
         raise ValueError(f"pooling: expected offsets from 0 to {len(x)}, the number of tokens, got "
