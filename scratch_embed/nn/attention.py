@@ -20,8 +20,8 @@ the root, the variance of the scores grows with d and their size with √d, so s
 its gradient vanishes.
 
 Why share keys and values?  A model that generates one token at a time reads k and v of all earlier
-tokens for each new one: G heads instead of H need G/H of that memory, and in Ainslie et al.'s experiments quality
-hardly falls.
+tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls
+(Ainslie et al., section 3).
 
 Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
     dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;

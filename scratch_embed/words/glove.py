@@ -166,7 +166,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), which the paper uses and glove.c writes.  See "Why W + U?" above."""
+        """W + U, (V, D), which the paper uses and glove.c writes.  The docstring above says why."""
         return self.W + self.U
 
 
