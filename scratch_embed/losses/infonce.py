@@ -4,8 +4,8 @@ Paper     van den Oord, Li & Vinyals 2018, "Representation Learning with Contras
           Coding", eq. 4.  SimCSE (eq. 1), SBERT's multiple negatives, E5 and BGE use it one way
           round, CLIP (fig. 3) both ways round.
 Equation  L = −1/N Σ_i log [ exp(s_ii) / Σ_j exp(s_ij) ],   s_ij = cos(q_i, k_j) / τ
-Shapes    q (N, D) queries, k (M, D) keys, M ≥ N.  k[i] is the positive of q[i]; the rows of k from N
-          on are hard negatives, which are not the positive of any query
+Shapes    q (N, D) queries, k (M, D) keys, M ≥ N.  k[i] is the positive of q[i]; the rows of k
+          from N on are hard negatives, which are not the positive of any query
 Cost      O(N·M·D): one product forward, two back.  BLAS does them, so there is no kernel here
 Differs   CPC has exp(z·Wc) in place of exp(cos/τ), and one query for the N keys of a batch.
           CLIP learns log(1/τ), so that τ stays positive: with τ = exp(−log_scale),
@@ -49,8 +49,8 @@ def infonce(q: np.ndarray, k: np.ndarray, tau: float = 0.05, mask: np.ndarray | 
             ) -> tuple[float, LossBackwardEach]:
     """InfoNCE of the pairs (q[i], k[i]).  q: (N, D), k: (M, D) -> L, backward() -> dq, dk, dtau.
 
-    mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase); positives,
-    on the diagonal, are never masked.
+    mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase); the
+    positives, on the diagonal, are never masked.
     Raises ValueError for shapes that do not fit, or tau ≤ 0.
 
     >>> loss, backward = infonce(np.eye(2), np.eye(2), tau=1.0)
