@@ -5,8 +5,9 @@ Paper     Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
           Jiang et al. 2023, "Mistral 7B", section 2 (the sliding window).
 Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H heads
           causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w;  B: relative positions
-Shapes    q, y (T, H·d), k, v (T, G·d): all sequences packed end to end; offsets (N+1,): sequence n
-          is rows offsets[n]:offsets[n+1]; head h is columns h·d .. (h+1)·d.  With G < H (grouped
+Shapes    q, y (T, H·d), k, v (U, G·d), U = T in self-attention: all sequences packed end to end;
+          offsets (N+1,): sequence n is rows offsets[n]:offsets[n+1]; head h is columns
+          h·d .. (h+1)·d.  With G < H (grouped
           queries) H/G consecutive heads of q share one head of k and v
 Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and
           in float32 a kernel computes softmax and dropout
@@ -15,10 +16,12 @@ Differs   no padding: consecutive sequences of equal length are multiplied as on
 Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
-the root, scores grow with d, softmax saturates, and its gradient vanishes.
+the root, the variance of the scores grows with d and their size with √d, so softmax saturates and
+its gradient vanishes.
 
 Why share keys and values?  A model that generates one token at a time reads k and v of all earlier
-tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls.
+tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls
+(Ainslie et al., section 3).
 
 Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
     dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;

@@ -5,7 +5,7 @@ Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
 Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
 Cost      one exponential per element forward.  The loss computes it again in backward: that is
           cheaper than writing and reading p, whose rows may be as long as the vocabulary.
-Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of partners)
+Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of positives)
 
 Why the exponential?  It turns any scores into positive numbers, and a difference of scores into a
 ratio of probabilities: p_i/p_j = exp(s_i − s_j).  Adding a number to all scores leaves p unchanged,

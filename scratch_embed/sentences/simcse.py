@@ -82,7 +82,7 @@ def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
 
 
 def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
-    """InfoNCE of the views z: z[1] are the partners of z[0], z[2] hard negatives.  (N, D) each.
+    """InfoNCE of the views z: z[1] are the positives of z[0], z[2] hard negatives.  (N, D) each.
 
     -> loss, backward() -> a gradient for each view
     """
@@ -142,8 +142,8 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
           options: RunOptions = RunOptions()) -> Trained:
     """Train a model on N texts.
 
-    views      [texts]: each is its own partner, with another mask; [texts, partners]; or [texts,
-               partners, hard negatives], in which row n of each view belongs together
+    views      [texts]: each is its own positive, with another mask; [texts, positives]; or [texts,
+               positives, hard negatives], in which row n of each view belongs together
     model      for example from transformer/masked_lm.py; its parameters are not changed
     dropout    the probability that an activation is set to 0
     with_head  False: the loss compares the pooled vectors themselves

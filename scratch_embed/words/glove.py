@@ -29,12 +29,14 @@ pairs such as "of the" would dominate the loss.
 Why two tables?  With one table (u = w) the fitted matrix W Wᵀ could have no negative eigenvalue,
 and no number below 0 on its diagonal, although a word rarely occurs near itself.  Log counts minus
 biases have negative eigenvalues as well; W Uᵀ can have any.
-Why W + U?  The paper adds the tables: if X is symmetric both are estimates of the same, which
-differ only in their random start, and the mean of two estimates has less noise.  That is only half
-true.  W Uᵀ is then nearly symmetric too, and along each of its eigenvectors w and u are equal if
-the eigenvalue is positive, but opposite if it is negative.  So W + U keeps the first kind and
-cancels the second.  Words that agree on an axis of the second kind occur together less often than
-by chance (alternatives, such as two names of one thing); W has both kinds.
+Why W + U?  W + U cancels the axes where w = −u.  The paper adds the tables: if X is symmetric both
+are estimates of the same, which differ only in their random start, and the mean of two estimates
+has less noise.  That is only half true.  W Uᵀ is then nearly symmetric too, and along each of its
+eigenvectors w and u are equal if the eigenvalue is positive, but opposite if it is negative.  So
+W + U keeps the first kind and cancels the second.  Words that agree on an axis of the second kind
+occur together less often than by chance (alternatives, such as two names of one thing); W has both
+kinds.  On the toy texts W + U solves 13.5 ± 5.9 points of analogies less than W alone
+(`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its gradients add up: with the
 gradient g and G, the sum of all earlier g²,  x −= lr · g/√G.  (Duchi et al. include the current g²;
@@ -164,7 +166,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), which the paper uses and glove.c writes.  See "Why W + U?" above."""
+        """W + U, (V, D), which the paper uses and glove.c writes.  The docstring above says why."""
         return self.W + self.U
 
 
