@@ -23,10 +23,11 @@ of 25 rows would learn 25 times more slowly.  corrected_skipgram_chunk and corre
 follow the equation.
 
 Why h is computed once per word.  After a step the mean of the rows is known without reading them:
-it is h − lr·∂L/∂h.  (A row that the word has m times, as "ana" in "banana", moves m times and
-counts m times in the mean, so h moves by Σ m²/n of that, the sum over the different rows:
-`mean_step`.)  So the rows of a word are read and updated once, not once for each neighbour.  The
-steps are those of the original, except for rounding.
+it is h − lr·∂L/∂h.  (A row that the word has m times moves m times and counts m times in the mean,
+so h moves by Σ m²/n of that, the sum over the different rows: `mean_step`.  The 3-grams of <banana>
+are <ba ban ana nan ana na>; with the word's own row n = 7, and ana has m = 2, so h moves by
+(5 · 1² + 2²)/7 = 9/7 of a step.)  So the rows of a word are read and updated once, not once for
+each neighbour.  The steps are those of the original, except for rounding.
 """
 from collections.abc import Callable
 from typing import NamedTuple

@@ -29,12 +29,14 @@ Without the cap at 1, frequent pairs such as "of the" would dominate the loss.
 Why two tables?  With one (u = w) the fitted matrix would be W Wᵀ, which has no negative eigenvalue
 and no negative entry on its diagonal.  Log counts minus biases have both: a word rarely occurs near
 itself.  W Uᵀ can be any matrix of rank D.
-Why W + U?  The paper's reason: if X is symmetric, both tables estimate the same vectors and differ
-only in their random initialisation, and the mean of two estimates has less noise.  That is half of
-it.  W Uᵀ is then nearly symmetric too; for an eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU,
-with a negative one qᵀW ≈ −qᵀU.  So W + U keeps the directions of the first kind and cancels those
-of the second.  Words that agree in a direction of the second kind co-occur less often than by
-chance (such as two names of one thing); W alone keeps both kinds.
+Why W + U?  It cancels the directions in which w = −u.  The paper's reason: if X is symmetric, both
+tables estimate the same vectors and differ only in their random initialisation, and the mean of two
+estimates has less noise.  That is half of it.  W Uᵀ is then nearly symmetric too; for an
+eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, with a negative one qᵀW ≈ −qᵀU.  So W + U keeps
+the directions of the first kind and cancels those of the second.  Words that agree in a direction
+of the second kind co-occur less often than by chance (such as two names of one thing); W alone
+keeps both kinds.  On the toy texts W + U solves 13.5 ± 5.9 points of analogies less than W alone
+(`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its squared gradients accumulate:
 x −= lr · g/√G, with G the sum of g² over all earlier steps, plus an initial value.  (Duchi et al.
@@ -168,7 +170,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), which the paper uses and glove.c writes; see "Why W + U?" above."""
+        """W + U, (V, D), as the paper uses and glove.c writes it; why: see the module's docstring."""
         return self.W + self.U
 
 

@@ -31,9 +31,11 @@ table the model could not give a word a probability below ½ of occurring next t
 remove this constraint.  W is the result: words with similar neighbours get similar v.
 
 Why is the size of the window random?  A pair at distance d is used if the drawn size is at least d,
-with probability (window − d + 1)/window.  So near words, which say more about each other, count
-more, without a weight in the equation.  A fixed window of the same size has up to twice as many
-pairs and counts all distances alike; `scratch-embed why word2vec` measures the effect.
+with probability (window − d + 1)/window.  So near words, which are thought to say more about each
+other, count more, without a weight in the equation.  A fixed window of the same size has up to
+twice as many pairs and counts all distances alike.  `scratch-embed why word2vec` does not confirm
+the idea: on the toy texts the random size solves 5.1 ± 2.0 points of analogies less than a fixed
+window, and with as many pairs the difference is not significant (+1.0 ± 2.4).
 
 What is the optimum?  If D is so large that every product u · v can take any value, the loss is
 least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mutual information of the
