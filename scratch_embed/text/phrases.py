@@ -45,7 +45,7 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
     corpus, vocab   with ALL words (read with min_count=1): if rare words were dropped, words that
                     are not adjacent in the text would seem adjacent
     min_count       δ of the equation
-    threshold       how many times more often than by chance; use a lower one for a second pass
+    threshold       the score that phrases exceed; use a lower one for a second pass
     Raises          ValueError if min_count or threshold is negative or not finite
     """
     require_number("min_count", min_count)

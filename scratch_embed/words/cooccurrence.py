@@ -1,4 +1,4 @@
-"""Co-occurrence counts: how often each word occurs near each other word.
+"""Co-occurrence counts: how often the two words of each pair occur near each other.
 
 Paper     Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation",
           section 3: X_ij, "the number of times word j occurs in the context of word i"

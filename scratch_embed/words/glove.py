@@ -7,7 +7,7 @@ Equation  L = ½ f(X_ij) (w_i · u_j + b_i + c_j − log X_ij)²   for every cel
 Shapes    W, U (V, D): the word vectors w and the context vectors u (w̃ in the paper); b, c (V,):
           their biases (b and b̃).  During training each table is (V, 2, D+1): [i, 0] has the vector
           and bias of word i, [i, 1] their AdaGrad accumulators G.
-Cost      O(D) per cell and epoch, however long the text is
+Cost      O(D) per cell and epoch, for a text of any length
 Differs   from the paper: a factor ½, as in glove.c; and by default glove.c's AdaGrad (`c_adagrad`;
           see below).  From glove.c: float32, not float64; the chunks of shuffled cells are read in
           another order in every epoch; gradients are not clipped at ±100, and training stops if
@@ -170,7 +170,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), as the paper uses and glove.c writes it; why: see the module's docstring."""
+        """W + U, (V, D), which the paper uses and glove.c writes; why: see the docstring above."""
         return self.W + self.U
 
 
