@@ -11,7 +11,8 @@ Cost      two products of N·D·K for each evaluation of the loss, which BLAS co
 Memory    the copy of X, a few arrays (K, N), and 20 of the size of W
 Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which can leave coefficients far from the
           minimum; here it is 1e-7, so the result hardly depends on the solver.  Otherwise as
-          its default: C = 1, b is not penalised, one row of coefficients for two classes.
+          scikit-learn by default: C = 1, b is not penalised, and two classes have one row of
+          coefficients.
 Read next evaluate/probe.py
 
 Why one row for two classes?  Softmax depends only on differences of scores, so the score of the

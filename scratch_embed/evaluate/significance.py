@@ -121,7 +121,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
     if not len(d):
         raise ValueError("expected at least 1 query, got none")
     difference, d = _mean(d), d[d != 0]                      # the sign of 0 changes nothing
-    # the rounding of sums that are equal in exact arithmetic differs, so lower the limit by its bound
+    # sums that are equal in exact arithmetic differ by rounding, so the limit is lower by its bound
     seen = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
     if len(d) < require_whole("draws", draws, 1).bit_length():           # 2ⁿ ≤ draws
         return PairedTest(difference, float((np.abs(_all_sums(d)) >= seen).mean()), True)

@@ -18,7 +18,7 @@ Read next evaluate/pairs.py (yes or no instead of 0 to 5), evaluate/summarisatio
 Why Spearman?  Pearson's r measures how close cosine and score are to a straight line, but a
 model's cosines may be any increasing function of similarity, whose form depends on the temperature
 of its loss.  So ρ is the main score, and r is reported with it.  For vectors of norm 1, three of
-the similarities rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b; the Manhattan distance does not.
+the similarities rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b; Manhattan distance does not.
 """
 from collections.abc import Sequence
 from typing import NamedTuple

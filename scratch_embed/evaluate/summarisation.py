@@ -10,7 +10,7 @@ Protocol  MTEB's main score is cosine.spearman.  A document with all ratings, al
           dot products equal is left out, and counted in `skipped` here.  Nothing is random.
 Differs   mteb's first evaluator, which the task SummEval still uses, takes the mean over SciPy's
           pairs (ρ, p-value), so its score is (mean ρ + mean p) / 2 (mteb's issue 1156).  Here, as
-          in its second evaluator, the score is the mean of ρ.  Similarities are computed in float64.
+          in its second evaluator, the score is the mean of ρ.  Similarities are in float64.
 Read next evaluate/sts.py, evaluate/correlation.py
 
 Why rank within a document?  All summaries of a difficult document may have lower cosines; if all
