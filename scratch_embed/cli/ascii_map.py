@@ -3,10 +3,10 @@ import numpy as np
 
 
 def ascii_map(words, xy, width=72, height=20):
-    """Lines of text with each word at its coordinates; the axes are stretched to fill the plot.
+    """Plot each word at its coordinates, in lines of text; the axes are scaled to fill the plot.
 
     A word that would cover another moves to the nearest free line above or below, or is left out
-    if there is none.  words: N of them, xy: (N, 2) -> lines, the words that were left out
+    if there is none.  words: N strings, xy: (N, 2) -> lines, the words that were left out
     """
     xy = np.asarray(xy, np.float64)
     extent = np.ptp(xy, axis=0)

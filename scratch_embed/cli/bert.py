@@ -37,7 +37,7 @@ def add_training(methods):
                                   "lines are split")):
         option(name, type=whole(1), default=value, metavar="N", help=f"{help} (default: {value})")
     option("--mlm-probability", type=below_one, default=0.15, metavar="SHARE",
-           help="share of a sequence's tokens that is masked, at least one (default: %(default)s)")
+           help="share of a sequence's tokens that are masked, at least one (default: %(default)s)")
     refuse_old_names(command, "--mask-share")
     option("--next-sentence", action="store_true",
            help="also learn next-sentence prediction: whether the second of two lines followed the "
@@ -121,7 +121,7 @@ def learnt(arguments, lines):
 
 
 def sequences(arguments, lines, tokenizer):
-    """(Packed, labels of --next-sentence or None).  Prints what is in the text."""
+    """(Packed, labels of --next-sentence or None).  Prints how many tokens and sequences."""
     from tqdm import tqdm
 
     from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
@@ -139,15 +139,15 @@ def sequences(arguments, lines, tokenizer):
         what = f"{len(corpus.offsets) - 1:,} sequences"
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
     if unknown == 1:
-        raise ValueError(f"{arguments.corpus}: the tokenizer of {arguments.tokenizer} knows none "
-                         "of its tokens: are they in the same language?")
+        raise ValueError(f"{arguments.corpus}: all of its tokens are unknown to the tokenizer of "
+                         f"{arguments.tokenizer}; use a tokenizer of the text's language")
     say(f"{len(text.ids):,} tokens in {len(text.starts_document):,} lines, {100 * unknown:.2g}% of "
         f"them unknown: {what}")
     return corpus, follows
 
 
 def never_masked(tokenizer):
-    """The ids that are never masked: special tokens and those that frame a sequence."""
+    """The ids that are never masked: those of special tokens and of [CLS] and [SEP]."""
     return tuple(sorted({token.id for token in tokenizer.added if token.special}
                         | {number for part in tokenizer.template.pair for number in part.ids}))
 
@@ -155,7 +155,7 @@ def never_masked(tokenizer):
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def write(arguments, model, tokenizer):
-    """Write the folder; without --next-sentence it has no untrained pooler and NSP head."""
+    """Write the folder; without --next-sentence omit the pooler and NSP head, both untrained."""
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.text.wordpiece_files import save
     if not arguments.next_sentence:

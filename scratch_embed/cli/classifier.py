@@ -39,8 +39,8 @@ def add_training(methods):
                 "(default: %(default)s)")
     add_ngram_options(command, 0, 0)
     option("--buckets", type=whole(1), default=2_000_000, metavar="N",
-           help="rows that word n-grams and character n-grams share by hashing, of 4 x dim bytes "
-                "each (default: %(default)s)")
+           help="number of rows, of 4 x dim bytes each, that word n-grams and character n-grams "
+                "share by hashing (default: %(default)s)")
     option("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per line, with --loss ns (default: %(default)s)")
 
@@ -86,7 +86,7 @@ def add_commands(commands):
 
 
 def add_label_options(command):
-    """Options that choose which labels are predicted."""
+    """Add the options that choose which labels are predicted."""
     command.add_argument("-k", type=whole(1), default=1, metavar="N",
                          help="largest number of labels per line (default: %(default)s)")
     command.add_argument("--threshold", type=non_negative, default=0.0, metavar="P",

@@ -9,33 +9,36 @@ from scratch_embed.cli.training import say
 
 AT_A_TIME = 1000                   # lines that are encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
-BY_RANGES = "int8", "uint8"        # codes that depend on the ranges of all vectors
+BY_RANGES = "int8", "uint8"        # quantised by the minimum and maximum over all vectors, so that
+                                   # all must be encoded before the first is printed
 
 
 def add_commands(commands):
     """Add `encode`."""
     command = add_command(
-        commands, "encode", "encode each line of a text as a vector, into a NumPy array of one row "
-        "per line, or without -o as lines of numbers; blank lines are encoded too",
+        commands, "encode", "encode each line of a text as a vector; with -o write one NumPy "
+        "array, without it print a line of numbers per line of text; blank lines are encoded too",
         "scratch-embed encode encoder -i texts.txt -o vectors.npy --normalize", run=run_encode)
     command.add_argument("model", help=MODELS)
     option = command.add_argument
     option("-i", "--input", default="-", metavar="FILE",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE.npy", help="array of shape (N, D), for numpy.load")
+    option("-o", "--output", metavar="FILE.npy", help="NumPy array with one row per line, for "
+           "numpy.load: D columns, or D/8 bytes with --precision binary or ubinary")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
     option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions")
     option("--precision", choices=PRECISIONS, default=PRECISIONS[0],
-           help="float32, or quantised: a byte per dimension, over the ranges of this text's "
-                "vectors, or a bit per dimension (default: %(default)s)")
+           help="float32; int8 or uint8: one byte per dimension, scaled to the minimum and maximum "
+                "of that dimension over all lines; binary or ubinary: one bit per dimension "
+                "(default: %(default)s)")
     prompts = command.add_mutually_exclusive_group()
     prompts.add_argument("--prompt-name", metavar="NAME",
-                         help="name of one of the model's prompts, which is put before every line")
-    prompts.add_argument("--prompt", metavar="TEXT", help="text that is put before every line")
-    option("--batch-size", type=whole(1), metavar="N", help="largest number of lines that are "
-           "encoded together (default: chosen for speed)")
+                         help="put the model's prompt of this name before every line")
+    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line")
+    option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
+           "together (default: chosen for speed)")
     option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
-           "transformer (default: those of NumPy's BLAS)")
+           "transformer (default: as many as NumPy's BLAS uses, up to 8)")
     refuse_old_names(command, "--batch")
     add_encoder_options(command)
     option("--errors", choices=["strict", "replace", "ignore"], default="strict",
@@ -43,7 +46,7 @@ def add_commands(commands):
 
 
 def run_encode(arguments):
-    """Read, encode, write; messages go to stderr."""
+    """Encode the input and write or print the vectors; messages go to stderr."""
     from scratch_embed.numerics.blas import blas_threads_at_most
     if arguments.output:
         require_writable(arguments.output, arguments.input)
@@ -61,12 +64,12 @@ def write_array(arguments, encode):
     vectors = encode(list(read_lines(arguments.input, arguments.errors)))
     with atomic_write(arguments.output) as file:
         np.save(file, vectors, allow_pickle=False)
-    say(f"{len(vectors):,} lines, {vectors.shape[1]} numbers each, {vectors.dtype}; wrote "
+    say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
         f"{arguments.output}")
 
 
 def print_rows(arguments, encode):
-    """Print a line of numbers per text; float32 with the fewest digits that restore it."""
+    """Print a line of numbers per text, each float32 in the fewest digits that restore it."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
@@ -77,7 +80,7 @@ def print_rows(arguments, encode):
 
 
 def chosen_encode(arguments):
-    """The function texts -> (N, D) that the options choose."""
+    """The model's encode() with the arguments of the options: a function of a list of texts."""
     encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
     size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
@@ -87,7 +90,7 @@ def chosen_encode(arguments):
 
 
 def at_a_time(arguments):
-    """How many lines are encoded and printed together; None: all."""
+    """The number of lines to encode before printing: 1 at a terminal, else AT_A_TIME; None: all."""
     if arguments.precision in BY_RANGES:
         return None
     interactive = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()

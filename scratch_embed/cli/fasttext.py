@@ -31,8 +31,8 @@ def add_training(methods):
                          help="initial learning rate (default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",
-                         help="rows that the n-grams share by hashing, of 4 x dim bytes each "
-                              "(default: %(default)s)")
+                         help="number of rows, of 4 x dim bytes each, that the n-grams share by "
+                              "hashing (default: %(default)s)")
     command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
                          help="each of the n subwords of a word gets the full gradient, as in the "
                               "original's code, or 1/n of it, the gradient of the equation "
@@ -119,14 +119,20 @@ def run_ngrams(arguments):
 
 
 def print_hashes(arguments):
-    """In the order of the word; an n-gram's row is its hash modulo the number of buckets."""
+    """Print n-grams and hashes, in the order of the word.
+
+    The row of an n-gram is its hash modulo the number of buckets.
+    """
     from scratch_embed.words.subwords import fnv1a, ngrams, to_bytes
     for ngram in dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n)):
         print(f"{ngram}\t{fnv1a(to_bytes(ngram))}")
 
 
 def print_important(path, word):
-    """By how far the word's vector turns without them; the word's own row goes to stderr."""
+    """Print the n-grams, first those without which the direction of the word's vector changes most.
+
+    The word's own row is printed on stderr.
+    """
     import numpy as np
 
     from scratch_embed.words.fasttext_vectors import FastTextVectors

@@ -1,6 +1,6 @@
 """figures: draw eight pictures, each named after the file that it explains; needs matplotlib.
 
-The numbers are those of why/figures.py; here is only what they look like.
+The numbers are computed in why/figures.py; this file only draws them.
 Read next why/figures.py
 """
 import os
@@ -81,7 +81,7 @@ def all_figures(arguments):
                              draw_compress)}
 
 
-# ---- one function a figure: (matplotlib Figure, numbers) -----------------------------------------
+# ---- one function per figure: (matplotlib Figure, numbers) ---------------------------------------
 
 def draw_packed(figure, batch):
     """The padded rectangle, and the same tokens end to end."""

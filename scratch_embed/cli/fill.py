@@ -18,7 +18,7 @@ def add_commands(commands):
     command.add_argument("model", help="a folder of `train bert`, or one that transformers wrote, "
                          "with a masked-LM head")
     command.add_argument("texts", nargs="+", metavar="TEXT", help="a text with one or more "
-                         '[MASK], each of which is predicted separately; only "-": one text per '
+                         '[MASK], each of which is predicted separately; "-" alone: one text per '
                          "line of stdin")
     command.add_argument("-k", type=whole(1), default=5, metavar="N",
                          help="number of tokens per [MASK] (default: %(default)s)")
@@ -40,7 +40,7 @@ def run_fill(arguments):
 
 
 def spelled(token, tokenizer):
-    """The text of a token id; the model's table may have more rows than the vocabulary."""
+    """The text of a token id, which may exceed the vocabulary: the model may have more rows."""
     return tokenizer.decode([token], False) if token < len(tokenizer) else f"[unused {token}]"
 
 

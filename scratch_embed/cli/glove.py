@@ -30,10 +30,11 @@ def add_training(methods):
            help="count every co-occurrence as 1, not as 1/distance")
     refuse_old_names(command, "--unsymmetric", "--unweighted")
     option("--x-max", type=positive, default=100, metavar="X",
-           help="count from which a pair of words has weight 1; 10 suits a text of some million "
+           help="count from which a pair of words has weight 1; 10 suits a text of a few million "
                 "words (default: %(default)s)")
     option("--alpha", type=non_negative, default=0.75, metavar="A",
-           help="exponent of the weight (count/x-max)^alpha below it (default: %(default)s)")
+           help="exponent of the weight (count/x-max)^alpha of smaller counts "
+                "(default: %(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE",
            help="learning rate (default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
@@ -45,7 +46,7 @@ def add_training(methods):
 
 
 def run_glove(arguments):
-    """Read, count, train, save; messages, among them the memory that counting needs, to stderr."""
+    """Read, count, train, save; messages, such as the memory of the counts, go to stderr."""
     from scratch_embed.words.cooccurrence import count_cells, estimate_size, flat, harmonic
     from scratch_embed.words.glove import c_adagrad, paper_adagrad, train
     from scratch_embed.words.vector_files import write_glove_text

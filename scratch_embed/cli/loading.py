@@ -16,9 +16,10 @@ MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-tr
 
 
 def load_vectors(path):
-    """FastTextVectors, which have vectors for unknown words, of a fastText .bin; else WordVectors.
+    """Load a fastText .bin as FastTextVectors, any other file of vectors as WordVectors.
 
-    The first bytes decide, not the name, because word2vec's binary files also end in .bin.
+    FastTextVectors also have vectors for unknown words.  The first bytes decide, not the name,
+    because word2vec's binary files also end in .bin.
     """
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     from scratch_embed.words.vectors import WordVectors
@@ -44,7 +45,7 @@ def with_words(vectors, wanted):
     known, made = vectors.words, {}
     for word in wanted:
         if word not in known:
-            with contextlib.suppress(MissingWord):         # using the result raises it again
+            with contextlib.suppress(MissingWord):         # it is raised when the word is used
                 made[word] = vectors[word]
     if not made:
         return known
@@ -54,7 +55,7 @@ def with_words(vectors, wanted):
 # ---- encoders -----------------------------------------------------------------------------------
 
 def add_encoder_options(command):
-    """How a file of word vectors becomes an encoder: see load_encoder.  Not for folders."""
+    """Add the options for a file of word vectors as an encoder (load_encoder); not for folders."""
     command.add_argument("--sif", type=positive, metavar="A",
                          help="weight each word by A/(A + p), p its share of all words, so that "
                               "rare words count more; 0.001 is usual.  p comes from the counts in "

@@ -60,7 +60,7 @@ def _print_warning(message, *_):
 
 
 def kept(arguments, stopped):
-    """What to do to continue a stopped run; empty if there is no checkpoint.
+    """How to continue a stopped run; empty if there is no checkpoint.
 
     A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
     """

@@ -9,13 +9,13 @@ from scratch_embed.cli.training import add_checkpoint_options, say
 # ---- options ------------------------------------------------------------------------------------
 
 def add_output_options(command, what):
-    """Where the model and the state of the training run are saved."""
+    """Add the options for where the model and the training state are saved."""
     command.add_argument("-o", "--output", required=True, metavar="FOLDER", help=what)
     add_checkpoint_options(command)
 
 
 def add_step_options(command, steps, batch, lr):
-    """Options of the optimiser and of its steps; their defaults are those of `train`."""
+    """Add the options of the optimiser and of its steps, with the defaults of a `train` command."""
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                         help="optimiser steps (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""phrases: copy a text with its phrases joined into single tokens, new york to new_york."""
+"""phrases: join the phrases of a text into single tokens (new york becomes new_york)."""
 import contextlib
 import sys
 
@@ -8,9 +8,9 @@ from scratch_embed.cli.parsing import add_command, non_negative, require_writabl
 def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
-        commands, "phrases", "join pairs of words that co-occur far more often than by chance "
-        "(Mikolov et al. 2013); run again on its output, with a lower threshold, it finds longer "
-        "phrases",
+        commands, "phrases", "join pairs of adjacent words that occur together far more often than "
+        "by chance (Mikolov et al. 2013); a second run on the output, with a lower threshold, "
+        "finds longer phrases",
         "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
     command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
@@ -18,17 +18,17 @@ def add_commands(commands):
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
                          help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
-                         help="subtracted from the count of every pair, so that rare pairs do not "
+                         help="subtract N from the count of every pair, so that rare pairs do not "
                               "become phrases (default: %(default)s)")
     command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
-                         help="join pairs that occur this many times more often than by chance "
-                              "(default: %(default)s)")
+                         help="join pairs whose score exceeds X: (count of the pair - min-count) / "
+                              "(count expected by chance) (default: %(default)s)")
     command.add_argument("--joiner", default="_", metavar="TEXT",
                          help="text between the words of a phrase (default: %(default)s)")
 
 
 def run_phrases(arguments):
-    """Read, find the phrases, join, write; messages go to stderr."""
+    """Find the phrases of the text and write it with them joined; messages go to stderr."""
     from scratch_embed.text.phrases import find_phrases, join_phrases
     from scratch_embed.text.reader import read_corpus
 
@@ -41,12 +41,13 @@ def run_phrases(arguments):
         for sentence in joined:
             file.write(" ".join(sentence).encode() + b"\n")
     print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} distinct phrases; "
-          f"wrote {arguments.output}", file=sys.stderr)
+          f"wrote {'standard output' if arguments.output == '-' else arguments.output}",
+          file=sys.stderr)
 
 
 @contextlib.contextmanager
 def open_output(path):
-    """A binary file to write to: stdout for "-", else a file written completely or not at all."""
+    """A binary file to write to: stdout for "-", else a file that is written atomically."""
     from scratch_embed.numerics.files import atomic_write
     if path == "-":
         yield sys.stdout.buffer

@@ -40,8 +40,8 @@ def listed(settings):
 def show_effects(ablations, effects, others=()):
     """Print each ablation's prediction, then the effect of each of its variants.
 
-    effects: an iterator with the effects of one ablation after the other, measured when it is
-    advanced; others: names of further measures, for a second line
+    effects: an iterator over the lists of effects, which measures an ablation when it is advanced;
+    others: names of further measures, for a second line
     -> (number of predictions that held, number of predictions)
     """
     held = total = 0

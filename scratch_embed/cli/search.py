@@ -40,7 +40,7 @@ def add_commands(commands):
 
 
 def run_index(arguments):
-    """Read, encode, save; messages go to stderr."""
+    """Read the lines, encode them, save the index; messages go to stderr."""
     from tqdm import tqdm
 
     from scratch_embed.text.corpus import read_lines
@@ -149,7 +149,7 @@ def add_search(commands):
                          "scratch-embed search texts.index storm -k 5", run=run_search)
     search.add_argument("index", help="a file of `index`")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
-                        'one after the other; only "-": one query per line of stdin')
+                        'one after the other; "-" alone: one query per line of stdin')
     search.add_argument("-k", type=whole(1), default=10, metavar="N",
                         help="largest number of results per query (default: %(default)s)")
     how = search.add_mutually_exclusive_group()
@@ -179,7 +179,7 @@ def run_search(arguments):
 
 
 def texts_of(given):
-    """(iterator over the given texts, or for "-" over lines of stdin; whether a person types)."""
+    """(iterator over the given texts, or for "-" over lines of stdin; whether it is a terminal)."""
     from scratch_embed.text.corpus import read_lines
     if given != ["-"]:
         return iter(given), False

@@ -41,7 +41,7 @@ def add_training(methods):
                            "for pairs; default: train with it, save without it")
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
-           help="tokens after which a text is cut (default: the model's positions)")
+           help="truncate texts to N tokens (default: the most that the model accepts)")
     option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
            "how near the pairs are (alignment) and how far apart all texts are (uniformity); "
            "smaller is better")
@@ -122,7 +122,7 @@ def texts_of(arguments):
 
 
 def chosen_length(arguments, model):
-    """The number of tokens after which a text is cut."""
+    """The number of tokens to which texts are truncated."""
     if arguments.max_length and arguments.max_length > model.max_length:
         raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, got "
                          f"{arguments.max_length}")
@@ -130,7 +130,7 @@ def chosen_length(arguments, model):
 
 
 def numbered(views, tokenizer, length):
-    """Each list tokenised and packed.  Prints how many texts were cut."""
+    """Tokenise and pack each list of texts.  Prints how many texts were truncated."""
     import numpy as np
     packed, cut = [tokenizer.encode_batch(view, max_length=length) for view in views], 0
     for view, batch in zip(views, packed):
@@ -138,7 +138,7 @@ def numbered(views, tokenizer, length):
         cut += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
     if cut:
         say(f"{cut:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
-            "tokens and were cut")
+            "tokens and were truncated")
     return packed
 
 

@@ -162,8 +162,8 @@ def show_unknown_words(text):
               f"characters; word2vec and GloVe have no vector for these words.  % correct, mean of "
               f"{len(SEEDS)} seeds, on the easy text.  Before training, similarity is shared "
               "spelling: that finds the stem and most analogies, but not the words of the same "
-              "context.  After training, an unknown form is similar to whatever its stem is "
-              "similar to, also in number and tense.")
+              "context.  After training, an unknown form is similar to the words to which its stem "
+              "is similar, also in number and tense.")
     found = score_unknown_words([text._replace(seed=seed) for seed in SEEDS])
     print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
     for number, task in enumerate(TASKS.values()):
@@ -196,7 +196,7 @@ def show_searches(learned):
     print(f"    query              {world.queries[query]}\n"
           f"    relevant document  {world.corpus[max(gains, key=gains.get)]}")
     paragraph(f"In %, mean of {len(SEEDS)} seeds with its 95% interval; a seed is a world with "
-              f"{len(world.queries)} queries, and starting weights.  BM25 scores the words in "
+              f"{len(world.queries)} queries, and initial weights.  BM25 scores the words in "
               "common; 'mean' is the mean of a text's word vectors, trained on the text of the "
               "world; SIF weights rare words more and removes the first singular vector; RRF "
               "fuses two lists by their ranks.")
@@ -213,7 +213,7 @@ def show_searches(learned):
 def show_codes(learned):
     """Compare on queries that need exact words, on queries in other words, and on both."""
     from scratch_embed.why.retrieval_tour import HYBRID, PARTS, SCORES, over_seeds, search_coded
-    heading("9  Rare codes: what a vector cannot hold")
+    heading("9  Rare codes, which word vectors cannot represent")
     paragraph("Each document gets a unique code, such as kx-417, that is not in the training text. "
               " Half of the queries name a code; the others are the queries above.  nDCG@10 in %; "
               "'both' is over all queries.  RRF uses only ranks, so it cannot see that BM25's "
@@ -239,9 +239,9 @@ def show_translations():
     heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The second language is a cipher of the first, with its words in reverse order.  "
               "Word vectors are trained on a text in each language; no sentence of one is "
-              "translated in the other.  In %: a baseline for methods that train on pairs.  The "
-              "row 'the cipher undone' shows that the mean of word vectors would suffice within "
-              "one language.")
+              "translated in the other.  The scores, in %, are a baseline for methods that train "
+              "on pairs.  The row 'the cipher undone' shows that the mean of word vectors would "
+              "suffice within one language.")
     show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
                     over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
     print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")

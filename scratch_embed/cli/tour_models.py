@@ -36,7 +36,7 @@ def run_senses(arguments):
     print()
     paragraph("Which sense is it?  The nearer of two means, one per sense, of the word's hidden "
               "states in half of the sentences, tested on the other half.  % correct, mean of "
-              f"{len(SEEDS)} seeds (texts and starting weights); the topic's words are anywhere, "
+              f"{len(SEEDS)} seeds (texts and initial weights); the topic's words are anywhere, "
               "only before the word, or only after it.  One vector per word is the same in both "
               "senses; such a tie counts as half correct.")
     scores = over_seeds(lambda seed: sense_accuracies(known[seed], seen[seed]), list(SEEDS))

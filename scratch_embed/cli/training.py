@@ -1,7 +1,7 @@
 """What the `train` commands share: options, checks before the work, reading the text.
 
-Options and output files are checked before anything is read or trained, so that an hour's work is
-not lost because a folder does not exist.
+Options and output files are checked before anything is read or trained, so that the result of an
+hour is not lost because a folder does not exist.
 """
 import os
 import sys
@@ -11,7 +11,7 @@ from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_wr
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
-    """Input, output and checkpoint options of the three methods for word vectors."""
+    """Add input, output and checkpoint options of the three methods for word vectors."""
     command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
@@ -23,14 +23,14 @@ def add_text_options(command, output):
 
 
 def add_checkpoint_options(command):
-    """Where the state of a training run is saved."""
+    """Add the options for saving the state of a training run and continuing from it."""
     command.add_argument("--checkpoint", metavar="FILE",
                          help="save the training state there every minute and at Ctrl-C")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint")
 
 
 def add_common_options(command, min_count=5, epochs=5):
-    """Options of the three methods for word vectors and of the classifier."""
+    """Add the options of the three methods for word vectors and of the classifier."""
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
                          help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     number = command.add_argument
@@ -48,7 +48,7 @@ def add_common_options(command, min_count=5, epochs=5):
 
 
 def add_pair_options(command, sample):
-    """Options of word2vec and FastText, which learn from pairs of words within a window."""
+    """Add the options of word2vec and FastText, which learn from pairs of words in a window."""
     command.add_argument("--mode", choices=["skipgram", "cbow"], default="skipgram",
                          help="predict the context from a word, or a word from its context "
                               "(default: %(default)s)")
@@ -65,7 +65,7 @@ def add_pair_options(command, sample):
 
 
 def add_ngram_options(command, min_n, max_n, default=True):
-    """The lengths of character n-grams.  default=False: None if an option is not given."""
+    """Add the lengths of character n-grams.  default=False: None if an option is not given."""
     for option, value, help in (
             ("--min-n", min_n, "characters of the shortest n-gram, with < and >"),
             ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):

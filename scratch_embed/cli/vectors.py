@@ -11,8 +11,9 @@ def add_commands(commands):
                           "word, neighbour, cosine", "scratch-embed similar vectors.vec king queen",
                           run=run_similar)
     similar.add_argument("file", help="word vectors: word2vec (text or binary), "
-                         "GloVe, fastText (.vec, or .bin, which has vectors for unknown words "
-                         "too), .safetensors; all but the last may be gzip")
+                         "GloVe, fastText (.vec, or .bin, which also gives vectors for unknown "
+                         "words) or .safetensors; every format except .safetensors may be "
+                         "gzip-compressed")
     similar.add_argument("words", nargs="+", metavar="WORD")
     similar.add_argument("--top", type=whole(1), default=10, metavar="N",
                          help="neighbours per word (default: %(default)s)")
@@ -22,13 +23,15 @@ def add_commands(commands):
                           "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
-        analogy.add_argument(word.lower(), metavar=word)
+        analogy.add_argument(word.lower(), metavar=word, help="as in 'A is to B as C is to ...'")
     analogy.add_argument("--multiply", action="store_true",
-                         help="3CosMul instead of 3CosAdd: multiply similarities")
+                         help="rank by 3CosMul, which multiplies similarities, instead of 3CosAdd, "
+                              "which adds them")
     analogy.add_argument("--top", type=whole(1), default=10, metavar="N",
                          help="words to print (default: %(default)s)")
 
-    odd = add_command(commands, "odd", "print the word that is least similar to the others",
+    odd = add_command(commands, "odd", "print the word that is least similar to the mean of all "
+                      "(gensim's doesnt_match)",
                       "scratch-embed odd vectors.vec king queen paris prince", run=run_odd)
     odd.add_argument("file", help="word vectors")
     odd.add_argument("words", nargs="+", metavar="WORD")
@@ -39,14 +42,16 @@ def add_commands(commands):
     vectors.add_argument("file", help="word vectors")
     vectors.add_argument("words", nargs="*", metavar="WORD", help="default: words from stdin")
 
-    plot = add_command(commands, "plot", "draw words on their two principal components",
+    plot = add_command(commands, "plot", "plot words on their first two principal components",
                        "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
                        run=run_plot)
     plot.add_argument("file", help="word vectors")
-    plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
-    plot.add_argument("--words", nargs="+", metavar="WORD", help="draw these words")
+    plot.add_argument("-o", "--output", required=True, metavar="PNG",
+                      help="the PNG file to write")
+    plot.add_argument("--words", nargs="+", metavar="WORD", help="plot these words")
     plot.add_argument("--top", type=whole(1), default=100, metavar="N",
-                      help="else the first N words of the file (default: %(default)s)")
+                      help="without --words, plot the first N words of the file (default: "
+                           "%(default)s)")
 
 
 def run_similar(arguments):
@@ -59,7 +64,7 @@ def run_similar(arguments):
 
 
 def run_analogy(arguments):
-    """The words nearest to B − A + C."""
+    """Print the words that solve the analogy, by 3CosAdd or 3CosMul."""
     vectors = with_words(load_vectors(arguments.file), [arguments.a, arguments.b, arguments.c])
     solve = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
     for word, score in solve(positive=[arguments.b, arguments.c], negative=[arguments.a],
@@ -68,29 +73,29 @@ def run_analogy(arguments):
 
 
 def run_odd(arguments):
-    """The word that is least similar to the mean of all."""
+    """Print the word with the lowest cosine to the mean of all."""
     vectors = with_words(load_vectors(arguments.file), arguments.words)
     print(vectors.doesnt_match(arguments.words))
 
 
 def run_vectors(arguments):
-    """Print a line per word, with the fewest digits that restore the same float32."""
+    """Print a line per word: the word and its numbers, in the fewest digits that restore them."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.words.vector_files import shortest_digits
     vectors = load_vectors(arguments.file)
-    vectors[arguments.words]                           # raises MissingWord before any line
+    vectors[arguments.words]                           # MissingWord before anything is printed
     words = arguments.words or (word for line in read_sentences("-") for word in line)
     for word in words:
         print(word, *shortest_digits(vectors[word]))
 
 
 def run_plot(arguments):
-    """A scatter plot of words; needs matplotlib."""
+    """Write a scatter plot of words; needs matplotlib."""
     from scratch_embed.cli.figures import import_matplotlib
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.space.geometry import pca, project
     matplotlib = import_matplotlib("plot")
-    matplotlib.use("Agg")                              # draws without a screen
+    matplotlib.use("Agg")                              # needs no display
     from matplotlib import pyplot
 
     require_writable(arguments.output)
@@ -98,8 +103,8 @@ def run_plot(arguments):
     words = arguments.words or vectors.index_to_key[:arguments.top]
     table = vectors[words]
     if min(table.shape) < 2:
-        raise ValueError(f"a plot needs at least two words of at least two dimensions, got "
-                         f"{table.shape[0]} of {table.shape[1]}")
+        raise ValueError("plot: expected at least 2 words and 2 dimensions, got "
+                         f"{table.shape[0]} words of {table.shape[1]} dimensions")
     xy = project(table, pca(table, 2))
     figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
     axes.scatter(*xy.T, s=8)

@@ -1,4 +1,4 @@
-"""why: ablations: change one part of a method at a time and measure the effect.
+"""why: print ablations, which change one part of a method at a time and measure the effect.
 
 Each prediction is printed before its measurement, and each effect with its 95% interval over seeds:
 "not significant" means that the interval contains 0.
@@ -22,8 +22,8 @@ def add_commands(commands):
         method = add_command(methods, name, f"print ablations of {name} on toy texts",
                              f"scratch-embed why {name} --seeds 10", run=run)
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
-                            help="number of texts and starting weights to average over "
-                                 "(default: %(default)s)")
+                            help="number of seeds, each of a text and initial weights, to "
+                                 "average over (default: %(default)s)")
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="sentences of each text (default: %(default)s)")
         if run in (run_simcse, run_retrieval):
@@ -44,7 +44,7 @@ def run_word2vec(arguments):
 
 
 def run_glove(arguments):
-    """Print the ablations, predictions first; how near training comes to log X."""
+    """Print the ablations, predictions first; how close trained scores come to log X."""
     from scratch_embed.why.glove import ABLATIONS, GLOVE, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"GloVe: {listed(GLOVE)}.")
@@ -68,7 +68,7 @@ def run_retrieval(arguments):
     queries, documents = searches[0].gains.shape
     heading("1  Ablations of BM25 and of word vectors")
     paragraph(f"nDCG@10 in %, mean of {len(searches)} seeds, each with a world of {documents:,} "
-              f"documents and {queries} queries in other words, and starting weights; the "
+              f"documents and {queries} queries in other words, and initial weights; the "
               "difference, with - without, is paired by seed and has its 95% interval.  A text's "
               f"vector is the SIF-weighted mean of word2vec's vectors: {listed(WORD2VEC)}.")
     counts = [show_searches(searches, ABLATIONS)]
@@ -109,7 +109,7 @@ def show_ablations(texts, ablations, trained, settings):
     heading("1  Ablations")
     words = sum(len(text.corpus.ids) for text in texts) / len(texts)
     paragraph(f"% of analogies correct, mean of {len(texts)} seeds, each with a text (hard, "
-              f"{words:,.0f} words) and starting weights; the difference, with - without, is "
+              f"{words:,.0f} words) and initial weights; the difference, with - without, is "
               f"paired by seed and has its 95% interval.  {settings}")
     show_effects(ablations, measure_ablations(ablations, texts, trained, progress=True))
 
@@ -139,7 +139,7 @@ def show_methods(texts):
 
 
 def show_closed_form(seeds, sentences):
-    """Print how near u·v of trained vectors comes to its optimum."""
+    """Print how close u·v of trained vectors comes to its optimum."""
     from scratch_embed.why.effects import interval, paired_difference
     from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
     heading("3  The closed form: the optimum of u·v")
@@ -164,7 +164,7 @@ def show_closed_form(seeds, sentences):
 
 
 def show_log_x(seeds, sentences):
-    """Print how near GloVe's w·u + b + c comes to log X, with enough dimensions and too few."""
+    """Print how close GloVe's w·u + b + c comes to log X, with enough dimensions and too few."""
     from scratch_embed.why.effects import interval
     from scratch_embed.why.glove import closed_form
     heading("2  The optimum of w·u + b + c: log X")

@@ -21,7 +21,7 @@ def run_bert(arguments):
     heading("1  Ablations of the masked LM")
     paragraph("% of ambiguous words whose sense is correct (worlds/senses.py; upper bound "
               f"{upper_bound():.1f}), mean of {len(texts)} seeds, each with a text of "
-              f"{arguments.sentences:,} sentences and starting weights; the difference, with - "
+              f"{arguments.sentences:,} sentences and initial weights; the difference, with - "
               "without, is paired by seed and has its 95% interval.  The line below each is the "
               "difference in the loss of held-out masked tokens (nats; less is better).  "
               f"{listed(BASE)}.")

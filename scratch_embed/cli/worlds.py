@@ -30,7 +30,7 @@ def run_world(arguments):
     from scratch_embed.evaluate.collection import write_collection
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.worlds.toy_mteb import toy_mteb
-    os.makedirs(arguments.output, exist_ok=True)             # fails before the work, not after it
+    os.makedirs(arguments.output, exist_ok=True)             # an error comes before the work
     collection, text = world(arguments.name, arguments.seed), toy_mteb(arguments.seed).text
     write_collection(arguments.output, collection)
     with atomic_write(os.path.join(arguments.output, "text.txt")) as file:
@@ -62,7 +62,7 @@ def facts(seed):
 
 
 def codes(seed):
-    """The same of worlds/codes.py."""
+    """The same for worlds/codes.py."""
     from scratch_embed.worlds.codes import with_codes
     from scratch_embed.worlds.facts import facts
     found = with_codes(facts(seed), seed)
@@ -70,14 +70,14 @@ def codes(seed):
 
 
 def bindings(seed):
-    """The same of worlds/bindings.py."""
+    """The same for worlds/bindings.py."""
     from scratch_embed.worlds.bindings import bindings
     found = bindings(seed)
     return found.corpus, found.queries, found.qrels
 
 
 def instructions(seed):
-    """The same of worlds/instructions.py, each instruction after its query, as in MTEB."""
+    """The same for worlds/instructions.py, each instruction after its query, as in MTEB."""
     from scratch_embed.worlds.instructions import instructions
     found = instructions(seed)
     queries = {name: f"{text} {found.instructions[name]}" for name, text in found.queries.items()}
@@ -85,7 +85,7 @@ def instructions(seed):
 
 
 def long(seed):
-    """The same of worlds/long_documents.py."""
+    """The same for worlds/long_documents.py."""
     from scratch_embed.worlds.facts import facts
     from scratch_embed.worlds.long_documents import lengthen
     found = lengthen(facts(seed), seed)

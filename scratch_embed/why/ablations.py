@@ -35,7 +35,7 @@ class Ablation(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A toy text, its analogies, and the seed of the text and of the training."""
+    """A toy text, its analogies, and the seed of the text and of the training run."""
 
     vocab: Vocab
     corpus: Corpus
@@ -44,7 +44,7 @@ class Text(NamedTuple):
 
 
 def toy_text(seed: int, sentences: int = 10_000) -> Text:
-    """The Text of a seed, a sample of the hard world."""
+    """Generate the Text of a seed, a sample of the hard world."""
     world = hard(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
@@ -55,7 +55,8 @@ def toy_text(seed: int, sentences: int = 10_000) -> Text:
 class Effect(NamedTuple):
     """The effect of a part compared with one variant: mean scores in % with and without the part.
 
-    difference: with − without.  others: with − without of the other numbers that were measured.
+    difference: with − without.  others: the same differences of further numbers, if `score` gives
+    several.
     """
 
     variant: str
@@ -75,7 +76,7 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
             score: Callable = analogies_solved) -> np.ndarray:
     """Score every method on every text.  -> (methods, texts)
 
-    methods: functions text -> vectors (V, D), or whatever `score` expects.
+    methods: functions text -> vectors (V, D), or what else `score` accepts.
     score: (text, output of a method) -> a number; K numbers make the result (methods, texts, K).
     workers: how many jobs run at the same time; each job is independent, so the scores do not
     depend on it.
@@ -101,7 +102,7 @@ def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable,
                       ) -> Iterator[list[Effect]]:
     """Yield the list of Effects of each ablation, as soon as it is measured.
 
-    trained: (settings, text) -> vectors (V, D), or whatever `score` expects.  If `score` gives
+    trained: (settings, text) -> vectors (V, D), or what else `score` accepts.  If `score` gives
     several numbers, the first decides the verdict, and the others go to Effect.others.
     """
     known = []                      # (settings, scores): ablations share the complete method
@@ -119,7 +120,7 @@ def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable,
 
 
 def effect(variant: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
-    """The Effect of scores with and without a part.  with_it, without: (K, texts)"""
+    """The Effect of a part, from scores with it and without it.  with_it, without: (K, texts)"""
     first, *others = (paired_difference(*pair) for pair in zip(with_it, without))
     return Effect(variant, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
 
@@ -132,7 +133,7 @@ def columns(scores: np.ndarray) -> np.ndarray:
 def not_distinguished(scores: np.ndarray) -> list[list[int]]:
     """For each method, the others from which it does not differ significantly.
 
-    scores: (methods, n) with n seeds -> a list of row numbers for each method.
+    scores: (methods, n) with n seeds -> a list of row indices for each method.
     """
     return [[other for other in range(len(scores)) if other != one and
              paired_difference(scores[one], scores[other]).verdict == NOT_SIGNIFICANT]

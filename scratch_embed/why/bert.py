@@ -5,17 +5,18 @@ Paper     Devlin et al. 2019, section 3.1 and appendix C.2 (80/10/10); Wettig et
           Embedding to Improve Language Models" (tied); Xiong et al. 2020, "On Layer Normalization
           in the Transformer Architecture" (warm-up).
 Shapes    a score is two numbers: the accuracy in % of the senses of ambiguous words, from their
-          last state, and the loss of masked tokens in held-out sentences, in nats
-Cost      one training takes about three seconds on one core.
-Read next why/ablations.py (the measuring), why/contexts.py (the nearest mean), worlds/senses.py
+          last hidden state, and the loss of masked tokens in held-out sentences, in nats
+Cost      a training run takes about three seconds on one core.
+Read next why/ablations.py (the measuring), why/contexts.py (the nearest-centroid
+          classifier), worlds/senses.py
 
-With probability 0.3 a word of the text is of a random topic, and 0.3 of all words are fillers:
-otherwise all accuracies would be near 100%.  Chance is 50%, and `upper_bound` is exact.  All
-variants train for the same number of steps, so a variant that learns more per step gains.  The
-held-out masked tokens are the same for all variants: 15% of the words, all replaced by [MASK].  The
-senses are measured on sentences without masks.  Next sentence prediction is not trained, and the
-position of layer norm is not varied.  The predictions are what the papers lead one to expect; those
-that failed are kept.
+With probability 0.3 a word is drawn from a random topic; then 30% of all words are replaced by
+fillers: otherwise all accuracies would be near 100%.  Chance is 50%; upper_bound() computes the
+highest expected accuracy exactly.  All variants train for the same number of steps, which favours
+variants that learn more per step.  The held-out masked tokens are the same for all variants: 2 of
+the 9 words of each sentence, all replaced by [MASK].  The senses are measured on sentences without
+masks.  Next sentence prediction is not trained, and the position of layer norm is not varied.  The
+predictions follow from the papers; failed predictions are kept.
 """
 from typing import NamedTuple
 
@@ -47,50 +48,54 @@ ABLATIONS = [
     Ablation(
         "15% of the tokens are masked: 2 of 11",
         "With one masked token per sentence there is half as much to learn in a step.  With three "
-        "there is more to learn but less context to learn it from, which cancels; with six of "
-        "nine words masked the topic is no longer visible.",
+        "there is more to learn from less context, and the two effects cancel; with six of nine "
+        "words masked too little of the topic is left.",
         BASE, {"5%, at least one: 1": (dict(share=0.05), HELPS),
                "30%: 3": (dict(share=0.3), NOT_SIGNIFICANT),
                "50%: 6": (dict(share=0.5), HELPS)}),
     Ablation(
         "80% [MASK], 10% random, 10% unchanged",
-        "If all masked tokens were [MASK], the model would not need a vector for a word that it "
-        "sees, but the senses are measured on words that it sees.  Some unchanged tokens are "
-        "enough to make it learn one.",
+        "If all chosen tokens were replaced by [MASK], the loss would never be computed at a "
+        "visible word, so the model need not represent it; but senses are measured on visible "
+        "words.  A few unchanged tokens are enough to make it represent them.",
         BASE, {"all [MASK]": (dict(masked=1.0, random=0.0), HELPS),
                "80% [MASK], 20% kept": (dict(random=0.0), NOT_SIGNIFICANT)}),
     Ablation(
-        "one table for input and output",
-        "A table that gets twice as many gradients learns faster in a small text.",
-        BASE, {"a table of its own": (dict(tied=False), HELPS)}),
+        "tied input and output embeddings",
+        "A tied table gets gradients from input and output, and so learns faster from a small "
+        "text.",
+        BASE, {"untied": (dict(tied=False), HELPS)}),
     Ablation(
         "learning rate warm-up",
-        "With post-norm the first gradients are large, and full steps at the beginning do harm; "
-        "with a third of the learning rate they do not, but the model learns less.",
+        "With post-norm the first gradients are large, and steps at the full learning rate do harm "
+        "at the beginning; a third of it does no harm, but the model learns less.",
         BASE, {"none": (dict(warmup_ratio=0.0), HELPS),
                "none, lr / 3": (dict(warmup_ratio=0.0, lr=1e-3), HELPS)}),
     Ablation(
         "dropout 0.1",
-        "A small model in a short training does not overfit: dropout is only noise, and hurts.",
+        "A small model does not overfit in a short training run, so dropout only adds noise and "
+        "hurts.",
         BASE, {"none": (dict(dropout=0.0), HURTS),
                "0.3": (dict(dropout=0.3), HELPS)}),
     Ablation(
         "two layers",
-        "The topic is a count of the other words, and one layer can count; but it has only their "
-        "embeddings as input, those of fillers included.  A third layer has nothing left to do.",
+        "The topic can be found by counting the other words by topic, which one attention layer "
+        "can do, but only on their embeddings, fillers included.  A second layer can use the "
+        "result; a third adds nothing.",
         BASE, {"one": (dict(layers=1), HELPS),
                "three": (dict(layers=3), NOT_SIGNIFICANT)}),
     Ablation(
         "two heads",
-        "All other words are equally important at all positions: one attention pattern is enough.",
+        "The other words are equally informative wherever they are, so one attention pattern is "
+        "enough.",
         BASE, {"one": (dict(heads=1), NOT_SIGNIFICANT),
                "four": (dict(heads=4), NOT_SIGNIFICANT)}),
 ]
-OTHERS = ("loss",)                 # measured besides the senses
+OTHERS = ("loss",)                 # numbers that are measured besides the accuracy
 
 
 class Text(NamedTuple):
-    """A world, its tokenized sentences, held-out masked sentences, and the seed of all."""
+    """A toy world, its tokenized sentences, and held-out sentences with masked tokens."""
 
     world: Senses
     tokenizer: WordPiece
@@ -100,7 +105,7 @@ class Text(NamedTuple):
 
 
 def toy_text(seed: int, sentences: int = 8000) -> Text:
-    """The Text of a seed, with a quarter as many held-out sentences as training sentences."""
+    """Generate the Text of a seed; a quarter as many sentences are held out as trained on."""
     world = senses(seed, sentences, FILLERS, NOISE)
     others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
     tokenizer = whole_words([*world.sentences, *others.sentences])
@@ -111,7 +116,7 @@ def toy_text(seed: int, sentences: int = 8000) -> Text:
 
 
 def trained(settings: dict, text: Text) -> Bert:
-    """BERT, trained with settings such as BASE."""
+    """Train BERT with settings such as BASE."""
     rest = dict(settings)
     sizes = {name: rest.pop(name) for name in ("dim", "layers", "heads", "ff")}
     masks = {name: rest.pop(name) for name in ("share", "masked", "random")}
@@ -122,7 +127,7 @@ def trained(settings: dict, text: Text) -> Bert:
 
 
 def measures(text: Text, model: Bert) -> np.ndarray:
-    """The accuracy of senses from the last layer in %, and the loss of held-out tokens.  -> (2,)"""
+    """The accuracy of senses in %, and the loss of the held-out masked tokens in nats.  -> (2,)"""
     x = states_of_words(text.corpus, model)[-1]
     loss, _ = pretraining(text.held_out, model.p, model.config)
     return np.array([100 * sense_accuracy(text.world, x), float(loss)])

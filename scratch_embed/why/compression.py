@@ -1,12 +1,12 @@
 """Compressed vectors compared: the bytes that are stored, and the effect on retrieval.
 
 Equation  see space/quantise.py (bytes), space/hamming.py (bits), space/compress.py (fewer numbers)
-Shapes    X (N, D) rows of length 1 -> Stored; a search: Q (Q, D) -> ids (Q, k)
+Shapes    X (N, D) rows of norm 1 -> Stored; a search: Q (Q, D) -> ids (Q, k)
 Cost      that of the search; storing costs O(N D), with PCA O(N D²).
-Read next bench/space/compress.py (queries a second, and a larger table), why/retrieval.py
+Read next bench/space/compress.py (queries per second, and a larger table), why/retrieval.py
 
 Each form is a function from the table of documents to what is stored and a function that searches
-it.  Queries are float vectors of length 1: only what is stored must be small.  Ranges and principal
+it.  Queries are float vectors of norm 1: only what is stored must be small.  Ranges and principal
 components are fitted to the stored table itself.  The baseline is float32, without compression.
 """
 from collections.abc import Callable
@@ -34,7 +34,7 @@ FIRST, SECOND = 20, 5              # × k: candidates from the bits, and from fl
 class Stored(NamedTuple):
     """A compressed table and how to search it."""
 
-    bytes: int                     # for each vector
+    bytes: int                     # per vector
     search: Callable               # (Q (Q, D), k, workers=1) -> ids (Q, k), best first
 
 
@@ -46,7 +46,7 @@ def floats(X: np.ndarray) -> Stored:
 
 
 def uint8(X: np.ndarray) -> Stored:
-    """One byte for each number; the search converts them to floats, block by block."""
+    """One byte per number; the search converts the bytes to floats, block by block."""
     ranges = calibrate(X)
     return _codes(quantise(X, ranges), lambda codes: dequantise(codes, ranges))
 
@@ -92,12 +92,12 @@ def truncate(X: np.ndarray, dim: int) -> Stored:
 
 
 def truncate_normalised(X: np.ndarray, dim: int) -> Stored:
-    """The first `dim` numbers, normalised to length 1."""
+    """The first `dim` numbers, normalised to norm 1."""
     return _rows(prefix(X, dim), lambda Q: prefix(Q, dim))
 
 
 def project_pca(X: np.ndarray, dim: int) -> Stored:
-    """The projection on the first `dim` principal components, normalised to length 1."""
+    """The projection on the first `dim` principal components, normalised to norm 1."""
     components = pca(X, dim)
     return _rows(principal(X, components), lambda Q: principal(Q, components))
 
@@ -110,7 +110,7 @@ def _rows(X, prepare):
 
 
 def _codes(codes, decode):
-    """Stored codes of one byte for each number.  decode: codes -> floats"""
+    """Stored codes of one byte per number.  decode: codes -> floats"""
     M, D = codes.shape
 
     def search(Q, k, workers=1):
@@ -164,7 +164,7 @@ ABLATIONS = [
          "PCA to 16": (dict(form=partial(project_pca, dim=16)), HELPS)}),
     Ablation(
         "bits, then float x bits",
-        "With float queries one of two rounding errors is gone; that of the documents is left.",
+        "Float queries remove one of two rounding errors; that of the documents is left.",
         dict(by=by_codes, form=rescored_bits),
         {"bits alone": (dict(form=bits), HELPS),
          "float32": (dict(form=floats), HURTS)}),
@@ -177,7 +177,7 @@ ABLATIONS = [
          "float32": (dict(form=floats), NOT_SIGNIFICANT)}),
     Ablation(
         "the first 16 of 64, at length 1",
-        "Truncated without normalisation, documents with much of their length in the other "
+        "Truncated without normalisation, documents with much of their norm in the other "
         "dimensions get lower scores.  Nothing makes the first dimensions better than others: the "
         "16 of PCA are better.",
         dict(by=by_codes, form=partial(truncate_normalised, dim=16)),

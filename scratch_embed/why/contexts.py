@@ -4,12 +4,12 @@ Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discri
           represented by the mean of the contexts in which it occurs.
 Equation  sense(x) = argmin_s ‖x − mean_s‖,  mean_s over the occurrences in the training half
 Shapes    states: a table (T, D) for the embeddings and for each layer; occurrences: M of T rows
-Cost      a training takes some seconds on one core; the rest is negligible.
+Cost      a training run takes a few seconds on one core; the rest is negligible.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
 
 The model is trained to predict masked tokens, not senses.  The means are computed afterwards from
-sentences whose senses are known, and tested on other sentences.  A tie, as for a vector that is
-equal at all positions, counts ½.
+sentences whose senses are known, and tested on other sentences (a nearest-centroid classifier).  A
+tie counts ½; a vector that is equal at all positions gives only ties.
 """
 from collections.abc import Iterable
 
@@ -42,13 +42,13 @@ def packed(tokenizer: WordPiece, sentences: Iterable[list[str]]) -> Packed:
 
 
 def masking(tokenizer: WordPiece, **changes) -> Masking:
-    """The masking of BERT.  changes: to its shares"""
+    """The masking of BERT.  changes: other values for its shares"""
     number = tokenizer.index
     return Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]), **changes)
 
 
 def untrained(config: Config, seed: int, tied: bool = True) -> Bert:
-    """A model with its heads and its initial weights."""
+    """A BERT and its heads, with initial weights."""
     return Bert(config, init_params(tensors(config) | head_tensors(config, tied), seed))
 
 
@@ -76,7 +76,7 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
 
 
 def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
-    """The same without the first and last token of each sequence.  -> L + 1 tables (T − 2 N, D)"""
+    """`states` without the first and last token of each sequence.  -> L + 1 tables (T − 2 N, D)"""
     parts = [states(take(batch, some), model)
              for some in token_batches(np.diff(batch.offsets), 4096)]
     inner = np.ones(len(batch.ids), bool)

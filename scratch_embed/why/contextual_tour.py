@@ -4,7 +4,7 @@ Paper     Devlin et al. 2019 (BERT); Ethayarajh 2019, "How Contextual are Contex
           Representations?" (layer by layer).
 Shapes    a score is the accuracy of senses in %, one for each seed
 Cost      a seed takes about 8 s on one core, nearly all of it for training BERT.
-Read next worlds/senses.py (the world, its bound), why/contexts.py (nearest mean), why/bert.py
+Read next worlds/senses.py (the world, its bound), why/contexts.py (the classifier), why/bert.py
 
 One model for each seed is trained on a text of three equal parts: sentences with informative words
 at all positions, sentences in which they all come before the ambiguous word, and sentences in which
@@ -12,9 +12,9 @@ they all come after it.  For a bidirectional model the part should not matter.  
 alone has all the information in the second part and none in the third.
 
 Is a Transformer necessary?  Not in this world: the words of a sentence are drawn independently, so
-a bag of the other words, or the mean of their vectors, is as good as possible.  The tour shows
-these baselines in the same table, and the untrained model.  What it demonstrates is that the state
-of the word itself comes to represent the sense, by training on masked tokens alone.
+a bag of the other words has all the information, as has the mean of their vectors.  The tour shows
+these baselines in the same table, and the untrained model.  It demonstrates that the state of the
+word itself comes to represent the sense, by training on masked tokens alone.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -129,7 +129,7 @@ def upper_bound() -> float:
 # ---- one vector per word ------------------------------------------------------------------------
 
 def word2vec_states(known: Trained) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each part the word2vec vectors of all words, and the means of their sentences' others.
+    """For each part the word2vec vectors of all words, and the means of the others' vectors.
 
     -> two lists of tables (T, D)
     """

@@ -11,9 +11,9 @@ Read next why/ablations.py (the measuring), why/word2vec.py (the first use)
 A seed affects both scores of a pair: on an easy text both are high.  The difference is therefore
 taken for each seed, which removes what the two have in common (a paired comparison).
 
-Significant means here: the interval of the paired difference excludes 0.  If it contains 0, this
-does not prove that there is no effect, only that n seeds do not show one.  And of 20 intervals at
-95%, one is expected to miss the true value by chance.
+Significant means here that the interval of the paired difference excludes 0.  An interval that
+contains 0 does not prove that there is no effect, only that n seeds do not show one.  And of 20
+intervals at 95%, one is expected to miss the true value by chance.
 """
 from typing import NamedTuple
 

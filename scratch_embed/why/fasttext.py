@@ -2,12 +2,12 @@
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, section 5 (which n-grams, how much data).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      one training takes a second or two.
+Cost      a training run takes a second or two.
 Read next why/ablations.py (the measuring), why/tour.py (out-of-vocabulary words), words/fasttext.py
 
-What why/word2vec.py says about toy texts and predictions is true here too.  Spelling is informative
-in this world: plurals, past tenses and comparatives are English.  But most words are short and each
-occurs hundreds of times, so n-grams can help less than in a text with rare words.
+What why/word2vec.py says about toy texts and predictions also applies here.  Spelling is
+informative in this world: plurals, past tenses and comparatives are English.  But most words are
+short and each occurs hundreds of times, so n-grams can help less than in a text with rare words.
 """
 from typing import NamedTuple
 
@@ -29,8 +29,8 @@ FASTTEXT = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5, 
 ABLATIONS = [
     Ablation(
         "n-grams of 3 to 6 letters",
-        "Words with the same parts share what they learn: the forms of one word, and one form of "
-        "many words, so analogies of grammar gain most.  Shorter n-grams are shared by too many "
+        "Words with the same n-grams share what they learn: the forms of one word, and one form "
+        "of many words, so analogies of grammar gain most.  Shorter n-grams are shared by too many "
         "words, longer ones alone by too few.",
         FASTTEXT, {"none: words alone": (dict(ngrams=NGrams(3, 0, BUCKETS)), HELPS),
                    "2 to 3": (dict(ngrams=NGrams(2, 3, BUCKETS)), HELPS),
@@ -46,7 +46,7 @@ ABLATIONS = [
     Ablation(
         "each row gets the whole gradient",
         "The share that the equation gives each subword row is about fifteen times smaller, too "
-        "small a step for a short training; with a larger learning rate it is as good.",
+        "small a step for a short training run; with a larger learning rate it is as good.",
         FASTTEXT, {"its share": (dict(method=corrected_skipgram_chunk), HELPS),
                    "its share, lr x 10": (dict(method=corrected_skipgram_chunk, lr=0.25),
                                           NOT_SIGNIFICANT)}),
@@ -57,7 +57,7 @@ ABLATIONS = [
                    "uniform": (dict(details=DETAILS._replace(power=0.0)), NOT_SIGNIFICANT)}),
     Ablation(
         "a learning rate of 0.025, as word2vec's",
-        "The original's own is 0.05: larger steps gain in a short training.",
+        "The original has 0.05: larger steps gain in a short training run.",
         FASTTEXT, {"0.05": (dict(lr=0.05), HURTS)}),
 ]
 
@@ -73,9 +73,9 @@ def trained(settings: dict, text) -> np.ndarray:
 class Collisions(NamedTuple):
     """How many n-grams of a vocabulary share a row after hashing."""
 
-    ngrams: int                    # different n-grams
-    rows: int                      # different rows that they have
-    shared: float                  # the share of n-grams whose row is also another's
+    ngrams: int                    # distinct n-grams
+    rows: int                      # distinct rows of these n-grams
+    shared: float                  # the share of n-grams whose row is also another n-gram's
 
 
 def collisions(vocab: Vocab, buckets: int, min_n: int = 3, max_n: int = 6) -> Collisions:

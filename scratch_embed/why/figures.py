@@ -1,7 +1,7 @@
 """The numbers of eight figures, each computed by the functions of the file that it explains.
 
 Shapes    a NamedTuple for each figure; its fields say what they hold
-Cost      simcse: half a minute, a masked LM and SimCSE are trained; compress: two seconds a seed;
+Cost      simcse: half a minute, a masked LM and SimCSE are trained; compress: two seconds per seed;
           the others under a second
 Read next cli/figures.py (draws them: `scratch-embed figures -o FOLDER`)
 
@@ -91,7 +91,7 @@ def alias_columns(counts: dict[str, int] = COUNTS) -> AliasColumns:
 # ---- words/word2vec.py ---------------------------------------------------------------------------
 
 class Distances(NamedTuple):
-    """How much a pair at distance 1, 2, ..., window counts."""
+    """The weight of a pair of words at distance 1, 2, ..., window."""
 
     distance: np.ndarray           # (window,)
     random_window: np.ndarray      # (window − d + 1)/window
@@ -101,7 +101,7 @@ class Distances(NamedTuple):
 
 
 def distance_weights(window: int = 10, draws: int = 2000) -> Distances:
-    """The formula beside `draws` calls of the function that draws word2vec's window."""
+    """Compare the formulas with `draws` calls of the function that draws word2vec's window."""
     plan, state, d = make_plan(np.ones(2), window), stream(1), np.arange(1, window + 1)
     counts, sizes = harmonic(window), np.empty(draws, int)
     for n in range(draws):                             # a word with `window` others on each side
@@ -120,9 +120,9 @@ class NormGradient(NamedTuple):
     eps: np.ndarray                # (n,) eps/var x
     ones: np.ndarray               # (n,) |dx| / (r |d|) for d along (1, ..., 1)
     xhat: np.ndarray               # (n,) for d along x̂
-    others: np.ndarray             # (n,) for d across both
-    x: np.ndarray                  # (2,) an x − μ of three numbers, in the plane across ones
-    d: np.ndarray                  # (2,) a gradient there
+    others: np.ndarray             # (n,) for d orthogonal to both
+    x: np.ndarray                  # (2,) x − μ of three numbers, in the plane orthogonal to ones
+    d: np.ndarray                  # (2,) a gradient in this plane
     dx: np.ndarray                 # (2,) what is left of it at eps = 0, divided by r
 
 
@@ -130,7 +130,7 @@ def norm_gradient(D: int = 64, seed: int = 1) -> NormGradient:
     """|J d| / (r |d|), with J the Jacobian of layer norm with weights of 1, and a picture at D = 3.
 
     By the derivation in nn/layers.py it is 0 along ones, t/(1 + t) along x̂ with t = eps/var x, and
-    1 across both.
+    1 orthogonal to both.
     """
     rng, t = np.random.default_rng(seed), np.logspace(-4, 2, 61)
     x, random = rng.standard_normal((2, D))
@@ -138,7 +138,7 @@ def norm_gradient(D: int = 64, seed: int = 1) -> NormGradient:
     basis, _ = np.linalg.qr(np.stack([ones, centred, random], axis=1))
     left = np.array([[np.linalg.norm(_norm_backward(x, d, ratio * x.var())) for d in basis.T]
                      for ratio in t]) * np.sqrt(x.var() * (1 + t))[:, None]       # 1/r
-    across = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])       # a plane across ones
+    across = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])   # orthogonal to ones
     x, d = across.T @ [1.6, 0.5], across.T @ [0.4, 1.5] + 0.7               # 0.7: along ones
     dx = _norm_backward(x, d, 0.0) * np.sqrt(x.var())
     return NormGradient(t, *left.T, across @ x, across @ d, across @ dx)
@@ -155,7 +155,7 @@ def _norm_backward(x, d, eps):
 # ---- losses/infonce.py ---------------------------------------------------------------------------
 
 class Push(NamedTuple):
-    """A negative's p_ij and its share of the push, against its cosine, for several tau."""
+    """A negative's p_ij and its share of the gradient, against its cosine, for several tau."""
 
     cosine: np.ndarray             # (n,) of the query and this negative
     partner: float                 # the cosine of the partner; the other negatives' is 0
@@ -186,7 +186,7 @@ class Hyperplanes(NamedTuple):
     """How often a random hyperplane separates two vectors, by their angle."""
 
     angle: np.ndarray              # (n,) in degrees
-    D: int                         # bits a vector
+    D: int                         # bits per vector
     differ: np.ndarray             # (n, pairs) the share of bits that differ
     normals: np.ndarray            # (m, 2) random normals r in the plane of x and y
     x: np.ndarray                  # (2,)
@@ -199,12 +199,12 @@ def hyperplanes(D: int = 256, pairs: int = 40, seed: int = 1) -> Hyperplanes:
     rng, degrees = np.random.default_rng(seed), np.arange(0, 181, 15)
     u, v = rng.standard_normal((2, pairs, D))
     u = l2_normalize(u)[0]
-    v = l2_normalize(v - (v * u).sum(-1, keepdims=True) * u)[0]            # across u
+    v = l2_normalize(v - (v * u).sum(-1, keepdims=True) * u)[0]            # orthogonal to u
     angle = np.deg2rad(degrees)[:, None, None]
     differ = hamming(sign_bits(u), sign_bits(np.cos(angle) * u + np.sin(angle) * v)) / D
     x, y = (np.array([np.cos(a), np.sin(a)]) for a in np.deg2rad([65, 115]))
     normals = l2_normalize(rng.standard_normal((60, 2)))[0]
-    bits = sign_bits(np.stack([normals @ x, normals @ y], axis=1))         # two bits a normal
+    bits = sign_bits(np.stack([normals @ x, normals @ y], axis=1))         # two bits per normal
     separated = hamming(bits & 0b10000000, (bits << 1) & 0b10000000) == 1
     return Hyperplanes(degrees, D, differ, normals, x, y, separated)
 
@@ -214,18 +214,18 @@ def hyperplanes(D: int = 256, pairs: int = 40, seed: int = 1) -> Hyperplanes:
 FRAME_WORDS = {word for frame in REPORTS for word in frame.split() if word.islower()}
 
 class Cone(NamedTuple):
-    """The cosines of any two reports, and how well a search by them does."""
+    """The cosines of all pairs of reports, and the nDCG@10 of a search by cosine."""
 
     cosines: dict[str, np.ndarray]     # {vectors: (pairs,)}
-    same_frame: np.ndarray             # (pairs,) bool: equal but for the words that state the facts
+    same_frame: np.ndarray             # (pairs,) bool: whether both reports have one frame
     ndcg: dict[str, float]             # {vectors: nDCG@10 of the queries, in %}
 
 
 def cone(documents: int = 2000, sentences: int = 12_000, steps: int = 1500, seed: int = 1,
          reports: int = 500) -> Cone:
-    """One masked LM, before its training, after it, and after SimCSE; and random vectors.
+    """Compare the vectors of a masked LM before training, after it, after SimCSE, and random ones.
 
-    steps: of the masked LM; SimCSE takes a fifth.  reports: how many are paired.
+    steps: of the masked LM; SimCSE takes a fifth.  reports: how many are compared in pairs.
     """
     encoder = pretrain(seed, documents, sentences, steps=steps)
     search = encoder.search
@@ -253,10 +253,10 @@ def frame_of(report: str) -> str:
 # ---- space/compress.py ---------------------------------------------------------------------------
 
 class Smaller(NamedTuple):
-    """What each form of a table stores, and what a search of it finds."""
+    """The bytes that each form of a table stores, and the nDCG@10 of a search in it."""
 
-    forms: dict[str, tuple[int, Interval]]         # {form: (bytes a vector, nDCG@10 in %)}
-    baselines: dict[str, Interval]                 # {what searches without these vectors: nDCG@10}
+    forms: dict[str, tuple[int, Interval]]         # {form: (bytes per vector, nDCG@10 in %)}
+    baselines: dict[str, Interval]                 # {a search without these vectors: nDCG@10 in %}
 
 
 def smaller_vectors(seeds: int = 5, documents: int = 2000, sentences: int = 12_000) -> Smaller:

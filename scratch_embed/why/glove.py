@@ -3,13 +3,12 @@
 Paper     Pennington, Socher & Manning 2014, sections 3.1 (the weight) and 4 (AdaGrad, the sum of
           both tables, x_max, alpha, the window).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      one training takes about a second.
+Cost      a training run takes about a second.
 Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/glove.py
 
-What why/word2vec.py says about toy texts and predictions is true here too.  One property is unlike
+What why/word2vec.py says about toy texts and predictions also applies here.  One property is unlike
 English: because of the noise nearly all pairs of the 290 words co-occur, most of them once or
-twice.  So the counts are small, and x_max with them: 10, where the paper has 100 for billions of
-words.
+twice.  So the counts are small, and so is x_max: 10 here, 100 in the paper, for billions of words.
 """
 from typing import NamedTuple
 
@@ -61,8 +60,8 @@ GLOVE = dict(dim=50, x_max=10, alpha=0.75, lr=0.05, epochs=15, adagrad=c_adagrad
 ABLATIONS = [
     Ablation(
         "the weight f(x): rare cells count less",
-        "A cell that was seen once is mostly random; if it has the weight of a cell seen a hundred "
-        "times, the model learns the randomness.",
+        "A pair that was seen once is mostly chance; if it has the weight of a pair seen a hundred "
+        "times, the model learns the chance.",
         GLOVE, {"all cells alike": (dict(alpha=0), HELPS),
                 "x below x_max": (dict(alpha=1.0), NOT_SIGNIFICANT)}),
     Ablation(
@@ -74,21 +73,21 @@ ABLATIONS = [
                 "no limit (1,000,000)": (dict(x_max=1e6), HELPS)}),
     Ablation(
         "W + U",
-        "Both tables have learned the same, so their sum has half the noise: a small gain, as the "
+        "Both tables learn the same, so their sum has half the noise: a small gain, as the "
         "paper says.",
         GLOVE, {"W alone": (dict(take=words), HELPS),
                 "U alone": (dict(take=contexts), HELPS)}),
     Ablation(
         "AdaGrad, glove.c's",
-        "Each parameter has a learning rate that falls with its past gradients, so rare words go "
-        "on learning.  The larger steps of glove.c should matter less in a longer training.",
+        "Each parameter has a learning rate that falls with its past gradients, so rare words "
+        "continue to learn.  The larger steps of glove.c should matter less in a longer run.",
         GLOVE, {"the paper's": (dict(adagrad=paper_adagrad), HELPS),
                 "a constant rate, 0.05": (dict(adagrad=constant), HELPS),
                 "a constant rate, 0.01": (dict(adagrad=constant, lr=0.01), HELPS)}),
     Ablation(
         "cells in random order",
-        "If a cell and its mirror image follow each other, they move the same words in the same "
-        "direction twice, as if there were half as many steps.",
+        "If a cell and its mirror image follow each other, they move the same two words in the "
+        "same direction twice, as if there were half as many steps.",
         GLOVE, {"mirror images in turn": (dict(order=mirrored), HELPS)}),
     Ablation(
         "counts fall with the distance",

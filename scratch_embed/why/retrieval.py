@@ -3,14 +3,14 @@
 Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormack, Clarke &
           Büttcher 2009 (RRF); Levy, Goldberg & Dagan 2015 (the window).
 Shapes    a score is the mean nDCG@10 of 300 queries (of 600 for hybrids), in %
-Cost      four trainings a seed besides that of the base, each below a second; a search 0.1 s.
+Cost      four training runs per seed besides the base's, each under a second; a search 0.1 s.
 Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py
 
 A seed determines the world (worlds/facts.py) as well as the initial weights.  Reports are short, of
-nearly equal length, and rarely repeat a word, so two of BM25's three ideas have nothing to do
-there.  why/retrieval_tour.py has the baselines: random vectors, untrained vectors, chance and upper
-bound.  The predictions are what the papers and the construction of the world lead one to expect.
-They were written before the first measurement, and those that failed are kept.
+nearly equal length, and rarely repeat a word, so two of BM25's three ideas have no effect there.
+why/retrieval_tour.py has the baselines: random vectors, untrained vectors, chance and upper bound.
+The predictions follow from the papers and from the construction of the world.  They were written
+before the first measurement, and failed predictions are kept.
 """
 from collections.abc import Callable
 from functools import partial
@@ -105,7 +105,7 @@ HYBRID = dict(by=by_both, fuse=reciprocal_rank_fusion, depth=DEPTH)
 ABLATIONS = [
     Ablation(
         "vectors that are trained",
-        "Untrained, synonyms have unrelated vectors: only the words that both sides share are "
+        "Untrained vectors of synonyms are unrelated: only the words that both sides share are "
         "left, two in nine.",
         VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
     Ablation(
@@ -123,9 +123,9 @@ ABLATIONS = [
         VECTORS, {"not removed": (dict(common=False), HELPS)}),
     Ablation(
         "cosine",
-        "A dot product prefers long vectors, and the length depends on how similar the words of a "
-        "report are to each other, not on its relevance; so does Euclidean distance, which prefers "
-        "short ones.  For vectors of length 1 Euclidean distance gives the order of the cosine.",
+        "A dot product prefers vectors of large norm, Euclidean distance those of small norm; but "
+        "the norm depends on how similar the words of a report are to each other, not on its "
+        "relevance.  For vectors of norm 1 Euclidean distance gives the order of the cosine.",
         VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
                   "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
                   "cosine, unit words": (dict(unit_words=True), NOT_SIGNIFICANT),
@@ -180,8 +180,8 @@ HYBRID_ABLATIONS = [
                  "raw scores added": (dict(fuse=raw_sum), HELPS)}),
     Ablation(
         "RRF of the first 100 of each",
-        "With ten of each hardly any document is in both lists, and to be in both lists is what "
-        "counts.",
+        "With ten of each hardly any document is in both lists, but RRF gains from documents that "
+        "are in both.",
         HYBRID, {"of the first 10": (dict(depth=10), HELPS),
                  "of the first 1000": (dict(depth=1000), NOT_SIGNIFICANT)}),
 ]
@@ -192,7 +192,7 @@ HYBRID_ABLATIONS = [
 class Tied(NamedTuple):
     """Scores in % for each order of documents with equal scores: (nDCG@10, MRR@10) each."""
 
-    shared: float                  # the share of scores that another document of the query has
+    shared: float                  # the share of scores that are equal to another document's
     first: np.ndarray              # (2,) if the relevant documents are listed first
     last: np.ndarray               # (2,) if they are listed last
     by_id: np.ndarray              # (2,) if ties are ordered by document id
@@ -209,7 +209,7 @@ SCORERS = {
 
 
 def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
-    """The Ranking of naive code: documents in order of falling key, then a stable sort by score.
+    """The Ranking of naive code: documents sorted by falling key, then stably by score.
 
     scores, gains, key: (Q, N)
     """

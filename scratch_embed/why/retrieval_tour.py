@@ -126,7 +126,7 @@ def chance(search: Search) -> np.ndarray:
 
 
 def upper_bound(search: Search) -> np.ndarray:
-    """MEASURES of a perfect ranking in %; recall is low, for more than 10 are relevant.  -> (3,)"""
+    """MEASURES of a perfect ranking in %; more than 10 can be relevant, so recall is low."""
     ranking = rank_all(search, search.gains)
     return np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
 
@@ -159,12 +159,12 @@ def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_00
                        ) -> dict[str, BitextScores]:
     """{vectors: scores of matching sentences with translations}, without training on any pair.
 
-    pairs: how many are drawn as training text; `monolingual` uses one side of each.
+    pairs: the number of pairs drawn as training text; `monolingual` uses one side of each.
     """
     world = bitext(seed, sentences, pairs)
     english, foreign = monolingual(world.pairs)
     ours, both = mean_of(english, seed), mean_of(english + foreign, seed)
-    # with one seed a word and its translation would have the same initial vector
+    # with the same seed a word and its translation could have the same initial vector
     theirs = mean_of(foreign, seed + 1000)
     back = [translate(text, inverse(world.cipher)) for text in world.foreign]
     chance = RandomVectors(WORD2VEC["dim"], seed)

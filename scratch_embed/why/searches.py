@@ -1,10 +1,10 @@
-"""Searches on a toy world, for comparison: BM25, word vectors, and a hybrid; each gives a Ranking.
+"""Searches on a toy world, to be compared: by BM25, by word vectors, and by a hybrid of both.
 
 Equation  by words    BM25 (retrieve/bm25.py)
           by vectors  cos(x_q, x_d), where x is the weighted mean of a text's word vectors
                       (sentences/static.py)
           by both     the first DEPTH of each list, fused (retrieve/hybrid.py)
-Shapes    Q queries, N documents; gains (Q, N); a search -> Ranking, gains by rank (Q, N)
+Shapes    Q queries, N documents; gains (Q, N); each search -> Ranking, gains by rank (Q, N)
 Cost      a world and its word2vec vectors half a second, a search 0.1 s.
 Read next why/retrieval.py (ablations), why/retrieval_tour.py (the baselines), worlds/facts.py
 
@@ -54,14 +54,14 @@ def word2vec_words(vocab: Vocab, text: Corpus, seed: int, **changes) -> WordVect
 
 
 def search_facts(world: Facts, seed: int) -> Search:
-    """Queries for reports in other words than theirs.  seed: of the training of word vectors"""
+    """The Search of a world, with word vectors trained on its text.  seed: of that training run"""
     vocab, text = index_sentences(world.text, min_count=1)
     return Search(world.corpus, world.queries, gain_table(world.qrels, list(world.corpus)), vocab,
                   text, word2vec_words(vocab, text, seed), seed)
 
 
 def search_codes(search: Search, world: Facts) -> tuple[Search, np.ndarray]:
-    """The same reports, each with a code, and whether each query names a code (Q,), as half do."""
+    """The same reports, each with a code; and for each query whether it names a code (Q,)."""
     coded: Coded = with_codes(world, search.seed)
     return search._replace(
         corpus=coded.corpus, queries=coded.queries,

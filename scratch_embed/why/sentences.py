@@ -1,6 +1,6 @@
 """Sentence vectors on a toy world: a masked LM, then SimCSE, and how they are scored.
 
-Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment and uniformity beside STS.
+Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment, uniformity and STS.
 Equation  nDCG@10 of cos(x_query, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of slots
           that agree;  alignment and uniformity as in space/geometry.py
 Shapes    x (N, D); Scores: five numbers
@@ -9,8 +9,8 @@ Read next sentences/simcse.py, why/simcse_tour.py (with baselines), why/simcse.p
           worlds/facts.py
 
 Known truth: the fact of every report, and so every gain and every STS score.  Everything is trained
-on the text of the world, without queries, qrels or pairs.  The STS pairs are reports about other
-facts of the same world; those that agree in every slot are the positive pairs of alignment.
+on the text of the world, without queries, qrels or pairs.  The STS pairs are reports about newly
+drawn facts of the same world; those that agree in every slot are the positive pairs of alignment.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -86,7 +86,7 @@ def untrained(encoder: Encoder) -> Bert:
 
 
 def unique_sentences(text: Packed) -> Packed:
-    """Every sentence once: a duplicate in the batch would be a negative of itself."""
+    """Keep every sentence once: its duplicate in a batch would be a negative of it."""
     seen = {}
     for n in range(len(text.offsets) - 1):
         seen.setdefault(text.ids[text.offsets[n]:text.offsets[n + 1]].tobytes(), n)

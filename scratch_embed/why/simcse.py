@@ -3,13 +3,13 @@
 Paper     Gao, Yao & Chen 2021, tables D.1 (tau), 3 (dropout), D.2 (pooling and head), section 4.2
           (hard negatives), appendix A (batch size).
 Shapes    a score is four numbers: nDCG@10 and STS in %, alignment, uniformity (why/sentences.py)
-Cost      one training takes about three seconds on one core; the masked LM of each seed ten.
+Cost      a training run takes about three seconds on one core, a masked LM per seed about ten.
 Read next why/sentences.py (what is measured), why/ablations.py (the measuring)
 
 All variants start from the same masked LM of a seed and train for the same number of steps.  The
 base pools by the mean, as most sentence encoders do; the paper's [CLS] is one of the variants.  The
 baseline is the masked LM without SimCSE; why/simcse_tour.py also has the untrained model, BM25 and
-word2vec.  The predictions are what the paper leads one to expect; those that failed are kept.
+word2vec.  The predictions follow from the paper; failed predictions are kept.
 """
 import numpy as np
 
@@ -41,12 +41,12 @@ def same_text(encoder: Encoder) -> list[Packed]:
 
 
 def positives(encoder: Encoder) -> list[Packed]:
-    """Queries and relevant reports, about facts that are drawn for this."""
+    """Queries and relevant reports, about newly drawn facts."""
     return with_hard_negatives(encoder)[:2]
 
 
 def with_hard_negatives(encoder: Encoder) -> list[Packed]:
-    """The same, and reports in which one slot that the query names is changed."""
+    """The same, and reports that differ in one slot that the query names."""
     rng, taken = np.random.default_rng([encoder.seed, 4]), set(encoder.search.queries.values())
     rows = []
     for fact in draw_facts(SUPERVISED, encoder.prototypes, 0.25, rng):
@@ -66,14 +66,14 @@ ABLATIONS = [
     Ablation(
         "tau = 0.05",
         "0.01 considers only the hardest negatives, and 1 weights all negatives alike; the paper's "
-        "best value lies between, at 0.05, and the score falls to both sides.",
+        "best value lies between, at 0.05, and the score falls on both sides.",
         BASE, {"0.01": (dict(tau=0.01), HELPS),
                "0.2": (dict(tau=0.2), HELPS),
                "1": (dict(tau=1.0), HELPS)}),
     Ablation(
         "dropout 0.1",
-        "Without dropout both views are the same vector: nothing keeps the meaning together while "
-        "the negatives are pushed apart.  0.05 is nearly as good, 0.3 is too much noise.",
+        "Without dropout both views are the same vector, so the loss only pushes negatives apart.  "
+        "0.05 is nearly as good, 0.3 is too much noise.",
         BASE, {"none": (dict(dropout=0.0), HELPS),
                "0.05": (dict(dropout=0.05), NOT_SIGNIFICANT),
                "0.3": (dict(dropout=0.3), HELPS)}),
@@ -100,7 +100,7 @@ ABLATIONS = [
     Ablation(
         "labels: positives and hard negatives",
         "Two dropout masks cannot teach that a sailor is a seaman; queries with relevant reports "
-        "can.  A report that is wrong in one slot forces the model to use each of the three.",
+        "can.  A report that is wrong in one slot forces the model to use all three slots.",
         LABELLED, {"positives alone": (dict(views=positives), HELPS),
                    "no labels": (dict(views=same_text), HELPS)}),
     Ablation(

@@ -1,19 +1,20 @@
 """Word vectors in the tour: the methods compared, and FastText on out-of-vocabulary words.
 
 Shapes    a score is the % of analogies solved or of tasks solved; seeds give the spread
-Cost      one training takes about half a second.
+Cost      a training run takes about half a second.
 Read next worlds/words.py (the world), why/word2vec.py (ablations of a method)
 
 The methods are trained on two texts of one world.  In the easy text a word occurs only in the
 contexts of its attributes, and most pairs of words never co-occur.  In the hard text meaningless
 words are inserted and a tenth of all words is replaced by random ones, so nearly every pair
-co-occurs now and then.  That a pair is rare is information: all methods use it, except GloVe, which
-is trained only on the pairs that co-occur.  The baselines are untrained and random vectors.
+co-occurs now and then.  That a pair never co-occurs is information too: all methods use it except
+GloVe, which is trained only on the pairs that co-occur.  The baselines are untrained and random
+vectors.
 
 An inflected form that is not in the text (rabbits) has a FastText vector, the mean of its n-gram
 vectors.  It shares most n-grams with its other form (rabbit), so the two are similar even before
-training: that a form finds its stem proves nothing.  Hence four tasks, scored before and after
-training:
+training: that the stem is the nearest word proves nothing.  Hence four tasks, scored before and
+after training:
 
     stem      Is its other form the nearest of all known words?
     context   Is a word that occurs only with this noun or verb (burrow, carrots) among the five
@@ -55,7 +56,7 @@ MIN_N, MAX_N = 3, 6
 # ---- the methods --------------------------------------------------------------------------------
 
 def easy_text() -> Text:
-    """The committed text with its analogies; seed 1, which decides the training only."""
+    """The committed text with its analogies; its seed, 1, affects only the training."""
     vocab, corpus = index_sentences(read_sentences(corpus_path("words-easy.txt")), min_count=1)
     return Text(vocab, corpus, read_analogies(corpus_path("words-easy.analogies.txt")), seed=1)
 
@@ -90,7 +91,7 @@ def subword_model(text: Text, max_n: int = MAX_N) -> FastTextVectors:
 
 
 def untrained_model(text: Text) -> FastTextVectors:
-    """FastText before training: words are similar only if they share n-grams."""
+    """FastText before training, where only words that share n-grams are similar."""
     W = fasttext.initial_rows(len(text.vocab) + BUCKETS, FASTTEXT["dim"], text.seed)
     return FastTextVectors(text.vocab.words, W, MIN_N, MAX_N)
 

@@ -4,18 +4,18 @@ Paper     Mikolov et al. 2013b, which introduces these parts; Levy, Goldberg & D
           "Improving Distributional Similarity with Lessons Learned from Word Embeddings", which
           compares them.
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
-Cost      one training on 150,000 words takes about a second.
+Cost      a training run on 150,000 words takes about a second.
 Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the
           closed form)
 
 A seed determines the text as well as the initial weights, so the result is about texts of this
 kind.  A toy text of 290 words is not English: a part that was made for a vocabulary of a million
-words, or for a text with topics, may have no effect here.  The predictions are what the papers lead
-one to expect.  They were written before the measurement, and those that failed are kept.
+words, or for a text with topics, may have no effect here.  The predictions follow from the papers.
+They were written before the measurement, and failed predictions are kept.
 
-The training is short, as is usual for a long text, so a variant with more or larger steps gains.
-Some parts are therefore removed a second time, with the same number of steps in total or from a
-longer training.  Baselines: METHODS has random and untrained vectors beside the trained ones.
+Training takes only 5 epochs, as is usual for long texts, which favours variants with more or larger
+steps.  Some parts are therefore removed a second time, with the same number of steps in total or
+from a longer run.  Baselines: METHODS also has random and untrained vectors.
 """
 from functools import partial
 from typing import NamedTuple
@@ -51,19 +51,19 @@ ABLATIONS = [
     Ablation(
         "negatives drawn by count^3/4",
         "Drawn by count, the negatives are always the same few words; drawn uniformly, they are "
-        "hardly ever frequent words.  3/4 lies between and is better than both.",
+        "hardly ever frequent words.  3/4 is a compromise, and better than both.",
         SKIPGRAM, OTHER_POWERS),
     Ablation(
         "a random window size",
-        "It gives nearer words a higher weight, and they are more informative; compared with a "
-        "fixed window of the same mean size, little of this is left.",
+        "It gives nearer words, which are more informative, a higher weight; but a fixed window of "
+        "the same mean size is nearly as good.",
         SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
                    "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
                    "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
         "subsampling",
-        "Frequent words say little about the words near them and fill the window; without them it "
-        "extends further.",
+        "Frequent words say little about the words near them, and they fill the window; without "
+        "them it reaches further.",
         SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
     Ablation(
         "5 negatives per pair",
@@ -80,7 +80,7 @@ ABLATIONS = [
     Ablation(
         "CBOW: each word gets the whole gradient",
         "The share that the equation gives each context word is several times smaller, too small "
-        "a step for a short training; with a larger learning rate it is as good.",
+        "a step for a short training run; with a larger learning rate it is as good.",
         CBOW, {"its share": (dict(method=corrected_cbow_chunk), HELPS),
                "its share, lr x 3": (dict(method=corrected_cbow_chunk, lr=0.15),
                                      NOT_SIGNIFICANT)}),
@@ -95,16 +95,16 @@ ABLATIONS = [
         SKIPGRAM, {"the text's order": (dict(details=Details(shuffle=False)), NOT_SIGNIFICANT)}),
     Ablation(
         "negatives by count^3/4, long training",
-        "As for the short training.",
+        "As in the short run.",
         LONG, OTHER_POWERS),
     Ablation(
         "a random window size, long training",
-        "As for the short training; that a fixed window has more pairs matters less.",
+        "As in the short run, but that a fixed window has more pairs matters less.",
         LONG, {"always 5": (dict(details=FIXED), HELPS),
                "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
         "a decaying learning rate, long training",
-        "As for the short training; the faster progress of larger steps matters less.",
+        "As in the short run, but the faster progress of larger steps matters less.",
         LONG, OTHER_RATES),
 ]
 

@@ -1,22 +1,23 @@
-"""Documents with several facts: all have the same words, only their order says who did what.
+"""Documents of several facts, in groups of three with the same words: the order says who did what.
 
-Shapes    G groups of 3 documents of 3 sentences; a query names 3 slots of one of the facts
+Shapes    G groups of 3 documents of 3 sentences; a query names the who, act and thing of one fact
 Read next worlds/facts.py, worlds/bounds.py
 
     d0   the sailor mended the lamp . the thief tossed the book . the child buried the sword
-    d1   the sailor mended the book . the thief tossed the sword . the child buried the lamp
-    d2   the sailor mended the sword . the thief tossed the lamp . the child buried the book
+    d1   the sailor mended the sword . the thief tossed the lamp . the child buried the book
+    d2   the sailor mended the book . the thief tossed the sword . the child buried the lamp
     query   find the mariner who repaired the torch      relevant: d0, and only d0 of these three
 
-Known truth: which document states which facts.  The three documents of a group have exactly the
-same words equally often, and so the same bag-of-words vector and the same mean of word vectors.
-A model that ignores the order of words cannot distinguish them, even if it knows every synonym:
-`bag_of_words_upper_bound` is the highest nDCG that it can expect.
+Known truth: which document states which facts.  The three documents of a group contain the same
+words, each equally often, and so have the same bag-of-words vector and the same mean of word
+vectors.  A model that ignores the order of words cannot distinguish them, even if it knows every
+synonym: bag_of_words_upper_bound() is the highest expected nDCG of such a model.
 
-What could explain a score?  Up to that bound, word meanings alone.  A score above it shows that the
-model uses word order.  A cross-encoder can: it reads the query and the document together.  A
-bi-encoder whose encoder depends on word order (a Transformer with position embeddings) can too, but
-it must store all the bindings of a document in one vector before it sees the query.
+What could explain a score?  Up to that bound, word meanings alone can explain it.  A score above it
+shows that the model uses word order.  A cross-encoder can use it, because it reads query and
+document together.  So can a bi-encoder whose encoder depends on word order (a Transformer with
+position embeddings), but it must store all bindings of a document in one vector without knowing the
+query.
 """
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ WHO, ACT, THING = (NAMES.index(name) for name in ("who", "act", "thing"))
 
 
 class Bindings(NamedTuple):
-    """Documents in groups of three that have the same words."""
+    """A retrieval benchmark whose documents come in groups of three with the same words."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
@@ -53,9 +54,9 @@ class Bindings(NamedTuple):
 
 
 def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
-    """Draw a sample of the world; another seed gives another one, for example to train on.
+    """Draw a sample of the world; use another seed for training data.
 
-    Raises ValueError for fewer than one group or query.
+    Raises ValueError unless groups and queries are whole numbers of at least 1.
     """
     require_whole("groups", groups, 1)
     require_whole("queries", queries, 1)
@@ -90,8 +91,8 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
     """The highest expected nDCG@k of a bag-of-words model that knows the meaning of every word.
 
-    With one relevant document it ranks the three of that group first, in random order:
-    (d₁ + d₂ + d₃)/3 = 0.710.
+    If one document is relevant, the best that such a model can do is to rank its group first, in
+    random order: nDCG (1 + 1/log₂3 + 1/log₂4)/3 = 0.710.  Several relevant documents change it.
     """
     kind = np.array(list(world.group.values()))
     gains = gain_table(world.qrels, list(world.corpus))

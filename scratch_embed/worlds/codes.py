@@ -7,13 +7,14 @@ Read next worlds/facts.py (the reports, and queries in other words)
     find the file kx-417
 
 Known truth: the one document of each code, and the gains of the other queries (worlds/facts.py).
-A code does not occur in the text that word vectors are learned from, so it is an out-of-vocabulary
-word.  (One occurrence there would be too little to learn from.)  A model of its characters confuses
-it with similar codes such as kx-471.  Exact matching has nDCG 1 on codes.  On queries in other
+No code occurs in the text that word vectors are learned from, so codes are out-of-vocabulary
+words.  (One occurrence there would be too little to learn from.)  A model of characters confuses
+kx-417 with similar codes such as kx-471.  Exact matching has nDCG 1 on codes.  On queries in other
 words it is the reverse: word vectors are better than exact matching.
 
-What could explain a score?  Half of the queries are of each kind, so a mean over all hides which
-half was solved: report both.  Only a search that combines the two methods can do well on both.
+What could explain a score?  Half of the queries name a code and half use other words, so the mean
+over all hides which half was solved: report both.  Only a search that combines exact matching and
+vectors can do well on both.
 """
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def draw_codes(n: int, rng: np.random.Generator) -> list[str]:
 
 
 def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded:
-    """The reports of a world, each with a code, its queries, and further queries that name a code.
+    """Add a code to each report of a world, and queries that name a code to the world's queries.
 
     lookups: the number of queries that name a code, by default the number of the world's queries.
     Raises ValueError for more lookups than documents.

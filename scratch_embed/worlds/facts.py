@@ -98,7 +98,7 @@ def draw_prototypes(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Generator
                ) -> list[Fact]:
-    """n copies of uniformly drawn prototypes; each slot is redrawn with probability `noise`."""
+    """Draw n copies of random prototypes; each slot is redrawn with probability `noise`."""
     copies = prototypes[rng.integers(len(prototypes), size=n)]
     anew = rng.integers(VALUES, size=copies.shape)
     return [tuple(fact) for fact in np.where(rng.random(copies.shape) < noise, anew, copies
@@ -108,12 +108,12 @@ def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Gene
 # ---- sentences ----------------------------------------------------------------------------------
 
 def pick(options: Sequence, rng: np.random.Generator):
-    """One of the options, drawn uniformly."""
+    """Draw one of the options uniformly."""
     return options[int(rng.integers(len(options)))]
 
 
 def word_for(slot: int, value: int, synonyms: Sequence[int], rng: np.random.Generator) -> str:
-    """One of these synonyms of a value, drawn uniformly."""
+    """Draw one of these synonyms of a value uniformly."""
     return WORDS[slot][value][pick(synonyms, rng)]
 
 
@@ -138,7 +138,7 @@ def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = I
 
 
 def name_three(fact: Fact, rng: np.random.Generator) -> Asked:
-    """Three slots of a fact; all ten choices are equally likely."""
+    """Draw three slots of a fact; all ten choices are equally likely."""
     return {int(slot): fact[slot] for slot in np.sort(rng.permutation(len(NAMES))[:3])}
 
 
@@ -178,10 +178,10 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
 
     prototypes  the number of facts that all others are copies of
     noise       the probability that a slot is redrawn instead of copied
-    sentences   how many sentences about other facts `text` has besides the documents: two reports
-                for each query, in all four synonyms
-    pairs       the number of training pairs, also about other facts; pairs whose query is one of
-                `queries` are left out
+    sentences   how many sentences `text` has besides the documents, about newly drawn facts: two
+                reports for each query, with all four synonyms
+    pairs       the number of training pairs, also about newly drawn facts; pairs whose query is one
+                of the world's queries are left out
     Raises ValueError for a number that is out of range.
     """
     for name, value in (("documents", documents), ("queries", queries), ("prototypes", prototypes)):
@@ -211,6 +211,6 @@ def number(letter: str, n: int) -> list[str]:
 
 
 def _pairs(of, taken, rng):
-    """A query and a relevant report for each fact, except where the query is already taken."""
+    """A query and a relevant report for each fact, unless the query is in `taken`."""
     pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in of]
     return [pair for pair in pairs if pair[0] not in taken]

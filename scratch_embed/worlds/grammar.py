@@ -2,13 +2,13 @@
 
 Equation  P(sentence) = Σ_f π_f Π_i P(w_i | slot i of frame f)
 Shapes    V words; S slots, each a distribution over the words; F frames, each a list of slots
-Cost      pair_distribution: a product O(V S V), and one step for each pair of slots in a frame
+Cost      pair_distribution: a product O(V² S), and one step for each pair of slots in a frame
 Read next worlds/words.py (the grammars of the toy texts)
 
 A frame is the pattern of a sentence.  Given the frame, the positions are independent: each draws a
 word from its slot.  So the probability that a (centre, context) pair is (w, c) is a finite sum.  It
-is computed exactly, without sampling, and what a method estimates from a text can be compared with
-it.
+is computed exactly, without sampling, so that the estimates of a method that learns from a text can
+be compared with it.
 """
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Grammar(NamedTuple):
     """The exact distribution of a sentence.
 
     words: V strings.  slots: (S, V), in each row the probabilities of the words in one slot.
-    frames: F lists of slot numbers, each the pattern of a sentence.  probabilities: (F,), the
+    frames: F lists of slot indices, each the pattern of a sentence.  probabilities: (F,), the
     probabilities of the frames.
     """
 
@@ -33,7 +33,10 @@ class Grammar(NamedTuple):
 
 def number_patterns(patterns: list[list[tuple[str, ...]]], probabilities: np.ndarray, noise: float
                     ) -> Grammar:
-    """The Grammar of patterns whose slots are tuples of words, in order of falling frequency."""
+    """The Grammar of patterns whose slots are tuples of words, the most frequent word first.
+
+    noise: the probability that a word is drawn uniformly from the vocabulary instead.
+    """
     row = {slot: s for s, slot in enumerate(dict.fromkeys(x for p in patterns for x in p))}
     words = list(dict.fromkeys(word for slot in row for word in slot))
     column = {word: v for v, word in enumerate(words)}

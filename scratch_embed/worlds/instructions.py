@@ -1,4 +1,4 @@
-"""Queries with instructions: under each of five instructions other documents are relevant.
+"""Queries with instructions: each of five instructions makes other documents relevant.
 
 Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
 Read next worlds/facts.py (facts and reports), worlds/bounds.py
@@ -8,11 +8,12 @@ Read next worlds/facts.py (facts and reports), worlds/bounds.py
 
 Known truth: a document is relevant if it has the same value as the query in the slot that the
 instruction names.  So the right query vector depends on the instruction.  The slots are
-independent, so that one instruction's documents are not also those of another.
+independent, so two instructions have relevant documents in common only by chance.
 
-What could explain a score?  A model that ignores the instruction can at best rank documents by how
-many slots agree with the query.  `upper_bound_without_instruction` is exactly what that scores
-(worlds/bounds.py with M = 5 cases); only a score above it shows that the instruction was used.
+What could explain a score?  A model that ignores the instruction can at best rank documents by the
+number of slots that agree with the query.  upper_bound_without_instruction() computes the score of
+that ranking exactly (worlds/bounds.py with M = 5 cases); only a score above it shows that the
+instruction was used.
 """
 from typing import NamedTuple
 

@@ -5,7 +5,7 @@ Equation  P(label, text) = Σ_{true} P(true) P(text | true) · (1 − noise if l
 Shapes    L = 8 labels, 4 topics × 2 verdicts; 11,520 texts, which can all be enumerated
 Read next worlds/corpora.py (finds the committed lines), words/supervised.py (learns them)
 
-Known truth: the true label of each text.  Words that occur in no other topic give the topic away.
+Known truth: the true label of each text.  The topic shows in words that occur in no other topic.
 The verdict is expressed in one of two ways: by a word of its own ("superb", "useless"), or by the
 order of words that both verdicts share:
 
@@ -17,8 +17,8 @@ changed: with probability `noise` a line gets one of the other labels, which no 
 
 What could explain an accuracy?  Predicting the most frequent label is right for about a fifth of
 the lines.  A bag of words is right for about half of the reviews whose verdict depends on word
-order; a model with bigrams can be right for all of them.  `upper_bound` gives the accuracy of the
-best classifier of either kind exactly; the part up to 1 is label noise.
+order; a model with bigrams can be right for all of them.  upper_bound() computes the accuracy of
+the best classifier of either kind exactly; with word order, only label noise separates it from 1.
 """
 import os
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Text(NamedTuple):
 
 
 class Reviews(NamedTuple):
-    """A sample of N reviews.  lines: N strings, "__label__meal-praise the soup ..."."""
+    """A sample of N reviews.  lines: N strings such as "__label__meal-praise the soup ..."."""
 
     lines: list[str]
     true_labels: list[str]                # of each text, before labels were changed
@@ -66,7 +66,7 @@ class Reviews(NamedTuple):
 
 
 def texts(by_order: float = 0.5) -> Iterator[tuple[float, Text]]:
-    """Yield every review with its probability.  by_order: P(only word order has the verdict)."""
+    """Yield every review with its probability.  by_order: P(only order shows the verdict)."""
     for (topic, (probability, things, places)), verdict in product(TOPICS.items(), OWN):
         more, less = (NICE, DULL) if verdict == "praise" else (DULL, NICE)
         slots = {"THING": things.split(), "WHERE": places, "OWN": OWN[verdict], "MORE": more,
@@ -83,9 +83,9 @@ def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: flo
             two_labels: bool = False) -> Reviews:
     """Draw a sample of `lines` reviews.
 
-    noise      the probability that a line gets a wrong label, one of the other 7
-    by_order   the probability that only the order of words expresses the verdict
-    two_labels   two labels a line, "__label__meal __label__praise"
+    noise        the probability that a line gets a wrong label, one of the other 7
+    by_order     the probability that only the order of words expresses the verdict
+    two_labels   whether each line has two labels, "__label__meal __label__praise"
     """
     require_whole("lines", lines, 1)
     require_number("noise", noise, 0, 1)

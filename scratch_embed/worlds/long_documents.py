@@ -1,14 +1,14 @@
 """Long documents: one sentence, early or late, states the fact; the other sentences are irrelevant.
 
-Shapes    documents of about `sentences` × 8 words
+Shapes    documents of about (`sentences` + 1) × 10 words
 Read next worlds/facts.py, worlds/bounds.py
 
 Known truth: the fact of each document, and the word at which its sentence ends.
 
 What could explain a score?  The length that a model reads.  A model that truncates documents after
-128 words cannot find what comes later, however good it is: `upper_bound` is exactly the highest
-score that it can expect.  And in the mean over all word vectors, eight relevant words are lost
-among hundreds of irrelevant ones.
+128 words cannot find a later fact, however good it is: upper_bound() computes its highest expected
+score exactly.  And the mean over all word vectors hardly changes with the five words of the fact,
+because they are averaged with hundreds of irrelevant ones.
 """
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class LongDocuments(NamedTuple):
 
 
 def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
-    """Put each report of a world at a uniformly drawn position among `sentences` irrelevant ones.
+    """Put a new report of each fact at a random position among `sentences` irrelevant sentences.
 
     Raises ValueError for a negative number of sentences.
     """
@@ -59,7 +59,7 @@ def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
 
 
 def filler_sentence(rng: np.random.Generator) -> str:
-    """A sentence that states no fact."""
+    """Draw a sentence that states no fact."""
     return " ".join(pick(FILL[token], rng) if token in FILL else token
                     for token in pick(TEMPLATES, rng).split())
 

@@ -1,19 +1,19 @@
 """An artificial second language: a letter cipher, with the words of a sentence in reverse order.
 
-Equation  translate(w₁ … w_n) = c(w_n) … c(w_1), where c permutes the vowels and the consonants of
-          a word.  The inverse uses c⁻¹.
+Equation  translate(w₁ … w_n) = c(w_n) … c(w_1), where c replaces each letter by another: vowels by
+          vowels, consonants by consonants (a substitution cipher).  The inverse uses c⁻¹.
 Read next worlds/facts.py (the sentences that are translated)
 
     the weary sailor mended the lamp      →      zogn jka gampap woezuy haoyq jka
 
-Known truth: every sentence has exactly one translation and every translation one original, so a
-perfect matching has accuracy 1, and chance is 1/N.  The languages have no word in common, and
-vectors learned from one are not comparable with vectors learned from the other.  Only `pairs`,
-sentences with their translations, connect the languages.
+Known truth: translation is one-to-one, so a perfect matching has accuracy 1; the accuracy of chance
+is 1/N.  The languages have no word in common, and vectors learned from one are not comparable with
+vectors learned from the other.  Only `pairs`, sentences with their translations, connect them.
 
-What could explain a score?  Not the position of a word: the order is reversed so that a word and
-its translation have different positions.  Not the training pairs: their facts are others.  Shared
-letters could, where two words happen to have a character n-gram in common.
+What could explain a score?  Hardly the position of a word: the order is reversed, so only the
+middle word of a sentence of odd length keeps its position.  Nor memorised training pairs: they are
+about other facts.  Shared character n-grams could explain a part, where a word and a foreign word
+happen to have one in common.
 """
 from collections.abc import Collection
 from typing import NamedTuple
@@ -42,14 +42,15 @@ class Bitext(NamedTuple):
     english: list[str]                 # N sentences about N different facts
     foreign: list[str]                 # their translations, in the same order
     told: list[Fact]                   # the facts that they state
-    pairs: list[tuple[str, str]]       # for training: other facts, not in `told`
+    pairs: list[tuple[str, str]]       # for training, about facts that are not in `told`
     cipher: dict[str, str]             # {letter: letter}
 
 
 def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> dict[str, str]:
-    """Draw a permutation of the letters without fixed points that maps vowels to vowels.
+    """Draw a derangement of the letters (no letter stays itself) that maps vowels to vowels.
 
-    It is drawn again while it maps one of these words to another, as jail to boat.
+    It is drawn again if it maps one of `words` to another one of them, as it might map jail to
+    boat.
     """
     while True:
         cipher = {}
@@ -61,7 +62,10 @@ def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> d
 
 
 def translate(text: str, cipher: dict[str, str]) -> str:
-    """Replace each letter by the cipher's and reverse the words; other characters stay."""
+    """Replace each lower-case letter by the cipher's, and reverse the order of the words.
+
+    Other characters stay; the words are joined with single spaces.
+    """
     return " ".join(reversed(text.translate(str.maketrans(cipher)).split()))
 
 
@@ -72,11 +76,12 @@ def inverse(cipher: dict[str, str]) -> dict[str, str]:
 
 def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float = 0.25,
            prototypes: np.ndarray | None = None) -> Bitext:
-    """Draw `sentences` to be matched with their translations, and others for training.
+    """Draw N = `sentences` sentences and their translations, to be matched, and training pairs.
 
-    pairs       how many training pairs are drawn; those whose fact is in `sentences`, about half,
-                are left out
-    noise, prototypes  of the facts, as in worlds/facts.py; by default 20 prototypes are drawn
+    pairs       the number of training pairs that are drawn; about half of them are then left out,
+                because their fact is that of one of the N sentences
+    noise       the probability that a slot is redrawn, as in worlds/facts.py
+    prototypes  (P, 5), the facts that all facts are copies of; None: 20 are drawn
     Raises ValueError for a number out of range, or if there are too few different facts.
     """
     require_whole("sentences", sentences, 1)
@@ -91,9 +96,9 @@ def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float 
         if len(told) >= sentences:
             break
     else:
-        raise ValueError(f"sentences: expected at most {len(told)}, the different facts in "
-                         f"{100 * sentences} draws, got {sentences}; ask for fewer sentences or "
-                         "more noise")
+        raise ValueError(f"sentences: expected at most {len(told)}, because {100 * sentences} "
+                         f"draws gave only so many different facts, got {sentences}; use fewer "
+                         "sentences or more noise")
     told = dict.fromkeys(list(told)[:sentences])
     english = [report(fact, rng, IN_EITHER) for fact in told]
     others = [report(fact, rng, IN_EITHER) for fact in draw_facts(pairs, protos, noise, rng)

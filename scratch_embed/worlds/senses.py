@@ -13,20 +13,20 @@ Known truth: the topic of each sentence, and so the sense of each ambiguous word
 "bank" has one vector, a mean of its two senses.  A model that reads the sentence can give it two.
 
 What could explain an accuracy?  Chance is about ½.  In this world the other words are drawn
-independently given the topic, so a bag of words is enough: `naive_bayes` learns from the same text.
-A Transformer's accuracy shows that it uses the context, not that it needs attention.
+independently given the topic, so a bag of words is enough: naive_bayes() learns from the same text.
+A Transformer's accuracy shows that it uses the context, not that the task needs attention.
 
 Upper bound.  Let A and B be the topics of the two senses.  Every word of A except the ambiguous one
 is x times as likely in a sentence about A as in one about B, with the same x > 1 (x = ∞ if `noise`
 is 0).  The ambiguous word, fillers and words of a third topic are equally likely in both.  So the
-likelihood ratio of the other words is x^(n_A − n_B), and to choose the topic with more words is
-optimal.  n_A and n_B count independent draws: `accuracy_upper_bound` sums their trinomial
+likelihood ratio of the other words is x^(n_A − n_B), and the optimal choice is the topic with more
+words.  n_A and n_B count independent draws: accuracy_upper_bound() sums their trinomial
 distribution exactly.
 
 Left and right context.  A causal model has only read the words before the ambiguous one.
-`cue_before` and `cue_after` put all informative words on one side, and fillers on the other and at
-both ends.  So at the ambiguous word a causal model has either all the information or none; at the
-last word, a filler, it has read everything.
+cue_before() and cue_after() put all informative words on one side, and fillers on the other side
+and at both ends.  So at the ambiguous word a causal model has either all the information or none;
+at the last word, a filler, it has read everything.
 """
 from collections import Counter
 from collections.abc import Callable
@@ -89,8 +89,8 @@ Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> the 
 class Occurrence(NamedTuple):
     """An ambiguous word at one position of one sentence."""
 
-    sentence: int                  # number of the sentence
-    position: int                     # in the sentence, from 0
+    sentence: int                  # its index
+    position: int                  # in the sentence, from 0
     word: str
     sense: str                     # the topic of the sentence
 
@@ -100,18 +100,18 @@ class Senses(NamedTuple):
 
     sentences: list[list[str]]
     topics: list[str]              # of each sentence
-    train: list[Occurrence]        # those in sentences of even number
-    test: list[Occurrence]         # those in sentences of odd number: no sentence is in both
+    train: list[Occurrence]        # those in sentences of even index
+    test: list[Occurrence]         # those in sentences of odd index: no sentence is in both
 
 
 # ---- texts --------------------------------------------------------------------------------------
 
 def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: float = 0.0
            ) -> Senses:
-    """Sentences with informative words at all positions.
+    """Draw sentences with informative words at all positions.
 
-    noise: the probability that a word is drawn from a uniformly drawn topic instead, without the
-    ambiguous words.  fillers: the probability that a word is then replaced by a filler.
+    noise: the probability that a word is drawn from a uniformly drawn topic instead, leaving out
+    the ambiguous words.  fillers: the probability that a word is then replaced by a filler.
     Raises ValueError for a number out of range.
     """
     require_whole("sentences", sentences, 1)
@@ -131,7 +131,7 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
 
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
-    """Sentences of a filler, 2 to 4 topic words, an ambiguous word, and then only fillers."""
+    """Draw sentences of a filler, 2 to 4 topic words, an ambiguous word, and then only fillers."""
     require_whole("sentences", sentences, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     about = rng.integers(len(NAMES), size=sentences)

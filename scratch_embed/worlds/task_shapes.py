@@ -1,15 +1,15 @@
 """The shapes of MTEB's task types, as plain data.
 
 Paper     Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark", section 3.
-Read next worlds/toy_mteb.py, which fills them
+Read next worlds/toy_mteb.py (the tasks)
 
-The fields are named as the columns of MTEB's own data sets (a task of sentence1, sentence2, score
-is an STS task), and each task says the measure that it is judged by, and two numbers on its scale:
+The fields have the names of the columns of MTEB's own data sets (a task of sentence1, sentence2,
+score is an STS task).  Each task also names its measure, and gives two values of that measure:
 
     upper_bound  the score of a model that knows what every text says
     chance       the expected score without reading: random scores, random order, random clusters;
-                 for the classifiers, the most frequent label for all.  Where it is only near that,
-                 the task's function in worlds/toy_mteb.py says so.
+                 for classification, the most frequent label for all texts.  Where it is only
+                 approximate, the task's function in worlds/toy_mteb.py says so.
 """
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Retrieval(NamedTuple):
 
 
 class InstructionRetrieval(NamedTuple):
-    """The same; what is relevant depends on the query's instruction too."""
+    """Find the relevant documents, which depend on the query's instruction too."""
 
     name: str
     corpus: dict[str, str]
@@ -42,7 +42,7 @@ class InstructionRetrieval(NamedTuple):
 
 
 class Reranking(NamedTuple):
-    """Put a query's few candidates in order.  A gain of 0 is not listed."""
+    """Rank a query's few candidates.  Documents of gain 0 are not in relevant_docs."""
 
     name: str
     corpus: dict[str, str]
@@ -55,7 +55,7 @@ class Reranking(NamedTuple):
 
 
 class STS(NamedTuple):
-    """How alike in meaning are two sentences?  Row i is (sentence1[i], sentence2[i])."""
+    """Score how similar in meaning sentence1[i] and sentence2[i] are, for each i."""
 
     name: str
     sentence1: list[str]
@@ -67,7 +67,7 @@ class STS(NamedTuple):
 
 
 class PairClassification(NamedTuple):
-    """Do two sentences mean the same (1) or not (0)?"""
+    """Decide whether two sentences mean the same (1) or not (0)."""
 
     name: str
     sentence1: list[str]
@@ -79,7 +79,7 @@ class PairClassification(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Texts, each with its label: a str; a list of them for several labels."""
+    """Texts and their labels: a str for each text, or a list of them if it has several."""
 
     text: list[str]
     label: list
@@ -97,7 +97,7 @@ class Classification(NamedTuple):
 
 
 class MultilabelClassification(NamedTuple):
-    """The same, each text with one label or more.  Right is who finds all and no other."""
+    """Learn one label or more per text.  A prediction is correct if it has exactly these."""
 
     name: str
     train: Labelled
@@ -108,7 +108,7 @@ class MultilabelClassification(NamedTuple):
 
 
 class Clustering(NamedTuple):
-    """Put texts into groups.  labels: for each text its label at every level, coarse to fine."""
+    """Cluster texts.  labels: for each text its label at every level, from coarse to fine."""
 
     name: str
     sentences: list[str]
@@ -119,7 +119,7 @@ class Clustering(NamedTuple):
 
 
 class BitextMining(NamedTuple):
-    """Find each sentence's translation among sentence2; sentence2[i] is that of sentence1[i]."""
+    """Find the translation of each sentence1[i] among sentence2; it is sentence2[i]."""
 
     name: str
     sentence1: list[str]
@@ -130,9 +130,9 @@ class BitextMining(NamedTuple):
 
 
 class Summarization(NamedTuple):
-    """Rate the machine summaries of a text by how near they are to the human ones.
+    """Rate the machine summaries of a text by their similarity to the human ones.
 
-    A measure of each text's own: ρ over its machine summaries, then the mean over texts.
+    The measure is Spearman's ρ over the machine summaries of one text, averaged over texts.
     """
 
     name: str

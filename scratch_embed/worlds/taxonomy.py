@@ -7,11 +7,12 @@ Read next worlds/facts.py (independent factors instead of a tree), worlds/bounds
 
 Known truth: the realm, family and kind of each text.  A text names its kind, two of the four traits
 of its family and two of those of its realm.  So kinds of one family are more similar to each other
-than to others, and so are families of one realm.  In a vector that is truncated, the realm should
-come first.
+than to others, and so are families of one realm.  A vector that is truncated should lose the kind
+first and the realm last.
 
-What could explain a clustering?  The traits are literal: a bag of words has the words of the family
-and the realm.  So compare a model with a bag of words, and with chance (worlds/bounds.py).
+What could explain a clustering?  All texts of a family share the words of its traits, so that a bag
+of words finds families and realms too.  So compare a model with a bag of words, and with chance
+(worlds/bounds.py).
 """
 from typing import NamedTuple
 
@@ -95,7 +96,7 @@ def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
 
 
 def describe(path: tuple[str, str, str], rng: np.random.Generator) -> str:
-    """A text about a kind, with random traits and template."""
+    """Draw a text about a kind: its template, and the traits of its family and realm."""
     realm, family, kind = path
     f, g = rng.permutation(len(TRAITS[family]))[:2]
     r, s = rng.permutation(len(TRAITS[realm]))[:2]

@@ -1,13 +1,13 @@
-"""A small MTEB whose truth is known: tasks of all its text task types, made from the toy worlds.
+"""A small MTEB with known truth: tasks of all its text task types, made from the toy worlds.
 
 Shapes    13 tasks of 10 types, about 16,000 short texts, and a text to train word vectors on
 Cost      1 s to make; a mean of word vectors encodes all texts in about the same time
 Read next worlds/task_shapes.py (what a task is), worlds/facts.py (the reports), the other worlds
 
-All tasks but two are about the same reports, so words mean the same in all of them: a sailor is a
-seaman in STS, in retrieval and in its translation.  The two sides of a task (queries and documents,
-training and test, text and summary) share two of the four synonyms of a value, so exact word
-matching does not solve it.
+All tasks but two (reviews, taxonomy) use the vocabulary of the reports, so a word means the same in
+all of them: a sailor is a seaman in STS and in retrieval.  The two sides of a task (queries and
+documents, training and test, text and summary) share two of the four synonyms of a value, so exact
+word matching does not solve it.
 
 What could explain a score?  Each task has its chance level and its upper bound, and the docstring
 of its function names a stronger baseline where there is one; `evaluate mteb --baselines` prints
@@ -112,14 +112,14 @@ def code_retrieval(world: Facts, seed: int) -> Retrieval:
 
 
 def binding_retrieval(seed: int) -> Retrieval:
-    """The same words in another order; see bag_of_words_upper_bound of worlds/bindings.py."""
+    """Documents with the same words; see bag_of_words_upper_bound of worlds/bindings.py."""
     world = bindings(seed)
     return Retrieval("ToyBindings", world.corpus, world.queries, world.qrels, 1.0,
                      chance_ndcg(gain_table(world.qrels, list(world.corpus))))
 
 
 def instruction_retrieval(seed: int) -> InstructionRetrieval:
-    """One text, five instructions; upper_bound_without_instruction of worlds/instructions.py."""
+    """Five instructions per text; see worlds/instructions.py, upper_bound_without_instruction."""
     world = instructions(seed)
     return InstructionRetrieval("ToyInstructions", world.corpus, world.queries, world.instructions,
                                 world.qrels, 1.0,
@@ -186,7 +186,7 @@ def bitext_mining(other: Bitext) -> BitextMining:
 # ---- labels -------------------------------------------------------------------------------------
 
 def most_frequent(labels: list) -> float:
-    """The accuracy of predicting the most frequent label for all."""
+    """The accuracy of predicting the most frequent label for all texts."""
     labels = [str(label) for label in labels]
     return max(map(labels.count, set(labels))) / len(labels)
 
@@ -238,9 +238,9 @@ def clustering(tree: Taxonomy) -> Clustering:
 
 def summarization(rng: np.random.Generator, texts: int = 60, sentences: int = 4
                   ) -> Summarization:
-    """Stories of 4 facts; the rating of a machine summary is how many it states correctly, 0 to 4.
+    """Stories of 4 facts; a machine summary's rating is how many it states correctly, 0 to 4.
 
-    In the other facts every slot is changed.
+    It states the others with every slot changed.
     """
     rows = []
     for _ in range(texts):

@@ -6,7 +6,7 @@ Read next worlds/grammar.py (how a sentence is drawn, the exact distribution of 
 Known truth: the attributes of every word, the analogies and similarities that follow from them, and
 the exact co-occurrence distribution P(w, c).
 
-"King" has the attributes {court, adult, male}, and each attribute has words of its own: a crown,
+"King" has the attributes {court, adult, male}, and each attribute has words that express it: crown,
 old, his.  A sentence about the king fills a template with them: "the wise king puts his crown in
 the palace".  All words of a table go through the same templates, so P(c | w) depends on w only
 through the one attribute that the context word c belongs to.  Hence
@@ -14,13 +14,13 @@ through the one attribute that the context word c belongs to.  Hence
     P(c | king) − P(c | man) = P(c | queen) − P(c | woman)      for every c,
 
 and the same holds for log P where it is finite.  This is the condition for an analogy: word2vec and
-GloVe factorise log P(w, c) and inherit the equation.
+GloVe factorise log P(w, c) approximately, so their vectors satisfy the equation approximately.
 
 What could explain a score?  Random vectors solve almost no analogy, and the exact P(w, c) solves
 all of them; a FastText model could use the spelling (cat, cats), so measure it untrained too.
 
-There are three tiers: easy (a smoke test, and the committed text), hard (fillers and noise, so
-methods differ), tiny (every pair of words occurs, for closed forms).
+There are three tiers: easy (a smoke test, and the committed text), hard (fillers and noise, so that
+methods differ), tiny (every pair of words can occur, for closed forms).
 """
 import os
 from collections.abc import Sequence
@@ -181,8 +181,8 @@ class World(NamedTuple):
 
     sentences: lists of words.  analogies: [(section, [(a, b, c, d)])], a is to b as c is to d.
     pairs: [(word, word, score)]; the score is 10 × the number of shared attributes / the number of
-    attributes of either word, and the table counts as an attribute.  All pairs that share any are
-    listed, and an eighth of the others, whose score is 0.
+    attributes that at least one of the words has; the table counts as an attribute.  All pairs that
+    share any are listed, and an eighth of the others, whose score is 0.
     held_out: [(form, stem)], inflected forms that are not in the text, with the form that is.
     """
 
@@ -305,7 +305,7 @@ def _make_world(sections, sentences, seed, contexts=2, fillers=0.0, noise=0.0):
 def write(folder: str | os.PathLike, seed: int = 0) -> None:
     """Write easy(seed) to an existing folder: words-easy.txt, .analogies.txt and .pairs.tsv.
 
-    The text has one sentence a line; the analogies have the format of Google's questions-words.
+    The text has one sentence per line; the analogies have the format of Google's questions-words.
     """
     world = easy(seed)
     texts = {

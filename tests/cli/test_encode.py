@@ -44,7 +44,8 @@ def rows(out):
 
 def test_the_file_is_what_the_library_encodes(models, text, out, run):
     code, printed, err = run("encode", models.encoder, "-i", text, "-o", out)
-    assert (code, printed) == (0, "") and "5 lines, 16 numbers each, float32; wrote" in err
+    assert (code, printed) == (0, "")
+    assert "encoded 5 lines: float32 array of shape (5, 16); wrote" in err
     found = np.load(out, allow_pickle=False)
     assert found.dtype == np.float32 and found.shape == (5, 16)
     np.testing.assert_array_equal(found, SentenceEncoder.load(models.encoder).encode(LINES))
