@@ -7,13 +7,13 @@
     >>> words.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
     'queen'
 
-Each public name is imported when it is first used, so that importing the package is fast:
+Each public name is imported when it is first used, so importing the package is fast:
 
     WordVectors, FastTextVectors    words and their vectors
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     Index, BM25                     search by vectors, search by words
-    train_word2vec, train_glove, train_fasttext   train on a path or on sentences, in one call;
-                                    RunOptions, Checkpoint, NGrams are their arguments
+    train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences;
+                                    RunOptions, Checkpoint, NGrams are for their arguments
     load                            read any file or folder of a supported kind
     cosine, corpus_path             cosine similarity; the path of a toy corpus
 

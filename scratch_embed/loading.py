@@ -6,8 +6,8 @@ Cost      recognition reads at most SAMPLE bytes, or the header of a safetensors
 Read next words/vectors.py, words/fasttext_vectors.py, sentences/encoder.py (what is returned)
 
 Why the content and not the name?  word2vec's binary files and fastText's models both end in .bin.
-Kinds that load() does not read are in the table too, with what does read them in place of a
-function, so that the error message can say what the file is.
+Kinds that load() does not read are in the table too, with a hint in place of the function, so that
+the error message can state what the file is and what reads it.
 
 A new model family adds one line to FAMILIES in transformer/families.py.
 """
@@ -42,7 +42,7 @@ Path = str | os.PathLike
 
 
 def load(path: Path) -> Any:
-    """Read a file or folder of any supported kind, which its content decides and not its name.
+    """Read a file or folder of any supported kind, recognised by its content and not its name.
 
     word vectors                    -> WordVectors; word2vec, GloVe or fastText's .vec, plain or
                                        gzip, or safetensors
@@ -50,11 +50,11 @@ def load(path: Path) -> Any:
     a fastText classifier           -> Classifier
     a search index                  -> Index, or TextIndex if it contains its texts
     a sentence-transformers folder  -> SentenceEncoder
-    a BERT folder of transformers   -> SentenceEncoder, the mean of the tokens' vectors
+    a BERT folder of transformers   -> SentenceEncoder, mean pooling of the tokens' vectors
     a corpus folder                 -> (Vocab, Corpus)
 
-    Raises FileNotFoundError if there is nothing at `path`, and FormatError for any other kind, with
-    what was found and which function or command reads it.
+    Raises FileNotFoundError if there is nothing at `path`, and FormatError for any other kind; it
+    states what was found and which function or command reads it.
 
     >>> import os, tempfile
     >>> from scratch_embed.words.vectors import WordVectors
@@ -81,7 +81,7 @@ def readable() -> str:
 # ---- inspecting a path ------------------------------------------------------------------------
 
 class Found(NamedTuple):
-    """What load() knows of a file or folder when it decides the kind."""
+    """What load() knows about a file or folder when it decides the kind."""
 
     path: Path
     described: str                             # for the error message, if no kind fits
@@ -111,7 +111,7 @@ def look_at(path: Path) -> Found:
 def look_into(path: Path) -> Found:
     """Inspect a folder."""
     names = tuple(sorted(os.listdir(path)))
-    described = f"a folder that holds {', '.join(names)[:100]}" if names else "an empty folder"
+    described = f"a folder that contains {', '.join(names)[:100]}" if names else "an empty folder"
     if "config.json" not in names:
         return Found(path, described, names=names)
     model_type = None
@@ -194,7 +194,7 @@ def is_qrels(found: Found) -> bool:
 
 
 def is_json(found: Found) -> bool:
-    """Whether it begins like a JSON object or list; also for one object a line."""
+    """Whether it begins like a JSON object or list, or like JSON lines."""
     return re.match(rb'\s*[\[{]\s*["\[{\]}]', found.start) is not None
 
 
@@ -269,18 +269,18 @@ FILES = (                                      # safetensors first: their first 
     Kind("a fastText model", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
-    Kind("a training checkpoint", is_checkpoint, "it resumes a training and is not a model: train "
-         "with the same text and settings and --checkpoint FILE --resume"),
+    Kind("a training checkpoint", is_checkpoint, "it resumes a training run and is not a model: "
+         "train with the same text and settings and --checkpoint FILE --resume"),
     Kind("a training checkpoint of version 0.1", is_old_checkpoint, "only that version can resume "
          "the training"),
     Kind("word vectors in safetensors with their vocabulary", is_vector_tensor,
          vectors_of_tensor),
-    Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that holds "
+    Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that contains "
          "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
     Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
          "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
     Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
-    Kind("a run of TREC's", is_run, "evaluate/trec.py reads it (read_run)"),
+    Kind("a run in TREC's format", is_run, "evaluate/trec.py reads it (read_run)"),
     Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
          "(read_judgements)"),
     Kind("word vectors (word2vec, GloVe, fastText .vec)", is_vectors, vectors_of_rows),

@@ -3,8 +3,8 @@
 Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their other
           arguments: CBOW, hierarchical softmax)
 
-Each function reads its source once: the path of a text, plain or gzip, with one sentence a line and
-white space between words; or an iterable of sentences that are lists of str.  The defaults are
+Each function reads its source once: the path of a text, plain or gzip, with one sentence per line
+and white space between words; or an iterable of sentences that are lists of str.  The defaults are
 those of `scratch-embed train`.
 """
 from scratch_embed.text.corpus import Source
@@ -26,12 +26,12 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     dim         the dimension D of the vectors
     window      the largest distance of a context word, in words
     negatives   K, the negatives drawn for each pair; 0 for hierarchical softmax
-    sample      subsampling: words more frequent than this share are dropped at random; 0 keeps all
+    sample      subsampling: words with a larger share of the text are dropped at random; 0: none
     lr          the initial learning rate
     min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
-                the same bits; with more, only the quality is the same
-    Raises      ValueError for a text without words, or settings out of range
+                the same bits; with several, only the quality is the same
+    Raises      ValueError for a text without words, or settings that are out of range
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
     >>> train_word2vec(sentences, dim=8, options=RunOptions(workers=2))
@@ -46,7 +46,7 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
 def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
                 options: RunOptions = RunOptions()) -> WordVectors:
-    """GloVe (Pennington et al. 2014): the sum of both tables, from counts in a symmetric window.
+    """GloVe (Pennington et al. 2014): the sum of both tables, trained on co-occurrence counts.
 
     x_max       the co-occurrence count from which a pair has weight 1; about 10 for a text of a
                 few million words
@@ -71,7 +71,7 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
     """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
 
     ngrams      the lengths of the n-grams, and the number of buckets that they are hashed into; a
-                bucket takes 4 * dim bytes
+                bucket takes 4 · dim bytes
     The other arguments and the errors are those of train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50

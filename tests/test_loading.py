@@ -143,7 +143,7 @@ def old_checkpoint(path):
 @pytest.mark.parametrize("content, message", [
     (b"\x80\x04\x95", "a pickle; it can run any code"),
     (b"\x93NUMPY\x01\x00", "a NumPy array; numpy.load"),
-    (b"q1 Q0 d7 1 0.5 bm25\n", "a run of TREC's; evaluate/trec.py"),
+    (b"q1 Q0 d7 1 0.5 bm25\n", "a run in TREC's format; evaluate/trec.py"),
     (b"q1 0 d7 1\n", r"relevance judgements \(qrels\); evaluate/collection.py"),
     (b"query-id\tcorpus-id\tscore\nq\td\t1\n", "relevance judgements"),
     (b'{"_id": "d1", "text": "a"}\n', "JSON; if it belongs to a model"),
@@ -160,7 +160,7 @@ def test_what_is_not_read_is_named(tmp_path, content, message):
 
 @pytest.mark.parametrize("write, message", [
     (tensors, "a file of tensors; if they are a model's, load the folder"),
-    (checkpoint, "a training checkpoint; it resumes a training"),
+    (checkpoint, "a training checkpoint; it resumes a training run"),
     (old_checkpoint, "a training checkpoint of version 0.1; only that version"),
 ])
 def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
@@ -171,7 +171,7 @@ def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
 
 @pytest.mark.parametrize("files, message", [
     ({}, "an empty folder; load"),
-    ({"notes.txt": ""}, "a folder that holds notes.txt; load"),
+    ({"notes.txt": ""}, "a folder that contains notes.txt; load"),
     ({"config.json": json.dumps({"model_type": "gpt3"})}, "a model of the type 'gpt3'; load"),
     ({"config.json": "[]"}, "config.json is not a JSON object"),
 ])

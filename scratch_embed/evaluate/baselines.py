@@ -1,17 +1,21 @@
 """Baselines for any evaluation: random vectors, and bags of words.
 
-Equation  random vectors   x ~ N(0, 1)ᴰ, one draw for each different text
+Equation  random vectors   x ~ N(0, I), drawn once for each distinct text
           bag of words     x_w = count of word w in the text, then x / ‖x‖
-Shapes    encode(list of N texts) -> (N, D) float32, as every encoder here
-Cost      a bag of words takes N·V numbers, which are checked against the memory first.  Counting in
-          Python is fast enough for tasks of some thousand texts: no kernel.
-Differs   no hashing trick: each word of the vocabulary has its own column, other words have none
+Shapes    encode(list of N texts) -> (N, D) float32, like every encoder here
+Cost      a bag of words needs N·V float32, twice while it is normalised; this is compared with
+          the machine's memory first.  Counting in Python is fast enough for a few thousand texts,
+          so there is no kernel.
+Differs   from scikit-learn's CountVectorizer: words of one character count too, and rows have norm
+          1.  Unlike HashingVectorizer, each word has its own column, and words outside the
+          vocabulary are ignored.
 Read next evaluate/probe.py, evaluate/cluster.py
 
-Random vectors measure chance and what the protocol itself adds to it: the most frequent class, the
-best of all thresholds, repeated texts.  A bag of words measures what needs neither word order nor
-synonyms nor training.  If a model is not better than a bag of words, the task shows no effect of
-its training.
+Random vectors give the score of chance, including what the evaluation itself adds: a classifier may
+always predict the most frequent class, a threshold is chosen to fit the test data, and equal texts
+have equal vectors.  A bag of words gives the score that is possible without word order, synonyms or
+training.  If a model is not better than a bag of words, this task gives no evidence that its
+training helped.
 """
 import hashlib
 import re
@@ -27,7 +31,10 @@ WORD = re.compile(r"\w+")
 
 
 class RandomVectors:
-    """encode() draws a random vector for each text: the same text, the same vector, always."""
+    """encode() draws a random vector for each text.
+
+    Equal texts get equal vectors, for the same seed, dim and version of NumPy.
+    """
 
     def __init__(self, dim: int = 128, seed: int = 0) -> None:
         self.dim, self.seed = dim, seed
@@ -42,10 +49,12 @@ class RandomVectors:
 
 
 class BagOfWords:
-    """encode() counts the words of a text, lower-cased, that are in the vocabulary.
+    """encode() counts a text's words that are in the vocabulary, and scales the counts to norm 1.
 
-    texts       N strings whose words are the vocabulary, for instance a training set
-    max_size    the most frequent words are kept, at most this many
+    Texts are lower-cased; a word is a run of letters, digits and underscores.
+
+    texts       the texts from which the vocabulary is taken, for instance a training set
+    max_size    keep at most this many words, the most frequent (CountVectorizer's max_features)
     min_count   words with fewer occurrences are left out
     Raises      ValueError if no word is left.
     """
@@ -55,9 +64,9 @@ class BagOfWords:
         self.index = vocab.index
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """texts: N strings -> (N, V) float32, rows of length 1, or zero if no word is known."""
-        require_memory(2 * 4 * len(texts) * len(self.index), f"a bag of {len(self.index)} words "
-                                                             f"for each of {len(texts)} texts")
+        """texts: N strings -> (N, V) float32, rows of norm 1, or of zeros without a known word."""
+        require_memory(2 * 4 * len(texts) * len(self.index), f"the counts of {len(self.index)} "
+                                                             f"words in {len(texts)} texts")
         counts = np.zeros((len(texts), len(self.index)), np.float32)
         for row, text in zip(counts, _listed(texts)):
             for word in _words(text):

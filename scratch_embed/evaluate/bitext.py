@@ -7,19 +7,19 @@ Equation  nearest(x) = argmax_y cos(x, y)
           margin(x, y) = cos(x, y) / ( Σ_{z ∈ NN_k(x)} cos(x, z)/2k + Σ_{z ∈ NN_k(y)} cos(y, z)/2k )
 Shapes    A (N, D) of one language, B (M, D) of the other -> ids (N,) into B, scores (N,)
 Cost      O(NMD), a matrix product in blocks of bounded memory; the margin needs two.  BLAS
-          computes them.
+          computes them, so there is no kernel.
 Protocol  MTEB's main score is the weighted F1 of nearest() over the N gold ids, from the first
           language to the second only.  Nothing is random, and there is no threshold.
-Differs   ties go to the lowest id; torch's topk leaves them undefined.  The margin here rescores
+Differs   ties go to the lowest id; torch's topk leaves them undefined.  The margin rescores
           the k nearest neighbours of each x (the paper's "forward" candidates); mteb has no margin.
 Read next space/neighbours.py, evaluate/classes.py
 
-Why F1 and not accuracy?  Each gold id is a class: F1_y = 2 hit_y / (1 + number of x that chose y).
-So a hub, a sentence chosen by many, adds little for the one x that is right.  Without hubs, F1 is
-the accuracy.
+Why F1 and not accuracy?  Each gold id is a class: F1_y = 2 hit_y / (1 + the number of x whose
+nearest is y).  So a hub, a y that is nearest to many x, adds little for the one x that is right.
+Without hubs, F1 is the accuracy.
 
 Why the margin?  A hub has a high cosine with everything.  The margin divides by the mean cosine of
-x and of y with their neighbours, so a hub is chosen only if it is nearer than is usual for it.
+x and of y with their neighbours, so a hub is chosen only if it is nearer to x than it is to others.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -69,7 +69,7 @@ def mine_by_margin(A: np.ndarray, B: np.ndarray, k: int = 4) -> tuple[np.ndarray
 
 def bitext_scores(found: Sequence[int] | np.ndarray, gold: Sequence[int] | np.ndarray | None = None
                   ) -> BitextScores:
-    """Compare the ids found with the right ones.  found, gold: (N,); gold None: 0 to N − 1."""
+    """Compare the ids found with the gold ids.  found, gold: (N,); gold None: 0 to N − 1."""
     scores = class_scores(np.arange(len(found)) if gold is None else gold, found)
     return BitextScores(scores.f1_weighted, scores.precision_weighted, scores.recall_weighted,
                         scores.accuracy)

@@ -5,15 +5,16 @@ Paper     van Rijsbergen 1979, "Information Retrieval", chapter 7 (F); Schapire 
 Equation  P_c = hits_c / predicted_c     R_c = hits_c / true_c     F1_c = 2 hits_c / (true_c +
           predicted_c);  macro: mean over classes;  weighted: Σ_c (true_c / N) F1_c
 Shapes    one label: true, predicted (N,); several: (N, L) bool
-Cost      sorting the labels, then three counts: O(N log N).  No confusion matrix, no kernel.
-Differs   if a class was never predicted, P is 0/0 and counts as 0, and so does R, as in
-          scikit-learn by default, but without its warning.  A class counts if it is true OR
-          predicted of some item, so predicting a class that does not exist lowers the macro mean.
+Cost      O(N log N) to sort the labels, then three counts: no confusion matrix, no kernel
+Differs   if a class is never predicted, P is 0/0 and counts as 0, and so does R if the class is
+          never true, as in scikit-learn by default, but without its warning.  The macro means run
+          over all classes that are true OR predicted of some item: predicting a class that does
+          not exist lowers them.
 Read next evaluate/probe.py, evaluate/bitext.py
 
 Which one?  Accuracy rewards predicting the frequent class.  Macro F1 gives each class the same
-weight, however rare.  Weighted F1 weights classes by their true counts, and so is close to
-accuracy.
+weight, however rare it is.  Weighted F1 weights classes by their true counts, and is therefore
+close to accuracy.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,7 +23,7 @@ import numpy as np
 
 
 class ClassScores(NamedTuple):
-    """All in [0, 1]; without a suffix the mean over classes, else weighted by class frequency."""
+    """All in [0, 1]; f1, precision, recall: macro means; _weighted: weighted by class frequency."""
     accuracy: float
     f1: float
     precision: float
@@ -86,8 +87,8 @@ def _ratios(hits, true, predicted):
 def _lrap(true, predicted):
     """Mean over items, and over their true labels l, of (true labels ≥ l) / (all labels ≥ l).
 
-    Labels are ranked by their prediction, 1 before 0.  At or above a predicted label are all the
-    predicted ones; at or above any other label are all L.  Items with no label, or all, count 1.
+    Labels are ranked by their prediction, 1 before 0.  At or above a predicted label are all
+    predicted labels; at or above any other label are all L.  Items with no label or all count 1.
     """
     L, n_true, n_found = true.shape[1], true.sum(axis=1), predicted.sum(axis=1)
     both = (true & predicted).sum(axis=1)

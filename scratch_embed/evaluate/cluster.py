@@ -3,26 +3,27 @@
 Paper     Rosenberg & Hirschberg 2007, "V-Measure: A Conditional Entropy-Based External Cluster
           Evaluation Measure"; Muennighoff et al. 2022, "MTEB" and Enevoldsen et al. 2025,
           "MMTEB: Massive Multilingual Text Embedding Benchmark", section 2.3 (the faster protocol).
-Equation  homogeneity h = 1 − H(label | cluster) / H(label)        each cluster has one label
-          completeness c = 1 − H(cluster | label) / H(cluster)     each label is in one cluster
+Equation  homogeneity h = 1 − H(label | cluster) / H(label)        1 if each cluster has one label
+          completeness c = 1 − H(cluster | label) / H(cluster)     1 if each label is in one cluster
           V = 2 h c / (h + c)
 Shapes    labels, clusters: (N,) -> numbers in [0, 1]
-Cost      a sort: only the pairs (label, cluster) that occur are counted; no table K × K, no kernel
+Cost      one sort: only the pairs (label, cluster) that occur are counted, not a table of all;
+          no kernel
 Protocol  bootstrapped_v_measures is MTEB's present protocol: 10 times, 16,384 points are drawn WITH
           replacement, even from fewer points, and clustered in mini-batches of 512, with K = the
-          number of labels of all points.  The main score is the mean of the 10 V's, over all levels
-          of nested labels.  v_measure_of_set is the older protocol: each given set of points is
-          clustered once, in batches of 500, and the main score is the mean over the sets.
-          The samples are those of mteb for the same generator.  The random numbers inside k-means
-          are not scikit-learn's, so scores agree with mteb's within their standard deviation over
-          draws.
+          number of different labels of all points.  The main score is the mean V over the 10 draws
+          and over all levels of nested labels.  v_measure_of_set is the older protocol: each given
+          set of points is clustered once, in batches of 500, and the main score is the mean over
+          the sets.
+          The samples are mteb's, for the same generator.  The random numbers inside k-means are not
+          scikit-learn's, so scores agree with mteb's within their standard deviation over draws.
 Differs   mteb also reports adjusted mutual information.  If the nested labels of the texts differ
-          in depth, mteb puts texts without a label on a level into a cluster "-1" (the code means
-          to leave them out); here `labels` are the caller's, for one level.
+          in depth, mteb gives the label "-1" to texts that have none on a level (the code means to
+          leave them out); here the caller passes the labels of one level.
 Read next evaluate/mini_batch.py, evaluate/kmeans.py
 
-Why a harmonic mean?  A single cluster is perfectly complete, a cluster for each point is perfectly
-homogeneous, and both are useless.  V is the mutual information divided by the mean of the two
+Why a harmonic mean?  A single cluster has completeness 1, one cluster per point has homogeneity 1,
+and both are useless.  V is the mutual information divided by the mean of the two
 entropies.  It is not corrected for chance: with many small clusters, random labels score well
 above 0, so report random vectors in the same row (evaluate/baselines.py).
 """
@@ -45,7 +46,7 @@ class VMeasure(NamedTuple):
 def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) -> VMeasure:
     """Compare a clustering with the labels.  labels, clusters: (N,), integers or strings.
 
-    If all labels are equal, homogeneity is 1; if all clusters are, completeness is 1.
+    If all labels are equal, homogeneity is 1; if all clusters are equal, completeness is 1.
     Raises ValueError for empty lists or lists of different lengths.
     """
     labels, clusters = np.asarray(labels), np.asarray(clusters)
@@ -76,8 +77,9 @@ def bootstrapped_v_measures(X: np.ndarray, labels: Sequence | np.ndarray, rng: r
                             seed: int = 42) -> list[float]:
     """MTEB's faster protocol: V of each of `draws` samples.  X: (N, D), labels: (N,).
 
-    rng: mteb's generator of the task, random.Random(seed) at first.  mteb has used it before (to
-    draw the documents to embed), and uses it on from level to level of nested labels.
+    rng: mteb's generator of the task, which begins as random.Random(seed).  mteb uses it before
+    this (to draw the documents to embed), and continues with it from one level of nested labels to
+    the next.
     """
     X, labels = np.asarray(X), np.asarray(labels)
     K, scores = len(np.unique(labels)), []

@@ -15,9 +15,9 @@ Differs   As in BEIR's own encoders, a document is its title, a space and its te
           word "score".  Other JSON fields are ignored.
 Read next evaluate/ranking.py (the measures), evaluate/trec.py (runs in files)
 
-The judgements decide which queries count, because BEIR's query files hold those of all splits.  A
+The judgements decide which queries count: BEIR's query files contain those of all splits.  A
 judged query without a text is an error: it would score 0 for every system.  A judged document
-without a text cannot be found by any system, so scores remain comparable; this is only a warning.
+without a text only causes a warning: no system can find it, so scores remain comparable.
 """
 import json
 import os
@@ -49,7 +49,7 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
     """Read the three files; queries without judgements are left out.
 
     errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
-    Raises   FormatError for a broken line, for a judged query without a text, or if no judged
+    Raises   FormatError for a malformed line, for a judged query without a text, or if no judged
              document has a text.  Warns if only some have none.
     """
     texts, query_texts = read_texts(documents, errors), read_texts(queries, errors)
@@ -90,7 +90,7 @@ def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str
 
 
 def _from_json(line, path, place):
-    """Parse a JSON line of BEIR's -> id, text."""
+    """Parse a JSON line in BEIR's format -> id, text."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -127,7 +127,7 @@ def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str
     for place, line in _lines(path, errors):
         if split is None:
             if line.startswith("#") and line.count("\t") != 2:
-                continue                           # a comment of TREC's
+                continue                           # a comment, in TREC's format
             split = _at_tabs if line.count("\t") == 2 else _at_white_space
             if split is _at_tabs and line.lower().split("\t")[2].strip() == "score":
                 continue                           # the header
@@ -140,7 +140,7 @@ def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str
 
 
 def _at_tabs(line, path, place):
-    """The fields of a line of BEIR's, in TREC's form."""
+    """The fields of a line in BEIR's format, as TREC's four."""
     fields = line.split("\t")
     if len(fields) != 3 or not all(fields):
         raise FormatError(path, place, "expected 3 fields between tabs, query document gain, found "
@@ -150,7 +150,7 @@ def _at_tabs(line, path, place):
 
 
 def _at_white_space(line, path, place):
-    """The fields of a line of TREC's; an empty list for a comment."""
+    """The fields of a line in TREC's format; an empty list for a comment."""
     fields = [field.decode() for field in line.encode().split()]       # bytes: ASCII white space
     return [] if fields[0].startswith("#") else fields
 
@@ -158,9 +158,9 @@ def _at_white_space(line, path, place):
 # ---- writing ------------------------------------------------------------------------------------
 
 def write_collection(folder: str | os.PathLike, collection: Collection) -> list[Path]:
-    """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is made if missing.
+    """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is created if missing.
 
-    -> the three paths.  Raises ValueError for an id that is empty or holds a tab or a line end.
+    -> the three paths.  Raises ValueError for an id that is empty or contains a tab or a line end.
     """
     for name in (*collection.documents, *collection.queries):
         if not name or set(name) & set("\t\r\n"):
@@ -181,7 +181,7 @@ def _as_json(texts: Mapping[str, str], more) -> Iterator[str]:
     return (json.dumps({"_id": name, **more, "text": text}) for name, text in texts.items())
 
 
-# ---- inside -------------------------------------------------------------------------------------
+# ---- helpers ------------------------------------------------------------------------------------
 
 def _lines(path, errors) -> Iterator[tuple[str, str]]:
     """("line 7", its text) for every line that is not blank."""

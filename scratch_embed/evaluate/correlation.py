@@ -4,7 +4,7 @@ Paper     Spearman 1904, "The Proof and Measurement of Association between Two T
 Equation  r(x, y) = Σ (x_i − x̄)(y_i − ȳ) / √( Σ (x_i − x̄)²  Σ (y_i − ȳ)² )
           ρ(x, y) = r(ranks of x, ranks of y)
 Shapes    x, y: (N,) -> a number in [−1, 1]; ranks: (N,) -> (N,)
-Cost      O(N), and O(N log N) to rank: a few array operations, no kernel
+Cost      O(N), and O(N log N) to rank: a few array operations, so there is no kernel
 Differs   for a constant list, or fewer than two numbers, r is 0/0: nan, without SciPy's warning.
           nan in the input is an error here; SciPy returns nan.
 Read next evaluate/words.py
@@ -13,9 +13,9 @@ r is the cosine of the two lists after their means are subtracted.  As in space/
 list is first divided by a power of two, which changes no digit, so that the squares neither
 overflow nor underflow.
 
-Why ρ for similarity?  People rate word pairs from 0 to 10, and cosines have a scale of their own:
-only the order can be compared.  The short formula 1 − 6 Σ d² / (N³ − N), d the differences of
-ranks, is right only without ties.
+Why ρ for similarity?  People rate word pairs from 0 to 10, and cosines have another scale, so only
+the order can be compared.  The short formula 1 − 6 Σ d² / (N³ − N), with d the differences of
+ranks, is exact only without ties.
 """
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ import numpy as np
 
 
 def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """r(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
+    """r(x, y) in [−1, 1]; nan if x or y is constant.  x, y: (N,) -> a number.
 
     Raises ValueError for nan, inf, or lists of different lengths.
     """
@@ -39,7 +39,7 @@ def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) ->
 
 
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """ρ(x, y) in [−1, 1]; nan where x or y is constant.  x, y: (N,) -> a number.
+    """ρ(x, y) in [−1, 1]; nan if x or y is constant.  x, y: (N,) -> a number.
 
     Raises ValueError for nan, or lists of different lengths.
     """

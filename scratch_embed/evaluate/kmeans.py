@@ -7,23 +7,24 @@ Equation  inertia J = Σ_i ‖x_i − c_{l_i}‖².   Assign: l_i = argmin_k ‖
           Seeding: the next centre is x_i with probability ∝ min_k ‖x_i − c_k‖²
 Shapes    X (N, D) -> centres (K, D), labels (N,)
 Types     X in float32 or float64 as given; sums in float64
-Cost      NDK a step for the products X Cᵀ, which BLAS computes; a kernel does the rest of a block
-          while it is in the cache.  Seeding costs 2 + log K steps.  Memory: a copy of X, and BLOCK.
+Cost      O(NDK) per step for the products X Cᵀ, which BLAS computes; a kernel does the rest of a
+          block while it is in the cache.  Seeding costs as much as 2 + log K steps.  Memory: a copy
+          of X, and a few blocks.
 Differs   J sums the squared differences ‖x − c‖² themselves; ‖x‖² − 2x·c + ‖c‖² would lose digits
-          by cancellation.  Otherwise as scikit-learn: seeding tries 2 + log K candidates for each
-          centre and keeps the best (mentioned in the paper's section 7); an empty cluster gets the
-          point that is farthest from its centre; it stops when Σ_k ‖move of c_k‖² ≤
+          by cancellation.  Otherwise as in scikit-learn: seeding tries 2 + log K candidates for
+          each centre and keeps the best (mentioned in the paper's section 7); an empty cluster gets
+          the point that is farthest from its centre; it stops when Σ_k ‖move of c_k‖² ≤
           tol · (mean variance of a column).
 Read next evaluate/mini_batch.py, evaluate/cluster.py
 
 Why does J never rise?  For fixed centres the nearest one is the best label; for fixed labels the
 mean is the best centre; and a point that becomes its own centre adds nothing to J.  So the
-algorithm stops, but in a local minimum that depends on the start.  Hence the seeding, with which
-the expected J is at most 8 (ln K + 2) times the global minimum.  To try several starts, call with
-several seeds and keep the smallest inertia.
+algorithm stops, but in a local minimum that depends on the initial centres.  This is why they are
+drawn by k-means++, with which the expected J is at most 8 (ln K + 2) times the global minimum.
+Call kmeans with several seeds and keep the result with the smallest inertia.
 
 argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is the same for all k.  The mean of X
-is subtracted first: distances do not change, and less is lost by cancellation.
+is subtracted first: distances do not change, and less precision is lost by cancellation.
 """
 from typing import NamedTuple
 
@@ -31,11 +32,11 @@ import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 
-BLOCK = 1 << 18          # numbers of X that are assigned at a time
+BLOCK = 1 << 18          # numbers in the largest block: of X, or of the products X Cᵀ
 
 
 class Clusters(NamedTuple):
-    """K centres, the cluster of each point, and J, the sum of squared distances to its centre."""
+    """K centres, the cluster of each point, and J, the sum of squared distances to the centres."""
     centres: np.ndarray      # (K, D) float64
     labels: np.ndarray       # (N,) int64
     inertia: float
@@ -43,14 +44,14 @@ class Clusters(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The sum and the number of the points of each cluster."""
+    """The sum and the number of the points in each cluster."""
     total: np.ndarray        # (K, D) float64
     counts: np.ndarray       # (K,) int64
 
 
 def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: float = 1e-4,
            start: np.ndarray | None = None) -> Clusters:
-    """Lloyd's algorithm, from k-means++ centres or from `start` (K, D).  X: (N, D) -> Clusters.
+    """Run Lloyd's algorithm, from k-means++ centres or from `start` (K, D).  X: (N, D) -> Clusters.
 
     A cluster can be empty at the end only if X has fewer than K different rows.
     Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
@@ -88,9 +89,9 @@ def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
-    """K rows of X, drawn by k-means++, of 2 + log K candidates each the best.  -> (K, D) float64.
+    """Draw K rows of X by k-means++, each the best of 2 + log K candidates.  -> (K, D) float64.
 
-    X: (N, D), its mean near 0.
+    X: (N, D), with a mean near 0.
     """
     squares, tries = np.einsum("nd,nd->n", X, X), 2 + int(np.log(K))
     chosen = [int(rng.integers(len(X)))]
@@ -155,7 +156,7 @@ def assign_block_kernel(products, half, X, C, labels, distance, sums):
 
 
 def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
-    """Give each empty cluster the point farthest from its centre, from a cluster of several."""
+    """Give each empty cluster the point that is farthest from its centre and not alone there."""
     if sums.counts.all():
         return sums
     total, count = sums.total.copy(), sums.counts.copy()
@@ -169,7 +170,7 @@ def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Su
 
 
 def _squared_distances(X, squares, rows):
-    """‖x − X[row]‖² of R rows and all points: never below 0, and 0 for the row itself -> (R, N)"""
+    """‖x − X[row]‖² for R rows and all points x: at least 0, and 0 for the row itself -> (R, N)"""
     d2 = X[rows] @ X.T                                   # (R, N)
     d2 *= -2
     d2 += squares

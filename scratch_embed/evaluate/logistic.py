@@ -6,23 +6,25 @@ Equation  L(W, b) = − Σ_i log P_i[y_i] + ‖W‖² / (2C),     P_i = softmax(
           ∂L/∂W = Σ_i (P_i − onehot(y_i)) x_iᵀ + W/C      ∂L/∂b = Σ_i (P_i − onehot(y_i))
 Shapes    X (N, D), y (N,); W (K, D) and b (K,) for K > 2 classes, (1, D) and (1,) for two
 Types     everything in float64, from a float64 copy of X
-Cost      two products of N·D·K for each evaluation of the loss, which BLAS computes: no kernel
-Memory    the copy of X, some arrays (K, N), and 20 of the size of W
+Cost      two products of N·D·K for each evaluation of the loss, which BLAS computes, so there is no
+          kernel
+Memory    the copy of X, a few arrays (K, N), and 20 of the size of W
 Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which can leave coefficients far from the
-          minimum; here it is 1e-7, so the result hardly depends on the solver.  The rest is
-          its default: C = 1, b is not penalised, one row of coefficients for two classes.
+          minimum; here it is 1e-7, so the result hardly depends on the solver.  Otherwise as
+          scikit-learn by default: C = 1, b is not penalised, and two classes have one row of
+          coefficients.
 Read next evaluate/probe.py
 
 Why one row for two classes?  Softmax depends only on differences of scores, so the score of the
 first class is fixed at 0, and P[1] = σ(w·x + b).  With two free rows the penalty would be half as
-large: the minimum would have −w/2 and w/2, and ‖w/2‖² + ‖w/2‖² = ‖w‖²/2.
+large: the same model has the rows −w/2 and w/2, and ‖w/2‖² + ‖w/2‖² = ‖w‖²/2.
 
 Why L-BFGS?  Newton's step −H⁻¹g needs (KD)² second derivatives.  L-BFGS estimates H from the last
-few steps: moving by s changed the gradient by y, so H must satisfy y = H s for these.  Two loops
-over the pairs (s, y) apply such an H⁻¹ to g without forming a matrix.
+few steps: each changed the parameters by s and the gradient by y, so H should satisfy H s = y.  Two
+loops over the pairs (s, y) apply such an H⁻¹ to g without forming a matrix.
 
 When has it converged?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩, θ = (W, b):
-a small gradient proves that W is close to the unique minimum, whatever the solver did.
+a small gradient proves that W is close to the unique minimum, for any solver.
 """
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,11 +34,11 @@ import numpy as np
 
 MEMORY = 10              # pairs (s, y) that L-BFGS keeps, as in SciPy
 ARMIJO = 1e-4            # a step must lower the loss by this share of what the slope predicts
-ROUNDING = 1e-14         # a rise of the loss by less than this share of it is rounding error
+ROUNDING = 1e-14         # a relative rise of the loss by less than this is rounding error
 
 
 class Logistic(NamedTuple):
-    """A fitted model: P(class k | x) = softmax(W x + b)[k]; for two, softmax([0, w·x + b])[k]."""
+    """A fitted model: P(k | x) = softmax(W x + b)[k]; for two classes softmax([0, w·x + b])[k]."""
     classes: np.ndarray      # (K,) sorted
     W: np.ndarray            # (K, D), or (1, D) for two classes
     b: np.ndarray            # (K,), or (1,)
@@ -47,8 +49,8 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 
-    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if max_steps are not
-    enough.
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if it has not
+    converged after max_steps.
     """
     X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
     if X.ndim != 2 or code.shape != (len(X),):
@@ -67,7 +69,7 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
     flat, steps, done = minimise(loss, np.zeros(rows * X1.shape[1]), tol * len(X), max_steps)
     if not done:
         warnings.warn(f"logistic regression has not converged in {steps} steps; scale the vectors "
-                      f"to about unit length, or raise max_steps", stacklevel=2)
+                      f"to a norm of about 1, or raise max_steps", stacklevel=2)
     theta = flat.reshape(rows, -1)
     return Logistic(classes, theta[:, :-1], theta[:, -1], steps)
 
@@ -103,8 +105,8 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
              ) -> tuple[np.ndarray, int, bool]:
     """L-BFGS for a convex function.  loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
 
-    done is True if max|gradient| ≤ tol was reached.  Otherwise max_steps were not enough, or no
-    step lowers the loss, for instance because numbers overflow.
+    done: whether max|gradient| ≤ tol was reached.  If not, max_steps were not enough, or no step
+    lowers the loss, for instance because numbers overflow.
     """
     value, gradient = loss(x)
     pairs = []                                               # (s, y), the last MEMORY of them
@@ -123,7 +125,7 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
             if length == 0:
                 return x, steps, False
         s, y = length * step, new_gradient - gradient
-        if s @ y > 0:                                        # true but for rounding
+        if s @ y > 0:                                        # always, except for rounding
             pairs = [*pairs[1 - MEMORY:], (s, y)]
         x, value, gradient = x + s, new_value, new_gradient
     return x, max_steps, False
@@ -136,7 +138,7 @@ def _apply_inverse(pairs, g):
         share = (s @ g) / (s @ y)
         g -= share * y
         shares.append(share)
-    if pairs:                                                # H⁻¹ at first: newest scale
+    if pairs:                                                # the initial H⁻¹ = s·y/y·y
         s, y = pairs[-1]
         g *= (s @ y) / (y @ y)
     else:
@@ -147,5 +149,5 @@ def _apply_inverse(pairs, g):
 
 
 def _with_zero_row(scores):
-    """The scores of all classes; for two, the first's are 0.  (1, N) -> (2, N), others as given."""
+    """The scores of all classes: for two, a row of 0 is put first, (1, N) -> (2, N)."""
     return scores if len(scores) > 1 else np.concatenate([np.zeros_like(scores), scores])

@@ -4,22 +4,22 @@ Paper     Sculley 2010, "Web-Scale K-Means Clustering", algorithm 1.
 Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
                                                  c_k ← (1 − 1/v_k) c_k + x / v_k
 Shapes    X (N, D) -> centres (K, D), labels (N,)
-Cost      B·D·K a step for batches of B, and one pass over X for the labels at the end.
-          The kernel is that of evaluate/kmeans.py, `assign`.
+Cost      O(B·D·K) per step for batches of B, and one pass over X for the labels at the end.  The
+          kernel is the one in evaluate/kmeans.py (`assign`).
 Differs   the rules around the equation are those of scikit-learn's MiniBatchKMeans, because MTEB
-          uses it; the random numbers are others, so the two agree in distribution only:
-            seeding      k-means++ on max(3 batches, or 3K if that is less than K) random points
+          uses it; the random numbers differ, so the two agree in distribution only:
+            seeding      k-means++ on 3 batches of random points, or on 3K if those are fewer than K
             batches      drawn with replacement
             reassigning  every 10K points, or while a centre has no point yet: centres with under 1%
                          of the largest v_k (at most half a batch of them) are replaced by points
-                         of the batch, and get the smallest v of the other centres
+                         of the batch, and get the smallest v of the centres that are kept
             stopping     when the moving average of the batches' inertia has had no new minimum for
-                         10 steps; at the latest after 100 times N points
+                         10 steps; at the latest after 100 N points
 Read next evaluate/cluster.py
 
-Why 1/v_k?  v_k counts the points that c_k has been updated with, so c_k is their mean, each with
-the label that it had then.  The step size 1/v_k decreases by itself: early batches place a centre,
-late ones hardly move it.
+Why 1/v_k?  v_k counts the points that c_k has been updated with, so c_k is the mean of all points
+that were nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early
+batches place a centre, late ones hardly move it.
 """
 import numpy as np
 
@@ -32,7 +32,7 @@ LOW = 0.01               # a centre with less than this share of the largest v_k
 
 
 def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int = 0) -> Clusters:
-    """Mini-batch k-means.  X: (N, D) -> Clusters, whose inertia is that of all points.
+    """Run mini-batch k-means.  X: (N, D) -> Clusters; labels and inertia are those of all N points.
 
     Raises ValueError unless 1 ≤ K ≤ N and batch_size ≥ 1, and for nan or inf.
     """
@@ -64,7 +64,7 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
 
 
 def _reassign(C, seen, points, rng):
-    """Replace centres with hardly any points by points of the batch.  C and seen are written."""
+    """Replace centres with hardly any points by points of the batch; changes C and seen."""
     low = np.flatnonzero(seen < LOW * seen.max())
     low = low[np.argsort(seen[low], kind="stable")][:len(points) // 2]   # half a batch at most
     if len(low):

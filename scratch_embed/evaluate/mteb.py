@@ -2,27 +2,27 @@
 
 Paper     Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark"; Enevoldsen et al. 2025,
           "MMTEB: Massive Multilingual Text Embedding Benchmark".
-Protocol  type                      its file          MTEB's main score
+Protocol  type                      file              MTEB's main score
           Retrieval, Instruction-   ranking.py        nDCG@10 of the 1,000 nearest by cosine
           Reranking                 ranking.py        MAP@1000 of the query's candidates
           STS                       sts.py            Spearman's ρ of cosine and human score
           PairClassification        pairs.py          the largest AP of four similarities
-          Classification            probe.py          accuracy: 10 draws of 8 texts a label
+          Classification            probe.py          accuracy: 10 draws of 8 texts per label
           MultilabelClassification  probe.py          accuracy: 10 draws, 5 nearest neighbours
           Clustering                cluster.py        V-measure: 10 draws, mini-batch k-means
           BitextMining              bitext.py         F1 of the nearest by cosine
           Summarization             summarisation.py  mean of ρ within each text
           A task's own `measure` can choose another of its scores as the main one.
 Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
-Cost      that of the encoder; of the scores, clustering takes nearly all.  No kernel of its own.
-Differs   mteb computes similarities in float32.  Here it is float64, and cosines are rounded to
-          float32 before ranking: texts whose vectors differ only by rounding tie, and their names
-          decide, while in mteb the rounding decides.  So if many cosines are equal, as those of
-          bags of words are, the two differ by some thousandths; otherwise, scores without random
-          draws agree to a few 10⁻⁶.  (For k-means and the probe's solver see cluster.py and
-          logistic.py.)  mteb also rounds the means of ranking measures, except MRR, to five
-          decimals.  It embeds a part of a large clustering task (4% by default) and tests on at
-          most 2,000 texts of a multilabel task; here it is always all.  One encoder is used for
+Cost      mostly the encoder's; of the scores, clustering takes nearly all the time.  No kernel.
+Differs   mteb computes similarities in float32.  Here they are computed in float64, and cosines are
+          rounded to float32 before ranking: texts whose vectors differ only by rounding tie, and
+          their names decide, while in mteb the rounding decides.  So if many cosines are equal,
+          like those of bags of words, the two differ by a few thousandths; otherwise, scores
+          without random draws agree to a few 10⁻⁶.  (For k-means and the probe's solver see
+          cluster.py and logistic.py.)  mteb also rounds the means of ranking measures, except MRR,
+          to five decimals.  It embeds a part of a large clustering task (4% by default) and tests
+          on at most 2,000 texts of a multilabel task; here all are used.  One encoder is used for
           queries and documents: for prefixes, pass an encoder that adds them.
 Read next evaluate/results.py (the table and the JSON), evaluate/baselines.py, worlds/toy_mteb.py
 
@@ -72,14 +72,14 @@ class Encoder(Protocol):
     """Any object with encode(); the same text must always get the same vector."""
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """N texts -> (N, D), one row a text."""
+        """N texts -> (N, D), one row per text."""
 
 
 def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42
                    ) -> list[TaskResult]:
-    """Evaluate an encoder on each task.  seed: of all random draws; mteb's is 42.
+    """Evaluate an encoder on each task.  seed: for all random draws; mteb's is 42.
 
-    Raises ValueError if something is not a task, before anything is encoded; if the encoder does
+    Raises ValueError if an element is not a task, before anything is encoded; if the encoder does
     not return a finite row for each text; or if a score cannot be computed from the data.
     """
     tasks = list(tasks)
@@ -104,7 +104,7 @@ def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskRe
 
 
 def embed(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
-    """The vectors of N texts, checked to be finite and of one row a text.  -> (N, D)"""
+    """Encode N texts, and check that there is a row for each and all are finite.  -> (N, D)"""
     name = f"{type(encoder).__name__}.encode"
     X = np.asarray(encoder.encode(list(texts)))
     if X.ndim != 2 or len(X) != len(texts) or not X.size or X.dtype.kind not in "fiu":
@@ -133,7 +133,7 @@ def retrieval(encoder: Encoder, task: shapes.Retrieval) -> Scores:
 
 
 def instruction_retrieval(encoder: Encoder, task: shapes.InstructionRetrieval) -> Scores:
-    """Retrieval with the instruction appended to each query."""
+    """Rank the whole corpus for each query with its instruction appended."""
     return _search(encoder, task, {query: f"{text} {task.instructions[query]}"
                                    for query, text in task.queries.items()})
 
@@ -206,7 +206,7 @@ def summarization(encoder: Encoder, task: shapes.Summarization) -> Scores:
 # ---- labels, with random draws ------------------------------------------------------------------
 
 def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> Scores:
-    """Logistic regression on eight texts of each label."""
+    """Predict labels by logistic regression on eight texts of each label."""
     found = probe(embed(encoder, task.train.text), task.train.label,
                   embed(encoder, task.test.text), task.test.label,
                   draw_per_label(task.train.label, seed=seed))
@@ -216,7 +216,7 @@ def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> 
 
 def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassification, seed: int
                               ) -> Scores:
-    """Five nearest neighbours, with a separate vote for each label."""
+    """Predict labels by five nearest neighbours, with a separate vote for each label."""
     draws = draw_multilabel(task.train.label, np.random.default_rng(seed))
     found = multilabel_probe(embed(encoder, task.train.text), task.train.label,
                              embed(encoder, task.test.text), task.test.label, draws)
@@ -225,7 +225,7 @@ def multilabel_classification(encoder: Encoder, task: shapes.MultilabelClassific
 
 
 def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
-    """Mini-batch k-means on random samples of the texts, at each level of the labels."""
+    """Cluster random samples of the texts by mini-batch k-means, at each level of the labels."""
     for i, path in enumerate(task.labels):
         if len(path) != len(task.labels[0]):
             raise ValueError(f"{task.name}: expected labels of {len(task.labels[0])} levels for "
@@ -238,7 +238,7 @@ def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
             "v_measures": levels}
 
 
-# ---- inside -------------------------------------------------------------------------------------
+# ---- helpers ------------------------------------------------------------------------------------
 
 def _embed_lists(encoder, lists):
     """The vectors of each list of texts, encoded in one call -> a list of (n, D)."""

@@ -1,4 +1,4 @@
-"""Pair classification: one threshold on similarity separates paraphrases from other pairs.
+"""Pair classification: a threshold on the similarity separates paraphrases from other pairs.
 
 Paper     Xu, Callison-Burch & Dolan 2015, "SemEval-2015 Task 1: Paraphrase and Semantic
           Similarity in Twitter"; Muennighoff et al. 2022, "MTEB: Massive Text Embedding
@@ -9,17 +9,18 @@ Equation  AP = Σ_t (R_t − R_{t−1}) P_t     over the different scores t, fro
 Shapes    scores: (N,), positive: (N,) of 0 and 1, or bool
 Cost      one sort, O(N log N); no kernel
 Protocol  MTEB's main score is max_ap: the largest AP of cosine, dot product and negative Euclidean
-          and Manhattan distance.  A threshold lies between two neighbouring scores, so that at
-          least one pair is on each side.  Nothing is random.
-Differs   equal scores are always on the same side.  mteb 2.26.24 does the same; before, its
-          thresholds for accuracy and F1 went through the pairs one by one and cut between equal
-          scores too, which no threshold can do: a constant score got accuracy 1 if the positive
-          pairs came first.  Without a threshold (all scores equal, or one pair) the results are
-          nan, not 0; AP without a positive pair is 0/0, nan, but 0 with a warning in scikit-learn.
+          and Manhattan distance.  A threshold lies between two neighbouring scores, so at least
+          one pair is on each side.  Nothing is random.
+Differs   equal scores are always on the same side.  mteb 2.26.24 does the same.  Earlier
+          versions looked for the best accuracy and F1 by taking the pairs one by one, and cut
+          between equal scores too, which no threshold can do: a constant score got accuracy 1 if
+          the positive pairs came first.  Without a threshold (all scores equal, or one pair) the
+          results are nan, not 0.  Without a positive pair AP is 0/0, nan; in scikit-learn it is 0,
+          with a warning.
 Read next evaluate/sts.py (the four similarities), evaluate/ranking.py (AP for each query)
 
-Why AP?  Accuracy and F1 choose their best threshold on the same pairs that they measure, which is
-optimistic; AP needs no threshold.
+Why AP?  Accuracy and F1 are measured on the same pairs on which their threshold is chosen, which
+is optimistic; AP needs no threshold.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,12 +65,12 @@ class PairClassification(NamedTuple):
 
     @property
     def max_accuracy(self) -> float:
-        """The largest accuracy; nan only where no similarity has a threshold."""
+        """The largest accuracy; nan only if no similarity has a threshold."""
         return float(np.fmax.reduce([separation.accuracy.accuracy for separation in self]))
 
     @property
     def max_f1(self) -> float:
-        """The largest F1; nan only where no similarity has a threshold."""
+        """The largest F1; nan only if no similarity has a threshold."""
         return float(np.fmax.reduce([separation.f1.f1 for separation in self]))
 
 
@@ -95,7 +96,7 @@ def average_precision(scores: Sequence[float] | np.ndarray, positive: Sequence[i
 
 def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray
                   ) -> BestAccuracy:
-    """The highest accuracy over all thresholds; of equally good ones, the highest threshold."""
+    """The highest accuracy over all thresholds; among equally good ones, the highest."""
     values, hits, taken = _cuts(scores, positive)
     if len(values) < 2:
         return BestAccuracy(float("nan"), float("nan"))
@@ -106,7 +107,7 @@ def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] 
 
 
 def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray) -> BestF1:
-    """The highest F1 over all thresholds; of equally good ones, the highest threshold."""
+    """The highest F1 over all thresholds; among equally good ones, the highest."""
     values, hits, taken = _cuts(scores, positive)
     if len(values) < 2:
         return BestF1(*[float("nan")] * 4)
@@ -118,7 +119,7 @@ def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.n
 
 
 def _cuts(scores, positive):
-    """The T different scores, highest first, and how many (positive) pairs are at or above each.
+    """The T distinct scores, highest first, and how many positives and pairs are at or above each.
 
     scores, positive: (N,) -> values (T,), hits (T,), taken (T,).
     """

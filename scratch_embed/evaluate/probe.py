@@ -1,27 +1,28 @@
-"""Probes: how well a simple classifier can predict labels from frozen vectors.
+"""Probes: how well simple classifiers predict labels from frozen vectors.
 
 Paper     Alain & Bengio 2016, "Understanding Intermediate Layers Using Linear Classifier Probes";
           Fix & Hodges 1951, "Discriminatory Analysis" (nearest neighbours); Muennighoff et al.
           2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
 Equation  linear: logistic.py.    kNN: the most frequent label of the k rows with the least ‖x − q‖
 Shapes    X (N, D) to train on, Q (M, D) to test on, y (N,) -> predicted labels (M,)
-Cost      kNN: one product of M·N·D in blocks of bounded memory; BLAS computes it, so no kernel
+Cost      kNN: one product of M·N·D in blocks of bounded memory, which BLAS computes: no kernel
 Protocol  Classification: 10 draws of 8 training items of each label, logistic regression on each,
           all test items; the main score is the mean accuracy.  ap, for two labels only, takes the
-          predicted labels as scores 0 and 1, with the greater label as the positive one.
+          predicted labels as scores 0 and 1; the greater label is the positive one.
           Several labels per item: 10 draws in which every label has at least 8 items, kNN with
           k = 5, a separate vote for each label; mteb's main score is the accuracy, the share of
-          items whose whole set is right.
+          items whose whole set of labels is right.
           The draws are mteb's own, item by item: the same generators in the same order.  Only the
-          solver differs: logistic regression here has converged (see logistic.py).
-Differs   among rows at equal distance the lowest row counts; scikit-learn leaves it undefined.
-          mteb's seed starts anew at each draw, but shuffles the list that the last draw shuffled.
+          solver differs: here logistic regression runs until it has converged (see logistic.py).
+Differs   among rows at equal distance the lowest index is taken; scikit-learn leaves it undefined.
+          As in mteb, each draw begins with the same seed, but shuffles the list as the last draw
+          left it.
 Read next evaluate/logistic.py, evaluate/classes.py, evaluate/baselines.py
 
 A probe's score needs its baselines in the same row (baselines.py): random vectors of enough
 dimensions separate a few training items perfectly, and a bag of words solves many tasks.
 
-Why only 8 items per label?  The less the probe can learn, the more of the result is due to the
+Why only 8 items per label?  The less the probe can learn, the more its score depends on the
 vectors.
 """
 from collections import Counter
@@ -90,7 +91,8 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
 
     argmin ‖q − x‖² = argmax q·x − ‖x‖²/2 = argmax [q, 1]·[x, −‖x‖²/2], a dot product with one more
-    column.  The mean of X is subtracted first, so that less is lost by cancellation.
+    column.  The mean of X is subtracted first, so that less precision is lost by
+    cancellation.
     Raises ValueError for nan or inf, or k outside 1..N.
     """
     Q, X = np.asarray(Q), np.asarray(X)
@@ -110,7 +112,7 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
 
 def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10, seed: int = 42
                    ) -> list[np.ndarray]:
-    """Random training sets of `per_label` items of each label, or all it has.
+    """Draw training sets of `per_label` items of each label, or all items of a label with fewer.
 
     y: (N,) -> one array of ids for each draw, the ids that mteb draws for this seed, in its order.
     """
@@ -128,9 +130,9 @@ def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10
 
 def draw_multilabel(label_sets: Sequence[Collection], rng: np.random.Generator,
                     per_label: int = 8, draws: int = 10) -> list[np.ndarray]:
-    """Random training sets in which each label has at least `per_label` items, or all it has.
+    """Draw training sets in which each label has at least `per_label` items, or all it has.
 
-    rng: mteb's generator of the task, np.random.default_rng(42) before the first subset -> one
+    rng: mteb's generator of the task, np.random.default_rng(42) before the first subset.  -> an
     array of ids for each draw.  Items are taken in random order if one of their labels still has
     too few, so labels that occur together with others get more.
     """
@@ -168,7 +170,7 @@ def probe(X: np.ndarray, y: Sequence | np.ndarray, Q: np.ndarray, truth: Sequenc
 def multilabel_probe(X: np.ndarray, label_sets: Sequence[Collection], Q: np.ndarray,
                      truth: Sequence[Collection], draws: Sequence[np.ndarray], k: int = 5
                      ) -> MultilabelProbe:
-    """kNN on each draw from X (N, D), tested on Q (M, D), with a set of labels for each item.
+    """Train kNN on each draw from X (N, D), test on Q (M, D); each item has a set of labels.
 
     Only labels that occur in `truth` are used; others are left out of training, as in mteb.
     """

@@ -11,10 +11,10 @@ Equation  for a query, g_i the gain of the document at rank i, rel_i = 1 if g_i 
           AP@k      Σ_{i≤k} rel_i P@i / R        DCG@k   Σ_{i≤k} gain(g_i) / log₂(i + 1)
           nDCG@k    DCG@k / (DCG@k of all documents with a judgement, largest gain first)
           MRR and MAP are the means of RR and AP over the queries.
-Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, one row a
-          query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
+Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, one row
+          per query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
 Cost      O(n log n) for n documents of a query, in Python's own sort; the measures are a few
-          array operations: no kernel
+          array operations, so there is no kernel
 Differs   Scores are compared as they are, as in trec_eval 10.  trec_eval 9, and pytrec_eval, BEIR
           and MTEB, which are built on it, round scores to float32 first and so get more ties:
           in_float32(run) gives their numbers.  Gains need not be whole numbers.  A nan score is an
@@ -22,19 +22,19 @@ Differs   Scores are compared as they are, as in trec_eval 10.  trec_eval 9, and
           trec_eval's.
 Read next evaluate/significance.py (is a difference significant?), evaluate/trec.py (the files)
 
-Special cases.  A document without a judgement counts as judged 0, and so does one with a negative
-gain.  A list shorter than k is continued by irrelevant documents: P@k still divides by k, and AP@k
+Special cases.  A document without a judgement has the gain 0, and so has one with a negative gain.
+A list shorter than k is filled up with irrelevant documents: P@k still divides by k, and AP@k
 by R, not by min(k, R).  A query without a relevant document scores 0 on every measure.
 
 Ties.  Documents of equal score are ordered by name, the LAST in the alphabet first ("9" before
-"10").  This is arbitrary on purpose: a name has nothing to do with relevance, while the order of
-the input often has.  Candidates are usually listed with the relevant ones first, and if ties kept
+"10").  This is arbitrary on purpose: a name tells nothing about relevance, while the order of the
+input often does.  Candidates are usually listed with the relevant ones first, and if ties kept
 that order, a system that scores everything 0 would have MRR 1.  (BEIR's and MTEB's own MRR do.)
 
-Which queries count?  By default all with a judgement, and one that is not in the run scores 0, as
-in trec_eval -c.  complete=False is trec_eval without -c, and pytrec_eval, BEIR and MTEB: only the
-queries of both.  It is meant for runs on part of the queries, and it rewards a system that returns
-nothing for the hard ones.
+Which queries count?  By default all with a judgement; one that is not in the run scores 0, as in
+trec_eval -c.  With complete=False only queries that are in both count, as in trec_eval without -c,
+pytrec_eval, BEIR and MTEB.  That is meant for runs on a part of the queries, but it also rewards a
+system that returns nothing for the difficult ones.
 """
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,7 +51,7 @@ Run = Mapping[str, Mapping[str, float]]
 
 
 class Ranking(NamedTuple):
-    """What a measure needs: the gains of a ranking, one row a query, filled up with 0."""
+    """What a measure needs: the gains of a ranking, one row per query, padded with 0."""
 
     gains: np.ndarray              # (Q, K), of the documents returned, best first
     judged: np.ndarray             # (Q, M), of all documents with a judgement, largest gain first
@@ -68,7 +68,7 @@ class Evaluation(NamedTuple):
 
     @property
     def mean(self) -> dict[str, float]:
-        """{measure: its mean over the queries}, summed exactly: their order changes no digit."""
+        """{measure: its mean over the queries}, summed exactly, so their order changes no digit."""
         return {name: math.fsum(values) / len(values) for name, values in self.scores.items()}
 
 
@@ -117,7 +117,7 @@ def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) ->
 
 
 def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """AP@k: Σ P@(its rank) over the relevant documents among the first k, divided by R.  -> (Q,)
+    """AP@k: P@(rank), summed over the relevant documents among the first k, divided by R.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> average_precision(ranking)                           # (1/2 + 2/3) / 2
@@ -134,7 +134,7 @@ def linear(gains: np.ndarray) -> np.ndarray:
 
 
 def exponential(gains: np.ndarray) -> np.ndarray:
-    """The gain 2^g − 1, which favours the best documents.  For gains 0 and 1 equal to linear()."""
+    """The gain 2^g − 1, which favours the best documents.  Equal to linear() for gains 0 and 1."""
     if (gains > 1000).any():
         raise ValueError(f"gains: expected at most 1000, got {gains.max():.6g}, whose 2^g can "
                          "overflow; use linear gains")
@@ -196,7 +196,7 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
 
 
 def order(scores: Mapping[str, float]) -> list[str]:
-    """Documents by falling score, ties by falling name.  Raises ValueError for nan.
+    """Sort documents by descending score, ties by descending name.  Raises ValueError for nan.
 
     >>> order({"a": 0.2, "b": 0.7, "c": 0.2})
     ['b', 'c', 'a']
@@ -238,7 +238,7 @@ def in_float32(run: Run) -> dict[str, dict[str, float]]:
                 for query, scores in run.items()}
 
 
-# ---- inside -----------------------------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------------------------
 
 def _first(gains, k):
     """The first k columns; all for None."""
@@ -261,7 +261,7 @@ def _dcg(gains):
 
 
 def _sum(x):
-    """Sums of rows, left to right, so that zeros at the end change no digit.  (Q, K) -> (Q,)"""
+    """Sum each row from left to right, so that zeros at the end change no digit.  (Q, K) -> (Q,)"""
     return np.cumsum(x, axis=1)[:, -1] if x.shape[1] else np.zeros(len(x))
 
 
@@ -278,7 +278,7 @@ def _gain(gain, query, document):
 
 
 def _table(rows):
-    """Lists of different lengths as the rows of a table, filled up with 0."""
+    """Lists of different lengths as the rows of a table, padded with 0."""
     width = max(map(len, rows))
     require_memory(8 * len(rows) * width, f"a table of {len(rows):,} queries by {width:,} gains")
     table = np.zeros((len(rows), width))

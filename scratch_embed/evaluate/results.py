@@ -1,13 +1,13 @@
 """Results of an evaluation: the scores of one task, a table of many, and mteb's JSON files.
 
-Shapes    one TaskResult a task; format_results -> lines; to_json -> text
+Shapes    one TaskResult per task; format_results -> lines; to_json -> text
 Cost      negligible; no kernel
 Differs   mteb rounds the numbers in its files to six decimals; here they have all digits.  A score
           that is nan is written as null, because JSON has no nan; mteb writes NaN, which strict
-          readers refuse.  mteb_version is null: mteb has not computed these numbers.
+          readers refuse.  mteb_version is null, because mteb has not computed these numbers.
 Read next evaluate/mteb.py, which makes TaskResults
 
-A score means little without something to compare it with.  So each task has two numbers on its own
+A score means little without something to compare it with.  So each task has two numbers on the same
 scale, `chance` and `upper_bound`, and the table has a column for each encoder, baselines included.
 
 Why two means?  MTEB's first mean is over tasks, so a type with many tasks counts more than a type
@@ -53,7 +53,7 @@ def mean_of_types(results: Sequence[TaskResult]) -> float:
 
 
 def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
-    """The lines of a table: a row a task, a column an encoder, and the two means below.
+    """The lines of a table: a row per task, a column per encoder, and the two means below.
 
     columns: {name of the encoder: its results}.  Raises ValueError without any results, or if the
     columns have different tasks or data.
@@ -83,7 +83,7 @@ def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
 
 def to_json(result: TaskResult, languages: Sequence[str] = ("eng-Latn",), split: str = "test"
             ) -> str:
-    """One task's result in mteb's JSON format, which mteb.TaskResult.from_disk reads."""
+    """Convert a result to mteb's JSON format, which mteb.TaskResult.from_disk reads."""
     scores = {"main_score": result.main_score, **result.scores, "hf_subset": "default",
               "languages": list(languages)}
     whole = {"dataset_revision": result.revision, "task_name": result.task, "mteb_version": None,
@@ -93,7 +93,7 @@ def to_json(result: TaskResult, languages: Sequence[str] = ("eng-Latn",), split:
 
 
 def write_results(results: Sequence[TaskResult], folder: str | os.PathLike) -> list[Path]:
-    """Write <task>.json for each result; the folder is made if missing.  -> the paths"""
+    """Write <task>.json for each result; the folder is created if missing.  -> the paths"""
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{result.task}.json" for result in results]
     for path, result in zip(paths, results):
@@ -107,7 +107,7 @@ def _mean(numbers):
 
 
 def _without_nan(x):
-    """x with None for nan and the infinities, in nested lists and mappings too."""
+    """x with None instead of nan and inf, in nested lists and mappings too."""
     if isinstance(x, Mapping):
         return {key: _without_nan(value) for key, value in x.items()}
     if isinstance(x, list):

@@ -1,32 +1,32 @@
-"""Statistical significance over queries: a bootstrap interval, and a paired randomisation test.
+"""Statistical significance over queries: a bootstrap interval and a paired permutation test.
 
 Paper     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"; Sakai 2006, "Evaluating
           Evaluation Metrics based on the Bootstrap".  Fisher 1935, "The Design of Experiments",
           section 21; Smucker, Allan & Carterette 2007, "A Comparison of Statistical Significance
           Tests for Information Retrieval Evaluation".
-Equation  interval: the quantiles (1 ± level)/2 of mean(x*), x* n scores drawn from x with repeats
+Equation  interval: the quantiles (1 ± level)/2 of mean(x*), x* n draws from x with replacement
           p = the share of the 2ⁿ signs ±1 with |Σ ±d_i| ≥ |Σ d_i|,   d_i = a_i − b_i
-Shapes    scores, a, b: (n,), one number a query; a and b of the same queries in the same order
+Shapes    scores, a, b: (n,), one number per query; a and b of the same queries in the same order
 Cost      O(draws · n); the test is exact if 2ⁿ ≤ draws, and then costs O(2ⁿ).  NumPy sums a whole
-          block of draws at once: no kernel.
+          block of draws at once, so there is no kernel.
 Differs   if signs are drawn at random, p = (1 + count)/(1 + draws), so that p is never 0 and the
-          test keeps its level (Davison & Hinkley 1997, section 4.2)
+          test stays valid: P(p ≤ α) ≤ α for equal systems (Davison & Hinkley 1997, section 4.2)
 Read next evaluate/ranking.py (the scores); why/effects.py (over seeds, not queries: Student's t)
 
 A difference is called significant if p is small, usually below 0.05: if the two systems were
 equally good, a difference this large would be rare.
 
 Why paired?  Queries differ more than systems do: an easy query is easy for both.  So the systems
-are compared query by query.  If neither were better, it would be a coin toss which of the two
-scores of a query is a's and which is b's.  The test tries all ways to exchange them, or many random
-ones, and counts how often the difference is at least as large as the observed one.  It assumes
+are compared query by query.  If neither were better, the two scores of a query could as well be
+exchanged.  The test tries all ways to exchange them, or many random ones, and counts how often the
+difference is at least as large as the observed one.  It assumes
 neither a normal distribution nor a random sample of queries, and works for any measure.  Smucker et
 al. found that it agrees with Student's t and with the bootstrap, while the sign test and Wilcoxon's
 do not, because they test something other than the difference of the means.
 
-The bootstrap estimates how far the mean would move with other queries of the same kind.  It takes
-the given queries for all there could be, so with few of them (below 20, say) its intervals are too
-narrow.
+The bootstrap estimates how far the mean would move with other queries of the same kind.  It uses
+the given queries in place of all possible ones, so with few of them (fewer than about 20) its
+intervals are too narrow.
 
 Of twenty comparisons of equal systems, one has p < 0.05 by chance.
 """
@@ -38,7 +38,7 @@ import numpy as np
 from scratch_embed.evaluate.ranking import Evaluation
 from scratch_embed.numerics.checks import require_whole
 
-BLOCK = 1 << 20                    # numbers that are drawn at a time
+BLOCK = 1 << 20                    # how many numbers are drawn at a time
 
 
 class BootstrapInterval(NamedTuple):
@@ -50,7 +50,7 @@ class BootstrapInterval(NamedTuple):
 
 
 class PairedTest(NamedTuple):
-    """mean(a − b), and p: how often random signs make it at least as large."""
+    """mean(a − b), and p: the share of signs that make it at least as large."""
 
     difference: float
     p: float
@@ -107,9 +107,10 @@ def bootstrap_interval(scores: np.ndarray, level: float = 0.95, draws: int = 10_
 
 def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: int = 0
                      ) -> PairedTest:
-    """Is mean(a − b) significant?  Two-sided.  a, b: (n,) scores of the same queries -> PairedTest.
+    """Test whether mean(a − b) is significant, two-sided.  a, b: (n,), of the same queries.
 
-    Exact if there are at most `draws` signs 2ⁿ of the n unequal pairs: up to n = 16 by default.
+    -> PairedTest, exact if 2ⁿ ≤ draws for the n queries with unequal scores: up to n = 16 by
+    default.
     Raises ValueError for nan, no query, or lists of different lengths.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -120,7 +121,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
     if not len(d):
         raise ValueError("expected at least 1 query, got none")
     difference, d = _mean(d), d[d != 0]                      # the sign of 0 changes nothing
-    # sums that are equal in exact arithmetic differ by rounding: lower the limit by its bound
+    # sums that are equal in exact arithmetic differ by rounding, so the limit is lower by its bound
     seen = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
     if len(d) < require_whole("draws", draws, 1).bit_length():           # 2ⁿ ≤ draws
         return PairedTest(difference, float((np.abs(_all_sums(d)) >= seen).mean()), True)
@@ -128,7 +129,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
     return PairedTest(difference, (1 + count) / (1 + draws), False)
 
 
-# ---- inside -----------------------------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------------------------
 
 def _all_sums(d):
     """Σ ±d_i for all signs.  (n,) -> (2ⁿ,)."""
@@ -139,7 +140,7 @@ def _all_sums(d):
 
 
 def _drawn_sums(d, draws, seed):
-    """Σ ±d_i for random signs: one random byte chooses eight of them.  (n,) -> (draws,)"""
+    """Σ ±d_i for random signs: one random byte chooses eight signs.  (n,) -> (draws,)"""
     rng, sums = np.random.default_rng(seed), np.zeros(draws)
     for start in range(0, len(d), 8):
         part = _all_sums(d[start:start + 8])
@@ -151,7 +152,7 @@ def _numbers(x):
     """x as a sorted array, so that the order of the queries has no effect.  ValueError for nan."""
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or not np.isfinite(x).all():
-        raise ValueError(f"expected a list of finite numbers, one a query, got shape {x.shape}"
+        raise ValueError(f"expected a list of finite numbers, one per query, got shape {x.shape}"
                          + (" with nan or inf" if x.ndim == 1 else ""))
     return np.sort(x)
 

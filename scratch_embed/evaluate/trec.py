@@ -1,14 +1,15 @@
 """TREC's two file formats: relevance judgements (qrels), and the results of a system (a run).
 
-Bytes     qrels   query  iteration  document  gain                one a line; gain a whole number
-          run     query  Q0  document  rank  score  name          one a line
+Bytes     qrels   query  iteration  document  gain                one per line; gain a whole number
+          run     query  Q0  document  rank  score  name          one per line
           in UTF-8, plain or gzip; fields are separated by ASCII white space.  Blank lines and lines
           that begin with # are skipped.
 Shapes    qrels {query: {document: gain}}, run {query: {document: score}}, as evaluate/ranking.py
           takes them
-Differs   trec_eval reads a gain or a score as far as it is a number ("1.5" is the gain 1, "high"
-          is 0), and accepts nan; here these are errors that name the line.  As in trec_eval,
-          iteration, Q0, rank and anything after the name are ignored: the scores give the order.
+Differs   trec_eval reads only the beginning of a gain or a score that is a number ("1.5" is the
+          gain 1, "high" is 0), and accepts nan; here these are errors that name the line.  As in
+          trec_eval, iteration, Q0, rank and anything after the name are ignored: the scores decide
+          the order.
 Read next evaluate/ranking.py
 """
 import math
@@ -32,7 +33,7 @@ def read_qrels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
 
 def enter_judgement(qrels: dict[str, dict[str, int]], fields: Sequence[str],
                     path: str | os.PathLike, place: str) -> None:
-    """Add the fields of one line to qrels, in place.  path, place: of the line, for FormatError."""
+    """Add the fields of one line to qrels, in place.  path, place: of the line, for errors."""
     if len(fields) != 4:
         raise FormatError(path, place, "expected 4 fields, query iteration document gain, "
                                        f"found {len(fields)}")
@@ -78,7 +79,7 @@ def write_run(path: str | os.PathLike, run: Run, name: str = "scratch_embed") ->
                            f"{float(scores[document])!r} {_word(name)}\n".encode())
 
 
-# ---- inside -----------------------------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------------------------
 
 def _lines(path) -> Iterator[tuple[str, list[str]]]:
     """("line 7", its fields) for every line, except blank lines and comments."""
@@ -96,7 +97,7 @@ def _lines(path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _number(kind, field, expected, path, place):
-    """int or float of a field; FormatError for nan, and for Python's own notation 1_000."""
+    """Convert a field to int or float; FormatError for nan, and for Python's own notation 1_000."""
     try:
         number = kind(field)
         if field.isascii() and "_" not in field and not math.isnan(number):

@@ -5,12 +5,12 @@ Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in
           Concept Revisited" (WordSim-353).
 Equation  accuracy = #(argmax_x cos(x, b − a + c) = d) / #covered        over a : b = c : d
           ρ(cos(u_a, u_b), human score)                                  over pairs a, b
-Shapes    index {word: row}, vectors (V, D): all that the functions need; they know no model
-Cost      Q·V·D for Q analogies, one matrix product for each block of questions, which BLAS
-          computes: no kernel
-Differs   word2vec's compute-accuracy and gensim search the first 30,000 or 300,000 words; here it
-          is the whole vocabulary.  As in both, a question with a word that has no vector is left
-          out; so each result states its coverage.
+Shapes    index {word: row}, vectors (V, D), from any model
+Cost      O(Q·V·D) for Q analogies, one matrix product for each block of questions, which BLAS
+          computes, so there is no kernel
+Differs   word2vec's compute-accuracy and gensim search only the first 30,000 or 300,000 words;
+          here the whole vocabulary is searched.  As in both, a question with a word that has no
+          vector is left out, so each result states its coverage.
 Read next space/analogy.py (why a, b and c are excluded), evaluate/correlation.py
 
 Accuracies with different coverage cannot be compared: a small vocabulary leaves out the rare,
@@ -37,7 +37,7 @@ class Section(NamedTuple):
 
 
 class SectionScore(NamedTuple):
-    """Of `total` questions, `covered` have four known words, and `correct` were solved."""
+    """`covered` of `total` questions have four known words; `correct` of them were solved."""
     name: str
     correct: int
     covered: int
@@ -171,7 +171,7 @@ def format_pairs(name: str, scores: PairScores) -> list[str]:
             f"({scores.covered} of {scores.total} pairs covered)"]
 
 
-# ---- inside ----------------------------------------------------------------
+# ---- helpers ---------------------------------------------------------------
 
 def _solved(vectors, questions):
     """Whether each question is solved.  questions: (Q, 4) ids -> (Q,) bool."""

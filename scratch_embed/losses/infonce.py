@@ -1,16 +1,16 @@
-"""InfoNCE: contrastive loss in which each query must identify its partner among a batch of keys.
+"""InfoNCE: contrastive loss in which each query must identify its positive among a batch of keys.
 
 Paper     van den Oord, Li & Vinyals 2018, "Representation Learning with Contrastive Predictive
-          Coding", eq. 4.  SimCSE (eq. 1), SBERT's multiple negatives, E5 and BGE use it one way
-          round, CLIP (fig. 3) both ways round.
+          Coding", eq. 4.  SimCSE (eq. 1), SBERT's multiple negatives, E5 and BGE use it in one
+          direction, CLIP (fig. 3) in both.
 Equation  L = −1/N Σ_i log [ exp(s_ii) / Σ_j exp(s_ij) ],   s_ij = cos(q_i, k_j) / τ
-Shapes    q (N, D) queries, k (M, D) keys, M ≥ N.  k[i] is the partner of q[i]; the rows of k from N
-          on are hard negatives, which are no query's partner
-Cost      O(N·M·D): one product forward, two back.  BLAS does them, so there is no kernel here
+Shapes    q (N, D) queries, k (M, D) keys, M ≥ N.  k[i] is the positive of q[i]; the rows of k
+          from N on are hard negatives, which are not the positive of any query
+Cost      O(N·M·D): one product forward, two backward, all by BLAS, so there is no kernel
 Differs   CPC has exp(z·Wc) in place of exp(cos/τ), and one query for the N keys of a batch.
           CLIP learns log(1/τ), so that τ stays positive: with τ = exp(−log_scale),
           dlog_scale = −τ dτ
-Read next sentences/simcse.py (the partner is the same sentence under another dropout mask)
+Read next sentences/simcse.py (the positive is the same sentence under another dropout mask)
 
 Gradient.  Row i is a softmax classifier with M classes, target i and logits s_ij, so
     ∂L/∂s_ij = (p_ij − [i = j])/N,   p_ij = exp(s_ij) / Σ_k exp(s_ik),   ∂s_ij/∂cos_ij = 1/τ:
@@ -19,7 +19,7 @@ p_ij/(N τ).  Pull and push are equal in sum: Σ_{j≠i} p_ij = 1 − p_ii.
 
 Which negatives push?  The share of negative j in the push on q_i is
     p_ij/(1 − p_ii) = exp(cos_ij/τ) / Σ_{k≠i} exp(cos_ik/τ):
-p_ij divided by the sum of the negatives' p, in which the denominators and the partner cancel.  It
+p_ij divided by the sum of the negatives' p, in which the denominators and the positive cancel.  It
 is a softmax over the negatives alone, and two of them share in the ratio exp((cos_ij − cos_ik)/τ).
 A cosine higher by 0.1 brings 1.1 times the push at τ = 1, 7.4 times at τ = 0.05 and 22,000 times at
 τ = 0.01.  For τ → ∞ all negatives push alike, 1/(M − 1) each; for τ → 0 only the hardest one does
@@ -28,7 +28,7 @@ A cosine higher by 0.1 brings 1.1 times the push at τ = 1, 7.4 times at τ = 0.
 What τ does to L.  With gap_i = max_j cos_ij − cos_ii ≥ 0,
     mean gap/τ  ≤  L  ≤  mean gap/τ + log M.
 So L → log M, the loss of chance, as τ → ∞, and τL → mean gap as τ → 0.  ∂s_ij/∂τ = −s_ij/τ, so
-∂L/∂τ = −1/τ Σ_ij s_ij ∂L/∂s_ij, which is positive, so that a learned τ falls, if partners score
+∂L/∂τ = −1/τ Σ_ij s_ij ∂L/∂s_ij, which is positive, so that a learned τ falls, if positives score
 above the p-weighted mean of their rows.
 
 Special cases.  L ≥ 0.  All keys equal: L = log M.  A single pair, N = M = 1: L = 0, gradient 0.
@@ -49,8 +49,8 @@ def infonce(q: np.ndarray, k: np.ndarray, tau: float = 0.05, mask: np.ndarray | 
             ) -> tuple[float, LossBackwardEach]:
     """InfoNCE of the pairs (q[i], k[i]).  q: (N, D), k: (M, D) -> L, backward() -> dq, dk, dtau.
 
-    mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase); partners,
-    on the diagonal, are never masked.
+    mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase); the
+    positives, on the diagonal, are never masked.
     Raises ValueError for shapes that do not fit, or tau ≤ 0.
 
     >>> loss, backward = infonce(np.eye(2), np.eye(2), tau=1.0)
@@ -89,7 +89,7 @@ def cosine_logits(q: np.ndarray, k: np.ndarray, tau: float) -> tuple[np.ndarray,
     Raises ValueError for shapes that do not fit, or tau ≤ 0.
     """
     if q.ndim != 2 or k.ndim != 2 or q.shape[1] != k.shape[1] or not 1 <= len(q) <= len(k):
-        raise ValueError(f"expected queries (N, D), N ≥ 1, and keys (M, D), M ≥ N: a partner for "
+        raise ValueError(f"expected queries (N, D), N ≥ 1, and keys (M, D), M ≥ N: a positive for "
                          f"each query, then hard negatives; got {q.shape} and {k.shape}")
     if not tau > 0:
         raise ValueError(f"tau: expected a positive number, got {tau}")
@@ -104,7 +104,7 @@ def cosine_logits(q: np.ndarray, k: np.ndarray, tau: float) -> tuple[np.ndarray,
 
 
 def negatives_only(s: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """s with −∞ where mask is True, except on the diagonal, the partners.  s, mask: (N, M)."""
+    """s with −∞ where mask is True, except on the diagonal, the positives.  s, mask: (N, M)."""
     if mask is None:
         return s
     if mask.shape != s.shape or mask.dtype != bool:

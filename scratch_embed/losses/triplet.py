@@ -5,17 +5,17 @@ Papers    Schroff, Kalenichenko & Philbin 2015, "FaceNet", eq. 3 (squared distan
 Equation  L = 1/N Σ_i max(0, ‖a_i − p_i‖ − ‖a_i − n_i‖ + margin)
 Shapes    a anchors, p positives, n negatives, (N, D) each -> a number
 Cost      O(N·D), a few passes over memory, so there is no kernel
-Differs   from Sentence-BERT in the default margin, 5, as sentence-transformers: the vectors are not
-          scaled to length 1.  torch adds 1e-6 to every difference, so that no distance is 0 and its
-          gradient is finite; here the gradient at distance 0 is 0.
+Differs   from Sentence-BERT in the default margin: 5, as in sentence-transformers, because vectors
+          are not scaled to norm 1.  torch adds 1e-6 to every difference, so that no distance is 0
+          and its gradient is finite; here the gradient at distance 0 is 0.
 Read next losses/infonce.py (every other text of the batch as a negative, instead of one)
 
 Why a margin?  Without it L is 0 as soon as p is nearer than n by any amount, and also if all
-vectors are the same point.  A triplet whose negative is far enough contributes nothing, and as
-training goes on most triplets are such: progress depends on finding negatives that are still near.
+vectors are equal.  A triplet whose negative is far enough contributes nothing, and as training goes
+on most triplets become like that: progress depends on finding negatives that are still near.
 
-Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ = u, a vector of length 1, and ∂‖a − p‖/∂p = −u.  Likewise
-v for a − n.  So a triplet with a loss has, whatever its distances,
+Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ = u, a vector of norm 1, and ∂‖a − p‖/∂p = −u.  Likewise
+v for a − n.  So a triplet with a positive loss has, at any distances,
     da = (u − v)/N,   dp = −u/N,   dn = v/N.
 They sum to 0, because a shift of all three vectors changes no distance.
 """

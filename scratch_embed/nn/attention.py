@@ -5,20 +5,23 @@ Paper     Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
           Jiang et al. 2023, "Mistral 7B", section 2 (the sliding window).
 Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H heads
           causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w;  B: relative positions
-Shapes    q, y (T, H·d), k, v (T, G·d): all sequences packed end to end; offsets (N+1,): sequence n
-          is rows offsets[n]:offsets[n+1]; head h is columns h·d .. (h+1)·d.  With G < H (grouped
+Shapes    q, y (T, H·d), k, v (U, G·d), U = T in self-attention: all sequences packed end to end;
+          offsets (N+1,): sequence n is rows offsets[n]:offsets[n+1]; head h is columns
+          h·d .. (h+1)·d.  With G < H (grouped
           queries) H/G consecutive heads of q share one head of k and v
-Cost      O(Σ t² H d) for sequences of t tokens; BLAS does the products, a kernel the softmax
-Differs   no padding: sequences of equal length are multiplied as one batch, which is why batches
-          are sorted by length.  BERT applies dropout to P, not to Y.  A window saves no time here:
-          scores outside it are computed, then ignored.
+Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and
+          in float32 a kernel computes softmax and dropout
+Differs   no padding: consecutive sequences of equal length are multiplied as one batch, so callers
+          sort by length.  Dropout of P is BERT's.  A window saves no time: all scores are computed.
 Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
-the root, scores grow with d, softmax saturates, and its gradient vanishes.
+the root, the variance of the scores grows with d and their size with √d, so softmax saturates and
+its gradient vanishes.
 
 Why share keys and values?  A model that generates one token at a time reads k and v of all earlier
-tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls.
+tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls
+(Ainslie et al., section 3).
 
 Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
     dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;
@@ -48,12 +51,12 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
 
     q: (T, H·d), k, v: (U, G·d) -> y (T, H·d); backward(dy) -> dq, dk, dv, and dbias if given
 
-    window       token i attends to tokens i − window .. i + window, or .. i if causal (Mistral's
-                 sliding_window counts i itself: window = sliding_window − 1)
-    bias         (H, t, t), added to the scores; a shorter sequence uses its first rows and columns.
-                 Or (W, H, t, t) for sequences that all have t tokens: sequence n uses bias[n mod W]
-    key_offsets  (N+1,), if k and v have other lengths than q; with causal or window the last query
-                 and the last key of a sequence have the same position
+    window       token i attends to tokens i − window .. i + window, or i − window .. i if causal
+                 (Mistral's sliding_window counts i itself: window = sliding_window − 1)
+    bias         (H, t, u), added to Q Kᵀ / √d; shorter sequences use its first rows and columns.
+                 Or (W, H, t, u) if all have t queries and u keys: sequence n uses bias[n mod W]
+    key_offsets  (N+1,), of k and v if not q's offsets (cross-attention, cached keys); causal and
+                 window then give a sequence's last query and last key the same position
     Raises ValueError for shapes that do not fit each other, the offsets or the heads.
 
     >>> x = np.eye(4)
@@ -67,7 +70,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     B = None if bias is None else require_bias(bias, groups, heads)
     many_biases = bias is not None and bias.ndim == 4
 
-    def split(x, first, n, t):                   # a view, through which x is written
+    def split(x, first, n, t):                   # a view: writing to it writes to x
         return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
 
     def queries(x, group):                       # (n, G, H/G, t, d)
@@ -127,10 +130,10 @@ def sum_shared(dK):
 
 def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropout: Dropout
                       ) -> tuple[np.ndarray, Backward]:
-    """dropout(softmax(scale · S)) over the keys that each query sees.  S: (..., t, u)
+    """dropout(softmax(scale · S)) over the keys that each query attends to.  S: (..., t, u)
 
-    sees: (back, ahead): query i sees keys i − back .. i + ahead.
-    In float32 S and the argument of backward are overwritten: only for the caller above.
+    sees: (back, ahead): query i attends to keys i − back .. i + ahead.
+    In float32 it overwrites S, and backward its argument: call it only from the function above.
     """
     back, ahead = sees
     t, u = S.shape[-2:]
@@ -161,7 +164,7 @@ def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
     for r in range(R):
         row, i = S[r], r % t
         first, end = max(0, i - back), min(u, i + ahead + 1)
-        row[:first] = ZERO                       # keys that the query does not see
+        row[:first] = ZERO                       # the query does not attend to these keys
         row[end:] = ZERO
         softmax_row32(row[first:end], scale)
         if m.threshold > u32(0):
@@ -199,7 +202,7 @@ class Group(NamedTuple):
 
 
 def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterator[Group]:
-    """The groups in the sequences' order, as few as possible.  offsets, key_offsets: (N+1,)"""
+    """Yield the groups in order, as few as possible.  offsets, key_offsets: (N+1,)"""
     lengths = np.stack([np.diff(offsets), np.diff(key_offsets)], 1)
     if (lengths < 1).any():
         n = int((lengths < 1).any(1).argmax())
@@ -211,7 +214,7 @@ def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterato
 
 
 def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
-    """(back, ahead): query i sees keys i − back .. i + ahead.
+    """(back, ahead): query i attends to keys i − back .. i + ahead.
 
     The last query and the last key have the same position.
     """
@@ -229,7 +232,7 @@ def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
 
 
 def require_fitting(q, k, v, offsets, key_offsets, heads):
-    """-> the width d of a head.  Raises ValueError for shapes that do not fit each other."""
+    """Return d, the dimension of a head.  Raises ValueError for shapes that do not fit."""
     T, U, d = offsets[-1], key_offsets[-1], q.shape[1] // heads
     G = k.shape[1] // d if d else 0
     if (offsets[0] != 0 or key_offsets[0] != 0 or len(offsets) != len(key_offsets)
@@ -242,7 +245,7 @@ def require_fitting(q, k, v, offsets, key_offsets, heads):
 
 
 def require_bias(bias, groups, heads):
-    """-> the bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
+    """Return the bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
     B = bias if bias.ndim == 4 else bias[None]
     t, u = (max((group[i] for group in groups), default=0) for i in (3, 4))    # the longest
     fits = B.ndim == 4 and B.shape[1] == heads and B.shape[2] >= t and B.shape[3] >= u

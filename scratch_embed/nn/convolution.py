@@ -7,7 +7,7 @@ Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, x zero ou
           patches: the P × P pixels of all channels at every s-th row and column, as one row
 Shapes    sound x (N, T, I), W (O, I, K) as in checkpoints -> y (N, T', O), T' = (T + 2·padding − K)
           // s + 1; images (N, C, H, W) -> (N, patches, C·P·P)
-Cost      a copy of the inputs, K/s (or P²/s²) times as large, and one product that BLAS does
+Cost      a copy of the inputs, K/s (or P²/s²) times as large, and one product, by BLAS
 Differs   torch's conv1d has (N, I, T): here rows are tokens, as everywhere in nn/.  torch's conv2d
           with stride P equals patches() and then linear, its weight (O, C, P, P) read as (O, C·P·P)
 Read next nn/layers.py (`linear`, which embeds patches)

@@ -1,4 +1,4 @@
-"""Dropout: in training, each number is set to 0 with some probability, the others are scaled up.
+"""Dropout: in training, a number is set to 0 with some probability, and the others are scaled up.
 
 Paper     Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
           Overfitting".
@@ -29,13 +29,13 @@ ZERO = f32(0)
 
 
 class Dropout(NamedTuple):
-    """A dropout mask: the probability of a 0, and the key that decides where they are."""
+    """A dropout mask: the probability of a 0, and the key that decides their positions."""
 
     probability: float = 0.0       # p
     key: int = 0                   # 64 bits
 
     def at(self, *numbers: int) -> "Dropout":
-        """An independent mask for these numbers: of a layer, a step, a worker, a view."""
+        """Return an independent mask for these numbers: of a layer, a step, a worker, a view."""
         if not self.probability:
             return self
         return Dropout(self.probability, int(stream(self.key, *numbers)))

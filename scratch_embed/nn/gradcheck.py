@@ -15,7 +15,7 @@ In float64 only: in float32 a difference of two losses keeps too few digits.  A 
 compared with its float64 form instead.
 
 If the check fails, each input is varied alone, and the message names the inputs whose gradient is
-wrong, and the factor by which it is: a forgotten 1/N is easy to recognise.
+wrong, and by which factor: a forgotten 1/N is easy to recognise.
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,8 +29,8 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
                    seed: int = 0, names: Sequence[str] | None = None) -> None:
     """Raise AssertionError unless f's backward is its derivative at float64 inputs.
 
-    f(*inputs) -> (y, backward), backward(u) -> an array, or a tuple of one for each input.
-    names: of the inputs, for the message; by default "input 0" and so on.
+    f(*inputs) -> (y, backward), backward(u) -> a gradient, or a tuple of one per input.
+    names: the inputs' names, for the message; by default "input 0" and so on.
     """
     rng = np.random.default_rng(seed)
     inputs = [np.asarray(x, np.float64) for x in inputs]
@@ -79,7 +79,7 @@ def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarra
 
 
 def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> None:
-    """check_backward for f(x, p) -> (y, backward(dy, g) -> dx), in x and all of p at once.
+    """Check the backward of f(x, p) -> (y, backward(dy, g) -> dx) in x and all of p at once.
 
     The message names the tensors whose gradients are wrong: x, or names of p.
     """
@@ -95,7 +95,7 @@ def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> No
 
 
 def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
-    """check_backward for a model's loss, f(p) -> (loss, backward(g)), in all of p."""
+    """Check the backward of a model's loss, f(p) -> (loss, backward(g)), in all of p."""
     def of_all():
         loss, backward = f(p)
 
@@ -109,7 +109,7 @@ def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
 
 
 def _check_with(f, p, inputs, names, seed):
-    """check_backward in the inputs and in the trainable tensors of p, which is restored.
+    """Run check_backward in the inputs and the trainable tensors of p, which is restored.
 
     f(*inputs) -> (y, pull), pull(dy) -> the gradient of each input, then those of p.
     """

@@ -10,17 +10,17 @@ Equation  linear      y = x Wᵀ + b
           pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
 Shapes    x (..., D): usually (T, D), tokens packed end to end; any leading axes are allowed, such
           as one vector for each head, (T, H, d).  W (O, I) as in checkpoints
-Cost      BLAS does the products of `linear`.  The other functions are bound by memory, so add_norm,
+Cost      BLAS computes `linear`'s products.  The other functions are bound by memory, so add_norm,
           which BERT calls twice per layer, does in one pass what would take four.
 Differs   from torch in the default eps: it is BERT's, 1e-12; most other models have 1e-5.  A bias
           that p does not name is not added; a tensor that g does not name gets no gradient.
 Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 
-Why normalise?  The sum of many layers' outputs grows with their number, and so do the gradients; a
-norm gives every token the same length again.  With post-norm (2017's order) the norm also rescales
+Why normalise?  The sum of many layers' outputs grows with their number, and so do the gradients;
+normalising gives all tokens the same scale again.  With post-norm (2017's order) it also rescales
 the path that skips the layer: its gradient shrinks with depth, and training needs warmup.  With
 pre-norm that path is a plain sum, dx = dy + ..., and deep models train.  Subtracting the mean
-removes one direction of D; RMSNorm leaves that out, and needs half as many passes.
+removes one direction of D; RMSNorm leaves that out, which saves a pass over x.
 
 The gradient of layer norm.  Let d = w dy, μ = mean x, σ² = var x, r = (σ² + eps)^(−½), so that
 x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ)/D,
@@ -83,7 +83,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
 # ---- rows of a table -----------------------------------------------------------------------------
 
 def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Rows of a table.  ids: (...), table: (V, D) -> (..., D).  backward returns no dx for the ids.
+    """Look up rows of a table.  ids: (...), table: (V, D) -> (..., D).  backward returns no dx.
 
     Raises ValueError for an id without a row; NumPy would count a negative one from the end.
     """
@@ -181,7 +181,7 @@ def or_scratch(g, name, like):
 
 @kernel(inline=True)
 def normalise(xhat, y, w, b, eps):
-    """One row: xhat ← its x̂, y ← w · x̂ + b.  -> r.  Two passes avoid cancellation in var x."""
+    """Normalise a row: xhat ← x̂, y ← w x̂ + b.  -> r.  Two passes avoid cancellation in var x."""
     D, total, squares = len(xhat), ZERO, ZERO
     for d in range(D):
         total += xhat[d]

@@ -7,12 +7,12 @@ Equation  m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
           clipping: c g for g,  c = min(1, max_grad_norm / ‖g‖), over all parameters together
 Shapes    θ, g, m, v: (P,), the flat buffers of nn/params.py
 Cost      reads four numbers and writes three per parameter; bound by memory
-Differs   from the paper as torch's AdamW does: the decay is multiplied by lr; and as BERT does:
-          biases and norms do not decay.  BERT's first code lacks the bias correction, 1 − βᵗ.
+Differs   from the paper, like torch's AdamW: the decay is multiplied by lr; and like BERT: biases
+          and norms do not decay.  BERT's first code lacks the bias correction, 1 − βᵗ.
 Read next transformer/masked_lm.py (a training loop)
 
 Why m / √v?  m is a running mean of the gradients, v of their squares.  So m / √v is near 1 or −1
-where gradients agree in sign, near 0 where they cancel, at any scale.  m and v start at 0, so after
+where successive gradients agree, near 0 where they cancel, at any scale.  m and v start at 0: after
 t steps the weights of the gradients in these means sum to 1 − βᵗ; dividing by it corrects that.
 
 Why decoupled?  Adam with L2 regularisation (λ θ added to g) divides λ θ by √v̂ too, so weights with
@@ -38,15 +38,15 @@ class Optim(NamedTuple):
     lr: float                      # the peak learning rate, see linear_warmup_decay
     warmup_ratio: float = 0.1      # the share of the steps in which lr rises
     weight_decay: float = 0.01     # λ, for the tensors that are declared to decay
-    max_grad_norm: float = 1.0     # a longer gradient is scaled down to this length
+    max_grad_norm: float = 1.0     # a larger gradient is scaled down to this norm
 
 
 # ---- AdamW ---------------------------------------------------------------------------------------
 
 class AdamWNumbers(NamedTuple):
-    """The numbers of one step, each rounded to the parameters' type separately.
+    """The constants of one step, each rounded to the parameters' type separately.
 
-    In float32, 1 − 0.999 computed from the rounded 0.999 has three digits less than 0.001 has.
+    In float32, 1 − β₂ computed from the rounded 0.999 has three digits fewer than 0.001 has.
     """
 
     lr: float
@@ -62,7 +62,7 @@ class AdamWNumbers(NamedTuple):
 
 def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay: float,
           n: AdamWNumbers) -> None:
-    """One step along c g, in place.  theta, g, m, v: (P,)."""
+    """Take a step with the clipped gradient c g, in place.  theta, g, m, v: (P,)."""
     g = n.clip * g
     m[:] = n.beta1 * m + n.new1 * g
     v[:] = n.beta2 * v + n.new2 * g * g
@@ -109,7 +109,7 @@ class AdamW:
         """Update p in place with the sum g of all workers' gradients.  -> ‖g‖ before clipping
 
         grads: one Params like p for each worker; afterwards the first holds the sum.
-        max_grad_norm: a longer g is scaled down to this length.
+        max_grad_norm: a larger g is scaled down to this norm.
         map: map(f, items) -> [f(item)], in threads or one after the other.
         """
         g, *others = [g.flat for g in grads]
@@ -154,9 +154,9 @@ def _blocks(p, weight_decay):
 # ---- clipping and the schedule -------------------------------------------------------------------
 
 def clip_factor(norm: float, max_grad_norm: float) -> float:
-    """The factor c that scales a gradient of length `norm` down to max_grad_norm; at most 1.
+    """The factor c that scales a gradient of this norm down to max_grad_norm; at most 1.
 
-    nan if the length overflowed, so that the training is seen to diverge; 0 would hide it.
+    nan if the norm overflowed, so that the run stops as diverged; 0 would hide it.
     """
     if norm == np.inf:
         return np.nan
@@ -167,7 +167,7 @@ def linear_warmup_decay(step: int, steps: int, lr: float, warmup_ratio: float = 
     """The learning rate of step 1..steps: it rises linearly to `lr`, then falls linearly to 0.
 
     warmup_ratio: the share of the steps in which it rises.  In the first steps m and v are means of
-    few gradients, so m / √v is noisy, and full steps could move weights far the wrong way.
+    few gradients, so m / √v is noisy, and full steps could move weights far in a wrong direction.
     """
     rising = warmup_ratio * steps
     if step <= rising:

@@ -9,7 +9,7 @@ buffer with the same names.  So an optimiser's step, clipping and zeroing are on
 checked along one random direction.
 
 A frozen tensor is an array outside that buffer.  So it has no gradient, no moments in the optimiser
-and no copy in a training checkpoint: fine-tuning few tensors needs memory for these only.
+and no copy in a training checkpoint: with few trainable tensors, all these are small.
 """
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Normal:
     std: float
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """shape -> an array of that shape, float64."""
+        """Draw an array of this shape, float64."""
         return self.std * rng.standard_normal(shape)
 
 
@@ -38,7 +38,7 @@ class Constant:
     value: float
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """shape -> an array of that shape, float64; nothing is drawn."""
+        """Return an array of this shape, float64."""
         return np.full(shape, self.value)
 
 
@@ -51,7 +51,7 @@ class Tensor(NamedTuple):
 
     shape: tuple[int, ...]
     init: Init = ZEROS             # of (rng, shape): its initial values
-    decay: bool = False            # does weight decay shrink it?
+    decay: bool = False            # whether weight decay applies to it
     stream: str = ""               # name of the random stream of init; "": the tensor's own name
 
 
@@ -59,19 +59,19 @@ Tensors = Mapping[str, Tensor]     # of a layer or of a whole model, in the orde
 
 
 def linear_tensors(name: str, O: int, I: int, init: Init, bias: bool = True) -> dict[str, Tensor]:
-    """The tensors of y = x Wᵀ + b: name.weight (O, I), which decays, and name.bias (O,), zeros."""
+    """The tensors of y = x Wᵀ + b: name.weight (O, I), with weight decay, name.bias (O,), zeros."""
     own = {f"{name}.bias": Tensor((O,))} if bias else {}
     return {f"{name}.weight": Tensor((O, I), init, decay=True), **own}
 
 
 def norm_tensors(name: str, D: int, bias: bool = True) -> dict[str, Tensor]:
-    """The tensors of a norm: name.weight (D,) of ones and name.bias (D,) of zeros; none decays."""
+    """The tensors of a norm: name.weight (D,), ones, name.bias (D,), zeros; no weight decay."""
     own = {f"{name}.bias": Tensor((D,))} if bias else {}
     return {f"{name}.weight": Tensor((D,), ONES), **own}
 
 
 def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor]:
-    """The tensor of a table of V rows: name.weight (V, D), which decays."""
+    """The tensor of a table of V rows: name.weight (V, D), with weight decay."""
     return {f"{name}.weight": Tensor((V, D), init, decay=True)}
 
 
@@ -83,9 +83,9 @@ class Params(dict):
     def __init__(self, tensors: Mapping[str, Tensor | tuple[int, ...]],
                  dtype: DTypeLike = np.float32,
                  frozen: Mapping[str, np.ndarray] | None = None) -> None:
-        """All zero and trainable, except the arrays of `frozen`.
+        """Start with zeros, all trainable, except the arrays of `frozen`.
 
-        tensors: {name: Tensor}, in the order of flat; a shape alone stands for Tensor(shape).
+        tensors: {name: Tensor}, in the order of flat; a shape alone means Tensor(shape).
         frozen: {name: values} of some of these; the values are not copied.
         """
         super().__init__()
@@ -111,13 +111,13 @@ class Params(dict):
         return {name: tensor.shape for name, tensor in self.tensors.items()}
 
     def __setitem__(self, name: str, value: np.ndarray) -> None:
-        """p[name] += dy writes into flat through the view; replacing the view is an error."""
+        """Allow p[name] += dy, which writes into flat; refuse to replace the view."""
         if value is not self[name]:
             raise TypeError(f"p[{name!r}] is a view on p.flat and cannot be replaced; "
                             f"write into it: p[{name!r}][...] = value")
 
     def __reduce__(self) -> tuple:
-        """For copy.deepcopy and pickle: new views on a copy of flat."""
+        """Let copy.deepcopy and pickle make new views on a copy of flat."""
         return _restored, (self.tensors, self.flat, {name: self[name] for name in self.frozen})
 
     def trainable_views(self) -> dict[str, np.ndarray]:
@@ -130,7 +130,7 @@ class Params(dict):
                        if name not in self.frozen}, self.flat.dtype)
 
     def copy(self, dtype: DTypeLike | None = None) -> "Params":
-        """The same numbers in a new buffer, which may have another type.
+        """Copy the numbers to a new buffer, which may have another type.
 
         Frozen arrays are read-only, and so are shared unless their type changes.
         """
@@ -143,7 +143,7 @@ class Params(dict):
     # ---- subsets
 
     def only(self, names: Iterable[str]) -> "Params":
-        """The tensors of these names in a new buffer, in the order of self.
+        """Copy the tensors of these names to a new buffer, in the order of self.
 
         Raises KeyError for a name that is not there.
         """
@@ -152,7 +152,7 @@ class Params(dict):
                           set(self.frozen) & names)
 
     def freeze(self, names: Iterable[str]) -> "Params":
-        """The same tensors, with these frozen too.
+        """Return the same tensors, with these frozen too.
 
         Trainable tensors are copied to a new buffer; frozen ones are not copied, and read-only in
         the result.  Raises KeyError for a name that is not there.
@@ -160,7 +160,7 @@ class Params(dict):
         return self._with(self.tensors, set(self.frozen) | self._known(names))
 
     def trainable(self, names: Iterable[str]) -> "Params":
-        """The same tensors, with all others frozen: freeze() of the other names."""
+        """Return the same tensors, with all others frozen: freeze() of the other names."""
         return self._with(self.tensors, set(self) - self._known(names))
 
     def _known(self, names):
@@ -183,7 +183,7 @@ def _restored(tensors: Tensors, flat: np.ndarray, frozen: dict[str, np.ndarray])
 
 
 def join(*parts: Params) -> Params:
-    """The tensors of several Params, in this order, in one buffer: an encoder and a new head.
+    """Put the tensors of several Params, in this order, into one: an encoder and a new head.
 
     Trainable tensors are copied; frozen ones stay frozen.  Raises ValueError for a name that two
     parts have.
@@ -203,10 +203,10 @@ def join(*parts: Params) -> Params:
 
 def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
                 dtype: DTypeLike = np.float32) -> Params:
-    """Parameters with initial values, as their tensors declare them.
+    """Create parameters with the initial values that their tensors declare.
 
     Each tensor draws from its own random stream, which its declaration names.  So the values of a
-    tensor do not change when a model gets another head, or the tensor another name in our code.
+    tensor do not change if the model gets another head, or the tensor is renamed in our code.
     """
     p = Params(tensors, dtype)
     for name, (shape, init, _, stream) in p.tensors.items():

@@ -9,8 +9,8 @@ Read next nn/attention.py
 
 The families differ only in `index`, which says which pairs of tokens share a row of the table.  T5
 and MPNet: index = bucket(j − i), with one bucket per small distance and wider buckets for larger
-ones; so B of a shorter sequence is the upper left corner of B.  Swin: index = the pair (difference
-of rows, difference of columns) in a window of pixels.
+ones; so a shorter sequence's B is the upper left corner of a longer one's.  Swin: index = the pair
+(difference of rows, difference of columns) in a window of pixels.
 
 Why relative?  Only differences of positions occur, so a bias that is learned at one position holds
 at all others.

@@ -13,7 +13,7 @@ Read next nn/attention.py
 
 Why rotate?  R(a)ᵀ R(b) = R(b − a), so the score of a query at m and a key at n,
     (R(mθ) q) · (R(nθ) k) = q · R((n − m) θ) k,
-depends only on n − m; and a rotation does not change lengths.  Slowly growing angles (large i)
+depends only on n − m; and a rotation does not change norms.  Slowly growing angles (large i)
 encode far distances, fast ones (small i) near ones, like the hands of a clock.
 
 Gradient.  The transpose of a rotation is its inverse: dx = R(−m θ) dy.
@@ -35,7 +35,7 @@ class Rotation(NamedTuple):
 
 def rotation(positions: np.ndarray, d: int, theta: float = 10_000.0, dtype: type = np.float32
              ) -> Rotation:
-    """The angles m θ_i of tokens at these positions.  positions: (T,); d: the width of a head.
+    """The angles m θ_i of tokens at these positions.  positions: (T,); d: the dimension of a head.
 
     Raises ValueError unless d is even.
     """
@@ -46,7 +46,7 @@ def rotation(positions: np.ndarray, d: int, theta: float = 10_000.0, dtype: type
 
 
 def rotary(x: np.ndarray, by: Rotation) -> tuple[np.ndarray, Backward]:
-    """Rotate every head of every token by its position.  x, y: (T, H·d), by: for heads of width d.
+    """Rotate all heads of each token by its position.  x, y: (T, H·d), by: for heads of d numbers.
 
     Raises ValueError for shapes that do not fit.
     """

@@ -4,8 +4,8 @@ Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classificati
 Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
 Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
 Cost      one exponential per element forward.  The loss computes it again in backward: that is
-          cheaper than writing and reading p, whose rows are as wide as the vocabulary.
-Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of partners)
+          cheaper than writing and reading p, whose rows may be as long as the vocabulary.
+Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of positives)
 
 Why the exponential?  It turns any scores into positive numbers, and a difference of scores into a
 ratio of probabilities: p_i/p_j = exp(s_i − s_j).  Adding a number to all scores leaves p unchanged,
@@ -105,7 +105,7 @@ def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None 
 
 
 def require_targets(s, targets, total):
-    """The divisor of the loss.  Raises ValueError for targets that do not fit s, or if it is 0."""
+    """Return the loss's divisor.  Raises ValueError if it is 0 or targets do not fit s."""
     N, M = s.shape
     if len(targets) != N or (N and not (0 <= targets.min() and targets.max() < M)):
         raise ValueError(f"targets: expected {N} in 0..{M - 1}, got {len(targets)} in "

@@ -22,7 +22,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 @contextlib.contextmanager
 def open_binary(source: str | os.PathLike | io.IOBase
                 ) -> Iterator[tuple[io.BufferedReader | gzip.GzipFile, str]]:
-    """(binary file, its name) for a path, "-" (standard input) or an open binary file.
+    """Yield (binary file, its name) for a path, "-" (standard input) or an open binary file.
 
     Gzip is recognised by the first bytes and decompressed.  Raises FormatError if its data are
     incomplete or damaged.
@@ -53,7 +53,7 @@ def open_binary(source: str | os.PathLike | io.IOBase
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
-    """A binary file to write to; it replaces `path` when the block ends without an error.
+    """Yield a binary file to write to; it replaces `path` when the block ends without an error.
 
     On any error (a full disk, Ctrl-C) the old file is unchanged and the temporary file is removed.
     A path that is not a regular file (a pipe, a terminal, /dev/null) is written to directly.
@@ -83,7 +83,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
 
 
 def _mode(path):
-    """The permissions of the file that is replaced, or those of a file that open() creates."""
+    """Return the permissions of the replaced file, or those of a file that open() creates."""
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:

@@ -24,7 +24,7 @@ from scratch_embed.numerics.interrupt import held_interrupt
 
 @contextlib.contextmanager
 def replaced_together(folder: str | os.PathLike, mark: str) -> Iterator[str]:
-    """A temporary folder to write into; when the block ends, its files are moved to `folder`.
+    """Yield a temporary folder to write to; when the block ends, its files are moved to `folder`.
 
     folder: created if missing; other files in it stay.  mark: the file that is removed first and
     moved last.  Files whose contents did not change are not replaced.

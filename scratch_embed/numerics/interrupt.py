@@ -11,7 +11,7 @@ class HeldInterrupt(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def held_interrupt() -> Iterator[Callable[[], None]]:
-    """Within the block Ctrl-C takes effect when the function that is yielded is called.
+    """Within the block, Ctrl-C takes effect only when the function that is yielded is called.
 
     That function raises HeldInterrupt, a KeyboardInterrupt, if Ctrl-C was pressed; so does the end
     of the block.  A second Ctrl-C raises KeyboardInterrupt at once.

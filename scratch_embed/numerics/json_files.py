@@ -34,7 +34,7 @@ def show(value: Any) -> str:
 
 
 def is_text(value: Any) -> bool:
-    """Is it a str without lone surrogates?  (JSON can contain "\\ud800", half of a pair.)"""
+    """Whether it is a str without lone surrogates (JSON can contain "\\ud800", half of a pair)."""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 

@@ -11,7 +11,7 @@ Every compiled function of this package uses this decorator.  Its properties, ea
   cache       compiled code is stored on disk, and used while *no* source file of this package has
               changed.  Numba alone compares only the kernel's own file, and would run stale code
               after an edit of a function that the kernel calls.
-  no disk     if no folder can be written, kernels are compiled in each process
+  no disk     if no folder is writable, kernels are compiled in each process
   no JIT      NUMBA_DISABLE_JIT=1 runs them as Python, for a debugger
 """
 import contextlib

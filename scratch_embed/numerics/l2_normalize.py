@@ -1,4 +1,4 @@
-"""L2 normalisation: a vector divided by its length, at every scale, and its gradient.
+"""L2 normalisation: a vector divided by its norm, at any scale, and the gradient of that.
 
 Equation  u = x / ‖x‖;  zero stays zero
 Shapes    x, u (..., D), over the last axis
@@ -60,7 +60,7 @@ def rescale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sums_of_squares(x: np.ndarray) -> np.ndarray:
-    """Σ_d x_d², block by block, to need no second table.  (..., D) -> (..., 1)"""
+    """Σ_d x_d², block by block, so that no second table is needed.  (..., D) -> (..., 1)"""
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     sums = np.empty((len(rows), 1), x.dtype)
     step = max(1, BLOCK // max(1, rows.shape[1]))

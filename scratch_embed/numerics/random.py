@@ -4,9 +4,9 @@ Paper     Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generato
 Equation  state ← state + γ,  output = mix(state),  γ = 2⁶⁴/φ made odd
 Use       state += GAMMA; bits = mix(state); then uniform32(bits) or below(bits, n)
 
-The state is only a counter; `mix` makes the randomness.  So a draw does not wait for the previous
-one, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream, which
-depends neither on the thread that runs it nor on the order of tasks.
+The state is only a counter; `mix` turns it into random bits.  So a draw does not wait for the one
+before, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream,
+which depends neither on the thread that runs it nor on the order of tasks.
 """
 import numpy as np
 
@@ -61,7 +61,7 @@ def stream(seed: int, *numbers: int) -> np.uint64:
 def hash32(counter, key):
     """32 random bits for entry `counter` of the array named `key` (both uint32).  A bijection.
 
-    Wellons 2018, "Prospecting for Hash Functions", lowbias32: it has half the width of `mix`, so
+    Wellons 2018, "Prospecting for Hash Functions", lowbias32: it works on 32 bits, not 64, so
     twice as many fit into a vector register.  The same arguments give the same bits, so a dropout
     mask need not be stored from the forward pass to the backward pass.
     """

@@ -3,22 +3,22 @@
 Bytes     u64 n (little-endian, at most 100,000,000); n bytes of JSON, padded with spaces,
               {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
           then the data, little-endian and row-major; the offsets count from its first byte.
-          Sorted by begin, the tensors cover the data without a gap or an overlap to the file's end.
+          The tensors' byte ranges cover the data up to the file's end, without gaps or overlaps.
 Shapes    any, including a single number () and an empty (0, D); at most 32 axes
-Cost      each tensor is read once, into its own writable, aligned array.  Writing copies only
-          arrays that are not little-endian and row-major.
-Differs   The bytes written are the original's (safetensors 0.8), with the metadata sorted by name;
-          there their order is random.  Refused here, accepted there: a repeated name, a fourth
-          field, a BOOL that is neither 0 nor 1, metadata null, space before "{".  BF16, which NumPy
-          lacks, is read as float32 of the same value, and never written.
+Cost      each tensor is read once, into its own writable, aligned array; BF16 is then converted.
+          Writing copies an array only if it is big-endian or not row-major.
+Differs   Files are written byte for byte as safetensors 0.8 writes them, but with the metadata
+          sorted by name; its order is random.  Refused here, accepted there: a repeated name, a
+          fourth field, a BOOL that is neither 0 nor 1, metadata null, space before "{".  BF16,
+          which NumPy lacks, is read as float32 of the same value, and never written.
 Read next words/vector_tensors.py (word vectors in this format)
 
 Why not map the file into memory (np.memmap)?  It would save one copy, but if a mapped file is
 truncated, reading it kills the process; and Windows cannot replace it, so that a training run could
 not overwrite the checkpoint from which it resumed.
 
-The offsets are redundant: they must cover the file without gaps, and each tensor's length must fit
-its shape and dtype.  So a damaged header is detected before memory is allocated.
+The offsets are redundant: they must cover the data without gaps, and each tensor's length must fit
+its shape and dtype.  So most damage to a header is detected before memory is allocated.
 """
 import json
 import math
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 def begins_like_safetensors(start: bytes) -> bool:
-    """Do the first 9 bytes of a file look like this format's?
+    """Whether the first 9 bytes of a file can be those of this format.
 
     A text never does: its fourth byte is at least 9, a tab, so that the length of the header would
     be at least 9 · 2²⁴ bytes, more than is allowed.
@@ -66,9 +66,9 @@ def begins_like_safetensors(start: bytes) -> bool:
 
 def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = None
                      ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors and the metadata of a file: {name: array}, in the order of the data, and a dict.
+    """Read a file.  -> tensors {name: array}, in the order of the data, and metadata {str: str}
 
-    names: read only these.  The arrays do not depend on the file any more; BF16 becomes float32.
+    names: read only these.  The arrays are copies, independent of the file; BF16 becomes float32.
     Raises FormatError for a truncated or damaged file, ValueError for a name that is not in it.
     """
     with open(path, "rb") as file:
@@ -82,7 +82,7 @@ def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = No
 
 
 def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, str]]:
-    """{name: Entry} in the order of the data, and the metadata, without reading the data.
+    """Read {name: Entry}, in the order of the data, and the metadata, but not the data.
 
     Raises FormatError as read_safetensors does.
     """
@@ -91,7 +91,7 @@ def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, st
 
 
 def _read_header(path, file):
-    """({name: Entry}, metadata) of an open file, checked against the file's size."""
+    """Read ({name: Entry}, metadata) of an open file, and check them against the file's size."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     start = file.read(9)
@@ -124,7 +124,7 @@ def _check_metadata(path, metadata):
 
 
 def _check_entry(path, name, fields, data_start):
-    """The Entry of one tensor, after checking that its three fields agree."""
+    """Check that the three fields of a tensor agree, and return its Entry."""
     def check(truth, expected, found):
         if not truth:
             raise FormatError(path, f"tensor {show(name)}",
@@ -150,13 +150,13 @@ def _check_entry(path, name, fields, data_start):
 
 
 def _are_sizes(numbers):
-    """A list of whole numbers from 0 to sys.maxsize?  (true is not accepted as 1.)"""
+    """Whether it is a list of whole numbers from 0 to sys.maxsize.  (true is not accepted as 1.)"""
     return isinstance(numbers, list) and all(type(n) is int and 0 <= n <= sys.maxsize
                                              for n in numbers)
 
 
 def _check_tiling(path, ordered, data_start, size):
-    """Each tensor begins where the one before it ends, and the last ends with the file."""
+    """Check that each tensor begins where the previous one ends, and the last ends the file."""
     at = data_start
     for name, entry in ordered:
         if entry.begin != at:
@@ -170,7 +170,7 @@ def _check_tiling(path, ordered, data_start, size):
 
 
 def _read_tensor(path, file, name, entry):
-    """One tensor in an array of its own."""
+    """Read one tensor into an array of its own."""
     file.seek(entry.begin)
     count = math.prod(entry.shape)
     array = np.fromfile(file, DTYPES[entry.dtype], count)
@@ -228,12 +228,12 @@ def _as_stored(name, array):
 
 
 def _refuse_other_strings(tensors, metadata):
-    """ValueError unless every name and every value of the metadata is Unicode text."""
+    """Raise ValueError unless all names and all values of the metadata are Unicode text."""
     for what, strings in [("the name of a tensor", tensors), ("a name in the metadata", metadata),
                           ("a value in the metadata", metadata.values())]:
         for string in strings:
             if not is_text(string):
                 raise ValueError(f"{what}: expected a string of Unicode text, got {show(string)}")
     if "__metadata__" in tensors:
-        raise ValueError("the name of a tensor: expected any other than '__metadata__', which the "
-                         "format reserves for the metadata")
+        raise ValueError("tensors: the name '__metadata__' is reserved for the metadata; use "
+                         "another name")

@@ -1,4 +1,4 @@
-"""Convert a training's settings to JSON values, as checkpoints store them.
+"""Convert the settings of a training run to JSON values, as checkpoints store them.
 
 A checkpoint can only be resumed by a run with the same settings and the same data.  So both are
 stored in it, in a form that does not change when functions are renamed: a function by the key that
@@ -25,7 +25,7 @@ def saved_as(key: str) -> Callable[[Function], Function]:
 
 
 def json_value(value: Any) -> Any:
-    """A setting as JSON's types: numbers, str, bool, None, and lists and dicts of such values.
+    """Convert a setting to JSON's types: numbers, str, bool, None, lists and dicts of such values.
 
     Raises ValueError for a function without a key.
 

@@ -7,25 +7,25 @@ Equation  score(q, d) = Σ_{w in q} weight(w, d)
           weight(w, d) = idf(w) · f / (f + k1 (1 − b + b |d| / mean |d|)),  f = count of w in d
           idf(w) = log(1 + (N − n + ½) / (n + ½)),  n of the N documents contain w
 Shapes    documents, queries: lists of lists of str -> ids (Q, k) int64, scores (Q, k) float32
-Cost      to build, O(T log T) for T tokens; a query O(N + the postings of its words).
-          Memory: 8 bytes for each pair of a word and a document that contains it.
+Cost      O(T log T) to build, for T tokens; O(N + P) per query, with P postings of its words.
+          Memory: 8 bytes per posting (a word and a document that contains it), and the vocabulary.
 Differs   The paper's idf has no "1 +", so a word that is in more than half of the documents gets
-          a negative weight.  Lucene stores a length in one byte, exact up to 39, and leaves empty
+          a negative weight.  Lucene stores a length in one byte, exact up to 40, and leaves empty
           documents out of N.  rank_bm25 (BM25Okapi) has k1 = 1.5, a factor k1 + 1, which changes no
           ranking, and the paper's idf, replaced by ¼ of the mean idf where it is negative.  bm25s
           computes by default what this file does, with k1 = 1.5; Anserini has k1 = 0.9, b = 0.4.
           The defaults here are Lucene's, 1.2 and 0.75.
 Read next retrieve/lists.py (what a search returns), retrieve/hybrid.py (with dense vectors)
 
-Why the fraction?  The tenth occurrence of a word says less than the first: f/(f + k1) rises towards
-1, and is ½ at f = k1.  A long document contains more of every word without being about it, so k1 is
-multiplied by a factor that grows with the length; b = 0 ignores the length, b = 1 makes the weight
-depend only on the share f/|d|.
+Why the fraction?  The tenth occurrence of a word tells less about the document than the first:
+f/(f + k1) rises towards 1, and is ½ at f = k1.  A long document contains more of every word without
+being about it, so k1 is multiplied by a factor that grows with the length; b = 0 ignores the
+length, b = 1 makes the weight depend only on the share f/|d|.
 
 Why an inverted index?  A query has few words, and most documents contain none of them.  So the
 weights are stored by word, as a sparse matrix in CSR form: row w holds the documents that contain
-w.  The scores of a query are the sum of its words' rows; a word that is twice in the query counts
-twice.
+w.  The scores of a query are the sum of its words' rows; a word that occurs twice in the query
+counts twice.
 
 Words match only if the strings are equal.  Lower-casing, removing punctuation and stop words, and
 stemming are up to the caller, who must treat documents and queries alike.
@@ -45,11 +45,14 @@ S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
 
 
 class Postings(NamedTuple):
-    """Word w is in documents[start[w]:start[w+1]], with weights[start[w]:start[w+1]] (CSR form)."""
+    """Word w is in documents[start[w]:start[w+1]], with weights[start[w]:start[w+1]].
+
+    A (V, N) matrix in CSR form; SciPy's names are indptr, indices and data.
+    """
 
     start: np.ndarray              # (V+1,) int64
-    documents: np.ndarray          # (P,) int32, rising for each word
-    weights: np.ndarray            # (P,) float32, all above 0
+    documents: np.ndarray          # (P,) int32, ascending within each word
+    weights: np.ndarray            # (P,) float32, all positive
 
 
 class BM25:
@@ -67,7 +70,8 @@ class BM25:
                  ) -> None:
         """documents: lists of words; the id of a document is its position, from 0.
 
-        Raises ValueError if all documents are empty, or one of them is a str.
+        Raises ValueError if all documents are empty, one of them is a str, or k1 or b is out of
+        range.
         """
         k1, b = require_number("k1", k1), require_number("b", b, 0, 1)
         self.index, ids, lengths = _number_words(documents)
@@ -133,8 +137,9 @@ def top_k_positive_plain(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
 def top_k_positive(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """top_k_positive_plain for float32, in one pass over the scores, with a heap of the k best.
 
-    Score and id are packed into one integer, the score's bits above 2³² − 1 − id.  Floats that are
-    not negative are ordered as their bits are, so the larger integer is the better document.
+    Score and id are packed into one integer: the score's 32 bits, then 2³² − 1 − id.  Non-negative
+    floats have the order of their bit patterns, so the larger integer is the better document, and
+    on a tie the lower id.
     """
     heap = np.full(min(k, len(scores)), LOW_32)              # score 0 and id 0: empty entries
     keep_best(scores.view(np.uint32), heap)
@@ -175,7 +180,7 @@ def replace_smallest(heap, key):
 # ---- the weights --------------------------------------------------------------------------------
 
 def idf(n: np.ndarray, N: int) -> np.ndarray:
-    """log(1 + (N − n + ½) / (n + ½)), above 0 even for a word that is in all N documents.
+    """log(1 + (N − n + ½) / (n + ½)), positive even for a word that is in all N documents.
 
     >>> idf(np.array([1, 5, 10]), N=10).round(2).tolist()
     [1.99, 0.69, 0.05]
@@ -189,7 +194,7 @@ def _weigh(ids, lengths, V, k1, b):
     documents = np.repeat(np.arange(N), lengths)
     pairs, f = np.unique(ids * np.int64(N) + documents, return_counts=True)      # by word
     words, documents = np.divmod(pairs, N)
-    n = np.bincount(words, minlength=V)                      # documents that have the word
+    n = np.bincount(words, minlength=V)                      # documents that contain the word
     norm = k1 * (1 - b + b * lengths / lengths.mean())
     weights = idf(n, N)[words] * f / (f + norm[documents])
     return Postings(np.concatenate([[0], np.cumsum(n)]), documents.astype(np.int32),

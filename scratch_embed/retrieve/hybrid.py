@@ -7,21 +7,21 @@ Equation  RRF(d) = Σ_lists 1 / (60 + rank of d in the list), ranks from 1
           sum(d) = Σ_lists weight · (s − min) / (max − min),  s the score of d in the list
           a list without d adds 0
 Shapes    each list ids (Q, k_i) and scores (Q, k_i), in the form of retrieve/lists.py -> (Q, k)
-Cost      O(n log n) a query, for n entries of all its lists: no kernel
-Differs   in the paper every list ranks all documents; a search returns only the first of them
+Cost      O(n log n) per query, for n entries in all its lists, so there is no kernel
+Differs   in the paper every list ranks all documents; here a list has only the k_i best
 Read next retrieve/bm25.py and retrieve/index.py (the two searches), retrieve/rerank.py
 
-Why fuse?  BM25 finds the rare product code that a dense vector blurs; a dense vector finds the
-synonym that BM25 cannot match.
+Why fuse?  BM25 finds a rare product code, which a dense vector hardly represents; a dense vector
+finds a synonym, which BM25 cannot match.
 
 Why ranks?  The two kinds of score are not comparable: one is a sum of logarithms, the other a
 cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
-count nearly the same, and being in both lists counts more than being first in one.
+count nearly the same, and a document in both lists counts more than the first of one list.
 
-Why scores, then?  Ranks lose by how much the first document was better; scores scaled to 0..1
-within each list keep it.  But their weights must be chosen, on other queries than those of the
-evaluation, and min and max are taken over the documents returned: the last of a list gets 0, the
-same as a document that is not in it, and it depends on k which one is last.
+Why scores, then?  Ranks do not tell by how much the first document was better; scores that are
+scaled to 0..1 within each list do.  But their weights must be chosen, on other queries than those
+of the evaluation.  And min and max are taken over the documents returned: the last of a list gets
+0, like a document that is not in the list, and which document is last depends on k_i.
 """
 from collections.abc import Callable, Sequence
 
@@ -38,8 +38,8 @@ def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
                            ) -> tuple[np.ndarray, np.ndarray]:
     """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each.
 
-    Only the order of a list counts, not its scores.  Raises ValueError if the lists differ in the
-    number of queries, or ids and scores in shape.
+    Only the order of a list counts, not its scores.  Raises ValueError if the lists have different
+    numbers of queries, or ids and scores different shapes.
 
     >>> words = np.array([[7, 3]]), np.array([[9.1, 2.5]])
     >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.7]])
@@ -61,7 +61,7 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     lists      (ids, scores) of each search
     weights    one for each list, 0 or more
     normalise  applied to the scores of one list for one query, (n,) -> (n,); None: min_max.  Pass
-               np.asarray for raw scores; a document that is not in a list still adds 0.
+               np.asarray for raw scores; a list without the document still adds 0.
     Raises     ValueError for lists or weights of the wrong shape, or a score that is not finite.
 
     >>> words = np.array([[7, 3]]), np.array([[9.0, 2.0]])
@@ -73,8 +73,8 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     normalise = min_max if normalise is None else normalise
     weights = np.asarray(weights, np.float64)
     if weights.shape != (len(lists),) or not ((weights >= 0) & (weights < np.inf)).all():
-        raise ValueError(f"weights: expected {len(lists)} of 0 or more, one for each list, got "
-                         f"{weights.tolist()}")
+        raise ValueError(f"weights: expected {len(lists)} numbers of 0 or more, one for each list, "
+                         f"got {weights.tolist()}")
     parts = []
     for weight, (ids, scores) in zip(weights, _checked(lists)):
         part = np.zeros(ids.shape)
@@ -97,7 +97,7 @@ def min_max(scores: np.ndarray) -> np.ndarray:
     return np.ones(len(scores)) if low == high else (scores - low) / (high - low)
 
 
-# ---- inside -----------------------------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------------------------
 
 def _sum_contributions(ids, parts, k):
     """Add up the contributions of all lists to each document, query by query, and keep the k best.
@@ -109,7 +109,7 @@ def _sum_contributions(ids, parts, k):
     for row, part in zip(ids, parts):
         row, part = row[row != NO_ID], part[row != NO_ID]
         documents, which = np.unique(row, return_inverse=True)
-        # from the smallest to the largest: the order of the lists changes no sum, and breaks no tie
+        # sorted by size, so that the order of the lists changes no sum and decides no tie
         order = np.argsort(part)
         sums = np.bincount(which[order], part[order], len(documents))
         rows.append(top_k_of_query(documents, sums, k))
@@ -117,7 +117,7 @@ def _sum_contributions(ids, parts, k):
 
 
 def _checked(lists):
-    """The lists as arrays; ValueError for repeated ids, scores not finite, or unequal shapes."""
+    """The lists as arrays; ValueError for repeated ids, nan or inf, or unequal shapes."""
     if not lists:
         raise ValueError("lists: expected at least one, got none")
     checked = [(check_ids(ids, LARGEST), np.asarray(scores, np.float64)) for ids, scores in lists]

@@ -36,10 +36,10 @@ def row_of_each(ids: Sequence[int | str], start: int = 0) -> dict[int | str, int
 
 
 def require_new(ids: Ids, known: Ids, row_of: Collection[int | str]) -> None:
-    """Raise ValueError if an id is already in row_of, or not of the type of the known ids."""
+    """Raise ValueError if an id is already in row_of, or has another type than the known ids."""
     old = next((id for id in ids if id in row_of), None)
     if old is not None:
         raise ValueError(f"ids: expected new ones, got {old!r}, which is in the index already")
     if ids and known and type(ids[0]) is not type(known[0]):
-        raise ValueError(f"ids: expected {type(known[0]).__name__}, as those in the index, "
+        raise ValueError(f"ids: expected {type(known[0]).__name__}, like those in the index, "
                          f"got {ids[0]!r}")

@@ -1,19 +1,19 @@
 """Exact dense retrieval: compare the query with every row of the index and return the top k.
 
-Equation  search(q) = the k ids with the highest q·x over the rows x; for rows of length 1, the
+Equation  search(q) = the k ids with the highest q·x over the rows x; for rows of norm 1, the
           highest cosine
 Shapes    rows (M, D) float32 with M different ids; queries (N, D) -> ids (N, k), scores (N, k)
-Cost      a search O(N M D), nearly all of it matrix products; adding O(D) a row
+Cost      O(N M D) for a search, nearly all of it matrix products; O(D) per row for adding
 Memory    4 M D bytes of rows, up to half as many again in reserve after many small additions, and
           a Python list and dict of the ids.  A search needs a few arrays of `block` numbers for
           each worker.
-Differs   faiss's IndexFlatIP is the same search; it has row numbers for ids, and does not check
-          for nan.  Here rows cannot be deleted: make a new index without them.
+Differs   faiss's IndexFlatIP is the same search; its ids are row numbers, and it does not
+          check for nan.  Here rows cannot be deleted: make a new index without them.
 Read next space/neighbours.py (the search), space/hamming.py (the same with codes of 1/32 the size),
           retrieve/bm25.py (words instead of vectors), retrieve/texts.py (rows that are lines)
 
 Why exact search?  It is the baseline of approximate search, whose recall is the share of the exact
-neighbours that it finds.  And it is fast enough for large collections: a query costs one pass over
+neighbours that it finds.  And it is fast enough for many collections: a query costs one pass over
 the rows, and the queries of a batch share that pass.
 
 The index does not depend on a model.  Vectors come from any encode(texts) -> (N, D):
@@ -39,8 +39,8 @@ from scratch_embed.space.neighbours import BLOCK, nearest
 class Index:
     """An exact index: a table of M rows (M, D), each with a different id, an integer or a string.
 
-    normalise: scale rows and queries to length 1, so that scores are cosines (0 with a zero row);
-    otherwise scores are dot products of the vectors as they are.
+    normalise: scale rows and queries to norm 1, so that scores are cosines (0 with a zero row);
+    if False, scores are dot products of the vectors as they are.
 
     >>> index = Index.from_vectors([[3.0, 4.0], [0.0, 2.0]], ids=["a", "b"])
     >>> index.add(["c"], [[-1.0, 0.0]])
@@ -73,9 +73,9 @@ class Index:
     @classmethod
     def from_texts(cls, texts: Iterable[str], encode: Callable[[list[str]], np.ndarray],
                    ids: Iterable[int] | Iterable[str] | None = None) -> "Index":
-        """An index of M texts.  encode: of an encoder, texts -> (M, D); ids: as in from_vectors.
+        """An index of M texts.  encode: texts -> (M, D); ids: as in from_vectors.
 
-        Queries are encoded by the same encoder, by the caller: index.search(encode(queries), k).
+        The caller encodes queries with the same encoder: index.search(encode(queries), k).
 
         >>> def encode(texts): return np.array([[t.count("a"), t.count("b")] for t in texts])
         >>> texts = ["abba", "bob", "anna"]
@@ -104,8 +104,8 @@ class Index:
     def add(self, ids: Iterable[int] | Iterable[str], vectors: np.ndarray) -> None:
         """Add rows.  ids: M new ones, vectors: (M, D).  After an error, none has been added.
 
-        Raises ValueError for vectors of another width, or not finite in float32; for an id that is
-        repeated, is in the index already, or is not of the type of the others.
+        Raises ValueError for vectors of another dimension, or not finite in float32; for an id that
+        is repeated, is already in the index, or has another type than the others.
         """
         ids, vectors = list_of_ids(ids), np.asarray(vectors)
         if vectors.shape != (len(ids), self.dim):
@@ -137,7 +137,7 @@ class Index:
                 part, lambda row, i=i: f"the vector of {ids[i + row]!r}")
 
     def _prepared(self, vectors, name):
-        """Vectors in float32, of length 1 if the index normalises; name(row) is for the error."""
+        """Vectors in float32, of norm 1 if the index normalises; name(row) is for the error."""
         with np.errstate(over="ignore", invalid="ignore"):   # checked below
             rows = (l2_normalize(vectors)[0] if self.normalise else vectors).astype(
                 np.float32, casting="same_kind", copy=False)
@@ -179,13 +179,13 @@ class Index:
         return cls.from_tensors(path, *read_safetensors(path))
 
     def as_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """The tensors and the metadata that save() writes, for files that hold more than these."""
+        """The tensors and the metadata that save() writes, for files with further tensors."""
         return index_as_tensors(self._rows[:len(self)], self._ids, self.normalise)
 
     @classmethod
     def from_tensors(cls, path: str | os.PathLike, tensors: Mapping[str, np.ndarray],
                      metadata: Mapping[str, str]) -> "Index":
-        """The index of as_tensors(); other tensors are ignored.  path: for error messages."""
+        """The inverse of as_tensors(); other tensors are ignored.  path: for error messages."""
         rows, row_of, normalise = read_index(path, tensors, metadata)
         index = cls(rows.shape[1], normalise)
         index._rows, index._ids, index._row_of = rows, list(row_of), row_of

@@ -2,11 +2,11 @@
 
 Bytes     tensors  vectors (M, D) float32
                    ids (M,) int64; or, if ids are strings, id_text (B,) uint8, their UTF-8 bytes
-                   end to end, and id_ends (M,) int64, where each of them ends
+                   end to end, and id_ends (M,) int64, where each string ends
           metadata kind "scratch_embed index", normalise "True" or "False"
 Read next retrieve/index.py; retrieve/texts.py, which adds lines of text to the same file
 
-A file may come from anywhere, so each tensor is checked; a FormatError names the tensor, what was
+A file may come from anywhere, so each tensor is checked; a FormatError states the tensor, what was
 expected and what was found.
 """
 import os
@@ -34,7 +34,7 @@ def read_index(path: str | os.PathLike, tensors: Tensors, metadata: Mapping[str,
                ) -> tuple[np.ndarray, dict[int | str, int], bool]:
     """The inverse of index_as_tensors -> rows (M, D), {id: row} in row order, normalise.
 
-    Raises FormatError, of `path`, for any other tensors.
+    Raises FormatError, which names `path`, for any other tensors.
     """
     normalise = metadata.get("normalise")
     if metadata.get("kind") != KIND or normalise not in ("True", "False"):
@@ -64,7 +64,7 @@ def _read_ids(path, tensors):
 
 
 def first_not_finite(rows: np.ndarray) -> int | None:
-    """The number of the first row that holds a nan or an inf, or None.  rows: (M, D)."""
+    """The index of the first row with a nan or an inf; None if there is none.  rows: (M, D)."""
     step = max(1, BLOCK // rows.shape[1])
     for i in range(0, len(rows), step):
         finite = np.isfinite(rows[i:i + step]).all(axis=1)
@@ -76,7 +76,7 @@ def first_not_finite(rows: np.ndarray) -> int | None:
 # ---- strings ------------------------------------------------------------------------------------
 
 def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarray]:
-    """Strings as UTF-8 end to end, and where each of them ends: {name_text, name_ends}."""
+    """Strings as UTF-8 bytes end to end, and where each ends: {name_text, name_ends}."""
     try:
         encoded = [string.encode() for string in strings]
     except UnicodeEncodeError as error:
@@ -88,7 +88,7 @@ def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarra
 
 def strings_from_tensors(path: str | os.PathLike, name: str, tensors: Tensors,
                          otherwise: str = "") -> list[str]:
-    """The strings given to strings_as_tensors.  FormatError, of `path`, for other tensors."""
+    """The inverse of strings_as_tensors.  Raises FormatError for other tensors."""
     text, ends = tensors.get(f"{name}_text"), tensors.get(f"{name}_ends")
     if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
             text.ndim != 1 or ends.ndim != 1):

@@ -1,14 +1,14 @@
 """Ranked lists, the result of every search here: the ids of the k best and their scores.
 
-Shapes    ids (Q, k) int64, scores (Q, k) floats, one row a query: best first, ties by rising id.
-          A row with fewer than k documents is filled up with id −1 and score −inf.
-Cost      at most O(k log k) a query: no kernel
+Shapes    ids (Q, k) int64, scores (Q, k) floats, one row per query: best first, ties by
+          ascending id.  A row with fewer than k documents is filled up with id −1 and score −inf.
+Cost      at most O(k log k) per query, so there is no kernel
 Read next retrieve/bm25.py (returns such lists), retrieve/hybrid.py (fuses them),
-          retrieve/rerank.py (scores them again), evaluate/ranking.py (measures them, as the run
-          that as_run makes)
+          retrieve/rerank.py (scores them again), evaluate/ranking.py (measures the run that as_run
+          makes of them)
 
 Why may a list have fewer than k documents?  BM25 finds only documents that contain a word of the
-query.  To append others in an arbitrary order would claim that they were found.
+query.  If others were appended, in an arbitrary order, they would seem to have been found.
 """
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ NO_ID = -1                         # fills a row after its last document
 def top_k_of_query(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest scores of one query, filled up with NO_ID and −inf.
 
-    ids: (n,) rising, scores: (n,) -> ids (k,), scores (k,), best first, ties to the lowest id.
+    ids: (n,) ascending, scores: (n,) -> ids (k,), scores (k,), best first, ties to the lowest id.
     """
     found = np.full(k, NO_ID, np.int64)
     values = np.full(k, -np.inf, np.result_type(scores, np.float32))
@@ -35,7 +35,7 @@ def top_k_of_query(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndar
 
 def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLike = np.float64
           ) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of Q queries, ids (k,) and scores (k,) each, as two arrays (Q, k)."""
+    """Stack the lists of Q queries, ids (k,) and scores (k,) each, into two arrays (Q, k)."""
     ids, scores = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), dtype)
     for row, (found, values) in enumerate(rows):
         ids[row], scores[row] = found, values
@@ -44,9 +44,9 @@ def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLik
 
 def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], documents: Sequence[str]
            ) -> dict[str, dict[str, float]]:
-    """A run for evaluate/ranking.py, {query: {document: score}}, from row numbers to names.
+    """Convert lists to a run, {query: {document: score}}, for evaluate/ranking.py.
 
-    ids, scores: (Q, k); queries: Q names; documents: N names, that of id i at i.
+    ids, scores: (Q, k); queries: Q names; documents: N names; documents[i] has the id i.
     Raises ValueError for ids outside the documents, unequal shapes, or a repeated name.
     """
     ids, scores = check_ids(ids, len(documents)), np.asarray(scores)
@@ -60,7 +60,7 @@ def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], document
 
 
 def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
-    """ids as an array.  ValueError unless (Q, k) integers in −1..N − 1, none twice in a row."""
+    """ids as an array.  ValueError unless (Q, k) integers in −1..N − 1, no document twice."""
     ids = np.asarray(ids)
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ValueError(f"ids: expected integers of shape (Q, k), got {ids.dtype} of shape "

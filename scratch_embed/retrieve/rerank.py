@@ -3,15 +3,15 @@
 Paper     Nogueira & Cho 2019, "Passage Re-ranking with BERT".
 Equation  the k of a query's C candidates d with the largest score_pairs(q, d)
 Shapes    candidates (Q, C) ids, in the form of retrieve/lists.py -> ids (Q, k), scores (Q, k)
-Cost      Q · C pairs are scored, and that is nearly all of it: no kernel.  A model that encodes
-          queries and documents separately needs Q + N passes, and the N only once.
+Cost      Q · C passes of the model, one per pair, so a kernel here would save nothing.  A model
+          that encodes queries and documents separately needs Q + N passes, the N of them only once.
 Differs   the scores of the first search are discarded; hybrid.weighted_sum can combine both
 Read next retrieve/hybrid.py, evaluate/ranking.py
 
-Why two steps?  A cross-encoder reads query and document together and sees what two separately made
-vectors cannot hold, but it is too slow to score every document.  And it cannot return what the
-first search has missed: the recall of the candidates is the upper bound of its own recall.  So
-evaluate both steps: Recall@C of the search, and nDCG of the result.
+Why two steps?  A cross-encoder reads query and document together, so it can use what two vectors
+that were computed separately do not contain, but it is too slow to score every document.  And it
+cannot return what the first search has missed: the recall of the candidates is the upper bound of
+its own recall.  So evaluate both steps: Recall@C of the search, and nDCG of the result.
 """
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -32,7 +32,7 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
            ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query's candidates by score_pairs -> ids (Q, k), scores (Q, k).
 
-    queries      Q texts, or whatever score_pairs takes; documents: N of them
+    queries      Q texts, or other values that score_pairs accepts; documents: N of them
     candidates   (Q, C) ids; −1 for no candidate.  Their order has no effect: ties go to the
                  lowest id.
     score_pairs  [(query, document), ...] -> as many numbers; called with at most batch_size pairs
@@ -44,7 +44,7 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
     if len(candidates) != len(queries):
         raise ValueError(f"candidates: expected {len(queries)} rows, one for each query, got shape "
                          f"{candidates.shape}")
-    candidates = np.sort(candidates, axis=1)                 # rising, for top_k_of_query
+    candidates = np.sort(candidates, axis=1)                 # ascending, for top_k_of_query
     pairs = ((queries[q], documents[i]) for q, row in enumerate(candidates.tolist())
              for i in row if i != NO_ID)
     scores = np.full(candidates.shape, -np.inf)

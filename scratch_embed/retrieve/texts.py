@@ -1,4 +1,4 @@
-"""A searchable file of texts: the lines, their vectors, and which model made the vectors.
+"""A searchable file of texts: the lines, their vectors, and the name of the model that made them.
 
 Shapes    n lines, numbered from 1 as in an editor; blank lines are counted but not indexed.
           vectors (M, D) of the M other lines; a search returns line numbers (Q, k), scores (Q, k)
@@ -8,12 +8,12 @@ Cost      that of retrieve/index.py and retrieve/bm25.py; words are counted agai
 Read next retrieve/index.py (vectors), retrieve/bm25.py (words), retrieve/hybrid.py (both)
 
 Why store `made_by`?  An index outlives the program that made it, and a query must be encoded by the
-same model as the lines.  Vectors of another model, or of the same one trained further, also give
-scores, but these mean nothing.  This package does not know models, so `made_by` is whatever the
-caller writes, to compare when the file is loaded.
+same model as the lines.  Vectors of another model, or of the same model after more training, also
+give scores, but these mean nothing.  This package does not know models: the caller chooses
+`made_by`, and compares it when the file is loaded.
 
 A query without a known word has the zero vector, whose cosine is 0 with every line.  Its list is
-empty, because returning the first k lines would claim that they were found.
+empty: if the first k lines were returned, they would seem to have been found.
 """
 import itertools
 import json
@@ -39,7 +39,7 @@ Lists = tuple[np.ndarray, np.ndarray]
 class TextIndex:
     """Lines of text with their vectors.
 
-    texts     {line number: text}, rising
+    texts     {line number: text}, in ascending order
     lines     how many lines were read, blank ones included
     made_by   a description of the model, a dict that can be written as JSON
 
@@ -64,7 +64,7 @@ class TextIndex:
         return f"TextIndex({len(self):,} lines x {self.index.dim} dimensions)"
 
     def add(self, lines: Iterable[str], encode: Encode, batch_size: int = BATCH_SIZE) -> int:
-        """Add lines, numbered on from the last one.  Returns how many were not blank.
+        """Add lines, whose numbers continue those of the index.  -> how many were not blank.
 
         encode: n texts -> (n, D), called with at most batch_size texts.  After an error, the
         batches before it have been added.
@@ -115,7 +115,7 @@ class TextIndex:
         index = Index.from_tensors(path, tensors, metadata)
         if "made_by" not in metadata:
             raise FormatError(path, "its metadata", "expected `made_by`, found none: this index "
-                                                    "holds vectors without their texts")
+                                                    "has vectors without their texts")
         texts = strings_from_tensors(path, "line", tensors)
         numbers = tensors["ids"].tolist() if "ids" in tensors else []
         lines = metadata.get("lines", "")

@@ -8,7 +8,7 @@ Shapes    encode: N texts -> (N, d).  vectors: packed ids (T,) -> (N, E)
 Cost      the transformer's: 24 D² + 4 t D per token and layer.  Memory: the result, the ids of
           BLOCK texts, and one layer's activations of the batches that are being computed
 Differs   from sentence-transformers: the size of a batch is a number of tokens, not of texts, and
-          nothing is padded.  If a model ends in Normalize, truncated vectors have length 1 too;
+          nothing is padded.  If a model ends in Normalize, truncated vectors have norm 1 too;
           there they are parts of unit vectors.  A prompt that fills max_seq_length is an error,
           because all texts would have the same vector.
 Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (training one)
@@ -52,7 +52,7 @@ from scratch_embed.transformer.families import Model, read_tokenizer, save_token
 
 BLOCK = 4096                       # texts that are tokenized and sorted at a time
 TOKENS = 512                       # tokens per batch, about
-ONE_BATCH = 128                    # up to so many tokens, a second thread does not pay
+ONE_BATCH = 128                    # up to so many tokens, a second thread gains nothing
 MOST_WORKERS = 8                   # more threads would wait for the GIL
 
 
@@ -70,7 +70,7 @@ class SentenceEncoder:
     """Sentence vectors from a transformer: encode(texts) -> (N, d).
 
         SentenceEncoder.load(folder)                a folder that sentence-transformers wrote
-        SentenceEncoder(tokenizer, model)           the mean of the tokens, scaled to length 1
+        SentenceEncoder(tokenizer, model)           the mean of the tokens, scaled to norm 1
         SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
 
     >>> from scratch_embed.nn.params import init_params
@@ -89,7 +89,7 @@ class SentenceEncoder:
         """model: each call uses its current parameters; float32 is fastest.
 
         recipe: pooling, maximum length, prompts and so on; by default the mean of the tokens,
-        scaled to length 1, of texts as long as the model allows.
+        scaled to norm 1, of texts as long as the model allows.
         Raises ValueError for a recipe that does not fit the model.
         """
         self.tokenizer, self.model = tokenizer, model
@@ -142,7 +142,7 @@ class SentenceEncoder:
         batch_size            at most so many texts per batch; by default about TOKENS tokens
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
-        normalize_embeddings  scale to length 1, after truncation; zero stays zero
+        normalize_embeddings  scale to norm 1, after truncation; zero stays zero
         truncate_dim          d, the number of dimensions to keep; by default all
         Raises                ValueError for an invalid argument, and for a text without tokens;
                               TypeError for an input that is not a str
@@ -197,7 +197,7 @@ class SentenceEncoder:
         return len(ids) - (len(frame) > 0 and ids[-1] == frame[-1])            # [SEP]
 
     def _batches(self, texts, prompt, batch_size, workers):
-        """(numbers of texts, their packed ids), the longest of each block first."""
+        """Yield (indices of texts, their packed ids), the longest of each block first."""
         for start in range(0, len(texts), BLOCK):
             block = self.tokenizer.encode_batch(
                 [self._cased(prompt + text) for text in texts[start:start + BLOCK]],

@@ -4,7 +4,7 @@ Bytes     config.json, model.safetensors            the model, see transformer/f
           modules.json                              the modules in order, and their folders
           1_Pooling/config.json                     the poolings
           2_Dense/config.json, model.safetensors    a linear layer and an activation; optional
-          3_Normalize/                              present if vectors are scaled to length 1
+          3_Normalize/                              present if vectors are scaled to norm 1
           sentence_bert_config.json                 the maximum number of tokens of a text
           config_sentence_transformers.json         prompts and the similarity function
           vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece.py
@@ -87,7 +87,7 @@ def encoder_folder(folder: str | os.PathLike) -> str:
 
 
 def _modules(folder):
-    """[(kind, folder)] of modules.json: Transformer, Pooling, any number of Dense, Normalize."""
+    """Read modules.json as [(kind, folder)]: Transformer, Pooling, Dense ..., Normalize."""
     path, found = os.path.join(folder, "modules.json"), []
     for number, entry in enumerate(read_json(path, list)):
         fields = Fields(path, entry, f"module {number}")
@@ -111,7 +111,7 @@ def _modules(folder):
 
 
 def _pooling(path, D):
-    """The poolings, and whether the prompt's tokens are pooled."""
+    """Read the poolings, and whether the prompt's tokens are pooled."""
     fields = Fields.read(path)
     width = "embedding_dimension" if "embedding_dimension" in fields else "word_embedding_dimension"
     fields.no_others((width, "pooling_mode", *POOLINGS, "include_prompt"))
@@ -137,12 +137,12 @@ def _pooling(path, D):
 
 
 def _dense(folder, width, dtype):
-    """The Dense in a folder, for vectors of this width."""
+    """Read the Dense in a folder, for input vectors of dimension `width`."""
     fields = Fields.read(os.path.join(folder, "config.json"))
     fields.no_others(("in_features", "out_features", "bias", "activation_function",
                       "module_input_name", "module_output_name", "use_residual"))
     if fields.whole("in_features") != width:
-        raise fields.fault("in_features", f"{width}, the width of its input",
+        raise fields.fault("in_features", f"{width}, the dimension of its input",
                            show(fields.whole("in_features")))
     shape = (fields.whole("out_features"), width)
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
@@ -176,7 +176,7 @@ def _check_normalize(path):
 
 
 def _length(base, positions):
-    """The maximum number of tokens, and whether texts are lower-cased first."""
+    """Read the maximum number of tokens, and whether texts are lower-cased first."""
     path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
     if os.path.exists(path):
         fields = Fields.read(path)
@@ -204,7 +204,7 @@ def _whole_or_null(fields, name):
 
 
 def _prompts(folder):
-    """The prompts, the name of the default one, and the similarity function."""
+    """Read the prompts, the name of the default one, and the similarity function."""
     path = os.path.join(folder, "config_sentence_transformers.json")
     if not os.path.exists(path):
         return {}, None, "cosine"

@@ -1,13 +1,13 @@
 """The arguments of encode() that all sentence encoders share, and its last steps.
 
-Equation  y = quantise(normalize(x_1 .. x_d)): truncate to d dimensions, scale to length 1, quantise
+Equation  y = quantise(normalize(x_1 .. x_d)): truncate to d dimensions, scale to norm 1, quantise
 Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for bits
 Differs   The arguments are those of sentence-transformers.  There prompt= silently overrides
-          prompt_name=; here both together are an error.  There the codes of 0 texts have no shape
-          (0, d).
+          prompt_name=; here both together are an error.  For 0 texts the codes here have shape
+          (0, d); there they do not.
 Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/hamming.py (the codes)
 
-Why truncate first?  A part of a unit vector has a length below 1.
+Why truncate first?  A part of a unit vector has a norm of at most 1, usually less.
 """
 import warnings
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def require_text(number: int, text: str) -> None:
 # ---- the last steps -----------------------------------------------------------------------------
 
 def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
-    """Truncate, scale to length 1; zero stays zero.  (N, D) -> (N, truncate_dim or D) float32"""
+    """Truncate, scale to norm 1; zero stays zero.  (N, D) -> (N, truncate_dim or D) float32"""
     x = x[:, :truncate_dim]
     return (l2_normalize(x)[0] if normalize else x).astype(np.float32)
 

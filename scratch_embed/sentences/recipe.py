@@ -3,8 +3,8 @@
 Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E)
 Cost      negligible next to the encoder's
-Differs   If the prompt is not pooled, as sentence-transformers 6.2.  In 3.4 cls used [CLS] even
-          then, and an empty prompt excluded [CLS] from the other poolings.
+Differs   A prompt that is not pooled is skipped as in sentence-transformers 6.2.  In 3.4, cls used
+          [CLS] even then, and an empty prompt excluded [CLS] from the other poolings.
 Read next transformer/pooling.py, sentences/folder.py (its files)
 """
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
     """The settings of a sentence encoder apart from its transformer."""
 
     poolings: tuple[Callable, ...] = (mean,)       # of transformer/pooling.py; concatenated
-    include_prompt: bool = True                    # are the prompt's tokens pooled?
+    include_prompt: bool = True                    # whether the prompt's tokens are pooled
     dense: tuple[Dense, ...] = ()
     normalize: bool = True
     max_seq_length: int = 512                      # tokens of a text, including [CLS] and [SEP]
@@ -52,7 +52,7 @@ class Recipe(NamedTuple):
     similarity_fn_name: str = "cosine"
 
     def dim(self, D: int) -> int:
-        """The width of sentence vectors, from token vectors of width D."""
+        """E, the dimension of sentence vectors; D: that of token vectors."""
         return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
 
 

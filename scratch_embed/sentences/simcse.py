@@ -14,14 +14,14 @@ Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py
 
 Why does it work?  A masked LM's sentence vectors lie in a narrow cone: the mean cosine of any two
 is 0.71 in bench/sentences/pooling.py (0.97 before training).  The loss has two effects: the two
-views of a sentence become near (alignment), and different sentences far from each other
+views of a sentence become similar (alignment), and different sentences dissimilar
 (uniformity).  Another dropout mask changes a vector a little, as another wording would, so
 alignment makes vectors insensitive to such changes.  Without dropout both views are equal, and the
 loss affects uniformity only.
 
-Why a head?  A feature may distinguish the sentences of a batch and still not be their meaning, or
-the reverse.  The head can discard what the loss does not need, while the vectors below it, which
-are used later, keep it.  `scratch-embed why simcse` measures the effect.
+Why a head?  A feature may distinguish a batch's sentences without being part of their meaning, or
+be part of it without distinguishing them.  The head can discard what the loss does not need, while
+the vectors below it, which are used later, keep it.  See `scratch-embed why simcse`.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -82,7 +82,7 @@ def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
 
 
 def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
-    """InfoNCE of the views z: z[1] are the partners of z[0], z[2] hard negatives.  (N, D) each.
+    """InfoNCE of the views z: z[1] are the positives of z[0], z[2] hard negatives.  (N, D) each.
 
     -> loss, backward() -> a gradient for each view
     """
@@ -142,12 +142,12 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
           options: RunOptions = RunOptions()) -> Trained:
     """Train a model on N texts.
 
-    views      [texts]: each is its own partner, with another mask; [texts, partners]; or [texts,
-               partners, hard negatives], in which row n of each view belongs together
+    views      [texts]: each is its own positive, with another mask; [texts, positives]; or [texts,
+               positives, hard negatives], in which row n of each view belongs together
     model      for example from transformer/masked_lm.py; its parameters are not changed
-    dropout    probability of an activation to be zeroed
+    dropout    the probability that an activation is set to 0
     with_head  False: the loss compares the pooled vectors themselves
-    options    workers: each takes a share of every view.  The same seed and workers, the same bits.
+    options    workers: each takes a share of every view.  Equal seed and workers give equal bits.
     Raises     ValueError for views of unequal length, or a batch of one text, which has no
                negatives; TrainingDiverged
     """
@@ -193,7 +193,7 @@ def add_head(model: Model, seed: int) -> Model:
 
 
 def remove_head(model: Model) -> Model:
-    """A copy of the model as it encodes texts: without its head or those of pre-training."""
+    """A copy of the model without SimCSE's head and without those of pre-training."""
     p = model.without_heads().p
     return model.with_params(p.only(name for name in p if not name.startswith("head.")))
 
@@ -211,7 +211,7 @@ def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = Fal
 
 
 def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
-    """Alignment of the pairs and uniformity of all, on unit vectors; smaller is better."""
+    """Alignment of the pairs and uniformity of all texts, on unit vectors; smaller is better."""
     X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

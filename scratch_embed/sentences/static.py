@@ -20,7 +20,7 @@ because it is frequent or because it fits the topic:
     P(w | c) = α p(w) + (1 − α) exp(v_w · c) / Z.
 The gradient of its logarithm at c = 0 is
     ∇ log P = (1 − α)/Z · v_w / (α p(w) + (1 − α)/Z) = a/(a + p(w)) v_w,   a = (1 − α)/(α Z).
-So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w, and of all c of one length the most
+So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w, and of all c of one norm the most
 probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic, and has the
 weight 1/61; a word that occurs once in a million has the weight 0.999.
 
@@ -57,7 +57,7 @@ TOKEN = re.compile(r"[^ \t\n\r\v\f]+")
 class Words(Protocol):
     """A table of word vectors: WordVectors, or any object with these two attributes."""
 
-    vectors: np.ndarray            # (n, D); only its width is used
+    vectors: np.ndarray            # (n, D); only D is used
 
     def __getitem__(self, word: str) -> np.ndarray:
         """The vector (D,) of a word; KeyError for an unknown word."""
@@ -94,14 +94,14 @@ def sif_weights(p: Mapping[str, float], a: float = 1e-3) -> dict[str, float]:
 # ---- the mean ---------------------------------------------------------------------------------
 
 class Table(NamedTuple):
-    """The words of some texts, by number."""
+    """The vectors and weights of the U known words of some texts."""
 
-    rows: np.ndarray               # (U, D) float32, their vectors
+    rows: np.ndarray               # (U, D) float32, the vectors
     weights: np.ndarray            # (U,) float64
 
 
 def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
-    """x_s = 1/|s| Σ weight · v, in NumPy.  S sentences of numbers below U -> (S, D) float64."""
+    """x_s = 1/|s| Σ weight · v, in NumPy.  S sentences of indices below U -> (S, D) float64."""
     ids, offsets = corpus
     x = np.zeros((len(offsets) - 1, table.rows.shape[1]))
     for s in range(len(x)):
@@ -129,7 +129,7 @@ def weighted_means_kernel(corpus, table):
 
 
 def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
-    """(s, a Corpus of `size` sentences from s on), for all of them in order; words not copied."""
+    """Yield (s, a Corpus of `size` sentences from s on), in order; ids are not copied."""
     for s in range(0, len(corpus.offsets) - 1, size):
         yield s, Corpus(corpus.ids, corpus.offsets[s:s + size + 1])
 
@@ -185,8 +185,8 @@ class StaticEncoder:
         """words: a WordVectors, or any Words; weights: {word: weight}, 1 for words not in it.
 
         common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
-        prompts: {name: text}, see encode; unit_words: scale each word's vector to length 1 first,
-        so that all have the same influence; words of length 0 are then ignored.
+        prompts: {name: text}, see encode; unit_words: scale each word's vector to norm 1 first,
+        so that all have the same influence; zero vectors are then ignored.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
         self.prompts, self.unit_words = dict(prompts or {}), unit_words
@@ -207,10 +207,10 @@ class StaticEncoder:
         return l2_normalize(u)[0]
 
     def without_common(self, texts: Iterable[str]) -> "StaticEncoder":
-        """The same encoder, which also removes the common direction of these texts.
+        """Return the same encoder, which also removes the common direction of these texts.
 
         texts: thousands of sentences of the kind that will be encoded.  The common direction of a
-        few is their own topic; that of one is its vector, of which only rounding would be left.
+        few is their own topic; that of one is its own vector, and only rounding would be left.
         Raises ValueError if none of their words is known.
         """
         if isinstance(texts, str):
@@ -236,7 +236,7 @@ class StaticEncoder:
         batch_size            texts that are summed at a time; the result does not depend on it
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
-        normalize_embeddings  scale to length 1, after truncation; zero stays zero
+        normalize_embeddings  scale to norm 1, after truncation; zero stays zero
         truncate_dim          d, the number of dimensions to keep; by default all
         Raises                ValueError for an invalid argument; TypeError for an input that is
                               not a str
@@ -260,7 +260,7 @@ class StaticEncoder:
     similarity_pairwise = staticmethod(similarity_pairwise)
 
     def _look_up(self, texts, prompt=""):
-        """The texts as (Corpus, Table): words numbered as they appear, unknown ones ignored."""
+        """Turn texts into (Corpus, Table): words in order of appearance, unknown ones ignored."""
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
             require_text(number, text)

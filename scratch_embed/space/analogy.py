@@ -6,21 +6,22 @@ Paper     Mikolov, Yih & Zweig 2013, "Linguistic Regularities in Continuous Spac
 Equation  a : b = c : ?     3CosAdd   argmax_x  cos(x, b − a + c)
                             3CosMul   argmax_x  cos'(x, b) cos'(x, c) / (cos'(x, a) + ε)
           with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x except a, b and c
-Shapes    vectors (V, D), rows of length 1; ids are row numbers; questions (Q, 3) ids [a, b, c]
+Shapes    vectors (V, D), rows of norm 1; ids are row numbers; questions (Q, 3) ids [a, b, c]
 Cost      3CosAdd one matrix product, Q·V·D; 3CosMul three of them; nearest() bounds the memory.
           BLAS computes the products, so there is no kernel.
 Differs   as gensim does, the functions take lists of positive and negative ids: 3CosAdd compares
           with the normalised sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6 and is
-          added once, to the product over the negatives; here each factor has its own ε, which is
-          the same thing for one negative.
+          added once, to the product over the negatives; here it is added to each factor, which is
+          the same for one negative.
 Read next evaluate/words.py (19,544 questions), space/geometry.py
 
 Why are a, b and c excluded?  In most tables the row nearest to b − a + c is b or c itself, because
-the offset b − a is short.  So much of an analogy score only says that d is a neighbour of b or c.
+the offset b − a is short.  So a large part of an analogy score shows only that d is a neighbour of
+b or c.
 
-Why multiply?  cos(x, b − a + c) is, up to the length of the sum, cos(x, b) − cos(x, a) +
-cos(x, c), and in a sum one large term decides.  A product is a sum of logarithms, which stretches
-the differences between small similarities and compresses those between large ones.
+Why multiply?  Up to the norm of b − a + c, 3CosAdd's score is cos(x, b) − cos(x, a) + cos(x, c),
+and one large term can decide a sum.  The logarithm of a product is a sum of logarithms, which
+stretch the differences between small similarities and compress those between large ones.
 """
 from collections.abc import Sequence
 
@@ -38,7 +39,7 @@ def three_cos_add(vectors: np.ndarray, positive: Sequence[int] | np.ndarray,
                   ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows with the highest cosine with Σ positive − Σ negative, except these ids themselves.
 
-    vectors: (V, D), rows of length 1; positive, negative: lists of ids -> ids (k,), cosines (k,).
+    vectors: (V, D), rows of norm 1; positive, negative: lists of ids -> ids (k,), cosines (k,).
     Raises ValueError for an id that is not in the table, or if both lists are empty.
 
     >>> king, queen, man, woman = range(4)
@@ -73,7 +74,7 @@ def three_cos_mul(vectors: np.ndarray, positive: Sequence[int] | np.ndarray,
 def solve_analogies(vectors: np.ndarray, questions: np.ndarray) -> np.ndarray:
     """Solve Q analogies a : b = c : ? by 3CosAdd.
 
-    vectors: (V, D), rows of length 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+    vectors: (V, D), rows of norm 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -89,7 +90,7 @@ def solve_analogies_mul(vectors: np.ndarray, questions: np.ndarray, epsilon: flo
                         ) -> np.ndarray:
     """Solve Q analogies a : b = c : ? by 3CosMul.
 
-    vectors: (V, D), rows of length 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
+    vectors: (V, D), rows of norm 1; questions: (Q, 3) ids [a, b, c] -> (Q,) ids.
 
     >>> king, queen, man, woman = range(4)
     >>> rows = l2_normalize([[2, 2], [2, -2], [1, 9], [1, -9]])[0]
@@ -148,7 +149,7 @@ def _multiply(vectors, positive, negative, k, epsilon):
 
 
 def _ids(vectors, ids):
-    """ids as an array; ValueError unless they are integers and rows of the table."""
+    """ids as an array; ValueError unless they are integers in 0..V − 1."""
     ids = np.asarray(ids)
     if ids.size == 0:
         return ids.astype(np.int64)

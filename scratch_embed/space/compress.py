@@ -1,26 +1,28 @@
-"""Shorter vectors: a prefix (Matryoshka) or the first principal components (PCA).
+"""Fewer dimensions: truncation (Matryoshka), or the first principal components (PCA).
 
 Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", section 3 (prefixes);
           Pearson 1901 (PCA), as in space/geometry.py.
 Equation  prefix_m(x) = x[:m] / ‖x[:m]‖
           principal(x) = y / ‖y‖,   y = C (x − mean),   C (m, D) the first m components
-Shapes    X (..., D) -> (..., m), rows of length 1; the same function for queries and documents
-Cost      prefix O(m) a vector, principal O(m D).  Both store 4m bytes instead of 4D.  BLAS
-          computes the product, so there is no kernel.
-Differs   sentence-transformers' truncate_dim cuts, and normalises only on request; OpenAI's
-          `dimensions` returns normalised vectors, as here
+Shapes    X (..., D) -> (..., m), rows of norm 1; the same function for queries and documents
+Cost      O(m) per vector for prefix, O(m D) for principal.  In float32 a vector takes 4m bytes
+          instead of 4D.  BLAS computes the product, so there is no kernel.
+Differs   sentence-transformers' truncate_dim truncates, and normalises only with
+          normalize_embeddings=True; OpenAI's `dimensions` returns normalised vectors, as here
 Read next space/quantise.py (one byte per number), space/hamming.py (one bit per number)
 
-Why normalise again?  A prefix of a unit vector is shorter than 1, by an amount that differs from
-document to document.  Its dot product with a query is the cosine of the prefixes times that
-length, so documents with much of their length beyond m are ranked lower for no other reason.
+Why normalise again?  The prefix of a unit vector has a norm of at most 1, which differs between
+documents.  Its dot product with the query's prefix is their cosine times the two norms, so a
+document with much of its norm in the dimensions after m would be ranked lower for that reason
+alone.
 
-How good is a prefix?  That depends on the training.  In an ordinary embedding the first numbers
-are no better than the others, and a prefix is an arbitrary choice of m axes.  Matryoshka training
-adds up its loss over several prefixes, so that the first numbers carry the most.  PCA is the best
-that a change of axes can do without training: among all maps to m numbers and back that are linear
-about the mean, it has the smallest error Σ ‖x − x̂‖² on the sample, and that error divided by N − 1
-is the variance along the axes that are left out.
+How good is a prefix?  That depends on the training.  In an ordinary embedding the first dimensions
+carry no more information than the others, so a prefix is an arbitrary choice of m dimensions.
+Matryoshka training adds up its loss over several prefixes, so that the first dimensions carry the
+most.  PCA needs no training of the model, only a sample: of all affine maps to m dimensions and
+back it has the smallest reconstruction error Σ ‖x − x̂‖² on the sample.  That error, divided by
+N − 1, is the variance of the components that are dropped.  (The smallest reconstruction error is
+not always the best ranking.)
 """
 import operator
 
@@ -31,27 +33,29 @@ from scratch_embed.space.geometry import PCA, project
 
 
 def prefix(X: np.ndarray, dim: int) -> np.ndarray:
-    """The first `dim` numbers of each row, scaled to length 1; a zero prefix stays zero.
+    """The first `dim` numbers of each row, scaled to norm 1; a zero prefix stays zero.
 
-    X: (..., D) -> (..., dim).  Raises ValueError unless 1 ≤ dim ≤ D.
+    X: (..., D) -> (..., dim).  sentence-transformers' truncate_embeddings, then normalised.
+    Raises ValueError unless 1 ≤ dim ≤ D.
     """
     X, dim = np.asarray(X), operator.index(dim)
     if X.ndim == 0 or not 1 <= dim <= X.shape[-1]:
-        raise ValueError(f"dim: expected 1 to the width of the vectors, got {dim} for vectors "
-                         f"of shape {X.shape}")
+        raise ValueError(f"dim: expected 1 to the dimension of the vectors, got {dim} for "
+                         f"vectors of shape {X.shape}")
     return l2_normalize(X[..., :dim])[0]
 
 
 def principal(X: np.ndarray, pca: PCA) -> np.ndarray:
-    """The coordinates along the principal components, scaled to length 1, in X's float type.
+    """The coordinates along the principal components, scaled to norm 1, in X's float type.
 
-    X: (..., D), pca: geometry.pca(a sample of documents, m) -> (..., m).  The mean of the sample is
-    subtracted from queries too, so dot products of the results are cosines about that mean.
-    Raises ValueError if D is not the width of the components.
+    X: (..., D), pca: fitted to a sample of documents, geometry.pca(sample, m) -> (..., m).  Its
+    mean is subtracted from documents and queries alike, so dot products of the results are cosines
+    of centred, projected vectors.
+    Raises ValueError if D is not the dimension of the components.
     """
     X = np.asarray(X)
     if X.ndim == 0 or X.shape[-1] != pca.components.shape[1]:
-        raise ValueError(f"X: expected vectors of {pca.components.shape[1]} numbers, the width of "
-                         f"the components; got shape {X.shape}")
+        raise ValueError(f"X: expected vectors of {pca.components.shape[1]} numbers, the dimension "
+                         f"of the components; got shape {X.shape}")
     u, _ = l2_normalize(project(X, pca))
     return u.astype(np.float32 if X.dtype == np.float32 else np.float64)

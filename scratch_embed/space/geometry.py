@@ -6,18 +6,18 @@ Paper     Pearson 1901 (PCA).  Wang & Isola 2020, "Understanding Contrastive Rep
 Equation  alignment   mean_i ‖x_i − y_i‖^power             pairs (x_i, y_i) should be close
           uniformity  log mean_{i<j} exp(−t ‖x_i − x_j‖²)  all rows should be far from each other
           isotropy    min_c Z(c) / max_c Z(c),  Z(c) = Σ_x exp(c·x),  c eigenvectors of XᵀX
-          mean cosine mean_{i<j} cos(x_i, x_j)             near 0, unless all share a direction
-Shapes    X, Y (N, D), one vector a row, N ≥ 2
+          mean cosine mean_{i<j} cos(x_i, x_j)             near 0, unless the rows share a direction
+Shapes    X, Y (N, D), one vector per row, N ≥ 2
 Types     computed in float64, from a float64 copy of the table; nan and inf are refused
 Cost      O(N D²) for pca and isotropy, O(N² D) for uniformity, O(N D) for the others.  LAPACK and
-          BLAS run the loops, so there is no kernel here.
+          BLAS do the work, so there is no kernel here.
 Differs   isotropy takes each eigenvector c with both signs: the sign that a solver returns is
           arbitrary, and Z(c) and Z(−c) differ
 Read next space/similarity.py, sentences/simcse.py (training improves uniformity)
 
-Why two measures?  Each alone has a useless optimum: if all rows are one point, alignment is
-perfect; if rows are random points of the sphere, uniformity is nearly perfect.  The contrastive
-loss is, for many negatives, a sum of both.
+Why both alignment and uniformity?  Each alone has a useless optimum: if all rows are equal,
+alignment is perfect; if rows are random points of the sphere, uniformity is nearly perfect.  For
+many negatives, the contrastive loss has a term of either kind.
 """
 from typing import NamedTuple
 
@@ -39,8 +39,8 @@ class PCA(NamedTuple):
 def pca(X: np.ndarray, k: int) -> PCA:
     """The k principal components.  X: (N, D), 1 ≤ k ≤ min(N, D) -> PCA, all in float64.
 
-    c and −c are the same axis; the one returned has its entry of largest magnitude positive.
-    Raises ValueError for another k.
+    c and −c are the same axis; the sign is chosen so that the entry of largest magnitude is
+    positive.  Raises ValueError for k out of range.
     """
     X = _table(X)
     if not 1 <= k <= min(X.shape):
@@ -63,7 +63,7 @@ def project(X: np.ndarray, pca: PCA) -> np.ndarray:
 def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
     """mean_i ‖x_i − y_i‖^power; 0 is best.  X, Y: (N, D), row i of X paired with row i of Y.
 
-    Callers pass rows of length 1, as in the paper.  Raises ValueError for unequal shapes.
+    Pass rows of norm 1, as in the paper.  Raises ValueError for unequal shapes.
     """
     X, Y = _table(X, least=1), _table(Y, least=1)
     if X.shape != Y.shape:
@@ -75,10 +75,10 @@ def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
 def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
     """log mean_{i<j} exp(−t ‖x_i − x_j‖²); lower is better, and 0 means that all rows are equal.
 
-    X: (N, D), rows of length 1 as in the paper -> a number, at least −4t.
+    X: (N, D), rows of norm 1 as in the paper -> a number, then at least −4t.
     ‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y loses the digits of small distances (space/similarity.py), but
     is accurate enough here: an error ε in the exponent changes the result by at most ε, and
-    ε ≤ 4t γ(D + 4) for rows of length 1.
+    ε ≤ 4t γ(D + 4) for rows of norm 1.
     """
     X = _table(X)
     N = len(X)
@@ -97,9 +97,9 @@ def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
 def isotropy(X: np.ndarray) -> float:
     """min Z(c) / max Z(c), Z(c) = Σ_x exp(c·x), over the eigenvectors c of XᵀX and their negatives.
 
-    X: (N, D) -> a number in [0, 1]; 1 if Z is the same along all of them.  It depends on the length
-    of the rows.  If XᵀX has equal eigenvalues, their eigenvectors, and so the result, are not
-    unique.
+    X: (N, D) -> a number in [0, 1]; 1 if Z(c) is the same for all of them.  It depends on the
+    norms of the rows.  If XᵀX has equal eigenvalues, their eigenvectors are not unique, and so
+    neither is the result.
     """
     X = _table(X, least=1)
     _, vectors = np.linalg.eigh(X.T @ X)                     # columns
@@ -119,7 +119,7 @@ def mean_cosine(X: np.ndarray) -> float:
 
 
 def _log_sum_exp(x, axis=None):
-    """log Σ exp(x), shifted by the largest x, so that the sum neither overflows nor is 0."""
+    """log Σ exp(x); the largest x is subtracted first, so that the sum is not inf or 0."""
     largest = x.max(axis=axis, keepdims=True)
     total = np.exp(x - largest).sum(axis=axis, keepdims=True)
     return np.squeeze(largest + np.log(total), axis=axis)

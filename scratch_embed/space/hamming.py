@@ -4,30 +4,30 @@ Paper     Charikar 2002, "Similarity Estimation Techniques from Rounding Algorit
           Yamada, Asai & Hajishirzi 2021, "Efficient Passage Retrieval with Hashing for
           Open-domain Question Answering", section 3 (rescoring of bits with a float query).
 Equation  bit_d = [x_d > 0]      H(x, y) = the number of d with bit_d(x) ≠ bit_d(y)
-          score(q, b) = Σ_d q_d b_d with b_d = ±1: the query in floats, the document in signs
+          score(q, b) = Σ_d q_d b_d,  b_d = ±1 the signs of the document, q_d the query's floats
 Shapes    X (..., D) -> codes (..., ⌈D/8⌉) uint8, the first number in the highest bit, zeros after
           the last; sentence-transformers' `ubinary`.  quantise.shift makes its `binary` (int8).
 Cost      D/8 bytes instead of 4D.  One xor and one popcount compare 64 numbers.
-Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5, rows ran on into each
-          other if D was not a multiple of 8; now each row begins at a byte of its own there too.
+Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5, a byte could hold bits
+          of two rows if D was not a multiple of 8; now each row begins at a new byte, as here.
 Read next space/quantise.py (the int8 codes of the last stage), retrieve/index.py
 
-Why does H estimate the angle?  Bit d says on which side of the hyperplane {z : z_d = 0} a vector
-lies.  Take any hyperplane through the origin, with a random normal r: it separates x and y, which
-are an angle θ apart, if r·x and r·y have different signs.  Only the part of r in the plane of x
+Why does H estimate the angle?  Bit d tells on which side of the hyperplane {z : z_d = 0} a vector
+lies.  Let x and y have the angle θ, and take a hyperplane through the origin with a random normal
+r.  It separates x and y if r·x and r·y have different signs.  Only the part of r in the plane of x
 and y matters, and its direction in that plane is uniform on the circle.  The directions with
-r·x > 0 are a half circle around x, those with r·y > 0 a half circle around y; turned by θ against
-each other, they differ in two arcs of length θ, out of 2π.  So P(bits differ) = 2θ/2π = θ/π, and
-over random rotations of the axes E[H] = D θ/π.  Without a rotation this is an approximation, good
-where the axes of the embedding are neither skewed nor strongly correlated.
+r·x > 0 are a half circle around x, those with r·y > 0 a half circle around y.  One half circle is
+the other rotated by θ, so they differ in two arcs of length θ, out of 2π.  So P(bits differ) =
+2θ/2π = θ/π, and over random rotations of the axes E[H] = D θ/π.  Without a rotation this is an
+approximation, good if the axes of the embedding are neither skewed nor strongly correlated.
 
 Why keep the query in floats?  Only the stored documents must be small.  Over random rotations
-E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: split q into its part along x and the rest; the rest is
-symmetric about 0 given b, and so adds nothing to the mean.  So q·b estimates the cosine too, with
-the rounding error of x alone; H has the rounding error of q as well.
+E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: split q into its part along x and the rest; given b, the rest is
+distributed symmetrically about 0, and so adds nothing to the mean.  So q·b estimates the cosine
+too.  Its error comes from the rounding of x alone; that of H comes from the rounding of x and q.
 
-Search in three stages: Hamming distance to all documents, float × bits for some hundreds of them,
-float × int8 for some dozens.  The first stage costs the most, and needs only the bits in memory:
+Search in three stages: Hamming distance to all documents, float × bits for a few hundred of them,
+float × int8 for a few dozen.  The first stage costs the most, and needs only the bits in memory:
 
     near, _ = nearest_hamming(sign_bits(Q), bits, 400)
     near, _ = rescore(Q, near, lambda ids: signs(bits[ids], D), 100)
@@ -51,7 +51,7 @@ BYTES, S1, S2, S4, S56 = u64(0x0101010101010101), u64(1), u64(2), u64(4), u64(56
 def sign_bits(X: np.ndarray) -> np.ndarray:
     """[x > 0], eight bits to a byte.  X: (..., D) -> (..., ⌈D/8⌉) uint8.
 
-    0 gives the bit 0, as negative numbers do.  Raises ValueError for nan, which has no sign.
+    0 gives the bit 0, like negative numbers.  Raises ValueError for nan, which has no sign.
     """
     X = np.asarray(X)
     if np.isnan(X).any():
@@ -78,7 +78,7 @@ def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def hamming_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """hamming() of every row of A and every row of B.  (N, bytes), (M, bytes) -> (N, M) int32."""
+    """hamming() of every row of A with every row of B.  (N, bytes), (M, bytes) -> (N, M) int32."""
     A, B = _tables(A, B)
     out = np.empty((len(A), len(B)), np.int32)
     with np.errstate(over="ignore"):           # uncompiled, NumPy would warn of wrapped products
@@ -103,7 +103,7 @@ def count_differences(A, columns, out):
 
 @kernel
 def count_bits(x):
-    """The number of ones in a uint64 (popcount): of pairs of bits, of fours, of bytes, of all.
+    """The number of ones in a uint64 (popcount), counted in pairs of bits, fours, bytes, and all.
 
     The product adds up the eight bytes in the highest one.  LLVM recognises this form and uses
     the processor's popcount instruction if there is one.
@@ -120,8 +120,8 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
                     ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the smallest Hamming distance, for each row of Q.
 
-    Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32, with k at most M.
-    Nearest first; ties go to the lowest id.
+    Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32, with k at most M,
+    nearest first; ties go to the lowest id.
     block, workers: as in neighbours.top_k_in_blocks, in words of 64 bits.
     """
     Q, X = _tables(Q, X)
@@ -135,7 +135,7 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
 
 def rescore(Q: np.ndarray, candidates: np.ndarray, decode: Callable[[np.ndarray], np.ndarray],
             k: int, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-    """The k of each query's own candidates with the highest q·x̂; ties go to the lowest id.
+    """The k candidates of each query with the highest q·x̂; ties go to the lowest id.
 
     Q: (N, D) float, candidates: (N, C) ids -> ids (N, k) int64, scores (N, k), with k at most C.
     decode(ids (n, C)) -> (n, C, D) float, the vectors x̂ that the stored codes represent.  One call
@@ -153,10 +153,10 @@ def rescore(Q: np.ndarray, candidates: np.ndarray, decode: Callable[[np.ndarray]
     return np.take_along_axis(candidates, column, axis=1), scores
 
 
-# ---- inside -----------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------
 
 def _words(codes):
-    """(N, B) bytes -> (N, ⌈B/8⌉) uint64, filled up with zeros; distances do not depend on order."""
+    """(N, B) bytes -> (N, ⌈B/8⌉) uint64, padded with zeros; the byte order changes no distance."""
     N, B = codes.shape
     if B % 8:
         codes = np.pad(codes, [(0, 0), (0, -B % 8)])
@@ -182,4 +182,4 @@ def _tables(A, B):
 
 def _require_equal_width(a, b):
     if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"expected codes of equal width, got shapes {a.shape} and {b.shape}")
+        raise ValueError(f"expected codes of as many bytes, got shapes {a.shape} and {b.shape}")

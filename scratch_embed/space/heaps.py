@@ -1,17 +1,17 @@
-"""Top-k over scores that arrive in blocks: one binary heap for each row.
+"""Top-k over scores that arrive in blocks: one binary heap per row.
 
 Equation  a heap of k scores: entry i is worse than its children 2i + 1 and 2i + 2, so entry 0 is
           the worst of all.  "Worse": lower, or equal with a higher id; nan is below all numbers.
 Shapes    scores (N, width) of the columns start, start + 1, ...; ids, values (N, k)
-Cost      O(width) comparisons a row, which are vectorised; O(log k) for each score that replaces
-          another: about k log(M/k) of M scores in random order, all M if each beats all before it.
+Cost      O(width) comparisons per row, which are vectorised; O(log k) for each score that replaces
+          another: about k log(M/k) of M scores in random order, all M if they come in rising order.
 NumPy     neighbours.merge_sorted.  It keeps each row sorted, worst first, and such a row is a heap.
 Read next space/neighbours.py, top_k_in_blocks(..., merge=merge_heaps)
 
-Why strips?  After some thousands of columns nearly every score is worse than the k that are kept.
-So a strip of 256 scores is first compared with the worst of these in a loop without a branch,
-which the processor runs on many numbers at once.  Only a strip that holds a better score is gone
-through one by one.
+Why strips?  After a few thousand columns nearly every score is worse than the k that are kept.  So
+a strip of 256 scores is first compared with the worst of these in a loop without a branch, which
+the processor runs on many numbers at once.  Only if a strip contains a better score are its scores
+compared one by one.
 """
 from scratch_embed.numerics.kernel import kernel
 
@@ -22,7 +22,7 @@ STRIP = 256
 def merge_heaps(scores, start, ids, values):
     """neighbours.merge_sorted for rows that are heaps.  Shapes as there.
 
-    Only where a strip of scores holds one above the worst that is kept are they compared singly.
+    The scores of a strip are compared one by one only if one of them is above the worst kept.
     """
     for i in range(len(scores)):
         s, heap = scores[i], values[i]

@@ -10,12 +10,12 @@ Cost      O(T U D): a matrix product, computed in blocks by BLAS, so there is no
 Memory    beyond the inputs and the result, a few arrays of `block` numbers, or T times the tokens
           of the longest document if that is more
 Differs   ColBERT's score is a sum and grows with the length of the query.  BGE-M3 divides by that
-          length; the caller can do so too, and it changes no ranking.  Without padding there is
+          length, which changes no ranking; the caller can do so too.  Without padding there is
           nothing to mask.
 Read next space/similarity.py (max_sim, the same for one pair of texts)
 
 Why one vector per token?  With one vector per text, a document is compressed into D numbers before
-the query is known.  A cross-encoder reads both together, and so can compute nothing in advance.
+the query is known.  A cross-encoder reads both together, so nothing can be computed in advance.
 Late interaction lies between them: the tokens of a document are encoded once, and only products
 and maxima remain to be computed for a query.
 """
@@ -28,9 +28,9 @@ BLOCK = 1 << 20
 
 def max_sim_matrix(Q: np.ndarray, offsets: np.ndarray, X: np.ndarray, x_offsets: np.ndarray,
                    block: int = BLOCK) -> np.ndarray:
-    """max_sim() of every query and every document.  -> (N, M) float64.
+    """max_sim() of every query with every document.  -> (N, M) float64.
 
-    Q: (T, D) with offsets (N+1,), X: (U, D) with x_offsets (M+1,); callers pass rows of length 1.
+    Q: (T, D) with offsets (N+1,), X: (U, D) with x_offsets (M+1,); pass rows of norm 1.
     A query without tokens scores 0.  Raises ValueError for a document without tokens.
     """
     Q, X = np.asarray(Q), np.asarray(X)

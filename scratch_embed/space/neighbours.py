@@ -1,35 +1,35 @@
 """Exact nearest neighbours: the top-k scores over a table.
 
-Equation  nearest(q) = the k rows x of X with the largest q·x; for rows of length 1, the largest
+Equation  nearest(q) = the k rows x of X with the largest q·x; for rows of norm 1, the largest
           cosine
 Shapes    scores (..., M) -> ids and values (..., k); Q (N, D), X (M, D) -> (N, k)
-Order     highest first; ties go to the lowest id; nan comes last.  A stable full sort gives the
-          same.
+Order     highest first; ties go to the lowest id; nan comes last: the order of a stable full
+          sort
 Cost      selection: O(M) for each row of scores, plus sorting the k best and the scores that tie
           with the last of them.  nearest: O(NMD), nearly all of it matrix products, which BLAS
-          computes; so there is no kernel here.  For long tables selection can cost more than the
+          computes, so there is no kernel here.  For long tables selection can cost more than the
           products: pass merge=merge_heaps (space/heaps.py) there.
 Memory    beyond the inputs and the result, a few arrays of `block` numbers for each worker,
           whatever N and M are
-Differs   this is exact search.  Approximate indexes (HNSW, IVF) compare a query with part of the
-          table, are faster, and miss some neighbours.
+Differs   from approximate indexes (HNSW, IVF), which compare a query with a part of the table only:
+          they are faster, and miss some neighbours
 Read next space/analogy.py (the neighbours of a sum), space/heaps.py (selection for long tables)
 
-Selection.  np.partition finds the k-th best score in O(M).  Every score that is not worse is a
-candidate: k of them, and more only if scores tie with the k-th.  Only the candidates are sorted.
+Selection.  np.partition finds the k-th best score in O(M).  Every score that is not worse than it
+is a candidate: k of them, or more if scores tie with the k-th.  Only the candidates are sorted.
 
 Blocks.  The (N, M) scores are computed block by block, and only the k best so far are kept, the
-worst of them first.  A new score replaces that one only if it is higher.  The more rows have been
-seen, the rarer this is, so most scores cost one comparison.  On a tie the kept score stays, which
-is right, because it has the lower id.
+worst of them first.  A new score replaces the worst one only if it is higher.  This becomes rarer
+as more columns are read, so most scores cost one comparison.  On a tie the kept score stays,
+because it has the lower id.
 
-Workers.  Each worker searches a range of the columns, so even a single query is divided among
-them; the k best of all are among the k best of the ranges.
+Workers.  Each worker searches a range of the columns, so the workers share even a single query.
+The k best of all columns are among the k best of the ranges.
 
 Does the block size change the result?  Selection does not depend on it, but BLAS adds up the D
-terms of a product in an order that depends on the shapes.  A score may move by 2γ(D) ‖q‖ ‖x‖,
-γ(n) = nu / (1 − nu), so two rows may swap ranks if their scores are closer than that.  Where the
-products are exact, nothing changes.
+terms of a product in an order that depends on the shapes.  A score may change by 2γ(D) ‖q‖ ‖x‖,
+with γ(n) = n u / (1 − n u), so two rows may swap ranks if their scores are closer than that.  If
+the products are exact, nothing changes.
 """
 import contextlib
 import math
@@ -94,9 +94,9 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
             ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the highest dot product, for each row of Q.
 
-    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k); min(k, M − E) columns if there are
-    fewer rows to return.  Pass rows of length 1 to rank by cosine.
-    exclude: (N,) or (N, E), for each query the ids not to return; -1 excludes nothing.
+    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k); min(k, M − E) columns if fewer
+    rows can be returned.  Pass rows of norm 1 to rank by cosine.
+    exclude: (N,) or (N, E), for each query the ids that are not returned; -1 excludes nothing.
     workers, merge: as in top_k_in_blocks.
     Raises ValueError for wrong shapes and k < 1.
 
@@ -118,11 +118,12 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
                    merge: Callable = merge_sorted) -> tuple[np.ndarray, np.ndarray]:
     """The k best of M columns for each of N rows, computed a block of scores at a time.
 
-    score(rows, columns): for two slices, that part of the (N, M) scores, from tables of width D
+    score(rows, columns): for two slices, that part of the (N, M) scores, from tables (N, D), (M, D)
     -> ids (N, k) int64, values (N, k); k, exclude and the order are those of nearest().
-    block: the most numbers in a block of scores or a slice of a table, unless k rows have more.
+    block: how many numbers a block of scores or a slice of a table may have, unless k rows have
+    more.
     workers: threads that call score at the same time, each for a range of the columns.  BLAS then
-    uses one thread; with one worker it chooses.
+    uses one thread; with one worker it uses its own number of threads.
     merge: merge_sorted, or heaps.merge_heaps, which is compiled and faster for long tables.
     """
     k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
@@ -161,7 +162,7 @@ def _side_by_side(tables):
 
 
 def _best_first(ids, values, k):
-    """The k best candidates of each row, which come in any order; ties go to the lowest id."""
+    """The k best candidates of each row, given in any order; ties go to the lowest id."""
     order = np.argsort(ids, axis=1)
     column, values = top_k(np.take_along_axis(values, order, axis=1), k)
     return np.take_along_axis(ids, np.take_along_axis(order, column, axis=1), axis=1), values

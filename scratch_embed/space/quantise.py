@@ -1,28 +1,29 @@
-"""Scalar quantisation: one byte per number, the index of one of 255 equal steps along its axis.
+"""Scalar quantisation: one byte per number, the index of one of 255 equal steps of its dimension.
 
-Equation  step = (max − min) / 255 of each axis over a sample;  c = ⌊(x − min) / step⌋ in 0..255
+Equation  step = (max − min) / 255, for each dimension, over a sample
+          c = ⌊(x − min) / step⌋ in 0..255
           x̂ = min + (c + ½) step
 Error     for min ≤ x ≤ max:  |x − x̂| ≤ step/2, plus a rounding of 6u (|min| + |max|), and so
           |q·x − q·x̂| ≤ Σ_d |q_d| step_d / 2
-          A number outside the range is clipped to its nearer end, which adds its distance from that
-          end.  So calibrate on a large sample of the documents themselves.
+          A number outside the range is clipped to the nearer end; its distance from that end adds
+          to the error.  So calibrate on a large sample of the documents themselves.
 Shapes    X (..., D) float, codes (..., D) uint8 or int8, ranges: two arrays (D,)
-Cost      O(D) a vector, elementwise, so no kernel; D bytes instead of 4D
+Cost      O(D) per vector, elementwise, so there is no kernel; D bytes instead of 4D
 Differs   The codes are those of sentence-transformers 6.2, bit for bit.  It reconstructs
-          x̂ = min + c step, half a step lower, which changes no ranking.  Up to its 5.5, int8 was
-          rounded towards zero after the shift by −128: all of −1..1 became 0, codes below that were
-          one too high, and numbers outside the range wrapped around.  Up to 6.0 it rescored with
-          raw codes.
+          x̂ = min + c step, half a step lower, which changes no ranking.  Up to its 5.5, int8 codes
+          were rounded towards zero after the shift by −128: everything between −1 and 1 became 0,
+          lower codes were one too high, and numbers outside the range wrapped around.  Up to 6.0
+          it rescored with raw codes.
 Read next space/hamming.py (one bit per number, and rescoring), retrieve/index.py
 
-Why must raw codes not be multiplied?  A code is not the number at another scale: each axis has its
-own zero and its own step.  q·c = Σ q_d (x_d − min_d) / step_d (up to rounding) weights axis d by
-1/step_d, so an axis that hardly varies counts as much as the one that decides.  The example of
-quantise() shows it: the second axis, 200 times narrower than the first, overrules it.  If the query
-is quantised too, the offsets min_d enter the product a second time.  So dequantise before
-comparing.  It need not cost more than the raw product: q·x̂ = Σ q_d step_d c_d +
-Σ q_d (min_d + step_d/2), where the last sum is the same for all documents, so that (q ∘ step)·c
-ranks exactly as q·x̂ does.
+Why must raw codes not be multiplied?  A code is not the number at another scale: each dimension has
+its own zero and its own step.  q·c = Σ q_d (x_d − min_d) / step_d (up to rounding) weights
+dimension d by 1/step_d, so a dimension that hardly varies counts as much as one that varies much.
+In the example of quantise() the second dimension, whose range is 200 times smaller, reverses the
+ranking. If the query is quantised too, the offsets min_d enter the product a second time.  So
+dequantise before comparing.  This need not cost more than the raw product: q·x̂ =
+Σ q_d step_d c_d + Σ q_d (min_d + step_d/2), where the last sum is the same for all documents, so
+(q ∘ step)·c ranks exactly like q·x̂.
 """
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ STEPS = 255
 
 
 class Ranges(NamedTuple):
-    """The minimum of each axis, and the length of one of its 255 steps."""
+    """The minimum of each dimension, and the size of its 255 steps."""
     low: np.ndarray          # (D,)
     step: np.ndarray         # (D,) ≥ 0
 
@@ -58,7 +59,7 @@ def calibrate(X: np.ndarray) -> Ranges:
 def quantise(X: np.ndarray, ranges: Ranges) -> np.ndarray:
     """⌊(x − min) / step⌋, clipped to 0..255.  X: (..., D) -> (..., D) uint8.
 
-    Raises ValueError for nan, which has no code, or if D is not the width of the ranges.
+    Raises ValueError for nan, which has no code, or if D is not the dimension of the ranges.
 
     >>> ranges = calibrate(np.array([[-1.0, 0.0], [1.0, 0.01]]))
     >>> X = np.array([[0.2, 0.0], [0.1, 0.01]])
@@ -79,7 +80,7 @@ def quantise(X: np.ndarray, ranges: Ranges) -> np.ndarray:
         steps = (X - ranges.low) / np.where(ranges.step == 0, 1, ranges.step)
     if np.isnan(steps).any():
         raise ValueError("X: expected numbers, got nan, which has no code")
-    return np.clip(steps, 0, STEPS).astype(np.uint8)         # the cast rounds down
+    return np.clip(steps, 0, STEPS).astype(np.uint8)         # the cast rounds down: steps ≥ 0
 
 
 def dequantise(codes: np.ndarray, ranges: Ranges) -> np.ndarray:
@@ -119,5 +120,5 @@ def _floats(X):
 
 def _require_width(X, ranges):
     if X.ndim == 0 or X.shape[-1:] != ranges.low.shape:
-        raise ValueError(f"expected vectors of {len(ranges.low)} numbers, the width of the ranges; "
-                         f"got shape {X.shape}")
+        raise ValueError(f"expected vectors of {len(ranges.low)} numbers, as many as the ranges "
+                         f"have; got shape {X.shape}")

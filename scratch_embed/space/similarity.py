@@ -1,22 +1,26 @@
 """Similarity and distance of vectors: dot product, cosine, angle and Euclidean distance.
 
 Equation  a·b = Σ_d a_d b_d      cos(a, b) = a·b / (‖a‖ ‖b‖)      angle = arccos cos(a, b)
-Shapes    pairs: (..., D), (..., D) -> (...); leading axes broadcast.  One pair gives a number,
-          several give an array, and so these functions return Any.
+          ‖a − b‖ = √Σ_d (a_d − b_d)²
+Shapes    pairs: (..., D), (..., D) -> (...); leading axes broadcast.  One pair gives a NumPy
+          scalar, several give an array; the return type is therefore Any.
           all pairs, the functions in _matrix: (N, D), (M, D) -> (N, M)
-Types     float32 gives float32, float64 gives float64, any other type is converted to float64.
-          The functions of pairs sum in float64 and round once, at the end.
-Cost      O(D) a pair.  dot_matrix and cosine_matrix are one matrix product each, which BLAS
+Types     float32 gives float32, float64 gives float64, real numbers of any other type are
+          converted to float64.  The functions of pairs sum in float64 and round the result once;
+          euclidean() also rounds each difference a_d − b_d, in the arrays' own type.
+Cost      O(D) per pair.  dot_matrix and cosine_matrix are one matrix product each, which BLAS
           computes, so there is no kernel here.
-nan, inf  nan gives nan.  A vector with inf has no direction: its cosine and angle are nan.  Its
-          distance from a finite vector is inf, and from an inf of the same sign nan.
+nan, inf  nan gives nan.  A vector with an infinite component has no direction: its cosine and angle
+          are nan.  Its distance from a finite vector is inf; if both vectors have the same
+          infinity in the same component, it is nan.
 Read next space/neighbours.py (the most similar rows), space/geometry.py (a whole table)
 
-Why not the textbook's formula?  It is textbook_cosine() below.  The cosine does not depend on ‖a‖,
-but a·a does: in float32, with components near 1e-20, a·a is 1e-40, and a·a · b·b underflows to 0;
-near 1e20 it is inf.  The quotient is then inf or nan.  So cosine() first divides each vector by
-the power of two that brings its largest component into [½, 1).  That changes an exponent and no
-digit; what underflows is below 2⁻¹⁴⁸ of the largest component.  Afterwards a·a lies in [¼, D].
+Why not the textbook formula (textbook_cosine() below)?  The cosine does not depend on ‖a‖, but a·a
+does: in float32, with components near 1e-20, a·a is 1e-40, and a·a · b·b underflows to 0; with
+components near 1e20, a·a is inf.  The quotient is then inf or nan.  So cosine() first divides each
+vector by the power of two that brings its largest component into [½, 1).  This changes exponents
+only, not digits; a component that underflows is smaller than 2⁻¹⁴⁸ times the largest.  Afterwards
+a·a lies in [¼, D].
 
 Why not arccos?  For small θ, cos θ = 1 − θ²/2 rounds to 1 whenever θ is below √u (u = 2⁻²⁴ in
 float32): for two float32 vectors at an angle of 1e-4, arccos gives 0.  Two unit vectors x and y
@@ -24,7 +28,7 @@ span a rhombus with the diagonals ‖x − y‖ = 2 sin(θ/2) and ‖x + y‖ = 
 θ = 2 atan2(‖x − y‖, ‖x + y‖), which is accurate from 0 to π (W. Kahan).
 
 Why not ‖a‖² + ‖b‖² − 2 a·b?  It would make all distances one matrix product.  But it subtracts
-nearly equal numbers: for unit vectors in float32, a distance below 3e-4 is only rounding error.
+nearly equal numbers: for unit vectors in float32, distances below 3e-4 are lost in rounding error.
 So euclidean_matrix subtracts the vectors themselves, a block of rows at a time.
 """
 from typing import Any
@@ -36,7 +40,7 @@ from scratch_embed.numerics.l2_normalize import l2_normalize, rescale
 BLOCK = 1 << 20      # numbers in the largest temporary of euclidean_matrix and angle_matrix
 
 
-# ---- the textbook's formula, and the input that breaks it -------------------
+# ---- the textbook formula, and an input on which it fails --------------------
 
 def textbook_cosine(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b / √(a·a · b·b) in the vectors' own type, for comparison with cosine().  (D,), (D,) -> ().
@@ -70,9 +74,10 @@ def dot(a: np.ndarray, b: np.ndarray) -> Any:
 def cosine(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b / (‖a‖ ‖b‖), in [−1, 1]; 0 where a or b is zero.  a, b: (..., D) -> (...).
 
-    To the last bit, cos(a, b) = cos(b, a) = −cos(−a, b), cos(a, a) = 1, and multiplying a by a
-    power of two changes nothing.  The error is at most 2γ(D + 2) in float64, γ(n) = nu / (1 − nu),
-    and one rounding more in float32.
+    scikit-learn's cosine_similarity; SciPy's distance.cosine is 1 − cos.
+    Exactly, to the last bit: cos(a, b) = cos(b, a) = −cos(−a, b); cos(a, a) = 1 for a ≠ 0; and
+    multiplying a by a power of two changes nothing, unless it overflows or underflows.  The error
+    is at most 2γ(D + 2) in float64, with γ(n) = n u / (1 − n u), plus one rounding in float32.
 
     >>> float(cosine([3, 4], [4, 3]))
     0.96
@@ -90,7 +95,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> Any:
 
 @np.errstate(invalid="ignore")
 def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
-    """‖a − b‖, without overflow or underflow.  a, b: (..., D) -> (...).
+    """‖a − b‖; the squares neither overflow nor underflow.  a, b: (..., D) -> (...).
 
     The relative error is at most γ(D + 3) in float64 and 3u in float32, however close a and b
     are: the difference a − b is rounded once, and no later step subtracts.
@@ -105,8 +110,8 @@ def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
 def angle(a: np.ndarray, b: np.ndarray) -> Any:
     """The angle between a and b in radians, 0 to π; π/2 where a or b is zero.
 
-    a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, near 0 and π too,
-    and one rounding more in float32.
+    a, b: (..., D) -> (...).  The error is at most 4γ(D + 2) radians in float64, also near 0 and
+    π, plus one rounding in float32.
 
     >>> round(float(angle([1, 0], [1, 1])), 4)                   # π/4
     0.7854
@@ -133,8 +138,8 @@ def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """The cosine of every row of A with every row of B.  (N, D), (M, D) -> (N, M).
 
-    One matrix product in the arrays' own type, so it is within 2γ(D + 2) of cosine(), but not
-    equal to it bit for bit.
+    sentence-transformers' cos_sim.  One matrix product in the arrays' own type, so it is within
+    2γ(D + 2) of cosine(), but not equal to it bit for bit.
 
     >>> cosine_matrix([[1, 0], [3, 4]], [[2, 0], [0, 1], [-1, 0]]).round(2).tolist()
     [[1.0, 0.0, -1.0], [0.6, 0.8, -0.6]]
@@ -147,7 +152,8 @@ def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """‖a − b‖ for every row of A and every row of B, as accurate as euclidean().
 
     (N, D), (M, D) -> (N, M).  O(NMD), and far slower than a matrix product.
-    Memory: a few arrays of BLOCK numbers, or of the size of the smaller table if that is larger.
+    Memory: a few temporaries of BLOCK numbers each, or as large as the smaller table if that is
+    more.  scikit-learn's euclidean_distances, torch.cdist.
 
     >>> euclidean_matrix([[0, 0]], [[3, 4], [0, 1]]).tolist()
     [[5.0, 1.0]]
@@ -158,7 +164,8 @@ def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """The angle between every row of A and every row of B, as accurate as angle().
 
-    (N, D), (M, D) -> (N, M).  Cost and memory: twice those of euclidean_matrix, in float64.
+    (N, D), (M, D) -> (N, M).  It takes two to three times as long as euclidean_matrix; its
+    temporaries are float64.
 
     >>> angle_matrix([[1, 0]], [[2, 0], [0, 1]]).round(4).tolist()
     [[0.0, 1.5708]]
@@ -167,10 +174,10 @@ def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def max_sim(Q: np.ndarray, K: np.ndarray) -> float:
-    """Σ_i max_j q_i·k_j: the sum over query rows of their best key.  (N, D), (M, D) -> a number.
+    """Σ_i max_j q_i·k_j: each query row's dot product with its best key, summed.
 
-    ColBERT's MaxSim; callers pass rows of length 1.  It is not symmetric in Q and K.
-    Raises ValueError if K has no rows.
+    Q: (N, D), K: (M, D) -> a number.  ColBERT's MaxSim, for which rows should have norm 1.  It is
+    not symmetric in Q and K.  Raises ValueError if K has no rows or the dimensions differ.
 
     >>> float(max_sim(np.eye(2), np.array([[0.6, 0.8], [1.0, 0.0]])))        # 1 + 0.8
     1.8
@@ -184,14 +191,14 @@ def max_sim(Q: np.ndarray, K: np.ndarray) -> float:
 def require_tables(A: np.ndarray, B: np.ndarray) -> None:
     """Raise ValueError unless A is (N, D) and B is (M, D)."""
     if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[1]:
-        raise ValueError(f"expected two tables of equal width, (N, D) and (M, D), "
-                         f"got {A.shape} and {B.shape}")
+        raise ValueError(f"expected two tables (N, D) and (M, D) with the same D, got {A.shape} "
+                         f"and {B.shape}")
 
 
-# ---- inside -----------------------------------------------------------------
+# ---- helpers ----------------------------------------------------------------
 
 def _floats(x):
-    """float32 unchanged, any other type as float64; C order, so that layout changes no sum."""
+    """float32 unchanged, other types as float64; in C order, because layout affects rounding."""
     x = np.asarray(x)
     dtype = np.float32 if x.dtype == np.float32 else np.float64
     return x.astype(dtype, order="C", casting="same_kind", copy=False)
@@ -200,12 +207,12 @@ def _floats(x):
 def _require_vectors(a, b):
     """Raise ValueError unless both are (..., D) with the same D."""
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"expected vectors of equal width on the last axis, "
-                         f"got shapes {a.shape} and {b.shape}")
+        raise ValueError(f"expected vectors with the same last dimension, got shapes {a.shape} "
+                         f"and {b.shape}")
 
 
 def _pair(a, b):
-    """a and b as arrays of vectors of the same float type and the same width."""
+    """a and b as arrays of vectors of the same float type and the same dimension."""
     a, b = _floats(a), _floats(b)
     _require_vectors(a, b)
     dtype = np.promote_types(a.dtype, b.dtype)
@@ -213,7 +220,7 @@ def _pair(a, b):
 
 
 def _tables(A, B):
-    """A and B as two tables of the same float type and the same width."""
+    """A and B as two tables of the same float type and the same dimension."""
     A, B = np.asarray(A), np.asarray(B)
     require_tables(A, B)
     return _pair(A, B)
@@ -225,13 +232,13 @@ def _sum_of_products(a, b):
 
 
 def _length(x):
-    """‖x‖, without overflow or underflow.  x: (..., D) -> (...)."""
+    """‖x‖; the squares neither overflow nor underflow.  x: (..., D) -> (...)."""
     scaled, e = rescale(x)
     return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e[..., 0]).astype(x.dtype)
 
 
 def _all_pairs(measure, A, B):
-    """measure(a, b), a symmetric function, for all rows a and b, a block of rows at a time."""
+    """measure(a, b) for all rows a of A and b of B, in blocks of rows; measure is symmetric."""
     if len(A) < len(B):
         return _all_pairs(measure, B, A).T       # loop over the longer table
     out = np.empty((len(A), len(B)), A.dtype)

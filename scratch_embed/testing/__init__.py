@@ -1,20 +1,20 @@
-"""Property tests for your own functions: strategies that draw examples, checkers that use them.
+"""Property tests for your own functions: strategies that draw examples, and checkers that use them.
 
-A checker takes a function of yours, tries its invariants one after the other on some hundred drawn
-examples each, and raises AssertionError at the first that breaks.  The message names the invariant,
-says what should hold, and shows the smallest example that was found, with both numbers.
+A checker takes a function of yours, tries its invariants one after the other, each on about a
+hundred drawn examples, and raises AssertionError at the first that breaks.  The message names and
+states the invariant, and shows the smallest example that was found, with both numbers.
 
     check_similarity(f)             f(a, b) -> the cosine of two vectors
     check_top_k(f)                  f(scores, k) -> ids of the k best
-    check_ranking_measure(f)        f(judged, scores) -> how good a ranking is, 0 to 1
-    check_contrastive_loss(f)       f(q, k, tau) -> InfoNCE's loss
+    check_ranking_measure(f)        f(judged, scores) -> nDCG, MRR ..., from 0 to 1
+    check_contrastive_loss(f)       f(q, k, tau) -> the InfoNCE loss
     check_encoder(encode)           encode(texts) -> (N, D)
     check_gradient(f, *inputs)      f(*inputs) -> (y, backward)
     check_quantiser(quantise, dequantise, low, high)
     check_tokenizer(encode, decode, size)
 
-Every checker has without=("name", ...), the invariants that are left out on purpose; max_examples,
-the number of examples for each invariant; and seed: the same seed draws the same examples.  The
+Every checker has the arguments without=("name", ...), invariants to leave out; max_examples, the
+number of examples for each invariant; and seed: the same seed draws the same examples.  The
 invariants of a checker are a dictionary {name: Invariant}: SIMILARITY, TOP_K, RANKING_MEASURE,
 CONTRASTIVE_LOSS, ENCODER, GRADIENT, QUANTISER, TOKENIZER.  `broken` tries all of them.
 

@@ -1,16 +1,18 @@
-"""check_contrastive_loss: does an InfoNCE loss say what its equation says, at every temperature?
+"""check_contrastive_loss: does a function compute InfoNCE, at every temperature?
 
 Equation  L = −1/N Σ_i log softmax_j(s_ij)_i,   s_ij = cos(q_i, k_j) / τ
-Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, both float32 or float64;
-          k[i] is the partner of q[i], rows of k from N on are nobody's partner; tau > 0
-Bounds    u is the roundoff of the arrays' type.  A cosine errs by 2γ(D + 4), a logit by 1/τ of it
-          and one rounding more, a log-sum-exp of M terms by γ(M + 8) of its own size, and the loss
-          of a row is a difference of two logits.  slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + L)
+Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, both float32 or both
+          float64; k[i] is the positive of q[i], and the rows k[N:] are further (hard) negatives;
+          tau > 0
+Bounds    u is the unit roundoff of the arrays' type.  The error of a cosine is at most 2γ(D + 4);
+          of a logit, that divided by τ, and one rounding; of a log-sum-exp of M terms, γ(M + 8)
+          times its value.  A row's loss is a log-sum-exp minus a logit.
+          slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|)
 Read next losses/infonce.py
 
-exp(s) overflows where s exceeds 88 in float32 and 709 in float64, and τ = 0.01, the coldest that
-CLIP allows, makes s = 100.  So softmax must subtract the largest logit first, and the loss must be
-taken from log-softmax: the logarithm of a probability that rounds to 0 is −∞.
+exp(s) overflows if s exceeds 88 in float32 or 709 in float64, and τ = 0.01, the lowest temperature
+that CLIP allows, gives logits up to 100.  So the largest logit must be subtracted before exp, and
+the loss computed as a log-softmax: the logarithm of a probability that rounds to 0 is −∞.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -28,7 +30,7 @@ COLD = st.sampled_from([0.01, 0.002, 0.001])
 
 
 class Loss(NamedTuple):
-    """What is checked: a loss, and whether it also lets the keys choose their queries."""
+    """What is checked: a loss function, and whether it is the symmetric loss."""
 
     f: ContrastiveLoss
     both_ways: bool
@@ -37,12 +39,13 @@ class Loss(NamedTuple):
 def check_contrastive_loss(f: ContrastiveLoss, *, both_ways: bool = False,
                            without: Collection[str] = (), max_examples: int | None = None,
                            seed: int | None = 0) -> None:
-    """Raise AssertionError unless f(q, k, tau) is InfoNCE, as CONTRASTIVE_LOSS's invariants say.
+    """Raise AssertionError unless f(q, k, tau) satisfies CONTRASTIVE_LOSS, InfoNCE's invariants.
 
-    f(q, k, tau) -> the loss, a number; q (N, D), k (M, D), k[i] the partner of q[i].  Leave
-    "further_negative" out where f takes as many keys as queries only.
-    both_ways: CLIP's loss, the mean of f(q, k) and f(k, q); always as many keys as queries.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    f(q, k, tau) -> the loss, a number; q (N, D), k (M, D), k[i] the positive of q[i].  If f only
+    accepts as many keys as queries, pass without=("further_negative",).
+    both_ways: f is CLIP's symmetric loss, the mean of InfoNCE(q, k) and InfoNCE(k, q), with as many
+    keys as queries.
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from scratch_embed.losses.infonce import infonce, symmetric_infonce
     >>> check_contrastive_loss(lambda q, k, tau: infonce(q, k, tau)[0])
@@ -55,7 +58,7 @@ def check_contrastive_loss(f: ContrastiveLoss, *, both_ways: bool = False,
 
 
 def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
-    """The equation in float64, with the logits shifted by the largest of their row."""
+    """The equation in float64; each row's largest logit is subtracted first."""
     def unit(x):
         x = x.astype(np.float64)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -68,7 +71,7 @@ def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
 
 
 def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
-    """4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|), in the type of q: the rounding error of one loss."""
+    """4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|), in the type of q: a bound on the rounding error."""
     u, (N, D), M = unit_roundoff(q.dtype), q.shape, len(k)
     return 4 * gamma(D + 6, u) / tau + 2 * gamma(M + N + 8, u) * (1 + abs(size))
 
@@ -76,7 +79,7 @@ def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(loss, q, k, tau):
-    """f leaves q and k as they were, and gives the same for them again.
+    """f does not change q and k, and returns the same loss when called again.
 
     Bound: exact.
     """
@@ -87,7 +90,8 @@ def inputs_unchanged(loss, q, k, tau):
 
 
 def value(loss, q, k, tau):
-    """f(q, k, tau) is −1/N Σ log softmax(cos/τ)_ii.
+    """f(q, k, tau) is −1/N Σ log softmax(cos/τ)_ii; with both_ways=True, the mean of this over rows
+    and over columns.
 
     Bound: slack.
     """
@@ -96,7 +100,7 @@ def value(loss, q, k, tau):
 
 
 def cold(loss, q, k, tau):
-    """f is right at τ = 0.01 and below, where exp(cos/τ) overflows.
+    """f is right at τ from 0.01 to 0.001, where exp(cos/τ) can overflow.
 
     Bound: slack, which grows as 1/τ.
     """
@@ -104,18 +108,19 @@ def cold(loss, q, k, tau):
 
 
 def non_negative(loss, q, k, tau):
-    """f ≥ 0, for a probability is at most 1.
+    """f ≥ 0, because a probability is at most 1.
 
-    Bound: slack.  Log-softmax on shifted logits keeps it exactly: its sum holds exp(0) = 1.
+    Bound: slack.  After the shift a log-softmax is never above 0, even in floating point: its sum
+    contains exp(0) = 1.
     """
     found = float(loss.f(q, k, tau))
     require(found >= -slack(q, k, tau, 0), f"f(q, k, tau) = {found!r}", "at least 0")
 
 
 def gap(loss, q, k, tau):
-    """mean gap/τ ≤ f ≤ mean gap/τ + log N, where a row's gap is max_j cos_ij − cos_ii.
+    """mean gap/τ ≤ f ≤ mean gap/τ + log N for N = M, where a row's gap is max_j cos_ij − cos_ii.
 
-    Bound: 2 slack, the cosines' and the loss's rounding.  So f → log N as τ → ∞.
+    Bound: 2 slack, for the rounding of the cosines and of the loss.  So f → log N as τ → ∞.
     """
     cos = _cosines(q, k)
     gaps = (cos.max(axis=1) - cos.diagonal()).mean()
@@ -128,18 +133,18 @@ def gap(loss, q, k, tau):
 
 
 def collapse(loss, q, tau):
-    """Where all keys are alike, f = log N: nothing is better than a guess.
+    """If all keys are equal, f = log N, the loss of a random guess.
 
-    Bound: slack.  (Both ways round: where all queries are alike too.)
+    Bound: slack.  With both_ways=True all queries are equal too.
     """
     k = np.ones_like(q) * q[0]
     q = k if loss.both_ways else q
-    close("f(q, N times q[0], tau)", float(loss.f(q, k, tau)), np.log(len(q)),
+    close("f(q, q[0] repeated N times, tau)", float(loss.f(q, k, tau)), np.log(len(q)),
           slack(q, k, tau, np.log(len(q))))
 
 
 def one_pair(loss, q, k, tau):
-    """A pair alone has no negative, so f = 0.
+    """With a single pair there is no negative, so f = 0.
 
     Bound: slack.
     """
@@ -149,7 +154,7 @@ def one_pair(loss, q, k, tau):
 def pair_order(loss, q, k, tau, seed):
     """The order of the pairs in the batch does not matter.
 
-    Bound: 2 slack, two losses' rounding.
+    Bound: 2 slack, for the rounding of two losses.
     """
     order = np.random.default_rng(seed).permutation(len(q))
     want = float(loss.f(q, k, tau))
@@ -158,7 +163,7 @@ def pair_order(loss, q, k, tau, seed):
 
 
 def length(loss, q, k, tau, seed):
-    """The lengths of the vectors do not matter: each row may be multiplied by a factor > 0.
+    """The norms of the vectors do not matter: each row may be multiplied by a factor > 0.
 
     Bound: 2 slack.  A loss on dot products instead of cosines depends on them.
     """
@@ -171,7 +176,7 @@ def length(loss, q, k, tau, seed):
 def rotation(loss, q, k, tau):
     """A rotation of all vectors does not matter; here by the angle of the triangle 3, 4, 5.
 
-    Bound: 4 slack; each rotated component is rounded three times more.
+    Bound: 4 slack; rotating adds three roundings to each component.
     """
     q, k = (np.pad(x, ((0, 0), (0, 1))) for x in (q, k))       # at least two axes
     R = np.eye(q.shape[1], dtype=q.dtype)
@@ -181,7 +186,7 @@ def rotation(loss, q, k, tau):
 
 
 def exchanged(loss, q, k, tau):
-    """f(q, k) = f(k, q), where both choose (both_ways=True only).
+    """f(q, k) = f(k, q) for the symmetric loss (both_ways=True only).
 
     Bound: 2 slack; a transposed product is summed in another order.
     """
@@ -190,7 +195,7 @@ def exchanged(loss, q, k, tau):
 
 
 def further_negative(loss, q, k, tau, more):
-    """A further negative never lowers f: the sum under the fraction has one term more.
+    """A further negative never lowers f: the denominator has one more term.
 
     Bound: 2 slack.
     """

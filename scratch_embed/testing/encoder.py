@@ -1,15 +1,15 @@
-"""check_encoder: does a text have one vector, whatever it is encoded beside?
+"""check_encoder: does a text have the same vector in every batch?
 
 Equation  encode([x_1 .. x_N])_n = encode([x_n])_1
 Shapes    encode(texts) -> (N, D), a list of N texts; encode(text) -> (D,), one str
-Bounds    Batched products may be summed in another order: as many roundings as four products of
-          width 4D have, γ(16 D) of the largest number of the vectors, in their type.  A deeper or
-          wider model, or one that computes in half precision, needs a tolerance of its own.
+Bounds    Products of a batch may be summed in another order.  The bound allows the roundings of
+          four products of 4D terms: γ(16 D) times the largest number of the vectors, in their type.
+          A deeper or wider model, or one that computes in half precision, needs another tolerance.
 Read next sentences/encoder.py (sequences end to end, so that there is no padding to leak)
 
-The usual batch is a rectangle, filled up with [PAD].  Where a mask is forgotten (in attention, in
-the mean, in a convolution) a text's vector depends on the longest text beside it.  Nothing fails:
-the vectors are a little worse, and differ between batches.
+The usual batch is a rectangle, filled up with [PAD].  If a mask is forgotten (in attention, in the
+mean, in a convolution) a text's vector depends on the longest text in its batch.  No error is
+raised: the vectors are a little worse, and differ between batches.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ LONG = 30                                    # words of the longer text of a bat
 
 
 class Encoder(NamedTuple):
-    """What is checked: a function of texts, and how far two of its vectors may lie apart."""
+    """What is checked: a function of texts, and how much two vectors of a text may differ."""
 
     encode: Callable[..., Any]
     tolerance: float | None                  # relative to the largest number; None: γ(16 D)
@@ -39,7 +39,7 @@ class Encoder(NamedTuple):
         return found
 
     def bound(self, vectors: np.ndarray) -> float:
-        """How far two vectors of the same text may lie apart, in each component."""
+        """How much two vectors of the same text may differ, in each component."""
         roundoff = unit_roundoff(vectors.dtype) if vectors.dtype.kind == "f" else 0.0
         tolerance = (gamma(16 * vectors.shape[1], roundoff) if self.tolerance is None
                      else self.tolerance)
@@ -49,13 +49,13 @@ class Encoder(NamedTuple):
 def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
                   texts: st.SearchStrategy[str] | None = None, without: Collection[str] = (),
                   max_examples: int | None = None, seed: int | None = 0) -> None:
-    """Raise AssertionError unless encode(texts) obeys ENCODER's invariants.
+    """Raise AssertionError unless encode(texts) satisfies ENCODER's invariants.
 
-    encode(texts) -> (N, D) for a list of N texts, numbers of any type.  Leave "one_text" and
-    "no_texts" out where encode takes only lists that are not empty.
-    tolerance: how far the vectors of a text may lie apart, relative to the largest number in them.
+    encode(texts) -> (N, D) for a list of N texts, numbers of any type.  If encode
+    only accepts lists that are not empty, pass without=("one_text", "no_texts").
+    tolerance: how much the vectors of a text may differ, relative to the largest number in them.
     texts: a strategy of texts; by default sentences, and texts of every script.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> def letters(texts):                                    # counts of a, b and c
     ...     rows = np.array([[t.count(c) for c in "abc"] for t in np.atleast_1d(texts)], float)
@@ -72,7 +72,7 @@ def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(encoder, texts):
-    """encode leaves the list of texts as it was.
+    """encode does not change the list of texts.
 
     Bound: exact.
     """
@@ -82,7 +82,7 @@ def inputs_unchanged(encoder, texts):
 
 
 def shape(encoder, texts):
-    """N texts have N finite vectors of one width.
+    """N texts have N finite vectors of the same dimension.
 
     Bound: exact.
     """
@@ -102,7 +102,7 @@ def deterministic(encoder, texts):
 def batch(encoder, texts):
     """A text has the same vector alone as in a batch.
 
-    Bound: γ(16 D) of the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest number, or the tolerance.
     """
     together = encoder.rows(texts)
     for n, text in enumerate(texts):
@@ -111,9 +111,9 @@ def batch(encoder, texts):
 
 
 def padding(encoder, text, word):
-    """A text has the same vector beside a much longer one as beside itself.
+    """A text has the same vector in a batch with a much longer text as in a batch with itself.
 
-    Bound: γ(16 D) of the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest number, or the tolerance.
     """
     beside = encoder.rows([text, " ".join([word] * LONG)])
     close(f"encode([text, {LONG} times word])[0]", beside[0], encoder.rows([text, text])[0],
@@ -123,7 +123,7 @@ def padding(encoder, text, word):
 def order(encoder, texts, seed):
     """Texts in another order have the same vectors, in that order.
 
-    Bound: γ(16 D) of the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest number, or the tolerance.
     """
     places = np.random.default_rng(seed).permutation(len(texts)).tolist()
     found, want = encoder.rows([texts[i] for i in places]), encoder.rows(texts)[places]
@@ -133,7 +133,7 @@ def order(encoder, texts, seed):
 def repeated(encoder, text, count):
     """The same text several times in a batch has the same vector each time.
 
-    Bound: γ(16 D) of the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest number, or the tolerance.
     """
     found = encoder.rows([text] * count)
     close(f"encode([text] * {count})", found, np.broadcast_to(found[0], found.shape),
@@ -143,8 +143,8 @@ def repeated(encoder, text, count):
 def one_text(encoder, text):
     """encode(text) of a str is the vector (D,) of encode([text]).
 
-    Bound: γ(16 D) of the largest number, or the tolerance.  A str taken for a list of letters has
-    as many vectors as letters.
+    Bound: γ(16 D) times the largest number, or the tolerance.  If a str is taken for a list of
+    letters, there is a vector for each letter.
     """
     want = encoder.rows([text])
     close("encode(text)", np.asarray(encoder.encode(text)), want[0], encoder.bound(want))

@@ -1,7 +1,7 @@
 """Dot product, cosine and distance in exact arithmetic, as the expected values of tests.
 
-A floating-point number is a fraction, so dot products are fractions; a root is taken by integer
-arithmetic, to a relative error of 2⁻¹⁵⁰, far below any rounding error of float64.
+A floating-point number is a fraction, so dot products are fractions.  A root is computed in integer
+arithmetic, with a relative error of at most 2⁻¹⁵⁰, far below any rounding error of float64.
 """
 import math
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ def exact_dot(a: Iterable[float], b: Iterable[float]) -> Fraction:
 
 
 def exact_root(q: Fraction) -> Fraction:
-    """√q of a fraction, to a relative error of 2⁻¹⁵⁰."""
+    """√q of a fraction, with a relative error of at most 2⁻¹⁵⁰."""
     return Fraction(math.isqrt(q.numerator * q.denominator << 300), q.denominator << 150)
 
 
 def exact_cosine(a: Iterable[float], b: Iterable[float]) -> Fraction:
-    """a·b / (‖a‖ ‖b‖); 0 where one of them is zero."""
+    """a·b / (‖a‖ ‖b‖); 0 if one of them is zero."""
     squares = exact_dot(a, a) * exact_dot(b, b)
     return exact_dot(a, b) / exact_root(squares) if squares else Fraction(0)
 

@@ -1,13 +1,13 @@
 """check_gradient: is a hand-written backward pass the derivative of its forward pass?
 
 Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
-Shapes    f(*inputs) -> (y, backward); backward(dy) -> the gradient of each input, a tuple, or one
-          array where there is one input.  y: a number or an array, dy as y.
-Bounds    Differences at h = 1e-5 in float64 err by h² ≈ 1e-10 of the third derivative and by
-          u/h ≈ 1e-11 of the value, so rtol = 1e-6 of the terms summed leaves room for both.
-Read next nn/gradcheck.py (the comparison, and why the directions are random and not ones)
+Shapes    f(*inputs) -> (y, backward); backward(dy) -> the gradient of each input, as a tuple,
+          or an array if there is one input.  y: a number or an array; dy: of y's shape.
+Bounds    The error of differences with h = 1e-5 in float64 is about h² ≈ 1e-10 times the third
+          derivative plus u/h ≈ 1e-11 times the value; rtol = 1e-6 of the summed terms allows both.
+Read next nn/gradcheck.py (the comparison, and why the directions are random and not all ones)
 
-A gradient that comes from a library is passed as `lambda *x: (f(*x), lambda dy: dy * grad(*x))`.
+Pass a gradient that a library computes as `lambda *x: (f(*x), lambda dy: dy * grad(*x))`.
 """
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Differentiable(NamedTuple):
         return _tuple(backward(dy))
 
     def random_dy(self, seed: int) -> Any:
-        """Normal numbers of y's shape."""
+        """Draw normal numbers of y's shape."""
         y, _ = self.f(*(x.copy() for x in self.inputs))
         return np.random.default_rng(seed).standard_normal(np.shape(y))
 
@@ -41,13 +41,13 @@ class Differentiable(NamedTuple):
 def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | None = None,
                    rtol: float = 1e-6, without: Collection[str] = (),
                    max_examples: int | None = 10, seed: int | None = 0) -> None:
-    """Raise AssertionError unless f's backward is its derivative, as GRADIENT's invariants say.
+    """Raise AssertionError unless f's backward is its derivative and satisfies GRADIENT.
 
     f(*inputs) -> (y, backward); backward(dy) -> a gradient for each input.  inputs: numbers or
-    arrays, taken as float64, at a point where f is smooth; their own number is what is tried, in
-    max_examples random directions.  names: of the inputs, for the message.
-    Leave "linear" out for a backward that takes no dy but only dy = 1.
-    without: names of invariants to leave out; seed: see the package's page.
+    arrays, taken as float64, at which f is smooth; f is only tried at these, in max_examples random
+    directions.  names: of the inputs, for the message.
+    If backward supports only dy = 1, pass without=("linear",).
+    without: invariants to leave out; seed: see scratch_embed/testing/README.md.
 
     >>> def mean_square(x, w):
     ...     y = x @ w
@@ -80,7 +80,7 @@ def shapes(it, seed):
 
 
 def repeatable(it, seed):
-    """backward called twice gives the same twice, and changes neither inputs nor dy.
+    """backward returns the same when called again, and changes neither inputs nor dy.
 
     Bound: exact.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
     """
@@ -97,7 +97,7 @@ def repeatable(it, seed):
 def derivative(it, seed):
     """⟨backward(u), v⟩ is the derivative of ⟨u, f⟩ along v, for random u and v.
 
-    Bound: rtol, 1e-6, of the sum of the terms' absolute values; see Bounds above.
+    Bound: rtol = 1e-6 times the sum of the terms' absolute values; see Bounds in gradient.py.
     """
     try:
         check_backward(it.f, *it.inputs, rtol=it.rtol, seed=seed, names=it.names)
@@ -106,9 +106,9 @@ def derivative(it, seed):
 
 
 def linear(it, seed):
-    """backward(c · dy) = c · backward(dy): the gradient is multiplied by what comes from above.
+    """backward(c · dy) = c · backward(dy): the gradient is proportional to dy.
 
-    Bound: 1e-12 of the largest number.  A backward that ignores dy breaks it.
+    Bound: 1e-12 times the largest number.  A backward that ignores dy breaks it.
     """
     dy = it.random_dy(seed)
     for name, once, scaled in zip(it.names, it.gradients(dy), it.gradients(-3 * dy)):

@@ -6,12 +6,12 @@ or close(), and these raise Broken.  An error that the user's own function raise
 invariant.  hypothesis then shrinks: it looks for a smaller example that breaks it too.
 
 The docstring of the function is the documentation: its first paragraph is the statement that the
-message quotes; what follows gives the bound and why it is that bound.
+message quotes; the rest gives the bound and the reason for it.
 
-Examples are drawn from `seed`, and no failure is remembered between runs, so that a run can be
+Examples are drawn from `seed`, and no failure is stored between runs, so that a run can be
 repeated: the same seed, code and version of hypothesis draw the same examples.
 
-Read next similarity.py (eleven invariants)
+Read next similarity.py (twelve invariants)
 """
 import copy
 import inspect
@@ -29,7 +29,7 @@ from hypothesis.errors import HypothesisException
 class Invariant(NamedTuple):
     """A statement about the user's function, and the examples on which it is tried."""
 
-    holds: Callable[..., None]               # holds(subject, *example): raises where it does not
+    holds: Callable[..., None]               # holds(subject, *example): raises if it does not
     examples: st.SearchStrategy[tuple]
 
     @property
@@ -39,11 +39,11 @@ class Invariant(NamedTuple):
 
     @property
     def bound(self) -> str:
-        """How far apart the two sides may lie, and why."""
+        """How much the two sides may differ, and why."""
         return " ".join((self.holds.__doc__ or "").partition("Bound: ")[2].split())
 
     def example(self, values: tuple) -> str:
-        """The example as text, a line for each value, with the parameters' names."""
+        """The example as text, one line per value, with the parameters' names."""
         names = list(inspect.signature(self.holds).parameters)[1:]
         with np.printoptions(threshold=40, floatmode="unique"):
             return "\n".join(f"    {name} = {value!r}" for name, value in zip(names, values))
@@ -83,7 +83,7 @@ def equal(what: str, found: Any, expected: Any) -> None:
 
 
 def close(what: str, found: Any, expected: Any, bound: Any) -> None:
-    """Raise Broken unless |found − expected| ≤ bound in every place; nan never is.
+    """Raise Broken unless |found − expected| ≤ bound for every element; nan never is.
 
     >>> close("f(1)", 2.0, 2.25, bound=0.5)
     >>> close("f(1)", 2.0, 3.0, bound=0.5)
@@ -107,10 +107,10 @@ def close(what: str, found: Any, expected: Any, bound: Any) -> None:
 
 def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
         without: Collection[str], max_examples: int | None, seed: int | None) -> None:
-    """Try all invariants but those in `without`; raise AssertionError at the first that breaks.
+    """Try all invariants except those in `without`; raise AssertionError at the first that breaks.
 
-    max_examples: for each; None takes that of hypothesis's profile, 100 unless another is loaded.
-    seed: None draws other examples at each run.
+    max_examples: for each invariant; None: that of hypothesis's profile, 100 unless another is
+    loaded.  seed: None draws other examples in each run.
     Raises ValueError for a name in `without` that no invariant has.
     """
     without = [without] if isinstance(without, str) else without
@@ -132,7 +132,7 @@ def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
 
 def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | None,
                      seed: int | None) -> tuple[tuple, Exception] | None:
-    """The smallest example found that breaks it, and the error there; None where none does."""
+    """The smallest example found that breaks the invariant, and its error; None if none is."""
     last: list[tuple[tuple, Exception]] = []
 
     def attempt(example):
@@ -155,7 +155,7 @@ def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | Non
     try:
         attempt()
     except Exception:
-        if not last:                                 # hypothesis itself failed: not the subject
+        if not last:                                 # hypothesis itself failed, not the subject
             raise
         return last[0]
     return None
@@ -166,8 +166,8 @@ def broken(check: Callable[..., None], invariants: Mapping[str, Invariant], *sub
            ) -> dict[str, str]:
     """Try every invariant of a checker alone -> {name: message} of those that break.
 
-    broken(check_similarity, SIMILARITY, f): after the first two come the checker's own arguments;
-    for those that it takes by name only, pass functools.partial(check, name=value).
+    broken(check_similarity, SIMILARITY, f): the checker's own arguments follow after the first two;
+    for those that it takes only by name, pass functools.partial(check, name=value).
 
     >>> from scratch_embed.testing.top_k import TOP_K, check_top_k
     >>> list(broken(check_top_k, TOP_K, lambda scores, k: scores.argsort()[::-1][:k]))
@@ -185,7 +185,7 @@ def broken(check: Callable[..., None], invariants: Mapping[str, Invariant], *sub
 
 
 def _what_happened(error):
-    """The lines of Broken; of another error, its type and message."""
+    """The message of Broken, or for another error its type and message."""
     if isinstance(error, Broken):
         return str(error)
     return f"  found     {type(error).__name__}: {error}\n  expected  no error"

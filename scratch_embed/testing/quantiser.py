@@ -1,14 +1,14 @@
-"""check_quantiser: do numbers come back from their codes within half a step?
+"""check_quantiser: are numbers restored from their codes to within half a step?
 
 Equation  x̂ = dequantise(quantise(x)),   |x − x̂| ≤ step/2,   step_d = (high_d − low_d) / steps
 Shapes    quantise(X) -> codes; dequantise(codes) -> X̂; X, X̂ (N, D) floats, codes N rows of integers
-Bounds    Besides step/2 a rounding error: x − low, the quotient and the step are rounded once each,
-          and so are the product and the sum on the way back: 6u(|low| + |high|) in X's type.
-Read next space/quantise.py (255 steps an axis)
+Bounds    step/2, and a rounding error: x − low, the quotient and the step are rounded once each,
+          and so are the product and the sum of dequantise: 6u(|low| + |high|) in X's type.
+Read next space/quantise.py (255 steps per dimension)
 
-A quantiser that truncates and gives back the lower end of a step errs by a whole step, and always
-in the same direction, which shifts every dot product.  Codes outside the range must be clipped: a
-cast of 256 to a byte is 0, so that the largest number comes back as the smallest.
+If quantise truncates and dequantise returns the lower end of a step, the error is up to a whole
+step, always in the same direction, which shifts every dot product.  Codes outside the range must be
+clipped: a cast of 256 to a byte is 0, so the largest number would be restored as the smallest.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from scratch_embed.testing.rounding import unit_roundoff
 
 
 class Quantiser(NamedTuple):
-    """What is checked: two functions, and the range of each axis."""
+    """What is checked: two functions, and the range of each dimension."""
 
     quantise: Callable[[np.ndarray], Any]
     dequantise: Callable[[Any], Any]
@@ -31,14 +31,14 @@ class Quantiser(NamedTuple):
     dtype: Any
 
     def inside(self, shares: np.ndarray) -> np.ndarray:
-        """Numbers (N, D) of the range; shares (N,) of it, from 0 to 1, a different one an axis."""
+        """Numbers (N, D) in the range, at shares (N,) of it in 0..1, shifted by dimension."""
         shares = (shares[:, None] + np.arange(len(self.low)) / 7) % 1.0000001
         X = self.low + np.clip(shares, 0, 1) * (self.high - self.low)
         low, high = self.low.astype(self.dtype), self.high.astype(self.dtype)
         return np.clip(X.astype(self.dtype), low, high)
 
     def codes(self, X: np.ndarray) -> np.ndarray:
-        """quantise(X), an array."""
+        """quantise(X) as an array."""
         return np.asarray(self.quantise(X))
 
     def back(self, X: np.ndarray) -> np.ndarray:
@@ -60,12 +60,12 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
                     low: Any, high: Any, *, steps: int = 255, dtype: Any = np.float32,
                     without: Collection[str] = (), max_examples: int | None = None,
                     seed: int | None = 0) -> None:
-    """Raise AssertionError unless both functions obey QUANTISER's invariants.
+    """Raise AssertionError unless the two functions satisfy QUANTISER's invariants.
 
     quantise(X (N, D)) -> codes of N rows; dequantise(codes) -> (N, D).
-    low, high: the range of each axis, (D,), to which they are calibrated; steps: into how many
-    steps a range is cut; dtype: of X.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    low, high: (D,), the range of each dimension, to which they are calibrated; steps: the number of
+    steps in a range; dtype: of X.
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from functools import partial
     >>> from scratch_embed.space.quantise import calibrate, dequantise, quantise
@@ -83,7 +83,7 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(it, shares):
-    """Neither function changes its input, and both give the same again.
+    """Neither function changes its input, and both return the same when called again.
 
     Bound: exact.
     """
@@ -97,7 +97,7 @@ def inputs_unchanged(it, shares):
 
 
 def error(it, shares):
-    """A number within the range comes back within half a step.
+    """A number within the range is restored to within half a step.
 
     Bound: step/2 + 6u(|low| + |high|).
     """
@@ -106,7 +106,7 @@ def error(it, shares):
 
 
 def monotone(it, shares):
-    """Of two numbers the larger has the larger code, or the same.
+    """The larger of two numbers has the larger code, or both have the same.
 
     Bound: exact.
     """
@@ -116,11 +116,11 @@ def monotone(it, shares):
     back = it.back(X)
     require(bool((np.diff(back, axis=0) >= 0).all()),
             f"dequantise(quantise({X.tolist()})) = {back.tolist()}",
-            "rising on every axis, as the numbers do")
+            "ascending in every dimension, like the numbers")
 
 
 def idempotent(it, shares):
-    """What comes back has the code that it came from.
+    """A restored number has the code from which it was restored.
 
     Bound: exact; half a step is far more than the rounding.
     """
@@ -130,10 +130,10 @@ def idempotent(it, shares):
 
 
 def outside(it, far):
-    """A number outside the range comes back as the nearer end, within half a step.
+    """A number outside the range is restored as the nearer end, to within half a step.
 
-    Bound: step/2 + 6u(|low| + |high|).  A code that wraps around turns the largest number into the
-    smallest.
+    Bound: step/2 + 6u(|low| + |high|).  If codes wrap around, the largest number is restored as
+    the smallest.
     """
     ends = np.array([it.low, it.high])
     beyond = (ends + far * np.maximum(it.high - it.low, 1) * [[-1], [1]]).astype(it.dtype)
@@ -142,9 +142,9 @@ def outside(it, far):
 
 
 def row_by_row(it, shares):
-    """A row has the same code alone as in a table.
+    """A row has the same codes alone as in a table.
 
-    Bound: exact; the ranges are fixed.  A quantiser that takes them from each table breaks it.
+    Bound: exact; the ranges are fixed.  A quantiser that computes them from each table breaks it.
     """
     X = it.inside(shares)
     equal("quantise(X)", it.codes(X).tolist(), [it.codes(x[None])[0].tolist() for x in X])

@@ -1,14 +1,15 @@
-"""check_ranking_measure: is nDCG, MRR, MAP or a relative of theirs a measure of rankings?
+"""check_ranking_measure: does a function such as nDCG, MRR or MAP measure rankings correctly?
 
-Equation  f(judged, scores) = how good the documents ordered by falling score are, 0 to 1
+Equation  f(judged, scores) = how good the order of documents by descending score is, 0 to 1
 Shapes    judged {document: gain}, gains whole numbers ≥ 0; scores {document: score}; -> a number.
-          A document without a judgement counts as judged 0; one without a score is not returned.
-Bounds    u is float64's roundoff, n the number of documents.  A measure is a quotient of two sums
-          of n terms, each rounded a few times: γ(4n + 8).  What leaves all terms alone is exact.
+          A document without a judgement has gain 0; one without a score was not returned.
+Bounds    u is float64's unit roundoff, n the number of documents.  A measure is a quotient of two
+          sums of n terms, each rounded a few times: γ(4n + 8).  Invariants that change no term
+          are exact.
 Read next evaluate/ranking.py (the measures, and their ties)
 
-Equal scores are the trap.  If they keep the order in which documents came, a system that scores
-everything 0 is judged by how the data were listed, and relevant documents are often listed first.
+Equal scores need care.  If they keep the order of the input, the value for a system that scores
+everything 0 depends on how the data are listed, and relevant documents are often listed first.
 """
 import random
 from collections.abc import Callable, Collection
@@ -26,11 +27,12 @@ RankingMeasure = Callable[[dict[str, int], dict[str, float]], Any]
 
 def check_ranking_measure(f: RankingMeasure, *, without: Collection[str] = (),
                           max_examples: int | None = None, seed: int | None = 0) -> None:
-    """Raise AssertionError unless f(judged, scores) obeys RANKING_MEASURE's invariants.
+    """Raise AssertionError unless f(judged, scores) satisfies RANKING_MEASURE's invariants.
 
     f(judged, scores) -> a number, for one query; judged {document: gain}, scores {document: score}.
-    Leave "perfect" out for precision@k and recall@k, which a perfect ranking need not bring to 1.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    For precision@k and recall@k, which a perfect ranking need not bring to 1, pass
+    without=("perfect",).
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> def reciprocal_rank(judged, scores):
     ...     order = sorted(scores, key=scores.get, reverse=True)          # ties keep their order
@@ -43,14 +45,14 @@ def check_ranking_measure(f: RankingMeasure, *, without: Collection[str] = (),
 
 
 def bound_of(judged: dict[str, int], scores: dict[str, float]) -> float:
-    """γ(4n + 8) in float64, n all documents."""
+    """γ(4n + 8) in float64, with n the number of all documents."""
     return gamma(4 * len({**judged, **scores}) + 8, u64)
 
 
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(f, judged, scores):
-    """f leaves its inputs as they were, and gives the same for them again.
+    """f does not change its inputs, and returns the same when called again.
 
     Bound: exact.
     """
@@ -71,7 +73,7 @@ def range_(f, judged, scores):
 
 
 def perfect(f, judged):
-    """A ranking by the gains themselves is worth 1.
+    """A ranking by the gains themselves has the value 1.
 
     Bound: γ(4n + 8), the rounding of a quotient of sums.
     """
@@ -80,7 +82,7 @@ def perfect(f, judged):
 
 
 def nothing_found(f, judged):
-    """An answer without a relevant document is worth 0.
+    """A ranking without a relevant document has the value 0.
 
     Bound: exact.
     """
@@ -89,7 +91,7 @@ def nothing_found(f, judged):
 
 
 def input_order(f, judged, scores, seed):
-    """The order in which documents are listed does not matter, equal scores or not.
+    """The order in which documents are listed does not matter, even if scores are equal.
 
     Bound: γ(4n + 8), for sums in another order; the ranking must be the same.
     """
@@ -99,7 +101,7 @@ def input_order(f, judged, scores, seed):
 
 
 def only_order(f, judged, scores):
-    """Only the order of the scores counts: 8 s − 3 ranks as s does.
+    """Only the order of the scores counts: 8 s − 3 ranks like s.
 
     Bound: exact; halves are mapped exactly.
     """
@@ -108,9 +110,9 @@ def only_order(f, judged, scores):
 
 
 def close_scores(f, judged, scores):
-    """Scores that differ in float64 are not equal: 1 + 2⁻⁴⁰ s ranks as s does.
+    """Scores that differ in float64 are not equal: 1 + 2⁻⁴⁰ s ranks like s.
 
-    Bound: exact.  A conversion to float32 on the way makes ties of them.
+    Bound: exact.  A conversion to float32 would make them equal.
     """
     mapped = {document: 1 + 2.0**-40 * score for document, score in scores.items()}
     equal("f(judged, 1 + scores / 2^40)", float(f(judged, mapped)), float(f(judged, scores)))
@@ -119,7 +121,7 @@ def close_scores(f, judged, scores):
 def better_first(f, judged, scores):
     """Exchanging two neighbours so that the one with the larger gain comes first never lowers f.
 
-    Bound: γ(4n + 8), for the rounding of either value.
+    Bound: γ(4n + 8), for the rounding of the two values.
     """
     scores = {document: float(i) for i, document in enumerate(scores)}       # no ties here
     order = sorted(scores, key=scores.__getitem__, reverse=True)
@@ -133,7 +135,7 @@ def better_first(f, judged, scores):
 
 
 def unjudged(f, judged, scores):
-    """A document that is judged 0 counts as one without a judgement.
+    """A document with the gain 0 counts like one without a judgement.
 
     Bound: exact.
     """
@@ -142,7 +144,7 @@ def unjudged(f, judged, scores):
 
 
 def irrelevant_tail(f, judged, scores):
-    """Irrelevant documents after the last change nothing.
+    """Irrelevant documents at the end of a ranking change nothing.
 
     Bound: exact; the terms that they add are 0.
     """

@@ -1,14 +1,15 @@
-"""check_similarity: does a cosine hold for every pair of vectors, at every scale?
+"""check_similarity: does a function compute the cosine of any two vectors, at every scale?
 
-Equation  f(a, b) = cos(a, b) = a·b / (‖a‖ ‖b‖), and 0 where a or b is zero
+Equation  f(a, b) = cos(a, b) = a·b / (‖a‖ ‖b‖), and 0 if a or b is zero
 Shapes    f(a, b) -> a number; a, b (D,) of one type, float32 or float64
-Bounds    u is the roundoff of the vectors' type, D their width.  The dot product errs by γ(D) of
-          ‖a‖ ‖b‖ and each norm by γ(D + 1) of itself, so an implementation that computes in the
-          vectors' own type errs by 2γ(D + 2); two of its values differ by twice that.
-Read next space/similarity.py (an implementation that keeps all of them)
+Bounds    u is the unit roundoff of the vectors' type, D their dimension.  The error of the dot
+          product is at most γ(D) ‖a‖ ‖b‖, the relative error of a norm γ(D + 1), and so the
+          error of a cosine that is computed in the vectors' own type is at most 2γ(D + 2); two
+          such values differ by at most twice that.
+Read next space/similarity.py (an implementation that satisfies all invariants)
 
-The textbook's cosine squares its components.  In float32 the square of 1e-23 is 0 and that of 1e20
-is inf, so cosines of tiny and huge vectors come out as nan, 0 or 1.
+The textbook formula squares the components.  In float32 the square of 1e-23 is 0 and that of 1e20
+is inf, so the cosines of tiny and huge vectors become nan, 0 or 1.
 """
 from collections.abc import Callable, Collection
 from typing import Any
@@ -28,10 +29,10 @@ ORDINARY = (-24, 0)                          # exponents of components that any 
 
 def check_similarity(f: Similarity, *, without: Collection[str] = (),
                      max_examples: int | None = None, seed: int | None = 0) -> None:
-    """Raise AssertionError unless f(a, b) is the cosine, as SIMILARITY's invariants say.
+    """Raise AssertionError unless f(a, b) satisfies SIMILARITY, the cosine's invariants.
 
     f(a, b) -> a number, for vectors a and b (D,) of one type, float32 or float64.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from scratch_embed.space.similarity import cosine
     >>> check_similarity(cosine)
@@ -45,14 +46,14 @@ def check_similarity(f: Similarity, *, without: Collection[str] = (),
 
 
 def bound_of(a: np.ndarray) -> float:
-    """2γ(D + 2) in a's type: the rounding error of one cosine."""
+    """2γ(D + 2) in a's type: a bound on the rounding error of a cosine."""
     return 2 * gamma(len(a) + 2, unit_roundoff(a.dtype))
 
 
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(f, a, b):
-    """f leaves a and b as they were, and gives the same for them again.
+    """f does not change a and b, and returns the same when called again.
 
     Bound: exact.
     """
@@ -65,7 +66,7 @@ def inputs_unchanged(f, a, b):
 def value(f, a, b):
     """f(a, b) is a·b / (‖a‖ ‖b‖) for components of ordinary size.
 
-    Bound: 2γ(D + 2), one cosine's rounding, against exact fractions.
+    Bound: 2γ(D + 2), for the rounding of a cosine; the expected value is computed in fractions.
     """
     close("f(a, b)", float(f(a, b)), float(exact_cosine(a, b)), bound_of(a))
 
@@ -73,7 +74,7 @@ def value(f, a, b):
 def symmetric(f, a, b):
     """f(a, b) = f(b, a).
 
-    Bound: exact; the products are the same and so can be their order.
+    Bound: exact; the products are the same, and their order can be the same.
     """
     equal("f(a, b)", float(f(a, b)), float(f(b, a)))
 
@@ -87,7 +88,7 @@ def opposite(f, a, b):
 
 
 def itself(f, a):
-    """f(a, a) = 1 for a that is not zero.
+    """f(a, a) = 1 for a ≠ 0.
 
     Bound: 2γ(D + 2).
     """
@@ -95,7 +96,7 @@ def itself(f, a):
 
 
 def range_(f, a, factor):
-    """f lies in [−1, 1], also for parallel vectors, where rounding would carry it beyond.
+    """f lies in [−1, 1], even for parallel vectors, whose rounded quotient can exceed 1.
 
     Bound: exact; arccos of 1.0000001 is nan, so the result must be clipped.
     """
@@ -114,9 +115,9 @@ def zero(f, a):
 
 
 def axes(f, a, b, seed):
-    """f does not change when the axes of a and b are put in another order and their signs flipped.
+    """f does not change if the components of a and b are permuted and change their signs alike.
 
-    Bound: 4γ(D + 2), two cosines' rounding; the sums run in another order.
+    Bound: 4γ(D + 2), for the rounding of two cosines; the sums run in another order.
     """
     rng = np.random.default_rng(seed)
     order, sign = rng.permutation(len(a)), rng.choice([-1, 1], len(a)).astype(a.dtype)
@@ -125,9 +126,9 @@ def axes(f, a, b, seed):
 
 
 def factor(f, a, b, factor):
-    """f(factor · a, b) = f(a, b) for a factor > 0: length does not matter.
+    """f(factor · a, b) = f(a, b) for a factor > 0: the norm does not matter.
 
-    Bound: 4γ(D + 2), two cosines' rounding; the products factor · a_d are rounded too.
+    Bound: 4γ(D + 2), for the rounding of two cosines; the products factor · a_d are rounded too.
     """
     scaled = (factor * a.astype(np.float64)).astype(a.dtype)
     close("f(factor * a, b)", float(f(scaled, b)), float(f(a, b)), 2 * bound_of(a))
@@ -136,7 +137,7 @@ def factor(f, a, b, factor):
 def power_of_two(f, a, b, k):
     """f(2ᵏ a, b) = f(a, b) wherever 2ᵏ a is representable.
 
-    Bound: exact; a power of two changes exponents and no digit.
+    Bound: exact; a power of two changes exponents only.
     """
     scaled = np.ldexp(a, k)
     assume(np.array_equal(np.ldexp(scaled, -k), a) and np.isfinite(scaled).all())
@@ -146,7 +147,7 @@ def power_of_two(f, a, b, k):
 def every_scale(f, a, b):
     """f(a, b) is a·b / (‖a‖ ‖b‖) over the type's whole range, from denormal numbers to the largest.
 
-    Bound: 2γ(D + 2).  Reached by dividing each vector by a power of two first, which is exact.
+    Bound: 2γ(D + 2).  To reach it, divide each vector by a power of two first, which is exact.
     """
     value(f, a, b)
 

@@ -1,8 +1,8 @@
 """hypothesis strategies for embeddings: vectors at every scale, rankings with ties, texts.
 
 Each is a function that returns a strategy, to be used in `@given(...)` like hypothesis's own.
-Exponents are drawn evenly over the type's whole range, so that 1e-40 is as likely as 1: errors of
-overflow and underflow hide at the ends of the range.  Failing examples shrink to few components,
+Exponents are drawn uniformly from the type's whole range, so that 1e-40 is as likely as 1:
+overflow and underflow occur at the ends of the range.  Failing examples shrink to few components,
 and these to 0 and 1.
 
     >>> from hypothesis import given
@@ -30,7 +30,7 @@ def components(dtype: type, low: int | None = None, high: int | None = None,
                digits: int | None = None) -> Strategy[Any]:
     """Numbers m 2^e, m whole with |m| < 2^digits and e in low..high; 0 is one of them.
 
-    By default all digits and exponents that the type has, so the smallest are denormal numbers.
+    The defaults are all digits and exponents of the type, so the smallest are denormal numbers.
     dtype: np.float32 or np.float64
     """
     info = np.finfo(dtype)
@@ -43,7 +43,7 @@ def components(dtype: type, low: int | None = None, high: int | None = None,
 
 def vectors(dtype: type | None = None, low: int | None = None, high: int | None = None,
             max_dim: int = 6) -> Strategy[np.ndarray]:
-    """Vectors (D,), 1 ≤ D ≤ max_dim; of both types where dtype is None.  Zero is one of them."""
+    """Vectors (D,), 1 ≤ D ≤ max_dim; of both types if dtype is None; also zero."""
     return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(
         lambda x: _vector(*x, low, high))
 
@@ -59,7 +59,7 @@ def pairs(dtype: type | None = None, low: int | None = None, high: int | None = 
 
 
 def unit_vectors(dtype: type | None = None, max_dim: int = 6) -> Strategy[np.ndarray]:
-    """Vectors (D,) of length 1, to rounding."""
+    """Vectors (D,) of norm 1, up to rounding."""
     def normalised(x):
         x = x if x.any() else np.ones_like(x)
         return (x / np.linalg.norm(x.astype(np.float64))).astype(x.dtype)
@@ -68,7 +68,7 @@ def unit_vectors(dtype: type | None = None, max_dim: int = 6) -> Strategy[np.nda
 
 @st.composite
 def batches(draw, dtype: type | None = None, max_rows: int = 5, max_dim: int = 4, tables: int = 1):
-    """Tables (N, D) of one shape and type, no row of them zero; components of ordinary size.
+    """Tables (N, D) of one shape and type, without zero rows; components of ordinary size.
 
     A single array for tables=1, else a tuple.
     """
@@ -105,8 +105,8 @@ def scores(max_size: int = 12) -> Strategy[np.ndarray]:
 def rankings(draw, all_returned: bool = False) -> tuple[dict[str, int], dict[str, float]]:
     """A query's judgements {document: gain} and a system's answer {document: score}, with ties.
 
-    Gains are 0 to 3, and one at least is positive.  Some documents are not judged and, unless
-    all_returned, some not returned.
+    Gains are 0 to 3, and at least one is positive.  Some documents have no judgement and, unless
+    all_returned, some are not returned.
     """
     documents = draw(st.lists(st.sampled_from(DOCUMENTS), min_size=1, unique=True))
     gain = st.sampled_from([0, 1, 2, 3, None])
@@ -121,13 +121,13 @@ def rankings(draw, all_returned: bool = False) -> tuple[dict[str, int], dict[str
 # ---- tokens and texts ---------------------------------------------------------------------------
 
 def token_ids(size: int, max_size: int = 12) -> Strategy[list[int]]:
-    """Lists of ids 0 .. size − 1, at least one id long."""
+    """Lists of ids in 0 .. size − 1, at least one id long."""
     return st.lists(st.integers(0, size - 1), min_size=1, max_size=max_size)
 
 
 def sequences(size: int = 30, max_sequences: int = 6, max_length: int = 12
               ) -> Strategy[list[list[int]]]:
-    """Lists of token-id lists of unequal length, as they are packed or padded to a batch."""
+    """Lists of token-id lists of unequal length, to be packed or padded to a batch."""
     return st.lists(token_ids(size, max_length), min_size=1, max_size=max_sequences)
 
 

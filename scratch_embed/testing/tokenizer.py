@@ -1,13 +1,13 @@
-"""check_tokenizer: do texts of every script become ids that a model can look up?
+"""check_tokenizer: does every text, in any script, have ids that a model can look up?
 
 Equation  encode(text) -> ids, each in 0 .. size − 1;  decode(ids) -> text
 Shapes    encode(text) -> a list or array of T ids, with the tokens around a text such as [CLS]
 Bounds    exact: ids are integers, so every invariant is exact
 Read next text/wordpiece.py
 
-A byte-level tokenizer gives every text back, character for character.  WordPiece does not: it
-lower-cases, and [UNK] stands for words without pieces.  What it gives back must be settled, though:
-encoded and decoded once more it stays as it is.  So WordPiece leaves "lossless" out.
+A byte-level tokenizer restores every text, character for character.  WordPiece does not: it
+lower-cases, and [UNK] replaces words without pieces, so leave "lossless" out for it.  But its
+decoded text must be settled: encoded and decoded once more, it does not change.
 """
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from scratch_embed.testing.strategies import texts
 
 
 class Tokenizer(NamedTuple):
-    """What is checked; None where a tokenizer has no such function."""
+    """What is checked; None for a function that the tokenizer does not have."""
 
     encode: Callable[[str], Iterable[int]]
     decode: Callable[[list[int]], str]
@@ -38,16 +38,16 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
                     encode_cut: Callable[[str, int], Any] | None = None,
                     offsets: Callable[[str], Any] | None = None, without: Collection[str] = (),
                     max_examples: int | None = None, seed: int | None = 0) -> None:
-    """Raise AssertionError unless a tokenizer obeys TOKENIZER's invariants.
+    """Raise AssertionError unless a tokenizer satisfies TOKENIZER's invariants.
 
     encode(text) -> T ids                  decode(ids) -> text
     size: the number of ids, the rows that an embedding table needs
     encode_batch(texts) -> a list of ids for each text
-    encode_cut(text, max_length) -> at most so many ids
+    encode_cut(text, max_length) -> at most max_length ids
     offsets(text) -> (begin, end) of each id in the text, in characters
-    Invariants of functions that are not given are left out.  Leave "lossless" out for a tokenizer
-    that lower-cases or has unknown tokens.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    Invariants of functions that are not given are left out.  For a tokenizer that lower-cases or
+    has unknown tokens, pass without=("lossless",).
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> check_tokenizer(lambda text: text.encode(), lambda ids: bytes(ids).decode(), size=256)
     >>> check_tokenizer(lambda text: [ord(c) for c in text],
@@ -67,7 +67,7 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
 def ids_in_range(it, text):
     """Every text has ids, and they lie in 0 .. size − 1.
 
-    Bound: exact.  Unknown characters have an id too, or none; they are no error.
+    Bound: exact.  Unknown characters have an id too, or none; they do not raise an error.
     """
     found = it.ids(text)
     require(all(0 <= i < it.size for i in found), f"encode({text!r}) = {found}",
@@ -75,7 +75,7 @@ def ids_in_range(it, text):
 
 
 def deterministic(it, text):
-    """The same text has the same ids, whatever was encoded before.
+    """The same text has the same ids, independent of what was encoded before.
 
     Bound: exact.  A cache that is filled wrongly, or sampled subwords, break it.
     """
@@ -85,7 +85,7 @@ def deterministic(it, text):
 
 
 def empty_text(it, nothing):
-    """The empty text has the tokens that stand around every text, and nothing between them.
+    """The empty text has only the tokens that surround every text, such as [CLS].
 
     Bound: exact.
     """
@@ -94,7 +94,7 @@ def empty_text(it, nothing):
 
 
 def settled(it, text):
-    """What decode gives back is not changed by encoding and decoding it once more.
+    """A decoded text does not change when it is encoded and decoded once more.
 
     Bound: exact.
     """
@@ -105,7 +105,7 @@ def settled(it, text):
 def lossless(it, text):
     """decode(encode(text)) = text, character for character.
 
-    Bound: exact.  For byte-level tokenizers; WordPiece leaves it out.
+    Bound: exact.  For byte-level tokenizers, not for WordPiece.
     """
     equal(f"decode(encode({text!r}))", it.decode(it.ids(text)), text)
 
@@ -120,7 +120,7 @@ def batch(it, several):
 
 
 def cut(it, text, room):
-    """A text cut to max_length has so many ids, if it has as many: its first, and the frame's end.
+    """A text cut to max_length keeps that many ids, if it has more: its first and the closing ones.
 
     Bound: exact.  max_length counts the tokens around the text.
     """
@@ -134,16 +134,16 @@ def cut(it, text, room):
 
 
 def offsets_in_text(it, text):
-    """Each id has a place (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, none going back.
+    """Each id has offsets (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, in rising order.
 
-    Bound: exact.  The places of tokens around the text are (0, 0) or empty.
+    Bound: exact.  The offsets of tokens around the text are (0, 0) or empty.
     """
     places = [(int(begin), int(end)) for begin, end in it.offsets(text)]
     equal("number of offsets", len(places), len(it.ids(text)))
     filled = [place for place in places if place[0] != place[1]]
     require(all(0 <= begin <= end <= len(text) for begin, end in places)
             and filled == sorted(filled), f"offsets({text!r}) = {places}",
-            f"rising places within 0..{len(text)}")
+            f"ascending offsets within 0..{len(text)}")
 
 
 def _beginnings(whole: Sequence[int], length: int, end: int) -> list[list[int]]:

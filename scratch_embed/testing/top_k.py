@@ -1,12 +1,12 @@
 """check_top_k: does a selection return the k best scores, in order, ties and nan included?
 
-Equation  f(s, k) = the first k of a stable sort of 0 .. M − 1 by falling score, nan last
+Equation  f(s, k) = the first k of a stable sort of 0 .. M − 1 by descending score, nan last
 Shapes    f(scores, k) -> ids; scores (M,), ids min(k, M) integers, the best first
-Bounds    exact: a selection compares and does not compute, so every invariant is exact
+Bounds    exact: a selection compares scores and rounds nothing, so every invariant is exact
 Read next space/neighbours.py (a partition that keeps the order of equal scores)
 
-Ties decide whether a result can be repeated.  `scores.argsort()[::-1]` reverses equal scores, and a
-partition leaves them in any order, one that may change with M or the library's version.
+A result is reproducible only if ties are.  `scores.argsort()[::-1]` reverses equal scores, and a
+partition leaves them in any order, which may change with M or the library's version.
 """
 from collections.abc import Callable, Collection
 from typing import Any
@@ -22,11 +22,11 @@ TopK = Callable[[np.ndarray, int], Any]
 
 def check_top_k(f: TopK, *, without: Collection[str] = (), max_examples: int | None = None,
                 seed: int | None = 0) -> None:
-    """Raise AssertionError unless f(scores, k) selects as TOP_K's invariants say.
+    """Raise AssertionError unless f(scores, k) satisfies TOP_K's invariants.
 
-    f(scores, k) -> the ids of the k highest scores, best first; scores (M,).  A function that
-    returns values too is passed as `lambda scores, k: f(scores, k)[0]`.
-    without: names of invariants to leave out; max_examples, seed: see the package's page.
+    f(scores, k) -> the ids of the k highest scores, best first; scores (M,).  If f returns
+    values too, pass `lambda scores, k: f(scores, k)[0]`.
+    without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from scratch_embed.space.neighbours import top_k
     >>> check_top_k(lambda scores, k: top_k(scores, k)[0])
@@ -43,7 +43,7 @@ def ids_of(f: TopK, scores: np.ndarray, k: int) -> list[int]:
 
 
 def full_sort(scores: np.ndarray) -> list[int]:
-    """Ids by falling score, equal ones by id, nan last: Python's own stable sort."""
+    """Ids by descending score, equal scores by id, nan last: Python's own stable sort."""
     row = scores.tolist()
     return sorted(range(len(row)), key=lambda j: (row[j] != row[j], -row[j]) if row[j] == row[j]
                   else (True, 0))
@@ -52,7 +52,7 @@ def full_sort(scores: np.ndarray) -> list[int]:
 # ---- the invariants -----------------------------------------------------------------------------
 
 def inputs_unchanged(f, scores, k):
-    """f leaves the scores as they were, and gives the same for them again.
+    """f does not change the scores, and returns the same when called again.
 
     Bound: exact.
     """
@@ -72,24 +72,24 @@ def different_ids(f, scores, k):
 
 
 def best(f, scores, k):
-    """The scores at the ids are the k highest, in falling order.
+    """The scores at the ids are the k highest, in descending order.
 
-    Bound: exact.  Says nothing about which of equal scores are taken.
+    Bound: exact.  It does not say which of equal scores are taken.
     """
     found = scores[ids_of(f, scores, k)].tolist()
     equal(f"scores[f(scores, {k})]", found, sorted(scores.tolist(), reverse=True)[:k])
 
 
 def ties(f, scores, k):
-    """Of equal scores the lowest ids come first.
+    """Among equal scores, the lowest ids come first.
 
-    Bound: exact.  Any rule would do; one is needed for a result that can be repeated.
+    Bound: exact.  Any rule would do; a reproducible result needs one.
     """
     equal(f"f(scores, {k})", ids_of(f, scores, k), full_sort(scores)[:k])
 
 
 def prefix(f, scores, k):
-    """A larger k only appends: f(scores, k) begins f(scores, k + 1).
+    """A larger k only appends: f(scores, k) is the beginning of f(scores, k + 1).
 
     Bound: exact.
     """
@@ -97,7 +97,7 @@ def prefix(f, scores, k):
 
 
 def only_order(f, scores, k):
-    """Only the order of the scores counts: s³ + 2s of whole scores selects as s does.
+    """Only the order of the scores counts: s³ + 2s selects like s, for whole scores.
 
     Bound: exact; small whole numbers are mapped exactly.
     """
@@ -107,7 +107,7 @@ def only_order(f, scores, k):
 def nan_last(f, scores, k):
     """A nan is never selected before a number.
 
-    Bound: exact.  nan compares with nothing, so sorts put it first or anywhere.
+    Bound: exact.  All comparisons with nan are false, so sorts put it first or anywhere.
     """
     found = scores[ids_of(f, scores, k)]
     numbers = int((~np.isnan(scores)).sum())
@@ -116,7 +116,7 @@ def nan_last(f, scores, k):
 
 
 def beyond_the_end(f, scores, extra):
-    """f returns all M ids where k is larger than M.
+    """f returns all M ids if k is larger than M.
 
     Bound: exact.
     """
@@ -125,10 +125,10 @@ def beyond_the_end(f, scores, extra):
 
 
 def integers(f, scores, k):
-    """Integer scores are compared as integers, unsigned and large ones too.
+    """Integer scores are compared as integers, even unsigned and large ones.
 
-    Bound: exact.  −s wraps around for unsigned types and for the smallest integer; a conversion to
-    float64 makes equal what differs beyond 2⁵³.
+    Bound: exact.  −s wraps around for unsigned types and for the smallest integer; float64
+    cannot distinguish some integers beyond 2⁵³.
     """
     best(f, scores, k)
 

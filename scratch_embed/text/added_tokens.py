@@ -2,14 +2,14 @@
 
     "a [MASK] b"  ->  "a ", [MASK], " b"
 
-Of several tokens that begin at the same character the longest is taken, and the search continues
-after it.  Tokens that are not `normalized` are searched for in the raw text; the others, normalised
-themselves, in the normalised text between them.
+If several tokens begin at the same character, the longest is taken, and the search continues after
+it.  Tokens that are not `normalized` are found first, in the raw text.  The text between them is
+then normalised, and the `normalized` tokens, themselves normalised, are found in it.
 
 Paper     none: these are the added_tokens of the tokenizers library
 Cost      one regular expression for all tokens
-Differs   whether a character is part of a word (single_word) is looked up in Python's Unicode
-          tables
+Differs   from the library: whether a character is part of a word (single_word) is taken from
+          Python's Unicode tables
 Read next text/wordpiece.py
 """
 import re
@@ -21,13 +21,13 @@ from scratch_embed.text.basic_tokenizer import WHITE_SPACE
 
 WORD_CLASSES = frozenset(("Nd", "Nl", "Pc"))       # besides all letters L* and marks M*
 JOINERS = "\u200c\u200d"
-# symbols that Unicode calls alphabetic: letters in a circle or a square
+# symbols that Unicode defines as alphabetic: letters in a circle or a square
 ALPHABETIC_SYMBOLS = ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169),
                       (0x1F170, 0x1F189))
 
 
 class AddedToken(NamedTuple):
-    """A token with its flags; the names are those of tokenizer.json."""
+    """A token with its flags, named as in tokenizer.json."""
 
     content: str
     id: int
@@ -39,7 +39,7 @@ class AddedToken(NamedTuple):
 
 
 class Finder(NamedTuple):
-    """A pattern that finds tokens, and the token of each spelling."""
+    """A pattern that finds tokens, and the token for each spelling."""
 
     pattern: re.Pattern
     spelled: dict[str, AddedToken]
@@ -48,14 +48,14 @@ class Finder(NamedTuple):
 def make_finder(tokens: Iterable[AddedToken], spell: Callable[[str], str]) -> Finder | None:
     """A Finder of tokens, each in the spelling spell(content); None if there are no tokens.
 
-    Raises ValueError if two have the same spelling, or one an empty one.
+    Raises ValueError if a spelling is empty, or two tokens have the same.
     """
     spelled = {}
     for token in tokens:
         spelling = spell(token.content)
         if not spelling or spelling in spelled:
             raise ValueError(f"the added token {token.content!r} is spelled {spelling!r}: "
-                             + ("another one is too" if spelling else "expected a character"))
+                             + ("another token is too" if spelling else "expected a character"))
         spelled[spelling] = token
     if not spelled:
         return None
@@ -84,7 +84,7 @@ def split_at_tokens(text: str, finder: Finder | None) -> list[str | AddedToken]:
 
 
 def in_word(c: str) -> bool:
-    r"""Whether a character is part of a word: \w by Unicode's rules.  c may be ""."""
+    r"""Whether a character is part of a word: \w in Unicode's definition.  c may be ""."""
     if not c:
         return False
     kind = unicodedata.category(c)

@@ -8,21 +8,22 @@ Equation  words = split(lower(strip(NFD(space(clean(text))))))
           strip    after canonical decomposition (NFD), drop all Mn (accents above or below)
           lower    each character by itself
           split    at white space, which is dropped, and around punctuation (P*, all ASCII symbols)
-Cost      O(1) per character; its replacement is computed when the character first occurs
+Cost      O(1) per character; a replacement is computed when its character first occurs
 Differs   from Google's code, as the tokenizers library does: private characters are dropped; "Σ"
           becomes "σ" at the end of a word too (Python's lower() makes it "ς" there); U+2B820 to
           U+2B91F are not treated as ideographs (the library's table begins 256 too late).  Google's
           code always cleans, and strips accents if it lower-cases.  Special tokens are found before
           this step: see added_tokens.py.
-          From the library: the version of Unicode.  Its categories are of about version 8.0,
-          Python's of unicodedata.unidata_version.  The two differ on 504 of the characters of
-          version 14.0: 13 format characters, which it keeps; 386 accents, most of which it keeps;
-          106 punctuation marks, at which it does not split; one is in two of these groups.  Nearly
-          all are newer than 2015 (tests/golden/wordpiece.json lists them; a test finds no other).
+          From the library: the version of Unicode.  Its categories are those of about version 8.0;
+          here they are Python's, of unicodedata.unidata_version.  With version 14.0 they differ for
+          504 characters: 13 format characters and 386 accents, which the library keeps (all but a
+          few of the accents), and 106 punctuation marks, at which it does not split; one character
+          is in two of these groups.  Nearly all are newer than 2015 (tests/golden/wordpiece.json
+          lists them, and a test checks that there are no others).
 Read next text/wordpiece.py, which splits the words into pieces
 
-No rule depends on the neighbours of a character, so each step is one table for str.translate.
-ASCII text has no accents and skips that step.
+No rule depends on the neighbours of a character, so each step is a table for str.translate.  ASCII
+text has no accents, so it skips that step.
 """
 import functools
 import re
@@ -39,11 +40,11 @@ ASCII_WORD = re.compile(r"[!-/:-@\[-`{-~]|[^\t-\r !-/:-@\[-`{-~]+")
 
 
 class Normalizer(NamedTuple):
-    """Which steps are applied; the names are those of tokenizer.json."""
+    """Which steps are applied; the fields are named as in tokenizer.json."""
 
     clean_text: bool = True
     handle_chinese_chars: bool = True
-    strip_accents: bool | None = None              # None: as lower_case
+    strip_accents: bool | None = None              # None: if lower_case
     lower_case: bool = True
 
 
@@ -95,14 +96,14 @@ def _accent_table():
 
 
 def is_ideograph(c: str) -> bool:
-    """Whether the character is in a CJK block.  Kana and Hangul are not; they form words."""
+    """Whether the character is in a CJK block.  Kana and Hangul are not: they form words."""
     return any(first <= ord(c) <= last for first, last in IDEOGRAPHS)
 
 
 # ---- splitting --------------------------------------------------------------------------------
 
 def split_words(text: str) -> list[str]:
-    """Words and punctuation marks: "it's  5$" -> ["it", "'", "s", "5", "$"]."""
+    """Split a text into words and punctuation marks: "it's  5$" -> ["it", "'", "s", "5", "$"]."""
     if text.isascii():
         return ASCII_WORD.findall(text)
     return [word for word in text.translate(_split_table()).split(" ") if word]
@@ -118,5 +119,5 @@ def _split_table():
 
 
 def is_punctuation(c: str) -> bool:
-    """Whether the character is Unicode's P*, or an ASCII symbol, some of which Unicode calls S*."""
+    """Whether the character is in a category P*, or a symbol of ASCII (some are in S*)."""
     return c in ASCII_MARKS or unicodedata.category(c)[0] == "P"

@@ -1,4 +1,4 @@
-"""Files of parallel texts: each line holds a text, its partner, ..., separated by tabs.
+"""Parallel texts: read files whose lines are a text, its partner, ..., separated by tabs.
 
 Bytes     UTF-8, plain or gzip.  Every line has the same number of fields, and no field is blank.
           Blank lines and white space around a field are dropped.
@@ -10,10 +10,10 @@ from scratch_embed.text.corpus import File, read_lines
 
 def read_columns(source: File, least: int = 2, most: int = 2, errors: str = "strict"
                  ) -> list[list[str]]:
-    """The columns of a file: between `least` and `most` of them, N texts each.
+    """Read the columns of a file.  -> between `least` and `most` lists of N texts
 
-    Raises FormatError that names the line if a line has too few or too many fields, or not as many
-    as the first line.
+    Raises a FormatError that names the line if a field is blank, or if a line has too few or too
+    many fields, or not as many as the first line.
     """
     rows = []
     for number, line in enumerate(read_lines(source, errors), 1):

@@ -1,15 +1,15 @@
-"""Read text files: as blocks of bytes that end between tokens, as lines, or as sentences.
+"""Read text files as blocks of bytes that end between tokens, as lines, or as sentences.
 
-A sentence is a line.  Its tokens are separated by ASCII white space, so a no-break space does not
-separate two words here, although it does in Python's str.split.  A line of more than MAX_SENTENCE
-tokens is split into several sentences; no token is dropped.
+A sentence is a line.  Its tokens are separated by ASCII white space; other white space, such as a
+no-break space, does not separate tokens, although Python's str.split would split there.  A line of
+more than MAX_SENTENCE tokens is split into several sentences; no token is dropped.
 
 Differs   word2vec.c separates words at space, tab and newline only, and drops carriage returns.
-Memory    one block, about 1 MiB, however long a line is; more only for a token longer than that.
-Read next text/vocab.py, which turns sentences into numbers; text/reader.py, the same compiled
+Memory    one block of about 1 MiB, for lines of any length; more only for a token longer than that.
+Read next text/vocab.py (from sentences to numbers), text/reader.py (the same, compiled)
 
-A file is read in blocks that end after white space.  So no token is split, and no character either:
-no byte inside a UTF-8 character of several bytes is white space.
+A file is read in blocks that end after white space.  So no token is split, and no character either,
+since a UTF-8 character of several bytes contains no byte of ASCII.
 """
 import io
 import os
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 
-MAX_SENTENCE = 1000            # tokens; word2vec.c's MAX_SENTENCE_LENGTH
+MAX_SENTENCE = 1000                # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 READ_SIZE = 1 << 20                # bytes that are read at a time
 WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -38,8 +38,8 @@ def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
               open binary file.  A byte order mark at its beginning is dropped.
     errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
-    Raises    FormatError with the line and the byte offset where the text is not UTF-8 or a gzip
-              file is truncated.
+    Raises    FormatError if the text is not UTF-8, with the line and the byte offset, or if a gzip
+              file is truncated
     """
     with open_binary(source) as (file, name):
         line, offset = 1, _skip_byte_order_mark(file)
@@ -65,7 +65,7 @@ def _split_after_white_space(file):
 
 
 def _checked_text(block, errors, name, line, offset):
-    """`block` in valid UTF-8.  line, offset: where in the file it begins, for the message."""
+    """`block` in valid UTF-8.  line, offset: where it begins in the file, for the message"""
     try:
         block.decode("utf-8")
         return block
@@ -81,7 +81,7 @@ def _checked_text(block, errors, name, line, offset):
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     """Yield the lines of a file without their line ends, blank lines included.
 
-    source, errors, Raises: as for read_blocks.  A whole line is held in memory, however long.
+    source, errors, Raises: as for read_blocks.  Each line is in memory as a whole.
     """
     with open_binary(source) as (file, name):
         for number, line in enumerate(file, 1):

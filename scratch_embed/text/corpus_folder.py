@@ -1,7 +1,7 @@
-"""A corpus stored in a folder, for a text whose word numbers do not fit into memory.
+"""Corpus folder: a corpus on disk, for a text whose word numbers do not fit into memory.
 
     ids.i32     (T,) int32, little-endian      off.i64     (S+1,) int64, little-endian
-    words.txt   a line for each word: the word, a space, its count
+    words.txt   one line per word: the word, a space, its count
     card.json   T, S, V, the checksums of the three files, and what the corpus was made from
 
 The card is written last: a folder with a card is complete, and a folder without one is not a
@@ -11,7 +11,7 @@ only, never in the file.
 
 Shapes    Corpus as in text/vocab.py
 Cost      opening reads the files once, to verify their checksums: the kernels that train on the
-          corpus use its ids as row numbers, and a wrong one would access foreign memory.
+          corpus use its ids as row indices, and a wrong one would access memory outside the table.
 """
 import contextlib
 import json
@@ -33,17 +33,17 @@ CARD, IDS, OFF, WORDS = "card.json", "ids.i32", "off.i64", "words.txt"
 AGAIN = "delete the folder and read the text again"
 ON_CARD = {"format", "tokens", "sentences", "words", "made_from", IDS, OFF, WORDS}
 
-# Without this flag Linux reserves memory for every page that might be written to, and refuses a
-# corpus larger than memory.  Python has a name for it since 3.12.
+# Without this flag Linux reserves memory for every page that might be written to, so it refuses a
+# corpus larger than memory.  Python has a name for the flag since 3.12.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 # ---- what it was made from --------------------------------------------------------------------
 
 def origin(source: File, settings: str) -> dict:
-    """What a corpus is made from, for its card: size and modification time of the file; settings.
+    """What a corpus is made from, for its card: the file's size and modification time; settings.
 
-    source: a path, or "-" or a stream, about which nothing is recorded; settings: a description.
+    source: a path; of "-" or a stream nothing is recorded.  settings: a description
     """
     file = None
     if isinstance(source, (str, os.PathLike)) and source != "-":
@@ -53,11 +53,11 @@ def origin(source: File, settings: str) -> dict:
 
 
 def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Corpus] | None:
-    """(Vocab, Corpus) of the folder, or None if the folder is empty or does not exist.
+    """Open the corpus of a folder.  -> (Vocab, Corpus); None for an empty or missing folder
 
     made_from   the origin() that the corpus must have
-    Raises      ValueError if the folder holds another corpus; FormatError if it holds anything
-                else, or an incomplete corpus
+    Raises      ValueError if the folder has another corpus; FormatError if it has an incomplete
+                corpus or anything else
     """
     if not os.path.exists(folder) or not os.listdir(folder):
         return None
@@ -76,9 +76,9 @@ def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Co
 
 def save_corpus(folder: str | os.PathLike, vocab: Vocab, parts: Iterable[Corpus],
                 made_from: dict) -> tuple[Vocab, Corpus]:
-    """Write a corpus that is given in parts to an empty folder; return it as open_corpus does.
+    """Write a corpus, given in parts, to an empty folder.  -> (Vocab, Corpus), as from open_corpus
 
-    parts       Corpus after Corpus; the offsets of each continue those of the one before
+    parts       Corpora; the offsets of each continue those of the one before
     made_from   a dict for the card: see origin()
     """
     checksums, sentences = dict.fromkeys((IDS, OFF, WORDS), 0), 0
@@ -106,7 +106,7 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, parts: Iterable[Corpus]
 # ---- reading ----------------------------------------------------------------------------------
 
 def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
-    """(Vocab, Corpus) of a folder that read_corpus has written; ids and offsets are mapped.
+    """Open a folder that read_corpus has written.  -> (Vocab, Corpus), memory-mapped
 
     Raises FormatError if a file is missing, has the wrong length, or has changed since.
     """
@@ -126,7 +126,7 @@ def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
 
 
 def read_card(folder: str | os.PathLike) -> dict:
-    """The folder's card, a dict.  FormatError if it is missing or not the card of a corpus."""
+    """Read a folder's card.  -> dict.  FormatError if it is missing or not the card of a corpus."""
     try:
         with open(os.path.join(folder, CARD), "rb") as file:
             card = json.load(file)
@@ -150,7 +150,7 @@ def length_and_checksum(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def mapped_corpus(folder: str | os.PathLike) -> Corpus:
-    """The Corpus of a folder, memory-mapped, not checked."""
+    """The Corpus of a folder, memory-mapped; its checksums are not verified."""
     return Corpus(_mapped(os.path.join(folder, IDS), "<i4"),
                   _mapped(os.path.join(folder, OFF), "<i8"))
 

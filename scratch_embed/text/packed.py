@@ -1,14 +1,14 @@
 """Packed sequences: a batch of sequences laid end to end, with the offset at which each begins.
 
 Shapes    ids, types (T,) int32; offsets (N+1,) int64: sequence n is ids[offsets[n]:offsets[n+1]]
-Cost      O(T), NumPy's own copies: no kernel
+Cost      O(T), done by NumPy, so there is no kernel
 Read next nn/attention.py (attention within each sequence), transformer/bert.py
 
 Why packed?  The usual layout is a rectangle: every sequence is padded with [PAD] to the length of
 the longest, and a mask says which entries are real.  Packed sequences need neither.  A layer that
 works on one token at a time runs over the T rows, whichever sequence they belong to; only attention
-and pooling need the offsets.  No work is spent on padding, and a sentence cannot be affected by the
-others in its batch.
+and pooling need the offsets.  No work is spent on padding, and the other sequences of a batch
+change a sequence's result by rounding only (some 1e-7 in float32).
 """
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -17,19 +17,19 @@ import numpy as np
 
 
 class Packed(NamedTuple):
-    """N sequences of T tokens in all."""
+    """N sequences, T tokens in total."""
 
     ids: np.ndarray                # (T,) int32
     offsets: np.ndarray            # (N+1,) int64
-    types: np.ndarray              # (T,) int32: 0, or 1 in the second part of a pair
+    types: np.ndarray              # (T,) int32, token_type_ids: 1 in the second text of a pair
 
 
 def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | None = None
          ) -> Packed:
-    """Pack sequences of ids and of their segment types (0 by default).
+    """Pack sequences of token ids and of their token_type_ids (0 by default).
 
-    Raises ValueError for an empty sequence, for types that do not have the lengths of the ids, and
-    for numbers that do not fit into int32.
+    Raises ValueError for an empty sequence, for types whose lengths are not those of the ids, and
+    for ids or types that are not integers or do not fit into int32.
     """
     sequences = [np.asarray(ids) for ids in sequences]
     lengths = [len(ids) for ids in sequences]
@@ -39,14 +39,14 @@ def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | No
     types = ([np.zeros(n, np.int32) for n in lengths] if types is None
              else [np.asarray(part) for part in types])
     if [len(part) for part in types] != lengths:
-        raise ValueError(f"expected types for each of {sum(lengths)} ids in {len(lengths)} "
-                         f"sequences, got {sum(map(len, types))} in {len(types)}")
+        raise ValueError(f"types: expected sequences of the ids' lengths, {lengths!s:.60}, got "
+                         f"{[len(part) for part in types]!s:.60}")
     return Packed(_as_int32(sequences), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
                   _as_int32(types))
 
 
 def take(packed: Packed, which: np.ndarray) -> Packed:
-    """Select sequences by number, in this order.  which: (M,) -> M sequences"""
+    """The M sequences with these indices, in this order.  which: (M,) int"""
     lengths = np.diff(packed.offsets)[which]
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     rows = np.arange(offsets[-1]) + np.repeat(packed.offsets[:-1][which] - offsets[:-1], lengths)
@@ -54,33 +54,34 @@ def take(packed: Packed, which: np.ndarray) -> Packed:
 
 
 def by_length(packed: Packed) -> np.ndarray:
-    """The numbers of the sequences, (N,), sorted by length, the shortest first (stable)."""
+    """The indices (N,) that sort the sequences by length, the shortest first (stable)."""
     return np.argsort(np.diff(packed.offsets), kind="stable")
 
 
 def positions(offsets: np.ndarray) -> np.ndarray:
-    """0, 1, ... within each sequence.  offsets: (N+1,) -> (T,)."""
+    """The position of each token in its sequence: 0, 1, ...  offsets: (N+1,) -> (T,)"""
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
 def split_by_tokens(offsets: np.ndarray, parts: int) -> list[np.ndarray]:
     """Split sequences 0..N−1 into at most `parts` groups of about equally many tokens.
 
-    offsets: (N+1,) -> arrays of sequence numbers, consecutive in each.  No group is empty: there
-    are fewer than `parts` if there are few sequences, or if one is as long as several groups.
+    offsets: (N+1,) -> a list of arrays of consecutive sequence indices.  No group is empty, so
+    there are fewer than `parts` groups if N < parts, or if one sequence is as long as several
+    shares.
     """
     N = len(offsets) - 1
-    middle = (offsets[:-1] + offsets[1:]) / 2               # the middle of a sequence decides
+    middle = (offsets[:-1] + offsets[1:]) / 2               # where this lies decides the group
     part = np.minimum(middle * parts // max(1, offsets[-1]), parts - 1)
     return [some for k in range(parts) if len(some := np.flatnonzero(part == k))] if N else []
 
 
 def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
                   ) -> Iterator[np.ndarray]:
-    """Group sequences 0..N−1, in their order, into batches of at most `tokens` tokens.
+    """Group sequences 0..N−1, in order, into batches of at most `tokens` tokens.
 
-    lengths: (N,); most: the largest number of sequences in a batch -> arrays of sequence numbers.
-    A sequence of more than `tokens` tokens is a batch by itself.
+    lengths: (N,); most: the largest number of sequences in a batch -> arrays of sequence indices.
+    A sequence of more than `tokens` tokens is a batch of its own.
     """
     start, total = 0, 0
     for n, length in enumerate(lengths):
@@ -95,5 +96,6 @@ def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
 def _as_int32(parts):
     whole = np.concatenate(parts) if parts else np.empty(0, np.int32)
     if whole.dtype.kind not in "iu" or (whole.astype(np.int32) != whole).any():
-        raise ValueError(f"expected ids that fit into int32, got {whole.dtype}: {whole!s:.60}")
+        raise ValueError("expected integer ids and types that fit into int32, got "
+                         f"{whole.dtype}: {whole!s:.60}")
     return whole.astype(np.int32)

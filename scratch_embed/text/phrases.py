@@ -1,22 +1,22 @@
-"""Phrases: two words that occur together far more often than by chance are joined into one token.
+"""Phrases: join two adjacent words that occur together far more often than by chance.
 
 Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrases and their
           Compositionality", section 4, eq. 6
 Equation  score(a, b) = (n_ab − δ) / (n_a n_b) · N,   a phrase if score > threshold
-Shapes    n_a: the count of word a; n_ab: how often b follows a in a sentence; N: all tokens;
-          δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64
-Cost      a sort of the pairs of frequent words, about 40 bytes of memory for each; no kernel
+Shapes    n_a: the count of word a; n_ab: how often b follows a in a sentence; N: the number of
+          tokens; δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64
+Cost      sorting the pairs of frequent words; about 40 bytes of memory per pair; no kernel
 Differs   from the paper: the factor N, as in word2phrase.c, so that one threshold suits texts of
           any length (gensim has the number of its words and pairs in place of N).  From the C:
-          pairs across the end of a line are not counted (the C forgets that a line has ended
-          before it checks), and every pair is counted (the C drops rare ones to save memory).
-Read next words/word2vec.py, which learns a vector for new_york as for any word
+          pairs across the end of a line are not counted (in the C a bug counts them), and every
+          pair is counted (the C drops rare ones to save memory).
+Read next words/word2vec.py, which learns a vector for new_york as for any other word
 
-Why this score?  If words were independent, b would follow a about n_a n_b / N times.  So the score
-is the observed count divided by the expected one, e^PMI, after a discount δ.  Without the discount
-two words that occur once, together, would have the highest score of all.  As n_ab ≤ min(n_a, n_b),
-a pair with a word rarer than δ scores below 0.  A second pass over the joined text finds longer
-phrases.
+Why this score?  If words were independent, b would follow a about n_a n_b / N times.  Without δ the
+score is the observed count divided by this expected one, e^PMI, and two words that occur only once,
+together, have the highest score of all.  So the discount δ is subtracted first.  As n_ab ≤
+min(n_a, n_b), a pair with a word rarer than δ scores below 0.  A second pass over the joined text
+finds longer phrases.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,7 +30,7 @@ BATCH = 1000                       # sentences that are joined at a time
 
 
 class Phrases(NamedTuple):
-    """Pairs of word numbers that are phrases, the highest score first."""
+    """The pairs of words that are phrases, as word numbers, the highest score first."""
 
     pairs: np.ndarray              # (P, 2) int32
     scores: np.ndarray             # (P,) float64
@@ -40,12 +40,12 @@ class Phrases(NamedTuple):
 
 def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: float = 100.0
                  ) -> Phrases:
-    """The phrases of `corpus`, the highest score first.
+    """Find the phrases of `corpus`, the highest score first.
 
-    corpus, vocab   of ALL words (read with min_count=1): where rare words are dropped, words that
-                    are not adjacent in the text would seem to be
+    corpus, vocab   with ALL words (read with min_count=1): if rare words were dropped, words that
+                    are not adjacent in the text would seem adjacent
     min_count       δ of the equation
-    threshold       how many times more often than by chance; use a lower one for a second pass
+    threshold       the score that phrases exceed; use a lower one for a second pass
     Raises          ValueError if min_count or threshold is negative or not finite
     """
     require_number("min_count", min_count)
@@ -65,7 +65,7 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
 
 
 def has_next(corpus: Corpus) -> np.ndarray:
-    """Whether another token follows in the same sentence.  -> (T,) bool"""
+    """Whether each token is followed by another in its sentence.  -> (T,) bool"""
     has = np.ones(len(corpus.ids), bool)
     has[corpus.offsets[1:] - 1] = False
     return has
@@ -80,13 +80,13 @@ def pair_codes(a: np.ndarray, b: np.ndarray, V: int) -> np.ndarray:
 
 def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "_"
                  ) -> Iterator[list[str]]:
-    """The sentences of `corpus` with their phrases joined: an iterator of lists of str.
+    """Join the phrases in the sentences of `corpus`.  -> an iterator of lists of str
 
-    To train on them, or for a second pass, give them to index_sentences.
+    To train on the sentences, or for a second pass, give them to index_sentences.
 
     phrases   the result of find_phrases for this `vocab`
     joiner    is put between the two words
-    Raises    ValueError for a joiner with white space: a phrase would be read as two words again
+    Raises    ValueError for a joiner with white space, which would separate the two words again
     """
     if joiner and joiner.split() != [joiner]:
         raise ValueError(f"joiner={joiner!r}: expected no white space, at which a phrase would be "
@@ -101,7 +101,7 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "
 
 
 def _joined(corpus, names, codes, V):
-    """names: of the V words, then of the phrases; codes: the sorted codes of the phrases."""
+    """Yield the joined sentences.  names: of the V words, then of the phrases; codes: sorted"""
     for batch in range(0, len(corpus.offsets) - 1, BATCH):
         offsets = corpus.offsets[batch:batch + BATCH + 1]
         piece = Corpus(corpus.ids[offsets[0]:offsets[-1]], offsets - offsets[0])

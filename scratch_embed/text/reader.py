@@ -1,17 +1,17 @@
-"""From text to word numbers, compiled: each token is looked up in a hash table of the words so far.
+"""Reader: a compiled reader from text to word numbers, with a hash table of the words so far.
 
-The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py: its result is
-equal, and it takes many times as long.  Here Python objects are made only for the words that are
-kept, not for each token.
+The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py, which gives the
+same result in many times the time.  Here Python objects are made only for the words that are kept,
+not for each token.
 
 Paper     Fowler, Noll & Vo 1991: the hash function FNV-1a
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
 Shapes    ids (T,) int32, offsets (S+1,) int64, as in text/vocab.py
 Cost      O(1) per token.  Memory: the vocabulary, one block, and 4 bytes per token; with a folder
-          the numbers are on disk, and the corpus may be larger than memory.
+          the word numbers are on disk, so the corpus may be larger than memory.
 Read next text/vocab.py (how words are numbered), text/corpus_folder.py (a corpus on disk)
 
-The hash of a token selects a slot of the table.  If another word is in the slot, the next one is
+The hash of a token selects a slot of the table.  If another word is in the slot, the next slots are
 tried, until the word is found or an empty slot shows that it is new (open addressing).  At least
 half of the slots are empty, so few are tried.  Words are numbered in the order in which they first
 occur, and renumbered by frequency when all counts are known.
@@ -41,7 +41,7 @@ BATCH = 1000                       # sentences that are renumbered at a time
 # ---- the words seen so far --------------------------------------------------------------------
 
 class WordTable(NamedTuple):
-    """The hash table: word i is letters[start[i]:start[i+1]].  It has room for N words."""
+    """A hash table with room for N words.  Word i is letters[start[i]:start[i+1]]."""
 
     slot: np.ndarray               # (2N,) int32: the number of the word in each slot, or FREE
     hash: np.ndarray               # (N,) uint64
@@ -54,7 +54,7 @@ class ReadState(NamedTuple):
     """How far the text has been read."""
 
     byte: int                      # the next byte of the block
-    words: int                     # different words so far, in all blocks
+    words: int                     # distinct words so far, in all blocks
     tokens: int                    # in this block
     ends: int                      # sentences that ended in this block
     length: int                    # tokens of the unfinished sentence
@@ -67,7 +67,7 @@ def empty_words(room: int) -> WordTable:
 
 
 def grow(words: WordTable, known: int, longest: int) -> WordTable:
-    """A larger table of the same `known` words, with room for one more, up to `longest` bytes."""
+    """A larger table of the same `known` words, with room for one more of `longest` bytes."""
     slot, hash, counts, start, letters = words
     room = len(hash)
     if known == room:
@@ -92,7 +92,7 @@ def insert_words(slot, hash, known):
 
 
 class DecodedWords:
-    """The words of a WordTable as a sequence of str; each is decoded when it is accessed."""
+    """The words of a WordTable as a sequence of str, decoded when they are accessed."""
 
     def __init__(self, words: WordTable, known: int) -> None:
         self.words, self.known = words, known
@@ -108,13 +108,13 @@ class DecodedWords:
 
 @kernel
 def is_space(byte):
-    """Whether the byte is white space to bytes.split()."""
+    """Whether bytes.split() would split at this byte."""
     return byte == SPACE or (byte >= TAB and byte <= RETURN)
 
 
 @kernel
 def hash_token(block, first):
-    """(hash, end) of the token block[first:end]."""
+    """Hash the token that begins at block[first].  -> hash, end of the token"""
     h, end = FNV_START, first
     while end < len(block) and not is_space(block[end]):
         h = (h ^ u64(block[end])) * FNV_PRIME
@@ -124,7 +124,7 @@ def hash_token(block, first):
 
 @kernel
 def find(words, block, first, end, h):
-    """The slot of the token block[first:end] with the hash h; an empty slot if the word is new."""
+    """Find the slot of the token block[first:end], with hash h; an empty slot if it is new."""
     mask = u64(len(words.slot) - 1)
     at = h & mask
     while words.slot[at] != FREE:
@@ -146,8 +146,8 @@ def find(words, block, first, end, h):
 def read_tokens(block, words, state, ids, ends):
     """Number the tokens of `block`, starting at state.byte.  -> the state reached
 
-    block: (B,) uint8, whole tokens.  ids, ends: at least B//2 + 1 elements; ids receives the
-    numbers, and ends[i] where in ids sentence i ends.  New words are added to `words`.  If the
+    block: (B,) uint8, whole tokens.  ids, ends: at least B//2 + 1 elements; fills ids with the word
+    numbers, and ends[i] with the end of sentence i in ids.  New words are added to `words`.  If the
     table has no room for one, the function returns before the end of the block: call it again with
     a larger table.
     """
@@ -179,10 +179,10 @@ def read_tokens(block, words, state, ids, ends):
 
 def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: BinaryIO,
                   room: int = FIRST_ROOM) -> tuple[WordTable, int]:
-    """Number the tokens of all blocks in the order of first occurrence.  -> table, number of words
+    """Number the tokens of all blocks, in order of first occurrence.  -> table, number of words
 
     Writes the ids (int32) to one binary file and the offsets of the sentences (int64) to the other.
-    room: the number of words for which the table has room at first, a power of two
+    room: the number of words for which the first table has room, a power of two
     """
     words, state, total = empty_words(room), ReadState(0, 0, 0, 0, 0), 0
     ends_file.write(np.zeros(1, np.int64))
@@ -216,11 +216,12 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
     max_size    the vocabulary keeps at most this many words, the most frequent ones
     errors      what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     folder      where to store a corpus that is too large for memory: see text/corpus_folder.py.
-                If the folder already holds the corpus of the same file and settings, that one is
-                opened, and the text is not read again.
+                If it already has the corpus of the same file and settings, that is opened, and the
+                text is not read again.
     Raises      ValueError if the text has no words, or no word is frequent enough, or the folder
-                holds anything else; FormatError as read_blocks does, or for a damaged folder;
-                MemoryError after the first block if the corpus would not fit into memory
+                has another corpus; FormatError as read_blocks does, or for a damaged folder or one
+                with other files; MemoryError after the first block if the corpus would not fit
+                into memory
     """
     if not isinstance(source, FILE_TYPES):
         if folder is not None:
@@ -245,10 +246,10 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
 
 
 def _fit_for_memory(blocks, source):
-    """The blocks unchanged; MemoryError if the word numbers would not fit into memory.
+    """Yield the blocks unchanged.  MemoryError if the word numbers would not fit into memory.
 
-    How many there are is estimated from the first block and the size of the file.  Of a gzip file
-    that is its compressed size, so the estimate is too low, never too high.
+    Their number is estimated from the first block and the size of the file.  For a gzip file this
+    is the compressed size, so the estimate is too low, never too high.
     """
     named = isinstance(source, (str, os.PathLike)) and source != "-"
     length = os.stat(source).st_size if named else 0
@@ -261,7 +262,7 @@ def _fit_for_memory(blocks, source):
 
 
 def _rank(blocks, min_count, max_size, ids_file, ends_file):
-    """(Vocab, the corpus in parts).  The two files hold the preliminary numbers."""
+    """Number a text.  -> Vocab, the corpus in parts.  The files take the preliminary numbers."""
     words, known = number_tokens(blocks, ids_file, ends_file)
     vocab, number = rank_words(DecodedWords(words, known), words.counts[:known], min_count,
                                max_size)
@@ -277,7 +278,7 @@ def _contents(file, dtype):
 
 
 def _renumbered(ids, offsets, number):
-    """The corpus in its final numbers, a batch of sentences at a time; the offsets continue."""
+    """Yield the corpus in its final numbers, BATCH sentences at a time; the offsets continue."""
     total = 0
     for first in range(0, len(offsets) - 1, BATCH):
         bounds = offsets[first:first + BATCH + 1]
@@ -287,7 +288,7 @@ def _renumbered(ids, offsets, number):
 
 
 def _gather(parts, ids):
-    """The parts as one Corpus in memory, which overwrites the preliminary numbers `ids`.
+    """Join the parts to one Corpus in memory, which overwrites the preliminary numbers `ids`.
 
     A part is never longer than the ids that it is made from, so only ids already read are
     overwritten.

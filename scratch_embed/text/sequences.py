@@ -1,4 +1,4 @@
-"""From lines of text to the sequences, or pairs of sequences, on which a transformer is trained.
+"""Sequences: from lines of text to the sequences or pairs on which a transformer is trained.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding", section 3.1 and appendix A.2 (task 2: next sentence prediction)
@@ -6,17 +6,17 @@ Equation  one line   [CLS] a [SEP]              for each segment a of each line
           pairs      [CLS] a [SEP] b [SEP]      b: the segment after a, or a random one
           A line of n tokens is split into ⌈n / room⌉ segments, whose lengths differ by at most 1.
 Shapes    ids (T,) int32; offsets (N+1,) int64; starts_document (N,) bool.  N lines -> P segments
-Cost      O(T), NumPy's own copies: no kernel.  The tokenizer takes nearly all the time.
+Cost      O(T), done by NumPy, so there is no kernel; the tokenizer takes nearly all the time
 Differs   BERT fills each sequence with as many sentences as fit, and truncates what is too long.
           Here a sequence is one line, and a line that is too long becomes several: each token is in
-          exactly one sequence, or in exactly one segment a.  BERT draws for each pair whether b is
-          random, and takes a random b from another document; here exactly half of the pairs have a
-          random b, which may be any segment except a and the one after it.
-Read next text/packed.py, transformer/masked_lm.py (what is learned from them)
+          exactly one sequence, or in exactly one segment a.  BERT decides for each pair at random
+          whether b is random, and draws a random b from another document; here exactly half of the
+          pairs have a random b, which may be any segment except a and the one after it.
+Read next text/packed.py, transformer/masked_lm.py (how a transformer is trained on them)
 
-A blank line ends a document, as in BERT's data: the line after it is not the next sentence of the
-line before it.  The last line of a document has no next sentence, so its b is always random, in
-BERT's code too.  If most documents are single lines, more than half of the pairs are random.
+A blank line ends a document, as in BERT's data: the line after it does not follow the line before
+it.  The last line of a document has no next sentence, so its b is always random, as in BERT's code.
+If most documents are single lines, more than half of the pairs are random.
 """
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -66,7 +66,7 @@ def split_long_lines(lines: Lines, room: int) -> Lines:
 # ---- sequences ----------------------------------------------------------------------------------
 
 def line_sequences(lines: Lines, template: Template, max_length: int) -> Packed:
-    """One sequence for each segment of each line, with the template's special tokens.
+    """Make one sequence of each segment of each line, with the template's special tokens.
 
     Raises ValueError if max_length leaves no room for a token.
     """
@@ -76,7 +76,7 @@ def line_sequences(lines: Lines, template: Template, max_length: int) -> Packed:
 
 def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed: int
                         ) -> tuple[Packed, np.ndarray]:
-    """One pair for each segment of each line; in half of them the second segment is random.
+    """Make one pair for each segment of each line; in half of them the second segment is random.
 
     -> pairs, next_sentence_label (P,): 0 if the second segment follows the first, 1 if random
     Raises ValueError if max_length leaves no room, or for fewer than three segments.
@@ -89,13 +89,13 @@ def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed:
     random = np.append(segments.starts_document[1:], True)   # the last of a document
     others = np.flatnonzero(~random)
     random[rng.choice(others, max(0, P // 2 - (P - len(others))), replace=False)] = True
-    other = (first + rng.integers(2, P, P)) % P              # neither itself nor the next
+    other = (first + rng.integers(2, P, P)) % P              # neither this one nor the next
     second = np.where(random, other, (first + 1) % P)
     return apply_template(segments, template.pair, first, second), random.astype(np.int64)
 
 
 def tokens_per_text(parts: Sequence[Part], max_length: int) -> int:
-    """How many tokens each text of a template may have so that all fit into max_length."""
+    """The number of tokens that each text of a template may have to fit into max_length."""
     special, texts = sum(len(part.ids) for part in parts), sum(p.text is not None for p in parts)
     if max_length < special + texts:
         raise ValueError(f"max_length={max_length}: expected at least {special + texts}, since "

@@ -1,9 +1,9 @@
-"""The vocabulary, and a text as word numbers.
+"""Vocabulary: words with their counts, and a text as word numbers.
 
 Words are numbered by frequency: the most frequent word is number 0, and equally frequent words are
 in the order in which they first occur.  A text becomes one array of word numbers, all sentences end
-to end, and the offsets of the sentences.  Words that are not in the vocabulary are dropped before
-windows are formed, so a window extends across them to the next word that is in it.
+to end, and the offsets of the sentences.  Words outside the vocabulary are dropped before windows
+are formed, so a window extends across them to words further away.
 
 Paper     Mikolov et al. 2013b, section 2.3 (subsampling), eq. 5
 Shapes    ids (T,) int32; offsets (S+1,) int64: sentence s is ids[offsets[s]:offsets[s+1]]
@@ -32,7 +32,7 @@ class Corpus(NamedTuple):
 
 
 class Vocab:
-    """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}.
+    """Words with their counts.  words: list of str; counts: (V,) int64; index: {word: number}
 
     >>> vocab = Vocab(["the", "king", "queen"], [6, 2, 1])
     >>> vocab
@@ -55,7 +55,7 @@ class Vocab:
         return len(self.words)
 
     def digest(self) -> str:
-        """SHA-256 of the words and their counts."""
+        """The SHA-256 of the words and their counts."""
         return digest_words(self.words, self.counts)
 
     def __repr__(self) -> str:
@@ -72,8 +72,8 @@ def index_sentences(sentences: Source, min_count: int = 5,
     max_size    the vocabulary keeps at most this many words, the most frequent ones
     Raises      ValueError if the text has no words, or no word is frequent enough
 
-    Words are first numbered in the order in which they occur; when all counts are known they are
-    renumbered by frequency.
+    Words are numbered in the order in which they first occur, and renumbered by frequency when all
+    counts are known.
 
     >>> vocab, corpus = index_sentences([["a", "b", "a"], ["b", "a", "c"]], min_count=2)
     >>> vocab
@@ -105,9 +105,9 @@ class WordList(Protocol):
 
 def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
-    """Sort words by frequency.  -> Vocab, number: word i becomes number[i]; −1: it is dropped.
+    """Sort words by frequency.  -> Vocab, number: word i becomes number[i], or is dropped if −1
 
-    words, counts: in the order in which the words first occur; it decides between equal counts.
+    words, counts: in the order in which the words first occur, which is kept for equal counts
     """
     require_whole("min_count", min_count, 1)
     if max_size is not None:                                    # None: no limit
@@ -126,9 +126,9 @@ def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_size: in
 
 
 def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus:
-    """The corpus in new numbers.  ids: (T,); lengths: (S,) of sentences; number: −1 drops a word.
+    """Renumber a corpus.  ids: (T,); lengths: (S,) of sentences; number: as from rank_words
 
-    Sentences of which no word is left are dropped.
+    Words with number −1 are dropped, and then sentences without words.
     """
     new = number[ids]
     kept = new >= 0
@@ -143,7 +143,7 @@ def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
         keep(w) = min(1, (√(f/t) + 1) · t/f),   f = count(w) / Σ counts,   t = sample
 
     sample = 0 keeps every word.  The formula is word2vec.c's and gensim's.  The paper's, √(t/f)
-    (eq. 5), is smaller by t/f.
+    (eq. 5), lacks the second term, t/f.
 
     >>> keep_probability([99, 1], sample=0.01)
     array([0.1106..., 1. ], dtype=float32)

@@ -1,32 +1,31 @@
-"""WordPiece: split each word into the longest pieces that the vocabulary has, from left to right.
+"""WordPiece: split each word into the longest pieces in the vocabulary, from left to right.
 
     unaffable  ->  un ##aff ##able         ("##": the piece continues a word)
 
 Paper     Schuster & Nakajima 2012, "Japanese and Korean Voice Search"; Devlin et al. 2019 (BERT)
 Equation  p₁ = the longest prefix of the word that is in the vocabulary; p₂ = "##" + the longest
-          prefix of the rest such that p₂ is in the vocabulary; ...  If there is none at any point,
+          prefix of the rest such that p₂ is in the vocabulary; ...  If no piece fits at some point,
           the whole word is [UNK].
           one text    [CLS] a [SEP]             types 0
           a pair      [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
-Cost      at most n·m look-ups for a word of n letters, m letters in the longest piece; the pieces
-          of up to MOST_KNOWN recent words are cached
+Cost      at most n·m look-ups for a word of n letters, with m letters in the longest piece; the
+          pieces of up to MOST_KNOWN words are cached
 Differs   A word of more than max_word characters is [UNK]: 200 in Google's code, 100 in the
           tokenizers library and here; a tokenizer.json sets its own.  A pair that is too long is
-          truncated as by the library: the shorter text is kept whole if it fits into half the
-          room, else each keeps half, and the longer one keeps the odd token (if they are equally
-          long, the second).  Google's and transformers' older code drop tokens from the end of the
-          longer text one by one; if both are truncated, the first keeps the odd token.  pair="" is
-          a pair (transformers, called for a single text, treats it as no pair).
-          A max_length below the number of special tokens is an error (the library then does not
-          truncate).  Nothing is padded: a batch is packed.  decode() raises for an id that is not
-          in the vocabulary, and drops every special token (the library keeps one that
-          normalisation has changed).
+          truncated as in the library: the shorter text is kept whole if it fits into half of the
+          room, else each keeps half, and the longer one the odd token (if they are equally long,
+          the second).  Google's and transformers' older code drop tokens from the end of the longer
+          text one by one; if both are truncated, the first keeps the odd token.  pair="" is a pair
+          (transformers, called for a single text, treats it as no pair).  A max_length below the
+          number of special tokens is an error (the library then does not truncate).  Nothing is
+          padded: a batch is packed.  decode() raises for an id that is not in the vocabulary, and
+          drops every special token (the library keeps one that normalisation has changed).
 Read next text/wordpiece_training.py (how the pieces are learned), text/wordpiece_files.py
 
-Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" is una ##ff, and
-without "##ff" it is [UNK], although un ##aff would be possible.  BERT was trained on the greedy
-split, so it is part of the model.
+Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" becomes una ##ff, and
+without "##ff" it becomes [UNK], although un ##aff would be possible.  BERT was trained on greedy
+splits, so they are part of the model.
 """
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -39,20 +38,20 @@ from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MOST_KNOWN = 1 << 17               # words whose pieces are cached
-# what the library's decoder replaces, in each piece by itself: those with two spaces never match
+# what the library's decoder replaces within each piece; those with two spaces never match
 CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
           (" 'm", "'m"), (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"))
 
 
 class Encoded(NamedTuple):
-    """The tokens of a text or a pair, and the segment type of each."""
+    """The tokens of a text or a pair, and the token_type_id of each."""
 
     ids: np.ndarray                # (T,) int32
     types: np.ndarray              # (T,) int32
 
 
 class Part(NamedTuple):
-    """A part of a template: text number `text` (0 or 1), or, if it is None, special tokens."""
+    """A part of a template: text 0 or 1, or special tokens if `text` is None."""
 
     text: int | None
     ids: tuple[int, ...]
@@ -60,7 +59,7 @@ class Part(NamedTuple):
 
 
 class Template(NamedTuple):
-    """Where special tokens are added to a single text, and to a pair."""
+    """Which special tokens are added to a single text and to a pair, and where."""
 
     single: tuple[Part, ...]
     pair: tuple[Part, ...]
@@ -70,7 +69,7 @@ NO_TEMPLATE = Template((Part(0, (), 0),), (Part(0, (), 0), Part(1, (), 1)))
 
 
 def bert_template(cls: int, sep: int) -> Template:
-    """[CLS] a [SEP], and [CLS] a [SEP] b [SEP] where b and the last [SEP] are of type 1."""
+    """[CLS] a [SEP], and [CLS] a [SEP] b [SEP], in which b and the last [SEP] have type 1."""
     first = (Part(None, (cls,), 0), Part(0, (), 0), Part(None, (sep,), 0))
     return Template(first, (*first, Part(1, (), 1), Part(None, (sep,), 1)))
 
@@ -81,7 +80,7 @@ def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
                   longest: int | None = None) -> list[int] | None:
     """The ids of a word's pieces, each the longest possible, from the left; None: [UNK].
 
-    longest    characters of the longest piece in the vocabulary (None: not known)
+    longest    the number of characters of the longest piece in the vocabulary; None: not known
 
     >>> longest_match("unaffable", {"un": 0, "##aff": 1, "##able": 2, "una": 3, "##ffable": 4})
     [3, 4]
@@ -104,7 +103,7 @@ def longest_match(word: str, index: Mapping[str, int], prefix: str = "##",
 
 
 def share_room(a: int, b: int, room: int) -> tuple[int, int]:
-    """How many tokens of two texts of a and b tokens are kept, so that `room` are enough for both.
+    """How many of a and of b tokens to keep so that both texts fit into `room` tokens.
 
     >>> share_room(3, 20, 10), share_room(20, 20, 11)
     ((3, 7), (5, 6))
@@ -123,11 +122,11 @@ class WordPiece:
 
     pieces      V str; the id of a piece is its index
     normalizer  how a text is normalised first
-    added       AddedTokens, found in the text before it is tokenized; their ids may be in the
-                vocabulary or continue from V.  None: the tokens of SPECIAL that are in it
+    added       AddedTokens, found in the text before it is tokenized; their ids are those of the
+                vocabulary, or continue from V.  None: the tokens of SPECIAL in the vocabulary
     template    where special tokens are added; None: BERT's, if the vocabulary has [CLS] and [SEP]
     unk, prefix, max_word   see the equation
-    cleanup     decode() removes the space before "." and the like
+    cleanup     decode() removes the space before "." and similar
 
     >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "and", "rest"])
     >>> tokenizer
@@ -145,7 +144,7 @@ class WordPiece:
         self.pieces = list(pieces)
         self.index = {piece: number for number, piece in enumerate(self.pieces)}
         if len(self.index) != len(self.pieces):
-            raise ValueError("pieces: expected different ones, got one of them twice")
+            raise ValueError("pieces: expected different pieces, got one of them twice")
         if unk not in self.index:
             raise ValueError(f"pieces: expected {unk!r}, the token of unknown words, among them")
         if added is None:
@@ -181,7 +180,7 @@ class WordPiece:
             raise ValueError(f"template: expected ids below {following}, got {max(used)}")
 
     def __len__(self) -> int:
-        """V plus the added tokens that are not in it: the rows that an embedding table needs."""
+        """V + the number of other added tokens: the rows that an embedding table needs."""
         return len(self._spelled)
 
     def __repr__(self) -> str:
@@ -208,7 +207,7 @@ class WordPiece:
     # ---- text to numbers
 
     def token_ids(self, text: str) -> list[int]:
-        """The ids of the pieces of a text, without special tokens."""
+        """The ids of the pieces of a text; [CLS] and [SEP] are not added."""
         if not isinstance(text, str):
             raise TypeError(f"a text: expected a str, got {type(text).__name__} {text!r:.60}")
         ids = []
@@ -241,7 +240,7 @@ class WordPiece:
         return pieces
 
     def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text, no special tokens: "unaffable" -> ["un", "##aff", "##able"]."""
+        """The pieces of a text, as token_ids: "unaffable" -> ["un", "##aff", "##able"]."""
         return [self._spelled[number] for number in self.token_ids(text)]
 
     def _with_template(self, text, pair, max_length):
@@ -290,7 +289,7 @@ class WordPiece:
     # ---- numbers to text
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """The text of ids (T,), its pieces joined to words; normalisation is not undone."""
+        """The text of ids (T,): its pieces joined to words.  Normalisation is not undone."""
         pieces = []
         for number in map(int, ids):
             if number not in self._spelled:

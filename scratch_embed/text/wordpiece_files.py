@@ -1,19 +1,19 @@
-"""Files of a WordPiece tokenizer, as BERT, transformers and sentence-transformers store them.
+"""WordPiece files: a tokenizer as BERT, transformers and sentence-transformers store it.
 
-    vocab.txt                  one piece a line; its id is the number of the line, from 0
+    vocab.txt                  one piece per line; its id is the number of the line, from 0
     tokenizer_config.json      do_lower_case and similar settings, the names of the special tokens
     special_tokens_map.json    these names again, for older readers
-    tokenizer.json             all of it in one file, as the tokenizers library writes it; see
+    tokenizer.json             all of this in one file, as the tokenizers library writes it: see
                                wordpiece_json.py
 
-Differs   These are errors here: a piece that occurs twice in vocab.txt (elsewhere the last one
-          counts, and the first id has no piece), an empty line, text that is not UTF-8, JSON with
-          the same key twice, ids that leave one out.
-          A tokenizer.json is followed as it is.  In transformers, do_lower_case of
-          tokenizer_config.json overrides it; in what transformers saves, the two agree.
-          Which tokens are [PAD] and [MASK] is recognised by BERT's names for them only: a
-          tokenizer.json does not say.
-          model_max_length is written on request and not read: encode() has an argument for it.
+Differs   These are errors here: a piece that occurs twice in vocab.txt (other readers use the last
+          id, and the first has no piece), an empty line, text that is not UTF-8, JSON with the same
+          key twice, ids with a gap.
+          A tokenizer.json is used as it is.  In transformers, do_lower_case of
+          tokenizer_config.json overrides it; in files that transformers saves, the two agree.
+          [PAD] and [MASK] are recognised by BERT's names only, since a tokenizer.json does not say
+          which tokens they are.
+          model_max_length is written on request, but not read: encode() has an argument for it.
 Read next text/wordpiece_json.py
 """
 import os
@@ -38,7 +38,7 @@ Path = str | os.PathLike
 # ---- a vocabulary -----------------------------------------------------------------------------
 
 def read_vocab(path: Path) -> list[str]:
-    """The pieces of a vocab.txt.  FormatError that names the line if it is not one."""
+    """Read the pieces of a vocab.txt.  FormatError that names the line if the file is damaged."""
     with open(path, "rb") as file:
         lines = file.read().split(b"\n")
     if not lines[-1]:
@@ -63,7 +63,7 @@ def read_vocab(path: Path) -> list[str]:
 
 
 def write_vocab(path: Path, pieces: Iterable[str]) -> None:
-    """Write pieces as a vocab.txt.  ValueError for one that would not be read back unchanged."""
+    """Write pieces as a vocab.txt.  ValueError for a piece that would be changed when read back."""
     pieces = list(pieces)
     for piece in pieces:
         if not piece or piece != piece.rstrip(" \t\r") or "\n" in piece:
@@ -76,19 +76,19 @@ def write_vocab(path: Path, pieces: Iterable[str]) -> None:
 # ---- a tokenizer ------------------------------------------------------------------------------
 
 def read_tokenizer(path: Path) -> WordPiece:
-    """The WordPiece of a tokenizer.json.  FormatError if it is damaged or of another kind."""
+    """Read a tokenizer.json.  FormatError if it is damaged or describes another kind."""
     return parse_tokenizer(Fields.read(path))
 
 
 def write_tokenizer(path: Path, tokenizer: WordPiece) -> None:
-    """Write a tokenizer.json, with which the tokenizers library encodes texts in the same way."""
+    """Write a tokenizer.json, from which the tokenizers library encodes texts to the same ids."""
     write_json(path, tokenizer_json(tokenizer))
 
 
 def load(folder: Path) -> WordPiece:
-    """The WordPiece of a model's folder, from tokenizer.json or from vocab.txt and its settings.
+    """Load the tokenizer in a model's folder: tokenizer.json, or else vocab.txt and its settings.
 
-    Without tokenizer_config.json the settings are BERT's, uncased.
+    Without a tokenizer_config.json the settings are those of uncased BERT.
     """
     whole = os.path.join(folder, WHOLE)
     if os.path.exists(whole):
@@ -123,7 +123,7 @@ def load(folder: Path) -> WordPiece:
 
 
 def _name(settings, role):
-    """The name of a special token: a str, or a dict of the name and its flags."""
+    """The name of a special token, which is stored as a str or as a dict with its flags."""
     value = settings.of(role, str, dict, NULL, default=None)
     if isinstance(value, dict):
         return settings.inside(role).text("content")
@@ -134,7 +134,7 @@ def save(folder: Path, tokenizer: WordPiece, max_length: int | None = None) -> N
     """Write the four files to a folder, which is created if it does not exist.
 
     max_length    written as model_max_length: the number of positions of the transformer
-    Raises        ValueError for a prefix other than "##", which these files cannot express
+    Raises        ValueError for a prefix other than "##", which vocab.txt cannot express
     """
     if tokenizer.prefix != "##":
         raise ValueError(f"prefix={tokenizer.prefix!r}: expected '##', with which every program "
@@ -158,7 +158,7 @@ def save(folder: Path, tokenizer: WordPiece, max_length: int | None = None) -> N
 
 
 def _special_names(tokenizer):
-    """{"cls_token": "[CLS]" ...}, from BERT's names or from the positions in the template."""
+    """{"cls_token": "[CLS]" ...}, by BERT's names or by position in the template."""
     names = {role: name for role, name in NAMED.items() if name in tokenizer.index}
     names["unk_token"] = tokenizer.unk
     special = [number for part in tokenizer.template.single for number in part.ids]

@@ -8,12 +8,13 @@
      "added_tokens":   [{id, content, special, normalized, lstrip, rstrip, single_word} ...]
      "truncation", "padding"}
 
-The format has other kinds of these parts; a file with one is rejected with a message that names it.
+The format has other kinds of these parts; a file with one of them is refused, with a message that
+names it.
 
 Differs   truncation and padding are ignored: encode() has an argument for the length, as in
-          transformers.  A template may have any special tokens and types, but each text once.  The
-          post-processor written is always a TemplateProcessing, whichever was read.
-Read next text/wordpiece.py, whose parts these are
+          transformers.  A template may have any special tokens and types, but each text only once.
+          The post-processor is always written as a TemplateProcessing, whichever was read.
+Read next text/wordpiece.py (the parts themselves)
 """
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, REQUIRED, Fields, show
@@ -51,7 +52,7 @@ def parse_tokenizer(whole: Fields) -> WordPiece:
 
 
 def _with_a_type(whole):
-    """Add the model's "type", missing before version 0.9; only WordPiece has the field checked."""
+    """Add the model's "type", missing before version 0.9, if a field is WordPiece's only."""
     model = whole.object("model")
     if "type" in model or "max_input_chars_per_word" not in model:
         return whole
@@ -59,7 +60,7 @@ def _with_a_type(whole):
 
 
 def _ordered(model):
-    """The pieces of a vocabulary, sorted by their ids, which are 0, 1, ... without a gap."""
+    """The pieces of a vocabulary, sorted by their ids, which must be 0, 1, ... without a gap."""
     vocab = model.object("vocab")
     pieces = [None] * len(vocab)
     for piece, number in vocab.items():
@@ -101,13 +102,13 @@ def _read_template(whole):
 
 
 def _numbered(fields, name):
-    """The id of a pair such as ["[CLS]", 101]."""
+    """The id in a pair such as ["[CLS]", 101]."""
     return fields.get(name, REQUIRED, "a list of a token and its id", lambda v: isinstance(
         v, list) and [type(value) for value in v] == [str, int])[1]
 
 
 def _template(fields, name, texts):
-    """The parts of a template, in which each text must occur once."""
+    """Read the parts of a template, in which each text must occur once."""
     tokens, parts = fields.inside("special_tokens"), []
     for item in fields.each(name):
         if item.values.keys() == {"SpecialToken"}:

@@ -1,4 +1,4 @@
-"""Learn the vocabulary of WordPiece: starting from letters, join the most frequent pair of pieces.
+"""WordPiece training: learn a vocabulary by joining the most frequent pair of pieces repeatedly.
 
     l ##o ##w, l ##o ##t   ->   the pair (l, ##o) occurs twice: lo ##w, lo ##t
 
@@ -6,28 +6,28 @@ Paper     Schuster & Nakajima 2012 (the idea); Sennrich, Haddow & Birch 2016, "N
           Translation of Rare Words with Subword Units", Algorithm 1 (byte-pair encoding: what is
           computed here)
 Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's pieces)
-          Join the pair with the largest count, of several the one with the lowest ids.  The new
-          piece gets the next id.  Repeat until there are `size` pieces, or count < min_frequency.
+          Join the pair with the largest count (of equal ones, that with the lowest ids) to a new
+          piece with the next id.  Repeat until there are `size` pieces, or count < min_frequency.
 Shapes    sentences: an iterable of str -> a list of str, in which the index of a piece is its id
-Cost      a join visits the words that contain the pair, not the text; a heap holds the candidates.
-          Memory: every different word once, and the words in which each pair occurs.
-Differs   from Schuster & Nakajima, and from what Google has published about its own trainer (no
-          code): they join the pair that makes the text most likely, which is usually read as the
+Cost      a join visits only the words that contain the pair; the candidates are in a heap.
+          Memory: every distinct word once, and for each pair the words in which it occurs
+Differs   from Schuster & Nakajima, and from Google's description of its own trainer (whose code is
+          not public): they join the pair that makes the text most likely, usually understood as the
           largest count(x, y)/(n(x) n(y)).  The tokenizers library's WordPieceTrainer, with which
-          most of today's vocabularies were made, counts as here.
-          From the library: letters after "##" are numbered by code point; there in the order of
-          its hash table, which changes from run to run, so that where counts are equal two runs of
-          it learn different pieces.  Given its order of these letters, our pieces are equal to its
-          pieces (a test checks this).  Of equally frequent letters, limit_alphabet keeps those with
-          lower code points; there the hash table decides again.  More letters than `size` are an
-          error here.
-Read next text/wordpiece.py, which uses the pieces
+          most of today's vocabularies were made, uses the count, as here.
+          From the library: letters after "##" are numbered by code point.  The library numbers them
+          in the order of its hash table, which changes from run to run, so two of its runs learn
+          different pieces where counts are equal.  With its order of these letters, our pieces
+          equal its pieces (a test checks this).  Of equally frequent letters, limit_alphabet keeps
+          those with lower code points; in the library the hash table decides again.  More letters
+          than `size` are an error here.
+Read next text/wordpiece.py (how the pieces are used)
 
-Why a heap is enough: all occurrences of a piece are formed in one join, so a pair has its largest
-count when the later of its two pieces is formed; after that every join can only reduce it.  So an
-entry of the heap may be too high but never too low, and is corrected when it reaches the top.
-(Why one join?  Until a string is a piece, no join has extended across its ends, so inside it the
-same joins were made in the same order wherever it occurs.)
+Why is a heap enough?  All occurrences of a piece are formed in one join.  So a pair has its largest
+count when the later of its two pieces is formed, and later joins can only reduce it.  An entry of
+the heap may therefore be too high but never too low, and is corrected when it reaches the top.
+(Why one join?  Before a string is a piece, no join has extended across its ends.  So the joins
+inside it were the same, in the same order, wherever it occurs.)
 """
 import heapq
 from collections import Counter, defaultdict
@@ -42,10 +42,10 @@ Pair = tuple[int, int]
 def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Normalizer = UNCASED, *,
                  special: Sequence[str] = SPECIAL, min_frequency: int = 2,
                  limit_alphabet: int | None = 1000, prefix: str = "##") -> list[str]:
-    """At most `size` pieces: `special`, the letters, the letters after "##", then the joined ones.
+    """Learn at most `size` pieces: `special`, letters, letters after "##", then joined pieces.
 
     min_frequency    pairs that occur less often are not joined
-    limit_alphabet   the number of letters kept, the most frequent ones; words lose the others
+    limit_alphabet   keep only this many letters, the most frequent; words lose the others
     Raises           ValueError if the text has no words, or `size` is too small for its letters
     """
     words = count_words(sentences, normalizer)
@@ -61,7 +61,7 @@ def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Norma
 # ---- before the first join --------------------------------------------------------------------
 
 def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> Counter[str]:
-    """{word: count} in the order of first occurrence; the words are those that WordPiece splits."""
+    """Count the words that WordPiece splits.  -> {word: count}, in order of first occurrence"""
     if isinstance(sentences, (str, bytes)):
         raise TypeError("sentences: expected an iterable of strings, got one string; put it into "
                         "a list")
@@ -73,7 +73,7 @@ def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> C
 
 def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
                  limit_alphabet: int | None = None, prefix: str = "##") -> list[str]:
-    """`special`, the letters of the words, and after "##" those that do not only begin words."""
+    """`special`, the letters of the words, and "##" + each letter found after a first one."""
     letters = Counter()
     for word, count in words.items():
         for letter in word:
@@ -89,7 +89,7 @@ def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
 
 def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
                min_frequency: int = 0, prefix: str = "##") -> list[str]:
-    """`pieces`, which are special tokens and letters, followed by those that joining adds.
+    """Extend `pieces`, which are special tokens and letters, by joining.  -> all pieces
 
     words    {word: count}; letters that are not among the pieces are dropped from the words
     """
@@ -98,7 +98,7 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
     spelled = [[index[(prefix if i else "") + letter] for i, letter in enumerate(word)
                 if letter in index] for word in words]
     counts = list(words.values())
-    total, found_in = Counter(), defaultdict(set)  # of each pair: its count, its words
+    total, found_in = Counter(), defaultdict(set)  # the count and the words of each pair
     for w, numbers in enumerate(spelled):
         for pair in zip(numbers, numbers[1:]):
             total[pair] += counts[w]
@@ -127,7 +127,7 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
 
 
 def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
-    """Pop the most frequent pair; entries that are too high are corrected first.  None: empty."""
+    """Pop the most frequent pair, after correcting entries that are too high.  None: empty heap."""
     while heap:
         count, pair = heap[0]
         if -count == total[pair]:

@@ -1,6 +1,6 @@
 """Batches of examples and chunks of sentences in random order, and a linear learning rate decay.
 
-Shapes    examples and sentences are numbers, 0..N−1; a chunk or batch is an array of them
+Shapes    examples and sentences are indices, 0..N−1; a chunk or batch is an array of them
 Read next training/session.py
 
 Both orders depend only on the seed and the epoch, so that a resumed run sees the same batches as
@@ -16,10 +16,10 @@ BLOCK = 1 << 16                    # sentences that are shuffled at a time
 
 def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
             ) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, numbers of examples) for the steps start+1..steps, in a new order each epoch.
+    """Yield (step, indices of examples) for steps start+1..steps, in a new order each epoch.
 
-    A last batch that is not full is left out, so that all steps have equally many examples; which
-    ones are left out changes with the epoch.  If N < batch_size, a batch is all N examples.
+    An epoch's last batch is left out if it is not full, so that all steps have equally many
+    examples; which ones are left out changes with the epoch.  If N < batch_size, a batch has all N.
     """
     if batch_size < 1 or N < 1:
         raise ValueError(f"batch_size={batch_size} of {N} examples: expected at least 1 of each")
@@ -38,14 +38,14 @@ class Chunk(NamedTuple):
 
     epoch: int
     number: int                    # of the chunk in its epoch
-    before: int                    # words of the epoch's chunks before it
-    sentences: np.ndarray          # (n,) numbers of sentences
-    words: int                     # in these sentences
+    before: int                    # number of words in the epoch's earlier chunks
+    sentences: np.ndarray          # (n,) indices of sentences
+    words: int                     # number of words in these sentences
 
 
 def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool = True
            ) -> Iterator[Chunk]:
-    """The sentences in random order, cut into chunks of about `size` words.
+    """Yield the sentences in random order, cut into chunks of about `size` words.
 
     offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words.  Sentences are shuffled within
     blocks of BLOCK consecutive ones, and the blocks too: this bounds the memory, and a text on disk

@@ -17,15 +17,16 @@ Use       for a model that takes one step per batch (transformer/masked_lm.py):
 Cost      a checkpoint takes the time of writing the arrays; otherwise negligible
 Read next training/checkpoint.py (the file), transformer/masked_lm.py, words/word2vec.py (the loops)
 
-The session shows the progress bar, saves a checkpoint regularly, at Ctrl-C and at the end, resumes
-from it, and raises TrainingDiverged when a loss or a weight is not finite.  All of that
-happens between two steps, in `_between`: no step is interrupted.
+The session shows the progress bar, saves a checkpoint every `checkpoint.every` seconds, at Ctrl-C
+and at the end, and resumes from it.  It raises TrainingDiverged after a step whose loss is not
+finite (`_check`), or at the end if a weight is not.  Saving and stopping happen between two steps
+(`_between`): no step is interrupted.
 
 Every random choice depends only on the seed and the number of the step or chunk.  So a run that was
 killed and resumed computes the same bits as one that was not, on the same machine and with the same
-number of workers: the gradients of a batch are summed in a fixed order.  Chunks are an exception
+number of workers: the gradients of a batch are summed in a fixed order.  The exception is chunks
 with several workers: their threads update the same arrays without locks (Hogwild, Niu et al. 2011),
-so two runs differ in the bits, and not in quality.
+so two runs differ in their bits but not in quality.
 """
 import contextlib
 import os
@@ -54,11 +55,11 @@ from scratch_embed.training.checkpoint import (
 
 
 class RunOptions(NamedTuple):
-    """How a training is run: threads, seed, checkpoint and progress bar.
+    """How a training run is executed: threads, seed, checkpoint and progress bar.
 
     workers     number of threads
     seed        of all random choices
-    checkpoint  where the run is saved and whether it resumes from there; None: it is not saved
+    checkpoint  the file in which the run is saved, and whether to resume from it; None: do not save
     progress    show a bar on stderr, if that is a terminal
 
     >>> RunOptions(workers=2, progress=True)
@@ -80,7 +81,8 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     state     {name: array}: what is trained; the arrays are changed in place and saved by name
     settings  what must not change when the run is resumed, of types that json_value() accepts
     total     the length of the progress bar, in `unit`
-    Raises    ValueError with the first setting that differs from the checkpoint's,
+    Raises    ValueError for invalid workers or seed, or with the first setting that differs from
+              the checkpoint's,
               FileExistsError for a checkpoint that exists if resume is False,
               TrainingDiverged if the loss or an array is not finite
     """
@@ -103,7 +105,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 
 
 class Session:
-    """One run of a training: see session()."""
+    """A training run: see session()."""
 
     bar: tqdm
     stop_if_asked: Callable[[], None]
@@ -136,7 +138,7 @@ class Session:
     # ---- the loops ---------------------------------------------------------------------------
 
     def batches(self, N: int, batch_size: int, steps: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(step, numbers of examples) for the remaining steps; see training/batches.py."""
+        """Yield (step, indices of examples) for the remaining steps; see training/batches.py."""
         for step, numbers in batches(N, batch_size, steps, self.options.seed, len(self.losses)):
             self.recorded = False
             yield step, numbers
@@ -145,13 +147,13 @@ class Session:
             self._between()
 
     def epochs(self, epochs: int) -> Iterator[int]:
-        """The numbers of the remaining epochs; the first of all is 0."""
+        """Yield the remaining epochs, counted from 0."""
         while self.progress.epoch < epochs:
             yield self.progress.epoch
             self._end_epoch()
 
     def chunks(self, step: Callable, chunks: Iterable) -> Iterator[Any]:
-        """step(chunk) for the remaining chunks of this epoch, computed by the worker threads.
+        """Yield step(chunk) for this epoch's remaining chunks, computed by the worker threads.
 
         The loop must record() each result; with several workers they come in any order.
         """
@@ -160,15 +162,16 @@ class Session:
             for result in results:
                 self.recorded = False
                 yield result
-                self._check(f"epoch {self.progress.epoch + 1}, chunk {self.progress.chunk + 1}")
+                self._check(f"epoch {self.progress.epoch + 1}, after "
+                            f"{self.progress.chunk + 1} chunks")
                 self.progress = self.progress._replace(chunk=self.progress.chunk + 1)
                 self._between()
 
     def record(self, loss: float, count: int = 1, advance: float = 1, lr: float | None = None
                ) -> None:
-        """Record a step's loss, or the sum of its `count` losses, and its progress.
+        """Record one step: its loss, or the sum of `count` losses, and how far it advances the bar.
 
-        advance: in units of the bar; lr: its learning rate, shown after the loss.
+        advance: in the bar's unit; lr: the step's learning rate, which the bar shows.
         """
         at = self.progress
         self.progress = at._replace(loss=at.loss + loss, count=at.count + int(count),
@@ -186,7 +189,7 @@ class Session:
         return self.map_of_workers(f, items)
 
     def note(self, line: str) -> None:
-        """A line on stderr, above the bar; nothing without options.progress."""
+        """Print a line on stderr, above the bar, if options.progress."""
         if self.options.progress:
             tqdm.write(line, file=sys.stderr)
 
@@ -201,7 +204,7 @@ class Session:
             raise TrainingDiverged(place, self.lr)
 
     def _end_epoch(self) -> None:
-        """Append the mean loss of the epoch (nan without a loss), and start a new sum."""
+        """Append the mean loss of the epoch, or in batches() of the step (nan without a loss)."""
         at = self.progress
         at.losses.append(self._mean())
         self.progress = at._replace(epoch=at.epoch + 1, chunk=0, loss=0.0, count=0)

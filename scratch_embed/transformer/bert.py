@@ -7,15 +7,15 @@ Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, 
           heads: mlm_head       E LN(gelu(W x + c)) + b, E the word embeddings (tied)
                  next_sentence  A tanh(P x_[CLS] + d)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training.  BLAS does it
+Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
-Differs   Sequences are packed, not padded; only attention reads where one begins.  Dropout is where
-          BERT has it: on the embeddings, the attention weights and the output of each sublayer.
-          Weights are initialised with N(0, 0.02); BERT's code truncates that at two standard
-          deviations, transformers and this do not.
+Differs   Sequences are packed, not padded; only attention and positions depend on where one begins.
+          Dropout is where BERT has it: on the embeddings, the attention weights and the output of
+          each sublayer.  Weights are initialised with N(0, 0.02); BERT's code truncates that at
+          two standard deviations, transformers and this file do not.
           A config.json with an option that would change what the model computes is refused, and so
           is a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
-          the training, and not saved.
+          training and are not saved.
 Read next transformer/masked_lm.py (its pre-training), transformer/pooling.py (sentence vectors)
 
 The norm follows each residual connection ("post-norm"), as in 2017; from GPT-2 on models normalise
@@ -94,7 +94,7 @@ class Config(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence."""
+        """The maximum number of tokens in a sequence."""
         return self.positions
 
 
@@ -288,12 +288,12 @@ class Bert(NamedTuple):
 
     @property
     def dim(self) -> int:
-        """D, the width of a token's vector."""
+        """D, the dimension of a token's vector."""
         return self.config.dim
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence."""
+        """The maximum number of tokens in a sequence."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT

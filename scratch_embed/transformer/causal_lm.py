@@ -11,7 +11,7 @@ Read next transformer/gpt2.py and transformer/mistral.py (the models), transform
 
 Why does this train a model of whole texts?  p(text) = Π_i p(token i | tokens before it) for any
 distribution, so the sum above is −log p(text | its first token).  e^L is the perplexity: the model
-is as uncertain as among so many equally probable tokens.  One forward pass gives all t − 1
+is as uncertain as between so many equally probable tokens.  One forward pass gives all t − 1
 predictions, because in a causal model vector i does not depend on token i + 1.  The first token is
 not predicted, because no vector precedes it.
 """
@@ -32,10 +32,10 @@ class CausalModel(Protocol):
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
+        """The next tokens' logits.  x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
 
 
 def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
@@ -58,7 +58,7 @@ def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
 
 
 def next_tokens(batch: Packed) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that have a next token in their sequence, (M,), and these tokens' ids, (M,).
+    """The rows that have a next token in their sequence, (M,), and the next tokens' ids, (M,).
 
     >>> from scratch_embed.text.packed import pack
     >>> next_tokens(pack([[7, 8, 9], [5], [4, 3]]))

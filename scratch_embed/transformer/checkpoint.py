@@ -1,4 +1,4 @@
-"""Read and write the weights of a model, under the tensor names of its original.
+"""Read and write a model's weights, under the tensor names of the original implementation.
 
 Bytes     model.safetensors             all tensors; or, of a large model,
           model.safetensors.index.json  {"weight_map": {tensor: file}}, and the files that it names
@@ -83,13 +83,13 @@ class Renames(NamedTuple):
         return name
 
     def is_transposed(self, theirs: str, shape: tuple[int, ...]) -> bool:
-        """Is this tensor of the original a matrix (in, out)?"""
+        """Whether this tensor of the original is a matrix (in, out)."""
         pattern, _ = _numbered(theirs)
         return len(shape) == 2 and (pattern in self.transposed
                                     or pattern.rpartition(".")[0] in self.transposed)
 
     def is_ignored(self, theirs: str) -> bool:
-        """Is this tensor of the original a buffer that is not learned?"""
+        """Whether this tensor of the original is a buffer that is not learned."""
         return _numbered(theirs)[0] in self.ignored
 
 
@@ -144,10 +144,11 @@ class Weights(NamedTuple):
 
 
 def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
-    """The headers of model.safetensors, or of all files that its index names.
+    """Read the headers of model.safetensors, or of all files that its index names.
 
-    layers: at least so many tensors must be there; so a config.json with a billion layers fails
-    early.  Raises FormatError for a file that is missing, damaged, or disagrees with the index.
+    layers: the files must hold at least so many tensors, so that a config.json with a billion
+    layers fails early.
+    Raises FormatError for a file that is missing, damaged, or disagrees with the index.
     """
     index = os.path.join(folder, WEIGHTS + ".index.json")
     path = os.path.join(folder, WEIGHTS)
@@ -175,7 +176,7 @@ def weights_file(folder: str | os.PathLike) -> str:
 
 
 def _shards(folder, index):
-    """The Weights of all files that an index names."""
+    """Read the Weights of all files that an index names."""
     fields = Fields.read(index)
     where = fields.get("weight_map", REQUIRED, "an object {tensor: file in this folder}",
                        lambda v: isinstance(v, dict) and len(v) > 0
@@ -200,7 +201,7 @@ def _shards(folder, index):
 
 
 def _is_file_name(value):
-    """A file of the index's own folder?"""
+    """Whether it names a file in the index's own folder."""
     return is_text(value) and value != "" and os.path.basename(value) == value and "\\" not in value
 
 
@@ -257,7 +258,7 @@ def _fill(p, names, tensor):
 
 
 def _found(weights, there, tied, renames, what):
-    """{name in the file: the original's}, after checking that none is missing or unknown."""
+    """Return {name in the file: the original's}, and check that none is missing or unknown."""
     shapes = {theirs: group.shape for theirs, group in there.items()}
     shapes |= {copy: shapes[renames.original(of)] for copy, of in tied.items()}
     found = {}                                     # {the original's name: name in the file}

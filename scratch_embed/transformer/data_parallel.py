@@ -1,4 +1,4 @@
-"""Data parallelism: each worker encodes a share of a batch, and later gets its rows' gradient.
+"""Data parallelism: each worker encodes a share of a batch, then gets the gradient of its rows.
 
 Shapes    f(rows, worker) -> y (n, D) of n rows, backward(dy, g);  of all workers, y (N, D)
 Read next sentences/simcse.py, whose loss needs the vectors of the whole batch

@@ -27,11 +27,11 @@ class Model(Protocol):
 
     @property
     def dim(self) -> int:
-        """D, the width of a token's vector."""
+        """D, the dimension of a token's vector."""
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence."""
+        """The maximum number of tokens in a sequence."""
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:

@@ -22,7 +22,7 @@ def fill_mask(batch: Packed, masked_positions: np.ndarray, model: Bert, k: int =
               ) -> tuple[np.ndarray, np.ndarray]:
     """The k most probable tokens at each position.  (M,) -> ids (M, k), probabilities (M, k).
 
-    Of equal probabilities the lowest id comes first; all V tokens if k > V.  Probabilities are
+    On a tie the lowest id comes first.  If k > V, all V tokens are returned.  Probabilities are
     float64.
     Raises ValueError for a model without the masked-LM head.
     """

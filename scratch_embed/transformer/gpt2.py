@@ -6,7 +6,7 @@ Equation  x = token[id] + position[i];  in each of L layers, biases omitted,
           h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x);   y = h + W₂ gelu(W₁ LN(h));
           after the last layer LN;  head: logits = E x, E the table of tokens (tied)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training.  BLAS does it
+Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Gpt2.load reads them.  families.py has no line for it, because its tokenizer is missing.
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
@@ -88,7 +88,7 @@ class Config(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence."""
+        """The maximum number of tokens in a sequence."""
         return self.positions
 
 
@@ -160,7 +160,7 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
+    """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embed(batch, p, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
@@ -244,17 +244,17 @@ class Gpt2(NamedTuple):
 
     @property
     def dim(self) -> int:
-        """D, the width of a token's vector."""
+        """D, the dimension of a token's vector."""
         return self.config.dim
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence."""
+        """The maximum number of tokens in a sequence."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:
@@ -270,7 +270,7 @@ class Gpt2(NamedTuple):
         return Gpt2(self.config, p)
 
     def without_heads(self) -> "Gpt2":
-        """This model: its head is tied and has no tensor of its own."""
+        """Return this model: its head is tied and has no tensor of its own."""
         return self
 
     @classmethod

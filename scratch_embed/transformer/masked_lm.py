@@ -13,8 +13,8 @@ Read next transformer/pooling.py, sentences/simcse.py (from token vectors to sen
 
 Why 80/10/10?  A chosen token is replaced by [MASK] in 80 % of cases, by a random token in 10 %, and
 kept in 10 %.  Texts that are encoded later contain no [MASK].  If every chosen token were [MASK],
-the model could ignore the vectors of all tokens that it sees; so it must predict, and build a
-vector, at every token.
+the model would need good vectors at [MASK] only.  Now any token may be a chosen one, so the model
+must be able to predict at every token, and builds a vector there.
 
 Why tie the decoder to the table?  Row w of E represents word w, and ŷ the missing word, so E ŷ
 scores how well each word fits.  As input, only the rows of the batch's words get a gradient; as
@@ -76,7 +76,7 @@ def pretraining(examples: Examples, p: Params, config: Config, dropout: Dropout 
                 ) -> tuple[float, Callable[[Params], None]]:
     """The sum of both losses; masked LM alone without next_sentence_labels.  -> loss, backward(g).
 
-    masked_tokens, pairs: their numbers in the whole batch, if this is one worker's share of it.
+    masked_tokens, pairs: how many the whole batch has, if this is one worker's share of it.
     """
     batch, masked_positions, targets, labels = examples
     x, back_x = encode(batch, p, config, dropout)
@@ -102,14 +102,14 @@ class Masking(NamedTuple):
 
     mask: int                      # the id of [MASK]
     special: tuple[int, ...]       # ids that are never chosen: [CLS], [SEP] ...
-    share: float = 0.15            # of a sequence's tokens are chosen, at least one
-    masked: float = 0.8            # of the chosen ones are replaced by [MASK]
-    random: float = 0.1            # of them by a random token; the rest are kept
+    share: float = 0.15            # share of a sequence's tokens to choose, at least one
+    masked: float = 0.8            # share of the chosen ones to replace by [MASK]
+    random: float = 0.1            # share to replace by a random token; the rest are kept
 
 
 def mask_tokens(batch: Packed, masking: Masking, V: int, rng: np.random.Generator,
                 next_sentence_labels: np.ndarray | None = None) -> Examples:
-    """Choose max(1, round(share · length)) tokens of every sequence at random, and replace them.
+    """Choose max(1, round(share · length)) tokens of every sequence at random, and mask them.
 
     V: random tokens are drawn from the ids 0..V−1.
     """
@@ -146,8 +146,8 @@ def train(corpus: Packed, config: Config, masking: Masking,
 
     next_sentence_labels  (N,) 0 if the second part of a sequence follows the first, 1 if not;
                           None: train without that loss; its head gets no gradient
-    dropout    probability of an activation to be zeroed
-    options    workers: each takes a share of the batch.  The same seed and workers, the same bits.
+    dropout    the probability that an activation is set to 0
+    options    workers: each takes a share of the batch.  Equal seed and workers give equal bits.
     p          parameters to start from, which are not changed; None: new ones
     Raises     ValueError for ids or lengths for which the model has no row, or if all tokens are
                special; TrainingDiverged
@@ -179,9 +179,9 @@ def train(corpus: Packed, config: Config, masking: Masking,
 
 def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dropout],
                grads: list[Params], map: Callable) -> float:
-    """The loss of a batch and its gradient; each worker computes a share of the sequences.
+    """Compute the loss of a batch and its gradient; each worker takes a share of the sequences.
 
-    dropouts, grads: one for each worker; grads are overwritten, their sum is the batch's gradient.
+    dropouts, grads: one for each worker; grads are overwritten; their sum is the batch's gradient.
     map: map(f, items) -> [f(item)], in threads or one after the other.
     """
     masked_tokens = max(1, len(examples.masked_positions))    # 0 in a batch of special tokens
@@ -199,7 +199,7 @@ def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dro
 
 
 def split(examples: Examples, workers: int) -> list[Examples]:
-    """A share of the sequences for each worker, with their labels."""
+    """Split the sequences among at most `workers` workers, with their labels."""
     batch, masked_positions, targets, labels = examples
     parts = []
     for some in split_by_tokens(batch.offsets, workers):
@@ -213,7 +213,7 @@ def split(examples: Examples, workers: int) -> list[Examples]:
 def check_ids(corpus: Packed, config: Config) -> None:
     """Raise ValueError for ids, types or lengths for which the model has no row."""
     for what, numbers, rows in (("token ids", corpus.ids, config.vocab),
-                                ("segment ids", corpus.types, config.types),
+                                ("token type ids", corpus.types, config.types),
                                 ("positions", np.diff(corpus.offsets) - 1, config.positions)):
         got = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
         if not 0 <= got < rows:

@@ -1,4 +1,4 @@
-"""Mistral: a causal transformer with RMSNorm, rotary positions, grouped queries and SwiGLU.
+"""Mistral: a causal transformer with RMSNorm, rotary positions, grouped-query attention, SwiGLU.
 
 Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
           et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
@@ -10,17 +10,17 @@ Equation  x = token[id];  in each of L layers, without biases,
           after the last layer RMSNorm;  head: logits = E x, E a separate matrix or the embeddings
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
           q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
-Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training.  BLAS
+Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load reads them.  families.py has no line for it: its tokenizer is missing.
 Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Angles of
           rotations are float64, in transformers float32 (nn/rotary.py).  Initial weights: N(0,
           0.02), as in transformers; the paper does not say.  Dropout is applied to the attention
           weights only, as there.  max_length is the config's value and is not enforced: there
-          is no table of positions to end.  Scaled rotary (linear, yarn ...) is refused.
+          is no table of positions that ends.  Scaled rotary (linear, yarn ...) is refused.
 Read next transformer/gpt2.py (the same plan with 2019's parts), transformer/causal_lm.py (the loss)
 
-Why each part?  RMSNorm: the division by the length is the part of layer norm that matters; the mean
+Why each part?  RMSNorm: the division by the norm is the part of layer norm that matters; the mean
 and the bias are left out without loss of quality.  Rotary: scores depend on distances, not on
 positions, and there are no position embeddings to train.  Grouped queries: generation reads k and
 v of all earlier tokens for each new one, and G heads instead of H need G/H of that memory.  SwiGLU:
@@ -91,7 +91,7 @@ class Config(NamedTuple):
     sliding_window: int | None = None      # w: a token attends to itself and w − 1 before it
     theta: float = 10_000.0        # of the rotary angles
     eps: float = 1e-6              # of RMSNorm
-    tied: bool = False             # is the head's matrix the token embeddings?
+    tied: bool = False             # whether the head's matrix is the token embeddings
 
     @property
     def max_length(self) -> int:
@@ -167,7 +167,7 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: 
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
+    """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
     by, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
@@ -272,7 +272,7 @@ class Mistral(NamedTuple):
 
     @property
     def dim(self) -> int:
-        """D, the width of a token's vector."""
+        """D, the dimension of a token's vector."""
         return self.config.dim
 
     @property
@@ -282,7 +282,7 @@ class Mistral(NamedTuple):
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
                ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors, each of its token and those before it.  -> x (T, D), backward(dx, g)."""
+        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
         return encode(batch, self.p, self.config, dropout)
 
     def infer(self, batch: Packed) -> np.ndarray:

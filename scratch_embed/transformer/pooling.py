@@ -6,29 +6,32 @@ Equation  y_n = Σ_i w_i x_i over the t tokens i = 1 … t of sentence n:
           cls            w_1 = 1            the first token, [CLS]
           last_token     w_t = 1            with causal attention, the only one that sees all tokens
           mean           w_i = 1/t
-          mean_sqrt_len  w_i = 1/√t         longer sentences have longer vectors
+          mean_sqrt_len  w_i = 1/√t         longer sentences have larger norms
           weighted_mean  w_i = i / Σ_j j    with causal attention, later tokens see more
           max_           y_nd = max_i x_id  the maximum of each dimension, in place of a sum
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, D), backward(dy) -> dx (T, D)
           skip: leave out the first `skip` tokens of each sentence, a prompt; the rest keep their i
-Cost      O(T D), less than a hundredth of the encoder's work, so there is no kernel
+Cost      O(T D), where one layer of the encoder costs O(T D²), so there is no kernel
 Differs   Sequences are packed, so padding is never pooled.  A sentence without tokens is an error;
           in sentence-transformers its vector is zero, −inf, or that of a padding token.
 Read next transformer/bert.py (which computes x), losses/infonce.py (a loss of y)
 
 Why is [CLS] poor until a loss trains it?  Its token and position are the same in every text; only
-attention can add what differs.  Without training that is little: the mean cosine of two texts'
-[CLS] is 1.00 below.  Masked LM does not train it either, because [CLS] is never masked, so no
+attention can add what differs.  Without training that is little: the mean cosine of two texts is
+1.00, see below.  Masked LM does not train it either, because [CLS] is never masked, so no
 prediction reads its vector (BERT's next-sentence loss does, for a yes or no about two texts).
-nDCG@10, in %, of questions about reports, 5 seeds, by `python bench/sentences/pooling.py`:
-              untrained      masked LM      SimCSE, 300 steps
-    cls       9.2 ± 1.0      4.0 ± 0.4       5.5 ± 0.7         random vectors   3.9 ± 0.3
-    mean     14.1 ± 0.6      4.7 ± 0.6      16.9 ± 2.1         BM25            54.4 ± 0.7
+`python bench/sentences/pooling.py` prints, over 5 seeds, ± one standard deviation:
+                            untrained      masked LM     SimCSE, 300 steps
+    nDCG@10, %      cls     9.2 ± 0.9      4.0 ± 0.4      5.5 ± 0.7      random vectors   3.9 ± 0.3
+                    mean   14.1 ± 0.6      4.7 ± 0.6     16.9 ± 2.1      BM25            54.4 ± 0.7
+    mean cosine     cls    1.00 ± 0.00    0.78 ± 0.07    0.19 ± 0.04     random vectors  0.00 ± 0.00
+                    mean   0.97 ± 0.01    0.71 ± 0.06    0.51 ± 0.11
+nDCG@10 is of questions about reports, the mean cosine of any two reports.
 Here masked LM alone leaves either pooling near random vectors, and 300 contrastive steps improve
 the mean far more than [CLS].
 
-Gradient.  Of a weighted sum: ∂L/∂x_i = w_i ∂L/∂y, the same direction for all tokens.  Of max_: in
-each dimension ∂L/∂y goes to the token with the maximum; of equal ones, to the first.
+Gradient.  For a weighted sum ∂L/∂x_i = w_i ∂L/∂y, the same direction for all tokens.  For max_ each
+dimension of ∂L/∂y goes to the token with the maximum, on a tie to the first.
 """
 from collections.abc import Callable
 
@@ -119,7 +122,7 @@ def concat_poolings(*pools: Pool) -> Pool:
 # ---- shared functions ----------------------------------------------------------------------------
 
 def starts(x: np.ndarray, offsets: np.ndarray, skip: int) -> tuple[np.ndarray, np.ndarray]:
-    """The row of each sentence's first token that is not skipped, and the number of them, t."""
+    """The row of each sentence's first pooled token, and t, the number of its pooled tokens."""
     t = np.diff(offsets) - skip
     if offsets[0] != 0 or offsets[-1] != len(x):
         raise ValueError(f"pooling: expected offsets from 0 to {len(x)}, the number of tokens, got "

@@ -1,21 +1,21 @@
-"""Bags: a line of text as the rows of a table, for its words, their n-grams, and its word n-grams.
+"""Bags: a line of text as rows of a table, for its words, their n-grams, and its word n-grams.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", section 2.2; Weinberger et al. 2009 for hashed features
-Equation  rows(w₁ … w_T) = all rows(w_i), and V + h(w_i … w_j) mod buckets, 1 ≤ j − i < word_ngrams;
+Equation  rows(w₁ … w_T) = all rows(w_i), and V + h(w_i … w_j) mod buckets, 1 ≤ j − i < word_ngrams,
           with repetitions
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
 Shapes    W (V + buckets, D): first the V words, then the buckets that both kinds of n-grams share
-Cost      O(T·(word_ngrams − 1)) hashes per line, computed whenever it is read: a line is stored as
-          T word numbers, not as its rows
-Differs   from the paper as fastText does: hash is the 32-bit one of words/subwords.py, taken as a
-          signed number, so for every second word the upper 32 bits of h begin as ones
-Read next words/supervised.py (learns the rows), words/classifier.py (uses them)
+Cost      O(T·(word_ngrams − 1)) hashes per line, computed each time it is read, since a line is
+          stored as T word numbers, not as its rows
+Differs   from the paper as fastText does: hash is the 32-bit hash of words/subwords.py as a signed
+          number, extended to 64 bits: for half of the words its upper 32 bits are ones
+Read next words/supervised.py (how the rows are learned), words/classifier.py (how they are used)
 
 A bag of words does not depend on word order: "good , not bad" and "bad , not good" have the same
 bag.  Word n-grams add some of the order ("not bad" is a word bigram), and hashing gives each a row
-without a list of all n-grams.  A word that is not in the vocabulary has no row of its own, but its
-character n-grams have (if min_n … max_n is set), and so have the word n-grams that contain it.
+without a list of all n-grams.  A word outside the vocabulary has no row of its own, but its
+character n-grams have rows (if max_n is set), and so have the word n-grams that contain it.
 """
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -52,7 +52,7 @@ def signed_hash(word: str) -> int:
 
 
 def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> list[int]:
-    """The rows of all n-grams of 2 … word_ngrams words, by where they begin, then by length."""
+    """The rows of all n-grams of 2 … word_ngrams words, by first word, then by length."""
     rows = []
     for i in range(len(words)):
         h = signed_hash(words[i]) & ALL_64
@@ -65,9 +65,9 @@ def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int
 # ---- many lines -------------------------------------------------------------------------------
 
 class Bags(NamedTuple):
-    """Lines of text, with all that is needed to compute the bag of each."""
+    """Lines of text, with all that is needed to compute the bag of each line."""
 
-    lines: Corpus                  # numbers of S different words, known or not
+    lines: Corpus                  # word numbers 0..S−1; the S words may be known or not
     subwords: Subwords             # the rows of each of the S words: its own, and its n-grams'
     hashes: np.ndarray             # (S,) uint64: signed_hash, sign-extended
     V: int
@@ -78,7 +78,7 @@ class Bags(NamedTuple):
 class Features:
     """The features of a line: V known words, character n-grams, and word n-grams.
 
-    words: V different strings; buckets: the rows after those of the words, which n-grams share
+    words: V different strings; buckets: the number of rows that n-grams share, after the V rows
     """
 
     def __init__(self, words: Iterable[str], word_ngrams: int = 1, min_n: int = 0, max_n: int = 0,
@@ -107,7 +107,7 @@ class Features:
         return index_subwords(self.words, self.min_n, self.max_n, self.buckets)
 
     def bags(self, words: Sequence[str], lines: Corpus) -> Bags:
-        """The Bags of lines.  words: S different ones, known or not; lines: in their numbers."""
+        """The Bags of lines.  words: S different ones, known or not; lines: a Corpus of 0..S−1"""
         word_rows = [self.rows_of(word) for word in words]
         rows = np.concatenate([np.zeros(0, np.int32), *word_rows])
         offsets = np.cumsum([0, *map(len, word_rows)])
@@ -118,7 +118,7 @@ class Features:
 
 @kernel
 def fill_bag(bags, line, bag):
-    """Write the rows of a line to `bag`: rows of words, then word_ngram_rows.  -> how many"""
+    """Write the rows of a line to `bag`: those of its words, then word_ngram_rows.  -> how many"""
     n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
     for word in ids:
         for at in range(bags.subwords.offsets[word], bags.subwords.offsets[word + 1]):
@@ -136,7 +136,7 @@ def fill_bag(bags, line, bag):
 
 @kernel
 def max_bag_size(bags, lines):
-    """An upper bound of the number of rows that fill_bag writes for any of these lines."""
+    """An upper bound on the number of rows that fill_bag writes for any of these lines."""
     longest = 0
     for line in lines:
         n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]

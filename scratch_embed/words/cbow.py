@@ -5,17 +5,17 @@ Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in
           as Skip-gram", for the correction
 Equation  h = (1/n) Σ_{c in window} v_c;   L = −log σ(u_o · h) − Σ_k log σ(−u_k · h)
 Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u; h (D,)
-Cost      O((n + K)·D) per word: one step per position, where skip-gram takes one per pair
+Cost      O((n + K)·D) per position, n words in the window; skip-gram costs O(n·K·D)
 Differs   from the equation, in cbow_chunk only: h is a mean, so ∂L/∂v_c = (1/n) ∂L/∂h, but
-          word2vec.c, gensim and fastText add the full gradient ∂L/∂h to each v_c.  cbow_chunk
-          follows them, since that is what is known as CBOW; corrected_cbow_chunk follows the
-          equation.  The usual learning rate is twice skip-gram's, 0.05.
+          word2vec.c, gensim and fastText update each v_c by the full gradient ∂L/∂h.  cbow_chunk
+          does as they do, since this is what is known as CBOW; corrected_cbow_chunk follows the
+          equation.  The usual learning rate is 0.05, twice skip-gram's.
 Read next words/word2vec.py (`draw_targets`, `sgns_step`; train(..., method=cbow_chunk))
 
-What does the full gradient change?  It is the gradient for a sum, h = Σ v_c, applied to a mean.
-Each context vector takes a step n times as long as the equation says, so the word vectors have an
-effective learning rate of n·lr and the output vectors of lr; n grows with the window.  With the
-correction both have the same learning rate, whatever the window.
+What does the full gradient change?  It would be right for a sum, h = Σ v_c, but h is a mean.  Each
+context vector takes a step n times as long as the equation says: the effective learning rate of W
+is n·lr, that of U is lr, and n grows with the window.  With the correction both are lr for any
+window.
 """
 import numpy as np
 
@@ -47,20 +47,20 @@ def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: 
 @saved_as("CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step per position; each context vector takes all of ∂L/∂h.  -> Σ L, positions"""
+    """One step per position; each context vector is updated by ∂L/∂h.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
 @saved_as("corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step per position; each context vector takes (1/n) ∂L/∂h.  -> Σ L, positions"""
+    """One step per position; each context vector is updated by (1/n) ∂L/∂h.  -> Σ L, positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
 def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
-    """Both forms of CBOW: one SGD step for each position of the sentences."""
+    """Take one SGD step for each position of the sentences, in either form of CBOW."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan, W.shape[1])
     h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0

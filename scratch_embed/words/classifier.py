@@ -1,23 +1,23 @@
-"""A text classifier: the probabilities of a line's labels, and how often predictions are right.
+"""Classifier: the probabilities of a line's labels, and the precision and recall of predictions.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", eq. of section 2, and 2.1 for the tree
-Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and, depending on the loss of the training,
+Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and, depending on the loss of the training run,
               softmax              P(l) = exp s_l / Σ_j exp s_j
               hierarchical (hs)    P(l) = Π_n σ(y_n s_n)   over the turns on the path to l
-              one-vs-all, ns       P(l) = σ(s_l) for each label by itself: they do not sum to 1
+              one-vs-all, ns       P(l) = σ(s_l) for each label by itself; the sum is not 1
 Shapes    W (V + buckets, D), U (L, D), bags of N lines -> h (N, D) -> s (N, L) -> P (N, L)
 Cost      O(n·D) for a bag of n rows, O(L·D) for its scores, in one matrix product for many lines
           (BLAS); for the tree also O(L·code length)
 Differs   fastText's predict adds 1e-5 to every probability (for hs to that of every turn, so that a
-          probability may exceed 1), and takes σ for ns and ova from a table with steps of 1/32, off
-          by up to 0.008, and 0 or 1 beyond ±8; here they are computed.  Its search down the tree
-          drops labels less likely than 1e-5, whatever the threshold; here none is dropped.
+          probability may exceed 1).  For ns and ova it takes σ from a table with steps of 1/32,
+          which is off by up to 0.008, and 0 or 1 beyond ±8; here σ is computed.  Its search down
+          the tree drops labels less likely than 1e-5, for any threshold; here none is dropped.
 Read next words/bags.py (what is in a bag), words/supervised.py (how W and U are learned)
 
-What do probabilities of ns mean?  At the optimum s_l = log P(l|x) / (K Pneg(l) (1 − P(l|x))), by
-the argument of words/ppmi.py.  So σ(s_l) is not P(l|x), and labels are not ranked by P(l|x): a
-frequent label is often drawn as a negative, and so is ranked too low.
+What do the probabilities of ns mean?  At the optimum s_l = log[P(l|x) / (K Pneg(l) (1 − P(l|x)))],
+as in words/ppmi.py.  So σ(s_l) is not P(l|x), and does not rank labels by P(l|x): a frequent label
+is often drawn as a negative, and is ranked too low.
 """
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,7 @@ BLOCK = 1 << 20                    # scores in memory at a time
 
 def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
     """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)"""
-    log_p = np.zeros((len(S), len(tree.nodes) + 1))         # one 0 more: a single leaf has no turns
+    log_p = np.zeros((len(S), len(tree.nodes) + 1))         # one 0 more, for a single leaf
     log_p[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
     return np.exp(np.add.reduceat(log_p, tree.offsets[:-1], axis=1))
 
@@ -52,7 +52,7 @@ def label_tree(counts: np.ndarray) -> Tree:
     """The Huffman tree of labels with these counts (L,), the most frequent first.
 
     y_n = +1 where the path turns right, as in fastText; in word2vec.c, and so in words/huffman.py,
-    where it turns left.  Otherwise the trees are the same, node by node.
+    +1 is left.  Otherwise the trees are the same, node by node.
     """
     if len(counts) == 1:                                     # the root is the only leaf
         return Tree(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
@@ -69,7 +69,7 @@ def mean_rows(W: np.ndarray, bag: np.ndarray) -> np.ndarray:
 
 @kernel
 def fill_mean_rows(W, bags, lines, H, sizes):
-    """mean_rows of N lines.  Fills H (N, D) float32 and sizes (N,)."""
+    """Fill H (N, D) float32 with mean_rows of N lines, and sizes (N,) with their bag sizes."""
     bag = np.empty(max_bag_size(bags, lines), np.int64)
     for i in range(len(lines)):
         n = fill_bag(bags, lines[i], bag)
@@ -84,18 +84,18 @@ def fill_mean_rows(W, bags, lines, H, sizes):
 # ---- the model --------------------------------------------------------------------------------
 
 class Quality(NamedTuple):
-    """How often the k most likely labels are right, over all examples together."""
+    """Precision and recall of the k most likely labels, over all examples together."""
 
-    examples: int                  # those with at least one known label
+    examples: int                  # lines with at least one known label
     precision: float               # the fraction of predicted labels that are true; nan if none
     recall: float                  # the fraction of true labels that are predicted
-    unseen: int                    # true labels, in all examples, that the model does not know
+    unseen: int                    # true labels that the model does not know
 
 
 class Classifier:
     """A trained classifier of V words and L labels, from words/supervised.py or from fastText.
 
-    model      a fasttext_files.BinModel of a supervised model; its tables must not be changed
+    model      the fasttext_files.BinModel of a supervised model; do not change its tables
     labels     the L labels, the most frequent first, including the prefix "__label__"
     features   the Features of a line
     """
@@ -125,7 +125,7 @@ class Classifier:
         return cls(read_bin(path, errors="surrogateescape"))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a .bin that fastText reads; replaces an old file when the new one is complete."""
+        """Write a .bin that fastText reads; it replaces an old file when it is complete."""
         write_bin(path, self.model)
 
     def __repr__(self) -> str:
@@ -138,7 +138,7 @@ class Classifier:
     def encode(self, texts: str | Iterable[str]) -> np.ndarray:
         """h, the mean of a text's rows, including word n-grams and the end of the line.
 
-        str -> (D,), n of them -> (n, D), float32.  h = 0 for a text without known rows.
+        str -> (D,), n of them -> (n, D), float32.  h = 0 for a text that has no rows.
         """
         lines = self._read(texts)
         H = np.concatenate([np.zeros((0, self.model.settings.dim), np.float32),
@@ -159,8 +159,8 @@ class Classifier:
         """The k most likely labels with their probabilities, if these are at least `threshold`.
 
         str -> [(label, probability)], the most likely first, ties in the order of `labels`;
-        n of them -> n such lists.  k = −1: all labels.  [] for a text without known rows (which
-        does not occur if the model knows "</s>", the end of a line, as all trained models do).
+        n of them -> n such lists.  k = −1: all labels.  [] for a text that has no rows, which does
+        not occur if the model knows "</s>", the end of a line, as all trained models do.
         """
         predicted = [[(self.labels[label], float(p)) for label, p in found]
                      for found in self._ranked(self._read(texts), k, threshold)]
@@ -169,9 +169,9 @@ class Classifier:
     def test(self, source: Lines, k: int = 1, threshold: float = 0.0) -> Quality:
         """Precision and recall of the k most likely labels on labelled lines.
 
-        source: as for read_labelled.  As in the original, all labels of all examples have the same
+        source: as for read_labelled.  As in the original, every label of every example has the same
         weight, and examples without known labels are left out; `unseen` counts unknown labels.
-        Raises ValueError that names a line without a label.
+        Raises a ValueError that names a line without a label.
         """
         lines = read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
@@ -192,7 +192,7 @@ class Classifier:
         return read_texts([texts] if isinstance(texts, str) else texts)
 
     def _blocks(self, lines: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """H (n, D) and the sizes (n,) of the bags, for about BLOCK scores at a time."""
+        """Yield H (n, D) and the sizes (n,) of the bags, for about BLOCK scores at a time."""
         bags = self.features.bags(lines.words, lines.tokens)
         N, dim = len(lines.tokens.offsets) - 1, self.model.settings.dim
         step = max(1, BLOCK // self._width)
@@ -208,7 +208,7 @@ class Classifier:
         return self._probability((H @ self.model.output.T).astype(np.float64))
 
     def _ranked(self, lines, k, threshold):
-        """[(number of a label, probability)] of each line."""
+        """Yield [(index of a label, probability)] of each line."""
         k = len(self.labels) if k == -1 else k     # as in the original
         for H, sizes in self._blocks(lines):
             ids, values = top_k(self._probabilities(H), k)

@@ -1,26 +1,26 @@
-"""Co-occurrence counts: how often each word occurs near each other word.
+"""Co-occurrence counts: how often the two words of each pair occur near each other.
 
 Paper     Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation",
           section 3: X_ij, "the number of times word j occurs in the context of word i"
 Equation  X_ij = Σ weight(d)   over all pairs of j and i in one sentence, d ≤ window words apart;
           weight(d) = 1/d in GloVe
 Shapes    Cells: rows, cols (N,) int32, counts (N,) float64: the N cells of X that are not 0
-Cost      O(window·T).  Memory: estimated before counting (`estimate_size`); more than a budget is
-          refused.  cooccur.c counts larger texts with sorted files on disk, which are merged; this
+Cost      O(window·T).  The memory is estimated before counting (`estimate_size`), and refused if
+          it exceeds a budget.  cooccur.c counts larger texts by merging sorted files on disk; this
           is not implemented here.
-Differs   from cooccur.c: the sums are exact (below); with symmetric=False, row i counts the words
-          before word i, as the paper defines X_ij (column i in the C); the C's default window is 15
+Differs   from cooccur.c: the sums are exact (below); with symmetric=False row i, not column i,
+          counts the words before word i, as the paper defines X_ij; its default window is 15
 Read next words/pair_store.py (where the sums are kept); words/glove.py and words/ppmi.py, two ways
           from counts to vectors
 
-Why 1/d?  A pair of distant words says less about their relation (section 4.2 of the paper).
-word2vec's window of random size has the same purpose; its mean weight is `linear`.
+Why 1/d?  Distant words tell less about each other's meaning (section 4.2 of the paper).  word2vec's
+window of random size has the same purpose; its mean weight is `linear`.
 
-Exact sums.  1/d has no exact binary form, but L/d with L = lcm(1..window) is an integer (2520 for
-10), and float64 adds integers exactly, up to 2⁵³.  So X_ij is divided by L once, at the end, and is
-the float64 nearest to the true sum, independent of the order of addition, as long as it is below
-2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for 30.  For larger sums, and
-for windows above 40, additions are rounded as usual.
+Exact sums.  1/d has no exact binary form, but L/d with L = lcm(1..window) is an integer (L = 2520
+for a window of 10), and float64 adds integers exactly up to 2⁵³.  So the L/d are added, and the sum
+is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order of addition,
+if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for 30.  For
+larger sums, and for windows above 40, additions are rounded as usual.
 """
 import math
 from collections import Counter
@@ -69,12 +69,12 @@ def harmonic(window: int) -> Weights:
 
 
 def flat(window: int) -> Weights:
-    """weight(d) = 1: all words in the window alike.  cooccur.c's -distance-weighting 0."""
+    """weight(d) = 1 for all words in the window.  cooccur.c's -distance-weighting 0."""
     return Weights(np.ones(window), 1.0)
 
 
 def linear(window: int) -> Weights:
-    """weight(d) = (window − d + 1)/window: the mean of word2vec's windows of random size."""
+    """weight(d) = (window − d + 1)/window, the mean weight in word2vec's random windows."""
     return Weights(np.arange(window, 0, -1.0), float(window))
 
 
@@ -82,7 +82,7 @@ def linear(window: int) -> Weights:
 
 def count_cells_plain(corpus: Corpus, window: int = 10, weights: Callable = harmonic,
                   symmetric: bool = True) -> dict[tuple[int, int], float]:
-    """The equation, in plain Python.  Arguments as for count_cells.  -> {(i, j): X_ij}"""
+    """Compute the equation in plain Python.  Arguments as for count_cells.  -> {(i, j): X_ij}"""
     numerators, denominator = weights(window)
     cells: Counter = Counter()
     for first, end in zip(corpus.offsets, corpus.offsets[1:]):
@@ -100,13 +100,13 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
                 progress: bool = False) -> Cells:
     """Count how often the words of `corpus` occur near each other.  -> Cells
 
-    corpus     a Corpus of numbers below V; it is fastest if frequent words have small numbers
+    corpus     a Corpus of numbers below V; fastest if frequent words have small numbers
     window     the largest distance, in words; pairs are within one sentence
     weights    harmonic, flat or linear: the weight of a pair by its distance
-    symmetric  count neighbours on both sides; else row i counts only the words before word i
+    symmetric  count neighbours on both sides; else row i counts the words before word i only
     dense      the number of frequent words in the dense block; it does not change the result
     budget     bytes that counting may use; None: all memory of the machine
-    Raises     MemoryError, before counting, that names the size if it exceeds the budget;
+    Raises     MemoryError, before counting, if the estimated size exceeds the budget;
                ValueError for word numbers that are not below V, or a window below 1
     """
     size = estimate_size(corpus, V, window, symmetric, dense)
@@ -129,7 +129,7 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
 
 def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = True,
                   dense: int = DENSE) -> Size:
-    """Estimate the Size from a sample of cells: exact up to SAMPLE pairs, else within about 1%."""
+    """Estimate the Size from a sample of cells: exact up to SAMPLE pairs, else within about 1 %."""
     _check(corpus, V, window, dense)
     lengths = np.diff(corpus.offsets)
     most = np.minimum(window, lengths - 1)             # a sentence of n has Σ_{d=1..most} (n − d)
@@ -145,7 +145,7 @@ def pair_chunks(corpus: Corpus, window: int, symmetric: bool, every: int = 1,
                 pairs: int = PAIRS) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Yield (keys, distances, words of the text) chunk by chunk, in the same two buffers.
 
-    every: yield a sample of the keys, one in `every`, a power of 2; pairs: the most in a chunk
+    every: yield a sample of one in `every` keys, a power of 2; pairs: the most pairs in a chunk
     """
     most = min(window, int(np.diff(corpus.offsets).max(initial=1)))     # pairs per word
     words = max(1, pairs // most)
@@ -163,9 +163,9 @@ def pair_chunks(corpus: Corpus, window: int, symmetric: bool, every: int = 1,
 def find_pairs(corpus, chunk, window, symmetric, mask, keys, distances):
     """Fill keys and distances of the pairs whose later word is in a chunk.  -> how many
 
-    The loops of count_cells_plain.  chunk: (first word, end, sentence of the first).  A key is
-    row · 2³² + column, row ≤ column if symmetric.  Only keys whose hash has zeros where `mask` has
-    ones are written: a sample; mask 0: all.
+    The loops are those of count_cells_plain.  chunk: (first word, end, sentence of the first).  A
+    key is row · 2³² + column, with row ≤ column if symmetric.  mask: write only a sample, the keys
+    whose hash has zeros where the mask has ones; 0: all keys.
     """
     first, end, s = chunk
     n = 0
@@ -195,7 +195,7 @@ def _with_bar(chunks, words, size, progress):
 
 
 def _check(corpus, V, window, dense):
-    """Raise ValueError for arguments out of range."""
+    """Raise ValueError for an argument that is out of range."""
     require_whole("V", V, 0, 2**31)
     require_whole("window", window, 1, 1_000_000)
     require_whole("dense", dense, 0, 1_000_000)
@@ -215,7 +215,7 @@ def require_dense(V: int) -> None:
 
 
 def dense_counts(cells: Cells, V: int) -> np.ndarray:
-    """X as a matrix.  -> (V, V) float64; ValueError if it has more than DENSE_BUDGET bytes."""
+    """X as a matrix, (V, V) float64.  ValueError if it would take more than DENSE_BUDGET bytes."""
     require_dense(V)
     X = np.zeros((V, V))
     X[cells.rows, cells.cols] = cells.counts

@@ -6,10 +6,10 @@ Equation  h = (1/n) Σ_{g ∈ rows(w)} W_g;   L = −log σ(u_c · h) − Σ_{k=
           for every pair of neighbours: w in the middle of a window, c near it, K negatives k
 Shapes    W (V + buckets, D) rows of words and of n-grams (words/subwords.py); U (V, D) the output
           vectors u; h (D,) the vector of a word of n rows
-Cost      O((n + m·K)·D) for a word with m neighbours; the original's is O(m·(n + K)·D)
-Differs   from the paper, as its code does: h is a mean, in the paper a sum; and yet each row takes
-          the full gradient ∂L/∂h (below).  From its code: all of W is initialised with U(−1, 1)/D,
-          where the code initialises a tenth per thread and leaves the rest as allocated (with
+Cost      O((n + m·K)·D) per word with m neighbours; the original costs O(m·(n + K)·D)
+Differs   from the paper, as its code does: h is a mean, in the paper a sum; and yet each row is
+          updated by the full gradient ∂L/∂h (below).  From its code: all of W is initialised, in
+          ±1/D, where the code initialises a tenth per thread and leaves the rest as allocated (with
           -thread 2 eight rows in ten, mostly zeros); a negative that equals the target is skipped,
           not drawn again; σ is computed, not looked up; the K + 1 targets of a pair are updated
           together and sentences read in random order, as in word2vec.py; no "</s>" ends a line.
@@ -17,16 +17,17 @@ Read next words/fasttext_vectors.py (how to use the result); words/word2vec.py, 
           same with one row per word: `draw_targets`, `sgns_step`, `cbow_loss_and_grad`)
 
 The full gradient.  By the equation, ∂L/∂W_g = (1/n) ∂L/∂h.  The original updates each row by all of
-∂L/∂h, which is the gradient for the paper's sum.  So a step moves h by −lr·∂L/∂h, exactly as far as
-it moves word2vec's single row, however many rows the word has.  By the equation h would move by 1/n
-of that: a word of 25 rows would learn 25 times more slowly.  corrected_skipgram_chunk and
-corrected_cbow_chunk follow the equation.
+∂L/∂h, which is the gradient for the paper's sum.  So a step moves h by −lr·∂L/∂h for any number of
+rows, just as it moves word2vec's single row.  By the equation h would move by 1/n of that: a word
+of 25 rows would learn 25 times more slowly.  corrected_skipgram_chunk and corrected_cbow_chunk
+follow the equation.
 
 Why h is computed once per word.  After a step the mean of the rows is known without reading them:
-it is h − lr·∂L/∂h.  (A row that the word has m times, as "ana" in "banana", moves m times and
-counts m times in the mean, so h moves by Σ m²/n of that, the sum over the different rows:
-`mean_step`.)  So the rows of a word are read and updated once, not once for each neighbour.  The
-steps are those of the original, except for rounding.
+it is h − lr·∂L/∂h.  (A row that the word has m times moves m times and counts m times in the mean,
+so h moves by Σ m²/n of that, the sum over the different rows: `mean_step`.  The 3-grams of <banana>
+are <ba ban ana nan ana na>; with the word's own row n = 7, and ana has m = 2, so h moves by
+(5 · 1² + 2²)/7 = 9/7 of a step.)  So the rows of a word are read and updated once, not once for
+each neighbour.  The steps are those of the original, except for rounding.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -82,12 +83,12 @@ def pair_step(W: np.ndarray, U: np.ndarray, subword_rows: np.ndarray, rows: np.n
     """One SGD step for one h: updates W[subword_rows] and U[rows] in place.  -> L
 
     subword_rows: (n,) the rows of W whose mean is h; rows (M,), all different, and y (M,), ±1, are
-    as for word2vec.loss_and_grad.  full_gradient: each row takes all of ∂L/∂h, as in the original,
-    not (1/n) ∂L/∂h.
+    as for word2vec.loss_and_grad.  full_gradient: update each row by all of ∂L/∂h, as in the
+    original, instead of (1/n) ∂L/∂h.
     """
     loss, dh_rows, dU = cbow_loss_and_grad(W[subword_rows], U, rows, y)
     share = len(subword_rows) if full_gradient else 1
-    np.add.at(W, subword_rows, -lr * share * dh_rows)      # a row that occurs twice steps twice
+    np.add.at(W, subword_rows, -lr * share * dh_rows)      # twice for a row that occurs twice
     np.add.at(U, rows, -lr * dU)
     return loss
 
@@ -105,13 +106,13 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
 @saved_as("FastText corrected skip-gram")
 @kernel
 def corrected_skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
-    """The same with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
+    """As skipgram_chunk, but with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
     return skipgram_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
 def skipgram_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
-    """Both forms: one step for each pair of neighbours."""
+    """Take one SGD step for each pair of neighbours, in either form of skip-gram."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
     h, total = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
     loss, pairs = np.float64(0), 0
@@ -133,8 +134,8 @@ def skipgram_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
                     M, state = draw_targets(plan.pairs, kept[j], rows, y, state)
                     loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
                     for d in range(len(h)):
-                        total[d] += scale * dh[d]          # the step of each row, taken below
-                        h[d] += h_scale * dh[d]            # their mean after that step
+                        total[d] += scale * dh[d]          # the update of each row, made below
+                        h[d] += h_scale * dh[d]            # the mean of the rows after it
                     pairs += 1
             add_to_rows(W, subword_rows, total)
     return loss, pairs
@@ -153,13 +154,13 @@ def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
 @saved_as("FastText corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """The same with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
+    """As cbow_chunk, but with (1/n) ∂L/∂h for each of the n rows, as the equation says."""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
 @kernel
 def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
-    """Both forms: one step for each position."""
+    """Take one SGD step for each position, in either form of CBOW."""
     kept, rows, y, scores, dh = buffers(corpus, sentences, plan.pairs, W.shape[1])
     h = np.empty(W.shape[1], np.float32)
     loss, positions = np.float64(0), 0
@@ -206,7 +207,7 @@ def add_rows(W, subword_rows, share, h):
 
 @kernel
 def add_to_rows(W, subword_rows, step):
-    """W[subword_rows] += step; twice for a row that occurs twice."""
+    """W[subword_rows] += step, twice for a row that occurs twice."""
     for row in subword_rows:
         x = W[row]
         for d in range(len(step)):
@@ -236,7 +237,7 @@ def fill_mean_steps(subwords, times, steps):
 
 
 def make_subword_plan(vocab: Vocab, pairs: Plan, ngrams: NGrams) -> SubwordPlan:
-    """The SubwordPlan of a vocabulary; pairs: plan.make_plan's."""
+    """The SubwordPlan of a vocabulary.  pairs: the result of plan.make_plan"""
     subwords = index_subwords(vocab.words, *ngrams)
     steps = np.empty(len(vocab), np.float32)
     fill_mean_steps(subwords, np.zeros(len(vocab) + ngrams.buckets, np.int32), steps)
@@ -244,7 +245,7 @@ def make_subword_plan(vocab: Vocab, pairs: Plan, ngrams: NGrams) -> SubwordPlan:
 
 
 def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
-    """W ~ U(−1, 1)/dim, (n, dim) float32, filled in place."""
+    """W uniform in ±1/dim, (n, dim) float32, filled in place."""
     W, rng = np.empty((n, dim), np.float32), np.random.default_rng([seed, 0])
     for start in range(0, n, FILL):
         block = W[start:start + FILL]
@@ -256,7 +257,7 @@ def initial_rows(n: int, dim: int, seed: int) -> np.ndarray:
 
 def initial_tables(V: int, buckets: int, outputs: int, dim: int, seed: int
                    ) -> tuple[np.ndarray, np.ndarray]:
-    """W (V + buckets, dim), U (outputs, dim) = 0.  MemoryError if memory is too small."""
+    """W (V + buckets, dim), U (outputs, dim) = 0.  MemoryError if they do not fit into memory."""
     require_memory(4 * dim * (V + buckets + outputs), f"two tables, {V} words + {buckets} buckets "
                    f"and {outputs} outputs, x {dim} dimensions")
     return initial_rows(V + buckets, dim, seed), np.zeros((outputs, dim), np.float32)
@@ -272,7 +273,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     method     skipgram_chunk, cbow_chunk, or the corrected form of either
     ngrams     the lengths of n-grams in letters, < and > included (max_n = 0: no n-grams), and the
-               buckets, the rows that they share: 4·dim bytes each
+               number of buckets, the rows that n-grams share: 4·dim bytes each
     details    by default the power of the counts is 0.5, and lr falls to 0
     The other arguments, the errors, and what workers and seed mean: see word2vec.train.
     """

@@ -1,4 +1,4 @@
-"""fastText's files: a model (.bin) is read and written byte for byte, and .vec is written.
+"""fastText's files: read and write a model (.bin), byte for byte, and write word vectors (.vec).
 
 Bytes     .bin, version 12, little-endian:
              0  i4 793712314, i4 12
@@ -11,20 +11,20 @@ Bytes     .bin, version 12, little-endian:
                 u1 0 (raw; 1: quantised), i8 V or L,      i8 D, the output table, float32
           .vec   "V D\\n", then V rows "word f f ... f \\n" of 5 significant digits
 Shapes    input (V + buckets, D): a row for each word, then those that n-grams share; output
-          (L, D) of a supervised model, (V, D) of others; "hs" does not use its last row
-Cost      the tables once in memory and 1 MB; a few µs per word
-Differs   The original checks little more than the first 8 bytes: it loads a truncated file as it
-          is, or uses all memory in search of the end of a word.  Not supported here: version 11,
-          which has no character n-grams in supervised models, and quantised models (.ftz).
-          The prefix of labels ("__label__") and the learning rate are not in the file.
+          (L, D) of a supervised model, (V, D) of others; with "hs" its last row is not used
+Cost      memory for the tables and 1 MB more; a few µs per word
+Differs   The original checks little more than the first 8 bytes: it loads a truncated file without
+          an error, or uses all memory in search of the end of a word.  Not supported here: version
+          11, which has no character n-grams in supervised models, and quantised models (.ftz).
+          Not in the file: the prefix of labels ("__label__") and the learning rate.
 Read next words/fasttext_vectors.py (word vectors), words/subwords.py (their rows)
 
 How damage is detected.  The header and the entries determine the exact size of the rest, so a file
 that is too short or too long is refused before memory is allocated for the tables.  Their shapes
-are in the file twice, and must agree.  A count is at least 1 and at most that of the entry before;
-together they are at most n_tokens; each word occurs once.  What is not detected is damage that
-results in another valid model: a changed letter, a slightly different count, a setting that does
-not affect the shapes, the bits of a number that stays finite.  The format has no checksum.
+are in the file twice, and must agree.  A count must be at least 1 and at most that of the entry
+before, the sum of the counts at most n_tokens, and each word must occur once.  The format has no
+checksum, so damage that results in another valid model is not detected: a changed letter, a
+slightly different count, a setting that does not affect the shapes, a number that stays finite.
 """
 import io
 import math
@@ -55,7 +55,7 @@ BLOCK = 2**20                                      # bytes of a table read at a 
 
 
 class Settings(NamedTuple):
-    """What a model was trained with, in the file's order; fastText's defaults for word vectors."""
+    """The training settings, in the file's order.  The defaults are fastText's for word vectors."""
 
     dim: int = 100
     window: int = 5
@@ -73,14 +73,14 @@ class Settings(NamedTuple):
 
 
 class BinModel(NamedTuple):
-    """The content of a .bin: V words, L labels (0 unless it is supervised), D = dim."""
+    """The content of a .bin: V words, L labels (L = 0 unless it is supervised), D = dim."""
 
     settings: Settings
     words: list[str]
     counts: np.ndarray             # (V,) int64, not increasing
     labels: list[str]              # including their prefix
     label_counts: np.ndarray       # (L,) int64, not increasing
-    n_tokens: int                  # of the text, including words too rare to be listed
+    n_tokens: int                  # in the text, including words too rare for `words`
     input: np.ndarray              # (V + buckets, D) float32
     output: np.ndarray             # (L, D) if supervised, else (V, D); float32
 
@@ -88,7 +88,7 @@ class BinModel(NamedTuple):
 def word_model(vocab: Vocab, W: np.ndarray, U: np.ndarray, settings: Settings) -> BinModel:
     """The BinModel of words/fasttext.train's result: W (V + buckets, D), U (V, D).
 
-    settings: those of the training; dim and buckets are taken from W, and n_tokens is Σ counts.
+    settings: those of the training run; dim and buckets are taken from W, and n_tokens is Σ counts.
     """
     settings = settings._replace(dim=W.shape[1], buckets=len(W) - len(vocab))
     return BinModel(settings, vocab.words, vocab.counts, [], np.zeros(0, np.int64),
@@ -129,7 +129,7 @@ def _wrong_sizes(settings, V, L):
 def _wrong_entry(word, count, most, seen):
     """What is wrong with a word or label and its count, or None.
 
-    most: the count of the one before; n_tokens for the first
+    most: the count of the entry before; n_tokens for the first
     """
     if not word:
         return "expected a word, found none"
@@ -212,12 +212,12 @@ def _read_header(path, file, size):
 
 
 def _named(names, number):
-    """The name with this number, counted from 1; a number without a name stays, an error later."""
+    """The name with this number, counted from 1; a number without a name is refused later."""
     return names[number - 1] if 1 <= number <= len(names) else number
 
 
 def _read_entries(path, file, n, kind, n_tokens, errors, seen):
-    """n words (or labels) and their counts (n,).  seen: those read so far; updated."""
+    """Read n words (or labels) and their counts (n,).  seen: a set of those read so far, updated"""
     words, counts, most, at = [], np.empty(n, np.int64), n_tokens, file.tell()
     for i in range(n):
         name, numbers = _read_to_zero(file), file.read(COUNT_AND_TYPE.size)
@@ -244,7 +244,7 @@ def _read_entries(path, file, n, kind, n_tokens, errors, seen):
 
 
 def _read_to_zero(file):
-    """The bytes before the next 0x00, which is read too; all that are left where there is none."""
+    """Read up to the next 0x00, or to the end.  -> the bytes before it"""
     word = bytearray()
     while ready := file.peek(1):
         end = ready.find(0)
@@ -298,7 +298,7 @@ def _read_table(path, file, name, rows, columns):
 def write_bin(path: str | os.PathLike, model: BinModel) -> None:
     """Write the model to `path`, byte for byte as the original would.
 
-    Raises ValueError for a model that read_bin would refuse; an old file is then kept.
+    Raises ValueError for a model that read_bin would refuse; an existing file is then kept.
     """
     input, output = _check_model(model)
     s = model.settings
@@ -317,7 +317,7 @@ def write_bin(path: str | os.PathLike, model: BinModel) -> None:
 
 
 def _check_model(model):
-    """The two tables as they are written.  ValueError for a model that read_bin would refuse."""
+    """The two tables in the file's form.  ValueError for a model that read_bin would refuse."""
     settings, V, L = model.settings, len(model.words), len(model.labels)
     if wrong := _wrong_setting(settings):
         raise ValueError(f"the setting {wrong[0]}: {wrong[1]}")
@@ -357,7 +357,7 @@ def _plain(name, table, shape):
 def write_vec(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray) -> None:
     """Write fastText's .vec.  words: V strings without white space, vectors: (V, D).
 
-    Numbers have 5 significant digits.  vector_files.read_vectors reads it.
+    Numbers have 5 significant digits.  vector_files.read_vectors reads the file.
     """
     vectors = check_table(words, vectors)
     refuse_spaces(words)

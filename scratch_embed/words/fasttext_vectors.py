@@ -1,12 +1,12 @@
-"""Word vectors made of subwords: what to do with the table that words/fasttext.py has learned.
+"""FastText vectors: word vectors computed from subwords, for words seen in training and others.
 
 Paper     Bojanowski et al. 2017, section 5.4 (unseen words), table 4 (important n-grams)
-Equation  h(w) = (1/n) Σ_{g ∈ rows(w)} W_g;  for an unseen word over its n-grams alone
+Equation  h(w) = (1/n) Σ_{g ∈ rows(w)} W_g;  the rows of an unseen word are those of its n-grams
 Shapes    W (V + buckets, D): a row for each word, then one for each bucket of n-grams
-Cost      the V means once, O(R·D) for the R rows of all words (subwords.Subwords); then as for
+Cost      O(R·D) once, for the means of the R rows of all words (subwords.Subwords); then as for
           WordVectors
-Differs   from the original: an unseen word without any n-gram raises MissingWord.  There it has the
-          zero vector, to which nearest words would be found as to any other.
+Differs   from the original: an unseen word without n-grams raises MissingWord.  The original gives
+          it the zero vector, and would find nearest words to that too.
 Read next words/vectors.py (`words` here is a WordVectors), words/fasttext_files.py (the formats)
 """
 import os
@@ -47,8 +47,8 @@ class FastTextVectors:
 
     words          the vectors of the known words, a WordVectors with all its methods
     table          (V + buckets, D) float32, read-only, not copied
-    min_n, max_n   the lengths of n-grams, which must be those of the training: other lengths select
-                   wrong rows, which cannot be detected.  `load` reads them from the .bin.
+    min_n, max_n   the lengths of n-grams, which must be those used in training: others select wrong
+                   rows, and this cannot be detected.  `load` reads them from the .bin.
 
     >>> table = np.random.default_rng(0).normal(size=(2 + 100, 8))
     >>> vectors = FastTextVectors(["king", "queen"], table, min_n=3, max_n=6)
@@ -88,7 +88,7 @@ class FastTextVectors:
 
     @cached_property
     def words(self) -> WordVectors:
-        """The known words, each with the mean of its rows; takes another (V, D) table of memory."""
+        """The known words, each with the mean of its rows: a second table, (V, D)."""
         subwords = index_subwords(self._words, self.min_n, self.max_n, self.buckets)
         vectors = np.empty((len(self._words), self.table.shape[1]), np.float32)
         fill_means(self.table, subwords, vectors)
@@ -128,7 +128,7 @@ class FastTextVectors:
         return self.table[rows].mean(axis=0)
 
     def ngram_vector(self, ngram: str) -> np.ndarray:
-        """The row (D,) that this n-gram shares with the others in its bucket."""
+        """The row (D,) of this n-gram's bucket, which it may share with other n-grams."""
         if self.buckets == 0:
             raise ValueError(f"buckets=0: expected a table with buckets, to look up {ngram!r}")
         return self.table[ngram_row(ngram, len(self), self.buckets)]
@@ -166,11 +166,11 @@ class FastTextVectors:
 
     def most_similar(self, positive: str | Iterable[str] = (), negative: str | Iterable[str] = (),
                      topn: int = 10) -> list[tuple[str, float]]:
-        """WordVectors.most_similar, which accepts unknown words too and returns KNOWN words."""
+        """The same as WordVectors.most_similar.  Accepts unknown words too; returns KNOWN words."""
         return self.words.most_similar(self._known(positive), self._known(negative), topn)
 
     def _known(self, side):
-        """Replace unknown words by their vectors, normalised; known ones are excluded by name."""
+        """Replace unknown words by their normalised vectors; known words stay, to be excluded."""
         return [word if word in self else l2_normalize(self[word].astype(float))[0]
                 for word in ([side] if isinstance(side, str) else side)]
 
@@ -182,7 +182,7 @@ def mean_of_rows(table: np.ndarray, subwords: Subwords, word: int) -> np.ndarray
 
 @kernel
 def fill_means(table, subwords, means):
-    """mean_of_rows for every word.  means: (V, D) float32, filled."""
+    """Fill means (V, D) float32: mean_of_rows for every word."""
     for w in range(len(means)):
         mean, first, end = means[w], subwords.offsets[w], subwords.offsets[w + 1]
         mean[:] = ZERO

@@ -6,9 +6,9 @@ Equation  P(o | v) = Π_n σ(y_n u_n · v)   over the inner nodes n on the path 
           y_n = +1 where the path turns left, −1 where it turns right;   L = −log P(o | v)
 Shapes    the V words are the leaves; the V − 1 inner nodes have output vectors u, rows of U (V, D),
           whose last row is not used
-Cost      O(D · code length) per pair.  The code of a frequent word is short: on average fewer than
-          entropy + 1 bits, where a full softmax costs O(D·V).  The tree is built once, in plain
-          Python; the step along a path is word2vec's kernel.
+Cost      O(D · code length) per pair, where a full softmax costs O(D·V).  Frequent words have short
+          codes: the mean length is below the entropy of the words + 1 bit.  The tree is built once,
+          in plain Python; the step along a path is word2vec's kernel.
 Differs   word2vec.c and gensim skip a node if |u·v| > 6; here no gradient is skipped
 Read next words/word2vec.py: `draw_targets` lists the nodes of a path, `sgns_step` updates them
 
@@ -16,9 +16,9 @@ Why no normaliser?  At every node the two turns have probabilities σ(s) and σ(
 probabilities of all leaves sum to 1 for any vectors.  Each turn is a binary logistic regression
 with the same gradient as a target of negative sampling.
 
-Huffman's algorithm: join the two rarest nodes to one that is as frequent as both together, until
-one is left.  Words are sorted by count, and each new node is at least as frequent as the one
-before, so the two rarest are always at the ends of two queues, of leaves and of inner nodes.
+Huffman's algorithm: join the two rarest nodes into one whose count is the sum of theirs, until one
+is left.  Words are sorted by count, and each new node is at least as frequent as the one before, so
+the two rarest are always at the ends of two queues: the leaves, and the inner nodes.
 """
 from typing import NamedTuple
 
@@ -26,11 +26,14 @@ import numpy as np
 
 
 class Tree(NamedTuple):
-    """The path from the root to word w is nodes[offsets[w]:offsets[w+1]], with its turns."""
+    """A Huffman tree: nodes[offsets[w]:offsets[w+1]] is the path to word w, with its turns.
+
+    Node V − 2 is the root.
+    """
 
     offsets: np.ndarray            # (V+1,) int64
-    nodes: np.ndarray              # int32, numbers of inner nodes, 0..V−2; the root is V − 2
-    turns: np.ndarray              # float32, ±1
+    nodes: np.ndarray              # int32, indices of inner nodes, 0..V−2 (word2vec.c: point)
+    turns: np.ndarray              # float32, ±1 (word2vec.c: code)
 
 
 NO_TREE = Tree(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
@@ -60,10 +63,13 @@ def huffman_tree(counts: np.ndarray) -> Tree:
 
 
 def _join(counts):
-    """{child: parent}, {child: turn}.  Leaves are 0..V−1, inner nodes V.. as they are created."""
+    """Join nodes until one is left.  -> {child: parent}, {child: turn}
+
+    Leaves are 0..V−1; inner nodes are numbered from V, as they are created.
+    """
     V, parent, turn = len(counts), {}, {}
     weight = list(counts)                              # of leaves, then of inner nodes
-    leaf, node = V - 1, V                              # the rarest of each without a parent
+    leaf, node = V - 1, V                              # the rarest of each kind that has no parent
     for new in range(V, 2 * V - 1):
         weight.append(0)
         for which in (1, -1):

@@ -4,17 +4,17 @@
 
 Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], and its labels
           likewise in targets; both are numbered from 0 in the order of first occurrence
-Cost      one pass of the compiled reader over the text; 4 bytes per token, 16 per line
+Cost      one pass of the compiled reader over the text; 4 bytes per token and 16 per line
 Differs   from fastText: a line with words but without a label is an error that names the line,
-          where the original skips it; the last line ends with "</s>" like every other, whether or
-          not the file ends with a line break
+          where the original skips it; the last line ends with "</s>" like every other, even if the
+          file does not end with a line break
 Read next words/bags.py (from the words of a line to rows of a table), words/supervised.py
           (training)
 
 Labels are the tokens that begin with __label__, at any position; the other tokens are words,
 separated by ASCII white space and NUL.  The end of a line is a word too, "</s>", so every bag
-contains it: for a text of unknown words, its vector predicts the frequent labels.  A "</s>" that is
-written in a text ends the line there.  Blank lines are not examples.
+contains it; in a text of unknown words its row alone predicts the labels, the frequent ones.  If
+"</s>" is written in a text, the line ends there.  Blank lines are not examples.
 """
 import io
 from collections.abc import Iterable, Iterator
@@ -49,8 +49,8 @@ def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
 
     source   a path, plain or gzip; "-"; an open binary file; or an iterable of str, one per line
     errors   what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
-    Raises   ValueError that names the first line with words but without a label, or if no line has
-             a label; FormatError for bytes that are not UTF-8
+    Raises   ValueError if a line has words but no label (it names the first), or if no line has a
+             label; FormatError for bytes that are not UTF-8
     """
     text = _number(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
                   else _blocks(source))
@@ -62,14 +62,14 @@ def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
                          f"{LABEL}, found none (its first word is {text.words[first]!r}); add one "
                          "or remove the line")
     if not labels.any():
-        raise ValueError(f"expected lines with labels ({LABEL}...), found no line with a label: is "
-                         "the file empty?")
+        raise ValueError(f"expected lines with labels ({LABEL}...), found none: is the file "
+                         "empty?")
     return text._replace(tokens=_select_lines(text.tokens, labels > 0),
                          targets=_select_lines(text.targets, labels > 0))
 
 
 def read_texts(texts: Iterable[str]) -> Labelled:
-    """Read texts, one line for each; they may be blank and need no labels.
+    """Read texts, one line each; they may be blank and need no labels.
 
     Raises ValueError for a text with a line break, TypeError if one is not a str.
     """
@@ -79,7 +79,7 @@ def read_texts(texts: Iterable[str]) -> Labelled:
 # ---- from lines to numbers --------------------------------------------------------------------
 
 def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    """Join lines to blocks.  Each line ends at the first "</s>" that is written in it."""
+    """Join lines to blocks.  A line ends at the first "</s>" that is written in it."""
     block = []
     for number, line in enumerate(lines, 1):
         if not isinstance(line, str):

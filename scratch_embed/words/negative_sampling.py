@@ -8,11 +8,11 @@ Cost      one random number and two look-ups per draw, for any V
 Differs   word2vec.c uses a table of 10⁸ entries, gensim a binary search in the cumulative sums
 
 Why count^¾?  Mikolov et al. found it better than the word frequencies (power 1) and than a uniform
-distribution (power 0).  It lies between the two: rare words are drawn more often than they occur.
+distribution (power 0).  It is between the two: rare words are drawn more often than they occur.
 
-The alias table.  Divide the total mass 1 into V columns of equal mass 1/V, one for each word.  A
-word of less mass fills its column in part, and one other word, which has mass to spare, fills the
-rest: its alias.  For words of probability 1/2, 1/4 and 1/4, in columns of mass 1/3:
+The alias table.  Divide the total mass 1 into V columns of mass 1/V, one for each word.  A word
+with less mass than that fills a part of its column; the rest is filled by one word that has more
+than 1/V, its alias.  For words of probability 1/2, 1/4 and 1/4, in columns of mass 1/3:
     column 0   word 0 alone                      accept 1
     column 1   3/4 word 1,  1/4 its alias 0      accept 3/4
     column 2   3/4 word 2,  1/4 its alias 0      accept 3/4
@@ -64,9 +64,9 @@ def alias_table(probabilities: np.ndarray) -> AliasTable:
 
 @kernel
 def draw_negative(noise, bits):
-    """Draw a word number.  bits: 64 random bits; the high ones choose the column, the low accept.
+    """Draw a word.  bits: 64 random bits; the high ones choose the column, the low ones decide.
 
-    It has no NumPy form: it is the last sentence of the module's docstring.
+    It has no NumPy form; the last sentence of the module's docstring describes it.
     """
     word = below(bits, len(noise.accept))
     return word if uniform32(bits) < noise.accept[word] else np.int64(noise.alias[word])

@@ -1,21 +1,21 @@
-"""Sums over pairs of words, in memory whose size is known before the first pair is added.
+"""Pair store: sums over pairs of words, in memory of a size that is estimated beforehand.
 
 Shapes    a pair (row, col) of word numbers below V is one int64, its key row · 2³² + col
           Store: a dense block (dense, dense) and a hash table of `slots` keys with their sums
           Cells: rows, cols (N,) int32, counts (N,) float64: the cells that are not 0
 Cost      O(1) per pair; O(N + V) to sort the cells
-Memory    `bytes_needed`; the hash table has the size that a sample of the keys predicts
+Memory    `bytes_needed`; the size of the hash table is estimated from a sample of the keys
 Read next words/cooccurrence.py, which counts with it
 
-Two stores.  Words are numbered by frequency, so pairs of small numbers are few and occur all the
-time: they have a dense block, in which a sum is found by its index.  Most of the other V² pairs
-never occur; those that do are in a hash table: the hash of a key selects a slot, and if another key
-is in it the next slot is tried.  If words on both sides are counted, X is symmetric, and only the
-half with row ≤ column is stored.
+Two stores.  Words are numbered by frequency, so pairs of small numbers are few and frequent: their
+sums are in a dense matrix, the block.  Most of the other V² pairs never occur; those that do are in
+a hash table: the hash of a key selects a slot, and if another key is in that slot the next one is
+tried.  If words on both sides are counted, X is symmetric, and only the half with row ≤ column is
+stored.
 
 The table does not grow.  Before counting, the number of cells is estimated from a sample: the keys
-whose hash ends in z zeros.  Whether a key is in the sample does not depend on how often it occurs,
-so the sample has the same fraction of rare and of frequent keys, and 2ᶻ times its size is close to
+whose hash ends in z zero bits.  Whether a key is in the sample does not depend on how often it
+occurs, so rare and frequent keys are sampled alike, and 2ᶻ times the size of the sample is close to
 N.
 """
 import math
@@ -45,12 +45,12 @@ class Size(NamedTuple):
     """Estimates: the number of cells, and an upper bound of the memory to count them."""
 
     cells: int                     # N
-    hashed: int                    # of the stored ones, those in the hash table
+    hashed: int                    # how many of the stored ones are in the hash table
     bytes: int
 
 
 class Store(NamedTuple):
-    """The sum of cell (i, j) is block[i, j], or sums[n] of the slot n that has its key."""
+    """The sum of cell (i, j) is block[i, j], or sums[n] if slot n has its key."""
 
     block: np.ndarray              # (dense, dense) float64
     keys: np.ndarray               # (slots,) int64, FREE in an empty slot
@@ -60,7 +60,7 @@ class Store(NamedTuple):
 # ---- memory -------------------------------------------------------------------------------------
 
 def sampling(pairs: int) -> int:
-    """One in how many keys is sampled, a power of 2: about SAMPLE keys if all are different."""
+    """One in this many keys is sampled: a power of 2.  About SAMPLE keys if all are different."""
     return 2 ** max(0, math.ceil(math.log2(max(pairs, 1) / SAMPLE)))
 
 
@@ -77,17 +77,17 @@ def size_of(sample: Iterable[np.ndarray], pairs: int, V: int, symmetric: bool, d
 
 
 def table_slots(hashed: int) -> int:
-    """The slots for so many cells.  A third stays empty, so that few slots are tried for a key."""
+    """The number of slots for this many cells.  A third stays empty, so that few are tried."""
     return hashed + hashed // 2 + 64
 
 
 def bytes_needed(stored: int, cells: int, slots: int, dense: int) -> int:
-    """The most at any time: the store and its copied cells, or these while they are sorted."""
+    """The peak memory: of the store and its copied cells, or of these while they are sorted."""
     return max(8 * dense**2 + 17 * slots + 40 * stored, 32 * stored + 16 * cells)
 
 
 def require_room(size: Size, budget: int | None) -> None:
-    """Raise MemoryError if the size exceeds `budget`, or None: the memory of the machine."""
+    """Raise MemoryError if the size exceeds `budget` bytes; None: the memory of the machine."""
     limit = physical_memory() if budget is None else budget
     if limit is not None and size.bytes > limit:
         raise MemoryError(
@@ -103,7 +103,7 @@ def fill(chunks: Iterable[tuple[np.ndarray, np.ndarray]], numerators: np.ndarray
          dense: int) -> Store | None:
     """Add all pairs to a new Store.  None if its table, made for `hashed` cells, is too small.
 
-    chunks: arrays (keys, distances), (n,) each; a pair d words apart adds numerators[d − 1].
+    chunks: arrays (keys, distances), (n,) each; a pair at distance d adds numerators[d − 1].
     """
     slots, known = table_slots(hashed), 0
     store = Store(np.zeros((dense, dense)), np.full(slots, FREE), np.zeros(slots))
@@ -120,7 +120,7 @@ def fill(chunks: Iterable[tuple[np.ndarray, np.ndarray]], numerators: np.ndarray
 def add_pairs(keys, distances, n, numerators, store):
     """Add n pairs to the store.  -> number of new cells in its table; −1 if it is full
 
-    In plain Python: sums[key] += numerators[d − 1] with a dict, as in count_cells_plain.
+    The plain form, with a dict: sums[key] += numerators[d − 1], as in count_cells_plain.
     """
     block, known, sums = store
     dense, slots, new = len(block), len(known), 0
@@ -163,10 +163,9 @@ def symmetric_cells(keys: np.ndarray, sums: np.ndarray, V: int) -> Cells:
 
 
 def sort_by_plain(keys, sums, shift, V):
-    """Sort both arrays by one word of the keys; the sort is stable.
+    """Sort both arrays, stably, by the column of the keys (shift = 0) or by the row (S32).
 
-    shift: 0 sorts by column, S32 by row.  Sorted by column first, then by row, the cells are in the
-    order of Cells.
+    Sorted first by column and then by row, the cells are in the order of Cells.
     """
     order = np.argsort(keys >> shift & LOW_32, kind="stable")
     return keys[order], sums[order]
@@ -174,7 +173,7 @@ def sort_by_plain(keys, sums, shift, V):
 
 @kernel
 def sort_by(keys, sums, shift, V):
-    """The same as sort_by_plain by a counting sort, in O(n + V)."""
+    """The same as sort_by_plain, by a counting sort: O(n + V)."""
     at = np.zeros(V + 1, np.int64)
     for key in keys:
         at[((key >> shift) & LOW_32) + 1] += 1
@@ -205,7 +204,7 @@ def mirror_plain(keys, sums, cells, V):
 def mirror(keys, sums, cells, V):
     """The same as mirror_plain, in O(n + V).
 
-    Row i begins with the cells (i, j), j < i, mirrored from rows that are read before row i.
+    Row i begins with its cells j < i, the mirror images of cells in earlier rows.
     """
     at = np.zeros(V + 1, np.int64)
     for key in keys:

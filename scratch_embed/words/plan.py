@@ -1,9 +1,9 @@
-"""What all trainers of word vectors prepare before the first step: a plan of tables, and checks.
+"""Plan: the tables that a trainer of word vectors prepares before its first step, and checks.
 
 Read next words/word2vec.py, words/cbow.py, words/fasttext.py, which use it
 
-A Plan holds all that a kernel needs besides the text and the weights, as arrays and numbers.  It is
-made once, from the counts of the words and the settings.
+A Plan contains all that a kernel needs besides the text and the weights, as arrays and numbers.  It
+is made once, from the word counts and the settings.
 """
 from typing import NamedTuple
 
@@ -15,16 +15,16 @@ from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise_distribution
 
 CHUNK_WORK = 30_000_000            # multiply-adds in one kernel call: about 20 ms
-SHORTEST_CHUNK = 100               # words; in shorter ones the call itself would dominate the cost
-LAST_LR = 1e-4                     # word2vec.c: the learning rate ends at this share of its start
+SHORTEST_CHUNK = 100               # words; with fewer, the call itself would dominate the cost
+LAST_LR = 1e-4                     # word2vec.c: the final learning rate, as a fraction of the first
 
 
 class Details(NamedTuple):
     """Settings that are rarely changed; `scratch-embed why word2vec` measures their effects.
 
     power         exponent of the counts in the noise distribution, from which negatives are drawn
-    fixed_window  use the whole window at every position; else its size is drawn from 1..window
-    last_lr       the learning rate falls to this fraction of its initial value
+    fixed_window  use the whole window at every position; else draw its size from 1..window
+    last_lr       the final learning rate, as a fraction of the initial one
     shuffle       read the sentences in random order
     """
 
@@ -47,11 +47,11 @@ class Plan(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The result of a training: W (V, D) the word vectors, U (V, D) the output vectors, losses."""
+    """The result of train(): W (V, D) the word vectors, U (V, D) the output vectors, losses."""
 
     W: np.ndarray
     U: np.ndarray
-    losses: list[float]            # the mean loss of a pair in each epoch
+    losses: list[float]            # mean loss per pair, for each epoch
 
     def __repr__(self) -> str:
         last = f"{self.losses[-1]:.4f}" if self.losses else "none"
@@ -60,7 +60,7 @@ class Trained(NamedTuple):
 
 def make_plan(counts: np.ndarray, window: int = 5, negatives: int = 5, sample: float = 1e-3,
               power: float = 0.75, fixed_window: bool = False) -> Plan:
-    """The Plan for words with these counts (V,); negatives = 0: with a Huffman tree."""
+    """The Plan for words with these counts (V,).  negatives = 0: hierarchical softmax."""
     tree = NO_TREE if negatives else huffman_tree(counts)
     max_targets = negatives + 1 if negatives else int(np.diff(tree.offsets).max())
     return Plan(keep_probability(counts, sample), alias_table(noise_distribution(counts, power)),
@@ -68,9 +68,9 @@ def make_plan(counts: np.ndarray, window: int = 5, negatives: int = 5, sample: f
 
 
 def chunk_words(work: float, budget: float = CHUNK_WORK) -> int:
-    """Words per kernel call; Ctrl-C, the progress bar and checkpoints have their turn in between.
+    """The number of words per kernel call.  work: estimated multiply-adds per word
 
-    work: multiply-adds per word, estimated
+    Ctrl-C, the progress bar and checkpoints are handled between two calls.
     """
     return max(SHORTEST_CHUNK, int(budget / work))
 
@@ -78,7 +78,7 @@ def chunk_words(work: float, budget: float = CHUNK_WORK) -> int:
 # ---- checks ------------------------------------------------------------------------------------
 
 def check_pair_settings(settings: dict) -> None:
-    """Raise ValueError that names the first setting out of range."""
+    """Raise a ValueError that names the first setting that is out of range."""
     for name in ("dim", "window", "epochs"):
         require_whole(name, settings[name], 1)
     require_whole("negatives", settings["negatives"])
@@ -88,7 +88,7 @@ def check_pair_settings(settings: dict) -> None:
 
 
 def check_corpus(corpus: Corpus, vocab: Vocab) -> None:
-    """Raise ValueError unless `corpus` has words, all with numbers of `vocab`."""
+    """Raise ValueError unless `corpus` has words, and all their numbers are in `vocab`."""
     if not isinstance(corpus, Corpus) or not isinstance(vocab, Vocab):
         raise ValueError(f"corpus, vocab: expected a Corpus and its Vocab, got "
                          f"{type(corpus).__name__} and {type(vocab).__name__}")

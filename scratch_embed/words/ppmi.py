@@ -1,4 +1,4 @@
-"""PPMI and SVD: word vectors by counting pairs of neighbours and factorising a matrix.
+"""PPMI and SVD: word vectors from a factorised matrix of pair counts, without training.
 
 Paper     Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization", eq. 7
           and 11; Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons
@@ -7,21 +7,21 @@ Equation  PPMI(w,c) = max(0, log P(w,c) / (P(w) Pneg(c)) − log shift),   Pneg(
           PPMI ≈ W Uᵀ,   W = L_D Σ_D^p,   U = R_D Σ_D^(1−p),   from its SVD  L Σ Rᵀ
 Shapes    counts, joint, PPMI (V, V): rows are words w, columns contexts c; W, U (V, D)
 Cost      a dense matrix of 8 V² bytes and its SVD, O(V³), by LAPACK: for toy vocabularies
-Differs   from the papers: dense, not sparse.  From word2vec.c: its window of random size is not
-          drawn but averaged, so a pair at distance d counts (window − d + 1)/window.
+Differs   from the papers: the matrix is dense, not sparse.  From word2vec.c: the size of the window
+          is not drawn but averaged, so a pair at distance d counts (window − d + 1)/window.
 Read next words/cooccurrence.py, which counts; words/word2vec.py, which has the same optimum;
           worlds/grammar.py, the exact P(w,c)
 
-Why does word2vec factorise this matrix?  In skip-gram the pair (m, n), m the output word and n its
-neighbour, is a positive as often as it is observed, a = P(m,n), and a negative as often as m is
-drawn for a pair of n, b = K·P(n)·Pneg(m).  The expected loss of its score s = u_m · v_n is
+Why does word2vec factorise this matrix?  Take an output word m and an input word n, its neighbour.
+Per training pair, (m, n) is observed with probability a = P(m,n), and m is drawn as a negative of n
+b = K·P(n)·Pneg(m) times.  The expected loss of the score s = u_m · v_n is
     −a log σ(s) − b log σ(−s),   whose derivative   −a σ(−s) + b σ(s)   is 0 at   s = log(a/b):
 the logarithm in the equation above, with K as the shift, if D is large enough for any score.
 Negative sampling never forms this matrix; `shifted_pmi` computes it.
 
 The code, like word2vec.c, skips a negative that equals m and does not draw another.  So m is a
 negative only of the pairs (m', n) with m' ≠ m, and b = K Pneg(m) (P(n) − P(m,n)): `sgns_optimum`.
-The two differ by −log(1 − P(m|n)): nothing in a large vocabulary, a lot in a toy one.
+The two differ by −log(1 − P(m|n)): almost 0 in a large vocabulary, but not in a toy one.
 """
 import numpy as np
 
@@ -31,7 +31,7 @@ from scratch_embed.words.negative_sampling import noise_distribution
 
 
 def window_counts(corpus: Corpus, V: int, window: int) -> np.ndarray:
-    """How often c is expected in the random window of w.  -> (V, V) float64, symmetric
+    """The expected count of c in the random windows of w.  -> (V, V) float64, symmetric
 
     corpus: a Corpus of numbers below V.  A pair d words apart in a sentence, d ≤ window, counts
     (window − d + 1)/window, the probability that a window drawn from 1..window contains it.
@@ -70,7 +70,7 @@ def ppmi(counts: np.ndarray, power: float = 0.75, shift: float = 1) -> np.ndarra
     chance; shift: word2vec's K -> (V, V) float64
     """
     if not shift > 0:
-        raise ValueError(f"shift={shift}: expected a positive number; 1 does not shift")
+        raise ValueError(f"shift={shift}: expected a positive number; 1 means no shift")
     noise = noise_distribution(np.asarray(counts, np.float64).sum(0), power)
     return np.maximum(shifted_pmi(counts, noise, shift), 0)
 
@@ -94,7 +94,7 @@ def _log_ratio(a, b):
 
 def svd_vectors(matrix: np.ndarray, dim: int, eigenvalue_power: float = 0.5
                 ) -> tuple[np.ndarray, np.ndarray]:
-    """W, U, both (V, dim) float64: W Uᵀ is the matrix of rank dim that is nearest to `matrix`.
+    """W, U, both (V, dim) float64: W Uᵀ is the best approximation of `matrix` of rank dim.
 
     eigenvalue_power: p, the exponent of the singular values in W; in U it is 1 − p.  p = ½ treats
     both alike, as word2vec does; 1 preserves distances between rows; 0 gives all axes equal weight.

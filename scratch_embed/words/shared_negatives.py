@@ -1,15 +1,15 @@
-"""Skip-gram with shared negatives: all pairs of a position use the same negatives.
+"""Skip-gram with shared negatives: all pairs of one position use the same negatives.
 
 Paper     Ji, Satish, Li & Dubey 2016, "Parallelizing Word2Vec in Shared and Distributed Memory"
           (pWord2Vec), section 3
 Equation  SGNS (words/word2vec.py); the K negatives are drawn once for the word in the middle, and
           used for every neighbour in its window
 Shapes    block (K+1, D): the output vectors of the word and its negatives, copied from U (V, D)
-Cost      the arithmetic of the exact form, but less memory traffic: K + 1 rows are fetched once per
-          position instead of once per pair, and stay in the first-level cache in between
-Differs   from the exact form, in its negatives: the pairs of a position share them, so their
-          gradients are correlated.  The mean gradient is the same, except that a word drawn twice
-          for a position counts once.  From pWord2Vec: the neighbours of a position are processed
+Cost      the arithmetic of plain skip-gram, but less memory traffic: K + 1 rows are fetched once
+          per position instead of once per pair, and stay in the first-level cache in between
+Differs   from plain skip-gram: the pairs of a position share their negatives, so their gradients
+          are correlated.  The expected gradient is the same, except that a word drawn twice for a
+          position counts once.  From pWord2Vec: the neighbours of a position are processed
           one after the other, not as one matrix product.  For negative sampling only.
 Read next words/word2vec.py, train(..., method=shared_chunk)
 """
@@ -29,9 +29,9 @@ from scratch_embed.words.word2vec import (
 
 @kernel(inline=True)
 def block_step(v, block, y, M, lr, scores, dv):
-    """word2vec.sgns_step for the rows block[:M], which are contiguous; updates them in place.  -> L
+    """word2vec.sgns_step for the contiguous rows block[:M], updated in place.  -> L
 
-    Without row numbers to look up it takes 7/8 of the time of sgns_step.
+    It takes 7/8 of the time of sgns_step, since it looks up no row indices.
     """
     for k in range(M):
         u, s = block[k], ZERO
@@ -65,7 +65,7 @@ def without_repeats(rows, M):
 @saved_as("skip-gram, shared negatives")
 @kernel
 def shared_chunk(corpus, sentences, plan, W, U, lr, state):
-    """As skipgram_chunk, but negatives are drawn once per position.  -> Σ L, pairs"""
+    """The same as skipgram_chunk, but negatives are drawn once per position.  -> Σ L, pairs"""
     kept, rows, y, scores, dv = buffers(corpus, sentences, plan, W.shape[1])
     D = W.shape[1]
     block = np.empty((plan.max_targets, D), np.float32)

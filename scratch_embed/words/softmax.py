@@ -2,15 +2,15 @@
 
 Paper     Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification", eq. 1 (fastText)
 Equation  s = U h,   p = softmax(s),   L = −log p_y
-Shapes    h (D,), U (L, D) a row for each label, s and p (L,); y the number of the true label
+Shapes    h (D,); U (L, D), a row for each label; s and p (L,); y, the index of the true label
 Cost      O(L·D) per line: every label has a score, and every row of U is updated
 Read next nn/softmax.py (the equation and its gradient); words/supervised.py, where it is one of
           four losses; words/huffman.py, O(log L) instead
 
 Gradient.  With ∂L/∂s = p − [l = y], derived in nn/softmax.py,
     ∂L/∂U_l = ∂L/∂s_l · h   and   ∂L/∂h = Σ_l ∂L/∂s_l · U_l.
-Every row is updated, those of unlikely labels only a little; the tree of words/huffman.py updates
-about log₂ L rows.
+Every row is updated, those of unlikely labels only a little.  Hierarchical softmax
+(words/huffman.py) updates about log₂ L rows.
 """
 import numpy as np
 
@@ -38,7 +38,7 @@ def softmax_loss_and_grad(h: np.ndarray, U: np.ndarray, label: int
 def softmax_step(h, U, label, lr, scores, dh):
     """One SGD step: U −= lr · ∂L/∂U in place, dh = −lr · ∂L/∂h.  -> L
 
-    The float32 form of softmax_loss_and_grad; the caller adds dh.  scores (L,) is scratch.
+    The float32 form of softmax_loss_and_grad; the caller adds dh to h.  scores (L,) is scratch.
     """
     top = LOWEST
     for l in range(len(U)):

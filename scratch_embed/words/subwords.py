@@ -5,19 +5,19 @@ Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with
 Equation  rows(w) = w, and V + hash(g) mod buckets for each n-gram g of "<w>", min_n ≤ n ≤ max_n
 Shapes    rows (R,) int32, offsets (V+1,) int64: word w's rows are rows[offsets[w]:offsets[w+1]],
           its own first
-Cost      O(letters · max_n) per word, once; 32,000 words of English take milliseconds
+Cost      O(letters · max_n) per word, once; milliseconds for 32,000 English words
 Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; "<" and ">"
           alone are not n-grams; an n-gram that occurs twice, as "ana" in "banana", counts twice,
           where the paper has a set; a word has its own row in addition to its n-grams, even if
-          "<w>" is one of them; the hash is FNV-1a in which each byte is XORed as a SIGNED char
-          (bytes ≥ 128 flip the upper 24 bits too), on which all published models depend.
-Read next words/fasttext.py (learns the rows' vectors)
+          "<w>" is one of them; the hash is FNV-1a, but each byte is XORed as a SIGNED char (bytes
+          ≥ 128 flip the upper 24 bits too), and all published models depend on this.
+Read next words/fasttext.py (how the rows are learned)
 
-The brackets mark the bounds of a word: "where" is "<where>", with the 3-grams <wh whe her ere re>,
-and the "her" in it is not the word "<her>".  There are far more n-grams than rows in a table; the
-hash maps them to `buckets` rows, and n-grams in the same bucket share its vector.
+The brackets mark the beginning and end of a word: "where" is "<where>", with the 3-grams <wh whe
+her ere re>, so the "her" in it differs from the word "<her>".  There are far more n-grams than rows
+in a table; the hash maps them to `buckets` rows, and n-grams in the same bucket share its vector.
 
-A letter is one code point: in UTF-8 its first byte and the bytes 10xxxxxx that follow.  Words that
+A letter is one code point: in UTF-8 a first byte and the bytes 10xxxxxx that follow.  Words that
 are not valid UTF-8 occur in published models; their bytes are split by the same rule.  In Python
 such a word is a str decoded with errors="surrogateescape", and so are its n-grams.
 """
@@ -70,7 +70,7 @@ def fnv1a(data: bytes) -> int:
 
 
 def to_bytes(word: str) -> bytes:
-    """The bytes of a word in UTF-8.  ValueError for a str without any (a lone surrogate)."""
+    """The bytes of a word in UTF-8.  ValueError if it has no UTF-8 form (a lone surrogate)."""
     try:
         return word.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -97,9 +97,9 @@ def ngram_row(ngram: str, V: int, buckets: int) -> int:
 
 
 def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list[int]:
-    """The rows of a word's n-grams, without its own row: those of a word not in the vocabulary.
+    """The rows of a word's n-grams, without its own: all the rows of an unknown word.
 
-    buckets = 0: no n-grams
+    buckets = 0: no rows
     """
     if buckets == 0:
         return []
@@ -111,7 +111,7 @@ def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list
 def index_subwords(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> Subwords:
     """The rows of each word: its own number first, then bucket_rows(word, V, ...).
 
-    Raises ValueError if V + buckets rows are more than int32 can number.
+    Raises ValueError if V + buckets exceeds 2³¹ − 1, the largest int32.
     """
     check_subwords(min_n, max_n, buckets)
     V = len(words)
@@ -166,7 +166,7 @@ def fnv_step(h, byte):
 
 
 def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
-    """Raise ValueError that names the first of these settings out of range."""
+    """Raise a ValueError that names the first of these settings that is out of range."""
     for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):
         require_whole(name, value)
 

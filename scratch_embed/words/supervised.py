@@ -1,7 +1,7 @@
-"""Text classification: predict the label of a line from the mean of its rows (fastText supervised).
+"""Text classification: train a model that predicts a line's label from the mean of its rows.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
-          Classification", section 2
+          Classification", section 2 (`fasttext supervised`)
 Equation  h = (1/n) Σ_{r ∈ bag} W_r,  s = U h;  for a line with label y, one of four losses:
               softmax               L = log Σ_j exp s_j − s_y
               hierarchical softmax  L = −Σ_n log σ(y_n s_n)   over the path to y (words/huffman.py)
@@ -9,30 +9,31 @@ Equation  h = (1/n) Σ_{r ∈ bag} W_r,  s = U h;  for a line with label y, one 
               one-vs-all            L = −Σ_l log σ(y_l s_l),   y_l = +1 for the line's labels
 Shapes    W (V + buckets, D) rows of words and both kinds of n-grams (words/bags.py); U (L, D); h
           (D,)
-Cost      for a line of n rows O(n·D), and O(L·D), O(code length·D), O(K·D), O(L·D) for the losses
+Cost      per line of n rows O(n·D); for the four losses O(L·D), O(code length·D), O(K·D), O(L·D)
 Differs   from the paper as fastText does: a bag includes the end of the line.  From fastText: all
-          of W is initialised with U(−1, 1)/D, where it initialises a tenth per thread; lines are
-          read in random order (so a file may be sorted by label); a negative that equals the label
-          is skipped, not drawn again (with a single label that would never end); σ and log are
-          computed, not looked up; the learning rate falls by the words read, without the labels.
-Read next words/softmax.py and words/word2vec.py (`draw_targets`, `sgns_step`) for the losses: three
-          of the four are binary logistic regressions; words/classifier.py (how to use the result)
+          of W is initialised, in ±1/D, where it initialises a tenth per thread; lines are read in
+          random order (so a file may be sorted by label); a negative that equals the label is
+          skipped, not drawn again (with a single label that would never end); σ and log are
+          computed, not looked up; the learning rate falls with the words read, labels not counted.
+Read next words/softmax.py, and for the other losses, which are sums of logistic regressions,
+          words/word2vec.py (`draw_targets`, `sgns_step`); words/classifier.py (how to use the
+          result)
 
 Gradient.  Each loss has its own ∂L/∂s; the rest is the same for all four:
     ∂L/∂U_l = ∂L/∂s_l · h,   ∂L/∂h = Σ_l ∂L/∂s_l · U_l,   ∂L/∂W_r = (1/n) ∂L/∂h   for each r ∈ bag.
-A row that is in the bag twice takes two such steps.  Here fastText follows the mean; in CBOW it
-gives each row the full gradient ∂L/∂h.  So long lines take small steps, and lr is larger than in
-the other trainings.
+A row that is in the bag twice takes two such steps.  Here fastText divides by n, as the equation
+says; in CBOW it updates each row by the full gradient ∂L/∂h.  So the rows of long lines take small
+steps, and lr must be larger than for word vectors.
 
-Why is the tree worse?  A Huffman tree groups labels by frequency, not by meaning.  Each node has to
-separate its labels by a hyperplane, and sometimes none does: film-praise and hotel-blame on one
-side, film-blame and hotel-praise on the other are an exclusive or.  In one of six samples of
-worlds/labelled.py that was so: 81 % of lines were right, 94 % with softmax.  The original's tree is
-the same (tests/words/test_supervised.py, test_classifier.py).
+Why is the tree worse?  A Huffman tree groups labels by frequency, not by meaning.  Each node must
+separate its labels by a hyperplane, which is not always possible: film-praise and hotel-blame on
+one side, film-blame and hotel-praise on the other are an exclusive or.  This happened in one of six
+samples of worlds/labelled.py: 81 % of lines were right, 94 % with softmax.  The original has the
+same tree (tests/words/test_supervised.py, test_classifier.py).
 
-A line with several labels.  Softmax, tree and negative sampling learn one of them, drawn each time
-the line is read, so the labels compete.  One-vs-all learns all of them, each by a logistic
-regression of its own.
+A line with several labels.  Softmax, hierarchical softmax and negative sampling learn one of them,
+drawn each time the line is read, so the labels compete.  One-vs-all learns all of them, each by its
+own logistic regression.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -83,7 +84,7 @@ def one_vs_all_loss_and_grad(h: np.ndarray, U: np.ndarray, labels: list[int]
 
 @kernel
 def fill_all_targets(plan, line, rows, y):
-    """The targets of one-vs-all: every label, +1 for those of the line.  Fills rows and y, (L,)."""
+    """Fill rows and y (L,) with the targets of one-vs-all: all labels, +1 for those of the line."""
     for l in range(len(rows)):
         rows[l], y[l] = l, -ONE
     for label in plan.targets.ids[plan.targets.offsets[line]:plan.targets.offsets[line + 1]]:
@@ -104,10 +105,10 @@ def draw_label(plan, line, state):
 
 def bag_loss_and_grad(W: np.ndarray, bag: np.ndarray, loss_of_h: Callable
                       ) -> tuple[float, np.ndarray, np.ndarray]:
-    """The loss of one line, and its gradients.  loss_of_h: a function h -> L, ∂L/∂h, ∂L/∂U
+    """The loss of one line, and its gradients.  -> L, ∂L/∂W[bag] (n, D), ∂L/∂U
 
-    bag: (n,) rows of W -> L, ∂L/∂W[bag] (n, D), ∂L/∂U.  If a row is in the bag twice, both of its
-    gradients must be ADDED.
+    bag: (n,) rows of W; loss_of_h: a function h -> L, ∂L/∂h, ∂L/∂U.  The gradient of a row that is
+    in the bag twice is the SUM of its two.
     """
     loss, dh, dU = loss_of_h(W[bag].mean(axis=0))
     return loss, np.broadcast_to(dh / len(bag), (len(bag), W.shape[1])), dU
@@ -134,7 +135,7 @@ def step_rows(W, bag, n, dh):
 @saved_as("softmax")
 @kernel
 def softmax_chunk(bags, lines, plan, W, U, lr, state):
-    """One SGD step for each of `lines` (numbers), with softmax.  -> Σ L, lines"""
+    """One SGD step for each of `lines` (their indices), with softmax.  -> Σ L, number of lines"""
     bag, scores = np.empty(max_bag_size(bags, lines), np.int64), np.empty(len(U), np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
     loss = np.float64(0)
@@ -165,21 +166,21 @@ def logistic_chunk(bags, lines, plan, W, U, lr, state):
 @saved_as("ns")
 @kernel
 def negative_sampling_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with negative sampling.  -> Σ L, lines"""
+    """The same with negative sampling.  -> Σ L, number of lines"""
     return logistic_chunk(bags, lines, plan, W, U, lr, state)
 
 
 @saved_as("hs")
 @kernel
 def hierarchical_softmax_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with hierarchical softmax.  -> Σ L, lines"""
+    """The same with hierarchical softmax.  -> Σ L, number of lines"""
     return logistic_chunk(bags, lines, plan, W, U, lr, state)
 
 
 @saved_as("ova")
 @kernel
 def one_vs_all_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with one-vs-all.  -> Σ L, lines"""
+    """The same with one-vs-all.  -> Σ L, number of lines"""
     bag, L = np.empty(max_bag_size(bags, lines), np.int64), len(U)
     rows, y, scores = np.empty(L, np.int64), np.empty(L, np.float32), np.empty(L, np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
@@ -199,10 +200,10 @@ LOSS = {softmax_chunk: "softmax", negative_sampling_chunk: "ns",         # fastT
 # ---- training ---------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
-    """The result of a training."""
+    """The result of train()."""
 
     classifier: Classifier
-    losses: list[float]            # the mean loss of a line in each epoch
+    losses: list[float]            # mean loss per line, for each epoch
 
 
 def make_label_plan(targets: Corpus, counts: np.ndarray, loss: str, negatives: int) -> LabelPlan:
@@ -222,17 +223,17 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
     source     labelled lines: a file, an iterable of str, or the result of labelled.read_labelled
     method     the loss: softmax_chunk, hierarchical_softmax_chunk (for many labels),
                negative_sampling_chunk, one_vs_all_chunk (for several labels per line)
-    lr         falls linearly, by words read, to 0
-    min_count  words that occur less often have no row of their own; labels of any count have one
+    lr         initial learning rate; it falls linearly with the words read, to 0
+    min_count  words that occur less often have no row of their own; labels always have one
     word_ngrams    the longest word n-grams; 1: words only
-    ngrams     the lengths of character n-grams (max_n = 0: none), and the buckets, the rows that
-               these and the word n-grams share, 4·dim bytes each; 0 if there are neither
+    ngrams     the lengths of character n-grams (max_n = 0: none), and the number of buckets, the
+               rows that these and the word n-grams share, 4·dim bytes each; ignored without n-grams
     negatives  K, for negative_sampling_chunk only
     shuffle    read the lines in random order
     options    workers, seed, checkpoint, progress: see word2vec.train
-    Raises     ValueError for settings that are not valid or differ from those of the resumed
-               checkpoint, and for a line without a label (names it); TrainingDiverged when the
-               loss or the weights are not finite
+    Raises     ValueError for settings that are invalid or differ from the resumed checkpoint's, and
+               for a line without a label, which it names; TrainingDiverged if the loss or a weight
+               is not finite
     """
     settings = dict(method=method, dim=dim, lr=lr, epochs=epochs, min_count=min_count,
                     word_ngrams=word_ngrams, **ngrams._asdict(), negatives=negatives,
@@ -273,14 +274,14 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
 
 
 def work_per_word(bags: Bags, plan: LabelPlan) -> float:
-    """The rows processed per word of the text, on average: those of the bag and of the targets."""
+    """The mean number of rows processed per word of the text, in the bags and the targets."""
     offsets = bags.lines.offsets
     rows = bags.word_ngrams + len(bags.subwords.rows) / (len(bags.subwords.offsets) - 1)
     return rows + plan.max_targets * (len(offsets) - 1) / offsets[-1]
 
 
 def check_settings(settings: dict) -> None:
-    """Raise ValueError that names the first setting out of range."""
+    """Raise a ValueError that names the first setting that is out of range."""
     method, negatives = settings["method"], settings["negatives"]
     if method not in LOSS:
         raise ValueError(f"method: expected one of {', '.join(c.__name__ for c in LOSS)}, got "

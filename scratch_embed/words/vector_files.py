@@ -1,4 +1,4 @@
-"""Word vector files: the text and binary formats of word2vec, GloVe and fastText, read and written.
+"""Word vector files: read and write the text and binary formats of word2vec, GloVe and fastText.
 
 Bytes     word2vec text    "V D\\n", then V rows "word f f ... f\\n"
           fastText .vec    the same with 5 significant digits (read_word2vec_text reads it)
@@ -6,25 +6,25 @@ Bytes     word2vec text    "V D\\n", then V rows "word f f ... f\\n"
           GloVe text       the rows of word2vec text without the header line; words may contain
                            spaces; a last row <unk>, if there is one, is a word like any other
 Shapes    words: a list of V strings, vectors: (V, D) float32, in the order of the file
-Cost      one table in memory, and one row; a second table if words are repeated
-Differs   word2vec's C and fastText end text rows with a space before the \\n, we do not; in binary
-          the C ends a row with \\n, gensim and we do not.  Both forms are read.
+Cost      memory for one table and one row; for a second table if words are repeated
+Differs   word2vec's C and fastText write a space before the \\n of a text row, and word2vec's C
+          writes a \\n after a binary row; gensim and this module write neither.  All are read.
 Read next words/vectors.py (how to use the vectors)
 
-Every reader accepts plain or gzip-compressed files, whatever their names, and returns the whole
-table or raises.  A truncated file must not be taken for a smaller one, hence two rules:
+Every reader accepts plain or gzip-compressed files under any name, and returns the whole table or
+raises.  A truncated file must not be mistaken for a smaller table, hence two rules:
 
-- A text file ends with \\n.  All four tools write it, and without it "0.25" may be the beginning of
-  "0.2578125".
+- A text file ends with \\n.  All four tools write it, and without it "0.25" could be the beginning
+  of "0.2578125".
 - In a binary file either every row ends with \\n or none does; the first row decides.
 
-GloVe's text does not say how many rows it has: if it is truncated exactly between two rows, that
-cannot be detected.
+GloVe's text does not say how many rows it has, so a truncation exactly between two rows cannot be
+detected.
 
 Text is written with nine significant digits, from which every float32 is read again unchanged.
-`shortest_digits`, for output that people read, has the fewest such digits, also when they are read
-through float64: most readers (Python's, NumPy's, gensim's) round twice.  For one number,
-7.038531e-26, the fewest digits are then not enough, and it has nine.
+`shortest_digits`, for output that people read, gives the fewest digits with this property.  Most
+readers (Python's, NumPy's, gensim's) round twice, first to float64; for one number, 7.038531e-26,
+the fewest digits are then not enough, and it is printed with nine.
 """
 import contextlib
 import os
@@ -39,7 +39,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write, open_binary
 from scratch_embed.numerics.safetensors import begins_like_safetensors
 
-LONGEST_WORD = 10_000                          # bytes; with a longer one it is not a binary file
+LONGEST_WORD = 10_000                          # bytes; a file with a longer one is refused
 
 NOT_VECTORS = {                                # first bytes -> what the file is instead
     b"\x80": "a pickle, which can run any code and is never read; in gensim, write the vectors "
@@ -49,10 +49,10 @@ NOT_VECTORS = {                                # first bytes -> what the file is
 
 
 def read_vectors(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) of a file in any of these formats, recognised by its content.
+    """Read a file in any of these formats, recognised by its content.  -> words, vectors (V, D)
 
-    With a header it is word2vec's text if the numbers of the first row are printable characters,
-    else its binary form.  Without a header it is GloVe's text.
+    A file without a header line is GloVe's text.  With a header it is word2vec's text if the
+    numbers of the first row are printable characters, else word2vec's binary format.
     """
     with _plain_bytes(path) as (file, size):
         if begins_like_safetensors(file.read(9)):
@@ -77,7 +77,7 @@ def read_vectors(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
 # ---- word2vec, text --------------------------------------------------------
 
 def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) of word2vec's text format, or fastText's .vec."""
+    """Read word2vec's text format, or fastText's .vec.  -> words, vectors (V, D)"""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 2 * D + 2)      # "w 0 0\n"
         words, vectors = [], np.empty((V, D), np.float32)
@@ -107,7 +107,7 @@ def write_word2vec_text(path: str | os.PathLike, words: Sequence[str], vectors: 
 # ---- word2vec, binary ------------------------------------------------------
 
 def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) of word2vec's binary format, as the C or gensim writes it."""
+    """Read word2vec's binary format, as its C or gensim writes it.  -> words, vectors (V, D)"""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 4 * D + 2)      # one letter, 0x20, D x f4
         words, vectors = [], np.empty((V, D), np.float32)
@@ -145,10 +145,10 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
 # ---- GloVe, text -----------------------------------------------------------
 
 def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) of GloVe's text format.
+    """Read GloVe's text format.  -> words, vectors (V, D)
 
-    D is the number of numbers at the end of the first row.  Rows are split from the right.  A word
-    whose last part is a number ("no 1") is an error, since the row may have one number too many.
+    D is how many fields at the end of the first row are numbers.  Rows are split from the right.  A
+    word whose last part is a number ("no 1") is an error, since the row may have one too many.
     """
     with _plain_bytes(path) as (file, size):
         V = sum(1 for _ in file)
@@ -193,7 +193,7 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 
 @contextlib.contextmanager
 def _plain_bytes(path):
-    """The file, decompressed if necessary, and its size when decompressed."""
+    """Yield the file, decompressed if necessary, and its size when decompressed."""
     with open_binary(path) as (file, _):
         size = file.seek(0, os.SEEK_END)           # a damaged gzip file is detected here
         file.seek(0)
@@ -203,12 +203,12 @@ def _plain_bytes(path):
 
 
 def _read_header(path, file, size, least_row):
-    """V and D of the first line; an error if V rows of least_row(D) bytes exceed the file."""
+    """Read V and D from line 1.  FormatError if V rows of least_row(D) bytes cannot follow."""
     line = file.readline(64)
     sizes = _SIZES.fullmatch(line)
     V, D = (int(sizes[1]), int(sizes[2])) if sizes else (0, 0)
     if V < 1 or D < 1:
-        raise FormatError(path, "line 1", 'expected the numbers of words and of dimensions, as in '
+        raise FormatError(path, "line 1", 'expected the number of words and of dimensions, as in '
                                           f'"32481 100"; found {line!r}')
     need, there = V * least_row(D), size - file.tell()
     if need > there:
@@ -218,7 +218,7 @@ def _read_header(path, file, size, least_row):
 
 
 def _read_word(path, where, file):
-    """The bytes before the next space or the end of the file.  The space is read too."""
+    """Read up to the next space, or to the end of the file.  -> the bytes before it"""
     word = bytearray()
     while (letter := file.read(1)) not in (b" ", b""):
         word += letter
@@ -235,7 +235,7 @@ def _require_end(path, where, file, V):
 
 
 def _read_line(path, where, file):
-    """The next row of a text, without its line end."""
+    """Read the next row of a text.  -> the row without its line end"""
     line = file.readline()
     if not line.endswith(b"\n"):
         found = "the file ends within it" if line else "the file ends before it"
@@ -244,7 +244,7 @@ def _read_line(path, where, file):
 
 
 def _parse(path, where, numbers):
-    """Decimal digits as float32.  numbers: D byte strings -> (D,)."""
+    """Parse decimal numbers as float32.  numbers: D byte strings -> (D,)"""
     try:
         with np.errstate(over="ignore"):           # beyond float32 it is inf, an error below
             vector = np.array(numbers, np.float32)
@@ -261,7 +261,7 @@ def _parse(path, where, numbers):
 
 def decode_word(path: str | os.PathLike, where: str, word: bytes,
                 empty: str = "none before the first space") -> str:
-    """Decode a word.  FormatError if it is not UTF-8, or empty; `empty` is then what was found."""
+    """Decode a word.  FormatError if it is not UTF-8, or is empty: `empty` says what was found."""
     try:
         text = word.decode()
     except UnicodeDecodeError as error:
@@ -304,7 +304,10 @@ def keep_first(path: str | os.PathLike, words: list[str], vectors: np.ndarray
 # ---- writing ---------------------------------------------------------------
 
 def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:
-    """vectors as (V, D) float32.  ValueError unless words are different and vectors finite."""
+    """Check a table.  -> vectors, (V, D) float32
+
+    Raises ValueError unless there is a finite vector for each word, and the words are different.
+    """
     with np.errstate(over="ignore"):
         vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or len(vectors) != len(words) or vectors.size == 0:
@@ -333,8 +336,9 @@ def refuse_spaces(parts, word=None):
 
 
 def _write_rows(file, words, vectors):
-    """Rows "word f f ... f\\n".  Nine digits are enough for every float32, and are found in a
-    fifth of the time of the fewest.
+    """Write rows "word f f ... f\\n", each number with nine digits.
+
+    Nine are enough for every float32, and take a fifth of the time that the fewest would.
     """
     digits = " ".join(["%.9g"] * vectors.shape[1])
     for word, vector in zip(words, vectors):

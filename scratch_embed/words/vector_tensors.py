@@ -1,23 +1,23 @@
-"""Word vectors as safetensors: the table in one file and its words in another, checked to match.
+"""Word vectors as safetensors: the table in one file, its words in another, checked to match.
 
 Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
                          {"vocabulary_size": V, "vocabulary_sha256": of the bytes of x.vocab.txt}
           x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
 Shapes    words: a list of V strings, vectors: (V, D) float32
-Cost      reading takes one table and the words; other tensors of the file are not read
+Cost      memory for one table and the words; other tensors of the file are not read
 Read next numerics/safetensors.py (the format), words/vector_files.py (words and numbers together)
 
-Why the digest?  A row does not contain its word.  With the wrong list of words of the right length
-a table would load without complaint, and every result would be wrong.  Such a pair is refused.
+Why the digest?  A row does not contain its word.  With a wrong list of the right length the table
+would load without an error, and every result would be wrong.  So such a pair is refused.
 
 Two files cannot be replaced in one step.  Both are written under temporary names before either is
-renamed, so a full disk or an error leaves the old pair.  A kill between the two renames leaves the
-new table with the old words, which the digest refuses; the new words are then in x.vocab.txt.*.
-The table is renamed first because it is what costs a training; and if the words are the same, as
-when a model is saved repeatedly, the pair is valid at every moment.
+renamed, so a full disk or an error leaves the old pair.  If the process is killed between the two
+renames, the new table is beside the old words, and the digest refuses this pair; the new words
+are then in x.vocab.txt.*.  The table is renamed first because it is expensive to train again; and
+if the words are the same, as when a model is saved repeatedly, the pair is valid at every moment.
 
-A table from elsewhere (a checkpoint's embedding and its vocab.txt) has no digest; there only the
-number of words is checked.
+A table written by another program (such as a checkpoint's embedding, with its vocab.txt) has no
+digest; then only the number of words is checked.
 """
 import codecs
 import hashlib
@@ -36,7 +36,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def vocabulary_beside(path: str | os.PathLike) -> str:
-    """The file of the words of x.safetensors: x.vocab.txt in the same folder."""
+    """The path of the words of x.safetensors: x.vocab.txt in the same folder."""
     stem, suffix = os.path.splitext(path)
     return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
 
@@ -75,10 +75,10 @@ def _line(word):
 
 def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathLike | None = None,
                              name: str | None = None) -> tuple[list[str], np.ndarray]:
-    """Words and vectors (V, D) float32 of a safetensors file and its vocabulary.
+    """Read a safetensors file and its vocabulary.  -> words, vectors (V, D) float32
 
     vocab_path  the vocabulary, one word per line; default: vocabulary_beside(path)
-    name        of the tensor, if the file has several tables (2-d tensors of floating point)
+    name        the name of the tensor, if the file has several tables (2-d floating point)
     Raises      FormatError if a file is damaged or the two do not match, FileNotFoundError if one
                 is missing, ValueError that lists the tables if `name` does not select one
     """
@@ -127,7 +127,7 @@ def _choose_table(path, name):
 
 
 def _read_vocabulary(path, vocab_path):
-    """The bytes of the file of words."""
+    """Read the file of words.  -> its bytes"""
     try:
         with open(vocab_path, "rb") as file:
             return file.read()
@@ -137,9 +137,9 @@ def _read_vocabulary(path, vocab_path):
 
 
 def _split_words(path, vocab_path, data, digest):
-    """The lines of a vocabulary; its bytes must have the digest, if there is one."""
+    """Split a vocabulary into words.  Its bytes must have the digest, if there is one."""
     found = hashlib.sha256(data).hexdigest()
-    if digest is None:                             # not ours: an editor may have added a mark
+    if digest is None:                             # written elsewhere, perhaps with a UTF-8 mark
         data = data.removeprefix(codecs.BOM_UTF8)
     elif found != digest:
         raise FormatError(vocab_path, "its SHA-256", f"expected {digest}, as {path} says, found "

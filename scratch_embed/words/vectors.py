@@ -1,15 +1,15 @@
-"""Word vectors: similarity, nearest words, analogies, with the interface of gensim's KeyedVectors.
+"""Word vectors: similarity, nearest words and analogies, with gensim's KeyedVectors interface.
 
 Equation  similarity(a, b) = cos(v_a, v_b)
           most_similar(positive, negative) = argmax_x cos(v_x, Σ positive − Σ negative)
-Shapes    V words, vectors (V, D) float32; row i of the vectors belongs to word i
+Shapes    V words, vectors (V, D) float32; row i is the vector of word i
 Cost      a second table of normalised rows, computed when first needed; then O(V·D) per query
-Differs   from gensim: the vectors are read-only, a missing word is always an error (gensim's
-          doesnt_match skips it), and kv[...] accepts words only, no row numbers
+Differs   from gensim: the vectors are read-only; a missing word is always an error (gensim's
+          doesnt_match skips it); kv[...] accepts words, not row indices
 Read next space/analogy.py (the sum of vectors), evaluate/words.py (the two evaluations),
           words/vector_files.py, words/vector_tensors.py (the formats)
 
-Why cosines?  The direction of a word vector depends on the word's meaning, its length mostly on how
+Why cosines?  The direction of a word vector depends on the word's meaning, its norm mostly on how
 often and how uniformly the word is used.  So all methods compare normalised rows.
 """
 import difflib
@@ -53,7 +53,7 @@ class MissingWord(KeyError):
 
 
 def writer_for(path: str | os.PathLike) -> Callable:
-    """The function that writes the format of a file name's suffix.  ValueError for .gz."""
+    """The function that writes the format which a name's suffix selects.  ValueError for .gz."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
         raise ValueError(f"{path}: expected a name without .gz; vectors are written uncompressed")
@@ -112,17 +112,17 @@ class WordVectors:
     def load(cls, path: str | os.PathLike) -> "WordVectors":
         """Read a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
-        If the name ends in .safetensors: that file, and the .vocab.txt in the same folder.
+        If the name ends in .safetensors, read that file and the .vocab.txt beside it.
         """
         suffix = os.path.splitext(path)[1].lower()
         read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
         return cls(*read(path))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the vectors, uncompressed, in the format of the name's suffix.
+        """Write the vectors, uncompressed, in the format that the name's suffix selects.
 
-        .bin: word2vec's binary format.  .safetensors: that, and the words in a .vocab.txt.
-        Any other: word2vec's text format.
+        .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt.
+        Any other suffix: word2vec's text format.
         """
         writer_for(path)(path, self.index_to_key, self.vectors)
 
@@ -197,9 +197,10 @@ class WordVectors:
     def most_similar_cosmul(self, positive: str | Iterable[str] = (),
                             negative: str | Iterable[str] = (), topn: int = 10
                             ) -> list[tuple[str, float]]:
-        """The same with 3CosMul, which multiplies cosines where most_similar adds vectors.
+        """Rank by 3CosMul, which multiplies cosines where most_similar adds vectors.
 
-        Accepts words only.  -> [(word, score)], the best first; scores are not cosines
+        Arguments as for most_similar, but words only.
+        -> [(word, score)], the best first; scores are not cosines
         """
         if topn < 1:
             return []
@@ -218,7 +219,7 @@ class WordVectors:
         return vector
 
     def doesnt_match(self, words: Iterable[str]) -> str:
-        """The word with the lowest cosine to the mean of all these words' normalised rows.
+        """The word with the lowest cosine to the mean of the normalised rows of all these words.
 
         >>> kv = WordVectors(["up", "higher", "right"], [[0, 1], [0.1, 1], [1, 0]])
         >>> kv.doesnt_match(["up", "higher", "right"])

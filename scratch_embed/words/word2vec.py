@@ -6,40 +6,44 @@ Equation  for every pair of neighbours, an input word n and an output word m, wi
               L = −log σ(u_m · v_n) − Σ_{k=1..K} log σ(−u_k · v_n)
 Shapes    W (V, D) the input vectors v, the result; U (V, D) the output vectors u, used in training
           only
-Cost      O(K·D) a pair; about `window` pairs a word
+Cost      O(K·D) per pair; about window + 1 pairs per word
 Differs   from the paper, as word2vec.c does: another subsampling formula (text/vocab.py); the size
           of the window is drawn for each position; a negative that equals the output word is
-          skipped; the output word is the one in the middle, the input word its neighbour.
+          skipped; the output word is the one in the middle, and the input word its neighbour.
           From word2vec.c: σ is computed, not read from a table that ends at ±6; the K + 1 targets
-          of a pair are updated together, not one by one (a difference only where a negative is
-          drawn twice); sentences are read in random order; no word </s> ends a line.
+          of a pair are updated together, not one by one (a difference only if a negative is drawn
+          twice); sentences are read in random order; no word </s> ends a line.
 Read next words/negative_sampling.py (where negatives come from), words/vectors.py (what to do with
           the result); then the other forms: words/cbow.py, words/huffman.py (hierarchical
           softmax), words/shared_negatives.py
+Names     gensim's: sg (method), vector_size (dim), negative (negatives), alpha (lr), min_alpha
+          (lr · details.last_lr), ns_exponent (details.power), shrink_windows (not
+          details.fixed_window)
 
 Gradient.  Each term is a logistic regression with input v and weights u: its label y is +1 for the
 observed word and −1 for a negative.  With the score s = u · v,
     L = −log σ(y s),   ∂L/∂s = −y σ(−y s),   so   ∂L/∂u = ∂L/∂s · v   and   ∂L/∂v = Σ ∂L/∂s · u.
-An observed pair pulls u and v together, the harder the less probable the model found it; a negative
-pushes them apart.
+An observed pair pulls u and v together, more strongly the lower the probability that the model gave
+it; a negative pushes them apart.
 
 Why two tables?  A word hardly ever occurs next to itself, but v · v is never negative: with one
-table the model would have to predict that every word surrounds itself.  With two, "occurs near" and
-"is the same as" are different questions.  W is kept: words that predict the same neighbours have
-the same v.
+table the model could not give a word a probability below ½ of occurring next to itself.  Two tables
+remove this constraint.  W is the result: words with similar neighbours get similar v.
 
 Why is the size of the window random?  A pair at distance d is used if the drawn size is at least d,
-with probability (window − d + 1)/window.  So near words, which say more about each other, count
-more, without a weight in the equation.  A fixed window of the same size has up to twice as many
-pairs and counts all distances alike; `scratch-embed why word2vec` measures the effect.
+with probability (window − d + 1)/window.  So near words, which are thought to say more about each
+other, count more, without a weight in the equation.  A fixed window of the same size has up to
+twice as many pairs and counts all distances alike.  `scratch-embed why word2vec` does not confirm
+the idea: on the toy texts the random size solves 5.1 ± 2.0 points of analogies less than a fixed
+window, and with as many pairs the difference is not significant (+1.0 ± 2.4).
 
 What is the optimum?  If D is so large that every product u · v can take any value, the loss is
 least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mutual information of the
-words, shifted by log K (Levy & Goldberg 2014).  P counts pairs as training sees them, after
-subsampling and in windows of random size; Pneg is the noise distribution, from which negatives are
-drawn.  Words in similar contexts have similar rows of that matrix, and so similar vectors.
-(Skipping negatives that equal the output word moves the optimum a little where the vocabulary is
-small: words/ppmi.py.)
+words, with Pneg(m) in place of P(m), minus log K (Levy & Goldberg 2014).  P(m, n) is the fraction
+of the training pairs that are (m, n), after subsampling and in windows of random size; Pneg is the
+noise distribution, from which negatives are drawn.  Words in similar contexts have similar rows of
+that matrix, and so similar vectors.  (Skipping negatives that equal the output word moves the
+optimum, noticeably only in a small vocabulary: words/ppmi.py.)
 """
 from collections.abc import Callable
 
@@ -74,7 +78,7 @@ def loss_and_grad(v: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
                   ) -> tuple[float, np.ndarray, np.ndarray]:
     """SGNS loss of one input vector against M output rows, and its gradients.
 
-    v: (D,) input vector; U: (V, D); rows: (M,) row numbers of U; y: (M,) labels, +1 or −1
+    v: (D,) input vector; U: (V, D); rows: (M,) indices of rows of U; y: (M,) labels, ±1
     -> L = −Σ log σ(y u·v), ∂L/∂v (D,), ∂L/∂U[rows] (M, D)
 
     >>> v, U = np.array([1.0, 0.0]), np.array([[np.log(3), 5.0], [-np.log(3), 7.0]])
@@ -90,8 +94,9 @@ def loss_and_grad(v: np.ndarray, U: np.ndarray, rows: np.ndarray, y: np.ndarray
 def sgns_step(v, U, rows, y, M, lr, scores, dv):
     """One SGD step for M targets: U[rows] −= lr · ∂L/∂U in place, dv = −lr · ∂L/∂v.  -> L
 
-    The float32 form of loss_and_grad; the caller adds dv.  scores (≥ M,) and dv (D,) are scratch.
-    All scores come first, then all steps: the rows are fetched side by side.
+    The float32 form of loss_and_grad; the caller adds dv to v.  scores (≥ M,) is scratch, dv (D,)
+    an output.  All scores are computed before any update, so that the processor can load the rows
+    in parallel.
     """
     for k in range(M):                           # scores[k] = u_k · v
         u, s = U[rows[k]], ZERO
@@ -125,10 +130,10 @@ def logistic_grads(scores, y, M, lr):
 
 @kernel(inline=True)
 def draw_targets(plan, word, rows, y, state):
-    """The output rows that predict `word`, with their labels.  Fills rows and y.  -> M, state
+    """List the rows of U used to predict `word`, with their labels, in rows and y.  -> M, state
 
     Negative sampling: the word itself (+1), then up to K negatives (−1).  Hierarchical softmax:
-    the nodes on the path to the word, and at each the turn that the path takes (±1).
+    the inner nodes on the path to the word, each with the branch taken (±1).
     """
     if plan.negatives == 0:
         first = plan.tree.offsets[word]
@@ -152,8 +157,7 @@ def draw_targets(plan, word, rows, y, state):
 
 @kernel
 def subsample(corpus, s, keep, state, kept):
-    """Copy the words w of sentence s to `kept`, each with probability keep[w].  -> how many, state
-    """
+    """Copy each word w of sentence s to `kept` with probability keep[w].  -> how many, state"""
     n = 0
     for word in corpus.ids[corpus.offsets[s]:corpus.offsets[s + 1]]:
         state += GAMMA
@@ -165,9 +169,9 @@ def subsample(corpus, s, keep, state, kept):
 
 @kernel(inline=True)
 def draw_window(plan, i, n, state):
-    """Which of n words are neighbours of word i: first..last−1.  -> first, last, state
+    """The window of word i among n words: positions first..last−1, with i.  -> first, last, state
 
-    The size of the window is uniform in 1..plan.window.
+    Its size is uniform in 1..plan.window, or always plan.window if plan.fixed_window.
     """
     size = plan.window
     if not plan.fixed_window:
@@ -178,7 +182,7 @@ def draw_window(plan, i, n, state):
 
 @kernel(inline=True)
 def buffers(corpus, sentences, plan, D):
-    """Scratch space of a chunk: kept (longest sentence,), rows, y, scores (max_targets,), dv (D,).
+    """Scratch space of a chunk.  -> kept (longest sentence,); rows, y, scores (max_targets,); dv
     """
     longest = 0
     for s in sentences:
@@ -191,9 +195,9 @@ def buffers(corpus, sentences, plan, D):
 @saved_as("skip-gram")
 @kernel
 def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One SGD step for every pair of neighbours in `sentences` (numbers).  -> Σ L, pairs
+    """One SGD step for every pair of neighbours in `sentences` (their indices).  -> Σ L, pairs
 
-    Each sentence is subsampled first; the window then spans the words that are left.
+    Each sentence is subsampled first; the windows span the words that are left.
     """
     kept, rows, y, scores, dv = buffers(corpus, sentences, plan, W.shape[1])
     loss, pairs = np.float64(0), 0
@@ -215,7 +219,7 @@ def skipgram_chunk(corpus, sentences, plan, W, U, lr, state):
 # ---- training -------------------------------------------------------------------------------
 
 def initial_weights(V: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """W ~ U(−½, ½)/dim and U = 0, as in word2vec.c.  (V, dim) float32 each."""
+    """W uniform in ±½/dim, and U = 0, as in word2vec.c.  (V, dim) float32 each."""
     require_memory(8 * V * dim, f"two tables of {V} words x {dim} dimensions")
     W = np.random.default_rng([seed, 0]).random((V, dim), np.float32)
     W -= np.float32(0.5)
@@ -231,15 +235,16 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     method     skipgram_chunk; shared_chunk of words/shared_negatives.py; cbow_chunk or
                corrected_cbow_chunk of words/cbow.py, whose usual lr is 0.05
-    window     the farthest neighbour, in words; each position draws its own size, 1..window
-    negatives  K, negatives for each pair; 0 for hierarchical softmax (words/huffman.py)
+    window     the largest distance of a neighbour, in words; each position draws its own size,
+               1..window, unless details.fixed_window
+    negatives  K, the negatives of each pair; 0 for hierarchical softmax (words/huffman.py)
     sample     t of the subsampling; 0 keeps every word
-    lr         falls linearly, by words read, to details.last_lr of its start
-    options    workers, seed, checkpoint, progress.  Several workers step the same weights at once
-               (Niu et al. 2011, Hogwild).  With one, the same seed gives the same bits; with
+    lr         initial learning rate; it falls linearly with the words read, to lr · details.last_lr
+    options    workers, seed, checkpoint, progress.  Several workers update the same weights without
+               locks (Niu et al. 2011, Hogwild).  With one, the same seed gives the same bits; with
                more, only the quality is the same.
-    Raises     ValueError for settings out of range or that differ from what is resumed;
-               TrainingDiverged when the loss or the weights are no longer finite.
+    Raises     ValueError for settings that are out of range or differ from the resumed
+               checkpoint's; TrainingDiverged if the loss or a weight is not finite
     """
     settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
                     window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,

@@ -80,7 +80,7 @@ def test_a_space_without_positive_cosines_falls_back_to_the_nearest():
 def test_wrong_tables_are_refused():
     with pytest.raises(ValueError, match="B: expected at least one sentence"):
         mine(np.ones((2, 3)), np.ones((0, 3)))
-    with pytest.raises(ValueError, match="equal width"):
+    with pytest.raises(ValueError, match="the same D"):
         mine(np.ones((2, 3)), np.ones((2, 4)))
     with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         mine_by_margin(np.ones((2, 3)), np.ones((2, 3)), k=0)

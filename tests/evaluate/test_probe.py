@@ -137,7 +137,7 @@ def test_too_few_steps_give_a_warning():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("size", [1e200, 1.7e308])
 def test_vectors_with_overflowing_squares_end_with_a_warning(size):
-    with pytest.warns(UserWarning, match="scale the vectors to about unit length"):
+    with pytest.warns(UserWarning, match="scale the vectors to a norm of about 1"):
         fit_logistic(size * np.array([[1.0], [-1], [1], [-1]]), [0, 1, 0, 1], max_steps=20)
 
 

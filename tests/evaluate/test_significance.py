@@ -170,7 +170,7 @@ def test_runs_on_different_queries_are_not_compared():
 
 def test_wrong_scores_and_levels_are_refused():
     for wrong in [1, math.nan], [[1, 2]], [math.inf, 0]:
-        with pytest.raises(ValueError, match="finite numbers, one a query"):
+        with pytest.raises(ValueError, match="finite numbers, one per query"):
             bootstrap_interval(wrong)
     with pytest.raises(ValueError, match="scores: expected at least 2, got 1"):
         bootstrap_interval([1])

@@ -398,7 +398,7 @@ def test_a_pickle_is_refused_and_not_run(path):
     ({"x": np.zeros(2, [("a", "<f4")])}, {}, r"tensor 'x': expected .* got \[\('a', '<f4'\)\]"),
     ({1: np.zeros(2)}, {}, "the name of a tensor: expected a string of Unicode text, got 1"),
     ({"\ud800": np.zeros(2)}, {}, "the name of a tensor: expected a string of Unicode text"),
-    ({"__metadata__": np.zeros(2)}, {}, "expected any other than '__metadata__'"),
+    ({"__metadata__": np.zeros(2)}, {}, "the name '__metadata__' is reserved"),
     ({}, {"epoch": 3}, "a value in the metadata: expected a string of Unicode text, got 3"),
     ({}, {"k": "\udfff"}, "a value in the metadata: expected a string of Unicode text"),
     ({}, {3: "epoch"}, "a name in the metadata: expected a string of Unicode text, got 3")])

@@ -142,7 +142,7 @@ def test_lists_that_do_not_fit_are_refused():
         with pytest.raises(ValueError, match="finite scores"):
             weighted_sum([(np.array([[1]]), np.array([[score]]))], [1], 1)
     for weights in [1], [1, -1], [1, math.nan], [1, math.inf], 1:
-        with pytest.raises(ValueError, match="weights: expected 2 of 0 or more"):
+        with pytest.raises(ValueError, match="weights: expected 2 numbers of 0 or more"):
             weighted_sum([WORDS, VECTORS], weights, 1)
     with pytest.raises(ValueError, match="constant=-1"):
         reciprocal_rank_fusion([WORDS], 1, -1)

@@ -148,7 +148,7 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
     (["d"], [1, 2], r"got shape \(2,\)"), (["d", "e"], [[1, 2]], "each of 2 ids"),
     (["d", "b"], [[1, 2], [3, 4]], "got 'b', which is in the index already"),
     (["d", "e", "d"], [[1, 2], [3, 4], [5, 6]], "each id once, got 'd' more than once"),
-    ([1], [[1, 2]], "expected str, as those in the index, got 1"),
+    ([1], [[1, 2]], "expected str, like those in the index, got 1"),
     (["d", 1], [[1, 2], [3, 4]], "all of them int, or all str; got 1 and 'd'"),
     ([1.5], [[1, 2]], "all of them int, or all str; got 1.5"),
     ([True], [[1, 2]], "got True"), ([2**63], [[1, 2]], "64 bits, got 9223372036854775808"),

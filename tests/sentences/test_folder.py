@@ -232,7 +232,7 @@ ST, BERT = "config_sentence_transformers.json", "sentence_bert_config.json"
      "\"torch.nn.modules.linear.Identity\", found 'torch.nn.modules.activation.ReLU'"),
     (DENSE, {"activation_function": ...}, "field 'activation_function': expected one of"),
     (DENSE, {"use_residual": True}, "field 'use_residual': expected false, found True"),
-    (DENSE, {"in_features": 12}, "field 'in_features': expected 24, the width of its input, "
+    (DENSE, {"in_features": 12}, "field 'in_features': expected 24, the dimension of its input, "
                                  "found 12"),
     (DENSE, {"out_features": 7}, "model.safetensors: the header: expected floats"),
     (DENSE, {"module_input_name": "token_embeddings"},

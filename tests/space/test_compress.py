@@ -1,4 +1,4 @@
-"""Prefixes have length 1, and no linear map of that width has a smaller error than PCA."""
+"""Prefixes have norm 1, and no linear map to as many dimensions has a smaller error than PCA."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,10 +76,10 @@ def test_principal_keeps_the_type_and_has_length_1():
 
 @pytest.mark.parametrize("dim", [0, 7, -1])
 def test_a_prefix_longer_than_the_vectors_or_empty_is_refused(dim):
-    with pytest.raises(ValueError, match=rf"expected 1 to the width.*got {dim} for.*\(3, 6\)"):
+    with pytest.raises(ValueError, match=rf"expected 1 to the dimension.*got {dim} for.*\(3, 6\)"):
         prefix(np.ones((3, 6)), dim)
 
 
-def test_vectors_of_another_width_than_the_components_are_refused():
+def test_vectors_of_another_dimension_than_the_components_are_refused():
     with pytest.raises(ValueError, match=r"6 numbers.*got shape \(3, 5\)"):
         principal(np.ones((3, 5)), pca(table(0, 30, 6), 2))

@@ -386,7 +386,7 @@ def test_more_workers_than_sequences_learn_what_one_does():
 
 @pytest.mark.parametrize("ids, types, message", [
     ([0, 17], [0, 0], "token ids in 0..16.* got 17"), ([0, -1], [0, 0], "got -1;"),
-    ([0, 3], [0, 2], "segment ids in 0..1.* got 2"),
+    ([0, 3], [0, 2], "token type ids in 0..1.* got 2"),
     ([0] * 13, [0] * 13, "positions in 0..11.* got 12")])
 def test_a_corpus_that_the_model_has_no_rows_for_is_refused(ids, types, message):
     with pytest.raises(ValueError, match=message):

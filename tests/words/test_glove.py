@@ -396,7 +396,7 @@ def test_cells_that_make_no_sense_are_refused(change, say):
 
 def test_a_text_without_neighbours_is_refused():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
-    with pytest.raises(ValueError, match="got 0, 0 and 0; does the text have sentences of two"):
+    with pytest.raises(ValueError, match="got 0, 0 and 0; has the text any sentence of two"):
         train(count_cells(corpus, 1), 1)
 
 
