@@ -112,7 +112,7 @@ def test_a_line_of_only_unknown_tokens_has_no_masked_token(workers, tmp_path, mo
     (tmp_path / "text").write_text("日本\n")
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
                        models.bert)
-    assert code == 1 and "knows none of its tokens" in err
+    assert code == 1 and "all of its tokens are unknown" in err
 
 
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):

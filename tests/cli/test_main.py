@@ -98,7 +98,7 @@ def test_bad_usage_ends_with_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "{file}.gz"], "uncompressed"),
     (["similar", "{text}", "king"], "is this a text?"),
     (["similar", "{file}", "king", "kang"], "kang"),               # and no line for king
-    (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least two"),
+    (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least 2"),
     (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])
 def test_a_users_error_is_one_line_on_stderr_and_ends_with_1(command, said, file, text, tmp_path,
                                                              run):

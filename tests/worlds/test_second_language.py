@@ -85,7 +85,7 @@ def test_the_same_seed_draws_the_same_language():
     (dict(sentences=0), "sentences=0: expected a whole number, 1 to"),
     (dict(pairs=-1), "pairs=-1: expected a whole number, 0 to"),
     (dict(noise=2), "noise=2: expected a finite number, from 0 to 1"),
-    (dict(sentences=21, noise=0), "expected at most 20, the different facts")])
+    (dict(sentences=21, noise=0), "expected at most 20, because 2100 draws")])
 def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong, message):
     with pytest.raises(ValueError, match=message):
         bitext(**wrong)
