@@ -208,7 +208,7 @@ def _read_header(path, file, size, least_row):
     sizes = _SIZES.fullmatch(line)
     V, D = (int(sizes[1]), int(sizes[2])) if sizes else (0, 0)
     if V < 1 or D < 1:
-        raise FormatError(path, "line 1", 'expected the number of words and of dimensions, as in '
+        raise FormatError(path, "line 1", 'expected the numbers of words and of dimensions, as in '
                                           f'"32481 100"; found {line!r}')
     need, there = V * least_row(D), size - file.tell()
     if need > there:

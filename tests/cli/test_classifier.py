@@ -79,7 +79,7 @@ def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
 
 
 @pytest.mark.parametrize("content, said", [
-    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "no line with a label")])
+    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "found none: is the file empty")])
 def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled, tmp_path, run):
     labelled.write_text(content)
     code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin")

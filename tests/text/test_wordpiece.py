@@ -211,7 +211,7 @@ def test_every_word_has_a_piece_at_least(text):
     (lambda: WordPiece(["[UNK]", "x"], added=[AddedToken("x", 0)]), "expected id 1, got"),
     (lambda: WordPiece(["[UNK]"], added=[AddedToken("", 1)]), "expected a character"),
     (lambda: WordPiece(["[UNK]"], added=[AddedToken("x", 1, normalized=True),
-                                         AddedToken("X", 2, normalized=True)]), "another one is"),
+                                         AddedToken("X", 2, normalized=True)]), "another token is"),
     (lambda: WordPiece(["[UNK]"], template=Template((Part(None, (3,), 0),), ())), "below 1, got 3"),
     (lambda: WordPiece(PIECES).encode("a", "b", max_length=2), "expected at least 3"),
     (lambda: WordPiece(PIECES).encode_batch(["a"], ["b", "c"]), "each of 1 texts, got 2"),

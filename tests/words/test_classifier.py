@@ -328,7 +328,7 @@ def test_a_model_of_word_vectors_is_refused():
     (lambda model: model.predict("a", k=-2), "k=-2: expected a whole number, 1 to"),
     (lambda model: model.predict(["a", "a\nb"]), "text 2: expected one line, got a line break"),
     (lambda model: model.test(["__label__x a", "a b"]), "line 2 has no label"),
-    (lambda model: model.test([]), "no line with a label"),
+    (lambda model: model.test([]), "found none: is the file empty"),
 ])
 def test_wrong_questions_are_refused(call, message):
     with pytest.raises(ValueError, match=message):

@@ -100,8 +100,8 @@ def test_bytes_that_are_not_utf8_are_refused_with_their_place_or_replaced():
 @pytest.mark.parametrize("lines, message", [
     (["__label__x a", "", "b c"], "line 3 has no label: .*its first word is 'b'"),
     (["_label_x a"], "line 1 has no label"),
-    ([], "no line with a label"),
-    (["", " "], "no line with a label"),
+    ([], "found none: is the file empty"),
+    (["", " "], "found none: is the file empty"),
     (["__label__x a\nb"], "text 1: expected one line, got a line break"),
     (["__label__x a", "\ud800"], "cannot be written as UTF-8"),
 ])
