@@ -80,8 +80,7 @@ ABLATIONS = [
     Ablation(
         "two layers",
         "The topic can be found by counting the other words by topic, which one attention layer "
-        "can do, but only on their embeddings, fillers included.  A second layer can use the "
-        "result; a third adds nothing.",
+        "can do, but only on their embeddings, fillers included.  A third layer has nothing to add.",
         BASE, {"one": (dict(layers=1), HELPS),
                "three": (dict(layers=3), NOT_SIGNIFICANT)}),
     Ablation(

@@ -55,8 +55,8 @@ ABLATIONS = [
         SKIPGRAM, OTHER_POWERS),
     Ablation(
         "a random window size",
-        "It gives nearer words, which are more informative, a higher weight; but a fixed window of "
-        "the same mean size is nearly as good.",
+        "It gives nearer words, which are more informative, a higher weight; compared with a fixed "
+        "window of the same mean size, little of this gain is left.",
         SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
                    "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
                    "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
