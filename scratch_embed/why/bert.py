@@ -80,7 +80,7 @@ ABLATIONS = [
     Ablation(
         "two layers",
         "The topic can be found by counting the other words by topic, which one attention layer "
-        "can do, but only on their embeddings, fillers included.  A third layer has nothing to add.",
+        "can do, but only on their embeddings, fillers included.  A third layer adds nothing.",
         BASE, {"one": (dict(layers=1), HELPS),
                "three": (dict(layers=3), NOT_SIGNIFICANT)}),
     Ablation(

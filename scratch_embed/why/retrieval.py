@@ -180,8 +180,7 @@ HYBRID_ABLATIONS = [
                  "raw scores added": (dict(fuse=raw_sum), HELPS)}),
     Ablation(
         "RRF of the first 100 of each",
-        "With ten of each hardly any document is in both lists, but RRF gains from documents that "
-        "are in both.",
+        "With ten of each hardly any document is in both lists, and being in both is what counts.",
         HYBRID, {"of the first 10": (dict(depth=10), HELPS),
                  "of the first 1000": (dict(depth=1000), NOT_SIGNIFICANT)}),
 ]
