@@ -63,7 +63,10 @@ def say_unknown(encoder, text):
 
 
 def chosen_tasks(tasks, names):
-    """The tasks of these names, in their order; None: all.  ValueError for an unknown name."""
+    """The tasks of these names, in the order of the names; None: all.
+
+    Raises ValueError for an unknown name.
+    """
     if names is None:
         return tasks
     by_name = {task.name: task for task in tasks}

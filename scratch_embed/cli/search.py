@@ -153,9 +153,10 @@ def add_search(commands):
     search.add_argument("-k", type=whole(1), default=10, metavar="N",
                         help="largest number of results per query (default: %(default)s)")
     how = search.add_mutually_exclusive_group()
-    how.add_argument("--bm25", action="store_true", help="search by words, without the model")
+    how.add_argument("--bm25", action="store_true", help="lexical search by BM25, without the "
+                     "model")
     how.add_argument("--hybrid", action="store_true",
-                     help="search by vectors and by words, with reciprocal rank fusion")
+                     help="dense and lexical search, fused by reciprocal rank fusion")
     search.add_argument("--model", help="the path of the model, if it has moved")
     search.add_argument("--json", action="store_true",
                         help="print an object per query: "
@@ -179,7 +180,7 @@ def run_search(arguments):
 
 
 def texts_of(given):
-    """(iterator over the given texts, or for "-" over lines of stdin; whether it is a terminal)."""
+    """(iterator over the texts, or stdin's lines for "-"; whether they are typed at a terminal)."""
     from scratch_embed.text.corpus import read_lines
     if given != ["-"]:
         return iter(given), False

@@ -3,7 +3,8 @@
 Paper     Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark"; Enevoldsen et al. 2025,
           "MMTEB: Massive Multilingual Text Embedding Benchmark".
 Protocol  type                      file              MTEB's main score
-          Retrieval, Instruction-   ranking.py        nDCG@10 of the 1,000 nearest by cosine
+          Retrieval                 ranking.py        nDCG@10 of the 1,000 nearest by cosine
+          InstructionRetrieval      ranking.py        the same, with an instruction per query
           Reranking                 ranking.py        MAP@1000 of the query's candidates
           STS                       sts.py            Spearman's ρ of cosine and human score
           PairClassification        pairs.py          the largest AP of four similarities
@@ -62,10 +63,11 @@ MEASURES: dict[str, Callable[..., np.ndarray]] = {
 RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS
            for name, measure in MEASURES.items()}
 
-# the names of two fields in digest(), as in earlier versions: the same data has the same digest
+# digest() uses two fields' former names, so that the digest of the same data has not changed
 DIGESTED_AS = {"upper_bound": "best", "chance": "guessing"}
 
-Scores = dict[str, Any]            # {mteb's name: a number}; with random draws, those of each too
+# {mteb's name: a number}; with random draws, also the scores of each draw
+Scores = dict[str, Any]
 
 
 class Encoder(Protocol):

@@ -2,7 +2,7 @@
 
 Shapes    ids (Q, k) int64, scores (Q, k) floats, one row per query: best first, ties by
           ascending id.  A row with fewer than k documents is filled up with id −1 and score −inf.
-Cost      at most O(k log k) per query, so there is no kernel
+Cost      O(n + k log k) for the n scores of a query, if few are equal; so there is no kernel
 Read next retrieve/bm25.py (returns such lists), retrieve/hybrid.py (fuses them),
           retrieve/rerank.py (scores them again), evaluate/ranking.py (measures the run that as_run
           makes of them)

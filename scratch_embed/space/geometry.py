@@ -8,16 +8,17 @@ Equation  alignment   mean_i ‖x_i − y_i‖^power             pairs (x_i, y_i
           isotropy    min_c Z(c) / max_c Z(c),  Z(c) = Σ_x exp(c·x),  c eigenvectors of XᵀX
           mean cosine mean_{i<j} cos(x_i, x_j)             near 0, unless the rows share a direction
 Shapes    X, Y (N, D), one vector per row, N ≥ 2
-Types     computed in float64, from a float64 copy of the table; nan and inf are refused
-Cost      O(N D²) for pca and isotropy, O(N² D) for uniformity, O(N D) for the others.  LAPACK and
-          BLAS do the work, so there is no kernel here.
+Types     computed in float64: a table of another type is copied; nan and inf are refused
+Cost      O(N D min(N, D)) for pca, O(N D² + D³) for isotropy, O(N² D) for uniformity, O(N D) for
+          the others.  LAPACK and BLAS do the work, so there is no kernel here.
 Differs   isotropy takes each eigenvector c with both signs: the sign that a solver returns is
           arbitrary, and Z(c) and Z(−c) differ
 Read next space/similarity.py, sentences/simcse.py (training improves uniformity)
 
 Why both alignment and uniformity?  Each alone has a useless optimum: if all rows are equal,
-alignment is perfect; if rows are random points of the sphere, uniformity is nearly perfect.  For
-many negatives, the contrastive loss has a term of either kind.
+alignment is perfect; if rows are random points of the sphere, uniformity is nearly perfect.  With
+many negatives, the contrastive loss becomes the sum of one term for alignment and one for
+uniformity.
 """
 from typing import NamedTuple
 

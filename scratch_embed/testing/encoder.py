@@ -2,8 +2,9 @@
 
 Equation  encode([x_1 .. x_N])_n = encode([x_n])_1
 Shapes    encode(texts) -> (N, D), a list of N texts; encode(text) -> (D,), one str
-Bounds    Products of a batch may be summed in another order.  The bound allows the roundings of
-          four products of 4D terms: γ(16 D) times the largest number of the vectors, in their type.
+Bounds    In another batch, BLAS may add the terms of a matrix product in another order.  The bound
+          allows the roundings of four products of 4D terms: γ(16 D) times the largest absolute
+          value of the vectors, in their type.
           A deeper or wider model, or one that computes in half precision, needs another tolerance.
 Read next sentences/encoder.py (sequences end to end, so that there is no padding to leak)
 
@@ -29,7 +30,7 @@ class Encoder(NamedTuple):
     """What is checked: a function of texts, and how much two vectors of a text may differ."""
 
     encode: Callable[..., Any]
-    tolerance: float | None                  # relative to the largest number; None: γ(16 D)
+    tolerance: float | None                  # relative to the largest absolute value; None: γ(16 D)
 
     def rows(self, texts: list[str]) -> np.ndarray:
         """The vectors (N, D) of a list of texts; raises Broken for another shape."""
@@ -53,7 +54,7 @@ def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
 
     encode(texts) -> (N, D) for a list of N texts, numbers of any type.  If encode
     only accepts lists that are not empty, pass without=("one_text", "no_texts").
-    tolerance: how much the vectors of a text may differ, relative to the largest number in them.
+    tolerance: how much the vectors of a text may differ, relative to their largest absolute value.
     texts: a strategy of texts; by default sentences, and texts of every script.
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
@@ -92,7 +93,7 @@ def shape(encoder, texts):
 
 
 def deterministic(encoder, texts):
-    """The same call gives the same bits.
+    """The same call gives the same numbers, exactly.
 
     Bound: exact.  Dropout that is still on breaks it.
     """
@@ -102,7 +103,7 @@ def deterministic(encoder, texts):
 def batch(encoder, texts):
     """A text has the same vector alone as in a batch.
 
-    Bound: γ(16 D) times the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
     together = encoder.rows(texts)
     for n, text in enumerate(texts):
@@ -113,7 +114,7 @@ def batch(encoder, texts):
 def padding(encoder, text, word):
     """A text has the same vector in a batch with a much longer text as in a batch with itself.
 
-    Bound: γ(16 D) times the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
     beside = encoder.rows([text, " ".join([word] * LONG)])
     close(f"encode([text, {LONG} times word])[0]", beside[0], encoder.rows([text, text])[0],
@@ -123,7 +124,7 @@ def padding(encoder, text, word):
 def order(encoder, texts, seed):
     """Texts in another order have the same vectors, in that order.
 
-    Bound: γ(16 D) times the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
     places = np.random.default_rng(seed).permutation(len(texts)).tolist()
     found, want = encoder.rows([texts[i] for i in places]), encoder.rows(texts)[places]
@@ -133,7 +134,7 @@ def order(encoder, texts, seed):
 def repeated(encoder, text, count):
     """The same text several times in a batch has the same vector each time.
 
-    Bound: γ(16 D) times the largest number, or the tolerance.
+    Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
     found = encoder.rows([text] * count)
     close(f"encode([text] * {count})", found, np.broadcast_to(found[0], found.shape),
@@ -143,8 +144,8 @@ def repeated(encoder, text, count):
 def one_text(encoder, text):
     """encode(text) of a str is the vector (D,) of encode([text]).
 
-    Bound: γ(16 D) times the largest number, or the tolerance.  If a str is taken for a list of
-    letters, there is a vector for each letter.
+    Bound: γ(16 D) times the largest absolute value, or the tolerance.  If a str is taken for a
+    list of letters, there is a vector for each letter.
     """
     want = encoder.rows([text])
     close("encode(text)", np.asarray(encoder.encode(text)), want[0], encoder.bound(want))

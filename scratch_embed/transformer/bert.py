@@ -1,4 +1,4 @@
-"""BERT: a stack of self-attention and feed-forward layers; each token attends to all others.
+"""BERT: self-attention and feed-forward layers; each token attends to all tokens of its sequence.
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding"; Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
@@ -9,10 +9,10 @@ Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, 
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
-Differs   Sequences are packed, not padded; only attention and positions depend on where one begins.
-          Dropout is where BERT has it: on the embeddings, the attention weights and the output of
-          each sublayer.  Weights are initialised with N(0, 0.02); BERT's code truncates that at
-          two standard deviations, transformers and this file do not.
+Differs   Sequences are packed, not padded; only attention and positions depend on where a sequence
+          begins.  Dropout is where BERT has it: on the embeddings, the attention weights and the
+          output of each sublayer.  Weights are initialised with N(0, 0.02); BERT's code
+          truncates that at two standard deviations, transformers and this file do not.
           A config.json with an option that would change what the model computes is refused, and so
           is a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
           training and are not saved.
@@ -123,7 +123,10 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors of both heads.  tied=False: the masked-LM head has its own decoder."""
+    """The tensors of the masked-LM head, the pooler and the next-sentence head.
+
+    tied=False: the masked-LM head has its own decoder.
+    """
     V, D, init = config.vocab, config.dim, Normal(std)
     decoder = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
     return streams({
@@ -192,9 +195,9 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
-    x, _ = embed(batch, p, config)
+    x = embed(batch, p, config)[0]
     for n in range(config.layers):
-        x, _ = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
+        x = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
     return x
 
 
@@ -239,7 +242,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
 ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
                                     "gelu_pytorch_tanh": gelu_tanh}
-# options that would change what is computed: the only supported value
+# for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
         "add_cross_attention": False, "pruned_heads": {}}
 
@@ -262,7 +265,7 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json, without the heads.
+    """The object of config.json, without `architectures`, which save adds.
 
     Raises ValueError for an activation that config.json has no name for.
     """
@@ -329,7 +332,7 @@ class Bert(NamedTuple):
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors, in the type of p.
 
-        The tensors' names are those of transformers' class with these heads.
+        The tensors' names are those of architecture(p); BertForMaskedLM ignores a pooler.
         """
         config, p = self
         kind = architecture(p)
@@ -341,9 +344,9 @@ class Bert(NamedTuple):
 
 
 def architecture(p: Params) -> str:
-    """The class of transformers that has the heads of p.
+    """The class of transformers to write for the heads of p; BertForMaskedLM ignores a pooler.
 
-    Raises ValueError for part of a head, or for heads that no class has together.
+    Raises ValueError for a next-sentence head without its pooler.
     """
     has = tuple(any(name.startswith(head) for name in p) for head in HEADS)
     classes = {(True, True, True): "BertForPreTraining", (False, True, False): "BertForMaskedLM",

@@ -8,7 +8,8 @@ Equation  x = token[id] + position[i];  in each of L layers, biases omitted,
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Gpt2.load reads them.  families.py has no line for it, because its tokenizer is missing.
+          Gpt2.load reads them.  It is not in families.py, because this package has no tokenizer
+          for it.
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
           is one, with the same weights.  Initial weights: N(0, 0.02), as in transformers; OpenAI's
           code draws positions from N(0, 0.01).  Dropout is where the original has it: on the
@@ -178,9 +179,9 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
-    x, _ = embed(batch, p)
+    x = embed(batch, p)[0]
     for n in range(config.layers):
-        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)
+        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
     return layer_norm(x, p, "norm", config.eps)[0]
 
 
@@ -195,7 +196,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": 
           "positions": "n_positions"}
 ACTIVATIONS: dict[str, Callable] = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
                                     "gelu": gelu}
-# options that would change what is computed: the only supported value
+# for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False, "tie_word_embeddings": True, "pruned_heads": {}}
 

@@ -1,4 +1,4 @@
-"""Mistral: a causal transformer with RMSNorm, rotary positions, grouped-query attention, SwiGLU.
+"""Mistral: causal, with RMSNorm, rotary position embeddings (RoPE), grouped queries, SwiGLU.
 
 Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
           et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
@@ -12,12 +12,13 @@ Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, 
           q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
 Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training; by BLAS
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Mistral.load reads them.  families.py has no line for it: its tokenizer is missing.
+          Mistral.load reads them.  It is not in families.py, because this package has no
+          tokenizer for it.
 Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Angles of
           rotations are float64, in transformers float32 (nn/rotary.py).  Initial weights: N(0,
           0.02), as in transformers; the paper does not say.  Dropout is applied to the attention
-          weights only, as there.  max_length is the config's value and is not enforced: there
-          is no table of positions that ends.  Scaled rotary (linear, yarn ...) is refused.
+          weights only, as in transformers.  max_length is the config's value and is not enforced:
+          there is no table of positions that ends.  Scaled rotary (linear, yarn ...) is refused.
 Read next transformer/gpt2.py (the same plan with 2019's parts), transformer/causal_lm.py (the loss)
 
 Why each part?  RMSNorm: the division by the norm is the part of layer norm that matters; the mean
@@ -185,10 +186,10 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
-    x, _ = embedding(batch.ids, p, "embed.tokens")
+    x = embedding(batch.ids, p, "embed.tokens")[0]
     by = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
-        x, _ = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config)
+        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config)[0]
     return rms_norm(x, p, "norm", config.eps)[0]
 
 
@@ -214,7 +215,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
           "head_dim": "head_dim", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "sliding_window": "sliding_window"}
-# options that would change what is computed: the only supported value
+# for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "mistral", "hidden_act": "silu", "rope_scaling": None}
 
 
@@ -298,7 +299,7 @@ class Mistral(NamedTuple):
         return Mistral(self.config, p)
 
     def without_heads(self) -> "Mistral":
-        """A copy of the model without the next-token head."""
+        """A copy without the next-token head's own matrix; a tied head remains."""
         return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
 
     @classmethod

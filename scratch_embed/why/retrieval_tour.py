@@ -1,14 +1,15 @@
 """Retrieval in the tour: BM25 compared with word vectors, rare codes, and a second language.
 
-Shapes    a score is a number in %, one for each seed; seeds give the intervals (why/effects.py)
+Shapes    scores are in %, one per seed; intervals are computed over the seeds (why/effects.py);
+          BitextScores are fractions
 Cost      a seed takes about 2 s, most of it for training FastText and GloVe.
 Read next why/searches.py (the searches), why/retrieval.py (ablations), worlds/facts.py,
           worlds/codes.py, worlds/second_language.py
 
 A seed determines the world, the queries and the initial weights, so the intervals are about worlds
-of this kind.  All text vectors are means of word vectors, which are trained on the text of that
-world; no evaluation query, qrel or translation is used for training.  The baselines are in the same
-table: BM25, untrained vectors, random vectors, and exact chance and upper bound.
+of this kind.  Except in the baselines, text vectors are means of word vectors, trained on the text
+of that world; no evaluation query, qrel or translation is used for training.  The baselines are in
+the same table: BM25, untrained vectors, random vectors, and exact chance and upper bound.
 """
 from collections.abc import Callable
 from functools import partial
@@ -82,7 +83,7 @@ class Learned(NamedTuple):
 
 
 def learn(seed: int, world: Facts | None = None) -> Learned:
-    """Train all word vectors of a seed.  world: by default facts(seed)"""
+    """Train all word vectors of a seed.  world: by default facts(seed, pairs=0)"""
     world = facts(seed, pairs=0) if world is None else world
     search = search_facts(world, seed)
     return Learned(world, search, search._replace(words=glove_words(search)),
@@ -159,7 +160,7 @@ def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_00
                        ) -> dict[str, BitextScores]:
     """{vectors: scores of matching sentences with translations}, without training on any pair.
 
-    pairs: the number of pairs drawn as training text; `monolingual` uses one side of each.
+    pairs: the number of pairs drawn as training text; `monolingual` uses at most one side of each.
     """
     world = bitext(seed, sentences, pairs)
     english, foreign = monolingual(world.pairs)
@@ -188,7 +189,7 @@ def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[lis
 
 
 def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
-    """The encoder by SIF's weighted mean of word2vec vectors, trained on these sentences."""
+    """An encoder of texts: SIF's weighted mean of word2vec vectors trained on these sentences."""
     vocab, text = index_sentences(sentences, min_count=1)
     return StaticEncoder(word2vec_words(vocab, text, seed), sif(vocab))
 
