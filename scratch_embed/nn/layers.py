@@ -165,6 +165,7 @@ def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
 
 
 def bias_or_zeros(p, name):
+    """name.bias, or zeros (D,) for a norm that p gives no bias."""
     return p[name + ".bias"] if name + ".bias" in p else np.zeros_like(p[name + ".weight"])
 
 
