@@ -88,17 +88,14 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     """
     require_whole("workers", options.workers, 1)
     require_whole("seed", options.seed)
-    with ExitStack() as exit_stack:
-        run = Session(state, settings, options, exit_stack)
-        run.bar = exit_stack.enter_context(
-            tqdm(total=total, initial=int(run.progress.done), unit=unit, unit_scale=unit != "step",
-                 disable=None if options.progress else True))
-        try:
-            with held_interrupt() as run.stop_if_asked:
-                yield run
-        except HeldInterrupt:
-            run.save()
-            raise
+    try:
+        with ExitStack() as exit_stack:
+            run = Session(state, settings, options, exit_stack)
+            run.open(total, unit)
+            yield run
+    except HeldInterrupt:                          # Ctrl-C, between two steps
+        run.save()
+        raise
     if not finite(*state.values()):
         raise TrainingDiverged(run.place, settings.get("lr", 0.0), "a weight")
     run.save()
@@ -106,9 +103,6 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 
 class Session:
     """A training run: see session()."""
-
-    bar: tqdm
-    stop_if_asked: Callable[[], None]
 
     def __init__(self, state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
                  options: RunOptions, exit_stack: ExitStack) -> None:
@@ -124,6 +118,13 @@ class Session:
                 raise FileExistsError(f"{checkpoint.path} exists already: resume it, if it is "
                                       "this run's, or use another file to start a new run")
             self.progress = read_checkpoint(checkpoint.path, state, self.settings)
+
+    def open(self, total: float | None, unit: str) -> None:
+        """Show the progress bar, and hold Ctrl-C until the end of a step, until the run ends."""
+        self.bar = self.exit_stack.enter_context(
+            tqdm(total=total, initial=int(self.progress.done), unit=unit,
+                 unit_scale=unit != "step", disable=None if self.options.progress else True))
+        self.stop_if_asked = self.exit_stack.enter_context(held_interrupt())
 
     @property
     def losses(self) -> list[float]:
