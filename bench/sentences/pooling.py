@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 
 from scratch_embed.transformer.pooling import cls, mean
-from scratch_embed.why.searches import by_words, ndcg_percent
+from scratch_embed.why.searches import lexical, ndcg_percent
 from scratch_embed.why.sentences import encode_by, pretrain, score, train_simcse, untrained
 
 COLUMNS = {"nDCG@10": 0, "STS": 1, "mean cosine": 4}
@@ -30,7 +30,7 @@ def measure(seed, **sizes):
     rng = np.random.default_rng(seed)
     found["random vectors"] = score(encoder, lambda texts: rng.standard_normal((len(texts), 32)))
     rows = {name: np.array(row)[list(COLUMNS.values())] for name, row in found.items()}
-    return rows | {"BM25": np.array([ndcg_percent(encoder.search, by_words(encoder.search)),
+    return rows | {"BM25": np.array([ndcg_percent(encoder.search, lexical(encoder.search)),
                                      np.nan, np.nan])}
 
 

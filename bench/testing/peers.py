@@ -248,7 +248,7 @@ PEERS = {"check_similarity": similarities, "check_top_k": selections,
          "check_encoder": encoders, "check_gradient": gradients, "check_quantiser": quantisers,
          "check_tokenizer": tokenizers}
 CHECKS = {name: getattr(testing, name) for name in PEERS} | {"check_tokenizer": check_tokenizer}
-ONLY_BOTH_WAYS = {"check_contrastive_loss": {"exchanged"}}             # CLIP's loss, not these
+ONLY_SYMMETRIC = {"check_contrastive_loss": {"exchanged"}}             # CLIP's loss, not these
 
 
 # ---- the tables ---------------------------------------------------------------------------------
@@ -269,20 +269,21 @@ def main():
     parser.add_argument("--show", metavar="PEER", help="print the messages of this peer too")
     parser.add_argument("--examples", type=int, default=200, help="for each invariant")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    unknown = set(asked.checkers) - set(PEERS)
+    arguments = parser.parse_args()
+    unknown = set(arguments.checkers) - set(PEERS)
     if unknown:
         parser.error(f"no checker {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
-    for name in asked.checkers:
+    for name in arguments.checkers:
         invariants = {key: it for key, it in INVARIANTS[name].items()
-                      if key not in ONLY_BOTH_WAYS.get(name, ())}
+                      if key not in ONLY_SYMMETRIC.get(name, ())}
         columns, messages = {}, []
         for peer, (subject, absent) in PEERS[name]().items():
-            found = broken(CHECKS[name], INVARIANTS[name], *subject, max_examples=asked.examples,
-                           without={*absent, *ONLY_BOTH_WAYS.get(name, ())}, seed=asked.seed)
+            found = broken(CHECKS[name], INVARIANTS[name], *subject,
+                           max_examples=arguments.examples, seed=arguments.seed,
+                           without={*absent, *ONLY_SYMMETRIC.get(name, ())})
             columns[peer] = ["–" if key in absent else "breaks" if key in found else "keeps"
                              for key in invariants]
-            messages += [f"{peer}\n{text}" for text in found.values() if peer == asked.show]
+            messages += [f"{peer}\n{text}" for text in found.values() if peer == arguments.show]
         print(f"| {name} | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
         for key, *cells in zip(invariants, *columns.values()):
             print(f"| `{key}` | {' | '.join(cells)} |")

@@ -40,13 +40,13 @@ def main():
     parser.add_argument("text", type=Path)
     parser.add_argument("--size", type=int, default=30_000)
     parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
-    lines = asked.text.read_text("utf-8").splitlines()
-    for name, seconds in take_turns({"ours": lambda: learn_pieces(lines, asked.size),
-                                     "theirs": lambda: learn_theirs(lines, asked.size)},
-                                    asked.runs).items():
+    arguments = parser.parse_args()
+    lines = arguments.text.read_text("utf-8").splitlines()
+    for name, seconds in take_turns({"ours": lambda: learn_pieces(lines, arguments.size),
+                                     "theirs": lambda: learn_theirs(lines, arguments.size)},
+                                    arguments.runs).items():
         print(f"learn   {name:16} {median(seconds):8.2f} s")
-    pieces = learn_pieces(lines, asked.size)
+    pieces = learn_pieces(lines, arguments.size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
         write_tokenizer(path, WordPiece(pieces))
@@ -57,7 +57,7 @@ def main():
              "theirs, one": lambda: [theirs.encode(line) for line in lines],
              "theirs, batch": lambda: theirs.encode_batch(lines),
              "theirs, fast": lambda: theirs.encode_batch_fast(lines)}
-    for name, seconds in take_turns(sides, asked.runs).items():
+    for name, seconds in take_turns(sides, arguments.runs).items():
         print(f"encode  {name:16} {len(ids) / median(seconds) / 1e6:8.2f} M tokens/s")
 
 

@@ -13,7 +13,7 @@ from scratch_embed.cli.training import (
     say,
 )
 
-AT_A_TIME = 1000                   # lines that are classified together
+BATCH_SIZE = 1000                   # lines that are classified together
 
 
 def add_training(methods):
@@ -100,7 +100,7 @@ def run_predict(arguments):
     classifier = Classifier.load(arguments.model)
     lines = read_lines(arguments.file, arguments.errors)
     interactive = arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty()
-    while some := list(itertools.islice(lines, 1 if interactive else AT_A_TIME)):
+    while some := list(itertools.islice(lines, 1 if interactive else BATCH_SIZE)):
         for labels in classifier.predict(some, arguments.k, arguments.threshold):
             print("\t".join(f"{label}\t{probability:.4f}" for label, probability in labels))
 

@@ -7,7 +7,7 @@ from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
 from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
 from scratch_embed.cli.training import say
 
-AT_A_TIME = 1000                   # lines that are encoded and printed together
+BATCH_SIZE = 1000                   # lines that are encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
 BY_RANGES = "int8", "uint8"        # quantised by the minimum and maximum over all vectors, so that
                                    # all must be encoded before the first is printed
@@ -90,8 +90,8 @@ def chosen_encode(arguments):
 
 
 def at_a_time(arguments):
-    """The number of lines to encode before printing: 1 at a terminal, else AT_A_TIME; None: all."""
+    """How many lines to encode before printing: 1 at a terminal, else BATCH_SIZE; None: all."""
     if arguments.precision in BY_RANGES:
         return None
     interactive = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()
-    return 1 if interactive else AT_A_TIME
+    return 1 if interactive else BATCH_SIZE

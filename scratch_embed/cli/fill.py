@@ -6,7 +6,7 @@ from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.search import texts_of
 
 MASK = "[MASK]"
-AT_A_TIME = 32                     # texts
+BATCH_SIZE = 32                     # texts
 
 
 def add_commands(commands):
@@ -33,7 +33,7 @@ def run_fill(arguments):
         raise ValueError(f"{arguments.model} cannot predict masked tokens: it has no {what}; "
                          "`scratch-embed train bert` writes models that can")
     texts, interactive = texts_of(arguments.texts)
-    while some := list(itertools.islice(texts, 1 if interactive else AT_A_TIME)):
+    while some := list(itertools.islice(texts, 1 if interactive else BATCH_SIZE)):
         for tokens, probabilities in zip(*predicted(some, model, tokenizer, mask, arguments.k)):
             print("\t".join(f"{spelled(token, tokenizer)}\t{probability:.4f}"
                             for token, probability in zip(tokens.tolist(), probabilities)))

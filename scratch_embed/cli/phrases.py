@@ -2,7 +2,13 @@
 import contextlib
 import sys
 
-from scratch_embed.cli.parsing import add_command, non_negative, require_writable, whole
+from scratch_embed.cli.parsing import (
+    add_command,
+    non_negative,
+    refuse_old_names,
+    require_writable,
+    whole,
+)
 
 
 def add_commands(commands):
@@ -23,8 +29,9 @@ def add_commands(commands):
     command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "
                               "(count expected by chance) (default: %(default)s)")
-    command.add_argument("--joiner", default="_", metavar="TEXT",
+    command.add_argument("--delimiter", default="_", metavar="TEXT",
                          help="text between the words of a phrase (default: %(default)s)")
+    refuse_old_names(command, "--joiner")
 
 
 def run_phrases(arguments):
@@ -36,7 +43,7 @@ def run_phrases(arguments):
         require_writable(arguments.output, arguments.corpus)
     vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors)
     phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
-    joined = join_phrases(corpus, vocab, phrases, arguments.joiner)
+    joined = join_phrases(corpus, vocab, phrases, arguments.delimiter)
     with open_output(arguments.output) as file:
         for sentence in joined:
             file.write(" ".join(sentence).encode() + b"\n")

@@ -15,7 +15,7 @@ from scratch_embed.cli.loading import (
 from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
 
-AT_A_TIME = 1000                   # queries that are searched together
+BATCH_SIZE = 1000                   # queries that are searched together
 HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses, or k if that is more
 
 
@@ -169,7 +169,7 @@ def run_search(arguments):
     search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
     queries, interactive = texts_of(arguments.queries)
     k = min(arguments.k, len(index))                       # lists are arrays, k wide
-    while some := list(itertools.islice(queries, 1 if interactive else AT_A_TIME)):
+    while some := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         for query, ids, scores in zip(some, *search(some, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
@@ -194,7 +194,7 @@ def chosen_search(index, arguments):
     if not arguments.bm25:
         encode = encoder_of(index, arguments.index, arguments.model).encode
     if arguments.bm25 or arguments.hybrid:
-        words = index.by_words(splitter(index.made_by["tokens"]))
+        words = index.bm25_search(splitter(index.made_by["tokens"]))
     if arguments.bm25:
         return words
     if not arguments.hybrid:

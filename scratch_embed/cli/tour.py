@@ -190,7 +190,7 @@ def show_searches(learned):
     common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
     paragraph(f"Documents and queries share {common} of the {len(WORDS[0][0])} synonyms of a "
-              f"value.  A query names {len(world.asked[query])} of a document's {len(NAMES)} "
+              f"value.  A query names {len(world.query_slots[query])} of a document's {len(NAMES)} "
               f"facts; a document with all of them has gain {GAIN[-1]}, one that lacks exactly one "
               f"has gain {GAIN[-2]}.")
     print(f"    query              {world.queries[query]}\n"

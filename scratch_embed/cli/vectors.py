@@ -2,7 +2,7 @@
 import sys
 
 from scratch_embed.cli.loading import load_vectors, with_words
-from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
 
 
 def add_commands(commands):
@@ -24,11 +24,12 @@ def add_commands(commands):
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
         analogy.add_argument(word.lower(), metavar=word, help="as in 'A is to B as C is to ...'")
-    analogy.add_argument("--multiply", action="store_true",
+    analogy.add_argument("--cosmul", action="store_true",
                          help="rank by 3CosMul, which multiplies similarities, instead of 3CosAdd, "
                               "which adds them")
     analogy.add_argument("--top", type=whole(1), default=10, metavar="N",
                          help="words to print (default: %(default)s)")
+    refuse_old_names(analogy, "--multiply")
 
     odd = add_command(commands, "odd", "print the word that is least similar to the mean of all "
                       "(gensim's doesnt_match)",
@@ -66,7 +67,7 @@ def run_similar(arguments):
 def run_analogy(arguments):
     """Print the words that solve the analogy, by 3CosAdd or 3CosMul."""
     vectors = with_words(load_vectors(arguments.file), [arguments.a, arguments.b, arguments.c])
-    solve = vectors.most_similar_cosmul if arguments.multiply else vectors.most_similar
+    solve = vectors.most_similar_cosmul if arguments.cosmul else vectors.most_similar
     for word, score in solve(positive=[arguments.b, arguments.c], negative=[arguments.a],
                              topn=arguments.top):
         print(f"{word}\t{score:.4f}")

@@ -53,14 +53,17 @@ class BagOfWords:
 
     Texts are lower-cased; a word is a run of letters, digits and underscores.
 
-    texts       the texts from which the vocabulary is taken, for instance a training set
-    max_size    keep at most this many words, the most frequent (CountVectorizer's max_features)
-    min_count   words with fewer occurrences are left out
-    Raises      ValueError if no word is left.
+    texts            the texts from which the vocabulary is taken, for instance a training set
+    max_vocab_size   keep at most this many words, the most frequent ones (scikit-learn's
+                     CountVectorizer calls it max_features)
+    min_count        words with fewer occurrences are left out
+    Raises           ValueError if no word is left.
     """
 
-    def __init__(self, texts: Sequence[str], max_size: int = 20_000, min_count: int = 1) -> None:
-        vocab, _ = index_sentences([_words(text) for text in _listed(texts)], min_count, max_size)
+    def __init__(self, texts: Sequence[str], max_vocab_size: int = 20_000, min_count: int = 1
+                 ) -> None:
+        words = [_words(text) for text in _listed(texts)]
+        vocab, _ = index_sentences(words, min_count, max_vocab_size)
         self.index = vocab.index
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

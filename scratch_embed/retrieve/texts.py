@@ -85,7 +85,7 @@ class TextIndex:
         """The k lines nearest to each query: numbers (Q, k), cosines (Q, k).  vectors: (Q, D)."""
         return nearest_or_none(self.index, vectors, k)
 
-    def by_words(self, split: Callable[[str], Sequence[str]]
+    def bm25_search(self, split: Callable[[str], Sequence[str]]
                  ) -> Callable[[Sequence[str], int], Lists]:
         """A BM25 search of the lines: a function (queries, k) -> numbers (Q, k), scores (Q, k).
 

@@ -26,34 +26,34 @@ from scratch_embed.testing.strategies import batches
 
 ContrastiveLoss = Callable[[np.ndarray, np.ndarray, float], Any]
 TAUS = st.sampled_from([1.0, 0.05, 0.2, 4.0])
-COLD = st.sampled_from([0.01, 0.002, 0.001])
+LOW_TEMPERATURES = st.sampled_from([0.01, 0.002, 0.001])
 
 
 class Loss(NamedTuple):
     """What is checked: a loss function, and whether it is the symmetric loss."""
 
     f: ContrastiveLoss
-    both_ways: bool
+    symmetric: bool
 
 
-def check_contrastive_loss(f: ContrastiveLoss, *, both_ways: bool = False,
+def check_contrastive_loss(f: ContrastiveLoss, *, symmetric: bool = False,
                            without: Collection[str] = (), max_examples: int | None = None,
                            seed: int | None = 0) -> None:
     """Raise AssertionError unless f(q, k, tau) satisfies CONTRASTIVE_LOSS, InfoNCE's invariants.
 
     f(q, k, tau) -> the loss, a number; q (N, D), k (M, D), k[i] the positive of q[i].  If f only
     accepts as many keys as queries, pass without=("further_negative",).
-    both_ways: f is CLIP's symmetric loss, the mean of InfoNCE(q, k) and InfoNCE(k, q), with as many
+    symmetric: f is CLIP's symmetric loss, the mean of InfoNCE(q, k) and InfoNCE(k, q), with as many
     keys as queries.
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from scratch_embed.losses.infonce import infonce, symmetric_infonce
     >>> check_contrastive_loss(lambda q, k, tau: infonce(q, k, tau)[0])
-    >>> check_contrastive_loss(lambda q, k, tau: symmetric_infonce(q, k, tau)[0], both_ways=True)
+    >>> check_contrastive_loss(lambda q, k, tau: symmetric_infonce(q, k, tau)[0], symmetric=True)
     """
     without = [without] if isinstance(without, str) else list(without)
-    run("check_contrastive_loss", CONTRASTIVE_LOSS, Loss(f, both_ways),
-        without + ["further_negative"] * both_ways + ["exchanged"] * (not both_ways),
+    run("check_contrastive_loss", CONTRASTIVE_LOSS, Loss(f, symmetric),
+        without + ["further_negative"] * symmetric + ["exchanged"] * (not symmetric),
         max_examples, seed)
 
 
@@ -67,7 +67,7 @@ def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
         shifted = s - s.max(axis=1, keepdims=True)
         return float((np.log(np.exp(shifted).sum(axis=1)) - shifted.diagonal()).mean())
     s = unit(q) @ unit(k).T / tau
-    return (one_way(s) + one_way(s.T)) / 2 if loss.both_ways else one_way(s)
+    return (one_way(s) + one_way(s.T)) / 2 if loss.symmetric else one_way(s)
 
 
 def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
@@ -90,7 +90,7 @@ def inputs_unchanged(loss, q, k, tau):
 
 
 def value(loss, q, k, tau):
-    """f(q, k, tau) is −1/N Σ log softmax(cos/τ)_ii; with both_ways=True, the mean of this over rows
+    """f(q, k, tau) is −1/N Σ log softmax(cos/τ)_ii; with symmetric=True, the mean of this over rows
     and over columns.
 
     Bound: slack.
@@ -99,7 +99,7 @@ def value(loss, q, k, tau):
     close("f(q, k, tau)", float(loss.f(q, k, tau)), want, slack(q, k, tau, want))
 
 
-def cold(loss, q, k, tau):
+def low_temperature(loss, q, k, tau):
     """f is right at τ from 0.01 to 0.001, where exp(cos/τ) can overflow.
 
     Bound: slack, which grows as 1/τ.
@@ -124,7 +124,7 @@ def gap(loss, q, k, tau):
     """
     cos = _cosines(q, k)
     gaps = (cos.max(axis=1) - cos.diagonal()).mean()
-    if loss.both_ways:
+    if loss.symmetric:
         gaps = (gaps + (cos.max(axis=0) - cos.diagonal()).mean()) / 2
     found, low, more = float(loss.f(q, k, tau)), gaps / tau, 2 * slack(q, k, tau, gaps / tau)
     high = low + np.log(len(q))
@@ -135,10 +135,10 @@ def gap(loss, q, k, tau):
 def collapse(loss, q, tau):
     """If all keys are equal, f = log N, the loss of a random guess.
 
-    Bound: slack.  With both_ways=True all queries are equal too.
+    Bound: slack.  With symmetric=True all queries are equal too.
     """
     k = np.ones_like(q) * q[0]
-    q = k if loss.both_ways else q
+    q = k if loss.symmetric else q
     close("f(q, q[0] repeated N times, tau)", float(loss.f(q, k, tau)), np.log(len(q)),
           slack(q, k, tau, np.log(len(q))))
 
@@ -186,7 +186,7 @@ def rotation(loss, q, k, tau):
 
 
 def exchanged(loss, q, k, tau):
-    """f(q, k) = f(k, q) for the symmetric loss (both_ways=True only).
+    """f(q, k) = f(k, q) for the symmetric loss (symmetric=True only).
 
     Bound: 2 slack; a transposed product is summed in another order.
     """
@@ -219,9 +219,9 @@ _seeds = st.integers(0, 1000)
 CONTRASTIVE_LOSS = named(
     Invariant(inputs_unchanged, _examples(TAUS)),
     Invariant(value, _examples(TAUS)),
-    Invariant(cold, _examples(COLD)),
+    Invariant(low_temperature, _examples(LOW_TEMPERATURES)),
     Invariant(non_negative, _examples(TAUS)),
-    Invariant(gap, _examples(st.one_of(TAUS, COLD, st.just(1e6)))),
+    Invariant(gap, _examples(st.one_of(TAUS, LOW_TEMPERATURES, st.just(1e6)))),
     Invariant(collapse, st.tuples(batches(), TAUS)),
     Invariant(one_pair, _examples(TAUS)),
     Invariant(pair_order, _examples(TAUS, _seeds)),

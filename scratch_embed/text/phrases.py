@@ -78,24 +78,25 @@ def pair_codes(a: np.ndarray, b: np.ndarray, V: int) -> np.ndarray:
 
 # ---- joining ----------------------------------------------------------------------------------
 
-def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, joiner: str = "_"
+def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, delimiter: str = "_"
                  ) -> Iterator[list[str]]:
     """Join the phrases in the sentences of `corpus`.  -> an iterator of lists of str
 
     To train on the sentences, or for a second pass, give them to index_sentences.
 
-    phrases   the result of find_phrases for this `vocab`
-    joiner    is put between the two words
-    Raises    ValueError for a joiner with white space, which would separate the two words again
+    phrases     the result of find_phrases for this `vocab`
+    delimiter   is put between the two words
+    Raises      ValueError for a delimiter with white space, which would separate the two words
+                again
     """
-    if joiner and joiner.split() != [joiner]:
-        raise ValueError(f"joiner={joiner!r}: expected no white space, at which a phrase would be "
-                         "split again")
+    if delimiter and delimiter.split() != [delimiter]:
+        raise ValueError(f"delimiter={delimiter!r}: expected no white space, at which a "
+                         "phrase would be split again")
     V = len(vocab)
     first, second = phrases.pairs.T
     codes = pair_codes(first, second, V)
     order = np.argsort(codes)
-    names = vocab.words + [joiner.join([vocab.words[a], vocab.words[b]])
+    names = vocab.words + [delimiter.join([vocab.words[a], vocab.words[b]])
                            for a, b in phrases.pairs[order]]
     return _joined(corpus, names, codes[order], V)
 

@@ -205,7 +205,7 @@ def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: Binary
 
 # ---- the whole text ----------------------------------------------------------------------------
 
-def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
+def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None = None,
                 errors: str = "strict", folder: str | os.PathLike | None = None
                 ) -> tuple[Vocab, Corpus]:
     """Read a text once.  -> (Vocab, Corpus), equal to those of index_sentences
@@ -213,7 +213,8 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
     source      a path, plain or gzip; "-" for standard input; an open binary file; or an iterable
                 of sentences that are lists of str
     min_count   words that occur less often are dropped
-    max_size    the vocabulary keeps at most this many words, the most frequent ones
+    max_vocab_size
+                the vocabulary keeps at most this many words, the most frequent ones
     errors      what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     folder      where to store a corpus that is too large for memory: see text/corpus_folder.py.
                 If it already has the corpus of the same file and settings, that is opened, and the
@@ -227,21 +228,23 @@ def read_corpus(source: Source, min_count: int = 5, max_size: int | None = None,
         if folder is not None:
             raise ValueError(f"folder={folder}: expected the text of a file, got sentences as "
                              "lists; leave the folder out, they are numbered in memory")
-        return index_sentences(read_sentences(source), min_count, max_size)
+        return index_sentences(read_sentences(source), min_count, max_vocab_size)
     if folder is None:
         ids_file = io.BytesIO()
         blocks = _fit_for_memory(read_blocks(source, errors), source)
-        vocab, parts = _rank(blocks, min_count, max_size, ids_file, io.BytesIO())
+        vocab, parts = _rank(blocks, min_count, max_vocab_size, ids_file, io.BytesIO())
         return vocab, _gather(parts, _contents(ids_file, np.int32))
     folder = os.fspath(folder)
-    made_from = origin(source, f"min_count {min_count}, max_size {max_size}, errors {errors}")
+    # max_size: its name in the cards of folders that version 0.1 wrote
+    made_from = origin(source, f"min_count {min_count}, max_size {max_vocab_size}, errors {errors}")
     found = open_if_there(folder, made_from)
     if found is not None:
         return found
     os.makedirs(folder, exist_ok=True)
     with (tempfile.TemporaryFile(dir=folder) as ids_file,
           tempfile.TemporaryFile(dir=folder) as ends_file):
-        vocab, parts = _rank(read_blocks(source, errors), min_count, max_size, ids_file, ends_file)
+        vocab, parts = _rank(read_blocks(source, errors), min_count, max_vocab_size, ids_file,
+                             ends_file)
         return save_corpus(folder, vocab, parts, made_from)
 
 
@@ -261,11 +264,11 @@ def _fit_for_memory(blocks, source):
         yield block
 
 
-def _rank(blocks, min_count, max_size, ids_file, ends_file):
+def _rank(blocks, min_count, max_vocab_size, ids_file, ends_file):
     """Number a text.  -> Vocab, the corpus in parts.  The files take the preliminary numbers."""
     words, known = number_tokens(blocks, ids_file, ends_file)
     vocab, number = rank_words(DecodedWords(words, known), words.counts[:known], min_count,
-                               max_size)
+                               max_vocab_size)
     return vocab, _renumbered(_contents(ids_file, np.int32), _contents(ends_file, np.int64), number)
 
 

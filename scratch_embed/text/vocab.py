@@ -64,12 +64,13 @@ class Vocab:
 
 
 def index_sentences(sentences: Source, min_count: int = 5,
-                    max_size: int | None = None) -> tuple[Vocab, Corpus]:
+                    max_vocab_size: int | None = None) -> tuple[Vocab, Corpus]:
     """Read sentences once.  -> (Vocab, Corpus)
 
     sentences   lists of str, or any other source that read_sentences accepts
     min_count   words that occur less often are dropped
-    max_size    the vocabulary keeps at most this many words, the most frequent ones
+    max_vocab_size
+                the vocabulary keeps at most this many words, the most frequent ones
     Raises      ValueError if the text has no words, or no word is frequent enough
 
     Words are numbered in the order in which they first occur, and renumbered by frequency when all
@@ -89,7 +90,7 @@ def index_sentences(sentences: Source, min_count: int = 5,
         lengths.append(len(sentence))
     ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)
     vocab, number = rank_words(list(first_seen), np.bincount(ids, minlength=len(first_seen)),
-                               min_count, max_size)
+                               min_count, max_vocab_size)
     return vocab, renumber(ids, np.array(lengths, np.int64), number)
 
 
@@ -103,18 +104,18 @@ class WordList(Protocol):
         """Word i."""
 
 
-def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_size: int | None
+def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
     """Sort words by frequency.  -> Vocab, number: word i becomes number[i], or is dropped if −1
 
     words, counts: in the order in which the words first occur, which is kept for equal counts
     """
     require_whole("min_count", min_count, 1)
-    if max_size is not None:                                    # None: no limit
-        require_whole("max_size", max_size, 1)
+    if max_vocab_size is not None:                                    # None: no limit
+        require_whole("max_vocab_size", max_vocab_size, 1)
     if not words:
         raise ValueError("the corpus has no words: is the file empty?")
-    order = np.argsort(-counts, kind="stable")[:max_size]
+    order = np.argsort(-counts, kind="stable")[:max_vocab_size]
     order = order[counts[order] >= min_count]
     if not len(order):
         top = int(counts.argmax())

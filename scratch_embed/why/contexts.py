@@ -98,11 +98,12 @@ def sense_accuracy(world: Senses, x: np.ndarray) -> float:
     x: (T, D), the states of all T words of the world.  A sense without occurrences in the training
     half is at infinite distance.
     """
-    seen, asked = (x[rows_of(world, side)].astype(np.float64) for side in (world.train, world.test))
+    seen, tested = (x[rows_of(world, side)].astype(np.float64)
+                    for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
     mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
     right = 0.0
-    for (_, _, word, sense), row in zip(world.test, asked):
+    for (_, _, word, sense), row in zip(world.test, tested):
         own, other = (np.linalg.norm(row - mean.get(f"{word} {s}", np.inf))
                       for s in sorted(SENSES[word], key=sense.__ne__))
         right += (own < other) + 0.5 * (own == other)

@@ -27,8 +27,8 @@ from scratch_embed.why.retrieval import untrained as untrained_words
 from scratch_embed.why.retrieval_tour import random_ranking
 from scratch_embed.why.searches import (
     WORD2VEC,
-    by_vectors,
-    by_words,
+    dense,
+    lexical,
     ndcg_percent,
     rank_all,
     search_facts,
@@ -269,8 +269,8 @@ def smaller_vectors(seeds: int = 5, documents: int = 2000, sentences: int = 12_0
         search = search_facts(facts(seed, documents, documents * 3 // 20, sentences=sentences,
                                     pairs=0), seed)
         rankings = {name: by_codes(search, form) for name, form in forms(D).items()}
-        rankings |= {"BM25": by_words(search),
-                     "untrained vectors": by_vectors(search, learn=untrained_words),
+        rankings |= {"BM25": lexical(search),
+                     "untrained vectors": dense(search, learn=untrained_words),
                      "random vectors": random_ranking(search)}
         for name, ranking in rankings.items():
             scores.setdefault(name, []).append(ndcg_percent(search, ranking))

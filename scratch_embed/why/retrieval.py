@@ -28,11 +28,11 @@ from scratch_embed.why.searches import (
     DEPTH,
     K,
     Search,
-    by_both,
-    by_vectors,
-    by_words,
+    dense,
     embed,
     equal_weights,
+    hybrid,
+    lexical,
     rank_all,
     sif,
     word2vec_words,
@@ -97,10 +97,10 @@ def raw_sum(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 # ---- the ablations ------------------------------------------------------------------------------
 
-VECTORS = dict(by=by_vectors, compare=cosine_matrix, learn=None, weigh=sif, common=True,
+VECTORS = dict(by=dense, compare=cosine_matrix, learn=None, weigh=sif, common=True,
                unit_words=False)
-BM25 = dict(by=by_words, k1=1.2, b=0.75, documents=None)
-HYBRID = dict(by=by_both, fuse=reciprocal_rank_fusion, depth=DEPTH)
+BM25 = dict(by=lexical, k1=1.2, b=0.75, documents=None)
+HYBRID = dict(by=hybrid, fuse=reciprocal_rank_fusion, depth=DEPTH)
 
 ABLATIONS = [
     Ablation(

@@ -31,10 +31,10 @@ from scratch_embed.why.searches import (
     WORD2VEC,
     K,
     Search,
-    by_both,
-    by_vectors,
-    by_words,
+    dense,
     equal_weights,
+    hybrid,
+    lexical,
     rank_all,
     search_codes,
     search_facts,
@@ -105,13 +105,13 @@ def random_ranking(search: Search) -> Ranking:
 
 def search_reports(learned: Learned) -> dict[str, np.ndarray]:
     """{search: MEASURES in % (3,)}; the last two rows are chance and the upper bound."""
-    mean = partial(by_vectors, weigh=equal_weights, common=False)
-    rankings = {"BM25": by_words(learned.search)}
+    mean = partial(dense, weigh=equal_weights, common=False)
+    rankings = {"BM25": lexical(learned.search)}
     for name, search in [("word2vec", learned.search), ("GloVe", learned.glove),
                          ("FastText", learned.fasttext)]:
-        rankings |= {f"{name}, mean": mean(search), f"{name}, SIF": by_vectors(search)}
-    rankings |= {HYBRID: by_both(learned.search),
-                 "word2vec, untrained, SIF": by_vectors(learned.search, learn=untrained),
+        rankings |= {f"{name}, mean": mean(search), f"{name}, SIF": dense(search)}
+    rankings |= {HYBRID: hybrid(learned.search),
+                 "word2vec, untrained, SIF": dense(learned.search, learn=untrained),
                  "random vectors": random_ranking(learned.search)}
     scores = {name: np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
               for name, ranking in rankings.items()}
@@ -135,11 +135,11 @@ def upper_bound(search: Search) -> np.ndarray:
 # ---- rare codes ---------------------------------------------------------------------------------
 
 CODED = {
-    "BM25": lambda learned: by_words(learned.search),
-    "word2vec, SIF": lambda learned: by_vectors(learned.search),
-    "FastText, SIF": lambda learned: by_vectors(learned.fasttext),
-    HYBRID: lambda learned: by_both(learned.search),
-    SCORES: lambda learned: by_both(
+    "BM25": lambda learned: lexical(learned.search),
+    "word2vec, SIF": lambda learned: dense(learned.search),
+    "FastText, SIF": lambda learned: dense(learned.fasttext),
+    HYBRID: lambda learned: hybrid(learned.search),
+    SCORES: lambda learned: hybrid(
         learned.search, fuse=partial(weighted_sum, weights=[1, 1])),
 }
 PARTS = ("codes", "questions", "both")

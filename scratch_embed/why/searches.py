@@ -119,12 +119,12 @@ def embed(search: Search, words: Words | None = None,
 
 # ---- searches ---------------------------------------------------------------------------------
 
-def by_words(search: Search, **settings) -> Ranking:
+def lexical(search: Search, **settings) -> Ranking:
     """Search by BM25.  settings: of word_scores"""
     return rank_all(search, word_scores(search, **settings))
 
 
-def by_vectors(search: Search, compare: Callable = cosine_matrix,
+def dense(search: Search, compare: Callable = cosine_matrix,
                learn: Callable[[Search], Words] | None = None, **settings) -> Ranking:
     """Search by vectors of texts.
 
@@ -135,7 +135,7 @@ def by_vectors(search: Search, compare: Callable = cosine_matrix,
     return rank_all(search, compare(*embed(search, words, **settings)))
 
 
-def by_both(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH
+def hybrid(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH
             ) -> Ranking:
     """Search by a hybrid: the first `depth` of BM25 and of the vectors, fused; all others last.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.transformer.pooling import cls, mean
-from scratch_embed.why.searches import by_words, equal_weights, ndcg_percent, sif
+from scratch_embed.why.searches import equal_weights, lexical, ndcg_percent, sif
 from scratch_embed.why.sentences import (
     Encoder,
     Scores,
@@ -42,7 +42,7 @@ def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
             "word2vec, mean": by_words_of(encoder, equal_weights),
             "word2vec, SIF": by_words_of(encoder, sif)}
     rows = {name: score(encoder, encode) for name, encode in ways.items()}
-    rows["BM25"] = Scores(ndcg_percent(encoder.search, by_words(encoder.search)), *[np.nan] * 4)
+    rows["BM25"] = Scores(ndcg_percent(encoder.search, lexical(encoder.search)), *[np.nan] * 4)
     return {name: np.array(row) for name, row in rows.items()}
 
 

@@ -1,6 +1,6 @@
 """The noise distribution, from which negatives are drawn in constant time by an alias table.
 
-Paper     Mikolov et al. 2013b, section 2.2: P_n(w) ∝ count(w)^¾ (Pneg in word2vec.py and ppmi.py).
+Paper     Mikolov et al. 2013b, section 2.2: Pneg(w) ∝ count(w)^¾ (the paper's P_n).
           Walker 1977, "An Efficient Method for Generating Discrete Random Variables with General
           Distributions"; Vose 1991 for the construction of the table in O(V)
 Shapes    accept (V,) float32, alias (V,) int32
@@ -35,7 +35,7 @@ class AliasTable(NamedTuple):
 
 
 def noise_distribution(counts: np.ndarray, power: float = 0.75) -> np.ndarray:
-    """P_n(w) = count(w)^power / Σ count^power.  (V,) -> (V,) float64"""
+    """Pneg(w) = count(w)^power / Σ count^power.  (V,) -> (V,) float64"""
     weights = np.asarray(counts, np.float64) ** power
     return weights / weights.sum()
 

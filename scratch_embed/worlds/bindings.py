@@ -29,9 +29,9 @@ from scratch_embed.worlds.facts import (
     IN_REPORTS,
     NAMES,
     VALUES,
-    Asked,
     Fact,
     Qrels,
+    Slots,
     gain_table,
     number,
     question,
@@ -48,8 +48,8 @@ class Bindings(NamedTuple):
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
-    told: dict[str, list[Fact]]        # {document id: the facts that it states}
-    asked: dict[str, Asked]            # {query id: who, act and thing of one fact}
+    document_facts: dict[str, list[Fact]]        # {document id: the facts that it states}
+    query_slots: dict[str, Slots]            # {query id: who, act and thing of one fact}
     group: dict[str, int]              # {document id: its group}
 
 
@@ -61,7 +61,7 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
     require_whole("groups", groups, 1)
     require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
-    corpus, told, group = {}, {}, {}
+    corpus, document_facts, group = {}, {}, {}
     documents = iter(number("d", groups * FACTS))
     for g in range(groups):
         facts = np.stack([rng.permutation(VALUES)[:FACTS] for _ in NAMES], axis=1)     # (3, 5)
@@ -71,21 +71,21 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
             document, thing = next(documents), np.roll(np.arange(FACTS), turn)
             turned = facts.copy()
             turned[:, THING] = facts[thing, THING]
-            told[document], group[document] = [tuple(fact) for fact in turned.tolist()], g
+            document_facts[document], group[document] = [tuple(fact) for fact in turned.tolist()], g
             corpus[document] = " . ".join(
                 f"the {w[WHO]} {w[ACT]} the {words[other][THING]}"
                 for w, other in zip(words, thing))
-    asked = {}
+    query_slots = {}
     for query in number("q", queries):
-        facts = told[list(told)[rng.integers(len(told))]]
+        facts = document_facts[list(document_facts)[rng.integers(len(document_facts))]]
         fact = facts[rng.integers(FACTS)]
-        asked[query] = {slot: fact[slot] for slot in (WHO, ACT, THING)}
-    qrels = {query: {document: 1 for document, facts in told.items()
+        query_slots[query] = {slot: fact[slot] for slot in (WHO, ACT, THING)}
+    qrels = {query: {document: 1 for document, facts in document_facts.items()
                      if any(all(fact[slot] == value for slot, value in named.items())
                             for fact in facts)}
-             for query, named in asked.items()}
-    return Bindings(corpus, {query: question(named, rng) for query, named in asked.items()},
-                    qrels, told, asked, group)
+             for query, named in query_slots.items()}
+    return Bindings(corpus, {query: question(named, rng) for query, named in query_slots.items()},
+                    qrels, document_facts, query_slots, group)
 
 
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:

@@ -72,7 +72,7 @@ REPORTS = ["the MOOD WHO ACT the THING near the PLACE",
            "they say that near the PLACE the WHO was MOOD and ACT the THING"]
 
 Fact = tuple[int, ...]             # a value for each slot, in the order of NAMES
-Asked = dict[int, int]             # {slot: value} of the slots that a query names
+Slots = dict[int, int]             # {slot: value} of the slots that a query names
 Qrels = dict[str, dict[str, int]]  # {query id: {document id: gain}}, gains above 0 only
 
 
@@ -82,8 +82,8 @@ class Facts(NamedTuple):
     corpus: dict[str, str]                 # {document id: report}
     queries: dict[str, str]                # {query id: text}
     qrels: Qrels
-    told: dict[str, Fact]                  # {document id: the fact that it states}
-    asked: dict[str, Asked]                # {query id: the slots that it names}
+    document_facts: dict[str, Fact]                  # {document id: the fact that it states}
+    query_slots: dict[str, Slots]                # {query id: the slots that it names}
     prototypes: np.ndarray                 # (P, 5), the facts that all facts are copies of
     text: list[list[str]]                  # to train word vectors: the reports, and other sentences
     pairs: list[tuple[str, str]]           # to train retrieval: (query, a relevant report)
@@ -125,10 +125,10 @@ def report(fact: Fact, rng: np.random.Generator, synonyms: Sequence[int] = IN_RE
     return " ".join(words.get(token, token) for token in pick(frames, rng).split())
 
 
-def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = IN_QUESTIONS
+def question(slots: Slots, rng: np.random.Generator, synonyms: Sequence[int] = IN_QUESTIONS
              ) -> str:
     """A query for a report with these values."""
-    word = {NAMES[slot]: word_for(slot, value, synonyms, rng) for slot, value in asked.items()}
+    word = {NAMES[slot]: word_for(slot, value, synonyms, rng) for slot, value in slots.items()}
     parts = ["find the", word.get("mood"), word.get("who", "person")]
     if "act" in word or "thing" in word:
         parts += ["who", word.get("act", "had")]
@@ -137,22 +137,22 @@ def question(asked: Asked, rng: np.random.Generator, synonyms: Sequence[int] = I
     return " ".join(part for part in parts if part)
 
 
-def name_three(fact: Fact, rng: np.random.Generator) -> Asked:
+def name_three(fact: Fact, rng: np.random.Generator) -> Slots:
     """Draw three slots of a fact; all ten choices are equally likely."""
     return {int(slot): fact[slot] for slot in np.sort(rng.permutation(len(NAMES))[:3])}
 
 
 # ---- relevance ----------------------------------------------------------------------------------
 
-def judge(asked: Mapping[str, Asked], told: Mapping[str, Fact], gain: Sequence[int] = GAIN
-          ) -> Qrels:
+def judge(query_slots: Mapping[str, Slots], document_facts: Mapping[str, Fact],
+          gain: Sequence[int] = GAIN) -> Qrels:
     """The relevance judgments: the gain of every document for every query, where it is above 0.
 
     gain: the gains of documents that match in 0, 1, 2, ... of the query's slots.
     """
-    documents, table = list(told), np.array(list(told.values()))
+    documents, table = list(document_facts), np.array(list(document_facts.values()))
     qrels = {}
-    for query, named in asked.items():
+    for query, named in query_slots.items():
         matches = (table[:, list(named)] == list(named.values())).sum(axis=1)       # (documents,)
         gains = np.asarray(gain)[matches]
         qrels[query] = {documents[i]: int(gains[i]) for i in np.flatnonzero(gains)}
@@ -191,17 +191,18 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
     require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     protos = draw_prototypes(prototypes, rng)
-    told = dict(zip(number("d", documents), draw_facts(documents, protos, noise, rng)))
-    corpus = {document: report(fact, rng) for document, fact in told.items()}
-    about = [told[document] for document in rng.choice(list(told), queries)]
-    asked = dict(zip(number("q", queries), (name_three(fact, rng) for fact in about)))
-    texts = {query: question(named, rng) for query, named in asked.items()}
+    document_facts = dict(zip(number("d", documents), draw_facts(documents, protos, noise, rng)))
+    corpus = {document: report(fact, rng) for document, fact in document_facts.items()}
+    about = [document_facts[document] for document in rng.choice(list(document_facts), queries)]
+    query_slots = dict(zip(number("q", queries), (name_three(fact, rng) for fact in about)))
+    texts = {query: question(named, rng) for query, named in query_slots.items()}
     text = [sentence.split() for sentence in corpus.values()]
     for i, fact in enumerate(draw_facts(sentences, protos, noise, rng)):
         told_or_asked = (report(fact, rng, IN_EITHER) if i % 3 else
                          question(name_three(fact, rng), rng, IN_EITHER))
         text.append(told_or_asked.split())
-    return Facts(corpus, texts, judge(asked, told), told, asked, protos, text,
+    return Facts(corpus, texts, judge(query_slots, document_facts), document_facts, query_slots,
+                 protos, text,
                  _pairs(draw_facts(pairs, protos, noise, rng), set(texts.values()), rng))
 
 

@@ -25,9 +25,9 @@ from scratch_embed.worlds.facts import (
     IN_QUESTIONS,
     NAMES,
     VALUES,
-    Asked,
     Fact,
     Qrels,
+    Slots,
     gain_table,
     judge,
     number,
@@ -48,8 +48,8 @@ class Instructed(NamedTuple):
     queries: dict[str, str]
     instructions: dict[str, str]       # {query id: what makes a document relevant}
     qrels: Qrels
-    told: dict[str, Fact]
-    asked: dict[str, Asked]            # {query id: the slot that its instruction names}
+    document_facts: dict[str, Fact]
+    query_slots: dict[str, Slots]            # {query id: the slot that its instruction names}
 
 
 def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Instructed:
@@ -62,16 +62,18 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
     require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     facts = np.stack([rng.permutation(np.arange(documents) % VALUES) for _ in NAMES], axis=1)
-    told = {document: tuple(fact) for document, fact in zip(number("d", documents), facts.tolist())}
-    texts, wanted, asked = {}, {}, {}
+    document_facts = {document: tuple(fact)
+                      for document, fact in zip(number("d", documents), facts.tolist())}
+    texts, wanted, query_slots = {}, {}, {}
     for query in number("q", queries):
         fact = tuple(rng.integers(VALUES, size=len(NAMES)).tolist())
         text = report(fact, rng, IN_QUESTIONS)
         for slot, name in enumerate(NAMES):
             texts[f"{query}-{name}"], wanted[f"{query}-{name}"] = text, INSTRUCTIONS[name]
-            asked[f"{query}-{name}"] = {slot: fact[slot]}
-    return Instructed({document: report(fact, rng) for document, fact in told.items()},
-                      texts, wanted, judge(asked, told, gain=(0, 1)), told, asked)
+            query_slots[f"{query}-{name}"] = {slot: fact[slot]}
+    return Instructed({document: report(fact, rng) for document, fact in document_facts.items()},
+                      texts, wanted, judge(query_slots, document_facts, gain=(0, 1)),
+                      document_facts, query_slots)
 
 
 def upper_bound_without_instruction(world: Instructed, k: int = 10) -> float:

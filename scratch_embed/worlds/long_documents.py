@@ -16,7 +16,7 @@ import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
 from scratch_embed.worlds.bounds import ndcg_upper_bound
-from scratch_embed.worlds.facts import Asked, Fact, Facts, Qrels, gain_table, pick, report
+from scratch_embed.worlds.facts import Fact, Facts, Qrels, Slots, gain_table, pick, report
 
 TEMPLATES = ["the minutes of the DAY meeting were read and approved",
              "no further business was raised on DAY before lunch",
@@ -36,8 +36,8 @@ class LongDocuments(NamedTuple):
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
-    told: dict[str, Fact]
-    asked: dict[str, Asked]
+    document_facts: dict[str, Fact]
+    query_slots: dict[str, Slots]
     end: dict[str, int]                # {document id: number of words up to the end of its fact}
 
 
@@ -49,13 +49,14 @@ def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
     require_whole("sentences", sentences)
     rng = np.random.Generator(np.random.PCG64(seed))
     corpus, end = {}, {}
-    for document, fact in world.told.items():
+    for document, fact in world.document_facts.items():
         before = int(rng.integers(sentences + 1))
         filler = [filler_sentence(rng) for _ in range(sentences)]
         start = " . ".join([*filler[:before], report(fact, rng)])
         corpus[document] = " . ".join([start, *filler[before:]])
         end[document] = len(start.split())
-    return LongDocuments(corpus, world.queries, world.qrels, world.told, world.asked, end)
+    return LongDocuments(corpus, world.queries, world.qrels, world.document_facts,
+                         world.query_slots, end)
 
 
 def filler_sentence(rng: np.random.Generator) -> str:

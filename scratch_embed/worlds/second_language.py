@@ -41,8 +41,8 @@ class Bitext(NamedTuple):
 
     english: list[str]                 # N sentences about N different facts
     foreign: list[str]                 # their translations, in the same order
-    told: list[Fact]                   # the facts that they state
-    pairs: list[tuple[str, str]]       # for training, about facts that are not in `told`
+    facts: list[Fact]                   # the facts that they state
+    pairs: list[tuple[str, str]]       # for training, about facts that are not in `facts`
     cipher: dict[str, str]             # {letter: letter}
 
 
@@ -90,18 +90,18 @@ def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float 
     rng = np.random.Generator(np.random.PCG64(seed))
     cipher = draw_cipher(rng)
     protos = draw_prototypes(20, rng) if prototypes is None else prototypes
-    told: dict[Fact, None] = {}
+    facts: dict[Fact, None] = {}
     for _ in range(100):
-        told |= dict.fromkeys(draw_facts(sentences, protos, noise, rng))
-        if len(told) >= sentences:
+        facts |= dict.fromkeys(draw_facts(sentences, protos, noise, rng))
+        if len(facts) >= sentences:
             break
     else:
-        raise ValueError(f"sentences: expected at most {len(told)}, because {100 * sentences} "
+        raise ValueError(f"sentences: expected at most {len(facts)}, because {100 * sentences} "
                          f"draws gave only so many different facts, got {sentences}; use fewer "
                          "sentences or more noise")
-    told = dict.fromkeys(list(told)[:sentences])
-    english = [report(fact, rng, IN_EITHER) for fact in told]
+    facts = dict.fromkeys(list(facts)[:sentences])
+    english = [report(fact, rng, IN_EITHER) for fact in facts]
     others = [report(fact, rng, IN_EITHER) for fact in draw_facts(pairs, protos, noise, rng)
-              if fact not in told]
-    return Bitext(english, [translate(text, cipher) for text in english], list(told),
+              if fact not in facts]
+    return Bitext(english, [translate(text, cipher) for text in english], list(facts),
                   [(text, translate(text, cipher)) for text in others], cipher)

@@ -210,7 +210,7 @@ def review_classification(seed: int) -> Classification:
     labels = [line.split(" ", 1)[0].removeprefix("__label__") for line in sample.lines]
     texts = [line.split(" ", 1)[1] for line in sample.lines]
     parts = [Labelled(texts[of], labels[of]) for of in (slice(1500), slice(1500, None))]
-    right = [label == told for label, told in zip(parts[1].label, sample.true_labels[1500:])]
+    right = [label == true for label, true in zip(parts[1].label, sample.true_labels[1500:])]
     return Classification("ToyReviews", *parts, sum(right) / len(right),
                           most_frequent(parts[1].label))
 
@@ -249,9 +249,9 @@ def summarization(rng: np.random.Generator, texts: int = 60, sentences: int = 4
         machine = []
         for right in ratings:
             kept = rng.permutation(sentences)[:right]
-            told = [fact if i in kept else change(fact, range(len(NAMES)), rng)
+            stated = [fact if i in kept else change(fact, range(len(NAMES)), rng)
                     for i, fact in enumerate(story)]
-            machine.append(_tell(told, rng, IN_REPORTS))
+            machine.append(_tell(stated, rng, IN_REPORTS))
         rows.append((_tell(story, rng, IN_REPORTS), [_tell(story, rng, IN_QUESTIONS)
                                                      for _ in range(2)], machine, ratings))
     return Summarization("ToySummaries", *map(list, zip(*rows)), 1.0, 0.0)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from scratch_embed.cli.encode import AT_A_TIME
+from scratch_embed.cli.encode import BATCH_SIZE
 from scratch_embed.numerics.blas import blas_threads, blas_threads_at_most
 from scratch_embed.numerics.json_files import read_json, write_json
 from scratch_embed.sentences.encoder import SentenceEncoder
@@ -133,8 +133,8 @@ def test_without_a_file_a_row_of_numbers_a_line_which_read_back_are_the_same(mod
 @pytest.fixture
 def many():
     """More lines than are encoded at a time."""
-    lines = corpus_path("words-easy.txt").read_text().splitlines()[:AT_A_TIME + 200]
-    assert len(lines) > AT_A_TIME
+    lines = corpus_path("words-easy.txt").read_text().splitlines()[:BATCH_SIZE + 200]
+    assert len(lines) > BATCH_SIZE
     return lines
 
 

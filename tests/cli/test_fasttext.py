@@ -178,8 +178,8 @@ def test_vectors_and_analogies_have_them_too(model, run, stdin):
     stdin("apples\n")
     assert run("vectors", model)[1].startswith("apples -0.16666667 ")
     assert run("analogy", model, "man", "king", "woman", "--top", 1)[1].startswith("queen")
-    for multiply in [], ["--multiply"]:
-        code, out, _ = run("analogy", model, "king", "apple", "queen", *multiply)
+    for cosmul in [], ["--cosmul"]:
+        code, out, _ = run("analogy", model, "king", "apple", "queen", *cosmul)
         assert code == 0 and {line.split("\t")[0] for line in out.splitlines()} == {"man", "woman"}
 
 
@@ -210,7 +210,7 @@ def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, ru
 def test_a_word_without_any_n_gram_is_missing(model, run):
     for command in (["similar", model, ""], ["vectors", model, ""],
                     ["analogy", model, "king", "", "man"], ["odd", model, "king", "", "man"],
-                    ["analogy", model, "king", "", "man", "--multiply"]):
+                    ["analogy", model, "king", "", "man", "--cosmul"]):
         code, out, err = run(*command)
         assert (code, out) == (1, "") and "'' is not among the 4 words" in err, command
 

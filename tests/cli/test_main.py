@@ -253,7 +253,7 @@ def test_analogy_completes_a_is_to_b_as_c_is_to(file, run):
 
 
 def test_analogy_multiplies_when_it_is_told_to(file, run):
-    code, out, _ = run("analogy", file, "man", "king", "woman", "--multiply")
+    code, out, _ = run("analogy", file, "man", "king", "woman", "--cosmul")
     assert code == 0 and out.split("\t")[0] == "queen"
 
 

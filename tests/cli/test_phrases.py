@@ -54,7 +54,8 @@ def test_the_options_are_those_of_the_equation(text, capfdbinary):
     assert run(capfdbinary, text, "-o", "-")[1] == TEXT.replace("\n\n", "\n")      # 5 and 100
     assert run(capfdbinary, text, "-o", "-", *LOW[:2], "--threshold", "2.9")[1].count("_") == 0
     assert run(capfdbinary, text, "-o", "-", *LOW, "--min-count", "2")[1].count("_") == 0
-    assert run(capfdbinary, text, "-o", "-", *LOW, "--joiner", "+")[1] == JOINED.replace("_", "+")
+    joined = run(capfdbinary, text, "-o", "-", *LOW, "--delimiter", "+")[1]
+    assert joined == JOINED.replace("_", "+")
 
 
 def test_the_text_is_utf8_whatever_the_terminal_is(tmp_path):
@@ -77,7 +78,7 @@ def test_bytes_that_are_not_utf8_are_treated_as_errors_says(text, tmp_path, capf
     (["no-such-file", "-o", "{new}"], "no-such-file"),
     (["{text}", "-o", "no/folder/x"], "no folder"),
     (["{text}", "-o", "{text}"], "input text itself"),
-    (["{text}", "-o", "{new}", "--joiner", " "], "white space")])
+    (["{text}", "-o", "{new}", "--delimiter", " "], "white space")])
 def test_a_users_error_is_one_line_and_writes_nothing(wrong, said, text, tmp_path, capfdbinary):
     code, out, err = run(capfdbinary, *(w.format(text=text, new=tmp_path / "new") for w in wrong))
     assert code == 1 and out == "" and len(err.splitlines()) == 1 and said in err

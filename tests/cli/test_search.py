@@ -51,7 +51,7 @@ def test_lines_are_found_by_their_words(index, run):
 def test_both_together_are_the_fusion_of_the_two(index, files, run):
     code, out, _ = run("search", index, "dog 7", "--hybrid", "--json", "-k", 3)
     found = json.loads(out)
-    words = TextIndex.load(index).by_words(str.split)(["dog 7"], 9)
+    words = TextIndex.load(index).bm25_search(str.split)(["dog 7"], 9)
     dense = TextIndex.load(index).search(StaticEncoder(WordVectors.load(files[1])).encode(
         ["dog 7"]), 9)
     ids, scores = reciprocal_rank_fusion([dense, words], 3)

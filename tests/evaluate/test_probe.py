@@ -304,7 +304,7 @@ def test_a_bag_counts_words_and_has_length_one():
     vectors = bag.encode(["the THE cat!", "unknown", "hat the cat cat"])
     np.testing.assert_allclose(vectors, np.array([[2, 1, 0, 0], [0, 0, 0, 0], [1, 2, 1, 0]])
                                / np.sqrt([[5], [1], [6]]), rtol=1e-6)
-    assert BagOfWords(["a a b"], max_size=1).encode(["b a"]).tolist() == [[1]]
+    assert BagOfWords(["a a b"], max_vocab_size=1).encode(["b a"]).tolist() == [[1]]
 
 
 def test_one_string_and_an_empty_vocabulary_are_refused():

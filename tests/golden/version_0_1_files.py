@@ -104,8 +104,8 @@ def text_index(folder):
     index = TextIndex.load(folder / "text.index")
     encoder = StaticEncoder(WordVectors.load(folder / "words.vec"))
     numbers, scores = index.search(encoder.encode(QUERIES), 3)
-    by_words, word_scores = index.by_words(str.split)(QUERIES, 3)
-    return {"lines": numbers, "cosines": scores, "lines by words": by_words,
+    bm25_search, word_scores = index.bm25_search(str.split)(QUERIES, 3)
+    return {"lines": numbers, "cosines": scores, "lines by words": bm25_search,
             "scores by words": word_scores, "of": np.array([index.lines, len(index)])}
 
 

@@ -81,7 +81,7 @@ def test_both_ways_round_worked_by_hand():
 
 def test_the_loss_has_the_invariants_of_infonce_and_clips_of_both_ways_round():
     check_contrastive_loss(lambda q, k, tau: infonce(q, k, tau)[0])
-    check_contrastive_loss(lambda q, k, tau: symmetric_infonce(q, k, tau)[0], both_ways=True)
+    check_contrastive_loss(lambda q, k, tau: symmetric_infonce(q, k, tau)[0], symmetric=True)
 
 
 def test_the_limits_of_the_temperature():

@@ -45,24 +45,26 @@ def first_pair_weighs_more(q, k, tau):
 
 
 @pytest.mark.parametrize("f, names", [
-    (unshifted, "cold gap"),
-    (lambda q, k, tau: len(q) * ours(q, k, tau), "value cold collapse"),
-    (lambda q, k, tau: ours(q, k, tau * tau), "value cold"),
-    (lambda q, k, tau: -ours(q, k, tau), "value cold non_negative gap collapse further_negative"),
+    (unshifted, "low_temperature gap"),
+    (lambda q, k, tau: len(q) * ours(q, k, tau), "value low_temperature collapse"),
+    (lambda q, k, tau: ours(q, k, tau * tau), "value low_temperature"),
+    (lambda q, k, tau: -ours(q, k, tau),
+     "value low_temperature non_negative gap collapse further_negative"),
     (first_pair_weighs_more, "value pair_order"),
-    (lambda q, k, tau: ours(abs(q), k, tau), "value cold")])
+    (lambda q, k, tau: ours(abs(q), k, tau), "value low_temperature")])
 def test_what_is_wrong_is_named(f, names):
     expect(names, check_contrastive_loss, CONTRASTIVE_LOSS, f)
 
 
 def test_a_loss_on_dot_products_sees_lengths():
     with pytest.raises(AssertionError, match="'length'"):
-        check_contrastive_loss(dot_products, without=("value", "cold", "gap", "collapse"))
+        check_contrastive_loss(dot_products,
+                               without=("value", "low_temperature", "gap", "collapse"))
 
 
 def test_a_sum_without_the_partner_can_be_negative():
     with pytest.raises(AssertionError, match="'non_negative'"):
-        check_contrastive_loss(without_the_partner, without=("value", "cold"))
+        check_contrastive_loss(without_the_partner, without=("value", "low_temperature"))
 
 
 def test_ours_keeps_all():
@@ -70,6 +72,6 @@ def test_ours_keeps_all():
 
 
 def test_both_ways_round_is_another_loss():
-    check_contrastive_loss(clip, both_ways=True, max_examples=10)
-    expect("value exchanged", partial(check_contrastive_loss, both_ways=True), CONTRASTIVE_LOSS,
+    check_contrastive_loss(clip, symmetric=True, max_examples=10)
+    expect("value exchanged", partial(check_contrastive_loss, symmetric=True), CONTRASTIVE_LOSS,
            ours)

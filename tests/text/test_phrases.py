@@ -162,18 +162,19 @@ def test_a_phrase_whose_spelling_is_a_word_already_counts_as_that_word():
     assert "a_b" in vocab.words and len(set(vocab.words)) == len(vocab.words)
 
 
-@pytest.mark.parametrize("joiner, word", [("_", "new_york"), ("", "newyork"), ("··", "new··york")])
-def test_the_joiner_is_put_between_the_words(joiner, word):
+@pytest.mark.parametrize("delimiter, word",
+                         [("_", "new_york"), ("", "newyork"), ("··", "new··york")])
+def test_the_delimiter_is_put_between_the_words(delimiter, word):
     vocab, corpus = indexed(NEW_YORK)
     phrases = find_phrases(corpus, vocab, 1, 1.0)
-    assert next(join_phrases(corpus, vocab, phrases, joiner))[0] == word
+    assert next(join_phrases(corpus, vocab, phrases, delimiter))[0] == word
 
 
-@pytest.mark.parametrize("joiner", [" ", "a b", "\n", "_\t"])
-def test_a_joiner_with_white_space_is_refused(joiner):
+@pytest.mark.parametrize("delimiter", [" ", "a b", "\n", "_\t"])
+def test_a_delimiter_with_white_space_is_refused(delimiter):
     vocab, corpus = indexed(NEW_YORK)
     with pytest.raises(ValueError, match="white space"):
-        join_phrases(corpus, vocab, find_phrases(corpus, vocab), joiner)
+        join_phrases(corpus, vocab, find_phrases(corpus, vocab), delimiter)
 
 
 # ---- parity with gensim -------------------------------------------------------------------------

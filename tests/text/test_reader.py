@@ -88,10 +88,11 @@ def test_an_empty_line_ends_no_sentence_so_that_the_room_for_ends_suffices():
 
 @given(texts, st.sampled_from([b"", b"end", b"\n"]), st.integers(3, 40), st.integers(1, 3),
        st.sampled_from([None, 1, 3]))
-def test_equals_the_plain_reader(text, tail, piece, min_count, max_size):
-    ours, wrong = outcome(lambda: read_corpus(Trickle(text + tail, piece), min_count, max_size))
+def test_equals_the_plain_reader(text, tail, piece, min_count, max_vocab_size):
+    bounds = min_count, max_vocab_size
+    ours, wrong = outcome(lambda: read_corpus(Trickle(text + tail, piece), *bounds))
     twin, twin_wrong = outcome(
-        lambda: index_sentences(read_sentences(io.BytesIO(text + tail)), min_count, max_size))
+        lambda: index_sentences(read_sentences(io.BytesIO(text + tail)), *bounds))
     assert wrong == twin_wrong
     if twin:
         assert_same(ours, twin)
@@ -285,7 +286,7 @@ def test_a_folder_with_other_files_is_refused(text, tmp_path):
     assert os.listdir(tmp_path / "c") == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("setting", [{"min_count": 2}, {"max_size": 1}, {"errors": "ignore"}])
+@pytest.mark.parametrize("setting", [{"min_count": 2}, {"max_vocab_size": 1}, {"errors": "ignore"}])
 def test_a_corpus_read_by_other_settings_is_refused(text, tmp_path, setting):
     read_corpus(text, 1, folder=tmp_path / "c")
     with pytest.raises(ValueError, match="holds another corpus.*settings"):

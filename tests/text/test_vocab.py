@@ -50,7 +50,7 @@ def test_dropped_words_and_empty_sentences_leave_no_gap(sentences, min_count):
 @given(texts.filter(flat), st.integers(1, 8))
 def test_a_largest_size_keeps_the_most_frequent(sentences, size):
     full, _ = index_sentences(sentences, min_count=1)
-    small, _ = index_sentences(sentences, min_count=1, max_size=size)
+    small, _ = index_sentences(sentences, min_count=1, max_vocab_size=size)
     assert small.words == full.words[:size]
 
 
@@ -74,9 +74,10 @@ def test_a_min_count_that_leaves_nothing_says_how_near_it_was():
         index_sentences([["the", "the", "cat", "the"]])
 
 
-@pytest.mark.parametrize("setting", [{"min_count": 0}, {"max_size": 0}])
+@pytest.mark.parametrize("setting", [{"min_count": 0}, {"max_vocab_size": 0}])
 def test_settings_that_make_no_sense_are_refused(setting):
-    with pytest.raises(ValueError, match="^(min_count|max_size)=0: expected a whole number, 1 to"):
+    with pytest.raises(ValueError,
+                       match="^(min_count|max_vocab_size)=0: expected a whole number, 1 to"):
         index_sentences([["a"]], **{"min_count": 1, **setting})
 
 

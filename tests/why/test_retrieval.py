@@ -29,9 +29,9 @@ from scratch_embed.why.retrieval import (
 )
 from scratch_embed.why.searches import (
     DEPTH,
-    by_both,
-    by_vectors,
-    by_words,
+    dense,
+    hybrid,
+    lexical,
     ndcg_percent,
     search_facts,
 )
@@ -53,7 +53,7 @@ def test_every_trick_is_measured(ablations, searches):
 
 
 def test_a_setting_names_the_search_that_it_is_of(searches):
-    for settings, direct in (VECTORS, by_vectors), (BM25, by_words):
+    for settings, direct in (VECTORS, dense), (BM25, lexical):
         np.testing.assert_array_equal(found(settings, searches[0]).gains,
                                       direct(searches[0]).gains)
 
@@ -92,8 +92,8 @@ def test_alone_and_raw_are_what_they_say():
 
 def test_one_search_alone_is_that_search_as_far_as_it_is_listed(searches):
     """And only the first ten ranks count."""
-    alone = by_both(searches[0], fuse=second_alone, depth=DEPTH)
-    np.testing.assert_array_equal(alone.gains[:, :10], by_vectors(searches[0]).gains[:, :10])
+    alone = hybrid(searches[0], fuse=second_alone, depth=DEPTH)
+    np.testing.assert_array_equal(alone.gains[:, :10], dense(searches[0]).gains[:, :10])
 
 
 # ---- ties ---------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from scratch_embed.space.similarity import dot_matrix
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.why.searches import (
     Search,
-    by_both,
-    by_vectors,
-    by_words,
+    dense,
     embed,
     equal_weights,
+    hybrid,
+    lexical,
     ndcg_percent,
     search_codes,
     search_facts,
@@ -38,10 +38,10 @@ def search():
 
 
 def test_words_find_what_is_written_alike_and_vectors_what_means_the_same(search):
-    np.testing.assert_array_equal(by_vectors(search, common=False).gains, [[1, 0, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(dense(search, common=False).gains, [[1, 0, 0], [1, 0, 0]])
     # p has no word of any document: all are tied, and c, b, a is their order
-    np.testing.assert_array_equal(by_words(search).gains, [[0, 0, 1], [1, 0, 0]])
-    assert ndcg_percent(search, by_words(search)) == pytest.approx(100 * (0.5 + 1) / 2)
+    np.testing.assert_array_equal(lexical(search).gains, [[0, 0, 1], [1, 0, 0]])
+    assert ndcg_percent(search, lexical(search)) == pytest.approx(100 * (0.5 + 1) / 2)
 
 
 def test_scores_of_words_are_bm25s(search):
@@ -62,23 +62,23 @@ def test_the_settings_reach_the_vectors(search):
     assert np.linalg.norm(2 * X[1] - [1 / 3**.5] * 3) == pytest.approx(1, rel=1e-6)
     _, X = embed(search, weigh=equal_weights)
     assert np.linalg.matrix_rank(X.astype(np.float64), tol=1e-6) == 2
-    assert by_vectors(search, common=False, compare=lambda A, B: -dot_matrix(A, B)
+    assert dense(search, common=False, compare=lambda A, B: -dot_matrix(A, B)
                       ).gains[0].tolist() == [0, 0, 1]       # the nearest last
     lamps = search.words.vectors.copy()
     lamps[2] = lamps[3]                                      # now a seaman is a lamp
     other = WordVectors(search.words.index_to_key, lamps)
-    assert by_vectors(search, learn=lambda search: other, common=False).gains[0, 0] == 0
+    assert dense(search, learn=lambda search: other, common=False).gains[0, 0] == 0
 
 
 def test_what_neither_search_lists_comes_last(search):
-    only = by_both(search, depth=1)
+    only = hybrid(search, depth=1)
     np.testing.assert_array_equal(only.gains[:, 0], [1, 1])
     assert only.gains.shape == (2, 3)
 
     def last(lists, k):
         ids, scores = reciprocal_rank_fusion(lists, k)
         return ids[:, :1], -scores[:, :1]
-    assert by_both(search, fuse=last).gains[:, 0].tolist() == [1, 1]
+    assert hybrid(search, fuse=last).gains[:, 0].tolist() == [1, 1]
 
 
 def test_a_world_and_its_codes_keep_their_queries_in_order():
@@ -89,7 +89,7 @@ def test_a_world_and_its_codes_keep_their_queries_in_order():
     assert by_code.tolist() == 12 * [False] + 12 * [True]
     np.testing.assert_array_equal(coded.gains[:12], search.gains)
     assert (coded.gains[12:].sum(axis=1) == 1).all()
-    assert ndcg(by_words(coded), 10)[by_code].tolist() == 12 * [1.0]
+    assert ndcg(lexical(coded), 10)[by_code].tolist() == 12 * [1.0]
 
 
 def test_the_seed_and_the_changes_reach_the_training(search):

@@ -22,23 +22,23 @@ def test_the_documents_of_a_group_have_the_same_bag_of_words_and_no_fact_in_comm
     for group in groups():
         assert len({WORLD.corpus[d] for d in group}) == 3
         assert len({tuple(sorted(WORLD.corpus[d].split())) for d in group}) == 1
-        deeds = [(f[WHO], f[ACT], f[THING]) for d in group for f in WORLD.told[d]]
+        deeds = [(f[WHO], f[ACT], f[THING]) for d in group for f in WORLD.document_facts[d]]
         assert len(set(deeds)) == 9
 
 
 def test_each_sentence_states_its_fact():
     for document, text in WORLD.corpus.items():
-        for sentence, fact in zip(text.split(" . "), WORLD.told[document], strict=True):
+        for sentence, fact in zip(text.split(" . "), WORLD.document_facts[document], strict=True):
             said = dict(VALUE_OF[word] for word in sentence.split() if word in VALUE_OF)
             assert said == {slot: fact[slot] for slot in (WHO, ACT, THING)}
 
 
 def test_a_document_is_relevant_if_one_of_its_facts_matches_all_slots_of_the_query():
-    for query, named in WORLD.asked.items():
+    for query, named in WORLD.query_slots.items():
         said = dict(VALUE_OF[word] for word in WORLD.queries[query].split() if word in VALUE_OF)
         assert said == named and set(named) == {WHO, ACT, THING}
         want = set()
-        for document, facts in WORLD.told.items():
+        for document, facts in WORLD.document_facts.items():
             for fact in facts:
                 if (fact[WHO], fact[ACT], fact[THING]) == (named[WHO], named[ACT], named[THING]):
                     want.add(document)

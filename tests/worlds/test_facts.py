@@ -81,11 +81,11 @@ def test_reports_and_queries_state_their_facts_in_their_own_synonyms():
     world = world_of()
     for document, text in world.corpus.items():
         said = read(text)
-        assert tuple(said[slot][0] for slot in range(5)) == world.told[document]
+        assert tuple(said[slot][0] for slot in range(5)) == world.document_facts[document]
         assert {synonym for _, synonym in said.values()} <= {0, 1, 2}
     for query, text in world.queries.items():
         said = read(text)
-        assert {slot: value for slot, (value, _) in said.items()} == world.asked[query]
+        assert {slot: value for slot, (value, _) in said.items()} == world.query_slots[query]
         assert len(said) == 3 and {synonym for _, synonym in said.values()} <= {1, 2, 3}
 
 
@@ -97,8 +97,8 @@ def test_relevance_by_hand():
 
 def test_the_gains_are_the_slots_that_match_one_by_one():
     world = world_of()
-    for query, named in world.asked.items():
-        for document, fact in world.told.items():
+    for query, named in world.query_slots.items():
+        for document, fact in world.document_facts.items():
             same = sum(fact[slot] == value for slot, value in named.items())
             assert world.qrels[query].get(document, 0) == GAIN[same] == max(0, same - 1)
 

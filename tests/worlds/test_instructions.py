@@ -17,9 +17,9 @@ def test_a_document_is_relevant_if_it_agrees_in_the_slot_that_the_instruction_na
     for query, text in WORLD.queries.items():
         name = query.split("-")[1]
         assert WORLD.instructions[query] == INSTRUCTIONS[name]
-        (slot, value), = WORLD.asked[query].items()
+        (slot, value), = WORLD.query_slots[query].items()
         assert NAMES[slot] == name
-        assert WORLD.qrels[query] == {document: 1 for document, fact in WORLD.told.items()
+        assert WORLD.qrels[query] == {document: 1 for document, fact in WORLD.document_facts.items()
                                       if fact[slot] == value}
         assert len(WORLD.qrels[query]) in (37, 38)                   # 300 documents, 8 values
         assert text == WORLD.queries[f"{query.split('-')[0]}-mood"]

@@ -24,7 +24,7 @@ def test_one_sentence_states_the_fact_and_its_end_is_recorded():
         assert text.count(" . ") == 40 and (end == len(words) or words[end] == ".")
         begin = max([i + 1 for i, word in enumerate(words[:end]) if word == "."], default=0)
         said = dict(VALUE_OF[word] for word in words[begin:end] if word in VALUE_OF)
-        assert tuple(said[slot] for slot in range(5)) == WORLD.told[document]
+        assert tuple(said[slot] for slot in range(5)) == WORLD.document_facts[document]
         assert not set(words[:begin] + words[end:]) & set(VALUE_OF)
 
 

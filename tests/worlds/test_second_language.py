@@ -53,7 +53,7 @@ def test_seed_18_would_make_jail_boat():
 
 
 def test_sentences_and_translations_belong_together_one_to_one():
-    assert len(set(WORLD.english)) == len(set(WORLD.foreign)) == len(set(WORLD.told)) == 500
+    assert len(set(WORLD.english)) == len(set(WORLD.foreign)) == len(set(WORLD.facts)) == 500
     for english, foreign in [*zip(WORLD.english, WORLD.foreign, strict=True), *WORLD.pairs]:
         assert translate(foreign, inverse(WORLD.cipher)) == english
         assert len(foreign.split()) == len(english.split())
@@ -67,8 +67,8 @@ def test_no_fact_to_learn_from_is_one_to_be_matched():
     def read(text):
         return tuple(value for _, value in sorted(value_of[word] for word in text.split()
                                                   if word in value_of))
-    assert [read(text) for text in WORLD.english] == WORLD.told and len(WORLD.pairs) > 1000
-    assert not {read(english) for english, _ in WORLD.pairs} & set(WORLD.told)
+    assert [read(text) for text in WORLD.english] == WORLD.facts and len(WORLD.pairs) > 1000
+    assert not {read(english) for english, _ in WORLD.pairs} & set(WORLD.facts)
 
 
 def test_the_words_of_the_sentences_are_in_the_pairs():
