@@ -19,7 +19,7 @@ with the same gradient as a target of negative sampling.
 
 Huffman's algorithm: join the two rarest nodes into a new one, whose count is the sum of both, until
 one node is left.  Words are sorted by count, and each new node is at least as frequent as the new
-node before it.  So the two rarest are always at the ends of two queues: the leaves, the inner nodes.
+node before it.  So the two rarest are always at the ends of two queues, leaves and inner nodes.
 """
 from typing import NamedTuple
 
