@@ -3,7 +3,8 @@
 An example of a line:  __label__meal __label__praise the soup was hot
 
 Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], and its labels
-          likewise in targets; both are numbered from 0 in the order of first occurrence
+          are in targets in the same way; words and labels are numbered separately, from 0, in the
+          order of first occurrence
 Cost      one pass of the compiled reader over the text; 4 bytes per token and 16 per line
 Differs   from fastText: a line with words but without a label is an error that names the line,
           where the original skips it; the last line ends with "</s>" like every other, even if the
@@ -13,8 +14,8 @@ Read next words/bags.py (from the words of a line to rows of a table), words/sup
 
 Tokens are separated by ASCII white space or NUL.  Tokens that begin with __label__ are labels, at
 any position; the others are words.  The end of a line is a word too, "</s>": in a line of unknown
-words its row alone predicts the labels, so the frequent labels.  If "</s>" is written in a text,
-the line ends there.  Blank lines are not examples.
+words only its row is left, and predicts the frequent labels.  If "</s>" is written in a text, the
+line ends there.  Blank lines are not examples.
 """
 import io
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
 """Pair store: one sum for each pair of words, in memory whose size is estimated beforehand.
 
 Shapes    a pair (row, col) of word numbers below V is one int64, its key row · 2³² + col
-          Store: a block (dense, dense) for the `dense` most frequent words, and a hash table of
-          `slots` keys with their sums
+          Store: a block (dense, dense) for words 0..dense−1, and a hash table of `slots` keys with
+          their sums
           Cells: rows, cols (N,) int32, counts (N,) float64: the cells of the matrix X of sums
           that are not 0
 Cost      O(1) per pair; O(N + V) to sort the cells

@@ -6,7 +6,8 @@ Paper     Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factor
           and 11; Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons
           Learned from Word Embeddings", section 3 (the power, the shift, Σ^p)
 Equation  PPMI(w,c) = max(0, log P(w,c) / (P(w) Pneg(c)) − log shift),   Pneg(c) ∝ P(c)^power
-          PPMI ≈ W Uᵀ,   W = L_D Σ_D^p,   U = R_D Σ_D^(1−p),   from its SVD  L Σ Rᵀ
+          PPMI ≈ W Uᵀ,   W = L_D Σ_D^p,   U = R_D Σ_D^(1−p),   from its SVD  L Σ Rᵀ,
+          of which only the D largest singular values are kept
 Shapes    counts, joint, PPMI (V, V): rows are words w, columns contexts c; W, U (V, D)
 Cost      a dense matrix of 8 V² bytes and its SVD, O(V³), by LAPACK: for toy vocabularies
 Differs   from the papers: the matrix is dense, not sparse.  From word2vec.c: the size of the window
@@ -21,7 +22,7 @@ b = K·P(n)·Pneg(m) times on average.  The expected loss of the score s = u_m �
 the logarithm in the equation above, with K as the shift, if D is large enough for any score.
 Negative sampling never forms this matrix; `shifted_pmi` computes it.
 
-The code, like word2vec.c, skips a negative that equals m and does not draw another.  So m is a
+word2vec.py, like word2vec.c, skips a negative that equals m and does not draw another.  So m is a
 negative only of the pairs (m', n) with m' ≠ m, and b = K Pneg(m) (P(n) − P(m,n)): `sgns_optimum`.
 The two optima differ by −log(1 − P(m|n)): almost 0 in a large vocabulary, but not in a toy one.
 """

@@ -42,8 +42,8 @@ least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mut
 words, with Pneg(m) in place of P(m), minus log K (Levy & Goldberg 2014).  P(m, n) is the fraction
 of the training pairs that are (m, n), after subsampling and in windows of random size; Pneg is the
 noise distribution, from which negatives are drawn.  Words in similar contexts have similar rows of
-that matrix, and so similar vectors.  (Skipping negatives that equal the output word moves the
-optimum, noticeably only in a small vocabulary: words/ppmi.py.)
+that matrix, and so similar vectors.  (The code skips negatives that equal the output word, which
+moves the optimum a little; in a small vocabulary this is noticeable: words/ppmi.py.)
 """
 from collections.abc import Callable
 
