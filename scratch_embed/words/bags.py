@@ -8,8 +8,8 @@ Equation  bag(w₁ … w_T) = all of rows(w_i) (words/subwords.py), and V + (h(w
 Shapes    W (V + buckets, D): V rows of words, then the buckets that both kinds of n-grams share
 Cost      O(T·(word_ngrams − 1)) hashes per line of T words.  They are computed each time a line is
           read, because lines are stored as word numbers, not as rows
-Differs   from the paper as fastText does: hash is the 32-bit hash of words/subwords.py as a signed
-          number, extended to 64 bits: the upper 32 bits of a negative one are all ones
+Differs   from the paper, like fastText: hash is the 32-bit hash of words/subwords.py as a signed
+          number, extended to 64 bits: the upper 32 bits of a negative number are ones
 Read next words/supervised.py (how the rows are learned), words/classifier.py (how they are used)
 
 A bag of words does not depend on word order: "good , not bad" and "bad , not good" have the same

@@ -12,8 +12,7 @@ Differs   from the paper: a factor ½, as in glove.c; and by default glove.c's A
           see below).  From glove.c: float32, not float64; the chunks of shuffled cells are read in
           another order in every epoch; gradients are not clipped at ±100, and training stops if
           the loss is not finite.  glove.c skips the update for a cell whose loss is nan or inf, and
-          goes on.  Its clipping never acts in a run that converges; in one that diverges it hides
-          that: the vectors are finite, but useless.
+          goes on.  Its clipping hides that a run diverges: the vectors are finite, but useless.
 Read next words/cooccurrence.py (X), words/ppmi.py (another factorisation), words/word2vec.py
 
 Gradient.  With the error s = w·u + b + c − log x and e = f(x) s:
@@ -23,20 +22,22 @@ Why logarithms?  Whether a word k belongs to ice (i) or to steam (j) shows in th
 of P_ik = X_ik / Σ_k X_ik, not in either count alone.  If differences of word vectors are to express
 such ratios, (w_i − w_j) · u_k = log P_ik − log P_jk, then w_i · u_k is log X_ik up to terms of i
 alone and of k alone: the biases, which take up the frequencies of the two words.
+
 Why the weight f?  A count of 1 is mostly noise, so a cell with a small count gets a small weight.
 Without the cap at 1, frequent pairs such as "of the" would dominate the loss.
 
 Why two tables?  With one (u = w) the fitted matrix would be W Wᵀ, which has no negative eigenvalue
 and no negative entry on its diagonal.  Log counts minus biases have both: a word rarely occurs near
 itself.  W Uᵀ can be any matrix of rank D.
+
 Why W + U?  It cancels the directions in which w = −u.  The paper's reason: if X is symmetric, both
 tables estimate the same vectors and differ only in their random initialisation, and the mean of two
-estimates has less noise.  That is half of the reason.  W Uᵀ is then nearly symmetric too; for
-an eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, with a negative one qᵀW ≈ −qᵀU.  So W + U
-keeps the directions of the first kind and cancels those of the second.  Words that agree in a
-direction of the second kind co-occur less often than by chance (such as two names of one
-thing); W alone keeps both kinds.  On the toy texts W + U solves 13.5 ± 5.9 percentage points fewer
-analogies than W alone (`scratch-embed why glove`).
+estimates has less noise.  But W Uᵀ is then nearly symmetric too: for an
+eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, for one with a negative eigenvalue qᵀW ≈ −qᵀU.
+So W + U keeps the directions of positive eigenvalues and cancels the others.  Words that agree in a
+direction of a negative eigenvalue co-occur less often than by chance (such as two names of one
+thing); only W alone keeps this information.  On the toy texts W + U solves 13.5 ± 5.9 percentage
+points fewer analogies than W alone (`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its squared gradients accumulate:
 x −= lr · g/√G, with G the sum of g² over all earlier steps, plus an initial value.  (Duchi et al.

@@ -1,4 +1,4 @@
-"""Plan: what a training kernel of word vectors needs besides the text and the weights; checks.
+"""Plan: what a word vector kernel needs besides text and weights; and checks of the settings.
 
 Read next words/word2vec.py, words/cbow.py, words/fasttext.py, which use it
 

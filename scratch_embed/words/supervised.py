@@ -4,13 +4,15 @@ Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient
           Classification", section 2 (`fasttext supervised`)
 Equation  h = (1/n) Σ_{r ∈ bag} W_r,  s = U h;  for a line with label y, one of four losses:
               softmax               L = log Σ_j exp s_j − s_y
-              hierarchical softmax  L = −Σ_n log σ(y_n s_n)   over the path to y (words/huffman.py)
+              hierarchical softmax  L = −Σ_n log σ(y_n s_n),   y_n = ±1 the turns at the nodes n on
+                                                         the path to y (words/huffman.py)
               negative sampling     L = −log σ(s_y) − Σ_{k=1..K} log σ(−s_k),   Pneg(k) ∝ √count
               one-vs-all            L = −Σ_l log σ(y_l s_l),   y_l = +1 for the line's labels,
                                                          −1 for the others
 Shapes    W (V + buckets, D): rows of words and of both kinds of n-grams (words/bags.py); U (L, D);
           h (D,)
-Cost      per line of n rows O(n·D); for the four losses O(L·D), O(code length·D), O(K·D), O(L·D)
+Cost      per line of n rows O(n·D); plus, for the losses in the order above, O(L·D),
+          O(code length·D), O(K·D), O(L·D)
 Differs   from the paper, like fastText: a bag includes the end of the line.  From fastText: all
           of W is initialised, in ±1/D, where fastText initialises a tenth per thread; lines are
           read in random order (so a file may be sorted by label); a negative that equals the label

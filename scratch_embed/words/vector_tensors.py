@@ -12,10 +12,10 @@ table would load without an error, and every result would be wrong.  So such a p
 
 Two files cannot be replaced in one step.  Both are written under temporary names before either is
 renamed, so a full disk or an error leaves the old pair.  If the process is killed between the two
-renames, the new table is beside the old words.  Their digests differ, so this pair is refused; the
-new words are then in a file x.vocab.txt.*.  The table is renamed first because it is expensive to
-train again.  If the words do not change, as when a model is saved repeatedly, the pair is always
-valid.
+renames, the new table is beside the old words.  They do not match its digest, so this pair is
+refused; the new words are then in a file x.vocab.txt.*.  The table is renamed first because it is
+expensive to train again.  If the words do not change, as when a model is saved repeatedly, the pair
+is always valid.
 
 A table written by another program (such as a checkpoint's embedding, with its vocab.txt) has no
 digest; then only the number of words is checked.
