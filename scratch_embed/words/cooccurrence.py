@@ -17,11 +17,11 @@ Read next words/pair_store.py (where the sums are kept); words/glove.py and word
 Why 1/d?  Distant words tell less about each other's meaning (section 4.2 of the paper).  word2vec's
 window of random size has the same purpose; the mean weight of a pair in it is `linear`.
 
-Exact sums.  Most 1/d have no exact binary form, but L/d with L = lcm(1..window) is an integer (for
-a window of 10, L = 2520), and float64 adds integers exactly up to 2⁵³.  So the L/d are added, and the sum
-is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order of addition,
-if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for 30.  For
-larger sums, and for windows above 40, additions are rounded as usual.
+Exact sums.  Most 1/d have no exact binary form, but with L = lcm(1..window) every L/d is an integer
+(L = 2520 for a window of 10), and float64 adds integers exactly up to 2⁵³.  So the L/d are added,
+and the sum is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order of
+addition, if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for
+30.  For larger sums, and for windows above 40, additions are rounded as usual.
 """
 import math
 from collections import Counter
