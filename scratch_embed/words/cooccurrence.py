@@ -19,8 +19,8 @@ window of random size has the same purpose; the mean weight of a pair in it is `
 
 Exact sums.  Most 1/d have no exact binary form, but with L = lcm(1..window) every L/d is an integer
 (L = 2520 for a window of 10), and float64 adds integers exactly up to 2⁵³.  So the L/d are added,
-and the sum is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order of
-addition, if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for
+and the sum is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order
+of addition, if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for
 30.  For larger sums, and for windows above 40, additions are rounded as usual.
 """
 import math
@@ -117,7 +117,7 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
         require_room(size, budget)
         chunks = _with_bar(pair_chunks(corpus, window, symmetric), len(corpus.ids), size, progress)
         store = fill(chunks, numerators, size.hashed, min(dense, V))
-        size = Size(size.cells, 2 * size.hashed + 64, 2 * size.bytes)   # if it was too low
+        size = Size(size.cells, 2 * size.hashed + 64, 2 * size.bytes)   # if the table was too small
     keys, sums = nonzero_cells(store)
     del store
     for shift in (i64(0), S32):                    # by column, then by row
