@@ -137,7 +137,10 @@ def count(text, rounds, c, **_):
 
 
 def speed(text, rounds, c, **_):
-    """Training alone.  C, which also reads files: half the difference of 3 epochs and 1."""
+    """Training alone.  C also reads files, so its time is half the difference of 3 epochs and 1.
+
+    Plain NumPy has one thread in both rows.
+    """
     print("\nspeed: training alone, seconds per epoch over all cells")
     peer = "C" if c else "plain"
     figures = {(side, workers): [] for workers in (1, 2) for side in ("ours", peer)}

@@ -72,7 +72,7 @@ class LabelPlan(NamedTuple):
     noise: AliasTable              # alias table of the noise distribution, for negatives
     tree: Tree                     # for hierarchical softmax, else NO_TREE
     negatives: int                 # K; 0 for hierarchical softmax
-    max_targets: int               # the largest number of targets of a line
+    max_targets: int               # the most targets that a line can have
 
 
 # ---- targets ----------------------------------------------------------------------------------
