@@ -56,11 +56,11 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
     A cluster can be empty at the end only if X has fewer than K different rows.
     Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
     """
-    X, mean = centred(X, K)
+    X, mean, e = centred(X, K)
     if start is None:
         C = seed_centres(X, K, np.random.default_rng(seed))
     else:
-        C = np.asarray(start, np.float64) - mean
+        C = np.ldexp(np.asarray(start, np.float64), -e) - mean
         if C.shape != (K, X.shape[1]):
             raise ValueError(f"start: expected ({K}, {X.shape[1]}), got {C.shape}")
     limit = tol * np.vdot(X, X) / X.size                 # the mean is 0, so this is a variance
@@ -71,11 +71,15 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
         moved = sums.total / sums.counts[:, None]
         steps, shift, C = steps + 1, ((moved - C) ** 2).sum(), moved
     labels, distance, _ = assign(X, C)
-    return Clusters(C + mean, labels, float(distance.sum()), steps)
+    return rescaled(Clusters(C + mean, labels, float(distance.sum()), steps), e)
 
 
-def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
-    """X − mean and the mean, after the checks that every k-means needs.  (N, D) -> (N, D), (D,)."""
+def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """X / 2^e − mean, that mean, and e, after the checks that every k-means needs.
+
+    (N, D) -> (N, D), (D,), int.  The largest number of X / 2^e is in [½, 1), so that no square
+    overflows or underflows; a division by a power of two changes exponents, not digits.
+    """
     X = np.asarray(X)
     X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64, order="C")
     if X.ndim != 2 or not 1 <= K <= len(X):
@@ -83,9 +87,18 @@ def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(X).all():
         raise ValueError(f"expected finite points, got nan or inf in row "
                          f"{np.flatnonzero(~np.isfinite(X).all(axis=1))[0]}; leave such rows out")
+    _, e = np.frexp(np.abs(X).max(initial=0))
+    X = np.ldexp(X, -e, out=X)                           # astype above has made a copy
     mean = X.mean(axis=0, dtype=np.float64)
-    X -= mean.astype(X.dtype)                            # astype above has made a copy
-    return X, mean.astype(X.dtype).astype(np.float64)
+    X -= mean.astype(X.dtype)
+    return X, mean.astype(X.dtype).astype(np.float64), int(e)
+
+
+def rescaled(clusters: Clusters, e: int) -> Clusters:
+    """The clusters of X from those of X / 2^e: the same labels; inf is an inertia over 1.8e308."""
+    with np.errstate(over="ignore"):
+        return clusters._replace(centres=np.ldexp(clusters.centres, e),
+                                 inertia=float(np.ldexp(clusters.inertia, 2 * e)))
 
 
 def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,7 +23,7 @@ batches place a centre, late ones hardly move it.
 """
 import numpy as np
 
-from scratch_embed.evaluate.kmeans import Clusters, assign, centred, seed_centres
+from scratch_embed.evaluate.kmeans import Clusters, assign, centred, rescaled, seed_centres
 from scratch_embed.numerics.checks import require_whole
 
 MAX_EPOCHS = 100
@@ -36,7 +36,7 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
 
     Raises ValueError unless 1 ≤ K ≤ N and batch_size ≥ 1, and for nan or inf.
     """
-    X, mean = centred(X, K)
+    X, mean, e = centred(X, K)
     N, rng = len(X), np.random.default_rng(seed)
     batch_size = min(require_whole("batch_size", batch_size, 1), N)
     drawn = 3 * batch_size if 3 * batch_size >= K else 3 * K
@@ -60,7 +60,7 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
         if waited >= PATIENCE:
             break
     labels, distance, _ = assign(X, C)
-    return Clusters(C + mean, labels, float(distance.sum()), steps)
+    return rescaled(Clusters(C + mean, labels, float(distance.sum()), steps), e)
 
 
 def _reassign(C, seen, points, rng):

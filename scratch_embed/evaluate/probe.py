@@ -39,6 +39,7 @@ from scratch_embed.evaluate.classes import (
 )
 from scratch_embed.evaluate.logistic import fit_logistic, predict
 from scratch_embed.evaluate.pairs import average_precision
+from scratch_embed.numerics.l2_normalize import rescale
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import require_tables
 
@@ -91,8 +92,9 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
 
     argmin ‖q − x‖² = argmax q·x − ‖x‖²/2 = argmax [q, 1]·[x, −‖x‖²/2], a dot product with one more
-    column.  The mean of X is subtracted first, so that less precision is lost by
-    cancellation.
+    column.  The mean of X is subtracted first, so that less precision is lost by cancellation.  X,
+    and each [q, 1], is divided by a power of two, so that no square overflows or underflows; this
+    changes exponents, not digits.
     Raises ValueError for nan or inf, or k outside 1..N.
     """
     Q, X = np.asarray(Q), np.asarray(X)
@@ -102,10 +104,13 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     dtype = np.result_type(Q, X, np.float32)
     if not (np.isfinite(Q).all() and np.isfinite(X).all()):
         raise ValueError("expected finite vectors, got nan or inf; leave such rows out")
+    _, e = np.frexp(np.abs(X).max(initial=0))
+    Q, X = np.ldexp(Q.astype(np.float64), -e), np.ldexp(X.astype(dtype), -e)
     mean = X.mean(axis=0, dtype=np.float64)
-    Q, X = (Q - mean).astype(dtype), (X - mean).astype(dtype)
+    Q, X = Q - mean, (X - mean).astype(dtype)
     half = np.einsum("nd,nd->n", X, X) / dtype.type(2)
-    return nearest(np.column_stack([Q, np.ones(len(Q), dtype)]), np.column_stack([X, -half]), k)[0]
+    Q, _ = rescale(np.column_stack([Q, np.ones(len(Q))]))
+    return nearest(Q.astype(dtype), np.column_stack([X, -half]), k)[0]
 
 
 # ---- draws -------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ from scratch_embed.numerics.random import hash32
 
 f32, u32 = np.float32, np.uint32
 ZERO, ONE = f32(0), f32(1)
+NEARLY_CONSTANT = f32(1e-4)        # var x < 1e-4 · (mean x)²: the rounding of the mean would show
 
 
 def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
@@ -181,15 +182,30 @@ def or_scratch(g, name, like):
 
 
 @kernel(inline=True)
+def sum_of_squares(x, mean):
+    """Σ (x − mean)²."""
+    squares = ZERO
+    for d in range(len(x)):
+        centred = x[d] - mean
+        squares += centred * centred
+    return squares
+
+
+@kernel(inline=True)
 def normalise(xhat, y, w, b, eps):
     """Normalise a row: xhat ← x̂, y ← w x̂ + b.  -> r.  Two passes avoid cancellation in var x."""
-    D, total, squares = len(xhat), ZERO, ZERO
+    D, total = len(xhat), ZERO
     for d in range(D):
         total += xhat[d]
     mean = total / f32(D)
-    for d in range(D):
-        centred = xhat[d] - mean
-        squares += centred * centred
+    squares = sum_of_squares(xhat, mean)
+    if squares < NEARLY_CONSTANT * f32(D) * mean * mean:
+        total = ZERO                                 # x − mean is exact here, and its mean is the
+        for d in range(D):                           # rounding error of the first
+            xhat[d] -= mean
+            total += xhat[d]
+        mean = total / f32(D)
+        squares = sum_of_squares(xhat, mean)
     rstd = ONE / math.sqrt(squares / f32(D) + eps)
     for d in range(D):
         xhat[d] = (xhat[d] - mean) * rstd

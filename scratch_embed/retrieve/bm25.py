@@ -98,7 +98,7 @@ class BM25:
         Only documents with a word of the query are listed; the rest of a row is filled with
         id −1 and score −inf.
         """
-        k, rows = require_whole("k", k, 1), []
+        k, rows = min(require_whole("k", k, 1), len(self)), []
         if isinstance(queries, str):
             raise ValueError(f"queries: expected a list of lists of words, got the str "
                              f"{queries!r}")

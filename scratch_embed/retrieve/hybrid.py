@@ -36,7 +36,8 @@ LARGEST = np.iinfo(np.int64).max
 
 def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
                            ) -> tuple[np.ndarray, np.ndarray]:
-    """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each.
+    """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each,
+    with k at most the number of entries in a query's lists together.
 
     Only the order of a list counts, not its scores.  Raises ValueError if the lists have different
     numbers of queries, or ids and scores different shapes.
@@ -105,7 +106,7 @@ def _sum_contributions(ids, parts, k):
     ids, parts: for each list (Q, k_i) -> ids (Q, k), sums (Q, k).
     """
     ids, parts = np.concatenate(ids, axis=1), np.concatenate(parts, axis=1)
-    k, rows = require_whole("k", k, 1), []
+    k, rows = min(require_whole("k", k, 1), ids.shape[1]), []
     for row, part in zip(ids, parts):
         row, part = row[row != NO_ID], part[row != NO_ID]
         documents, which = np.unique(row, return_inverse=True)

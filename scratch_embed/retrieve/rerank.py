@@ -32,6 +32,8 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
            ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query's candidates by score_pairs -> ids (Q, k), scores (Q, k).
 
+    k is at most C.
+
     queries      Q texts, or other values that score_pairs accepts; documents: N of them
     candidates   (Q, C) ids; −1 for no candidate.  Their order has no effect: ties go to the
                  lowest id.
@@ -40,6 +42,7 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
                  missing.
     """
     candidates, k = check_ids(candidates, len(documents)), require_whole("k", k, 1)
+    k = min(k, candidates.shape[1])
     batch_size = require_whole("batch_size", batch_size, 1)
     if len(candidates) != len(queries):
         raise ValueError(f"candidates: expected {len(queries)} rows, one for each query, got shape "

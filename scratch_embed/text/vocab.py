@@ -71,7 +71,8 @@ def index_sentences(sentences: Source, min_count: int = 5,
     min_count   words that occur less often are dropped
     max_vocab_size
                 the vocabulary keeps at most this many words, the most frequent ones
-    Raises      ValueError if the text has no words, or no word is frequent enough
+    Raises      ValueError if the text has no words, or no word is frequent enough; TypeError for a
+                word that is not a str
 
     Words are numbered in the order in which they first occur, and renumbered by frequency when all
     counts are known.
@@ -88,6 +89,9 @@ def index_sentences(sentences: Source, min_count: int = 5,
     for sentence in read_sentences(sentences):
         ids.extend([first_seen.setdefault(word, len(first_seen)) for word in sentence])
         lengths.append(len(sentence))
+    wrong = next((word for word in first_seen if not isinstance(word, str)), None)
+    if wrong is not None or None in first_seen:
+        raise TypeError(f"sentences: expected words of type str, got {wrong!r}; write str(word)")
     ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)
     vocab, number = rank_words(list(first_seen), np.bincount(ids, minlength=len(first_seen)),
                                min_count, max_vocab_size)

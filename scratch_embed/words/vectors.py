@@ -15,7 +15,7 @@ often and how uniformly the word is used.  So all methods compare normalised row
 """
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -43,11 +43,17 @@ from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_v
 class MissingWord(KeyError):
     """A word that has no vector.  The message suggests words of similar spelling."""
 
-    def __init__(self, word: str, words: list[str]) -> None:
+    def __init__(self, word: str, words: Sequence[str], message: str = "") -> None:
         super().__init__(word)
-        self.word, self._words = word, words
+        self.word, self._words, self._message = word, words, message
+
+    def __reduce__(self) -> tuple:
+        """Let pickle send the word and the message, without the list of all words."""
+        return MissingWord, (self.word, (), str(self))
 
     def __str__(self) -> str:                      # not in __init__: it is slow, and rarely shown
+        if self._message:
+            return self._message
         close = difflib.get_close_matches(str(self.word), self._words, n=3)
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"

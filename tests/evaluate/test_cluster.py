@@ -35,6 +35,14 @@ def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
             + rng.standard_normal((N, D))).astype(dtype), truth
 
 
+SCALES = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
+
+
+def at_scale(X, power):
+    """X · 2^power, exactly, for integers X; in float32 the power is limited to float32's range."""
+    return np.ldexp(X, np.clip(power, -120, 120) if X.dtype == np.float32 else power)
+
+
 # ---- V-measure --------------------------------------------------------------
 
 def test_v_measure_worked_by_hand():
@@ -208,7 +216,7 @@ def test_the_points_are_not_changed():
 
 def test_seeds_are_drawn_with_probability_of_the_squared_distance():
     """Rows 0, 1 and 3: from row 0 the others have 1 and 9 of 10; each try keeps the better."""
-    X, _ = centred(np.array([[0.0], [1], [3]]), 2)
+    X, _, _ = centred(np.array([[0.0], [1], [3]]), 2)
     rng, count = np.random.default_rng(0), np.zeros(3)
     for _ in range(3000):
         first, second = (np.flatnonzero((X == c).all(axis=1))[0] for c in seed_centres(X, 2, rng))
@@ -298,3 +306,27 @@ def test_a_set_with_one_label_scores_one():
     assert v_measure_of_set(X, truth) > 0.9
     noise = np.random.default_rng(0).standard_normal(X.shape)
     assert v_measure_of_set(noise, truth) < 0.2
+
+
+# ---- scale --------------------------------------------------------------------------------------
+
+@given(seeds, SCALES, st.sampled_from([np.float32, np.float64]),
+       st.sampled_from([kmeans, mini_batch_kmeans]))
+def test_a_power_of_two_changes_no_label(seed, power, dtype, cluster):
+    """All numbers are multiplied by 2^power, exactly: the same labels, and the centres as well."""
+    X = np.round(blobs(seed, N=40)[0]).astype(dtype)
+    scaled = at_scale(X, power)
+    ours, large = cluster(X, 4, seed=seed), cluster(scaled, 4, seed=seed)
+    np.testing.assert_array_equal(ours.labels, large.labels)
+    power = np.clip(power, -120, 120) if dtype == np.float32 else power
+    np.testing.assert_array_equal(np.ldexp(ours.centres, power), large.centres)
+    with np.errstate(over="ignore"):
+        assert large.inertia == np.ldexp(ours.inertia, 2 * power)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-30, 1e38, 1e-38])
+def test_two_clear_clusters_are_found_at_every_scale(scale):
+    X = np.float32([[0, 0], [0, 1], [9, 9], [9, 8]]) / 10 * np.float32(scale)
+    found = kmeans(X, 2)
+    assert found.labels[0] == found.labels[1] != found.labels[2] == found.labels[3]
+    assert 0 < found.inertia < np.inf

@@ -313,3 +313,25 @@ def test_one_string_and_an_empty_vocabulary_are_refused():
             wrong()
     with pytest.raises(ValueError, match="no words"):
         BagOfWords(["...", ""])
+
+
+# ---- scale --------------------------------------------------------------------------------------
+
+@given(seeds, st.integers(-110, 110))
+def test_a_power_of_two_changes_no_neighbour(seed, power):
+    rng = np.random.default_rng(seed)
+    X, Q = (rng.integers(-9, 10, (n, 3)).astype(np.float32) for n in (20, 5))
+    np.testing.assert_array_equal(nearest_euclidean(np.ldexp(Q, power), np.ldexp(X, power), 3),
+                                  nearest_euclidean(Q, X, 3))
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-30, 3e37, 1e-38])
+def test_knn_separates_two_clear_clusters_at_every_scale(scale):
+    X = np.float32([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]]) * np.float32(scale)
+    y = [0, 0, 0, 1, 1, 1]
+    assert knn_probe(X, y, X, k=3).tolist() == y
+
+
+def test_a_query_far_beyond_the_training_rows_has_the_nearest_in_its_direction():
+    X = np.float32([[1e-30, 0], [0, 1e-30], [-1e-30, 0]])
+    assert nearest_euclidean(np.float32([[3e38, 1], [-3e38, 1]]), X, 1).tolist() == [[0], [2]]

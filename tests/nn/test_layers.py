@@ -161,6 +161,27 @@ def test_a_layer_used_twice_adds_up_its_gradients(dtype):
         assert once.flat.any()
 
 
+# ---- nearly constant rows -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("value", [10.1, 1e6, -3.3e-7, 1e30, 0])
+@pytest.mark.parametrize("D", [1, 7, 768])
+def test_a_constant_row_is_normalised_to_zero(value, D):
+    """Its mean in float32 is not exactly the value; the rest must not be divided by √eps."""
+    x = np.full((2, D), value, np.float32)
+    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
+    np.testing.assert_array_equal(y, 0)
+
+
+@given(seeds, st.integers(2, 800), st.integers(-20, -3))
+def test_a_nearly_constant_row_keeps_its_small_differences(seed, D, exponent):
+    """x = 10.1 (1 + e), e ~ 10^exponent: float32 agrees with float64 on the same rounded x."""
+    e = np.random.default_rng(seed).standard_normal((1, D)) * 10.0**exponent
+    x = np.float32(10.1 * (1 + e))
+    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
+    exact, _ = layer_norm(x.astype(np.float64), ones(D), "n", 1e-12)
+    np.testing.assert_allclose(y, exact, atol=1e-3)
+
+
 # ---- what layer norm ignores --------------------------------------------------------------------
 
 @given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))

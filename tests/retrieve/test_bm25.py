@@ -156,6 +156,7 @@ def test_the_heap_keeps_what_a_sort_keeps(scores, k):
 def test_a_search_is_a_stable_sort_of_the_documents_that_have_a_word(documents, asked, k):
     index = BM25(documents)
     ids, scores = index.search(asked, k)
+    k = min(k, len(documents))
     assert ids.shape == scores.shape == (len(asked), k)
     for query, row, values in zip(asked, ids.tolist(), scores):
         s = index.scores(query)
@@ -168,6 +169,12 @@ def test_equal_documents_tie_and_the_lowest_id_is_first():
     index = BM25([["b"], ["a", "b"], ["b", "a"], ["a", "b"], []])
     assert index.search([["a"], ["nothing"]], 4)[0].tolist() == [[1, 2, 3, -1], [-1] * 4]
     assert len(index) == 5
+
+
+def test_lists_are_no_longer_than_the_documents():
+    """k = 10⁹ would take 8 GB per query if the lists were filled up to k."""
+    ids, scores = BM25([["a"], ["b"]]).search([["a"]], 10**9)
+    assert ids.tolist() == [[0, -1]] and scores.shape == (1, 2)
 
 
 # ---- refused ----------------------------------------------------------------------------------

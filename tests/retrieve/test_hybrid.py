@@ -148,3 +148,10 @@ def test_lists_that_do_not_fit_are_refused():
         reciprocal_rank_fusion([WORDS], 1, -1)
     with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         weighted_sum([WORDS], [1], 0)
+
+
+def test_fused_lists_are_no_longer_than_the_lists_together():
+    one, two = (np.array([[0, 1]]), np.ones((1, 2))), (np.array([[2, -1]]), np.ones((1, 2)))
+    for fused in (reciprocal_rank_fusion([one, two], 10**9),
+                  weighted_sum([one, two], [1, 1], 10**9)):
+        assert fused[0].shape == fused[1].shape == (1, 4)

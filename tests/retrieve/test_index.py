@@ -186,3 +186,10 @@ def test_queries_of_another_width_or_with_nan_are_refused():
         Index(0)
     with pytest.raises(TypeError):
         small().add(["d"], [[1j, 2]])
+
+
+def test_the_mark_of_the_end_of_a_list_is_refused_as_an_id():
+    """Rank fusion would take a document with the id −1 for the end of the list, and lose it."""
+    with pytest.raises(ValueError, match="^ids: expected any integer but −1"):
+        Index.from_vectors(np.eye(2), [5, -1])
+    assert Index.from_vectors(np.eye(2), [5, -2]).search([[0, 1]], 1)[0].tolist() == [[-2]]

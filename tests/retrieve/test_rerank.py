@@ -40,7 +40,7 @@ def test_it_is_a_sort_of_the_candidates_by_score_then_id(seed, Q, C, k, batch_si
     for q in range(Q):
         want = sorted((d for d in candidates[q].tolist() if d >= 0),
                       key=lambda d: (-table[q, d], d))[:k]
-        assert ids[q].tolist() == want + [-1] * (k - len(want))
+        assert ids[q].tolist() == want + [-1] * (min(k, C) - len(want))
         assert scores[q, :len(want)].tolist() == table[q, want].tolist()
 
 

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 
 import numpy as np
@@ -111,3 +112,9 @@ def test_more_frequent_words_are_never_kept_more_often(counts, sample):
 def test_the_size_of_the_corpus_is_not_seen(counts, times):
     np.testing.assert_allclose(keep_probability(counts, 1e-3),
                                keep_probability(np.array(counts) * times, 1e-3), rtol=2**-22)
+
+
+@pytest.mark.parametrize("word", [5, None, float("nan"), b"bytes"])
+def test_words_that_are_no_strings_are_refused(word):
+    with pytest.raises(TypeError, match=re.escape(f"expected words of type str, got {word!r}")):
+        index_sentences([["a", word]], min_count=1)
