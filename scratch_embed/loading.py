@@ -11,7 +11,6 @@ the error message can state what the file is and what reads it.
 
 A new model family adds one line to FAMILIES in transformer/families.py.
 """
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.json_files import read_json, show
 from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import KIND as INDEX
@@ -116,11 +116,10 @@ def look_into(path: Path) -> Found:
         return Found(path, described, names=names)
     model_type = None
     try:
-        with open(os.path.join(path, "config.json"), "rb") as file:
-            fields = json.load(file)
+        fields = read_json(os.path.join(path, "config.json"))
         model_type = fields.get("model_type", "bert")   # missing from the first BERTs' files
-        described = f"a folder with a model of the type {model_type!r}"
-    except (ValueError, AttributeError):
+        described = f"a folder with a model of the type {show(model_type)}"
+    except FormatError:
         described = "a folder whose config.json is not a JSON object"
     return Found(path, described, names=names, model_type=model_type)
 

@@ -30,7 +30,7 @@ from scratch_embed.evaluate.ranking import Qrels
 from scratch_embed.evaluate.trec import enter_judgement
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.numerics.json_files import show
+from scratch_embed.numerics.json_files import Fields, parse, show
 from scratch_embed.text.corpus import read_lines
 
 HEADER = "query-id\tcorpus-id\tscore"
@@ -91,21 +91,11 @@ def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str
 
 def _from_json(line, path, place):
     """Parse a JSON line in BEIR's format -> id, text."""
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        entry = None
-    if not isinstance(entry, dict):
-        raise FormatError(path, place, 'expected a JSON object such as {"_id": "d1", "text": '
-                                       f'"..."}}, found {show(line)}')
-    for field, value in ("_id", entry.get("_id")), ("text", entry.get("text")), (
-            "title", entry.get("title", "")):
-        if not isinstance(value, str):
-            found = f"{field} {show(value)}" if field in entry else f"no {field}"
-            raise FormatError(path, place, f'expected "{field}", a string, found {found}')
-    if not entry["_id"]:
-        raise FormatError(path, place, 'expected an "_id", found an empty one')
-    return entry["_id"], f"{entry.get('title', '')} {entry['text']}".strip()
+    entry = Fields(path, parse(path, place, line.encode("utf-8", "surrogatepass")), place)
+    name, text, title = entry.text("_id"), entry.text("text"), entry.text("title", "")
+    if not name:
+        raise entry.fault("_id", "an id", "an empty one")
+    return name, f"{title} {text}".strip()
 
 
 def _from_tabs(line, path, place):

@@ -47,18 +47,19 @@ def test_gzip_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("line, problem", [
-    ('{"_id": "b", "text": "x"', 'expected a JSON object such as .*, found \'{"_id": "b", "text"'),
+    ('{"_id": "b", "text": "x"', "expected a JSON object in UTF-8, found a syntax error"),
     ("[1]", "expected a JSON object"), ("b\tx", "expected a JSON object"),
     ("[" * 100_000, "expected a JSON object"),
-    ('{"_id": 7, "text": "x"}', 'expected "_id", a string, found _id 7'),
-    ('{"id": "b", "text": "x"}', 'expected "_id", a string, found no _id'),
-    ('{"_id": "b"}', 'expected "text", a string, found no text'),
-    ('{"_id": "b", "text": "x", "title": null}', 'expected "title", a string, found title None'),
+    ('{"_id": "b", "text": "\\ud800"}', "field 'text': expected a string of Unicode text"),
+    ('{"_id": 7, "text": "x"}', "field '_id': expected a string .*, found 7"),
+    ('{"id": "b", "text": "x"}', "field '_id': expected a string .*, found no such field among"),
+    ('{"_id": "b"}', "field 'text': expected a string .*, found no such field"),
+    ('{"_id": "b", "text": "x", "title": null}', "field 'title': expected a string .*, found"),
     ('{"_id": "", "text": "x"}', "found an empty one"),
     ('{"_id": "a", "text": "x"}', "the id 'a' comes a second time")])
 def test_a_broken_line_of_json_is_named(tmp_path, line, problem):
     path = saved(tmp_path / "corpus", f'{{"_id": "a", "text": "x"}}\n\n{line}\n')
-    with pytest.raises(FormatError, match=f"corpus: line 3: .*{problem}") as found:
+    with pytest.raises(FormatError, match=f"corpus: line 3(: .*|, ){problem}") as found:
         read_texts(path)
     assert len(str(found.value)) < 400
 

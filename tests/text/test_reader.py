@@ -1,4 +1,5 @@
 """The compiled reader equals the plain one, in memory and on disk."""
+import contextlib
 import gzip
 import io
 import json
@@ -6,6 +7,7 @@ import os
 import sys
 import tempfile
 import tracemalloc
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text.corpus import MAX_SENTENCE, read_blocks, read_sentences
-from scratch_embed.text.corpus_folder import mapped_corpus, open_corpus
+from scratch_embed.text.corpus_folder import mapped_corpus, open_corpus, save_corpus
 from scratch_embed.text.reader import (
     BATCH,
     FIRST_ROOM,
@@ -25,7 +27,8 @@ from scratch_embed.text.reader import (
     number_tokens,
     read_corpus,
 )
-from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from tests.mutations import mutated
 from tests.processes import full_disk, in_plain_python
 from tests.text.trickle import Trickle
 
@@ -274,7 +277,40 @@ def test_half_a_corpus_is_refused_and_left_as_it_is(text, tmp_path, name):
                                   b'{"format": "something else", "tokens": 1}', b"\xff"])
 def test_a_card_of_another_kind_is_refused(tmp_path, card):
     (tmp_path / "card.json").write_bytes(card)
-    with pytest.raises(FormatError, match="expected the card"):
+    with pytest.raises(FormatError, match=r"card\.json: .*expected"):
+        open_corpus(tmp_path)
+
+
+def test_a_damaged_card_is_refused_or_opens_the_same_corpus(text, tmp_path):
+    vocab, corpus = read_corpus(text, 1, folder=tmp_path / "c")
+    card = json.loads((tmp_path / "c/card.json").read_bytes())
+    opened = refused = 0
+    for data in mutated(card):
+        (tmp_path / "c/card.json").write_bytes(data)
+        try:
+            found, same = open_corpus(tmp_path / "c")
+        except FormatError:
+            refused += 1
+        else:
+            opened += 1
+            assert found.words == vocab.words and np.array_equal(same.ids, corpus.ids)
+        with contextlib.suppress(ValueError):        # FormatError, or another corpus
+            read_corpus(text, 1, folder=tmp_path / "c")
+    assert refused > 100 and opened > 10             # what it was made from is compared, not read
+
+
+@pytest.mark.parametrize("ids, offsets", [([0, 9], [0, 2]), ([0, -1], [0, 2]), ([0, 1], [0, 1]),
+                                          ([0, 1], [1, 2]), ([0, 1], [0, 2, 1, 2])])
+def test_a_crafted_corpus_that_would_be_read_beyond_its_table_is_refused(tmp_path, ids, offsets):
+    """All checksums are right; the kernels would use the ids as rows."""
+    save_corpus(tmp_path, Vocab(["a", "b"], [1, 1]),
+                [Corpus(np.array(ids, np.int32), np.array(offsets))], {})
+    card = json.loads((tmp_path / "card.json").read_bytes())
+    first = np.array(offsets, "<i8").tobytes()
+    (tmp_path / "off.i64").write_bytes(first)
+    card |= {"off.i64": zlib.crc32(first), "sentences": len(offsets) - 1}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(FormatError, match="expected numbers of 2 words, and offsets that rise"):
         open_corpus(tmp_path)
 
 
