@@ -55,7 +55,7 @@ def test_gzip_is_read(tmp_path):
     ('{"id": "b", "text": "x"}', "field '_id': expected a string .*, found no such field among"),
     ('{"_id": "b"}', "field 'text': expected a string .*, found no such field"),
     ('{"_id": "b", "text": "x", "title": null}', "field 'title': expected a string .*, found"),
-    ('{"_id": "", "text": "x"}', "found an empty one"),
+    ('{"_id": "", "text": "x"}', "field '_id': expected an id, found an empty one"),
     ('{"_id": "a", "text": "x"}', "the id 'a' comes a second time")])
 def test_a_broken_line_of_json_is_named(tmp_path, line, problem):
     path = saved(tmp_path / "corpus", f'{{"_id": "a", "text": "x"}}\n\n{line}\n')
