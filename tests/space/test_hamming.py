@@ -202,7 +202,7 @@ def test_nan_and_arrays_that_are_not_bits_are_refused():
         hamming_matrix(np.zeros((2, 3), np.int8), np.zeros((2, 3), np.uint8))
     with pytest.raises(ValueError, match="got float64"):
         nearest_hamming(np.zeros((2, 3)), np.zeros((2, 3)), 1)
-    with pytest.raises(ValueError, match=r"as many bytes, got shapes \(2, 3\) and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"same last dimension, got shapes \(2, 3\) and \(2, 4\)"):
         hamming_matrix(np.zeros((2, 3), np.uint8), np.zeros((2, 4), np.uint8))
     with pytest.raises(ValueError, match=r"two tables of codes, got shapes \(3,\)"):
         nearest_hamming(np.zeros(3, np.uint8), np.zeros((2, 3), np.uint8), 1)
