@@ -86,7 +86,8 @@ def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed:
     segments = split_long_lines(lines, tokens_per_text(template.pair, max_length))
     P = len(segments.starts_document)
     if P < 3:
-        raise ValueError(f"next sentence prediction: expected at least 3 lines, got {P}")
+        raise ValueError(f"next sentence prediction: expected at least 3 lines, got {P} "
+                         "(each part of a line that was split counts)")
     rng, first = np.random.default_rng(seed), np.arange(P)
     is_random = np.append(segments.starts_document[1:], True)    # the last of a document
     others = np.flatnonzero(~is_random)
