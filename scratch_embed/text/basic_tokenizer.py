@@ -12,9 +12,9 @@ Equation  words = split(lower(strip(NFD(space(clean(text))))))
 Cost      O(1) per character; a replacement is computed when its character first occurs
 Differs   from Google's code, as the tokenizers library does: private characters are dropped; "Σ"
           becomes "σ" at the end of a word too (Python's lower() makes it "ς" there); U+2B820 to
-          U+2B91F are not treated as ideographs (the library's table begins 256 too late).  Google's
-          code always cleans, and strips accents if it lower-cases.  Special tokens are found before
-          this step: see added_tokens.py.
+          U+2B91F are not treated as ideographs (the library's table begins 256 code points late).
+          Google's code always cleans, and strips accents exactly if it lower-cases; here these are
+          settings.  Special tokens are found before this step: see added_tokens.py.
           From the library: the version of Unicode.  Its categories are those of about version 8.0;
           here they are Python's, of unicodedata.unidata_version.  With version 14.0 they differ for
           504 characters: 13 format characters that the library keeps; 386 marks, of which it keeps

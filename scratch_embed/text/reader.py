@@ -7,8 +7,8 @@ Python objects.
 Paper     Fowler, Noll & Vo 1991: the hash function FNV-1a
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
 Shapes    ids (T,) int32, offsets (S+1,) int64, as in text/vocab.py
-Cost      O(1) per token.  Memory: the vocabulary, one block, and 4 bytes per token; with a folder
-          the word numbers are on disk, so the corpus may be larger than memory.
+Cost      O(1) per token.  Memory: the vocabulary, one block, and little more than 4 bytes per
+          token; with a folder the ids are on disk, so the corpus may be larger than memory.
 Read next text/vocab.py (how words are numbered), text/corpus_folder.py (a corpus on disk)
 
 The hash of a token selects a slot of the table.  If another word is in the slot, the next slots are

@@ -82,8 +82,8 @@ def test_cosine_has_its_invariants_at_every_scale(f):
 
 @dtypes
 @given(st.data())
-def test_cosine_in_float32_is_rounded_once(dtype, data):
-    """Sums run in float64, so the bound is that of float64 plus one rounding to float32."""
+def test_cosine_equals_exact_arithmetic_up_to_rounding(dtype, data):
+    """Sums run in float64, so the bound is that of float64, plus a rounding for float32 vectors."""
     a, b = data.draw(pairs(dtype))
     bound = 2 * gamma(len(a) + 2, u64) + (unit_roundoff(dtype) if dtype is np.float32 else 0)
     assert abs(Fraction(float(cosine(a, b))) - exact_cosine(a, b)) <= bound
@@ -178,7 +178,7 @@ def test_exchanging_the_arguments_changes_no_bit(dtype, measure, data):
 
 @dtypes
 @given(st.data())
-def test_negating_one_vector_negates_the_cosine(dtype, data):
+def test_negating_a_vector_negates_its_normalised_form_and_dot_products(dtype, data):
     a, b = data.draw(pairs(dtype, max_dim=40))
     np.testing.assert_array_equal(l2_normalize(-a)[0], -l2_normalize(a)[0])
     u, v = l2_normalize(a)[0], l2_normalize(b)[0]
@@ -332,7 +332,7 @@ def test_the_matrix_functions_equal_the_functions_of_pairs(matrix, measure, dtyp
     np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
 
 
-def test_distances_of_vectors_wider_than_a_block():
+def test_distances_of_a_table_larger_than_a_block():
     A, B = gaussian(0, 2, 600_000), gaussian(1, 2, 600_000)
     np.testing.assert_allclose(euclidean_matrix(A, B), euclidean(A[:, None], B), rtol=1e-12)
 

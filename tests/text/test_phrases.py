@@ -16,13 +16,13 @@ texts = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), mi
 settings = st.tuples(st.integers(0, 3), st.sampled_from([0, 0.5, 1.0, 2.0]))
 
 
-def indexed(sentences):
+def index_all_words(sentences):
     return index_sentences(sentences, min_count=1)
 
 
 def find_scores(sentences, min_count, threshold):
     """{(a, b): score} by find_phrases."""
-    vocab, corpus = indexed(sentences)
+    vocab, corpus = index_all_words(sentences)
     phrases = find_phrases(corpus, vocab, min_count, threshold)
     return {(vocab.words[a], vocab.words[b]): score
             for (a, b), score in zip(phrases.pairs, phrases.scores.tolist())}
@@ -49,7 +49,7 @@ def brute_force_join(sentences, pairs):
 
 
 def find_and_join(sentences, min_count, threshold):
-    vocab, corpus = indexed(sentences)
+    vocab, corpus = index_all_words(sentences)
     return list(join_phrases(corpus, vocab, find_phrases(corpus, vocab, min_count, threshold)))
 
 
@@ -65,7 +65,7 @@ def test_scores_worked_by_hand():
 
 def test_the_highest_score_is_first_and_ties_are_in_the_order_of_word_numbers():
     """Without a discount: new york and is in 11/4, york is 11/6, is new and in new 11/8."""
-    vocab, corpus = indexed(NEW_YORK)
+    vocab, corpus = index_all_words(NEW_YORK)
     phrases = find_phrases(corpus, vocab, 0, 1.0)
     names = [" ".join(vocab.words[i] for i in pair) for pair in phrases.pairs]
     assert names == ["new york", "is in", "york is", "is new", "in new"]
@@ -76,8 +76,8 @@ def test_the_highest_score_is_first_and_ties_are_in_the_order_of_word_numbers():
 
 def test_many_ties_are_in_the_order_of_word_numbers():
     """Every third pair is seen twice and scores 2/(2 · 2) · N, the others 1/(1 · 1) · N."""
-    vocab, corpus = indexed([[f"a{i}", f"b{i}"] for i in range(300)]
-                            + [[f"a{i}", f"b{i}"] for i in range(0, 300, 3)])
+    vocab, corpus = index_all_words([[f"a{i}", f"b{i}"] for i in range(300)]
+                                    + [[f"a{i}", f"b{i}"] for i in range(0, 300, 3)])
     phrases = find_phrases(corpus, vocab, 0, 1.0)
     assert len(phrases.scores) == 300
     ranked = [(-score, *pair) for pair, score in zip(phrases.pairs.tolist(), phrases.scores)]
@@ -117,7 +117,7 @@ def test_the_order_of_the_sentences_does_not_matter(sentences, setting, random):
 @pytest.mark.parametrize("setting", [(-1, 1), (1, -1), (1, float("nan")), (float("nan"), 1)])
 def test_negative_settings_and_nan_are_refused(setting):
     with pytest.raises(ValueError, match="^(min_count|threshold)=.*: expected a finite number"):
-        find_phrases(*indexed([["a"]])[::-1], *setting)
+        find_phrases(*index_all_words([["a"]])[::-1], *setting)
 
 
 # ---- joining ----------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_negative_settings_and_nan_are_refused(setting):
 def test_a_word_already_in_a_phrase_does_not_start_another():
     """The phrases are "a b", "b c" and "c d"; in "a b c d", "a b" is joined, and then "c d"."""
     sentences = [["a", "b", "c", "d"], ["b", "c", "d"], ["x", "a", "b"], ["b"], ["c", "b", "c"]]
-    vocab, corpus = indexed(sentences)
+    vocab, corpus = index_all_words(sentences)
     pairs = [("a", "b"), ("b", "c"), ("c", "d")]
     numbers = np.array([[vocab.index[a], vocab.index[b]] for a, b in pairs], np.int32)
     ours = join_phrases(corpus, vocab, Phrases(numbers, np.ones(3)))
@@ -159,21 +159,21 @@ def test_a_second_pass_finds_longer_phrases():
 
 def test_a_phrase_spelled_like_another_word_counts_as_that_word():
     sentences = [["a", "b", "a_b"]] * 3
-    vocab, _ = indexed(find_and_join(sentences, 1, 1.0))
+    vocab, _ = index_all_words(find_and_join(sentences, 1, 1.0))
     assert "a_b" in vocab.words and len(set(vocab.words)) == len(vocab.words)
 
 
 @pytest.mark.parametrize("delimiter, word",
                          [("_", "new_york"), ("", "newyork"), ("··", "new··york")])
 def test_the_delimiter_is_put_between_the_words(delimiter, word):
-    vocab, corpus = indexed(NEW_YORK)
+    vocab, corpus = index_all_words(NEW_YORK)
     phrases = find_phrases(corpus, vocab, 1, 1.0)
     assert next(join_phrases(corpus, vocab, phrases, delimiter))[0] == word
 
 
 @pytest.mark.parametrize("delimiter", [" ", "a b", "\n", "_\t"])
 def test_a_delimiter_with_white_space_is_refused(delimiter):
-    vocab, corpus = indexed(NEW_YORK)
+    vocab, corpus = index_all_words(NEW_YORK)
     with pytest.raises(ValueError, match="white space"):
         join_phrases(corpus, vocab, find_phrases(corpus, vocab), delimiter)
 

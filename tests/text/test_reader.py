@@ -116,7 +116,7 @@ def test_any_bytes_give_the_same_result_or_the_same_error(data, read_size, error
         assert_same(ours, plain)
 
 
-def numbered(text, read_size, room):
+def number_text(text, read_size, room):
     """All that number_tokens finds: words, counts, ids and offsets."""
     ids, ends = io.BytesIO(), io.BytesIO()
     words, known = number_tokens(read_blocks(ShortReads(text, read_size)), ids, ends, room)
@@ -126,10 +126,10 @@ def numbered(text, read_size, room):
 
 @given(texts, st.sampled_from([1, 2, 4]))
 def test_a_table_that_grows_finds_the_same_words(text, room):
-    assert numbered(text, 7, room) == numbered(text, 1000, 1 << 10)
+    assert number_text(text, 7, room) == number_text(text, 1000, 1 << 10)
 
 
-def test_tables_and_batches_are_filled_several_times():
+def test_a_text_that_fills_the_table_and_several_batches():
     rng = np.random.default_rng(0)
     words = rng.integers(0, 60_000, 100_000).astype(str).tolist()
     sentences = [words[i:i + 20] for i in range(0, 100_000, 20)]
@@ -234,8 +234,8 @@ def test_a_corpus_larger_than_memory_can_be_mapped(tmp_path):
     assert corpus.ids.nbytes == 4 * memory and corpus.ids[-1] == 0
 
 
-def assert_broken(folder, name, change):
-    """Change a file of the corpus; FormatError must name it when it is opened."""
+def assert_refused_after(folder, name, change):
+    """Change a file of the corpus; open_corpus must raise a FormatError that names the file."""
     path = folder / name
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(FormatError, match=name):
@@ -247,7 +247,7 @@ def assert_broken(folder, name, change):
                                     lambda data: b"", lambda data: b"~" + data[1:]])
 def test_a_file_that_has_changed_is_refused_by_name(text, tmp_path, name, change):
     read_corpus(text, 1, folder=tmp_path / "c")
-    assert_broken(tmp_path / "c", name, change)
+    assert_refused_after(tmp_path / "c", name, change)
 
 
 @pytest.mark.parametrize("name, bytes", [("ids.i32", 4 * 35), ("off.i64", 8 * 11)])

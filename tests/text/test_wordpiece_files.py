@@ -157,7 +157,7 @@ def test_deeply_nested_json_is_an_error(tmp_path):
         read_tokenizer(write(tmp_path, "tokenizer.json", "[" * 200_000))
 
 
-def changed(*keys, to):
+def edited(*keys, to):
     """The JSON of a small tokenizer with one field set to `to`, or deleted if `to` is `...`."""
     value = copy.deepcopy(tokenizer_json(TOKENIZERS[2]))
     at = value
@@ -203,7 +203,7 @@ def changed(*keys, to):
     (["added_tokens"], {}, "field 'added_tokens': expected a list or null, found {}")])
 def test_a_wrong_or_unsupported_field_is_refused_by_name(tmp_path, keys, to, message):
     with pytest.raises(FormatError, match=message):
-        read_tokenizer(write(tmp_path, "tokenizer.json", changed(*keys, to=to)))
+        read_tokenizer(write(tmp_path, "tokenizer.json", edited(*keys, to=to)))
 
 
 @pytest.mark.parametrize("text, message", [
@@ -259,7 +259,7 @@ def test_a_file_of_the_library_is_written_again_unchanged(tmp_path, stored):
 
 
 def test_a_file_whose_model_has_no_type_is_read(tmp_path):
-    value = changed("model", "type", to=...)
+    value = edited("model", "type", to=...)
     assert_same(read_tokenizer(write(tmp_path, "old.json", value)), TOKENIZERS[2])
 
 
@@ -268,7 +268,7 @@ def test_a_file_whose_model_has_no_type_is_read(tmp_path):
     ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
     ids=["bert", "roberta"])
 def test_older_processors_are_the_same_templates(tmp_path, processor, template):
-    value = changed("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
+    value = edited("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
     path = write(tmp_path, "tokenizer.json", value)
     assert read_tokenizer(path).template == template
     theirs = pytest.importorskip("tokenizers").Tokenizer.from_file(str(path))
