@@ -66,10 +66,10 @@ def test_unpacking_returns_what_was_packed_and_types_are_zero_by_default(sequenc
 @given(texts, st.data())
 def test_take_selects_sequences_in_any_order_and_repeatedly(sequences, data):
     which = data.draw(st.lists(st.integers(0, len(sequences) - 1), max_size=9))
-    types = [[word % 2 for word in words] for words in sequences]
+    types = [[id % 2 for id in ids] for ids in sequences]
     taken = take(pack(sequences, types), np.array(which, np.int64))
     assert unpack(taken) == [sequences[n] for n in which]
-    assert taken.types.tolist() == [word % 2 for word in taken.ids]
+    assert taken.types.tolist() == [id % 2 for id in taken.ids]
     assert (taken.ids.dtype, taken.offsets.dtype) == (np.int32, np.int64)
 
 
@@ -113,7 +113,7 @@ def test_batches_contain_every_sequence_once_and_are_full(lengths, tokens, most)
         assert full                                    # the next sequence does not fit
 
 
-# ---- ends and errors ----------------------------------------------------------------------------
+# ---- edge cases and errors -----------------------------------------------------------------------
 
 def test_no_sequences_pack_to_empty_arrays():
     packed = pack([])

@@ -129,7 +129,7 @@ def test_a_table_that_grows_finds_the_same_words(text, room):
     assert number_text(text, 7, room) == number_text(text, 1000, 1 << 10)
 
 
-def test_a_text_that_fills_the_table_and_several_batches():
+def test_equals_the_plain_reader_where_the_table_grows_and_batches_follow():
     rng = np.random.default_rng(0)
     words = rng.integers(0, 60_000, 100_000).astype(str).tolist()
     sentences = [words[i:i + 20] for i in range(0, 100_000, 20)]
