@@ -18,7 +18,7 @@ def mutated(document: Any) -> Iterator[bytes]:
     """Yield JSON files: of `document` with one value replaced, left out or renamed; and RAW."""
     for path in _paths(document):
         for other in OTHERS:
-            yield _written(_replaced(document, path, lambda *_: other))
+            yield _written(_replaced(document, path, other))
         if path and isinstance(path[-1], str):
             yield _written(_changed(document, path, lambda parent, key: parent.pop(key)))
             yield _written(_changed(document, path, lambda parent, key: parent.update(
@@ -41,8 +41,8 @@ def _paths(value, path=()):
 
 def _replaced(document, path, new):
     if not path:
-        return new()
-    return _changed(document, path, lambda parent, key: parent.__setitem__(key, new()))
+        return new
+    return _changed(document, path, lambda parent, key: parent.__setitem__(key, new))
 
 
 def _changed(document, path, change):

@@ -11,7 +11,7 @@ only, never in the file.
 
 Shapes    Corpus as in text/vocab.py
 Cost      opening reads the files once, to verify their checksums: the kernels that train on the
-          corpus use its ids as row indices, and a wrong one would access memory outside the table.
+          corpus use its ids as row indices, and a wrong id would access memory outside the table.
 """
 import contextlib
 import json
@@ -35,16 +35,16 @@ AGAIN = "delete the folder and read the text again"
 MOST_TOKENS = 2**60 - 1           # so that 8 bytes for each of them fit into an int64
 
 # Without this flag Linux reserves memory for every page that might be written to, so it refuses a
-# corpus larger than memory.  Python has a name for the flag since 3.12.
+# corpus larger than memory.  Python 3.11 has no name for the flag.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 # ---- what it was made from --------------------------------------------------------------------
 
 def origin(source: File, settings: str) -> dict:
-    """What a corpus is made from, for its card: the file's size and modification time; settings.
+    """What a corpus is made from, for its card: size and modification time of the file; settings.
 
-    source: a path; of "-" or a stream nothing is recorded.  settings: a description
+    source: a path; for "-" or a stream, the file is recorded as None.  settings: a description
     """
     file = None
     if isinstance(source, (str, os.PathLike)) and source != "-":
@@ -62,14 +62,14 @@ def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Co
     """
     if not os.path.exists(folder) or not os.listdir(folder):
         return None
-    there = read_card(folder).values["made_from"]
+    recorded = read_card(folder).values["made_from"]
     if made_from["file"] is None:
         raise ValueError(f"{folder} already holds a corpus, and a stream cannot be compared with "
                          "what it was made from; choose another folder, or use open_corpus")
-    for name, meant in made_from.items():
-        if there.get(name) != meant:
-            raise ValueError(f"{folder} holds another corpus: it was made from the {name} "
-                             f"{there.get(name)}, not {meant}; delete it, or choose another folder")
+    for name, expected in made_from.items():
+        if recorded.get(name) != expected:
+            raise ValueError(f"{folder} holds another corpus: expected {name} {expected}, got "
+                             f"{recorded.get(name)}; delete the folder, or choose another")
     return open_corpus(folder)
 
 
@@ -83,8 +83,8 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, parts: Iterable[Corpus]
     made_from   a dict for the card: see origin()
     """
     checksums, sentences = dict.fromkeys((IDS, OFF, WORDS), 0), 0
-    with contextlib.ExitStack() as closing:
-        files = {name: closing.enter_context(atomic_write(os.path.join(folder, name)))
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(atomic_write(os.path.join(folder, name)))
                  for name in checksums}
 
         def write(name, data):
