@@ -34,9 +34,9 @@ class ClassScores(NamedTuple):
 
 
 class MultilabelScores(NamedTuple):
-    """All in [0, 1]; `hamming` is MTEB's name for the mean Jaccard index of true and predicted sets.
+    """All in [0, 1]; `hamming` is MTEB's name for the mean Jaccard index of true and found sets.
 
-    Jaccard index: |true ∩ predicted| / |true ∪ predicted|; 1 if both sets are empty.
+    Jaccard index: |true ∩ found| / |true ∪ found|; 1 if both sets are empty.
     """
     accuracy: float            # share of items with exactly the true set
     f1: float                  # macro

@@ -12,9 +12,9 @@ Cost      one sort: only the pairs (label, cluster) that occur are counted, not 
 Protocol  bootstrapped_v_measures is MTEB's present, faster protocol: 10 times, 16,384 points are
           drawn WITH replacement, also from a smaller set, and clustered in mini-batches of 512,
           with K = the number of different labels of all points.  The main score is the mean V over
-          the 10 draws and over all levels of nested labels.  v_measure_of_set is the older protocol:
-          each given set of points is clustered once, in batches of 500, and the main score is the
-          mean over the sets.
+          the 10 draws and over all levels of nested labels.
+          v_measure_of_set is the older protocol: each given set of points is clustered once, in
+          batches of 500, and the main score is the mean over the sets.
           The samples equal mteb's if the generator is in the same state.  The random numbers inside
           k-means differ from scikit-learn's, so scores agree with mteb's only up to the random
           variation of the draws.

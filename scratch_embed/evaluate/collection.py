@@ -57,8 +57,8 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
     judged = read_judgements(qrels, errors)
     unknown = next((query for query in judged if query not in query_texts), None)
     if unknown is not None:
-        raise FormatError(qrels, f"query {unknown!r}", f"expected a text for it in {queries}, found "
-                          f"none among {len(query_texts)} queries; are they of the same "
+        raise FormatError(qrels, f"query {unknown!r}", f"expected a text for it in {queries}, "
+                          f"found none among {len(query_texts)} queries; are they of the same "
                           "collection?")
     named = {document for gains in judged.values() for document in gains}
     missing = sorted(named - texts.keys())

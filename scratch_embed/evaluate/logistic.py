@@ -11,18 +11,18 @@ Cost      two matrix products, of N·D·K each, per evaluation of the loss and i
 Memory    up to two float64 copies of X, a few arrays (K, N), and 20 arrays of the size of W
 Differs   scikit-learn stops when max|∂L|/N ≤ 1e-4, over all parameters, and can leave coefficients
           far from the minimum.  Here the limit is 1e-7, so the result hardly depends on the solver.
-          Otherwise as scikit-learn by default: C = 1, b is not penalised, and two classes have one row of
-          coefficients.
+          Otherwise as scikit-learn by default: C = 1, b is not penalised, and two classes have
+          one row of coefficients.
 Read next evaluate/probe.py
 
 Why one row for two classes?  Softmax depends only on differences of scores, so the score of the
 first class is fixed at 0, and P[1] = σ(w·x + b).  With two free rows the penalty would be half as
 large: the same model has the rows −w/2 and w/2, and ‖w/2‖² + ‖w/2‖² = ‖w‖²/2.
 
-Why L-BFGS?  Newton's step −H⁻¹g, with gradient g and Hessian H, needs (KD)²
-second derivatives.  L-BFGS estimates H from the last few steps: a step changes the parameters by s
-and the gradient by y, so H should satisfy H s = y.  Two loops over the pairs (s, y) multiply such an
-H⁻¹ by g without forming a matrix.
+Why L-BFGS?  Newton's step −H⁻¹g, with gradient g and Hessian H, needs (KD)² second derivatives.
+L-BFGS estimates H from the last few steps: a step changes the parameters by s and the gradient by
+y, so H should satisfy H s = y.  Two loops over the pairs (s, y) compute H⁻¹g for such an H without
+forming a matrix.
 
 When has it converged?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩
 for θ = (W, b) and the minimum θ* = (W*, b*): a small gradient proves that W is close to the unique
@@ -51,8 +51,8 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 
-    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if the
-    gradient is still too large at the end.
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if the gradient
+    is still too large at the end.
     """
     X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
     if X.ndim != 2 or code.shape != (len(X),):
@@ -134,7 +134,7 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
 
 
 def _apply_inverse(pairs, g):
-    """H⁻¹ g by the two-loop recursion; g/‖g‖ if there are no pairs.  pairs: [(s, y)], oldest first."""
+    """H⁻¹ g by the two-loop recursion; without pairs, g/‖g‖.  pairs: [(s, y)], oldest first."""
     g, alphas = g.copy(), []
     for s, y in reversed(pairs):
         alpha = (s @ g) / (s @ y)

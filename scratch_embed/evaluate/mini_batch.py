@@ -4,30 +4,30 @@ Paper     Sculley 2010, "Web-Scale K-Means Clustering", algorithm 1.
 Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
                                                  c_k ← (1 − 1/v_k) c_k + x / v_k
 Shapes    X (N, D) -> centres (K, D), labels (N,)
-Cost      O(B·D·K) per step with a batch of B points, and one pass over X for the labels at the end.  The
-          kernel is the one in evaluate/kmeans.py (`assign`).
+Cost      O(B·D·K) per step with a batch of B points, and one pass over X for the labels at the end.
+          The kernel is that of `assign` in evaluate/kmeans.py.
 Differs   the rules around the equation are those of scikit-learn's MiniBatchKMeans, because MTEB
           uses it; the random numbers differ, so the two agree in distribution only:
-            seeding      k-means++ on 3B random points, or on 3K if 3B < K; on all if N is not more
+            seeding      k-means++ on 3B random points, or on 3K if 3B < K; if N is less, on all
             batches      drawn with replacement
             reassigning  every 10·K points, and after each step while a centre has had no point:
                          centres whose v_k is under 1% of the largest (at most B/2 of them) are
-                         replaced by points of the batch; their v becomes the smallest v of the
-                         other centres
+                         replaced by points of the batch, and their v_k by the smallest v_k of
+                         the other centres
             stopping     when the moving average of the batches' mean squared distance has had no
                          new minimum for 10 steps; at the latest after 100·N points
 Read next evaluate/cluster.py
 
 Why 1/v_k?  v_k counts the points that have updated c_k, so c_k is the mean of all points that were
-nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early
-batches place a centre, late ones hardly move it.
+nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early batches place a
+centre, late ones hardly move it.
 """
 import numpy as np
 
 from scratch_embed.evaluate.kmeans import Clusters, assign, centred, seed_centres
 from scratch_embed.numerics.checks import require_whole
 
-MAX_EPOCHS = 100
+MAX_EPOCHS = 100         # steps are limited to this many times N points
 PATIENCE = 10            # steps without a new minimum
 LOW = 0.01               # a centre whose v_k is less than this share of the largest is reassigned
 

@@ -1,4 +1,4 @@
-"""The ids of an index's rows: all integers of 64 bits or all strings, without repeats.
+"""The ids of the rows of an index: either 64-bit integers or strings, each only once.
 
 Read next retrieve/index.py
 """
@@ -11,7 +11,7 @@ Ids = list[int] | list[str]
 
 
 def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
-    """The ids as a list of int or of str.  Raises ValueError if they are neither, or mixed."""
+    """The ids as a list of int or of str.  Raises ValueError for other types, or both."""
     if isinstance(ids, str):
         raise ValueError(f"ids: expected a list of ids, got one str, {ids!r}")
     listed: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else [

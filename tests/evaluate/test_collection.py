@@ -55,7 +55,7 @@ def test_gzip_is_read(tmp_path):
     ('{"_id": "b"}', 'expected "text", a string, found no text'),
     ('{"_id": "b", "text": "x", "title": null}', 'expected "title", a string, found title None'),
     ('{"_id": "", "text": "x"}', "found an empty one"),
-    ('{"_id": "a", "text": "x"}', "the id 'a' comes a second time")])
+    ('{"_id": "a", "text": "x"}', "expected each id once, found 'a' a second time")])
 def test_a_broken_line_of_json_is_named(tmp_path, line, problem):
     path = saved(tmp_path / "corpus", f'{{"_id": "a", "text": "x"}}\n\n{line}\n')
     with pytest.raises(FormatError, match=f"corpus: line 3: .*{problem}") as found:
@@ -65,7 +65,7 @@ def test_a_broken_line_of_json_is_named(tmp_path, line, problem):
 
 @pytest.mark.parametrize("line, problem", [
     ("b x", "expected id <tab> text, found 'b x'"), ("\tx", "expected id <tab> text"),
-    ("a\ty", "the id 'a' comes a second time")])
+    ("a\ty", "expected each id once, found 'a' a second time")])
 def test_a_broken_line_between_tabs_is_named(tmp_path, line, problem):
     with pytest.raises(FormatError, match=f"texts: line 2: {problem}"):
         read_texts(saved(tmp_path / "texts", f"a\tx\n{line}\n"))
