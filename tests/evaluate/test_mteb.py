@@ -59,7 +59,7 @@ def numbers(scores, path=""):
 
 
 def shared_numbers(ours, theirs):
-    """The numbers that shared_numbers runners report, as two arrays, and their names."""
+    """The numbers that both runners report, as two arrays, and their names."""
     ours = numbers(ours)
     names = sorted(ours.keys() & theirs.keys())
     return np.array([ours[n] for n in names]), np.array([theirs[n] for n in names]), names
