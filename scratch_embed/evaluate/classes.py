@@ -7,14 +7,14 @@ Equation  P_c = hits_c / predicted_c     R_c = hits_c / true_c     F1_c = 2 hits
 Shapes    one label: true, predicted (N,); several: (N, L) bool
 Cost      O(N log N) to sort the labels, then three counts: no confusion matrix, no kernel
 Differs   P of a class that is never predicted, and R of a class that is never true, are 0/0 and
-          count as 0: scikit-learn's default, but without its warning.  As there, the macro means
-          are over all classes among the true OR the predicted labels, so they fall if a class
-          is predicted that never is true.
+          count as 0: scikit-learn's default, but without its warning.  The macro means
+          are over all classes among the true OR the predicted labels, also as there, so they
+          fall if a class is predicted that is never true.
 Read next evaluate/probe.py, evaluate/bitext.py
 
 Which one?  Accuracy rewards predicting the frequent class.  Macro F1 gives each class the same
-weight, however rare it is.  Weighted F1 weights classes by their true counts, and is therefore
-close to accuracy.
+weight, however rare it is.  Weighted means weight classes by their true counts; weighted
+recall equals accuracy.
 """
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Mini-batch k-means: centres are updated after every few hundred points instead of after all N.
+"""Mini-batch k-means: centres are updated after each batch of B points, not after all N.
 
 Paper     Sculley 2010, "Web-Scale K-Means Clustering", algorithm 1.
 Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
@@ -18,8 +18,8 @@ Differs   the rules around the equation are those of scikit-learn's MiniBatchKMe
                          new minimum for 10 steps; at the latest after 100·N points
 Read next evaluate/cluster.py
 
-Why 1/v_k?  v_k counts the points that have updated c_k, so c_k is the mean of all points that were
-nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early batches place a
+Why 1/v_k?  v_k counts the points that have updated c_k, so, until it is replaced, c_k is the mean of
+all points that were nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early batches place a
 centre, late ones hardly move it.
 """
 import numpy as np

@@ -22,9 +22,9 @@ Differs   Scores are compared as float64, as in trec_eval 10.  trec_eval 9 (and 
           trec_eval's.
 Read next evaluate/significance.py (is a difference significant?), evaluate/trec.py (the files)
 
-Special cases.  A document without a judgement has gain 0; a negative gain counts as 0.
-A list shorter than k is filled up with irrelevant documents: P@k still divides by k, and AP@k
-by R, not by min(k, R).  A query without a relevant document scores 0 on every measure.
+Special cases.  A document without a judgement has gain 0; a negative gain counts as 0.  A list
+shorter than k is filled up with irrelevant documents: P@k still divides by k, and AP@k by R, not by
+min(k, R).  A query without a relevant document (for nDCG: without a positive gain) scores 0.
 
 Ties.  Documents of equal score are ordered by name, the LAST in the alphabet first ("9" before
 "10"), as in trec_eval.  A name tells nothing about relevance, while the order of the input often

@@ -14,9 +14,10 @@ Read next retrieve/bm25.py and retrieve/index.py (the two searches), retrieve/re
 Why fuse?  BM25 finds a rare product code, which a dense vector hardly represents; a dense vector
 finds a synonym, which BM25 cannot match.
 
-Why ranks?  The two kinds of score are not comparable: one is a sum of logarithms, the other a
-cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
-count nearly the same, and a document at rank 61 or better in both lists beats the first of one.
+Why ranks?  The two kinds of score are not comparable: one is a sum of idf weights, the other
+a cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
+count nearly the same, and a document at rank 61 or better in both lists scores more than a document
+that is first in one list only.
 
 Why scores, then?  Ranks do not show by how much the first document was better; scores that are
 scaled to 0..1 within each list do.  But their weights must be chosen, on other queries than those

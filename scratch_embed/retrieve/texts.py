@@ -1,4 +1,4 @@
-"""A searchable file of texts: the lines, their vectors, and the name of the model that made them.
+"""A searchable file of texts: the lines, their vectors, and a description of the model.
 
 Shapes    n lines, numbered from 1 as in an editor; blank lines are counted but not indexed.
           vectors (M, D) of the M indexed lines; a search returns line numbers and scores (Q, k)
