@@ -21,7 +21,8 @@ Why does J never rise?  For fixed centres the nearest one is the best label; for
 mean is the best centre; and a point moved to an empty cluster is its own centre, so its term of J
 becomes 0.  So the algorithm stops, but in a local minimum that depends on the initial centres.
 They are drawn by k-means++: with one candidate per centre, the paper proves that the expected J is
-at most 8 (ln K + 2) times the global minimum.  Call kmeans with several seeds and keep the result with the smallest inertia.
+at most 8 (ln K + 2) times the global minimum.  Call kmeans with several seeds and keep the
+result with the smallest inertia.
 
 How is the nearest centre found?  argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is
 the same for all k.  The mean of X is subtracted first: distances do not change, and less precision

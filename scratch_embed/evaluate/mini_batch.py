@@ -18,9 +18,9 @@ Differs   the rules around the equation are those of scikit-learn's MiniBatchKMe
                          new minimum for 10 steps; at the latest after 100·N points
 Read next evaluate/cluster.py
 
-Why 1/v_k?  v_k counts the points that have updated c_k, so, until it is replaced, c_k is the mean of
-all points that were nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early batches place a
-centre, late ones hardly move it.
+Why 1/v_k?  v_k counts the points that have updated c_k, so c_k, until it is reassigned, is the
+mean of all points that were nearest to it when they were drawn.  The step size 1/v_k decreases by
+itself: early batches place a centre, late ones hardly move it.
 """
 import numpy as np
 

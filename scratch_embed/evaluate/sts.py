@@ -18,8 +18,8 @@ Read next evaluate/pairs.py (labels 0 and 1 instead of scores), evaluate/summari
 
 Why Spearman?  Pearson's r measures how close cosine and score are to a straight line, but a model's
 cosines may be any increasing function of similarity; its form depends on the temperature of the
-loss.  So ρ is the main score, and r is reported with it.  For vectors of norm 1, three of
-the similarities rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b; Manhattan distance does not.
+loss.  So ρ is the main score, and r is reported with it.  For vectors of norm 1, all but Manhattan
+distance rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
