@@ -125,6 +125,7 @@ def rating_range(task):
     return {"min_score": min(ratings), "max_score": max(ratings)}
 
 
+# {our task type: (mteb's task type, its data from a task, its settings from a task)}
 SHAPES = {
     shapes.Retrieval: (AbsTaskRetrieval, collection, unrounded_means),
     shapes.InstructionRetrieval: (AbsTaskRetrieval, collection, unrounded_means),

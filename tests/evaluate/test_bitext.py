@@ -80,7 +80,7 @@ def test_without_positive_cosines_the_margin_search_returns_the_nearest():
     assert ids.tolist() == [1] and margins.tolist() == [-np.inf]
 
 
-def test_wrong_tables_are_refused():
+def test_empty_tables_unequal_dimensions_and_k_0_are_refused():
     with pytest.raises(ValueError, match="B: expected at least one sentence"):
         mine(np.ones((2, 3)), np.ones((0, 3)))
     with pytest.raises(ValueError, match="the same D"):

@@ -85,7 +85,7 @@ def test_v_measure_equals_scikit_learn_live(pairs):
 
 
 @pytest.mark.parametrize("labels, clusters", [([], []), ([1], [1, 2]), ([[1]], [[1]])])
-def test_lists_of_unequal_length_or_none_are_refused(labels, clusters):
+def test_empty_lists_unequal_lengths_and_tables_are_refused(labels, clusters):
     with pytest.raises(ValueError, match="as many clusters as labels"):
         v_measure(labels, clusters)
 
@@ -177,7 +177,7 @@ def test_an_empty_cluster_gets_the_farthest_point_that_is_not_alone():
 
 
 @pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
-def test_fewer_different_points_than_clusters(run):
+def test_fewer_different_points_than_clusters_have_inertia_0(run):
     X = np.repeat([[1.0, 2], [3, 4]], 5, axis=0)
     found = run(X, 4, seed=0)
     assert found.inertia == 0 and len(np.unique(found.labels)) == 2
@@ -251,7 +251,7 @@ def test_kernels_run_as_plain_python_too():
 
 # ---- mini-batches -------------------------------------------------------------
 
-def test_with_one_centre_it_is_the_mean_of_all_points_drawn():
+def test_a_single_centre_is_the_mean_of_all_points_drawn():
     """Every point is nearest to the one centre: after n batches it is the mean of n·B points."""
     X, _ = blobs(2, N=50)
     found = mini_batch_kmeans(X, 1, batch_size=50, seed=3)
@@ -261,7 +261,7 @@ def test_with_one_centre_it_is_the_mean_of_all_points_drawn():
     np.testing.assert_allclose(found.centres[0], X[drawn].mean(axis=0), atol=1e-12)
 
 
-def test_the_inertia_is_within_5_percent_of_lloyds():
+def test_the_inertia_of_mini_batches_is_within_5_percent_of_lloyds():
     for seed in range(5):                                    # best of 3: J has local minima
         X, truth = blobs(seed, N=2000, K=5, D=8, apart=6.0)
         lloyd = min(kmeans(X, 5, seed=s).inertia for s in range(3))

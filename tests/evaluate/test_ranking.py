@@ -105,7 +105,7 @@ def test_live_parity_with_pytrec_eval():
         np.testing.assert_allclose(found.scores[name], values, rtol=0, atol=1e-15, err_msg=name)
 
 
-def test_scores_that_are_equal_in_float32_only_are_ordered():
+def test_scores_that_differ_only_in_float64_are_ordered():
     run = {"a": 1 + 2**-30, "b": 1.0}
     assert score_of({"a": 1}, run, reciprocal_rank) == 1
     assert score_of({"a": 1}, in_float32({"q": run})["q"], reciprocal_rank) == 1 / 2
