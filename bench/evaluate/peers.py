@@ -177,7 +177,7 @@ def compare(job, rounds, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1, help="of each side (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="per side (%(default)s)")
     arguments = choose(parser, JOBS)
     for job in arguments.sections:
         compare(job, arguments.rounds, arguments.threads)

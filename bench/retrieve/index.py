@@ -1,16 +1,18 @@
-"""Compare exact search with faiss, both on two threads: float vectors and binary codes.
+"""Compare the speed of exact search with faiss: float vectors and binary codes.
 
     python bench/retrieve/index.py                 # float and hamming
     python bench/retrieve/index.py selection       # the time of selecting the k best, without faiss
     python bench/retrieve/index.py hamming --rows 250000 --rounds 3
 
-1,000,000 rows x 128 float32, 1,000 queries at once, k = 10.  `float` is compared with IndexFlatIP.
-`hamming` searches the signs of the same rows, 16 bytes each, and is compared with IndexBinaryFlat.
+1,000,000 rows x 128 float32, 1,000 queries at once, k = 10, two threads on each side.  `float` is
+compared with IndexFlatIP.  `hamming` searches the signs of the same rows, 16 bytes each, and is
+compared with IndexBinaryFlat.
 Each side is a separate process that keeps its rows and waits while the other searches, A B A B ...;
 the first round is a warm-up and not counted.  Memory is the largest growth of anonymous memory
 during a search, sampled every 5 ms; the rows, and a first search for two queries, come before it.
 The results of both sides are compared: the share of equal ids, and the largest difference of a
-score.  `selection` times the matrix products alone, and with each way to select the k best.
+score.  `selection` times the matrix products alone and with each way to select the k best, on one
+thread.
 Needs: python -m pip install faiss-cpu (except for selection)
 """
 import argparse

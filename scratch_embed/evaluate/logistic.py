@@ -140,7 +140,7 @@ def _apply_inverse(pairs, g):
         alpha = (s @ g) / (s @ y)
         g -= alpha * y
         alphas.append(alpha)
-    if pairs:                                                # the initial H⁻¹ = s·y/y·y
+    if pairs:                                                # the initial H⁻¹ = (s·y / y·y) I
         s, y = pairs[-1]
         g *= (s @ y) / (y @ y)
     else:

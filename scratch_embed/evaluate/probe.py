@@ -72,6 +72,7 @@ def knn_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.nda
     """
     classes, code = np.unique(np.asarray(y), return_inverse=True)
     found = code[nearest_euclidean(Q, X, k)]                             # (M, k) class numbers
+    # (M, k): how many neighbours have the label of neighbour j
     votes = sum((found == found[:, [j]]).astype(np.int64) for j in range(k))
     winner = np.where(votes == votes.max(axis=1, keepdims=True), found, len(classes))
     return classes[winner.min(axis=1)]

@@ -42,7 +42,7 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.retrieve.lists import NO_ID, stack, top_k_of_query
 
 u64 = np.uint64
-S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
+S32, LOW_32 = u64(32), u64(0xFFFFFFFF)                      # a shift, and a mask of the low bits
 
 
 class Postings(NamedTuple):

@@ -78,7 +78,7 @@ def test_every_score_equals_that_of_mteb(name):
 
 def test_classification_equals_mteb_with_a_converged_solver():
     scores = evaluate_task(FROZEN, frozen_task("Classification")).scores
-    ours, want, names = shared_numbers(scores, GOLDEN["tight"])
+    ours, want, names = shared_numbers(scores, GOLDEN["tight"])  # mteb with tolerance 1e-10
     assert len(names) == 7 + 10 * 7 and ours == pytest.approx(want, abs=1e-6)
 
 
@@ -126,14 +126,15 @@ PLANE = Lookup({"east": [1, 0], "north": [0, 1], "up north": [0, 2], "north east
                 "west": [-1, 0], "find east": [1, 0.1]})
 
 
-def search(corpus, gains, **more):
+def retrieval_task(corpus, gains, **more):
+    """A retrieval task with the one query "find east"."""
     return shapes.Retrieval("Search", corpus, {"q": "find east"}, {"q": gains}, 1.0, 0.0, **more)
 
 
 def test_retrieval_by_hand():
     # order: east, north east, north, west; the relevant are at ranks 2 and 3, a third has no text
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
-    scores = evaluate_task(PLANE, search(corpus, {"b": 1, "c": 2, "gone": 1})).scores
+    scores = evaluate_task(PLANE, retrieval_task(corpus, {"b": 1, "c": 2, "gone": 1})).scores
     ideal = 2 + 1 / math.log2(3) + 1 / 2
     assert scores["ndcg_at_10"] == pytest.approx((2 / math.log2(3) + 1 / 2) / ideal, rel=1e-12)
     assert scores["map_at_10"] == pytest.approx((1 / 2 + 2 / 3) / 3, rel=1e-12)
@@ -145,7 +146,7 @@ def test_retrieval_by_hand():
 def test_documents_of_equal_cosine_are_ordered_by_name_not_by_position(names, right):
     # three documents of equal cosine: the last name in the alphabet is first
     corpus = dict(zip(names, ["north", "up north", "north"]))
-    scores = evaluate_task(PLANE, search(corpus, {right: 1})).scores
+    scores = evaluate_task(PLANE, retrieval_task(corpus, {right: 1})).scores
     assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[right]
 
 
@@ -186,10 +187,11 @@ def test_reranking_scores_only_the_candidates():
 
 def test_the_field_measure_names_the_main_score():
     corpus = {"a": "east", "b": "north"}
-    assert evaluate_task(PLANE, search(corpus, {"b": 1}, measure="mrr_at_10")).main_score == 1 / 2
+    task = retrieval_task(corpus, {"b": 1}, measure="mrr_at_10")
+    assert evaluate_task(PLANE, task).main_score == 1 / 2
     with pytest.raises(ValueError, match="Search: expected a measure of its type, one of "
                                          "ndcg_at_1, .*; got 'v_measure'"):
-        evaluate_task(PLANE, search(corpus, {"b": 1}, measure="v_measure"))
+        evaluate_task(PLANE, retrieval_task(corpus, {"b": 1}, measure="v_measure"))
 
 
 def test_summaries_are_ranked_within_their_text():
@@ -245,7 +247,7 @@ def test_an_error_names_the_text_whose_vector_is_not_finite(wrong):
 
 
 def test_other_objects_than_tasks_are_refused_before_anything_is_encoded():
-    task = search({"a": "east"}, {"a": 1})
+    task = retrieval_task({"a": "east"}, {"a": 1})
     for tasks, number, found in (([task, 3], 1, "int"), (task, 0, "str"), (["STS"], 0, "str")):
         with pytest.raises(ValueError, match=rf"tasks\[{number}\]: expected one of .*STS.*, got "
                                              f"{found}; put a single task into a list"):
@@ -298,9 +300,9 @@ def test_columns_of_different_tasks_or_data_are_refused():
 
 
 def test_the_revision_changes_with_the_data():
-    one, same, other = (evaluate_task(PLANE, search({"a": "east", "b": text}, {"a": 1})).revision
-                        for text in ("north", "north", "west"))
-    assert one == same != other
+    tasks = [retrieval_task({"a": "east", "b": text}, {"a": 1}) for text in ("north", "north", "west")]
+    first, same, other = (evaluate_task(PLANE, task).revision for task in tasks)
+    assert first == same != other
 
 
 def test_the_digest_of_the_same_data_has_not_changed():

@@ -21,7 +21,7 @@ def arrays(lists):
              np.array([scores + [-np.inf] * (5 - len(scores))])) for ids, scores in lists]
 
 
-def pairs(result):
+def as_dict(result):
     """{id: score} of a result for one query."""
     ids, scores = result
     return {i: s for i, s in zip(ids[0].tolist(), scores[0]) if i >= 0}
@@ -68,7 +68,7 @@ def test_reciprocal_rank_fusion_equals_its_definition(lists):
     for ids, _ in lists:
         for rank, i in enumerate(ids, 1):
             want[i] = want.get(i, 0) + 1 / (60 + rank)
-    found = pairs(reciprocal_rank_fusion(arrays(lists), 20))
+    found = as_dict(reciprocal_rank_fusion(arrays(lists), 20))
     assert found == pytest.approx(want, rel=5 * u64)
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
@@ -82,7 +82,7 @@ def test_the_weighted_sum_equals_its_definition(lists, data):
         for i, s in zip(ids, scores):
             low, high = min(scores), max(scores)
             want[i] = want.get(i, 0) + weight * (1 if low == high else (s - low) / (high - low))
-    assert pairs(weighted_sum(arrays(lists), weights, 20)) == pytest.approx(want, rel=8 * u64)
+    assert as_dict(weighted_sum(arrays(lists), weights, 20)) == pytest.approx(want, rel=8 * u64)
 
 
 @given(some_lists, st.randoms(), st.integers(1, 9))
@@ -106,7 +106,7 @@ def test_documents_with_the_same_ranks_in_different_lists_tie():
 @given(one_list)
 def test_a_single_list_keeps_its_order(ranked):
     ids, _ = ranked
-    assert list(pairs(reciprocal_rank_fusion(arrays([ranked]), 9))) == ids
+    assert list(as_dict(reciprocal_rank_fusion(arrays([ranked]), 9))) == ids
 
 
 @given(some_lists)
