@@ -300,7 +300,8 @@ def test_columns_of_different_tasks_or_data_are_refused():
 
 
 def test_the_revision_changes_with_the_data():
-    tasks = [retrieval_task({"a": "east", "b": text}, {"a": 1}) for text in ("north", "north", "west")]
+    tasks = [retrieval_task({"a": "east", "b": text}, {"a": 1})
+             for text in ("north", "north", "west")]
     first, same, other = (evaluate_task(PLANE, task).revision for task in tasks)
     assert first == same != other
 
