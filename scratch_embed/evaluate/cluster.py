@@ -56,7 +56,7 @@ def v_measure(labels: Sequence | np.ndarray, clusters: Sequence | np.ndarray) ->
                          f"{labels.shape} and {clusters.shape}")
     _, a = np.unique(labels, return_inverse=True)
     _, b = np.unique(clusters, return_inverse=True)
-    H_ab = _entropy(a * (b.max() + 1) + b)               # H(label, cluster)
+    H_ab = _entropy(a * (b.max() + 1) + b)           # H(label, cluster)
     H_a, H_b = _entropy(a), _entropy(b)
     h = 1 - (H_ab - H_b) / H_a if H_a else 1.0       # H(a | b) = H(a, b) − H(b)
     c = 1 - (H_ab - H_a) / H_b if H_b else 1.0

@@ -60,15 +60,15 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
         raise FormatError(qrels, f"query {unknown!r}", f"expected a text for it in {queries}, "
                           f"found none among {len(query_texts)} queries; are they of the same "
                           "collection?")
-    named = {document for gains in judged.values() for document in gains}
-    missing = sorted(named - texts.keys())
-    if len(missing) == len(named):
+    judged_documents = {document for gains in judged.values() for document in gains}
+    missing = sorted(judged_documents - texts.keys())
+    if len(missing) == len(judged_documents):
         raise FormatError(qrels, f"document {missing[0]!r}", f"expected it in {documents}, found "
                           f"neither it nor any other judged document among {len(texts)}; are they "
                           "of the same collection?")
     if missing:
-        warnings.warn(f"{qrels}: {len(missing)} of {len(named)} judged documents, the first "
-                      f"{missing[0]!r}, are not in {documents}: no system can find them",
+        warnings.warn(f"{qrels}: {len(missing)} of {len(judged_documents)} judged documents, the "
+                      f"first {missing[0]!r}, are not in {documents}: no system can find them",
                       stacklevel=2)
     return Collection(texts, {query: query_texts[query] for query in judged}, judged)
 
@@ -161,7 +161,8 @@ def _split_white_space(line, path, place):
 def write_collection(folder: str | os.PathLike, collection: Collection) -> list[Path]:
     """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is created if missing.
 
-    -> the three paths.  Raises ValueError for an id that is empty or contains a tab or a line end.
+    Fractional gains are truncated.  -> the three paths.
+    Raises ValueError for an id that is empty or contains a tab or a line end.
     """
     for name in (*collection.documents, *collection.queries):
         if not name or set(name) & set("\t\r\n"):

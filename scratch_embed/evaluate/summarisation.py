@@ -44,7 +44,7 @@ def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarr
     Raises ValueError for lists of unequal length, or a document without a human summary.
     """
     if not len(machine) == len(human) == len(ratings):
-        raise ValueError(f"expected as many documents in each list, got {len(machine)}, "
+        raise ValueError(f"expected lists of equal length, got {len(machine)}, "
                          f"{len(human)} and {len(ratings)}")
     kept = []
     for number, (m, h, rating) in enumerate(zip(machine, human, ratings)):
