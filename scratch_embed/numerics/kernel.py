@@ -24,6 +24,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import config, njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
@@ -94,13 +95,16 @@ def _warn_once(path, error):
 
 
 class _Cache(FunctionCache):
+    _cache_file: Any
+
     def __init__(self, function, options):
         super().__init__(function)                 # RuntimeError where no folder is writable
         file = self._cache_file
-        self._cache_file = _CacheFile(file._cache_path, f"{self._impl.filename_base}{options}",
-                                      file._source_stamp)
+        ours = _CacheFile(
+            file._cache_path, f"{self._impl.filename_base}{options}", file._source_stamp)
         # Numba reads no further if its version differs
-        self._cache_file._version = f"{file._version} {sources_digest()}"
+        ours._version = f"{file._version} {sources_digest()}"
+        self._cache_file = ours
 
     def save_overload(self, signature, code):
         with contextlib.suppress(OSError):         # a full disk must not stop the computation
