@@ -1,8 +1,8 @@
 """tour: train word vectors and transformers on toy texts, and measure what they have learned.
 
-Every table shows its baselines (untrained, random, chance) in the same rows, and every comparison
-of two methods is printed with its 95% interval: "not significantly different" means that the
-interval contains 0, so that these seeds do not show a difference.
+Every table shows the baselines (untrained, random, chance) of its scores.  Every comparison of two
+methods is printed with its 95% interval; "not significant" means that the interval contains 0, so
+these seeds do not show a difference.
 """
 import sys
 import textwrap
@@ -39,7 +39,7 @@ def run_tour(arguments):
 
 
 def run_words(arguments):
-    """Train word2vec; show neighbours and analogies; compare methods; test unknown words."""
+    """Train word2vec; show neighbours, analogies and a map; compare methods; test unknown words."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.training.session import RunOptions
     from scratch_embed.why.tour import easy_text
@@ -81,7 +81,7 @@ def run_words(arguments):
 
 
 def run_retrieval(arguments):
-    """Search by words and by vectors, search for rare codes, match translations."""
+    """Search by words and by vectors; search for rare codes; match translations."""
     learned = learn_worlds()
     show_searches(learned)
     show_codes(learned)
@@ -154,7 +154,7 @@ def show_methods(text):
 
 
 def show_unknown_words(text):
-    """Print scores on unknown words: of n-grams before training, and after it."""
+    """Print the scores of FastText on unknown words, before and after training."""
     from scratch_embed.why.tour import MAX_N, MIN_N, TASKS, score_unknown_words
     from scratch_embed.worlds.words import HELD_OUT
     heading("7  Unknown words, which are not in the text: " + " ".join(sorted(HELD_OUT)))
@@ -174,7 +174,7 @@ def show_unknown_words(text):
 # ---- searching ----------------------------------------------------------------------------------
 
 def learn_worlds():
-    """{seed: a world to search and the vectors of its words}."""
+    """{seed: Learned}: toy worlds, and word vectors trained on their texts."""
     from scratch_embed.why.retrieval_tour import learn, per_seed
     return per_seed(learn, SEEDS)
 
@@ -234,7 +234,7 @@ def show_codes(learned):
 
 
 def show_translations():
-    """Print how many translations are found before training on pairs."""
+    """Print how many translations are found without training on translated pairs."""
     from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
     heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The second language is a cipher of the first, with its words in reverse order.  "

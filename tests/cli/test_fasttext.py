@@ -199,7 +199,7 @@ def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, ru
                        "--analogies", tmp_path / "asked")
     lines = out.splitlines()
     assert code == 0 and "4 of 4" in lines[0]                      # ":" has <:>, a row of zeros
-    assert lines[1].startswith("    2 of them with an unknown word, whose vector")
+    assert lines[1].startswith("    2 of them have an unknown word, whose vector")
     assert "royalty" in out and " 1        1        2" in out      # analogies: known words alone
     model = GOLDEN / "fasttext-words.bin"                          # no n-grams
     (tmp_path / "pairs").write_text("where\tthe\t9\nla\tmer\t3\nking\tapple\t1\n")
