@@ -63,7 +63,7 @@ def add_encoder_options(command):
                               "file, by Zipf's law (default: equal weights)")
     command.add_argument("--tokens", choices=TOKENS, default=TOKENS[0],
                          help="how to split a text into words: spaces: at white space; words: into "
-                              "runs of letters and digits, lower-cased (default: spaces)")
+                              "runs of letters, digits and _, lower-cased (default: spaces)")
 
 
 def load_encoder(path, sif=None, tokens="spaces"):

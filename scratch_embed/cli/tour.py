@@ -142,7 +142,7 @@ def show_methods(text):
               f"at random (hard).  {cooccurring[0]:.0f}% of all pairs of words co-occur in the "
               f"easy text, {cooccurring[1]:.0f}% in a hard one.  GloVe learns only from pairs that "
               "co-occur; the absence of a pair, which is most of the information in the easy text, "
-              "is not part of its loss.  (The original writes words + contexts.)  FastText's "
+              "is not part of its loss.  (GloVe's C code writes words + contexts.)  FastText's "
               "learning rate is twice word2vec's; the row without n-grams shows the effect of that "
               "alone.")
     scores = measure(list(METHODS.values()), easy + hard, progress=True)
@@ -189,10 +189,10 @@ def show_searches(learned):
     query = next(iter(world.queries))
     common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
-    paragraph(f"Documents and queries share {common} of the {len(WORDS[0][0])} synonyms of a "
-              f"value.  A query names {len(world.query_slots[query])} of a document's {len(NAMES)} "
-              f"facts; a document with all of them has gain {GAIN[-1]}, one that lacks exactly one "
-              f"has gain {GAIN[-2]}.")
+    paragraph(f"Each value has {len(WORDS[0][0])} synonyms, of which {common} occur in both "
+              f"documents and queries.  A query names {len(world.query_slots[query])} of a document's "
+              f"{len(NAMES)} facts; a document with all of them has gain {GAIN[-1]}, a "
+              f"document that lacks exactly one has gain {GAIN[-2]}.")
     print(f"    query              {world.queries[query]}\n"
           f"    relevant document  {world.corpus[max(gains, key=gains.get)]}")
     paragraph(f"In %, mean of {len(SEEDS)} seeds with its 95% interval; a seed is a world with "
@@ -216,11 +216,10 @@ def show_codes(learned):
     heading("9  Rare codes, which word vectors cannot represent")
     paragraph("Each document gets a unique code, such as kx-417, that is not in the training text. "
               " Half of the queries name a code; the others are the queries above.  nDCG@10 in %; "
-              "'both' is over all queries.  RRF uses only ranks, so it cannot see that BM25's "
-              "first document is the only one with the code: the first of the vectors' list gets "
-              "the same score, and a document in both lists may get more.  The vectors of two "
-              "codes are nearly equal, so a seed treats all codes alike: hence the wide "
-              "intervals.")
+              "'both' is over all queries.  RRF uses only ranks: the first document of "
+              "each list gets the same score, although only BM25's has the code, and a document in "
+              "both lists may get more.  The vectors of two codes are nearly equal, so all codes "
+              "of a seed get similar scores, and the intervals are wide.")
     scores = over_seeds(lambda seed: search_coded(learned[seed]), SEEDS)
     show_intervals(scores, PARTS)
     alone = [name for name in scores if name not in (HYBRID, SCORES)]

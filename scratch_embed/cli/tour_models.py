@@ -34,11 +34,11 @@ def run_senses(arguments):
     for one, other, cosine in same_word_cosines(models[SEEDS[0]], states[SEEDS[0]]):
         print(f"    {cosine:5.2f}  {one}\n           {other}")
     print()
-    paragraph("Which sense is it?  The nearer of two means, one per sense, of the word's hidden "
-              "states in half of the sentences, tested on the other half.  % correct, mean of "
-              f"{len(SEEDS)} seeds (texts and initial weights); the topic's words are anywhere, "
-              "only before the word, or only after it.  One vector per word is the same in both "
-              "senses; such a tie counts as half correct.")
+    paragraph("A sense is predicted by the nearer of two means, one per sense, of the word's "
+              "hidden states in half of the sentences; the other half is the test.  % correct, "
+              f"mean of {len(SEEDS)} seeds (texts and initial weights).  In the three columns the "
+              "topic's words are anywhere, only before the word, or only after it.  A single "
+              "vector per word is the same in both senses; such a tie counts as half correct.")
     scores = over_seeds(lambda seed: sense_accuracies(models[seed], states[seed]), list(SEEDS))
     show_intervals(scores, PARTS)
     print(f"    {'upper bound (exact)':26}{upper_bound():9.1f}")
@@ -65,9 +65,9 @@ def run_simcse(arguments):
               f"{SIZES['layers']} layers of {SIZES['dim']}; {BERT['steps']:,} steps of the masked "
               f"LM, {SIMCSE['steps']:,} of SimCSE.  Mean of {len(SEEDS)} seeds with its 95% "
               "interval.")
-    paragraph("nDCG@10 of 300 queries in other words, STS (Spearman's rho), both in %, more is "
-              "better; alignment of paraphrases, uniformity of all documents, less is better; mean "
-              "cosine of all documents.")
+    paragraph("Columns: nDCG@10 of 300 queries in other words and STS (Spearman's rho), both in %, "
+              "more is better; alignment of paraphrases and uniformity of all documents, less is "
+              "better; mean cosine of all documents.")
     scores = over_seeds(before_and_after, list(SEEDS))
     show_scores(scores)
     for index, what in enumerate(("nDCG@10", "STS")):

@@ -144,10 +144,11 @@ def show_closed_form(seeds, sentences):
     from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
     heading("3  The closed form: the optimum of u·v")
     paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v "
-              "can take any value.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, and "
-              "closer to it if negatives that equal the target, which the code skips, are left out "
-              "of the sum.  Counts of rare pairs are noisy; 'frequent' pairs are those expected "
-              f"{OFTEN} times or more; 'RMS error' is weighted.")
+              "can take any value.  Prediction: u·v is close to the optimum of Levy & Goldberg 2014 "
+              "(second row), and closer to the first row, which leaves out negatives that equal the "
+              "target, as the code does.  Counts of rare pairs are noisy; 'frequent' is the "
+              f"correlation over pairs that are expected {OFTEN} times or more; the RMS error is "
+              "weighted by P(m,n).")
     forms = {"log P(m,n)/(K Pneg(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pneg(m) P(n))": 1}
     print(f"    {'':39}  correlation       frequent          RMS error")
     for world in WORLDS:
@@ -168,10 +169,10 @@ def show_log_x(seeds, sentences):
     from scratch_embed.why.effects import interval
     from scratch_embed.why.glove import closed_form
     heading("2  The optimum of w·u + b + c: log X")
-    paragraph(f"Tiny texts of {sentences:,} sentences, 41 words, all cells, 200 epochs.  "
-              "Prediction: with as many dimensions as words the fit is exact in every cell; with "
-              "5, it is an approximation of low rank.")
-    print(f"    {'':14}  correlation       RMS error         deviation of log X")
+    paragraph(f"Tiny texts of {sentences:,} sentences and 41 words; all cells; 200 epochs.  "
+              "Prediction: with more dimensions than words the fit is exact in every cell; with "
+              "5 dimensions it is a low-rank approximation.")
+    print(f"    {'':14}  correlation       RMS error         standard deviation of log X")
     for dim in (48, 5):
         found = [closed_form(seed, dim, sentences) for seed in seeds]
         r, error, spread = (interval([getattr(closed, part) for closed in found])
@@ -184,7 +185,8 @@ def show_collisions(text):
     """Print how many n-grams share a row, by the number of buckets."""
     from scratch_embed.why.fasttext import collisions
     heading("2  Hashing: how many n-grams share a row?")
-    print(f"    the n-grams of 3 to 6 characters of {len(text.vocab)} words")
+    print(f"    the n-grams of 3 to 6 characters of {len(text.vocab)} words;\n"
+          "    sharing: n-grams that share their row with another n-gram")
     print(f"    {'buckets':>12}{'n-grams':>10}{'rows':>10}{'sharing, %':>12}")
     for buckets in (2_000_000, 20_000, 2_000, 200, 20):
         found = collisions(text.vocab, buckets)
