@@ -190,8 +190,8 @@ def show_searches(learned):
     common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
     paragraph(f"Each value has {len(WORDS[0][0])} synonyms, of which {common} occur in both "
-              f"documents and queries.  A query names {len(world.query_slots[query])} of a document's "
-              f"{len(NAMES)} facts; a document with all of them has gain {GAIN[-1]}, a "
+              f"documents and queries.  A query names {len(world.query_slots[query])} of a "
+              f"document's {len(NAMES)} facts; a document with all of them has gain {GAIN[-1]}, a "
               f"document that lacks exactly one has gain {GAIN[-2]}.")
     print(f"    query              {world.queries[query]}\n"
           f"    relevant document  {world.corpus[max(gains, key=gains.get)]}")
