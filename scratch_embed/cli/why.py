@@ -146,9 +146,9 @@ def show_closed_form(seeds, sentences):
     paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v "
               "can take any value.  Prediction: u·v is close to the optimum of Levy & Goldberg "
               "2014 (second row), and closer to the first row, which leaves out negatives that "
-              "equal the target, as the code does.  Counts of rare pairs are noisy; 'frequent' is the "
-              f"correlation over pairs that are expected {OFTEN} times or more; the RMS error is "
-              "weighted by P(m,n).")
+              "equal the target, as the code does.  Counts of rare pairs are noisy; 'frequent' "
+              f"is the correlation over pairs that are expected {OFTEN} times or more; the RMS "
+              "error is weighted by P(m,n).")
     forms = {"log P(m,n)/(K Pneg(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pneg(m) P(n))": 1}
     print(f"    {'':39}  correlation       frequent          RMS error")
     for world in WORLDS:
