@@ -16,9 +16,9 @@ def add_training(methods):
         methods, "glove", "train word vectors by GloVe (Pennington et al. 2014)",
         "scratch-embed train glove corpus.txt.gz -o vectors.txt --x-max 10 --epochs 50",
         run=run_glove)
-    add_text_options(command, "vectors; the end of the name chooses the format: .txt GloVe's text "
-                              "format, which has no header; .bin word2vec's binary format; "
-                              ".safetensors safetensors and a file of the vocabulary; else "
+    add_text_options(command, "vectors; the end of the name chooses the format: .txt: GloVe's text "
+                              "format, which has no header; .bin: word2vec's binary format; "
+                              ".safetensors: safetensors and a file of the vocabulary; else: "
                               "word2vec's text format")
     add_common_options(command, epochs=25)
     option = command.add_argument
