@@ -109,7 +109,7 @@ def draw_packed(figure, batch):
 
 
 def draw_negative_sampling(figure, table):
-    """Draw the noise distribution beside the uniform one, and the columns of its alias table."""
+    """Draw the noise distribution and the uniform distribution; the columns of the alias table."""
     V = len(table.words)
     colours = dict(zip(table.words, [BLUE, "#E69F00", GREEN]))
     left, right = figure.subplots(1, 2, sharey=False)

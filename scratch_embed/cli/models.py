@@ -44,7 +44,7 @@ def add_step_options(command, steps, batch, lr):
 
 
 def steps_of(arguments, N):
-    """The number of steps: --steps, or that of --epochs over N sequences, which is printed.
+    """The number of steps: --steps, or (printed) that of --epochs passes over N sequences.
 
     An epoch leaves out its last batch if that is not full (training/batches.py).
     """

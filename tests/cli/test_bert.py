@@ -43,7 +43,7 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
 
 
-# ---- what is written ----------------------------------------------------------------------------
+# ---- the output folder --------------------------------------------------------------------------
 
 def test_the_folder_has_the_weights_that_masked_lm_train_computes(text, tmp_path, run):
     code, out, err = run(text, "-o", tmp_path / "m", *TINY, "--warmup-ratio", "0.5", "--lr",

@@ -50,7 +50,7 @@ def contents(folder):
             if path.is_file()}
 
 
-# ---- what is written ----------------------------------------------------------------------------
+# ---- the output folder --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("source, views", [
     (["{text}"], [LINES]), (["--pairs", "{pairs}"], [LINES, PARTNERS]),
