@@ -129,8 +129,8 @@ OURS = {
     "mistral": function(mistral, *"qkv"),
     "two_sided": function(lambda q, k, v: attention(q, k, v, OFFSETS, 2, window=2), *"qkv"),
     "mpnet": partial(self_attention, OFFSETS, partial(with_bias, mpnet_buckets(6), None), True),
-    "swin": partial(self_attention, np.arange(0, 17, 4), partial(with_bias, swin_pairs(), SWIN_MASK),
-                    False),
+    "swin": partial(self_attention, np.arange(0, 17, 4),
+                    partial(with_bias, swin_pairs(), SWIN_MASK), False),
     "extra_row": partial(self_attention, OFFSETS, with_extra_row, True),
     "conv1d": layer(partial(conv1d, padding=1)),
     "conv1d_stride": layer(partial(conv1d, stride=2, padding=1)),
@@ -141,7 +141,7 @@ NAMES = {"weight": "l.weight", "bias": "l.bias", "table": "table.weight"}     # 
 
 
 def assert_equal(theirs, case, dtype):
-    """Compare y and the gradients: to 1e-9 (float64) or 1e-5 (float32) of the largest number or 1."""
+    """Compare y and the gradients, to 1e-9 (float64) or 1e-5 (float32) times max(1, max |want|)."""
     of_case = {name.removeprefix(f"{case}."): x for name, x in theirs.items()
                if name.startswith(f"{case}.")}
     given = {name: x.astype(dtype) for name, x in of_case.items()
