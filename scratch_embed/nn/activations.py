@@ -1,4 +1,4 @@
-"""Activation functions: GELU in three forms, SiLU and its gate SwiGLU, and tanh.
+"""Activation functions: GELU in three forms, SiLU, SwiGLU and tanh.
 
 Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which has SiLU too.
           Shazeer 2020, "GLU Variants Improve Transformer" (SwiGLU).

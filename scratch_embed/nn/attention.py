@@ -58,9 +58,9 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     bias         (H, t, u), added to Q Kᵀ / √d; shorter sequences use its first rows and columns.
                  Or (W, H, t, u) if all sequences have t queries and u keys: sequence n uses
                  bias[n mod W], and N is a multiple of W
-    key_offsets  (N+1,), the offsets of k and v, by default those of q (cross-attention and cached
-                 keys differ).  For causal and window, a sequence's last query and last key have
-                 the same position
+    key_offsets  (N+1,), the offsets of k and v, by default those of q; needed for
+                 cross-attention and cached keys.  For causal and window, a sequence's last query
+                 and last key have the same position
     Raises ValueError for shapes that do not fit each other, the offsets or the heads.
 
     >>> x = np.eye(4)

@@ -6,8 +6,8 @@ Papers    Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neura
 Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, s the stride,
           x zero outside its T frames
           patches: the P × P pixels of all channels at every s-th row and column, as one row
-Shapes    sound x (N, T, I), W (O, I, K) as in checkpoints -> y (N, T', O), T' = (T + 2·padding − K)
-          // s + 1; images (N, C, H, W) -> (N, patches, C·P·P)
+Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
+          T' = ⌊(T + 2·padding − K)/s⌋ + 1; images (N, C, H, W) -> (N, patches, C·P·P)
 Cost      a copy of the inputs, K/s (or P²/s²) times as large; in conv1d also one matrix
           product, by BLAS
 Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.

@@ -7,7 +7,7 @@ Shapes    x, y (...)
 Cost      one hash per element, in each pass; in float32 no mask is stored
 Differs   from drawing masks one after the other from a generator: m is a hash (hash32) of a key and
           the element's index.  So backward can compute it again, workers share no generator, and a
-          step can be repeated.  In hash32 ≥ threshold, p is rounded to a multiple of 2⁻³².
+          step can be repeated.  The threshold rounds p to a multiple of 2⁻³².
 Read next nn/layers.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
           only difference between two views of a sentence)
 

@@ -6,10 +6,11 @@ Cost      three forward passes and one backward pass, for any number of inputs
 Read next tests/nn/test_layers.py (its use)
 
 Finite differences give J v, backward gives Jᵀ u, and both give the number ⟨u, J v⟩.  One random
-direction through a million parameters detects a single wrong gradient: its error is multiplied by a
-random number, which almost never is 0.  u is random instead of ones because softmax and the x̂ of
-layer norm have Jᵀ 1 = 0: a backward that returned zeros would pass.  The tolerance is relative to
-the terms that are summed, so a loss that is multiplied by 10⁻⁷ is checked as strictly.
+direction checks all parameters at once: the error of a gradient is multiplied by a random number,
+which is almost never 0, so it is detected if it exceeds the tolerance.  u is random instead of ones
+because softmax and the x̂ of layer norm have Jᵀ 1 = 0: a backward that returned zeros would pass.
+The tolerance is relative to the terms that are summed, so a loss that is multiplied by 10⁻⁷ is
+checked as strictly.
 
 The check runs in float64: in float32 a difference of two losses keeps too few digits.  A float32
 kernel is compared with its float64 form instead.

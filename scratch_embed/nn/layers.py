@@ -17,10 +17,10 @@ Differs   from torch in layer norm's default eps, which is BERT's, 1e-12 (torch:
 Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 
 Why normalise?  The sum of many layers' outputs grows with their number, and so do the gradients;
-normalising gives all tokens the same scale again.  With post-norm (2017's order) it also rescales
-the path that skips the layer: its gradient shrinks with depth, and training needs warmup.  With
-pre-norm that path is a plain sum, dx = dy + ..., and deep models train without warmup (Xiong et
-al.).  RMSNorm does not subtract the mean, which saves a pass over x.
+the norm gives all tokens the same scale again.  Post-norm (the order of 2017) also rescales the
+path that skips the layer: the gradient along this path shrinks with depth, and training needs
+warmup.  With pre-norm this path is a plain sum, dx = dy + ..., and deep models train without warmup
+(Xiong et al.).  RMSNorm does not subtract the mean, which saves a pass over x.
 
 The gradient of layer norm.  Let d = w dy, μ = mean x, σ² = var x, r = (σ² + eps)^(−½), so that
 x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ)/D,
@@ -29,9 +29,10 @@ x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ
     dx_j = Σ_i d_i ∂x̂_i/∂x_j,  or  dx = r (d − mean d − x̂ mean(d x̂));   dw = Σ dy x̂,  db = Σ dy.
 This is exact for any eps, which occurs only in r.  RMSNorm has no μ, and so no term mean d.
 
-Two directions are removed from d.  Along ones: Σ dx = 0 for any eps, since a shift of x changes no
-x̂.  Along x̂ only at eps = 0, where scaling x − μ changes no x̂ either.  In general mean x̂² =
-r² σ² = 1 − r² eps, and Σ x̂ dx = r (1 − mean x̂²) Σ d x̂ = r³ eps Σ d x̂, small while eps ≪ σ².
+The backward pass removes two directions from d.  It removes ones for any eps, Σ dx = 0, since a
+shift of x does not change x̂.  It removes x̂ only at eps = 0, where a scaling of x − μ does not
+change x̂.  In general mean x̂² = r² σ² = 1 − r² eps, so Σ x̂ dx = r (1 − mean x̂²) Σ d x̂ =
+r³ eps Σ d x̂, which is small if eps ≪ σ².
 """
 import math
 
@@ -182,7 +183,7 @@ def or_scratch(g, name, like):
 
 @kernel(inline=True)
 def normalise(xhat, y, w, b, eps):
-    """Normalise one row, which xhat holds: xhat ← x̂, y ← w x̂ + b.  xhat, y, w, b: (D,).  -> r
+    """Normalise one row, which xhat holds: xhat ← x̂, y ← w x̂ + b.  xhat, y, w, b: (D,).  -> rstd
 
     The mean has a pass of its own: var x as mean x² − (mean x)² would suffer from cancellation.
     """
@@ -202,7 +203,7 @@ def normalise(xhat, y, w, b, eps):
 
 @kernel
 def norm_kernel(x, w, b, eps):
-    """layer_norm of (T, D) float32 -> y (T, D), x̂ (T, D), r (T,)."""
+    """layer_norm of (T, D) float32 -> y, x̂ (T, D), rstd (T,)."""
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(len(x), np.float32)
     for t in range(len(x)):
         for d in range(x.shape[1]):
@@ -257,7 +258,7 @@ def rms_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-6
 
 @kernel
 def rms_norm_kernel(x, w, eps):
-    """rms_norm of (T, D) float32 -> y (T, D), x̂ (T, D), r = 1/√(mean x² + eps) (T,)."""
+    """rms_norm of (T, D) float32 -> y, x̂ (T, D), rstd = 1/√(mean x² + eps) (T,)."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):
@@ -324,7 +325,7 @@ def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e
 
 @kernel
 def drop_add_norm_kernel(x, r, w, b, eps, m):
-    """layer_norm(x + dropout(r)) of (T, D) float32, row by row -> y (T, D), x̂ (T, D), r (T,)."""
+    """layer_norm(x + dropout(r)) of (T, D) float32, row by row -> y, x̂ (T, D), rstd (T,)."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):

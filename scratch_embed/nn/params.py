@@ -5,8 +5,8 @@ Shapes    flat (P,): the numbers of all trainable tensors, one after the other; 
 Read next nn/layers.py (which reads parameters by name), nn/optim.py (which updates flat)
 
 A model's parameters are one array, and each name is a view on a part of it.  Gradients are a second
-buffer with the same names.  So an optimiser's step, clipping and zeroing are one line each over
-`flat`, the gradients of two workers are added in one operation, and the gradient of a whole model
+buffer with the same names.  So an optimiser's step, clipping and zeroing are operations on one
+array, the gradients of two workers are added in one operation, and the gradient of a whole model
 is checked along one random direction (nn/gradcheck.py).
 
 A frozen tensor is an array outside flat.  So it has no gradient, no moments in the optimiser and no

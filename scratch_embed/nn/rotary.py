@@ -7,9 +7,8 @@ Shapes    x, y (T, H·d); positions (T,), 0, 1, ... within each packed sequence
 Cost      O(T H d); the cosines and sines, O(T d), are computed once for all layers
 Differs   the paper rotates the pairs (x_2i, x_2i+1); Llama, Mistral and this file the pairs
           (x_i, x_{i+d/2}) ("rotate half").  Only the order of the rows of q's and k's weights
-          differs.
-          transformers computes angles in float32, with an error of about 1e-4 at position
-          4,000; here they are float64.
+          differs.  transformers computes angles in float32, with an error of about 1e-4 at
+          position 4,000; here they are float64.
 Read next nn/attention.py
 
 Why rotate?  R(a)ᵀ R(b) = R(b − a), so the score of a query at m and a key at n,

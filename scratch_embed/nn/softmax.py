@@ -16,7 +16,7 @@ large rounding error.
 Gradient.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp).  Its sum is 0, because adding a
 number to all scores changes no p.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
     ds = (p − 1_target) / N:
-each logit's gradient is its probability, minus 1 for the target.
+each logit's gradient is its probability, minus 1 for the target (1_target is one-hot).
 """
 import numpy as np
 

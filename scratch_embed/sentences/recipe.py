@@ -4,9 +4,9 @@ Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y 
           Dense layers and the normalisation are optional
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E), E the dimension of sentence vectors
 Cost      negligible next to the transformer's
-Differs   If include_prompt is False, no pooling uses the prompt's tokens or [CLS], as in
-          sentence-transformers 6.2.  In 3.4 the pooling cls still used [CLS], and an empty prompt
-          excluded [CLS] from the other poolings.
+Differs   If a prompt is given and include_prompt is False, no pooling uses its tokens or [CLS],
+          as in sentence-transformers 6.2.  In 3.4 the pooling cls still used [CLS], and an
+          empty prompt excluded [CLS] from the other poolings.
 Read next transformer/pooling.py, sentences/folder.py (the files of a Recipe)
 """
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""SimCSE: contrastive training of sentence vectors, with the sentence itself as its positive.
+"""SimCSE: contrastive training of sentence vectors; without labels a text is its own positive.
 
 Paper     Gao, Yao & Chen 2021, "SimCSE: Simple Contrastive Learning of Sentence Embeddings", eqs. 4
           (unsupervised) and 5 (supervised, with hard negatives).
