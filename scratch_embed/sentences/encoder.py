@@ -4,7 +4,7 @@ Paper     Reimers & Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Sia
           section 3.
 Equation  y = recipe(transformer([CLS] prompt text [SEP])), see sentences/recipe.py;  then
           optionally truncated, normalised and quantised, see sentences/interface.py
-Shapes    encode: N texts -> (N, d).  vectors: packed ids (T,) -> (N, E)
+Shapes    vectors: packed ids (T,) -> (N, E).  encode: N texts -> (N, d), d = E or truncate_dim
 Cost      the transformer's: 24 D² + 4 t D floating-point operations per token and layer, if
           F = 4 D and a text has t tokens.  Memory: the result, the ids of BLOCK texts, and one
           layer's activations of the batches that are being computed

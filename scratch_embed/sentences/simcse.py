@@ -122,7 +122,7 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropou
 # ---- training ------------------------------------------------------------------------------------
 
 class HeldOut(NamedTuple):
-    """N pairs of similar texts that are not trained on; geometry() is measured on them."""
+    """N pairs of similar texts, usually held out, on which train() measures geometry()."""
 
     texts: Packed
     partners: Packed
@@ -181,8 +181,8 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                 run.rows.append([step, *geometry(held_out, model, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
             run.record(loss, lr=lr)
-    return Trained(model, run.losses, [(int(step), align, uniform)
-                                     for step, align, uniform in run.rows])
+    return Trained(model, run.losses,
+                   [(int(step), align, uniform) for step, align, uniform in run.rows])
 
 
 def add_head(model: Model, seed: int) -> Model:

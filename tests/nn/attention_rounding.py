@@ -1,6 +1,7 @@
-"""Bounds on the rounding errors of attention in float32.
+"""Bounds on the rounding errors of attention.
 
-Let u = 2⁻²⁴, let |·| act on each element, and let s be the number of keys.
+Let u be the unit roundoff (2⁻²⁴ in float32), let |·| act on each element, and let s be the number
+of keys.
 A score has an error of γ(d) |Q| |K|ᵀ/√d, plus 2 u |B| + u |score| if a bias B is added.  The
 exponent x = score − max has an error of twice the largest of its row, plus 2 u |x|.  So P has an
 error of P R, with

@@ -261,9 +261,9 @@ def test_embeddings_gradient_in_float32_is_within_its_rounding_bound(seed, T, D,
 
 
 def norm_bounds(x, dy, p, error_of_x=0.0):
-    """Bounds on the errors of y and dx as derived above; whether they hold; the bound of x̂.
+    """Bounds on the errors of y and dx as derived above; whether these are valid; the bound of x̂.
 
-    x, dy: (T, D) float64; error_of_x: (T, 1).  To first order, they hold if δ is small against std.
+    x, dy: (T, D) float64; error_of_x: (T, 1).  First-order bounds are valid if δ < std/4.
     """
     D = x.shape[-1]
     w, b = p["n.weight"].astype(float), p["n.bias"].astype(float)
@@ -289,8 +289,8 @@ def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, size, shift
     (y, dx, g), (y64, dx64, g64) = in_both_types(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *layer_norm(x.astype(dtype), p, "n")), p)
-    of_y, of_dx, small, of_hat = norm_bounds(x.astype(float), dy.astype(float), p)
-    if small:                                  # else x − mean has no correct digit
+    of_y, of_dx, valid, of_hat = norm_bounds(x.astype(float), dy.astype(float), p)
+    if valid:                                  # else x − mean has hardly a correct digit
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
         terms = abs(dy) * (2 * of_hat + gamma(T + 1, u32) * D**0.5)
@@ -315,8 +315,8 @@ def test_add_norms_kernel_is_within_its_rounding_bound_and_has_the_same_mask(
         np.testing.assert_array_equal(grad_r != 0, kept & (grad_x != 0))
     s = x.astype(float) + r.astype(float) * kept / (1 - dropout.probability)
     error_of_s = 3 * u32 * (abs(x) + abs(r) / (1 - dropout.probability)).max(-1, keepdims=True)
-    of_y, of_dx, small, _ = norm_bounds(s, dy.astype(float), p, error_of_s)
-    if small:
+    of_y, of_dx, valid, _ = norm_bounds(s, dy.astype(float), p, error_of_s)
+    if valid:
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
         assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - dropout.probability) + 3 * u32 * abs(dr64)
