@@ -138,7 +138,7 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropou
     """dropout(softmax(scale · S)) over the keys that each query attends to.  S: (..., t, u)
 
     sees: (back, ahead): query i attends to keys i − back .. i + ahead.
-    In float32 it overwrites S, and its backward overwrites dA: call it with temporary arrays.
+    In float32 it overwrites S, and its backward overwrites its argument: use temporary arrays.
     """
     back, ahead = sees
     t, u = S.shape[-2:]

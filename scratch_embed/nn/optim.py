@@ -64,7 +64,10 @@ class AdamWNumbers(NamedTuple):
 
 def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay: float,
           n: AdamWNumbers) -> None:
-    """Take a step with the clipped gradient c g: change theta, m and v.  theta, g, m, v: (P,)."""
+    """Take a step with the clipped gradient c g: change theta, m and v, each (P,) like g.
+
+    decay: λ; n: the constants of this step.
+    """
     g = n.clip * g
     m[:] = n.beta1 * m + n.new1 * g
     v[:] = n.beta2 * v + n.new2 * g * g

@@ -131,9 +131,9 @@ class Params(dict):
                        if name not in self.frozen}, self.flat.dtype)
 
     def copy(self, dtype: DTypeLike | None = None) -> "Params":
-        """Copy the numbers to a new buffer, of this type or by default the same type.
+        """Copy the numbers to a new buffer of type dtype, by default the same type.
 
-        Frozen arrays are read-only, so both Params share them unless their type changes.
+        Frozen arrays are read-only, so both Params share them unless the type changes.
         """
         dtype = np.dtype(dtype or self.flat.dtype)
         other = Params(self.tensors, dtype, {name: self[name].astype(dtype, copy=False)
@@ -153,7 +153,7 @@ class Params(dict):
                           set(self.frozen) & names)
 
     def freeze(self, names: Iterable[str]) -> "Params":
-        """Return Params with the same tensors, and freeze these too.
+        """Return new Params of the same tensors, in which these are frozen too.
 
         Trainable tensors are copied to a new buffer.  Frozen tensors are not copied; in the result
         they are read-only.  Raises KeyError for an unknown name.

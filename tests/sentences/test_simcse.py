@@ -243,7 +243,7 @@ def test_train_returns_a_new_model_of_the_same_type_with_a_head_or_without(dtype
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_frozen_tensors_are_not_trained_and_not_in_the_checkpoint(workers, tmp_path):
-    """Only the last layer is trained; frozen tensors are not in the checkpoint."""
+    """Here the last layer is trained and all others are frozen."""
     start = model_of(dtype=np.float32, head=False)
     names = [name for name in start.p if name.startswith("layers.1.")]
     checkpoint = Checkpoint(tmp_path / "state")
