@@ -25,7 +25,7 @@ from scratch_embed.why.compression import (
     uint8,
 )
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
-from scratch_embed.why.searches import by_vectors, ndcg_percent, search_facts
+from scratch_embed.why.searches import dense, ndcg_percent, search_facts
 from scratch_embed.worlds.facts import facts
 from tests.rounding import seeds
 
@@ -113,7 +113,7 @@ def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
 
 def test_floats_give_the_uncompressed_search(searches):
     assert ndcg_percent(searches[0], by_codes(searches[0])) == pytest.approx(
-        ndcg_percent(searches[0], by_vectors(searches[0])), abs=0.01)
+        ndcg_percent(searches[0], dense(searches[0])), abs=0.01)
 
 
 def test_every_ablation_changes_the_form():

@@ -14,18 +14,18 @@ from scratch_embed.why.retrieval import (
     SCORERS,
     VECTORS,
     Tied,
+    bm25_list,
     chance_mrr,
-    first_alone,
     found,
-    half_lengthened,
+    lengthen_half,
     listed_by,
-    nearness,
-    nearness_of_units,
+    negative_distance,
+    negative_distance_of_units,
     raw_sum,
-    second_alone,
     tie_effect,
     ties,
     untrained,
+    vector_list,
 )
 from scratch_embed.why.searches import (
     DEPTH,
@@ -63,14 +63,14 @@ def test_at_length_1_euclids_order_is_the_cosines_and_else_it_is_not(seed):
     rng = np.random.default_rng(seed)
     A, B = rng.standard_normal((3, 8)), rng.standard_normal((20, 8))
     cos = cosine_matrix(A, B)
-    np.testing.assert_allclose(nearness_of_units(A, B), -np.sqrt(2 - 2 * cos), rtol=1e-9)
-    np.testing.assert_allclose(nearness(A[:1], A[:1] + 3), [[-3 * np.sqrt(8)]], rtol=1e-12)
+    np.testing.assert_allclose(negative_distance_of_units(A, B), -np.sqrt(2 - 2 * cos), rtol=1e-9)
+    np.testing.assert_allclose(negative_distance(A[:1], A[:1] + 3), [[-3 * np.sqrt(8)]], rtol=1e-12)
 
 
 def test_half_of_the_reports_are_lengthened_and_none_is_changed(searches):
     texts = list(searches[0].corpus.values())
-    longer = half_lengthened(searches[0])
-    assert longer[::2] == texts[::2] and longer == half_lengthened(searches[0])
+    longer = lengthen_half(searches[0])
+    assert longer[::2] == texts[::2] and longer == lengthen_half(searches[0])
     for text, long in zip(texts[1::2], longer[1::2]):
         assert long.startswith(text + " . ") and long.count(" . ") == 10
 
@@ -84,7 +84,7 @@ def test_untrained_words_have_a_vector_each_that_knows_nothing(searches):
 def test_alone_and_raw_are_what_they_say():
     lists = [(np.array([[3, 1]]), np.array([[9.0, 1.0]])), (np.array([[1, 2]]),
                                                             np.array([[0.9, 0.8]]))]
-    assert first_alone(lists, 4) is lists[0] and second_alone(lists, 4) is lists[1]
+    assert bm25_list(lists, 4) is lists[0] and vector_list(lists, 4) is lists[1]
     ids, scores = raw_sum(lists, 3)
     assert ids.tolist() == [[3, 1, 2]]
     np.testing.assert_allclose(scores, [[9, 1.9, 0.8]], rtol=1e-12)
@@ -92,7 +92,7 @@ def test_alone_and_raw_are_what_they_say():
 
 def test_one_search_alone_is_that_search_as_far_as_it_is_listed(searches):
     """And only the first ten ranks count."""
-    alone = hybrid(searches[0], fuse=second_alone, depth=DEPTH)
+    alone = hybrid(searches[0], fuse=vector_list, depth=DEPTH)
     np.testing.assert_array_equal(alone.gains[:, :10], dense(searches[0]).gains[:, :10])
 
 
