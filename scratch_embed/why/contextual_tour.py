@@ -12,7 +12,7 @@ they all come after it.  A bidirectional model should be equally good on all par
 context alone has all the information in the second part and none in the third.
 
 Is a Transformer necessary?  Not in this world: the words of a sentence are drawn independently, so
-a bag of the other words has all the information.  The table of the tour has four baselines: a bag
+a bag of the other words has all the information.  The table of the tour has these baselines: a bag
 of the other words, the mean of their word2vec vectors, the untrained model, and the more frequent
 sense.  The tour demonstrates only that training on masked tokens alone makes the state of a word
 represent its sense.

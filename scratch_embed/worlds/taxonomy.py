@@ -61,7 +61,8 @@ TRAITS = {
 }
 REALM = {"animal": "living creatures", "plant": "things that grow", "tool": "useful goods",
          "matter": "raw materials"}
-TEMPLATES = ["the KIND F and G ; like all ALIKE it R and S",
+TEMPLATES = [                      # F, G: traits of the family; R, S: traits of the realm
+             "the KIND F and G ; like all ALIKE it R and S",
              "it R and S , as ALIKE do : the KIND F and G",
              "of ALIKE the KIND is one that F and G ; it R and S"]
 PATHS = [(realm, family, kind) for realm, families in TREE.items()
