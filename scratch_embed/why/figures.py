@@ -129,8 +129,8 @@ class NormGradient(NamedTuple):
 def norm_gradient(D: int = 64, seed: int = 1) -> NormGradient:
     """|J d| / (r |d|), with J the Jacobian of layer norm with weights of 1, and a picture at D = 3.
 
-    By the derivation in nn/layers.py it is 0 along ones, t/(1 + t) along x̂ with t = eps/var x, and
-    1 orthogonal to both.
+    By the derivation in nn/layers.py, with r = 1/√(var x + eps), it is 0 for d along ones,
+    t/(1 + t) along x̂, where t = eps/var x, and 1 orthogonal to both.
     """
     rng, t = np.random.default_rng(seed), np.logspace(-4, 2, 61)
     x, random = rng.standard_normal((2, D))

@@ -7,9 +7,9 @@ Read next why/searches.py (the searches), why/retrieval.py (ablations), worlds/f
           worlds/codes.py, worlds/second_language.py
 
 A seed determines the world, the queries and the initial weights, so the intervals are about worlds
-of this kind.  A text vector is a mean of word vectors, and the word vectors are trained on the text
-of the same world, without evaluation queries, qrels or translations.  The baselines are in the same
-table: BM25, untrained vectors, random vectors, and exact chance and upper bound.
+of this kind.  A text vector is a mean of word vectors.  Word vectors are trained on the text of the
+same world, without evaluation queries, qrels or translations.  The baselines are in the same table:
+BM25, untrained word vectors, random text vectors, and exact chance and upper bound.
 """
 from collections.abc import Callable
 from functools import partial

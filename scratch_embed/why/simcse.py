@@ -6,10 +6,11 @@ Shapes    a score is four numbers: nDCG@10 and STS in %, alignment, uniformity (
 Cost      SimCSE takes about three seconds on one core, and one masked LM per seed about ten
 Read next why/sentences.py (what is measured), why/ablations.py (how effects are measured)
 
-All variants start from the same masked LM of a seed and train for the same number of steps.  The
-base pools by the mean, as most sentence encoders do; the paper's [CLS] is one of the variants.  The
-baseline is the masked LM without SimCSE; why/simcse_tour.py also has the untrained model, BM25 and
-word2vec.  The predictions follow from the paper; failed predictions are kept.
+All variants of a seed start from the same masked LM.  They train for the same number of steps; only
+"16, as many sentences" has four times as many.  The base pools by the mean, as most sentence
+encoders do; the paper's [CLS] is one of the variants.  The baseline is the masked LM without
+SimCSE; why/simcse_tour.py also has the untrained model, BM25 and word2vec.  The predictions follow
+from the paper; failed predictions are kept.
 """
 import numpy as np
 

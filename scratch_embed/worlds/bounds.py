@@ -56,7 +56,8 @@ def chance_ndcg(gains: np.ndarray, k: int = 10) -> float:
 def chance_average_precision(relevant: int, documents: int) -> float:
     """The expected average precision of N documents, R of them relevant, in random order.
 
-    relevant: R.  documents: N.
+    relevant: R.  documents: N.  Raises ValueError unless 1 ≤ R ≤ N.
+
     The precision at a relevant document of rank i is (1 + the relevant ones before it)/i, and the
     i − 1 ranks before it hold (i − 1)(R − 1)/(N − 1) relevant ones on average.  The rank i is
     uniform in 1..N, so the mean is
@@ -72,7 +73,8 @@ def chance_average_precision(relevant: int, documents: int) -> float:
 def chance_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
     """The expected reciprocal rank, cut at k, of R relevant documents among N in random order.
 
-    relevant: R.  documents: N.
+    relevant: R.  documents: N.  Raises ValueError unless 1 ≤ R ≤ N.
+
     With probability q_i = Π_{j<i} (N − R − j)/(N − j) the first i documents are all irrelevant, so
     the first relevant one has rank i with probability q_{i−1} − q_i.
     """

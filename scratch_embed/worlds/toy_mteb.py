@@ -6,7 +6,7 @@ Read next worlds/task_shapes.py (what a task is), worlds/facts.py (the reports),
 
 All tasks but two (ToyReviews, ToyTaxonomy) use the vocabulary of the reports, so a word means the
 same in all of them: a sailor is a seaman in STS and in retrieval.  The two sides of such a task
-(queries and documents, training and test, first and second sentence) share only two of the four
+(queries and documents, training and test, first and second sentence) share at most two of the four
 synonyms of a value, so exact word matching does not solve it.
 
 What could explain a score?  Each task has its chance level and its upper bound, and the docstring

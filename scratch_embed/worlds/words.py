@@ -233,7 +233,7 @@ def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: in
 
 
 def _insert_fillers(tokens, fillers, rng, ways=8):
-    """Yield the template `ways` times with fillers at random positions, the same for all words."""
+    """Yield the template with fillers at random positions, in `ways` ways for all words alike."""
     count = round(fillers * len(tokens))
     for _ in range(ways if count else 1):
         longer = np.full(len(tokens) + count, "FILLER", dtype=object)
@@ -278,7 +278,7 @@ def easy(seed: int = 0, sentences: int = 12_000) -> World:
 
 def hard(seed: int = 0, sentences: int = 10_000, fillers: float = 0.75, noise: float = 0.1
          ) -> World:
-    """The words of easy with one context word per slot, over 40% fillers, and 10% noise.
+    """The same tables with one context word per slot, over 40% fillers, and 10% noise.
 
     About 150,000 tokens of 290 words.  Its exact P(w, c) still solves every analogy, so an analogy
     that a method misses is an error of estimation.
