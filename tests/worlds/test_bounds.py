@@ -53,7 +53,7 @@ def test_the_upper_bound_is_the_best_mean_of_any_order_over_the_cases(seed, M, N
 
 @given(seeds, st.integers(1, 5), st.integers(1, 6))
 def test_the_upper_bound_is_the_best_mean_over_permutations_within_kinds(seed, N, k):
-    """A ranker that cannot distinguish a kind scores as if its gains were permuted at random."""
+    """If documents of a kind look the same, their gains are as good as permuted at random."""
     gains, rng = cases(seed, 1, N)
     kind = rng.integers(0, 3, N)
     swaps = [gains[0][list(p)] for p in permutations(range(N)) if (kind[list(p)] == kind).all()]

@@ -95,7 +95,7 @@ def test_relevance_by_hand():
     assert judge({"q": {4: 0}}, stated, (1, 0)) == {"q": {"all": 1, "two": 1, "one": 1}}
 
 
-def test_the_gain_is_the_number_of_matching_slots_minus_1():
+def test_the_gain_is_the_number_of_matching_slots_minus_1_and_at_least_0():
     world = world_of()
     for query, named in world.query_slots.items():
         for document, fact in world.document_facts.items():
