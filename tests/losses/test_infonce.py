@@ -208,7 +208,7 @@ def test_a_mask_never_raises_the_loss_and_does_not_affect_positives(seed, tau):
 
 def test_masked_duplicates_do_not_raise_the_loss():
     E = np.eye(4)[[0, 0, 1, 2]]
-    same = (E[:, None] == E[None]).all(-1)                      # True on the diagonal too, which is ignored
+    same = (E[:, None] == E[None]).all(-1)    # the mask's diagonal is ignored
     for f in (infonce, symmetric_infonce):
         assert f(E, E, 0.01)[0] == pytest.approx(2 * np.log(2) / 4, rel=1e-12)
         assert f(E, E, 0.01, same)[0] < 1e-12
@@ -257,7 +257,7 @@ def test_pull_and_pushes_sum_to_0_in_each_row(seed, tau, dtype):
 
 
 @given(seeds, taus)
-def test_the_gradient_is_tangent_to_the_sphere(seed, tau):            # the loss does not depend on ‖x‖
+def test_the_gradient_is_tangent_to_the_sphere(seed, tau):       # no dependence on ‖x‖
     q, k = batch(seed)
     for x, dx in zip((q, k), infonce(q, k, tau)[1]()):
         size = np.linalg.norm(x, axis=1) * np.linalg.norm(dx, axis=1) + 2 / tau
@@ -275,7 +275,7 @@ def test_a_duplicate_text_costs_log_2_and_a_paraphrase_is_pushed_away():
     """Orthogonal vectors, e₀ for the text that occurs twice: p = ½, so pull and push cancel."""
     E = np.eye(4)[[0, 0, 1, 2]]
     loss, backward = infonce(E, E, tau=0.01)
-    assert loss == pytest.approx(2 * np.log(2) / 4, rel=1e-12)          # two of four rows: log 2 each
+    assert loss == pytest.approx(2 * np.log(2) / 4, rel=1e-12)     # two of the four rows: log 2
     assert all(abs(d).max() < 1e-12 for d in backward())
     near = E.copy()                                   # a paraphrase, 0.1 radians from k_0 = q_0
     near[1] = np.cos(0.1), 0, 0, np.sin(0.1)          # a step along −dq_0 is away from it
