@@ -332,7 +332,7 @@ LAYOUT_FAULTS = [                              # (header, message); 8 bytes of d
                                                    "found 4: an overlap"),
     ({"a": f32(0, 8, (2,)), "b": f32(9, 9, (0,))}, "tensor 'b': expected its data at offset 8, "
                                                    "found 9: a gap")]
-FAULTS = (HEADER_FAULTS + [(packed({"a": fields}, ONE), message) for fields, message in ENTRY_FAULTS]
+FAULTS = (HEADER_FAULTS + [(packed({"a": entry}, ONE), message) for entry, message in ENTRY_FAULTS]
           + [(packed(header, 2 * ONE), message) for header, message in LAYOUT_FAULTS])
 
 
