@@ -35,10 +35,10 @@ falls.
 
 Special cases.  L ≥ 0.  All keys equal: L = log M.  A single pair, N = M = 1: L = 0, gradient 0.
 The same text twice in a batch is a false negative: if k_j = k_i, then p_ij = p_ii ≤ ½, and each of
-the two rows has a loss of at least log 2.  The pull and this push on q_i are along one line and
-leave a pull of (1 − 2 p_ii)/(N τ) ≥ 0: q_i is not pushed away from its positive.  A paraphrase is
-worse: q_i is pushed away from a text that it should be near.  So draw batches without duplicates,
-or set such pairs in `mask`: their s_ij becomes −∞, which removes them from the sum over j.
+the two rows has a loss of at least log 2.  The pull of k_i and the push of k_j on q_i sum to a pull
+of (1 − 2 p_ii)/(N τ) ≥ 0: q_i is not pushed away from its positive.  A paraphrase is worse: q_i is
+pushed away from a text that it should be near.  So draw batches without duplicates, or set such
+pairs in `mask`: their s_ij becomes −∞, which removes them from the sum over j.
 """
 import numpy as np
 

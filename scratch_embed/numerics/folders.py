@@ -1,4 +1,4 @@
-"""Replace several files that belong together, so that a crash never leaves a mix of old and new.
+"""Replace several files that belong together, so that a mix of old and new is never loaded.
 
 One file can be replaced atomically (numerics/files.py), several cannot.  So one of the files is
 called the mark: without it, the others cannot be loaded.  In the folder of a model it is

@@ -1,6 +1,6 @@
 """@kernel: a decorator that compiles a function with loops over arrays to machine code, by Numba.
 
-Every compiled function of this package, a kernel, uses this decorator.  Its properties:
+A kernel is such a function; this package compiles functions only by this decorator.  Properties:
 
   nogil       kernels release the GIL, so they run in parallel in Python threads
   error_model division by zero gives inf or nan, as in NumPy

@@ -85,6 +85,7 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
     Raises    ValueError for invalid workers or seed, or for a setting that differs from the
               checkpoint's,
               FileExistsError for a checkpoint that exists if resume is False,
+              FormatError for a file that is not a checkpoint of this run,
               TrainingDiverged if the loss or an array is not finite
     """
     require_whole("workers", options.workers, 1)
