@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# names in the OpenBLAS of NumPy's wheels, then in the OpenBLAS of a system
+# of the names of OpenBLAS's functions, which differ between builds: NumPy's wheels, others
 _PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
 _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 

@@ -11,10 +11,10 @@ class HeldInterrupt(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def held_interrupt() -> Iterator[Callable[[], None]]:
-    """Within the block, a first Ctrl-C only takes effect when the yielded function is called.
+    """Delay a first Ctrl-C until the yielded function is called, or until the block ends.
 
-    The yielded function raises HeldInterrupt, a KeyboardInterrupt, if Ctrl-C was pressed; so does
-    the end of the block.  A second Ctrl-C raises KeyboardInterrupt at once.
+    Both then raise HeldInterrupt, a KeyboardInterrupt.  A second Ctrl-C raises KeyboardInterrupt at
+    once.
     Only the main thread handles signals: in another thread, or if SIGINT is ignored, the block has
     no effect.
     """

@@ -19,7 +19,7 @@ def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
     """Yield (step, indices of examples) for steps start+1..steps, in a new order each epoch.
 
     An epoch's last batch is left out if it is not full, so that all batches have the same size;
-    each epoch leaves out other examples.  If N < batch_size, a batch has all N examples.
+    the examples left out are random.  If N < batch_size, a batch has all N examples.
     """
     if batch_size < 1 or N < 1:
         raise ValueError(f"batch_size={batch_size} of {N} examples: expected at least 1 of each")

@@ -26,7 +26,7 @@ Every random choice depends only on the seed and the number of the step or chunk
 killed and resumed computes the same bits as an uninterrupted run, on the same machine and with the
 same number of workers: the gradients of a batch are summed in a fixed order.  The exception is
 chunks() with several workers: the threads update the same arrays without locks (Hogwild, Niu et al.
-2011), so two runs have different bits.
+2011), so the bits of two runs may differ.
 """
 import contextlib
 import os

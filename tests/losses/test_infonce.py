@@ -130,11 +130,11 @@ def test_scaling_by_a_power_of_two_does_not_change_a_bit_of_the_loss(dtype, seed
 def test_swapping_queries_and_keys_does_not_change_clips_loss(seed, tau):
     """BLAS sums k qᵀ in another order than q kᵀ: a cosine has a rounding error of γ(D)."""
     q, k = batch(seed, M=5)
-    one, back_one = symmetric_infonce(q, k, tau)
-    other, back_other = symmetric_infonce(k, q, tau)
-    assert abs(one - other) <= 4 * gamma(D + 4, u64) / tau + 16 * u64
-    (dq, dk, ds), (dk_, dq_, ds_) = back_one(), back_other()
-    for a, b in ((dq, dq_), (dk, dk_), (ds, ds_)):
+    loss, backward = symmetric_infonce(q, k, tau)
+    swapped, backward_swapped = symmetric_infonce(k, q, tau)
+    assert abs(loss - swapped) <= 4 * gamma(D + 4, u64) / tau + 16 * u64
+    (dq, dk, dtau), (dk_, dq_, dtau_) = backward(), backward_swapped()
+    for a, b in ((dq, dq_), (dk, dk_), (dtau, dtau_)):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 / tau**3)
 
 
@@ -287,11 +287,11 @@ def test_a_duplicate_text_costs_log_2_and_a_paraphrase_is_pushed_away():
 def test_float32_equals_float64_up_to_rounding(seed, tau):
     """Errors: a cosine 2 γ(D + 4); a logit 1/τ times that, and its rounding; L twice a logit's."""
     q, k = batch(seed, dtype=np.float32)
-    (one, back_one), (two, back_two) = infonce(q, k, tau), infonce(q.astype(float), k.astype(float),
-                                                                   tau)
-    assert isinstance(one, float)
-    assert abs(one - two) <= 2 * (2 * gamma(D + 5, u32) / tau) + 8 * u32 * (1 + two)
-    for d32, d64 in zip(back_one()[:2], back_two()):
+    loss32, backward32 = infonce(q, k, tau)
+    loss64, backward64 = infonce(q.astype(float), k.astype(float), tau)
+    assert isinstance(loss32, float)
+    assert abs(loss32 - loss64) <= 2 * (2 * gamma(D + 5, u32) / tau) + 8 * u32 * (1 + loss64)
+    for d32, d64 in zip(backward32()[:2], backward64()):
         assert d32.dtype == np.float32
         # the error of p is twice the error of a logit; the product with u or v adds γ(M)
         error = (8 * gamma(D + 5, u32) / tau + 2 * gamma(16, u32)) / tau

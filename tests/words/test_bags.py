@@ -78,10 +78,10 @@ def test_a_known_word_has_its_own_row_and_an_unknown_word_only_its_n_grams(chose
 
 def test_only_word_n_grams_distinguish_two_orders_of_words():
     texts = ["bad not good", "good not bad"]
-    one, other = bags_of(Features(KNOWN), texts)
-    assert sorted(one) == sorted(other)
-    one, other = bags_of(Features(KNOWN, 2, buckets=10**6), texts)
-    assert sorted(one) != sorted(other)
+    bag_1, bag_2 = bags_of(Features(KNOWN), texts)
+    assert sorted(bag_1) == sorted(bag_2)
+    bag_1, bag_2 = bags_of(Features(KNOWN, 2, buckets=10**6), texts)
+    assert sorted(bag_1) != sorted(bag_2)
 
 
 def test_labels_are_removed_before_word_n_grams_are_formed():
