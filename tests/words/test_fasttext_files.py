@@ -259,7 +259,7 @@ def test_reading_gives_the_model_that_was_written_bit_by_bit(path, model):
 
 
 def test_words_of_any_length_and_number_are_read_whole(path):
-    """They extend over the ends of the read buffer."""
+    """The words extend over the ends of the read buffer."""
     words = ["long" * 10_000, *(f"word{i}" for i in range(3000))]
     model = BinModel(Settings(1, buckets=1), words, np.ones(3001, int), [], np.zeros(0, int), 3001,
                      np.ones((3002, 1), np.float32), np.ones((3001, 1), np.float32))

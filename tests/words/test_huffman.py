@@ -33,7 +33,7 @@ def total_length_with_a_heap(counts):
 
 
 def test_four_words_worked_by_hand():
-    """Counts 4, 2, 1, 1: node 0 joins 1 and 1, node 1 joins node 0 and 2, node 2 node 1 and 4."""
+    """Counts 4, 2, 1, 1: node 0 is 1 + 1, node 1 is node 0 + 2, node 2 (the root) is node 1 + 4."""
     tree = huffman_tree([4, 2, 1, 1])
     assert [len(path(tree, word)[0]) for word in range(4)] == [1, 2, 3, 3]
     assert path(tree, 0)[0] == [2] and path(tree, 1)[0] == [2, 1] and path(tree, 2)[0] == [2, 1, 0]
