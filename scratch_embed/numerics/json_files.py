@@ -48,7 +48,7 @@ def parse(path: str | os.PathLike, place: str, data: bytes, kind: type = dict) -
     what = "a JSON object in UTF-8" if kind is dict else "a JSON list in UTF-8"
     try:
         value = json.loads(data.decode(), object_pairs_hook=_without_repeats,
-                           parse_constant=_refuse)
+                           parse_constant=_reject_constant)
     except UnicodeDecodeError as error:
         problem = f"invalid UTF-8 at byte {error.start} ({error.reason})"
     except json.JSONDecodeError as error:
@@ -75,7 +75,7 @@ def _without_repeats(pairs):
     return found
 
 
-def _refuse(constant):
+def _reject_constant(constant):
     raise ValueError(f"{constant}, which is not valid JSON")
 
 

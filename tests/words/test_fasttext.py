@@ -237,7 +237,7 @@ def test_every_row_of_the_initial_table_is_random():
     """fastText fills a tenth of the table per thread and leaves the rest as allocated."""
     W = initial_rows(10_001, 25, seed=3)
     assert W.shape == (10_001, 25) and W.dtype == np.float32
-    assert abs(W).max() <= 1 / 25 and (abs(W).max(axis=1) > 0.5 / 25).all()   # but for 2⁻²⁵ a row
+    assert abs(W).max() <= 1 / 25 and (abs(W).max(axis=1) > 0.5 / 25).all()   # misses: 2⁻²⁵ each
     assert abs(W.mean()) < 6 * (2 / 25 / np.sqrt(12)) / np.sqrt(W.size)
     assert len(np.unique(W, axis=0)) == 10_001
     assert (initial_rows(10_001, 25, seed=4) != W).any()
