@@ -53,8 +53,8 @@ class Renames(NamedTuple):
     applies to its tensors (.weight, .bias), unless these are listed themselves.
     """
 
-    names: Mapping[str, str]               # {ours: the original's}; several of ours with one original
-    #                                        name are parts of it, in this order along axis 0
+    names: Mapping[str, str]               # {ours: the original's}; if several have one original
+    #                                        name, they are its parts, in this order along axis 0
     prefix: str = ""                       # optional prefix of the names: "bert."
     bare: tuple[str, ...] = ()             # names that begin so have no prefix
     transposed: tuple[str, ...] = ()       # the original's matrices that are (in, out)
