@@ -185,7 +185,7 @@ def test_every_number_of_the_table_is_that_of_the_python_functions(tmp_path, run
 
 @pytest.mark.parametrize("file, text, message", [
     ("corpus", "d1 a ship\n", "corpus: line 1: expected id <tab> text"),
-    ("queries", '{"_id": "q1"}\n', 'queries: line 1: expected "text", a string, found no text'),
+    ("queries", '{"_id": "q1"}\n', "queries: line 1, field 'text': expected a string"),
     ("qrels", "q1\td1\thigh\n", "qrels: line 1: expected a whole number as the gain"),
     ("qrels", "q7\td1\t1\n", "query 'q7': expected a text for it"),
     ("w.vec", "x y\n", "w.vec: ")])
