@@ -103,7 +103,7 @@ def add_classifier(command):
 def add_label_options(command):
     """Add the options that choose which labels are predicted."""
     add_top(command, 1, "largest number of labels per line")
-    command.add_argument("--threshold", type=non_negative, default=0, metavar="P",
+    command.add_argument("--threshold", type=non_negative, default=0, metavar="X",
                          help="only labels of at least this probability (default: %(default)s)")
 
 

@@ -7,10 +7,12 @@ from scratch_embed.cli.loading import add_encoder_options, add_model, load_encod
 from scratch_embed.cli.parsing import (
     add_command,
     add_errors,
+    add_json,
     refuse_old_names,
     require_writable,
     whole,
 )
+from scratch_embed.cli.printing import print_json
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
@@ -54,6 +56,7 @@ def add_commands(commands):
     refuse_old_names(command, "--batch")
     add_encoder_options(command)
     add_errors(command)
+    add_json(command, '{"query": line, "vector": [number, ...]} for each line')
 
 
 def run_encode(arguments):
@@ -86,8 +89,11 @@ def print_rows(arguments, encode):
     lines = read_lines(arguments.input, arguments.errors)
     shown = shortest_digits if arguments.precision == "float32" else list
     while some := list(itertools.islice(lines, at_a_time(arguments))):
-        for row in encode(some):
-            print(*shown(row))
+        for line, row in zip(some, encode(some)):
+            if arguments.json:
+                print_json({"query": line, "vector": row.tolist()})
+            else:
+                print(*shown(row))
 
 
 def chosen_encode(arguments):

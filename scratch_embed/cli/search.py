@@ -31,7 +31,7 @@ def add_commands(commands):
                             "out, but count in the line numbers")
     index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write")
     index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
-                       "and digest (default with --add: the model of the index)")
+                       "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
     add_encoder_options(index)

@@ -25,7 +25,7 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", nargs="?", metavar="TEXT",
            help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
-                'under another dropout mask; "-" is stdin')
+                'under another dropout mask; "-" is stdin (default: --pairs)')
     option("--pairs", metavar="FILE",
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
                 "hard negative (default: TEXT)")
