@@ -10,6 +10,7 @@ Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 import os
 import sys
 import warnings
+from functools import partial
 
 from scratch_embed import __version__
 from scratch_embed.cli import (
@@ -28,6 +29,7 @@ from scratch_embed.cli import (
     worlds,
 )
 from scratch_embed.cli.parsing import top_parser
+from scratch_embed.cli.shell_names import message_of, shell_names
 from scratch_embed.numerics.errors import TrainingDiverged
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
@@ -45,7 +47,7 @@ def main(argv=None):
         sys.stdout.reconfigure(errors="surrogateescape")      # some models, are printed unchanged
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _print_warning
+            warnings.showwarning = partial(print_warning, arguments)
             arguments.run(arguments)
         if sys.stdout is not None:                     # None if it was closed
             sys.stdout.flush()
@@ -57,13 +59,14 @@ def main(argv=None):
         return 1
     except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
             ModuleNotFoundError) as error:
-        print(f"scratch-embed: {message_of(error)}", file=sys.stderr)
+        print(f"scratch-embed: {message_of(error, arguments)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _print_warning(message, *_):
-    print(f"scratch-embed: warning: {message}", file=sys.stderr)
+def print_warning(arguments, message, *_):
+    """Print a warning on one line of stderr."""
+    print(f"scratch-embed: warning: {shell_names(str(message), arguments)}", file=sys.stderr)
 
 
 def resume_hint(arguments, stopped):
@@ -75,17 +78,6 @@ def resume_hint(arguments, stopped):
     path = getattr(arguments, "checkpoint", None)
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
             if path and isinstance(stopped, HeldInterrupt) else "")
-
-
-def message_of(error):
-    """The message of an error, on one line."""
-    if type(error) is KeyError and error.args:
-        return str(error.args[0])                      # str(KeyError) would put it in quotes
-    if isinstance(error, FileExistsError) and error.filename is not None:      # by makedirs
-        return f"{error.filename}: expected the name of a folder, got a file; choose another"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def parser():

@@ -247,6 +247,14 @@ def below_one(text):
     return number
 
 
+def unbroken(text):
+    """An argparse type: a text without white space."""
+    if text.split() not in ([], [text]):
+        raise argparse.ArgumentTypeError(f"expected no white space, at which a phrase would be "
+                                         f"split again, got {text!r}")
+    return text
+
+
 # ---- files that will be written -----------------------------------------------------------------
 
 def require_writable(path, corpus=None):
