@@ -135,8 +135,16 @@ def choose(parser, sections, usual=None, rounds=5):
 
 
 def script(main, worker):
-    """Run main(), or the worker if the script was started with --worker and a job."""
-    if sys.argv[1:2] == ["--worker"]:
-        print(json.dumps(worker(json.loads(sys.argv[2]))))
-    else:
-        main()
+    """Run main(), or the worker if the script was started with --worker and a job.
+
+    An original that is not installed ends the script with one line that says how to install it.
+    """
+    try:
+        if sys.argv[1:2] == ["--worker"]:
+            print(json.dumps(worker(json.loads(sys.argv[2]))))
+        else:
+            main()
+    except ModuleNotFoundError as missing:
+        how = "pip install fasttext" if missing.name == "fasttext" else "pip install -e '.[bench]'"
+        raise SystemExit(f"this benchmark compares with {missing.name}, which is not installed: "
+                         f"python -m {how}") from None

@@ -39,6 +39,8 @@ MINILM = dict(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attent
 def sample(text, n):
     """n lines, evenly spread over the text."""
     lines = [line.strip() for line in read_bytes(text).decode().split("\n") if line.strip()]
+    if len(lines) < n:
+        raise SystemExit(f"{text}: expected at least {n} lines with text, found {len(lines)}")
     return lines[::len(lines) // n][:n]
 
 
