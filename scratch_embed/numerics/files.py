@@ -4,8 +4,8 @@ Writing: the bytes go to a temporary file in the same folder, which is synced to
 renamed to the path.  os.replace is atomic, so a reader sees the old file or the new one, never a
 part.  The folder is synced too: otherwise a power failure could lose the new name.
 
-The temporary file of x is x.*.scratch-embed-part.  If the process is killed, the file remains; the next write
-to x removes it (numerics/leftovers.py).
+The temporary file of x is x.*.scratch-embed-part.  If the process is killed, the file remains; the
+next write to x removes it (numerics/leftovers.py).
 """
 import contextlib
 import errno

@@ -8,8 +8,9 @@ a folder inside, .saving-*, and synced to disk before any old file changes.  The
 
 A full disk or another error before that leaves the old files unchanged.  If the process is killed
 between these steps, the folder has no mark and loading it fails; all new files are in it or in
-.saving-*, which the next save removes after it has written all files.  If only one file differs from the old ones (weights, saved during training), the mark
-stays: that one file is replaced, and the folder is readable at every moment.
+.saving-*, which the next save removes after it has written its files.  If only one file differs
+from the old ones (weights, saved during training), the mark stays: that one file is replaced, and
+the folder is readable at every moment.
 """
 import contextlib
 import filecmp
@@ -60,7 +61,7 @@ def replaced_together(folder: str | os.PathLike, mark: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _errors_named_in(folder, temporary):
-    """Within the block, an OSError about a full disk names the file in `folder`, not `temporary`."""
+    """Within the block, an OSError about a full disk names a file of `folder`, not `temporary`."""
     try:
         with named_errors(folder):
             yield

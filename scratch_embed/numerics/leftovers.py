@@ -1,4 +1,4 @@
-"""Temporary files that are locked while they are in use, so that those of killed runs can be removed.
+"""Lock temporary files while they are in use, so that those of killed runs can be removed.
 
 A file is written under a temporary name and then renamed (numerics/files.py, numerics/folders.py).
 A process that is killed in between leaves the temporary file.  The next save removes it, but must

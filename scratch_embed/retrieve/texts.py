@@ -106,7 +106,7 @@ class TextIndex:
         tensors, metadata = self.index.as_tensors()
         write_safetensors(path, {**tensors, **strings_as_tensors("line", list(self.texts.values()))
                                  }, {**metadata, "lines": str(self.lines),
-                                     "made_by": json.dumps(self.made_by)})
+                                     "made_by": json.dumps(self.made_by)}, checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "TextIndex":

@@ -142,8 +142,9 @@ def test_the_temporary_file_of_a_process_that_is_still_writing_is_not_removed(ol
     assert old.read_bytes() == b"slow" and os.listdir(old.parent) == ["file"]
 
 
-@pytest.mark.parametrize("name", ["file.backup01", "file.partial", "file.my_words.partial", "file.x.scratch-embed-part",
-                                  "other.abcdefgh.partial", "file.abcdefgh"])
+@pytest.mark.parametrize("name", ["file.backup01", "file.partial", "file.my_words.partial",
+                                  "file.x.scratch-embed-part", "file.abcdefgh",
+                                  "other.abcdefgh.scratch-embed-part"])
 def test_files_of_the_user_are_not_taken_for_leftovers(old, name):
     old.with_name(name).write_bytes(b"mine")
     with atomic_write(old):
