@@ -37,7 +37,14 @@ def run_shares() -> list[int]:
         codes.append(process.wait())
         output.seek(0)
         print(f"+ python -m pytest -rs tests --share {share}\n{output.read()}", flush=True)
-    print(f"tests: {time.perf_counter() - start:.0f} s")
+    print(f"tests: {time.perf_counter() - start:.0f} s in {PROCESSES} processes; a file that one "
+          "deselects runs in the other")
+    for share, (_, output) in zip(shares, running):
+        output.seek(0)
+        last = output.read().strip().splitlines()[-1]
+        print(f"    share {share}: {last.strip('= ')}")
+    print("A test is skipped if the original that it compares with is not installed (the lines "
+          "SKIPPED above name it).")
     return codes
 
 

@@ -7,24 +7,26 @@ Equation  inertia J = Σ_i ‖x_i − c_{l_i}‖².   Assign: l_i = argmin_k ‖
           Seeding: the next centre is x_i with probability ∝ min_k ‖x_i − c_k‖²
 Shapes    X (N, D) -> centres (K, D), labels (N,)
 Types     X in float32 or float64 as given; sums in float64
-Cost      O(NDK) per step for the products X Cᵀ, which BLAS computes; a kernel does the rest of a
-          block while it is in the cache.  Seeding costs as much as 2 + log K steps.  Memory: a copy
-          of X, and a few blocks.
+Cost      O(NDK) per step for the products X Cᵀ, which BLAS computes; a kernel then labels and sums
+          each block while it is in the cache.  Seeding costs as much as 2 + ln K steps.  Memory: a
+          copy of X, a few blocks, and a few arrays of (2 + ln K) N numbers during seeding.
 Differs   J sums the squared differences ‖x − c‖² themselves; ‖x‖² − 2x·c + ‖c‖² would lose digits
-          by cancellation.  Otherwise as in scikit-learn: seeding tries 2 + log K candidates for
-          each centre and keeps the best (mentioned in the paper's section 7); an empty cluster gets
-          the point that is farthest from its centre; it stops when Σ_k ‖move of c_k‖² ≤
-          tol · (mean variance of a column).
+          by cancellation.  Otherwise as in scikit-learn: seeding draws 2 + ln K candidates for
+          each centre and keeps the one with the smallest J (mentioned in the paper's section 7); an
+          empty cluster gets the point that is farthest from its centre; the algorithm stops when
+          Σ_k ‖move of c_k‖² ≤ tol · (mean variance of a column).
 Read next evaluate/mini_batch.py, evaluate/cluster.py
 
 Why does J never rise?  For fixed centres the nearest one is the best label; for fixed labels the
-mean is the best centre; and a point that becomes its own centre adds nothing to J.  So the
-algorithm stops, but in a local minimum that depends on the initial centres.  This is why they are
-drawn by k-means++, with which the expected J is at most 8 (ln K + 2) times the global minimum.
-Call kmeans with several seeds and keep the result with the smallest inertia.
+mean is the best centre; and a point moved to an empty cluster is its own centre, so its term of J
+becomes 0.  So the algorithm stops, but in a local minimum that depends on the initial centres.
+They are drawn by k-means++: with one candidate per centre, the paper proves that the expected J is
+at most 8 (ln K + 2) times the global minimum.  Call kmeans with several seeds and keep the
+result with the smallest inertia.
 
-argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is the same for all k.  The mean of X
-is subtracted first: distances do not change, and less precision is lost by cancellation.
+How is the nearest centre found?  argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is
+the same for all k.  The mean of X is subtracted first: distances do not change, and less precision
+is lost by cancellation.
 """
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 
-BLOCK = 1 << 18          # numbers in the largest block: of X, or of the products X Cᵀ
+BLOCK = 1 << 18          # most numbers in one block of X, or of the products X Cᵀ
 
 
 class Clusters(NamedTuple):
@@ -40,7 +42,7 @@ class Clusters(NamedTuple):
     centres: np.ndarray      # (K, D) float64
     labels: np.ndarray       # (N,) int64
     inertia: float
-    steps: int               # how many were taken
+    steps: int               # of Lloyd's algorithm, or mini-batches
 
 
 class Sums(NamedTuple):
@@ -53,7 +55,8 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
            start: np.ndarray | None = None) -> Clusters:
     """Run Lloyd's algorithm, from k-means++ centres or from `start` (K, D).  X: (N, D) -> Clusters.
 
-    A cluster can be empty at the end only if X has fewer than K different rows.
+    Each step fills empty clusters, but one can be empty at the end, for instance if X has fewer
+    than K different rows.
     Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
     """
     X, mean, e = centred(X, K)
@@ -68,8 +71,8 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
     while steps < max_steps and shift > limit:           # unchanged labels give a shift of 0
         labels, distance, sums = assign(X, C)
         sums = fill_empty(X, labels, distance, sums)
-        moved = sums.total / sums.counts[:, None]
-        steps, shift, C = steps + 1, ((moved - C) ** 2).sum(), moved
+        means = sums.total / sums.counts[:, None]
+        steps, shift, C = steps + 1, ((means - C) ** 2).sum(), means
     labels, distance, _ = assign(X, C)
     return rescaled(Clusters(C + mean, labels, float(distance.sum()), steps), e)
 
@@ -102,17 +105,17 @@ def rescaled(clusters: Clusters, e: int) -> Clusters:
 
 
 def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw K rows of X by k-means++, each the best of 2 + log K candidates.  -> (K, D) float64.
+    """Draw K rows of X by k-means++, each the best of 2 + ln K candidates.  -> (K, D) float64.
 
     X: (N, D), with a mean near 0.
     """
     squares, tries = np.einsum("nd,nd->n", X, X), 2 + int(np.log(K))
     chosen = [int(rng.integers(len(X)))]
-    nearest = _squared_distances(X, squares, chosen)[0]                  # (N,): to any centre
+    nearest = _squared_distances(X, squares, chosen)[0]                  # (N,): to the nearest
     for _ in range(1, K):
-        mass = np.cumsum(nearest, dtype=np.float64)
-        drawn = np.searchsorted(mass, rng.random(tries) * mass[-1], side="right")
-        drawn = np.minimum(drawn, len(X) - 1)            # all mass 0: fewer than K different rows
+        sums = np.cumsum(nearest, dtype=np.float64)
+        drawn = np.searchsorted(sums, rng.random(tries) * sums[-1], side="right")
+        drawn = np.minimum(drawn, len(X) - 1)            # all distances 0: under K different rows
         closer = np.minimum(nearest, _squared_distances(X, squares, drawn))      # (tries, N)
         best = closer.sum(axis=1, dtype=np.float64).argmin()
         chosen.append(int(drawn[best]))
@@ -141,8 +144,8 @@ def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
 def assign_block(products, half, X, C, labels, distance, sums):
     """Write the label and ‖x − c‖² of each row, and add the row to the sums of its cluster.
 
-    products: (B, K) x·c, half: (K,) ‖c‖²/2, X: (B, D), C: (K, D); labels, distance: (B,) and sums
-    are written.
+    products: (B, K) x·c; half: (K,) ‖c‖²/2; X: (B, D); C: (K, D).
+    Written in place: labels (B,), distance (B,), sums.
     """
     labels[:] = (products - half).argmax(axis=1)
     distance[:] = ((X - C[labels]) ** 2).sum(axis=1)
@@ -169,7 +172,10 @@ def assign_block_kernel(products, half, X, C, labels, distance, sums):
 
 
 def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
-    """Give each empty cluster the point that is farthest from its centre and not alone there."""
+    """Move a point into each empty cluster: the farthest from its centre that is not alone there.
+
+    X: (N, D), labels and distance: (N,) -> Sums; the arguments are not changed.
+    """
     if sums.counts.all():
         return sums
     total, count = sums.total.copy(), sums.counts.copy()
@@ -183,7 +189,7 @@ def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Su
 
 
 def _squared_distances(X, squares, rows):
-    """‖x − X[row]‖² for R rows and all points x: at least 0, and 0 for the row itself -> (R, N)"""
+    """‖x − X[row]‖² for R row numbers and all N points x; 0 for the row itself.  -> (R, N)"""
     d2 = X[rows] @ X.T                                   # (R, N)
     d2 *= -2
     d2 += squares

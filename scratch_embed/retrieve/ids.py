@@ -1,4 +1,4 @@
-"""The ids of an index's rows: all integers of 64 bits or all strings, without repeats.
+"""The ids of the rows of an index: either 64-bit integers or strings, each only once.
 
 Read next retrieve/index.py
 """
@@ -13,7 +13,7 @@ Ids = list[int] | list[str]
 
 
 def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
-    """The ids as a list of int or of str.  Raises ValueError if they are neither, or mixed, or −1.
+    """The ids as a list of int or of str.  Raises ValueError for other types, or both, or for −1.
 
     −1 fills a ranked list after its last document (retrieve/lists.py), so no document may have it.
     """

@@ -1,13 +1,14 @@
 """Read text files as blocks of bytes that end between tokens, as lines, or as sentences.
 
-A sentence is a line.  Its tokens are separated by white space, which is one set of characters in all
-readers of this package, fastText's: the six of ASCII (space, tab, line feed, carriage return,
-vertical tab, form feed) and NUL.  Others, such as a no-break space or U+2028, are parts of a token,
-although Python's str.split would split there.  A line of more than MAX_SENTENCE tokens is split
-into several sentences; no token is dropped.
+A sentence is a line.  Its tokens are separated by white space.  All readers of this package mean by
+white space the seven characters of fastText: space, tab, line feed, carriage return, vertical tab,
+form feed and NUL.  Others, such as a no-break space or U+2028, are parts of a token, although
+Python's str.split would split there.  A line of more than MAX_SENTENCE tokens is split into several
+sentences; no token is dropped.
 
 Differs   word2vec.c separates words at space, tab and newline only, and drops carriage returns.
 Memory    one block of about 1 MiB, for lines of any length; more only for a token longer than that.
+          read_sentences() also holds the tokens of a line in the block, read_lines() a whole line.
 Read next text/vocab.py (from sentences to numbers), text/reader.py (the same, compiled)
 
 A file is read in blocks that end after white space.  So no token is split, and no character either,
@@ -83,7 +84,7 @@ def _open_text(source):
 
 
 def _split_after_white_space(file):
-    held = []                                      # the beginning of a token not yet complete
+    held = []                                      # parts of a token that is not yet complete
     while block := file.read(READ_SIZE):
         cut = 1 + max(block.rfind(space) for space in WHITE_SPACE)
         if cut:
@@ -111,7 +112,7 @@ def _checked_text(block, errors, name, line, offset):
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     """Yield the lines of a file without their line ends, blank lines included.
 
-    source, errors, Raises: as for read_blocks.  Each line is in memory as a whole.
+    source, errors, Raises: as for read_blocks, but the byte offset is counted within the line.
     """
     with _open_text(source) as (file, name, _):
         for number, line in enumerate(file, 1):

@@ -116,9 +116,10 @@ class WordList(Protocol):
 
 def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
-    """Sort words by frequency.  -> Vocab, number: word i becomes number[i], or is dropped if −1
+    """Number words by frequency.  -> Vocab, number (W,) int32
 
-    words, counts: in the order in which the words first occur, which is kept for equal counts
+    words, counts: of W words, in the order in which they first occur; equal counts keep this order
+    number: the new number of each word, or −1 if the word is dropped
     """
     require_whole("min_count", min_count, 1)
     if max_vocab_size is not None:                                    # None: no limit
@@ -137,9 +138,9 @@ def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_si
 
 
 def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus:
-    """Renumber a corpus.  ids: (T,); lengths: (S,) of sentences; number: as from rank_words
+    """Replace each id i by number[i].  ids: (T,); lengths: (S,) of the sentences -> Corpus
 
-    Words with number −1 are dropped, and then sentences without words.
+    number: as rank_words returns it.  Words with number −1 are dropped, and then empty sentences.
     """
     new = number[ids]
     kept = new >= 0

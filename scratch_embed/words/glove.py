@@ -171,7 +171,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), as in the paper and glove.c.  "Why W + U?" above gives the reason."""
+        """W + U, (V, D), as in the paper and glove.c, for the reason given above."""
         return self.W + self.U
 
 
