@@ -96,8 +96,9 @@ def add_commands(commands):
 
 def add_classifier(command):
     """Add the argument MODEL: a classifier."""
-    command.add_argument("model", metavar="MODEL", help="a .bin of `train classifier`, or a "
-                         "supervised model of fastText")
+    model = command.add_argument("model", metavar="MODEL", help="a .bin of `train classifier`, or "
+                                 "a supervised model of fastText")
+    model.read_as = "classifier"
 
 
 def add_label_options(command):

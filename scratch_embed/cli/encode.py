@@ -47,7 +47,7 @@ def add_commands(commands):
     prompts.add_argument("--prompt-name", metavar="NAME",
                          help="put the model's prompt of this name before every line "
                               "(default: no prompt)")
-    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line "
+    prompts.add_argument("--prompt", metavar="STRING", help="put this text before every line "
                          "(default: none)")
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
            "together (default: chosen for speed)")

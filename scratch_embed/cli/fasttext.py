@@ -101,9 +101,10 @@ def add_commands(commands):
         details="A line per n-gram: n-gram, hash.  With --model the most important first: n-gram, "
                 "row, norm of its vector, cosine between the word's vectors with and without it.")
     command.add_argument("word", metavar="WORD", help="any word")
-    command.add_argument("--model", metavar="MODEL", help="a .bin of fastText or of `train "
-                         "fasttext`, which stores the lengths of its n-grams (default: only "
-                         "hashes)")
+    model = command.add_argument("--model", metavar="MODEL", help="a .bin of fastText or of `train "
+                                 "fasttext`, which stores the lengths of its n-grams (default: "
+                                 "only hashes)")
+    model.read_as = "fasttext"
     add_ngram_options(command, MIN_N, MAX_N, default=False)
     add_json(command, '{"query": word, "results": [{"rank", "ngram", "hash"}]}; with --model '
                       '{"rank", "ngram", "row", "norm", "cosine"}')

@@ -29,6 +29,7 @@ from scratch_embed.cli import (
     worlds,
 )
 from scratch_embed.cli.parsing import top_parser
+from scratch_embed.cli.paths import check_paths, explanation
 from scratch_embed.cli.shell_names import message_of, shell_names
 from scratch_embed.numerics.errors import TrainingDiverged
 
@@ -48,6 +49,7 @@ def main(argv=None):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = partial(print_warning, arguments)
+            check_paths(arguments)
             arguments.run(arguments)
         if sys.stdout is not None:                     # None if it was closed
             sys.stdout.flush()
@@ -59,7 +61,8 @@ def main(argv=None):
         return 1
     except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
             ModuleNotFoundError) as error:
-        print(f"scratch-embed: {message_of(error, arguments)}", file=sys.stderr)
+        message = explanation(arguments) or message_of(error, arguments)
+        print(f"scratch-embed: {message}", file=sys.stderr)
         return 1
     return 0
 

@@ -257,6 +257,20 @@ def unbroken(text):
 
 # ---- files that will be written -----------------------------------------------------------------
 
+def require_folder(path):
+    """Raise OSError or ValueError if `path` is not a folder that can be written to, or made."""
+    if path in ("", "-"):
+        raise ValueError(f"the output: expected the name of a folder, got {path!r}")
+    above = os.path.realpath(path)
+    while not os.path.exists(above):                   # makedirs makes all that are missing
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise NotADirectoryError(f"{above}: expected the name of a folder, got a file; choose "
+                                 "another")
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f"cannot write {path}: the folder {above} is write-protected")
+
+
 def require_writable(path, corpus=None):
     """Raise OSError or ValueError if `path` cannot be written; commands call this before the work.
 

@@ -32,7 +32,7 @@ def add_commands(commands):
     command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "
                               "(count expected by chance) (default: %(default)s)")
-    command.add_argument("--delimiter", type=unbroken, default="_", metavar="TEXT",
+    command.add_argument("--delimiter", type=unbroken, default="_", metavar="STRING",
                          help="text between the words of a phrase (default: %(default)s)")
     refuse_old_names(command, "--joiner")
 

@@ -30,8 +30,9 @@ def add_training(methods):
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
                 "hard negative (default: TEXT)")
     add_output_options(command, "a folder that sentence-transformers loads")
-    option("--model", required=True, metavar="MODEL",
-           help="the BERT to start from, of `train bert` or of transformers")
+    model = option("--model", required=True, metavar="MODEL",
+                   help="the BERT to start from, of `train bert` or of transformers")
+    model.read_as = "transformer"
     option("--pooling", choices=POOLINGS, default="cls",
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
                 "(default: %(default)s)")
