@@ -9,7 +9,7 @@ from scratch_embed.cli.models import (
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
-from scratch_embed.cli.training import open_checkpoint, run_options, say
+from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 
 VOCAB_SIZE = 30_000                # BERT's is 30,522
 
@@ -19,6 +19,7 @@ def add_training(methods):
     command = add_command(
         methods, "bert", "train a BERT and its vocabulary (Devlin et al. 2019)",
         "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert,
+        check=check_usage,
         details="It learns a WordPiece vocabulary from the text, then predicts masked tokens.")
     option = command.add_argument
     option("corpus", metavar="TEXT",
@@ -52,7 +53,6 @@ def run_bert(arguments):
     from scratch_embed.nn.optim import Optim
     from scratch_embed.transformer.bert import Config, head_tensors, tensors
     from scratch_embed.transformer.masked_lm import Masking, train
-    check_usage(arguments)
     check_folder(arguments.output, sentences=False)
     checkpoint = open_checkpoint(arguments, arguments.corpus)
     lines = lines_of(arguments.corpus, arguments.errors)
@@ -74,6 +74,7 @@ def run_bert(arguments):
 
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
     if arguments.dim % arguments.heads:
         arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because the "
                               f"heads share it evenly, got {arguments.heads}")

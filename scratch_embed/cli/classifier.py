@@ -17,6 +17,7 @@ from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
     check_ngrams,
+    check_resume,
     open_checkpoint,
     run_options,
     say,
@@ -30,7 +31,7 @@ def add_training(methods):
     command = add_command(
         methods, "classifier", "train a classifier of lines (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
-        run=run_training)
+        run=run_training, check=check_training)
     command.add_argument("labelled", metavar="LABELLED", help="one example per line; its labels "
                          'are the words that begin with __label__; plain or gzip; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
@@ -54,16 +55,21 @@ def add_training(methods):
            help="negatives per line, with --loss ns (default: %(default)s)")
 
 
+def check_training(arguments):
+    """Exit with code 2 if options contradict each other, or the output is no .bin."""
+    check_resume(arguments)
+    check_ngrams(arguments)
+    if not arguments.output.lower().endswith(".bin"):
+        arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
+                              f"classifier, got {arguments.output}")
+
+
 def run_training(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.words import supervised
     from scratch_embed.words.labelled import read_labelled
     from scratch_embed.words.subwords import NGrams
 
-    check_ngrams(arguments)
-    if not arguments.output.lower().endswith(".bin"):
-        arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
-                              f"classifier, got {arguments.output}")
     require_writable(arguments.output, arguments.labelled)
     checkpoint = open_checkpoint(arguments, arguments.labelled)
     method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]

@@ -8,6 +8,7 @@ from scratch_embed.cli.training import (
     add_text_options,
     check_files,
     check_ngrams,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -21,7 +22,7 @@ def add_training(methods):
     command = add_command(
         methods, "fasttext", "train word vectors by FastText (Bojanowski et al. 2017)",
         "scratch-embed train fasttext corpus.txt.gz -o vectors.bin --buckets 100000",
-        run=run_fasttext,
+        run=run_fasttext, check=check_usage,
         details="A word's vector is the mean of the vectors of its character n-grams, so that "
                 "unknown words have vectors too.")
     add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
@@ -43,6 +44,12 @@ def add_training(methods):
     refuse_old_names(command, "--piece-error")
 
 
+def check_usage(arguments):
+    """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
+    check_ngrams(arguments)
+
+
 def run_fasttext(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.words.fasttext import train
@@ -50,7 +57,6 @@ def run_fasttext(arguments):
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     from scratch_embed.words.subwords import NGrams
 
-    check_ngrams(arguments)
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
     rows = len(vocab) + (arguments.buckets if arguments.max_n else 0)
@@ -98,6 +104,7 @@ def add_commands(commands):
     command = add_command(
         commands, "ngrams", "print the character n-grams of a word",
         "scratch-embed ngrams where --model vectors.bin", run=run_ngrams,
+        check=check_lengths,
         details="A line per n-gram: n-gram, hash.  With --model the most important first: n-gram, "
                 "row, norm of its vector, cosine between the word's vectors with and without it.")
     command.add_argument("word", metavar="WORD", help="any word")
@@ -108,20 +115,24 @@ def add_commands(commands):
     add_ngram_options(command, MIN_N, MAX_N, default=False)
     add_json(command, '{"query": word, "results": [{"rank", "ngram", "hash"}]}; with --model '
                       '{"rank", "ngram", "row", "norm", "cosine"}')
-    command.set_defaults(usage_error=command.error)
+
+
+def check_lengths(arguments):
+    """Set the default lengths of n-grams; exit with code 2 if the given ones are not possible."""
+    if arguments.model:
+        if not (arguments.min_n is None and arguments.max_n is None):
+            arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
+        return
+    arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
+    arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
+    check_ngrams(arguments)
 
 
 def run_ngrams(arguments):
     """Print one line for each distinct n-gram."""
-    given = arguments.min_n is not None or arguments.max_n is not None
     if arguments.model:
-        if given:
-            arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
         print_important(arguments.model, arguments.word, arguments.json)
     else:
-        arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
-        arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
-        check_ngrams(arguments)
         print_hashes(arguments)
 
 

@@ -4,6 +4,7 @@ from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
     check_files,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -15,7 +16,7 @@ def add_training(methods):
     command = add_command(
         methods, "glove", "train word vectors by GloVe (Pennington et al. 2014)",
         "scratch-embed train glove corpus.txt.gz -o vectors.txt --x-max 10 --epochs 50",
-        run=run_glove)
+        run=run_glove, check=check_resume)
     add_text_options(command, "vectors; the end of the name chooses the format: .txt: GloVe's text "
                               "format, which has no header; .bin: word2vec's binary format; "
                               ".safetensors: safetensors and a file of the vocabulary; else: "

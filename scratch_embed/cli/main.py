@@ -49,6 +49,8 @@ def main(argv=None):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = partial(print_warning, arguments)
+            if arguments.check:
+                arguments.check(arguments)             # exits with code 2
             check_paths(arguments)
             arguments.run(arguments)
         if sys.stdout is not None:                     # None if it was closed

@@ -124,16 +124,17 @@ def moved_value(parser, given):
 
 # ---- commands -----------------------------------------------------------------------------------
 
-def add_command(commands, name, help, example, run=None, details=""):
+def add_command(commands, name, help, example, run=None, details="", check=None):
     """Add a subcommand; `run(arguments)` executes it.  -> its parser
 
     help: one short sentence, for the lists of commands too; details: further sentences.
+    check: check(arguments) exits with code 2 if options contradict each other; it runs first.
     """
     command = commands.add_parser(name, help=help.replace("%", "%%"),
                                   description=description(help, details),
                                   epilog=example_of(example))
     command.summary = help
-    command.set_defaults(run=run, command=command)
+    command.set_defaults(run=run, check=check, command=command, usage_error=command.error)
     return command
 
 
@@ -265,7 +266,8 @@ def require_folder(path):
     while not os.path.exists(above):                   # makedirs makes all that are missing
         above = os.path.dirname(above)
     if not os.path.isdir(above):
-        raise NotADirectoryError(f"{above}: expected the name of a folder, got a file; choose "
+        where = f"{path}: " if os.path.realpath(path) == above else f"{path}: {above}: "
+        raise NotADirectoryError(f"{where}expected the name of a folder, got a file; choose "
                                  "another")
     if not os.access(above, os.W_OK):
         raise PermissionError(f"cannot write {path}: the folder {above} is write-protected")

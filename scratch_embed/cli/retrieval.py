@@ -23,7 +23,7 @@ def add_evaluation(kinds):
     command = add_command(
         kinds, "retrieval", "print ranking measures of encoders, BM25 and hybrids",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
-        "--qrels qrels.tsv", run=run_evaluation,
+        "--qrels qrels.tsv", run=run_evaluation, check=check_usage,
         details="Each measure has its 95% bootstrap interval over queries.  A hybrid fuses the "
                 "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
                 "sum.")
@@ -53,7 +53,6 @@ def add_evaluation(kinds):
            "(default: nowhere)")
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
     add_errors(command)
-    command.set_defaults(usage_error=command.error)
 
 
 def run_evaluation(arguments):
@@ -61,7 +60,6 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.ranking import evaluate
     from scratch_embed.evaluate.trec import write_run
     from scratch_embed.retrieve.lists import as_run
-    check_usage(arguments)
     if arguments.run_out:
         os.makedirs(arguments.run_out, exist_ok=True)
     names = column_names(arguments.models, taken=["bm25"])

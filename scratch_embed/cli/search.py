@@ -25,7 +25,7 @@ def add_commands(commands):
     """Add `index` and `search`."""
     index = add_command(commands, "index", "encode the lines of a text, and save them for `search`",
                         "scratch-embed index texts.txt -o texts.index --model words.vec",
-                        run=run_index)
+                        run=run_index, check=check_index_usage)
     index.add_argument("texts", metavar="TEXT",
                        help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
                             "out, but count in the line numbers")
@@ -36,7 +36,7 @@ def add_commands(commands):
                        "model and options; line numbers continue")
     add_encoder_options(index)
     add_errors(index)
-    index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
+    index.set_defaults(tokens=None)       # None: not given
     add_search(commands)
 
 
@@ -45,7 +45,6 @@ def run_index(arguments):
     from tqdm import tqdm
 
     from scratch_embed.text.corpus import read_lines
-    check_index_usage(arguments)
     require_writable(arguments.output, arguments.texts)
     if arguments.model:
         check_outside(arguments.output, arguments.model)

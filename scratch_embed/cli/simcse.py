@@ -11,7 +11,7 @@ from scratch_embed.cli.models import (
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
-from scratch_embed.cli.training import open_checkpoint, run_options, say
+from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 
 POOLINGS = "cls", "mean"
 
@@ -21,7 +21,7 @@ def add_training(methods):
     command = add_command(
         methods, "simcse", "train a sentence encoder by SimCSE (Gao et al. 2021)",
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
-        run=run_simcse)
+        run=run_simcse, check=check_usage)
     option = command.add_argument
     option("corpus", nargs="?", metavar="TEXT",
            help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
@@ -62,7 +62,6 @@ def run_simcse(arguments):
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
     from scratch_embed.transformer import pooling
-    check_usage(arguments)
     require_other_folder(arguments.output, arguments.model)
     checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
     model, tokenizer = read_model(arguments.model)
@@ -93,6 +92,7 @@ def run_simcse(arguments):
 
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
     if (arguments.corpus is None) == (arguments.pairs is None):
         arguments.usage_error("name either a text or --pairs FILE")
     if arguments.batch_size < 2:

@@ -52,7 +52,6 @@ def add_common_options(command, min_count=5, epochs=5):
            help="threads; only 1 gives the same result every time (default: %(default)s)")
     number("--seed", type=whole(0), default=1, metavar="N",
            help="seed of all random draws (default: %(default)s)")
-    command.set_defaults(usage_error=command.error)
 
 
 def add_pair_options(command, sample):
@@ -105,11 +104,15 @@ def check_files(arguments):
     return checkpoint
 
 
+def check_resume(arguments):
+    """Exit with code 2 if there is --resume without --checkpoint."""
+    if arguments.resume and not arguments.checkpoint:
+        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
+
+
 def open_checkpoint(arguments, text):
     """The Checkpoint of --checkpoint, or None.  Prints whether the run is resumed."""
     from scratch_embed.training.session import Checkpoint
-    if arguments.resume and not arguments.checkpoint:
-        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:
         return None
     require_writable(arguments.checkpoint, text)

@@ -5,6 +5,7 @@ from scratch_embed.cli.training import (
     add_pair_options,
     add_text_options,
     check_files,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -16,7 +17,7 @@ def add_training(methods):
     command = add_command(
         methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
         "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
-        run=run_word2vec)
+        run=run_word2vec, check=check_usage)
     add_text_options(command, "vectors; the end of the name chooses the format: .bin: word2vec's "
                               "binary format; .safetensors: safetensors and a file of the "
                               "vocabulary; else: word2vec's text format")
@@ -32,6 +33,12 @@ def add_training(methods):
                               "the original's code, or 1/n of it, the gradient of the equation "
                               "(default: %(default)s)")
     refuse_old_names(command, "--form", "--cbow-error")
+
+
+def check_usage(arguments):
+    """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
+    chosen_method(arguments)
 
 
 def run_word2vec(arguments):

@@ -100,7 +100,7 @@ def test_bad_usage_exits_with_code_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "{text}"], "input text itself"),
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"], "uncompressed"),
-    (["similar", "{text}", "king"], "is this a text?"),
+    (["similar", "{text}", "king"], "found a text; `train`"),
     (["similar", "{file}", "king", "kang"], "kang"),               # nothing is printed for king
     (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least 2"),
     (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])

@@ -21,6 +21,7 @@ WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 # a value of every other argument that a command requires
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "SENTENCE": "a [MASK]",
           "NAME": "facts"}
+ALSO = {"evaluate words": ["pairs"], "index": ["model"]}         # options that one must give
 
 
 def id_of(part):
@@ -46,21 +47,23 @@ def kinds(tmp_path):
 def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
-    words = name.split()
+    words, also = name.split(), {*instead, *ALSO.get(name, ())}
+    if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
+        also |= {"corpus", "queries", "qrels"}                   # all three or none
     for action in command._actions:
-        wanted = action.required and action.option_strings or not action.option_strings
-        if not (wanted or action.dest in instead):
+        wanted = action.required or not action.option_strings
+        if action.dest not in also and (not wanted or name == "train simcse" and "pairs" in also
+                                        and action.dest == "corpus"):
             continue
         if read_as(action):
-            value = kinds[min(EXPECTED[read_as(action)].roles & kinds.keys())]
+            value = (kinds["pairs"] if action.dest == "pairs" else
+                     kinds[min(EXPECTED[read_as(action)].roles & kinds.keys())])
         elif writes(action):
             value = folder / "out.bin"
         else:
             value = VALUES.get(action.metavar, "3")
         value = instead.get(action.dest, value)
         words += [*action.option_strings[-1:], str(value)]
-    if name == "evaluate words" and "--pairs" not in words:
-        words += ["--pairs", str(kinds["pairs"])]
     return words
 
 
@@ -110,14 +113,15 @@ def test_an_input_that_does_not_exist_is_an_error_before_the_work(name, action, 
     assert not (tmp_path / "out.bin").exists()
 
 
-# ---- a file of another kind -----------------------------------------------------------------------
+# ---- a file of another kind ----------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, action", READS, ids=id_of)
 def test_a_file_of_another_kind_is_named_with_the_command_that_takes_it(name, action, kinds,
                                                                         tmp_path, run):
     expected = EXPECTED[read_as(action)]
     for role, path in kinds.items():
-        if role == "pairs" or role in expected.roles or read_as(action) == "text" and os.path.isfile(path):
+        is_text = read_as(action) == "text" and os.path.isfile(path)
+        if is_text or role == "pairs" or role in expected.roles:
             continue
         code, _, err = run(*typed(name, kinds, tmp_path, **{action.dest: path}))
         last = err.splitlines()[-1]

@@ -199,7 +199,7 @@ def test_a_model_given_twice_and_a_folder_without_a_model_are_refused(collection
     code, _, err = run(*collection[:3], *collection[2:])
     assert code == 1 and "w.vec is given twice" in err
     code, _, err = run("evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is not a model's folder" in err
+    assert code == 1 and f"{tmp_path}: expected a folder with a transformer" in err
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, run):

@@ -205,10 +205,10 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
 # ---- errors -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("command, message", [
-    (["search", "{folder}/none", "cat"], "none: No such file"),
+    (["search", "{folder}/none", "cat"], "none: there is no such"),
     (["search", "{texts}", "cat"], "texts: "),
-    (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
-    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "not a model's folder"),
+    (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: there is no such"),
+    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "expected a folder with"),
     (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "input text itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
