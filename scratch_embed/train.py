@@ -3,12 +3,12 @@
 Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their other
           arguments: CBOW, hierarchical softmax)
 
-Each function reads its source once: the path of a text, plain or gzip, with one sentence per line
-and white space between words; or an iterable of sentences that are lists of str.  The defaults are
-those of `scratch-embed train`.
+Each function reads its source once: the path of a text, plain or gzip, with one sentence per line;
+or an iterable of sentences that are lists of str.  The defaults are those of `scratch-embed train`.
 """
 from scratch_embed.text.corpus import Source
 from scratch_embed.text.reader import read_corpus
+from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
 from scratch_embed.training.session import RunOptions
 from scratch_embed.words import fasttext, glove, word2vec
 from scratch_embed.words.cooccurrence import count_cells
@@ -19,7 +19,8 @@ from scratch_embed.words.vectors import WordVectors
 
 def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-3, lr: float = 0.025, epochs: int = 5, min_count: int = 5,
-                   options: RunOptions = RunOptions()) -> WordVectors:
+                   options: RunOptions = RunOptions(),
+                   tokenizer: WordTokenizer = WORDS) -> WordVectors:
     """Skip-gram word2vec with negative sampling (Mikolov et al. 2013).
 
     source      a path, or sentences that are lists of str
@@ -31,13 +32,15 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
                 the same bits; with several, only the quality is the same
+    tokenizer   how the text of a file is split into words: by default runs of letters and digits,
+                lower-cased; SPACES of text/word_tokenizer.py for a text already tokenized
     Raises      ValueError for a text without words, or settings that are out of range
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
     >>> train_word2vec(sentences, dim=8, options=RunOptions(workers=2))
     WordVectors(4 words x 8 dimensions)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = word2vec.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, options=options)
     return WordVectors(vocab.words, trained.W)
@@ -45,7 +48,8 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
 
 def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
-                options: RunOptions = RunOptions()) -> WordVectors:
+                options: RunOptions = RunOptions(),
+                tokenizer: WordTokenizer = WORDS) -> WordVectors:
     """GloVe (Pennington et al. 2014): the sum of both tables, trained on co-occurrence counts.
 
     x_max       the co-occurrence count from which a pair has weight 1; about 10 for a text of a
@@ -57,7 +61,7 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
     >>> train_glove(sentences, dim=8)
     WordVectors(4 words x 8 dimensions)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     cells = count_cells(corpus, len(vocab), window)
     trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
                           epochs=epochs, options=options)
@@ -66,8 +70,8 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
 
 def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-4, lr: float = 0.05, epochs: int = 5, min_count: int = 5,
-                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions()
-                   ) -> FastTextVectors:
+                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions(),
+                   tokenizer: WordTokenizer = WORDS) -> FastTextVectors:
     """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
 
     ngrams      the lengths of the n-grams, and the number of buckets that they are hashed into; a
@@ -79,7 +83,7 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
     >>> vectors["kings"].shape                      # a word that is not in the text
     (8,)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = fasttext.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, ngrams=ngrams, options=options)
     return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n)

@@ -82,7 +82,7 @@ class WordTokenizer(NamedTuple):
             yield block if self.kind == "spaces" else self.separated(block.decode()).encode()
 
 
-SPACES = WordTokenizer("spaces")
+WORDS, SPACES = WordTokenizer(), WordTokenizer("spaces")
 
 
 @lru_cache(maxsize=1)
