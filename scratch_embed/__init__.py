@@ -12,16 +12,17 @@ Each public name is imported when it is first used, so importing the package is 
     WordVectors, FastTextVectors    words and their vectors
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     Index, BM25                     search by vectors, search by words
-    train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences;
-                                    WordTokenizer, RunOptions, Checkpoint, NGrams: their arguments
+    train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences
+    WordTokenizer, RunOptions, Checkpoint, NGrams  arguments of the three training functions
     load                            read any file or folder of a supported kind
     cosine, corpus_path             cosine similarity; the path of a toy corpus
 
-The packages, by layer; a module imports only from lower layers or from its own package:
+The packages, by layer; a module imports only from lower layers or from its own package (no package
+has number 6):
 
     7  cli/         the command line: a file for each group of commands, and the tour
-    5  why/         ablations: the measured effect of each ingredient of a method
-       testing/     property tests for your own functions: strategies, checkers (needs hypothesis)
+    5  why/         ablations: the measured effect of each part of a method
+       testing/     strategies and checkers for tests of your own functions (needs hypothesis)
        loading.py   load(): recognise a file or folder and read it
        train.py     train_word2vec, train_glove, train_fasttext
     4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers; SimCSE
@@ -40,7 +41,7 @@ The packages, by layer; a module imports only from lower layers or from its own 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:                                  # as in _WHERE, for type checkers and editors
+if TYPE_CHECKING:                                  # for type checkers; at run time _WHERE is used
     from scratch_embed.loading import load
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.index import Index
@@ -58,8 +59,8 @@ if TYPE_CHECKING:                                  # as in _WHERE, for type chec
 
 __version__ = "0.2.0"
 __all__ = ["BM25", "Checkpoint", "FastTextVectors", "Index", "NGrams", "RunOptions",
-           "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors", "corpus_path", "cosine",
-           "load", "train_fasttext", "train_glove", "train_word2vec"]
+           "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors", "corpus_path",
+           "cosine", "load", "train_fasttext", "train_glove", "train_word2vec"]
 
 _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
           "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
@@ -71,7 +72,7 @@ _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module on first use, and keep it in this one."""
+    """Import a public name from its module on first use, and keep it in this module."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names "
                              f"are {', '.join(__all__)}")

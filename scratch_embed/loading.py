@@ -1,17 +1,16 @@
 """load(path): recognise the kind of a file or folder by its content, and read it.
 
-Bytes     one table of kinds for files and one for folders: each kind has a name, a test and the
-          function that reads it.  The tests are tried in order.
+Kinds     FILES and FOLDERS are tables of kinds: each kind has a name, a test and the function that
+          reads it.  The first kind whose test holds is chosen.
 Cost      recognition reads at most SAMPLE bytes, or the header of a safetensors file
 Read next words/vectors.py, words/fasttext_vectors.py, sentences/encoder.py (what is returned)
 
 Why the content and not the name?  word2vec's binary files and fastText's models both end in .bin.
-Kinds that load() does not read are in the table too, with a hint in place of the function, so that
-the error message can state what the file is and what reads it.
+The tables also have kinds that load() does not read, with a hint in place of the function: the
+error message then states what the file is and what reads it.
 
 A new model family adds one line to FAMILIES in transformer/families.py.
 """
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.json_files import read_json, show
 from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import KIND as INDEX
@@ -50,11 +50,11 @@ def load(path: Path) -> Any:
     a fastText classifier           -> Classifier
     a search index                  -> Index, or TextIndex if it contains its texts
     a sentence-transformers folder  -> SentenceEncoder
-    a BERT folder of transformers   -> SentenceEncoder, mean pooling of the tokens' vectors
+    a transformers model folder     -> SentenceEncoder, mean pooling of the tokens' vectors
     a corpus folder                 -> (Vocab, Corpus)
 
-    Raises FileNotFoundError if there is nothing at `path`, and FormatError for any other kind; it
-    states what was found and which function or command reads it.
+    Raises FileNotFoundError if `path` does not exist, and FormatError for any other kind; the
+    message states what was found and, if known, which function or command reads it.
 
     >>> import os, tempfile
     >>> from scratch_embed.words.vectors import WordVectors
@@ -81,18 +81,18 @@ def readable() -> str:
 # ---- inspecting a path ------------------------------------------------------------------------
 
 class Found(NamedTuple):
-    """What load() knows about a file or folder when it decides the kind."""
+    """What the tests of the kinds may use: facts about a file or folder."""
 
     path: Path
     described: str                             # for the error message, if no kind fits
-    start: bytes = b""                         # of a file, unpacked: the first SAMPLE bytes
-    names: tuple[str, ...] = ()                # of a folder: its entries; of safetensors: tensors
-    metadata: Mapping[str, str] | None = None  # of a safetensors file
-    model_type: str | None = None              # of a folder with a config.json
+    start: bytes = b""                         # the first SAMPLE bytes of a file, decompressed
+    names: tuple[str, ...] = ()                # entries of a folder, tensors of a safetensors file
+    metadata: Mapping[str, str] | None = None  # of a safetensors file, else None
+    model_type: str | None = None              # from the config.json of a folder, else None
 
     @property
     def fields(self) -> list[bytes]:
-        """The first line, up to SAMPLE bytes, split at white space."""
+        """The first line, at most SAMPLE bytes of it, split at white space."""
         return self.start.partition(b"\n")[0].split()
 
 
@@ -116,11 +116,10 @@ def look_into(path: Path) -> Found:
         return Found(path, described, names=names)
     model_type = None
     try:
-        with open(os.path.join(path, "config.json"), "rb") as file:
-            fields = json.load(file)
+        fields = read_json(os.path.join(path, "config.json"))
         model_type = fields.get("model_type", "bert")   # missing from the first BERTs' files
-        described = f"a folder with a model of the type {model_type!r}"
-    except (ValueError, AttributeError):
+        described = f"a folder with a model of the type {show(model_type)}"
+    except FormatError:
         described = "a folder whose config.json is not a JSON object"
     return Found(path, described, names=names, model_type=model_type)
 
@@ -133,68 +132,68 @@ def starts_with(magic: bytes) -> Callable[[Found], bool]:
 
 
 def is_fasttext(found: Found) -> bool:
-    """Whether it is a fastText model, for words or labels."""
+    """Whether the file is a fastText model, of words or of labels."""
     return found.start.startswith(MAGIC.to_bytes(4, "little")) and len(found.start) >= HEADER.size
 
 
 def is_classifier(found: Found) -> bool:
-    """Whether it is a fastText model that predicts labels."""
+    """Whether the file is a fastText model that predicts labels."""
     return is_fasttext(found) and (HEADER.unpack(found.start[:HEADER.size])[9]
                                    == FASTTEXT_MODELS.index("supervised") + 1)
 
 
 def is_index(found: Found) -> bool:
-    """Whether it is an Index: rows and their ids, with or without texts."""
+    """Whether the file is an Index: vectors and their ids, with or without texts."""
     return found.metadata is not None and found.metadata.get("kind") == INDEX
 
 
 def is_text_index(found: Found) -> bool:
-    """Whether it is a TextIndex: rows and the texts that they encode."""
+    """Whether the file is a TextIndex: vectors and the texts that they encode."""
     return is_index(found) and "made_by" in (found.metadata or ())
 
 
 def is_checkpoint(found: Found) -> bool:
-    """Whether it is a training checkpoint."""
+    """Whether the file is a training checkpoint."""
     return found.metadata is not None and found.metadata.get("format") == CHECKPOINT
 
 
 def is_old_checkpoint(found: Found) -> bool:
-    """Whether it is a training checkpoint of version 0.1."""
+    """Whether the file is a training checkpoint of version 0.1."""
     return found.metadata is not None and "settings" in found.metadata
 
 
 def is_vector_tensor(found: Found) -> bool:
-    """Whether it is a table of word vectors, whose words are in a separate file."""
+    """Whether the file has word vectors in safetensors, with their words in another file."""
     return found.metadata is not None and ("vocabulary_size" in found.metadata
                                            or os.path.exists(vocabulary_beside(found.path)))
 
 
 def is_tensors(found: Found) -> bool:
-    """Whether it is a safetensors file of any kind."""
+    """Whether the file is in safetensors format."""
     return found.metadata is not None
 
 
 def is_vectors(found: Found) -> bool:
-    """Whether it begins with a line "V D", or with a word and at least two numbers."""
+    """Whether the first line is "V D", or ends in at least two numbers after a word."""
     fields = found.fields
     return (len(fields) == 2 and all(field.isdigit() for field in fields)
             or len(fields) > 2 and all(map(is_number, fields[-2:])))
 
 
 def is_run(found: Found) -> bool:
-    """Whether its first line is "query Q0 document rank score name"."""
+    """Whether the first line is "query Q0 document rank score name"."""
     return len(found.fields) == 6 and found.fields[1] == b"Q0" and is_number(found.fields[4])
 
 
 def is_qrels(found: Found) -> bool:
-    """Whether its first line is "query 0 document gain", or the header of BEIR's qrels."""
+    """Whether the first line is "query 0 document gain", or the header of BEIR's qrels."""
     fields = found.fields
     return fields == [b"query-id", b"corpus-id", b"score"] or (
         len(fields) == 4 and fields[1] in (b"0", b"Q0") and is_number(fields[3]))
 
 
 def is_json(found: Found) -> bool:
-    """Whether it begins like a JSON object or list, or like JSON lines."""
+    """Whether the file begins like a JSON object, a JSON list or JSON lines."""
     return re.match(rb'\s*[\[{]\s*["\[{\]}]', found.start) is not None
 
 
@@ -209,7 +208,7 @@ def is_text(found: Found) -> bool:
 
 
 def is_number(field: bytes) -> bool:
-    """Whether Python reads it as a float."""
+    """Whether float() accepts the field."""
     try:
         float(field)
     except ValueError:
@@ -223,7 +222,7 @@ def vectors_of_rows(path: Path) -> WordVectors:
 
 
 def vectors_of_tensor(path: Path) -> WordVectors:
-    """Read word vectors from safetensors, and the words from their separate file."""
+    """Read word vectors from safetensors, and their words from the vocabulary file beside it."""
     return WordVectors(*read_vectors_safetensors(path))
 
 
@@ -253,7 +252,7 @@ class Kind(NamedTuple):
 
     name: str
     fits: Callable[[Found], bool]
-    read: Callable[[Path], Any] | str          # a str says what reads it instead
+    read: Callable[[Path], Any] | str          # a str: load() cannot read it; says what can
 
 
 MODELS = tuple(                                # folders with a config.json, by its model_type
@@ -264,7 +263,7 @@ FOLDERS = (
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
 )
-FILES = (                                      # safetensors first: their first byte can be any
+FILES = (                # safetensors before pickles: a safetensors file may begin with any byte
     Kind("a fastText classifier", is_classifier, Classifier.load),
     Kind("a fastText model", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
@@ -286,6 +285,6 @@ FILES = (                                      # safetensors first: their first 
     Kind("word vectors (word2vec, GloVe, fastText .vec)", is_vectors, vectors_of_rows),
     Kind("JSON", is_json, "if it belongs to a model, load the folder; a collection's texts are "
          "read by evaluate/collection.py (read_texts)"),
-    Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` takes it"),
-    Kind("a text", is_text, "train_word2vec, train_glove and train_fasttext take it"),
+    Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` reads it"),
+    Kind("a text", is_text, "train_word2vec, train_glove and train_fasttext read it"),
 )

@@ -3,8 +3,8 @@
 Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their other
           arguments: CBOW, hierarchical softmax)
 
-Each function reads its source once: the path of a text, plain or gzip, with one sentence per line;
-or an iterable of sentences that are lists of str.  The defaults are those of `scratch-embed train`.
+The source is the path of a text, plain or gzip, with one sentence per line; or an iterable of
+sentences, each a list of str.  It is read once.  The defaults are those of `scratch-embed train`.
 """
 from scratch_embed.text.corpus import Source
 from scratch_embed.text.reader import read_corpus
@@ -21,17 +21,17 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
                    sample: float = 1e-3, lr: float = 0.025, epochs: int = 5, min_count: int = 5,
                    options: RunOptions = RunOptions(),
                    tokenizer: WordTokenizer = WORDS) -> WordVectors:
-    """Skip-gram word2vec with negative sampling (Mikolov et al. 2013).
+    """Train word2vec: skip-gram with negative sampling (Mikolov et al. 2013).
 
     source      a path, or sentences that are lists of str
     dim         the dimension D of the vectors
     window      the largest distance of a context word, in words
-    negatives   K, the negatives drawn for each pair; 0 for hierarchical softmax
-    sample      subsampling: words with a larger share of the text are dropped at random; 0: none
+    negatives   K, the number of negatives drawn for each pair; 0 for hierarchical softmax
+    sample      subsampling: words whose share of the text is larger are dropped at random; 0: none
     lr          the initial learning rate
     min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
-                the same bits; with several, only the quality is the same
+                the same bits; with several workers, only the quality is the same
     tokenizer   how the text of a file is split into words: by default runs of letters and digits,
                 lower-cased; SPACES of text/word_tokenizer.py for a text already tokenized
     Raises      ValueError for a text without words, or settings that are out of range
@@ -50,9 +50,9 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
                 options: RunOptions = RunOptions(),
                 tokenizer: WordTokenizer = WORDS) -> WordVectors:
-    """GloVe (Pennington et al. 2014): the sum of both tables, trained on co-occurrence counts.
+    """Train GloVe on co-occurrence counts; the result is W + U (Pennington et al. 2014).
 
-    x_max       the co-occurrence count from which a pair has weight 1; about 10 for a text of a
+    x_max       pairs with this co-occurrence count or more have weight 1; about 10 for a text of a
                 few million words
     alpha       below x_max the weight is (count / x_max)^alpha; 0 gives all pairs weight 1
     The other arguments and the errors are those of train_word2vec.
@@ -72,10 +72,10 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
                    sample: float = 1e-4, lr: float = 0.05, epochs: int = 5, min_count: int = 5,
                    ngrams: NGrams = NGrams(), options: RunOptions = RunOptions(),
                    tokenizer: WordTokenizer = WORDS) -> FastTextVectors:
-    """FastText (Bojanowski et al. 2017): vectors of words and of their n-grams, by skip-gram.
+    """Train FastText: skip-gram vectors of words and of their n-grams (Bojanowski et al. 2017).
 
-    ngrams      the lengths of the n-grams, and the number of buckets that they are hashed into; a
-                bucket takes 4 · dim bytes
+    ngrams      the lengths of the n-grams, and the number of buckets into which they are hashed;
+                each bucket takes 4 · dim bytes
     The other arguments and the errors are those of train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50

@@ -1,12 +1,14 @@
-"""mteb's own runner and ours on the same encoders and local tasks, without a network.
+"""Compare mteb's runner and ours on the same encoders and local tasks, without a network.
 
-    python bench/evaluate/mteb_adapter.py              both runners on the toy tasks, a line a task
-    python bench/evaluate/mteb_adapter.py "bag of words"            with ties, and slower
+    python bench/evaluate/mteb_adapter.py                   two encoders, one line per toy task
+    python bench/evaluate/mteb_adapter.py "bag of words"    many equal cosines, and slower
 
-    mteb.evaluate(MtebModel(encoder), [local_task(task) for task in toy_mteb().tasks])
+In Python:
 
-MtebModel wraps any object with encode(texts) -> (N, D); local_task turns a task of
-worlds/task_shapes.py into one of mteb's that holds its data already.  Neither computes scores: both
+    mteb.evaluate(MtebModel(encoder), [local_task(task) for task in tasks])
+
+MtebModel wraps any object with encode(texts) -> (N, D); local_task converts a task of
+worlds/task_shapes.py to a task of mteb whose data are loaded.  Neither computes scores: both
 runners get the same texts and the same vectors, and their scores are compared.
 Needs the extra: python -m pip install -e '.[bench]'
 """
@@ -40,11 +42,11 @@ from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.evaluate.mteb import Encoder, evaluate_tasks
 from scratch_embed.worlds import task_shapes as shapes
 
-SEED = 42                                              # of mteb's tasks
-ENCODERS = ("random vectors", "mean of word vectors")  # what is compared if none is named
-SAME = 1e-6
+SEED = 42                                              # mteb's default
+DEFAULT_ENCODERS = ("random vectors", "mean of word vectors")
+SAME = 1e-6                                            # smaller differences are rounding
 TREC = {"ndcg_cut": "ndcg", "map_cut": "map", "recall": "recall", "P": "precision",
-        "success": "hit_rate"}                         # trec_eval's names and mteb's
+        "success": "hit_rate"}                         # trec_eval's name: mteb's name
 
 
 # ---- an encoder, as mteb takes it ---------------------------------------------------------------
@@ -59,7 +61,7 @@ class MtebModel:
 
     def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None,
                **encode_kwargs) -> np.ndarray:
-        """inputs: batches with a list "text" -> (N, D).  What mteb tells beside is not used."""
+        """inputs: batches with a list "text" -> (N, D).  mteb's other arguments are not used."""
         return self.encoder.encode([text for batch in inputs for text in batch["text"]])
 
     similarity = staticmethod(cos_sim)
@@ -69,7 +71,7 @@ class MtebModel:
 # ---- a local task, as mteb takes it -------------------------------------------------------------
 
 def local_task(task: shapes.Task, seed: int = SEED) -> mteb.AbsTask:
-    """mteb's object for a task whose data are at hand; all of a clustering task is embedded."""
+    """Convert a task to mteb's type, with its data; all texts of a clustering task are embedded."""
     base, data, settings = SHAPES[type(task)]
     metadata = TaskMetadata(
         name=task.name, type=type(task).__name__, main_score=task.measure,
@@ -81,7 +83,7 @@ def local_task(task: shapes.Task, seed: int = SEED) -> mteb.AbsTask:
 
 
 def table(*names):
-    """The task's fields of these names as the columns of its test split."""
+    """A function that makes a test split of the task's fields of these names."""
     def data(task):
         return {"test": Dataset.from_dict({name: getattr(task, name) for name in names})}
     return data
@@ -108,21 +110,22 @@ def no_settings(task):
 
 
 def unrounded_means(task):
-    """Through mteb's hook for more scores: its means as they are before it rounds them to 10⁻⁵."""
+    """mteb's hook for additional scores, here its means before they are rounded to 10⁻⁵."""
     def means(self, scores, qrels, results, hf_split, hf_subset):
-        of_queries, found = list(scores.values()), {}
-        for name in of_queries[0]:
+        per_query, found = list(scores.values()), {}
+        for name in per_query[0]:
             measure, k = name.rsplit("_", 1)
-            found[f"{TREC[measure]}_at_{k}"] = statistics.fmean(one[name] for one in of_queries)
+            found[f"{TREC[measure]}_at_{k}"] = statistics.fmean(query[name] for query in per_query)
         return found
     return {"task_specific_scores": means}
 
 
 def rating_range(task):
-    ratings = [rating for of_text in task.relevance for rating in of_text]
+    ratings = [rating for ratings in task.relevance for rating in ratings]
     return {"min_score": min(ratings), "max_score": max(ratings)}
 
 
+# {our task type: (mteb's task type, its data from a task, its settings from a task)}
 SHAPES = {
     shapes.Retrieval: (AbsTaskRetrieval, collection, unrounded_means),
     shapes.InstructionRetrieval: (AbsTaskRetrieval, collection, unrounded_means),
@@ -141,17 +144,17 @@ SHAPES = {
                            rating_range)}
 
 
-# ---- side by side -------------------------------------------------------------------------------
+# ---- the comparison -----------------------------------------------------------------------------
 
 def mteb_scores(encoder: Encoder, task: shapes.Task, seed: int = SEED) -> dict:
-    """All that mteb's own runner finds, under its names."""
+    """All scores of mteb's own runner, under its names."""
     found = mteb.evaluate(MtebModel(encoder), local_task(task, seed), cache=None,
                           co2_tracker=False, show_progress_bar=False)
     return found.task_results[0].scores["test"][0]
 
 
 def numbers(scores: Mapping, path: str = "") -> dict[str, float]:
-    """Every number of the scores by its path: lists of draws and levels of labels are entered."""
+    """{path: number} for every number in the scores, nested lists of draws and levels included."""
     flat = {}
     for key, value in scores.items() if isinstance(scores, Mapping) else enumerate(scores):
         if isinstance(value, (Mapping, list)):
@@ -161,18 +164,18 @@ def numbers(scores: Mapping, path: str = "") -> dict[str, float]:
     return flat
 
 
-def apart(ours: Mapping, theirs: Mapping) -> dict[str, float]:
-    """|difference| of each number that both have; nan and nan are 0 apart."""
+def differences(ours: Mapping, theirs: Mapping) -> dict[str, float]:
+    """{path: |difference|} of each number that both report; 0 if both are nan."""
     ours, theirs = numbers(ours), numbers(theirs)
     return {name: 0.0 if math.isnan(ours[name]) and math.isnan(theirs[name])
             else abs(ours[name] - theirs[name]) for name in ours.keys() & theirs.keys()}
 
 
-def spread(ours: Mapping, theirs: Mapping, measure: str) -> float:
-    """The standard error of the main scores' difference, if each draw is one of its own.
+def standard_error(ours: Mapping, theirs: Mapping, measure: str) -> float:
+    """The standard error of the difference of the main scores, if the draws are independent.
 
-    nan where nothing is drawn.  √(Σ (s² + t²)/n) / L, of n draws at each of L levels, with
-    variances s² and t²; only clusterings have more levels than one.
+    It is √(Σ (s² + t²)/n) / L: a sum over L levels of labels, with n draws at each level and the
+    variances s² of our draws and t² of mteb's.  L = 1 except for clustering.  nan without draws.
     """
     pairs = []
     for scores in ours, theirs:
@@ -184,21 +187,24 @@ def spread(ours: Mapping, theirs: Mapping, measure: str) -> float:
 
 
 def compare(name: str, encoder: Encoder, tasks: list) -> None:
-    """A line a task: main scores, the draws' spread, and the numbers farthest apart."""
-    print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'spread':>9}"
+    """Print a line per task: both main scores, their difference and its standard error.
+
+    numbers, farthest apart: how many scores are compared, and the largest difference.
+    """
+    print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'error':>9}"
           f"{'numbers':>9}{'farthest apart':>16}")
     for task, ours in zip(tasks, evaluate_tasks(encoder, tasks, SEED)):
         theirs = mteb_scores(encoder, task)
-        gaps = apart(ours.scores, theirs)
+        gaps = differences(ours.scores, theirs)
         worst = max(gaps, key=gaps.get)
         print(f"{ours.task:17}{ours.type:26}{ours.main_score:10.6f}{theirs['main_score']:10.6f}"
               f"{abs(ours.main_score - theirs['main_score']):9.1e}"
-              f"{spread(ours.scores, theirs, task.measure):9.1e}{len(gaps):9}"
+              f"{standard_error(ours.scores, theirs, task.measure):9.1e}{len(gaps):9}"
               f"{gaps[worst]:9.1e} {worst if gaps[worst] > SAME else ''}", flush=True)
 
 
 def word_means(text):
-    """The mean of word vectors that are trained in a few seconds."""
+    """An encoder: the mean of word vectors, which are trained on text first."""
     from scratch_embed.sentences.static import StaticEncoder
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.words.vectors import WordVectors
@@ -213,9 +219,9 @@ def main():
     encoders = {"random vectors": lambda: RandomVectors(32),
                 "mean of word vectors": lambda: word_means(text),
                 "bag of words": lambda: BagOfWords([" ".join(line) for line in text])}
-    chosen = sys.argv[1:] or ENCODERS
+    chosen = sys.argv[1:] or DEFAULT_ENCODERS
     if not set(chosen) <= set(encoders):
-        raise SystemExit(f"encoders are {', '.join(encoders)}; found {', '.join(chosen)}")
+        raise SystemExit(f"encoders: expected {', '.join(encoders)}, got {', '.join(chosen)}")
     for name in chosen:
         compare(name, encoders[name](), tasks)
 

@@ -1,11 +1,12 @@
-"""k-means, logistic regression and kNN compared with scikit-learn's, both in one run.
+"""Compare the speed of k-means, logistic regression and kNN with that of scikit-learn.
 
     python bench/evaluate/peers.py
     python bench/evaluate/peers.py lloyd knn --rounds 5 --threads 2
 
-Every run is a process of its own, because waiting threads of one library would slow the other; data
-are the same, drawn from a seed; compilation and imports are not timed.  Times are medians over
-processes in the order A B A B ..., each the best of 3 calls; ratios are of consecutive runs.
+Every run is a separate process, because waiting threads of one library would slow the other.  Both
+sides get the same data, drawn from a seed.  Compilation and imports are not timed.  A run's time is
+the best of 3 calls.  The two sides take turns, A B A B ...; the table has the median time of each
+side, and the median ratio of consecutive runs.
 Needs the extra: python -m pip install -e '.[bench]'
 """
 import argparse
@@ -23,7 +24,7 @@ SIDES = ("scikit-learn", "ours")
 # ---- data ----------------------------------------------------------------------------------------
 
 def points(N, D, K, dtype="float32", apart=0.5):
-    """N points around K centres, in overlapping clusters, and the centre of each point."""
+    """N points around K centres, in overlapping clusters, and the number of each point's centre."""
     import numpy as np
     rng = np.random.default_rng(0)
     truth = rng.integers(0, K, N)
@@ -31,7 +32,7 @@ def points(N, D, K, dtype="float32", apart=0.5):
     return X.astype(dtype), truth
 
 
-# ---- the jobs: each returns a function to time, whose result is a few figures to compare --------
+# ---- the jobs: each returns the function to time, which returns figures to compare ---------------
 
 def lloyd(side):
     """20,000 x 128 float32, K = 32, from the same start, 30 steps"""
@@ -41,13 +42,13 @@ def lloyd(side):
 
 
 def whole(side):
-    """20,000 x 128 float32, K = 32, k-means++ and Lloyd to both sides' default tolerance"""
+    """20,000 x 128 float32, K = 32, k-means++, then Lloyd to the same default tolerance"""
     X, _ = points(20_000, 128, 32)
     return kmeans_job(side, X, dict(seed=1), dict(random_state=1))
 
 
 def kmeans_job(side, X, ours, theirs):
-    """K = 32 once, with the settings of either side."""
+    """One fit with K = 32.  ours, theirs: the settings of each side."""
     if side == "ours":
         from scratch_embed.evaluate.kmeans import kmeans
 
@@ -64,7 +65,7 @@ def kmeans_job(side, X, ours, theirs):
 
 
 def mini_batch(side):
-    """16,384 x 128 float32, K = 32, batches of 512, as MTEB clusters; 5 seeds, mean figures"""
+    """16,384 x 128 float32, K = 32, batches of 512, as in MTEB; mean figures of 5 seeds"""
     X, _ = points(16_384, 128, 32)
     if side == "ours":
         from scratch_embed.evaluate.mini_batch import mini_batch_kmeans
@@ -85,12 +86,12 @@ def mini_batch(side):
 
 
 def logistic_job(side, N, D, K, tol, draws=1):
-    """Fits of N items of K labels, to one tolerance max|gradient| / N on both sides."""
+    """`draws` fits to N items of K labels each, to the tolerance max|gradient| / N ≤ tol."""
     import numpy as np
     X, y = points(N * draws, D, K, "float64", apart=0.2)
     parts = [(X[i::draws], y[i::draws]) for i in range(draws)]
 
-    def gradient(W, b, X, y):                                # the same measure for both
+    def gradient(W, b, X, y):                                # max|gradient| / N of either side
         from scratch_embed.evaluate.logistic import loss_and_gradient
         X1 = np.column_stack([X, np.ones(len(X))])
         code = np.unique(y, return_inverse=True)[1]
@@ -145,11 +146,11 @@ JOBS = dict(lloyd=lloyd, whole=whole, mini_batch=mini_batch, logistic=logistic,
 # ---- runs ---------------------------------------------------------------------------------------
 
 def worker(job):
-    """Warm up and time (name, side); seconds and figures."""
+    """Time a job (name, side) after one warm-up call -> seconds and figures."""
     name, side = job
     run = JOBS[name](side)
     times = []
-    for _ in range(4):                                       # the first one compiles, or loads
+    for _ in range(4):                                       # the first call compiles
         start = time.perf_counter()
         figures = run()
         times.append(time.perf_counter() - start)
@@ -159,16 +160,16 @@ def worker(job):
 
 
 def compare(job, rounds, threads):
-    """Both sides in turn; a line for each."""
+    """Run both sides in turn; print a line for each, and the ratio of their times."""
     print(f"\n{job}: {JOBS[job].__doc__}; {threads} thread(s)")
     seconds = {side: [] for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
-            done = in_a_process([job, side], threads_of(threads))
-            seconds[side].append(done["seconds"])
-            figures = done["figures"]
-            if len(seconds[side]) == rounds:
-                shown = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+            result = in_a_process([job, side], threads_of(threads))
+            seconds[side].append(result["seconds"])
+            if len(seconds[side]) == rounds:                 # the last round: print the line
+                shown = "  ".join(f"{name} {value:.6g}"
+                                  for name, value in result["figures"].items())
                 ms = [1e3 * s for s in seconds[side]]
                 print(f"  {side:13} {median(ms):8.1f} ms  ({spread(ms)})  {shown}")
     print(f"  scikit-learn / ours: {ratios(*seconds.values())}")
@@ -176,7 +177,7 @@ def compare(job, rounds, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1, help="of each side (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="per side (%(default)s)")
     arguments = choose(parser, JOBS)
     for job in arguments.sections:
         compare(job, arguments.rounds, arguments.threads)

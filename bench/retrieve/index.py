@@ -1,15 +1,18 @@
-"""Exact search compared with faiss, both on two threads: float rows (IndexFlatIP) and bits.
+"""Compare the speed of exact search with faiss: float vectors and binary codes.
 
     python bench/retrieve/index.py                 # float and hamming
-    python bench/retrieve/index.py selection       # the cost of selection, next to the products'
+    python bench/retrieve/index.py selection       # the time of selecting the k best, without faiss
     python bench/retrieve/index.py hamming --rows 250000 --rounds 3
 
-1,000,000 rows x 128 float32, 1,000 queries at once, k = 10; `hamming` searches the signs of the
-same rows, 16 bytes each, and is compared with IndexBinaryFlat.  Each side is a process of its own
-that holds its rows and waits while the other searches: A B A B ...; the first round warms up and is
-not counted.  Memory is the growth of anonymous memory during the searches, beyond the rows and a
-first search for two queries; the largest of all rounds, sampled every 5 ms.  Results are compared:
-the share of equal ids, and the largest difference of a score.
+1,000,000 rows x 128 float32, 1,000 queries at once, k = 10, two threads on each side.  `float` is
+compared with IndexFlatIP.  `hamming` searches the signs of the same rows, 16 bytes each, and is
+compared with IndexBinaryFlat.
+Each side is a separate process that keeps its rows and waits while the other searches, A B A B ...;
+the first round is a warm-up and not counted.  Memory is the largest growth of anonymous memory
+during a search, sampled every 5 ms; the rows, and a first search for two queries, come before it.
+The results of both sides are compared: the share of equal ids, and the largest difference of a
+score.  `selection` times the matrix products alone and with each way to select the k best, on one
+thread.
 Needs: python -m pip install faiss-cpu (except for selection)
 """
 import argparse
@@ -42,7 +45,7 @@ SIDES, K = ("faiss", "scratch_embed"), 10
 # ---- one side, in its own process -----------------------------------------------------------
 
 def data(job):
-    """Queries and rows of length 1, the same on both sides."""
+    """Queries and rows of norm 1, the same on both sides."""
     rng = np.random.default_rng(0)
     tables = []
     for n in (job["queries"], job["rows"]):
@@ -81,9 +84,9 @@ def our_side(job):
 
 
 def worker(job):
-    """Search whenever a line arrives; print seconds and memory.  The last answer is saved."""
+    """Search once for each line of stdin; print seconds and memory.  Save the last result."""
     Q, search = (faiss_side if job["side"] == "faiss" else our_side)(job)
-    search(Q[:2])                                                # kernels, threads
+    search(Q[:2])                                                # compiles, starts threads
     before = anonymous_kib()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -91,30 +94,30 @@ def worker(job):
         ids, scores = search(Q)
         seconds = time.perf_counter() - start
         print(json.dumps({"seconds": seconds, "growth": memory.growth()}), flush=True)
-    np.savez(job["answer"], ids=ids, scores=scores)
+    np.savez(job["results"], ids=ids, scores=scores)
 
 
-# ---- both ---------------------------------------------------------------------------------------
+# ---- the comparison -----------------------------------------------------------------------------
 
 def ask(process):
-    """One search of one side; its figures."""
+    """Let one side search once -> its seconds and memory growth."""
     process.stdin.write("search\n")
     process.stdin.flush()
     return json.loads(process.stdout.readline())
 
 
 def section(name, arguments, folder):
-    """Both sides in turn; a table."""
+    """Let both sides search in turn, and print a table."""
     job = dict(vars(arguments), section=name)
     environment = {**os.environ, **threads_of(arguments.threads)}
-    answers = {side: os.path.join(folder, f"{name}-{side}.npz") for side in SIDES}
+    results = {side: os.path.join(folder, f"{name}-{side}.npz") for side in SIDES}
     sides, rounds = {}, {side: [] for side in SIDES}
     for side in SIDES:
-        command = json.dumps(job | dict(side=side, answer=answers[side]))
+        command = json.dumps(job | dict(side=side, results=results[side]))
         sides[side] = subprocess.Popen(
             [sys.executable, __file__, "--worker", command], text=True, env=environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        sides[side].stdout.readline()                            # the rows are there
+        sides[side].stdout.readline()                            # "ready": its index is built
     for turn in range(arguments.rounds + 1):
         for side in SIDES:
             figures = ask(sides[side])
@@ -123,16 +126,16 @@ def section(name, arguments, folder):
     for process in sides.values():
         process.stdin.close()
         process.wait()
-    report(name, arguments, rounds, [answers[side] for side in SIDES])
+    report(name, arguments, rounds, [results[side] for side in SIDES])
 
 
-def report(name, arguments, rounds, answers):
-    """Queries a second, ratios round by round, memory, and whether the answers agree."""
+def report(name, arguments, rounds, results):
+    """Print queries per second, ratios round by round, memory, and how far the results agree."""
     from scratch_embed.space.neighbours import BLOCK
     block = arguments.block or BLOCK
     print(f"\n{name}: {arguments.rows:,} rows x {arguments.dim}, {arguments.queries:,} queries, "
           f"k = {K}, {arguments.threads} threads, block {block:,} numbers "
-          f"({block * 4 / 2**20:.0f} MiB of scores a worker)")
+          f"({block * 4 / 2**20:.0f} MiB of scores per worker)")
     theirs = [figures["seconds"] for figures in rounds["faiss"]]
     for side in SIDES:
         seconds = [figures["seconds"] for figures in rounds[side]]
@@ -140,14 +143,14 @@ def report(name, arguments, rounds, answers):
         growth = max(figures["growth"] for figures in rounds[side])
         print(f"  {side:14} {median(per_second):8.0f} queries/s ({spread(per_second, 0)})   "
               f"x faiss {ratios(theirs, seconds)}   memory +{growth:.1f} MiB")
-    a, b = (np.load(path) for path in answers)
-    moved = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
-    print(f"  the same ids in {(a['ids'] == b['ids']).mean():.2%} of places; the largest "
-          f"difference of a score {moved:.1g}")
+    a, b = (np.load(path) for path in results)
+    difference = abs(a["scores"].astype(float) - b["scores"].astype(float)).max()
+    print(f"  equal ids: {(a['ids'] == b['ids']).mean():.2%}; largest difference of a score: "
+          f"{difference:.1g}")
 
 
 def selection(arguments):
-    """Seconds of the products alone, and with either form of selection; one thread, in turn."""
+    """Time the matrix products alone and with each form of selection, on one thread, in turn."""
     from scratch_embed.numerics.blas import one_blas_thread
     from scratch_embed.space.heaps import merge_heaps
     from scratch_embed.space.neighbours import merge_sorted, nearest
@@ -168,7 +171,7 @@ def selection(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_sizes(parser, {"rows": 1_000_000, "dim": 128, "queries": 1_000, "threads": 2})
-    parser.add_argument("--block", type=int, help="numbers in a piece of scores")
+    parser.add_argument("--block", type=int, help="numbers in one block of scores")
     arguments = choose(parser, ("float", "hamming", "selection"), ["float", "hamming"])
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.sections:

@@ -3,11 +3,12 @@
     python bench/sentences/pooling.py
     python bench/sentences/pooling.py --seeds 1 --sentences 2000
 
-Each seed draws a world of reports (worlds/facts.py), trains a small BERT on its text by masked LM,
-then by SimCSE with each pooling.  The columns are the measures of why/sentences.py: nDCG@10 of
-questions about reports, Spearman's rho of cosines with the number of slots that agree (both in %,
-more is better), and the mean cosine of any two reports.  Mean and standard deviation over seeds.
-BM25 and random vectors are the baselines.  About half a minute per seed on one core.
+Each seed draws a world of reports (worlds/facts.py) and trains a small BERT on its text, first by
+masked LM, then by SimCSE, once for each pooling.  The columns are measures of why/sentences.py:
+nDCG@10 of questions about reports and, as STS, Spearman's rho of the cosine of two reports with the
+number of slots in which they agree (both in %, more is better); and the mean cosine of any two
+reports.  Means and standard deviations over seeds.  BM25 and random vectors are the baselines.
+About half a minute per seed on one core.
 """
 import argparse
 
@@ -21,23 +22,23 @@ COLUMNS = {"nDCG@10": 0, "STS": 1, "mean cosine": 4}
 
 
 def measure(seed, **sizes):
-    """{vectors: (3,) the columns} of one world."""
-    encoder, found = pretrain(seed, **sizes), {}
+    """{name of the row: its columns, (3,)} for the world of one seed."""
+    encoder, scores = pretrain(seed, **sizes), {}
     for name, pool in (("[CLS]", cls), ("mean", mean)):
         for stage, model in (("untrained", untrained(encoder)), ("masked LM", encoder.model),
                              ("SimCSE", train_simcse(encoder, pool=pool).model)):
-            found[f"{stage}, {name}"] = score(encoder, encode_by(encoder, model, pool))
+            scores[f"{stage}, {name}"] = score(encoder, encode_by(encoder, model, pool))
     rng = np.random.default_rng(seed)
-    found["random vectors"] = score(encoder, lambda texts: rng.standard_normal((len(texts), 32)))
-    rows = {name: np.array(row)[list(COLUMNS.values())] for name, row in found.items()}
+    scores["random vectors"] = score(encoder, lambda texts: rng.standard_normal((len(texts), 32)))
+    rows = {name: np.array(row)[list(COLUMNS.values())] for name, row in scores.items()}
     return rows | {"BM25": np.array([ndcg_percent(encoder.search, lexical(encoder.search)),
                                      np.nan, np.nan])}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sentences", type=int, default=12_000, help="of the text")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument("--sentences", type=int, default=12_000, help="sentences of the text")
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)
     measured = [measure(seed, sentences=arguments.sentences) for seed in seeds]

@@ -1,16 +1,16 @@
-"""STS-B with vectors trained on an English text: word2vec, a small BERT, and SimCSE.
+"""STS-B with sentence vectors trained on an English text: word2vec, a small BERT, and SimCSE.
 
     python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv
     python bench/sentences/stsb.py english.txt.gz stsb-en-dev.csv --steps 20 --simcse-steps 10
 
-The text: one sentence per line, words separated by spaces (gzip or not).  The pairs: rows of
-sentence, sentence, score 0 to 5.  Trained on the text alone: WordPiece, a BERT by masked LM, SimCSE
-(mean and [CLS], unsupervised), and word2vec.  The pairs are normalised like the text: lower case,
-letters and digits, no punctuation.
+The text has one sentence per line, words separated by spaces (.gz or not).  The pairs are CSV rows
+of sentence, sentence, score 0 to 5.  All models are trained on the text alone: WordPiece, a BERT by
+masked LM, unsupervised SimCSE (with the mean and with [CLS]), and word2vec.  The pairs are
+normalised to lower-case letters and digits without punctuation; the text should be like that, too.
 
-The table has Spearman's rho x 100 of the cosines with the scores, and the geometry of the first
-sentences: uniformity (less is better) and mean cosine.  With the defaults about ten to fifteen
-minutes on two cores; --seed for another run.
+The table has Spearman's rho x 100 of the cosines with the scores, and, for the first sentences of
+the pairs, uniformity (less is better) and the mean cosine.  With the defaults it takes ten to
+fifteen minutes on two cores.
 """
 import argparse
 import csv
@@ -42,16 +42,16 @@ from scratch_embed.words.vectors import WordVectors
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
-def read_text(path, shortest=4):
-    """The distinct sentences of at least so many words, in order."""
-    opened = gzip.open if path.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8") as lines:
-        found = dict.fromkeys(line.strip() for line in lines)
-    return [line for line in found if line.count(" ") >= shortest - 1]
+def read_text(path, min_words=4):
+    """The distinct sentences of at least min_words words, in order."""
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        distinct = dict.fromkeys(line.strip() for line in lines)
+    return [line for line in distinct if line.count(" ") >= min_words - 1]
 
 
 def read_pairs(path):
-    """Sentences, sentences, scores (N,)."""
+    """The first sentences, the second sentences, and the scores (N,) of the pairs."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = [(a, b, float(score)) for a, b, score in csv.reader(file)]
     first, second, scores = zip(*rows)
@@ -60,7 +60,7 @@ def read_pairs(path):
 
 
 def train_words(lines, arguments):
-    """word2vec's vectors of the words of the text, and the words' frequencies."""
+    """Train word2vec.  -> the word vectors, {word: frequency}"""
     vocab, corpus = index_sentences([line.split() for line in lines], min_count=5)
     W = word2vec.train(corpus, vocab, dim=arguments.dim, window=5, negatives=5, sample=1e-3,
                        epochs=arguments.epochs, options=RunOptions(
@@ -69,27 +69,27 @@ def train_words(lines, arguments):
 
 
 def train_masked_lm(texts, tokenizer, arguments):
-    """A small BERT.  -> the untrained model, the trained one, the mean of the last losses"""
+    """Train a small BERT.  -> the untrained and the trained model, the mean of the last losses"""
     config = Config(len(tokenizer), arguments.dim, arguments.layers, 2, 4 * arguments.dim,
                     arguments.max_length, 1)
-    first = init_params(tensors(config) | head_tensors(config), arguments.seed)
+    initial = init_params(tensors(config) | head_tensors(config), arguments.seed)
     number = tokenizer.index
     masking = masked_lm.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
     trained = masked_lm.train(texts, config, masking, steps=arguments.steps,
-                              batch_size=arguments.batch_size, optim=Optim(arguments.lr), p=first,
+                              batch_size=arguments.batch_size, optim=Optim(arguments.lr), p=initial,
                               options=options_of(arguments))
-    return Bert(config, first), trained.model, float(np.mean(trained.losses[-100:]))
+    return Bert(config, initial), trained.model, float(np.mean(trained.losses[-100:]))
 
 
 def options_of(arguments):
     return RunOptions(arguments.workers, arguments.seed, progress=True)
 
 
-def compare(lines, texts, tokenizer, words, weights, sides, arguments):
-    """Print a row for each way to make vectors of sentences."""
-    *pair, scores = sides
+def compare(lines, texts, tokenizer, words, p, pairs, arguments):
+    """Print one row per kind of sentence vectors.  p: {word: frequency}"""
+    *sides, scores = pairs
     packed = [Packed(*tokenizer.encode_batch(side, max_length=arguments.max_length))
-              for side in pair]
+              for side in sides]
 
     def row(name, A, B):
         rho = 100 * spearman(cosine(A, B), scores)
@@ -97,18 +97,18 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
         print(f"{name:28}{rho:8.1f}{uniformity(X):12.2f}{mean_cosine(X):14.2f}", flush=True)
 
     start = time.perf_counter()
-    first, trained, loss = train_masked_lm(texts, tokenizer, arguments)
+    untrained, trained, loss = train_masked_lm(texts, tokenizer, arguments)
     print(f"\nmasked LM: {arguments.steps:,} steps of {arguments.batch_size}, "
           f"{time.perf_counter() - start:.0f} s, loss {loss:.2f} (chance: "
           f"{np.log(len(tokenizer)):.2f})")
     print(f"\n{'':28}{'STS-B':>8}{'uniformity':>12}{'mean cosine':>14}")
     mean_of_words = StaticEncoder(words)
-    weighted = StaticEncoder(words, sif_weights(weights)).without_common(lines[:10_000])
+    weighted = StaticEncoder(words, sif_weights(p)).without_common(lines[:10_000])
     for name, encoder in (("word2vec, mean", mean_of_words), ("word2vec, SIF", weighted)):
-        row(name, *(encoder.encode(side) for side in pair))
-    ways = [("untrained, mean", first, mean), ("masked LM, mean", trained, mean),
-            ("masked LM, [CLS]", trained, cls)]
-    for name, model, pool in ways:
+        row(name, *(encoder.encode(side) for side in sides))
+    models = [("untrained, mean", untrained, mean), ("masked LM, mean", trained, mean),
+              ("masked LM, [CLS]", trained, cls)]
+    for name, model, pool in models:
         row(name, *(simcse.vectors(side, model, pool) for side in packed))
     for name, pool in (("SimCSE, mean", mean), ("SimCSE, [CLS]", cls)):
         optim = Optim(arguments.simcse_lr, weight_decay=0.0)
@@ -119,13 +119,14 @@ def compare(lines, texts, tokenizer, words, weights, sides, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text", help="to learn from, one sentence a line")
-    parser.add_argument("pairs", help="sentence,sentence,score")
-    parser.add_argument("--pieces", type=int, default=8000)
+    parser.add_argument("text", help="text to train on, one sentence per line")
+    parser.add_argument("pairs", help="CSV file of sentence,sentence,score")
+    parser.add_argument("--pieces", type=int, default=8000,
+                        help="size of the WordPiece vocabulary")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--max-length", type=int, default=48,
-                        help="tokens of a sentence to keep")
+                        help="most tokens of a sentence")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3000, help="of masked LM")
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -138,17 +139,17 @@ def main():
     arguments = parser.parse_args()
 
     start = time.perf_counter()
-    lines, sides = read_text(arguments.text), read_pairs(arguments.pairs)
+    lines, pairs = read_text(arguments.text), read_pairs(arguments.pairs)
     tokenizer = WordPiece(learn_pieces(lines, arguments.pieces))
     texts = Packed(*tokenizer.encode_batch(lines, max_length=arguments.max_length))
-    print(f"{len(lines):,} different sentences, {len(tokenizer):,} pieces, "
-          f"{len(texts.ids) / len(lines):.1f} tokens a sentence; {len(sides[2]):,} pairs "
+    print(f"{len(lines):,} distinct sentences, {len(tokenizer):,} pieces, "
+          f"{len(texts.ids) / len(lines):.1f} tokens per sentence; {len(pairs[2]):,} pairs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
     start = time.perf_counter()
-    words, weights = train_words(lines, arguments)
+    words, p = train_words(lines, arguments)
     print(f"word2vec: {len(words.index_to_key):,} words, {arguments.epochs} epochs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
-    compare(lines, texts, tokenizer, words, weights, sides, arguments)
+    compare(lines, texts, tokenizer, words, p, pairs, arguments)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ facts   a toy world of 2,000 reports and 300 queries (worlds/facts.py, seed 1), 
         queries, and the interval of the difference from float32, query by query.
 table   200,000 x 128 float32 in 1,000 clusters (a centre, plus noise of half its standard
         deviation), and queries from the same distribution: recall@10, the share of float32's ten
-        nearest that a form finds.  Within a cluster of 200 rows only the noise decides which ten
-        are nearest: a hard case for every form.
+        nearest rows that a compressed form finds.  Within a cluster of 200 rows only the noise
+        decides which ten are nearest: a hard case for every form.
 
-All forms of why/compression.py search the same table in the same process, in turn, round by round:
-A B C ... A B C ...; the first round warms up and is not counted.  Queries per second are medians,
-with the ratio to float32 in the same round (median, smallest, largest).
+The forms are those of why/compression.py: ways to store and search vectors.  All search the same
+vectors in the same process, in turn, round by round: A B C ... A B C ...; the first round warms up
+and is not counted.  Queries per second are medians, with the ratio to float32 in the same round
+(median, smallest, largest).
 """
 import argparse
 import os
@@ -37,20 +38,21 @@ NOISE = 0.5
 
 
 def search_all(stored, Q, rounds, threads):
-    """What each form finds, {name: ids}, and {name: seconds, one a round}."""
-    searches = {name: partial(one.search, Q, K, workers=threads) for name, one in stored.items()}
+    """Search with each form.  -> {name: ids (N, K)}, {name: list of seconds, one per round}"""
+    searches = {name: partial(index.search, Q, K, workers=threads)
+                for name, index in stored.items()}
     found = {name: search() for name, search in searches.items()}
     return found, take_turns(searches, rounds)
 
 
 def speed(seconds, queries):
-    """Two columns of each form: queries a second, and beside float32."""
+    """Yield two table columns for each form: queries per second, and their ratio to float32's."""
     for values in seconds.values():
         yield f"{queries / median(values):12,.0f}   x {ratios(seconds['float32'], values)}"
 
 
 def facts(arguments):
-    """Quality with its intervals, on a corpus whose truth is known."""
+    """Print nDCG@10 with intervals, on a toy world in which the relevant reports are known."""
     search = search_facts(facts_world(1, pairs=0), 1)
     Q, X = (l2_normalize(x)[0] for x in embed(search))
     stored = {name: form(X) for name, form in forms(X.shape[1]).items()}
@@ -61,15 +63,16 @@ def facts(arguments):
     print(f"facts: {len(X):,} reports, {len(Q):,} questions, {X.shape[1]} numbers, word2vec "
           + ", ".join(f"{name} {value}" for name, value in WORD2VEC.items()))
     print(f"  {'':26}bytes   nDCG@10, %            - float32              queries/s   x float32")
-    for (name, one), rate in zip(stored.items(), speed(seconds, len(Q))):
-        whole = bootstrap_interval(scores[name])
-        lost = bootstrap_interval(scores[name] - scores["float32"])
-        print(f"  {name:26}{one.bytes:5}   {whole.mean:5.1f} ({whole.low:4.1f}..{whole.high:5.1f})"
-              f"   {lost.mean:+6.1f} ({lost.low:+5.1f}..{lost.high:+5.1f}) {rate}")
+    for (name, index), rate in zip(stored.items(), speed(seconds, len(Q))):
+        score = bootstrap_interval(scores[name])
+        change = bootstrap_interval(scores[name] - scores["float32"])
+        print(f"  {name:26}{index.bytes:5}"
+              f"   {score.mean:5.1f} ({score.low:4.1f}..{score.high:5.1f})"
+              f"   {change.mean:+6.1f} ({change.low:+5.1f}..{change.high:+5.1f}) {rate}")
 
 
 def clustered(n, dim, clusters, seed, centres_seed=0):
-    """n rows of length 1, each a centre and some noise.  -> (n, dim) float32."""
+    """n rows of norm 1, each a random centre plus noise.  -> (n, dim) float32."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(centres_seed).standard_normal((clusters, dim), np.float32)
     rows = centres[rng.integers(clusters, size=n)]
@@ -77,7 +80,7 @@ def clustered(n, dim, clusters, seed, centres_seed=0):
 
 
 def table(arguments):
-    """Recall against the exact search, on a larger table."""
+    """Print recall@10 against exact search, on a larger table."""
     X = clustered(arguments.rows, arguments.dim, arguments.clusters, seed=1)
     Q = clustered(arguments.queries, arguments.dim, arguments.clusters, seed=2)
     stored = {name: form(X) for name, form in forms(arguments.dim).items()}
@@ -86,10 +89,10 @@ def table(arguments):
     print(f"table: {len(X):,} x {arguments.dim} in {arguments.clusters:,} clusters, "
           f"{len(Q):,} queries")
     print(f"  {'':26}bytes   recall@10        queries/s   x float32")
-    for (name, one), rate in zip(stored.items(), speed(seconds, len(Q))):
-        same = np.mean([len(set(a) & set(b)) / K for a, b in zip(exact.tolist(),
-                                                                 found[name].tolist())])
-        print(f"  {name:26}{one.bytes:5}   {same:9.3f}{rate}")
+    for (name, index), rate in zip(stored.items(), speed(seconds, len(Q))):
+        recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(exact.tolist(),
+                                                                   found[name].tolist())])
+        print(f"  {name:26}{index.bytes:5}   {recall:9.3f}{rate}")
 
 
 def main():

@@ -1,12 +1,14 @@
-"""WordPiece beside the tokenizers library: how long learning takes, how many tokens a second.
+"""WordPiece against the tokenizers library: seconds to learn pieces, tokens encoded per second.
 
     python bench/text/wordpiece.py english.txt
     python bench/text/wordpiece.py english.txt --size 8000 --runs 5
 
-Each line of the file is a text.  Both learn `size` pieces; then both encode all lines with our
-pieces, the library from the tokenizer.json that ours writes: one text a call, and all in a batch
-(with its threads: TOKENIZERS_PARALLELISM=false for one).  Runs take turns, A B A B ...; printed are
-medians.  Ours begins each run with no word known.  The ids are compared before anything is timed.
+Each line of the file is a text.  First each side learns `size` pieces.  Then each side encodes all
+lines with the pieces that ours learnt; the library loads them from the tokenizer.json that ours
+writes.  The library is timed with one text per call and with all texts in one call, for which it
+uses several threads (one with TOKENIZERS_PARALLELISM=false).  Ours begins each run with an empty
+cache of words.  The runs of all sides take turns, A B A B ..., and medians are printed.  The ids of
+both sides are compared before encoding is timed.
 Needs:  python -m pip install tokenizers
 """
 import argparse
@@ -25,7 +27,7 @@ from scratch_embed.text.wordpiece_training import learn_pieces
 
 
 def learn_theirs(lines, size):
-    """The library's trainer with our defaults."""
+    """Train the library's WordPiece with the settings that learn_pieces has by default."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -37,9 +39,9 @@ def learn_theirs(lines, size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("text", type=Path)
-    parser.add_argument("--size", type=int, default=30_000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("text", type=Path, help="a file with one text per line")
+    parser.add_argument("--size", type=int, default=30_000, help="pieces to learn")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each side")
     arguments = parser.parse_args()
     lines = arguments.text.read_text("utf-8").splitlines()
     for name, seconds in take_turns({"ours": lambda: learn_pieces(lines, arguments.size),

@@ -1,26 +1,28 @@
-"""FastText compared with the original and gensim: speed, memory, quality; and the classifier.
+"""Benchmark of FastText and its classifier against the original and gensim.
 
-    python bench/words/fasttext.py english.txt.gz --pairs wordsim353.tsv --analogies questions.txt
+    python bench/words/fasttext.py english.txt.gz --pairs wordsim353.tsv \
+        --analogies questions-words.txt
     python bench/words/fasttext.py english.txt.gz speed process memory classifier
 
-The settings of all: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3, min_count 5, lr 0.025,
-n-grams of 3 to 6 letters in 2,000,000 buckets, 3 epochs.  Every run is a process of its own.
-Times are medians of runs in the order A B A B ...  The original does not report its training time:
-it is the time of a run minus that of a run of 0 epochs, which reads the text and fills the tables.
-From Python it has no seed: its runs differ because its threads do.  If it is not installed, quality
+All three train with the same settings: skip-gram, dim 100, window 5, 5 negatives, sample 1e-3,
+min_count 5, lr 0.025, n-grams of 3 to 6 letters in 2,000,000 buckets, 3 epochs (speed and memory:
+1).  Every run is a process of its own.  Times are medians of runs in the order A B A B ...
+The original does not report its training time.  It is measured as the time of a run minus the time
+of a run of 0 epochs, which only reads the text and fills the tables.  The original is given no
+seed; its runs differ because its threads interleave differently.  If it is not installed, quality
 is compared with its figures in KNOWN.
-Needs:  python -m pip install fasttext gensim   (an older NumPy of its own for older releases)
+Needs     python -m pip install fasttext gensim   (older fasttext releases: numpy<2)
 """
 import sys
 import time
 from importlib.util import find_spec
 
-from on_a_text import compare_quality, do, on_a_text, scores
+from on_a_text import compare_quality, on_a_text, run_job, scores
 from side_by_side import PeakMemory, median, ratios, spread
 
-sys.path.pop(0)                    # this folder, where `import fasttext` would find this file
+sys.path.pop(0)                    # this folder: `import fasttext` would find this file
 SIDES, EPOCHS, SEEDS = ("original", "gensim", "ours"), 3, (1, 2, 3)
-KNOWN = {"wordsim": [32.1, 32.5, 32.8],                # the original, 4.7 M words, two threads
+KNOWN = {"wordsim": [32.1, 32.5, 32.8],                # the original, english.txt.gz, two threads
          "analogies": [47.15, 46.74, 46.64]}
 SHARED = dict(lr=0.025, dim=100)
 
@@ -28,7 +30,7 @@ SHARED = dict(lr=0.025, dim=100)
 # ---- one run, in its own process ----------------------------------------------------------------
 
 def run_original(job):
-    """Read and train; it has no separate call for either."""
+    """Run fastText, which reads the text and trains in one call."""
     import fasttext
     memory, start = PeakMemory(), time.perf_counter()
     model = fasttext.train_unsupervised(
@@ -38,7 +40,7 @@ def run_original(job):
     words, counts = model.get_words(include_freq=True)
     if "save" in job:
         model.save_model(job["save"])
-    figures |= dict(words=int(sum(counts)))
+    figures["words"] = int(sum(counts))
     if not job.get("pairs"):
         return figures
     import numpy as np
@@ -47,7 +49,7 @@ def run_original(job):
 
 
 def run_gensim(job):
-    """Read with build_vocab, train from the file."""
+    """Run gensim: build_vocab reads the text, then train reads it again."""
     from gensim.models import FastText
     memory, start = PeakMemory(), time.perf_counter()
     model = FastText(vector_size=SHARED["dim"], alpha=SHARED["lr"], window=5, negative=5,
@@ -67,7 +69,7 @@ def run_gensim(job):
 
 
 def run_ours(job):
-    """The same, by scratch_embed; the kernels are compiled, or loaded, before the clock starts."""
+    """Run scratch_embed; its kernels are compiled, or loaded, before the clock starts."""
     from scratch_embed.text.reader import read_corpus
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.training.session import RunOptions
@@ -97,7 +99,7 @@ def run_ours(job):
 
 
 def run_classifier(job):
-    """Read and train; the kernels are compiled, or loaded, before.  Precision at 1 on the test."""
+    """Train a classifier, kernels compiled before.  -> seconds with reading, test precision at 1"""
     if job["side"] == "original, classifier":
         import fasttext
         start = time.perf_counter()
@@ -117,7 +119,7 @@ def run_classifier(job):
 
 
 def worker(job):
-    """Do one job; its figures."""
+    """Run one job.  -> its figures"""
     job = {"epochs": EPOCHS} | job
     sides = {"original": run_original, "gensim": run_gensim, "ours": run_ours}
     return sides.get(job["side"], run_classifier)(job)
@@ -126,54 +128,55 @@ def worker(job):
 # ---- the sections -------------------------------------------------------------------------------
 
 def speed(text, rounds, **_):
-    """Training only, by words of the vocabulary that are read, sub-sampled or not."""
-    print("\nspeed: training only, k words/s; original: one epoch minus none")
+    """Training speed: vocabulary words read per second, counted before subsampling."""
+    print("\nspeed: training only, k words/s; original: a run of one epoch minus a run of none")
     sides = [(side, workers) for workers in (1, 2) for side in SIDES]
-    rate = {key: [] for key in sides}
+    rates = {key: [] for key in sides}
     for _ in range(rounds):
         for side, workers in sides:
-            done = do(side, text, epochs=1, workers=workers)
-            seconds = done.get("train")
+            figures = run_job(side, text, epochs=1, workers=workers)
+            seconds = figures.get("train")
             if side == "original":
-                seconds = done["whole"] - do(side, text, epochs=0, workers=workers)["whole"]
-            rate[side, workers].append(done["words"] / seconds / 1e3)
-    for (side, workers), values in rate.items():
+                no_epoch = run_job(side, text, epochs=0, workers=workers)
+                seconds = figures["whole"] - no_epoch["whole"]
+            rates[side, workers].append(figures["words"] / seconds / 1e3)
+    for (side, workers), values in rates.items():
         print(f"  {side:8} {workers} thread(s)  {median(values):7.0f} ({spread(values)})   "
-              f"x original {ratios(values, rate['original', workers])}   "
-              f"x one thread {ratios(values, rate[side, 1])}", flush=True)
+              f"x original {ratios(values, rates['original', workers])}   "
+              f"x one thread {ratios(values, rates[side, 1])}", flush=True)
 
 
 def process(text, rounds, **_):
-    """From the start of Python to the .bin, three epochs, two threads; our kernels compiled."""
+    """Seconds from the start of Python to the .bin: three epochs, two threads, kernels cached."""
     print("\nwhole process: seconds from the start of Python to the .bin on the disk, two threads")
     seconds = {side: [] for side in SIDES}
-    do("ours", text, epochs=1, save=text + ".bin", workers=2)              # compiles what it needs
+    run_job("ours", text, epochs=1, save=text + ".bin", workers=2)         # compiles the kernels
     for _ in range(rounds):
         for side, values in seconds.items():
-            values.append(do(side, text, workers=2, warm=False, save=text + ".bin")["process"])
+            values.append(run_job(side, text, workers=2, warm=False, save=text + ".bin")["process"])
     for side, values in seconds.items():
         print(f"  {side:8} {median(values):7.1f} ({spread(values)})   x original "
               f"{ratios(seconds['original'], values)}", flush=True)
 
 
 def memory(text, rounds, **_):
-    """Growth of anonymous memory after import and warm-up, one epoch."""
+    """The growth of anonymous memory after import and warm-up, one epoch."""
     print("\nmemory: growth of anonymous memory after import and warm-up, MiB (one epoch)")
     for side in SIDES:
-        values = [do(side, text, epochs=1, workers=2)["growth"] for _ in range(rounds)]
+        values = [run_job(side, text, epochs=1, workers=2)["growth"] for _ in range(rounds)]
         print(f"  {side:8} {median(values):7.1f}", flush=True)
 
 
 def quality(text, pairs, analogies, **_):
-    """Both measures, three epochs, two threads, of both, or against the known figures."""
+    """WordSim-353 and analogies of ours and the original (or its KNOWN figures), three epochs."""
     print(f"\nquality: three epochs, two threads, seeds {', '.join(map(str, SEEDS))}")
-    there = find_spec("fasttext") is not None
-    compare_quality(text, ("ours", "original") if there else ("ours",), "original", SEEDS, pairs,
-                    analogies, 1, None if there else KNOWN, workers=2)
+    installed = find_spec("fasttext") is not None
+    sides, known = (("ours", "original"), None) if installed else (("ours",), KNOWN)
+    compare_quality(text, sides, "original", SEEDS, pairs, analogies, 1, known, workers=2)
 
 
 def classifier(text, rounds, **_):
-    """Both train on 40,000 reviews of a toy world and are measured on 10,000 others."""
+    """The classifiers of ours and the original: 40,000 toy reviews to train, 10,000 to test."""
     from scratch_embed.worlds.labelled import reviews, upper_bound
     print("\nclassifier: worlds/labelled.py, word bigrams, softmax, 25 epochs, one thread")
     lines = reviews(seed=1, lines=50_000).lines
@@ -181,16 +184,16 @@ def classifier(text, rounds, **_):
     for name, part in zip(names, (lines[:40_000], lines[40_000:])):
         with open(name, "w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in part)
-    found = {"original, classifier": [], "ours, classifier": []}
+    results = {"original, classifier": [], "ours, classifier": []}
     for _ in range(rounds):
-        for side, values in found.items():
-            values.append(do(side, names[0], test=names[1]))
-    theirs = [v["train"] for v in found["original, classifier"]]
-    for side, values in found.items():
+        for side, values in results.items():
+            values.append(run_job(side, names[0], test=names[1]))
+    theirs = [v["train"] for v in results["original, classifier"]]
+    for side, values in results.items():
         seconds = [v["train"] for v in values]
         print(f"  {side:20} {median(seconds):6.2f} s   x original {ratios(theirs, seconds)}   "
               f"precision {median([v['precision'] for v in values]):.4f} "
-              f"(at best {upper_bound():.4f})", flush=True)
+              f"(upper bound {upper_bound():.4f})", flush=True)
 
 
 SECTIONS = dict(speed=speed, process=process, memory=memory, quality=quality,

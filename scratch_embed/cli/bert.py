@@ -1,4 +1,4 @@
-"""train bert: train a BERT and its tokenizer on a text; the folder loads in transformers."""
+"""train bert: train a BERT and its tokenizer on a text; transformers can load the result."""
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
@@ -37,7 +37,8 @@ def add_training(methods):
                                   "lines are split")):
         option(name, type=whole(1), default=value, metavar="N", help=f"{help} (default: {value})")
     option("--mlm-probability", type=below_one, default=0.15, metavar="SHARE",
-           help="share of a sequence's tokens that are masked, at least one (default: %(default)s)")
+           help="share of a sequence's tokens to mask; at least one token is masked "
+                "(default: %(default)s)")
     refuse_old_names(command, "--mask-share")
     option("--next-sentence", action="store_true",
            help="also learn next-sentence prediction: whether the second of two lines followed the "
@@ -86,9 +87,9 @@ def check_usage(arguments):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def chosen_tokenizer(arguments, lines):
-    """The tokenizer of --tokenizer, or one learnt from the text.
+    """The tokenizer of --tokenizer, or a tokenizer learnt from the text.
 
-    Raises ValueError if it has no [MASK] or cannot be saved.
+    Raises ValueError if the tokenizer has no [MASK] or cannot be saved.
     """
     from scratch_embed.text.wordpiece_files import load
     tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
@@ -121,7 +122,7 @@ def learnt(arguments, lines):
 
 
 def sequences(arguments, lines, tokenizer):
-    """(Packed, labels of --next-sentence or None).  Prints how many tokens and sequences."""
+    """(Packed sequences, next-sentence labels or None).  Prints how many tokens and sequences."""
     from tqdm import tqdm
 
     from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
@@ -147,15 +148,15 @@ def sequences(arguments, lines, tokenizer):
 
 
 def never_masked(tokenizer):
-    """The ids that are never masked: those of special tokens and of [CLS] and [SEP]."""
+    """The token ids that are never masked: special tokens, among them [CLS] and [SEP]."""
     return tuple(sorted({token.id for token in tokenizer.added if token.special}
-                        | {number for part in tokenizer.template.pair for number in part.ids}))
+                        | {id for part in tokenizer.template.pair for id in part.ids}))
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def write(arguments, model, tokenizer):
-    """Write the folder; without --next-sentence omit the pooler and NSP head, both untrained."""
+    """Write the folder.  Without --next-sentence omit the untrained pooler and NSP head."""
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.text.wordpiece_files import save
     if not arguments.next_sentence:

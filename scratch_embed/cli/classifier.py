@@ -13,7 +13,7 @@ from scratch_embed.cli.training import (
     say,
 )
 
-BATCH_SIZE = 1000                   # lines that are classified together
+BATCH_SIZE = 1000                   # lines classified together
 
 
 def add_training(methods):
@@ -35,12 +35,12 @@ def add_training(methods):
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
                 "for several labels per line (default: %(default)s)")
     option("--word-ngrams", type=whole(1), default=1, metavar="N",
-           help="longest word n-gram that is a feature; 2 captures some word order "
-                "(default: %(default)s)")
+           help="words of the longest word n-gram that is a feature; 2 captures some word "
+                "order (default: %(default)s)")
     add_ngram_options(command, 0, 0)
     option("--buckets", type=whole(1), default=2_000_000, metavar="N",
-           help="number of rows, of 4 x dim bytes each, that word n-grams and character n-grams "
-                "share by hashing (default: %(default)s)")
+           help="number of rows that word n-grams and character n-grams share by hashing; each row "
+                "takes 4 x dim bytes (default: %(default)s)")
     option("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per line, with --loss ns (default: %(default)s)")
 
@@ -94,7 +94,7 @@ def add_label_options(command):
 
 
 def run_predict(arguments):
-    """Print a line for each line of input; it is empty if no label reaches --threshold."""
+    """Print a line for each input line: its labels, or nothing if no label reaches --threshold."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.classifier import Classifier
     classifier = Classifier.load(arguments.model)
@@ -120,7 +120,7 @@ def add_evaluation(kinds):
 
 
 def run_evaluation(arguments):
-    """Print three lines: name, number."""
+    """Print N, P@k and R@k, each on a line: name, number."""
     from scratch_embed.words.classifier import Classifier
     classifier = Classifier.load(arguments.model)
     quality = classifier.test(arguments.labelled, arguments.k, arguments.threshold)

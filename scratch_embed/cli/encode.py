@@ -7,10 +7,11 @@ from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
 from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
 from scratch_embed.cli.training import say
 
-BATCH_SIZE = 1000                   # lines that are encoded and printed together
+BATCH_SIZE = 1000                   # lines encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
-BY_RANGES = "int8", "uint8"        # quantised by the minimum and maximum over all vectors, so that
-                                   # all must be encoded before the first is printed
+# quantised by the minimum and maximum over all vectors, so that all must be encoded before the
+# first can be printed
+BY_RANGES = "int8", "uint8"
 
 
 def add_commands(commands):
@@ -23,8 +24,8 @@ def add_commands(commands):
     option = command.add_argument
     option("-i", "--input", default="-", metavar="FILE",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE.npy", help="NumPy array with one row per line, for "
-           "numpy.load: D columns, or D/8 bytes with --precision binary or ubinary")
+    option("-o", "--output", metavar="FILE.npy", help="file for a NumPy array (numpy.load) with "
+           "one row per line: D numbers, or D/8 bytes with --precision binary or ubinary")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
     option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions")
     option("--precision", choices=PRECISIONS, default=PRECISIONS[0],
@@ -69,7 +70,7 @@ def write_array(arguments, encode):
 
 
 def print_rows(arguments, encode):
-    """Print a line of numbers per text, each float32 in the fewest digits that restore it."""
+    """Print a line of numbers per text; a float32 has the fewest digits that restore it."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
@@ -80,7 +81,7 @@ def print_rows(arguments, encode):
 
 
 def chosen_encode(arguments):
-    """The model's encode() with the arguments of the options: a function of a list of texts."""
+    """The model's encode() with the options as arguments: a function of a list of texts."""
     encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
     size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
@@ -90,7 +91,7 @@ def chosen_encode(arguments):
 
 
 def at_a_time(arguments):
-    """How many lines to encode before printing: 1 at a terminal, else BATCH_SIZE; None: all."""
+    """Number of lines to encode before printing: 1 at a terminal, None for all, or BATCH_SIZE."""
     if arguments.precision in BY_RANGES:
         return None
     interactive = arguments.input == "-" and sys.stdin is not None and sys.stdin.isatty()

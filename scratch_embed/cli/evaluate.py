@@ -17,7 +17,8 @@ def add_commands(commands):
                         "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv "
                         "--analogies questions-words.txt", run=run_words)
     words.add_argument("file", help="word vectors")
-    words.add_argument("--pairs", metavar="FILE", help="lines of word, word, human score")
+    words.add_argument("--pairs", metavar="FILE",
+                       help="word pairs, one per line: word, word, human score")
     words.add_argument("--analogies", metavar="FILE",
                        help="a file in Google's questions-words format")
     words.add_argument("--keep-case", action="store_true",
@@ -28,7 +29,7 @@ def add_commands(commands):
 
 
 def run_words(arguments):
-    """Print a table for each given file."""
+    """Print the scores for --pairs and for --analogies."""
     from scratch_embed.evaluate.words import (
         format_analogies,
         format_pairs,
@@ -50,7 +51,7 @@ def run_words(arguments):
         report += format_pairs(os.path.basename(arguments.pairs), scores)
         if made := sum((a in more and b in more) and not (a in words and b in words)
                        for a, b, _ in pairs):
-            report.append(f"    {made} of them with an unknown word, whose vector is made of its "
+            report.append(f"    {made} of them have an unknown word, whose vector is made of its "
                           "n-grams")
     if sections is not None:
         report += format_analogies(score_analogies(words.key_to_index, words.vectors, sections))

@@ -1,4 +1,4 @@
-"""train fasttext: vectors of words and of their character n-grams; ngrams: a word's n-grams."""
+"""train fasttext: train vectors of words and n-grams.  ngrams: print a word's n-grams."""
 from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names, whole
 from scratch_embed.cli.training import (
     add_common_options,
@@ -23,16 +23,17 @@ def add_training(methods):
         "scratch-embed train fasttext corpus.txt.gz -o vectors.bin --buckets 100000",
         run=run_fasttext)
     add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
-                              "unknown words too.  Else vectors of the known words only: "
-                              "safetensors if it ends in .safetensors, or word2vec's text format")
+                              "unknown words too.  Else vectors of the known words only: in "
+                              "safetensors if the name ends in .safetensors, else in word2vec's "
+                              "text format")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     command.add_argument("--lr", type=non_negative, default=0.05, metavar="RATE",
                          help="initial learning rate (default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",
-                         help="number of rows, of 4 x dim bytes each, that the n-grams share by "
-                              "hashing (default: %(default)s)")
+                         help="number of rows that the n-grams share by hashing; each row takes "
+                              "4 x dim bytes (default: %(default)s)")
     command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
                          help="each of the n subwords of a word gets the full gradient, as in the "
                               "original's code, or 1/n of it, the gradient of the equation "
@@ -94,8 +95,8 @@ def add_commands(commands):
     """Add `ngrams`."""
     command = add_command(
         commands, "ngrams", "print the character n-grams of a word, one per line: n-gram, hash; "
-        "with a model, the most important first: n-gram, row, norm of its vector, cosine of the "
-        "word's vector with and without it", "scratch-embed ngrams where --model vectors.bin",
+        "with a model, the most important first: n-gram, row, norm of its vector, cosine between "
+        "the word's vectors with and without it", "scratch-embed ngrams where --model vectors.bin",
         run=run_ngrams)
     command.add_argument("word", metavar="WORD")
     command.add_argument("--model", metavar="FILE", help="a .bin of fastText or of `train "
@@ -119,7 +120,7 @@ def run_ngrams(arguments):
 
 
 def print_hashes(arguments):
-    """Print n-grams and hashes, in the order of the word.
+    """Print the n-grams of a word and their hashes, in the order of their occurrence.
 
     The row of an n-gram is its hash modulo the number of buckets.
     """
@@ -129,9 +130,9 @@ def print_hashes(arguments):
 
 
 def print_important(path, word):
-    """Print the n-grams, first those without which the direction of the word's vector changes most.
+    """Print the n-grams, first those whose removal changes the direction of the vector most.
 
-    The word's own row is printed on stderr.
+    The word's own row, if any, is printed on stderr.
     """
     import numpy as np
 
@@ -139,8 +140,8 @@ def print_important(path, word):
     vectors = FastTextVectors.load(path)
     vectors[word]                                      # MissingWord if it has no n-gram
     subwords = vectors.ngrams(word)
-    rows = {subword.ngram: subword for subword in subwords}     # an n-gram that equals the word
-                                                       # replaces the word's own row
+    # a later entry replaces an earlier one: an n-gram that equals the word, the word's own row
+    rows = {subword.ngram: subword for subword in subwords}
     if word in vectors:
         say(f"{word} is a known word: it also has row {subwords[0].row} of its own, of norm "
             f"{np.linalg.norm(subwords[0].vector):.4f}")

@@ -24,14 +24,14 @@ def add_commands(commands):
     figures.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="the folder to write the PNG files to; created if missing")
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",
-                         help="worlds to average over in compress.png (default: %(default)s)")
+                         help="toy worlds to average over in compress.png (default: %(default)s)")
     figures.add_argument("--documents", type=whole(40), default=2000, metavar="N",
-                         help="documents of the world of simcse.png and compress.png "
+                         help="documents of the toy world of simcse.png and compress.png "
                               "(default: %(default)s)")
     figures.add_argument("--sentences", type=whole(100), default=12_000, metavar="N",
                          help="sentences of that world's text (default: %(default)s)")
     figures.add_argument("--steps", type=whole(1), default=1500, metavar="N",
-                         help="steps of the masked LM of simcse.png; SimCSE takes a fifth of them "
+                         help="steps of the masked LM of simcse.png; SimCSE has a fifth as many "
                               "(default: %(default)s)")
 
 
@@ -44,7 +44,7 @@ def run_figures(arguments):
     folder = arguments.output
     os.makedirs(folder, exist_ok=True)
     figures = all_figures(arguments)
-    for name in figures:                               # before the work, not after it
+    for name in figures:                               # an error comes before the work
         require_writable(os.path.join(folder, name))
     for name, (compute, draw) in figures.items():
         numbers = compute()
@@ -57,7 +57,7 @@ def run_figures(arguments):
 
 
 def import_matplotlib(command):
-    """The module, which only the extra `plot` installs; ModuleNotFoundError says how."""
+    """The module matplotlib.  Raises ModuleNotFoundError with how to install it (extra `plot`)."""
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -84,7 +84,7 @@ def all_figures(arguments):
 # ---- one function per figure: (matplotlib Figure, numbers) ---------------------------------------
 
 def draw_packed(figure, batch):
-    """The padded rectangle, and the same tokens end to end."""
+    """Draw a padded batch, and the same tokens packed end to end."""
     N, longest = batch.real.shape
     T = int(batch.offsets[-1])
     colours = [BLUE, "#7FB8D8"]                        # neighbours differ
@@ -109,7 +109,7 @@ def draw_packed(figure, batch):
 
 
 def draw_negative_sampling(figure, table):
-    """The probabilities beside 1/V; the columns, each of at most two words."""
+    """Draw the noise distribution and the uniform distribution; the columns of the alias table."""
     V = len(table.words)
     colours = dict(zip(table.words, [BLUE, "#E69F00", GREEN]))
     left, right = figure.subplots(1, 2, sharey=False)
@@ -119,7 +119,7 @@ def draw_negative_sampling(figure, table):
     left.text(V - 0.5, 1.06, "uniform: 1/V", ha="right")
     left.set(ylabel="probability, in units of 1/V", title="What is to be drawn: count^¾ / sum")
     for c in range(V):
-        for w in sorted(range(V), key=lambda w: w != c):                # its own word below
+        for w in sorted(range(V), key=lambda w: w != c):          # its word below its alias
             mass, bottom = table.mass[w, c], 0 if w == c else table.mass[c, c]
             if mass > 0:
                 name = table.words[w]
@@ -133,7 +133,7 @@ def draw_negative_sampling(figure, table):
 
 
 def draw_word2vec(figure, weights):
-    """Three weights against the distance, and what word2vec drew."""
+    """Draw the weight of a pair against its distance, for three methods and for random draws."""
     axes = figure.subplots()
     axes.plot(weights.distance, weights.fixed_window, color=GREY, linestyle="--",
               label="a fixed window: 1")
@@ -151,7 +151,7 @@ def draw_word2vec(figure, weights):
 
 
 def draw_layers(figure, gradient):
-    """The plane across ones at D = 3, and the gain along three directions against eps."""
+    """Draw layer norm's gradient: at D = 3 in the plane orthogonal to ones, and its size by eps."""
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
     x, d, dx = gradient.x, gradient.d, gradient.dx
     _circle(left, (x @ x)**0.5)
@@ -173,7 +173,7 @@ def draw_layers(figure, gradient):
 
 
 def draw_infonce(figure, push):
-    """p_ij and the share of the push, for each tau."""
+    """Draw p_ij, and negative j's share of the repulsive gradient, for each tau."""
     left, right = figure.subplots(1, 2, sharex=True)
     for (tau, p), colour, line in zip(push.p.items(), [GREEN, BLUE, ORANGE], ["-.", "-", "--"]):
         left.plot(push.cosine, p, line, color=colour, label=f"tau = {tau:g}")
@@ -190,14 +190,14 @@ def draw_infonce(figure, push):
 
 
 def draw_hamming(figure, planes):
-    """Normals in the plane of x and y; the share of bits that differ against the angle."""
+    """Draw random hyperplanes between x and y, and the share of bits that differ by the angle."""
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
     _circle(left, 1)
     for side, colour, name in [(False, GREY, "no"), (True, ORANGE, "yes")]:
         left.plot(*planes.normals[planes.separated == side].T, "o", color=colour, markersize=4,
                   label=f"{name}: {(planes.separated == side).sum()}")
     margin = abs(planes.normals @ [*zip(planes.x, planes.y)]).min(axis=1)
-    r = planes.normals[(margin * planes.separated).argmax()]           # passes well between
+    r = planes.normals[(margin * planes.separated).argmax()]           # far from both x and y
     _arrow(left, (0, 0), r, ORANGE, "r", 0.08 * r)
     left.plot([-1.3 * r[1], 1.3 * r[1]], [1.3 * r[0], -1.3 * r[0]], color=ORANGE, linestyle="--")
     for vector, name in [(planes.x, "x"), (planes.y, "y")]:
@@ -221,7 +221,7 @@ def draw_hamming(figure, planes):
 
 
 def draw_simcse(figure, cone):
-    """For each model the histogram of the cosines, pairs of the same frame apart."""
+    """Draw a histogram of cosines for each model; pairs of the same sentence frame in colour."""
     same = cone.same_frame
     rows = figure.subplots(len(cone.cosines), 1, sharex=True)
     for axes, (name, cosines) in zip(rows, cone.cosines.items()):
@@ -239,7 +239,8 @@ def draw_simcse(figure, cone):
                     fontsize=10.5)
 
 
-FORMS = [("float32", "float32", "black", "s", ""),           # label, part of names, colour, ...
+# (label, part of the names of why.compression.forms, colour, marker, line style)
+FORMS = [("float32", "float32", "black", "s", ""),
          ("int8, the same as uint8", "int8", "black", "D", ""),
          ("PCA to half, a quarter", "PCA", BLUE, "o", "-"),
          ("the first half, quarter, at length 1", "at length 1", ORANGE, "^", "-"),
@@ -250,7 +251,7 @@ FORMS = [("float32", "float32", "black", "s", ""),           # label, part of na
 
 
 def draw_compress(figure, found):
-    """nDCG against bytes, with 95% intervals; the baselines as lines."""
+    """Draw nDCG@10 against bytes per vector, with 95% intervals; the baselines are lines."""
     axes, drawn = figure.subplots(), set()
     for label, part, colour, marker, line in FORMS:
         rows = {name: row for name, row in found.forms.items() if part in name
@@ -270,7 +271,7 @@ def draw_compress(figure, found):
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
-# ---- parts ---------------------------------------------------------------------------------------
+# ---- shapes --------------------------------------------------------------------------------------
 
 def _circle(axes, radius):
     import numpy as np

@@ -6,20 +6,20 @@ from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.search import texts_of
 
 MASK = "[MASK]"
-BATCH_SIZE = 32                     # texts
+BATCH_SIZE = 32                     # texts predicted together
 
 
 def add_commands(commands):
     """Add `fill`."""
     command = add_command(
-        commands, "fill", "print the most probable tokens of each [MASK] of a text, a line per "
+        commands, "fill", "print the most probable tokens for each [MASK] of a text, a line per "
         "[MASK]: token, probability, token, probability ...",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill)
-    command.add_argument("model", help="a folder of `train bert`, or one that transformers wrote, "
-                         "with a masked-LM head")
+    command.add_argument("model", help="a folder with a BERT and its masked-LM head, of `train "
+                         "bert` or of transformers")
     command.add_argument("texts", nargs="+", metavar="TEXT", help="a text with one or more "
-                         '[MASK], each of which is predicted separately; "-" alone: one text per '
-                         "line of stdin")
+                         '[MASK]; each is predicted separately; "-" alone: one text per line of '
+                         "stdin")
     command.add_argument("-k", type=whole(1), default=5, metavar="N",
                          help="number of tokens per [MASK] (default: %(default)s)")
 
@@ -33,19 +33,19 @@ def run_fill(arguments):
         raise ValueError(f"{arguments.model} cannot predict masked tokens: it has no {what}; "
                          "`scratch-embed train bert` writes models that can")
     texts, interactive = texts_of(arguments.texts)
-    while some := list(itertools.islice(texts, 1 if interactive else BATCH_SIZE)):
-        for tokens, probabilities in zip(*predicted(some, model, tokenizer, mask, arguments.k)):
-            print("\t".join(f"{spelled(token, tokenizer)}\t{probability:.4f}"
+    while batch := list(itertools.islice(texts, 1 if interactive else BATCH_SIZE)):
+        for tokens, probabilities in zip(*predict(batch, model, tokenizer, mask, arguments.k)):
+            print("\t".join(f"{token_text(token, tokenizer)}\t{probability:.4f}"
                             for token, probability in zip(tokens.tolist(), probabilities)))
 
 
-def spelled(token, tokenizer):
-    """The text of a token id, which may exceed the vocabulary: the model may have more rows."""
+def token_text(token, tokenizer):
+    """The text of a token id; a model may have more rows than its vocabulary has tokens."""
     return tokenizer.decode([token], False) if token < len(tokenizer) else f"[unused {token}]"
 
 
-def predicted(texts, model, tokenizer, mask, k):
-    """(ids (M, k), probabilities (M, k)) of the M masked tokens of some texts."""
+def predict(texts, model, tokenizer, mask, k):
+    """(token ids (M, k), probabilities (M, k)) for the M masked tokens of all texts together."""
     import numpy as np
 
     from scratch_embed.transformer.fill import fill_mask

@@ -16,10 +16,10 @@ def add_training(methods):
         methods, "glove", "train word vectors by GloVe (Pennington et al. 2014)",
         "scratch-embed train glove corpus.txt.gz -o vectors.txt --x-max 10 --epochs 50",
         run=run_glove)
-    add_text_options(command, "vectors in GloVe's text format, which has no header, if the name "
-                              "ends in .txt; word2vec's binary format if in .bin; safetensors and "
-                              "a file of the vocabulary if in .safetensors; else word2vec's text "
-                              "format")
+    add_text_options(command, "vectors; the end of the name chooses the format: .txt: GloVe's text "
+                              "format, which has no header; .bin: word2vec's binary format; "
+                              ".safetensors: safetensors and a file of the vocabulary; else: "
+                              "word2vec's text format")
     add_common_options(command, epochs=25)
     option = command.add_argument
     option("--window", type=whole(1), default=10, metavar="N",
@@ -30,23 +30,23 @@ def add_training(methods):
            help="count every co-occurrence as 1, not as 1/distance")
     refuse_old_names(command, "--unsymmetric", "--unweighted")
     option("--x-max", type=positive, default=100, metavar="X",
-           help="count from which a pair of words has weight 1; 10 suits a text of a few million "
-                "words (default: %(default)s)")
+           help="pairs of words with this count or more have weight 1; 10 suits a text of a few "
+                "million words (default: %(default)s)")
     option("--alpha", type=non_negative, default=0.75, metavar="A",
-           help="exponent of the weight (count/x-max)^alpha of smaller counts "
+           help="exponent of the weight (count/x-max)^alpha of pairs with a smaller count "
                 "(default: %(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE",
            help="learning rate (default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
-           help="how AdaGrad uses the learning rate: as in the original's C code, where it affects "
-                "only the first steps, or as in the paper (default: %(default)s)")
+           help="how AdaGrad uses the learning rate: c: as in the original's C code, where it "
+                "affects only the first steps; paper: as in the paper (default: %(default)s)")
     option("--vectors", choices=["sum", "words", "contexts"], default="sum",
-           help="what to write: the sum of word and context vectors, as the original does, or one "
-                "of the two (default: %(default)s)")
+           help="what to write: the sum of word and context vectors, as the original does, only "
+                "the word vectors or only the context vectors (default: %(default)s)")
 
 
 def run_glove(arguments):
-    """Read, count, train, save; messages, such as the memory of the counts, go to stderr."""
+    """Read, count, train, save; messages go to stderr."""
     from scratch_embed.words.cooccurrence import count_cells, estimate_size, flat, harmonic
     from scratch_embed.words.glove import c_adagrad, paper_adagrad, train
     from scratch_embed.words.vector_files import write_glove_text

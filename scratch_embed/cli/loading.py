@@ -8,11 +8,11 @@ from pathlib import Path
 from scratch_embed.cli.parsing import positive
 from scratch_embed.cli.training import say
 
-TOKENS = "spaces", "words"          # how a text is split into words: see `splitter`
+TOKENS = "spaces", "words"          # at white space; or WORDs, lower-cased
 WORD = re.compile(r"\w+")
-MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers, or "
-          "with a BERT, whose token vectors are averaged; or a file of word vectors, which are "
-          "averaged")
+MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
+          "folder with a BERT, whose token vectors are averaged; or a file of word vectors, which "
+          "are averaged")
 
 
 def load_vectors(path):
@@ -27,7 +27,7 @@ def load_vectors(path):
 
 
 def is_fasttext(path):
-    """Whether a file begins like a fastText .bin."""
+    """Whether a file begins with the header of a fastText .bin."""
     from scratch_embed import loading
     return loading.is_fasttext(loading.look_at(path))
 
@@ -35,7 +35,7 @@ def is_fasttext(path):
 def with_words(vectors, wanted):
     """WordVectors of the known words and, after them, of the wanted unknown words.
 
-    The vector of an unknown word is made of its n-grams; without any, the word stays missing.
+    The vector of an unknown word is made of its n-grams; a word without n-grams stays missing.
     """
     import numpy as np
 
@@ -45,7 +45,7 @@ def with_words(vectors, wanted):
     known, made = vectors.words, {}
     for word in wanted:
         if word not in known:
-            with contextlib.suppress(MissingWord):         # it is raised when the word is used
+            with contextlib.suppress(MissingWord):         # a word without n-grams
                 made[word] = vectors[word]
     if not made:
         return known
@@ -55,23 +55,25 @@ def with_words(vectors, wanted):
 # ---- encoders -----------------------------------------------------------------------------------
 
 def add_encoder_options(command):
-    """Add the options for a file of word vectors as an encoder (load_encoder); not for folders."""
+    """Add --sif and --tokens, which apply if the encoder is a file of word vectors."""
     command.add_argument("--sif", type=positive, metavar="A",
-                         help="weight each word by A/(A + p), p its share of all words, so that "
-                              "rare words count more; 0.001 is usual.  p comes from the counts in "
-                              "a fastText .bin, else from the order of the file, by Zipf's law "
-                              "(default: equal weights)")
+                         help="weight each word by A/(A + p), where p is its share of all words, "
+                              "so that rare words count more; 0.001 is usual.  p comes from the "
+                              "counts in a fastText .bin, else from the rank of the word in the "
+                              "file, by Zipf's law (default: equal weights)")
     command.add_argument("--tokens", choices=TOKENS, default=TOKENS[0],
-                         help="how to split a text into words: at white space, or into runs of "
-                              "letters and digits, lower-cased (default: spaces)")
+                         help="how to split a text into words: spaces: at white space; words: into "
+                              "runs of letters, digits and _, lower-cased (default: spaces)")
 
 
 def load_encoder(path, sif=None, tokens="spaces"):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
-    A folder becomes a SentenceEncoder; word vectors become the mean of a text's words.
+    A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
+    of the vectors of a text's words.
 
-    sif: the a of sif_weights, or None for equal weights; tokens: one of TOKENS; both are for words.
+    sif: the a of sif_weights, or None for equal weights; tokens: one of TOKENS.  Both are for word
+    vectors; sif for a folder is a ValueError.
     """
     if os.path.isdir(path):
         if sif is not None:
@@ -82,7 +84,7 @@ def load_encoder(path, sif=None, tokens="spaces"):
 
 
 def transformer_of(folder):
-    """The SentenceEncoder of a folder; without modules.json, with mean pooling."""
+    """The SentenceEncoder of a folder; a folder without modules.json gets mean pooling."""
     from scratch_embed.cli.models import require_model
     from scratch_embed.loading import mean_of_tokens
     from scratch_embed.sentences.encoder import SentenceEncoder
@@ -102,7 +104,7 @@ def mean_of_words(path, sif, tokens):
     split = splitter(tokens)
     if sif is None:
         return StaticEncoder(load_vectors(path), tokenize=split)
-    if is_fasttext(path):                                  # it also stores counts
+    if is_fasttext(path):                                  # a .bin also stores counts
         model = read_bin(path, errors="surrogateescape")
         words = FastTextVectors(model.words, model.input, model.settings.min_n,
                                 model.settings.max_n)
@@ -114,13 +116,13 @@ def mean_of_words(path, sif, tokens):
 
 
 def splitter(tokens):
-    """A function from a text to its words; tokens: "spaces", or "words" of letters and digits."""
+    """The function that splits a text into words; tokens: one of TOKENS."""
     from scratch_embed.sentences.static import tokens as between_spaces
     return {"spaces": between_spaces, "words": lambda text: WORD.findall(text.lower())}[tokens]
 
 
 def digest_of(path):
-    """16 hexadecimal digits that change with a model's bytes: a file, or all files of a folder.
+    """A hash of a model's file or of all files of its folder: 16 hexadecimal digits.
 
     The vocabulary file of a .safetensors is left out, because the .safetensors stores its digest.
     """

@@ -3,8 +3,8 @@
 stdout carries data, stderr progress and messages.  Exit codes: 0 success; 1 an error in the input
 or the system, explained in one line; 2 the command line is wrong; 130 Ctrl-C.
 
-Each file of this package has one function that adds its commands to the parser, and one function
-that runs each command.  The latter import what they need when they run, so that --help is fast.
+Each file of a command has a function that adds it to the parser, and a function that runs it.  The
+second imports what it needs when it runs, so that --help is fast.
 Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 """
 import argparse
@@ -43,7 +43,7 @@ def main(argv=None):
         if sys.stdout is not None:                     # None if it was closed
             sys.stdout.flush()
     except KeyboardInterrupt as stopped:
-        print("\nstopped" + kept(arguments, stopped), file=sys.stderr)
+        print("\nstopped" + resume_hint(arguments, stopped), file=sys.stderr)
         return 130
     except BrokenPipeError:                            # `scratch-embed ... | head` stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +59,7 @@ def _print_warning(message, *_):
     print(f"scratch-embed: warning: {message}", file=sys.stderr)
 
 
-def kept(arguments, stopped):
+def resume_hint(arguments, stopped):
     """How to continue a stopped run; empty if there is no checkpoint.
 
     A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
@@ -74,7 +74,7 @@ def message_of(error):
     """The message of an error, on one line."""
     if type(error) is KeyError and error.args:
         return str(error.args[0])                      # str(KeyError) would put it in quotes
-    if isinstance(error, FileExistsError) and error.filename is not None:         # of makedirs
+    if isinstance(error, FileExistsError) and error.filename is not None:      # by makedirs
         return f"{error.filename}: expected the name of a folder, got a file; choose another"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"

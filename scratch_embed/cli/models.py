@@ -1,4 +1,4 @@
-"""What the commands for transformers share: training options, checks, reading folders and text."""
+"""Functions shared by the commands for transformers: options, checks, reading folders and text."""
 import os
 import tempfile
 from functools import partial
@@ -15,7 +15,7 @@ def add_output_options(command, what):
 
 
 def add_step_options(command, steps, batch, lr):
-    """Add the options of the optimiser and of its steps, with the defaults of a `train` command."""
+    """Add the options of the training loop; steps, batch and lr are their defaults."""
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                         help="optimiser steps (default: %(default)s)")
@@ -25,9 +25,11 @@ def add_step_options(command, steps, batch, lr):
     option("--batch-size", type=whole(1), default=batch, metavar="N",
            help="sequences per step (default: %(default)s)")
     option("--lr", type=non_negative, default=lr, metavar="RATE",
-           help="peak learning rate; it then falls linearly to 0 (default: %(default)s)")
+           help="peak learning rate; after the warm-up it falls linearly to 0 "
+                "(default: %(default)s)")
     option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
-           help="share of the steps in which the learning rate rises (default: %(default)s)")
+           help="share of the steps, at the start, in which the learning rate rises "
+                "(default: %(default)s)")
     option("--dropout", type=below_one, default=0.1, metavar="P",
            help="probability with which an activation is set to 0 (default: %(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
@@ -42,7 +44,7 @@ def add_step_options(command, steps, batch, lr):
 
 
 def steps_of(arguments, N):
-    """--steps, or the steps of --epochs over N sequences, which are printed.
+    """The number of steps: --steps, or (printed) that of --epochs passes over N sequences.
 
     An epoch leaves out its last batch if that is not full (training/batches.py).
     """
@@ -56,9 +58,9 @@ def steps_of(arguments, N):
 # ---- before the work ----------------------------------------------------------------------------
 
 def check_folder(path, sentences):
-    """Raise OSError or ValueError if no model can be written there: before the work, not after it.
+    """Raise OSError or ValueError if no model can be written to the folder `path`.
 
-    sentences: whether a sentence encoder will be written, or only a BERT.  A folder that holds the
+    sentences: whether a sentence encoder will be written, else a BERT.  A folder that holds the
     other kind is refused, because the files of both together would be read as one model.
     """
     if path in ("", "-"):
@@ -102,7 +104,7 @@ def require_savable(tokenizer):
 # ---- reading ------------------------------------------------------------------------------------
 
 def lines_of(path, errors):
-    """A function that yields the lines of a text, as often as it is called.
+    """A function that returns an iterator over the lines of a text; it can be called repeatedly.
 
     A file is read again each time; the lines of a pipe are kept in memory.
     """
@@ -121,7 +123,7 @@ def read_model(folder):
 
 
 def require_model(folder):
-    """Raise OSError unless it is a folder with a config.json."""
+    """Raise OSError unless `folder` is a folder with a config.json."""
     if not os.path.exists(folder):
         raise FileNotFoundError(f"{folder}: there is no such folder; `scratch-embed train bert` "
                                 "writes a model's folder")

@@ -23,7 +23,7 @@ def add_evaluation(kinds):
     command.add_argument("--baselines", action="store_true",
                          help="also print random vectors and a bag of words")
     command.add_argument("--json", metavar="FOLDER", help="write a file <task>.json per task, in "
-                         "mteb's format; those of the baselines in subfolders")
+                         "mteb's format; the files of the baselines go to subfolders")
 
 
 def run_evaluation(arguments):
@@ -63,7 +63,7 @@ def say_unknown(encoder, text):
 
 
 def chosen_tasks(tasks, names):
-    """The tasks of these names, in the order of the names; None: all.
+    """The tasks with these names, in the order of the names; all tasks if names is None.
 
     Raises ValueError for an unknown name.
     """
@@ -77,7 +77,7 @@ def chosen_tasks(tasks, names):
 
 
 def baselines(text):
-    """Random vectors, and a bag of the words of the training text."""
+    """{name: encoder}: random vectors, and a bag of words with the vocabulary of `text`."""
     from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
     return {"random": RandomVectors(),
             "bag of words": BagOfWords([" ".join(sentence) for sentence in text])}

@@ -1,10 +1,10 @@
-"""How commands and options are declared: help, example, types of numbers, options of old names."""
+"""Helpers that declare commands and options: help, example, types of numbers, renamed options."""
 import argparse
 import math
 import os
 import textwrap
 
-RENAMED = {                        # an old name is refused, and the error names the new one
+RENAMED = {                        # old name: new name, which the error message states
     "--batch": "--batch-size",
     "--cbow-error": "--cbow-gradient",
     "--every": "--eval-steps",
@@ -34,14 +34,14 @@ def add_command(commands, name, help, example, run=None):
 
 
 def refuse_old_names(command, *names):
-    """Make each of these keys of RENAMED an error of `command`; its help does not show them."""
+    """Make each of these old names (keys of RENAMED) an error; the help does not show them."""
     for name in names:
         command.add_argument(name, action=_Refuse, nargs="?", default=argparse.SUPPRESS,
                              help=argparse.SUPPRESS)
 
 
 class _Refuse(argparse.Action):
-    """An option that ends the command with exit code 2 and its new name."""
+    """An option that ends the command with exit code 2 and a message with the new name."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         parser.error(f"{option_string} is now {RENAMED[option_string]}")
@@ -64,7 +64,7 @@ def whole(least):
 
 
 def _float(text):
-    """The number that a text spells; nan if it is not a number."""
+    """A text as a float; nan if it is not a number."""
     try:
         return float(text)
     except ValueError:
@@ -98,9 +98,9 @@ def below_one(text):
 # ---- files that will be written -----------------------------------------------------------------
 
 def require_writable(path, corpus=None):
-    """Raise OSError or ValueError if `path` cannot be written: before the work, not after it.
+    """Raise OSError or ValueError if `path` cannot be written; commands call this before the work.
 
-    corpus: the input file, which must not be overwritten.
+    corpus: the path of the input, which must not be overwritten.
     """
     folder = os.path.dirname(os.path.realpath(path))
     if path == "-":
@@ -113,7 +113,7 @@ def require_writable(path, corpus=None):
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(f"cannot write {path}: the file is write-protected")
     special = os.path.exists(path) and not os.path.isfile(path)      # a pipe or a terminal
-    if not (special or os.access(folder, os.W_OK)):                # a file is replaced, not edited
+    if not (special or os.access(folder, os.W_OK)):                # a new file replaces the old one
         raise PermissionError(f"cannot write {path}: the folder {folder} is write-protected")
     if corpus is not None and os.path.exists(path) and os.path.exists(corpus):
         if os.path.samefile(path, corpus):

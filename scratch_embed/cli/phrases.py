@@ -15,8 +15,8 @@ def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
         commands, "phrases", "join pairs of adjacent words that occur together far more often than "
-        "by chance (Mikolov et al. 2013); a second run on the output, with a lower threshold, "
-        "finds longer phrases",
+        "by chance (Mikolov et al. 2013); to find longer phrases, run it again on the output, with "
+        "a lower threshold",
         "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
     command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
@@ -24,7 +24,7 @@ def add_commands(commands):
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
                          help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
-                         help="subtract N from the count of every pair, so that rare pairs do not "
+                         help="subtract N from the count of each pair, so that rare pairs do not "
                               "become phrases (default: %(default)s)")
     command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "

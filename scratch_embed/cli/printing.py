@@ -1,4 +1,4 @@
-"""What the long commands print: headings, paragraphs, tables with intervals, comparisons."""
+"""Print headings, paragraphs, tables with intervals and comparisons, for `tour` and `why`."""
 import textwrap
 
 
@@ -32,7 +32,7 @@ def say_difference(what, one, other, scores):
 
 
 def listed(settings):
-    """Settings on one line: numbers as they are, functions by their names."""
+    """Settings as one line of text: "name value, name value"; a function is shown by its name."""
     return ", ".join(f"{name} {getattr(value, '__name__', value)}"
                      for name, value in settings.items())
 
@@ -40,8 +40,8 @@ def listed(settings):
 def show_effects(ablations, effects, others=()):
     """Print each ablation's prediction, then the effect of each of its variants.
 
-    effects: an iterator over the lists of effects, which measures an ablation when it is advanced;
-    others: names of further measures, for a second line
+    effects: an iterator over lists of effects, one list per ablation, measured when it is read;
+    others: names of further measures, printed on a second line
     -> (number of predictions that held, number of predictions)
     """
     held = total = 0
@@ -49,7 +49,7 @@ def show_effects(ablations, effects, others=()):
         print(f"\n{ablation.name}")
         paragraph("Prediction: " + ablation.prediction, "    ")
         print(f"    {'variant':25}{'predicted':22} with  without   difference  found")
-        for effect in next(effects):                          # measured here
+        for effect in next(effects):                          # next() measures the ablation
             mean, half = effect.difference
             found = effect.difference.verdict
             print(f"    {effect.variant:25}{effect.predicted:22}{effect.with_it:5.1f}"

@@ -28,17 +28,17 @@ def add_evaluation(kinds):
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     option = command.add_argument
-    option("--corpus", metavar="FILE", help='documents: lines of {"_id", "title", "text"}, as in '
-                                            "BEIR, or of id <tab> text; plain or gzip")
-    option("--queries", metavar="FILE", help="queries in the same format; those without judgements "
-                                             "are left out")
+    option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
+                                            "in BEIR, or lines of id <tab> text; plain or gzip")
+    option("--queries", metavar="FILE", help="queries in the same format; queries without "
+                                             "judgements are left out")
     option("--qrels", metavar="FILE", help="relevance judgements: lines of query <tab> document "
                                            "<tab> gain, with or without a header; or TREC's")
     option("--world", choices=list(WORLDS), help="a toy collection instead of files (default: "
            f"facts); `scratch-embed world` writes it, and a text to train on.  {HELP}")
     add_seed(command)
     option("--depth", type=whole(1), default=1000, metavar="K",
-           help="documents per ranked list, also of the lists that a hybrid fuses "
+           help="documents per ranked list, also in the lists that a hybrid fuses "
                 "(default: %(default)s)")
     option("--weight", type=non_negative, default=0.5, metavar="W",
            help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
@@ -53,7 +53,7 @@ def add_evaluation(kinds):
 
 
 def run_evaluation(arguments):
-    """Search with every system, evaluate, print a table."""
+    """Search with each system (encoder, BM25, hybrid), evaluate the rankings, print a table."""
     from scratch_embed.evaluate.ranking import evaluate
     from scratch_embed.evaluate.trec import write_run
     from scratch_embed.retrieve.lists import as_run
@@ -108,7 +108,7 @@ def measures():
 # ---- the systems --------------------------------------------------------------------------------
 
 def searches(encoders, collection, arguments):
-    """{system: (ids, scores)}, the ids being positions of documents in the collection."""
+    """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
     documents, queries = (list(part.values()) for part in collection[:2])
@@ -128,7 +128,7 @@ def searches(encoders, collection, arguments):
 
 
 def dense(name, encoder, documents, queries, depth):
-    """The nearest documents of each query by cosine.  Prints how many texts have no known word."""
+    """(ids, scores) of the nearest documents.  Prints how many texts have no known word."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
     vectors = [encoder.encode(texts, show_progress_bar=True) for texts in (documents, queries)]
@@ -141,9 +141,9 @@ def dense(name, encoder, documents, queries, depth):
 
 
 def tags_of(systems):
-    """{system: its name in a run}, without white space, slashes and bytes that are not UTF-8.
+    """{system: its name in a run file}: white space, slashes and non-UTF-8 bytes become "_".
 
-    Raises ValueError if two names are equal.
+    Raises ValueError if two such names are equal.
     """
     tags = {system: re.sub(r"[\s/\\\ud800-\udfff]+", "_", system) for system in systems}
     if len(set(tags.values())) < len(tags):
@@ -155,7 +155,7 @@ def tags_of(systems):
 # ---- the table ----------------------------------------------------------------------------------
 
 def print_table(found, as_json):
-    """Print a line per system, a column per measure: its mean and interval."""
+    """Print a line per system and a column per measure, with its mean and interval."""
     rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
             for system, evaluation in found.items()}
     if as_json:
@@ -170,7 +170,7 @@ def print_table(found, as_json):
 
 
 def with_interval(evaluation, name):
-    """{mean, low, high}; of a single query only the mean, because an interval needs two."""
+    """{mean, low, high}; for a single query only {mean}, because an interval needs two."""
     from scratch_embed.evaluate.significance import bootstrap_interval
     if len(evaluation.queries) == 1:
         return {"mean": evaluation.mean[name]}

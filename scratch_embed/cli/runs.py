@@ -1,7 +1,7 @@
 """evaluate run: measure a ranking in TREC's format with trec_eval's measures and intervals.
 
-The queries that count are trec_eval's: those with judgements and results, or with --complete (its
--c) all with judgements.
+As in trec_eval, the mean is over the queries that have judgements and results; with --complete
+(trec_eval's -c) it is over all queries that have judgements.
 """
 import argparse
 import json
@@ -22,17 +22,19 @@ def add_evaluation(kinds):
         "over queries", "scratch-embed evaluate run qrels.txt bm25.run --against dense.run",
         run=run_evaluation)
     command.add_argument("qrels", help="relevance judgements: TREC's lines of query, 0, document, "
-                         'gain, or BEIR\'s of query, document, gain; plain or gzip; "-" is stdin')
+                         'gain, or BEIR\'s lines of query, document, gain; plain or gzip; "-" is '
+                         "stdin")
     command.add_argument("ranking", metavar="run", help="results: lines of query, Q0, document, "
                          "rank, score, name")
     command.add_argument("--against", metavar="RUN2",
                          help="another run: print the mean difference, paired by query, its "
                               "interval, and the p value")
     command.add_argument("--at", nargs="+", type=whole(1), default=[], metavar="K",
-                         help="cutoffs besides 10")
+                         help="cutoffs in addition to 10")
     command.add_argument("--measures", nargs="+", type=measure_name, metavar="NAME",
-                         help="only these: ndcg, map or mrr, with a cutoff (map@20) or without; "
-                              "precision@5, recall@100, hit@1")
+                         help="print only these measures: ndcg, map and mrr, with a cutoff "
+                              "(map@20) or without; precision, recall and hit with a cutoff "
+                              "(hit@1)")
     command.add_argument("--complete", action="store_true",
                          help="a judged query without results scores 0; default: it is left out")
     command.add_argument("--relevance-level", type=positive, default=1, metavar="G",
@@ -68,7 +70,7 @@ def measures_named(names, level):
 
 
 def usual_names(further):
-    """The measures that are printed without --measures."""
+    """The names of the measures that are printed without --measures."""
     at = sorted({10, *further})
     return [*(f"ndcg@{k}" for k in at), "map", "mrr",
             *(f"{kind}@{k}" for kind in ("recall", "precision", "hit") for k in at)]
@@ -83,7 +85,7 @@ def run_evaluation(arguments):
     paths = [arguments.ranking] + ([arguments.against] if arguments.against else [])
     runs = [read_run(path) for path in paths]
     report_missing(qrels, runs, paths, arguments.complete)
-    if not arguments.complete:                             # the queries of both
+    if not arguments.complete:                             # only queries that all runs have
         runs = [{query: run[query] for query in run if all(query in other for other in runs)}
                 for run in runs]
     if arguments.float32:

@@ -1,4 +1,4 @@
-"""index: save lines of text with their vectors in one file.  search: find lines in it."""
+"""index: save lines of text with their vectors in one file.  search: find lines in that file."""
 import itertools
 import json
 import os
@@ -15,8 +15,8 @@ from scratch_embed.cli.loading import (
 from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
 
-BATCH_SIZE = 1000                   # queries that are searched together
-HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses, or k if that is more
+BATCH_SIZE = 1000                  # queries searched together
+HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k if k is larger
 
 
 # ---- index --------------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ def add_commands(commands):
                         "for `search`", "scratch-embed index texts.txt -o texts.index --model "
                         "words.vec", run=run_index)
     index.add_argument("texts", help='one text per line, plain or gzip; "-" is stdin; blank lines '
-                       "are left out, but have a line number")
+                       "are left out, but count in the line numbers")
     index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
     index.add_argument("--model", help=f"{MODELS}.  The index stores its path and digest")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
@@ -48,7 +48,7 @@ def run_index(arguments):
     require_writable(arguments.output, arguments.texts)
     if arguments.model:
         check_outside(arguments.output, arguments.model)
-    index, encoder = (opened if arguments.add else new)(arguments)
+    index, encoder = (open_index if arguments.add else new_index)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
     unknown = 0
 
@@ -77,7 +77,7 @@ def check_index_usage(arguments):
 
 
 def check_outside(path, model):
-    """Raise ValueError if the index would replace the model, or change the digest of its folder."""
+    """Raise ValueError if writing to `path` would replace the model or change its digest."""
     path_, model_ = os.path.realpath(path), os.path.realpath(model)
     if path_ == model_:
         raise ValueError(f"{path} is the model itself; write to another file")
@@ -87,7 +87,7 @@ def check_outside(path, model):
                          "another folder")
 
 
-def new(arguments):
+def new_index(arguments):
     """(an empty TextIndex, its encoder)."""
     from scratch_embed.retrieve.texts import TextIndex
     options = {"sif": arguments.sif, "tokens": arguments.tokens or TOKENS[0]}
@@ -97,14 +97,14 @@ def new(arguments):
     return TextIndex(encoder.encode([]).shape[1], made_by), encoder
 
 
-def opened(arguments):
+def open_index(arguments):
     """(the existing TextIndex, its encoder)."""
     index = load_index(arguments.output)
     return index, encoder_of(index, arguments.output, arguments.model)
 
 
 def load_index(path):
-    """A TextIndex that `new` created.  Raises FormatError for any other file."""
+    """Read a TextIndex that `new_index` created.  Raises FormatError for any other file."""
     from scratch_embed.numerics.errors import FormatError
     from scratch_embed.retrieve.texts import TextIndex
     index = TextIndex.load(path)
@@ -118,9 +118,9 @@ def load_index(path):
 
 
 def encoder_of(index, path, model=None):
-    """The encoder of an index.  model: its new path, if it has moved.
+    """The encoder of an index.  path: of the index; model: the new path of the model, if it moved.
 
-    Raises ValueError if the model is not the one that made the index.
+    Raises ValueError if another model made the index.
     """
     made_by = index.made_by
     model = model or made_by["model"]
@@ -147,7 +147,7 @@ def add_search(commands):
     search = add_command(commands, "search", "print the lines of an index that are nearest to a "
                          "query, the best first: rank, score, line number, text",
                          "scratch-embed search texts.index storm -k 5", run=run_search)
-    search.add_argument("index", help="a file of `index`")
+    search.add_argument("index", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
     search.add_argument("-k", type=whole(1), default=10, metavar="N",
@@ -157,7 +157,7 @@ def add_search(commands):
                      "model")
     how.add_argument("--hybrid", action="store_true",
                      help="dense and lexical search, fused by reciprocal rank fusion")
-    search.add_argument("--model", help="the path of the model, if it has moved")
+    search.add_argument("--model", help="the new path of the model, if it has moved")
     search.add_argument("--json", action="store_true",
                         help="print an object per query: "
                              "{query, results: [{rank, score, line, text}]}")
@@ -166,21 +166,22 @@ def add_search(commands):
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
-    search, show = chosen_search(index, arguments), as_json if arguments.json else as_lines
+    search = chosen_search(index, arguments)
+    show = print_json if arguments.json else print_lines
     queries, interactive = texts_of(arguments.queries)
-    k = min(arguments.k, len(index))                       # lists are arrays, k wide
-    while some := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
-        for query, ids, scores in zip(some, *search(some, k)):
+    k = min(arguments.k, len(index))                       # search returns k columns
+    while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
+        for query, ids, scores in zip(batch, *search(batch, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
-                     if line in index.texts]               # −1: the list has ended
+                     if line in index.texts]               # −1 where fewer than k lines are found
             if not found:
                 say(f"nothing found for {query!r}: it has no known word")
             show(query, found)
 
 
 def texts_of(given):
-    """(iterator over the texts, or stdin's lines for "-"; whether they are typed at a terminal)."""
+    """(iterator over the texts, or over stdin's lines for ["-"]; whether stdin is a terminal)."""
     from scratch_embed.text.corpus import read_lines
     if given != ["-"]:
         return iter(given), False
@@ -189,7 +190,7 @@ def texts_of(given):
 
 
 def chosen_search(index, arguments):
-    """The function (queries, k) -> (line numbers, scores), a row per query."""
+    """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
     if not arguments.bm25:
         encode = encoder_of(index, arguments.index, arguments.model).encode
@@ -207,13 +208,13 @@ def chosen_search(index, arguments):
     return both
 
 
-def as_lines(query, found):
+def print_lines(query, found):
     """Print a line per result."""
     for rank, score, line, text in found:
         print(f"{rank}\t{score:.4f}\t{line}\t{text}")
 
 
-def as_json(query, found):
+def print_json(query, found):
     """Print all results of a query as one JSON object."""
     print(json.dumps({"query": query, "results": [
         dict(zip(("rank", "score", "line", "text"), row)) for row in found]}))

@@ -23,30 +23,32 @@ def add_training(methods):
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
         run=run_simcse)
     option = command.add_argument
-    option("corpus", nargs="?", help='text, plain or gzip, one sentence per line; its positive is '
-                                     'itself under another dropout mask; "-" is stdin')
-    option("--pairs", metavar="FILE", help="instead of a text: lines of text <tab> positive, or of "
-                                           "text <tab> positive <tab> hard negative")
+    option("corpus", nargs="?", help='text, plain or gzip, one sentence per line; the positive of '
+                                     'a sentence is itself under another dropout mask; "-" is '
+                                     'stdin')
+    option("--pairs", metavar="FILE", help="instead of a corpus: lines of text <tab> positive, or "
+                                           "of text <tab> positive <tab> hard negative")
     add_output_options(command, "a folder that sentence-transformers loads")
     option("--model", required=True, metavar="FOLDER",
            help="the BERT to start from, of `train bert` or of transformers")
     option("--pooling", choices=POOLINGS, default="cls",
-           help="a text's vector: that of [CLS], or the mean of its tokens (default: %(default)s)")
+           help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
+                "(default: %(default)s)")
     option("--tau", type=positive, default=0.05, metavar="T",
-           help="temperature; the smaller, the more the nearest negatives count "
+           help="temperature; the smaller it is, the more the nearest negatives count "
                 "(default: %(default)s)")
     head = command.add_mutually_exclusive_group()
     head.add_argument("--keep-head", action="store_true",
-                      help="keep the projection head that was trained on top, as the authors do "
-                           "for pairs; default: train with it, save without it")
+                      help="save the model with the projection head that training adds, as the "
+                           "authors do for pairs (default: train with it, save without it)")
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
            help="truncate texts to N tokens (default: the most that the model accepts)")
     option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
-           "how near the pairs are (alignment) and how far apart all texts are (uniformity); "
-           "smaller is better")
+           "how near the pairs are (alignment) and how far apart all texts are (uniformity); for "
+           "both, smaller is better")
     option("--eval-steps", type=whole(1), default=50, metavar="N",
-           help="steps between two such lines (default: %(default)s)")
+           help="steps between two measurements on --held-out (default: %(default)s)")
     refuse_old_names(command, "--headless", "--every")
     add_step_options(command, steps=500, batch=64, lr=3e-4)
 
@@ -64,7 +66,7 @@ def run_simcse(arguments):
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
     length = chosen_length(arguments, model)
-    views = numbered(texts_of(arguments), tokenizer, length)
+    views = tokenize(texts_of(arguments), tokenizer, length)
     held_out = pairs_held_out(arguments, tokenizer, length)
     check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
     pool = getattr(pooling, arguments.pooling)
@@ -79,7 +81,7 @@ def run_simcse(arguments):
     recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
     SentenceEncoder(tokenizer, remove_head(trained.model), recipe).save(arguments.output)
-    if held_out and steps % arguments.eval_steps:            # else it is printed already
+    if held_out and steps % arguments.eval_steps:            # the last step has not printed it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
@@ -106,7 +108,7 @@ def require_other_folder(output, model):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def texts_of(arguments):
-    """Lists of str: the texts; then, with --pairs, their positives; then hard negatives, if any."""
+    """[texts], or with --pairs [texts, positives] or [texts, positives, hard negatives]."""
     from scratch_embed.text.columns import read_columns
     from scratch_embed.text.corpus import read_lines
     if arguments.pairs:
@@ -129,33 +131,34 @@ def chosen_length(arguments, model):
     return arguments.max_length or model.max_length
 
 
-def numbered(views, tokenizer, length):
-    """Tokenise and pack each list of texts.  Prints how many texts were truncated."""
+def tokenize(views, tokenizer, length):
+    """A Packed for each list of texts.  Prints how many texts were truncated."""
     import numpy as np
-    packed, cut = [tokenizer.encode_batch(view, max_length=length) for view in views], 0
+    packed = [tokenizer.encode_batch(view, max_length=length) for view in views]
+    truncated = 0
     for view, batch in zip(views, packed):
         full = [view[i] for i in np.flatnonzero(np.diff(batch.offsets) == length)]
-        cut += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
-    if cut:
-        say(f"{cut:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
+        truncated += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
+    if truncated:
+        say(f"{truncated:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
             "tokens and were truncated")
     return packed
 
 
 def pairs_held_out(arguments, tokenizer, length):
-    """The HeldOut of --held-out, or None."""
+    """The HeldOut pairs of --held-out, or None."""
     from scratch_embed.sentences.simcse import HeldOut
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    return HeldOut(*numbered(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
+    return HeldOut(*tokenize(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
                              length), arguments.eval_steps)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def head_of(p):
-    """The trained projection head as a Dense module of a sentence-transformers folder."""
+    """(Dense,): the trained projection head as a module of a sentence-transformers folder."""
     from scratch_embed.nn.params import Params
     from scratch_embed.sentences.recipe import Dense
     ours = {f"linear.{kind}": p[f"head.{kind}"] for kind in ("weight", "bias")}

@@ -1,8 +1,8 @@
 """tour: train word vectors and transformers on toy texts, and measure what they have learned.
 
-Every table shows its baselines (untrained, random, chance) in the same rows, and every comparison
-of two methods is printed with its 95% interval: "not significantly different" means that the
-interval contains 0, so that these seeds do not show a difference.
+Every table shows the baselines (untrained, random, chance) of its scores.  Every comparison of two
+methods is printed with its 95% interval; "not significant" means that the interval contains 0, so
+these seeds do not show a difference.
 """
 import sys
 import textwrap
@@ -39,7 +39,7 @@ def run_tour(arguments):
 
 
 def run_words(arguments):
-    """Train word2vec; show neighbours and analogies; compare methods; test unknown words."""
+    """Train word2vec; show neighbours, analogies and a map; compare methods; test unknown words."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.training.session import RunOptions
     from scratch_embed.why.tour import easy_text
@@ -81,7 +81,7 @@ def run_words(arguments):
 
 
 def run_retrieval(arguments):
-    """Search by words and by vectors, search for rare codes, match translations."""
+    """Search by words and by vectors; search for rare codes; match translations."""
     learned = learn_worlds()
     show_searches(learned)
     show_codes(learned)
@@ -142,7 +142,7 @@ def show_methods(text):
               f"at random (hard).  {cooccurring[0]:.0f}% of all pairs of words co-occur in the "
               f"easy text, {cooccurring[1]:.0f}% in a hard one.  GloVe learns only from pairs that "
               "co-occur; the absence of a pair, which is most of the information in the easy text, "
-              "is not part of its loss.  (The original writes words + contexts.)  FastText's "
+              "is not part of its loss.  (GloVe's C code writes words + contexts.)  FastText's "
               "learning rate is twice word2vec's; the row without n-grams shows the effect of that "
               "alone.")
     scores = measure(list(METHODS.values()), easy + hard, progress=True)
@@ -154,7 +154,7 @@ def show_methods(text):
 
 
 def show_unknown_words(text):
-    """Print scores on unknown words: of n-grams before training, and after it."""
+    """Print the scores of FastText on unknown words, before and after training."""
     from scratch_embed.why.tour import MAX_N, MIN_N, TASKS, score_unknown_words
     from scratch_embed.worlds.words import HELD_OUT
     heading("7  Unknown words, which are not in the text: " + " ".join(sorted(HELD_OUT)))
@@ -174,7 +174,7 @@ def show_unknown_words(text):
 # ---- searching ----------------------------------------------------------------------------------
 
 def learn_worlds():
-    """{seed: a world to search and the vectors of its words}."""
+    """{seed: Learned}: toy worlds, and word vectors trained on their texts."""
     from scratch_embed.why.retrieval_tour import learn, per_seed
     return per_seed(learn, SEEDS)
 
@@ -189,10 +189,10 @@ def show_searches(learned):
     query = next(iter(world.queries))
     common = len({*IN_REPORTS} & {*IN_QUESTIONS})
     gains = world.qrels[query]
-    paragraph(f"Documents and queries share {common} of the {len(WORDS[0][0])} synonyms of a "
-              f"value.  A query names {len(world.query_slots[query])} of a document's {len(NAMES)} "
-              f"facts; a document with all of them has gain {GAIN[-1]}, one that lacks exactly one "
-              f"has gain {GAIN[-2]}.")
+    paragraph(f"Each value has {len(WORDS[0][0])} synonyms, of which {common} occur in both "
+              f"documents and queries.  A query names {len(world.query_slots[query])} of a "
+              f"document's {len(NAMES)} facts; a document with all of them has gain {GAIN[-1]}, a "
+              f"document that lacks exactly one has gain {GAIN[-2]}.")
     print(f"    query              {world.queries[query]}\n"
           f"    relevant document  {world.corpus[max(gains, key=gains.get)]}")
     paragraph(f"In %, mean of {len(SEEDS)} seeds with its 95% interval; a seed is a world with "
@@ -216,11 +216,10 @@ def show_codes(learned):
     heading("9  Rare codes, which word vectors cannot represent")
     paragraph("Each document gets a unique code, such as kx-417, that is not in the training text. "
               " Half of the queries name a code; the others are the queries above.  nDCG@10 in %; "
-              "'both' is over all queries.  RRF uses only ranks, so it cannot see that BM25's "
-              "first document is the only one with the code: the first of the vectors' list gets "
-              "the same score, and a document in both lists may get more.  The vectors of two "
-              "codes are nearly equal, so a seed treats all codes alike: hence the wide "
-              "intervals.")
+              "'both' is over all queries.  RRF uses only ranks: the first document of "
+              "each list gets the same score, although only BM25's has the code, and a document in "
+              "both lists may get more.  The vectors of two codes are nearly equal, so all codes "
+              "of a seed get similar scores, and the intervals are wide.")
     scores = over_seeds(lambda seed: search_coded(learned[seed]), SEEDS)
     show_intervals(scores, PARTS)
     alone = [name for name in scores if name not in (HYBRID, SCORES)]
@@ -234,7 +233,7 @@ def show_codes(learned):
 
 
 def show_translations():
-    """Print how many translations are found before training on pairs."""
+    """Print how many translations are found without training on translated pairs."""
     from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
     heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The second language is a cipher of the first, with its words in reverse order.  "

@@ -1,4 +1,4 @@
-"""The parts of the tour that train a transformer: word senses, and SimCSE's sentence vectors."""
+"""The two parts of the tour that train a transformer: word senses, and SimCSE."""
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
 
 SEEDS = (1, 2, 3)
@@ -29,20 +29,20 @@ def run_senses(arguments):
               "predict masked tokens; the senses are not labelled.  "
               f"{SIZES['layers']} layers of {SIZES['dim']}, {BERT['steps']:,} steps of "
               f"{BERT['batch_size']} sentences.  Cosines of 'bank' in two sentences, last layer:")
-    known = per_seed(train_bert, SEEDS)
-    seen = {seed: compute_states(known[seed]) for seed in SEEDS}
-    for one, other, cosine in same_word_cosines(known[SEEDS[0]], seen[SEEDS[0]]):
+    models = per_seed(train_bert, SEEDS)
+    states = {seed: compute_states(models[seed]) for seed in SEEDS}
+    for one, other, cosine in same_word_cosines(models[SEEDS[0]], states[SEEDS[0]]):
         print(f"    {cosine:5.2f}  {one}\n           {other}")
     print()
-    paragraph("Which sense is it?  The nearer of two means, one per sense, of the word's hidden "
-              "states in half of the sentences, tested on the other half.  % correct, mean of "
-              f"{len(SEEDS)} seeds (texts and initial weights); the topic's words are anywhere, "
-              "only before the word, or only after it.  One vector per word is the same in both "
-              "senses; such a tie counts as half correct.")
-    scores = over_seeds(lambda seed: sense_accuracies(known[seed], seen[seed]), list(SEEDS))
+    paragraph("A sense is predicted by the nearer of two means, one per sense, of the word's "
+              "hidden states in half of the sentences; the other half is the test.  % correct, "
+              f"mean of {len(SEEDS)} seeds (texts and initial weights).  In the three columns the "
+              "topic's words are anywhere, only before the word, or only after it.  A single "
+              "vector per word is the same in both senses; such a tie counts as half correct.")
+    scores = over_seeds(lambda seed: sense_accuracies(models[seed], states[seed]), list(SEEDS))
     show_intervals(scores, PARTS)
     print(f"    {'upper bound (exact)':26}{upper_bound():9.1f}")
-    anywhere = {who: rows[:, 0] for who, rows in scores.items()}
+    anywhere = {name: rows[:, 0] for name, rows in scores.items()}
     say_difference("anywhere", MODEL, contextual_tour.UNTRAINED, anywhere)
     say_difference("anywhere", MODEL, AROUND, anywhere)
     paragraph("The words of these sentences are drawn independently, so a mean of the other words' "
@@ -65,13 +65,13 @@ def run_simcse(arguments):
               f"{SIZES['layers']} layers of {SIZES['dim']}; {BERT['steps']:,} steps of the masked "
               f"LM, {SIMCSE['steps']:,} of SimCSE.  Mean of {len(SEEDS)} seeds with its 95% "
               "interval.")
-    paragraph("nDCG@10 of 300 queries in other words, STS (Spearman's rho), both in %, more is "
-              "better; alignment of paraphrases, uniformity of all documents, less is better; mean "
-              "cosine of all documents.")
+    paragraph("Columns: nDCG@10 of 300 queries in other words and STS (Spearman's rho), both in %, "
+              "more is better; alignment of paraphrases and uniformity of all documents, less is "
+              "better; mean cosine of all documents.")
     scores = over_seeds(before_and_after, list(SEEDS))
     show_scores(scores)
-    for place, what in enumerate(("nDCG@10", "STS")):
-        column = {name: rows[:, place] for name, rows in scores.items()}
+    for index, what in enumerate(("nDCG@10", "STS")):
+        column = {name: rows[:, index] for name, rows in scores.items()}
         print(f"    {what}: " + ", ".join(f"{name} {column[name].mean():.1f}" for name in
                                           (UNTRAINED, BEFORE, AFTER)))
         for other in (BEFORE, UNTRAINED, "word2vec, SIF"):
@@ -80,7 +80,7 @@ def run_simcse(arguments):
 
 
 def show_scores(scores):
-    """Print a table of Scores.  scores: {name: (seeds, 5)}; nan where a score does not exist."""
+    """Print the five scores of each model.  scores: {name: (seeds, 5)}; nan: not defined for it."""
     from scratch_embed.why.effects import interval
     print(f"    {'':18}" + "".join(f"{name:>14}" for name in (
         "nDCG@10", "STS", "alignment", "uniformity", "mean cosine")).rstrip())
@@ -95,13 +95,12 @@ def show_scores(scores):
 def say_geometry(before, after, scores):
     """Print how uniformity, alignment and the mean cosine changed, paired by seed.
 
-    The claim that SimCSE opens the cone of the vectors is printed only if their mean cosine has
-    fallen significantly.
+    "SimCSE opens the cone of the vectors" is printed only if their mean cosine falls significantly.
     """
     from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT, paired_difference
     changes = {}
-    for place, name in ((3, "uniformity"), (2, "alignment"), (4, "mean cosine")):
-        old, new = (scores[who][:, place] for who in (before, after))
+    for index, name in ((3, "uniformity"), (2, "alignment"), (4, "mean cosine")):
+        old, new = (scores[model][:, index] for model in (before, after))
         mean, half = changes[name] = paired_difference(new, old)
         verdict = changes[name].verdict
         print(f"    {name}: {old.mean():.2f} before SimCSE, {new.mean():.2f} after, "

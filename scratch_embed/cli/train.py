@@ -1,10 +1,10 @@
-"""train: learn word vectors, a classifier or a transformer from a text, by one of six methods."""
+"""train: train word vectors, a classifier or a transformer on a text, by one of six methods."""
 from scratch_embed.cli import bert, classifier, fasttext, glove, simcse, word2vec
 from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
-    """Add `train` and its methods, each from a file of its own."""
+    """Add `train` and its six methods; each is in a file of its own."""
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)

@@ -1,6 +1,6 @@
-"""What the `train` commands share: options, checks before the work, reading the text.
+"""Functions shared by the `train` commands: options, checks before the work, reading the text.
 
-Options and output files are checked before anything is read or trained, so that the result of an
+Options and output paths are checked before anything is read or trained, so that the result of an
 hour is not lost because a folder does not exist.
 """
 import os
@@ -11,26 +11,27 @@ from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_wr
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
-    """Add input, output and checkpoint options of the three methods for word vectors."""
+    """Add the input, output and checkpoint options of word2vec, GloVe and FastText."""
     command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
                          help="keep at most the N most frequent words (default: all)")
     refuse_old_names(command, "--max-size")
     command.add_argument("--on-disk", metavar="FOLDER",
-                         help="keep the text's word ids in files there instead of in memory")
+                         help="keep the text's word ids in files of this folder, not in memory")
     add_checkpoint_options(command)
 
 
 def add_checkpoint_options(command):
     """Add the options for saving the state of a training run and continuing from it."""
     command.add_argument("--checkpoint", metavar="FILE",
-                         help="save the training state there every minute and at Ctrl-C")
+                         help="save the training state in this file every minute, at Ctrl-C and at "
+                              "the end")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint")
 
 
 def add_common_options(command, min_count=5, epochs=5):
-    """Add the options of the three methods for word vectors and of the classifier."""
+    """Add the options that word2vec, GloVe, FastText and the classifier share."""
     command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
                          help="what to do with bytes that are not UTF-8 (default: %(default)s)")
     number = command.add_argument
@@ -60,30 +61,30 @@ def add_pair_options(command, sample):
     number("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per pair, with --loss ns (default: %(default)s)")
     number("--sample", type=non_negative, default=sample, metavar="T",
-           help="subsample words whose share of the text exceeds T; 0: never "
+           help="subsample words whose share of the text exceeds T; 0: no subsampling "
                 "(default: %(default)s)")
 
 
 def add_ngram_options(command, min_n, max_n, default=True):
-    """Add the lengths of character n-grams.  default=False: None if an option is not given."""
+    """Add --min-n and --max-n, with the defaults min_n and max_n; None if `default` is False."""
     for option, value, help in (
-            ("--min-n", min_n, "characters of the shortest n-gram, with < and >"),
+            ("--min-n", min_n, "characters of the shortest n-gram, < and > included"),
             ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):
         command.add_argument(option, type=whole(0), default=value if default else None,
                              metavar="N", help=f"{help} (default: {value})")
 
 
 def check_ngrams(arguments):
-    """Exit with code 2 if --min-n exceeds --max-n."""
+    """Exit with code 2 if --min-n exceeds --max-n, unless --max-n is 0 (no n-grams)."""
     if 0 < arguments.max_n < arguments.min_n:
         arguments.usage_error(f"--max-n: expected 0 or at least --min-n {arguments.min_n}, "
                               f"got {arguments.max_n}")
 
 
-# ---- before and after ----------------------------------------------------------------------------
+# ---- checks, reading, messages -------------------------------------------------------------------
 
 def check_files(arguments):
-    """Check that the output files can be written.  -> the Checkpoint of --checkpoint, or None"""
+    """Raise an error unless the output can be written.  -> Checkpoint of --checkpoint, or None"""
     from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import writer_for
 
@@ -106,16 +107,16 @@ def open_checkpoint(arguments, text):
         return None
     require_writable(arguments.checkpoint, text)
     if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
-        arguments.usage_error("--output and --checkpoint are the same file; name two")
+        arguments.usage_error("--output and --checkpoint are the same file; name two files")
     if arguments.resume:
-        there = os.path.exists(arguments.checkpoint)
-        say("resuming" if there else "nothing to resume, starting from the beginning:",
+        exists = os.path.exists(arguments.checkpoint)
+        say("resuming" if exists else "nothing to resume, starting from the beginning:",
             arguments.checkpoint)
     return Checkpoint(arguments.checkpoint, arguments.resume)
 
 
 def run_options(arguments, checkpoint):
-    """The RunOptions of a command: --workers, --seed, a checkpoint or None, a progress bar."""
+    """RunOptions with --workers, --seed, the checkpoint (or None) and a progress bar."""
     from scratch_embed.training.session import RunOptions
     return RunOptions(arguments.workers, arguments.seed, checkpoint, progress=True)
 

@@ -23,7 +23,7 @@ def add_commands(commands):
                           "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
     analogy.add_argument("file", help="word vectors")
     for word in "ABC":
-        analogy.add_argument(word.lower(), metavar=word, help="as in 'A is to B as C is to ...'")
+        analogy.add_argument(word.lower(), metavar=word, help="of 'A is to B as C is to ...'")
     analogy.add_argument("--cosmul", action="store_true",
                          help="rank by 3CosMul, which multiplies similarities, instead of 3CosAdd, "
                               "which adds them")
@@ -31,8 +31,8 @@ def add_commands(commands):
                          help="words to print (default: %(default)s)")
     refuse_old_names(analogy, "--multiply")
 
-    odd = add_command(commands, "odd", "print the word that is least similar to the mean of all "
-                      "(gensim's doesnt_match)",
+    odd = add_command(commands, "odd", "print which of several words is least similar to their "
+                      "mean (gensim's doesnt_match)",
                       "scratch-embed odd vectors.vec king queen paris prince", run=run_odd)
     odd.add_argument("file", help="word vectors")
     odd.add_argument("words", nargs="+", metavar="WORD")
@@ -41,7 +41,7 @@ def add_commands(commands):
                           "numbers", "echo king | scratch-embed vectors vectors.vec",
                           run=run_vectors)
     vectors.add_argument("file", help="word vectors")
-    vectors.add_argument("words", nargs="*", metavar="WORD", help="default: words from stdin")
+    vectors.add_argument("words", nargs="*", metavar="WORD", help="default: the words of stdin")
 
     plot = add_command(commands, "plot", "plot words on their first two principal components",
                        "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
@@ -74,7 +74,7 @@ def run_analogy(arguments):
 
 
 def run_odd(arguments):
-    """Print the word with the lowest cosine to the mean of all."""
+    """Print the word with the lowest cosine to the mean of all given words."""
     vectors = with_words(load_vectors(arguments.file), arguments.words)
     print(vectors.doesnt_match(arguments.words))
 
@@ -84,7 +84,7 @@ def run_vectors(arguments):
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.words.vector_files import shortest_digits
     vectors = load_vectors(arguments.file)
-    vectors[arguments.words]                           # MissingWord before anything is printed
+    vectors[arguments.words]             # raises MissingWord before anything is printed
     words = arguments.words or (word for line in read_sentences("-") for word in line)
     for word in words:
         print(word, *shortest_digits(vectors[word]))
@@ -110,8 +110,8 @@ def run_plot(arguments):
     figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
     axes.scatter(*xy.T, s=8)
     axes.margins(x=0.1)                                # room for labels at the right edge
-    for word, place in zip(words, xy):
-        axes.annotate(word, place, xytext=(3, 3), textcoords="offset points",
+    for word, point in zip(words, xy):
+        axes.annotate(word, point, xytext=(3, 3), textcoords="offset points",
                       parse_math=False)                # "$" may be a word
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")

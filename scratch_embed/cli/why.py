@@ -1,7 +1,7 @@
 """why: print ablations, which change one part of a method at a time and measure the effect.
 
-Each prediction is printed before its measurement, and each effect with its 95% interval over seeds:
-"not significant" means that the interval contains 0.
+Each prediction is printed before its measurement.  Each effect has a 95% interval over seeds; "not
+significant" means that the interval contains 0.
 """
 import sys
 
@@ -22,8 +22,8 @@ def add_commands(commands):
         method = add_command(methods, name, f"print ablations of {name} on toy texts",
                              f"scratch-embed why {name} --seeds 10", run=run)
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
-                            help="number of seeds, each of a text and initial weights, to "
-                                 "average over (default: %(default)s)")
+                            help="number of runs to average over; each has its own text and "
+                                 "initial weights (default: %(default)s)")
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="sentences of each text (default: %(default)s)")
         if run in (run_simcse, run_retrieval):
@@ -33,7 +33,7 @@ def add_commands(commands):
 
 
 def run_word2vec(arguments):
-    """Print the ablations, predictions first; a comparison of methods; the closed form."""
+    """Print the ablations, predictions first; a comparison of methods; the optimum of u·v."""
     from scratch_embed.why.word2vec import ABLATIONS, CBOW, LONG, SKIPGRAM, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"Skip-gram: {listed(SKIPGRAM)}; CBOW: the same "
@@ -44,7 +44,7 @@ def run_word2vec(arguments):
 
 
 def run_glove(arguments):
-    """Print the ablations, predictions first; how close trained scores come to log X."""
+    """Print the ablations, predictions first; how close w·u + b + c comes to log X."""
     from scratch_embed.why.glove import ABLATIONS, GLOVE, trained
     texts = toy_texts(arguments)
     show_ablations(texts, ABLATIONS, trained, f"GloVe: {listed(GLOVE)}.")
@@ -85,7 +85,7 @@ def run_retrieval(arguments):
 
 
 def toy_searches(arguments):
-    """A Search for each seed, and the same with queries that name codes."""
+    """(a Search for each seed, the same with unique codes, which half of the queries name)."""
     from scratch_embed.why.searches import search_codes, search_facts
     from scratch_embed.worlds.facts import facts
     print("(making the toy worlds; the first run also compiles, for some seconds)", file=sys.stderr)
@@ -97,7 +97,7 @@ def toy_searches(arguments):
 
 
 def toy_texts(arguments):
-    """A Text for each seed."""
+    """A hard Text for each seed."""
     from scratch_embed.why.ablations import toy_text
     print("(making the toy texts; the first run also compiles, for some seconds)", file=sys.stderr)
     return [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
@@ -115,7 +115,7 @@ def show_ablations(texts, ablations, trained, settings):
 
 
 def show_searches(searches, ablations):
-    """The same for a search.  -> (number of predictions that held, number of predictions)"""
+    """Print each ablation on searches.  -> (predictions that held, number of predictions)"""
     from scratch_embed.why.ablations import measure_ablations
     from scratch_embed.why.retrieval import found
     from scratch_embed.why.searches import ndcg_percent
@@ -124,7 +124,7 @@ def show_searches(searches, ablations):
 
 
 def show_methods(texts):
-    """Print a table of methods, and for each the others with no significant difference."""
+    """Print the score of each method, and the methods that do not differ significantly from it."""
     from scratch_embed.why.ablations import measure, not_distinguished
     from scratch_embed.why.effects import interval
     from scratch_embed.why.word2vec import METHODS
@@ -144,10 +144,11 @@ def show_closed_form(seeds, sentences):
     from scratch_embed.why.word2vec import OFTEN, WORLDS, closed_forms
     heading("3  The closed form: the optimum of u·v")
     paragraph(f"Texts of {sentences:,} sentences; more dimensions than words, so that every u·v "
-              "can take any value.  Prediction: u·v is the logarithm of Levy & Goldberg 2014, and "
-              "closer to it if negatives that equal the target, which the code skips, are left out "
-              "of the sum.  Counts of rare pairs are noisy; 'frequent' pairs are those expected "
-              f"{OFTEN} times or more; 'RMS error' is weighted.")
+              "can take any value.  Prediction: u·v is close to the optimum of Levy & Goldberg "
+              "2014 (second row), and closer to the first row, which leaves out negatives that "
+              "equal the target, as the code does.  Counts of rare pairs are noisy; 'frequent' "
+              f"is the correlation over pairs that are expected {OFTEN} times or more; the RMS "
+              "error is weighted by P(m,n).")
     forms = {"log P(m,n)/(K Pneg(m)(P(n) - P(m,n)))": 0, "log P(m,n)/(K Pneg(m) P(n))": 1}
     print(f"    {'':39}  correlation       frequent          RMS error")
     for world in WORLDS:
@@ -168,10 +169,10 @@ def show_log_x(seeds, sentences):
     from scratch_embed.why.effects import interval
     from scratch_embed.why.glove import closed_form
     heading("2  The optimum of w·u + b + c: log X")
-    paragraph(f"Tiny texts of {sentences:,} sentences, 41 words, all cells, 200 epochs.  "
-              "Prediction: with as many dimensions as words the fit is exact in every cell; with "
-              "5, it is an approximation of low rank.")
-    print(f"    {'':14}  correlation       RMS error         deviation of log X")
+    paragraph(f"Tiny texts of {sentences:,} sentences and 41 words; all cells; 200 epochs.  "
+              "Prediction: with more dimensions than words the fit is exact in every cell; with "
+              "5 dimensions it is a low-rank approximation.")
+    print(f"    {'':14}  correlation       RMS error         standard deviation of log X")
     for dim in (48, 5):
         found = [closed_form(seed, dim, sentences) for seed in seeds]
         r, error, spread = (interval([getattr(closed, part) for closed in found])
@@ -184,7 +185,8 @@ def show_collisions(text):
     """Print how many n-grams share a row, by the number of buckets."""
     from scratch_embed.why.fasttext import collisions
     heading("2  Hashing: how many n-grams share a row?")
-    print(f"    the n-grams of 3 to 6 characters of {len(text.vocab)} words")
+    print(f"    the n-grams of 3 to 6 characters of {len(text.vocab)} words;\n"
+          "    sharing: n-grams that share their row with another n-gram")
     print(f"    {'buckets':>12}{'n-grams':>10}{'rows':>10}{'sharing, %':>12}")
     for buckets in (2_000_000, 20_000, 2_000, 200, 20):
         found = collisions(text.vocab, buckets)
@@ -192,7 +194,7 @@ def show_collisions(text):
 
 
 def show_forms(searches):
-    """Print bytes per vector and quality of search for each form of compression."""
+    """Print the bytes per vector and the nDCG@10 of each form of compression."""
     from functools import partial
 
     from scratch_embed.why.ablations import measure

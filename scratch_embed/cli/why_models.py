@@ -16,7 +16,7 @@ def run_bert(arguments):
         trained,
         upper_bound,
     )
-    wait()
+    say_wait()
     texts = [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
     heading("1  Ablations of the masked LM")
     paragraph("% of ambiguous words whose sense is correct (worlds/senses.py; upper bound "
@@ -35,10 +35,11 @@ def run_simcse(arguments):
     from scratch_embed.why.retrieval_tour import per_seed
     from scratch_embed.why.sentences import BERT, SIZES, pretrain
     from scratch_embed.why.simcse import ABLATIONS, BASE, OTHERS, measures, trained, without_simcse
-    wait()
+    say_wait()
     seeds = list(range(1, arguments.seeds + 1))
-    made = per_seed(lambda seed: pretrain(seed, arguments.documents, arguments.sentences), seeds)
-    encoders = [made[seed] for seed in seeds]
+    pretrained = per_seed(lambda seed: pretrain(seed, arguments.documents, arguments.sentences),
+                          seeds)
+    encoders = [pretrained[seed] for seed in seeds]
     heading("1  Ablations of SimCSE")
     queries, documents = encoders[0].search.gains.shape
     paragraph(f"nDCG@10 in % of {queries} queries in other words on {documents:,} documents "
@@ -54,7 +55,7 @@ def run_simcse(arguments):
                                               score=measures), OTHERS)
 
 
-def wait():
-    """Print why nothing is printed yet."""
+def say_wait():
+    """Print to stderr what the command is doing before its first result."""
     print("(making the toy worlds; the first run also compiles, for some seconds)",
           file=sys.stderr)

@@ -17,16 +17,16 @@ def add_training(methods):
         methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
         "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
         run=run_word2vec)
-    add_text_options(command, "vectors in word2vec's text format, or its binary format if the name "
-                              "ends in .bin, or safetensors and a file of the vocabulary if it "
-                              "ends in .safetensors")
+    add_text_options(command, "vectors; the end of the name chooses the format: .bin: word2vec's "
+                              "binary format; .safetensors: safetensors and a file of the "
+                              "vocabulary; else: word2vec's text format")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
     command.add_argument("--lr", type=non_negative, metavar="RATE",
                          help="initial learning rate (default: 0.025, cbow 0.05)")
     command.add_argument("--shared-negatives", action="store_true",
                          help="draw negatives once per position instead of once per pair, which "
-                              "is faster; skip-gram with --loss ns only")
+                              "is faster; only for skip-gram with --loss ns")
     command.add_argument("--cbow-gradient", choices=["full", "mean"], default="full",
                          help="cbow: each of the n context words gets the full gradient, as in "
                               "the original's code, or 1/n of it, the gradient of the equation "

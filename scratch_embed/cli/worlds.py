@@ -20,7 +20,7 @@ def add_commands(commands):
 
 
 def add_seed(command):
-    """Add --seed, which chooses the sample of a toy world."""
+    """Add --seed, the seed of a toy world."""
     command.add_argument("--seed", type=whole(0), default=0, metavar="N",
                          help="seed of the toy world (default: %(default)s)")
 
@@ -44,8 +44,8 @@ def run_world(arguments):
 
 HELP = ("facts: short reports, and queries in other words; codes: facts, and as many queries for "
         "rare codes; bindings: documents with the same words, which differ in who did what; "
-        "instructions: relevance depends on the last words of the query; long: one sentence of 41 "
-        "states the fact")
+        "instructions: relevance depends on the last words of the query; long: documents of 41 "
+        "sentences, one of which states the fact")
 
 
 def world(name, seed):
@@ -62,7 +62,7 @@ def facts(seed):
 
 
 def codes(seed):
-    """The same for worlds/codes.py."""
+    """(documents, queries, qrels) of worlds/codes.py."""
     from scratch_embed.worlds.codes import with_codes
     from scratch_embed.worlds.facts import facts
     found = with_codes(facts(seed), seed)
@@ -70,14 +70,14 @@ def codes(seed):
 
 
 def bindings(seed):
-    """The same for worlds/bindings.py."""
+    """(documents, queries, qrels) of worlds/bindings.py."""
     from scratch_embed.worlds.bindings import bindings
     found = bindings(seed)
     return found.corpus, found.queries, found.qrels
 
 
 def instructions(seed):
-    """The same for worlds/instructions.py, each instruction after its query, as in MTEB."""
+    """(documents, queries, qrels) of worlds/instructions.py, each query with its instruction."""
     from scratch_embed.worlds.instructions import instructions
     found = instructions(seed)
     queries = {name: f"{text} {found.instructions[name]}" for name, text in found.queries.items()}
@@ -85,7 +85,7 @@ def instructions(seed):
 
 
 def long(seed):
-    """The same for worlds/long_documents.py."""
+    """(documents, queries, qrels) of worlds/long_documents.py."""
     from scratch_embed.worlds.facts import facts
     from scratch_embed.worlds.long_documents import lengthen
     found = lengthen(facts(seed), seed)

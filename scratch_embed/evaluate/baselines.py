@@ -3,19 +3,19 @@
 Equation  random vectors   x ~ N(0, I), drawn once for each distinct text
           bag of words     x_w = count of word w in the text, then x / ‖x‖
 Shapes    encode(list of N texts) -> (N, D) float32, like every encoder here
-Cost      a bag of words needs N·V float32, twice while it is normalised; this is compared with
-          the machine's memory first.  Counting in Python is fast enough for a few thousand texts,
-          so there is no kernel.
+Cost      a bag of words needs N·V float32, and as much again while rows are normalised; encode()
+          raises MemoryError if the machine has less.  Words are counted in a Python loop, which
+          is meant for a few thousand texts, so there is no kernel.
 Differs   from scikit-learn's CountVectorizer: words of one character count too, and rows have norm
-          1.  Unlike HashingVectorizer, each word has its own column, and words outside the
+          1.  Unlike in HashingVectorizer, each word has its own column, and words outside the
           vocabulary are ignored.
 Read next evaluate/probe.py, evaluate/cluster.py
 
-Random vectors give the score of chance, including what the evaluation itself adds: a classifier may
-always predict the most frequent class, a threshold is chosen to fit the test data, and equal texts
-have equal vectors.  A bag of words gives the score that is possible without word order, synonyms or
-training.  If a model is not better than a bag of words, this task gives no evidence that its
-training helped.
+Random vectors give the score of chance for the whole evaluation.  It is often above that of a
+random guess: a classifier may always predict the most frequent class, a threshold is chosen to fit
+the test data, and equal texts have equal vectors.  A bag of words gives the score that is possible
+without word order, synonyms or training.  If a model is not better than a bag of words, this task
+gives no evidence that its training helped.
 """
 import hashlib
 import re
@@ -42,7 +42,7 @@ class RandomVectors:
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """texts: N strings -> (N, dim) float32."""
         vectors = np.empty((len(texts), self.dim), np.float32)
-        for row, text in zip(vectors, _listed(texts)):
+        for row, text in zip(vectors, _require_list(texts)):
             digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
             row[:] = np.random.default_rng([self.seed, *digest]).standard_normal(self.dim)
         return vectors
@@ -62,16 +62,16 @@ class BagOfWords:
 
     def __init__(self, texts: Sequence[str], max_vocab_size: int = 20_000, min_count: int = 1
                  ) -> None:
-        words = [_words(text) for text in _listed(texts)]
+        words = [_words(text) for text in _require_list(texts)]
         vocab, _ = index_sentences(words, min_count, max_vocab_size)
         self.index = vocab.index
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """texts: N strings -> (N, V) float32, rows of norm 1, or of zeros without a known word."""
+        """texts: N strings -> (N, V) float32, rows of norm 1; 0 for a text without a known word."""
         require_memory(2 * 4 * len(texts) * len(self.index), f"the counts of {len(self.index)} "
                                                              f"words in {len(texts)} texts")
         counts = np.zeros((len(texts), len(self.index)), np.float32)
-        for row, text in zip(counts, _listed(texts)):
+        for row, text in zip(counts, _require_list(texts)):
             for word in _words(text):
                 if word in self.index:
                     row[self.index[word]] += 1
@@ -82,7 +82,7 @@ def _words(text):
     return WORD.findall(text.lower())
 
 
-def _listed(texts):
+def _require_list(texts):
     if isinstance(texts, str):
         raise ValueError("texts: expected a list, got one string; put it in a list")
     return texts

@@ -6,20 +6,20 @@ Paper     Artetxe & Schwenk 2019, "Margin-based Parallel Corpus Mining with Mult
 Equation  nearest(x) = argmax_y cos(x, y)
           margin(x, y) = cos(x, y) / ( Σ_{z ∈ NN_k(x)} cos(x, z)/2k + Σ_{z ∈ NN_k(y)} cos(y, z)/2k )
 Shapes    A (N, D) of one language, B (M, D) of the other -> ids (N,) into B, scores (N,)
-Cost      O(NMD), a matrix product in blocks of bounded memory; the margin needs two.  BLAS
+Cost      O(NMD): one matrix product, in blocks of bounded memory, or two for the margin.  BLAS
           computes them, so there is no kernel.
-Protocol  MTEB's main score is the weighted F1 of nearest() over the N gold ids, from the first
-          language to the second only.  Nothing is random, and there is no threshold.
+Protocol  MTEB's main score is the weighted F1 of nearest() over the N gold ids, in one direction
+          only: from the first language to the second.  There is no threshold and no random draw.
 Differs   ties go to the lowest id; torch's topk leaves them undefined.  The margin rescores
           the k nearest neighbours of each x (the paper's "forward" candidates); mteb has no margin.
 Read next space/neighbours.py, evaluate/classes.py
 
-Why F1 and not accuracy?  Each gold id is a class: F1_y = 2 hit_y / (1 + the number of x whose
-nearest is y).  So a hub, a y that is nearest to many x, adds little for the one x that is right.
-Without hubs, F1 is the accuracy.
+Why F1 and not accuracy?  Each gold id y is a class with one true item: F1_y = 2 hit_y / (1 + the
+number of x whose nearest is y).  A hub is a y that is nearest to many x: its F1 is low even if one
+of these x is its translation.  If no y is nearest to two x, F1 equals the accuracy.
 
-Why the margin?  A hub has a high cosine with everything.  The margin divides by the mean cosine of
-x and of y with their neighbours, so a hub is chosen only if it is nearer to x than it is to others.
+Why the margin?  A hub has a high cosine with many x.  The margin divides by the mean cosine of x
+and of y with their nearest neighbours; for a hub this mean is high, so the margin is lower.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def mine(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     -> ids (N,), cosines (N,).  Raises ValueError if B is empty.
     """
-    A, B = _languages(A, B)
+    A, B = _normalised(A, B)
     ids, cosines = nearest(A, B, 1)
     return ids[:, 0], cosines[:, 0]
 
@@ -54,14 +54,14 @@ def mine_by_margin(A: np.ndarray, B: np.ndarray, k: int = 4) -> tuple[np.ndarray
     """For each row of A, the row of B with the largest margin among its k nearest.
 
     A: (N, D), B: (M, D) -> ids (N,), margins (N,).  Ties go to the nearer row.  If M or N is less
-    than k, all rows are neighbours.  A margin divides by a mean of cosines and is meaningful only
-    if that mean is positive; otherwise it is −inf, and the nearest row is returned.
+    than k, all rows are neighbours.  A margin divides by a mean of cosines; if this mean is not
+    positive, the margin is set to −inf.  If all k margins are −inf, the nearest row is returned.
     """
-    A, B = _languages(A, B)
+    A, B = _normalised(A, B)
     ids, cosines = nearest(A, B, k)                                      # (N, k)
-    _, back = nearest(B, A, k)                                           # (M, k)
-    usual = (cosines.mean(axis=1)[:, None] + back.mean(axis=1)[ids]) / 2
-    margins = np.where(usual > 0, cosines / np.where(usual > 0, usual, 1), -np.inf)
+    _, reverse = nearest(B, A, k)                                        # (M, k)
+    average = (cosines.mean(axis=1)[:, None] + reverse.mean(axis=1)[ids]) / 2
+    margins = np.where(average > 0, cosines / np.where(average > 0, average, 1), -np.inf)
     best = margins.argmax(axis=1)[:, None]
     ids, margins = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (ids, margins))
     return ids, margins
@@ -69,13 +69,13 @@ def mine_by_margin(A: np.ndarray, B: np.ndarray, k: int = 4) -> tuple[np.ndarray
 
 def bitext_scores(found: Sequence[int] | np.ndarray, gold: Sequence[int] | np.ndarray | None = None
                   ) -> BitextScores:
-    """Compare the ids found with the gold ids.  found, gold: (N,); gold None: 0 to N − 1."""
+    """Compare the ids found with the gold ids.  found, gold: (N,); gold=None means 0 to N − 1."""
     scores = class_scores(np.arange(len(found)) if gold is None else gold, found)
     return BitextScores(scores.f1_weighted, scores.precision_weighted, scores.recall_weighted,
                         scores.accuracy)
 
 
-def _languages(A, B):
+def _normalised(A, B):
     A, B = np.asarray(A), np.asarray(B)
     require_tables(A, B)
     if not len(B):

@@ -1,4 +1,4 @@
-"""Classification measures: accuracy, precision, recall and F1, for one label per item or several.
+"""Classification measures: accuracy, precision, recall and F1, for one or several labels per item.
 
 Paper     van Rijsbergen 1979, "Information Retrieval", chapter 7 (F); Schapire & Singer 2000,
           "BoosTexter", section 4 (ranking measures of several labels).
@@ -6,15 +6,15 @@ Equation  P_c = hits_c / predicted_c     R_c = hits_c / true_c     F1_c = 2 hits
           predicted_c);  macro: mean over classes;  weighted: Σ_c (true_c / N) F1_c
 Shapes    one label: true, predicted (N,); several: (N, L) bool
 Cost      O(N log N) to sort the labels, then three counts: no confusion matrix, no kernel
-Differs   if a class is never predicted, P is 0/0 and counts as 0, and so does R if the class is
-          never true, as in scikit-learn by default, but without its warning.  The macro means run
-          over all classes that are true OR predicted of some item: predicting a class that does
-          not exist lowers them.
+Differs   P of a class that is never predicted, and R of a class that is never true, are 0/0 and
+          count as 0: scikit-learn's default, but without its warning.  The macro means
+          are over all classes among the true OR the predicted labels, also as there, so they
+          fall if a class is predicted that is never true.
 Read next evaluate/probe.py, evaluate/bitext.py
 
 Which one?  Accuracy rewards predicting the frequent class.  Macro F1 gives each class the same
-weight, however rare it is.  Weighted F1 weights classes by their true counts, and is therefore
-close to accuracy.
+weight, however rare it is.  Weighted means weight classes by their true counts; weighted
+recall equals accuracy.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ import numpy as np
 
 
 class ClassScores(NamedTuple):
-    """All in [0, 1]; f1, precision, recall: macro means; _weighted: weighted by class frequency."""
+    """All in [0, 1]; f1, precision, recall: macro means; *_weighted: means weighted by true_c/N."""
     accuracy: float
     f1: float
     precision: float
@@ -34,7 +34,10 @@ class ClassScores(NamedTuple):
 
 
 class MultilabelScores(NamedTuple):
-    """All in [0, 1].  `hamming` is MTEB's name for the mean of |true ∩ found| / |true ∪ found|."""
+    """All in [0, 1]; `hamming` is MTEB's name for the mean Jaccard index of true and found sets.
+
+    Jaccard index: |true ∩ found| / |true ∪ found|; 1 if both sets are empty.
+    """
     accuracy: float            # share of items with exactly the true set
     f1: float                  # macro
     lrap: float                # label ranking average precision of the 0/1 predictions
@@ -85,10 +88,12 @@ def _ratios(hits, true, predicted):
 
 
 def _lrap(true, predicted):
-    """Mean over items, and over their true labels l, of (true labels ≥ l) / (all labels ≥ l).
+    """Label ranking average precision: a mean over items, and over the true labels of each item.
 
-    Labels are ranked by their prediction, 1 before 0.  At or above a predicted label are all
-    predicted labels; at or above any other label are all L.  Items with no label or all count 1.
+    For a true label l it is (true labels ranked at or above l) / (all labels ranked at or above l).
+    Labels are ranked by their prediction, 1 before 0: at or above a predicted label are all
+    predicted labels; at or above any other label are all L.  An item whose true labels are none or
+    all L counts 1.
     """
     L, n_true, n_found = true.shape[1], true.sum(axis=1), predicted.sum(axis=1)
     both = (true & predicted).sum(axis=1)

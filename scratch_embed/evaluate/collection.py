@@ -4,10 +4,11 @@ Paper     Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Eva
           Information Retrieval Models", whose format this is.
 Bytes     documents  {"_id": "d1", "title": "...", "text": "..."}      one JSON object per line
           queries    {"_id": "q1", "text": "..."}                      the same without a title
-          or, both   d1 <tab> the text                                 decided by the first line
+                     or d1 <tab> the text, for both; the first line decides
           judgements q1 <tab> d1 <tab> gain                            with or without a header line
-          or         q1 0 d1 gain                                      TREC's, as evaluate/trec.py
-          in UTF-8, plain or gzip.  Blank lines are skipped.
+                     or TREC's format, q1 0 d1 gain (evaluate/trec.py)
+          A gain is a whole number, the relevance of d1 to q1.  All files are UTF-8, plain or
+          gzip; blank lines are skipped.
 Shapes    documents and queries {id: text}, judgements {query: {document: gain}}
 Cost      one pass over each file, all texts in memory
 Differs   As in BEIR's own encoders, a document is its title, a space and its text.  BEIR always
@@ -30,7 +31,7 @@ from scratch_embed.evaluate.ranking import Qrels
 from scratch_embed.evaluate.trec import enter_judgement
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.numerics.json_files import show
+from scratch_embed.numerics.json_files import Fields, parse, show
 from scratch_embed.text.corpus import read_lines
 
 HEADER = "query-id\tcorpus-id\tscore"
@@ -50,24 +51,24 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
 
     errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
     Raises   FormatError for a malformed line, for a judged query without a text, or if no judged
-             document has a text.  Warns if only some have none.
+             document has a text.  Warns if some judged documents have no text.
     """
     texts, query_texts = read_texts(documents, errors), read_texts(queries, errors)
     judged = read_judgements(qrels, errors)
-    lost = next((query for query in judged if query not in query_texts), None)
-    if lost is not None:
-        raise FormatError(qrels, f"query {lost!r}", f"expected a text for it in {queries}, found "
-                          f"none among {len(query_texts)} queries; are they of the same "
+    unknown = next((query for query in judged if query not in query_texts), None)
+    if unknown is not None:
+        raise FormatError(qrels, f"query {unknown!r}", f"expected a text for it in {queries}, "
+                          f"found none among {len(query_texts)} queries; are they of the same "
                           "collection?")
-    named = {document for gains in judged.values() for document in gains}
-    missing = sorted(named - texts.keys())
-    if len(missing) == len(named):
+    judged_documents = {document for gains in judged.values() for document in gains}
+    missing = sorted(judged_documents - texts.keys())
+    if len(missing) == len(judged_documents):
         raise FormatError(qrels, f"document {missing[0]!r}", f"expected it in {documents}, found "
                           f"neither it nor any other judged document among {len(texts)}; are they "
                           "of the same collection?")
     if missing:
-        warnings.warn(f"{qrels}: {len(missing)} of {len(named)} judged documents, the first "
-                      f"{missing[0]!r}, are not in {documents}: no system can find them",
+        warnings.warn(f"{qrels}: {len(missing)} of {len(judged_documents)} judged documents, the "
+                      f"first {missing[0]!r}, are not in {documents}: no system can find them",
                       stacklevel=2)
     return Collection(texts, {query: query_texts[query] for query in judged}, judged)
 
@@ -75,37 +76,27 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
 # ---- texts --------------------------------------------------------------------------------------
 
 def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str]:
-    """{id: text} of documents or queries, JSON or tab-separated.  FormatError names the line."""
+    """Read documents or queries -> {id: text}.  Raises FormatError that names the line."""
     texts, parse = {}, None
     for place, line in _lines(path, errors):
         parse = parse or (_from_json if line.lstrip().startswith("{") else _from_tabs)
         name, text = parse(line, path, place)
         if name in texts:
-            raise FormatError(path, place, f"the id {name!r} comes a second time; keep one of the "
-                                           "two lines")
+            raise FormatError(path, place, f"expected each id once, found {name!r} a second time; "
+                                           "keep one of the two lines")
         texts[name] = text
     if not texts:
-        raise FormatError(path, "the whole file", "expected a text a line, found none")
+        raise FormatError(path, "the whole file", "expected one text per line, found none")
     return texts
 
 
 def _from_json(line, path, place):
     """Parse a JSON line in BEIR's format -> id, text."""
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        entry = None
-    if not isinstance(entry, dict):
-        raise FormatError(path, place, 'expected a JSON object such as {"_id": "d1", "text": '
-                                       f'"..."}}, found {show(line)}')
-    for field, value in ("_id", entry.get("_id")), ("text", entry.get("text")), (
-            "title", entry.get("title", "")):
-        if not isinstance(value, str):
-            found = f"{field} {show(value)}" if field in entry else f"no {field}"
-            raise FormatError(path, place, f'expected "{field}", a string, found {found}')
-    if not entry["_id"]:
-        raise FormatError(path, place, 'expected an "_id", found an empty one')
-    return entry["_id"], f"{entry.get('title', '')} {entry['text']}".strip()
+    entry = Fields(path, parse(path, place, line.encode("utf-8", "surrogatepass")), place)
+    name, text, title = entry.text("_id"), entry.text("text"), entry.text("title", "")
+    if not name:
+        raise entry.fault("_id", "an id", "an empty one")
+    return name, f"{title} {text}".strip()
 
 
 def _from_tabs(line, path, place):
@@ -119,17 +110,17 @@ def _from_tabs(line, path, place):
 # ---- judgements ---------------------------------------------------------------------------------
 
 def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str, dict[str, int]]:
-    """{query: {document: gain}} of a qrels file, BEIR's (3 fields) or TREC's (4).
+    """Read a qrels file in BEIR's format (3 fields) or TREC's (4) -> {query: {document: gain}}.
 
-    The first line decides which it is.  Raises FormatError that names the line.
+    The first line decides which format it is.  Raises FormatError that names the line.
     """
     qrels, split = {}, None
     for place, line in _lines(path, errors):
         if split is None:
             if line.startswith("#") and line.count("\t") != 2:
                 continue                           # a comment, in TREC's format
-            split = _at_tabs if line.count("\t") == 2 else _at_white_space
-            if split is _at_tabs and line.lower().split("\t")[2].strip() == "score":
+            split = _split_tabs if line.count("\t") == 2 else _split_white_space
+            if split is _split_tabs and line.lower().split("\t")[2].strip() == "score":
                 continue                           # the header
         fields = split(line, path, place)
         if fields:
@@ -139,8 +130,8 @@ def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str
     return qrels
 
 
-def _at_tabs(line, path, place):
-    """The fields of a line in BEIR's format, as TREC's four."""
+def _split_tabs(line, path, place):
+    """Split a line in BEIR's format -> the four fields of TREC's."""
     fields = line.split("\t")
     if len(fields) != 3 or not all(fields):
         raise FormatError(path, place, "expected 3 fields between tabs, query document gain, found "
@@ -149,8 +140,8 @@ def _at_tabs(line, path, place):
     return query, "0", document, gain
 
 
-def _at_white_space(line, path, place):
-    """The fields of a line in TREC's format; an empty list for a comment."""
+def _split_white_space(line, path, place):
+    """Split a line in TREC's format -> its fields; [] for a comment."""
     fields = [field.decode() for field in line.encode().split()]       # bytes: ASCII white space
     return [] if fields[0].startswith("#") else fields
 
@@ -160,7 +151,8 @@ def _at_white_space(line, path, place):
 def write_collection(folder: str | os.PathLike, collection: Collection) -> list[Path]:
     """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is created if missing.
 
-    -> the three paths.  Raises ValueError for an id that is empty or contains a tab or a line end.
+    Fractional gains are truncated.  -> the three paths.
+    Raises ValueError for an id that is empty or contains a tab or a line end.
     """
     for name in (*collection.documents, *collection.queries):
         if not name or set(name) & set("\t\r\n"):
@@ -168,17 +160,17 @@ def write_collection(folder: str | os.PathLike, collection: Collection) -> list[
                              "one or more; rename it")
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")]
-    judged = (f"{query}\t{document}\t{int(gain)}" for query, gains in collection.qrels.items()
-              for document, gain in gains.items())
+    judgements = (f"{query}\t{document}\t{int(gain)}" for query, gains in collection.qrels.items()
+                  for document, gain in gains.items())
     for path, lines in zip(paths, (_as_json(collection.documents, {"title": ""}),
-                                   _as_json(collection.queries, {}), [HEADER, *judged])):
+                                   _as_json(collection.queries, {}), [HEADER, *judgements])):
         with atomic_write(path) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
     return paths
 
 
-def _as_json(texts: Mapping[str, str], more) -> Iterator[str]:
-    return (json.dumps({"_id": name, **more, "text": text}) for name, text in texts.items())
+def _as_json(texts: Mapping[str, str], extra_fields) -> Iterator[str]:
+    return (json.dumps({"_id": name, **extra_fields, "text": text}) for name, text in texts.items())
 
 
 # ---- helpers ------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ Differs   for a constant list, or fewer than two numbers, r is 0/0: nan, without
 Read next evaluate/words.py
 
 r is the cosine of the two lists after their means are subtracted.  As in space/similarity.py, each
-list is first divided by a power of two, which changes no digit, so that the squares neither
-overflow nor underflow.
+list is first divided by a power of two, which is exact, so that the squares neither overflow nor
+underflow.
 
-Why ρ for similarity?  People rate word pairs from 0 to 10, and cosines have another scale, so only
-the order can be compared.  The short formula 1 − 6 Σ d² / (N³ − N), with d the differences of
+Why ρ for similarity?  A human rating from 0 to 10 need not be a linear function of the cosine, so
+only the order is compared.  The short formula 1 − 6 Σ d² / (N³ − N), with d the differences of
 ranks, is exact only without ties.
 """
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _constant(x):
 
 
 def _centred(x):
-    """(x − x̄) / 2^e, whose largest number is between 2⁻⁵⁵ and 2, so that squares can be summed."""
+    """(x − x̄) / 2^e, whose largest |number| is between 2⁻⁵⁵ and 2: squares can be summed."""
     _, e = np.frexp(np.abs(x).max())
     x = np.ldexp(x, -e)                            # exact, up to underflow far below max |x|
     x = x - x.mean()

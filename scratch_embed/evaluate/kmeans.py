@@ -7,24 +7,26 @@ Equation  inertia J = Σ_i ‖x_i − c_{l_i}‖².   Assign: l_i = argmin_k ‖
           Seeding: the next centre is x_i with probability ∝ min_k ‖x_i − c_k‖²
 Shapes    X (N, D) -> centres (K, D), labels (N,)
 Types     X in float32 or float64 as given; sums in float64
-Cost      O(NDK) per step for the products X Cᵀ, which BLAS computes; a kernel does the rest of a
-          block while it is in the cache.  Seeding costs as much as 2 + log K steps.  Memory: a copy
-          of X, and a few blocks.
+Cost      O(NDK) per step for the products X Cᵀ, which BLAS computes; a kernel then labels and sums
+          each block while it is in the cache.  Seeding costs as much as 2 + ln K steps.  Memory: a
+          copy of X, a few blocks, and a few arrays of (2 + ln K) N numbers during seeding.
 Differs   J sums the squared differences ‖x − c‖² themselves; ‖x‖² − 2x·c + ‖c‖² would lose digits
-          by cancellation.  Otherwise as in scikit-learn: seeding tries 2 + log K candidates for
-          each centre and keeps the best (mentioned in the paper's section 7); an empty cluster gets
-          the point that is farthest from its centre; it stops when Σ_k ‖move of c_k‖² ≤
-          tol · (mean variance of a column).
+          by cancellation.  Otherwise as in scikit-learn: seeding draws 2 + ln K candidates for
+          each centre and keeps the one with the smallest J (mentioned in the paper's section 7); an
+          empty cluster gets the point that is farthest from its centre; the algorithm stops when
+          Σ_k ‖move of c_k‖² ≤ tol · (mean variance of a column).
 Read next evaluate/mini_batch.py, evaluate/cluster.py
 
 Why does J never rise?  For fixed centres the nearest one is the best label; for fixed labels the
-mean is the best centre; and a point that becomes its own centre adds nothing to J.  So the
-algorithm stops, but in a local minimum that depends on the initial centres.  This is why they are
-drawn by k-means++, with which the expected J is at most 8 (ln K + 2) times the global minimum.
-Call kmeans with several seeds and keep the result with the smallest inertia.
+mean is the best centre; and a point moved to an empty cluster is its own centre, so its term of J
+becomes 0.  So the algorithm stops, but in a local minimum that depends on the initial centres.
+They are drawn by k-means++: with one candidate per centre, the paper proves that the expected J is
+at most 8 (ln K + 2) times the global minimum.  Call kmeans with several seeds and keep the
+result with the smallest inertia.
 
-argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is the same for all k.  The mean of X
-is subtracted first: distances do not change, and less precision is lost by cancellation.
+How is the nearest centre found?  argmin_k ‖x − c_k‖² = argmax_k x·c_k − ‖c_k‖²/2, because ‖x‖² is
+the same for all k.  The mean of X is subtracted first: distances do not change, and less precision
+is lost by cancellation.
 """
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 
-BLOCK = 1 << 18          # numbers in the largest block: of X, or of the products X Cᵀ
+BLOCK = 1 << 18          # most numbers in one block of X, or of the products X Cᵀ
 
 
 class Clusters(NamedTuple):
@@ -40,7 +42,7 @@ class Clusters(NamedTuple):
     centres: np.ndarray      # (K, D) float64
     labels: np.ndarray       # (N,) int64
     inertia: float
-    steps: int               # how many were taken
+    steps: int               # of Lloyd's algorithm, or mini-batches
 
 
 class Sums(NamedTuple):
@@ -53,14 +55,15 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
            start: np.ndarray | None = None) -> Clusters:
     """Run Lloyd's algorithm, from k-means++ centres or from `start` (K, D).  X: (N, D) -> Clusters.
 
-    A cluster can be empty at the end only if X has fewer than K different rows.
+    Each step fills empty clusters, but one can be empty at the end, for instance if X has fewer
+    than K different rows.
     Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
     """
-    X, mean = centred(X, K)
+    X, mean, e = centred(X, K)
     if start is None:
         C = seed_centres(X, K, np.random.default_rng(seed))
     else:
-        C = np.asarray(start, np.float64) - mean
+        C = np.ldexp(np.asarray(start, np.float64), -e) - mean
         if C.shape != (K, X.shape[1]):
             raise ValueError(f"start: expected ({K}, {X.shape[1]}), got {C.shape}")
     limit = tol * np.vdot(X, X) / X.size                 # the mean is 0, so this is a variance
@@ -68,14 +71,18 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
     while steps < max_steps and shift > limit:           # unchanged labels give a shift of 0
         labels, distance, sums = assign(X, C)
         sums = fill_empty(X, labels, distance, sums)
-        moved = sums.total / sums.counts[:, None]
-        steps, shift, C = steps + 1, ((moved - C) ** 2).sum(), moved
+        means = sums.total / sums.counts[:, None]
+        steps, shift, C = steps + 1, ((means - C) ** 2).sum(), means
     labels, distance, _ = assign(X, C)
-    return Clusters(C + mean, labels, float(distance.sum()), steps)
+    return rescaled(Clusters(C + mean, labels, float(distance.sum()), steps), e)
 
 
-def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
-    """X − mean and the mean, after the checks that every k-means needs.  (N, D) -> (N, D), (D,)."""
+def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """X / 2^e − mean, that mean, and e, after the checks that every k-means needs.
+
+    (N, D) -> (N, D), (D,), int.  The largest number of X / 2^e is in [½, 1), so that no square
+    overflows or underflows; a division by a power of two changes exponents, not digits.
+    """
     X = np.asarray(X)
     X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64, order="C")
     if X.ndim != 2 or not 1 <= K <= len(X):
@@ -83,23 +90,32 @@ def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(X).all():
         raise ValueError(f"expected finite points, got nan or inf in row "
                          f"{np.flatnonzero(~np.isfinite(X).all(axis=1))[0]}; leave such rows out")
+    _, e = np.frexp(np.abs(X).max(initial=0))
+    X = np.ldexp(X, -e, out=X)                           # astype above has made a copy
     mean = X.mean(axis=0, dtype=np.float64)
-    X -= mean.astype(X.dtype)                            # astype above has made a copy
-    return X, mean.astype(X.dtype).astype(np.float64)
+    X -= mean.astype(X.dtype)
+    return X, mean.astype(X.dtype).astype(np.float64), int(e)
+
+
+def rescaled(clusters: Clusters, e: int) -> Clusters:
+    """The clusters of X from those of X / 2^e: the same labels; inf is an inertia over 1.8e308."""
+    with np.errstate(over="ignore"):
+        return clusters._replace(centres=np.ldexp(clusters.centres, e),
+                                 inertia=float(np.ldexp(clusters.inertia, 2 * e)))
 
 
 def seed_centres(X: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw K rows of X by k-means++, each the best of 2 + log K candidates.  -> (K, D) float64.
+    """Draw K rows of X by k-means++, each the best of 2 + ln K candidates.  -> (K, D) float64.
 
     X: (N, D), with a mean near 0.
     """
     squares, tries = np.einsum("nd,nd->n", X, X), 2 + int(np.log(K))
     chosen = [int(rng.integers(len(X)))]
-    nearest = _squared_distances(X, squares, chosen)[0]                  # (N,): to any centre
+    nearest = _squared_distances(X, squares, chosen)[0]                  # (N,): to the nearest
     for _ in range(1, K):
-        mass = np.cumsum(nearest, dtype=np.float64)
-        drawn = np.searchsorted(mass, rng.random(tries) * mass[-1], side="right")
-        drawn = np.minimum(drawn, len(X) - 1)            # all mass 0: fewer than K different rows
+        sums = np.cumsum(nearest, dtype=np.float64)
+        drawn = np.searchsorted(sums, rng.random(tries) * sums[-1], side="right")
+        drawn = np.minimum(drawn, len(X) - 1)            # all distances 0: under K different rows
         closer = np.minimum(nearest, _squared_distances(X, squares, drawn))      # (tries, N)
         best = closer.sum(axis=1, dtype=np.float64).argmin()
         chosen.append(int(drawn[best]))
@@ -128,8 +144,8 @@ def assign(X: np.ndarray, C: np.ndarray, block: int = BLOCK
 def assign_block(products, half, X, C, labels, distance, sums):
     """Write the label and ‖x − c‖² of each row, and add the row to the sums of its cluster.
 
-    products: (B, K) x·c, half: (K,) ‖c‖²/2, X: (B, D), C: (K, D); labels, distance: (B,) and sums
-    are written.
+    products: (B, K) x·c; half: (K,) ‖c‖²/2; X: (B, D); C: (K, D).
+    Written in place: labels (B,), distance (B,), sums.
     """
     labels[:] = (products - half).argmax(axis=1)
     distance[:] = ((X - C[labels]) ** 2).sum(axis=1)
@@ -156,7 +172,10 @@ def assign_block_kernel(products, half, X, C, labels, distance, sums):
 
 
 def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Sums) -> Sums:
-    """Give each empty cluster the point that is farthest from its centre and not alone there."""
+    """Move a point into each empty cluster: the farthest from its centre that is not alone there.
+
+    X: (N, D), labels and distance: (N,) -> Sums; the arguments are not changed.
+    """
     if sums.counts.all():
         return sums
     total, count = sums.total.copy(), sums.counts.copy()
@@ -170,7 +189,7 @@ def fill_empty(X: np.ndarray, labels: np.ndarray, distance: np.ndarray, sums: Su
 
 
 def _squared_distances(X, squares, rows):
-    """‖x − X[row]‖² for R rows and all points x: at least 0, and 0 for the row itself -> (R, N)"""
+    """‖x − X[row]‖² for R row numbers and all N points x; 0 for the row itself.  -> (R, N)"""
     d2 = X[rows] @ X.T                                   # (R, N)
     d2 *= -2
     d2 += squares

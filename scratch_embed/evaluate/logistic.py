@@ -5,26 +5,28 @@ Paper     Cox 1958, "The Regression Analysis of Binary Sequences"; Liu & Nocedal
 Equation  L(W, b) = − Σ_i log P_i[y_i] + ‖W‖² / (2C),     P_i = softmax(W x_i + b)
           ∂L/∂W = Σ_i (P_i − onehot(y_i)) x_iᵀ + W/C      ∂L/∂b = Σ_i (P_i − onehot(y_i))
 Shapes    X (N, D), y (N,); W (K, D) and b (K,) for K > 2 classes, (1, D) and (1,) for two
-Types     everything in float64, from a float64 copy of X
-Cost      two products of N·D·K for each evaluation of the loss, which BLAS computes, so there is no
-          kernel
-Memory    the copy of X, a few arrays (K, N), and 20 of the size of W
-Differs   scikit-learn stops at max|∂L|/N ≤ 1e-4, which can leave coefficients far from the
-          minimum; here it is 1e-7, so the result hardly depends on the solver.  Otherwise as
-          scikit-learn by default: C = 1, b is not penalised, and two classes have one row of
-          coefficients.
+Types     everything in float64
+Cost      two matrix products, of N·D·K each, per evaluation of the loss and its gradient.  BLAS
+          computes them, so there is no kernel.
+Memory    up to two float64 copies of X, a few arrays (K, N), and 20 arrays of the size of W
+Differs   scikit-learn stops when max|∂L|/N ≤ 1e-4, over all parameters, and can leave coefficients
+          far from the minimum.  Here the limit is 1e-7, so the result hardly depends on the solver.
+          Otherwise as scikit-learn by default: C = 1, b is not penalised, and two classes have
+          one row of coefficients.
 Read next evaluate/probe.py
 
 Why one row for two classes?  Softmax depends only on differences of scores, so the score of the
 first class is fixed at 0, and P[1] = σ(w·x + b).  With two free rows the penalty would be half as
 large: the same model has the rows −w/2 and w/2, and ‖w/2‖² + ‖w/2‖² = ‖w‖²/2.
 
-Why L-BFGS?  Newton's step −H⁻¹g needs (KD)² second derivatives.  L-BFGS estimates H from the last
-few steps: each changed the parameters by s and the gradient by y, so H should satisfy H s = y.  Two
-loops over the pairs (s, y) apply such an H⁻¹ to g without forming a matrix.
+Why L-BFGS?  Newton's step −H⁻¹g, with gradient g and Hessian H, needs (KD)² second derivatives.
+L-BFGS estimates H from the last few steps: a step changes the parameters by s and the gradient by
+y, so H should satisfy H s = y.  Two loops over the pairs (s, y) compute H⁻¹g for such an H without
+forming a matrix.
 
-When has it converged?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩, θ = (W, b):
-a small gradient proves that W is close to the unique minimum, for any solver.
+When has it converged?  L − ‖W‖²/(2C) is convex, so ‖W − W*‖² ≤ C ⟨∇L(θ), θ − θ*⟩
+for θ = (W, b) and the minimum θ* = (W*, b*): a small gradient proves that W is close to the unique
+W*, for any solver.
 """
 import warnings
 from collections.abc import Callable, Sequence
@@ -33,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 MEMORY = 10              # pairs (s, y) that L-BFGS keeps, as in SciPy
-ARMIJO = 1e-4            # a step must lower the loss by this share of what the slope predicts
+ARMIJO = 1e-4            # a step must lower the loss by at least this share of −slope · step
 ROUNDING = 1e-14         # a relative rise of the loss by less than this is rounding error
 
 
@@ -49,8 +51,8 @@ def fit_logistic(X: np.ndarray, y: Sequence | np.ndarray, C: float = 1.0, tol: f
                  max_steps: int = 1000) -> Logistic:
     """Minimise L from W = b = 0 until max|∂L| ≤ tol · N.  X: (N, D), y: (N,) labels -> Logistic.
 
-    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if it has not
-    converged after max_steps.
+    Raises ValueError for fewer than two classes, nan or inf, or C ≤ 0.  Warns if the gradient
+    is still too large at the end.
     """
     X, (classes, code) = np.asarray(X, np.float64), np.unique(np.asarray(y), return_inverse=True)
     if X.ndim != 2 or code.shape != (len(X),):
@@ -84,16 +86,16 @@ def loss_and_gradient(theta: np.ndarray, X1: np.ndarray, code: np.ndarray, C: fl
                       ) -> tuple[float, np.ndarray]:
     """L and ∂L/∂θ, θ = (W, b).  -> a number, and an array like theta.
 
-    theta: (K, D + 1), or (1, D + 1) for two classes; X1: (N, D + 1), whose last column is 1;
+    theta: (K, D + 1), or (1, D + 1) for two classes; X1: (N, D + 1), X and a last column of 1;
     code: (N,) class numbers.
     """
     W, items = theta[:, :-1], np.arange(len(X1))
     scores = _with_zero_row(theta @ X1.T)                    # (K, N): sums over K are contiguous
     scores -= scores.max(axis=0)                             # exp cannot overflow; P is unchanged
-    right = scores[code, items]
+    correct = scores[code, items]
     P = np.exp(scores, out=scores)
     total = P.sum(axis=0)
-    loss = np.log(total).sum() - right.sum() + np.vdot(W, W) / (2 * C)
+    loss = np.log(total).sum() - correct.sum() + np.vdot(W, W) / (2 * C)
     P /= total
     P[code, items] -= 1                                      # ∂L/∂scores = P − onehot
     gradient = P[-len(theta):] @ X1                          # for two classes, the second row only
@@ -105,8 +107,8 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
              ) -> tuple[np.ndarray, int, bool]:
     """L-BFGS for a convex function.  loss(x) -> (value, gradient), x: (P,) -> (x, steps, done).
 
-    done: whether max|gradient| ≤ tol was reached.  If not, max_steps were not enough, or no step
-    lowers the loss, for instance because numbers overflow.
+    done: whether max|gradient| ≤ tol.  If False, max_steps were not enough, or no step lowered the
+    loss, for instance because numbers overflow.
     """
     value, gradient = loss(x)
     pairs = []                                               # (s, y), the last MEMORY of them
@@ -132,19 +134,19 @@ def minimise(loss: Callable, x: np.ndarray, tol: float, max_steps: int
 
 
 def _apply_inverse(pairs, g):
-    """H⁻¹ g by the two-loop recursion.  pairs: [(s, y)], oldest first; without pairs g/‖g‖."""
-    g, shares = g.copy(), []
+    """H⁻¹ g by the two-loop recursion; without pairs, g/‖g‖.  pairs: [(s, y)], oldest first."""
+    g, alphas = g.copy(), []
     for s, y in reversed(pairs):
-        share = (s @ g) / (s @ y)
-        g -= share * y
-        shares.append(share)
-    if pairs:                                                # the initial H⁻¹ = s·y/y·y
+        alpha = (s @ g) / (s @ y)
+        g -= alpha * y
+        alphas.append(alpha)
+    if pairs:                                                # the initial H⁻¹ = (s·y / y·y) I
         s, y = pairs[-1]
         g *= (s @ y) / (y @ y)
     else:
         g /= np.linalg.norm(g)
-    for (s, y), share in zip(pairs, reversed(shares)):
-        g += (share - (y @ g) / (s @ y)) * s
+    for (s, y), alpha in zip(pairs, reversed(alphas)):
+        g += (alpha - (y @ g) / (s @ y)) * s
     return g
 
 

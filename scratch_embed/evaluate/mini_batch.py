@@ -1,34 +1,35 @@
-"""Mini-batch k-means: centres are updated after every few hundred points instead of after all N.
+"""Mini-batch k-means: centres are updated after each batch of B points, not after all N.
 
 Paper     Sculley 2010, "Web-Scale K-Means Clustering", algorithm 1.
 Equation  for each point x of a batch, k its nearest centre:   v_k ← v_k + 1
                                                  c_k ← (1 − 1/v_k) c_k + x / v_k
 Shapes    X (N, D) -> centres (K, D), labels (N,)
-Cost      O(B·D·K) per step for batches of B, and one pass over X for the labels at the end.  The
-          kernel is the one in evaluate/kmeans.py (`assign`).
+Cost      O(B·D·K) per step with a batch of B points, and one pass over X for the labels at the end.
+          The kernel is that of `assign` in evaluate/kmeans.py.
 Differs   the rules around the equation are those of scikit-learn's MiniBatchKMeans, because MTEB
           uses it; the random numbers differ, so the two agree in distribution only:
-            seeding      k-means++ on 3 batches of random points, or on 3K if those are fewer than K
+            seeding      k-means++ on 3B random points, or on 3K if 3B < K; if N is less, on all
             batches      drawn with replacement
-            reassigning  every 10K points, or while a centre has no point yet: centres with under 1%
-                         of the largest v_k (at most half a batch of them) are replaced by points
-                         of the batch, and get the smallest v of the centres that are kept
-            stopping     when the moving average of the batches' inertia has had no new minimum for
-                         10 steps; at the latest after 100 N points
+            reassigning  every 10·K points, and after each step while a centre has had no point:
+                         centres whose v_k is under 1% of the largest (at most B/2 of them) are
+                         replaced by points of the batch, and their v_k by the smallest v_k of
+                         the other centres
+            stopping     when the moving average of the batches' mean squared distance has had no
+                         new minimum for 10 steps; at the latest after 100·N points
 Read next evaluate/cluster.py
 
-Why 1/v_k?  v_k counts the points that c_k has been updated with, so c_k is the mean of all points
-that were nearest to it when they were drawn.  The step size 1/v_k decreases by itself: early
-batches place a centre, late ones hardly move it.
+Why 1/v_k?  v_k counts the points that have updated c_k, so c_k, until it is reassigned, is the
+mean of all points that were nearest to it when they were drawn.  The step size 1/v_k decreases by
+itself: early batches place a centre, late ones hardly move it.
 """
 import numpy as np
 
-from scratch_embed.evaluate.kmeans import Clusters, assign, centred, seed_centres
+from scratch_embed.evaluate.kmeans import Clusters, assign, centred, rescaled, seed_centres
 from scratch_embed.numerics.checks import require_whole
 
-MAX_EPOCHS = 100
+MAX_EPOCHS = 100         # steps are limited to this many times N points
 PATIENCE = 10            # steps without a new minimum
-LOW = 0.01               # a centre with less than this share of the largest v_k is reassigned
+LOW = 0.01               # a centre whose v_k is less than this share of the largest is reassigned
 
 
 def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int = 0) -> Clusters:
@@ -36,43 +37,43 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
 
     Raises ValueError unless 1 ≤ K ≤ N and batch_size ≥ 1, and for nan or inf.
     """
-    X, mean = centred(X, K)
+    X, mean, e = centred(X, K)
     N, rng = len(X), np.random.default_rng(seed)
     batch_size = min(require_whole("batch_size", batch_size, 1), N)
     drawn = 3 * batch_size if 3 * batch_size >= K else 3 * K
     C = seed_centres(X if drawn >= N else X[rng.integers(N, size=drawn)], K, rng)
-    seen, since, steps = np.zeros(K), 0, 0
-    average, lowest, waited = None, np.inf, 0
+    v, since, steps = np.zeros(K), 0, 0                  # since: points since a reassignment
+    average, lowest, stalled = None, np.inf, 0
     for steps in range(1, MAX_EPOCHS * N // batch_size + 1):
         points = X[rng.integers(N, size=batch_size)]
         _, distance, sums = assign(points, C)
-        seen += sums.counts
-        taken = sums.counts > 0
-        C[taken] += ((sums.total - sums.counts[:, None] * C)[taken]) / seen[taken, None]
+        v += sums.counts
+        updated = sums.counts > 0
+        C[updated] += ((sums.total - sums.counts[:, None] * C)[updated]) / v[updated, None]
         since += batch_size
-        if since >= 10 * K or not seen.all():
+        if since >= 10 * K or not v.all():
             since = 0
-            _reassign(C, seen, points, rng)
-        if steps == 1:                                   # the inertia of the initial centres
+            _reassign(C, v, points, rng)
+        if steps == 1:                                   # distances to the initial centres
             continue
-        average = _moved(average, distance.mean(), batch_size, N)
-        lowest, waited = (average, 0) if average < lowest else (lowest, waited + 1)
-        if waited >= PATIENCE:
+        average = _update_average(average, distance.mean(), batch_size, N)
+        lowest, stalled = (average, 0) if average < lowest else (lowest, stalled + 1)
+        if stalled >= PATIENCE:
             break
     labels, distance, _ = assign(X, C)
-    return Clusters(C + mean, labels, float(distance.sum()), steps)
+    return rescaled(Clusters(C + mean, labels, float(distance.sum()), steps), e)
 
 
-def _reassign(C, seen, points, rng):
-    """Replace centres with hardly any points by points of the batch; changes C and seen."""
-    low = np.flatnonzero(seen < LOW * seen.max())
-    low = low[np.argsort(seen[low], kind="stable")][:len(points) // 2]   # half a batch at most
+def _reassign(C, v, points, rng):
+    """Replace centres with a small v_k by random points of the batch; C and v are changed."""
+    low = np.flatnonzero(v < LOW * v.max())
+    low = low[np.argsort(v[low], kind="stable")][:len(points) // 2]   # half a batch at most
     if len(low):
         C[low] = points[rng.choice(len(points), len(low), replace=False)]
-        seen[low] = np.delete(seen, low).min()
+        v[low] = np.delete(v, low).min()
 
 
-def _moved(average, inertia, batch_size, N):
-    """Update the moving average of the inertia, over about one pass through the points."""
+def _update_average(average, inertia, batch_size, N):
+    """Update the moving average of a batch's mean squared distance, over about N points."""
     weight = min(1.0, 2 * batch_size / (N + 1))
     return inertia if average is None else (1 - weight) * average + weight * inertia

@@ -13,18 +13,19 @@ Protocol  type                      file              MTEB's main score
           Clustering                cluster.py        V-measure: 10 draws, mini-batch k-means
           BitextMining              bitext.py         F1 of the nearest by cosine
           Summarization             summarisation.py  mean of ρ within each text
-          A task's own `measure` can choose another of its scores as the main one.
+          A task's field `measure` can name another of its scores as the main score.
 Shapes    encode: a list of N texts -> (N, D).  Scores have mteb's names.
 Cost      mostly the encoder's; of the scores, clustering takes nearly all the time.  No kernel.
 Differs   mteb computes similarities in float32.  Here they are computed in float64, and cosines are
-          rounded to float32 before ranking: texts whose vectors differ only by rounding tie, and
-          their names decide, while in mteb the rounding decides.  So if many cosines are equal,
-          like those of bags of words, the two differ by a few thousandths; otherwise, scores
-          without random draws agree to a few 10⁻⁶.  (For k-means and the probe's solver see
-          cluster.py and logistic.py.)  mteb also rounds the means of ranking measures, except MRR,
-          to five decimals.  It embeds a part of a large clustering task (4% by default) and tests
-          on at most 2,000 texts of a multilabel task; here all are used.  One encoder is used for
-          queries and documents: for prefixes, pass an encoder that adds them.
+          rounded to float32 before ranking: texts whose vectors differ only by rounding tie and
+          are ordered by name, while in mteb rounding decides their order.  So if many cosines are
+          equal, like those of bags of words, scores differ by a few thousandths; otherwise scores
+          without random draws agree to a few 10⁻⁶ (bench/evaluate/mteb_adapter.py prints both).
+          Clustering and the probe's solver differ as described in cluster.py and logistic.py.
+          mteb also rounds the means of ranking measures, except MRR, to five decimals.  It embeds a
+          part of a large clustering task (4% by default) and tests on at most 2,000 texts of a
+          multilabel task; here all are used.  One encoder is used for queries and documents: for
+          prefixes, pass an encoder that adds them.
 Read next evaluate/results.py (the table and the JSON), evaluate/baselines.py, worlds/toy_mteb.py
 
 An instruction is appended to its query, after a space, as in mteb: the encoder reads one text.
@@ -63,10 +64,10 @@ MEASURES: dict[str, Callable[..., np.ndarray]] = {
 RANKING = {f"{name}_at_{k}": partial(measure, k=k) for k in CUTOFFS
            for name, measure in MEASURES.items()}
 
-# digest() uses two fields' former names, so that the digest of the same data has not changed
+# digest() uses two fields' former names, so that old and new digests of the same data are equal
 DIGESTED_AS = {"upper_bound": "best", "chance": "guessing"}
 
-# {mteb's name: a number}; with random draws, also the scores of each draw
+# {mteb's name of the score: a number}; with random draws, also the scores of each draw
 Scores = dict[str, Any]
 
 
@@ -79,10 +80,11 @@ class Encoder(Protocol):
 
 def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 42
                    ) -> list[TaskResult]:
-    """Evaluate an encoder on each task.  seed: for all random draws; mteb's is 42.
+    """Evaluate an encoder on each task.  seed: of all random draws; mteb uses 42.
 
     Raises ValueError if an element is not a task, before anything is encoded; if the encoder does
-    not return a finite row for each text; or if a score cannot be computed from the data.
+    not return a finite row for each text; if a score cannot be computed from the data; or if
+    task.measure is not one of the scores.
     """
     tasks = list(tasks)
     for number, task in enumerate(tasks):
@@ -94,7 +96,7 @@ def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 4
 
 
 def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
-    """Evaluate an encoder on one task.  Errors as in evaluate_tasks."""
+    """Evaluate an encoder on one task.  Raises ValueError as evaluate_tasks does."""
     start, shape = time.perf_counter(), type(task)
     scores = (EXACT[shape](encoder, task) if shape in EXACT
               else DRAWN[shape](encoder, task, seed))
@@ -106,7 +108,7 @@ def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskRe
 
 
 def embed(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
-    """Encode N texts, and check that there is a row for each and all are finite.  -> (N, D)"""
+    """Encode N texts, and check that the result is a finite table of N rows.  -> (N, D)"""
     name = f"{type(encoder).__name__}.encode"
     X = np.asarray(encoder.encode(list(texts)))
     if X.ndim != 2 or len(X) != len(texts) or not X.size or X.dtype.kind not in "fiu":
@@ -157,10 +159,11 @@ def reranking(encoder: Encoder, task: shapes.Reranking) -> Scores:
     row, found = {name: i for i, name in enumerate(task.corpus)}, {}
     for q, query in zip(Q, task.queries):
         candidates = task.top_ranked[query]
-        lost = next((name for name in candidates if name not in row), None)
-        if lost is not None:
-            raise ValueError(f"{task.name}: expected every candidate in the corpus, got {lost!r} "
-                             f"of query {query!r}, which is not; add its text, or leave it out")
+        missing = next((name for name in candidates if name not in row), None)
+        if missing is not None:
+            raise ValueError(f"{task.name}: expected every candidate in the corpus, got "
+                             f"{missing!r} of query {query!r}, which is not; add its text, or "
+                             "leave it out")
         cosines = cosine_matrix(q[None], X[[row[name] for name in candidates]])[0]
         found[query] = dict(zip(candidates, cosines.tolist()))
     return _ranking_scores(task, found)
@@ -183,10 +186,10 @@ def pairs(encoder: Encoder, task: shapes.PairClassification) -> Scores:
     scores = pair_classification(embed(encoder, task.sentence1), embed(encoder, task.sentence2),
                                  task.labels)
     named = {}
-    for name, one in scores._asdict().items():
-        named |= {f"{name}_ap": one.ap, f"{name}_accuracy": one.accuracy.accuracy,
-                  f"{name}_f1": one.f1.f1, f"{name}_precision": one.f1.precision,
-                  f"{name}_recall": one.f1.recall}
+    for name, best in scores._asdict().items():
+        named |= {f"{name}_ap": best.ap, f"{name}_accuracy": best.accuracy.accuracy,
+                  f"{name}_f1": best.f1.f1, f"{name}_precision": best.f1.precision,
+                  f"{name}_recall": best.f1.recall}
     return named | {"max_ap": scores.max_ap, "max_accuracy": scores.max_accuracy,
                     "max_f1": scores.max_f1}
 
@@ -198,7 +201,7 @@ def bitext_mining(encoder: Encoder, task: shapes.BitextMining) -> Scores:
 
 
 def summarization(encoder: Encoder, task: shapes.Summarization) -> Scores:
-    """Correlate similarity to the human summaries with the rating, text by text."""
+    """Correlate each summary's similarity to the human summaries with its rating, text by text."""
     machine, human = (_embed_lists(encoder, lists)
                       for lists in (task.machine_summaries, task.human_summaries))
     scores = summarisation_scores(machine, human, task.relevance)
@@ -208,7 +211,7 @@ def summarization(encoder: Encoder, task: shapes.Summarization) -> Scores:
 # ---- labels, with random draws ------------------------------------------------------------------
 
 def classification(encoder: Encoder, task: shapes.Classification, seed: int) -> Scores:
-    """Predict labels by logistic regression on eight texts of each label."""
+    """Predict labels by logistic regression, trained on eight texts of each label."""
     found = probe(embed(encoder, task.train.text), task.train.label,
                   embed(encoder, task.test.text), task.test.label,
                   draw_per_label(task.train.label, seed=seed))
@@ -235,8 +238,8 @@ def clustering(encoder: Encoder, task: shapes.Clustering, seed: int) -> Scores:
     X, rng = embed(encoder, task.sentences), random.Random(seed)
     levels = {f"Level {i}": bootstrapped_v_measures(X, labels, rng, seed=seed)
               for i, labels in enumerate(zip(*task.labels))}
-    every = np.concatenate(list(levels.values()))
-    return {"v_measure": float(every.mean()), "v_measure_std": float(every.std()),
+    all_draws = np.concatenate(list(levels.values()))
+    return {"v_measure": float(all_draws.mean()), "v_measure_std": float(all_draws.std()),
             "v_measures": levels}
 
 
@@ -250,8 +253,8 @@ def _embed_lists(encoder, lists):
 
 def _flat(**correlations):
     """{"cosine_spearman": ..., ...} from named Correlations."""
-    return {f"{similarity}_{r}": value for similarity, both in correlations.items()
-            for r, value in both._asdict().items()}
+    return {f"{similarity}_{r}": value for similarity, pair in correlations.items()
+            for r, value in pair._asdict().items()}
 
 
 EXACT: dict[type, Callable[[Encoder, Any], Scores]] = {

@@ -3,20 +3,19 @@
 Paper     Xu, Callison-Burch & Dolan 2015, "SemEval-2015 Task 1: Paraphrase and Semantic
           Similarity in Twitter"; Muennighoff et al. 2022, "MTEB: Massive Text Embedding
           Benchmark", appendix (the protocol).
-Equation  AP = Σ_t (R_t − R_{t−1}) P_t     over the different scores t, from the highest down;
-          P_t, R_t: precision and recall if all pairs with a score ≥ t are called positive
+Equation  AP = Σ_t (R_t − R_{t−1}) P_t     over the different scores t, in descending order;
+          P_t, R_t: precision and recall if pairs with a score ≥ t are predicted to be positive
           F1 = 2PR / (P + R)
 Shapes    scores: (N,), positive: (N,) of 0 and 1, or bool
 Cost      one sort, O(N log N); no kernel
 Protocol  MTEB's main score is max_ap: the largest AP of cosine, dot product and negative Euclidean
           and Manhattan distance.  A threshold lies between two neighbouring scores, so at least
           one pair is on each side.  Nothing is random.
-Differs   equal scores are always on the same side.  mteb 2.26.24 does the same.  Earlier
-          versions looked for the best accuracy and F1 by taking the pairs one by one, and cut
-          between equal scores too, which no threshold can do: a constant score got accuracy 1 if
-          the positive pairs came first.  Without a threshold (all scores equal, or one pair) the
-          results are nan, not 0.  Without a positive pair AP is 0/0, nan; in scikit-learn it is 0,
-          with a warning.
+Differs   equal scores are always on the same side of a threshold, as in mteb 2.26.24.  Earlier
+          versions of mteb could separate pairs of equal score, which no threshold can: a constant
+          score had accuracy 1 if the positive pairs came first.  If there is no threshold (all
+          scores are equal, or there is one pair) accuracy and F1 are nan, not 0.  Without a
+          positive pair AP is 0/0, nan; scikit-learn returns 0, with a warning.
 Read next evaluate/sts.py (the four similarities), evaluate/ranking.py (AP for each query)
 
 Why AP?  Accuracy and F1 are measured on the same pairs on which their threshold is chosen, which
@@ -88,40 +87,40 @@ def average_precision(scores: Sequence[float] | np.ndarray, positive: Sequence[i
 
     Equal scores count as one step t, so the order of the input has no effect.
     """
-    _, hits, taken = _cuts(scores, positive)
+    _, hits, predicted = _counts_at_thresholds(scores, positive)
     if not hits.size or not hits[-1]:
         return float("nan")
-    return float(np.sum(np.diff(hits, prepend=0) * (hits / taken)) / hits[-1])
+    return float(np.sum(np.diff(hits, prepend=0) * (hits / predicted)) / hits[-1])
 
 
 def best_accuracy(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray
                   ) -> BestAccuracy:
-    """The highest accuracy over all thresholds; among equally good ones, the highest."""
-    values, hits, taken = _cuts(scores, positive)
+    """The highest accuracy over all thresholds; on a tie, the highest threshold."""
+    values, hits, predicted = _counts_at_thresholds(scores, positive)
     if len(values) < 2:
         return BestAccuracy(float("nan"), float("nan"))
-    hits, taken, P, N = hits[:-1], taken[:-1], hits[-1], taken[-1]
-    right = hits + (N - taken) - (P - hits)        # positives above and negatives below
-    best = int(right.argmax())
-    return BestAccuracy(float(right[best] / N), _between(values, best))
+    hits, predicted, positives, N = hits[:-1], predicted[:-1], hits[-1], predicted[-1]
+    correct = hits + (N - predicted) - (positives - hits)      # positives above, negatives below
+    best = int(correct.argmax())
+    return BestAccuracy(float(correct[best] / N), _between(values, best))
 
 
 def best_f1(scores: Sequence[float] | np.ndarray, positive: Sequence[int] | np.ndarray) -> BestF1:
-    """The highest F1 over all thresholds; among equally good ones, the highest."""
-    values, hits, taken = _cuts(scores, positive)
+    """The highest F1 over all thresholds; on a tie, the highest threshold."""
+    values, hits, predicted = _counts_at_thresholds(scores, positive)
     if len(values) < 2:
         return BestF1(*[float("nan")] * 4)
-    hits, taken, P = hits[:-1], taken[:-1], hits[-1]
-    best = int((2 * hits / (taken + P)).argmax())  # 2PR/(P + R), P = hits/taken, R = hits/positives
-    hit, took = hits[best], taken[best]
-    return BestF1(float(2 * hit / (took + P)), float(hit / took),
-                  float(hit / P) if P else 0.0, _between(values, best))
+    hits, predicted, positives = hits[:-1], predicted[:-1], hits[-1]
+    best = int((2 * hits / (predicted + positives)).argmax())      # = 2PR / (P + R)
+    hit, found = hits[best], predicted[best]
+    return BestF1(float(2 * hit / (found + positives)), float(hit / found),
+                  float(hit / positives) if positives else 0.0, _between(values, best))
 
 
-def _cuts(scores, positive):
+def _counts_at_thresholds(scores, positive):
     """The T distinct scores, highest first, and how many positives and pairs are at or above each.
 
-    scores, positive: (N,) -> values (T,), hits (T,), taken (T,).
+    scores, positive: (N,) -> values (T,), true positives (T,), predicted positives (T,).
     """
     scores, positive = np.asarray(scores), np.asarray(positive)
     if scores.ndim != 1 or scores.shape != positive.shape:
@@ -133,9 +132,9 @@ def _cuts(scores, positive):
     if np.isnan(scores).any():
         raise ValueError("expected scores that can be ranked, got nan; leave such pairs out")
     values, group = np.unique(scores, return_inverse=True)
-    taken = np.bincount(group, minlength=len(values))[::-1].cumsum()
+    predicted = np.bincount(group, minlength=len(values))[::-1].cumsum()
     hits = np.bincount(group[positive == 1], minlength=len(values))[::-1].cumsum()
-    return values[::-1], hits, taken
+    return values[::-1], hits, predicted
 
 
 def _between(values, i):

@@ -7,23 +7,23 @@ Equation  linear: logistic.py.    kNN: the most frequent label of the k rows wit
 Shapes    X (N, D) to train on, Q (M, D) to test on, y (N,) -> predicted labels (M,)
 Cost      kNN: one product of M·N·D in blocks of bounded memory, which BLAS computes: no kernel
 Protocol  Classification: 10 draws of 8 training items of each label, logistic regression on each,
-          all test items; the main score is the mean accuracy.  ap, for two labels only, takes the
-          predicted labels as scores 0 and 1; the greater label is the positive one.
-          Several labels per item: 10 draws in which every label has at least 8 items, kNN with
-          k = 5, a separate vote for each label; mteb's main score is the accuracy, the share of
-          items whose whole set of labels is right.
-          The draws are mteb's own, item by item: the same generators in the same order.  Only the
-          solver differs: here logistic regression runs until it has converged (see logistic.py).
+          all test items; the main score is the mean accuracy.  For two labels, `ap` is the average
+          precision of the predicted labels as scores 0 and 1; the greater label is the positive.
+          Several labels per item: 10 draws in which every label has at least 8 items, or all it
+          has; kNN with k = 5 and a separate vote for each label.  mteb's main score is the
+          accuracy, the share of items whose set of labels is predicted exactly.
+          The draws equal mteb's, item by item: the same generators are used in the same order.
+          draw_per_label starts every draw with the same seed, but shuffles the list as the previous
+          draw left it.  Only the solver differs: here logistic regression runs until it has
+          converged (see logistic.py).
 Differs   among rows at equal distance the lowest index is taken; scikit-learn leaves it undefined.
-          As in mteb, each draw begins with the same seed, but shuffles the list as the last draw
-          left it.
 Read next evaluate/logistic.py, evaluate/classes.py, evaluate/baselines.py
 
-A probe's score needs its baselines in the same row (baselines.py): random vectors of enough
-dimensions separate a few training items perfectly, and a bag of words solves many tasks.
+Compare a probe's score with baselines (baselines.py): random vectors of enough dimensions separate
+a few training items perfectly, and a bag of words solves many tasks.
 
-Why only 8 items per label?  The less the probe can learn, the more its score depends on the
-vectors.
+Why only 8 items per label?  The less the probe can learn from its training set, the more its score
+depends on the vectors.
 """
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -39,6 +39,7 @@ from scratch_embed.evaluate.classes import (
 )
 from scratch_embed.evaluate.logistic import fit_logistic, predict
 from scratch_embed.evaluate.pairs import average_precision
+from scratch_embed.numerics.l2_normalize import rescale
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import require_tables
 
@@ -71,7 +72,8 @@ def knn_probe(X: np.ndarray, y: np.ndarray, Q: np.ndarray, k: int = 5) -> np.nda
     X: (N, D), y: (N,), Q: (M, D) -> labels (M,).  Raises ValueError for k > N.
     """
     classes, code = np.unique(np.asarray(y), return_inverse=True)
-    found = code[nearest_euclidean(Q, X, k)]                             # (M, k)
+    found = code[nearest_euclidean(Q, X, k)]                             # (M, k) class numbers
+    # (M, k): how many neighbours have the label of neighbour j
     votes = sum((found == found[:, [j]]).astype(np.int64) for j in range(k))
     winner = np.where(votes == votes.max(axis=1, keepdims=True), found, len(classes))
     return classes[winner.min(axis=1)]
@@ -91,8 +93,9 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     """The k rows of X nearest to each row of Q, nearest first.  (M, D), (N, D) -> ids (M, k).
 
     argmin ‖q − x‖² = argmax q·x − ‖x‖²/2 = argmax [q, 1]·[x, −‖x‖²/2], a dot product with one more
-    column.  The mean of X is subtracted first, so that less precision is lost by
-    cancellation.
+    column.  The mean of X is subtracted first, so that less precision is lost by cancellation.  X,
+    and each [q, 1], is divided by a power of two, so that no square overflows or underflows; this
+    changes exponents, not digits.
     Raises ValueError for nan or inf, or k outside 1..N.
     """
     Q, X = np.asarray(Q), np.asarray(X)
@@ -102,19 +105,22 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
     dtype = np.result_type(Q, X, np.float32)
     if not (np.isfinite(Q).all() and np.isfinite(X).all()):
         raise ValueError("expected finite vectors, got nan or inf; leave such rows out")
+    _, e = np.frexp(np.abs(X).max(initial=0))
+    Q, X = np.ldexp(Q.astype(np.float64), -e), np.ldexp(X.astype(dtype), -e)
     mean = X.mean(axis=0, dtype=np.float64)
-    Q, X = (Q - mean).astype(dtype), (X - mean).astype(dtype)
+    Q, X = Q - mean, (X - mean).astype(dtype)
     half = np.einsum("nd,nd->n", X, X) / dtype.type(2)
-    return nearest(np.column_stack([Q, np.ones(len(Q), dtype)]), np.column_stack([X, -half]), k)[0]
+    Q, _ = rescale(np.column_stack([Q, np.ones(len(Q))]))
+    return nearest(Q.astype(dtype), np.column_stack([X, -half]), k)[0]
 
 
 # ---- draws -------------------------------------------------------------------------------------
 
 def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10, seed: int = 42
                    ) -> list[np.ndarray]:
-    """Draw training sets of `per_label` items of each label, or all items of a label with fewer.
+    """Draw training sets of `per_label` items of each label; of a rarer label, all its items.
 
-    y: (N,) -> one array of ids for each draw, the ids that mteb draws for this seed, in its order.
+    y: (N,) -> for each draw an array of ids, in the order in which mteb draws them for this seed.
     """
     _, code = np.unique(np.asarray(y), return_inverse=True)
     order, drawn = np.arange(len(code)), []
@@ -130,11 +136,12 @@ def draw_per_label(y: Sequence | np.ndarray, per_label: int = 8, draws: int = 10
 
 def draw_multilabel(label_sets: Sequence[Collection], rng: np.random.Generator,
                     per_label: int = 8, draws: int = 10) -> list[np.ndarray]:
-    """Draw training sets in which each label has at least `per_label` items, or all it has.
+    """Draw training sets in which each label has at least `per_label` items; a rarer one, all its.
 
-    rng: mteb's generator of the task, np.random.default_rng(42) before the first subset.  -> an
-    array of ids for each draw.  Items are taken in random order if one of their labels still has
-    too few, so labels that occur together with others get more.
+    label_sets: N sets -> for each draw an array of ids.  Items are read in random order; an item is
+    taken if one of its labels still has too few, so labels that occur together with others get
+    more.  rng: mteb makes one per task, np.random.default_rng(42), and goes on to use it for the
+    task's next subsets.
     """
     drawn = []
     for _ in range(draws):
@@ -159,10 +166,10 @@ def probe(X: np.ndarray, y: Sequence | np.ndarray, Q: np.ndarray, truth: Sequenc
     X, y, truth = np.asarray(X), np.asarray(y), np.asarray(truth)
     labels, scores, ap = np.unique(truth), [], []
     for rows in draws:
-        found = fit_predict(X[rows], y[rows], Q)
-        scores.append(class_scores(truth, found))
+        predicted = fit_predict(X[rows], y[rows], Q)
+        scores.append(class_scores(truth, predicted))
         if len(labels) == 2:
-            ap.append(average_precision(found == labels[1], truth == labels[1]))
+            ap.append(average_precision(predicted == labels[1], truth == labels[1]))
     return ProbeScores(ClassScores(*np.mean(scores, axis=0).tolist()),
                        float(np.mean(ap)) if ap else float("nan"), scores)
 
@@ -181,7 +188,10 @@ def multilabel_probe(X: np.ndarray, label_sets: Sequence[Collection], Q: np.ndar
 
 
 def indicator(label_sets: Sequence[Collection], labels: Sequence) -> np.ndarray:
-    """Sets of labels as a table (N, L) bool, a column for each of `labels`; others are ignored."""
+    """N sets of labels as a table (N, L) bool, a column for each of `labels`.
+
+    Labels that are not among `labels` are ignored.
+    """
     column = {label: j for j, label in enumerate(labels)}
     Y = np.zeros((len(label_sets), len(labels)), bool)
     for i, labels_of_item in enumerate(label_sets):

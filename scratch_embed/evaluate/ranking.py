@@ -4,8 +4,8 @@ Paper     Järvelin & Kekäläinen 2002, "Cumulated Gain-Based Evaluation of IR 
           Burges et al. 2005, "Learning to Rank using Gradient Descent" (the gain 2^g − 1);
           Voorhees 1999, "The TREC-8 Question Answering Track Report" (MRR); Buckley & Voorhees
           2005, "Retrieval System Evaluation" (average precision).
-Equation  for a query, g_i the gain of the document at rank i, rel_i = 1 if g_i ≥ level, else 0, and
-          R = Σ rel over all documents with a judgement:
+Equation  for a query, g_i is the gain of the document at rank i, rel_i = 1 if g_i ≥ level, else 0,
+          and R = Σ rel over all documents with a judgement:
           P@k       Σ_{i≤k} rel_i / k            Hit@k   1 if any rel_i is 1, i ≤ k, else 0
           Recall@k  Σ_{i≤k} rel_i / R            RR@k    1 / (the first i ≤ k with rel_i = 1), or 0
           AP@k      Σ_{i≤k} rel_i P@i / R        DCG@k   Σ_{i≤k} gain(g_i) / log₂(i + 1)
@@ -15,26 +15,26 @@ Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as ar
           per query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
 Cost      O(n log n) for n documents of a query, in Python's own sort; the measures are a few
           array operations, so there is no kernel
-Differs   Scores are compared as they are, as in trec_eval 10.  trec_eval 9, and pytrec_eval, BEIR
-          and MTEB, which are built on it, round scores to float32 first and so get more ties:
-          in_float32(run) gives their numbers.  Gains need not be whole numbers.  A nan score is an
+Differs   Scores are compared as float64, as in trec_eval 10.  trec_eval 9 (and pytrec_eval, BEIR
+          and MTEB, which use it) rounds scores to float32 first and so has more ties: evaluating
+          in_float32(run) gives its numbers.  Gains need not be whole numbers.  A nan score is an
           error.  The paper's DCG does not discount the first two ranks; the formula above is
           trec_eval's.
 Read next evaluate/significance.py (is a difference significant?), evaluate/trec.py (the files)
 
-Special cases.  A document without a judgement has the gain 0, and so has one with a negative gain.
-A list shorter than k is filled up with irrelevant documents: P@k still divides by k, and AP@k
-by R, not by min(k, R).  A query without a relevant document scores 0 on every measure.
+Special cases.  A document without a judgement has gain 0; a negative gain counts as 0.  A list
+shorter than k is filled up with irrelevant documents: P@k still divides by k, and AP@k by R, not by
+min(k, R).  A query without a relevant document (for nDCG: without a positive gain) scores 0.
 
 Ties.  Documents of equal score are ordered by name, the LAST in the alphabet first ("9" before
-"10").  This is arbitrary on purpose: a name tells nothing about relevance, while the order of the
-input often does.  Candidates are usually listed with the relevant ones first, and if ties kept
-that order, a system that scores everything 0 would have MRR 1.  (BEIR's and MTEB's own MRR do.)
+"10"), as in trec_eval.  A name tells nothing about relevance, while the order of the input often
+does.  Candidates are usually listed with the relevant ones first; if ties kept that order, as in
+BEIR's and MTEB's own MRR, a system that scores everything 0 would have MRR 1.
 
-Which queries count?  By default all with a judgement; one that is not in the run scores 0, as in
-trec_eval -c.  With complete=False only queries that are in both count, as in trec_eval without -c,
-pytrec_eval, BEIR and MTEB.  That is meant for runs on a part of the queries, but it also rewards a
-system that returns nothing for the difficult ones.
+Which queries count?  By default all with a judgement; a query that is not in the run scores 0, as
+in trec_eval -c.  With complete=False only queries in both qrels and run count, as in trec_eval
+without -c, pytrec_eval, BEIR and MTEB.  This is meant for runs on a part of the queries, but it
+also rewards a system that returns nothing for the difficult ones.
 """
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -91,11 +91,11 @@ def recall(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
     >>> recall(ranking, k=2)                                 # b, of b and c
     array([0.5])
     """
-    return _share(_relevant(ranking.gains, k, level).sum(axis=1), _count(ranking, level))
+    return _ratio(_relevant(ranking.gains, k, level).sum(axis=1), _count_relevant(ranking, level))
 
 
 def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
-    """Hit@k: 1 if one of the first k documents is relevant, else 0.  -> (Q,)  trec_eval's success.
+    """Hit@k: 1 if one of the first k documents is relevant, else 0 (trec_eval: success).  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> hit_rate(ranking, k=1), hit_rate(ranking, k=2)
@@ -105,27 +105,27 @@ def hit_rate(ranking: Ranking, k: int, level: float = 1) -> np.ndarray:
 
 
 def reciprocal_rank(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """RR@k: 1 / the rank of the first relevant document, 0 if that is beyond k.  -> (Q,)
+    """RR@k: 1 / the rank of the first relevant document, 0 if its rank is above k.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> reciprocal_rank(ranking)                             # b, at rank 2
     array([0.5])
     """
     relevant = _relevant(ranking.gains, k, level)
-    before = (np.cumsum(relevant, axis=1) == 0).sum(axis=1)
+    before = (np.cumsum(relevant, axis=1) == 0).sum(axis=1)    # ranks before the first relevant
     return relevant.any(axis=1) / (1 + before)
 
 
 def average_precision(ranking: Ranking, k: int | None = None, level: float = 1) -> np.ndarray:
-    """AP@k: P@(rank), summed over the relevant documents among the first k, divided by R.  -> (Q,)
+    """AP@k: the sum of P@rank over the relevant documents among the first k, over R.  -> (Q,)
 
     >>> ranking = rank_table([[0.9, 0.5, 0.1]], gains=[[0, 2, 1]], documents=["a", "b", "c"])
     >>> average_precision(ranking)                           # (1/2 + 2/3) / 2
     array([0.58333333])
     """
     relevant = _relevant(ranking.gains, k, level)
-    at = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
-    return _share(_sum(relevant * at), _count(ranking, level))
+    precisions = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
+    return _ratio(_sum(relevant * precisions), _count_relevant(ranking, level))
 
 
 def linear(gains: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ def exponential(gains: np.ndarray) -> np.ndarray:
 
 def ndcg(ranking: Ranking, k: int | None = None,
          gain: Callable[[np.ndarray], np.ndarray] = linear) -> np.ndarray:
-    """nDCG@k: the discounted gain, divided by that of the ideal ranking.  -> (Q,)
+    """nDCG@k: the DCG@k, divided by the DCG@k of the ideal ranking.  -> (Q,)
 
     All gains count, also those below the `level` of the other measures.
 
@@ -151,7 +151,7 @@ def ndcg(ranking: Ranking, k: int | None = None,
     >>> ndcg(ranking).round(4)                               # (2/log2 3 + 1/2) / (2 + 1/log2 3)
     array([0.6697])
     """
-    return _share(_dcg(gain(_first(ranking.gains, k))), _dcg(gain(_first(ranking.judged, k))))
+    return _ratio(_dcg(gain(_first(ranking.gains, k))), _dcg(gain(_first(ranking.judged, k))))
 
 
 def measures_at(*cutoffs: int, level: float = 1) -> dict[str, Measure]:
@@ -183,14 +183,14 @@ def evaluate(qrels: Qrels, run: Run, measures: Mapping[str, Measure] | None = No
     """
     queries = [query for query, judged in qrels.items() if judged and (complete or query in run)]
     if not any(query in run for query in queries):
-        raise ValueError(f"run: expected queries of the qrels, {_some(qrels)}, got {_some(run)}; "
-                         "are they of the same collection?")
+        raise ValueError(f"run: expected queries of the qrels, {_first_names(qrels)}, "
+                         f"got {_first_names(run)}; are they of the same collection?")
     judged = [{document: _gain(gain, query, document) for document, gain in qrels[query].items()}
               for query in queries]
     ranking = Ranking(
-        _table([[gains.get(document, 0.0) for document in order(run.get(query, {}))]
-                for query, gains in zip(queries, judged)]),
-        _table([sorted(gains.values(), reverse=True) for gains in judged]))
+        _padded_table([[gains.get(document, 0.0) for document in order(run.get(query, {}))]
+                       for query, gains in zip(queries, judged)]),
+        _padded_table([sorted(gains.values(), reverse=True) for gains in judged]))
     measures = measures_at(10) if measures is None else measures
     return Evaluation(queries, {name: measure(ranking) for name, measure in measures.items()})
 
@@ -233,7 +233,7 @@ def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) 
 
 def in_float32(run: Run) -> dict[str, dict[str, float]]:
     """The run with its scores rounded to float32, as trec_eval 9 and pytrec_eval compare them."""
-    with np.errstate(over="ignore"):               # too large a score becomes inf, as there
+    with np.errstate(over="ignore"):               # too large a score becomes inf, as in trec_eval
         return {query: {document: float(np.float32(score)) for document, score in scores.items()}
                 for query, scores in run.items()}
 
@@ -241,7 +241,7 @@ def in_float32(run: Run) -> dict[str, dict[str, float]]:
 # ---- helpers ----------------------------------------------------------------------------------
 
 def _first(gains, k):
-    """The first k columns; all for None."""
+    """The first k columns; all if k is None."""
     return gains[:, :None if k is None else require_whole("k", k, 1)]
 
 
@@ -252,7 +252,7 @@ def _relevant(gains, k, level):
     return _first(gains, k) >= level
 
 
-def _count(ranking, level):
+def _count_relevant(ranking, level):
     return _relevant(ranking.judged, None, level).sum(axis=1)
 
 
@@ -265,7 +265,7 @@ def _sum(x):
     return np.cumsum(x, axis=1)[:, -1] if x.shape[1] else np.zeros(len(x))
 
 
-def _share(part, whole):
+def _ratio(part, whole):
     """part / whole, and 0 where whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
@@ -277,7 +277,7 @@ def _gain(gain, query, document):
     return max(float(gain), 0.0)
 
 
-def _table(rows):
+def _padded_table(rows):
     """Lists of different lengths as the rows of a table, padded with 0."""
     width = max(map(len, rows))
     require_memory(8 * len(rows) * width, f"a table of {len(rows):,} queries by {width:,} gains")
@@ -287,6 +287,6 @@ def _table(rows):
     return table
 
 
-def _some(queries: Iterable[str]) -> str:
+def _first_names(queries: Iterable[str]) -> str:
     names = [repr(query) for query, _ in zip(queries, range(3))]
     return ", ".join(names) + (" ..." if len(names) == 3 else "") if names else "none"

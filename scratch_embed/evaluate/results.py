@@ -7,11 +7,12 @@ Differs   mteb rounds the numbers in its files to six decimals; here they have a
           readers refuse.  mteb_version is null, because mteb has not computed these numbers.
 Read next evaluate/mteb.py, which makes TaskResults
 
-A score means little without something to compare it with.  So each task has two numbers on the same
-scale, `chance` and `upper_bound`, and the table has a column for each encoder, baselines included.
+A score means little unless it can be compared with another.  So each task has two numbers on the
+same scale, `chance` and `upper_bound`, and the table has a column for each encoder, baselines
+included.
 
-Why two means?  MTEB's first mean is over tasks, so a type with many tasks counts more than a type
-with few.  The second is the mean over types of each type's mean, so every type counts the same.
+Why two means?  MTEB reports both.  In the mean over tasks, a type with many tasks counts more than
+a type with few.  In the mean over types, each type's mean counts the same.
 """
 import json
 import math
@@ -33,7 +34,7 @@ class TaskResult(NamedTuple):
     chance: float                  # the main score expected without reading the texts
     upper_bound: float             # the highest main score that is possible
     seconds: float                 # encoding and scoring
-    revision: str                  # a digest of the task's data
+    revision: str                  # a hash of the task's data
 
     @property
     def main_score(self) -> float:
@@ -47,9 +48,9 @@ def mean_of_tasks(results: Sequence[TaskResult]) -> float:
 
 
 def mean_of_types(results: Sequence[TaskResult]) -> float:
-    """The mean over task types of the mean main score of each type's tasks."""
-    return _mean([mean_of_tasks([result for result in results if result.type == of])
-                  for of in {result.type for result in results}])
+    """The mean main score within each task type, averaged over the types."""
+    return _mean([mean_of_tasks([result for result in results if result.type == task_type])
+                  for task_type in {result.type for result in results}])
 
 
 def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
@@ -67,12 +68,12 @@ def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
     for name in others:
         if tasks[name] != tasks[first]:
             raise ValueError(f"columns: expected the same tasks and data in each, got others for "
-                             f"{name!r} than for {first!r}; evaluate both on one list of tasks")
+                             f"{name!r} than for {first!r}; evaluate both on the same tasks")
     rows = [["task", "type", "measure", "chance", *columns, "upper bound"]]
-    for of_task in zip(*columns.values()):
-        one = of_task[0]
-        rows.append([one.task, one.type, one.measure, f"{one.chance:.3f}",
-                     *(f"{result.main_score:.3f}" for result in of_task), f"{one.upper_bound:.3f}"])
+    for results in zip(*columns.values()):                   # one task, all encoders
+        task = results[0]
+        rows.append([task.task, task.type, task.measure, f"{task.chance:.3f}",
+                     *(f"{r.main_score:.3f}" for r in results), f"{task.upper_bound:.3f}"])
     for over, mean in (("tasks", mean_of_tasks), ("types", mean_of_types)):
         rows.append([f"mean of {over}", "", "", "",
                      *(f"{mean(results):.3f}" for results in columns.values()), ""])
@@ -86,10 +87,10 @@ def to_json(result: TaskResult, languages: Sequence[str] = ("eng-Latn",), split:
     """Convert a result to mteb's JSON format, which mteb.TaskResult.from_disk reads."""
     scores = {"main_score": result.main_score, **result.scores, "hf_subset": "default",
               "languages": list(languages)}
-    whole = {"dataset_revision": result.revision, "task_name": result.task, "mteb_version": None,
-             "scores": {split: [_without_nan(scores)]}, "evaluation_time": result.seconds,
-             "kg_co2_emissions": None}
-    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+    document = {"dataset_revision": result.revision, "task_name": result.task, "mteb_version": None,
+                "scores": {split: [_without_nan(scores)]}, "evaluation_time": result.seconds,
+                "kg_co2_emissions": None}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def write_results(results: Sequence[TaskResult], folder: str | os.PathLike) -> list[Path]:

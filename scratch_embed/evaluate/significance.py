@@ -5,7 +5,7 @@ Paper     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"; Sakai 
           section 21; Smucker, Allan & Carterette 2007, "A Comparison of Statistical Significance
           Tests for Information Retrieval Evaluation".
 Equation  interval: the quantiles (1 ± level)/2 of mean(x*), x* n draws from x with replacement
-          p = the share of the 2ⁿ signs ±1 with |Σ ±d_i| ≥ |Σ d_i|,   d_i = a_i − b_i
+          p = the share of the 2ⁿ choices of signs with |Σ ±d_i| ≥ |Σ d_i|,   d_i = a_i − b_i
 Shapes    scores, a, b: (n,), one number per query; a and b of the same queries in the same order
 Cost      O(draws · n); the test is exact if 2ⁿ ≤ draws, and then costs O(2ⁿ).  NumPy sums a whole
           block of draws at once, so there is no kernel.
@@ -17,18 +17,18 @@ A difference is called significant if p is small, usually below 0.05: if the two
 equally good, a difference this large would be rare.
 
 Why paired?  Queries differ more than systems do: an easy query is easy for both.  So the systems
-are compared query by query.  If neither were better, the two scores of a query could as well be
-exchanged.  The test tries all ways to exchange them, or many random ones, and counts how often the
-difference is at least as large as the observed one.  It assumes
-neither a normal distribution nor a random sample of queries, and works for any measure.  Smucker et
-al. found that it agrees with Student's t and with the bootstrap, while the sign test and Wilcoxon's
-do not, because they test something other than the difference of the means.
+are compared query by query.  If neither system were better, both signs of each d_i would be equally
+likely.  The test tries all 2ⁿ choices of signs, or many random ones, and counts how often |Σ ±d_i|
+is at least as large as observed.  It assumes neither a normal distribution nor a random sample of
+queries, and works for any measure.  Smucker et al. found that it agrees with Student's t and with
+the bootstrap, while the sign test and Wilcoxon's do not, because they test something other than the
+difference of the means.
 
 The bootstrap estimates how far the mean would move with other queries of the same kind.  It uses
 the given queries in place of all possible ones, so with few of them (fewer than about 20) its
 intervals are too narrow.
 
-Of twenty comparisons of equal systems, one has p < 0.05 by chance.
+Of twenty comparisons of equal systems, about one has p < 0.05 by chance.
 """
 import math
 from typing import NamedTuple
@@ -50,11 +50,11 @@ class BootstrapInterval(NamedTuple):
 
 
 class PairedTest(NamedTuple):
-    """mean(a − b), and p: the share of signs that make it at least as large."""
+    """mean(a − b), and p: the share of sign choices with |mean| at least as large."""
 
     difference: float
     p: float
-    exact: bool                    # whether all 2ⁿ signs were tried
+    exact: bool                    # whether all 2ⁿ choices of signs were tried
 
 
 class Comparison(NamedTuple):
@@ -69,7 +69,7 @@ class Comparison(NamedTuple):
 def compare(a: Evaluation, b: Evaluation, measure: str, seed: int = 0) -> Comparison:
     """Compare two runs, evaluated with the same qrels, on one measure.
 
-    Raises ValueError unless both have the same queries in the same order, and the measure.
+    Raises ValueError unless both have the measure, and the same queries in the same order.
     """
     if a.queries != b.queries:
         raise ValueError(f"a, b: expected the same queries, got different ones ({len(a.queries)} "
@@ -89,7 +89,7 @@ def bootstrap_interval(scores: np.ndarray, level: float = 0.95, draws: int = 10_
     """The percentile bootstrap interval of the mean of (n,) scores.
 
     For two systems pass the differences, query by query.  Raises ValueError for fewer than two
-    scores, nan, or a level outside 0..1.
+    scores, nan or inf, or a level that is not between 0 and 1.
     """
     x = _numbers(scores)
     if len(x) < 2:
@@ -109,9 +109,8 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
                      ) -> PairedTest:
     """Test whether mean(a − b) is significant, two-sided.  a, b: (n,), of the same queries.
 
-    -> PairedTest, exact if 2ⁿ ≤ draws for the n queries with unequal scores: up to n = 16 by
-    default.
-    Raises ValueError for nan, no query, or lists of different lengths.
+    -> PairedTest, exact if 2ⁿ ≤ draws, where n counts the queries with unequal scores: up to n = 16
+    by default.  Raises ValueError for nan or inf, no query, or lists of different lengths.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
@@ -121,11 +120,11 @@ def permutation_test(a: np.ndarray, b: np.ndarray, draws: int = 100_000, seed: i
     if not len(d):
         raise ValueError("expected at least 1 query, got none")
     difference, d = _mean(d), d[d != 0]                      # the sign of 0 changes nothing
-    # sums that are equal in exact arithmetic differ by rounding, so the limit is lower by its bound
-    seen = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
+    # rounding can make equal sums differ, so the limit is lowered by a bound on the rounding error
+    limit = abs(d.sum()) - 2 * len(d) * 2.0**-53 * np.abs(d).sum()
     if len(d) < require_whole("draws", draws, 1).bit_length():           # 2ⁿ ≤ draws
-        return PairedTest(difference, float((np.abs(_all_sums(d)) >= seen).mean()), True)
-    count = int((np.abs(_drawn_sums(d, draws, seed)) >= seen).sum())
+        return PairedTest(difference, float((np.abs(_all_sums(d)) >= limit).mean()), True)
+    count = int((np.abs(_drawn_sums(d, draws, seed)) >= limit).sum())
     return PairedTest(difference, (1 + count) / (1 + draws), False)
 
 
@@ -149,7 +148,7 @@ def _drawn_sums(d, draws, seed):
 
 
 def _numbers(x):
-    """x as a sorted array, so that the order of the queries has no effect.  ValueError for nan."""
+    """x sorted, so that the order of the queries has no effect.  ValueError for nan or inf."""
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or not np.isfinite(x).all():
         raise ValueError(f"expected a list of finite numbers, one per query, got shape {x.shape}"

@@ -4,21 +4,22 @@ Paper     Cer et al. 2017, "SemEval-2017 Task 1: Semantic Textual Similarity"; R
           Gurevych 2016, "Task-Oriented Intrinsic Evaluation of Semantic Textual Similarity" (why
           Spearman); Muennighoff et al. 2022, "MTEB: Massive Text Embedding Benchmark", appendix.
 Equation  ρ( sim(a_i, b_i), human score of pair i )      sim: cosine, a·b, −‖a − b‖₂ or −‖a − b‖₁
-Shapes    A, B: (N, D), row i of A and row i of B are a pair; human: (N,) -> four pairs of
-          correlations
+Shapes    A, B: (N, D), row i of A and row i of B are a pair; human: (N,) -> Spearman and
+          Pearson for each of the four similarities
 Cost      O(ND), elementwise; no kernel.  Memory: a few float64 copies of the two tables.
 Protocol  MTEB's main score is cosine.spearman.  Nothing is random, so it agrees with mteb up to
-          the rounding of the similarities.  mteb has no dot product here, and also reports the
-          similarity that the model prescribes, which is one of these four for nearly every model.
-Differs   similarities are computed in float64 for vectors of any type; mteb's are float32, in which
-          pairs of nearly equal similarity can tie or swap ranks.  The cosine with a zero vector is
-          0.  Scores need not be scaled to [0, 1]: neither correlation depends on scale or shift.
-Read next evaluate/pairs.py (yes or no instead of 0 to 5), evaluate/summarisation.py
+          the rounding of the similarities.  mteb leaves out the dot product, and also reports the
+          similarity that the model prescribes; for nearly every model this is one of the four.
+Differs   similarities are computed in float64 for vectors of any type; mteb computes them in
+          float32, where pairs of nearly equal similarity can tie or swap ranks.  The cosine with a
+          zero vector is 0.  Scores need not be scaled to [0, 1]: neither correlation depends on
+          scale or shift.
+Read next evaluate/pairs.py (labels 0 and 1 instead of scores), evaluate/summarisation.py
 
-Why Spearman?  Pearson's r measures how close cosine and score are to a straight line, but a
-model's cosines may be any increasing function of similarity, whose form depends on the temperature
-of its loss.  So ρ is the main score, and r is reported with it.  For vectors of norm 1, three of
-the similarities rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b; Manhattan distance does not.
+Why Spearman?  Pearson's r measures how close cosine and score are to a straight line, but a model's
+cosines may be any increasing function of similarity; its form depends on the temperature of the
+loss.  So ρ is the main score, and r is reported with it.  For vectors of norm 1, all but Manhattan
+distance rank the pairs alike, because ‖a − b‖² = 2 − 2 a·b.
 """
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -2,19 +2,20 @@
 
 Paper     Fabbri et al. 2020, "SummEval: Re-evaluating Summarization Evaluation"; Muennighoff et
           al. 2022, "MTEB: Massive Text Embedding Benchmark", appendix (the protocol).
-Equation  s_m = max_h sim(m, h)      score = mean over documents of ρ(s, ratings of its summaries)
-          sim: cosine or dot product; h runs over the document's human summaries
+Equation  s_m = max_h sim(m, h)      score = mean over documents of ρ(s, ratings)
+          m: a machine summary of the document, h: a human one; sim: cosine or dot product
 Shapes    for each document: machine (M, D), human (H, D), ratings (M,) -> one number each
 Cost      Σ M·H·D, a small matrix product for each document, so there is no kernel
 Protocol  MTEB's main score is cosine.spearman.  A document with all ratings, all cosines or all
           dot products equal is left out, and counted in `skipped` here.  Nothing is random.
-Differs   mteb's first evaluator, which the task SummEval still uses, takes the mean over SciPy's
+Differs   mteb's first evaluator, which the task SummEval still uses, takes the mean of SciPy's
           pairs (ρ, p-value), so its score is (mean ρ + mean p) / 2 (mteb's issue 1156).  Here, as
-          in its second evaluator, the score is the mean of ρ.  Similarities are in float64.
+          in mteb's second evaluator, the score is the mean of ρ.  Similarities are in float64.
 Read next evaluate/sts.py, evaluate/correlation.py
 
-Why rank within a document?  All summaries of a difficult document may have lower cosines; if all
-documents were ranked together, this would hide the differences between the summaries.
+Why rank within a document?  All summaries of a difficult document may have lower cosines.  If all
+documents were ranked together, these differences between documents would hide the differences
+between the summaries of one document.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from scratch_embed.space.similarity import cosine_matrix, dot_matrix
 
 
 class SummarisationScores(NamedTuple):
-    """Mean correlations over `documents`; `skipped` more had equal ratings or similarities."""
+    """Means over `documents` documents; `skipped` others had all ratings or similarities equal."""
     cosine: Correlations
     dot: Correlations
     documents: int
@@ -38,12 +39,12 @@ def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarr
                          ratings: Sequence[Sequence[float]]) -> SummarisationScores:
     """Correlate similarity and rating for each document, and take the mean over documents.
 
-    machine: a list of (M, D), human: of (H, D), ratings: of (M,), one of each for every document;
-    M and H may differ between documents.  nan if every document was skipped.
+    For each document, machine: (M, D), human: (H, D), ratings: (M,); M and H may differ between
+    documents.  The means are nan if every document was skipped.
     Raises ValueError for lists of unequal length, or a document without a human summary.
     """
     if not len(machine) == len(human) == len(ratings):
-        raise ValueError(f"expected as many documents in each list, got {len(machine)}, "
+        raise ValueError(f"expected lists of equal length, got {len(machine)}, "
                          f"{len(human)} and {len(ratings)}")
     kept = []
     for number, (m, h, rating) in enumerate(zip(machine, human, ratings)):

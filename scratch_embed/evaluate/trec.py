@@ -1,15 +1,16 @@
 """TREC's two file formats: relevance judgements (qrels), and the results of a system (a run).
 
-Bytes     qrels   query  iteration  document  gain                one per line; gain a whole number
+Bytes     qrels   query  iteration  document  gain                one per line
           run     query  Q0  document  rank  score  name          one per line
-          in UTF-8, plain or gzip; fields are separated by ASCII white space.  Blank lines and lines
+          A gain is a whole number: the relevance of the document to the query.  The files are
+          UTF-8, plain or gzip; fields are separated by ASCII white space.  Blank lines and lines
           that begin with # are skipped.
 Shapes    qrels {query: {document: gain}}, run {query: {document: score}}, as evaluate/ranking.py
           takes them
-Differs   trec_eval reads only the beginning of a gain or a score that is a number ("1.5" is the
-          gain 1, "high" is 0), and accepts nan; here these are errors that name the line.  As in
-          trec_eval, iteration, Q0, rank and anything after the name are ignored: the scores decide
-          the order.
+Differs   trec_eval converts only the part of a gain or a score before the first other character (a
+          gain "1.5" is 1, "high" is 0), and accepts nan; here these are errors that name the line.
+          As in trec_eval, iteration, Q0, rank and anything after the name are ignored: the scores
+          decide the order.
 Read next evaluate/ranking.py
 """
 import math
@@ -28,18 +29,18 @@ def read_qrels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
     qrels = {}
     for place, fields in _lines(path):
         enter_judgement(qrels, fields, path, place)
-    return _not_empty(qrels, path, "judgements")
+    return _require_entries(qrels, path, "judgements")
 
 
 def enter_judgement(qrels: dict[str, dict[str, int]], fields: Sequence[str],
                     path: str | os.PathLike, place: str) -> None:
-    """Add the fields of one line to qrels, in place.  path, place: of the line, for errors."""
+    """Add the fields of one line to qrels, in place.  path, place: file and line, for errors."""
     if len(fields) != 4:
         raise FormatError(path, place, "expected 4 fields, query iteration document gain, "
                                        f"found {len(fields)}")
     query, _, document, gain = fields
     gain = _number(int, gain, "a whole number as the gain", path, place)
-    _enter(qrels, query, document, gain, path, place)
+    _add_entry(qrels, query, document, gain, path, place)
 
 
 def read_run(path: str | os.PathLike) -> dict[str, dict[str, float]]:
@@ -51,32 +52,37 @@ def read_run(path: str | os.PathLike) -> dict[str, dict[str, float]]:
                                            f"found {len(fields)}")
         query, _, document, _, score = fields[:5]
         score = _number(float, score, "a number as the score", path, place)
-        _enter(run, query, document, score, path, place)
-    return _not_empty(run, path, "results")
+        _add_entry(run, query, document, score, path, place)
+    return _require_entries(run, path, "results")
 
 
 def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
-    """Write a qrels file.  Raises ValueError for a name with white space, or a fractional gain."""
+    """Write a qrels file.
+
+    Raises ValueError for a fractional gain, a name that is empty or contains white space, or a
+    query that begins with #.
+    """
     with atomic_write(path) as file:
         for query, judged in qrels.items():
             for document, gain in judged.items():
                 if not float(gain).is_integer():
                     raise ValueError(f"query {query!r}, document {document!r}: expected a whole "
                                      f"number as the gain, got {gain}")
-                file.write(f"{_query(query)} 0 {_word(document)} {int(gain)}\n".encode())
+                file.write(f"{_require_query(query)} 0 {_require_field(document)} {int(gain)}\n"
+                           .encode())
 
 
 def write_run(path: str | os.PathLike, run: Run, name: str = "scratch_embed") -> None:
     """Write a run file, best document first; read_run returns the same float64 scores.
 
-    A query without documents has no line.  Raises ValueError for a nan score, or a name that is
-    empty or contains white space.
+    A query without documents has no line.  Raises ValueError for a nan score, a name that is empty
+    or contains white space, or a query that begins with #.
     """
     with atomic_write(path) as file:
         for query, scores in run.items():
             for rank, document in enumerate(order(scores), 1):
-                file.write(f"{_query(query)} Q0 {_word(document)} {rank} "
-                           f"{float(scores[document])!r} {_word(name)}\n".encode())
+                file.write(f"{_require_query(query)} Q0 {_require_field(document)} {rank} "
+                           f"{float(scores[document])!r} {_require_field(name)}\n".encode())
 
 
 # ---- helpers ----------------------------------------------------------------------------------
@@ -107,7 +113,7 @@ def _number(kind, field, expected, path, place):
     raise FormatError(path, place, f"expected {expected}, found {field!r}")
 
 
-def _enter(table, query, document, number, path, place):
+def _add_entry(table, query, document, number, path, place):
     row = table.setdefault(query, {})
     if document in row:
         raise FormatError(path, place, f"expected each document once for a query, found "
@@ -116,20 +122,20 @@ def _enter(table, query, document, number, path, place):
     row[document] = number
 
 
-def _not_empty(table, path, what):
+def _require_entries(table, path, what):
     if not table:
         raise FormatError(path, "the whole file", f"expected lines of {what}, found none")
     return table
 
 
-def _query(name):
+def _require_query(name):
     if name.startswith("#"):
         raise ValueError(f"query {name!r}: expected a name that does not begin with #, the mark of "
                          "a comment; rename it")
-    return _word(name)
+    return _require_field(name)
 
 
-def _word(name):
+def _require_field(name):
     """The name, which must be one field of a line: not empty, and without white space."""
     if name.encode().split() != [name.encode()]:
         raise ValueError(f"name {name!r}: expected one or more characters and no white space; "

@@ -3,14 +3,15 @@
 Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in Vector Space",
           section 4.1 (the analogies); Finkelstein et al. 2002, "Placing Search in Context: The
           Concept Revisited" (WordSim-353).
-Equation  accuracy = #(argmax_x cos(x, b − a + c) = d) / #covered        over a : b = c : d
-          ρ(cos(u_a, u_b), human score)                                  over pairs a, b
+Equation  analogies a : b = c : d    the share with argmax_x cos(x, b − a + c) = d, over all rows x
+                                     except a, b and c
+          word pairs a, b            ρ(cos(a, b), human score)
 Shapes    index {word: row}, vectors (V, D), from any model
-Cost      O(Q·V·D) for Q analogies, one matrix product for each block of questions, which BLAS
-          computes, so there is no kernel
+Cost      O(Q·V·D) for Q analogies: one matrix product per block of questions.  BLAS computes it, so
+          there is no kernel.
 Differs   word2vec's compute-accuracy and gensim search only the first 30,000 or 300,000 words;
-          here the whole vocabulary is searched.  As in both, a question with a word that has no
-          vector is left out, so each result states its coverage.
+          here the whole vocabulary is searched.  As there, only covered questions count: those
+          whose words all have vectors.  Each result states its coverage.
 Read next space/analogy.py (why a, b and c are excluded), evaluate/correlation.py
 
 Accuracies with different coverage cannot be compared: a small vocabulary leaves out the rare,
@@ -37,7 +38,7 @@ class Section(NamedTuple):
 
 
 class SectionScore(NamedTuple):
-    """`covered` of `total` questions have four known words; `correct` of them were solved."""
+    """In `covered` of `total` questions all words have vectors; `correct` of these were solved."""
     name: str
     correct: int
     covered: int
@@ -50,7 +51,7 @@ class SectionScore(NamedTuple):
 
 
 class AnalogyScores(NamedTuple):
-    """A SectionScore for each section of the file, for the two kinds of section, and in total."""
+    """SectionScores: of each section, of all semantic ones, of all syntactic ones, and of all."""
     sections: list[SectionScore]
     semantic: SectionScore
     syntactic: SectionScore
@@ -58,7 +59,7 @@ class AnalogyScores(NamedTuple):
 
 
 class PairScores(NamedTuple):
-    """Spearman's ρ over the `covered` of `total` pairs; nan if fewer than two, or all equal."""
+    """Spearman's ρ over the `covered` of `total` pairs; nan if either side is constant."""
     spearman: float
     covered: int
     total: int
@@ -125,7 +126,7 @@ def format_analogies(scores: AnalogyScores) -> list[str]:
 # ---- pairs -----------------------------------------------------------------
 
 def read_pairs(path: str | os.PathLike, lower: bool = True) -> list[tuple[str, str, float]]:
-    """Read lines "word word score", separated by tabs, else commas, else white space.
+    """Read lines "word word score", with tabs between them, or else commas, or else white space.
 
     Lines that begin with # are comments; a first line whose score is not a number is a header.
     -> a list of (word, word, float); words are lower-cased unless lower=False.
@@ -135,8 +136,8 @@ def read_pairs(path: str | os.PathLike, lower: bool = True) -> list[tuple[str, s
     for place, line in _lines(path, lower):
         if line.startswith("#"):
             continue
-        separator = next((mark for mark in "\t," if mark in line), None)     # None: white space
-        fields = [field.strip() for field in line.split(separator)]
+        delimiter = next((mark for mark in "\t," if mark in line), None)     # None: white space
+        fields = [field.strip() for field in line.split(delimiter)]
         if len(fields) != 3 or not all(fields):
             raise FormatError(path, place, f"expected two words and a score, found {fields}")
         score = _score(fields[2])
@@ -166,7 +167,7 @@ def score_pairs(index: dict[str, int], vectors: np.ndarray,
 
 
 def format_pairs(name: str, scores: PairScores) -> list[str]:
-    """One line with the name of the file, Spearman × 100 and the coverage."""
+    """A list of one line: the name of the file, Spearman × 100 and the coverage."""
     return [f"{name}  Spearman {_percent(scores.spearman)}  "
             f"({scores.covered} of {scores.total} pairs covered)"]
 
@@ -175,7 +176,7 @@ def format_pairs(name: str, scores: PairScores) -> list[str]:
 
 def _solved(vectors, questions):
     """Whether each question is solved.  questions: (Q, 4) ids -> (Q,) bool."""
-    if len(vectors) < 4:                                     # all rows are excluded
+    if len(vectors) < 4:                                     # a, b and c can be all rows
         return np.zeros(len(questions), bool)
     return solve_analogies(l2_normalize(vectors)[0], questions[:, :3]) == questions[:, 3]
 

@@ -86,13 +86,17 @@ def symmetric_infonce(q: np.ndarray, k: np.ndarray, tau: float, mask: np.ndarray
 def cosine_logits(q: np.ndarray, k: np.ndarray, tau: float) -> tuple[np.ndarray, BackwardEach]:
     """s_ij = cos(q_i, k_j) / τ.  q: (N, D), k: (M, D) -> s: (N, M), backward(ds) -> dq, dk, dtau.
 
-    Raises ValueError for shapes that do not fit, or tau ≤ 0.
+    Raises ValueError for shapes that do not fit, or for a tau that is not above 0 or so small that
+    dL/dτ, which is up to 2/τ², overflows (1e-18 is the least in float32).
     """
     if q.ndim != 2 or k.ndim != 2 or q.shape[1] != k.shape[1] or not 1 <= len(q) <= len(k):
         raise ValueError(f"expected queries (N, D), N ≥ 1, and keys (M, D), M ≥ N: a positive for "
                          f"each query, then hard negatives; got {q.shape} and {k.shape}")
     if not tau > 0:
         raise ValueError(f"tau: expected a positive number, got {tau}")
+    if not 4 / tau / tau < np.finfo(q.dtype).max:
+        raise ValueError(f"tau: expected a number whose 4/tau² is finite in {q.dtype}, got {tau}; "
+                         "0.01 to 1 is usual")
     u, back_u = l2_normalize(q)
     v, back_v = l2_normalize(k)
     cos, scale = u @ v.T, 1 / float(tau)

@@ -1,4 +1,4 @@
-"""Activation functions: GELU in three forms, SiLU and its gate SwiGLU, and tanh.
+"""Activation functions: GELU in three forms, SiLU, SwiGLU and tanh.
 
 Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which has SiLU too.
           Shazeer 2020, "GLU Variants Improve Transformer" (SwiGLU).
@@ -6,19 +6,18 @@ Equation  gelu(x) = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)), the standard normal 
           tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)));  QuickGELU: x σ(1.702 x)
           silu(x) = x σ(x),   swiglu(gate, up) = silu(gate) ∘ up
 Shapes    x (...) -> y (...), elementwise
-Cost      one exponential per element; bound by memory, not arithmetic
+Cost      float32: one exponential per element in the forward pass, one in the backward pass
 Differs   BERT's first code and GPT-2 use the tanh form of GELU, transformers' BERT the erf form.
           They differ by up to 5e-4, so each checkpoint needs its own.  CLIP uses QuickGELU, which
-          differs from GELU by up to 2e-2.
+          differs from GELU by about 2e-2 at most.
 Read next nn/layers.py
 
-Each function except tanh is x times a gate g(x), which rises from 0 to 1 as x grows.  Its
-derivative is g(x) + x g'(x), with Φ'(x) = φ(x) = e^(−x²/2)/√(2π), and g' = c σ (1 − σ) for
-g = σ(c x).
+GELU and SiLU are x times a gate g(x), which rises from 0 to 1 as x grows.  Their derivative is
+g(x) + x g'(x).  For g = Φ, g'(x) = φ(x) = e^(−x²/2)/√(2π); for g = σ(c x), g' = c g (1 − g).
 
 Why SwiGLU?  One linear layer computes the gate, another the value that passes.  Their product is
-large only if both are, an "and" of two features.  Its width F is usually ⅔ of that of an MLP with
-two matrices, because it has three.
+large only if both are large, an "and" of two features.  An MLP with SwiGLU has three matrices
+instead of two, so its width F is usually ⅔ as large, for the same number of parameters.
 """
 import numpy as np
 
@@ -29,9 +28,9 @@ from scratch_embed.numerics.settings import saved_as
 
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
-GELU_FLAT = f32(7)                           # beyond it gelu's derivative is 0 or 1 within 1e-10
-SILU_FLAT = f32(50)                          # beyond it silu's is, within 1e-19
-QUICK = 1.702                                # σ(1.702 x) is the logistic curve nearest to Φ
+GELU_FLAT = f32(7)                           # for |x| > 7 gelu's derivative is 0 or 1 within 1e-10
+SILU_FLAT = f32(50)                          # for |x| > 50 silu's is, within 1e-19
+QUICK = 1.702                                # |σ(c x) − Φ(x)| is at most 0.0095 for c = 1.702
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)
 THREE_CUBE = f32(3 * 0.044715)
@@ -42,7 +41,7 @@ AS_P, AS_1, AS_2, AS_3, AS_4, AS_5 = (f32(c) for c in (
 
 @saved_as("gelu")
 def gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """x Φ(x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    """x Φ(x).  Error in float32: at most 2⁻²⁰ (1 + |x|) in y, 2⁻¹⁹ |dy| in dx."""
     if x.dtype != np.float32:
         Phi = 0.5 * (1 + erf64(x * 0.5 ** 0.5))
 
@@ -65,7 +64,7 @@ def normal32(x):
 
 @kernel
 def gelu_kernel(x):
-    """The same for (n,) float32."""
+    """gelu's y of (n,) float32."""
     y = np.empty_like(x)
     for i in range(len(x)):
         Phi, _ = normal32(x[i])
@@ -78,15 +77,15 @@ def gelu_backward_kernel(x, dy):
     """dx = dy (Φ + x φ)."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        near = min(max(x[i], -GELU_FLAT), GELU_FLAT)
-        Phi, phi = normal32(near)
-        dx[i] = dy[i] * (Phi + near * phi)
+        clamped = min(max(x[i], -GELU_FLAT), GELU_FLAT)
+        Phi, phi = normal32(clamped)
+        dx[i] = dy[i] * (Phi + clamped * phi)
     return dx
 
 
 @saved_as("gelu_tanh")
 def gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """GELU's tanh form.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    """The tanh form of GELU.  Error in float32: as gelu's."""
     if x.dtype != np.float32:
         c = (2 / np.pi) ** 0.5
         t = np.tanh(c * (x + 0.044715 * x ** 3))
@@ -108,7 +107,7 @@ def tanh_gate32(x):
 
 @kernel
 def gelu_tanh_kernel(x):
-    """The same for (n,) float32."""
+    """gelu_tanh's y of (n,) float32."""
     y = np.empty_like(x)
     for i in range(len(x)):
         s, _ = tanh_gate32(x[i])
@@ -121,20 +120,20 @@ def gelu_tanh_backward_kernel(x, dy):
     """dx = dy (s + x s'),  s = σ(2z),  s' = 2 s (1 − s) z'."""
     dx = np.empty_like(x)
     for i in range(len(x)):
-        near = min(max(x[i], -GELU_FLAT), GELU_FLAT)                    # before x² overflows
-        s, rest = tanh_gate32(near)
-        slope = TANH_SLOPE * (ONE + THREE_CUBE * near * near)
-        dx[i] = dy[i] * (s + near * TWO * s * rest * slope)
+        clamped = min(max(x[i], -GELU_FLAT), GELU_FLAT)                 # x² could overflow
+        s, rest = tanh_gate32(clamped)                                  # rest = 1 − s
+        dz = TANH_SLOPE * (ONE + THREE_CUBE * clamped * clamped)        # z'
+        dx[i] = dy[i] * (s + clamped * TWO * s * rest * dz)
     return dx
 
 
 def quick_gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """x σ(1.702 x).  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    """x σ(1.702 x).  Error in float32: as gelu's."""
     return sigmoid_gated(x, QUICK)
 
 
 def silu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """x σ(x), also called swish.  float32: within 2⁻²⁰ (1 + |x|) of it, dx within 2⁻¹⁹ |dy|."""
+    """x σ(x), also called swish.  Error in float32: as gelu's."""
     return sigmoid_gated(x, 1.0)
 
 
@@ -147,18 +146,18 @@ def sigmoid_gated(x, c):
         sigmoid_gated_backward_kernel(x.ravel(), f32(c), dy.ravel()).reshape(x.shape))
 
 
-@kernel(inline=True, keep_order=True)          # reordered, x e would be formed first, and overflow
+@kernel(inline=True, keep_order=True)          # reordered, x e could overflow
 def sigmoid_gate32(x, c):
     """s = σ(c x), and the derivative of x s: s + c x s (1 − s), where 1 − s = e s."""
     e = exp32(-c * x)
     s = ONE / (ONE + e)
-    near = min(max(x, -SILU_FLAT), SILU_FLAT)                             # before c x overflows
-    return s, s + c * near * s * (e * s)
+    clamped = min(max(x, -SILU_FLAT), SILU_FLAT)                          # c x could overflow
+    return s, s + c * clamped * s * (e * s)
 
 
 @kernel
 def sigmoid_gated_kernel(x, c):
-    """The same for (n,) float32."""
+    """x σ(c x) of (n,) float32."""
     y = np.empty_like(x)
     for i in range(len(x)):
         s, _ = sigmoid_gate32(x[i], c)
@@ -179,7 +178,8 @@ def sigmoid_gated_backward_kernel(x, c, dy):
 def swiglu(gate: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
     """silu(gate) ∘ up.  gate, up, y: (..., F); backward(dy) -> dgate, dup.
 
-    float32: within 2⁻²⁰ (1 + |gate|) |up| of it; dgate and dup as silu, times |up| and 1.
+    Error in float32: about 2⁻²⁰ (1 + |gate|) |up| at most in y, 2⁻¹⁹ |dy up| in dgate, and
+    2⁻²⁰ (1 + |gate|) |dy| in dup.
     """
     if gate.dtype != np.float32:
         a, back_a = silu(gate)
@@ -193,7 +193,7 @@ def swiglu(gate: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
 
 @kernel
 def swiglu_kernel(gate, up):
-    """The same for (n,) float32."""
+    """silu(gate) ∘ up of (n,) float32."""
     y = np.empty_like(gate)
     for i in range(len(gate)):
         s, _ = sigmoid_gate32(gate[i], ONE)
@@ -213,6 +213,6 @@ def swiglu_backward_kernel(gate, up, dy):
 
 
 def tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """tanh x, without a kernel: only BERT's pooler uses it, on one row per sequence."""
+    """tanh x.  No kernel: it runs on one row per sequence (BERT's pooler, Dense, SimCSE's head)."""
     y = np.tanh(x)
     return y, lambda dy: dy * (1 - y * y)

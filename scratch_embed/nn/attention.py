@@ -4,28 +4,29 @@ Paper     Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
           Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models".
           Jiang et al. 2023, "Mistral 7B", section 2 (the sliding window).
 Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H heads
-          causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w;  B: relative positions
-Shapes    q, y (T, H·d), k, v (U, G·d), U = T in self-attention: all sequences packed end to end;
+          causal: P_ij = 0 for j > i;  window w: P_ij = 0 for |i − j| > w
+          B: an optional bias, for example of relative positions (nn/relative_bias.py)
+Shapes    q, y (T, H·d), k, v (U, G·d): all sequences packed end to end; U = T in self-attention
           offsets (N+1,): sequence n is rows offsets[n]:offsets[n+1]; head h is columns
-          h·d .. (h+1)·d.  With G < H (grouped
-          queries) H/G consecutive heads of q share one head of k and v
-Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and
-          in float32 a kernel computes softmax and dropout
+          h·d:(h+1)·d.  G divides H: H/G consecutive heads of q share one head of k and v
+Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and in float32 a
+          kernel computes softmax and dropout
 Differs   no padding: consecutive sequences of equal length are multiplied as one batch, so callers
-          sort by length.  Dropout of P is BERT's.  A window saves no time: all scores are computed.
+          sort by length.  Dropout of P is from BERT.  A window saves no time: all scores are
+          computed.
 Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
 
-Why divide by √d?  A sum of d products of independent terms of variance 1 has variance d.  Without
-the root, the variance of the scores grows with d and their size with √d, so softmax saturates and
-its gradient vanishes.
+Why divide by √d?  A sum of d products of independent numbers of mean 0 and variance 1 has variance
+d.  Without the division, the size of the scores grows with √d, so softmax saturates and its
+gradient vanishes.
 
 Why share keys and values?  A model that generates one token at a time reads k and v of all earlier
 tokens for each new one: G heads instead of H need G/H of that memory, and quality hardly falls
 (Ainslie et al., section 3).
 
-Gradient.  With dP = dropout(dY Vᵀ), the softmax's backward is dS = P ∘ (dP − rowsum(P ∘ dP)); then
-    dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences;
-dK and dV are sums over the heads of q that share them.
+Gradient.  Let S = Q Kᵀ / √d + B.  With dP = dropout(dY Vᵀ), dS = P ∘ (dP − rowsum(P ∘ dP)), and
+    dQ = dS K / √d,   dK = dSᵀ Q / √d,   dV = dropout(P)ᵀ dY,   dB = Σ dS over all sequences.
+dK and dV are summed over the heads of q that share K and V.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -49,18 +50,21 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
               ) -> tuple[np.ndarray, BackwardEach]:
     """Multi-head attention within each packed sequence.
 
-    q: (T, H·d), k, v: (U, G·d) -> y (T, H·d); backward(dy) -> dq, dk, dv, and dbias if given
+    q: (T, H·d), k, v: (U, G·d) -> y (T, H·d); backward(dy) -> dq, dk, dv and, for a bias, dbias
 
+    heads        H
     window       token i attends to tokens i − window .. i + window, or i − window .. i if causal
                  (Mistral's sliding_window counts i itself: window = sliding_window − 1)
     bias         (H, t, u), added to Q Kᵀ / √d; shorter sequences use its first rows and columns.
-                 Or (W, H, t, u) if all have t queries and u keys: sequence n uses bias[n mod W]
-    key_offsets  (N+1,), of k and v if not q's offsets (cross-attention, cached keys); causal and
-                 window then give a sequence's last query and last key the same position
+                 Or (W, H, t, u) if all sequences have t queries and u keys: sequence n uses
+                 bias[n mod W], and N is a multiple of W
+    key_offsets  (N+1,), the offsets of k and v, by default those of q; needed for
+                 cross-attention and cached keys.  For causal and window, a sequence's last query
+                 and last key have the same position
     Raises ValueError for shapes that do not fit each other, the offsets or the heads.
 
     >>> x = np.eye(4)
-    >>> y, _ = attention(0 * x, x, x, np.array([0, 1, 4]), heads=1)  # equal scores: plain means
+    >>> y, _ = attention(0 * x, x, x, np.array([0, 1, 4]), heads=1)  # equal scores: P is uniform
     >>> y[1].round(2).tolist()
     [0.0, 0.33, 0.33, 0.33]
     """
@@ -70,14 +74,14 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     B = None if bias is None else require_bias(bias, groups, heads)
     many_biases = bias is not None and bias.ndim == 4
 
-    def split(x, first, n, t):                   # a view: writing to it writes to x
+    def split_heads(x, first, n, t):             # a view: writing to it writes to x
         return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
 
     def queries(x, group):                       # (n, G, H/G, t, d)
-        return split(x, group.row, group.n, group.t)
+        return split_heads(x, group.row, group.n, group.t)
 
     def keys(x, group):                          # (n, G, 1, u, d)
-        return split(x, group.key_row, group.n, group.u)
+        return split_heads(x, group.key_row, group.n, group.u)
 
     y, backs = np.empty_like(q), []
     for group in groups:
@@ -106,6 +110,7 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
     """Y = dropout(softmax(Q Kᵀ / √d + B)) V.
 
     Q, Y: (n, G, H/G, t, d), K, V: (n, G, 1, u, d), B: (W, H, t, u) with W a divisor of n
+    sees: (back, ahead), query i attends to keys i − back .. i + ahead
     backward(dY) -> dQ, dK, dV, dS (n, G, H/G, t, u)
     """
     scale = Q.dtype.type(Q.shape[-1] ** -0.5)
@@ -113,7 +118,7 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
     if B is not None:
         S = ((scale * S).reshape(-1, *B.shape) + B).reshape(S.shape)
     dropped, back_weights = attention_weights(S, scale if B is None else scale / scale, sees,
-                                              dropout)
+                                              dropout)                         # scale / scale: 1
 
     def backward(dY):
         dS = back_weights(dY @ V.swapaxes(-1, -2))
@@ -133,7 +138,7 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropou
     """dropout(softmax(scale · S)) over the keys that each query attends to.  S: (..., t, u)
 
     sees: (back, ahead): query i attends to keys i − back .. i + ahead.
-    In float32 it overwrites S, and backward its argument: call it only from the function above.
+    In float32 it overwrites S, and its backward overwrites its argument: use temporary arrays.
     """
     back, ahead = sees
     t, u = S.shape[-2:]
@@ -151,7 +156,7 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropou
     soft_drop_kernel(P, dropped, scale, t, back, ahead, m)
 
     def backward(dA):
-        dS = dA.reshape(-1, u)                   # a copy unless dA is contiguous
+        dS = dA.reshape(-1, u)                   # a copy if dA is not contiguous
         soft_drop_backward_kernel(dS, P, scale, m)
         return dS.reshape(dA.shape)
     return dropped.reshape(S.shape), backward
@@ -159,7 +164,10 @@ def attention_weights(S: np.ndarray, scale: float, sees: tuple[int, int], dropou
 
 @kernel
 def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
-    """S ← softmax(scale · S), dropped ← dropout(S), of (R, u) float32; row r is query r mod t."""
+    """S ← softmax(scale · S), dropped ← dropout(S).  S: (R, u) float32, row r is query r mod t.
+
+    dropped: (R, u), or S itself without dropout.
+    """
     R, u = S.shape
     for r in range(R):
         row, i = S[r], r % t
@@ -175,48 +183,52 @@ def soft_drop_kernel(S, dropped, scale, t, back, ahead, m):
 
 @kernel
 def soft_drop_backward_kernel(dA, P, scale, m):
-    """dA ← dS = scale · P (dP − Σ P dP),  dP = dropout(dA)."""
-    R, t = P.shape
+    """dA ← scale · P (dP − Σ P dP),  dP = dropout(dA).  dA, P: (R, u) float32."""
+    R, u = P.shape
     for r in range(R):
         row, grad, along = P[r], dA[r], ZERO
         if m.threshold > u32(0):
-            for j in range(t):
-                kept = hash32(u32(r * t + j), m.key) >= m.threshold
+            for j in range(u):
+                kept = hash32(u32(r * u + j), m.key) >= m.threshold
                 grad[j] = m.scale * grad[j] if kept else ZERO
-        for j in range(t):
+        for j in range(u):
             along += row[j] * grad[j]
-        for j in range(t):
+        for j in range(u):
             grad[j] = scale * row[j] * (grad[j] - along)
 
 
 # ---- groups of sequences, visible keys -----------------------------------------------------------
 
 class Group(NamedTuple):
-    """Consecutive sequences of equal length: n of t queries and u keys each."""
+    """n consecutive sequences of t queries and u keys each."""
 
-    row: int                       # first row of the first one in q
-    key_row: int                   # and in k and v
+    row: int                       # the first row of the group in q
+    key_row: int                   # the first row of the group in k and v
     n: int
     t: int
     u: int
 
 
 def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterator[Group]:
-    """Yield the groups in order, as few as possible.  offsets, key_offsets: (N+1,)"""
+    """Yield the groups in order, as few as possible.  offsets, key_offsets: (N+1,)
+
+    Raises ValueError for a sequence without queries or keys.
+    """
     lengths = np.stack([np.diff(offsets), np.diff(key_offsets)], 1)
     if (lengths < 1).any():
         n = int((lengths < 1).any(1).argmax())
         raise ValueError(f"sequence {n}: expected at least 1 token, got {lengths[n].min()}")
-    new = (np.diff(lengths, axis=0, prepend=-1) != 0).any(1)
-    first = np.flatnonzero(new)
-    for a, z in zip(first, [*first[1:], len(lengths)]):
+    differs = (np.diff(lengths, axis=0, prepend=-1) != 0).any(1)       # from the sequence before
+    first = np.flatnonzero(differs)
+    for a, z in zip(first, [*first[1:], len(lengths)]):                # sequences a .. z − 1
         yield Group(int(offsets[a]), int(key_offsets[a]), int(z - a), *map(int, lengths[a]))
 
 
 def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
     """(back, ahead): query i attends to keys i − back .. i + ahead.
 
-    The last query and the last key have the same position.
+    The last query and the last key have the same position.  Raises ValueError for a negative
+    window, or if causal or window is set and there are fewer keys than queries.
     """
     unlimited = max(group.t, group.u)
     if window is None and not causal:

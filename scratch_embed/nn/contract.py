@@ -1,21 +1,22 @@
-"""The contract of every differentiable function here: forward returns a value and its backward.
+"""The contract of differentiable functions: the forward pass returns a value and its backward.
 
     without parameters    y, backward = f(x)             dx = backward(dy)
     with parameters       y, backward = f(x, p, name)    dx = backward(dy, g)
     a loss                loss, backward = f(x)          dx = backward(dloss=1.0)
 
 dx means dL/dx.  A backward returns one gradient for each differentiable input: a tuple if there are
-several (attention: dq, dk, dv), None if there is none (embedding: its input is integer ids).
-g holds gradients under p's names, and backward ADDS into it.  So if a function is called twice
+several inputs (attention: dq, dk, dv), None if there is none (embedding: its input is integer ids).
+g holds gradients under p's names, and backward ADDS to them.  So if a function is called twice
 (SimCSE, CLIP), each call has its own backward; if a weight is used twice (tied embeddings), its
 gradients are summed.  A tensor whose name is not in g is frozen: its gradient is not computed.
 
 A backward is a closure over the variables of its forward pass, so there is no tape and no other
 state, and it may be called more than once.  At inference, discard backward: its saved activations
-are freed.  No argument is changed, except g.  A backward may return the same array twice (residual)
-or dy itself: never write into what it returned.
+are freed.  Arguments are not changed, except g (and in attention_weights, as its docstring says).
+A backward may return the same array twice (residual) or dy itself: never write to its results.
 
-float64 runs the NumPy form, float32 the kernel below it; tests compare each pair.
+If a function has a kernel, it runs for float32, and the NumPy form above it for float64; tests
+compare the two.
 """
 from collections.abc import Callable
 from typing import TypeAlias
@@ -24,7 +25,7 @@ import numpy as np
 
 from scratch_embed.nn.params import Params
 
-Gradients: TypeAlias = tuple[np.ndarray, ...]                      # one for each input
+Gradients: TypeAlias = tuple[np.ndarray, ...]                      # one gradient for each input
 
 Backward: TypeAlias = Callable[[np.ndarray], np.ndarray]           # dx = backward(dy)
 BackwardEach: TypeAlias = Callable[[np.ndarray], Gradients]        # dq, dk, dv = backward(dy)

@@ -3,17 +3,20 @@
 Papers    Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neural Networks for
           Document Processing" (im2col).  Radford et al. 2022 (Whisper's two convolutions);
           Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", eq. 1 (ViT's patches).
-Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, x zero outside its frames
+Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, s the stride,
+          x zero outside its T frames
           patches: the P × P pixels of all channels at every s-th row and column, as one row
-Shapes    sound x (N, T, I), W (O, I, K) as in checkpoints -> y (N, T', O), T' = (T + 2·padding − K)
-          // s + 1; images (N, C, H, W) -> (N, patches, C·P·P)
-Cost      a copy of the inputs, K/s (or P²/s²) times as large, and one product, by BLAS
-Differs   torch's conv1d has (N, I, T): here rows are tokens, as everywhere in nn/.  torch's conv2d
-          with stride P equals patches() and then linear, its weight (O, C, P, P) read as (O, C·P·P)
+Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
+          T' = ⌊(T + 2·padding − K)/s⌋ + 1; images (N, C, H, W) -> (N, patches, C·P·P)
+Cost      a copy of the inputs, K/s (or P²/s²) times as large; in conv1d also one matrix
+          product, by BLAS
+Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.
+          torch's conv2d with stride P equals patches() and then linear, with its weight
+          (O, C, P, P) reshaped to (O, C·P·P)
 Read next nn/layers.py (`linear`, which embeds patches)
 
-Why copy?  Each output is the product of the same matrix with another window of the input.  If the
-windows are copied into the rows of a matrix, the convolution is one matrix product.
+Why copy the inputs?  Each output is the product of the same matrix with another window of the
+input.  If the windows are the rows of a matrix, the convolution is one matrix product.
 
 Gradient.  An input is copied into every window that contains it, so its gradient is the sum over
 these windows: dx_{s t + k − padding} += dcols_{t,k}, one shifted addition for each k.
@@ -28,7 +31,8 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
            ) -> tuple[np.ndarray, ParamBackward]:
     """A linear layer over windows of K frames.  x: (N, T, I), W: (O, I, K) -> y: (N, T', O).
 
-    b is added if p has it.  Raises ValueError if there are fewer frames than in a window.
+    b is added if p has it.  Raises ValueError if x does not have I columns, or if it has, with
+    its padding, fewer than K frames.
     """
     W = p[name + ".weight"]
     O, I, K = W.shape

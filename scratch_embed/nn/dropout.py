@@ -4,15 +4,15 @@ Paper     Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Netwo
           Overfitting".
 Equation  y = x m / (1 − p),  m = 0 with probability p, else 1
 Shapes    x, y (...)
-Cost      two multiplications and some shifts per element; no mask is stored
-Differs   from drawing the masks one after the other: m is a hash of a key and the element's index
-          (hash32), so backward computes it again instead of storing it, workers share no generator,
-          and a step can be repeated.  p is rounded to a multiple of 2⁻³².
+Cost      one hash per element, in each pass; in float32 no mask is stored
+Differs   from drawing masks one after the other from a generator: m is a hash (hash32) of a key and
+          the element's index.  So backward can compute it again, workers share no generator, and a
+          step can be repeated.  The threshold rounds p to a multiple of 2⁻³².
 Read next nn/layers.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
           only difference between two views of a sentence)
 
-Why divide by 1 − p?  E m = 1 − p, so E y = x: the next layer gets inputs of the same mean in
-training as at inference, where nothing is dropped.
+Why divide by 1 − p?  The expectation of m is 1 − p, so that of y is x: the next layer's inputs have
+the same mean in training as at inference, where nothing is dropped.
 
 Gradient.  y is linear in x:  dx = dy m / (1 − p), the same function with the same mask.
 """
@@ -29,13 +29,16 @@ ZERO = f32(0)
 
 
 class Dropout(NamedTuple):
-    """A dropout mask: the probability of a 0, and the key that decides their positions."""
+    """A dropout mask: the probability of a 0, and the key that decides which elements are 0."""
 
     probability: float = 0.0       # p
     key: int = 0                   # 64 bits
 
     def at(self, *numbers: int) -> "Dropout":
-        """Return an independent mask for these numbers: of a layer, a step, a worker, a view."""
+        """The mask with the key for these numbers, for example of a step, a layer and a worker.
+
+        Other numbers give an independent mask.
+        """
         if not self.probability:
             return self
         return Dropout(self.probability, int(stream(self.key, *numbers)))
@@ -62,7 +65,7 @@ def mask(dropout: Dropout) -> Mask:
 
 
 def factors(shape: tuple[int, ...], dropout: Dropout) -> np.ndarray:
-    """m / (1 − p) for every element, in float64."""
+    """m / (1 − p) for every element of an array of this shape, in float64."""
     key, threshold, _ = mask(dropout)
     kept = np.empty(int(np.prod(shape)), np.bool_)
     keep(kept, key, threshold)
@@ -90,7 +93,7 @@ def apply_dropout(x: np.ndarray, dropout: Dropout) -> tuple[np.ndarray, Backward
 
 @kernel
 def dropout_kernel(x, m):
-    """The same for (n,) float32; on dy, it is the backward pass."""
+    """y = x m / (1 − p) of (n,) float32; dy in place of x gives dx."""
     y = np.empty_like(x)
     for i in range(len(x)):
         y[i] = x[i] * m.scale if hash32(u32(i), m.key) >= m.threshold else ZERO

@@ -2,20 +2,21 @@
 
 Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
           J v ≈ (f(x + h v) − f(x − h v)) / 2h,   Jᵀ u = backward(u)
-Cost      two forward passes and one backward pass, for any number of inputs
+Cost      three forward passes and one backward pass, for any number of inputs
 Read next tests/nn/test_layers.py (its use)
 
 Finite differences give J v, backward gives Jᵀ u, and both give the number ⟨u, J v⟩.  One random
-direction through a million parameters detects a single wrong one: its error is multiplied by a
-random number, which almost never is 0.  u and v are random instead of ones because softmax and
-layer norm have Jᵀ 1 = 0: a backward that returned zeros would pass.  The tolerance is relative to
-the terms that are summed, so that a loss times 10⁻⁷ is checked as strictly.
+direction checks all parameters at once: the error of a gradient is multiplied by a random number,
+which is almost never 0, so it is detected if it exceeds the tolerance.  u is random instead of ones
+because softmax and the x̂ of layer norm have Jᵀ 1 = 0: a backward that returned zeros would pass.
+The tolerance is relative to the terms that are summed, so a loss that is multiplied by 10⁻⁷ is
+checked as strictly.
 
-In float64 only: in float32 a difference of two losses keeps too few digits.  A float32 kernel is
-compared with its float64 form instead.
+The check runs in float64: in float32 a difference of two losses keeps too few digits.  A float32
+kernel is compared with its float64 form instead.
 
 If the check fails, each input is varied alone, and the message names the inputs whose gradient is
-wrong, and by which factor: a forgotten 1/N is easy to recognise.
+wrong, each with the factor by which it is wrong: a forgotten 1/N is easy to recognise.
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -43,28 +44,28 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
     found, expected = [np.shape(g) for g in grads], [x.shape for x in inputs]
     assert found == expected, f"expected gradients of shapes {expected}, got {found}"
 
-    total = compare(f, inputs, grads, u, v, h)
-    if abs(total.analytic - total.numeric) <= rtol * total.size:
+    whole = compare(f, inputs, grads, u, v, h)
+    if abs(whole.analytic - whole.numeric) <= rtol * whole.size:
         return
     wrong = []
     for i, name in enumerate(names or [f"input {i}" for i in range(len(inputs))]):
-        alone = [d if i == j else np.zeros_like(d) for j, d in enumerate(v)]
-        one = compare(f, inputs, grads, u, alone, h)
+        v_alone = [d if i == j else np.zeros_like(d) for j, d in enumerate(v)]
+        one = compare(f, inputs, grads, u, v_alone, h)
         if not abs(one.analytic - one.numeric) <= rtol * one.size:
-            factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf      # not -0
+            factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf    # + 0.0: not -0
             wrong.append(f"d({name}) is {factor:.6g} times what it should be")
     raise AssertionError(
-        f"backward gives {total.analytic:.9g}, finite differences give {total.numeric:.9g}, of "
-        f"terms that sum to {total.size:.3g}: "
+        f"backward gives {whole.analytic:.9g}, finite differences give {whole.numeric:.9g}, of "
+        f"terms that sum to {whole.size:.3g}: "
         f"{'; '.join(wrong) or 'the gradient of each input alone is within the tolerance'}")
 
 
 class Comparison(NamedTuple):
-    """⟨Jᵀ u, v⟩ by backward, ⟨u, J v⟩ by differences, and the sum of their absolute terms."""
+    """⟨Jᵀ u, v⟩ by backward, ⟨u, J v⟩ by differences, and a size for the tolerance."""
 
     analytic: float
     numeric: float
-    size: float
+    size: float                    # |⟨u, J v⟩| + the sum of the absolute terms of ⟨Jᵀ u, v⟩
 
 
 def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarray], u: np.ndarray,
@@ -79,49 +80,53 @@ def compare(f: Callable, inputs: Sequence[np.ndarray], grads: Sequence[np.ndarra
 
 
 def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> None:
-    """Check the backward of f(x, p) -> (y, backward(dy, g) -> dx) in x and all of p at once.
+    """Check the gradients of a layer f(x, p) -> (y, backward) in x and all trainable tensors of p.
 
-    The message names the tensors whose gradients are wrong: x, or names of p.
+    backward(dy, g) -> dx, as in nn/contract.py.  The message names the tensors whose
+    gradients are wrong.
     """
     def of_all(x):
         y, backward = f(x, p)
 
-        def pull(dy):
+        def vjp(dy):
             g = p.like()
             dx = backward(dy, g)
             return dx, g
-        return y, pull
+        return y, vjp
     _check_with(of_all, p, [x], ["x"], seed)
 
 
 def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
-    """Check the backward of a model's loss, f(p) -> (loss, backward(g)), in all of p."""
+    """Check the gradients of a loss f(p) -> (loss, backward) in all trainable tensors of p.
+
+    backward(g) adds the gradients to g.
+    """
     def of_all():
         loss, backward = f(p)
 
-        def pull(dloss):
+        def vjp(dloss):
             g = p.like()
             backward(g)
             g.flat *= dloss
             return (g,)
-        return loss, pull
+        return loss, vjp
     _check_with(of_all, p, [], [], seed)
 
 
 def _check_with(f, p, inputs, names, seed):
-    """Run check_backward in the inputs and the trainable tensors of p, which is restored.
+    """Run check_backward on f's inputs and the trainable tensors of p, then restore p.
 
-    f(*inputs) -> (y, pull), pull(dy) -> the gradient of each input, then those of p.
+    f(*inputs) -> (y, vjp); vjp(dy) -> the gradient of each input, then a Params of gradients.
     """
     views, before = p.trainable_views(), p.flat.copy()
 
     def of_arrays(*arrays):
         for view, array in zip(views.values(), arrays[len(inputs):]):
             view[...] = array
-        y, pull = f(*arrays[:len(inputs)])
+        y, vjp = f(*arrays[:len(inputs)])
 
         def backward(dy):
-            *grads, g = pull(dy)
+            *grads, g = vjp(dy)
             return (*grads, *(g[name] for name in views))
         return y, backward
     try:

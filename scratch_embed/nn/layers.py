@@ -1,4 +1,4 @@
-"""The layers with parameters: linear, embedding, layer norm and RMSNorm; residual connections.
+"""Linear layers, embeddings, layer norm, RMSNorm, and residual connections.
 
 Papers    Ba, Kiros & Hinton 2016, "Layer Normalization", eqs. 3 and 4.
           Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", eq. 4.
@@ -9,18 +9,18 @@ Equation  linear      y = x Wᵀ + b
           post-norm   y = norm(x + dropout(f(x)))          add_norm    (BERT)
           pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
 Shapes    x (..., D): usually (T, D), tokens packed end to end; any leading axes are allowed, such
-          as one vector for each head, (T, H, d).  W (O, I) as in checkpoints
-Cost      BLAS computes `linear`'s products.  The other functions are bound by memory, so add_norm,
-          which BERT calls twice per layer, does in one pass what would take four.
-Differs   from torch in the default eps: it is BERT's, 1e-12; most other models have 1e-5.  A bias
+          as one vector for each head, (T, H, d).  W (O, I) as in torch
+Cost      BLAS computes the products of `linear`.  The other functions do little arithmetic per
+          number that they read; so add_norm's kernel does dropout, sum and norm in one pass.
+Differs   from torch in layer norm's default eps, which is BERT's, 1e-12 (torch: 1e-5).  A bias
           that p does not name is not added; a tensor that g does not name gets no gradient.
 Read next nn/contract.py (y, backward = f(x)), nn/attention.py, transformer/bert.py
 
 Why normalise?  The sum of many layers' outputs grows with their number, and so do the gradients;
-normalising gives all tokens the same scale again.  With post-norm (2017's order) it also rescales
-the path that skips the layer: its gradient shrinks with depth, and training needs warmup.  With
-pre-norm that path is a plain sum, dx = dy + ..., and deep models train.  Subtracting the mean
-removes one direction of D; RMSNorm leaves that out, which saves a pass over x.
+the norm gives all tokens the same scale again.  Post-norm (the order of 2017) also rescales the
+path that skips the layer: the gradient along this path shrinks with depth, and training needs
+warmup.  With pre-norm this path is a plain sum, dx = dy + ..., and deep models train without warmup
+(Xiong et al.).  RMSNorm does not subtract the mean, which saves a pass over x.
 
 The gradient of layer norm.  Let d = w dy, μ = mean x, σ² = var x, r = (σ² + eps)^(−½), so that
 x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ)/D,
@@ -29,9 +29,10 @@ x̂ = r (x − μ).  Since ∂μ/∂x_j = 1/D and ∂σ²/∂x_j = 2 (x_j − μ
     dx_j = Σ_i d_i ∂x̂_i/∂x_j,  or  dx = r (d − mean d − x̂ mean(d x̂));   dw = Σ dy x̂,  db = Σ dy.
 This is exact for any eps, which occurs only in r.  RMSNorm has no μ, and so no term mean d.
 
-Two directions are removed from d.  Along ones: Σ dx = 0 for any eps, since a shift of x changes no
-x̂.  Along x̂ only at eps = 0, where scaling x − μ changes no x̂ either.  In general mean x̂² =
-r² σ² = 1 − r² eps, and Σ x̂ dx = r (1 − mean x̂²) Σ d x̂ = r³ eps Σ d x̂, small while eps ≪ σ².
+The backward pass removes two directions from d.  It removes ones for any eps, Σ dx = 0, since a
+shift of x does not change x̂.  It removes x̂ only at eps = 0, where a scaling of x − μ does not
+change x̂.  In general mean x̂² = r² σ² = 1 − r² eps, so Σ x̂ dx = r (1 − mean x̂²) Σ d x̂ =
+r³ eps Σ d x̂, which is small if eps ≪ σ².
 """
 import math
 
@@ -50,10 +51,11 @@ from scratch_embed.numerics.random import hash32
 
 f32, u32 = np.float32, np.uint32
 ZERO, ONE = f32(0), f32(1)
+NEARLY_CONSTANT = f32(1e-4)        # var x < 1e-4 · (mean x)²: the rounding of the mean would show
 
 
 def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
-    """y = x Wᵀ + b over the last axis; without b where p has none.
+    """y = x Wᵀ + b over the last axis; b is added if p has it.
 
     x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
 
@@ -85,7 +87,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
 def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Look up rows of a table.  ids: (...), table: (V, D) -> (..., D).  backward returns no dx.
 
-    Raises ValueError for an id without a row; NumPy would count a negative one from the end.
+    Raises ValueError for an id outside 0..V−1.  NumPy would count a negative id from the end.
     """
     table = p[name + ".weight"]
     if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
@@ -105,7 +107,7 @@ def embedding(ids: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamO
 
 @kernel
 def add_rows_kernel(table, ids, rows):
-    """table[ids_t] += rows_t, (T, D) float32."""
+    """table[ids_t] += rows_t for t = 0 .. T−1.  table: (V, D), ids: (T,), rows: (T, D)."""
     for t in range(len(ids)):
         to, row = table[ids[t]], rows[t]
         for d in range(len(row)):
@@ -116,20 +118,20 @@ def prepend_row(x: np.ndarray, offsets: np.ndarray, p: Params, name: str
                 ) -> tuple[np.ndarray, np.ndarray, ParamBackward]:
     """Put a learned row before every sequence: ViT's class token, ImageBind's bias_k and bias_v.
 
-    x: (T, D), offsets: (N+1,), p[name]: (D,) -> y (T + N, D), its offsets, backward
+    x: (T, D), offsets: (N+1,), p[name]: (D,) -> y (T + N, D), its offsets (N+1,), backward
     """
     N = len(offsets) - 1
-    longer = offsets + np.arange(N + 1)
-    old = np.ones(len(x) + N, bool)
-    old[longer[:-1]] = False
-    y = np.empty((len(old), x.shape[1]), x.dtype)
-    y[old], y[~old] = x, p[name]
+    new_offsets = offsets + np.arange(N + 1)
+    is_old = np.ones(len(x) + N, bool)
+    is_old[new_offsets[:-1]] = False
+    y = np.empty((len(is_old), x.shape[1]), x.dtype)
+    y[is_old], y[~is_old] = x, p[name]
 
     def backward(dy, g):
         if name in g:
-            g[name] += dy[~old].sum(0)
-        return dy[old]
-    return y, longer, backward
+            g[name] += dy[~is_old].sum(0)
+        return dy[is_old]
+    return y, new_offsets, backward
 
 
 # ---- norms ---------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
             add_to(g, name + ".weight", (dy * xhat).sum(0))
             add_to(g, name + ".bias", dy.sum(0))
             d = dy * w
-            # r Σ_i d_i (δ_ij − 1/D − x̂_i x̂_j/D), see above
+            # dx_j = r Σ_i d_i (δ_ij − 1/D − x̂_i x̂_j/D)
             dx = rstd * (d - d.mean(-1, keepdims=True) - xhat * (d * xhat).mean(-1, keepdims=True))
             return dx.reshape(x.shape)
     else:
@@ -165,7 +167,7 @@ def layer_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-12
 
 
 def bias_or_zeros(p, name):
-    """name.bias, or zeros (D,) for a norm that p gives no bias."""
+    """name.bias (D,), or zeros if p has no such tensor."""
     return p[name + ".bias"] if name + ".bias" in p else np.zeros_like(p[name + ".weight"])
 
 
@@ -181,15 +183,33 @@ def or_scratch(g, name, like):
 
 
 @kernel(inline=True)
+def sum_of_squares(x, mean):
+    """Σ (x − mean)²."""
+    squares = ZERO
+    for d in range(len(x)):
+        centred = x[d] - mean
+        squares += centred * centred
+    return squares
+
+
+@kernel(inline=True)
 def normalise(xhat, y, w, b, eps):
-    """Normalise a row: xhat ← x̂, y ← w x̂ + b.  -> r.  Two passes avoid cancellation in var x."""
-    D, total, squares = len(xhat), ZERO, ZERO
+    """Normalise one row, which xhat holds: xhat ← x̂, y ← w x̂ + b.  xhat, y, w, b: (D,).  -> rstd
+
+    The mean has a pass of its own: var x as mean x² − (mean x)² would suffer from cancellation.
+    """
+    D, total = len(xhat), ZERO
     for d in range(D):
         total += xhat[d]
     mean = total / f32(D)
-    for d in range(D):
-        centred = xhat[d] - mean
-        squares += centred * centred
+    squares = sum_of_squares(xhat, mean)
+    if squares < NEARLY_CONSTANT * f32(D) * mean * mean:
+        total = ZERO                                 # x − mean is exact here, and its mean is the
+        for d in range(D):                           # rounding error of the first
+            xhat[d] -= mean
+            total += xhat[d]
+        mean = total / f32(D)
+        squares = sum_of_squares(xhat, mean)
     rstd = ONE / math.sqrt(squares / f32(D) + eps)
     for d in range(D):
         xhat[d] = (xhat[d] - mean) * rstd
@@ -199,7 +219,7 @@ def normalise(xhat, y, w, b, eps):
 
 @kernel
 def norm_kernel(x, w, b, eps):
-    """The same for (T, D) float32 -> y, x̂, r."""
+    """layer_norm of (T, D) float32 -> y, x̂ (T, D), rstd (T,)."""
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(len(x), np.float32)
     for t in range(len(x)):
         for d in range(x.shape[1]):
@@ -254,7 +274,7 @@ def rms_norm(x: np.ndarray, p: Params, name: str, eps: float = 1e-6
 
 @kernel
 def rms_norm_kernel(x, w, eps):
-    """The same for (T, D) float32 -> y, x̂, r = 1/√(mean x² + eps)."""
+    """rms_norm of (T, D) float32 -> y, x̂ (T, D), rstd = 1/√(mean x² + eps) (T,)."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):
@@ -290,9 +310,9 @@ def rms_norm_backward_kernel(dy, xhat, rstd, w, dw):
 
 def residual(x: np.ndarray, r: np.ndarray, dropout: Dropout = NO_DROPOUT
              ) -> tuple[np.ndarray, BackwardEach]:
-    """Residual connection, y = x + dropout(r): adds a sublayer's output r to its input x.
+    """Residual connection: adds a sublayer's output r to its input x.  y = x + dropout(r).
 
-    x, r, y: (...); backward(dy) -> dx, dr; both are dy itself without dropout.
+    x, r, y: (...); backward(dy) -> dx, dr.  Without dropout both are dy itself.
     """
     dropped, back_drop = apply_dropout(r, dropout)
     return x + dropped, lambda dy: (dy, back_drop(dy))
@@ -300,9 +320,9 @@ def residual(x: np.ndarray, r: np.ndarray, dropout: Dropout = NO_DROPOUT
 
 def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e-12,
              dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
-    """Residual connection: adds the sublayer's output r to its input x, then normalises.
+    """Residual connection and layer norm: y = layer_norm(x + dropout(r)), r a sublayer's output.
 
-    y = layer_norm(x + dropout(r)).  x, r, y: (T, D); backward(dy, g) -> dx, dr
+     x, r, y: (T, D); backward(dy, g) -> dx, dr
     """
     if x.dtype != np.float32:
         total, back_sum = residual(x, r, dropout)
@@ -321,7 +341,7 @@ def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e
 
 @kernel
 def drop_add_norm_kernel(x, r, w, b, eps, m):
-    """Dropout, sum and layer norm in one pass over (T, D) float32 -> y, x̂, r."""
+    """layer_norm(x + dropout(r)) of (T, D) float32, row by row -> y, x̂ (T, D), rstd (T,)."""
     T, D = x.shape
     y, xhat, rstd = np.empty_like(x), np.empty_like(x), np.empty(T, np.float32)
     for t in range(T):

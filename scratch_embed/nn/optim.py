@@ -4,16 +4,17 @@ Paper     Kingma & Ba 2015, "Adam", algorithm 1.  Loshchilov & Hutter 2019, "Dec
           Regularization", algorithm 2.  Pascanu et al. 2013, algorithm 1 (clipping).
 Equation  m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
           θ ← θ (1 − lr λ) − lr m̂ / (√v̂ + ε),   m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
-          clipping: c g for g,  c = min(1, max_grad_norm / ‖g‖), over all parameters together
+          clipping: g ← c g,  c = min(1, max_grad_norm / ‖g‖), ‖g‖ over all parameters together
 Shapes    θ, g, m, v: (P,), the flat buffers of nn/params.py
-Cost      reads four numbers and writes three per parameter; bound by memory
-Differs   from the paper, like torch's AdamW: the decay is multiplied by lr; and like BERT: biases
-          and norms do not decay.  BERT's first code lacks the bias correction, 1 − βᵗ.
+Cost      per parameter: one read of g for its norm, then four reads and three writes
+Differs   from the paper: the decay is multiplied by lr, as in torch's AdamW; biases and norms do
+          not decay, as in BERT.  BERT's first code lacks the bias correction, 1 − βᵗ.
 Read next transformer/masked_lm.py (a training loop)
 
 Why m / √v?  m is a running mean of the gradients, v of their squares.  So m / √v is near 1 or −1
-where successive gradients agree, near 0 where they cancel, at any scale.  m and v start at 0: after
-t steps the weights of the gradients in these means sum to 1 − βᵗ; dividing by it corrects that.
+if successive gradients agree, and near 0 if they cancel, whatever their scale.  m and v start at 0:
+after t steps the weights of the gradients in these means sum to 1 − βᵗ, so the means are divided
+by that sum (m̂, v̂).
 
 Why decoupled?  Adam with L2 regularisation (λ θ added to g) divides λ θ by √v̂ too, so weights with
 large gradients hardly decay.  AdamW subtracts lr λ θ from θ directly.
@@ -35,10 +36,10 @@ BLOCK = 1 << 16                    # parameters updated in one call
 class Optim(NamedTuple):
     """The settings of AdamW, its schedule and clipping."""
 
-    lr: float                      # the peak learning rate, see linear_warmup_decay
+    lr: float                      # the highest learning rate, see linear_warmup_decay
     warmup_ratio: float = 0.1      # the share of the steps in which lr rises
     weight_decay: float = 0.01     # λ, for the tensors that are declared to decay
-    max_grad_norm: float = 1.0     # a larger gradient is scaled down to this norm
+    max_grad_norm: float = 1.0     # a gradient of larger norm is scaled down to it
 
 
 # ---- AdamW ---------------------------------------------------------------------------------------
@@ -46,7 +47,8 @@ class Optim(NamedTuple):
 class AdamWNumbers(NamedTuple):
     """The constants of one step, each rounded to the parameters' type separately.
 
-    In float32, 1 − β₂ computed from the rounded 0.999 has three digits fewer than 0.001 has.
+    If 1 − β₂ is computed from the float32 0.999, it has about three correct digits fewer than the
+    float32 0.001.
     """
 
     lr: float
@@ -62,7 +64,10 @@ class AdamWNumbers(NamedTuple):
 
 def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay: float,
           n: AdamWNumbers) -> None:
-    """Take a step with the clipped gradient c g, in place.  theta, g, m, v: (P,)."""
+    """Take a step with the clipped gradient c g: change theta, m and v, each (P,) like g.
+
+    decay: λ; n: the constants of this step.
+    """
     g = n.clip * g
     m[:] = n.beta1 * m + n.new1 * g
     v[:] = n.beta2 * v + n.new2 * g * g
@@ -72,7 +77,7 @@ def adamw(theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, decay:
 
 @kernel
 def adamw_kernel(theta, g, m, v, decay, n):
-    """The same for float32."""
+    """adamw() for float32."""
     keep = ONE - n.lr * decay
     lr, root = n.lr / n.bias1, ONE / np.sqrt(n.bias2)        # n.lr m̂ = lr m,  √v̂ = root √v
     for i in range(len(theta)):
@@ -83,7 +88,7 @@ def adamw_kernel(theta, g, m, v, decay, n):
 
 
 class AdamW:
-    """The optimiser of the trainable parameters p, with its state.
+    """AdamW: updates the trainable parameters of p, and keeps their moments m and v.
 
     m, v: (P,) running means of g and g²; steps: (), the number of steps taken.  With weight_decay=0
     it is Adam.
@@ -109,7 +114,7 @@ class AdamW:
         """Update p in place with the sum g of all workers' gradients.  -> ‖g‖ before clipping
 
         grads: one Params like p for each worker; afterwards the first holds the sum.
-        max_grad_norm: a larger g is scaled down to this norm.
+        max_grad_norm: a gradient of larger norm is scaled down to it.
         map: map(f, items) -> [f(item)], in threads or one after the other.
         """
         g, *others = [g.flat for g in grads]
@@ -141,12 +146,12 @@ class AdamW:
 
 
 def _blocks(p, weight_decay):
-    """[(slice of flat, λ)]: blocks with one λ each, short enough to be shared among workers."""
+    """[(slice of flat, λ)]: each block lies in one tensor; workers share the blocks."""
     blocks, start = [], 0
     for name, view in p.trainable_views().items():
-        own = p.flat.dtype.type(weight_decay if p.tensors[name].decay else 0.0)
+        decay = p.flat.dtype.type(weight_decay if p.tensors[name].decay else 0.0)
         for at in range(0, view.size, BLOCK):
-            blocks.append((slice(start + at, start + min(at + BLOCK, view.size)), own))
+            blocks.append((slice(start + at, start + min(at + BLOCK, view.size)), decay))
         start += view.size
     return blocks
 
@@ -156,7 +161,8 @@ def _blocks(p, weight_decay):
 def clip_factor(norm: float, max_grad_norm: float) -> float:
     """The factor c that scales a gradient of this norm down to max_grad_norm; at most 1.
 
-    nan if the norm overflowed, so that the run stops as diverged; 0 would hide it.
+    nan if the norm overflowed: the parameters become nan, and training stops.  A factor of 0 would
+    hide the overflow.
     """
     if norm == np.inf:
         return np.nan
@@ -164,10 +170,11 @@ def clip_factor(norm: float, max_grad_norm: float) -> float:
 
 
 def linear_warmup_decay(step: int, steps: int, lr: float, warmup_ratio: float = 0.1) -> float:
-    """The learning rate of step 1..steps: it rises linearly to `lr`, then falls linearly to 0.
+    """The learning rate of step 1..steps: a linear rise to `lr`, then a linear fall to 0.
 
-    warmup_ratio: the share of the steps in which it rises.  In the first steps m and v are means of
-    few gradients, so m / √v is noisy, and full steps could move weights far in a wrong direction.
+    warmup_ratio: the share of the steps in which the rate rises.  In the first steps m and v are
+    means of few gradients, so m / √v is noisy, and full steps could move weights far in a wrong
+    direction.
     """
     rising = warmup_ratio * steps
     if step <= rising:

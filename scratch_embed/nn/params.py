@@ -1,15 +1,16 @@
 """Parameters: named views on one flat buffer, each declared with its shape and initial values.
 
-Shapes    flat (P,): the numbers of all trainable tensors, one after the other; weights (out, in)
+Shapes    flat (P,): the numbers of all trainable tensors, one after the other; a linear layer's
+          weight is (O, I), O outputs and I inputs
 Read next nn/layers.py (which reads parameters by name), nn/optim.py (which updates flat)
 
 A model's parameters are one array, and each name is a view on a part of it.  Gradients are a second
-buffer with the same names.  So an optimiser's step, clipping and zeroing are one line each over
-`flat`, the gradients of two workers are added in one sum, and the gradient of a whole model is
-checked along one random direction.
+buffer with the same names.  So an optimiser's step, clipping and zeroing are operations on one
+array, the gradients of two workers are added in one operation, and the gradient of a whole model
+is checked along one random direction (nn/gradcheck.py).
 
-A frozen tensor is an array outside that buffer.  So it has no gradient, no moments in the optimiser
-and no copy in a training checkpoint: with few trainable tensors, all these are small.
+A frozen tensor is an array outside flat.  So it has no gradient, no moments in the optimiser and no
+copy in a training checkpoint: if few tensors are trainable, all of these are small.
 """
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -50,24 +51,24 @@ class Tensor(NamedTuple):
     """The declaration of one parameter."""
 
     shape: tuple[int, ...]
-    init: Init = ZEROS             # of (rng, shape): its initial values
+    init: Init = ZEROS             # init(rng, shape) -> its initial values
     decay: bool = False            # whether weight decay applies to it
-    stream: str = ""               # name of the random stream of init; "": the tensor's own name
+    stream: str = ""               # name of init's random stream; "": the name of the tensor
 
 
-Tensors = Mapping[str, Tensor]     # of a layer or of a whole model, in the order of flat
+Tensors = Mapping[str, Tensor]     # {name: Tensor} of a layer or a whole model
 
 
 def linear_tensors(name: str, O: int, I: int, init: Init, bias: bool = True) -> dict[str, Tensor]:
     """The tensors of y = x Wᵀ + b: name.weight (O, I), with weight decay, name.bias (O,), zeros."""
-    own = {f"{name}.bias": Tensor((O,))} if bias else {}
-    return {f"{name}.weight": Tensor((O, I), init, decay=True), **own}
+    biases = {f"{name}.bias": Tensor((O,))} if bias else {}
+    return {f"{name}.weight": Tensor((O, I), init, decay=True), **biases}
 
 
 def norm_tensors(name: str, D: int, bias: bool = True) -> dict[str, Tensor]:
     """The tensors of a norm: name.weight (D,), ones, name.bias (D,), zeros; no weight decay."""
-    own = {f"{name}.bias": Tensor((D,))} if bias else {}
-    return {f"{name}.weight": Tensor((D,), ONES), **own}
+    biases = {f"{name}.bias": Tensor((D,))} if bias else {}
+    return {f"{name}.weight": Tensor((D,), ONES), **biases}
 
 
 def embedding_tensors(name: str, V: int, D: int, init: Init) -> dict[str, Tensor]:
@@ -86,7 +87,7 @@ class Params(dict):
         """Start with zeros, all trainable, except the arrays of `frozen`.
 
         tensors: {name: Tensor}, in the order of flat; a shape alone means Tensor(shape).
-        frozen: {name: values} of some of these; the values are not copied.
+        frozen: {name: values} of some of these tensors; the values are not copied.
         """
         super().__init__()
         self.tensors = {name: tensor if isinstance(tensor, Tensor) else Tensor(tuple(tensor))
@@ -125,14 +126,14 @@ class Params(dict):
         return {name: view for name, view in self.items() if name not in self.frozen}
 
     def like(self) -> "Params":
-        """A buffer of zeros with the names of the trainable tensors: the gradients."""
+        """New zeros with the names and shapes of the trainable tensors, to add gradients to."""
         return Params({name: tensor for name, tensor in self.tensors.items()
                        if name not in self.frozen}, self.flat.dtype)
 
     def copy(self, dtype: DTypeLike | None = None) -> "Params":
-        """Copy the numbers to a new buffer, which may have another type.
+        """Copy the numbers to a new buffer of type dtype, by default the same type.
 
-        Frozen arrays are read-only, and so are shared unless their type changes.
+        Frozen arrays are read-only, so both Params share them unless the type changes.
         """
         dtype = np.dtype(dtype or self.flat.dtype)
         other = Params(self.tensors, dtype, {name: self[name].astype(dtype, copy=False)
@@ -145,22 +146,22 @@ class Params(dict):
     def only(self, names: Iterable[str]) -> "Params":
         """Copy the tensors of these names to a new buffer, in the order of self.
 
-        Raises KeyError for a name that is not there.
+        Raises KeyError for an unknown name.
         """
         names = self._known(names)
         return self._with({name: tensor for name, tensor in self.tensors.items() if name in names},
                           set(self.frozen) & names)
 
     def freeze(self, names: Iterable[str]) -> "Params":
-        """Return the same tensors, with these frozen too.
+        """Return new Params of the same tensors, in which these are frozen too.
 
-        Trainable tensors are copied to a new buffer; frozen ones are not copied, and read-only in
-        the result.  Raises KeyError for a name that is not there.
+        Trainable tensors are copied to a new buffer.  Frozen tensors are not copied; in the result
+        they are read-only.  Raises KeyError for an unknown name.
         """
         return self._with(self.tensors, set(self.frozen) | self._known(names))
 
     def trainable(self, names: Iterable[str]) -> "Params":
-        """Return the same tensors, with all others frozen: freeze() of the other names."""
+        """Return freeze() of all other names: only these tensors are trainable."""
         return self._with(self.tensors, set(self) - self._known(names))
 
     def _known(self, names):
@@ -183,10 +184,10 @@ def _restored(tensors: Tensors, flat: np.ndarray, frozen: dict[str, np.ndarray])
 
 
 def join(*parts: Params) -> Params:
-    """Put the tensors of several Params, in this order, into one: an encoder and a new head.
+    """Put the tensors of several Params, such as an encoder and a new head, into one, in order.
 
-    Trainable tensors are copied; frozen ones stay frozen.  Raises ValueError for a name that two
-    parts have.
+    Trainable tensors are copied; frozen tensors stay frozen.  Raises ValueError if two parts
+    have the same name.
     """
     tensors: dict[str, Tensor] = {}
     for p in parts:
@@ -206,7 +207,8 @@ def init_params(tensors: Mapping[str, Tensor | tuple[int, ...]], seed: int,
     """Create parameters with the initial values that their tensors declare.
 
     Each tensor draws from its own random stream, which its declaration names.  So the values of a
-    tensor do not change if the model gets another head, or the tensor is renamed in our code.
+    tensor do not change if the model gets another head, or if the tensor is renamed and its
+    declaration keeps the stream.
     """
     p = Params(tensors, dtype)
     for name, (shape, init, _, stream) in p.tensors.items():

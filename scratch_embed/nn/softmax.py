@@ -1,21 +1,22 @@
-"""Softmax, its logarithm, and the loss of a classifier.
+"""Softmax, its logarithm, and cross-entropy, the loss of a classifier.
 
 Paper     Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
 Equation  p_j = exp(s_j) / Σ exp(s_k),   L = −(1/N) Σ_n log p_n[target_n]
-Shapes    s, p: (..., M), over the last axis; targets (N,) -> a number
-Cost      one exponential per element forward.  The loss computes it again in backward: that is
-          cheaper than writing and reading p, whose rows may be as long as the vocabulary.
+Shapes    softmax: s, p (..., M), over the last axis; the loss: s (N, M), targets (N,) -> a number
+Cost      one exponential per element in the forward pass.  In float32 the loss computes it again
+          in backward instead of storing p, whose rows may be as long as the vocabulary.
 Read next nn/attention.py (softmax over keys), losses/infonce.py (a classifier of positives)
 
 Why the exponential?  It turns any scores into positive numbers, and a difference of scores into a
 ratio of probabilities: p_i/p_j = exp(s_i − s_j).  Adding a number to all scores leaves p unchanged,
-so the largest score is subtracted first, and no exponential overflows.  The quotient exp(s − max)/Σ
-keeps p accurate to a few units in the last place; exp(s − log Σ exp s) would not if s is large.
+so the largest score is subtracted first, and no exponential overflows.  If s is large, the quotient
+exp(s − max)/Σ is more accurate than exp(s − log Σ exp s), whose logarithm is large and so has a
+large rounding error.
 
 Gradient.  ∂p_i/∂s_j = p_i (δ_ij − p_j), so ds = p (dp − Σ p dp).  Its sum is 0, because adding a
 number to all scores changes no p.  ∂ log p_i/∂s_j = δ_ij − p_j, so the loss has
     ds = (p − 1_target) / N:
-each logit's gradient is its probability, minus 1 for the target.
+each logit's gradient is its probability, minus 1 for the target (1_target is one-hot).
 """
 import numpy as np
 
@@ -53,7 +54,7 @@ def softmax_rows(s):
 
 
 def log_softmax(s: np.ndarray) -> tuple[np.ndarray, Backward]:
-    """log p,  p = softmax(s).  s: (..., M).  For small tables of similarities: without a kernel."""
+    """log p,  p = softmax(s).  s, log p: (..., M).  No kernel: for small tables of similarities."""
     s = s - s.max(-1, keepdims=True)
     log_p = s - np.log(np.exp(s).sum(-1, keepdims=True))
 
@@ -68,8 +69,9 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
                   ) -> tuple[float, LossBackward]:
     """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
 
-    total: the divisor, N by default; the whole batch's number of rows if s is one worker's share.
-    The sum is taken in float64.  Raises ValueError for a target outside 0..M−1, or if N = 0.
+    total: the divisor, N by default; if s is one worker's share, the number of rows of the whole
+    batch.  The sum is taken in float64.  Raises ValueError for a target outside 0..M−1, or if the
+    divisor is 0.
 
     >>> loss, backward = cross_entropy(np.log([[1.0, 2.0, 5.0]]), np.array([2]))     # −log ⅝
     >>> round(loss, 4), backward().round(3).tolist()
@@ -89,9 +91,9 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
 
 def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None = None
                         ) -> tuple[float, LossBackward]:
-    """The same in NumPy, for float32 too.  A score of −∞ gives probability 0 and gradient 0.
+    """cross_entropy in NumPy, for float32 too, for small tables: it stores log p (N, M).
 
-    For small tables: log p (N, M) is stored for backward.
+    A score of −∞ gives probability 0, and gradient 0 unless it is the target's.
     """
     total = require_targets(s, targets, total)
     rows = np.arange(len(s))
@@ -135,7 +137,7 @@ def shifted_sums(s):
 
 @kernel
 def cross_entropy_backward_kernel(s, targets, largest, sums, weight):
-    """ds = weight (p − 1_target),  p = exp(s − max) / Σ.  weight: dloss / total"""
+    """ds = weight (p − 1_target),  p = exp(s − max) / Σ.  weight: dloss / total."""
     N, M = s.shape
     ds = np.empty_like(s)
     for n in range(N):

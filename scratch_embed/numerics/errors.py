@@ -12,6 +12,11 @@ class FormatError(ValueError):
 
     def __init__(self, path: str | os.PathLike | io.IOBase, place: str, problem: str) -> None:
         super().__init__(f"{path}: {place}: {problem}")
+        self.parts = str(path), place, problem
+
+    def __reduce__(self) -> tuple:
+        """Let pickle call __init__ with its arguments: a pool of processes sends errors so."""
+        return FormatError, self.parts
 
 
 class TrainingDiverged(ArithmeticError):
@@ -21,3 +26,8 @@ class TrainingDiverged(ArithmeticError):
         smaller = min(lr / 4, 0.025)
         super().__init__(f"{what} is not finite at {step} (learning rate {lr:.4g}); "
                          f"start again with a smaller one, for example --lr {smaller:.2g}")
+        self.parts = step, lr, what
+
+    def __reduce__(self) -> tuple:
+        """Let pickle call __init__ with its arguments."""
+        return TrainingDiverged, self.parts

@@ -14,12 +14,15 @@ import math
 import os
 import re
 import reprlib
+import stat
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 
+LONGEST = 1 << 28                  # bytes of a JSON file; the largest tokenizers have 30 MB
+LARGEST = 2**31 - 1                # the largest int32, the type of most indices
 REQUIRED = object()                # in place of a default: the field must be present
 NULL = type(None)
 KINDS = {bool: "true or false", str: "a string of Unicode text", list: "a list",
@@ -80,13 +83,29 @@ def _refuse(constant):
 # ---- files ------------------------------------------------------------------------------------
 
 def read_json(path: str | os.PathLike, kind: type = dict) -> Any:
-    """The object of a file, or its list.  Raises FormatError, also if there is no such file."""
+    """The object of a file, or its list.
+
+    Raises FormatError, also if there is no such file, or one longer than LONGEST, or if it is not a
+    regular file: a pipe or a device may have no end.
+    """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_regular(path, LONGEST)
     except (FileNotFoundError, NotADirectoryError):
         raise FormatError(path, "the file", "expected JSON, found no such file") from None
     return parse(path, "the file", data, kind)
+
+
+def read_regular(path: str | os.PathLike, longest: int) -> bytes:
+    """The bytes of a regular file of at most `longest` bytes.  FormatError for any other."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise FormatError(path, "the file", "expected a regular file, found a folder, a pipe or a "
+                                            "device")
+    if found.st_size > longest:
+        raise FormatError(path, "the file", f"expected at most {longest:,} bytes, found "
+                                            f"{found.st_size:,}")
+    with open(path, "rb") as file:
+        return file.read(longest)
 
 
 def write_json(path: str | os.PathLike, value: Mapping | list) -> None:
@@ -142,10 +161,18 @@ class Fields:
         return self.get(name, default, " or ".join(KINDS[kind] for kind in kinds),
                         lambda v: type(v) in kinds and (type(v) is not str or is_text(v)))
 
-    def whole(self, name: str, least: int = 1, default: Any = REQUIRED) -> Any:
-        """A whole number, of at least `least`; neither true nor 1.0 is accepted."""
-        return self.get(name, default, f"a whole number of at least {least}",
-                        lambda v: type(v) is int and v >= least)
+    def whole(self, name: str, least: int = 1, default: Any = REQUIRED, most: int = LARGEST
+              ) -> Any:
+        """A whole number, `least` to `most`; neither true nor 1.0 is accepted."""
+        expected = (f"a whole number of at least {least}" if most == LARGEST else
+                    f"a whole number, {least} to {most}")
+        return self.get(name, default, expected,
+                        lambda v: type(v) is int and least <= v <= most)
+
+    def number(self, name: str, default: Any = REQUIRED) -> Any:
+        """A finite number; 1e999, which Python reads as infinity, is not one."""
+        return self.get(name, default, "a finite number",
+                        lambda v: type(v) in (int, float) and -math.inf < v < math.inf)
 
     def positive(self, name: str, default: Any = REQUIRED) -> Any:
         """A number above 0."""

@@ -12,17 +12,22 @@ Every compiled function of this package uses this decorator.  Its properties, ea
               changed.  Numba alone compares only the kernel's own file, and would run stale code
               after an edit of a function that the kernel calls.
   no disk     if no folder is writable, kernels are compiled in each process
+  damage      a cache file that is damaged or cannot be read is compiled anew, with one warning.
+              Each file of machine code begins with its SHA-256, so that a flipped bit never runs.
   no JIT      NUMBA_DISABLE_JIT=1 runs them as Python, for a debugger
 """
 import contextlib
 import functools
 import hashlib
 import os
+import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import config, njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -51,11 +56,55 @@ def _digest(sources):
     return digest.hexdigest()
 
 
+class _CacheFile(IndexDataCacheFile):
+    """Numba's cache files of one function: an index, and a file of machine code per signature."""
+
+    def _load_index(self):
+        try:
+            return super()._load_index()
+        except Exception as error:                 # a damaged pickle can raise anything
+            _warn_once(self._index_path, error)
+            return {}
+
+    def _load_data(self, name):
+        path = self._data_path(name)
+        try:
+            data = Path(path).read_bytes()
+            if hashlib.sha256(data[32:]).digest() != data[:32]:
+                raise OSError("its digest differs")
+        except OSError as error:                   # which load() takes for a missing file
+            _warn_once(path, error)
+            raise
+        return pickle.loads(data[32:])
+
+    def _save_data(self, name, data):
+        data = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(data).digest() + data)
+
+
+_warned = []
+
+
+def _warn_once(path, error):
+    """Warn of the first damaged file of this process."""
+    if not _warned:
+        _warned.append(path)
+        warnings.warn(f"{path}: compiled code is damaged or cannot be read ({error}); it is "
+                      "compiled anew", RuntimeWarning, stacklevel=2)
+
+
 class _Cache(FunctionCache):
-    def __init__(self, function):
+    _cache_file: Any
+
+    def __init__(self, function, options):
         super().__init__(function)                 # RuntimeError where no folder is writable
-        file = self._cache_file                    # Numba reads no further if its version differs
-        file._version = f"{file._version} {sources_digest()}"
+        file = self._cache_file
+        ours = _CacheFile(
+            file._cache_path, f"{self._impl.filename_base}{options}", file._source_stamp)
+        # Numba reads no further if its version differs
+        ours._version = f"{file._version} {sources_digest()}"
+        self._cache_file = ours
 
     def save_overload(self, signature, code):
         with contextlib.suppress(OSError):         # a full disk must not stop the computation
@@ -76,5 +125,5 @@ def kernel(function: Callable | None = None, *, keep_order: bool = False, inline
                     forceinline=inline)(function)
     if not config.DISABLE_JIT:
         with contextlib.suppress(RuntimeError):    # no folder to cache in: compile every time
-            compiled._cache = _Cache(function)
+            compiled._cache = _Cache(function, "-ordered" * keep_order + "-inline" * inline)
     return compiled

@@ -7,20 +7,21 @@ Equation  score(q, d) = Σ_{w in q} weight(w, d)
           weight(w, d) = idf(w) · f / (f + k1 (1 − b + b |d| / mean |d|)),  f = count of w in d
           idf(w) = log(1 + (N − n + ½) / (n + ½)),  n of the N documents contain w
 Shapes    documents, queries: lists of lists of str -> ids (Q, k) int64, scores (Q, k) float32
-Cost      O(T log T) to build, for T tokens; O(N + P) per query, with P postings of its words.
-          Memory: 8 bytes per posting (a word and a document that contains it), and the vocabulary.
+Cost      A posting is a document that contains a given word.  O(T log T) to build, for T tokens;
+          O(N + p) per query whose words have p postings, and O(log k) per update of the k best.
+          Memory: 8 bytes per posting, and the vocabulary.
 Differs   The paper's idf has no "1 +", so a word that is in more than half of the documents gets
           a negative weight.  Lucene stores a length in one byte, exact up to 40, and leaves empty
-          documents out of N.  rank_bm25 (BM25Okapi) has k1 = 1.5, a factor k1 + 1, which changes no
-          ranking, and the paper's idf, replaced by ¼ of the mean idf where it is negative.  bm25s
-          computes by default what this file does, with k1 = 1.5; Anserini has k1 = 0.9, b = 0.4.
-          The defaults here are Lucene's, 1.2 and 0.75.
+          documents out of N.  rank_bm25 (BM25Okapi) has k1 = 1.5; a factor k1 + 1, which changes no
+          ranking; and the paper's idf, replaced by ¼ of the mean idf where it is negative.  bm25s
+          with its defaults computes the same formula as this file, with k1 = 1.5; Anserini has
+          k1 = 0.9, b = 0.4.  The defaults here are Lucene's, k1 = 1.2 and b = 0.75.
 Read next retrieve/lists.py (what a search returns), retrieve/hybrid.py (with dense vectors)
 
 Why the fraction?  The tenth occurrence of a word tells less about the document than the first:
 f/(f + k1) rises towards 1, and is ½ at f = k1.  A long document contains more of every word without
-being about it, so k1 is multiplied by a factor that grows with the length; b = 0 ignores the
-length, b = 1 makes the weight depend only on the share f/|d|.
+being about it, so k1 is multiplied by a factor that grows with the length.  With b = 0 the length
+is ignored; with b = 1 the weight depends only on the share f/|d|.
 
 Why an inverted index?  A query has few words, and most documents contain none of them.  So the
 weights are stored by word, as a sparse matrix in CSR form: row w holds the documents that contain
@@ -41,7 +42,7 @@ from scratch_embed.numerics.kernel import kernel
 from scratch_embed.retrieve.lists import NO_ID, stack, top_k_of_query
 
 u64 = np.uint64
-S32, LOW_32 = u64(32), u64(0xFFFFFFFF)
+S32, LOW_32 = u64(32), u64(0xFFFFFFFF)                      # a shift, and a mask of the low bits
 
 
 class Postings(NamedTuple):
@@ -62,7 +63,7 @@ class BM25:
     >>> bm25
     BM25(3 documents, 6 words)
     >>> ids, scores = bm25.search([["fox", "runs"]], k=3)
-    >>> ids.tolist()                                # −1: no other document has one of the words
+    >>> ids.tolist()                                # document 1 has neither word, so −1
     [[0, 2, -1]]
     """
 
@@ -70,12 +71,12 @@ class BM25:
                  ) -> None:
         """documents: lists of words; the id of a document is its position, from 0.
 
-        Raises ValueError if all documents are empty, one of them is a str, or k1 or b is out of
-        range.
+        Raises ValueError if all documents are empty, a document is a str, k1 is negative or b is
+        outside 0..1.
         """
         k1, b = require_number("k1", k1), require_number("b", b, 0, 1)
         self.index, ids, lengths = _number_words(documents)
-        self.postings = _weigh(ids, lengths, len(self.index), k1, b)
+        self.postings = _build_postings(ids, lengths, len(self.index), k1, b)
         self.documents = len(lengths)
 
     def __len__(self) -> int:
@@ -86,8 +87,9 @@ class BM25:
 
     def scores(self, query: Sequence[str]) -> np.ndarray:
         """The score of every document, 0 if it has no word of the query.  words -> (N,) float32."""
-        words = [self.index[word] for word in _words(query, "a query") if word in self.index]
-        words, times = np.unique(np.array(words, np.int64), return_counts=True)
+        query = _require_words(query, "a query")
+        words = np.array([self.index[word] for word in query if word in self.index], np.int64)
+        words, times = np.unique(words, return_counts=True)
         scores = np.zeros(len(self), np.float32)
         add_rows(self.postings, words, times.astype(np.float32), scores)
         return scores
@@ -98,7 +100,7 @@ class BM25:
         Only documents with a word of the query are listed; the rest of a row is filled with
         id −1 and score −inf.
         """
-        k, rows = require_whole("k", k, 1), []
+        k, rows = min(require_whole("k", k, 1), len(self)), []
         if isinstance(queries, str):
             raise ValueError(f"queries: expected a list of lists of words, got the str "
                              f"{queries!r}")
@@ -114,7 +116,7 @@ def add_rows_plain(postings: Postings, words: np.ndarray, times: np.ndarray, sco
     """scores += Σ_w times_w · (row w), in place.  words: (W,), times: (W,), scores: (N,)."""
     for word, t in zip(words, times):
         row = slice(postings.start[word], postings.start[word + 1])
-        scores[postings.documents[row]] += t * postings.weights[row]     # each document once
+        scores[postings.documents[row]] += t * postings.weights[row]     # a document is in it once
 
 
 @kernel
@@ -141,7 +143,7 @@ def top_k_positive(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     floats have the order of their bit patterns, so the larger integer is the better document, and
     on a tie the lower id.
     """
-    heap = np.full(min(k, len(scores)), LOW_32)              # score 0 and id 0: empty entries
+    heap = np.full(min(k, len(scores)), LOW_32)              # key of score 0, id 0: an empty entry
     keep_best(scores.view(np.uint32), heap)
     heap = np.sort(heap)[::-1]
     n = np.count_nonzero(heap > LOW_32)
@@ -153,7 +155,7 @@ def top_k_positive(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def keep_best(bits, heap):
-    """Keep the largest keys bits_i · 2³² + 2³² − 1 − i in heap (n,), a min-heap."""
+    """Keep the n largest keys bits_i · 2³² + 2³² − 1 − i in heap (n,), a min-heap.  bits: (N,)."""
     for i in range(len(bits)):
         key = (u64(bits[i]) << S32) | (LOW_32 - u64(i))
         if key > heap[0]:
@@ -164,7 +166,7 @@ def keep_best(bits, heap):
 def replace_smallest(heap, key):
     """Replace heap[0] by key and restore the min-heap (sift down).
 
-    The children of entry i are 2i + 1 and 2i + 2, and neither is smaller than it.
+    In a min-heap, the children of entry i, 2i + 1 and 2i + 2, are not smaller than entry i.
     """
     at, child = 0, 1
     while child < len(heap):
@@ -188,8 +190,8 @@ def idf(n: np.ndarray, N: int) -> np.ndarray:
     return np.log1p((N - n + 0.5) / (n + 0.5))
 
 
-def _weigh(ids, lengths, V, k1, b):
-    """The Postings of N documents.  ids: (T,) all their tokens, lengths: (N,) tokens of each."""
+def _build_postings(ids, lengths, V, k1, b):
+    """The Postings of N documents.  ids: (T,) word numbers, lengths: (N,) their counts."""
     N = len(lengths)
     documents = np.repeat(np.arange(N), lengths)
     pairs, f = np.unique(ids * np.int64(N) + documents, return_counts=True)      # by word
@@ -202,13 +204,13 @@ def _weigh(ids, lengths, V, k1, b):
 
 
 def _number_words(documents):
-    """Number the words as they first occur -> {word: number}, tokens (T,), lengths (N,)."""
+    """Number the words by first occurrence -> {word: number}, ids (T,), lengths (N,)."""
     if isinstance(documents, str):
         raise ValueError(f"documents: expected a list of lists of words, got the str "
                          f"{documents[:30]!r}")
     index, ids, lengths = {}, array.array("q"), array.array("q")
     for document in documents:
-        words = _words(document, f"document {len(lengths)}")
+        words = _require_words(document, f"document {len(lengths)}")
         ids.extend([index.setdefault(word, len(index)) for word in words])
         lengths.append(len(words))
     if not ids:
@@ -217,7 +219,7 @@ def _number_words(documents):
     return index, np.array(ids, np.int64), np.array(lengths, np.int64)
 
 
-def _words(words, name):
+def _require_words(words, name):
     if isinstance(words, str):
         raise ValueError(f"{name}: expected a list of words, got the str {words[:30]!r}; pass "
                          "text.split()")

@@ -4,8 +4,8 @@ Paper     Cormack, Clarke & Büttcher 2009, "Reciprocal Rank Fusion outperforms 
           individual Rank Learning Methods".  Fox & Shaw 1994, "Combination of Multiple Searches"
           (CombSUM: the sum of scores).
 Equation  RRF(d) = Σ_lists 1 / (60 + rank of d in the list), ranks from 1
-          sum(d) = Σ_lists weight · (s − min) / (max − min),  s the score of d in the list
-          a list without d adds 0
+          sum(d) = Σ_lists weight · (s − min) / (max − min),  s the score of d in the list;
+                   min and max are over the list.  In both, a list without d adds 0.
 Shapes    each list ids (Q, k_i) and scores (Q, k_i), in the form of retrieve/lists.py -> (Q, k)
 Cost      O(n log n) per query, for n entries in all its lists, so there is no kernel
 Differs   in the paper every list ranks all documents; here a list has only the k_i best
@@ -14,14 +14,15 @@ Read next retrieve/bm25.py and retrieve/index.py (the two searches), retrieve/re
 Why fuse?  BM25 finds a rare product code, which a dense vector hardly represents; a dense vector
 finds a synonym, which BM25 cannot match.
 
-Why ranks?  The two kinds of score are not comparable: one is a sum of logarithms, the other a
-cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
-count nearly the same, and a document in both lists counts more than the first of one list.
+Why ranks?  The two kinds of score are not comparable: one is a sum of idf weights, the other
+a cosine.  Ranks have no scale, so RRF needs no tuning.  With 60 in the denominator the first ranks
+count nearly the same, and a document at rank 61 or better in both lists scores more than a document
+that is first in one list only.
 
-Why scores, then?  Ranks do not tell by how much the first document was better; scores that are
+Why scores, then?  Ranks do not show by how much the first document was better; scores that are
 scaled to 0..1 within each list do.  But their weights must be chosen, on other queries than those
-of the evaluation.  And min and max are taken over the documents returned: the last of a list gets
-0, like a document that is not in the list, and which document is last depends on k_i.
+of the evaluation.  And min and max depend on k_i: the last document of a list gets 0, as if it were
+not in the list.
 """
 from collections.abc import Callable, Sequence
 
@@ -31,26 +32,27 @@ from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.retrieve.lists import NO_ID, check_ids, stack, top_k_of_query
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
-LARGEST = np.iinfo(np.int64).max
+LARGEST = np.iinfo(np.int64).max                 # fused ids can be any int64 from 0
 
 
 def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60
                            ) -> tuple[np.ndarray, np.ndarray]:
-    """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each.
+    """The k documents with the highest RRF.  lists: (ids, scores) of each search -> (Q, k) each,
+    with k at most the number of entries in a query's lists together.
 
-    Only the order of a list counts, not its scores.  Raises ValueError if the lists have different
-    numbers of queries, or ids and scores different shapes.
+    Only the order of a list counts, not its scores.  Raises ValueError if the lists differ in their
+    number of queries, ids and scores in shape, a score is not finite, or an id is repeated.
 
     >>> words = np.array([[7, 3]]), np.array([[9.1, 2.5]])
     >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.7]])
     >>> ids, scores = reciprocal_rank_fusion([words, vectors], k=2)
-    >>> ids.tolist(), scores.round(4).tolist()      # 1/62 + 1/61, and 1/61
+    >>> ids.tolist(), scores.round(4).tolist()      # 3: 1/62 + 1/61; 7: 1/61
     ([[3, 7]], [[0.0325, 0.0164]])
     """
     constant = require_number("constant", constant)
-    parts = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
-             for ids, _ in _checked(lists)]
-    return _sum_contributions([ids for ids, _ in lists], parts, k)
+    shares = [1 / (constant + np.arange(1, ids.shape[1] + 1)) * np.ones((len(ids), 1))
+              for ids, _ in _checked_arrays(lists)]
+    return _sum_contributions([ids for ids, _ in lists], shares, k)
 
 
 def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
@@ -61,8 +63,9 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
     lists      (ids, scores) of each search
     weights    one for each list, 0 or more
     normalise  applied to the scores of one list for one query, (n,) -> (n,); None: min_max.  Pass
-               np.asarray for raw scores; a list without the document still adds 0.
-    Raises     ValueError for lists or weights of the wrong shape, or a score that is not finite.
+               np.asarray to add the scores as they are.
+    Raises     ValueError for lists or weights of the wrong shape, a score that is not finite, or
+               a repeated id.
 
     >>> words = np.array([[7, 3]]), np.array([[9.0, 2.0]])
     >>> vectors = np.array([[3, 4]]), np.array([[0.8, 0.6]])
@@ -76,7 +79,7 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
         raise ValueError(f"weights: expected {len(lists)} numbers of 0 or more, one for each list, "
                          f"got {weights.tolist()}")
     parts = []
-    for weight, (ids, scores) in zip(weights, _checked(lists)):
+    for weight, (ids, scores) in zip(weights, _checked_arrays(lists)):
         part = np.zeros(ids.shape)
         for row, found, values in zip(part, ids != NO_ID, scores):
             if found.any():
@@ -105,18 +108,18 @@ def _sum_contributions(ids, parts, k):
     ids, parts: for each list (Q, k_i) -> ids (Q, k), sums (Q, k).
     """
     ids, parts = np.concatenate(ids, axis=1), np.concatenate(parts, axis=1)
-    k, rows = require_whole("k", k, 1), []
+    k, rows = min(require_whole("k", k, 1), ids.shape[1]), []
     for row, part in zip(ids, parts):
         row, part = row[row != NO_ID], part[row != NO_ID]
         documents, which = np.unique(row, return_inverse=True)
-        # sorted by size, so that the order of the lists changes no sum and decides no tie
+        # added in ascending order, so that the order of the lists cannot change a rounding or a tie
         order = np.argsort(part)
         sums = np.bincount(which[order], part[order], len(documents))
         rows.append(top_k_of_query(documents, sums, k))
     return stack(rows, k)
 
 
-def _checked(lists):
+def _checked_arrays(lists):
     """The lists as arrays; ValueError for repeated ids, nan or inf, or unequal shapes."""
     if not lists:
         raise ValueError("lists: expected at least one, got none")

@@ -1,4 +1,4 @@
-"""The ids of an index's rows: all integers of 64 bits or all strings, without repeats.
+"""The ids of the rows of an index: either 64-bit integers or strings, each only once.
 
 Read next retrieve/index.py
 """
@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from scratch_embed.retrieve.lists import NO_ID
+
 Ids = list[int] | list[str]
 
 
 def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
-    """The ids as a list of int or of str.  Raises ValueError if they are neither, or mixed."""
+    """The ids as a list of int or of str.  Raises ValueError for other types, or both, or for −1.
+
+    −1 fills a ranked list after its last document (retrieve/lists.py), so no document may have it.
+    """
     if isinstance(ids, str):
         raise ValueError(f"ids: expected a list of ids, got one str, {ids!r}")
     listed: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else [
@@ -23,6 +28,8 @@ def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
                          + (f" and {listed[0]!r}" if type(wrong) is not kind else ""))
     if kind is int and listed and not -2**63 <= min(listed) <= max(listed) < 2**63:
         raise ValueError(f"ids: expected integers of 64 bits, got {max(listed, key=abs)}")
+    if kind is int and NO_ID in listed:
+        raise ValueError("ids: expected any integer but −1, which marks the end of a ranked list")
     return listed
 
 

@@ -3,13 +3,13 @@
 Equation  search(q) = the k ids with the highest q·x over the rows x; for rows of norm 1, the
           highest cosine
 Shapes    rows (M, D) float32 with M different ids; queries (N, D) -> ids (N, k), scores (N, k)
-Cost      O(N M D) for a search, nearly all of it matrix products; O(D) per row for adding
-Memory    4 M D bytes of rows, up to half as many again in reserve after many small additions, and
-          a Python list and dict of the ids.  A search needs a few arrays of `block` numbers for
-          each worker.
+Cost      O(N·M·D) for a search, nearly all of it matrix products; O(D) per row for adding
+Memory    4·M·D bytes of rows; after many small additions, up to half as many again in reserve; a
+          Python list and dict of the ids.  A search needs a few arrays of `block` numbers per
+          worker.
 Differs   faiss's IndexFlatIP is the same search; its ids are row numbers, and it does not
-          check for nan.  Here rows cannot be deleted: make a new index without them.
-Read next space/neighbours.py (the search), space/hamming.py (the same with codes of 1/32 the size),
+          check for nan.  Rows cannot be deleted here: build a new index without them.
+Read next space/neighbours.py (the search), space/hamming.py (binary codes of 1/32 the size),
           retrieve/bm25.py (words instead of vectors), retrieve/texts.py (rows that are lines)
 
 Why exact search?  It is the baseline of approximate search, whose recall is the share of the exact
@@ -61,7 +61,7 @@ class Index:
                      normalise: bool = True) -> "Index":
         """An index of the rows of a table (M, D).  ids: M of them; None: 0 to M − 1.
 
-        Raises the errors of add().
+        Raises ValueError as add() does.
         """
         vectors = np.asarray(vectors)
         if vectors.ndim != 2:
@@ -102,10 +102,10 @@ class Index:
         return f"Index({len(self):,} rows x {self.dim} dimensions, {score})"
 
     def add(self, ids: Iterable[int] | Iterable[str], vectors: np.ndarray) -> None:
-        """Add rows.  ids: M new ones, vectors: (M, D).  After an error, none has been added.
+        """Add rows.  ids: M new ones, vectors: (M, D).  After an error, no row has been added.
 
         Raises ValueError for vectors of another dimension, or not finite in float32; for an id that
-        is repeated, is already in the index, or has another type than the others.
+        is repeated, is already in the index, or has another type than those in the index.
         """
         ids, vectors = list_of_ids(ids), np.asarray(vectors)
         if vectors.shape != (len(ids), self.dim):
@@ -119,7 +119,7 @@ class Index:
         self._row_of |= row_of
 
     def _make_room(self, count):
-        """Make room for `count` more rows.  The table grows by half, so that copies are few."""
+        """Make room for `count` more rows.  The table grows by at least half: few copies."""
         need = len(self) + count
         if need > len(self._rows):
             size = need if len(self) == 0 else max(need, len(self) * 3 // 2)
@@ -137,7 +137,7 @@ class Index:
                 part, lambda row, i=i: f"the vector of {ids[i + row]!r}")
 
     def _prepared(self, vectors, name):
-        """Vectors in float32, of norm 1 if the index normalises; name(row) is for the error."""
+        """Vectors in float32, of norm 1 if `normalise`; name(row): for error messages."""
         with np.errstate(over="ignore", invalid="ignore"):   # checked below
             rows = (l2_normalize(vectors)[0] if self.normalise else vectors).astype(
                 np.float32, casting="same_kind", copy=False)
@@ -152,7 +152,7 @@ class Index:
         """The k ids with the highest scores, best first; ties go to the id that was added first.
 
         queries: (N, D) -> ids (N, k), an array of int64 or of str objects, scores (N, k) float32,
-        with k at most len(self).  workers, block: as in neighbours.nearest.
+        with at most len(self) columns.  workers, block: as in neighbours.nearest.
         """
         queries = np.asarray(queries)
         if queries.ndim != 2 or queries.shape[1] != self.dim:

@@ -1,13 +1,13 @@
 """The file format of an index: its rows and ids as tensors of one safetensors file.
 
 Bytes     tensors  vectors (M, D) float32
-                   ids (M,) int64; or, if ids are strings, id_text (B,) uint8, their UTF-8 bytes
-                   end to end, and id_ends (M,) int64, where each string ends
+                   ids (M,) int64; or, if the ids are strings, id_text (B,) uint8, their UTF-8
+                   bytes without separators, and id_ends (M,) int64, where each string ends
           metadata kind "scratch_embed index", normalise "True" or "False"
 Read next retrieve/index.py; retrieve/texts.py, which adds lines of text to the same file
 
-A file may come from anywhere, so each tensor is checked; a FormatError states the tensor, what was
-expected and what was found.
+A file may come from an unknown source, so each tensor is checked; a FormatError names the tensor,
+what was expected and what was found.
 """
 import os
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def first_not_finite(rows: np.ndarray) -> int | None:
 # ---- strings ------------------------------------------------------------------------------------
 
 def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarray]:
-    """Strings as UTF-8 bytes end to end, and where each ends: {name_text, name_ends}."""
+    """Strings as UTF-8 bytes without separators, and where each ends: {name_text, name_ends}."""
     try:
         encoded = [string.encode() for string in strings]
     except UnicodeEncodeError as error:
@@ -88,7 +88,10 @@ def strings_as_tensors(name: str, strings: Sequence[str]) -> dict[str, np.ndarra
 
 def strings_from_tensors(path: str | os.PathLike, name: str, tensors: Tensors,
                          otherwise: str = "") -> list[str]:
-    """The inverse of strings_as_tensors.  Raises FormatError for other tensors."""
+    """The inverse of strings_as_tensors.  Raises FormatError for other tensors.
+
+    otherwise: what else the file could have contained, for the error message.
+    """
     text, ends = tensors.get(f"{name}_text"), tensors.get(f"{name}_ends")
     if text is None or ends is None or (text.dtype, ends.dtype) != (np.uint8, np.int64) or (
             text.ndim != 1 or ends.ndim != 1):

@@ -1,11 +1,13 @@
-"""Ranked lists, the result of every search here: the ids of the k best and their scores.
+"""Ranked lists: for each query, the ids of the k best documents and their scores.
 
 Shapes    ids (Q, k) int64, scores (Q, k) floats, one row per query: best first, ties by
           ascending id.  A row with fewer than k documents is filled up with id −1 and score −inf.
-Cost      O(n + k log k) for the n scores of a query, if few are equal; so there is no kernel
+          All searches return this form, with three exceptions in retrieve/index.py: ids may be str,
+          ties are ordered by row, and an index of M rows returns at most M columns.
+Cost      O(n + k log k) for the n scores of a query, if few are equal, so there is no kernel
 Read next retrieve/bm25.py (returns such lists), retrieve/hybrid.py (fuses them),
-          retrieve/rerank.py (scores them again), evaluate/ranking.py (measures the run that as_run
-          makes of them)
+          retrieve/rerank.py (scores them again), evaluate/ranking.py (evaluates a run, which as_run
+          makes from them)
 
 Why may a list have fewer than k documents?  BM25 finds only documents that contain a word of the
 query.  If others were appended, in an arbitrary order, they would seem to have been found.
@@ -44,7 +46,7 @@ def stack(rows: Sequence[tuple[np.ndarray, np.ndarray]], k: int, dtype: DTypeLik
 
 def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], documents: Sequence[str]
            ) -> dict[str, dict[str, float]]:
-    """Convert lists to a run, {query: {document: score}}, for evaluate/ranking.py.
+    """Convert ranked lists to a run, {query: {document: score}}, for evaluate/ranking.py.
 
     ids, scores: (Q, k); queries: Q names; documents: N names; documents[i] has the id i.
     Raises ValueError for ids outside the documents, unequal shapes, or a repeated name.
@@ -60,7 +62,7 @@ def as_run(ids: np.ndarray, scores: np.ndarray, queries: Sequence[str], document
 
 
 def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
-    """ids as an array.  ValueError unless (Q, k) integers in −1..N − 1, no document twice."""
+    """ids as an array.  ValueError unless (Q, k) integers in −1..N − 1, none twice but −1."""
     ids = np.asarray(ids)
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ValueError(f"ids: expected integers of shape (Q, k), got {ids.dtype} of shape "
@@ -68,8 +70,8 @@ def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
     if ids.size and not NO_ID <= ids.min() <= ids.max() < N:
         raise ValueError(f"ids: expected 0..{N - 1}, or −1 after the last document, got "
                          f"{ids.min()}..{ids.max()}")
-    in_order = np.sort(ids, axis=1)
-    twice = ((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NO_ID)).any(axis=1)
+    ascending = np.sort(ids, axis=1)
+    twice = ((ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != NO_ID)).any(axis=1)
     if twice.any():
         raise ValueError(f"ids: expected each document once in a row, got one twice in row "
                          f"{twice.argmax()}")

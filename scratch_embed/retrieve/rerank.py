@@ -1,17 +1,19 @@
-"""Reranking: score the candidates of a fast search again, with a slow model that reads pairs.
+"""Reranking: score the candidates of a fast search with a slower model that reads pairs.
 
 Paper     Nogueira & Cho 2019, "Passage Re-ranking with BERT".
 Equation  the k of a query's C candidates d with the largest score_pairs(q, d)
 Shapes    candidates (Q, C) ids, in the form of retrieve/lists.py -> ids (Q, k), scores (Q, k)
-Cost      Q · C passes of the model, one per pair, so a kernel here would save nothing.  A model
-          that encodes queries and documents separately needs Q + N passes, the N of them only once.
-Differs   the scores of the first search are discarded; hybrid.weighted_sum can combine both
+Cost      Q·C passes of the model, one per pair, so a kernel here would save nothing.  A model that
+          encodes queries and documents separately needs one pass per query, and one per document
+          for all queries.
+Differs   the scores of the first search are discarded; hybrid.weighted_sum can combine the two
+          lists
 Read next retrieve/hybrid.py, evaluate/ranking.py
 
-Why two steps?  A cross-encoder reads query and document together, so it can use what two vectors
-that were computed separately do not contain, but it is too slow to score every document.  And it
-cannot return what the first search has missed: the recall of the candidates is the upper bound of
-its own recall.  So evaluate both steps: Recall@C of the search, and nDCG of the result.
+Why two steps?  A cross-encoder reads query and document together, so it can compare them word by
+word, which two separately computed vectors cannot.  But it is too slow to score every document, and
+it cannot return what the first search has missed: the recall of the candidates is the upper bound
+of its recall.  So evaluate both steps: Recall@C of the search, and nDCG of the result.
 """
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -32,14 +34,17 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
            ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query's candidates by score_pairs -> ids (Q, k), scores (Q, k).
 
+    k is at most C.
+
     queries      Q texts, or other values that score_pairs accepts; documents: N of them
     candidates   (Q, C) ids; −1 for no candidate.  Their order has no effect: ties go to the
                  lowest id.
-    score_pairs  [(query, document), ...] -> as many numbers; called with at most batch_size pairs
+    score_pairs  n pairs [(query, document), ...] -> n numbers; called with n ≤ batch_size
     Raises       ValueError for ids outside the documents or repeated, or for a score that is nan or
                  missing.
     """
     candidates, k = check_ids(candidates, len(documents)), require_whole("k", k, 1)
+    k = min(k, candidates.shape[1])
     batch_size = require_whole("batch_size", batch_size, 1)
     if len(candidates) != len(queries):
         raise ValueError(f"candidates: expected {len(queries)} rows, one for each query, got shape "

@@ -1,19 +1,19 @@
-"""A searchable file of texts: the lines, their vectors, and the name of the model that made them.
+"""A searchable file of texts: the lines, their vectors, and a description of the model.
 
 Shapes    n lines, numbered from 1 as in an editor; blank lines are counted but not indexed.
-          vectors (M, D) of the M other lines; a search returns line numbers (Q, k), scores (Q, k)
+          vectors (M, D) of the M indexed lines; a search returns line numbers and scores (Q, k)
 Bytes     one safetensors file: that of an Index whose ids are the line numbers (Index.load reads
           it too), with the tensors line_text and line_ends and the metadata `lines` and `made_by`
-Cost      that of retrieve/index.py and retrieve/bm25.py; words are counted again in each process
+Cost      that of retrieve/index.py and retrieve/bm25.py; bm25_search() counts the words anew
 Read next retrieve/index.py (vectors), retrieve/bm25.py (words), retrieve/hybrid.py (both)
 
 Why store `made_by`?  An index outlives the program that made it, and a query must be encoded by the
-same model as the lines.  Vectors of another model, or of the same model after more training, also
-give scores, but these mean nothing.  This package does not know models: the caller chooses
-`made_by`, and compares it when the file is loaded.
+same model as the lines.  A query encoded by another model, or by the same model after more
+training, also gets scores, but they mean nothing.  This file does not depend on a model: the caller
+chooses `made_by`, and compares it after loading.
 
-A query without a known word has the zero vector, whose cosine is 0 with every line.  Its list is
-empty: if the first k lines were returned, they would seem to have been found.
+A query without a known word has the zero vector, whose cosine with every line is 0.  Its list is
+empty: the first k lines, if returned, would seem to have been found.
 """
 import itertools
 import json
@@ -30,7 +30,7 @@ from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import strings_as_tensors, strings_from_tensors
 from scratch_embed.retrieve.lists import NO_ID
 
-BATCH_SIZE = 10_000                     # lines that are encoded at a time
+BATCH_SIZE = 10_000                     # lines per call of encode
 
 Encode = Callable[[list[str]], np.ndarray]
 Lists = tuple[np.ndarray, np.ndarray]
@@ -66,23 +66,26 @@ class TextIndex:
     def add(self, lines: Iterable[str], encode: Encode, batch_size: int = BATCH_SIZE) -> int:
         """Add lines, whose numbers continue those of the index.  -> how many were not blank.
 
-        encode: n texts -> (n, D), called with at most batch_size texts.  After an error, the
-        batches before it have been added.
+        encode: n texts -> (n, D), called with n ≤ batch_size.  If a batch fails, the batches before
+        it have been added.
         """
         before, lines = len(self), iter(lines)
-        while some := list(itertools.islice(lines, batch_size)):
-            new = {number: text for number, text in enumerate(some, self.lines + 1)
+        while batch := list(itertools.islice(lines, batch_size)):
+            new = {number: text for number, text in enumerate(batch, self.lines + 1)
                    if text.strip()}
             if new:
                 self.index.add(new, encode(list(new.values())))
             self.texts |= new
-            self.lines += len(some)
+            self.lines += len(batch)
         return len(self) - before
 
     # ---- searching -----------------------------------------------------------
 
     def search(self, vectors: np.ndarray, k: int) -> Lists:
-        """The k lines nearest to each query: numbers (Q, k), cosines (Q, k).  vectors: (Q, D)."""
+        """The k lines nearest to each query: numbers (Q, k), cosines (Q, k).  vectors: (Q, D).
+
+        A zero vector has an empty list.  If len(self) < k, there are only len(self) columns.
+        """
         return nearest_or_none(self.index, vectors, k)
 
     def bm25_search(self, split: Callable[[str], Sequence[str]]
@@ -123,7 +126,7 @@ class TextIndex:
         if len(numbers) != len(texts) or numbers != sorted(numbers) or not (
                 0 <= lines and all(0 < n <= lines for n in numbers)):
             raise FormatError(path, "its lines", f"expected a number for each of {len(texts)} "
-                              f"texts, rising, up to {metadata.get('lines')!r}, found "
+                              f"texts, ascending, up to {metadata.get('lines')!r}, found "
                               f"{len(numbers)} numbers")
         found = cls(index.dim, parse(path, "its `made_by`", metadata["made_by"].encode()))
         found.index, found.texts, found.lines = index, dict(zip(numbers, texts)), lines
@@ -131,12 +134,12 @@ class TextIndex:
 
 
 def nearest_or_none(index: Index, vectors: np.ndarray, k: int) -> Lists:
-    """Index.search for an index with integer ids; for a zero vector, an empty list.
+    """Index.search for an index with integer ids, but with an empty list for a zero vector.
 
-    vectors: (Q, D) -> ids (Q, k), scores (Q, k), −1 and −inf in the row of a zero vector.
+    vectors: (Q, D) -> ids (Q, k), scores (Q, k); −1 and −inf in the row of a zero vector.
     """
     vectors = np.asarray(vectors)
     ids, scores = index.search(vectors, k)
-    nothing = ~vectors.any(axis=1)
-    ids[nothing], scores[nothing] = NO_ID, -np.inf
+    zero = ~vectors.any(axis=1)
+    ids[zero], scores[zero] = NO_ID, -np.inf
     return ids, scores

@@ -4,20 +4,21 @@ Paper     Reimers & Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Sia
           section 3.
 Equation  y = recipe(transformer([CLS] prompt text [SEP])), see sentences/recipe.py;  then
           optionally truncated, normalised and quantised, see sentences/interface.py
-Shapes    encode: N texts -> (N, d).  vectors: packed ids (T,) -> (N, E)
-Cost      the transformer's: 24 D² + 4 t D per token and layer.  Memory: the result, the ids of
-          BLOCK texts, and one layer's activations of the batches that are being computed
-Differs   from sentence-transformers: the size of a batch is a number of tokens, not of texts, and
-          nothing is padded.  If a model ends in Normalize, truncated vectors have norm 1 too;
-          there they are parts of unit vectors.  A prompt that fills max_seq_length is an error,
-          because all texts would have the same vector.
+Shapes    vectors: packed ids (T,) -> (N, E).  encode: N texts -> (N, d), d = E or truncate_dim
+Cost      the transformer's: 24 D² + 4 t D floating-point operations per token and layer, if
+          F = 4 D and a text has t tokens.  Memory: the result, the ids of BLOCK texts, and one
+          layer's activations of the batches that are being computed
+Differs   from sentence-transformers: by default the size of a batch is a number of tokens, not of
+          texts, and nothing is padded.  If a model ends in Normalize, truncated vectors have norm
+          1 too; in sentence-transformers they are parts of unit vectors.  A prompt that fills
+          max_seq_length is an error, because all texts would have the same vector.
 Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (training one)
 
-Why sort by length?  Attention multiplies texts of equal length as one batch.  And if the longest
-come first, the last batches are short, so that no thread waits long for another at the end.
+Why sort by length?  Attention multiplies texts of equal length as one batch.  The longest texts are
+first: then the last batches are short, and no thread waits long for another at the end.
 
-Why one batch per thread?  BLAS would split each product and wait for its slowest part, dozens of
-times per layer, while everything else runs in one thread.  Here each thread computes a batch, with
+Why one batch per thread?  BLAS would split each matrix product among threads and wait for the
+slowest, and everything else would run in one thread.  Here each thread computes a whole batch, with
 one BLAS thread; a single batch runs in the caller's thread.
 """
 import os
@@ -50,20 +51,20 @@ from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vector
 from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 
-BLOCK = 4096                       # texts that are tokenized and sorted at a time
+BLOCK = 4096                       # texts that are tokenized and sorted together
 TOKENS = 512                       # tokens per batch, about
-ONE_BATCH = 128                    # up to so many tokens, a second thread gains nothing
-MOST_WORKERS = 8                   # more threads would wait for the GIL
+ONE_BATCH = 128                    # a block of at most so many tokens is one batch, in one thread
+MOST_WORKERS = 8                   # most threads: all of them share Python's GIL
 
 
 class Tokenizer(Protocol):
-    """Turns texts into token ids: WordPiece, or any object with these two methods."""
+    """A tokenizer, texts -> token ids: WordPiece, or any object with these two methods."""
 
     def encode(self, text: str) -> Any:
-        """A text with its special tokens; `.ids` is (T,)."""
+        """Tokenize a text and add the special tokens; `.ids` of the result is (T,)."""
 
     def encode_batch(self, texts: list[str], max_length: int) -> Packed:
-        """N texts with their special tokens, each truncated to max_length tokens."""
+        """Tokenize N texts and add the special tokens; at most max_length tokens per text."""
 
 
 class SentenceEncoder:
@@ -86,10 +87,10 @@ class SentenceEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:
-        """model: each call uses its current parameters; float32 is fastest.
+        """tokenizer, model: not copied, so each call uses the model's current parameters.
 
-        recipe: pooling, maximum length, prompts and so on; by default the mean of the tokens,
-        scaled to norm 1, of texts as long as the model allows.
+        recipe: pooling, maximum length, prompts and so on.  Default: the mean of the tokens,
+        scaled to norm 1, and the model's maximum length.
         Raises ValueError for a recipe that does not fit the model.
         """
         self.tokenizer, self.model = tokenizer, model
@@ -105,16 +106,17 @@ class SentenceEncoder:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "SentenceEncoder":
-        """Load a folder of sentence-transformers: a model, its tokenizer, its modules.
+        """Load a folder of sentence-transformers: the model, the tokenizer and the recipe.
 
-        Raises FormatError with the file and the field that is missing, damaged or unknown.
+        Raises FormatError that names the file and the field that is missing, damaged or unknown.
         """
         model, recipe = read_sentence_folder(folder, dtype)
         return cls(read_tokenizer(encoder_folder(folder), model), model, recipe)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write a folder that load() and sentence-transformers read, replacing an old one safely.
+        """Write a folder that load() and sentence-transformers read.
 
+        The files of an older model are replaced when all new files are written.
         Raises ValueError for parameters that the config does not declare, such as SimCSE's head.
         """
         with tempfile.TemporaryDirectory() as temporary:
@@ -123,10 +125,10 @@ class SentenceEncoder:
         write_sentence_folder(folder, self.model, self.recipe, files)
 
     def vectors(self, batch: Packed, skip: int = 0) -> np.ndarray:
-        """The vectors of N sequences by the recipe, in the model's type.  -> (N, E)
+        """The vectors of N token sequences by the recipe -> (N, E), in the model's type.
 
-        skip: the number of tokens of the prompt and before it, which are not pooled unless
-        recipe.include_prompt.
+        skip: the number of tokens up to the end of the prompt, [CLS] included; they are not pooled
+        unless recipe.include_prompt.
         """
         y, _ = sentence_vectors(self.model.infer(batch), batch.offsets, self.recipe, skip)
         return y
@@ -138,8 +140,9 @@ class SentenceEncoder:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
         prompt_name           a key of `recipe.prompts`; its text is put before every input
-        prompt                that text itself; "" for none, also if there is a default prompt
-        batch_size            at most so many texts per batch; by default about TOKENS tokens
+        prompt                that text itself, instead of prompt_name; "": no prompt, not even
+                              the default prompt
+        batch_size            the most texts per batch; by default a batch has about TOKENS tokens
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to norm 1, after truncation; zero stays zero
@@ -159,17 +162,17 @@ class SentenceEncoder:
         require_memory(4 * n * d, f"vectors of {n} texts x {d} dimensions")
         out, normalize = np.empty((n, d), np.float32), normalize_embeddings or self.recipe.normalize
 
-        def step(job):
-            which, batch = job
-            out[which] = finish(self.vectors(batch, skip), truncate_dim, normalize)
-            return len(which)
-        workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 in another's one_blas_thread()
+        def encode_batch(job):
+            indices, batch = job
+            out[indices] = finish(self.vectors(batch, skip), truncate_dim, normalize)
+            return len(indices)
+        workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 inside one_blas_thread()
         jobs = self._batches(texts, prompt, batch_size, workers)
         first = list(islice(jobs, 2))
         workers = workers if len(first) == 2 else 1          # no thread pool for a single batch
         with (tqdm(total=n, unit="text", disable=None if show_progress_bar else True) as bar,
               one_blas_thread()):
-            for done in imap_unordered(step, chain(first, jobs), workers):
+            for done in imap_unordered(encode_batch, chain(first, jobs), workers):
                 bar.update(done)
         out = round_to(precision, out)
         return out[0] if isinstance(inputs, str) else out
@@ -186,18 +189,18 @@ class SentenceEncoder:
         return MEASURES[self.recipe.similarity_fn_name][1](a, b)
 
     def _prompt_tokens(self, prompt):
-        """The number of tokens of the prompt and before it."""
+        """The number of tokens up to the end of the prompt, [CLS] included."""
         if not prompt:
             return 0
         prompt, most = self._cased(prompt), self.recipe.max_seq_length
-        ids, frame = self.tokenizer.encode(prompt).ids, self.tokenizer.encode("").ids
+        ids, special = self.tokenizer.encode(prompt).ids, self.tokenizer.encode("").ids
         if len(ids) >= most:
             raise ValueError(f"prompt: expected fewer than max_seq_length={most} tokens, so that a "
                              f"text fits after it, got {len(ids)} in {prompt!r:.40}")
-        return len(ids) - (len(frame) > 0 and ids[-1] == frame[-1])            # [SEP]
+        return len(ids) - (len(special) > 0 and ids[-1] == special[-1])        # without [SEP]
 
     def _batches(self, texts, prompt, batch_size, workers):
-        """Yield (indices of texts, their packed ids), the longest of each block first."""
+        """Yield (indices of texts, their packed ids), in each block the longest texts first."""
         for start in range(0, len(texts), BLOCK):
             block = self.tokenizer.encode_batch(
                 [self._cased(prompt + text) for text in texts[start:start + BLOCK]],
@@ -208,12 +211,12 @@ class SentenceEncoder:
                 raise ValueError(f"input {start + order[-1]}: expected a text with a token, got "
                                  f"{texts[start + order[-1]]!r:.40}")
             offsets = np.concatenate([[0], np.cumsum(lengths)])
-            parts = workers * -(-offsets[-1] // (workers * TOKENS))
+            parts = workers * -(-offsets[-1] // (workers * TOKENS))   # a multiple of workers
             parts = 1 if offsets[-1] <= ONE_BATCH else parts
             for part in split_by_tokens(offsets, int(parts)):
                 for i in range(0, len(part), batch_size or len(part)):
-                    which = order[part[i:i + (batch_size or len(part))]]
-                    yield start + which, take(block, which)
+                    indices = order[part[i:i + (batch_size or len(part))]]
+                    yield start + indices, take(block, indices)
 
     def _cased(self, text):
         return text.lower() if self.recipe.lower_case else text

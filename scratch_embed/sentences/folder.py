@@ -4,16 +4,17 @@ Bytes     config.json, model.safetensors            the model, see transformer/f
           modules.json                              the modules in order, and their folders
           1_Pooling/config.json                     the poolings
           2_Dense/config.json, model.safetensors    a linear layer and an activation; optional
-          3_Normalize/                              present if vectors are scaled to norm 1
+          3_Normalize/                              if vectors are scaled to norm 1; optional
           sentence_bert_config.json                 the maximum number of tokens of a text
           config_sentence_transformers.json         prompts and the similarity function
           vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece.py
-Differs   Both layouts are read: that of releases up to 5, and the newer one, in which pooling_mode
-          is a name and the maximum length is in tokenizer_config.json.  The old one is written,
-          because all releases read it, except that pooling_mode is written for poolings that are
-          repeated, or in an order that the old flags cannot express.  Unknown fields and options
-          that would change the result are errors; sentence-transformers ignores many of them.
-          A maximum length beyond the model's positions is reduced to them; there it fails later.
+Differs   Two layouts are read.  The old one is that of releases up to 5.  In the new one,
+          pooling_mode is a name or a list of names, and the maximum length is in
+          tokenizer_config.json.  The old layout is written, because all releases read it; but the
+          old flags cannot express repeated poolings and some orders, and then pooling_mode is
+          written.  Unknown fields, and options that would change the result, are errors;
+          sentence-transformers ignores many of them.  A maximum length above the model's number of
+          positions is reduced to it; sentence-transformers fails later, on a long text.
 Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
 import os
@@ -40,7 +41,7 @@ from scratch_embed.transformer.pooling import (
     weighted_mean,
 )
 
-# the old layout's flags, in the order in which they are concatenated; the new one's names
+# {flag of the old layout: (name in the new layout, function)}, in the order of concatenation
 POOLINGS: dict[str, tuple[str, Callable]] = {
     "pooling_mode_cls_token": ("cls", cls), "pooling_mode_max_tokens": ("max", max_),
     "pooling_mode_mean_tokens": ("mean", mean),
@@ -50,17 +51,17 @@ POOLINGS: dict[str, tuple[str, Callable]] = {
 BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
-VECTOR = "sentence_embedding"      # the input and output of Dense and Normalize
+VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
 
 
 # ---- reading ----------------------------------------------------------------------------------
 
 def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                          ) -> tuple[Model, Recipe]:
-    """Read the model of a folder and its recipe, without the tokenizer.
+    """Read the model and the recipe of a folder, without the tokenizer.
 
-    Raises FormatError with the file and the field that is missing, damaged, unknown, or does not
-    fit the rest.
+    Raises FormatError that names the file and the field that is missing, damaged, unknown, or
+    inconsistent with the others.
     """
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
@@ -82,12 +83,12 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
 
 
 def encoder_folder(folder: str | os.PathLike) -> str:
-    """The folder of the transformer's and the tokenizer's files: `folder`, or one below it."""
+    """The folder with the files of the transformer and the tokenizer: `folder` or a subfolder."""
     return _modules(folder)[0][1]
 
 
 def _modules(folder):
-    """Read modules.json as [(kind, folder)]: Transformer, Pooling, Dense ..., Normalize."""
+    """Read modules.json -> [(kind, folder)]: Transformer, Pooling, Dense ..., Normalize."""
     path, found = os.path.join(folder, "modules.json"), []
     for number, entry in enumerate(read_json(path, list)):
         fields = Fields(path, entry, f"module {number}")
@@ -96,10 +97,11 @@ def _modules(folder):
         if package.split(".")[0] != "sentence_transformers" or kind not in MODULES:
             raise fields.fault("type", f"{', '.join(MODULES)} of sentence_transformers",
                                show(entry["type"]))
-        where = fields.text("path")
-        if os.path.isabs(where) or ".." in where.replace("\\", "/").split("/") or "\0" in where:
-            raise fields.fault("path", "a path below this folder", show(where))
-        found.append((kind, os.path.join(folder, where)))
+        subfolder = fields.text("path")
+        if (os.path.isabs(subfolder) or "\0" in subfolder
+                or ".." in subfolder.replace("\\", "/").split("/")):
+            raise fields.fault("path", "a path below this folder", show(subfolder))
+        found.append((kind, os.path.join(folder, subfolder)))
     kinds = [kind for kind, _ in found]
     normalize = kinds[-1:] == ["Normalize"]
     if kinds != ["Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
@@ -111,7 +113,7 @@ def _modules(folder):
 
 
 def _pooling(path, D):
-    """Read the poolings, and whether the prompt's tokens are pooled."""
+    """Read a Pooling's config -> the functions, whether the prompt's tokens are pooled."""
     fields = Fields.read(path)
     width = "embedding_dimension" if "embedding_dimension" in fields else "word_embedding_dimension"
     fields.no_others((width, "pooling_mode", *POOLINGS, "include_prompt"))
@@ -137,7 +139,7 @@ def _pooling(path, D):
 
 
 def _dense(folder, width, dtype):
-    """Read the Dense in a folder, for input vectors of dimension `width`."""
+    """Read the Dense of a folder; width: the dimension of its input."""
     fields = Fields.read(os.path.join(folder, "config.json"))
     fields.no_others(("in_features", "out_features", "bias", "activation_function",
                       "module_input_name", "module_output_name", "use_residual"))
@@ -159,7 +161,7 @@ def _dense(folder, width, dtype):
         raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
                           f"says, found {show({n: e[:2] for n, e in entries.items()})}")
     tensors, _ = read_safetensors(path)
-    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # no bias: zeros
+    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # zeros without a bias
     for name, tensor in tensors.items():
         p[name][...] = tensor
     if not np.isfinite(p.flat).all():
@@ -168,7 +170,7 @@ def _dense(folder, width, dtype):
 
 
 def _check_normalize(path):
-    """Check the config of Normalize: the old layout has none, the new one must have defaults."""
+    """Check the config of Normalize: absent in the old layout, default values in the new one."""
     if os.path.exists(path):
         fields = Fields.read(path)
         fields.one_of("module_input_name", [VECTOR], VECTOR)
@@ -176,22 +178,22 @@ def _check_normalize(path):
 
 
 def _length(base, positions):
-    """Read the maximum number of tokens, and whether texts are lower-cased first."""
+    """Read the maximum number of tokens, and whether texts are lower-cased first -> both."""
     path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
     if os.path.exists(path):
         fields = Fields.read(path)
         length = _whole_or_null(fields, "max_seq_length")
         lower_case = fields.flag("do_lower_case", False)
-        only: dict[str, Any] = {
+        required: dict[str, Any] = {                   # any other value would change the vectors
             "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
             "modality_config": {"text": {"method": "forward",
                                          "method_output_name": "last_hidden_state"}}}
-        only |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
-                               "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
-        only |= dict.fromkeys(("query_length", "document_length", "query_expansion"))
-        for name, value in only.items():
+        required |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
+                                   "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
+        required |= dict.fromkeys(("query_length", "document_length", "query_expansion"))
+        for name, value in required.items():
             fields.one_of(name, [value], value)
-        fields.no_others(("max_seq_length", "do_lower_case", "unpad_inputs", *only))
+        fields.no_others(("max_seq_length", "do_lower_case", "unpad_inputs", *required))
     path = os.path.join(base, "tokenizer_config.json")
     if length is None and os.path.exists(path):
         length = _whole_or_null(Fields.read(path), "model_max_length")
@@ -223,8 +225,9 @@ def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recip
                           files: Mapping[str, bytes] | None = None) -> None:
     """Write a folder that sentence-transformers can load.  files: {name: bytes} of the tokenizer.
 
-    config.json is removed first and written last, see numerics/folders.py; without it the folder
-    cannot be loaded.  Raises ValueError for a recipe that does not fit the model.
+    An old config.json is removed first and the new one moved last (numerics/folders.py), so a
+    folder that is only partly written cannot be loaded.  Raises ValueError for a recipe that does
+    not fit the model.
     """
     with replaced_together(folder, "config.json") as temporary:
         model.save(temporary)
@@ -263,11 +266,11 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
 
 
 def _pooling_fields(recipe, D):
-    """The old layout's flags, or the names if their order is not that of the flags."""
+    """Fields of a Pooling's config: the old layout's flags, or names if they do not suffice."""
     chosen = [name for name, pool in BY_NAME.items() if pool in recipe.poolings]
     names = [name for pool in recipe.poolings for name in chosen if BY_NAME[name] is pool]
     if names == chosen:
-        how = {flag: name in names for flag, (name, _) in POOLINGS.items()}
-        return {"word_embedding_dimension": D, **how, "include_prompt": recipe.include_prompt}
+        flags = {flag: name in names for flag, (name, _) in POOLINGS.items()}
+        return {"word_embedding_dimension": D, **flags, "include_prompt": recipe.include_prompt}
     return {"embedding_dimension": D, "pooling_mode": names,
             "include_prompt": recipe.include_prompt}

@@ -1,13 +1,14 @@
-"""The arguments of encode() that all sentence encoders share, and its last steps.
+"""What all sentence encoders share: the arguments of encode(), its last steps, similarities.
 
 Equation  y = quantise(normalize(x_1 .. x_d)): truncate to d dimensions, scale to norm 1, quantise
-Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for bits
+Shapes    x (N, D) -> y (N, d), or (N, ⌈d/8⌉) for the precisions "binary" and "ubinary"
 Differs   The arguments are those of sentence-transformers.  There prompt= silently overrides
-          prompt_name=; here both together are an error.  For 0 texts the codes here have shape
-          (0, d); there they do not.
+          prompt_name=; here both together are an error.  For 0 texts, int8 and uint8 codes have
+          shape (0, d) here, but not there.
 Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/hamming.py (the codes)
 
-Why truncate first?  A part of a unit vector has a norm of at most 1, usually less.
+Why truncate first?  The first d numbers of a unit vector usually have a norm below 1, so the vector
+must be scaled after truncation.
 """
 import warnings
 from collections.abc import Mapping
@@ -27,17 +28,17 @@ from scratch_embed.space.similarity import (
     euclidean_matrix,
 )
 
-FEW = 100                          # with fewer vectors, their ranges are a poor estimate
+FEW = 100                          # fewer vectors give a poor estimate of the ranges: a warning
 
 
 # ---- the arguments ------------------------------------------------------------------------------
 
 def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,
                   default: str | None = None) -> str:
-    """The text that is put before every input: `prompt`, or the one of that name, or "".
+    """The text to put before every input: `prompt`, or else prompts[prompt_name], or else "".
 
-    default: the name to use if neither is given; prompt="" overrides it.
-    Raises ValueError for an unknown name, or if both are given.
+    default: the prompt_name if neither argument is given; prompt="" overrides it.
+    Raises ValueError for an unknown name, or if both arguments are given.
     """
     if prompt is not None:
         if prompt_name is not None:
@@ -64,7 +65,7 @@ def require_encode_arguments(D: int, batch_size: int, precision: str,
 
 
 def require_text(number: int, text: str) -> None:
-    """Raise TypeError unless input number `number` is a str."""
+    """Raise TypeError unless text, the input with index `number`, is a str."""
     if not isinstance(text, str):
         raise TypeError(f"input {number}: expected a text, a str, got {text!r:.40}")
 
@@ -72,22 +73,25 @@ def require_text(number: int, text: str) -> None:
 # ---- the last steps -----------------------------------------------------------------------------
 
 def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
-    """Truncate, scale to norm 1; zero stays zero.  (N, D) -> (N, truncate_dim or D) float32"""
+    """Truncate, then scale to norm 1 if asked.  (N, D) -> (N, truncate_dim or D) float32
+
+    A zero vector stays zero.
+    """
     x = x[:, :truncate_dim]
     return (l2_normalize(x)[0] if normalize else x).astype(np.float32)
 
 
 def round_to(precision: str, x: np.ndarray) -> np.ndarray:
-    """Quantise to that precision.  x: (N, d) float32 -> (N, d), or (N, ⌈d/8⌉) for bits.
+    """Quantise x, (N, d) float32, to a precision -> (N, d), or (N, ⌈d/8⌉) for bits.
 
-    int8 and uint8 use the ranges of x itself, so a vector's code depends on the others.  To add
-    vectors later, encode in float32 and use space/quantise.py with stored ranges.
+    int8 and uint8 use the ranges of x itself, so a vector's code depends on the other vectors.  To
+    add vectors later, encode in float32 and use space/quantise.py with stored ranges.
     """
     return PRECISIONS[precision](x)
 
 
 def _levels(x):
-    """One byte per number, by the ranges of x."""
+    """Quantise each number to a byte, by the ranges of x.  (N, d) -> (N, d) uint8"""
     if len(x) == 0:
         return x.astype(np.uint8)
     if len(x) == 1:
@@ -129,7 +133,7 @@ def manhattan_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return np.array([manhattan(a, B) for a in A]).reshape(len(A), len(B))
 
 
-# {similarity_fn_name: (all with all, pairs)}; distances are negated
+# {similarity_fn_name: (matrix (N, M), pairs (N,))}; distances are negated, so more is closer
 MEASURES = {"cosine": (similarity, similarity_pairwise), "dot": (dot_matrix, dot),
             "euclidean": (lambda A, B: -euclidean_matrix(A, B), lambda a, b: -euclidean(a, b)),
             "manhattan": (lambda A, B: -manhattan_matrix(A, B), lambda a, b: -manhattan(a, b))}

@@ -1,11 +1,13 @@
 """From token vectors to a sentence vector: pooling, dense layers, normalisation.
 
 Equation  y = pool(x_1 … x_t);  y ← activation(W y + b), for each Dense;  y ← y / ‖y‖
-Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E)
-Cost      negligible next to the encoder's
-Differs   A prompt that is not pooled is skipped as in sentence-transformers 6.2.  In 3.4, cls used
-          [CLS] even then, and an empty prompt excluded [CLS] from the other poolings.
-Read next transformer/pooling.py, sentences/folder.py (its files)
+          Dense layers and the normalisation are optional
+Shapes    x (T, D) packed, offsets (N+1,) -> y (N, E), E the dimension of sentence vectors
+Cost      negligible next to the transformer's
+Differs   If a prompt is given and include_prompt is False, no pooling uses its tokens or [CLS],
+          as in sentence-transformers 6.2.  In 3.4 the pooling cls still used [CLS], and an
+          empty prompt excluded [CLS] from the other poolings.
+Read next transformer/pooling.py, sentences/folder.py (the files of a Recipe)
 """
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -32,27 +34,27 @@ POOLINGS = (cls, max_, mean, mean_sqrt_len, weighted_mean, last_token)
 
 
 class Dense(NamedTuple):
-    """y = activation(x Wᵀ + b)."""
+    """A dense layer: y = activation(x Wᵀ + b).  x: (N, I), y: (N, O)."""
 
     p: Params                      # linear.weight (O, I), linear.bias (O,)
-    activation: Callable | None = tanh
+    activation: Callable | None = tanh             # None: y = x Wᵀ + b
 
 
 class Recipe(NamedTuple):
     """The settings of a sentence encoder apart from its transformer."""
 
-    poolings: tuple[Callable, ...] = (mean,)       # of transformer/pooling.py; concatenated
+    poolings: tuple[Callable, ...] = (mean,)       # their vectors are concatenated
     include_prompt: bool = True                    # whether the prompt's tokens are pooled
     dense: tuple[Dense, ...] = ()
     normalize: bool = True
     max_seq_length: int = 512                      # tokens of a text, including [CLS] and [SEP]
-    lower_case: bool = False                       # before the tokenizer, which may do so itself
+    lower_case: bool = False                       # lower-case texts before tokenization
     prompts: Mapping[str, str] = {}
     default_prompt_name: str | None = None
     similarity_fn_name: str = "cosine"
 
     def dim(self, D: int) -> int:
-        """E, the dimension of sentence vectors; D: that of token vectors."""
+        """E, the dimension of sentence vectors.  D: the dimension of token vectors."""
         return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
 
 
@@ -60,8 +62,8 @@ def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: i
                      ) -> tuple[np.ndarray, Callable]:
     """Pool, transform, normalise.  x: (T, D), offsets: (N+1,) -> (N, E); backward(dy, g) -> dx.
 
-    skip: the number of tokens of the prompt and before it, not pooled unless recipe.include_prompt.
-    g: a Params of gradients for each Dense.
+    skip: the number of tokens up to the end of the prompt, [CLS] included; they are not pooled
+    unless recipe.include_prompt.  g: one Params of gradients for each Dense.
     """
     pool = concat_poolings(*recipe.poolings)
     y, back_pool = pool(x, offsets, 0 if recipe.include_prompt else skip)
@@ -86,7 +88,10 @@ def identity(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 
 def check_recipe(recipe: Recipe, dim: int, max_length: int) -> None:
-    """Raise ValueError for a recipe that is inconsistent, or does not fit the model's sizes."""
+    """Raise ValueError for a recipe that is inconsistent or does not fit the model.
+
+    dim: D, the dimension of token vectors; max_length: the most tokens that the model accepts.
+    """
     if not recipe.poolings or not set(recipe.poolings) <= set(POOLINGS):
         raise ValueError("poolings: expected one or more of transformer/pooling.py, got "
                          f"{recipe.poolings}")

@@ -1,27 +1,28 @@
-"""SimCSE: contrastive training of sentence vectors; the positive is the sentence itself.
+"""SimCSE: contrastive training of sentence vectors; without labels a text is its own positive.
 
 Paper     Gao, Yao & Chen 2021, "SimCSE: Simple Contrastive Learning of Sentence Embeddings", eqs. 4
           (unsupervised) and 5 (supervised, with hard negatives).
-Equation  z = tanh(W pool(encode(text, mask)) + b),   mask a dropout mask, (W, b) the training head
+Equation  z(text, m) = tanh(W pool(encode(text, m)) + b),   m a dropout mask, (W, b) the head
           unsupervised   L = InfoNCE(z(text, m), z(text, m′)),  τ = 0.05
-          supervised     L = InfoNCE(z(text), [z(entailed); z(contradicted)])
-Shapes    a view: N packed texts -> z (N, D)
-Cost      two passes of the encoder per step, three with hard negatives
-Differs   The authors keep the head in the supervised form and remove it after unsupervised
-          training; here vectors() removes it unless keep_head is set.  They choose the best of many
-          checkpoints on STS-B's development set; here the last step's model is returned.
+          supervised     L = InfoNCE(z(text), [z(entailed text); z(contradictory text)])
+Shapes    a view is N packed texts -> z (N, D)
+Cost      per step, the transformer runs on two views, or on three with hard negatives
+Differs   After supervised training the authors keep the head, after unsupervised training they
+          remove it; here vectors() ignores it unless keep_head is set.  They choose the best of
+          many checkpoints on STS-B's development set; here train() returns the last step's model.
 Read next transformer/bert.py, transformer/pooling.py, losses/infonce.py
 
-Why does it work?  A masked LM's sentence vectors lie in a narrow cone: the mean cosine of any two
-is 0.71 in bench/sentences/pooling.py (0.97 before training).  The loss has two effects: the two
-views of a sentence become similar (alignment), and different sentences dissimilar
-(uniformity).  Another dropout mask changes a vector a little, as another wording would, so
-alignment makes vectors insensitive to such changes.  Without dropout both views are equal, and the
-loss affects uniformity only.
+Why does it work?  A masked LM's sentence vectors lie in a narrow cone: with mean pooling, the mean
+cosine of any two is 0.71 in bench/sentences/pooling.py (0.97 before training).  The loss has two
+effects: the two views of a sentence become similar (alignment), and different sentences become
+dissimilar (uniformity).  Another dropout mask changes a vector a little, as another wording would,
+so alignment makes vectors insensitive to such changes.  Without dropout both views are equal, and
+the loss affects uniformity only.
 
 Why a head?  A feature may distinguish a batch's sentences without being part of their meaning, or
-be part of it without distinguishing them.  The head can discard what the loss does not need, while
-the vectors below it, which are used later, keep it.  See `scratch-embed why simcse`.
+be part of their meaning without distinguishing them.  The head can discard features that the loss
+does not need, while the pooled vectors, which are used later, keep them.  In
+`scratch-embed why simcse` its effect is not significant.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -50,7 +51,7 @@ HEAD = "head.weight"
 
 
 def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors of the head; their random streams have the names of the authors' code."""
+    """The tensors of the head, with random streams named as in the authors' code (mlp.dense)."""
     return {name: tensor._replace(stream=name.replace("head", "mlp.dense"))
             for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
@@ -61,7 +62,7 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, dropout: Dropout = NO_D
 
     -> z (N, D), backward(dz, g)
     """
-    order = by_length(batch)                             # for attention's batched products
+    order = by_length(batch)                             # attention batches equal lengths
     batch = take(batch, order)
     x, back_x = model.encode(batch, dropout)
     y, back_y = pool(x, batch.offsets)
@@ -75,14 +76,14 @@ def embed(batch: Packed, model: Model, pool: Pool = cls, dropout: Dropout = NO_D
 
 
 def head(y: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
-    """tanh(W y + b).  y, h: (N, D)."""
+    """h = tanh(W y + b).  y, h: (N, D); backward(dh, g) -> dy."""
     u, back_u = linear(y, p, "head")
     h, back_h = tanh(u)
     return h, lambda dh, g: back_u(back_h(dh), g)
 
 
 def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
-    """InfoNCE of the views z: z[1] are the positives of z[0], z[2] hard negatives.  (N, D) each.
+    """InfoNCE of 2 or 3 views: z[1] holds the positives of z[0], z[2] hard negatives; (N, D) each.
 
     -> loss, backward() -> a gradient for each view
     """
@@ -97,7 +98,7 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
 
 def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropout: Dropout,
                workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
-    """The loss of one batch, each view with other dropout masks.  -> loss, backward(grads).
+    """The loss of one batch; each view has its own dropout mask.  -> loss, backward(grads)
 
     grads: one Params for each worker, to which the gradient of its share of the texts is added.
     map: map(f, items) -> [f(item)], in threads or one after the other.
@@ -105,9 +106,9 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropou
     N = len(views[0].offsets) - 1
 
     def encode_view(v):                              # -> z (N, D) of view v, from all workers
-        def share(rows, worker):
+        def encode_share(rows, worker):
             return embed(take(views[v], rows), model, pool, dropout.at(v, worker))
-        return data_parallel(share, N, workers, map)
+        return data_parallel(encode_share, N, workers, map)
 
     z, backs = zip(*(encode_view(v) for v in range(len(views))))
     loss, back_loss = contrast(list(z), tau)
@@ -121,7 +122,7 @@ def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropou
 # ---- training ------------------------------------------------------------------------------------
 
 class HeldOut(NamedTuple):
-    """Pairs of similar texts, on which geometry() is measured during training on other texts."""
+    """N pairs of similar texts, usually held out, on which train() measures geometry()."""
 
     texts: Packed
     partners: Packed
@@ -140,16 +141,18 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
           batch_size: int = 64, optim: Optim = Optim(lr=3e-4, weight_decay=0.0),
           dropout: float = 0.1, with_head: bool = True, held_out: HeldOut | None = None,
           options: RunOptions = RunOptions()) -> Trained:
-    """Train a model on N texts.
+    """Train a model with SimCSE on N texts.
 
-    views      [texts]: each is its own positive, with another mask; [texts, positives]; or [texts,
-               positives, hard negatives], in which row n of each view belongs together
+    views      [texts]: each text is its own positive, with another dropout mask; or
+               [texts, positives]; or [texts, positives, hard negatives].  Text n of each view
+               belongs to text n of the others
     model      for example from transformer/masked_lm.py; its parameters are not changed
     dropout    the probability that an activation is set to 0
     with_head  False: the loss compares the pooled vectors themselves
-    options    workers: each takes a share of every view.  Equal seed and workers give equal bits.
-    Raises     ValueError for views of unequal length, or a batch of one text, which has no
-               negatives; TrainingDiverged
+    options    workers: each takes a share of every view.  The same seed and number of workers
+               give the same bits
+    Raises     ValueError for views with different numbers of texts, or for fewer than 2 texts in
+               a batch, because then there are no negatives; TrainingDiverged
     """
     if not 1 <= len(views) <= 3 or len({len(view.offsets) for view in views}) != 1 \
             or len(views[0].offsets) < 3 or batch_size < 2:
@@ -178,22 +181,23 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                 run.rows.append([step, *geometry(held_out, model, pool)])
                 run.note("step {:.0f}: alignment {:.4f}, uniformity {:.4f}".format(*run.rows[-1]))
             run.record(loss, lr=lr)
-    return Trained(model, run.losses, [(int(step), near, even) for step, near, even in run.rows])
+    return Trained(model, run.losses,
+                   [(int(step), align, uniform) for step, align, uniform in run.rows])
 
 
 def add_head(model: Model, seed: int) -> Model:
-    """A copy of the model with the head that it has, or with a new one.
+    """A copy of the model with its SimCSE head, or with a new head if it has none.
 
-    Heads that only pre-training uses are left out.
+    The copy has no heads of pre-training.
     """
     p = model.without_heads().p
-    of_head = [name for name in p if name.startswith("head.")]
-    head = p.only(of_head) if of_head else init_params(head_tensors(model.dim), seed, p.flat.dtype)
-    return model.with_params(join(p.only(set(p) - set(of_head)), head))
+    names = [name for name in p if name.startswith("head.")]
+    head = p.only(names) if names else init_params(head_tensors(model.dim), seed, p.flat.dtype)
+    return model.with_params(join(p.only(set(p) - set(names)), head))
 
 
 def remove_head(model: Model) -> Model:
-    """A copy of the model without SimCSE's head and without those of pre-training."""
+    """A copy of the model without SimCSE's head and without the heads of pre-training."""
     p = model.without_heads().p
     return model.with_params(p.only(name for name in p if not name.startswith("head.")))
 
@@ -204,14 +208,14 @@ def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = Fal
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
     order, lengths = by_length(texts), np.diff(texts.offsets)
     y = np.empty((len(order), model.dim), model.p.flat.dtype)
-    for some in token_batches(lengths[order], 1024):
-        batch = take(texts, order[some])
-        y[order[some]], _ = pool(model.infer(batch), batch.offsets)
+    for part in token_batches(lengths[order], 1024):
+        batch = take(texts, order[part])
+        y[order[part]], _ = pool(model.infer(batch), batch.offsets)
     return head(y, model.p)[0] if keep_head else y
 
 
 def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
-    """Alignment of the pairs and uniformity of all texts, on unit vectors; smaller is better."""
+    """Alignment of the pairs and uniformity of all texts, on unit vectors; less is better."""
     X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))
     return alignment(X, Y), uniformity(np.concatenate([X, Y]))

@@ -1,17 +1,17 @@
-"""Static sentence vectors: a mean of word vectors in which rare words have more weight (SIF).
+"""Static sentence vectors: the mean of word vectors, or SIF, which gives rare words more weight.
 
 Paper     Arora, Liang & Ma 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings",
           Algorithm 1.
 Equation  x_s = 1/|s| Σ_{w in s} a/(a + p(w)) v_w,   then   x_s ← x_s − u uᵀ x_s
           p(w) the share of w among the words of a large text, a = 10⁻³; |s| the number of known
-          words of s;  u the direction that sentences share, the first singular vector of many x_s
+          words of s;  u the common direction, the first singular vector of many x_s
 Shapes    v (D,) each, from word2vec, GloVe or FastText; u (D,); encode: N texts -> (N, D)
-Cost      O(D) per word.  Memory: the result, a row per distinct word, 20 bytes per token
+Cost      O(D) per word.  Memory: the result, a row per distinct word, about 20 bytes per token
 Differs   u is fitted once, to texts that the caller chooses, so a sentence always has the same
-          vector.  Algorithm 1 fits u to the set that it encodes, and the authors' code separately
-          to each side of the pairs; for two sentences that leaves two opposite vectors.  Their code
-          replaces an unknown word by UUUNKKK or else by the last word of the table; here it is
-          ignored, and a sentence without a known word gets the zero vector, with cosine 0.
+          vector.  Algorithm 1 fits u to the set that it encodes (the authors' code, to each side
+          of the pairs): if the set is two sentences, the cosine of the results is 1 or −1.  Their
+          code replaces an unknown word by UUUNKKK or else by the last word of the table; here it
+          is ignored.  A sentence without a known word gets the zero vector, with cosine 0.
 Read next text/vocab.py (the counts behind p), sentences/interface.py (encode's last steps),
           space/similarity.py (what to do with the vectors)
 
@@ -20,13 +20,13 @@ because it is frequent or because it fits the topic:
     P(w | c) = α p(w) + (1 − α) exp(v_w · c) / Z.
 The gradient of its logarithm at c = 0 is
     ∇ log P = (1 − α)/Z · v_w / (α p(w) + (1 − α)/Z) = a/(a + p(w)) v_w,   a = (1 − α)/(α Z).
-So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w, and of all c of one norm the most
-probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic, and has the
-weight 1/61; a word that occurs once in a million has the weight 0.999.
+So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w.  Among all c of equal norm, the
+most probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic and has
+the weight 1/61; a word that occurs once in a million has the weight 0.999.
 
-Why remove u?  Trained word vectors share a direction, and so do their sums; it raises all cosines
-and says nothing about the topic.  The x_s are not centred first, as PCA would: their mean is most
-of what should be removed.
+Why remove u?  Trained word vectors share a direction, and so do their sums.  This direction raises
+all cosines and says nothing about the topic.  PCA would subtract the mean of the x_s first; here it
+stays, because the mean is most of what u should remove.
 """
 import array
 import re
@@ -50,7 +50,7 @@ from scratch_embed.sentences.interface import (
 )
 from scratch_embed.text.vocab import Corpus, Vocab
 
-FIT_BATCH = 1024                   # texts at a time, while the common direction is computed
+FIT_BATCH = 1024                   # texts per batch, while the common direction is computed
 TOKEN = re.compile(r"[^ \t\n\r\v\f]+")
 
 
@@ -66,14 +66,15 @@ class Words(Protocol):
 # ---- the weights of words ---------------------------------------------------------------------
 
 def frequencies(vocab: Vocab) -> dict[str, float]:
-    """{word: p(w)}, its share of all counted words."""
+    """{word: p(w)}: each word's share of all counted words."""
     return dict(zip(vocab.words, (vocab.counts / vocab.counts.sum()).tolist()))
 
 
 def zipf_frequencies(words: Iterable[str]) -> dict[str, float]:
-    """{word: p(w)} estimated from the rank of words, most frequent first, as in vector files.
+    """{word: p(w)}, estimated from ranks, for words without counts.
 
-    For words without counts.  Zipf's law, corrected by Mandelbrot: p ∝ 1/(r + 2.7), r = 1, 2, ...
+    words: the most frequent first, as in vector files.  Zipf's law, corrected by Mandelbrot:
+    p ∝ 1/(r + 2.7) for rank r = 1, 2, ...
     """
     words = list(words)
     p = 1 / (np.arange(1, len(words) + 1) + 2.7)
@@ -101,19 +102,19 @@ class Table(NamedTuple):
 
 
 def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
-    """x_s = 1/|s| Σ weight · v, in NumPy.  S sentences of indices below U -> (S, D) float64."""
+    """x_s = 1/|s| Σ weight · v, in NumPy.  corpus: S sentences of row numbers -> (S, D) float64"""
     ids, offsets = corpus
     x = np.zeros((len(offsets) - 1, table.rows.shape[1]))
     for s in range(len(x)):
-        here = ids[offsets[s]:offsets[s + 1]]
-        if len(here):
-            x[s] = table.weights[here] @ table.rows[here].astype(np.float64) / len(here)
+        words = ids[offsets[s]:offsets[s + 1]]
+        if len(words):
+            x[s] = table.weights[words] @ table.rows[words].astype(np.float64) / len(words)
     return x
 
 
 @kernel(keep_order=True)
 def weighted_means_kernel(corpus, table):
-    """The same, summed word by word: a vector's bits do not depend on the rest of the batch."""
+    """weighted_means, word by word: a vector's bits do not depend on the rest of the batch."""
     S, D = len(corpus.offsets) - 1, table.rows.shape[1]
     means = np.zeros((S, D))
     for s in range(S):
@@ -129,7 +130,7 @@ def weighted_means_kernel(corpus, table):
 
 
 def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
-    """Yield (s, a Corpus of `size` sentences from s on), in order; ids are not copied."""
+    """Yield (s, Corpus of sentences s .. s + size − 1), in order; ids are not copied."""
     for s in range(0, len(corpus.offsets) - 1, size):
         yield s, Corpus(corpus.ids, corpus.offsets[s:s + size + 1])
 
@@ -137,9 +138,9 @@ def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
 # ---- the common direction ---------------------------------------------------------------------
 
 def first_singular_vector(tables: Iterable[np.ndarray]) -> np.ndarray:
-    """The unit vector u that maximises Σ (u · x)² over all rows x.  (S, D) ... -> (D,)
+    """The unit vector u that maximises Σ (u · x)² over the rows x of all tables.  -> (D,)
 
-    It is the first eigenvector of XᵀX (D, D), which is summed table by table.
+    tables: arrays (S, D).  u is the first eigenvector of XᵀX (D, D), summed table by table.
     """
     gram = sum(x.T @ x for x in tables)
     return np.linalg.eigh(gram)[1][:, -1]          # eigenvalues ascend
@@ -147,7 +148,7 @@ def first_singular_vector(tables: Iterable[np.ndarray]) -> np.ndarray:
 
 def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
     """x − u uᵀ x for a unit vector u.  x: (S, D), u: (D,) -> (S, D)."""
-    along = np.einsum("sd,d->s", x, u)             # BLAS's order of summation depends on S
+    along = np.einsum("sd,d->s", x, u)             # in x @ u, the order of sums depends on S
     return x - along[:, None] * u
 
 
@@ -166,14 +167,14 @@ class StaticEncoder:
         StaticEncoder(words, ...).without_common(texts)             SIF
         StaticEncoder(fasttext, unit_words=True)                    fastText's get_sentence_vector
 
-    Words are looked up without change.  So a text must be prepared like the text on which the
-    vectors were trained (lower case, no punctuation ...), by the caller or in `tokenize`.
+    Words are looked up as they are.  So the caller or `tokenize` must prepare a text like the text
+    on which the vectors were trained (lower case, no punctuation ...).
 
     >>> from scratch_embed.words.vectors import WordVectors
     >>> words = WordVectors(["a", "fox", "runs"], [[1, 1], [4, 0], [0, 2]])
     >>> StaticEncoder(words)
     StaticEncoder(3 words x 2 dimensions)
-    >>> StaticEncoder(words).encode(["fox runs", "a fox sleeps"]).tolist()      # no "sleeps"
+    >>> StaticEncoder(words).encode(["fox runs", "a fox sleeps"]).tolist()    # unknown: "sleeps"
     [[2.0, 1.0], [2.5, 0.5]]
     >>> StaticEncoder(words, weights={"a": 0}).encode("a fox").tolist()
     [2.0, 0.0]
@@ -182,11 +183,11 @@ class StaticEncoder:
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
                  common: np.ndarray | None = None, tokenize: Callable[[str], list[str]] = tokens,
                  prompts: Mapping[str, str] | None = None, unit_words: bool = False) -> None:
-        """words: a WordVectors, or any Words; weights: {word: weight}, 1 for words not in it.
+        """words: a WordVectors, or any Words; weights: {word: weight}, by default 1.
 
         common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
         prompts: {name: text}, see encode; unit_words: scale each word's vector to norm 1 first,
-        so that all have the same influence; zero vectors are then ignored.
+        so that all words have the same influence; words with a zero vector are then ignored.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
         self.prompts, self.unit_words = dict(prompts or {}), unit_words
@@ -210,8 +211,9 @@ class StaticEncoder:
         """Return the same encoder, which also removes the common direction of these texts.
 
         texts: thousands of sentences of the kind that will be encoded.  The common direction of a
-        few is their own topic; that of one is its own vector, and only rounding would be left.
-        Raises ValueError if none of their words is known.
+        few sentences is their topic.  The common direction of one sentence is its own vector: if it
+        is removed, only rounding errors are left.
+        Raises ValueError if no word of the texts is known.
         """
         if isinstance(texts, str):
             raise TypeError(f"texts: expected many texts, got one str, {texts!r:.40}")
@@ -232,8 +234,8 @@ class StaticEncoder:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
         prompt_name           a key of `prompts`; its text is put before every input
-        prompt                that text itself
-        batch_size            texts that are summed at a time; the result does not depend on it
+        prompt                that text itself, instead of prompt_name
+        batch_size            texts per batch; the result does not depend on it
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to norm 1, after truncation; zero stays zero
@@ -242,10 +244,10 @@ class StaticEncoder:
                               not a str
         """
         require_encode_arguments(self.dim, batch_size, precision, truncate_dim)
-        before = choose_prompt(self.prompts, prompt_name, prompt)
-        alone = isinstance(inputs, str)
-        corpus, table = self._look_up(tqdm([inputs] if alone else inputs, unit="text",
-                                           disable=None if show_progress_bar else True), before)
+        prompt = choose_prompt(self.prompts, prompt_name, prompt)
+        single = isinstance(inputs, str)
+        corpus, table = self._look_up(tqdm([inputs] if single else inputs, unit="text",
+                                           disable=None if show_progress_bar else True), prompt)
         n, d = len(corpus.offsets) - 1, truncate_dim or self.dim
         require_memory(4 * n * d, f"vectors of {n} texts x {d} dimensions")
         out = np.empty((n, d), np.float32)
@@ -254,13 +256,13 @@ class StaticEncoder:
             x = x if self.common is None else without(x, self.common)
             out[start:start + len(x)] = finish(x, truncate_dim, normalize_embeddings)
         out = round_to(precision, out)
-        return out[0] if alone else out
+        return out[0] if single else out
 
     similarity = staticmethod(similarity)
     similarity_pairwise = staticmethod(similarity_pairwise)
 
     def _look_up(self, texts, prompt=""):
-        """Turn texts into (Corpus, Table): words in order of appearance, unknown ones ignored."""
+        """Turn texts into (Corpus, Table): words in order of appearance, without unknown words."""
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
             require_text(number, text)
@@ -269,7 +271,7 @@ class StaticEncoder:
             lengths.append(len(found))
         vectors = {word: vector for word in seen if (vector := self._vector(word)) is not None}
         known = np.array([word in vectors for word in seen], np.bool_)
-        row = (np.cumsum(known) - 1).astype(np.int32)          # of the known words, in their order
+        row = (np.cumsum(known) - 1).astype(np.int32)          # of a known word in the Table
         ids = np.array(ids, np.int32)
         kept = known[ids]
         before = np.concatenate([[0], np.cumsum(kept)])        # known words before each position

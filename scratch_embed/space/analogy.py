@@ -7,8 +7,8 @@ Equation  a : b = c : ?     3CosAdd   argmax_x  cos(x, b − a + c)
                             3CosMul   argmax_x  cos'(x, b) cos'(x, c) / (cos'(x, a) + ε)
           with cos' = (1 + cos)/2 in [0, 1] and ε = 0.001, over all x except a, b and c
 Shapes    vectors (V, D), rows of norm 1; ids are row numbers; questions (Q, 3) ids [a, b, c]
-Cost      3CosAdd one matrix product, Q·V·D; 3CosMul three of them; nearest() bounds the memory.
-          BLAS computes the products, so there is no kernel.
+Cost      3CosAdd one matrix product, Q·V·D; 3CosMul three of them.  The scores are computed in
+          blocks (neighbours.py), which bounds the memory.  BLAS does it, so there is no kernel.
 Differs   as gensim does, the functions take lists of positive and negative ids: 3CosAdd compares
           with the normalised sum, 3CosMul multiplies over each list.  gensim's ε is 1e-6 and is
           added once, to the product over the negatives; here it is added to each factor, which is
@@ -21,7 +21,7 @@ b or c.
 
 Why multiply?  Up to the norm of b − a + c, 3CosAdd's score is cos(x, b) − cos(x, a) + cos(x, c),
 and one large term can decide a sum.  The logarithm of a product is a sum of logarithms, which
-stretch the differences between small similarities and compress those between large ones.
+stretch differences between small similarities and compress differences between large ones.
 """
 from collections.abc import Sequence
 

@@ -7,8 +7,9 @@ Equation  alignment   mean_i ‖x_i − y_i‖^power             pairs (x_i, y_i
           uniformity  log mean_{i<j} exp(−t ‖x_i − x_j‖²)  all rows should be far from each other
           isotropy    min_c Z(c) / max_c Z(c),  Z(c) = Σ_x exp(c·x),  c eigenvectors of XᵀX
           mean cosine mean_{i<j} cos(x_i, x_j)             near 0, unless the rows share a direction
-Shapes    X, Y (N, D), one vector per row, N ≥ 2
-Types     computed in float64: a table of another type is copied; nan and inf are refused
+Shapes    X, Y (N, D), one vector per row; N ≥ 2, for alignment and isotropy N ≥ 1
+Types     computed in float64: a table of another type is copied; nan and inf are refused (but not
+          checked by project)
 Cost      O(N D min(N, D)) for pca, O(N D² + D³) for isotropy, O(N² D) for uniformity, O(N D) for
           the others.  LAPACK and BLAS do the work, so there is no kernel here.
 Differs   isotropy takes each eigenvector c with both signs: the sign that a solver returns is
@@ -76,7 +77,7 @@ def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
 def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
     """log mean_{i<j} exp(−t ‖x_i − x_j‖²); lower is better, and 0 means that all rows are equal.
 
-    X: (N, D), rows of norm 1 as in the paper -> a number, then at least −4t.
+    X: (N, D) -> a number; at least −4t if the rows have norm 1, as in the paper.
     ‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y loses the digits of small distances (space/similarity.py), but
     is accurate enough here: an error ε in the exponent changes the result by at most ε, and
     ε ≤ 4t γ(D + 4) for rows of norm 1.

@@ -4,9 +4,9 @@ Paper     Charikar 2002, "Similarity Estimation Techniques from Rounding Algorit
           Yamada, Asai & Hajishirzi 2021, "Efficient Passage Retrieval with Hashing for
           Open-domain Question Answering", section 3 (rescoring of bits with a float query).
 Equation  bit_d = [x_d > 0]      H(x, y) = the number of d with bit_d(x) ≠ bit_d(y)
-          score(q, b) = Σ_d q_d b_d,  b_d = ±1 the signs of the document, q_d the query's floats
-Shapes    X (..., D) -> codes (..., ⌈D/8⌉) uint8, the first number in the highest bit, zeros after
-          the last; sentence-transformers' `ubinary`.  quantise.shift makes its `binary` (int8).
+          score(q, b) = Σ_d q_d b_d,  b_d = ±1: the document's signs, q_d: the query's floats
+Shapes    X (..., D) -> codes (..., ⌈D/8⌉) uint8, the first number in the highest bit, unused bits
+          zero: sentence-transformers' `ubinary`.  quantise.shift turns it into `binary` (int8).
 Cost      D/8 bytes instead of 4D.  One xor and one popcount compare 64 numbers.
 Differs   The codes are those of sentence-transformers 6.2.  Up to its 5.5, a byte could hold bits
           of two rows if D was not a multiple of 8; now each row begins at a new byte, as here.
@@ -26,8 +26,9 @@ E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: split q into its part along x a
 distributed symmetrically about 0, and so adds nothing to the mean.  So q·b estimates the cosine
 too.  Its error comes from the rounding of x alone; that of H comes from the rounding of x and q.
 
-Search in three stages: Hamming distance to all documents, float × bits for a few hundred of them,
-float × int8 for a few dozen.  The first stage costs the most, and needs only the bits in memory:
+Search in three stages: Hamming distance to all documents, float × bits for the best 400 of them,
+float × int8 for the best 100 of these.  Only the first stage reads all documents, and it reads only
+their bits:
 
     near, _ = nearest_hamming(sign_bits(Q), bits, 400)
     near, _ = rescore(Q, near, lambda ids: signs(bits[ids], D), 100)
@@ -71,14 +72,14 @@ def signs(codes: np.ndarray, D: int) -> np.ndarray:
 # ---- distances --------------------------------------------------------------
 
 def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The number of bits that differ.  a, b: (..., B) uint8, leading axes broadcast -> (...)."""
+    """The number of bits that differ.  a, b: (..., B) uint8, which broadcast -> (...) int32."""
     a, b = _codes(a), _codes(b)
     _require_equal_width(a, b)
     return np.unpackbits(a ^ b, axis=-1).sum(axis=-1, dtype=np.int32)
 
 
 def hamming_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """hamming() of every row of A with every row of B.  (N, bytes), (M, bytes) -> (N, M) int32."""
+    """hamming() of every row of A with every row of B.  (N, B), (M, B) uint8 -> (N, M) int32."""
     A, B = _tables(A, B)
     out = np.empty((len(A), len(B)), np.int32)
     with np.errstate(over="ignore"):           # uncompiled, NumPy would warn of wrapped products
@@ -182,4 +183,5 @@ def _tables(A, B):
 
 def _require_equal_width(a, b):
     if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"expected codes of as many bytes, got shapes {a.shape} and {b.shape}")
+        raise ValueError(f"expected codes with the same last dimension, got shapes {a.shape} "
+                         f"and {b.shape}")

@@ -3,8 +3,8 @@
 Equation  a heap of k scores: entry i is worse than its children 2i + 1 and 2i + 2, so entry 0 is
           the worst of all.  "Worse": lower, or equal with a higher id; nan is below all numbers.
 Shapes    scores (N, width) of the columns start, start + 1, ...; ids, values (N, k)
-Cost      O(width) comparisons per row, which are vectorised; O(log k) for each score that replaces
-          another: about k log(M/k) of M scores in random order, all M if they come in rising order.
+Cost      O(width) comparisons per row, which are vectorised, and O(log k) for each score that
+          replaces another.  In random order about k ln(M/k) of M scores do, in rising order all.
 NumPy     neighbours.merge_sorted.  It keeps each row sorted, worst first, and such a row is a heap.
 Read next space/neighbours.py, top_k_in_blocks(..., merge=merge_heaps)
 
@@ -22,7 +22,7 @@ STRIP = 256
 def merge_heaps(scores, start, ids, values):
     """neighbours.merge_sorted for rows that are heaps.  Shapes as there.
 
-    The scores of a strip are compared one by one only if one of them is above the worst kept.
+    The scores of a strip are compared one by one only if any_above() finds one.
     """
     for i in range(len(scores)):
         s, heap = scores[i], values[i]
@@ -36,7 +36,7 @@ def merge_heaps(scores, start, ids, values):
 
 @kernel
 def any_above(s, worst):
-    """Whether a score of s is above `worst`, or either is nan.  s: (STRIP,) -> bool."""
+    """Whether a score of s is above `worst`, or nan, or `worst` is nan.  s: (≤ STRIP,) -> bool."""
     found = False
     for j in range(len(s)):                                  # no branch, so it is vectorised
         found |= not s[j] <= worst

@@ -3,12 +3,12 @@
 Paper     Khattab & Zaharia 2020, "ColBERT: Efficient and Effective Passage Search via
           Contextualized Late Interaction over BERT", eq. 3.
 Equation  S(q, x) = Σ_{i in q} max_{j in x} q_i·x_j
-Shapes    tokens packed end to end: Q (T, D) with offsets (N+1,), X (U, D) with x_offsets (M+1,);
-          text n is rows offsets[n]:offsets[n+1].  -> scores (N, M)
+Shapes    tokens packed end to end: Q (T, D) of N queries with offsets (N+1,), X (U, D) of M
+          documents with x_offsets (M+1,); text n is rows offsets[n]:offsets[n+1].  -> scores (N, M)
 Cost      O(T U D): a matrix product, computed in blocks by BLAS, so there is no kernel.  The
           maxima cost less.
-Memory    beyond the inputs and the result, a few arrays of `block` numbers, or T times the tokens
-          of the longest document if that is more
+Memory    beyond the inputs and the result, a few arrays of `block` numbers, or of T times the
+          tokens of the longest document if this is more
 Differs   ColBERT's score is a sum and grows with the length of the query.  BGE-M3 divides by that
           length, which changes no ranking; the caller can do so too.  Without padding there is
           nothing to mask.

@@ -28,8 +28,8 @@ The k best of all columns are among the k best of the ranges.
 
 Does the block size change the result?  Selection does not depend on it, but BLAS adds up the D
 terms of a product in an order that depends on the shapes.  A score may change by 2γ(D) ‖q‖ ‖x‖,
-with γ(n) = n u / (1 − n u), so two rows may swap ranks if their scores are closer than that.  If
-the products are exact, nothing changes.
+with γ(n) = n u / (1 − n u), so two rows whose scores are nearly equal may swap ranks.  If the
+products are exact, nothing changes.
 """
 import contextlib
 import math
@@ -94,9 +94,9 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
             ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of X with the highest dot product, for each row of Q.
 
-    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k); min(k, M − E) columns if fewer
-    rows can be returned.  Pass rows of norm 1 to rank by cosine.
-    exclude: (N,) or (N, E), for each query the ids that are not returned; -1 excludes nothing.
+    Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).  Pass rows of norm 1 to rank by cosine.
+    exclude: (N,) or (N, E), for each query E ids that are not returned; −1 excludes nothing.  The
+    results have M − E columns if k is larger.
     workers, merge: as in top_k_in_blocks.
     Raises ValueError for wrong shapes and k < 1.
 
@@ -118,12 +118,13 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
                    merge: Callable = merge_sorted) -> tuple[np.ndarray, np.ndarray]:
     """The k best of M columns for each of N rows, computed a block of scores at a time.
 
-    score(rows, columns): for two slices, that part of the (N, M) scores, from tables (N, D), (M, D)
+    score(rows, columns): a function of two slices that returns this part of the (N, M) scores,
+    computed from rows of tables (N, D) and (M, D)
     -> ids (N, k) int64, values (N, k); k, exclude and the order are those of nearest().
-    block: how many numbers a block of scores or a slice of a table may have, unless k rows have
-    more.
-    workers: threads that call score at the same time, each for a range of the columns.  BLAS then
-    uses one thread; with one worker it uses its own number of threads.
+    block: the most numbers that a block of scores, or a slice of a table, may have; one of a single
+    row or of k + E columns may have more.
+    workers: the number of threads that call score, each for a range of the columns.  With several
+    ranges BLAS uses one thread, with a single range its own number of threads.
     merge: merge_sorted, or heaps.merge_heaps, which is compiled and faster for long tables.
     """
     k, workers = require_whole("k", k, 1), require_whole("workers", workers, 1)
@@ -147,9 +148,9 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _rank(score, rows, k, width, merge, ends):
-    """The k best of the columns low..high, worst first, `width` ≥ k columns at a time."""
-    low, high = ends
+def _rank(score, rows, k, width, merge, bounds):
+    """The k best of the columns low..high − 1, worst first, read `width` ≥ k columns at a time."""
+    low, high = bounds
     ids, values = top_k(score(rows, slice(low, min(low + width, high))), k)
     ids, values = ids[:, ::-1] + low, values[:, ::-1].copy()       # a sorted row is a heap
     for start in range(low + width, high, width):

@@ -1,10 +1,10 @@
 """Scalar quantisation: one byte per number, the index of one of 255 equal steps of its dimension.
 
 Equation  step = (max − min) / 255, for each dimension, over a sample
-          c = ⌊(x − min) / step⌋ in 0..255
+          c = ⌊(x − min) / step⌋ in 0..255; 255 only for x ≥ max
           x̂ = min + (c + ½) step
-Error     for min ≤ x ≤ max:  |x − x̂| ≤ step/2, plus a rounding of 6u (|min| + |max|), and so
-          |q·x − q·x̂| ≤ Σ_d |q_d| step_d / 2
+Error     for min ≤ x ≤ max:  |x − x̂| ≤ step/2, and so |q·x − q·x̂| ≤ Σ_d |q_d| step_d / 2.
+          Rounding adds up to 6u (|min| + |max|) to |x − x̂|.
           A number outside the range is clipped to the nearer end; its distance from that end adds
           to the error.  So calibrate on a large sample of the documents themselves.
 Shapes    X (..., D) float, codes (..., D) uint8 or int8, ranges: two arrays (D,)
@@ -20,7 +20,7 @@ Why must raw codes not be multiplied?  A code is not the number at another scale
 its own zero and its own step.  q·c = Σ q_d (x_d − min_d) / step_d (up to rounding) weights
 dimension d by 1/step_d, so a dimension that hardly varies counts as much as one that varies much.
 In the example of quantise() the second dimension, whose range is 200 times smaller, reverses the
-ranking. If the query is quantised too, the offsets min_d enter the product a second time.  So
+ranking.  If the query is quantised too, the offsets min_d enter the product a second time.  So
 dequantise before comparing.  This need not cost more than the raw product: q·x̂ =
 Σ q_d step_d c_d + Σ q_d (min_d + step_d/2), where the last sum is the same for all documents, so
 (q ∘ step)·c ranks exactly like q·x̂.

@@ -74,7 +74,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> Any:
 def cosine(a: np.ndarray, b: np.ndarray) -> Any:
     """a·b / (‖a‖ ‖b‖), in [−1, 1]; 0 where a or b is zero.  a, b: (..., D) -> (...).
 
-    scikit-learn's cosine_similarity; SciPy's distance.cosine is 1 − cos.
+    PyTorch's cosine_similarity; SciPy's distance.cosine is 1 − cos.
     Exactly, to the last bit: cos(a, b) = cos(b, a) = −cos(−a, b); cos(a, a) = 1 for a ≠ 0; and
     multiplying a by a power of two changes nothing, unless it overflows or underflows.  The error
     is at most 2γ(D + 2) in float64, with γ(n) = n u / (1 − n u), plus one rounding in float32.
@@ -138,8 +138,8 @@ def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """The cosine of every row of A with every row of B.  (N, D), (M, D) -> (N, M).
 
-    sentence-transformers' cos_sim.  One matrix product in the arrays' own type, so it is within
-    2γ(D + 2) of cosine(), but not equal to it bit for bit.
+    sentence-transformers' cos_sim, scikit-learn's cosine_similarity.  One matrix product in the
+    arrays' own type, so it is within 2γ(D + 2) of cosine(), but not equal to it bit for bit.
 
     >>> cosine_matrix([[1, 0], [3, 4]], [[2, 0], [0, 1], [-1, 0]]).round(2).tolist()
     [[1.0, 0.0, -1.0], [0.6, 0.8, -0.6]]
@@ -151,8 +151,8 @@ def cosine_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """‖a − b‖ for every row of A and every row of B, as accurate as euclidean().
 
-    (N, D), (M, D) -> (N, M).  O(NMD), and far slower than a matrix product.
-    Memory: a few temporaries of BLOCK numbers each, or as large as the smaller table if that is
+    (N, D), (M, D) -> (N, M).  O(NMD), but slower than a matrix product, which BLAS computes.
+    Memory: a few temporaries of BLOCK numbers each, or as large as the smaller table if this is
     more.  scikit-learn's euclidean_distances, torch.cdist.
 
     >>> euclidean_matrix([[0, 0]], [[3, 4], [0, 1]]).tolist()
@@ -164,8 +164,8 @@ def euclidean_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def angle_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """The angle between every row of A and every row of B, as accurate as angle().
 
-    (N, D), (M, D) -> (N, M).  It takes two to three times as long as euclidean_matrix; its
-    temporaries are float64.
+    (N, D), (M, D) -> (N, M).  It computes two distances per pair, so it is slower than
+    euclidean_matrix; its temporaries are float64.
 
     >>> angle_matrix([[1, 0]], [[2, 0], [0, 1]]).round(4).tolist()
     [[0.0, 1.5708]]

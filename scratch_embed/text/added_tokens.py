@@ -20,7 +20,7 @@ from typing import NamedTuple
 from scratch_embed.text.basic_tokenizer import WHITE_SPACE
 
 WORD_CLASSES = frozenset(("Nd", "Nl", "Pc"))       # besides all letters L* and marks M*
-JOINERS = "\u200c\u200d"
+JOINERS = "\u200c\u200d"             # zero-width non-joiner and joiner
 # symbols that Unicode defines as alphabetic: letters in a circle or a square
 ALPHABETIC_SYMBOLS = ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169),
                       (0x1F170, 0x1F189))
@@ -34,7 +34,7 @@ class AddedToken(NamedTuple):
     special: bool = True           # dropped when ids are decoded
     normalized: bool = False       # searched for in the normalised text
     lstrip: bool = False           # includes the white space before it
-    rstrip: bool = False           # and after it
+    rstrip: bool = False           # includes the white space after it
     single_word: bool = False      # does not match inside a word
 
 

@@ -3,27 +3,28 @@
 Paper     Devlin, Chang, Lee & Toutanova 2019, "BERT: Pre-training of Deep Bidirectional
           Transformers"; the rules are those of its code, tokenization.py, class BasicTokenizer
 Equation  words = split(lower(strip(NFD(space(clean(text))))))
-          clean    drop U+FFFD and control, format and private characters; white space becomes " "
+          clean    tab, line ends and spaces (Z*) become " "; drop U+FFFD and all other control,
+                   format, private and surrogate characters (Cc, Cf, Co, Cs)
           space    put spaces around each ideograph: "日本" becomes " 日  本 "
-          strip    after canonical decomposition (NFD), drop all Mn (accents above or below)
+          strip    after canonical decomposition (NFD), drop the accents (nonspacing marks, Mn)
           lower    each character by itself
-          split    at white space, which is dropped, and around punctuation (P*, all ASCII symbols)
+          split    at white space; each punctuation mark (P* and all ASCII symbols) is a word
 Cost      O(1) per character; a replacement is computed when its character first occurs
 Differs   from Google's code, as the tokenizers library does: private characters are dropped; "Σ"
           becomes "σ" at the end of a word too (Python's lower() makes it "ς" there); U+2B820 to
-          U+2B91F are not treated as ideographs (the library's table begins 256 too late).  Google's
-          code always cleans, and strips accents if it lower-cases.  Special tokens are found before
-          this step: see added_tokens.py.
+          U+2B91F are not treated as ideographs (the library's table begins 256 code points late).
+          Google's code always cleans, and strips accents exactly if it lower-cases; here these are
+          settings.  Special tokens are found before this step: see added_tokens.py.
           From the library: the version of Unicode.  Its categories are those of about version 8.0;
           here they are Python's, of unicodedata.unidata_version.  With version 14.0 they differ for
-          504 characters: 13 format characters and 386 accents, which the library keeps (all but a
-          few of the accents), and 106 punctuation marks, at which it does not split; one character
-          is in two of these groups.  Nearly all are newer than 2015 (tests/golden/wordpiece.json
-          lists them, and a test checks that there are no others).
+          504 characters: 13 format characters that the library keeps; 386 marks, of which it keeps
+          384 and drops 2; and 106 others: at 104 punctuation marks it does not split, and at 2
+          characters only it splits.  One character is in two of these groups.  Nearly all are newer
+          than 2015 (tests/golden/wordpiece.json lists them; a test finds no others).
 Read next text/wordpiece.py, which splits the words into pieces
 
-No rule depends on the neighbours of a character, so each step is a table for str.translate.  ASCII
-text has no accents, so it skips that step.
+The steps clean, space, strip and split look at one character at a time, so each is a table for
+str.translate.  ASCII text has no accents and skips NFD and strip.
 """
 import functools
 import re
@@ -40,11 +41,11 @@ ASCII_WORD = re.compile(r"[!-/:-@\[-`{-~]|[^\t-\r !-/:-@\[-`{-~]+")
 
 
 class Normalizer(NamedTuple):
-    """Which steps are applied; the fields are named as in tokenizer.json."""
+    """Which steps are applied.  Named as in tokenizer.json, where lower_case is "lowercase"."""
 
     clean_text: bool = True
     handle_chinese_chars: bool = True
-    strip_accents: bool | None = None              # None: if lower_case
+    strip_accents: bool | None = None              # None: the same as lower_case
     lower_case: bool = True
 
 
@@ -119,5 +120,5 @@ def _split_table():
 
 
 def is_punctuation(c: str) -> bool:
-    """Whether the character is in a category P*, or a symbol of ASCII (some are in S*)."""
+    """Whether a character is in a category P*, or an ASCII symbol such as "$" (category Sc)."""
     return c in ASCII_MARKS or unicodedata.category(c)[0] == "P"

@@ -1,4 +1,4 @@
-"""Parallel texts: read files whose lines are a text, its partner, ..., separated by tabs.
+"""Parallel texts: read a file in which each line is a text and its partners, with tabs between.
 
 Bytes     UTF-8, plain or gzip.  Every line has the same number of fields, and no field is blank.
           Blank lines and white space around a field are dropped.

@@ -6,6 +6,7 @@ more than MAX_SENTENCE tokens is split into several sentences; no token is dropp
 
 Differs   word2vec.c separates words at space, tab and newline only, and drops carriage returns.
 Memory    one block of about 1 MiB, for lines of any length; more only for a token longer than that.
+          read_sentences() also holds the tokens of a line in the block, read_lines() a whole line.
 Read next text/vocab.py (from sentences to numbers), text/reader.py (the same, compiled)
 
 A file is read in blocks that end after white space.  So no token is split, and no character either,
@@ -53,7 +54,7 @@ def _skip_byte_order_mark(file):
 
 
 def _split_after_white_space(file):
-    held = []                                      # the beginning of a token not yet complete
+    held = []                                      # parts of a token that is not yet complete
     while block := file.read(READ_SIZE):
         cut = 1 + max(block.rfind(space) for space in WHITE_SPACE)
         if cut:
@@ -81,7 +82,7 @@ def _checked_text(block, errors, name, line, offset):
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     """Yield the lines of a file without their line ends, blank lines included.
 
-    source, errors, Raises: as for read_blocks.  Each line is in memory as a whole.
+    source, errors, Raises: as for read_blocks, but the byte offset is counted within the line.
     """
     with open_binary(source) as (file, name):
         for number, line in enumerate(file, 1):

@@ -11,7 +11,7 @@ only, never in the file.
 
 Shapes    Corpus as in text/vocab.py
 Cost      opening reads the files once, to verify their checksums: the kernels that train on the
-          corpus use its ids as row indices, and a wrong one would access memory outside the table.
+          corpus use its ids as row indices, and a wrong id would access memory outside the table.
 """
 import contextlib
 import json
@@ -25,25 +25,26 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.corpus import MAX_SENTENCE, READ_SIZE, File
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FORMAT = "scratch_embed corpus 1"
 CARD, IDS, OFF, WORDS = "card.json", "ids.i32", "off.i64", "words.txt"
 AGAIN = "delete the folder and read the text again"
-ON_CARD = {"format", "tokens", "sentences", "words", "made_from", IDS, OFF, WORDS}
+MOST_TOKENS = 2**60 - 1           # so that 8 bytes for each of them fit into an int64
 
 # Without this flag Linux reserves memory for every page that might be written to, so it refuses a
-# corpus larger than memory.  Python has a name for the flag since 3.12.
+# corpus larger than memory.  Python 3.11 has no name for the flag.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 # ---- what it was made from --------------------------------------------------------------------
 
 def origin(source: File, settings: str) -> dict:
-    """What a corpus is made from, for its card: the file's size and modification time; settings.
+    """What a corpus is made from, for its card: size and modification time of the file; settings.
 
-    source: a path; of "-" or a stream nothing is recorded.  settings: a description
+    source: a path; for "-" or a stream, the file is recorded as None.  settings: a description
     """
     file = None
     if isinstance(source, (str, os.PathLike)) and source != "-":
@@ -61,14 +62,14 @@ def open_if_there(folder: str | os.PathLike, made_from: dict) -> tuple[Vocab, Co
     """
     if not os.path.exists(folder) or not os.listdir(folder):
         return None
-    there = read_card(folder)["made_from"]
+    recorded = read_card(folder).values["made_from"]
     if made_from["file"] is None:
         raise ValueError(f"{folder} already holds a corpus, and a stream cannot be compared with "
                          "what it was made from; choose another folder, or use open_corpus")
-    for name, meant in made_from.items():
-        if there.get(name) != meant:
-            raise ValueError(f"{folder} holds another corpus: it was made from the {name} "
-                             f"{there.get(name)}, not {meant}; delete it, or choose another folder")
+    for name, expected in made_from.items():
+        if recorded.get(name) != expected:
+            raise ValueError(f"{folder} holds another corpus: expected {name} {expected}, got "
+                             f"{recorded.get(name)}; delete the folder, or choose another")
     return open_corpus(folder)
 
 
@@ -82,8 +83,8 @@ def save_corpus(folder: str | os.PathLike, vocab: Vocab, parts: Iterable[Corpus]
     made_from   a dict for the card: see origin()
     """
     checksums, sentences = dict.fromkeys((IDS, OFF, WORDS), 0), 0
-    with contextlib.ExitStack() as closing:
-        files = {name: closing.enter_context(atomic_write(os.path.join(folder, name)))
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(atomic_write(os.path.join(folder, name)))
                  for name in checksums}
 
         def write(name, data):
@@ -110,7 +111,7 @@ def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
 
     Raises FormatError if a file is missing, has the wrong length, or has changed since.
     """
-    card = read_card(folder)
+    card = read_card(folder).values
     lengths = {IDS: 4 * card["tokens"], OFF: 8 * (card["sentences"] + 1), WORDS: None}
     for name, expected in lengths.items():
         length, checksum = length_and_checksum(os.path.join(folder, name))
@@ -119,24 +120,43 @@ def open_corpus(folder: str | os.PathLike) -> tuple[Vocab, Corpus]:
         if checksum != card[name]:
             raise FormatError(folder, name, "its content has changed since it was written (the "
                               f"checksum differs); {AGAIN}")
+    vocab, corpus = read_words(folder, card["words"]), mapped_corpus(folder)
+    ids, offsets = corpus
+    if not (0 <= ids.min(initial=0) and ids.max(initial=-1) < len(vocab) and offsets[0] == 0
+            and (np.diff(offsets) >= 0).all() and offsets[-1] == len(ids)):
+        raise FormatError(folder, f"{IDS}, {OFF}", f"expected numbers of {len(vocab)} words, and "
+                          f"offsets that rise from 0 to {len(ids)}, found others; {AGAIN}")
+    return vocab, corpus
+
+
+def read_words(folder: str | os.PathLike, V: int) -> Vocab:
+    """Read the V words of a folder and their counts.  FormatError for any other number of lines."""
     with open(os.path.join(folder, WORDS), "rb") as file:
-        rows = [line.rsplit(b" ", 1) for line in file.read().split(b"\n")[:-1]]
-    vocab = Vocab([word.decode() for word, _ in rows], [int(count) for _, count in rows])
-    return vocab, mapped_corpus(folder)
-
-
-def read_card(folder: str | os.PathLike) -> dict:
-    """Read a folder's card.  -> dict.  FormatError if it is missing or not the card of a corpus."""
+        lines = file.read().split(b"\n")
     try:
-        with open(os.path.join(folder, CARD), "rb") as file:
-            card = json.load(file)
-    except FileNotFoundError:
+        rows = [line.decode().rsplit(" ", 1) for line in lines[:-1]]
+        vocab = Vocab([word for word, _ in rows], [int(count) for _, count in rows])
+    except (ValueError, OverflowError) as error:
+        raise FormatError(folder, WORDS, "expected lines of a word, a space and its count, found "
+                                         f"another ({error}); {AGAIN}") from None
+    if len(vocab) != V:
+        raise FormatError(folder, WORDS, f"expected {V} words, found {len(vocab)}; {AGAIN}")
+    return vocab
+
+
+def read_card(folder: str | os.PathLike) -> Fields:
+    """Read a folder's card.  FormatError if it is missing or not the card of a corpus."""
+    path = os.path.join(folder, CARD)
+    if not os.path.exists(path):
         raise FormatError(folder, CARD, "missing, so this is not a complete corpus; delete the "
-                          "folder, or choose another") from None
-    except ValueError:
-        card = None
-    if not isinstance(card, dict) or card.get("format") != FORMAT or not ON_CARD <= card.keys():
-        raise FormatError(folder, CARD, f"expected the card of a {FORMAT!r}; choose another folder")
+                          "folder, or choose another")
+    card = Fields.read(path)
+    card.one_of("format", [FORMAT])
+    for name in "tokens", "sentences", "words":
+        card.whole(name, 0, most=MOST_TOKENS)
+    for name in IDS, OFF, WORDS:
+        card.whole(name, 0, most=2**32 - 1)                 # a CRC-32
+    card.object("made_from")
     return card
 
 

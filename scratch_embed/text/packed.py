@@ -71,16 +71,16 @@ def split_by_tokens(offsets: np.ndarray, parts: int) -> list[np.ndarray]:
     shares.
     """
     N = len(offsets) - 1
-    middle = (offsets[:-1] + offsets[1:]) / 2               # where this lies decides the group
-    part = np.minimum(middle * parts // max(1, offsets[-1]), parts - 1)
-    return [some for k in range(parts) if len(some := np.flatnonzero(part == k))] if N else []
+    middle = (offsets[:-1] + offsets[1:]) / 2
+    part = np.minimum(middle * parts // max(1, offsets[-1]), parts - 1)    # the group it lies in
+    return [group for k in range(parts) if len(group := np.flatnonzero(part == k))] if N else []
 
 
 def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
                   ) -> Iterator[np.ndarray]:
     """Group sequences 0..N−1, in order, into batches of at most `tokens` tokens.
 
-    lengths: (N,); most: the largest number of sequences in a batch -> arrays of sequence indices.
+    lengths: (N,); most: at most this many sequences in a batch -> arrays of sequence indices.
     A sequence of more than `tokens` tokens is a batch of its own.
     """
     start, total = 0, 0

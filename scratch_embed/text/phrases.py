@@ -5,11 +5,12 @@ Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrase
 Equation  score(a, b) = (n_ab − δ) / (n_a n_b) · N,   a phrase if score > threshold
 Shapes    n_a: the count of word a; n_ab: how often b follows a in a sentence; N: the number of
           tokens; δ = min_count.  Pairs (P, 2) int32 word numbers, scores (P,) float64
-Cost      sorting the pairs of frequent words; about 40 bytes of memory per pair; no kernel
+Cost      sorting the adjacent pairs of frequent words, T of them at most; 30 to 80 bytes of
+          memory for each.  NumPy does the work, so there is no kernel
 Differs   from the paper: the factor N, as in word2phrase.c, so that one threshold suits texts of
-          any length (gensim has the number of its words and pairs in place of N).  From the C:
-          pairs across the end of a line are not counted (in the C a bug counts them), and every
-          pair is counted (the C drops rare ones to save memory).
+          any length (in gensim the factor is the number of different words and pairs).  From
+          word2phrase.c: it counts pairs across the end of a line, because of a bug, and drops rare
+          pairs to save memory; here neither is done.
 Read next words/word2vec.py, which learns a vector for new_york as for any other word
 
 Why this score?  If words were independent, b would follow a about n_a n_b / N times.  Without δ the
@@ -51,12 +52,12 @@ def find_phrases(corpus: Corpus, vocab: Vocab, min_count: int = 5, threshold: fl
     require_number("min_count", min_count)
     require_number("threshold", threshold)
     V, N = len(vocab), len(corpus.ids)
-    often = vocab.counts > min_count                           # the others score at most 0
-    first = np.flatnonzero(has_next(corpus) & often[corpus.ids])
-    first = first[often[corpus.ids[first + 1]]]
+    frequent = vocab.counts > min_count            # a pair with another word scores at most 0
+    first = np.flatnonzero(has_next(corpus) & frequent[corpus.ids])
+    first = first[frequent[corpus.ids[first + 1]]]
     codes, n_ab = np.unique(pair_codes(corpus.ids[first], corpus.ids[first + 1], V),
                             return_counts=True)
-    pairs = np.stack([codes // V, codes % V], axis=1)          # (pairs, 2)
+    pairs = np.stack([codes // V, codes % V], axis=1)          # (different pairs, 2)
     n_a, n_b = vocab.counts[pairs].T.astype(np.float64)
     scores = (n_ab - min_count) / (n_a * n_b) * N
     best = np.argsort(-scores, kind="stable")
@@ -116,7 +117,7 @@ def _joined(corpus, names, codes, V):
 
 
 def phrases_in(corpus: Corpus, codes: np.ndarray, V: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the phrases of a corpus; of two that share a token, the left one is taken.
+    """Find the phrases in a corpus; of two that share a token, the left one is taken.
 
     codes: (P,) sorted codes of the phrases -> positions (n,) of first tokens, numbers (n,) below P
 
@@ -126,10 +127,10 @@ def phrases_in(corpus: Corpus, codes: np.ndarray, V: int) -> tuple[np.ndarray, n
     first = np.flatnonzero(has_next(corpus))
     code = pair_codes(corpus.ids[first], corpus.ids[first + 1], V)
     at = np.searchsorted(codes, code)
-    could = np.append(codes, -1)[at] == code                   # −1: greater than all codes
-    first, at = first[could], at[could]
+    is_phrase = np.append(codes, -1)[at] == code   # at = P if the code is above all: no match
+    first, at = first[is_phrase], at[is_phrase]
     position = np.arange(len(first))
     is_first = np.diff(first, prepend=-2) > 1
     start = np.maximum.accumulate(np.where(is_first, position, 0))
-    odd = (position - start) % 2 == 0                          # the first, third, fifth ...
-    return first[odd], at[odd]
+    taken = (position - start) % 2 == 0                        # the first, third, fifth ...
+    return first[taken], at[taken]

@@ -1,14 +1,14 @@
-"""Reader: a compiled reader from text to word numbers, with a hash table of the words so far.
+"""Compiled reader: turn a text into word numbers, with a hash table of the words seen so far.
 
 The plain form is index_sentences(read_sentences(source), ...) of text/vocab.py, which gives the
-same result in many times the time.  Here Python objects are made only for the words that are kept,
-not for each token.
+same result but makes a Python object of each token.  Here only the words that are kept become
+Python objects.
 
 Paper     Fowler, Noll & Vo 1991: the hash function FNV-1a
 Equation  h ← (h xor byte) · p   over the bytes of a token, modulo 2⁶⁴
 Shapes    ids (T,) int32, offsets (S+1,) int64, as in text/vocab.py
-Cost      O(1) per token.  Memory: the vocabulary, one block, and 4 bytes per token; with a folder
-          the word numbers are on disk, so the corpus may be larger than memory.
+Cost      O(1) per token.  Memory: the vocabulary, one block, and little more than 4 bytes per
+          token; with a folder the ids are on disk, so the corpus may be larger than memory.
 Read next text/vocab.py (how words are numbered), text/corpus_folder.py (a corpus on disk)
 
 The hash of a token selects a slot of the table.  If another word is in the slot, the next slots are
@@ -149,8 +149,8 @@ def read_tokens(block, words, state, ids, ends):
 
     block: (B,) uint8, whole tokens.  ids, ends: at least B//2 + 1 elements; fills ids with the word
     numbers, and ends[i] with the end of sentence i in ids.  New words are added to `words`.  If the
-    table has no room for one, the function returns before the end of the block: call it again with
-    a larger table.
+    table has no room for a new word, the function returns before the end of the block: call it
+    again with a larger table.
     """
     byte, known, tokens, ended, length = state
     while byte < len(block):
@@ -165,7 +165,7 @@ def read_tokens(block, words, state, ids, ends):
                     break
                 words.slot[at], words.hash[known] = known, h
                 words.start[known + 1] = letter + end - byte
-                for j in range(end - byte):              # a slice would take 3 s more to compile
+                for j in range(end - byte):              # a slice would compile more slowly
                     words.letters[letter + j] = block[byte + j]
                 known += 1
             ids[tokens] = words.slot[at]
@@ -233,11 +233,11 @@ def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None =
         return index_sentences(read_sentences(source), min_count, max_vocab_size)
     if folder is None:
         ids_file = io.BytesIO()
-        blocks = _fit_for_memory(tokenizer.separate_blocks(read_blocks(source, errors)), source)
+        blocks = _check_memory(tokenizer.separate_blocks(read_blocks(source, errors)), source)
         vocab, parts = _rank(blocks, min_count, max_vocab_size, ids_file, io.BytesIO())
         return vocab, _gather(parts, _contents(ids_file, np.int32))
     folder = os.fspath(folder)
-    # max_size: its name in the cards of folders that version 0.1 wrote
+    # max_vocab_size is called max_size here, as in the cards that version 0.1 wrote
     made_from = origin(source, f"min_count {min_count}, max_size {max_vocab_size}, errors {errors}"
                        + (f", {tokenizer}" if tokenizer.kind != "spaces" else ""))
     found = open_if_there(folder, made_from)
@@ -251,11 +251,11 @@ def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None =
         return save_corpus(folder, vocab, parts, made_from)
 
 
-def _fit_for_memory(blocks, source):
+def _check_memory(blocks, source):
     """Yield the blocks unchanged.  MemoryError if the word numbers would not fit into memory.
 
-    Their number is estimated from the first block and the size of the file.  For a gzip file this
-    is the compressed size, so the estimate is too low, never too high.
+    The number of words is estimated from the first block and the size of the file.  The size of a
+    gzip file is the compressed size, so for gzip the estimate is usually too low.
     """
     named = isinstance(source, (str, os.PathLike)) and source != "-"
     length = os.stat(source).st_size if named else 0
@@ -268,7 +268,10 @@ def _fit_for_memory(blocks, source):
 
 
 def _rank(blocks, min_count, max_vocab_size, ids_file, ends_file):
-    """Number a text.  -> Vocab, the corpus in parts.  The files take the preliminary numbers."""
+    """Number a text.  -> Vocab, an iterator over the parts of the corpus
+
+    Preliminary word numbers, in order of first occurrence, are written to the two files.
+    """
     words, known = number_tokens(blocks, ids_file, ends_file)
     vocab, number = rank_words(DecodedWords(words, known), words.counts[:known], min_count,
                                max_vocab_size)
@@ -284,7 +287,10 @@ def _contents(file, dtype):
 
 
 def _renumbered(ids, offsets, number):
-    """Yield the corpus in its final numbers, BATCH sentences at a time; the offsets continue."""
+    """Yield the corpus with final numbers, a Corpus of up to BATCH sentences at a time.
+
+    The offsets of each part continue those of the part before it.
+    """
     total = 0
     for first in range(0, len(offsets) - 1, BATCH):
         bounds = offsets[first:first + BATCH + 1]

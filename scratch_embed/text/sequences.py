@@ -4,19 +4,21 @@ Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transfor
           Understanding", section 3.1 and appendix A.2 (task 2: next sentence prediction)
 Equation  one line   [CLS] a [SEP]              for each segment a of each line
           pairs      [CLS] a [SEP] b [SEP]      b: the segment after a, or a random one
-          A line of n tokens is split into ⌈n / room⌉ segments, whose lengths differ by at most 1.
+          A line of n tokens is split into ⌈n / room⌉ segments, whose lengths differ by at most 1;
+          room: the tokens that max_length leaves for each text beside the special tokens
 Shapes    ids (T,) int32; offsets (N+1,) int64; starts_document (N,) bool.  N lines -> P segments
 Cost      O(T), done by NumPy, so there is no kernel; the tokenizer takes nearly all the time
 Differs   BERT fills each sequence with as many sentences as fit, and truncates what is too long.
           Here a sequence is one line, and a line that is too long becomes several: each token is in
           exactly one sequence, or in exactly one segment a.  BERT decides for each pair at random
-          whether b is random, and draws a random b from another document; here exactly half of the
-          pairs have a random b, which may be any segment except a and the one after it.
+          whether b is random, and draws a random b from another document.  Here half of the pairs,
+          rounded down, have a random b (more if there are many documents, see below).  It may be
+          any segment except a and the next one (after the last segment: the first).
 Read next text/packed.py, transformer/masked_lm.py (how a transformer is trained on them)
 
 A blank line ends a document, as in BERT's data: the line after it does not follow the line before
-it.  The last line of a document has no next sentence, so its b is always random, as in BERT's code.
-If most documents are single lines, more than half of the pairs are random.
+it.  The last segment of a document has no next one, so its b is always random, as in BERT's code.
+If more than half of the segments end a document, more than half of the pairs are random.
 """
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +78,7 @@ def line_sequences(lines: Lines, template: Template, max_length: int) -> Packed:
 
 def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed: int
                         ) -> tuple[Packed, np.ndarray]:
-    """Make one pair for each segment of each line; in half of them the second segment is random.
+    """Make one pair for each segment of each line; in half the pairs the second one is random.
 
     -> pairs, next_sentence_label (P,): 0 if the second segment follows the first, 1 if random
     Raises ValueError if max_length leaves no room, or for fewer than three segments.
@@ -84,18 +86,19 @@ def next_sentence_pairs(lines: Lines, template: Template, max_length: int, seed:
     segments = split_long_lines(lines, tokens_per_text(template.pair, max_length))
     P = len(segments.starts_document)
     if P < 3:
-        raise ValueError(f"next sentence prediction: expected at least 3 lines, got {P}")
+        raise ValueError(f"next sentence prediction: expected at least 3 lines, got {P} "
+                         "(each part of a line that was split counts)")
     rng, first = np.random.default_rng(seed), np.arange(P)
-    random = np.append(segments.starts_document[1:], True)   # the last of a document
-    others = np.flatnonzero(~random)
-    random[rng.choice(others, max(0, P // 2 - (P - len(others))), replace=False)] = True
-    other = (first + rng.integers(2, P, P)) % P              # neither this one nor the next
-    second = np.where(random, other, (first + 1) % P)
-    return apply_template(segments, template.pair, first, second), random.astype(np.int64)
+    is_random = np.append(segments.starts_document[1:], True)    # the last of a document
+    others = np.flatnonzero(~is_random)
+    is_random[rng.choice(others, max(0, P // 2 - (P - len(others))), replace=False)] = True
+    drawn = (first + rng.integers(2, P, P)) % P              # neither this one nor the next
+    second = np.where(is_random, drawn, (first + 1) % P)
+    return apply_template(segments, template.pair, first, second), is_random.astype(np.int64)
 
 
 def tokens_per_text(parts: Sequence[Part], max_length: int) -> int:
-    """The number of tokens that each text of a template may have to fit into max_length."""
+    """The most tokens that each text may have, so that texts and special tokens fit."""
     special, texts = sum(len(part.ids) for part in parts), sum(p.text is not None for p in parts)
     if max_length < special + texts:
         raise ValueError(f"max_length={max_length}: expected at least {special + texts}, since "
@@ -104,7 +107,7 @@ def tokens_per_text(parts: Sequence[Part], max_length: int) -> int:
 
 
 def apply_template(segments: Lines, parts: Sequence[Part], *chosen: np.ndarray) -> Packed:
-    """Pack N sequences; text k of sequence n is segments[chosen[k][n]].  chosen: (N,) each."""
+    """Pack N sequences; text k of sequence n is segment chosen[k][n].  chosen: arrays (N,)."""
     special = [np.array(part.ids, np.int32) for part in parts if part.text is None]
     ids = np.concatenate([segments.ids, *special])
     ends = np.cumsum([len(x) for x in special], dtype=int)

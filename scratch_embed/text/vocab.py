@@ -71,7 +71,8 @@ def index_sentences(sentences: Source, min_count: int = 5,
     min_count   words that occur less often are dropped
     max_vocab_size
                 the vocabulary keeps at most this many words, the most frequent ones
-    Raises      ValueError if the text has no words, or no word is frequent enough
+    Raises      ValueError if the text has no words, or no word is frequent enough; TypeError for a
+                word that is not a str
 
     Words are numbered in the order in which they first occur, and renumbered by frequency when all
     counts are known.
@@ -88,6 +89,9 @@ def index_sentences(sentences: Source, min_count: int = 5,
     for sentence in read_sentences(sentences):
         ids.extend([first_seen.setdefault(word, len(first_seen)) for word in sentence])
         lengths.append(len(sentence))
+    wrong = next((word for word in first_seen if not isinstance(word, str)), None)
+    if wrong is not None or None in first_seen:
+        raise TypeError(f"sentences: expected words of type str, got {wrong!r}; write str(word)")
     ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)
     vocab, number = rank_words(list(first_seen), np.bincount(ids, minlength=len(first_seen)),
                                min_count, max_vocab_size)
@@ -106,9 +110,10 @@ class WordList(Protocol):
 
 def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_size: int | None
                ) -> tuple[Vocab, np.ndarray]:
-    """Sort words by frequency.  -> Vocab, number: word i becomes number[i], or is dropped if −1
+    """Number words by frequency.  -> Vocab, number (W,) int32
 
-    words, counts: in the order in which the words first occur, which is kept for equal counts
+    words, counts: of W words, in the order in which they first occur; equal counts keep this order
+    number: the new number of each word, or −1 if the word is dropped
     """
     require_whole("min_count", min_count, 1)
     if max_vocab_size is not None:                                    # None: no limit
@@ -127,9 +132,9 @@ def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_si
 
 
 def renumber(ids: np.ndarray, lengths: np.ndarray, number: np.ndarray) -> Corpus:
-    """Renumber a corpus.  ids: (T,); lengths: (S,) of sentences; number: as from rank_words
+    """Replace each id i by number[i].  ids: (T,); lengths: (S,) of the sentences -> Corpus
 
-    Words with number −1 are dropped, and then sentences without words.
+    number: as rank_words returns it.  Words with number −1 are dropped, and then empty sentences.
     """
     new = number[ids]
     kept = new >= 0

@@ -11,16 +11,18 @@ Equation  p₁ = the longest prefix of the word that is in the vocabulary; p₂ 
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
 Cost      at most n·m look-ups for a word of n letters, with m letters in the longest piece; the
           pieces of up to MOST_KNOWN words are cached
-Differs   A word of more than max_word characters is [UNK]: 200 in Google's code, 100 in the
-          tokenizers library and here; a tokenizer.json sets its own.  A pair that is too long is
-          truncated as in the library: the shorter text is kept whole if it fits into half of the
-          room, else each keeps half, and the longer one the odd token (if they are equally long,
-          the second).  Google's and transformers' older code drop tokens from the end of the longer
-          text one by one; if both are truncated, the first keeps the odd token.  pair="" is a pair
-          (transformers, called for a single text, treats it as no pair).  A max_length below the
-          number of special tokens is an error (the library then does not truncate).  Nothing is
-          padded: a batch is packed.  decode() raises for an id that is not in the vocabulary, and
-          drops every special token (the library keeps one that normalisation has changed).
+Differs   A word of more than max_word characters is [UNK].  max_word is 200 in Google's code, 100
+          in the tokenizers library and here; a tokenizer.json sets its own.
+          A pair that is too long is truncated as in the library: the shorter text is kept whole if
+          it fits into half of the room, else each text keeps half.  An odd token goes to the longer
+          text, or to the second if both have the same length.  Google's code and older versions of
+          transformers drop tokens from the end of the longer text one by one; if both texts are
+          truncated, the odd token goes to the first.
+          pair="" is a pair (transformers, called for a single text, treats it as no pair).  A
+          max_length below the number of special tokens is an error (the library then does not
+          truncate).  Nothing is padded: a batch is packed.  decode() raises ValueError for an id
+          without a token, and drops every special token (the library keeps a special token that
+          normalisation has changed).
 Read next text/wordpiece_training.py (how the pieces are learned), text/wordpiece_files.py
 
 Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" becomes una ##ff, and
@@ -38,7 +40,8 @@ from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MOST_KNOWN = 1 << 17               # words whose pieces are cached
-# what the library's decoder replaces within each piece; those with two spaces never match
+# What the library's decoder replaces, piece by piece.  A piece has at most the space before it, so
+# the two entries with two spaces can match in added tokens only.
 CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
           (" 'm", "'m"), (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"))
 
@@ -125,7 +128,8 @@ class WordPiece:
     added       AddedTokens, found in the text before it is tokenized; their ids are those of the
                 vocabulary, or continue from V.  None: the tokens of SPECIAL in the vocabulary
     template    where special tokens are added; None: BERT's, if the vocabulary has [CLS] and [SEP]
-    unk, prefix, max_word   see the equation
+    unk, prefix "[UNK]" and "##" in the equation
+    max_word    longer words, in characters, become unk
     cleanup     decode() removes the space before "." and similar
 
     >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "and", "rest"])
@@ -180,7 +184,7 @@ class WordPiece:
             raise ValueError(f"template: expected ids below {following}, got {max(used)}")
 
     def __len__(self) -> int:
-        """V + the number of other added tokens: the rows that an embedding table needs."""
+        """V + the number of added tokens that are not pieces: the rows of an embedding table."""
         return len(self._spelled)
 
     def __repr__(self) -> str:
@@ -240,11 +244,11 @@ class WordPiece:
         return pieces
 
     def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text, as token_ids: "unaffable" -> ["un", "##aff", "##able"]."""
+        """token_ids() as strings: "unaffable" -> ["un", "##aff", "##able"]."""
         return [self._spelled[number] for number in self.token_ids(text)]
 
     def _with_template(self, text, pair, max_length):
-        """(ids, types) as lists."""
+        """The lists (ids, types) of a text or pair with its special tokens."""
         parts = self.template.single if pair is None else self.template.pair
         texts = [self.token_ids(text), [] if pair is None else self.token_ids(pair)]
         if max_length is not None:
@@ -289,7 +293,7 @@ class WordPiece:
     # ---- numbers to text
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """The text of ids (T,): its pieces joined to words.  Normalisation is not undone."""
+        """Join the pieces of ids (T,) to a text.  Normalisation is not undone."""
         pieces = []
         for number in map(int, ids):
             if number not in self._spelled:

@@ -2,7 +2,7 @@
 
     vocab.txt                  one piece per line; its id is the number of the line, from 0
     tokenizer_config.json      do_lower_case and similar settings, the names of the special tokens
-    special_tokens_map.json    these names again, for older readers
+    special_tokens_map.json    the names of the special tokens again, for older readers
     tokenizer.json             all of this in one file, as the tokenizers library writes it: see
                                wordpiece_json.py
 
@@ -11,8 +11,8 @@ Differs   These are errors here: a piece that occurs twice in vocab.txt (other r
           key twice, ids with a gap.
           A tokenizer.json is used as it is.  In transformers, do_lower_case of
           tokenizer_config.json overrides it; in files that transformers saves, the two agree.
-          [PAD] and [MASK] are recognised by BERT's names only, since a tokenizer.json does not say
-          which tokens they are.
+          save() recognises [PAD] and [MASK] by BERT's names only, since a WordPiece does not record
+          which of its tokens have these two roles.
           model_max_length is written on request, but not read: encode() has an argument for it.
 Read next text/wordpiece_json.py
 """
@@ -76,7 +76,7 @@ def write_vocab(path: Path, pieces: Iterable[str]) -> None:
 # ---- a tokenizer ------------------------------------------------------------------------------
 
 def read_tokenizer(path: Path) -> WordPiece:
-    """Read a tokenizer.json.  FormatError if it is damaged or describes another kind."""
+    """Read a tokenizer.json.  FormatError if it is damaged or another kind of tokenizer."""
     return parse_tokenizer(Fields.read(path))
 
 

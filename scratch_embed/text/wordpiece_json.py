@@ -12,8 +12,8 @@ The format has other kinds of these parts; a file with one of them is refused, w
 names it.
 
 Differs   truncation and padding are ignored: encode() has an argument for the length, as in
-          transformers.  A template may have any special tokens and types, but each text only once.
-          The post-processor is always written as a TemplateProcessing, whichever was read.
+          transformers.  A template may have any special tokens and types, but each text exactly
+          once.  The post-processor is always written as a TemplateProcessing, whichever was read.
 Read next text/wordpiece.py (the parts themselves)
 """
 from scratch_embed.numerics.errors import FormatError
@@ -29,16 +29,16 @@ FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 
 def parse_tokenizer(whole: Fields) -> WordPiece:
     """The WordPiece that a tokenizer.json describes."""
-    whole = _with_a_type(whole)
+    whole = _add_model_type(whole)
     model = whole.part("model", ["WordPiece"])
     whole.part("pre_tokenizer", ["BertPreTokenizer"])
-    pieces = _ordered(model)
+    pieces = _pieces_by_id(model)
     unk = model.text("unk_token")
     if unk not in model.values["vocab"]:
         raise model.fault("unk_token", "a piece of the vocabulary", show(unk))
-    there = whole.of("added_tokens", list, NULL, default=None) is not None
+    has_added = whole.of("added_tokens", list, NULL, default=None) is not None
     added = [added_token(token, token.whole("id", 0))
-             for token in (whole.each("added_tokens") if there else ())]
+             for token in (whole.each("added_tokens") if has_added else ())]
     decoder = whole.part("decoder", ["WordPiece"], optional=True)
     try:
         return WordPiece(pieces, _normalizer(whole), added, _read_template(whole), unk=unk,
@@ -51,15 +51,18 @@ def parse_tokenizer(whole: Fields) -> WordPiece:
         raise FormatError(whole.path, "added_tokens, post_processor", str(error)) from None
 
 
-def _with_a_type(whole):
-    """Add the model's "type", missing before version 0.9, if a field is WordPiece's only."""
+def _add_model_type(whole):
+    """Add the "type" of the model, which files from before version 0.9 lack.
+
+    It is WordPiece if the model has a field that only WordPiece has.
+    """
     model = whole.object("model")
     if "type" in model or "max_input_chars_per_word" not in model:
         return whole
     return Fields(whole.path, {**whole.values, "model": {**model, "type": "WordPiece"}})
 
 
-def _ordered(model):
+def _pieces_by_id(model):
     """The pieces of a vocabulary, sorted by their ids, which must be 0, 1, ... without a gap."""
     vocab = model.object("vocab")
     pieces = [None] * len(vocab)

@@ -1,4 +1,4 @@
-"""WordPiece training: learn a vocabulary by joining the most frequent pair of pieces repeatedly.
+"""WordPiece training: learn a vocabulary by repeatedly joining the most frequent pair of pieces.
 
     l ##o ##w, l ##o ##t   ->   the pair (l, ##o) occurs twice: lo ##w, lo ##t
 
@@ -6,7 +6,7 @@ Paper     Schuster & Nakajima 2012 (the idea); Sennrich, Haddow & Birch 2016, "N
           Translation of Rare Words with Subword Units", Algorithm 1 (byte-pair encoding: what is
           computed here)
 Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's pieces)
-          Join the pair with the largest count (of equal ones, that with the lowest ids) to a new
+          Join the pair with the largest count (on a tie, the pair with the lowest ids) to a new
           piece with the next id.  Repeat until there are `size` pieces, or count < min_frequency.
 Shapes    sentences: an iterable of str -> a list of str, in which the index of a piece is its id
 Cost      a join visits only the words that contain the pair; the candidates are in a heap.
@@ -19,15 +19,15 @@ Differs   from Schuster & Nakajima, and from Google's description of its own tra
           in the order of its hash table, which changes from run to run, so two of its runs learn
           different pieces where counts are equal.  With its order of these letters, our pieces
           equal its pieces (a test checks this).  Of equally frequent letters, limit_alphabet keeps
-          those with lower code points; in the library the hash table decides again.  More letters
-          than `size` are an error here.
+          those with lower code points; in the library the hash table decides again.  Here it is an
+          error if the special tokens and the letters alone are more than `size`.
 Read next text/wordpiece.py (how the pieces are used)
 
 Why is a heap enough?  All occurrences of a piece are formed in one join.  So a pair has its largest
 count when the later of its two pieces is formed, and later joins can only reduce it.  An entry of
 the heap may therefore be too high but never too low, and is corrected when it reaches the top.
-(Why one join?  Before a string is a piece, no join has extended across its ends.  So the joins
-inside it were the same, in the same order, wherever it occurs.)
+(Why in one join?  Wherever a string becomes a piece, no earlier join has crossed its ends.  So the
+same joins were made inside it, in the same order, at each of these places.)
 """
 import heapq
 from collections import Counter, defaultdict
@@ -73,7 +73,10 @@ def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> C
 
 def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
                  limit_alphabet: int | None = None, prefix: str = "##") -> list[str]:
-    """`special`, the letters of the words, and "##" + each letter found after a first one."""
+    """`special`, the letters of the words, and "##" + each letter found after the first of a word.
+
+    limit_alphabet: as in learn_pieces; None keeps all letters.
+    """
     letters = Counter()
     for word, count in words.items():
         for letter in word:
@@ -89,9 +92,10 @@ def first_pieces(words: Mapping[str, int], special: Sequence[str] = SPECIAL,
 
 def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
                min_frequency: int = 0, prefix: str = "##") -> list[str]:
-    """Extend `pieces`, which are special tokens and letters, by joining.  -> all pieces
+    """Join pairs until there are `size` pieces.  -> `pieces` and the joined pieces
 
-    words    {word: count}; letters that are not among the pieces are dropped from the words
+    words    {word: count}; letters that are not among `pieces` are dropped from the words
+    pieces   special tokens and letters, as first_pieces returns them
     """
     pieces = list(pieces)
     index = {piece: number for number, piece in enumerate(pieces)}
@@ -116,18 +120,18 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int,
         new = set()
         for w in found_in.pop(pair):
             spelled[w], changes = join(spelled[w], pair, number)
-            for changed, by in changes:
-                total[changed] += by * counts[w]
-                if by > 0:
-                    found_in[changed].add(w)
-                    new.add(changed)
+            for neighbour, change in changes:
+                total[neighbour] += change * counts[w]
+                if change > 0:
+                    found_in[neighbour].add(w)
+                    new.add(neighbour)
         for pair in new:
             heapq.heappush(heap, (-total[pair], pair))
     return pieces
 
 
 def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
-    """Pop the most frequent pair, after correcting entries that are too high.  None: empty heap."""
+    """Pop the most frequent pair; counts that are too high are corrected.  None: empty heap."""
     while heap:
         count, pair = heap[0]
         if -count == total[pair]:
@@ -137,7 +141,7 @@ def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -
 
 
 def join(word: Sequence[int], pair: Pair, number: int) -> tuple[list[int], list[tuple[Pair, int]]]:
-    """Replace a pair in a word by `number`, from the left.  -> word, changes of other pairs' counts
+    """Replace a pair in a word by `number`, from the left.  -> word, changes of pair counts
 
     [2, 0, 1, 3], (0, 1), 7  ->  [2, 7, 3] and (2, 0) −1, (2, 7) +1, (1, 3) −1, (7, 3) +1
     """

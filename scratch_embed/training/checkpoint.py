@@ -71,8 +71,7 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
     _compare(path, parse(path, "settings", metadata.get("settings", "").encode()), settings)
     values = parse(path, "progress", metadata.get("progress", "").encode())
     fields = Fields(path, values, "progress")
-    loss, done = (fields.get(name, 0.0, "a number", lambda v: type(v) in (int, float))
-                  for name in ("loss", "done"))
+    loss, done = (fields.number(name, 0.0) for name in ("loss", "done"))
     expected = {name: (array.shape, array.dtype) for name, array in state.items()}
     for name, array in tensors.items():
         if name in (LOSSES, ROWS) and array.ndim == 1 + (name == ROWS and array.size > 0):

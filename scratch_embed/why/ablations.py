@@ -1,8 +1,8 @@
 """Ablations: remove one part of a method at a time, and measure the effect.
 
-Shapes    a score is a number in %, by default the share of analogies solved on a toy text
-          (worlds/words.py, hard); why/retrieval.py has another score
-Read next why/effects.py (the intervals, what significant means), why/word2vec.py (the first use)
+Shapes    a score is one number or K numbers for a method on a text; by default it is the % of
+          analogies solved on a toy text (hard() of worlds/words.py)
+Read next why/effects.py (intervals, and what significant means), why/word2vec.py (an example)
 
 Each ablation states its prediction before the measurement.  A seed determines the text as well as
 the initial weights, so the result is about texts of this kind, not about one text.
@@ -24,8 +24,9 @@ from scratch_embed.worlds.words import hard
 class Ablation(NamedTuple):
     """A part of a method, and the variants that replace it.
 
-    prediction: a sentence.  settings: the training settings of the complete method.  variants:
-    {what replaces the part: (the settings that change, the predicted verdict on the part)}.
+    name: of the part.  prediction: what the experiment should show, and why.  settings: those of
+    the complete method.  variants: {what replaces the part: (the settings that change, the
+    predicted verdict on the part)}.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Text(NamedTuple):
 
 
 def toy_text(seed: int, sentences: int = 10_000) -> Text:
-    """Generate the Text of a seed, a sample of the hard world."""
+    """Draw a Text from the hard world of worlds/words.py."""
     world = hard(seed, sentences)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     return Text(vocab, corpus, [Section(*section) for section in world.analogies], seed)
@@ -53,10 +54,10 @@ def toy_text(seed: int, sentences: int = 10_000) -> Text:
 # ---- measuring --------------------------------------------------------------------------------
 
 class Effect(NamedTuple):
-    """The effect of a part compared with one variant: mean scores in % with and without the part.
+    """The effect of a part, compared with one variant: mean scores with and without the part.
 
-    difference: with − without.  others: the same differences of further numbers, if `score` gives
-    several.
+    difference: with − without.  predicted: the verdict.  If a score is K numbers, `others` has the
+    differences of the numbers after the first.
     """
 
     variant: str
@@ -68,7 +69,7 @@ class Effect(NamedTuple):
 
 
 def analogies_solved(text: Text, vectors: np.ndarray) -> float:
-    """The % of the text's analogies that vectors (V, D) solve."""
+    """The % of the text's analogies that are solved by word vectors (V, D)."""
     return 100 * score_analogies(text.vocab.index, vectors, text.sections).overall.accuracy
 
 
@@ -76,23 +77,23 @@ def measure(methods: list, texts: list, workers: int = 2, progress: bool = False
             score: Callable = analogies_solved) -> np.ndarray:
     """Score every method on every text.  -> (methods, texts)
 
-    methods: functions text -> vectors (V, D), or what else `score` accepts.
-    score: (text, output of a method) -> a number; K numbers make the result (methods, texts, K).
-    workers: how many jobs run at the same time; each job is independent, so the scores do not
-    depend on it.
-    progress: whether to show a bar on stderr, if that is a terminal.
+    methods: functions from a text to what `score` accepts, by default vectors (V, D).
+    score: (text, output of a method) -> a number, or K numbers; then the result is
+    (methods, texts, K).
+    workers: how many methods run at the same time; this does not change the scores.
+    progress: whether to show a progress bar, if stderr is a terminal.
     """
     scores = {}
 
-    def step(job):
+    def score_job(job):
         method, text = methods[job[0]], texts[job[1]]
         return job, score(text, method(text))
 
     jobs = [(m, t) for m in range(len(methods)) for t in range(len(texts))]
     with tqdm(total=len(jobs), unit="run", leave=False,
               disable=None if progress else True) as bar:
-        for job, number in imap_unordered(step, jobs, workers):
-            scores[job] = number
+        for job, result in imap_unordered(score_job, jobs, workers):
+            scores[job] = result
             bar.update()
     return np.array([[scores[m, t] for t in range(len(texts))] for m in range(len(methods))])
 
@@ -102,25 +103,25 @@ def measure_ablations(ablations: list[Ablation], texts: list, trained: Callable,
                       ) -> Iterator[list[Effect]]:
     """Yield the list of Effects of each ablation, as soon as it is measured.
 
-    trained: (settings, text) -> vectors (V, D), or what else `score` accepts.  If `score` gives
-    several numbers, the first decides the verdict, and the others go to Effect.others.
+    trained: (settings, text) -> what `score` accepts, by default vectors (V, D).  If a score is K
+    numbers, the first decides the verdict, and the others go to Effect.others.
     """
-    known = []                      # (settings, scores): ablations share the complete method
+    known = []                      # (settings, scores): measured once, shared by ablations
     for ablation in ablations:
-        forms = [ablation.settings, *(ablation.settings | change
-                                      for change, _ in ablation.variants.values())]
-        new = [form for form in forms if form not in [settings for settings, _ in known]]
-        scores = measure([partial(trained, form) for form in new], texts, workers, progress,
-                         score)
+        needed = [ablation.settings, *(ablation.settings | change
+                                       for change, _ in ablation.variants.values())]
+        new = [settings for settings in needed if settings not in [done for done, _ in known]]
+        scores = measure([partial(trained, settings) for settings in new], texts, workers,
+                         progress, score)
         known += zip(new, scores)
-        with_it, *without = (next(x for settings, x in known if settings == form)
-                             for form in forms)
+        with_it, *without = (next(x for done, x in known if done == settings)
+                             for settings in needed)
         yield [effect(variant, columns(with_it), columns(x), predicted)
                for (variant, (_, predicted)), x in zip(ablation.variants.items(), without)]
 
 
 def effect(variant: str, with_it: np.ndarray, without: np.ndarray, predicted: str) -> Effect:
-    """The Effect of a part, from scores with it and without it.  with_it, without: (K, texts)"""
+    """The Effect of a part.  with_it, without: (K, texts), scores with and without the part"""
     first, *others = (paired_difference(*pair) for pair in zip(with_it, without))
     return Effect(variant, with_it[0].mean(), without[0].mean(), first, predicted, tuple(others))
 
@@ -131,10 +132,10 @@ def columns(scores: np.ndarray) -> np.ndarray:
 
 
 def not_distinguished(scores: np.ndarray) -> list[list[int]]:
-    """For each method, the others from which it does not differ significantly.
+    """For each method, the other methods from which it does not differ significantly.
 
-    scores: (methods, n) with n seeds -> a list of row indices for each method.
+    scores: (methods, seeds) -> for each method a list of row numbers.
     """
-    return [[other for other in range(len(scores)) if other != one and
-             paired_difference(scores[one], scores[other]).verdict == NOT_SIGNIFICANT]
-            for one in range(len(scores))]
+    return [[other for other in range(len(scores)) if other != method and
+             paired_difference(scores[method], scores[other]).verdict == NOT_SIGNIFICANT]
+            for method in range(len(scores))]

@@ -4,19 +4,21 @@ Paper     Devlin et al. 2019, section 3.1 and appendix C.2 (80/10/10); Wettig et
           You Mask 15% in Masked Language Modeling?"; Press & Wolf 2017, "Using the Output
           Embedding to Improve Language Models" (tied); Xiong et al. 2020, "On Layer Normalization
           in the Transformer Architecture" (warm-up).
-Shapes    a score is two numbers: the accuracy in % of the senses of ambiguous words, from their
-          last hidden state, and the loss of masked tokens in held-out sentences, in nats
+Shapes    a score is two numbers: the accuracy, in %, of finding the sense of an ambiguous word
+          from its last hidden state; the loss of masked tokens in held-out sentences, in nats
 Cost      a training run takes about three seconds on one core.
-Read next why/ablations.py (the measuring), why/contexts.py (the nearest-centroid
-          classifier), worlds/senses.py
+Read next why/ablations.py (how effects are measured), why/contexts.py (the nearest-centroid
+          classifier), worlds/senses.py (the world)
 
-With probability 0.3 a word is drawn from a random topic; then 30% of all words are replaced by
-fillers: otherwise all accuracies would be near 100%.  Chance is 50%; upper_bound() computes the
-highest expected accuracy exactly.  All variants train for the same number of steps, which favours
-variants that learn more per step.  The held-out masked tokens are the same for all variants: 2 of
-the 9 words of each sentence, all replaced by [MASK].  The senses are measured on sentences without
-masks.  Next sentence prediction is not trained, and the position of layer norm is not varied.  The
-predictions follow from the papers; failed predictions are kept.
+The world is made difficult, because otherwise all accuracies would be near 100%: a word is drawn
+from a random topic with probability 0.3, and then 30% of all words are replaced by fillers.  Chance
+is 50%; upper_bound() computes the highest expected accuracy exactly.
+
+A sequence has 11 tokens: [CLS], nine words and [SEP].  All variants train for the same number of
+steps, which favours variants that learn more per step.  The loss is measured on the same masked
+tokens for all variants: 2 words of each held-out sentence, both replaced by [MASK].  The senses are
+measured on sentences without masks.  Next sentence prediction is not trained, and the position of
+layer norm is not varied.  The predictions follow from the papers; failed predictions are kept.
 """
 from typing import NamedTuple
 
@@ -56,8 +58,8 @@ ABLATIONS = [
     Ablation(
         "80% [MASK], 10% random, 10% unchanged",
         "If all chosen tokens were replaced by [MASK], the loss would never be computed at a "
-        "visible word, so the model need not represent it; but senses are measured on visible "
-        "words.  A few unchanged tokens are enough to make it represent them.",
+        "visible word, so the model need not represent visible words; but senses are measured on "
+        "them.  A few unchanged tokens are enough to make the model represent them.",
         BASE, {"all [MASK]": (dict(masked=1.0, random=0.0), HELPS),
                "80% [MASK], 20% kept": (dict(random=0.0), NOT_SIGNIFICANT)}),
     Ablation(
@@ -68,7 +70,7 @@ ABLATIONS = [
     Ablation(
         "learning rate warm-up",
         "With post-norm the first gradients are large, and steps at the full learning rate do harm "
-        "at the beginning; a third of it does no harm, but the model learns less.",
+        "at the beginning; a third of that rate does no harm, but the model learns less.",
         BASE, {"none": (dict(warmup_ratio=0.0), HELPS),
                "none, lr / 3": (dict(warmup_ratio=0.0, lr=1e-3), HELPS)}),
     Ablation(
@@ -79,8 +81,8 @@ ABLATIONS = [
                "0.3": (dict(dropout=0.3), HELPS)}),
     Ablation(
         "two layers",
-        "The topic can be found by counting the other words by topic, which one attention layer "
-        "can do, but only on their embeddings, fillers included.  A third layer adds nothing.",
+        "One attention layer can find the topic by counting the other words of each topic, but it "
+        "sees only their embeddings, fillers included.  A third layer adds nothing.",
         BASE, {"one": (dict(layers=1), HELPS),
                "three": (dict(layers=3), NOT_SIGNIFICANT)}),
     Ablation(
@@ -90,7 +92,7 @@ ABLATIONS = [
         BASE, {"one": (dict(heads=1), NOT_SIGNIFICANT),
                "four": (dict(heads=4), NOT_SIGNIFICANT)}),
 ]
-OTHERS = ("loss",)                 # numbers that are measured besides the accuracy
+OTHERS = ("loss",)                 # measured besides the accuracy
 
 
 class Text(NamedTuple):
@@ -104,11 +106,11 @@ class Text(NamedTuple):
 
 
 def toy_text(seed: int, sentences: int = 8000) -> Text:
-    """Generate the Text of a seed; a quarter as many sentences are held out as trained on."""
+    """Draw the Text of a seed.  sentences: for training; a quarter as many more are held out"""
     world = senses(seed, sentences, FILLERS, NOISE)
-    others = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
-    tokenizer = whole_words([*world.sentences, *others.sentences])
-    held_out = mask_tokens(packed(tokenizer, others.sentences),
+    held_out_world = senses(seed + 10_000, max(1, sentences // 4), FILLERS, NOISE)
+    tokenizer = whole_words([*world.sentences, *held_out_world.sentences])
+    held_out = mask_tokens(packed(tokenizer, held_out_world.sentences),
                            masking(tokenizer, masked=1.0, random=0.0),
                            len(tokenizer), np.random.default_rng([seed, 3]))
     return Text(world, tokenizer, packed(tokenizer, world.sentences), held_out, seed)

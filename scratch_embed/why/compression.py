@@ -1,13 +1,14 @@
-"""Compressed vectors compared: the bytes that are stored, and the effect on retrieval.
+"""Compression of vectors: how many bytes each form stores, and what it costs in retrieval quality.
 
 Equation  see space/quantise.py (bytes), space/hamming.py (bits), space/compress.py (fewer numbers)
-Shapes    X (N, D) rows of norm 1 -> Stored; a search: Q (Q, D) -> ids (Q, k)
-Cost      that of the search; storing costs O(N D), with PCA O(N D²).
+Shapes    documents X (N, D), rows of norm 1 -> Stored; queries Q (Q, D) -> ids (Q, k)
+Cost      compressing is O(N D), with PCA O(N D²)
 Read next bench/space/compress.py (queries per second, and a larger table), why/retrieval.py
 
-Each form is a function from the table of documents to what is stored and a function that searches
-it.  Queries are float vectors of norm 1: only what is stored must be small.  Ranges and principal
-components are fitted to the stored table itself.  The baseline is float32, without compression.
+A form is a function that compresses the document vectors; it returns a Stored, which can search
+them.  A search receives float query vectors of norm 1: only the document vectors must be small.
+Ranges and principal components are fitted to the document vectors.  The baseline is float32,
+without compression.
 """
 from collections.abc import Callable
 from functools import partial
@@ -28,11 +29,11 @@ from scratch_embed.why.ablations import Ablation
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.why.searches import K, Search, embed
 
-FIRST, SECOND = 20, 5              # × k: candidates from the bits, and from float × bits
+FIRST, SECOND = 20, 5              # × k: candidates of bits, of float × bits
 
 
 class Stored(NamedTuple):
-    """A compressed table and how to search it."""
+    """A compressed table of vectors and its search function."""
 
     bytes: int                     # per vector
     search: Callable               # (Q (Q, D), k, workers=1) -> ids (Q, k), best first
@@ -58,14 +59,14 @@ def int8(X: np.ndarray) -> Stored:
 
 
 def bits(X: np.ndarray) -> Stored:
-    """The signs of documents and queries, compared by Hamming distance."""
+    """One bit per number: signs of documents and queries, compared by Hamming distance."""
     codes = sign_bits(X)
     return Stored(codes.shape[1], lambda Q, k, workers=1: nearest_hamming(
         sign_bits(Q), codes, k, workers=workers)[0])
 
 
 def rescored_bits(X: np.ndarray) -> Stored:
-    """Signs; the FIRST · k nearest are scored again with the float query."""
+    """Signs; the FIRST · k nearest by Hamming distance are scored again by float query × signs."""
     codes, D = sign_bits(X), X.shape[1]
 
     def search(Q, k, workers=1):
@@ -75,14 +76,14 @@ def rescored_bits(X: np.ndarray) -> Stored:
 
 
 def three_stages(X: np.ndarray) -> Stored:
-    """Signs, then float × signs, then the SECOND · k best of these by their bytes."""
+    """As rescored_bits; its SECOND · k best are scored again by float query × uint8 codes."""
     codes, D, ranges = sign_bits(X), X.shape[1], calibrate(X)
-    whole = quantise(X, ranges)
+    byte_codes = quantise(X, ranges)
 
     def search(Q, k, workers=1):
         near, _ = nearest_hamming(sign_bits(Q), codes, FIRST * k, workers=workers)
         near, _ = rescore(Q, near, lambda ids: signs(codes[ids], D), SECOND * k)
-        return rescore(Q, near, lambda ids: dequantise(whole[ids], ranges), k)[0]
+        return rescore(Q, near, lambda ids: dequantise(byte_codes[ids], ranges), k)[0]
     return Stored(codes.shape[1] + D, search)
 
 
@@ -103,14 +104,14 @@ def project_pca(X: np.ndarray, dim: int) -> Stored:
 
 
 def _rows(X, prepare):
-    """Stored float rows.  prepare: transforms the queries in the same way."""
+    """Stored float32 rows.  prepare: applies to queries what was applied to X"""
     X = np.ascontiguousarray(X)
     return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
         np.ascontiguousarray(prepare(Q)), X, k, workers=workers, merge=merge_heaps)[0])
 
 
 def _codes(codes, decode):
-    """Stored codes of one byte per number.  decode: codes -> floats"""
+    """Stored codes (M, D), one byte per number.  decode: codes -> floats"""
     M, D = codes.shape
 
     def search(Q, k, workers=1):
@@ -144,7 +145,7 @@ def stored_bytes(form: Callable[[np.ndarray], Stored], D: int) -> int:
 # ---- the effect -------------------------------------------------------------------------------
 
 def by_codes(search: Search, form: Callable[[np.ndarray], Stored] = floats) -> Ranking:
-    """The K best documents that a form finds; ties go to the lowest id, which is random."""
+    """The Ranking of the K best documents that a form finds."""
     Q, X = (l2_normalize(x)[0] for x in embed(search))
     ids = form(X).search(Q, K)
     return Ranking(np.take_along_axis(search.gains, ids, axis=1), -np.sort(-search.gains, axis=1))
@@ -153,9 +154,8 @@ def by_codes(search: Search, form: Callable[[np.ndarray], Stored] = floats) -> R
 ABLATIONS = [
     Ablation(
         "float32",
-        "255 steps per dimension lose less than 300 queries can show.  Signs lose much if there "
-        "are only 64 of them, and so does half of the numbers; the half with the most variance is "
-        "enough.",
+        "255 steps per dimension lose less than 300 queries can show.  64 signs lose much, and so "
+        "do the first 32 numbers; the 32 principal components are enough.",
         dict(by=by_codes, form=floats),
         {"int8": (dict(form=int8), NOT_SIGNIFICANT), "uint8": (dict(form=uint8), NOT_SIGNIFICANT),
          "bits (Hamming)": (dict(form=bits), HELPS),
@@ -164,14 +164,14 @@ ABLATIONS = [
          "PCA to 16": (dict(form=partial(project_pca, dim=16)), HELPS)}),
     Ablation(
         "bits, then float x bits",
-        "Float queries remove one of two rounding errors; that of the documents is left.",
+        "Float queries have no rounding error; the rounding error of the documents remains.",
         dict(by=by_codes, form=rescored_bits),
         {"bits alone": (dict(form=bits), HELPS),
          "float32": (dict(form=floats), HURTS)}),
     Ablation(
         "bits, float x bits, then int8",
-        "The relevant documents are among the 50 that float x bits keeps, so the bytes restore "
-        "the order.",
+        "The relevant documents are among the 50 that float x bits keeps, so the int8 codes "
+        "restore the order.",
         dict(by=by_codes, form=three_stages),
         {"without int8": (dict(form=rescored_bits), HELPS),
          "float32": (dict(form=floats), NOT_SIGNIFICANT)}),

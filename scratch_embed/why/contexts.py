@@ -1,15 +1,15 @@
-"""Words in context: a small BERT for a toy world, and the accuracy of senses from its states.
+"""Words in context: a small BERT on a toy world, and a classifier of word senses by its states.
 
 Paper     Devlin et al. 2019 (BERT); Schütze 1998, "Automatic Word Sense Discrimination": a sense is
           represented by the mean of the contexts in which it occurs.
 Equation  sense(x) = argmin_s ‖x − mean_s‖,  mean_s over the occurrences in the training half
-Shapes    states: a table (T, D) for the embeddings and for each layer; occurrences: M of T rows
+Shapes    states: L + 1 tables (T, D), the embeddings and the output of each layer, for T tokens
 Cost      a training run takes a few seconds on one core; the rest is negligible.
 Read next worlds/senses.py (the world), why/contextual_tour.py and why/bert.py (what is measured)
 
 The model is trained to predict masked tokens, not senses.  The means are computed afterwards from
 sentences whose senses are known, and tested on other sentences (a nearest-centroid classifier).  A
-tie counts ½; a vector that is equal at all positions gives only ties.
+tie counts ½, so a word with the same vector at all positions has accuracy ½.
 """
 from collections.abc import Iterable
 
@@ -42,9 +42,9 @@ def packed(tokenizer: WordPiece, sentences: Iterable[list[str]]) -> Packed:
 
 
 def masking(tokenizer: WordPiece, **changes) -> Masking:
-    """The masking of BERT.  changes: other values for its shares"""
-    number = tokenizer.index
-    return Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]), **changes)
+    """The masking of BERT.  changes: fields of Masking, such as share"""
+    ids = tokenizer.index
+    return Masking(ids["[MASK]"], (ids["[CLS]"], ids["[SEP]"]), **changes)
 
 
 def untrained(config: Config, seed: int, tied: bool = True) -> Bert:
@@ -55,11 +55,11 @@ def untrained(config: Config, seed: int, tied: bool = True) -> Bert:
 def with_optim(settings: dict, **fixed) -> dict:
     """The arguments of `train` from a flat dict: fields of Optim are collected into `optim`.
 
-    fixed: further fields of Optim, which are not among the settings.
+    fixed: fields of Optim that are not in settings.
     """
-    own = {name: value for name, value in settings.items() if name in Optim._fields}
-    rest = {name: value for name, value in settings.items() if name not in own}
-    return {**rest, "optim": Optim(**own, **fixed)}
+    optim = {name: value for name, value in settings.items() if name in Optim._fields}
+    rest = {name: value for name, value in settings.items() if name not in optim}
+    return {**rest, "optim": Optim(**optim, **fixed)}
 
 
 # ---- the states of all tokens -------------------------------------------------------------------
@@ -76,7 +76,7 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
 
 
 def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
-    """`states` without the first and last token of each sequence.  -> L + 1 tables (T − 2 N, D)"""
+    """The states of N sequences without [CLS] and [SEP].  -> L + 1 tables (T − 2N, D)"""
     parts = [states(take(batch, some), model)
              for some in token_batches(np.diff(batch.offsets), 4096)]
     inner = np.ones(len(batch.ids), bool)
@@ -87,16 +87,16 @@ def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
 # ---- senses -------------------------------------------------------------------------------------
 
 def rows_of(world: Senses, occurrences: list[Occurrence]) -> np.ndarray:
-    """The positions of occurrences in the concatenation of all sentences.  -> (M,)"""
+    """The positions of M occurrences in the concatenation of all sentences.  -> (M,)"""
     offsets = np.concatenate([[0], np.cumsum([len(sentence) for sentence in world.sentences])])
     return np.array([offsets[o.sentence] + o.position for o in occurrences])
 
 
 def sense_accuracy(world: Senses, x: np.ndarray) -> float:
-    """The share of `world.test` that is nearest to the mean of its own sense in `world.train`.
+    """The share of occurrences in `world.test` that are nearest to the mean of their own sense.
 
-    x: (T, D), the states of all T words of the world.  A sense without occurrences in the training
-    half is at infinite distance.
+    x: (T, D), the states of all T words of the world.  The means are over `world.train`; a sense
+    that does not occur there is at infinite distance.
     """
     seen, tested = (x[rows_of(world, side)].astype(np.float64)
                     for side in (world.train, world.test))
@@ -111,7 +111,7 @@ def sense_accuracy(world: Senses, x: np.ndarray) -> float:
 
 
 def most_frequent_sense(world: Senses) -> float:
-    """The accuracy on `world.test` of the sense that is more frequent in `world.train`."""
+    """The accuracy on `world.test` of predicting each word's more frequent sense in train."""
     count = {(word, sense): sum((o.word, o.sense) == (word, sense) for o in world.train)
              for word, two in SENSES.items() for sense in two}
     best = {word: max(two, key=lambda sense: count[word, sense]) for word, two in SENSES.items()}

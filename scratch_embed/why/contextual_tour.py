@@ -1,20 +1,21 @@
-"""Words in context in the tour: one vector for each word, or one for each occurrence.
+"""Words in context, for the tour: one vector per word compared with one per occurrence.
 
 Paper     Devlin et al. 2019 (BERT); Ethayarajh 2019, "How Contextual are Contextualized Word
           Representations?" (layer by layer).
-Shapes    a score is the accuracy of senses in %, one for each seed
+Shapes    a score is the accuracy, in %, of finding the sense of an ambiguous word
 Cost      a seed takes about 8 s on one core, nearly all of it for training BERT.
 Read next worlds/senses.py (the world, its bound), why/contexts.py (the classifier), why/bert.py
 
 One model for each seed is trained on a text of three equal parts: sentences with informative words
 at all positions, sentences in which they all come before the ambiguous word, and sentences in which
-they all come after it.  For a bidirectional model the part should not matter.  The left context
-alone has all the information in the second part and none in the third.
+they all come after it.  A bidirectional model should be equally good on all parts.  The left
+context alone has all the information in the second part and none in the third.
 
 Is a Transformer necessary?  Not in this world: the words of a sentence are drawn independently, so
-a bag of the other words has all the information, as has the mean of their vectors.  The tour shows
-these baselines in the same table, and the untrained model.  It demonstrates that the state of the
-word itself comes to represent the sense, by training on masked tokens alone.
+a bag of the other words has all the information.  The table of the tour has these baselines: a bag
+of the other words, the mean of their word2vec vectors, the untrained model, and the more frequent
+sense.  The tour demonstrates only that training on masked tokens alone makes the state of a word
+represent its sense.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -65,7 +66,7 @@ UPPER_BOUND, LEFT_ONLY = "upper bound", "upper bound, left context"
 class Trained(NamedTuple):
     """A text of three parts, and the BERT that was trained on all of it."""
 
-    parts: dict[str, Senses]       # as PARTS
+    parts: dict[str, Senses]       # a text for each of PARTS
     tokenizer: WordPiece
     model: Bert
     losses: list[float]            # of every step
@@ -73,8 +74,8 @@ class Trained(NamedTuple):
 
 
 def train_bert(seed: int, sentences: int = SENTENCES, steps: int = BERT["steps"], workers: int = 1
-         ) -> Trained:
-    """Make the text of a seed and train BERT on it.  sentences: of each part"""
+               ) -> Trained:
+    """Draw the text of a seed and train BERT on it.  sentences: how many in each part"""
     parts = {name: make(seed, sentences) for name, make in PARTS.items()}
     text = text_of(parts)
     tokenizer = whole_words(text)
@@ -105,7 +106,7 @@ def compute_states(known: Trained) -> States:
 
 
 def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
-    """{vectors or rule: accuracy in % on each of PARTS (3,)}, by layer, with baselines."""
+    """{vectors or rule: accuracy in % on each of PARTS (3,)}: BERT by layer, and baselines."""
     worlds = list(known.parts.values())
     layers = range(1, known.model.config.layers + 1)
     names = ["BERT, embeddings", *(f"BERT, layer {n}" for n in layers)]
@@ -129,31 +130,31 @@ def upper_bound() -> float:
 # ---- one vector per word ------------------------------------------------------------------------
 
 def word2vec_states(known: Trained) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each part the word2vec vectors of all words, and the means of the others' vectors.
+    """The word2vec vector of each word, and the mean vector of the other words in its sentence.
 
-    -> two lists of tables (T, D)
+    -> two lists with a table (T, D) for each of PARTS
     """
     vocab, corpus = index_sentences(text_of(known.parts), min_count=1)
     W = word2vec.train(corpus, vocab, options=RunOptions(seed=known.seed), **WORD2VEC).W
     W = W.astype(np.float64)
-    sides = [], []
+    tables = [], []
     for world in known.parts.values():
         own = W[[[vocab.index[word] for word in sentence] for sentence in world.sentences]]
         others = (own.sum(axis=1, keepdims=True) - own) / (LENGTH - 1)         # (N, LENGTH, D)
-        for side, table in zip(sides, (own, others)):
-            side.append(table.reshape(-1, W.shape[1]))
-    return sides
+        for parts, x in zip(tables, (own, others)):
+            parts.append(x.reshape(-1, W.shape[1]))
+    return tables
 
 
 def same_word_cosines(known: Trained, seen: States) -> list[tuple[str, str, float]]:
-    """Cosines of the states of "bank" in two sentences: of the same sense, of different senses.
+    """Cosines of the states of "bank" in two sentences: the same sense, then different senses.
 
-    -> [(sentence, other sentence, cosine)]: money and money, then money and river
+    -> [(sentence, other sentence, cosine)]: money and money, money and river
     """
     world, x = known.parts["anywhere"], seen.trained[0][-1]
-    once = {o.sentence: o for o in world.test if o.word == "bank"}.values()
-    chosen = [*[o for o in once if o.sense == "money"][:2],
-              *[o for o in once if o.sense == "river"][:1]]
+    one_per_sentence = {o.sentence: o for o in world.test if o.word == "bank"}.values()
+    chosen = [*[o for o in one_per_sentence if o.sense == "money"][:2],
+              *[o for o in one_per_sentence if o.sense == "river"][:1]]
     rows = l2_normalize(x[rows_of(world, chosen)].astype(np.float64))[0]
     texts = [" ".join(world.sentences[o.sentence]) for o in chosen]
     return [(texts[0], texts[other], float(rows[0] @ rows[other])) for other in (1, 2)]

@@ -4,9 +4,9 @@ Paper     Student 1908, "The Probable Error of a Mean".
 Equation  mean(x) ± t · s / √n,   s² = Σ (x − mean x)² / (n − 1),   where t is the 97.5% quantile of
           Student's distribution with n − 1 degrees of freedom
 Shapes    with_it, without: (n,) scores, one for each seed, in the same order
-Differs   SciPy computes t; here it is a table, and beyond its end the last value is used, which
-          makes the interval slightly too wide.
-Read next why/ablations.py (the measuring), why/word2vec.py (the first use)
+Differs   SciPy computes t; here it is a table.  Above 30 degrees of freedom its last value is used,
+          which makes the interval slightly too wide.
+Read next why/ablations.py (how scores are measured), why/word2vec.py (an example)
 
 A seed affects both scores of a pair: on an easy text both are high.  The difference is therefore
 taken for each seed, which removes what the two have in common (a paired comparison).
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The verdict on a part of a method, if this is the difference with − without it."""
+        """The verdict on a part, if this is the interval of the scores with it minus without."""
         if self.mean - self.half > 0:
             return HELPS
         return HURTS if self.mean + self.half < 0 else NOT_SIGNIFICANT

@@ -3,11 +3,12 @@
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, section 5 (which n-grams, how much data).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a training run takes a second or two.
-Read next why/ablations.py (the measuring), why/tour.py (out-of-vocabulary words), words/fasttext.py
+Read next why/ablations.py (how effects are measured), why/tour.py (out-of-vocabulary words),
+          words/fasttext.py
 
 What why/word2vec.py says about toy texts and predictions also applies here.  Spelling is
 informative in this world: plurals, past tenses and comparatives are English.  But most words are
-short and each occurs hundreds of times, so n-grams can help less than in a text with rare words.
+short and each occurs over a hundred times, so n-grams help less than in a text with rare words.
 """
 from typing import NamedTuple
 
@@ -30,8 +31,8 @@ ABLATIONS = [
     Ablation(
         "n-grams of 3 to 6 letters",
         "Words with the same n-grams share what they learn: the forms of one word, and one form "
-        "of many words, so analogies of grammar gain most.  Shorter n-grams are shared by too many "
-        "words, longer ones alone by too few.",
+        "of many words, so analogies of grammar gain most.  Short n-grams alone are shared by too "
+        "many words, long n-grams alone by too few.",
         FASTTEXT, {"none: words alone": (dict(ngrams=NGrams(3, 0, BUCKETS)), HELPS),
                    "2 to 3": (dict(ngrams=NGrams(2, 3, BUCKETS)), HELPS),
                    "3 alone": (dict(ngrams=NGrams(3, 3, BUCKETS)), NOT_SIGNIFICANT),
@@ -52,7 +53,7 @@ ABLATIONS = [
                                           NOT_SIGNIFICANT)}),
     Ablation(
         "negatives drawn by count^1/2",
-        "word2vec has 3/4, and the power hardly mattered there.",
+        "word2vec has 3/4, and for word2vec the exponent hardly mattered.",
         FASTTEXT, {"count^3/4": (dict(details=DETAILS._replace(power=0.75)), NOT_SIGNIFICANT),
                    "uniform": (dict(details=DETAILS._replace(power=0.0)), NOT_SIGNIFICANT)}),
     Ablation(
@@ -75,7 +76,7 @@ class Collisions(NamedTuple):
 
     ngrams: int                    # distinct n-grams
     rows: int                      # distinct rows of these n-grams
-    shared: float                  # the share of n-grams whose row is also another n-gram's
+    shared: float                  # the share of n-grams that share their row
 
 
 def collisions(vocab: Vocab, buckets: int, min_n: int = 3, max_n: int = 6) -> Collisions:

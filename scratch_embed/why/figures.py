@@ -1,7 +1,7 @@
-"""The numbers of eight figures, each computed by the functions of the file that it explains.
+"""The numbers behind eight figures, each computed by the functions of the file it explains.
 
 Shapes    a NamedTuple for each figure; its fields say what they hold
-Cost      simcse: half a minute, a masked LM and SimCSE are trained; compress: two seconds per seed;
+Cost      simcse: half a minute, to train a masked LM and SimCSE; compress: two seconds per seed;
           the others under a second
 Read next cli/figures.py (draws them: `scratch-embed figures -o FOLDER`)
 
@@ -71,11 +71,11 @@ COUNTS = {"the": 81, "of": 16, "king": 16, "rules": 1, "heron": 1, "quartz": 1}
 
 
 class AliasColumns(NamedTuple):
-    """Where the probability of each word is in the alias table, in units of 1/V."""
+    """The alias table as V columns of height 1, in units of 1/V, divided among words."""
 
     words: list[str]
     probability: np.ndarray        # (V,) count^¾ / Σ
-    mass: np.ndarray               # (V, V): of word w in column c; columns sum to 1, rows to V p_w
+    mass: np.ndarray               # (V, V): word w in column c; columns sum to 1, rows to V p_w
 
 
 def alias_columns(counts: dict[str, int] = COUNTS) -> AliasColumns:
@@ -95,7 +95,7 @@ class Distances(NamedTuple):
 
     distance: np.ndarray           # (window,)
     random_window: np.ndarray      # (window − d + 1)/window
-    drawn: np.ndarray              # the share of word2vec's draws in which it is a pair
+    drawn: np.ndarray              # the share of drawn windows that contain the pair
     harmonic: np.ndarray           # 1/d, GloVe's
     fixed_window: np.ndarray       # 1: the baseline
 
@@ -129,8 +129,8 @@ class NormGradient(NamedTuple):
 def norm_gradient(D: int = 64, seed: int = 1) -> NormGradient:
     """|J d| / (r |d|), with J the Jacobian of layer norm with weights of 1, and a picture at D = 3.
 
-    By the derivation in nn/layers.py it is 0 along ones, t/(1 + t) along x̂ with t = eps/var x, and
-    1 orthogonal to both.
+    By the derivation in nn/layers.py, with r = 1/√(var x + eps), it is 0 for d along ones,
+    t/(1 + t) along x̂, where t = eps/var x, and 1 orthogonal to both.
     """
     rng, t = np.random.default_rng(seed), np.logspace(-4, 2, 61)
     x, random = rng.standard_normal((2, D))
@@ -155,10 +155,10 @@ def _norm_backward(x, d, eps):
 # ---- losses/infonce.py ---------------------------------------------------------------------------
 
 class Push(NamedTuple):
-    """A negative's p_ij and its share of the gradient, against its cosine, for several tau."""
+    """A negative's softmax probability p_ij and its share of the gradient, by cosine and tau."""
 
     cosine: np.ndarray             # (n,) of the query and this negative
-    partner: float                 # the cosine of the partner; the other negatives' is 0
+    partner: float                 # the cosine of the positive; the other negatives have 0
     keys: int                      # M
     p: dict[float, np.ndarray]     # {tau: (n,) p_ij}
     share: dict[float, np.ndarray]     # {tau: (n,) p_ij/(1 − p_ii)}
@@ -166,7 +166,7 @@ class Push(NamedTuple):
 
 def infonce_push(taus: tuple[float, ...] = (1.0, 0.2, 0.05), partner: float = 0.8, keys: int = 64
                  ) -> Push:
-    """One query, its partner, one negative of every cosine from −1 to 1, M − 2 others at 0."""
+    """One query, its positive, one negative with a cosine from −1 to 1, and M − 2 with cosine 0."""
     cosine = np.linspace(-1, 1, 201)
     p, share = {}, {}
     for tau in taus:
@@ -213,6 +213,7 @@ def hyperplanes(D: int = 256, pairs: int = 40, seed: int = 1) -> Hyperplanes:
 
 FRAME_WORDS = {word for frame in REPORTS for word in frame.split() if word.islower()}
 
+
 class Cone(NamedTuple):
     """The cosines of all pairs of reports, and the nDCG@10 of a search by cosine."""
 
@@ -223,9 +224,9 @@ class Cone(NamedTuple):
 
 def cone(documents: int = 2000, sentences: int = 12_000, steps: int = 1500, seed: int = 1,
          reports: int = 500) -> Cone:
-    """Compare the vectors of a masked LM before training, after it, after SimCSE, and random ones.
+    """Compare random vectors and those of a masked LM: untrained, trained, and after SimCSE.
 
-    steps: of the masked LM; SimCSE takes a fifth.  reports: how many are compared in pairs.
+    steps: of the masked LM; SimCSE has a fifth as many.  reports: how many are compared in pairs.
     """
     encoder = pretrain(seed, documents, sentences, steps=steps)
     search = encoder.search
@@ -246,7 +247,7 @@ def cone(documents: int = 2000, sentences: int = 12_000, steps: int = 1500, seed
 
 
 def frame_of(report: str) -> str:
-    """A report without the words that state its fact, by which the frames of REPORTS differ."""
+    """The words of a report that do not state its fact; each frame of REPORTS has its own."""
     return " ".join(word for word in report.split() if word in FRAME_WORDS)
 
 
@@ -260,7 +261,7 @@ class Smaller(NamedTuple):
 
 
 def smaller_vectors(seeds: int = 5, documents: int = 2000, sentences: int = 12_000) -> Smaller:
-    """The forms of why/compression.py on SIF means of word2vec, mean of `seeds` worlds.
+    """Search with each form of why/compression.py on SIF means of word2vec, over `seeds` worlds.
 
     Raises ValueError for fewer than two seeds.
     """

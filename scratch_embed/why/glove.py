@@ -4,11 +4,11 @@ Paper     Pennington, Socher & Manning 2014, sections 3.1 (the weight) and 4 (Ad
           both tables, x_max, alpha, the window).
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a training run takes about a second.
-Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/glove.py
+Read next why/ablations.py (how effects are measured), why/effects.py (intervals), words/glove.py
 
 What why/word2vec.py says about toy texts and predictions also applies here.  One property is unlike
-English: because of the noise nearly all pairs of the 290 words co-occur, most of them once or
-twice.  So the counts are small, and so is x_max: 10 here, 100 in the paper, for billions of words.
+English: because of the noise nine in ten pairs of the 290 words co-occur, about half of them with a
+count below 2.  The counts are small, so x_max is 10; the paper has 100, for billions of words.
 """
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def contexts(trained: Trained) -> np.ndarray:
 
 
 def constant(lr: float) -> AdaGrad:
-    """No AdaGrad: every step has the learning rate lr, because the sums are too large to grow."""
+    """AdaGrad with a constant learning rate lr: the sums of squares are too large to grow."""
     return AdaGrad(lr * np.sqrt(FAR), FAR, FAR)
 
 
@@ -66,7 +66,7 @@ ABLATIONS = [
                 "x below x_max": (dict(alpha=1.0), NOT_SIGNIFICANT)}),
     Ablation(
         "x_max: an upper limit for the weight",
-        "Without it, only the few cells of the frequent words count; its exact value matters "
+        "Without the limit, only the few cells of frequent words count; the exact limit matters "
         "little.",
         GLOVE, {"1": (dict(x_max=1), HELPS),
                 "100": (dict(x_max=100), NOT_SIGNIFICANT),
@@ -100,7 +100,8 @@ ABLATIONS = [
         GLOVE, {"the left side alone": (dict(symmetric=False), NOT_SIGNIFICANT)}),
     Ablation(
         "the window, 5",
-        "In sentences of about fifteen words a wider window adds little that is near enough.",
+        "In sentences of about fifteen words a wider window adds only distant words, which weigh "
+        "little.",
         GLOVE, {"2": (dict(window=2), NOT_SIGNIFICANT), "10": (dict(window=10), NOT_SIGNIFICANT)}),
 ]
 
@@ -120,7 +121,7 @@ class Closed(NamedTuple):
     """Trained w·u + b + c compared with log X, over all cells."""
 
     correlation: float
-    rms_error: float               # root mean square difference, weighted by f
+    rms_error: float               # root mean square difference, weighted by f(x)
     spread: float                  # standard deviation of log X, with the same weights
 
 

@@ -4,10 +4,11 @@ Paper     Arora, Liang & Ma 2017 (SIF); Robertson & Zaragoza 2009 (BM25); Cormac
           Büttcher 2009 (RRF); Levy, Goldberg & Dagan 2015 (the window).
 Shapes    a score is the mean nDCG@10 of 300 queries (of 600 for hybrids), in %
 Cost      four training runs per seed besides the base's, each under a second; a search 0.1 s.
-Read next why/searches.py (what is measured), why/effects.py (the intervals), why/compression.py
+Read next why/searches.py (what is measured), why/effects.py (intervals), why/compression.py
 
 A seed determines the world (worlds/facts.py) as well as the initial weights.  Reports are short, of
-nearly equal length, and rarely repeat a word, so two of BM25's three ideas have no effect there.
+nearly equal length, and repeat no informative word, so of BM25's three ideas only IDF matters here;
+the saturation of counts and the normalisation by length have almost no effect.
 why/retrieval_tour.py has the baselines: random vectors, untrained vectors, chance and upper bound.
 The predictions follow from the papers and from the construction of the world.  They were written
 before the first measurement, and failed predictions are kept.
@@ -45,24 +46,24 @@ from scratch_embed.worlds.long_documents import filler_sentence
 
 
 def found(settings: dict, search: Search) -> Ranking:
-    """The Ranking of settings["by"], a function of why/searches.py, with the other settings."""
+    """Run the search settings["by"], a function of why/searches.py, with the other settings."""
     rest = dict(settings)
     return rest.pop("by")(search, **rest)
 
 
 # ---- variants of a part --------------------------------------------------------------------------
 
-def nearness(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def negative_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """−‖a − b‖.  (Q, D), (N, D) -> (Q, N)."""
     return -euclidean_matrix(A, B)
 
 
-def nearness_of_units(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def negative_distance_of_units(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """−‖a/‖a‖ − b/‖b‖‖ = −√(2 − 2 cos(a, b)).  (Q, D), (N, D) -> (Q, N)."""
-    return nearness(l2_normalize(A)[0], l2_normalize(B)[0])
+    return negative_distance(l2_normalize(A)[0], l2_normalize(B)[0])
 
 
-def relearned(search: Search, **changes) -> WordVectors:
+def retrained(search: Search, **changes) -> WordVectors:
     """Word vectors of the same text, trained with other settings of word2vec."""
     return word2vec_words(search.vocab, search.text, search.seed, **changes)
 
@@ -73,20 +74,20 @@ def untrained(search: Search) -> WordVectors:
     return WordVectors(search.vocab.words, start)
 
 
-def half_lengthened(search: Search) -> list[str]:
-    """The documents; ten filler sentences (worlds/long_documents.py) follow every second one."""
+def lengthen_half(search: Search) -> list[str]:
+    """The documents, every second one followed by ten sentences of worlds/long_documents.py."""
     rng = np.random.default_rng(search.seed)
     return [" . ".join([text, *(filler_sentence(rng) for _ in range(10))]) if number % 2 else text
             for number, text in enumerate(search.corpus.values())]
 
 
-def first_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The list of BM25 only."""
+def bm25_list(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Instead of a fusion, the list of BM25."""
     return lists[0]
 
 
-def second_alone(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The list of the vectors only."""
+def vector_list(lists: list, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Instead of a fusion, the list of the vectors."""
     return lists[1]
 
 
@@ -105,21 +106,21 @@ HYBRID = dict(by=hybrid, fuse=reciprocal_rank_fusion, depth=DEPTH)
 ABLATIONS = [
     Ablation(
         "vectors that are trained",
-        "Untrained vectors of synonyms are unrelated: only the words that both sides share are "
-        "left, two in nine.",
+        "Untrained vectors of synonyms are unrelated, so only identical words match: two in nine.",
         VECTORS, {"untrained": (dict(learn=untrained), HELPS)}),
     Ablation(
         "SIF's weights, a = 0.001",
         "A third of all words are 'the' and the like, and carry no information; in an unweighted "
         "mean they dominate the others.  All words of the world are equally rare, so the exact a "
-        "matters little.  Counted afterwards, they are more than half, not a third.",
+        "matters little.  Counted afterwards, such words are more than half, not a third.",
         VECTORS, {"all words weigh 1": (dict(weigh=equal_weights), HELPS),
                   "all 1, nothing removed": (dict(weigh=equal_weights, common=False), HELPS),
                   "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), NOT_SIGNIFICANT),
                   "a = 0.0001": (dict(weigh=partial(sif, a=1e-4)), NOT_SIGNIFICANT)}),
     Ablation(
         "removal of the common direction",
-        "It raises every cosine and says nothing about the topic: the paper gains by its removal.",
+        "The common direction raises every cosine and says nothing about the topic; removing it "
+        "helps in the paper.",
         VECTORS, {"not removed": (dict(common=False), HELPS)}),
     Ablation(
         "cosine",
@@ -129,23 +130,24 @@ ABLATIONS = [
         VECTORS, {"dot product": (dict(compare=dot_matrix), HELPS),
                   "dot, unit words": (dict(compare=dot_matrix, unit_words=True), HELPS),
                   "cosine, unit words": (dict(unit_words=True), NOT_SIGNIFICANT),
-                  "Euclidean": (dict(compare=nearness), HELPS),
-                  "Euclidean, at length 1": (dict(compare=nearness_of_units), NOT_SIGNIFICANT)}),
+                  "Euclidean": (dict(compare=negative_distance), HELPS),
+                  "Euclidean, at length 1": (dict(compare=negative_distance_of_units),
+                                             NOT_SIGNIFICANT)}),
     Ablation(
         "a window of 10: the whole report",
         "Synonyms are recognised by the words of the other slots, which are some words away.",
-        VECTORS, {"2": (dict(learn=partial(relearned, window=2)), HELPS),
-                  "5": (dict(learn=partial(relearned, window=5)), NOT_SIGNIFICANT)}),
+        VECTORS, {"2": (dict(learn=partial(retrained, window=2)), HELPS),
+                  "5": (dict(learn=partial(retrained, window=5)), NOT_SIGNIFICANT)}),
     Ablation(
         "64 dimensions",
         "The world has 20 prototypes and 5 slots of 8 values: 16 dimensions are too few for them, "
         "and 64 are enough.",
-        VECTORS, {"16": (dict(learn=partial(relearned, dim=16)), HELPS),
-                  "200": (dict(learn=partial(relearned, dim=200)), NOT_SIGNIFICANT)}),
+        VECTORS, {"16": (dict(learn=partial(retrained, dim=16)), HELPS),
+                  "200": (dict(learn=partial(retrained, dim=200)), NOT_SIGNIFICANT)}),
     Ablation(
         "BM25: k1 = 1.2, b = 0.75",
-        "No effect: no informative word occurs twice in a report, and the lengths of reports are "
-        "nearly equal.",
+        "k1 and b have no effect: no informative word occurs twice in a report, and the lengths of "
+        "reports are nearly equal.",
         BM25, {"k1 = 0": (dict(k1=0), NOT_SIGNIFICANT),
                "k1 = 3": (dict(k1=3), NOT_SIGNIFICANT),
                "b = 0": (dict(b=0), NOT_SIGNIFICANT),
@@ -154,7 +156,7 @@ ABLATIONS = [
         "BM25's b = 0.75, half of the reports in long documents",
         "A document that is long because it is also about other things gets a lower score, though "
         "it is as relevant: here b hurts.",
-        dict(BM25, documents=half_lengthened), {"b = 0": (dict(b=0), HURTS),
+        dict(BM25, documents=lengthen_half), {"b = 0": (dict(b=0), HURTS),
                                                 "b = 1": (dict(b=1), HELPS)}),
 ]
 
@@ -162,11 +164,11 @@ HYBRID_ABLATIONS = [
     Ablation(
         "RRF of BM25 and vectors, on codes and other queries",
         "BM25 finds the codes, vectors find the synonyms, and only the two together find both.",
-        HYBRID, {"BM25 alone": (dict(fuse=first_alone), HELPS),
-                 "vectors alone": (dict(fuse=second_alone), HELPS)}),
+        HYBRID, {"BM25 alone": (dict(fuse=bm25_list), HELPS),
+                 "vectors alone": (dict(fuse=vector_list), HELPS)}),
     Ablation(
         "RRF's constant of 60",
-        "The paper found it near the optimum, and the optimum flat: only the extremes are worse.",
+        "The paper found 60 near the optimum, and the optimum flat: only extreme values are worse.",
         HYBRID, {"0": (dict(fuse=partial(reciprocal_rank_fusion, constant=0)), HELPS),
                  "10": (dict(fuse=partial(reciprocal_rank_fusion, constant=10)), NOT_SIGNIFICANT),
                  "1000": (dict(fuse=partial(reciprocal_rank_fusion, constant=1000)),
@@ -180,7 +182,7 @@ HYBRID_ABLATIONS = [
                  "raw scores added": (dict(fuse=raw_sum), HELPS)}),
     Ablation(
         "RRF of the first 100 of each",
-        "With ten of each hardly any document is in both lists, and being in both is what counts.",
+        "RRF favours documents that are in both lists; with ten of each hardly any document is.",
         HYBRID, {"of the first 10": (dict(depth=10), HELPS),
                  "of the first 1000": (dict(depth=1000), NOT_SIGNIFICANT)}),
 ]
@@ -189,9 +191,9 @@ HYBRID_ABLATIONS = [
 # ---- ties ---------------------------------------------------------------------------------------
 
 class Tied(NamedTuple):
-    """Scores in % for each order of documents with equal scores: (nDCG@10, MRR@10) each."""
+    """(nDCG@10, MRR@10) in %, for three orders of the documents with equal scores."""
 
-    shared: float                  # the share of scores that are equal to another document's
+    shared: float                  # % of scores that another document of the query has too
     first: np.ndarray              # (2,) if the relevant documents are listed first
     last: np.ndarray               # (2,) if they are listed last
     by_id: np.ndarray              # (2,) if ties are ordered by document id
@@ -208,7 +210,7 @@ SCORERS = {
 
 
 def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
-    """The Ranking of naive code: documents sorted by falling key, then stably by score.
+    """The Ranking by falling score, where equal scores are ordered by falling key.
 
     scores, gains, key: (Q, N)
     """
@@ -247,9 +249,9 @@ CLAIMS = {
                                                 chance).verdict == NOT_SIGNIFICANT,
     "the order of BM25's ties changes nDCG by more than 5 points":
         lambda found, chance: tie_effect(found["BM25"]) > 5,
-    "so does that of cosines of two decimals":
+    "the order of ties of cosines of two decimals changes nDCG by more than 5 points":
         lambda found, chance: tie_effect(found["cosine, two decimals"]) > 5,
-    "that of cosines in float32 changes it by less than 1 point":
+    "the order of ties of float32 cosines changes nDCG by less than 1 point":
         lambda found, chance: tie_effect(found["cosine, float32"]) < 1,
     "float32 has more ties than float64":
         lambda found, chance: shared(found["cosine, float32"]) > shared(found["cosine, float64"]),
@@ -257,10 +259,10 @@ CLAIMS = {
 
 
 def tie_effect(found: list[Tied]) -> float:
-    """The mean difference in nDCG between the best order of equal scores and the worst."""
+    """The mean difference in nDCG between the best and the worst order of equal scores."""
     return float(np.mean([t.first[0] - t.last[0] for t in found]))
 
 
 def shared(found: list[Tied]) -> float:
-    """The mean share of tied scores."""
+    """The mean % of tied scores."""
     return float(np.mean([t.shared for t in found]))

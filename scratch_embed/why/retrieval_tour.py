@@ -1,4 +1,4 @@
-"""Retrieval in the tour: BM25 compared with word vectors, rare codes, and a second language.
+"""Retrieval, for the tour: BM25 and word vectors, rare codes, and a second language.
 
 Shapes    scores are in %, one per seed; intervals are computed over the seeds (why/effects.py);
           BitextScores are fractions
@@ -7,9 +7,9 @@ Read next why/searches.py (the searches), why/retrieval.py (ablations), worlds/f
           worlds/codes.py, worlds/second_language.py
 
 A seed determines the world, the queries and the initial weights, so the intervals are about worlds
-of this kind.  Except in the baselines, text vectors are means of word vectors, trained on the text
-of that world; no evaluation query, qrel or translation is used for training.  The baselines are in
-the same table: BM25, untrained vectors, random vectors, and exact chance and upper bound.
+of this kind.  A text vector is a mean of word vectors.  Word vectors are trained on the text of the
+same world, without evaluation queries, qrels or translations.  The baselines are in the same table:
+BM25, untrained word vectors, random text vectors, and exact chance and upper bound.
 """
 from collections.abc import Callable
 from functools import partial
@@ -53,7 +53,7 @@ from scratch_embed.worlds.second_language import bitext, inverse, translate
 GLOVE = dict(dim=64, x_max=10, epochs=25)
 FASTTEXT = dict(dim=64, window=10, sample=1e-3, lr=0.05, epochs=5, ngrams=NGrams(3, 6, 20_000))
 HYBRID, SCORES = "BM25 + word2vec, RRF", "BM25 + word2vec, scores"
-SENTENCES = 500                    # to be matched with their translations
+SENTENCES = 500                    # that are matched with their translations
 
 
 # ---- words ------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def glove_words(search: Search) -> WordVectors:
 
 
 def fasttext_words(search: Search) -> FastTextVectors:
-    """FastText's word vectors, trained on the same text; out-of-vocabulary words have one too."""
+    """FastText's word vectors, trained on the same text, also for out-of-vocabulary words."""
     W = fasttext.train(search.text, search.vocab, options=RunOptions(seed=search.seed),
                        **FASTTEXT).W
     return FastTextVectors(search.vocab.words, W, *FASTTEXT["ngrams"][:2])
@@ -97,10 +97,10 @@ MEASURES = {"Recall@10": partial(recall, k=K), "MRR@10": partial(reciprocal_rank
 
 
 def random_ranking(search: Search) -> Ranking:
-    """The Ranking of a random vector for each text."""
+    """The Ranking by cosines of random vectors, one for each text."""
     encoder = RandomVectors(WORD2VEC["dim"], search.seed)
     return rank_all(search, cosine_matrix(encoder.encode([*search.queries.values()]),
-                                        encoder.encode([*search.corpus.values()])))
+                                          encoder.encode([*search.corpus.values()])))
 
 
 def search_reports(learned: Learned) -> dict[str, np.ndarray]:
@@ -127,7 +127,7 @@ def chance(search: Search) -> np.ndarray:
 
 
 def upper_bound(search: Search) -> np.ndarray:
-    """MEASURES of a perfect ranking in %; more than 10 can be relevant, so recall is low."""
+    """MEASURES of a perfect ranking, in %.  Recall@10 is low if over 10 documents are relevant."""
     ranking = rank_all(search, search.gains)
     return np.array([100 * measure(ranking).mean() for measure in MEASURES.values()])
 
@@ -148,8 +148,8 @@ PARTS = ("codes", "questions", "both")
 def search_coded(learned: Learned) -> dict[str, np.ndarray]:
     """{search: nDCG@10 in % (3,)}: of queries that name a code, of the others, of all."""
     coded, by_code = search_codes(learned.search, learned.world)
-    swapped = learned._replace(search=coded, fasttext=coded._replace(words=learned.fasttext.words))
-    scores = {name: ndcg(find(swapped), K) for name, find in CODED.items()}
+    learned = learned._replace(search=coded, fasttext=coded._replace(words=learned.fasttext.words))
+    scores = {name: ndcg(find(learned), K) for name, find in CODED.items()}
     return {name: 100 * np.array([x[by_code].mean(), x[~by_code].mean(), x.mean()])
             for name, x in scores.items()}
 
@@ -158,34 +158,34 @@ def search_coded(learned: Learned) -> dict[str, np.ndarray]:
 
 def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_000
                        ) -> dict[str, BitextScores]:
-    """{vectors: scores of matching sentences with translations}, without training on any pair.
+    """Match sentences with translations, after training on no pair.  -> {vectors: BitextScores}
 
-    pairs: the number of pairs drawn as training text; `monolingual` uses at most one side of each.
+    pairs: how many pairs are drawn for training text; `monolingual` uses at most one side of each.
     """
     world = bitext(seed, sentences, pairs)
     english, foreign = monolingual(world.pairs)
-    ours, both = mean_of(english, seed), mean_of(english + foreign, seed)
-    # with the same seed a word and its translation could have the same initial vector
-    theirs = mean_of(foreign, seed + 1000)
+    english_encoder, joint_encoder = mean_of(english, seed), mean_of(english + foreign, seed)
+    # another seed: with the same one a word and its translation could start from the same vector
+    foreign_encoder = mean_of(foreign, seed + 1000)
     back = [translate(text, inverse(world.cipher)) for text in world.foreign]
     chance = RandomVectors(WORD2VEC["dim"], seed)
-    sides = {"each language alone": (ours, theirs, world.foreign),
-             "both texts as one": (both, both, world.foreign),
-             "random vectors": (chance, chance, world.foreign),
-             "the cipher undone": (ours, ours, back)}
-    return {name: bitext_scores(mine(one.encode(world.english), other.encode(texts))[0])
-            for name, (one, other, texts) in sides.items()}
+    encoders = {"each language alone": (english_encoder, foreign_encoder, world.foreign),
+                "both texts as one": (joint_encoder, joint_encoder, world.foreign),
+                "random vectors": (chance, chance, world.foreign),
+                "the cipher undone": (english_encoder, english_encoder, back)}
+    return {name: bitext_scores(mine(source.encode(world.english), target.encode(texts))[0])
+            for name, (source, target, texts) in encoders.items()}
 
 
 def monolingual(pairs: list[tuple[str, str]]) -> tuple[list[list[str]], list[list[str]]]:
-    """Two monolingual texts: English of the first half of the pairs, foreign of the second half.
+    """Two monolingual texts: the English of the first half of the pairs, the foreign of the second.
 
-    Sentences whose English is in the first half are left out of the second.
+    A pair of the second half is left out if its English sentence is also in the first half.
     """
     half = len(pairs) // 2
-    said = {text for text, _ in pairs[:half]}
+    used = {text for text, _ in pairs[:half]}
     return ([text.split() for text, _ in pairs[:half]],
-            [foreign.split() for text, foreign in pairs[half:] if text not in said])
+            [foreign.split() for text, foreign in pairs[half:] if text not in used])
 
 
 def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:

@@ -1,15 +1,15 @@
-"""Searches on a toy world, to be compared: by BM25, by word vectors, and by a hybrid of both.
+"""Three ways to search a toy world: by BM25, by word vectors, and by a hybrid of both.
 
 Equation  by words    BM25 (retrieve/bm25.py)
           by vectors  cos(x_q, x_d), where x is the weighted mean of a text's word vectors
                       (sentences/static.py)
           by both     the first DEPTH of each list, fused (retrieve/hybrid.py)
 Shapes    Q queries, N documents; gains (Q, N); each search -> Ranking, gains by rank (Q, N)
-Cost      a world and its word2vec vectors half a second, a search 0.1 s.
+Cost      drawing a world and training word2vec takes half a second, a search 0.1 s.
 Read next why/retrieval.py (ablations), why/retrieval_tour.py (the baselines), worlds/facts.py
 
-A search scores every document for every query, so no list ends within a tie; equal scores are
-ordered by document id (evaluate/ranking.py).  A seed determines the world and the initial weights.
+A search ranks every document for every query; equal scores are ordered by document id
+(evaluate/ranking.py).  A seed determines the world and the initial weights.
 """
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -31,8 +31,8 @@ from scratch_embed.worlds.codes import Coded, with_codes
 from scratch_embed.worlds.facts import Facts, gain_table
 
 WORD2VEC = dict(dim=64, window=10, negatives=5, sample=1e-3, lr=0.05, epochs=5)
-K = 10                             # the rank at which all lists are cut
-DEPTH = 100                       # documents of each search that a hybrid fuses
+K = 10                             # the k of nDCG@k and the other measures
+DEPTH = 100                        # how many documents of each search a hybrid fuses
 
 
 class Search(NamedTuple):
@@ -43,18 +43,18 @@ class Search(NamedTuple):
     gains: np.ndarray              # (Q, N), the true gains
     vocab: Vocab
     text: Corpus                   # indexed by vocab
-    words: Words                   # trained on it, by default by word2vec
+    words: Words                   # word vectors trained on text, by default by word2vec
     seed: int
 
 
 def word2vec_words(vocab: Vocab, text: Corpus, seed: int, **changes) -> WordVectors:
-    """The word vectors of word2vec for a text, with the settings WORD2VEC and some changes."""
+    """Train word2vec on a text.  changes: to the settings WORD2VEC"""
     return WordVectors(vocab.words, train(text, vocab, options=RunOptions(seed=seed),
                                            **(WORD2VEC | changes)).W)
 
 
 def search_facts(world: Facts, seed: int) -> Search:
-    """The Search of a world, with word vectors trained on its text.  seed: of that training run"""
+    """The Search of a world, with word vectors trained on its text.  seed: of the training"""
     vocab, text = index_sentences(world.text, min_count=1)
     return Search(world.corpus, world.queries, gain_table(world.qrels, list(world.corpus)), vocab,
                   text, word2vec_words(vocab, text, seed), seed)
@@ -69,11 +69,12 @@ def search_codes(search: Search, world: Facts) -> tuple[Search, np.ndarray]:
 
 
 def _split(texts):
+    """{id: text} -> the list of words of each text."""
     return [text.split() for text in texts.values()]
 
 
 def ndcg_percent(search: Search, ranking: Ranking) -> float:
-    """The mean nDCG@10 of a Ranking, in %, which is the score of a search."""
+    """The score of a search: the mean nDCG@10 of its Ranking, in %."""
     return 100 * float(ndcg(ranking, K).mean())
 
 
@@ -86,7 +87,7 @@ def rank_all(search: Search, scores: np.ndarray) -> Ranking:
 
 def word_scores(search: Search, k1: float = 1.2, b: float = 0.75,
                 documents: Callable[[Search], list[str]] | None = None) -> np.ndarray:
-    """The BM25 scores of all documents, float32 (Q, N).  documents: gives other texts for them"""
+    """The BM25 scores of all documents, float32 (Q, N).  documents: a Search -> other texts"""
     texts = search.corpus.values() if documents is None else documents(search)
     index = BM25([text.split() for text in texts], k1, b)
     return np.stack([index.scores(query) for query in _split(search.queries)])
@@ -125,7 +126,7 @@ def lexical(search: Search, **settings) -> Ranking:
 
 
 def dense(search: Search, compare: Callable = cosine_matrix,
-               learn: Callable[[Search], Words] | None = None, **settings) -> Ranking:
+          learn: Callable[[Search], Words] | None = None, **settings) -> Ranking:
     """Search by vectors of texts.
 
     compare: (Q, D), (N, D) -> (Q, N), higher for more similar.  learn: a Search -> word vectors, by
@@ -136,8 +137,8 @@ def dense(search: Search, compare: Callable = cosine_matrix,
 
 
 def hybrid(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH
-            ) -> Ranking:
-    """Search by a hybrid: the first `depth` of BM25 and of the vectors, fused; all others last.
+           ) -> Ranking:
+    """Fuse the first `depth` documents of BM25 and of the vectors; all other documents come last.
 
     fuse: ([(ids, scores) of each], k) -> ids, scores
     """

@@ -1,4 +1,4 @@
-"""Sentence vectors on a toy world: a masked LM, then SimCSE, and how they are scored.
+"""Sentence vectors on a toy world: train a masked LM, then SimCSE, and score their vectors.
 
 Paper     Gao, Yao & Chen 2021 (SimCSE), section 5 and table 5: alignment, uniformity and STS.
 Equation  nDCG@10 of cos(x_query, x_report);  Spearman's ρ of cos(x_a, x_b) with the number of slots
@@ -8,9 +8,10 @@ Cost      the masked LM about ten seconds on one core, SimCSE less.
 Read next sentences/simcse.py, why/simcse_tour.py (with baselines), why/simcse.py (ablations),
           worlds/facts.py
 
-Known truth: the fact of every report, and so every gain and every STS score.  Everything is trained
-on the text of the world, without queries, qrels or pairs.  The STS pairs are reports about newly
-drawn facts of the same world; those that agree in every slot are the positive pairs of alignment.
+Known truth: the fact of every report, and so every gain and every STS score.  Both models are
+trained on the text of the world, without evaluation queries, qrels or pairs.  The STS pairs are
+reports about newly drawn facts of the same world; alignment is measured on the pairs that agree in
+every slot.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -86,7 +87,7 @@ def untrained(encoder: Encoder) -> Bert:
 
 
 def unique_sentences(text: Packed) -> Packed:
-    """Keep every sentence once: its duplicate in a batch would be a negative of it."""
+    """Drop duplicate sentences: in a batch, a duplicate would be used as a negative."""
     seen = {}
     for n in range(len(text.offsets) - 1):
         seen.setdefault(text.ids[text.offsets[n]:text.offsets[n + 1]].tobytes(), n)
@@ -101,7 +102,7 @@ def train_simcse(encoder: Encoder, views: list[Packed] | None = None, **changes)
 
 
 def encode_by(encoder: Encoder, model: Bert, pool: Callable = mean, keep_head: bool = False
-             ) -> Encode:
+              ) -> Encode:
     """The function texts -> vectors (N, D) of a model."""
     def encode(texts):
         batch = packed(encoder.tokenizer, (text.split() for text in texts))
@@ -117,6 +118,6 @@ def score(encoder: Encoder, encode: Encode) -> Scores:
     same = np.array(pairs.score) == len(NAMES)
     unit_X = l2_normalize(X.astype(np.float64))[0]
     return Scores(100 * float(ndcg(rank_all(search, cosine_matrix(Q, X)), K).mean()),
-                 100 * spearman(cosine(A, B), pairs.score),
-                 alignment(*(l2_normalize(side[same].astype(np.float64))[0] for side in (A, B))),
-                 uniformity(unit_X), mean_cosine(unit_X))
+                  100 * spearman(cosine(A, B), pairs.score),
+                  alignment(*(l2_normalize(side[same].astype(np.float64))[0] for side in (A, B))),
+                  uniformity(unit_X), mean_cosine(unit_X))

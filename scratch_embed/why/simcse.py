@@ -3,13 +3,14 @@
 Paper     Gao, Yao & Chen 2021, tables D.1 (tau), 3 (dropout), D.2 (pooling and head), section 4.2
           (hard negatives), appendix A (batch size).
 Shapes    a score is four numbers: nDCG@10 and STS in %, alignment, uniformity (why/sentences.py)
-Cost      a training run takes about three seconds on one core, a masked LM per seed about ten.
-Read next why/sentences.py (what is measured), why/ablations.py (the measuring)
+Cost      SimCSE takes about three seconds on one core, and one masked LM per seed about ten
+Read next why/sentences.py (what is measured), why/ablations.py (how effects are measured)
 
-All variants start from the same masked LM of a seed and train for the same number of steps.  The
-base pools by the mean, as most sentence encoders do; the paper's [CLS] is one of the variants.  The
-baseline is the masked LM without SimCSE; why/simcse_tour.py also has the untrained model, BM25 and
-word2vec.  The predictions follow from the paper; failed predictions are kept.
+All variants of a seed start from the same masked LM.  They train for the same number of steps; only
+"16, as many sentences" has four times as many.  The base pools by the mean, as most sentence
+encoders do; the paper's [CLS] is one of the variants.  The baseline is the masked LM without
+SimCSE; why/simcse_tour.py also has the untrained model, BM25 and word2vec.  The predictions follow
+from the paper; failed predictions are kept.
 """
 import numpy as np
 
@@ -36,7 +37,7 @@ SUPERVISED = 4000                  # pairs of a query and a report
 # ---- views --------------------------------------------------------------------------------------
 
 def same_text(encoder: Encoder) -> list[Packed]:
-    """Every sentence once; its positive is the same sentence under another dropout mask."""
+    """Every sentence once.  Its positive is the same sentence with another dropout mask."""
     return [unique_sentences(encoder.text)]
 
 
@@ -46,7 +47,7 @@ def positives(encoder: Encoder) -> list[Packed]:
 
 
 def with_hard_negatives(encoder: Encoder) -> list[Packed]:
-    """The same, and reports that differ in one slot that the query names."""
+    """Queries, relevant reports, and hard negatives: wrong in one slot that the query names."""
     rng, taken = np.random.default_rng([encoder.seed, 4]), set(encoder.search.queries.values())
     rows = []
     for fact in draw_facts(SUPERVISED, encoder.prototypes, 0.25, rng):
@@ -85,8 +86,8 @@ ABLATIONS = [
                "kept": (dict(keep_head=True), HELPS)}),
     Ablation(
         "the mean of all tokens",
-        "The masked LM never trained its [CLS] state: it must be learned from the beginning, in "
-        "few steps.  The maximum in each dimension is noisier than a mean.",
+        "The masked LM has no loss at [CLS], so its state must be learned from the beginning, in "
+        "few steps.  A maximum over tokens is noisier than a mean.",
         BASE, {"[CLS]": (dict(pool=cls), HELPS),
                "max": (dict(pool=max_), HELPS)}),
     Ablation(
@@ -105,7 +106,7 @@ ABLATIONS = [
                    "no labels": (dict(views=same_text), HELPS)}),
     Ablation(
         "labels: the head for training only",
-        "With labels the paper keeps the head: it has learned the task that is evaluated.",
+        "With labels the paper keeps the head, which has learned the task that is evaluated.",
         LABELLED, {"kept": (dict(keep_head=True), HURTS)}),
 ]
 OTHERS = ("STS", "alignment", "uniformity")        # measured besides nDCG@10

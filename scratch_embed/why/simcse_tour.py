@@ -1,4 +1,4 @@
-"""SimCSE in the tour: the vectors of a masked LM before and after SimCSE, compared with baselines.
+"""SimCSE, for the tour: vectors of a masked LM before and after SimCSE, and baselines.
 
 Paper     Gao, Yao & Chen 2021 (SimCSE), figure 2: contrastive training increases uniformity.
 Shapes    a row of five numbers for each seed, the Scores of why/sentences.py
@@ -39,15 +39,15 @@ def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
             "masked LM, [CLS]": encode_by(encoder, encoder.model, cls),
             AFTER: encode_by(encoder, contrast[mean]),
             "SimCSE, [CLS]": encode_by(encoder, contrast[cls], cls),
-            "word2vec, mean": by_words_of(encoder, equal_weights),
-            "word2vec, SIF": by_words_of(encoder, sif)}
+            "word2vec, mean": word2vec_encode(encoder, equal_weights),
+            "word2vec, SIF": word2vec_encode(encoder, sif)}
     rows = {name: score(encoder, encode) for name, encode in ways.items()}
     rows["BM25"] = Scores(ndcg_percent(encoder.search, lexical(encoder.search)), *[np.nan] * 4)
     return {name: np.array(row) for name, row in rows.items()}
 
 
-def by_words_of(encoder: Encoder, weigh):
-    """The mean of word2vec vectors; with SIF weights also without the common direction."""
+def word2vec_encode(encoder: Encoder, weigh):
+    """The function texts -> means of word2vec vectors; SIF also removes the common direction."""
     search = encoder.search
     means = StaticEncoder(search.words, weigh(search.vocab))
     if weigh is sif:

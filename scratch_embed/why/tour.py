@@ -1,28 +1,27 @@
-"""Word vectors in the tour: the methods compared, and FastText on out-of-vocabulary words.
+"""Word vectors, for the tour: methods compared, and FastText on out-of-vocabulary words.
 
-Shapes    a score is the % of analogies solved or of tasks solved; seeds give the spread
+Shapes    a score is the % of analogies or of tasks that are solved, one for each seed
 Cost      a training run takes about half a second.
 Read next worlds/words.py (the world), why/word2vec.py (ablations of a method)
 
 The methods are trained on two texts of one world.  In the easy text a word occurs only in the
 contexts of its attributes, and most pairs of words never co-occur.  In the hard text meaningless
-words are inserted and a tenth of all words is replaced by random ones, so nearly every pair
-co-occurs now and then.  That a pair never co-occurs is information too: all methods use it except
-GloVe, which is trained only on the pairs that co-occur.  The baselines are untrained and random
-vectors.
+words are inserted and a tenth of all words is replaced by random ones, so most pairs co-occur now
+and then.  That a pair never co-occurs is information too: all methods use it except GloVe, which is
+trained only on the pairs that co-occur.  The baselines are untrained and random vectors.
 
 An inflected form that is not in the text (rabbits) has a FastText vector, the mean of its n-gram
-vectors.  It shares most n-grams with its other form (rabbit), so the two are similar even before
-training: that the stem is the nearest word proves nothing.  Hence four tasks, scored before and
-after training:
+vectors.  Its stem is the other form, which is in the text (rabbit).  The two share many n-grams, so
+they are similar even before training: that the stem is the nearest word proves nothing.  Therefore
+four tasks are scored before and after training:
 
-    stem      Is its other form the nearest of all known words?
-    context   Is a word that occurs only with this noun or verb (burrow, carrots) among the five
-              nearest besides the stem?  The spelling does not help.
-    analogy   mouse : mice = rabbit : ?  among all words and all held-out forms.  (3CosAdd excludes
-              the stem, and the most similar spelling is the solution: spelling helps.)
-    number    Is it nearer to mice than to mouse, over those rows of its table with which it has no
-              n-gram in common?  Chance is 50%.
+    stem      Is the stem the nearest of all known words to the form?
+    context   Is a word that occurs only with the stem (burrow, carrots) among the five nearest
+              words besides the stem?  The spelling does not help.
+    analogy   mouse : mice = rabbit : ?  among all words and all held-out forms.  The spelling
+              helps: 3CosAdd excludes the stem, and the solution has the most similar spelling.
+    number    Is the form nearer to mice than to mouse?  The mean over all such pairs of the table
+              that share no n-gram with the form.  Chance is 50%.
 """
 from collections.abc import Iterator
 from functools import partial
@@ -78,7 +77,7 @@ def glove_words(text: Text) -> np.ndarray:
 
 
 def glove_sum(text: Text) -> np.ndarray:
-    """GloVe's sum of word and context vectors, which the original writes.  -> (V, D)"""
+    """GloVe's word vectors plus context vectors, W + U, the output of glove.c.  -> (V, D)"""
     return glove.train(cells_of(text), len(text.vocab), options=RunOptions(seed=text.seed),
                        **GLOVE).vectors
 
@@ -123,21 +122,21 @@ class Form(NamedTuple):
     """An inflected form that is not in the text."""
 
     word: str                      # rabbits
-    stem: str                      # rabbit, its other form
+    stem: str                      # rabbit, its other form, which is in the text
     context: set[str]              # words that occur only with it: burrow, carrots
-    rows: list[tuple[str, str]]    # the other rows of its table: (mouse, mice)
+    rows: list[tuple[str, str]]    # other pairs of its table, both in the text: (mouse, mice)
 
 
 def held_out_forms() -> Iterator[Form]:
-    """Yield the Forms of all words of HELD_OUT, which are in the right columns of their tables."""
+    """Yield a Form for each word of HELD_OUT; all are in the right columns of their tables."""
     for table in TABLES.values():
         rows = [row.split() for row in table.rows]
-        whole = [(left, right) for left, right, *_ in rows if right not in HELD_OUT]
+        known = [(left, right) for left, right, *_ in rows if right not in HELD_OUT]
         for left, right, *attributes in rows:
             if right in HELD_OUT:
                 context = {word for attribute in attributes
                            for words in ATTRIBUTES[attribute].values() for word in words.split()}
-                yield Form(right, left, context, whole)
+                yield Form(right, left, context, known)
 
 
 def task_scores(vectors: WordVectors) -> np.ndarray:
@@ -167,7 +166,7 @@ def share_ngrams(word: str, *others: str) -> bool:
 
 
 def with_held_out(model: FastTextVectors) -> WordVectors:
-    """The vectors of all known words, followed by those of the held-out forms."""
+    """The vectors of all known words, followed by the vectors of the held-out forms."""
     forms = sorted(HELD_OUT)
     return WordVectors([*model.words, *forms], np.vstack([model.words.vectors, model[forms]]))
 
@@ -189,10 +188,10 @@ def score_unknown_words(texts: list[Text], workers: int = 2) -> dict[str, np.nda
     """{name: scores in % on TASKS (texts, 4)} for each of UNKNOWN; `workers` run at a time."""
     found = {name: np.empty((len(texts), len(TASKS))) for name in UNKNOWN}
 
-    def step(job):
+    def score_job(job):
         name, t = job
         return name, t, task_scores(UNKNOWN[name](texts[t]))
     jobs = [(name, t) for name in UNKNOWN for t in range(len(texts))]
-    for name, t, row in imap_unordered(step, jobs, workers):
+    for name, t, row in imap_unordered(score_job, jobs, workers):
         found[name][t] = row
     return found

@@ -5,17 +5,17 @@ Paper     Mikolov et al. 2013b, which introduces these parts; Levy, Goldberg & D
           compares them.
 Shapes    a score is the % of analogies solved on a toy text (worlds/words.py, hard)
 Cost      a training run on 150,000 words takes about a second.
-Read next why/ablations.py (the measuring), why/effects.py (the intervals), words/ppmi.py (the
-          closed form)
+Read next why/ablations.py (how effects are measured), why/effects.py (intervals), words/ppmi.py
+          (the closed form)
 
 A seed determines the text as well as the initial weights, so the result is about texts of this
 kind.  A toy text of 290 words is not English: a part that was made for a vocabulary of a million
 words, or for a text with topics, may have no effect here.  The predictions follow from the papers.
 They were written before the measurement, and failed predictions are kept.
 
-Training takes only 5 epochs, as is usual for long texts, which favours variants with more or larger
-steps.  Some parts are therefore removed a second time, with the same number of steps in total or
-from a longer run.  Baselines: METHODS also has random and untrained vectors.
+Training takes only 5 epochs, as is usual for long texts.  This favours variants with more or larger
+steps, so some ablations are repeated with the same total number of steps or with longer training.
+Baselines: METHODS also has random and untrained vectors.
 """
 from functools import partial
 from typing import NamedTuple
@@ -55,20 +55,20 @@ ABLATIONS = [
         SKIPGRAM, OTHER_POWERS),
     Ablation(
         "a random window size",
-        "It gives nearer words, which are more informative, a higher weight; compared with a fixed "
-        "window of the same mean size, little of this gain is left.",
+        "A random size gives nearer words, which are more informative, a higher weight; compared "
+        "with a fixed window of the same mean size, little of this gain is left.",
         SKIPGRAM, {"always 5": (dict(details=FIXED), HELPS),
                    "always 5, as many pairs": (dict(details=FIXED, epochs=3), HELPS),
                    "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
         "subsampling",
         "Frequent words say little about the words near them, and they fill the window; without "
-        "them it reaches further.",
+        "them the window reaches further.",
         SKIPGRAM, {"every word kept": (dict(sample=0), HELPS)}),
     Ablation(
         "5 negatives per pair",
-        "More negatives per pair give more to learn from, most of all in a small text; if the text "
-        "is read so often that the total number of targets is equal, no difference is left.",
+        "More negatives per pair give more to learn from, most of all in a small text; if the "
+        "epochs are changed so that the total number of targets is equal, no difference is left.",
         SKIPGRAM, {"1": (dict(negatives=1), HELPS),
                    "1, as many targets": (dict(negatives=1, epochs=15), NOT_SIGNIFICANT),
                    "15": (dict(negatives=15), HURTS),
@@ -99,7 +99,7 @@ ABLATIONS = [
         LONG, OTHER_POWERS),
     Ablation(
         "a random window size, long training",
-        "As in the short run, but that a fixed window has more pairs matters less.",
+        "As in the short run, but the larger number of pairs of a fixed window matters less.",
         LONG, {"always 5": (dict(details=FIXED), HELPS),
                "always 3": (dict(details=FIXED, window=3), NOT_SIGNIFICANT)}),
     Ablation(
@@ -123,12 +123,12 @@ def counted(text):
 
 
 def untrained(text):
-    """The initial vectors of word2vec, uniform in a small cube around 0."""
+    """The initial word vectors (V, D) of word2vec, uniform in a small cube around 0."""
     return initial_weights(len(text.vocab), SKIPGRAM["dim"], text.seed)[0]
 
 
 def random(text):
-    """Vectors of normal random numbers, whose directions are uniform."""
+    """Random vectors, normally distributed, so that all directions are equally likely."""
     shape = len(text.vocab), SKIPGRAM["dim"]
     return np.random.default_rng(text.seed).standard_normal(shape)
 
@@ -150,7 +150,7 @@ METHODS = {
 class Closed(NamedTuple):
     """A closed form compared with trained vectors: correlations and root mean square difference.
 
-    often: the correlation over pairs whose expected count in the text is OFTEN or more.
+    often: the correlation over the pairs that are expected at least OFTEN times in the text.
     """
 
     correlation: float
@@ -159,7 +159,7 @@ class Closed(NamedTuple):
 
 
 OFTEN = 5
-WORLDS = {"tiny": (tiny, 48), "hard": (hard, 320)}       # dimensions: enough for any matrix u · v
+WORLDS = {"tiny": (tiny, 48), "hard": (hard, 320)}       # (world, D > V)
 
 
 def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, K: int = 5
@@ -167,8 +167,8 @@ def closed_form(name: str, seed: int, sentences: int = 20_000, window: int = 2, 
     """Compare trained u · v with the closed form.  -> (Closed of sgns_optimum, of shifted_pmi)
 
     name: one of WORLDS; the vectors have more dimensions than the world has words, 41 or 290.  P is
-    the exact distribution of the grammar, not that of the text.  The correlations weight all pairs
-    of words equally; the difference is weighted by P, as the loss is.
+    the exact pair distribution of the grammar, not that of the text.  The correlations weight all
+    pairs of words equally; the root mean square difference is weighted by P, as the loss is.
     """
     make, dim = WORLDS[name]
     world = make(seed, sentences)

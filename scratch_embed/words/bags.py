@@ -1,15 +1,15 @@
-"""Bags: a line of text as rows of a table, for its words, their n-grams, and its word n-grams.
+"""Bags: the rows of a table for a line of text: its words, their character n-grams, word n-grams.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", section 2.2; Weinberger et al. 2009 for hashed features
-Equation  rows(w₁ … w_T) = all rows(w_i), and V + h(w_i … w_j) mod buckets, 1 ≤ j − i < word_ngrams,
-          with repetitions
+Equation  bag(w₁ … w_T) = all of rows(w_i) (words/subwords.py), and V + (h(w_i … w_j) mod buckets)
+          for 1 ≤ j − i < word_ngrams, with repetitions
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
-Shapes    W (V + buckets, D): first the V words, then the buckets that both kinds of n-grams share
-Cost      O(T·(word_ngrams − 1)) hashes per line, computed each time it is read, since a line is
-          stored as T word numbers, not as its rows
-Differs   from the paper as fastText does: hash is the 32-bit hash of words/subwords.py as a signed
-          number, extended to 64 bits: for half of the words its upper 32 bits are ones
+Shapes    W (V + buckets, D): V rows of words, then the buckets that both kinds of n-grams share
+Cost      O(T·(word_ngrams − 1)) hashes per line of T words.  They are computed each time a line is
+          read, because lines are stored as word numbers, not as rows
+Differs   from the paper, like fastText: hash is the 32-bit hash of words/subwords.py as a signed
+          number, extended to 64 bits: the upper 32 bits of a negative number are ones
 Read next words/supervised.py (how the rows are learned), words/classifier.py (how they are used)
 
 A bag of words does not depend on word order: "good , not bad" and "bad , not good" have the same
@@ -52,7 +52,7 @@ def signed_hash(word: str) -> int:
 
 
 def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int) -> list[int]:
-    """The rows of all n-grams of 2 … word_ngrams words, by first word, then by length."""
+    """The rows of all n-grams of 2 to word_ngrams words, sorted by first word, then by length."""
     rows = []
     for i in range(len(words)):
         h = signed_hash(words[i]) & ALL_64
@@ -67,23 +67,26 @@ def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int
 class Bags(NamedTuple):
     """Lines of text, with all that is needed to compute the bag of each line."""
 
-    lines: Corpus                  # word numbers 0..S−1; the S words may be known or not
-    subwords: Subwords             # the rows of each of the S words: its own, and its n-grams'
+    lines: Corpus                  # as numbers 0..S−1 of S words, in the vocabulary or not
+    subwords: Subwords             # the rows of each of the S words: its own, its n-grams'
     hashes: np.ndarray             # (S,) uint64: signed_hash, sign-extended
-    V: int
-    buckets: int
-    word_ngrams: int
+    V: int                         # words in the vocabulary
+    buckets: int                   # rows that n-grams share
+    word_ngrams: int               # the longest word n-grams; 1: none
 
 
 class Features:
-    """The features of a line: V known words, character n-grams, and word n-grams.
+    """The vocabulary and the settings that determine the bag of a line.
 
-    words: V different strings; buckets: the number of rows that n-grams share, after the V rows
+    words         the vocabulary, V different strings
+    word_ngrams   the longest word n-grams; 1: none
+    min_n, max_n  the lengths of character n-grams; max_n = 0: none
+    buckets       the number of rows that n-grams share, after the V rows of words
     """
 
     def __init__(self, words: Iterable[str], word_ngrams: int = 1, min_n: int = 0, max_n: int = 0,
                  buckets: int = 0) -> None:
-        """Raises ValueError for settings that are out of range or do not fit together."""
+        """Raises ValueError for settings that are invalid or inconsistent, or a repeated word."""
         self.words = list(words)
         self.index = {word: number for number, word in enumerate(self.words)}
         self.word_ngrams, self.min_n, self.max_n, self.buckets = word_ngrams, min_n, max_n, buckets
@@ -95,7 +98,7 @@ class Features:
             raise ValueError("words: expected different words, got one of them twice")
 
     def rows_of(self, word: str) -> np.ndarray:
-        """The rows of a word, known or not.  (n,) int32."""
+        """The rows of a word, in the vocabulary or not.  (n,) int32."""
         number = self.index.get(word)
         if number is None:
             return np.array(bucket_rows(word, len(self.words), self.min_n, self.max_n,
@@ -107,7 +110,7 @@ class Features:
         return index_subwords(self.words, self.min_n, self.max_n, self.buckets)
 
     def bags(self, words: Sequence[str], lines: Corpus) -> Bags:
-        """The Bags of lines.  words: S different ones, known or not; lines: a Corpus of 0..S−1"""
+        """The Bags of lines.  words: S different words; lines: a Corpus of their numbers 0..S−1"""
         word_rows = [self.rows_of(word) for word in words]
         rows = np.concatenate([np.zeros(0, np.int32), *word_rows])
         offsets = np.cumsum([0, *map(len, word_rows)])
@@ -118,7 +121,7 @@ class Features:
 
 @kernel
 def fill_bag(bags, line, bag):
-    """Write the rows of a line to `bag`: those of its words, then word_ngram_rows.  -> how many"""
+    """Write a line's rows to `bag`: of its words, then of its word n-grams.  -> how many rows"""
     n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
     for word in ids:
         for at in range(bags.subwords.offsets[word], bags.subwords.offsets[word + 1]):
@@ -148,16 +151,16 @@ def max_bag_size(bags, lines):
 
 def hash_words(words: Sequence[str]) -> np.ndarray:
     """signed_hash of every word, sign-extended.  (S,) uint64."""
-    spelled = [to_bytes(word) for word in words]
-    hashes = np.empty(len(spelled), np.int64)
-    fill_hashes(np.frombuffer(b"".join(spelled), np.int8), np.cumsum([0, *map(len, spelled)]),
+    encoded = [to_bytes(word) for word in words]
+    hashes = np.empty(len(encoded), np.int64)
+    fill_hashes(np.frombuffer(b"".join(encoded), np.int8), np.cumsum([0, *map(len, encoded)]),
                 hashes)
     return hashes.view(u64)
 
 
 @kernel
 def fill_hashes(text, offsets, hashes):
-    """Fill signed_hash of each word text[offsets[w]:offsets[w+1]].  text: int8"""
+    """Fill hashes (S,) int64 with signed_hash of the words text[offsets[w]:offsets[w+1]] (int8)."""
     for w in range(len(hashes)):
         h = np.int64(FNV_START)
         for byte in text[offsets[w]:offsets[w + 1]]:

@@ -3,19 +3,19 @@
 Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in Vector Space",
           section 3.1 and fig. 1; İrsoy, Benton & Stratos 2020, "Corrected CBOW Performs as well
           as Skip-gram", for the correction
-Equation  h = (1/n) Σ_{c in window} v_c;   L = −log σ(u_o · h) − Σ_k log σ(−u_k · h)
+Equation  for a word o, the n other words c in its window, and K negatives k:
+              h = (1/n) Σ_c v_c,   L = −log σ(u_o · h) − Σ_k log σ(−u_k · h)
 Shapes    W (V, D) the word vectors v; U (V, D) the output vectors u; h (D,)
-Cost      O((n + K)·D) per position, n words in the window; skip-gram costs O(n·K·D)
+Cost      O((n + K)·D) per position; skip-gram costs O(n·K·D)
 Differs   from the equation, in cbow_chunk only: h is a mean, so ∂L/∂v_c = (1/n) ∂L/∂h, but
           word2vec.c, gensim and fastText update each v_c by the full gradient ∂L/∂h.  cbow_chunk
-          does as they do, since this is what is known as CBOW; corrected_cbow_chunk follows the
-          equation.  The usual learning rate is 0.05, twice skip-gram's.
+          does the same; corrected_cbow_chunk follows the equation.  The usual learning rate is
+          0.05, twice skip-gram's.  The other differences are those of words/word2vec.py.
 Read next words/word2vec.py (`draw_targets`, `sgns_step`; train(..., method=cbow_chunk))
 
 What does the full gradient change?  It would be right for a sum, h = Σ v_c, but h is a mean.  Each
 context vector takes a step n times as long as the equation says: the effective learning rate of W
-is n·lr, that of U is lr, and n grows with the window.  With the correction both are lr for any
-window.
+is n·lr, that of U is lr, and n grows with the window.  With the correction both rates are lr.
 """
 import numpy as np
 
@@ -47,14 +47,14 @@ def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: 
 @saved_as("CBOW")
 @kernel
 def cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step per position; each context vector is updated by ∂L/∂h.  -> Σ L, positions"""
+    """One step per position; each v_c is updated by all of ∂L/∂h.  -> Σ L, number of positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, True)
 
 
 @saved_as("corrected CBOW")
 @kernel
 def corrected_cbow_chunk(corpus, sentences, plan, W, U, lr, state):
-    """One step per position; each context vector is updated by (1/n) ∂L/∂h.  -> Σ L, positions"""
+    """One step per position; each v_c is updated by (1/n) ∂L/∂h.  -> Σ L, number of positions"""
     return cbow_steps(corpus, sentences, plan, W, U, lr, state, False)
 
 
@@ -76,7 +76,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
             loss += sgns_step(h, U, rows, y, M, lr, scores, dh)
             positions += 1
             if full_gradient:
-                share = ONE
+                share = ONE                            # each v_c gets dh, not dh/n
             for j in range(first, last):
                 if j != i:
                     v = W[kept[j]]
@@ -87,7 +87,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
 
 @kernel
 def mean_without(W, kept, first, last, i, share, h):
-    """h = share · Σ v over the words kept[first:last] except kept[i].  share: 1/n"""
+    """h = share · Σ v over the words kept[first:last] without kept[i].  share: 1/n"""
     h[:] = ZERO
     for j in range(first, last):
         if j != i:

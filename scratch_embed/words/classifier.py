@@ -4,20 +4,23 @@ Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient
           Classification", eq. of section 2, and 2.1 for the tree
 Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and, depending on the loss of the training run,
               softmax              P(l) = exp s_l / Σ_j exp s_j
-              hierarchical (hs)    P(l) = Π_n σ(y_n s_n)   over the turns on the path to l
-              one-vs-all, ns       P(l) = σ(s_l) for each label by itself; the sum is not 1
-Shapes    W (V + buckets, D), U (L, D), bags of N lines -> h (N, D) -> s (N, L) -> P (N, L)
-Cost      O(n·D) for a bag of n rows, O(L·D) for its scores, in one matrix product for many lines
-          (BLAS); for the tree also O(L·code length)
+              hierarchical (hs)    P(l) = Π_n σ(y_n s_n)   over the nodes n on the path to l,
+                                          with the turns y_n = ±1
+              one-vs-all, ns       P(l) = σ(s_l) for each label by itself; they do not sum to 1
+Shapes    W (V + buckets, D); U (L, D), a row for each label, for hs for each node of the tree;
+          bags of N lines -> h (N, D) -> s (N, L) -> P (N, L)
+Cost      per line O(n·D) for a bag of n rows, and O(L·D) for its scores, by one matrix product for
+          many lines (BLAS); for the tree also O(L·code length)
 Differs   fastText's predict adds 1e-5 to every probability (for hs to that of every turn, so that a
-          probability may exceed 1).  For ns and ova it takes σ from a table with steps of 1/32,
-          which is off by up to 0.008, and 0 or 1 beyond ±8; here σ is computed.  Its search down
-          the tree drops labels less likely than 1e-5, for any threshold; here none is dropped.
+          probability may exceed 1).  For ns and ova it reads σ from a table with steps of 1/32, an
+          error of up to 0.008, and uses 0 or 1 beyond ±8; here σ is computed.  Its search down the
+          tree always drops labels less likely than 1e-5; here no label is dropped.
 Read next words/bags.py (what is in a bag), words/supervised.py (how W and U are learned)
 
-What do the probabilities of ns mean?  At the optimum s_l = log[P(l|x) / (K Pneg(l) (1 − P(l|x)))],
-as in words/ppmi.py.  So σ(s_l) is not P(l|x), and does not rank labels by P(l|x): a frequent label
-is often drawn as a negative, and is ranked too low.
+What do the probabilities of ns mean?  At the optimum, for a line x,
+    s_l = log[P(l|x) / (K Pneg(l) (1 − P(l|x)))],
+by the derivation in words/ppmi.py.  So σ(s_l) is not P(l|x), and does not rank labels by P(l|x): a
+frequent label is often drawn as a negative, and is ranked too low.
 """
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -36,14 +39,14 @@ from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
 from scratch_embed.words.softmax import probabilities
 
-BLOCK = 1 << 20                    # scores in memory at a time
+BLOCK = 1 << 20                    # numbers (of h or of scores) in memory at a time
 
 
 # ---- from scores to probabilities -------------------------------------------------------------
 
 def leaf_probabilities(tree: Tree, S: np.ndarray) -> np.ndarray:
     """Π σ(y_n s_n) on the path to each leaf.  S: (N, ≥ L − 1) scores of inner nodes -> (N, L)"""
-    log_p = np.zeros((len(S), len(tree.nodes) + 1))         # one 0 more, for a single leaf
+    log_p = np.zeros((len(S), len(tree.nodes) + 1))         # a last column of 0: a tree of one leaf
     log_p[:, :-1] = -softplus(-tree.turns * S[:, tree.nodes])
     return np.exp(np.add.reduceat(log_p, tree.offsets[:-1], axis=1))
 
@@ -63,7 +66,7 @@ def label_tree(counts: np.ndarray) -> Tree:
 # ---- from lines to h --------------------------------------------------------------------------
 
 def mean_rows(W: np.ndarray, bag: np.ndarray) -> np.ndarray:
-    """h of one bag: (n,) rows of W, with repetitions -> (D,).  0 for an empty bag."""
+    """h, the mean of the rows of one bag: (n,), with repetitions -> (D,).  0 for an empty bag."""
     return W[bag].sum(axis=0) / max(1, len(bag))
 
 
@@ -84,7 +87,7 @@ def fill_mean_rows(W, bags, lines, H, sizes):
 # ---- the model --------------------------------------------------------------------------------
 
 class Quality(NamedTuple):
-    """Precision and recall of the k most likely labels, over all examples together."""
+    """Precision and recall of the k most likely labels, over all examples together (micro)."""
 
     examples: int                  # lines with at least one known label
     precision: float               # the fraction of predicted labels that are true; nan if none
@@ -97,11 +100,11 @@ class Classifier:
 
     model      the fasttext_files.BinModel of a supervised model; do not change its tables
     labels     the L labels, the most frequent first, including the prefix "__label__"
-    features   the Features of a line
+    features   the Features that compute the bag of a line
     """
 
     def __init__(self, model: BinModel) -> None:
-        """Raises ValueError for a model of words, which has no labels."""
+        """Raises ValueError for a model of word vectors, which has no labels."""
         settings = model.settings
         if settings.model != "supervised":
             raise ValueError(f"expected a supervised model, got {settings.model}, which has no "
@@ -125,7 +128,7 @@ class Classifier:
         return cls(read_bin(path, errors="surrogateescape"))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a .bin that fastText reads; it replaces an old file when it is complete."""
+        """Write a .bin that fastText reads.  Replaces an old file when the new one is complete."""
         write_bin(path, self.model)
 
     def __repr__(self) -> str:
@@ -138,17 +141,17 @@ class Classifier:
     def encode(self, texts: str | Iterable[str]) -> np.ndarray:
         """h, the mean of a text's rows, including word n-grams and the end of the line.
 
-        str -> (D,), n of them -> (n, D), float32.  h = 0 for a text that has no rows.
+        One str -> (D,); n of them -> (n, D); float32.  h = 0 for a text that has no rows.
         """
         lines = self._read(texts)
         H = np.concatenate([np.zeros((0, self.model.settings.dim), np.float32),
                             *(H for H, _ in self._blocks(lines))])
         return H[0] if isinstance(texts, str) else H
 
-    sentence_vector = encode                       # fastText's name for it
+    sentence_vector = encode                       # as fastText's get_sentence_vector
 
     def probabilities(self, texts: str | Iterable[str]) -> np.ndarray:
-        """The probabilities of all labels, in their order.  str -> (L,), n of them -> (n, L)."""
+        """The probabilities of all labels, in order.  One str -> (L,); n of them -> (n, L)."""
         lines = self._read(texts)
         P = np.concatenate([np.zeros((0, len(self.labels))),
                             *(self._probabilities(H) for H, _ in self._blocks(lines))])
@@ -156,11 +159,11 @@ class Classifier:
 
     def predict(self, texts: str | Iterable[str], k: int = 1, threshold: float = 0.0
                 ) -> list[tuple[str, float]] | list[list[tuple[str, float]]]:
-        """The k most likely labels with their probabilities, if these are at least `threshold`.
+        """The k most likely labels and their probabilities, those of at least `threshold`.
 
-        str -> [(label, probability)], the most likely first, ties in the order of `labels`;
-        n of them -> n such lists.  k = −1: all labels.  [] for a text that has no rows, which does
-        not occur if the model knows "</s>", the end of a line, as all trained models do.
+        One str -> [(label, probability)], the most likely first, ties in the order of `labels`;
+        n of them -> n such lists.  k = −1: all labels.  [] for a text that has no rows; this cannot
+        happen if "</s>", the end of a line, is in the vocabulary (it occurs once in each line).
         """
         predicted = [[(self.labels[label], float(p)) for label, p in found]
                      for found in self._ranked(self._read(texts), k, threshold)]
@@ -170,7 +173,7 @@ class Classifier:
         """Precision and recall of the k most likely labels on labelled lines.
 
         source: as for read_labelled.  As in the original, every label of every example has the same
-        weight, and examples without known labels are left out; `unseen` counts unknown labels.
+        weight, and lines without a known label are left out; `unseen` counts unknown labels.
         Raises a ValueError that names a line without a label.
         """
         lines = read_labelled(source)
@@ -192,7 +195,7 @@ class Classifier:
         return read_texts([texts] if isinstance(texts, str) else texts)
 
     def _blocks(self, lines: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield H (n, D) and the sizes (n,) of the bags, for about BLOCK scores at a time."""
+        """Yield H (n, D) and the sizes (n,) of n bags, so that h or s has about BLOCK numbers."""
         bags = self.features.bags(lines.words, lines.tokens)
         N, dim = len(lines.tokens.offsets) - 1, self.model.settings.dim
         step = max(1, BLOCK // self._width)
@@ -208,7 +211,7 @@ class Classifier:
         return self._probability((H @ self.model.output.T).astype(np.float64))
 
     def _ranked(self, lines, k, threshold):
-        """Yield [(index of a label, probability)] of each line."""
+        """Yield [(index of a label, probability)] of each line, the most likely label first."""
         k = len(self.labels) if k == -1 else k     # as in the original
         for H, sizes in self._blocks(lines):
             ids, values = top_k(self._probabilities(H), k)

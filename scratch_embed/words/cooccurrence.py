@@ -2,25 +2,26 @@
 
 Paper     Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation",
           section 3: X_ij, "the number of times word j occurs in the context of word i"
-Equation  X_ij = Σ weight(d)   over all pairs of j and i in one sentence, d ≤ window words apart;
-          weight(d) = 1/d in GloVe
-Shapes    Cells: rows, cols (N,) int32, counts (N,) float64: the N cells of X that are not 0
-Cost      O(window·T).  The memory is estimated before counting (`estimate_size`), and refused if
-          it exceeds a budget.  cooccur.c counts larger texts by merging sorted files on disk; this
-          is not implemented here.
+Equation  X_ij = Σ weight(d)   over all occurrences of word j at a distance d ≤ window from word i,
+          in the same sentence;   weight(d) = 1/d in GloVe
+Shapes    X (V, V), as Cells: rows, cols (N,) int32, counts (N,) float64, the N cells that are not 0
+Cost      O(window·T) for T words.  The memory is estimated before counting (`estimate_size`); if
+          it exceeds a budget, MemoryError is raised.  cooccur.c counts larger texts by merging
+          sorted files on disk, which is not implemented here.
 Differs   from cooccur.c: the sums are exact (below); with symmetric=False row i, not column i,
-          counts the words before word i, as the paper defines X_ij; its default window is 15
+          counts the words before word i, as the paper defines X_ij; the default window is 10, not
+          cooccur.c's 15
 Read next words/pair_store.py (where the sums are kept); words/glove.py and words/ppmi.py, two ways
           from counts to vectors
 
 Why 1/d?  Distant words tell less about each other's meaning (section 4.2 of the paper).  word2vec's
-window of random size has the same purpose; its mean weight is `linear`.
+window of random size has the same purpose; the mean weight of a pair in it is `linear`.
 
-Exact sums.  1/d has no exact binary form, but L/d with L = lcm(1..window) is an integer (L = 2520
-for a window of 10), and float64 adds integers exactly up to 2⁵³.  So the L/d are added, and the sum
-is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order of addition,
-if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for 30.  For
-larger sums, and for windows above 40, additions are rounded as usual.
+Exact sums.  Most 1/d have no exact binary form, but with L = lcm(1..window) every L/d is an integer
+(L = 2520 for a window of 10), and float64 adds integers exactly up to 2⁵³.  So the L/d are added,
+and the sum is divided by L at the end.  X_ij is the float64 nearest to the true sum, in any order
+of addition, if it is below 2⁵³/L: 3·10¹² for a window of 10, 2·10¹⁰ for 15, 3·10⁷ for 20, 3,000 for
+30.  For larger sums, and for windows above 40, additions are rounded as usual.
 """
 import math
 from collections import Counter
@@ -49,14 +50,14 @@ from scratch_embed.words.pair_store import (
 
 i64, u64 = np.int64, np.uint64
 PAIRS = 200_000                    # pairs in one kernel call: a few milliseconds
-DENSE = 2048                       # words of the dense block: 32 MiB
+DENSE = 2048                       # words of the dense block (pair_store.py): 32 MiB
 DENSE_BUDGET = 2**30               # bytes of the largest matrix (V, V): about 11,600 words
 
 
 # ---- weights by distance ----------------------------------------------------------------------
 
 class Weights(NamedTuple):
-    """weight(d) = numerators[d−1] / denominator, integers where possible."""
+    """weight(d) = numerators[d−1] / denominator, both integers where possible."""
 
     numerators: np.ndarray         # (window,) float64
     denominator: float
@@ -64,7 +65,7 @@ class Weights(NamedTuple):
 
 def harmonic(window: int) -> Weights:
     """weight(d) = 1/d, GloVe's."""
-    denominator = math.lcm(*range(1, window + 1)) if window <= 40 else 1    # up to 40 below 2⁵³
+    denominator = math.lcm(*range(1, window + 1)) if window <= 40 else 1    # lcm(1..40) < 2⁵³
     return Weights(denominator / np.arange(1, window + 1), float(denominator))
 
 
@@ -82,7 +83,7 @@ def linear(window: int) -> Weights:
 
 def count_cells_plain(corpus: Corpus, window: int = 10, weights: Callable = harmonic,
                   symmetric: bool = True) -> dict[tuple[int, int], float]:
-    """Compute the equation in plain Python.  Arguments as for count_cells.  -> {(i, j): X_ij}"""
+    """The equation in plain Python.  Arguments as for count_cells.  -> {(i, j): X_ij}"""
     numerators, denominator = weights(window)
     cells: Counter = Counter()
     for first, end in zip(corpus.offsets, corpus.offsets[1:]):
@@ -103,10 +104,10 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
     corpus     a Corpus of numbers below V; fastest if frequent words have small numbers
     window     the largest distance, in words; pairs are within one sentence
     weights    harmonic, flat or linear: the weight of a pair by its distance
-    symmetric  count neighbours on both sides; else row i counts the words before word i only
-    dense      the number of frequent words in the dense block; it does not change the result
-    budget     bytes that counting may use; None: all memory of the machine
-    Raises     MemoryError, before counting, if the estimated size exceeds the budget;
+    symmetric  count neighbours on both sides; if False, row i counts only the words before word i
+    dense      the number of frequent words in the dense block; affects speed and memory only
+    budget     bytes that counting may use; None: the machine's whole memory
+    Raises     MemoryError, before counting, if the estimated memory exceeds the budget;
                ValueError for word numbers that are not below V, or a window below 1
     """
     size = estimate_size(corpus, V, window, symmetric, dense)
@@ -116,7 +117,7 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
         require_room(size, budget)
         chunks = _with_bar(pair_chunks(corpus, window, symmetric), len(corpus.ids), size, progress)
         store = fill(chunks, numerators, size.hashed, min(dense, V))
-        size = Size(size.cells, 2 * size.hashed + 64, 2 * size.bytes)   # the estimate was low
+        size = Size(size.cells, 2 * size.hashed + 64, 2 * size.bytes)   # if the table was too small
     keys, sums = nonzero_cells(store)
     del store
     for shift in (i64(0), S32):                    # by column, then by row
@@ -129,10 +130,13 @@ def count_cells(corpus: Corpus, V: int, window: int = 10, weights: Callable = ha
 
 def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = True,
                   dense: int = DENSE) -> Size:
-    """Estimate the Size from a sample of cells: exact up to SAMPLE pairs, else within about 1 %."""
+    """Estimate the Size from a sample of the cells.
+
+    Exact up to SAMPLE pairs; else the relative standard error is about 1/√n for n sampled cells.
+    """
     _check(corpus, V, window, dense)
     lengths = np.diff(corpus.offsets)
-    most = np.minimum(window, lengths - 1)             # a sentence of n has Σ_{d=1..most} (n − d)
+    most = np.minimum(window, lengths - 1)             # n words have Σ_{d=1..most} (n − d) pairs
     pairs = int((most * lengths - most * (most + 1) // 2).sum())
     chunks = pair_chunks(corpus, window, symmetric, sampling(pairs))
     size = size_of((keys.copy() for keys, _, _ in chunks), pairs, V, symmetric, dense)
@@ -143,9 +147,10 @@ def estimate_size(corpus: Corpus, V: int, window: int = 10, symmetric: bool = Tr
 
 def pair_chunks(corpus: Corpus, window: int, symmetric: bool, every: int = 1,
                 pairs: int = PAIRS) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Yield (keys, distances, words of the text) chunk by chunk, in the same two buffers.
+    """Yield (keys, distances, number of words read) for each chunk of the text.
 
-    every: yield a sample of one in `every` keys, a power of 2; pairs: the most pairs in a chunk
+    Both arrays are buffers that the next chunk overwrites.  every: a power of 2; if above 1, about
+    one in `every` different keys is sampled.  pairs: the most pairs in a chunk
     """
     most = min(window, int(np.diff(corpus.offsets).max(initial=1)))     # pairs per word
     words = max(1, pairs // most)
@@ -164,8 +169,8 @@ def find_pairs(corpus, chunk, window, symmetric, mask, keys, distances):
     """Fill keys and distances of the pairs whose later word is in a chunk.  -> how many
 
     The loops are those of count_cells_plain.  chunk: (first word, end, sentence of the first).  A
-    key is row · 2³² + column, with row ≤ column if symmetric.  mask: write only a sample, the keys
-    whose hash has zeros where the mask has ones; 0: all keys.
+    key is row · 2³² + column, with row ≤ column if symmetric.  mask: sample the keys whose hash
+    has zeros where the mask has ones; 0: all keys.
     """
     first, end, s = chunk
     n = 0
@@ -195,7 +200,7 @@ def _with_bar(chunks, words, size, progress):
 
 
 def _check(corpus, V, window, dense):
-    """Raise ValueError for an argument that is out of range."""
+    """Raise a ValueError that names the first argument that is out of range."""
     require_whole("V", V, 0, 2**31)
     require_whole("window", window, 1, 1_000_000)
     require_whole("dense", dense, 0, 1_000_000)

@@ -6,11 +6,11 @@ Equation  h = (1/n) Σ_{g ∈ rows(w)} W_g;   L = −log σ(u_c · h) − Σ_{k=
           for every pair of neighbours: w in the middle of a window, c near it, K negatives k
 Shapes    W (V + buckets, D) rows of words and of n-grams (words/subwords.py); U (V, D) the output
           vectors u; h (D,) the vector of a word of n rows
-Cost      O((n + m·K)·D) per word with m neighbours; the original costs O(m·(n + K)·D)
-Differs   from the paper, as its code does: h is a mean, in the paper a sum; and yet each row is
-          updated by the full gradient ∂L/∂h (below).  From its code: all of W is initialised, in
-          ±1/D, where the code initialises a tenth per thread and leaves the rest as allocated (with
-          -thread 2 eight rows in ten, mostly zeros); a negative that equals the target is skipped,
+Cost      O((n + m·K)·D) for a word of n rows with m neighbours; in the original O(m·(n + K)·D)
+Differs   from the paper, like fastText's code: h is a mean, in the paper a sum; and yet each row
+          is updated by the full gradient ∂L/∂h (below).  From that code: all of W is initialised,
+          in ±1/D, where fastText initialises a tenth per thread and leaves the rest as allocated
+          (with -thread 2 eight tenths, mostly zeros); a negative that equals the target is skipped,
           not drawn again; σ is computed, not looked up; the K + 1 targets of a pair are updated
           together and sentences read in random order, as in word2vec.py; no "</s>" ends a line.
 Read next words/fasttext_vectors.py (how to use the result); words/word2vec.py, words/cbow.py (the
@@ -23,10 +23,10 @@ of 25 rows would learn 25 times more slowly.  corrected_skipgram_chunk and corre
 follow the equation.
 
 Why h is computed once per word.  After a step the mean of the rows is known without reading them:
-it is h − lr·∂L/∂h.  (A row that the word has m times moves m times and counts m times in the mean,
-so h moves by Σ m²/n of that, the sum over the different rows: `mean_step`.  The 3-grams of <banana>
-are <ba ban ana nan ana na>; with the word's own row n = 7, and ana has m = 2, so h moves by
-(5 · 1² + 2²)/7 = 9/7 of a step.)  So the rows of a word are read and updated once, not once for
+it is h − lr·∂L/∂h.  (A row that the word has t times moves t times and counts t times in the mean,
+so h moves by Σ t²/n of that step, summed over the different rows: `mean_step`.  The 3-grams of
+<banana> are <ba ban ana nan ana na>; with the word's own row n = 7, and t = 2 for ana, so h moves
+by (5 · 1² + 2²)/7 = 9/7 of the step.)  So the rows of a word are read and updated once, not for
 each neighbour.  The steps are those of the original, except for rounding.
 """
 from collections.abc import Callable
@@ -64,7 +64,7 @@ from scratch_embed.words.word2vec import (
     subsample,
 )
 
-FILL = 4096                        # rows initialised at a time: they fit into the processor's cache
+FILL = 4096                        # rows initialised at a time, to stay in the processor's cache
 DETAILS = Details(power=0.5, last_lr=0.0)
 
 
@@ -217,20 +217,20 @@ def add_to_rows(W, subword_rows, step):
 # ---- preparations: mean steps, initial tables -----------------------------------------------
 
 def mean_step(subword_rows: np.ndarray) -> float:
-    """How far the mean of these rows moves if each takes a step of 1: Σ times² / n."""
+    """How far the mean of these n rows moves if each takes a step of 1: Σ times² / n."""
     times = np.unique(subword_rows, return_counts=True)[1]
     return (times**2).sum() / len(subword_rows)
 
 
 @kernel
 def fill_mean_steps(subwords, times, steps):
-    """Fill mean_step of every word.  times: (V + buckets,) int32 scratch, all 0; steps: (V,)"""
+    """Fill steps (V,) with each word's mean_step.  times: (V + buckets,) int32 scratch, all 0"""
     for word in range(len(steps)):
         subword_rows, squares = rows_of(subwords, word), 0
         for row in subword_rows:
             times[row] += 1
         for row in subword_rows:
-            squares += times[row]                          # m · m for a row that occurs m times
+            squares += times[row]                          # t · t for a row that occurs t times
         for row in subword_rows:
             times[row] = 0
         steps[word] = squares / len(subword_rows)
@@ -275,7 +275,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
     ngrams     the lengths of n-grams in letters, < and > included (max_n = 0: no n-grams), and the
                number of buckets, the rows that n-grams share: 4·dim bytes each
     details    by default the power of the counts is 0.5, and lr falls to 0
-    The other arguments, the errors, and what workers and seed mean: see word2vec.train.
+    The other arguments and the errors are those of word2vec.train.
     """
     settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
                     window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,

@@ -1,8 +1,9 @@
 """fastText's files: read and write a model (.bin), byte for byte, and write word vectors (.vec).
 
-Bytes     .bin, version 12, little-endian:
-             0  i4 793712314, i4 12
-             8  12 × i4: Settings from dim to lr_update_rate; loss and model as numbers from 1
+Bytes     .bin, version 12, little-endian (i4: int32, f8: float64, u1: uint8):
+             0  i4 793712314 (marks the format), i4 12 (the version)
+             8  12 × i4: Settings from dim to lr_update_rate; loss and model as
+                numbers from 1 (LOSSES, MODELS)
             56  f8 sample
             64  i4 V + L, i4 V words, i4 L labels, i8 n_tokens, i8 −1 (0 or more: a pruned model)
             92  V + L entries: the word's bytes, 0x00, i8 its count, i1 0 for a word, 1 for a label;
@@ -12,8 +13,8 @@ Bytes     .bin, version 12, little-endian:
           .vec   "V D\\n", then V rows "word f f ... f \\n" of 5 significant digits
 Shapes    input (V + buckets, D): a row for each word, then those that n-grams share; output
           (L, D) of a supervised model, (V, D) of others; with "hs" its last row is not used
-Cost      memory for the tables and 1 MB more; a few µs per word
-Differs   The original checks little more than the first 8 bytes: it loads a truncated file without
+Cost      memory for the tables and the words, and about 1 MiB more
+Differs   the original checks little more than the first 8 bytes: it loads a truncated file without
           an error, or uses all memory in search of the end of a word.  Not supported here: version
           11, which has no character n-grams in supervised models, and quantised models (.ftz).
           Not in the file: the prefix of labels ("__label__") and the learning rate.
@@ -21,9 +22,9 @@ Read next words/fasttext_vectors.py (word vectors), words/subwords.py (their row
 
 How damage is detected.  The header and the entries determine the exact size of the rest, so a file
 that is too short or too long is refused before memory is allocated for the tables.  Their shapes
-are in the file twice, and must agree.  A count must be at least 1 and at most that of the entry
-before, the sum of the counts at most n_tokens, and each word must occur once.  The format has no
-checksum, so damage that results in another valid model is not detected: a changed letter, a
+are in the file twice, and must agree.  A count must be at least 1 and at most the count before
+it, the sum of the counts at most n_tokens, and each word or label must occur once.  The format has
+no checksum, so damage that results in another valid model is not detected: a changed letter, a
 slightly different count, a setting that does not affect the shapes, a number that stays finite.
 """
 import io
@@ -80,7 +81,7 @@ class BinModel(NamedTuple):
     counts: np.ndarray             # (V,) int64, not increasing
     labels: list[str]              # including their prefix
     label_counts: np.ndarray       # (L,) int64, not increasing
-    n_tokens: int                  # in the text, including words too rare for `words`
+    n_tokens: int                  # of the text, including words too rare for `words`
     input: np.ndarray              # (V + buckets, D) float32
     output: np.ndarray             # (L, D) if supervised, else (V, D); float32
 
@@ -88,7 +89,7 @@ class BinModel(NamedTuple):
 def word_model(vocab: Vocab, W: np.ndarray, U: np.ndarray, settings: Settings) -> BinModel:
     """The BinModel of words/fasttext.train's result: W (V + buckets, D), U (V, D).
 
-    settings: those of the training run; dim and buckets are taken from W, and n_tokens is Σ counts.
+    settings: those of the training run, but dim and buckets come from W; n_tokens is Σ counts.
     """
     settings = settings._replace(dim=W.shape[1], buckets=len(W) - len(vocab))
     return BinModel(settings, vocab.words, vocab.counts, [], np.zeros(0, np.int64),
@@ -156,7 +157,7 @@ def read_bin(source: str | os.PathLike | io.IOBase, errors: str = "strict") -> B
 
     errors: for words that are not UTF-8, which occur in published models; "surrogateescape" keeps
     their bytes (subwords.to_bytes and write_bin restore them).
-    Raises FormatError that names the byte if the file is damaged or not of version 12.
+    Raises a FormatError that names the byte if the file is damaged or not of version 12.
     """
     with open_binary(source) as (file, path):
         size = file.seek(0, os.SEEK_END)
@@ -212,12 +213,12 @@ def _read_header(path, file, size):
 
 
 def _named(names, number):
-    """The name with this number, counted from 1; a number without a name is refused later."""
+    """The name with this number, counted from 1; or the number itself, which is refused later."""
     return names[number - 1] if 1 <= number <= len(names) else number
 
 
 def _read_entries(path, file, n, kind, n_tokens, errors, seen):
-    """Read n words (or labels) and their counts (n,).  seen: a set of those read so far, updated"""
+    """Read n words (or labels) and their counts (n,).  seen: the names so far, updated"""
     words, counts, most, at = [], np.empty(n, np.int64), n_tokens, file.tell()
     for i in range(n):
         name, numbers = _read_to_zero(file), file.read(COUNT_AND_TYPE.size)
@@ -342,7 +343,7 @@ def _check_model(model):
 
 
 def _plain(name, table, shape):
-    """The table as row-major little-endian float32, copied only if necessary."""
+    """The table as row-major little-endian float32, copied only if necessary.  Checks its shape."""
     if np.shape(table) != shape:
         raise ValueError(f"the {name} table: expected shape {shape}, got {np.shape(table)}")
     with np.errstate(over="ignore"):               # beyond float32 it is inf, an error below

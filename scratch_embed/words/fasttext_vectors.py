@@ -1,4 +1,4 @@
-"""FastText vectors: word vectors computed from subwords, for words seen in training and others.
+"""FastText vectors: word vectors computed from subwords, also for words unseen in training.
 
 Paper     Bojanowski et al. 2017, section 5.4 (unseen words), table 4 (important n-grams)
 Equation  h(w) = (1/n) Σ_{g ∈ rows(w)} W_g;  the rows of an unseen word are those of its n-grams
@@ -6,7 +6,7 @@ Shapes    W (V + buckets, D): a row for each word, then one for each bucket of n
 Cost      O(R·D) once, for the means of the R rows of all words (subwords.Subwords); then as for
           WordVectors
 Differs   from the original: an unseen word without n-grams raises MissingWord.  The original gives
-          it the zero vector, and would find nearest words to that too.
+          it the zero vector, and returns words nearest to the zero vector.
 Read next words/vectors.py (`words` here is a WordVectors), words/fasttext_files.py (the formats)
 """
 import os
@@ -37,7 +37,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 class SubwordVector(NamedTuple):
     """One of the rows whose mean is the vector of a word."""
 
-    ngram: str                     # or the word itself, if it is its own row
+    ngram: str                     # or the word itself, for its own row
     row: int
     vector: np.ndarray             # (D,)
 
@@ -48,7 +48,7 @@ class FastTextVectors:
     words          the vectors of the known words, a WordVectors with all its methods
     table          (V + buckets, D) float32, read-only, not copied
     min_n, max_n   the lengths of n-grams, which must be those used in training: others select wrong
-                   rows, and this cannot be detected.  `load` reads them from the .bin.
+                   rows without an error.  `load` reads them from the .bin.
 
     >>> table = np.random.default_rng(0).normal(size=(2 + 100, 8))
     >>> vectors = FastTextVectors(["king", "queen"], table, min_n=3, max_n=6)
@@ -170,19 +170,22 @@ class FastTextVectors:
         return self.words.most_similar(self._known(positive), self._known(negative), topn)
 
     def _known(self, side):
-        """Replace unknown words by their normalised vectors; known words stay, to be excluded."""
+        """Replace unknown words by their normalised vectors.
+
+        Known words stay words, so that most_similar excludes them from its result.
+        """
         return [word if word in self else l2_normalize(self[word].astype(float))[0]
                 for word in ([side] if isinstance(side, str) else side)]
 
 
 def mean_of_rows(table: np.ndarray, subwords: Subwords, word: int) -> np.ndarray:
-    """The vector of one word.  table: (V + buckets, D) -> h (D,)"""
+    """The vector of word number `word`.  table: (V + buckets, D) -> h (D,)"""
     return table[subwords.rows[subwords.offsets[word]:subwords.offsets[word + 1]]].mean(axis=0)
 
 
 @kernel
 def fill_means(table, subwords, means):
-    """Fill means (V, D) float32: mean_of_rows for every word."""
+    """Fill means (V, D) float32 with mean_of_rows of every word."""
     for w in range(len(means)):
         mean, first, end = means[w], subwords.offsets[w], subwords.offsets[w + 1]
         mean[:] = ZERO

@@ -12,8 +12,7 @@ Differs   from the paper: a factor ½, as in glove.c; and by default glove.c's A
           see below).  From glove.c: float32, not float64; the chunks of shuffled cells are read in
           another order in every epoch; gradients are not clipped at ±100, and training stops if
           the loss is not finite.  glove.c skips the update for a cell whose loss is nan or inf, and
-          goes on.  Its clipping never acts in a run that converges; in one that diverges it hides
-          that: the vectors are finite, but useless.
+          goes on.  Its clipping hides that a run diverges: the vectors are finite, but useless.
 Read next words/cooccurrence.py (X), words/ppmi.py (another factorisation), words/word2vec.py
 
 Gradient.  With the error s = w·u + b + c − log x and e = f(x) s:
@@ -23,20 +22,22 @@ Why logarithms?  Whether a word k belongs to ice (i) or to steam (j) shows in th
 of P_ik = X_ik / Σ_k X_ik, not in either count alone.  If differences of word vectors are to express
 such ratios, (w_i − w_j) · u_k = log P_ik − log P_jk, then w_i · u_k is log X_ik up to terms of i
 alone and of k alone: the biases, which take up the frequencies of the two words.
+
 Why the weight f?  A count of 1 is mostly noise, so a cell with a small count gets a small weight.
 Without the cap at 1, frequent pairs such as "of the" would dominate the loss.
 
 Why two tables?  With one (u = w) the fitted matrix would be W Wᵀ, which has no negative eigenvalue
 and no negative entry on its diagonal.  Log counts minus biases have both: a word rarely occurs near
 itself.  W Uᵀ can be any matrix of rank D.
+
 Why W + U?  It cancels the directions in which w = −u.  The paper's reason: if X is symmetric, both
 tables estimate the same vectors and differ only in their random initialisation, and the mean of two
-estimates has less noise.  That is half of it.  W Uᵀ is then nearly symmetric too; for an
-eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, with a negative one qᵀW ≈ −qᵀU.  So W + U keeps
-the directions of the first kind and cancels those of the second.  Words that agree in a direction
-of the second kind co-occur less often than by chance (such as two names of one thing); W alone
-keeps both kinds.  On the toy texts W + U solves 13.5 ± 5.9 points of analogies less than W alone
-(`scratch-embed why glove`).
+estimates has less noise.  But W Uᵀ is then nearly symmetric too: for an
+eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, for one with a negative eigenvalue qᵀW ≈ −qᵀU.
+So W + U keeps the directions of positive eigenvalues and cancels the others.  Words that agree in a
+direction of a negative eigenvalue co-occur less often than by chance (such as two names of one
+thing); only W alone keeps this information.  On the toy texts W + U solves 13.5 ± 5.9 percentage
+points fewer analogies than W alone (`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its squared gradients accumulate:
 x −= lr · g/√G, with G the sum of g² over all earlier steps, plus an initial value.  (Duchi et al.
@@ -62,8 +63,8 @@ from scratch_embed.training.session import RunOptions, session
 from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
-CHUNK_WORK = 5_000_000             # cells times dimensions of one call: 10 to 20 ms
-FIRST, SHUFFLE, ORDER = 1, 2, 3    # end of the seed: initial weights, order of cells, of chunks
+CHUNK_WORK = 5_000_000             # cells times dimensions in one kernel call: 10 to 20 ms
+FIRST, SHUFFLE, ORDER = 1, 2, 3    # in seeds: initial weights, order of cells, order of chunks
 
 
 # ---- the equation ---------------------------------------------------------------------------
@@ -75,9 +76,9 @@ def weight(x: np.ndarray, x_max: float = 100, alpha: float = 0.75) -> np.ndarray
 
 def loss_and_grad(w: np.ndarray, u: np.ndarray, b: float, c: float, log_x: float, f: float
                   ) -> tuple[float, np.ndarray, np.ndarray, float]:
-    """The loss of one cell, and its gradients.  w, u: (D,); b, c: biases; f = f(x)
+    """The loss of one cell, and its gradients.  w, u: (D,); b, c: biases; log_x = log x; f = f(x)
 
-    -> L, ∂L/∂w (D,), ∂L/∂u (D,), and ∂L/∂b, which equals ∂L/∂c
+    -> L, ∂L/∂w (D,), ∂L/∂u (D,), ∂L/∂b (= ∂L/∂c)
     """
     s = w @ u + b + c - log_x
     e = f * s
@@ -86,7 +87,7 @@ def loss_and_grad(w: np.ndarray, u: np.ndarray, b: float, c: float, log_x: float
 
 def adagrad_step(x: np.ndarray, G: np.ndarray, g: np.ndarray, lr: float
                  ) -> tuple[np.ndarray, np.ndarray]:
-    """One step.  -> x − lr · g/√G, G + g²
+    """One AdaGrad step.  -> x − lr · g/√G, G + g²
 
     x: parameters, G: accumulated g², g: gradients, all of the same shape
     """
@@ -170,11 +171,11 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), which the paper uses and glove.c writes; why: see the docstring above."""
+        """W + U, (V, D), as in the paper and glove.c.  "Why W + U?" above gives the reason."""
         return self.W + self.U
 
 
-def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def initial_tables(V: int, dim: int, adagrad: AdaGrad, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """W and U, (V, 2, dim+1) float32: vectors and biases, then the initial G.
 
     Vectors and biases are uniform in ±½/dim, as in glove.c.
@@ -183,8 +184,8 @@ def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndar
     rng = np.random.default_rng([seed, FIRST])
     tables = np.empty((2, V, 2, dim + 1), np.float32)
     tables[:, :, 0] = (rng.random((2, V, dim + 1), np.float32) - HALF) / np.float32(dim)
-    tables[:, :, 1, :dim] = start.weight_G
-    tables[:, :, 1, dim] = start.bias_G
+    tables[:, :, 1, :dim] = adagrad.weight_G
+    tables[:, :, 1, dim] = adagrad.bias_G
     return tables[0], tables[1]
 
 
@@ -192,9 +193,9 @@ def initial_tables(V: int, dim: int, start: AdaGrad, seed: int) -> tuple[np.ndar
 def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCells:
     """All cells in random order.
 
-    Adjacent cells of X share a word, and updates one after the other would move its vector in much
-    the same direction.  The same holds for a cell (i, j) and its mirror image (j, i), which a
-    random order almost always separates.
+    Adjacent cells of X share a word, and consecutive updates would move its vector in much the same
+    direction.  So would a cell (i, j) and its mirror image (j, i), which a random order almost
+    always separates.
     """
     require_memory(32 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
     order = np.random.default_rng([seed, SHUFFLE]).permutation(len(cells.rows))
@@ -208,12 +209,12 @@ def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCel
     """As `shuffled`, but each cell (i, j) of a symmetric X is followed by its mirror image (j, i).
 
     A simple implementation stores X like this; why/glove.py measures how much worse the vectors
-    become.
+    are.
     """
     mixed = shuffled(cells, x_max, alpha, seed)
     low, high = np.minimum(mixed.rows, mixed.cols), np.maximum(mixed.rows, mixed.cols)
     _, first, pair = np.unique(np.int64(low) << 32 | high, return_index=True, return_inverse=True)
-    order = np.argsort(first[pair], kind="stable")         # by the first cell of each pair
+    order = np.argsort(first[pair], kind="stable")         # in the order of each pair's first cell
     return ShuffledCells(*(part[order] for part in mixed))
 
 
@@ -235,13 +236,13 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
                words; use 10 for a few million words
     alpha      the exponent of the weight below x_max; 0: all cells have the same weight
     lr         see AdaGrad above
-    epochs     passes over all cells (25 is glove.c's default); the paper uses 50 for fewer than 300
-               dimensions, else 100
+    epochs     passes over all cells; 25 is glove.c's default, the paper uses 50 if dim < 300, else
+               100
     order      the function that orders the cells for training: shuffled or mirrored
     options    workers, seed, checkpoint, progress.  Several workers update the same tables at once.
                With one, the same seed gives the same bits; with more, only the quality is the same.
-    Raises     ValueError for invalid cells or settings, or settings other than the resumed
-               checkpoint's; FileExistsError for a checkpoint that exists, without resume;
+    Raises     ValueError for invalid cells or settings, or settings that differ from the
+               resumed checkpoint's; FileExistsError for a checkpoint that exists, without resume;
                MemoryError if the tables do not fit; TrainingDiverged if the loss or a weight is
                not finite
     """
@@ -250,14 +251,14 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
                     order=require_function("order", order, "shuffled"))
     check_settings(settings | {"V": V})
     check_cells(cells, V)
-    start, N, size = adagrad(lr), len(cells.rows), max(1, CHUNK_WORK // dim)
+    optimizer, N, size = adagrad(lr), len(cells.rows), max(1, CHUNK_WORK // dim)
     settings |= dict(chunk_cells=size, data=cells)
-    W, U = initial_tables(V, dim, start, options.seed)
+    W, U = initial_tables(V, dim, optimizer, options.seed)
     in_order = order(cells, x_max, alpha, options.seed)
 
     def step(chunk):
         first, end = chunk
-        loss = glove_chunk(in_order, first, end, W, U, np.float32(start.lr))
+        loss = glove_chunk(in_order, first, end, W, U, np.float32(optimizer.lr))
         return loss, end - first, end - first
 
     with session({"W": W, "U": U}, settings, options, epochs * N, "cell") as run:

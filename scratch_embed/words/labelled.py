@@ -1,9 +1,10 @@
-"""Labelled text: lines with their labels, as numbers.
+"""Labelled text: lines of words with their labels, as numbers.
 
-    __label__meal __label__praise the soup was hot
+An example of a line:  __label__meal __label__praise the soup was hot
 
 Shapes    the words of line i are tokens.ids[tokens.offsets[i]:tokens.offsets[i+1]], and its labels
-          likewise in targets; both are numbered from 0 in the order of first occurrence
+          are in targets in the same way; words and labels are numbered separately, from 0, in the
+          order of first occurrence
 Cost      one pass of the compiled reader over the text; 4 bytes per token and 16 per line
 Differs   from fastText: a line with words but without a label is an error that names the line,
           where the original skips it; the last line ends with "</s>" like every other, even if the
@@ -11,10 +12,10 @@ Differs   from fastText: a line with words but without a label is an error that 
 Read next words/bags.py (from the words of a line to rows of a table), words/supervised.py
           (training)
 
-Labels are the tokens that begin with __label__, at any position; the other tokens are words,
-separated by ASCII white space and NUL.  The end of a line is a word too, "</s>", so every bag
-contains it; in a text of unknown words its row alone predicts the labels, the frequent ones.  If
-"</s>" is written in a text, the line ends there.  Blank lines are not examples.
+Tokens are separated by ASCII white space or NUL.  Tokens that begin with __label__ are labels, at
+any position; the others are words.  The end of a line is a word too, "</s>": in a line of unknown
+words only its row is left, and predicts the frequent labels.  If "</s>" is written in a text, the
+line ends there.  Blank lines are not examples.
 """
 import io
 from collections.abc import Iterable, Iterator
@@ -28,13 +29,13 @@ from scratch_embed.text.vocab import Corpus
 from scratch_embed.words.subwords import END_OF_LINE, to_bytes
 
 LABEL = "__label__"
-LINES_PER_BLOCK = 1000             # lines joined to one block
+LINES_PER_BLOCK = 1000             # lines joined into one block
 
 Lines = File | Iterable[str]
 
 
 class Labelled(NamedTuple):
-    """A labelled text as numbers; the words are all that occur in it."""
+    """A labelled text as numbers: S different words and L different labels."""
 
     words: list[str]               # S different ones, including "</s>"
     counts: np.ndarray             # (S,) int64
@@ -45,9 +46,10 @@ class Labelled(NamedTuple):
 
 
 def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
-    """Read lines that all have labels.
+    """Read labelled lines.
 
-    source   a path, plain or gzip; "-"; an open binary file; or an iterable of str, one per line
+    source   a path, plain or gzip; "-" for standard input; an open binary file; or an iterable of
+             str, one per line
     errors   what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     Raises   ValueError if a line has words but no label (it names the first), or if no line has a
              label; FormatError for bytes that are not UTF-8
@@ -55,7 +57,7 @@ def read_labelled(source: Lines, errors: str = "strict") -> Labelled:
     text = _number(read_blocks(source, errors) if isinstance(source, FILE_TYPES)
                   else _blocks(source))
     words, labels = np.diff(text.tokens.offsets), np.diff(text.targets.offsets)
-    bare = np.flatnonzero((labels == 0) & (words > 1))
+    bare = np.flatnonzero((labels == 0) & (words > 1))       # more than "</s>"
     if len(bare):
         first = text.tokens.ids[text.tokens.offsets[bare[0]]]
         raise ValueError(f"line {bare[0] + 1} has no label: expected a word that begins with "
@@ -79,7 +81,7 @@ def read_texts(texts: Iterable[str]) -> Labelled:
 # ---- from lines to numbers --------------------------------------------------------------------
 
 def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    """Join lines to blocks.  A line ends at the first "</s>" that is written in it."""
+    """Join lines into blocks.  A line ends at the first "</s>" that is written in it."""
     block = []
     for number, line in enumerate(lines, 1):
         if not isinstance(line, str):
@@ -108,14 +110,14 @@ def _number(blocks):
     names = [letters[first:end].decode("utf-8", "surrogateescape")
              for first, end in zip(start, start[1:])]
     is_label = np.array([name.startswith(LABEL) for name in names], bool)
-    end = names.index(END_OF_LINE) if END_OF_LINE in names else -1
-    offsets = np.concatenate([[0], np.flatnonzero(ids == end) + 1])
+    line_end = names.index(END_OF_LINE) if END_OF_LINE in names else -1
+    offsets = np.concatenate([[0], np.flatnonzero(ids == line_end) + 1])
     words, labels = np.flatnonzero(~is_label), np.flatnonzero(is_label)
-    count = found.counts[:known]
-    return Labelled([names[i] for i in words], count[words], _select_tokens(ids, offsets,
-    ~is_label),
-                    [names[i] for i in labels], count[labels], _select_tokens(ids, offsets,
-                    is_label))
+    counts = found.counts[:known]
+    return Labelled([names[i] for i in words], counts[words],
+                    _select_tokens(ids, offsets, ~is_label),
+                    [names[i] for i in labels], counts[labels],
+                    _select_tokens(ids, offsets, is_label))
 
 
 def _with_line_ends(blocks):
@@ -133,14 +135,14 @@ def _without_nul(data):
 
 
 def _select_tokens(ids, offsets, wanted):
-    """Keep one kind of tokens in each line, and renumber them.  wanted: (S,) bool"""
+    """Keep the wanted tokens of each line, and renumber them.  wanted: bool for each number"""
     number = np.cumsum(wanted, dtype=np.int32) - np.int32(1)
     kept = np.flatnonzero(wanted[ids])
     return Corpus(number[ids[kept]], np.searchsorted(kept, offsets))
 
 
 def _select_lines(corpus, wanted):
-    """Select lines.  wanted: (N,) bool"""
+    """Keep the wanted lines of a Corpus.  wanted: bool for each line"""
     lengths = np.diff(corpus.offsets)
     return Corpus(corpus.ids[np.repeat(wanted, lengths)],
                   np.concatenate([[0], np.cumsum(lengths[wanted])]))

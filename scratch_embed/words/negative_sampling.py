@@ -1,18 +1,20 @@
-"""The noise distribution, from which negatives are drawn in constant time by an alias table.
+"""Negative sampling: the noise distribution of negatives, and a draw from it in constant time.
 
 Paper     Mikolov et al. 2013b, section 2.2: Pneg(w) ∝ count(w)^¾ (the paper's P_n).
           Walker 1977, "An Efficient Method for Generating Discrete Random Variables with General
           Distributions"; Vose 1991 for the construction of the table in O(V)
-Shapes    accept (V,) float32, alias (V,) int32
+Shapes    alias table: accept (V,) float32, alias (V,) int32
 Cost      one random number and two look-ups per draw, for any V
-Differs   word2vec.c uses a table of 10⁸ entries, gensim a binary search in the cumulative sums
+Differs   word2vec.c draws from a table of 10⁸ word numbers, gensim by a binary search in the
+          cumulative sums of the probabilities
 
 Why count^¾?  Mikolov et al. found it better than the word frequencies (power 1) and than a uniform
-distribution (power 0).  It is between the two: rare words are drawn more often than they occur.
+distribution (power 0).  It is between the two: rare words have a larger share of the negatives than
+of the text.
 
 The alias table.  Divide the total mass 1 into V columns of mass 1/V, one for each word.  A word
-with less mass than that fills a part of its column; the rest is filled by one word that has more
-than 1/V, its alias.  For words of probability 1/2, 1/4 and 1/4, in columns of mass 1/3:
+with a mass below 1/V fills a part of its column; one word with a larger mass, its alias, fills the
+rest.  For words of probability 1/2, 1/4 and 1/4, in columns of mass 1/3:
     column 0   word 0 alone                      accept 1
     column 1   3/4 word 1,  1/4 its alias 0      accept 3/4
     column 2   3/4 word 2,  1/4 its alias 0      accept 3/4
@@ -53,12 +55,12 @@ def alias_table(probabilities: np.ndarray) -> AliasTable:
     small = [w for w in range(V) if mass[w] < 1]
     large = [w for w in range(V) if mass[w] >= 1]
     while small and large:
-        poor, rich = small.pop(), large[-1]
-        alias[poor] = rich                                 # rich fills the rest of poor's column
-        mass[rich] -= 1 - mass[poor]
-        if mass[rich] < 1:
+        less, more = small.pop(), large[-1]
+        alias[less] = more                                 # `more` fills the rest of the column
+        mass[more] -= 1 - mass[less]
+        if mass[more] < 1:
             small.append(large.pop())
-    # the columns left in either list are full, except for rounding, and keep themselves as alias
+    # words left in either list fill their columns, up to rounding: each is its own alias
     return AliasTable(mass.astype(np.float32), alias)
 
 
@@ -66,7 +68,7 @@ def alias_table(probabilities: np.ndarray) -> AliasTable:
 def draw_negative(noise, bits):
     """Draw a word.  bits: 64 random bits; the high ones choose the column, the low ones decide.
 
-    It has no NumPy form; the last sentence of the module's docstring describes it.
+    No NumPy form: the last sentence of the module's docstring describes the draw.
     """
     word = below(bits, len(noise.accept))
     return word if uniform32(bits) < noise.accept[word] else np.int64(noise.alias[word])

@@ -1,22 +1,23 @@
-"""Pair store: sums over pairs of words, in memory of a size that is estimated beforehand.
+"""Pair store: one sum for each pair of words, in memory whose size is estimated beforehand.
 
 Shapes    a pair (row, col) of word numbers below V is one int64, its key row · 2³² + col
-          Store: a dense block (dense, dense) and a hash table of `slots` keys with their sums
-          Cells: rows, cols (N,) int32, counts (N,) float64: the cells that are not 0
+          Store: a block (dense, dense) for words 0..dense−1, and a hash table of `slots` keys with
+          their sums
+          Cells: rows, cols (N,) int32, counts (N,) float64: the cells of the matrix X of sums
+          that are not 0
 Cost      O(1) per pair; O(N + V) to sort the cells
 Memory    `bytes_needed`; the size of the hash table is estimated from a sample of the keys
 Read next words/cooccurrence.py, which counts with it
 
 Two stores.  Words are numbered by frequency, so pairs of small numbers are few and frequent: their
-sums are in a dense matrix, the block.  Most of the other V² pairs never occur; those that do are in
-a hash table: the hash of a key selects a slot, and if another key is in that slot the next one is
-tried.  If words on both sides are counted, X is symmetric, and only the half with row ≤ column is
-stored.
+sums are in a dense matrix, the block.  Most other pairs never occur; those that occur are in a hash
+table.  The hash of a key selects a slot; if another key is in that slot, the next slot is tried.
+If words on both sides are counted, X is symmetric, and only the half with row ≤ column is stored.
 
 The table does not grow.  Before counting, the number of cells is estimated from a sample: the keys
 whose hash ends in z zero bits.  Whether a key is in the sample does not depend on how often it
-occurs, so rare and frequent keys are sampled alike, and 2ᶻ times the size of the sample is close to
-N.
+occurs, so rare and frequent keys are sampled alike, and 2ᶻ times the number of sampled keys is
+close to the number of all different keys.
 """
 import math
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ from scratch_embed.numerics.random import below, mix
 
 i64, u64 = np.int64, np.uint64
 S32, LOW_32, FREE = i64(32), i64(0xFFFFFFFF), i64(-1)
-SAMPLE = 1 << 20                   # pairs from which the number of cells is estimated
+SAMPLE = 1 << 20                   # at most about this many keys are sampled
 
 
 class Cells(NamedTuple):
@@ -45,8 +46,8 @@ class Size(NamedTuple):
     """Estimates: the number of cells, and an upper bound of the memory to count them."""
 
     cells: int                     # N
-    hashed: int                    # how many of the stored ones are in the hash table
-    bytes: int
+    hashed: int                    # the number of keys in the hash table
+    bytes: int                     # the upper bound
 
 
 class Store(NamedTuple):
@@ -60,7 +61,7 @@ class Store(NamedTuple):
 # ---- memory -------------------------------------------------------------------------------------
 
 def sampling(pairs: int) -> int:
-    """One in this many keys is sampled: a power of 2.  About SAMPLE keys if all are different."""
+    """One in this many keys is sampled, a power of 2.  Up to about SAMPLE keys if all differ."""
     return 2 ** max(0, math.ceil(math.log2(max(pairs, 1) / SAMPLE)))
 
 
@@ -77,12 +78,12 @@ def size_of(sample: Iterable[np.ndarray], pairs: int, V: int, symmetric: bool, d
 
 
 def table_slots(hashed: int) -> int:
-    """The number of slots for this many cells.  A third stays empty, so that few are tried."""
+    """The number of slots for this many cells.  A third stays empty, so that searches are short."""
     return hashed + hashed // 2 + 64
 
 
 def bytes_needed(stored: int, cells: int, slots: int, dense: int) -> int:
-    """The peak memory: of the store and its copied cells, or of these while they are sorted."""
+    """The larger peak of memory: of the store and its copied cells, or of sorting these cells."""
     return max(8 * dense**2 + 17 * slots + 40 * stored, 32 * stored + 16 * cells)
 
 
@@ -101,46 +102,46 @@ def require_room(size: Size, budget: int | None) -> None:
 
 def fill(chunks: Iterable[tuple[np.ndarray, np.ndarray]], numerators: np.ndarray, hashed: int,
          dense: int) -> Store | None:
-    """Add all pairs to a new Store.  None if its table, made for `hashed` cells, is too small.
+    """Add all pairs to a new Store.  -> None if its table, for `hashed` cells, is too small
 
     chunks: arrays (keys, distances), (n,) each; a pair at distance d adds numerators[d − 1].
     """
-    slots, known = table_slots(hashed), 0
+    slots, taken = table_slots(hashed), 0
     store = Store(np.zeros((dense, dense)), np.full(slots, FREE), np.zeros(slots))
     for keys, distances in chunks:
         with np.errstate(over="ignore"):           # without the compiler, the hash would warn
             new = add_pairs(keys, distances, len(keys), numerators, store)
-        known += new
-        if new < 0 or known > slots * 7 // 8:
+        taken += new
+        if new < 0 or taken > slots * 7 // 8:      # in a fuller table searches are long
             return None
     return store
 
 
 @kernel
 def add_pairs(keys, distances, n, numerators, store):
-    """Add n pairs to the store.  -> number of new cells in its table; −1 if it is full
+    """Add n pairs to the store.  -> number of new keys in its table; −1 if the table is full
 
     The plain form, with a dict: sums[key] += numerators[d − 1], as in count_cells_plain.
     """
-    block, known, sums = store
-    dense, slots, new = len(block), len(known), 0
+    block, slot_keys, sums = store
+    dense, slots, new = len(block), len(slot_keys), 0
     for k in range(n):
         key = keys[k]
         row, col = key >> S32, key & LOW_32
         if row < dense and col < dense:
             block[row, col] += numerators[distances[k] - 1]
             continue
-        at = below(mix(u64(key)), slots)
+        slot = below(mix(u64(key)), slots)
         tried = 0
-        while known[at] != key and known[at] != FREE:
-            at = at + 1 if at + 1 < slots else 0
+        while slot_keys[slot] != key and slot_keys[slot] != FREE:
+            slot = slot + 1 if slot + 1 < slots else 0
             tried += 1
             if tried == slots:
                 return -1
-        if known[at] == FREE:
-            known[at] = key
+        if slot_keys[slot] == FREE:
+            slot_keys[slot] = key
             new += 1
-        sums[at] += numerators[distances[k] - 1]
+        sums[slot] += numerators[distances[k] - 1]
     return new
 
 
@@ -163,7 +164,7 @@ def symmetric_cells(keys: np.ndarray, sums: np.ndarray, V: int) -> Cells:
 
 
 def sort_by_plain(keys, sums, shift, V):
-    """Sort both arrays, stably, by the column of the keys (shift = 0) or by the row (S32).
+    """Sort both arrays, stably, by the column of the keys (shift = 0) or by the row (shift = 32).
 
     Sorted first by column and then by row, the cells are in the order of Cells.
     """
@@ -190,7 +191,7 @@ def sort_by(keys, sums, shift, V):
 def mirror_plain(keys, sums, cells, V):
     """Fill the cells of a symmetric X from its half with row ≤ column; both are sorted.
 
-    A pair of a word with itself counts twice: each of the two is in the context of the other.
+    A pair of a word with itself counts twice: each occurrence is in the context of the other.
     """
     rows, cols = keys >> S32, keys & LOW_32
     off_diagonal = rows != cols

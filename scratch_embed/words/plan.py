@@ -1,9 +1,9 @@
-"""Plan: the tables that a trainer of word vectors prepares before its first step, and checks.
+"""Plan: what a word vector kernel needs besides text and weights; and checks of the settings.
 
 Read next words/word2vec.py, words/cbow.py, words/fasttext.py, which use it
 
-A Plan contains all that a kernel needs besides the text and the weights, as arrays and numbers.  It
-is made once, from the word counts and the settings.
+A Plan is made once per training run, from the word counts and the settings.  It has only arrays and
+numbers, since compiled kernels read it.
 """
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise_distribution
 
 CHUNK_WORK = 30_000_000            # multiply-adds in one kernel call: about 20 ms
-SHORTEST_CHUNK = 100               # words; with fewer, the call itself would dominate the cost
+SHORTEST_CHUNK = 100               # words; in a shorter one, the call would cost more than the work
 LAST_LR = 1e-4                     # word2vec.c: the final learning rate, as a fraction of the first
 
 
@@ -23,7 +23,7 @@ class Details(NamedTuple):
     """Settings that are rarely changed; `scratch-embed why word2vec` measures their effects.
 
     power         exponent of the counts in the noise distribution, from which negatives are drawn
-    fixed_window  use the whole window at every position; else draw its size from 1..window
+    fixed_window  use the whole window at every position; if False, draw its size from 1..window
     last_lr       the final learning rate, as a fraction of the initial one
     shuffle       read the sentences in random order
     """
@@ -38,12 +38,12 @@ class Plan(NamedTuple):
     """What a kernel needs besides the text and the weights."""
 
     keep: np.ndarray               # (V,) float32: the probability that subsampling keeps a word
-    noise: AliasTable              # of the noise distribution, from which negatives are drawn
-    tree: Tree                     # the Huffman tree of hierarchical softmax, or no tree
+    noise: AliasTable              # alias table of the noise distribution, for negatives
+    tree: Tree                     # for hierarchical softmax, else NO_TREE
     window: int
     fixed_window: bool
     negatives: int                 # K; 0 for hierarchical softmax
-    max_targets: int               # the largest number of targets of a word
+    max_targets: int               # K + 1, or the longest path in the tree
 
 
 class Trained(NamedTuple):
@@ -51,7 +51,7 @@ class Trained(NamedTuple):
 
     W: np.ndarray
     U: np.ndarray
-    losses: list[float]            # mean loss per pair, for each epoch
+    losses: list[float]            # mean loss per pair (CBOW: per position), for each epoch
 
     def __repr__(self) -> str:
         last = f"{self.losses[-1]:.4f}" if self.losses else "none"

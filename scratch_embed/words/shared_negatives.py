@@ -5,12 +5,12 @@ Paper     Ji, Satish, Li & Dubey 2016, "Parallelizing Word2Vec in Shared and Dis
 Equation  SGNS (words/word2vec.py); the K negatives are drawn once for the word in the middle, and
           used for every neighbour in its window
 Shapes    block (K+1, D): the output vectors of the word and its negatives, copied from U (V, D)
-Cost      the arithmetic of plain skip-gram, but less memory traffic: K + 1 rows are fetched once
-          per position instead of once per pair, and stay in the first-level cache in between
+Cost      the arithmetic of plain skip-gram, but less memory traffic: K + 1 rows are read once per
+          position instead of once per pair, and stay in the first-level cache in between
 Differs   from plain skip-gram: the pairs of a position share their negatives, so their gradients
           are correlated.  The expected gradient is the same, except that a word drawn twice for a
           position counts once.  From pWord2Vec: the neighbours of a position are processed
-          one after the other, not as one matrix product.  For negative sampling only.
+          one after the other, not as one matrix product.
 Read next words/word2vec.py, train(..., method=shared_chunk)
 """
 import numpy as np
@@ -31,7 +31,7 @@ from scratch_embed.words.word2vec import (
 def block_step(v, block, y, M, lr, scores, dv):
     """word2vec.sgns_step for the contiguous rows block[:M], updated in place.  -> L
 
-    It takes 7/8 of the time of sgns_step, since it looks up no row indices.
+    It is faster than sgns_step, since it looks up no row indices.
     """
     for k in range(M):
         u, s = block[k], ZERO
@@ -50,7 +50,10 @@ def block_step(v, block, y, M, lr, scores, dv):
 
 @kernel
 def without_repeats(rows, M):
-    """Drop repeated negatives from rows[1:M], in place.  -> how many rows are left"""
+    """Drop repeated negatives from rows[1:M], in place.  -> how many rows are left
+
+    The labels y stay valid, since all negatives have label −1.
+    """
     left = 1
     for k in range(1, M):
         repeated = False
@@ -76,7 +79,7 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
             first, last, state = draw_window(plan, i, n, state)
             M, state = draw_targets(plan, kept[i], rows, y, state)
             M = without_repeats(rows, M)
-            for k in range(M):                             # into the first-level cache
+            for k in range(M):                             # copy the rows into the block
                 u, b = U[rows[k]], block[k]
                 for d in range(D):
                     b[d] = u[d]
@@ -87,7 +90,7 @@ def shared_chunk(corpus, sentences, plan, W, U, lr, state):
                     for d in range(len(v)):
                         v[d] += dv[d]
                     pairs += 1
-            for k in range(M):                             # and back
+            for k in range(M):                             # copy them back
                 u, b = U[rows[k]], block[k]
                 for d in range(D):
                     u[d] = b[d]

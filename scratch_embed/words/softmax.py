@@ -5,12 +5,12 @@ Equation  s = U h,   p = softmax(s),   L = −log p_y
 Shapes    h (D,); U (L, D), a row for each label; s and p (L,); y, the index of the true label
 Cost      O(L·D) per line: every label has a score, and every row of U is updated
 Read next nn/softmax.py (the equation and its gradient); words/supervised.py, where it is one of
-          four losses; words/huffman.py, O(log L) instead
+          four losses; words/huffman.py, a loss that costs O(D·log L)
 
-Gradient.  With ∂L/∂s = p − [l = y], derived in nn/softmax.py,
+Gradient.  With ∂L/∂s_l = p_l − 1 for l = y, else p_l, derived in nn/softmax.py,
     ∂L/∂U_l = ∂L/∂s_l · h   and   ∂L/∂h = Σ_l ∂L/∂s_l · U_l.
-Every row is updated, those of unlikely labels only a little.  Hierarchical softmax
-(words/huffman.py) updates about log₂ L rows.
+Every row of U is updated, those of unlikely labels only a little.  Hierarchical softmax updates
+about log₂ L rows.
 """
 import numpy as np
 
@@ -28,7 +28,7 @@ def probabilities(S: np.ndarray) -> np.ndarray:
 
 def softmax_loss_and_grad(h: np.ndarray, U: np.ndarray, label: int
                           ) -> tuple[float, np.ndarray, np.ndarray]:
-    """The loss of one line, and its gradients.  h: (D,), U: (L, D) -> L, ∂L/∂h, ∂L/∂U."""
+    """The loss of one line, and its gradients.  h: (D,), U: (L, D) -> L, ∂L/∂h, ∂L/∂U"""
     loss, backward = cross_entropy((U @ h)[None], np.array([label]))
     ds = backward()[0]
     return loss, ds @ U, np.outer(ds, h)

@@ -2,20 +2,21 @@
 
 Paper     Bojanowski, Grave, Joulin & Mikolov 2017, "Enriching Word Vectors with Subword
           Information", section 3.2
-Equation  rows(w) = w, and V + hash(g) mod buckets for each n-gram g of "<w>", min_n ≤ n ≤ max_n
+Equation  rows(w) = the number of w, and V + (hash(g) mod buckets) for each n-gram g of "<w>", with
+          min_n ≤ n ≤ max_n
 Shapes    rows (R,) int32, offsets (V+1,) int64: word w's rows are rows[offsets[w]:offsets[w+1]],
           its own first
-Cost      O(letters · max_n) per word, once; milliseconds for 32,000 English words
-Differs   from the paper as fastText does: the end of a line, "</s>", has no n-grams; "<" and ">"
-          alone are not n-grams; an n-gram that occurs twice, as "ana" in "banana", counts twice,
-          where the paper has a set; a word has its own row in addition to its n-grams, even if
-          "<w>" is one of them; the hash is FNV-1a, but each byte is XORed as a SIGNED char (bytes
-          ≥ 128 flip the upper 24 bits too), and all published models depend on this.
+Cost      O(letters · max_n) per word, once
+Differs   from the paper, like fastText: the end of a line, "</s>", has no n-grams; "<" and ">"
+          alone are not n-grams; an n-gram that occurs twice, as "ana" in "banana", counts twice
+          (the paper has a set); a word has its own row in addition to its n-grams, even if
+          "<w>" is one of them; the hash is FNV-1a, but each byte is XORed as a SIGNED char: bytes
+          ≥ 128 also flip the upper 24 bits.  All published models use this hash.
 Read next words/fasttext.py (how the rows are learned)
 
 The brackets mark the beginning and end of a word: "where" is "<where>", with the 3-grams <wh whe
-her ere re>, so the "her" in it differs from the word "<her>".  There are far more n-grams than rows
-in a table; the hash maps them to `buckets` rows, and n-grams in the same bucket share its vector.
+her ere re>, so the n-gram "her" differs from the word "<her>".  A row for each n-gram would take
+too much memory: a hash maps the n-grams to `buckets` rows, and some n-grams share a row.
 
 A letter is one code point: in UTF-8 a first byte and the bytes 10xxxxxx that follow.  Words that
 are not valid UTF-8 occur in published models; their bytes are split by the same rule.  In Python
@@ -32,7 +33,7 @@ from scratch_embed.numerics.kernel import kernel
 
 END_OF_LINE = "</s>"
 FNV_START, FNV_PRIME = 2166136261, 16777619
-ALL_32 = 2**32 - 1
+ALL_32 = 2**32 - 1                 # a mask: & ALL_32 is mod 2³²
 LAST_CONTINUATION = -65            # 10xxxxxx as signed char: −128 … −65
 
 
@@ -78,7 +79,7 @@ def to_bytes(word: str) -> bytes:
 
 
 def ngrams(word: str, min_n: int, max_n: int) -> list[str]:
-    """The n-grams of "<word>", sorted by where they begin, then by length; with repetitions.
+    """The n-grams of "<word>", sorted by start, then by length; with repetitions.
 
     [] if max_n < min_n (max_n = 0: no n-grams), and for "</s>".
     """
@@ -97,9 +98,9 @@ def ngram_row(ngram: str, V: int, buckets: int) -> int:
 
 
 def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list[int]:
-    """The rows of a word's n-grams, without its own: all the rows of an unknown word.
+    """The rows of a word's n-grams, without its own row; [] if buckets = 0.
 
-    buckets = 0: no rows
+    An unknown word has no other rows.
     """
     if buckets == 0:
         return []
@@ -109,7 +110,7 @@ def bucket_rows(word: str, V: int, min_n: int, max_n: int, buckets: int) -> list
 # ---- the same for a whole vocabulary --------------------------------------------------------
 
 def index_subwords(words: Sequence[str], min_n: int, max_n: int, buckets: int) -> Subwords:
-    """The rows of each word: its own number first, then bucket_rows(word, V, ...).
+    """The rows of each word: its own number first, then those of bucket_rows.
 
     Raises ValueError if V + buckets exceeds 2³¹ − 1, the largest int32.
     """
@@ -117,14 +118,14 @@ def index_subwords(words: Sequence[str], min_n: int, max_n: int, buckets: int) -
     V = len(words)
     if V + buckets >= 2**31:
         raise ValueError(f"expected at most 2³¹ − 1 rows, got {V} words and {buckets} buckets")
-    if buckets == 0 or max_n < max(min_n, 1):                        # words alone
+    if buckets == 0 or max_n < max(min_n, 1):                        # no n-grams
         return Subwords(np.arange(V, dtype=np.int32), np.arange(V + 1))
-    spelled = [b"" if word == END_OF_LINE else b"<" + to_bytes(word) + b">" for word in words]
-    text = np.frombuffer(b"".join(spelled), np.int8)
-    text_offsets = np.cumsum([0, *map(len, spelled)])
+    encoded = [b"" if word == END_OF_LINE else b"<" + to_bytes(word) + b">" for word in words]
+    text = np.frombuffer(b"".join(encoded), np.int8)
+    text_offsets = np.cumsum([0, *map(len, encoded)])
     starts = np.concatenate([[0], np.cumsum(text > LAST_CONTINUATION)])  # letters before each byte
     letters = np.diff(starts[text_offsets])                              # (V,), with < and >
-    sizes = np.ones(V, np.int64)                                         # its own row, and then
+    sizes = np.ones(V, np.int64)                                         # its own row + n-grams
     for n in range(max(min_n, 1), min(max_n, int(letters.max(initial=0))) + 1):
         sizes += np.maximum(letters - n + 1, 0)
     if min_n <= 1:
@@ -137,7 +138,7 @@ def index_subwords(words: Sequence[str], min_n: int, max_n: int, buckets: int) -
 
 @kernel
 def fill_rows(text, text_offsets, min_n, max_n, buckets, rows, offsets):
-    """Fill the rows of all words.  text: (B,) int8, the bytes of each "<word>", end to end."""
+    """Fill rows (R,) of index_subwords.  text: int8, the bytes of all "<word>", end to end."""
     V = len(offsets) - 1
     for w in range(V):
         at = offsets[w]
@@ -161,7 +162,7 @@ def fill_rows(text, text_offsets, min_n, max_n, buckets, rows, offsets):
 
 @kernel
 def fnv_step(h, byte):
-    """One byte of fnv1a.  h: int64 below 2³², so the product stays below 2⁶³; byte: int8."""
+    """One step of fnv1a.  h: int64 below 2³², so the product stays below 2⁶³; byte: int8"""
     return (h ^ (np.int64(byte) & ALL_32)) * FNV_PRIME & ALL_32
 
 

@@ -1,35 +1,37 @@
-"""Text classification: train a model that predicts a line's label from the mean of its rows.
+"""Text classification: predict a line's label from the mean vector of its words and n-grams.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", section 2 (`fasttext supervised`)
 Equation  h = (1/n) Σ_{r ∈ bag} W_r,  s = U h;  for a line with label y, one of four losses:
               softmax               L = log Σ_j exp s_j − s_y
-              hierarchical softmax  L = −Σ_n log σ(y_n s_n)   over the path to y (words/huffman.py)
-              negative sampling     L = −log σ(s_y) − Σ_{k=1..K} log σ(−s_k)   k ∝ √count
-              one-vs-all            L = −Σ_l log σ(y_l s_l),   y_l = +1 for the line's labels
-Shapes    W (V + buckets, D) rows of words and both kinds of n-grams (words/bags.py); U (L, D); h
-          (D,)
-Cost      per line of n rows O(n·D); for the four losses O(L·D), O(code length·D), O(K·D), O(L·D)
-Differs   from the paper as fastText does: a bag includes the end of the line.  From fastText: all
-          of W is initialised, in ±1/D, where it initialises a tenth per thread; lines are read in
-          random order (so a file may be sorted by label); a negative that equals the label is
-          skipped, not drawn again (with a single label that would never end); σ and log are
+              hierarchical softmax  L = −Σ_n log σ(y_n s_n),   y_n = ±1 the turns at the nodes n on
+                                                         the path to y (words/huffman.py)
+              negative sampling     L = −log σ(s_y) − Σ_{k=1..K} log σ(−s_k),   Pneg(k) ∝ √count
+              one-vs-all            L = −Σ_l log σ(y_l s_l),   y_l = +1 for the line's labels,
+                                                         −1 for the others
+Shapes    W (V + buckets, D): rows of words and of both kinds of n-grams (words/bags.py); U (L, D);
+          h (D,)
+Cost      per line of n rows O(n·D); plus, for the losses in the order above, O(L·D),
+          O(code length·D), O(K·D), O(L·D)
+Differs   from the paper, like fastText: a bag includes the end of the line.  From fastText: all
+          of W is initialised, in ±1/D, where fastText initialises a tenth per thread; lines are
+          read in random order (so a file may be sorted by label); a negative that equals the label
+          is skipped, not drawn again (with a single label the draws would never end); σ and log are
           computed, not looked up; the learning rate falls with the words read, labels not counted.
-Read next words/softmax.py, and for the other losses, which are sums of logistic regressions,
-          words/word2vec.py (`draw_targets`, `sgns_step`); words/classifier.py (how to use the
-          result)
+Read next words/softmax.py; words/word2vec.py (`draw_targets`, `sgns_step`: the other three losses
+          are sums of logistic regressions); words/classifier.py (how to use the result)
 
 Gradient.  Each loss has its own ∂L/∂s; the rest is the same for all four:
     ∂L/∂U_l = ∂L/∂s_l · h,   ∂L/∂h = Σ_l ∂L/∂s_l · U_l,   ∂L/∂W_r = (1/n) ∂L/∂h   for each r ∈ bag.
-A row that is in the bag twice takes two such steps.  Here fastText divides by n, as the equation
-says; in CBOW it updates each row by the full gradient ∂L/∂h.  So the rows of long lines take small
-steps, and lr must be larger than for word vectors.
+A row that is in the bag twice takes two such steps.  fastText, too, divides by n here; in CBOW it
+updates each row by the full gradient ∂L/∂h.  Because of 1/n the rows of long lines take small
+steps, so lr must be larger than for word vectors.
 
-Why is the tree worse?  A Huffman tree groups labels by frequency, not by meaning.  Each node must
-separate its labels by a hyperplane, which is not always possible: film-praise and hotel-blame on
-one side, film-blame and hotel-praise on the other are an exclusive or.  This happened in one of six
-samples of worlds/labelled.py: 81 % of lines were right, 94 % with softmax.  The original has the
-same tree (tests/words/test_supervised.py, test_classifier.py).
+Why is hierarchical softmax worse?  A Huffman tree groups labels by frequency, not by meaning.
+Each node must separate its labels by a hyperplane, which is not always possible: film-praise and
+hotel-blame on one side, film-blame and hotel-praise on the other are an exclusive or.  This
+happened in one of six samples of worlds/labelled.py: 81 % of its lines were classified correctly,
+94 % with softmax.  fastText has the same tree (tests/words/test_supervised.py, test_classifier.py).
 
 A line with several labels.  Softmax, hierarchical softmax and negative sampling learn one of them,
 drawn each time the line is read, so the labels compete.  One-vs-all learns all of them, each by its
@@ -59,7 +61,7 @@ from scratch_embed.words.softmax import softmax_step
 from scratch_embed.words.subwords import NGrams, needed_buckets
 from scratch_embed.words.word2vec import draw_targets, loss_and_grad, sgns_step
 
-POWER = 0.5                        # of the label counts, in the noise distribution
+POWER = 0.5                        # exponent of the label counts in the noise distribution
 CHUNK_WORK = 20_000_000            # multiply-adds in one kernel call
 
 
@@ -67,10 +69,10 @@ class LabelPlan(NamedTuple):
     """What a kernel needs besides the bags of the lines and the weights."""
 
     targets: Corpus                # the labels of each line
-    noise: AliasTable              # of the noise distribution, for negative sampling
-    tree: Tree                     # the Huffman tree of hierarchical softmax, or no tree
+    noise: AliasTable              # alias table of the noise distribution, for negatives
+    tree: Tree                     # for hierarchical softmax, else NO_TREE
     negatives: int                 # K; 0 for hierarchical softmax
-    max_targets: int               # the largest number of targets of a line
+    max_targets: int               # the most targets that a line can have
 
 
 # ---- targets ----------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def bag_loss_and_grad(W: np.ndarray, bag: np.ndarray, loss_of_h: Callable
     """The loss of one line, and its gradients.  -> L, ∂L/∂W[bag] (n, D), ∂L/∂U
 
     bag: (n,) rows of W; loss_of_h: a function h -> L, ∂L/∂h, ∂L/∂U.  The gradient of a row that is
-    in the bag twice is the SUM of its two.
+    in the bag twice is the SUM of its two entries.
     """
     loss, dh, dU = loss_of_h(W[bag].mean(axis=0))
     return loss, np.broadcast_to(dh / len(bag), (len(bag), W.shape[1])), dU
@@ -116,7 +118,7 @@ def bag_loss_and_grad(W: np.ndarray, bag: np.ndarray, loss_of_h: Callable
 
 @kernel
 def fill_bag_and_mean(bags, line, W, bag, h):
-    """Fill the bag of a line, and h, the mean of its rows.  -> the size of the bag"""
+    """Fill `bag` with the rows of a line, and h (D,) with their mean.  -> the size of the bag"""
     n = fill_bag(bags, line, bag)
     h[:] = ZERO
     add_rows(W, bag[:n], ONE / np.float32(n), h)
@@ -125,7 +127,7 @@ def fill_bag_and_mean(bags, line, W, bag, h):
 
 @kernel
 def step_rows(W, bag, n, dh):
-    """W[bag] += (1/n) dh, where dh = −lr · ∂L/∂h.  dh is overwritten."""
+    """W[bag[:n]] += (1/n) dh, where dh = −lr · ∂L/∂h.  dh is overwritten."""
     share = ONE / np.float32(n)
     for d in range(len(dh)):
         dh[d] *= share
@@ -149,7 +151,7 @@ def softmax_chunk(bags, lines, plan, W, U, lr, state):
 
 @kernel
 def logistic_chunk(bags, lines, plan, W, U, lr, state):
-    """One SGD step per line, for the targets that draw_targets lists for one of its labels."""
+    """One SGD step per line, for the targets of one of its labels.  -> Σ L, number of lines"""
     bag, M = np.empty(max_bag_size(bags, lines), np.int64), plan.max_targets
     rows, y, scores = np.empty(M, np.int64), np.empty(M, np.float32), np.empty(M, np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
@@ -166,21 +168,21 @@ def logistic_chunk(bags, lines, plan, W, U, lr, state):
 @saved_as("ns")
 @kernel
 def negative_sampling_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with negative sampling.  -> Σ L, number of lines"""
+    """One SGD step for each of `lines`, with negative sampling.  -> Σ L, number of lines"""
     return logistic_chunk(bags, lines, plan, W, U, lr, state)
 
 
 @saved_as("hs")
 @kernel
 def hierarchical_softmax_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with hierarchical softmax.  -> Σ L, number of lines"""
+    """One SGD step for each of `lines`, with hierarchical softmax.  -> Σ L, number of lines"""
     return logistic_chunk(bags, lines, plan, W, U, lr, state)
 
 
 @saved_as("ova")
 @kernel
 def one_vs_all_chunk(bags, lines, plan, W, U, lr, state):
-    """The same with one-vs-all.  -> Σ L, number of lines"""
+    """One SGD step for each of `lines`, with one-vs-all.  -> Σ L, number of lines"""
     bag, L = np.empty(max_bag_size(bags, lines), np.int64), len(U)
     rows, y, scores = np.empty(L, np.int64), np.empty(L, np.float32), np.empty(L, np.float32)
     h, dh = np.empty(W.shape[1], np.float32), np.empty(W.shape[1], np.float32)
@@ -224,7 +226,7 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
     method     the loss: softmax_chunk, hierarchical_softmax_chunk (for many labels),
                negative_sampling_chunk, one_vs_all_chunk (for several labels per line)
     lr         initial learning rate; it falls linearly with the words read, to 0
-    min_count  words that occur less often have no row of their own; labels always have one
+    min_count  rarer words have no row of their own; every label has one
     word_ngrams    the longest word n-grams; 1: words only
     ngrams     the lengths of character n-grams (max_n = 0: none), and the number of buckets, the
                rows that these and the word n-grams share, 4·dim bytes each; ignored without n-grams
@@ -265,16 +267,16 @@ def train(source: Lines | Labelled, method: Callable = softmax_chunk, dim: int =
         for epoch in run.epochs(epochs):
             for result in run.chunks(step, chunks(offsets, epoch, options.seed, size, shuffle)):
                 run.record(*result)
-    about = Settings(dim=dim, epochs=epochs, min_count=min_count, negatives=negatives,
-                     word_ngrams=word_ngrams, loss=LOSS[method], model="supervised",
-                     buckets=buckets, min_n=ngrams.min_n, max_n=ngrams.max_n)
-    tokens = int(lines.counts.sum() + lines.label_counts.sum())
-    return Trained(Classifier(BinModel(about, vocab.words, vocab.counts, labels.words,
-                                       labels.counts, tokens, W, U)), run.losses)
+    bin_settings = Settings(dim=dim, epochs=epochs, min_count=min_count, negatives=negatives,
+                            word_ngrams=word_ngrams, loss=LOSS[method], model="supervised",
+                            buckets=buckets, min_n=ngrams.min_n, max_n=ngrams.max_n)
+    n_tokens = int(lines.counts.sum() + lines.label_counts.sum())
+    return Trained(Classifier(BinModel(bin_settings, vocab.words, vocab.counts, labels.words,
+                                       labels.counts, n_tokens, W, U)), run.losses)
 
 
 def work_per_word(bags: Bags, plan: LabelPlan) -> float:
-    """The mean number of rows processed per word of the text, in the bags and the targets."""
+    """The estimated number of rows of W and U read per word of the text."""
     offsets = bags.lines.offsets
     rows = bags.word_ngrams + len(bags.subwords.rows) / (len(bags.subwords.offsets) - 1)
     return rows + plan.max_targets * (len(offsets) - 1) / offsets[-1]

@@ -5,26 +5,27 @@ Bytes     word2vec text    "V D\\n", then V rows "word f f ... f\\n"
           word2vec binary  "V D\\n", then V times: the word, 0x20, D little-endian float32
           GloVe text       the rows of word2vec text without the header line; words may contain
                            spaces; a last row <unk>, if there is one, is a word like any other
-Shapes    words: a list of V strings, vectors: (V, D) float32, in the order of the file
+Shapes    words: a list of V strings; vectors: (V, D) float32, in the order of the file
 Cost      memory for one table and one row; for a second table if words are repeated
 Differs   word2vec's C and fastText write a space before the \\n of a text row, and word2vec's C
-          writes a \\n after a binary row; gensim and this module write neither.  All are read.
+          writes a \\n after a binary row; gensim and this module write neither.  Readers accept
+          all of these.
 Read next words/vectors.py (how to use the vectors)
 
 Every reader accepts plain or gzip-compressed files under any name, and returns the whole table or
 raises.  A truncated file must not be mistaken for a smaller table, hence two rules:
 
-- A text file ends with \\n.  All four tools write it, and without it "0.25" could be the beginning
-  of "0.2578125".
+- A text file ends with \\n.  word2vec, fastText, GloVe and gensim all write this \\n; without it
+  "0.25" could be the beginning of "0.2578125".
 - In a binary file either every row ends with \\n or none does; the first row decides.
 
-GloVe's text does not say how many rows it has, so a truncation exactly between two rows cannot be
+GloVe's text does not state its number of rows, so a truncation exactly between two rows is not
 detected.
 
-Text is written with nine significant digits, from which every float32 is read again unchanged.
+Numbers in text have nine significant digits, enough to read every float32 again unchanged.
 `shortest_digits`, for output that people read, gives the fewest digits with this property.  Most
-readers (Python's, NumPy's, gensim's) round twice, first to float64; for one number, 7.038531e-26,
-the fewest digits are then not enough, and it is printed with nine.
+readers (Python's, NumPy's, gensim's) round twice, first to float64.  For 7.038531e-26 the fewest
+digits are then not enough, so it is printed with nine.
 """
 import contextlib
 import os
@@ -109,7 +110,7 @@ def write_word2vec_text(path: str | os.PathLike, words: Sequence[str], vectors: 
 def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Read word2vec's binary format, as its C or gensim writes it.  -> words, vectors (V, D)"""
     with _plain_bytes(path) as (file, size):
-        V, D = _read_header(path, file, size, lambda D: 4 * D + 2)      # one letter, 0x20, D x f4
+        V, D = _read_header(path, file, size, lambda D: 4 * D + 2)      # one letter, 0x20, D floats
         words, vectors = [], np.empty((V, D), np.float32)
         row_ends_in_newline = False
         for row in range(V):
@@ -147,8 +148,8 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
 def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     """Read GloVe's text format.  -> words, vectors (V, D)
 
-    D is how many fields at the end of the first row are numbers.  Rows are split from the right.  A
-    word whose last part is a number ("no 1") is an error, since the row may have one too many.
+    D is the number of fields at the end of the first row that are numbers.  Rows are split from the
+    right.  A word whose last part is a number ("no 1") is an error, since it may be a vector's.
     """
     with _plain_bytes(path) as (file, size):
         V = sum(1 for _ in file)
@@ -203,7 +204,10 @@ def _plain_bytes(path):
 
 
 def _read_header(path, file, size, least_row):
-    """Read V and D from line 1.  FormatError if V rows of least_row(D) bytes cannot follow."""
+    """Read V and D from line 1.  FormatError if the file is too short for V rows.
+
+    least_row(D): the fewest bytes that a row can have
+    """
     line = file.readline(64)
     sizes = _SIZES.fullmatch(line)
     V, D = (int(sizes[1]), int(sizes[2])) if sizes else (0, 0)
@@ -261,7 +265,7 @@ def _parse(path, where, numbers):
 
 def decode_word(path: str | os.PathLike, where: str, word: bytes,
                 empty: str = "none before the first space") -> str:
-    """Decode a word.  FormatError if it is not UTF-8, or is empty: `empty` says what was found."""
+    """Decode a word.  FormatError if it is not UTF-8, or is empty (the message says `empty`)."""
     try:
         text = word.decode()
     except UnicodeDecodeError as error:
@@ -324,7 +328,10 @@ def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:
 
 
 def refuse_spaces(parts, word=None):
-    """ValueError for a part that is empty, contains ASCII white space or has no UTF-8 form."""
+    """ValueError for a part that is empty, contains ASCII white space or has no UTF-8 form.
+
+    word: the word that the parts belong to, for the message; None: each part is a word
+    """
     for part in parts:
         if not part or re.search(r"[ \t\n\v\f\r]", part):
             raise ValueError(f"cannot write the word {part if word is None else word!r}: white "
@@ -338,7 +345,7 @@ def refuse_spaces(parts, word=None):
 def _write_rows(file, words, vectors):
     """Write rows "word f f ... f\\n", each number with nine digits.
 
-    Nine are enough for every float32, and take a fifth of the time that the fewest would.
+    Nine are enough for every float32, and faster to find than the fewest digits.
     """
     digits = " ".join(["%.9g"] * vectors.shape[1])
     for word, vector in zip(words, vectors):

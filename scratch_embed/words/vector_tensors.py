@@ -1,20 +1,21 @@
 """Word vectors as safetensors: the table in one file, its words in another, checked to match.
 
 Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
-                         {"vocabulary_size": V, "vocabulary_sha256": of the bytes of x.vocab.txt}
+                         {"vocabulary_size": V, "vocabulary_sha256": SHA-256 of x.vocab.txt}
           x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
 Shapes    words: a list of V strings, vectors: (V, D) float32
 Cost      memory for one table and the words; other tensors of the file are not read
 Read next numerics/safetensors.py (the format), words/vector_files.py (words and numbers together)
 
-Why the digest?  A row does not contain its word.  With a wrong list of the right length the table
-would load without an error, and every result would be wrong.  So such a pair is refused.
+Why the digest?  A row does not contain its word.  With a wrong vocabulary of the right length the
+table would load without an error, and every result would be wrong.  So such a pair is refused.
 
 Two files cannot be replaced in one step.  Both are written under temporary names before either is
 renamed, so a full disk or an error leaves the old pair.  If the process is killed between the two
-renames, the new table is beside the old words, and the digest refuses this pair; the new words
-are then in x.vocab.txt.*.  The table is renamed first because it is expensive to train again; and
-if the words are the same, as when a model is saved repeatedly, the pair is valid at every moment.
+renames, the new table is beside the old words.  They do not match its digest, so this pair is
+refused; the new words are then in a file x.vocab.txt.*.  The table is renamed first because it is
+expensive to train again.  If the words do not change, as when a model is saved repeatedly, the pair
+is always valid.
 
 A table written by another program (such as a checkpoint's embedding, with its vocab.txt) has no
 digest; then only the number of words is checked.
@@ -112,9 +113,9 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
 def _choose_table(path, name):
     """The name of the tensor to read: `name`, or that of the only table."""
     entries, _ = read_header(path)
-    tables = {n: entry.shape for n, entry in entries.items()
+    tables = {key: entry.shape for key, entry in entries.items()
               if len(entry.shape) == 2 and entry.dtype in FLOATS}
-    listed = ", ".join(f"{n!r} {shape}" for n, shape in tables.items()) or "none"
+    listed = ", ".join(f"{key!r} {shape}" for key, shape in tables.items()) or "none"
     if name is None and len(tables) == 1:
         return next(iter(tables))
     if name is None:
@@ -137,9 +138,9 @@ def _read_vocabulary(path, vocab_path):
 
 
 def _split_words(path, vocab_path, data, digest):
-    """Split a vocabulary into words.  Its bytes must have the digest, if there is one."""
+    """Split the bytes of a vocabulary into words.  FormatError for another digest than `digest`."""
     found = hashlib.sha256(data).hexdigest()
-    if digest is None:                             # written elsewhere, perhaps with a UTF-8 mark
+    if digest is None:                             # other programs may write a byte order mark
         data = data.removeprefix(codecs.BOM_UTF8)
     elif found != digest:
         raise FormatError(vocab_path, "its SHA-256", f"expected {digest}, as {path} says, found "

@@ -1,7 +1,8 @@
 """Word vectors: similarity, nearest words and analogies, with gensim's KeyedVectors interface.
 
 Equation  similarity(a, b) = cos(v_a, v_b)
-          most_similar(positive, negative) = argmax_x cos(v_x, Σ positive − Σ negative)
+          most_similar(positive, negative) = argmax_x cos(v_x, Σ_{p ∈ positive} v_p/‖v_p‖ −
+                                                               Σ_{n ∈ negative} v_n/‖v_n‖)
 Shapes    V words, vectors (V, D) float32; row i is the vector of word i
 Cost      a second table of normalised rows, computed when first needed; then O(V·D) per query
 Differs   from gensim: the vectors are read-only; a missing word is always an error (gensim's
@@ -14,7 +15,7 @@ often and how uniformly the word is used.  So all methods compare normalised row
 """
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -42,18 +43,24 @@ from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_v
 class MissingWord(KeyError):
     """A word that has no vector.  The message suggests words of similar spelling."""
 
-    def __init__(self, word: str, words: list[str]) -> None:
+    def __init__(self, word: str, words: Sequence[str], message: str = "") -> None:
         super().__init__(word)
-        self.word, self._words = word, words
+        self.word, self._words, self._message = word, words, message
 
-    def __str__(self) -> str:                      # not in __init__: most are caught, not shown
+    def __reduce__(self) -> tuple:
+        """Let pickle send the word and the message, without the list of all words."""
+        return MissingWord, (self.word, (), str(self))
+
+    def __str__(self) -> str:                      # not in __init__: it is slow, and rarely shown
+        if self._message:
+            return self._message
         close = difflib.get_close_matches(str(self.word), self._words, n=3)
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
 
 
 def writer_for(path: str | os.PathLike) -> Callable:
-    """The function that writes the format which a name's suffix selects.  ValueError for .gz."""
+    """The function that writes the format for the suffix of `path`.  ValueError for .gz."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
         raise ValueError(f"{path}: expected a name without .gz; vectors are written uncompressed")
@@ -119,7 +126,7 @@ class WordVectors:
         return cls(*read(path))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the vectors, uncompressed, in the format that the name's suffix selects.
+        """Write the vectors, uncompressed, in the format for the suffix of `path`.
 
         .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt.
         Any other suffix: word2vec's text format.
@@ -172,10 +179,10 @@ class WordVectors:
     def most_similar(self, positive: str | np.ndarray | Iterable[str | np.ndarray] = (),
                      negative: str | np.ndarray | Iterable[str | np.ndarray] = (), topn: int = 10
                      ) -> list[tuple[str, float]]:
-        """The `topn` words nearest to Σ positive − Σ negative, except these words themselves.
+        """The `topn` words nearest to Σ positive − Σ negative, without the given words.
 
-        Each side is a word, a vector (D,), or a list of either.  The vectors of words are
-        normalised before they are added; vectors are added as they are.
+        Each side is a word, a vector (D,), or a list of both kinds.  Vectors of words are
+        normalised before they are added; given vectors are not.
         -> [(word, cosine)], the nearest first
         """
         positive, negative = _as_list(positive), _as_list(negative)

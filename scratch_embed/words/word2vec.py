@@ -2,12 +2,12 @@
 
 Paper     Mikolov et al. 2013b, "Distributed Representations of Words and Phrases and their
           Compositionality", eq. 4: skip-gram with negative sampling (SGNS).
-Equation  for every pair of neighbours, an input word n and an output word m, with K negatives:
+Equation  for every pair of neighbours, an input word n and an output word m, with K negatives k:
               L = −log σ(u_m · v_n) − Σ_{k=1..K} log σ(−u_k · v_n)
 Shapes    W (V, D) the input vectors v, the result; U (V, D) the output vectors u, used in training
           only
 Cost      O(K·D) per pair; about window + 1 pairs per word
-Differs   from the paper, as word2vec.c does: another subsampling formula (text/vocab.py); the size
+Differs   from the paper, like word2vec.c: another subsampling formula (text/vocab.py); the size
           of the window is drawn for each position; a negative that equals the output word is
           skipped; the output word is the one in the middle, and the input word its neighbour.
           From word2vec.c: σ is computed, not read from a table that ends at ±6; the K + 1 targets
@@ -34,16 +34,16 @@ Why is the size of the window random?  A pair at distance d is used if the drawn
 with probability (window − d + 1)/window.  So near words, which are thought to say more about each
 other, count more, without a weight in the equation.  A fixed window of the same size has up to
 twice as many pairs and counts all distances alike.  `scratch-embed why word2vec` does not confirm
-the idea: on the toy texts the random size solves 5.1 ± 2.0 points of analogies less than a fixed
-window, and with as many pairs the difference is not significant (+1.0 ± 2.4).
+the idea: on the toy texts the random size solves 5.1 ± 2.0 percentage points fewer analogies than a
+fixed window, and with as many pairs the difference is not significant (+1.0 ± 2.4).
 
 What is the optimum?  If D is so large that every product u · v can take any value, the loss is
 least at  u · v = log[ P(m, n) / (P(n) Pneg(m)) ] − log K:  the pointwise mutual information of the
 words, with Pneg(m) in place of P(m), minus log K (Levy & Goldberg 2014).  P(m, n) is the fraction
 of the training pairs that are (m, n), after subsampling and in windows of random size; Pneg is the
 noise distribution, from which negatives are drawn.  Words in similar contexts have similar rows of
-that matrix, and so similar vectors.  (Skipping negatives that equal the output word moves the
-optimum, noticeably only in a small vocabulary: words/ppmi.py.)
+that matrix, and so similar vectors.  (The code skips negatives that equal the output word, which
+moves the optimum a little; in a small vocabulary this is noticeable: words/ppmi.py.)
 """
 from collections.abc import Callable
 
@@ -182,7 +182,9 @@ def draw_window(plan, i, n, state):
 
 @kernel(inline=True)
 def buffers(corpus, sentences, plan, D):
-    """Scratch space of a chunk.  -> kept (longest sentence,); rows, y, scores (max_targets,); dv
+    """Scratch space of a chunk.  -> kept, rows, y, scores, dv
+
+    kept: (words of the longest sentence,); rows, y, scores: (max_targets,); dv: (D,)
     """
     longest = 0
     for s in sentences:
@@ -238,11 +240,11 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
     window     the largest distance of a neighbour, in words; each position draws its own size,
                1..window, unless details.fixed_window
     negatives  K, the negatives of each pair; 0 for hierarchical softmax (words/huffman.py)
-    sample     t of the subsampling; 0 keeps every word
+    sample     t in the subsampling formula (text/vocab.py); 0 keeps every word
     lr         initial learning rate; it falls linearly with the words read, to lr · details.last_lr
     options    workers, seed, checkpoint, progress.  Several workers update the same weights without
                locks (Niu et al. 2011, Hogwild).  With one, the same seed gives the same bits; with
-               more, only the quality is the same.
+               several, only the quality is the same.
     Raises     ValueError for settings that are out of range or differ from the resumed
                checkpoint's; TrainingDiverged if the loss or a weight is not finite
     """

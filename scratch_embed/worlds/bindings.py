@@ -1,6 +1,7 @@
-"""Documents of several facts, in groups of three with the same words: the order says who did what.
+"""Documents in groups of three with the same words: only word order shows who did what.
 
-Shapes    G groups of 3 documents of 3 sentences; a query names the who, act and thing of one fact
+Shapes    G groups of 3 documents; a document has 3 sentences, each states one fact; a query names
+          the who, act and thing of one fact
 Read next worlds/facts.py, worlds/bounds.py
 
     d0   the sailor mended the lamp . the thief tossed the book . the child buried the sword
@@ -13,11 +14,10 @@ words, each equally often, and so have the same bag-of-words vector and the same
 vectors.  A model that ignores the order of words cannot distinguish them, even if it knows every
 synonym: bag_of_words_upper_bound() is the highest expected nDCG of such a model.
 
-What could explain a score?  Up to that bound, word meanings alone can explain it.  A score above it
-shows that the model uses word order.  A cross-encoder can use it, because it reads query and
-document together.  So can a bi-encoder whose encoder depends on word order (a Transformer with
-position embeddings), but it must store all bindings of a document in one vector without knowing the
-query.
+What could explain a score?  Up to this bound, word meanings alone can explain it.  A higher score
+shows that the model uses word order.  A cross-encoder can use word order, because it reads query
+and document together.  So can a bi-encoder with position embeddings, but it must store all three
+facts of a document in one vector without knowing the query.
 """
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ from scratch_embed.worlds.facts import (
     Qrels,
     Slots,
     gain_table,
-    number,
+    make_ids,
     question,
     word_for,
 )
@@ -48,9 +48,9 @@ class Bindings(NamedTuple):
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: Qrels
-    document_facts: dict[str, list[Fact]]        # {document id: the facts that it states}
+    document_facts: dict[str, list[Fact]]    # {document id: the facts that it states}
     query_slots: dict[str, Slots]            # {query id: who, act and thing of one fact}
-    group: dict[str, int]              # {document id: its group}
+    group: dict[str, int]                    # {document id: its group}
 
 
 def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
@@ -62,21 +62,21 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
     require_whole("queries", queries, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     corpus, document_facts, group = {}, {}, {}
-    documents = iter(number("d", groups * FACTS))
+    documents = iter(make_ids("d", groups * FACTS))
     for g in range(groups):
         facts = np.stack([rng.permutation(VALUES)[:FACTS] for _ in NAMES], axis=1)     # (3, 5)
         words = [[word_for(slot, value, IN_REPORTS, rng) for slot, value in enumerate(fact)]
                  for fact in facts.tolist()]
-        for turn in range(FACTS):
-            document, thing = next(documents), np.roll(np.arange(FACTS), turn)
-            turned = facts.copy()
-            turned[:, THING] = facts[thing, THING]
-            document_facts[document], group[document] = [tuple(fact) for fact in turned.tolist()], g
+        for shift in range(FACTS):
+            document, thing = next(documents), np.roll(np.arange(FACTS), shift)
+            stated = facts.copy()                                      # things exchanged
+            stated[:, THING] = facts[thing, THING]
+            document_facts[document], group[document] = [tuple(fact) for fact in stated.tolist()], g
             corpus[document] = " . ".join(
                 f"the {w[WHO]} {w[ACT]} the {words[other][THING]}"
                 for w, other in zip(words, thing))
     query_slots = {}
-    for query in number("q", queries):
+    for query in make_ids("q", queries):
         facts = document_facts[list(document_facts)[rng.integers(len(document_facts))]]
         fact = facts[rng.integers(FACTS)]
         query_slots[query] = {slot: fact[slot] for slot in (WHO, ACT, THING)}
@@ -91,8 +91,8 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
     """The highest expected nDCG@k of a bag-of-words model that knows the meaning of every word.
 
-    If one document is relevant, the best that such a model can do is to rank its group first, in
-    random order: nDCG (1 + 1/log₂3 + 1/log₂4)/3 = 0.710.  Several relevant documents change it.
+    If one document is relevant, the optimum is to rank its group first, in random order: nDCG
+    (1 + 1/log₂3 + 1/log₂4)/3 = 0.710.  With several relevant documents the bound is another.
     """
     kind = np.array(list(world.group.values()))
     gains = gain_table(world.qrels, list(world.corpus))

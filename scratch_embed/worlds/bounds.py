@@ -1,21 +1,21 @@
 """Upper bounds and chance: the highest expected score of a model with limited knowledge.
 
-Equation  nDCG@k = Σ_{i≤k} g_i d_i / Σ_{i≤k} g*_i d_i,  d_i = 1/log₂(i + 1);  g_i is the gain of
-          the document at rank i, g* are the gains in descending order
-          upper bound = Σ_{i≤k} e*_i d_i,  where e is the expected gain of each document divided by
-          the ideal sum Σ g* d, and e* is e in descending order
+Equation  nDCG@k = Σ_{i≤k} g_i d_i / Σ_{i≤k} g*_i d_i,  d_i = 1/log₂(i + 1),  where g_i is the gain
+          of the document at rank i, and g* are all gains in descending order
+          upper bound = Σ_{i≤k} e*_i d_i,  where e is, for each document, the expected value of
+          gain / Σ_{i≤k} g*_i d_i, and e* is e in descending order
 Shapes    gains: (M, N), M cases of N documents; kind: (N,)
 Read next worlds/facts.py (gain_table makes the gains)
 
-A score of 0.7 says little until one knows what chance gives and what is possible.  In the toy
-worlds both are computed exactly, without simulation.
+A score of 0.7 says little without the score of chance and the highest possible score.  In the toy
+worlds both are computed exactly, without simulation (chance_v_measure is an approximation).
 
 Derivation.  A model may be unable to distinguish some documents: all of them (chance), those that
 it has not read, or those with the same words.  Or it may not know which of M queries it is given,
-because it does not read the instruction.  Then all that it can know about a document is its
-expected gain.  The score is linear in the gains, so the expected score of a ranking is the same sum
-with expected gains.  The discounts d fall with the rank, so by the rearrangement inequality the
-largest sum has the expected gains in descending order.
+because it does not read the instruction.  Then all that it can know about a document is the
+expected value e of its gain / ideal sum.  nDCG is linear in these, so the expected nDCG of a
+ranking is Σ e_i d_i.  The discounts d fall with the rank, so by the rearrangement inequality the
+sum is largest if e is in descending order.
 """
 import numpy as np
 
@@ -56,6 +56,8 @@ def chance_ndcg(gains: np.ndarray, k: int = 10) -> float:
 def chance_average_precision(relevant: int, documents: int) -> float:
     """The expected average precision of N documents, R of them relevant, in random order.
 
+    relevant: R.  documents: N.  Raises ValueError unless 1 ≤ R ≤ N.
+
     The precision at a relevant document of rank i is (1 + the relevant ones before it)/i, and the
     i − 1 ranks before it hold (i − 1)(R − 1)/(N − 1) relevant ones on average.  The rank i is
     uniform in 1..N, so the mean is
@@ -71,22 +73,25 @@ def chance_average_precision(relevant: int, documents: int) -> float:
 def chance_reciprocal_rank(relevant: int, documents: int, k: int) -> float:
     """The expected reciprocal rank, cut at k, of R relevant documents among N in random order.
 
+    relevant: R.  documents: N.  Raises ValueError unless 1 ≤ R ≤ N.
+
     With probability q_i = Π_{j<i} (N − R − j)/(N − j) the first i documents are all irrelevant, so
     the first relevant one has rank i with probability q_{i−1} − q_i.
     """
     if not 1 <= relevant <= documents:
         raise ValueError(f"relevant: expected 1 to {documents} (documents), got {relevant}")
     j = np.arange(min(k, documents))
-    none = np.cumprod(np.append(1, (documents - relevant - j).clip(0) / (documents - j)))
-    return float((none[:-1] - none[1:]) @ (1 / (j + 1)))
+    irrelevant = np.cumprod(np.append(1, (documents - relevant - j).clip(0) / (documents - j)))
+    return float((irrelevant[:-1] - irrelevant[1:]) @ (1 / (j + 1)))     # q_{i−1} − q_i
 
 
 def chance_v_measure(labels: list) -> float:
     """Approximately the expected V-measure of N texts in L random clusters, L the number of labels.
 
-    V = 2 I / (H + H').  For independent labels 2N·I is approximately χ²-distributed with (L − 1)²
-    degrees of freedom (I in nats), so E I ≈ (L − 1)²/2N.  H' is taken as log L.  The approximation
-    is good where N is many times L.
+    V = 2 I / (H + H'), with the mutual information I of labels and clusters and their entropies H
+    and H'.  For random clusters 2N·I (I in nats) is approximately χ²-distributed with (L − 1)²
+    degrees of freedom, so the mean of I is about (L − 1)²/2N.  H' is about log L.  The
+    approximation is good if N is many times L.
     """
     _, count = np.unique(labels, return_counts=True)
     p = count / count.sum()

@@ -7,20 +7,20 @@ Read next worlds/facts.py (the reports, and queries in other words)
     find the file kx-417
 
 Known truth: the one document of each code, and the gains of the other queries (worlds/facts.py).
-No code occurs in the text that word vectors are learned from, so codes are out-of-vocabulary
-words.  (One occurrence there would be too little to learn from.)  A model of characters confuses
-kx-417 with similar codes such as kx-471.  Exact matching has nDCG 1 on codes.  On queries in other
-words it is the reverse: word vectors are better than exact matching.
+No code occurs in the text that word vectors are trained on, so codes are out-of-vocabulary words.
+A character-based model confuses kx-417 with similar codes such as kx-471.  Exact matching has nDCG
+1 on queries that name a code.  On queries in other words, word vectors are better than exact
+matching.
 
 What could explain a score?  Half of the queries name a code and half use other words, so the mean
-over all hides which half was solved: report both.  Only a search that combines exact matching and
-vectors can do well on both.
+over all hides which half was solved: report both means.  A search that is good on both needs exact
+matching and vectors.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.worlds.facts import Facts, Qrels, number, pick
+from scratch_embed.worlds.facts import Facts, Qrels, make_ids, pick
 
 LETTERS = "bdfgklmnprstvxz"
 
@@ -59,9 +59,9 @@ def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded
     if not 0 <= lookups <= len(world.corpus):
         raise ValueError(f"lookups: expected 0 to {len(world.corpus)} (documents), got {lookups}")
     code = dict(zip(world.corpus, draw_codes(len(world.corpus), rng)))
-    sought = [list(code)[i] for i in rng.choice(len(code), lookups, replace=False)]
+    targets = [list(code)[i] for i in rng.choice(len(code), lookups, replace=False)]
     queries, qrels = dict(world.queries), dict(world.qrels)
-    for query, document in zip(number("c", lookups), sought):
+    for query, document in zip(make_ids("c", lookups), targets):
         queries[query] = f"{pick(['find', 'open'], rng)} the file {code[document]}"
         qrels[query] = {document: 1}
     return Coded({document: f"{text} , file {code[document]}"

@@ -1,10 +1,10 @@
 """A toy world for retrieval: short reports, and queries that describe them in other words.
 
-Equation  gain(q, d) = max(0, matches(q, d) − 1): a query names 3 slots; a report with the same
-          value in all 3 has gain 2, in 2 of them gain 1, in fewer gain 0 (not relevant)
+Equation  gain(q, d) = max(0, matches(q, d) − 1), where a query names 3 slots: a report has gain 2
+          if the values of all 3 match, 1 if 2 of them match, else 0 (not relevant)
 Shapes    5 slots × 8 values × 4 synonyms; a fact is 5 values, a report states one fact
 Read next worlds/bounds.py (upper bounds and chance), worlds/codes.py, worlds/instructions.py,
-          worlds/bindings.py, worlds/long_documents.py
+          worlds/bindings.py, worlds/long_documents.py (other tasks with these facts)
 
     the weary seaman mended the lantern near the shore          a report
     find the drowsy mariner who repaired something              a query for it
@@ -12,9 +12,9 @@ Read next worlds/bounds.py (upper bounds and chance), worlds/codes.py, worlds/in
 Known truth: the fact of each report and the slots of each query, and so the gain of every document
 for every query.  A perfect ranking has nDCG 1.
 
-Reports use the first three synonyms of a value, queries the last three.  Where both name a slot,
-they use the same word in only 2 of 9 cases.  So exact term matching finds little, and a model that
-knows which words are synonyms finds everything.
+Reports use the first three synonyms of a value, queries the last three.  If a report and a query
+name the same value, they use the same word in only 2 of 9 cases.  So exact term matching misses
+most matches, and a model that knows which words are synonyms finds all of them.
 
 Synonyms can be learned from the text alone, because the slots of a fact are correlated: facts are
 copies of 20 prototypes, in which each slot is drawn again with probability 0.25.  "Sailor" and
@@ -22,7 +22,7 @@ copies of 20 prototypes, in which each slot is drawn again with probability 0.25
 (noise = 1), all words of a slot would occur in the same contexts, and a model could not learn which
 of them are synonyms.
 
-What could explain a score?  nDCG@10 over seeds 0 to 4 (tests/worlds/test_facts.py):
+What could explain a score?  nDCG@10 of seeds 0 to 4 (searches of tests/worlds/test_facts.py):
 
                           correlated slots    independent slots (noise = 1)
     word2vec, weighted    0.93 to 0.95        0.10 to 0.12
@@ -64,7 +64,7 @@ NAMES = list(SLOTS)
 WORDS = [[value.split() for value in values] for values in SLOTS.values()]   # [slot][value][word]
 VALUES = 8
 IN_REPORTS, IN_QUESTIONS, IN_EITHER = (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)
-GAIN = (0, 0, 1, 2)                # of 0, 1, 2, 3 matches
+GAIN = (0, 0, 1, 2)                # GAIN[m] is the gain of m matches
 
 REPORTS = ["the MOOD WHO ACT the THING near the PLACE",
            "near the PLACE the MOOD WHO ACT the THING",
@@ -82,8 +82,8 @@ class Facts(NamedTuple):
     corpus: dict[str, str]                 # {document id: report}
     queries: dict[str, str]                # {query id: text}
     qrels: Qrels
-    document_facts: dict[str, Fact]                  # {document id: the fact that it states}
-    query_slots: dict[str, Slots]                # {query id: the slots that it names}
+    document_facts: dict[str, Fact]        # {document id: the fact that it states}
+    query_slots: dict[str, Slots]          # {query id: the slots that it names}
     prototypes: np.ndarray                 # (P, 5), the facts that all facts are copies of
     text: list[list[str]]                  # to train word vectors: the reports, and other sentences
     pairs: list[tuple[str, str]]           # to train retrieval: (query, a relevant report)
@@ -100,8 +100,8 @@ def draw_facts(n: int, prototypes: np.ndarray, noise: float, rng: np.random.Gene
                ) -> list[Fact]:
     """Draw n copies of random prototypes; each slot is redrawn with probability `noise`."""
     copies = prototypes[rng.integers(len(prototypes), size=n)]
-    anew = rng.integers(VALUES, size=copies.shape)
-    return [tuple(fact) for fact in np.where(rng.random(copies.shape) < noise, anew, copies
+    redrawn = rng.integers(VALUES, size=copies.shape)
+    return [tuple(fact) for fact in np.where(rng.random(copies.shape) < noise, redrawn, copies
                                              ).tolist()]
 
 
@@ -146,9 +146,9 @@ def name_three(fact: Fact, rng: np.random.Generator) -> Slots:
 
 def judge(query_slots: Mapping[str, Slots], document_facts: Mapping[str, Fact],
           gain: Sequence[int] = GAIN) -> Qrels:
-    """The relevance judgments: the gain of every document for every query, where it is above 0.
+    """The relevance judgments: every gain of a document for a query that is above 0.
 
-    gain: the gains of documents that match in 0, 1, 2, ... of the query's slots.
+    gain: gain[m] is the gain of a document that matches in m of the query's slots.
     """
     documents, table = list(document_facts), np.array(list(document_facts.values()))
     qrels = {}
@@ -178,8 +178,8 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
 
     prototypes  the number of facts that all others are copies of
     noise       the probability that a slot is redrawn instead of copied
-    sentences   how many sentences `text` has besides the documents, about newly drawn facts: two
-                reports for each query, with all four synonyms
+    sentences   the number of sentences of `text` besides the documents, with all four synonyms and
+                about newly drawn facts: two thirds are reports, one third queries
     pairs       the number of training pairs, also about newly drawn facts; pairs whose query is one
                 of the world's queries are left out
     Raises ValueError for a number that is out of range.
@@ -191,27 +191,28 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
     require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     protos = draw_prototypes(prototypes, rng)
-    document_facts = dict(zip(number("d", documents), draw_facts(documents, protos, noise, rng)))
+    document_facts = dict(zip(make_ids("d", documents), draw_facts(documents, protos, noise, rng)))
     corpus = {document: report(fact, rng) for document, fact in document_facts.items()}
-    about = [document_facts[document] for document in rng.choice(list(document_facts), queries)]
-    query_slots = dict(zip(number("q", queries), (name_three(fact, rng) for fact in about)))
+    query_facts = [document_facts[document]
+                   for document in rng.choice(list(document_facts), queries)]
+    query_slots = dict(zip(make_ids("q", queries), (name_three(fact, rng) for fact in query_facts)))
     texts = {query: question(named, rng) for query, named in query_slots.items()}
     text = [sentence.split() for sentence in corpus.values()]
     for i, fact in enumerate(draw_facts(sentences, protos, noise, rng)):
-        told_or_asked = (report(fact, rng, IN_EITHER) if i % 3 else
-                         question(name_three(fact, rng), rng, IN_EITHER))
-        text.append(told_or_asked.split())
+        sentence = (report(fact, rng, IN_EITHER) if i % 3 else
+                    question(name_three(fact, rng), rng, IN_EITHER))
+        text.append(sentence.split())
     return Facts(corpus, texts, judge(query_slots, document_facts), document_facts, query_slots,
                  protos, text,
-                 _pairs(draw_facts(pairs, protos, noise, rng), set(texts.values()), rng))
+                 _training_pairs(draw_facts(pairs, protos, noise, rng), set(texts.values()), rng))
 
 
-def number(letter: str, n: int) -> list[str]:
-    """n ids of equal length, in alphabetical order: d0000, d0001, ..."""
+def make_ids(letter: str, n: int) -> list[str]:
+    """n ids of equal length, in alphabetical order: make_ids("d", 2000) -> d0000, d0001, ..."""
     return [f"{letter}{i:0{len(str(n - 1))}d}" for i in range(n)]
 
 
-def _pairs(of, taken, rng):
-    """A query and a relevant report for each fact, unless the query is in `taken`."""
-    pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in of]
-    return [pair for pair in pairs if pair[0] not in taken]
+def _training_pairs(drawn, queries, rng):
+    """For each drawn fact a query and a relevant report; without the queries of the world."""
+    pairs = [(question(name_three(fact, rng), rng), report(fact, rng)) for fact in drawn]
+    return [pair for pair in pairs if pair[0] not in queries]

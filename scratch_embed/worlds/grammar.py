@@ -2,13 +2,14 @@
 
 Equation  P(sentence) = Σ_f π_f Π_i P(w_i | slot i of frame f)
 Shapes    V words; S slots, each a distribution over the words; F frames, each a list of slots
-Cost      pair_distribution: a product O(V² S), and one step for each pair of slots in a frame
+Cost      pair_distribution: a matrix product O(V² S), and O(window) for each pair of positions of
+          a frame
 Read next worlds/words.py (the grammars of the toy texts)
 
-A frame is the pattern of a sentence.  Given the frame, the positions are independent: each draws a
-word from its slot.  So the probability that a (centre, context) pair is (w, c) is a finite sum.  It
-is computed exactly, without sampling, so that the estimates of a method that learns from a text can
-be compared with it.
+A frame is the pattern of a sentence, a list of slots.  Given the frame, the positions are
+independent: each draws a word from its slot.  So the probability that a (centre, context) pair is
+(w, c) is a finite sum, which is computed exactly, without sampling.  What a method estimates from a
+text can be compared with it.
 """
 from typing import NamedTuple
 
@@ -31,10 +32,12 @@ class Grammar(NamedTuple):
     probabilities: np.ndarray
 
 
-def number_patterns(patterns: list[list[tuple[str, ...]]], probabilities: np.ndarray, noise: float
-                    ) -> Grammar:
-    """The Grammar of patterns whose slots are tuples of words, the most frequent word first.
+def grammar_of_patterns(patterns: list[list[tuple[str, ...]]], probabilities: np.ndarray,
+                        noise: float) -> Grammar:
+    """The Grammar of these patterns.
 
+    patterns: for each sentence pattern its slots; a slot is a tuple of words, and the r-th word has
+    a probability ∝ 1/r.  probabilities: of the patterns.
     noise: the probability that a word is drawn uniformly from the vocabulary instead.
     """
     row = {slot: s for s, slot in enumerate(dict.fromkeys(x for p in patterns for x in p))}
@@ -49,8 +52,8 @@ def number_patterns(patterns: list[list[tuple[str, ...]]], probabilities: np.nda
 
 def draw_sentences(grammar: Grammar, n: int, rng: np.random.Generator) -> list[list[str]]:
     """Draw n sentences: for each a frame, then a word for each slot of the frame."""
-    numbers = rng.choice(len(grammar.frames), n, p=grammar.probabilities)
-    chosen = [grammar.frames[f] for f in numbers]
+    drawn_frames = rng.choice(len(grammar.frames), n, p=grammar.probabilities)
+    chosen = [grammar.frames[f] for f in drawn_frames]
     slot = np.concatenate(chosen)
     ids = np.empty_like(slot)
     for s, probabilities in enumerate(grammar.slots):
@@ -84,11 +87,12 @@ def expected_cooccurrence(grammar: Grammar, weights: np.ndarray, keep: np.ndarra
                           ) -> np.ndarray:
     """X: the expected co-occurrence counts of a sentence.  -> (V, V)
 
-    weights: (window,), the weights of pairs at distance 1, 2, ...; 1/d for GloVe.  keep: as above.
+    weights: (window,), the weights of pairs at distance 1, 2, ...; for GloVe 1/distance.
+    keep: as in pair_distribution.
 
     Let the positions i < j have the slots s and t.  If m words between them are kept, the pair has
-    distance m + 1 and adds weights[m].  The positions are independent, so the distribution of m is
-    a product of polynomials, one factor for each position: `between` below.
+    distance m + 1 and adds weights[m].  `between` is the distribution of m.  Every position between
+    them is kept independently: with probability kept it increases m by 1.
     """
     words, slots, frames, probabilities = grammar
     keep = np.ones(len(words)) if keep is None else np.asarray(keep, np.float64)
@@ -96,7 +100,7 @@ def expected_cooccurrence(grammar: Grammar, weights: np.ndarray, keep: np.ndarra
         raise ValueError(f"keep: expected {len(words)} probabilities, one for each word, got an "
                          f"array of shape {keep.shape}, from {keep.min():g} to {keep.max():g}")
     kept = slots @ keep                                          # (S,) P(word is kept)
-    near = np.zeros((len(slots), len(slots)))                    # (S, S) expected counts of slots
+    near = np.zeros((len(slots), len(slots)))                    # (S, S) expected weighted pairs
     for frame, probability in zip(frames, probabilities):
         for i, s in enumerate(frame):
             between = np.zeros(len(weights))                     # P(m kept between), m < window
@@ -105,6 +109,6 @@ def expected_cooccurrence(grammar: Grammar, weights: np.ndarray, keep: np.ndarra
                 near[s, t] += probability * (between @ weights)
                 more = np.concatenate([[0.0], between[:-1]])
                 between = (1 - kept[t]) * between + kept[t] * more
-    seen = slots * keep
-    joint = seen.T @ near @ seen
+    kept_words = slots * keep                                    # (S, V) P(word is drawn and kept)
+    joint = kept_words.T @ near @ kept_words
     return joint + joint.T

@@ -1,10 +1,10 @@
-"""Queries with instructions: each of five instructions makes other documents relevant.
+"""Queries with instructions: the instruction determines which documents are relevant.
 
 Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
 Read next worlds/facts.py (facts and reports), worlds/bounds.py
 
     query         the glad mariner fixed the torch near the beach
-    instruction   find reports about the same kind of person  /  ... about the same deed  / ...
+    instruction   find reports about the same kind of person; or: about the same deed; ...
 
 Known truth: a document is relevant if it has the same value as the query in the slot that the
 instruction names.  So the right query vector depends on the instruction.  The slots are
@@ -12,8 +12,8 @@ independent, so two instructions have relevant documents in common only by chanc
 
 What could explain a score?  A model that ignores the instruction can at best rank documents by the
 number of slots that agree with the query.  upper_bound_without_instruction() computes the score of
-that ranking exactly (worlds/bounds.py with M = 5 cases); only a score above it shows that the
-instruction was used.
+this ranking exactly (worlds/bounds.py with M = 5 cases).  Only a higher score shows that the model
+uses the instruction.
 """
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from scratch_embed.worlds.facts import (
     Slots,
     gain_table,
     judge,
-    number,
+    make_ids,
     report,
 )
 
@@ -42,14 +42,14 @@ INSTRUCTIONS = {"mood": "find reports about somebody in the same mood",
 
 
 class Instructed(NamedTuple):
-    """Documents, and queries with the ids "q00-who" etc., each with an instruction."""
+    """Documents, and queries with instructions.  The query ids are q00-mood, q00-who, ..."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
-    instructions: dict[str, str]       # {query id: what makes a document relevant}
+    instructions: dict[str, str]       # {query id: one of INSTRUCTIONS}
     qrels: Qrels
     document_facts: dict[str, Fact]
-    query_slots: dict[str, Slots]            # {query id: the slot that its instruction names}
+    query_slots: dict[str, Slots]      # {query id: the slot that its instruction names}
 
 
 def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Instructed:
@@ -63,16 +63,17 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
     rng = np.random.Generator(np.random.PCG64(seed))
     facts = np.stack([rng.permutation(np.arange(documents) % VALUES) for _ in NAMES], axis=1)
     document_facts = {document: tuple(fact)
-                      for document, fact in zip(number("d", documents), facts.tolist())}
-    texts, wanted, query_slots = {}, {}, {}
-    for query in number("q", queries):
+                      for document, fact in zip(make_ids("d", documents), facts.tolist())}
+    texts, instruction_of, query_slots = {}, {}, {}
+    for query in make_ids("q", queries):
         fact = tuple(rng.integers(VALUES, size=len(NAMES)).tolist())
         text = report(fact, rng, IN_QUESTIONS)
         for slot, name in enumerate(NAMES):
-            texts[f"{query}-{name}"], wanted[f"{query}-{name}"] = text, INSTRUCTIONS[name]
+            texts[f"{query}-{name}"] = text
+            instruction_of[f"{query}-{name}"] = INSTRUCTIONS[name]
             query_slots[f"{query}-{name}"] = {slot: fact[slot]}
     return Instructed({document: report(fact, rng) for document, fact in document_facts.items()},
-                      texts, wanted, judge(query_slots, document_facts, gain=(0, 1)),
+                      texts, instruction_of, judge(query_slots, document_facts, gain=(0, 1)),
                       document_facts, query_slots)
 
 

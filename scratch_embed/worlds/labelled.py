@@ -5,9 +5,9 @@ Equation  P(label, text) = Σ_{true} P(true) P(text | true) · (1 − noise if l
 Shapes    L = 8 labels, 4 topics × 2 verdicts; 11,520 texts, which can all be enumerated
 Read next worlds/corpora.py (finds the committed lines), words/supervised.py (learns them)
 
-Known truth: the true label of each text.  The topic shows in words that occur in no other topic.
-The verdict is expressed in one of two ways: by a word of its own ("superb", "useless"), or by the
-order of words that both verdicts share:
+Known truth: the true label of each text.  Each text has a word that occurs in no other topic.  The
+verdict is expressed in one of two ways: by a word that only this verdict has ("superb", "useless"),
+or by the order of words that both verdicts share:
 
     the soup was not dull but nice at our table        meal-praise
     the soup was not nice but dull at our table        meal-blame
@@ -17,8 +17,8 @@ changed: with probability `noise` a line gets one of the other labels, which no 
 
 What could explain an accuracy?  Predicting the most frequent label is right for about a fifth of
 the lines.  A bag of words is right for about half of the reviews whose verdict depends on word
-order; a model with bigrams can be right for all of them.  upper_bound() computes the accuracy of
-the best classifier of either kind exactly; with word order, only label noise separates it from 1.
+order; a model with bigrams can be right for all of them.  upper_bound() computes the exact accuracy
+of the best bag of words and of the best classifier with word order, which is 1 − noise.
 """
 import os
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ LABELS = [f"{topic}-{verdict}" for topic in TOPICS for verdict in OWN]
 class Text(NamedTuple):
     """One of the 11,520 reviews."""
 
-    words: str
+    words: str                     # the text
     label: str                     # the true label
     by_order: bool                 # whether only word order expresses the verdict
 
@@ -61,12 +61,12 @@ class Reviews(NamedTuple):
     """A sample of N reviews.  lines: N strings such as "__label__meal-praise the soup ..."."""
 
     lines: list[str]
-    true_labels: list[str]                # of each text, before labels were changed
-    by_order: list[bool]
+    true_labels: list[str]         # of each text, before labels were changed
+    by_order: list[bool]           # as in Text
 
 
 def texts(by_order: float = 0.5) -> Iterator[tuple[float, Text]]:
-    """Yield every review with its probability.  by_order: P(only order shows the verdict)."""
+    """Yield (probability, Text) of every review.  by_order: P(only order shows the verdict)"""
     for (topic, (probability, things, places)), verdict in product(TOPICS.items(), OWN):
         more, less = (NICE, DULL) if verdict == "praise" else (DULL, NICE)
         slots = {"THING": things.split(), "WHERE": places, "OWN": OWN[verdict], "MORE": more,
@@ -74,9 +74,9 @@ def texts(by_order: float = 0.5) -> Iterator[tuple[float, Text]]:
         for frames, share in ((BY_WORD, 1 - by_order), (BY_ORDER, by_order)):
             for frame in frames:
                 filled = list(product(*(slots.get(token, [token]) for token in frame.split())))
-                each = probability / len(OWN) * share / len(frames) / len(filled)
+                per_text = probability / len(OWN) * share / len(frames) / len(filled)
                 for words in filled:
-                    yield each, Text(" ".join(words), f"{topic}-{verdict}", frames is BY_ORDER)
+                    yield per_text, Text(" ".join(words), f"{topic}-{verdict}", frames is BY_ORDER)
 
 
 def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: float = 0.5,
@@ -95,11 +95,11 @@ def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: flo
     probabilities = np.divide(weights, sum(weights))
     drawn = [all_texts[i] for i in rng.choice(len(weights), lines, p=probabilities)]
     shift = np.where(rng.random(lines) < noise, rng.integers(1, len(LABELS), lines), 0)
-    borne = [LABELS[(LABELS.index(text.label) + by) % len(LABELS)]
+    given_labels = [LABELS[(LABELS.index(text.label) + by) % len(LABELS)]
              for text, by in zip(drawn, shift.tolist())]
     if two_labels:
-        borne = [label.replace("-", " __label__") for label in borne]
-    return Reviews([f"__label__{label} {text.words}" for label, text in zip(borne, drawn)],
+        given_labels = [label.replace("-", " __label__") for label in given_labels]
+    return Reviews([f"__label__{label} {text.words}" for label, text in zip(given_labels, drawn)],
                    [text.label for text in drawn], [text.by_order for text in drawn])
 
 

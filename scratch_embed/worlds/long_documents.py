@@ -3,12 +3,12 @@
 Shapes    documents of about (`sentences` + 1) × 10 words
 Read next worlds/facts.py, worlds/bounds.py
 
-Known truth: the fact of each document, and the word at which its sentence ends.
+Known truth: the fact of each document, and the position of the last word of its sentence.
 
 What could explain a score?  The length that a model reads.  A model that truncates documents after
 128 words cannot find a later fact, however good it is: upper_bound() computes its highest expected
-score exactly.  And the mean over all word vectors hardly changes with the five words of the fact,
-because they are averaged with hundreds of irrelevant ones.
+score exactly.  And a mean of all word vectors hardly depends on the five words of the fact, because
+they are averaged with hundreds of irrelevant words.
 """
 from typing import NamedTuple
 
@@ -42,9 +42,9 @@ class LongDocuments(NamedTuple):
 
 
 def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
-    """Put a new report of each fact at a random position among `sentences` irrelevant sentences.
+    """Hide a newly drawn report of each document's fact among `sentences` irrelevant sentences.
 
-    Raises ValueError for a negative number of sentences.
+    All positions are equally likely.  Raises ValueError for a negative number of sentences.
     """
     require_whole("sentences", sentences)
     rng = np.random.Generator(np.random.PCG64(seed))

@@ -12,8 +12,8 @@ vectors learned from the other.  Only `pairs`, sentences with their translations
 
 What could explain a score?  Hardly the position of a word: the order is reversed, so only the
 middle word of a sentence of odd length keeps its position.  Nor memorised training pairs: they are
-about other facts.  Shared character n-grams could explain a part, where a word and a foreign word
-happen to have one in common.
+about other facts.  Character n-grams could explain a small part: an English word and a foreign word
+can have one in common by chance.
 """
 from collections.abc import Collection
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Bitext(NamedTuple):
 
     english: list[str]                 # N sentences about N different facts
     foreign: list[str]                 # their translations, in the same order
-    facts: list[Fact]                   # the facts that they state
+    facts: list[Fact]                  # the facts that they state
     pairs: list[tuple[str, str]]       # for training, about facts that are not in `facts`
     cipher: dict[str, str]             # {letter: letter}
 
@@ -49,8 +49,7 @@ class Bitext(NamedTuple):
 def draw_cipher(rng: np.random.Generator, words: Collection[str] = ENGLISH) -> dict[str, str]:
     """Draw a derangement of the letters (no letter stays itself) that maps vowels to vowels.
 
-    It is drawn again if it maps one of `words` to another one of them, as it might map jail to
-    boat.
+    It is drawn again if it maps one of `words` to another of them, for example jail to boat.
     """
     while True:
         cipher = {}
@@ -78,8 +77,8 @@ def bitext(seed: int = 0, sentences: int = 500, pairs: int = 4000, noise: float 
            prototypes: np.ndarray | None = None) -> Bitext:
     """Draw N = `sentences` sentences and their translations, to be matched, and training pairs.
 
-    pairs       the number of training pairs that are drawn; about half of them are then left out,
-                because their fact is that of one of the N sentences
+    pairs       the number of training pairs that are drawn; a pair is left out if its fact is also
+                the fact of one of the N sentences (by default nearly half of the pairs)
     noise       the probability that a slot is redrawn, as in worlds/facts.py
     prototypes  (P, 5), the facts that all facts are copies of; None: 20 are drawn
     Raises ValueError for a number out of range, or if there are too few different facts.

@@ -1,8 +1,8 @@
-"""A toy world of ambiguous words: only the sentence shows which of two senses a word has.
+"""A toy world of ambiguous words: only the rest of the sentence shows a word's sense.
 
 Equation  P(word of rank r | topic) ∝ r^−1.4;  one word of each topic is also in another topic
-          upper bound = P(n_A > n_B) + ½ P(n_A = n_B), where n_A and n_B count the other words of
-          the sentence from the topics of the two senses
+          upper bound = P(n_A > n_B) + ½ P(n_A = n_B), where n_A and n_B are the numbers of words in
+          the rest of the sentence from the topic of the right sense and of the other sense
 Shapes    12 topics × 24 words, sentences of 9 words about one topic
 Read next transformer/masked_lm.py (learns from the text alone), evaluate/probe.py
 
@@ -16,12 +16,12 @@ What could explain an accuracy?  Chance is about ½.  In this world the other wo
 independently given the topic, so a bag of words is enough: naive_bayes() learns from the same text.
 A Transformer's accuracy shows that it uses the context, not that the task needs attention.
 
-Upper bound.  Let A and B be the topics of the two senses.  Every word of A except the ambiguous one
-is x times as likely in a sentence about A as in one about B, with the same x > 1 (x = ∞ if `noise`
-is 0).  The ambiguous word, fillers and words of a third topic are equally likely in both.  So the
-likelihood ratio of the other words is x^(n_A − n_B), and the optimal choice is the topic with more
-words.  n_A and n_B count independent draws: accuracy_upper_bound() sums their trinomial
-distribution exactly.
+Upper bound.  Let A and B be the topics of the two senses.  Every word of A except the ambiguous
+word is x times as likely in a sentence about A as in a sentence about B, with the same x > 1 for
+all (x = ∞ if `noise` is 0).  The ambiguous word, fillers and words of other topics are equally
+likely in both.  So the likelihood ratio of the other words is x^(n_A − n_B), and the optimal choice
+is the topic with more words.  The words are independent draws, so n_A and n_B have a trinomial
+distribution, which accuracy_upper_bound() sums exactly.
 
 Left and right context.  A causal model has only read the words before the ambiguous one.
 cue_before() and cue_after() put all informative words on one side, and fillers on the other side
@@ -83,7 +83,7 @@ ZIPF /= ZIPF.sum()
 PLAIN = np.where(np.arange(len(ZIPF)) == SHARED, 0, ZIPF) / (1 - ZIPF[SHARED])
 
 
-Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> the words that are read
+Context = Callable[[list[str], int], list[str]]   # (sentence, position) -> words read
 
 
 class Occurrence(NamedTuple):
@@ -100,8 +100,8 @@ class Senses(NamedTuple):
 
     sentences: list[list[str]]
     topics: list[str]              # of each sentence
-    train: list[Occurrence]        # those in sentences of even index
-    test: list[Occurrence]         # those in sentences of odd index: no sentence is in both
+    train: list[Occurrence]        # of ambiguous words in sentences of even index
+    test: list[Occurrence]         # of ambiguous words in sentences of odd index
 
 
 # ---- texts --------------------------------------------------------------------------------------
@@ -110,8 +110,8 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
            ) -> Senses:
     """Draw sentences with informative words at all positions.
 
-    noise: the probability that a word is drawn from a uniformly drawn topic instead, leaving out
-    the ambiguous words.  fillers: the probability that a word is then replaced by a filler.
+    noise: the probability that a word is instead drawn from the unambiguous words of a random
+    topic.  fillers: the probability that a word is then replaced by a filler.
     Raises ValueError for a number out of range.
     """
     require_whole("sentences", sentences, 1)
@@ -125,9 +125,9 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
     topic[stray] = rng.integers(len(NAMES), size=stray.sum())
     rank[stray] = rng.choice(len(ZIPF), stray.sum(), p=PLAIN)
     words = TABLE[topic, rank]
-    silent = rng.random(topic.shape) < fillers
-    words[silent] = rng.choice(FILLERS, silent.sum())
-    return _with_truth(words.tolist(), about)
+    filler = rng.random(topic.shape) < fillers
+    words[filler] = rng.choice(FILLERS, filler.sum())
+    return _label_senses(words.tolist(), about)
 
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
@@ -141,23 +141,24 @@ def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
     cues = TABLE[about[:, None], rng.choice(len(ZIPF), words.shape, p=PLAIN)]
     words = np.where((1 <= at) & (at < position), cues, words)
     words = np.where(at == position, TABLE[about, SHARED][:, None], words)
-    return _with_truth(words.tolist(), about)
+    return _label_senses(words.tolist(), about)
 
 
 def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
     """The sentences of cue_before with their words in reverse order."""
     mirror = cue_before(seed, sentences)
-    return _with_truth([sentence[::-1] for sentence in mirror.sentences],
+    return _label_senses([sentence[::-1] for sentence in mirror.sentences],
                        [NAMES.index(topic) for topic in mirror.topics])
 
 
-def _with_truth(sentences, about):
+def _label_senses(sentences, about):
+    """The Senses of sentences, given the topic index of each."""
     topics = [NAMES[topic] for topic in about]
     found = [Occurrence(number, position, word, topics[number])
              for number, sentence in enumerate(sentences)
              for position, word in enumerate(sentence) if word in SENSES]
-    return Senses(sentences, topics, [one for one in found if one.sentence % 2 == 0],
-                  [one for one in found if one.sentence % 2])
+    return Senses(sentences, topics, [o for o in found if o.sentence % 2 == 0],
+                  [o for o in found if o.sentence % 2])
 
 
 # ---- upper bounds and baseline -------------------------------------------------------------------
@@ -175,7 +176,7 @@ def before(sentence: list[str], position: int) -> list[str]:
 def accuracy_upper_bound(n: int, fillers: float = 0.0, noise: float = 0.0) -> float:
     """The highest expected accuracy with n other words of senses(fillers=, noise=).
 
-    A bidirectional model has n = 8.  A causal one has n = 0 to 8, equally often: take the mean.
+    For a bidirectional model n = 8.  For a causal model n = 0 to 8, equally often: take the mean.
     """
     stray = noise / len(NAMES)
     of_a = (1 - fillers) * ((1 - noise) * (1 - ZIPF[SHARED]) + stray)     # A: the right topic
@@ -199,15 +200,17 @@ def majority(world: Senses, read: Context = others) -> float:
     right = 0.0
     for number, position, word, sense in world.test:
         count = Counter(map(topic_of.get, read(world.sentences[number], position)))
-        this, that = (count[topic] for topic in sorted(SENSES[word], key=sense.__ne__))
-        right += (this > that) + 0.5 * (this == that)
+        own, other = (count[topic] for topic in sorted(SENSES[word], key=sense.__ne__))
+        right += (own > other) + 0.5 * (own == other)
     return right / len(world.test)
 
 
 def naive_bayes(world: Senses, read: Context = others) -> float:
     """The accuracy on `world.test` of naive Bayes with add-one smoothing, from `world.train`.
 
-    log P(sense | words) = log n_sense + Σ_w log (n_{w, sense} + 1)/(N_sense + V) + const
+    log P(sense | words) = log (n_sense + 1) + Σ_w log [(n_{w, sense} + 1)/(N_sense + V)] + const,
+    where n_sense counts occurrences of the sense, n_{w, sense} the word w in their contexts,
+    N_sense = Σ_w n_{w, sense}, and V is the number of different words.
     """
     words = len({word for sentence in world.sentences for word in sentence})
     seen, senses_seen = {}, Counter()
@@ -224,7 +227,7 @@ def naive_bayes(world: Senses, read: Context = others) -> float:
     right = 0.0
     for number, position, word, sense in world.test:
         context = read(world.sentences[number], position)
-        this, that = (score(word, topic, context)
+        own, other = (score(word, topic, context)
                       for topic in sorted(SENSES[word], key=sense.__ne__))
-        right += float(this > that) + 0.5 * (this == that)
+        right += float(own > other) + 0.5 * (own == other)
     return right / len(world.test)

@@ -8,8 +8,8 @@ score is an STS task).  Each task also names its measure, and gives two values o
 
     upper_bound  the score of a model that knows what every text says
     chance       the expected score without reading: random scores, random order, random clusters;
-                 for classification, the most frequent label for all texts.  Where it is only
-                 approximate, the task's function in worlds/toy_mteb.py says so.
+                 for classification, the most frequent label for all texts.  If it is approximate,
+                 the docstring of the task's function in worlds/toy_mteb.py says so.
 """
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Retrieval(NamedTuple):
 
 
 class InstructionRetrieval(NamedTuple):
-    """Find the relevant documents, which depend on the query's instruction too."""
+    """Find the relevant documents, which depend on the query and its instruction."""
 
     name: str
     corpus: dict[str, str]
@@ -86,7 +86,7 @@ class Labelled(NamedTuple):
 
 
 class Classification(NamedTuple):
-    """Learn the labels of texts from few examples; each text has one."""
+    """Learn the labels of texts from few examples; each text has one label."""
 
     name: str
     train: Labelled
@@ -97,7 +97,7 @@ class Classification(NamedTuple):
 
 
 class MultilabelClassification(NamedTuple):
-    """Learn one label or more per text.  A prediction is correct if it has exactly these."""
+    """Learn one or more labels per text.  A prediction is correct if the set is equal."""
 
     name: str
     train: Labelled
@@ -119,7 +119,7 @@ class Clustering(NamedTuple):
 
 
 class BitextMining(NamedTuple):
-    """Find the translation of each sentence1[i] among sentence2; it is sentence2[i]."""
+    """Find the translation of each sentence1[i] among all sentence2; it is sentence2[i]."""
 
     name: str
     sentence1: list[str]

@@ -1,4 +1,4 @@
-"""A tree of categories, from coarse to fine: 4 realms of 4 families of 4 kinds.
+"""Texts about a tree of categories: 4 realms, each with 4 families, each with 4 kinds.
 
 Shapes    N texts, each about one of 64 kinds; labels (realm, family, kind)
 Read next worlds/facts.py (independent factors instead of a tree), worlds/bounds.py
@@ -10,8 +10,8 @@ of its family and two of those of its realm.  So kinds of one family are more si
 than to others, and so are families of one realm.  A vector that is truncated should lose the kind
 first and the realm last.
 
-What could explain a clustering?  All texts of a family share the words of its traits, so that a bag
-of words finds families and realms too.  So compare a model with a bag of words, and with chance
+What could explain a clustering?  All texts of a family use the words of its traits, so a bag of
+words finds families and realms too.  Compare a model with a bag of words, and with chance
 (worlds/bounds.py).
 """
 from typing import NamedTuple
@@ -61,7 +61,8 @@ TRAITS = {
 }
 REALM = {"animal": "living creatures", "plant": "things that grow", "tool": "useful goods",
          "matter": "raw materials"}
-TEMPLATES = ["the KIND F and G ; like all ALIKE it R and S",
+TEMPLATES = [                      # F, G: traits of the family; R, S: traits of the realm
+             "the KIND F and G ; like all ALIKE it R and S",
              "it R and S , as ALIKE do : the KIND F and G",
              "of ALIKE the KIND is one that F and G ; it R and S"]
 PATHS = [(realm, family, kind) for realm, families in TREE.items()
@@ -78,8 +79,8 @@ class Taxonomy(NamedTuple):
 def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
     """Draw `texts` different texts in random order, equally many of each kind, ±1.
 
-    Raises ValueError for more than 27,648: a kind has 3 templates × 12 × 12 ordered pairs of
-    traits.
+    Raises ValueError for less than 1 or more than 27,648: each of the 64 kinds has 3 templates × 12
+    ordered pairs of family traits × 12 ordered pairs of realm traits.
     """
     most = len(PATHS) * len(TEMPLATES) * 12 * 12
     if not 1 <= texts <= most:
@@ -96,7 +97,7 @@ def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
 
 
 def describe(path: tuple[str, str, str], rng: np.random.Generator) -> str:
-    """Draw a text about a kind: its template, and the traits of its family and realm."""
+    """Draw a text about a kind: a template, two traits of its family and two of its realm."""
     realm, family, kind = path
     f, g = rng.permutation(len(TRAITS[family]))[:2]
     r, s = rng.permutation(len(TRAITS[realm]))[:2]

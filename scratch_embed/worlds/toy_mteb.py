@@ -1,18 +1,18 @@
 """A small MTEB with known truth: tasks of all its text task types, made from the toy worlds.
 
 Shapes    13 tasks of 10 types, about 16,000 short texts, and a text to train word vectors on
-Cost      1 s to make; a mean of word vectors encodes all texts in about the same time
+Cost      drawing the tasks takes 1 s; a mean of word vectors encodes all texts in about 1 s
 Read next worlds/task_shapes.py (what a task is), worlds/facts.py (the reports), the other worlds
 
-All tasks but two (reviews, taxonomy) use the vocabulary of the reports, so a word means the same in
-all of them: a sailor is a seaman in STS and in retrieval.  The two sides of a task (queries and
-documents, training and test, text and summary) share two of the four synonyms of a value, so exact
-word matching does not solve it.
+All tasks but two (ToyReviews, ToyTaxonomy) use the vocabulary of the reports, so a word means the
+same in all of them: a sailor is a seaman in STS and in retrieval.  The two sides of such a task
+(queries and documents, training and test, first and second sentence) share at most two of the four
+synonyms of a value, so exact word matching does not solve it.
 
 What could explain a score?  Each task has its chance level and its upper bound, and the docstring
 of its function names a stronger baseline where there is one; `evaluate mteb --baselines` prints
-random vectors and a bag of words beside the model.  The upper bound is below 1 for the reviews
-only, some of whose labels are wrong.
+random vectors and a bag of words beside the model.  Only ToyReviews has an upper bound below 1,
+because some of its labels are wrong.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -63,15 +63,15 @@ STORY = ["the MOOD WHO ACT the THING near the PLACE"]
 
 
 class ToyMteb(NamedTuple):
-    """The tasks, and sentences (lists of words) that contain all of their words."""
+    """The tasks, and sentences (lists of words) with all words of the tasks except codes."""
 
     tasks: list[Task]
     text: list[list[str]]
 
 
 def toy_mteb(seed: int = 0) -> ToyMteb:
-    """All tasks, from one seed; their worlds are facts(seed), bindings(seed) and so on."""
-    rng = np.random.Generator(np.random.PCG64([seed, 1]))          # not the stream of the worlds
+    """All tasks of a seed; their worlds are facts(seed), bindings(seed) and so on."""
+    rng = np.random.Generator(np.random.PCG64([seed, 1]))          # another stream than the worlds'
     world, tree = facts(seed), taxonomy(seed)
     prototypes = world.prototypes
     other = bitext(seed, prototypes=prototypes)
@@ -89,7 +89,7 @@ def toy_mteb(seed: int = 0) -> ToyMteb:
 def training_text(world: Facts, other: Bitext, tree: Taxonomy, seed: int) -> list[list[str]]:
     """Sentences of every world: reports, translated pairs, texts of the taxonomy, reviews.
 
-    It contains the texts of ToyFacts and ToyTaxonomy, but no label, gain or code of any task.
+    It contains the texts of ToyFacts and ToyTaxonomy, but no labels, gains or codes of the tasks.
     """
     more = [f"{english} {foreign}" for english, foreign in other.pairs]
     more += tree.texts + [line.split(" ", 1)[1] for line in reviews(seed, 1500).lines]
@@ -131,12 +131,12 @@ def reranking(world: Facts, rng: np.random.Generator, queries: int = 100, right:
     """Candidates that match in all three slots, among hard negatives that match in two."""
     chosen, relevant, top = {}, {}, {}
     for query, gains in world.qrels.items():
-        full, half = ([d for d, g in gains.items() if g == want] for want in (2, 1))
-        if len(full) >= right and len(half) >= wrong and len(chosen) < queries:
+        full, partial = ([d for d, g in gains.items() if g == gain] for gain in (2, 1))
+        if len(full) >= right and len(partial) >= wrong and len(chosen) < queries:
             full = rng.permutation(full)[:right].tolist()
             chosen[query] = world.queries[query]
             relevant[query] = dict.fromkeys(full, 1)
-            top[query] = rng.permutation(full + rng.permutation(half)[:wrong].tolist()).tolist()
+            top[query] = rng.permutation(full + rng.permutation(partial)[:wrong].tolist()).tolist()
     corpus = {d: world.corpus[d] for d in sorted({d for some in top.values() for d in some})}
     return Reranking("ToyReranking", corpus, chosen, relevant, top, 1.0,
                      chance_average_precision(right, right + wrong))
@@ -150,26 +150,26 @@ def change(fact: Fact, slots: Sequence[int], rng: np.random.Generator) -> Fact:
                  for slot, value in enumerate(fact))
 
 
-def sts(of: list[Fact], rng: np.random.Generator) -> STS:
+def sts(drawn: list[Fact], rng: np.random.Generator) -> STS:
     """Pairs of reports; the score is the number of slots that agree, 0 to 5 equally often.
 
-    A model that predicts the scores exactly has the same ties, so the upper bound of ρ is 1.
+    Spearman's ρ of the scores with themselves is 1 in spite of ties, so the upper bound is 1.
     """
     rows = []
-    for i, fact in enumerate(of):
+    for i, fact in enumerate(drawn):
         changed = rng.permutation(len(NAMES))[:i % (len(NAMES) + 1)]
         rows.append((report(fact, rng), report(change(fact, changed, rng), rng, IN_QUESTIONS),
                      float(len(NAMES) - len(changed))))
     return STS("ToySTS", *map(list, zip(*rows)), 1.0, 0.0)
 
 
-def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassification:
-    """Half of the pairs are the same fact in other words; in the others one slot is changed.
+def pair_classification(drawn: list[Fact], rng: np.random.Generator) -> PairClassification:
+    """Half of the pairs state the same fact in other words; in the others one slot is changed.
 
-    The chance level is for one random order; MTEB's max_ap is the maximum over several measures.
+    Chance is approximate: it is for one random order; max_ap is a maximum over several measures.
     """
     rows = []
-    for i, fact in enumerate(of):
+    for i, fact in enumerate(drawn):
         same = i % 2
         other = fact if same else change(fact, [int(rng.integers(len(NAMES)))], rng)
         rows.append((report(fact, rng), report(other, rng, IN_QUESTIONS), same))
@@ -179,7 +179,7 @@ def pair_classification(of: list[Fact], rng: np.random.Generator) -> PairClassif
 
 
 def bitext_mining(other: Bitext) -> BitextMining:
-    """Sentences and translations.  Chance is the accuracy of random matches, 1/N; F1 is lower."""
+    """Sentences and translations.  Chance is approximate: random accuracy is 1/N, F1 is lower."""
     return BitextMining("ToyBitext", other.english, other.foreign, 1.0, 1 / len(other.english))
 
 
@@ -191,25 +191,25 @@ def most_frequent(labels: list) -> float:
     return max(map(labels.count, set(labels))) / len(labels)
 
 
-def place_classification(of: list[Fact], rng: np.random.Generator) -> Classification:
+def place_classification(drawn: list[Fact], rng: np.random.Generator) -> Classification:
     """Predict the place of a report.  8 labels; a third of the texts are for training."""
-    third = len(of) // 3
-    parts = [Labelled([report(fact, rng, synonyms) for fact in some],
-                      [WORDS[PLACE][fact[PLACE]][0] for fact in some])
-             for some, synonyms in ((of[:third], IN_REPORTS), (of[third:], IN_QUESTIONS))]
+    third = len(drawn) // 3
+    parts = [Labelled([report(fact, rng, synonyms) for fact in part],
+                      [WORDS[PLACE][fact[PLACE]][0] for fact in part])
+             for part, synonyms in ((drawn[:third], IN_REPORTS), (drawn[third:], IN_QUESTIONS))]
     return Classification("ToyPlaces", *parts, 1.0, most_frequent(parts[1].label))
 
 
 def review_classification(seed: int) -> Classification:
     """The reviews of worlds/labelled.py; 5% of the labels are wrong, so the upper bound is below 1.
 
-    A mean of word vectors does not see their order, so it can reach at most
+    A mean of word vectors ignores word order, so its expected accuracy is at most
     `upper_bound(sees_order=False)` of worlds/labelled.py.
     """
     sample = reviews(seed, 1900)
     labels = [line.split(" ", 1)[0].removeprefix("__label__") for line in sample.lines]
     texts = [line.split(" ", 1)[1] for line in sample.lines]
-    parts = [Labelled(texts[of], labels[of]) for of in (slice(1500), slice(1500, None))]
+    parts = [Labelled(texts[part], labels[part]) for part in (slice(1500), slice(1500, None))]
     right = [label == true for label, true in zip(parts[1].label, sample.true_labels[1500:])]
     return Classification("ToyReviews", *parts, sum(right) / len(right),
                           most_frequent(parts[1].label))
@@ -217,7 +217,7 @@ def review_classification(seed: int) -> Classification:
 
 def people_classification(rng: np.random.Generator, train: int = 400, test: int = 400
                           ) -> MultilabelClassification:
-    """Predict the people of a story: one to three labels, in as many sentences."""
+    """Predict the people of a story: one to three sentences, each about another person."""
     parts = []
     for n, synonyms in ((train, IN_REPORTS), (test, IN_QUESTIONS)):
         stories = [_story(int(rng.integers(1, 4)), rng) for _ in range(n)]
@@ -238,9 +238,9 @@ def clustering(tree: Taxonomy) -> Clustering:
 
 def summarization(rng: np.random.Generator, texts: int = 60, sentences: int = 4
                   ) -> Summarization:
-    """Stories of 4 facts; a machine summary's rating is how many it states correctly, 0 to 4.
+    """Stories of 4 facts; the rating of a machine summary, 0 to 4, is how many it states correctly.
 
-    It states the others with every slot changed.
+    The summary states the other facts with every slot changed.
     """
     rows = []
     for _ in range(texts):
@@ -264,4 +264,5 @@ def _story(sentences, rng):
 
 
 def _tell(story, rng, synonyms):
+    """The text of a story: one report for each of its facts."""
     return " . ".join(report(fact, rng, synonyms, STORY) for fact in story)

@@ -1,4 +1,4 @@
-"""Toy word corpora: words with attributes, and sentences that express the attributes.
+"""Toy corpora for word vectors: words have attributes, and sentences express the attributes.
 
 Read next worlds/grammar.py (how a sentence is drawn, the exact distribution of word pairs),
           worlds/corpora.py (finds the committed text), words/word2vec.py (learns it).
@@ -13,14 +13,15 @@ through the one attribute that the context word c belongs to.  Hence
 
     P(c | king) − P(c | man) = P(c | queen) − P(c | woman)      for every c,
 
-and the same holds for log P where it is finite.  This is the condition for an analogy: word2vec and
-GloVe factorise log P(w, c) approximately, so their vectors satisfy the equation approximately.
+and without noise the same holds for log P where it is finite.  This is the condition for an
+analogy: word2vec and GloVe factorise log P(w, c) approximately, so their vectors satisfy it
+approximately.
 
 What could explain a score?  Random vectors solve almost no analogy, and the exact P(w, c) solves
-all of them; a FastText model could use the spelling (cat, cats), so measure it untrained too.
+all of them.  A FastText model could use the spelling (cat, cats), so measure it untrained too.
 
-There are three tiers: easy (a smoke test, and the committed text), hard (fillers and noise, so that
-methods differ), tiny (every pair of words can occur, for closed forms).
+There are three worlds: easy (a smoke test, and the committed text), hard (with fillers and noise,
+so that methods differ), tiny (every pair of words can occur, for closed forms).
 """
 import os
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ import numpy as np
 
 from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.worlds.grammar import Grammar, draw_sentences, number_patterns
+from scratch_embed.worlds.grammar import Grammar, draw_sentences, grammar_of_patterns
 
 # ---- the world: the words of each attribute, by the slot of a template that they fill -----------
 
@@ -181,9 +182,9 @@ class World(NamedTuple):
 
     sentences: lists of words.  analogies: [(section, [(a, b, c, d)])], a is to b as c is to d.
     pairs: [(word, word, score)]; the score is 10 × the number of shared attributes / the number of
-    attributes that at least one of the words has; the table counts as an attribute.  All pairs that
-    share any are listed, and an eighth of the others, whose score is 0.
-    held_out: [(form, stem)], inflected forms that are not in the text, with the form that is.
+    attributes that at least one of the words has; the table counts as an attribute.  All pairs with
+    a shared attribute are listed, and about an eighth of the other pairs, with score 0.
+    held_out: [(form, stem)], where the form is not in the text, and the stem is its other form.
     """
 
     sentences: list[list[str]]
@@ -211,14 +212,14 @@ def attributes_of(sections: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: int = 2,
                  fillers: float = 0.0, noise: float = 0.0) -> Grammar:
-    """The grammar with every word of the tables in every template, all words equally frequent.
+    """The grammar with every word of a table in every template of the table, equally often.
 
-    contexts: the number of words of an attribute that can fill a slot; P(the r-th) ∝ 1/r.
-    fillers: the number of meaningless words, also Zipfian, inserted for each word of a template.
+    contexts: how many words of an attribute can fill a slot; the r-th has a probability ∝ 1/r.
+    fillers: how many meaningless words (P ∝ 1/rank) are inserted for each word of a template.
     noise: the probability that a word is replaced by a uniformly drawn word of the vocabulary.
     """
-    templates = {section: [strewn for template in TABLES[section].templates
-                           for strewn in _strew(template.split(), fillers, rng)]
+    templates = {section: [tokens for template in TABLES[section].templates
+                           for tokens in _insert_fillers(template.split(), fillers, rng)]
                  for section in sections}
     patterns, weights = [], []
     for word, (section, *attributes) in attributes_of(sections).items():
@@ -228,42 +229,43 @@ def make_grammar(sections: Sequence[str], rng: np.random.Generator, contexts: in
         for template in templates[section]:
             patterns.append([tuple(fill.get(token, [token])) for token in template])
             weights.append(1 / len(templates[section]))
-    return number_patterns(patterns, np.array(weights) / sum(weights), noise)
+    return grammar_of_patterns(patterns, np.array(weights) / sum(weights), noise)
 
 
-def _strew(tokens, fillers, rng, ways=8):
-    """Yield the template with fillers at random positions, in a few ways that all words share."""
+def _insert_fillers(tokens, fillers, rng, ways=8):
+    """Yield the template with fillers at random positions, in `ways` ways for all words alike."""
     count = round(fillers * len(tokens))
     for _ in range(ways if count else 1):
-        strewn = np.full(len(tokens) + count, "FILLER", dtype=object)
-        strewn[np.sort(rng.permutation(len(strewn))[:len(tokens)])] = tokens
-        yield list(strewn)
+        longer = np.full(len(tokens) + count, "FILLER", dtype=object)
+        longer[np.sort(rng.permutation(len(longer))[:len(tokens)])] = tokens
+        yield list(longer)
 
 
 # ---- the truth ----------------------------------------------------------------------------------
 
 def _truth(sections):
-    """The analogies, the graded pairs and the held-out forms of these tables."""
+    """The analogies, the pairs with scores and the held-out forms of these tables."""
     attributes = attributes_of(sections)
     rows = [(section, *row.split()[:2]) for section in sections for row in TABLES[section].rows]
-    features = [("royalty", ROYALTY)]
-    features += [(section, [(left, right) for name, left, right in rows
+    pairs_of = [("royalty", ROYALTY)]
+    pairs_of += [(section, [(left, right) for name, left, right in rows
                             if name == section and HELD_OUT.isdisjoint((left, right))])
                  for section in sections]
     analogies = [(name, [(*p, *q) for p, q in permutations(members, 2)])
-                 for name, members in features]
-    pairs = [(v, w, _shared(attributes[v], attributes[w])) for v, w in combinations(attributes, 2)]
+                 for name, members in pairs_of]
+    pairs = [(v, w, _similarity(attributes[v], attributes[w]))
+             for v, w in combinations(attributes, 2)]
     pairs = [pair for n, pair in enumerate(pairs) if pair[2] > 0 or n % 8 == 0]
     held_out = [(right, left) for _, left, right in rows if right in HELD_OUT]
     return analogies, pairs, held_out
 
 
-def _shared(one, other):
-    """10 |A ∩ B| / |A ∪ B|."""
+def _similarity(one, other):
+    """10 |A ∩ B| / |A ∪ B| of two words' attributes."""
     return 10 * len(set(one) & set(other)) / len(set(one) | set(other))
 
 
-# ---- the three tiers -----------------------------------------------------------------------------
+# ---- the three worlds ----------------------------------------------------------------------------
 
 def easy(seed: int = 0, sentences: int = 12_000) -> World:
     """A World that reads like simple English: about 102,000 tokens, 233 words, 168 analogies.
@@ -276,7 +278,7 @@ def easy(seed: int = 0, sentences: int = 12_000) -> World:
 
 def hard(seed: int = 0, sentences: int = 10_000, fillers: float = 0.75, noise: float = 0.1
          ) -> World:
-    """The same words with one context word for each slot, over 40% Zipfian fillers, and 10% noise.
+    """The same tables with one context word per slot, over 40% fillers, and 10% noise.
 
     About 150,000 tokens of 290 words.  Its exact P(w, c) still solves every analogy, so an analogy
     that a method misses is an error of estimation.
@@ -286,9 +288,9 @@ def hard(seed: int = 0, sentences: int = 10_000, fillers: float = 0.75, noise: f
 
 
 def tiny(seed: int = 0, sentences: int = 20_000, noise: float = 0.3) -> World:
-    """The table "family" only: 41 words, few enough for vectors of full rank, and all P(w, c) > 0.
+    """The table "family" only: 41 words, so that vectors can have more dimensions; all P(w, c) > 0.
 
-    For closed forms: u·v of skip-gram against log[P(w, c) / (P(w) P_noise(c))] − log K.
+    For closed forms: u·v of skip-gram compared with log[P(w, c) / (P(w) P_noise(c))] − log K.
     """
     return _make_world(("family",), sentences, seed, contexts=1, noise=noise)
 

@@ -1,4 +1,4 @@
-"""Fixtures: running a command, and models that several test files use, made once."""
+"""Fixtures: run a command; check its options; models that several test files share."""
 from types import SimpleNamespace
 
 import pytest
@@ -15,22 +15,25 @@ def run(capsys):
     def command(*arguments):
         try:
             code = main([str(argument) for argument in arguments])
-        except SystemExit as ended:                        # bad usage, --help
+        except SystemExit as ended:                        # bad usage or --help
             code = ended.code
         return (code, *capsys.readouterr())
     return command
 
 
 @pytest.fixture
-def left_out(run):
-    """left_out(*command, options): without any one option the file differs or is missing."""
+def check_options(run):
+    """check_options(*command, options): leaving out any single option changes the output file.
+
+    No output file at all also counts as a change.
+    """
     def check(*command, options):
         out = command[command.index("-o") + 1]
-        whole = out.read_bytes()
+        with_all = out.read_bytes()
         for option in options:
             out.unlink()
             run(*command, *(part for other in options if other is not option for part in other))
-            assert not out.exists() or out.read_bytes() != whole, option
+            assert not out.exists() or out.read_bytes() != with_all, option
     return check
 
 

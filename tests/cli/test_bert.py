@@ -1,4 +1,4 @@
-"""train bert: the folder is what the library trains; no token is lost; a run can be resumed."""
+"""train bert: the weights are those of masked_lm.train; no token is lost; a run can be resumed."""
 import gzip
 import inspect
 import os
@@ -43,9 +43,9 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
 
 
-# ---- what is written ----------------------------------------------------------------------------
+# ---- the output folder --------------------------------------------------------------------------
 
-def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
+def test_the_folder_has_the_weights_that_masked_lm_train_computes(text, tmp_path, run):
     code, out, err = run(text, "-o", tmp_path / "m", *TINY, "--warmup-ratio", "0.5", "--lr",
                          "0.01", "--dropout", "0.2", "--mlm-probability", "0.3", "--seed", "7")
     assert (code, out) == (0, "") and sorted(os.listdir(tmp_path / "m")) == FILES
@@ -53,19 +53,19 @@ def test_the_folder_is_what_the_library_trains(text, tmp_path, run):
     assert tokenizer.pieces == learn_pieces(LINES)
     corpus = line_sequences(encode_lines(LINES, tokenizer.token_ids), tokenizer.template, 10)
     config = Config(len(tokenizer), 8, 1, 2, 12, 10)
-    want = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
+    expected = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
                  optim=Optim(0.01, 0.5), dropout=0.2, options=RunOptions(seed=7))
     found, p = Bert.load(tmp_path / "m")
     assert found == config
-    assert set(want.model.p) - set(p) == {"pooler.weight", "pooler.bias", "next_sentence.weight",
-                                          "next_sentence.bias"}
+    assert set(expected.model.p) - set(p) == {"pooler.weight", "pooler.bias",
+                                              "next_sentence.weight", "next_sentence.bias"}
     for name in p:
-        np.testing.assert_array_equal(p[name], want.model.p[name])
-    assert f"loss {np.mean(want.losses):.4f}, the mean of the last 6 steps" in err
+        np.testing.assert_array_equal(p[name], expected.model.p[name])
+    assert f"loss {np.mean(expected.losses):.4f}, the mean of the last 6 steps" in err
 
 
-def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
-    """With room for 8, the second line is cut in two and the last in three."""
+def test_it_prints_the_number_of_tokens_and_loses_none(text, tmp_path, run):
+    """A sequence has room for 8 tokens: the second line is split in two, the last in three."""
     _, _, err = run(text, "-o", tmp_path / "m", *TINY)
     text = encode_lines(LINES, load(tmp_path / "m").token_ids)
     assert np.diff(text.offsets).tolist() == [6, 11, 8, 18]
@@ -73,7 +73,7 @@ def test_it_says_what_is_in_the_text_and_loses_nothing(text, tmp_path, run):
     assert "the model has" in err
 
 
-def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run):
+def test_next_sentence_trains_and_writes_the_next_sentence_head_too(text, tmp_path, run):
     code, _, err = run(text, "-o", tmp_path / "m", *TINY, "--next-sentence")
     lines = encode_lines(LINES, load(tmp_path / "m").token_ids)
     _, follows = next_sentence_pairs(lines, bert_template(2, 3), 10, seed=1)
@@ -81,10 +81,10 @@ def test_next_sentence_trains_and_writes_the_other_head_too(text, tmp_path, run)
         *np.bincount(follows)) in err
     p = Bert.load(tmp_path / "m").p
     assert {"pooler.weight", "next_sentence.bias"} <= set(p)
-    assert p["next_sentence.bias"].any()                    # it was 0 at first
+    assert p["next_sentence.bias"].any()                    # its initial value is 0
 
 
-def test_a_text_may_come_by_a_pipe_or_compressed(text, tmp_path, run, stdin):
+def test_a_text_may_come_from_a_pipe_or_be_compressed(text, tmp_path, run, stdin):
     run(text, "-o", tmp_path / "a", *TINY)
     stdin(text.read_bytes())
     (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes()))
@@ -116,15 +116,15 @@ def test_a_line_of_only_unknown_tokens_has_no_masked_token(workers, tmp_path, mo
 
 
 def test_epochs_are_passes_over_the_sequences(text, tmp_path, run):
-    """Seven sequences in batches of 4: one step per epoch, because the rest is not a full batch."""
-    options = [part for part in TINY[:-4]]
+    """Seven sequences in batches of 4: one step per epoch; the last three are no full batch."""
+    options = TINY[:-4]
     code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 5, "--batch-size", 4)
     assert code == 0 and "5 steps in 5 epochs of 7 sequences" in err
     code, _, err = run(text, "-o", tmp_path / "m", *options, "--epochs", 2, "--batch-size", 99)
     assert code == 0 and "2 steps in 2 epochs" in err
 
 
-def test_the_defaults_are_those_of_the_function():
+def test_the_defaults_are_those_of_masked_lm_train():
     arguments = vars(parser().parse_args(["train", "bert", "x", "-o", "y"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
@@ -153,35 +153,35 @@ def test_many_steps_teach_which_words_share_a_line(tmp_path, run, capsys):
 # ---- checkpoints --------------------------------------------------------------------------------
 
 def test_a_stopped_run_is_resumed_to_the_same_bytes(text, tmp_path, run):
-    """Stopped when the bar shows the first loss."""
+    """Ctrl-C is sent when the progress bar shows the first loss."""
     command = [text, *TINY, "--next-sentence", "--workers", "2", "--steps", "400"]
     run(*command, "-o", tmp_path / "whole")
-    state, parted = ["--checkpoint", tmp_path / "state"], tmp_path / "parted"
+    state, resumed = ["--checkpoint", tmp_path / "state"], tmp_path / "resumed"
     with terminal(ctrl_c_at("loss")) as screen:
-        code, out, _ = run(*command, *state, "-o", parted)
+        code, out, _ = run(*command, *state, "-o", resumed)
     assert (code, out) == (130, "") and screen.text.endswith("--resume to continue\r\n")
-    assert not parted.exists()
+    assert not resumed.exists()
     assert 0 < len(read_safetensors(tmp_path / "state")[0]["session/losses"]) < 400
-    code, _, err = run(*command, *state, "-o", parted)
+    code, _, err = run(*command, *state, "-o", resumed)
     assert code == 1 and "exists already: resume it" in err
-    code, _, err = run(*command, *state, "-o", parted, "--resume")
+    code, _, err = run(*command, *state, "-o", resumed, "--resume")
     assert code == 0 and "resuming" in err
-    assert contents(parted) == contents(tmp_path / "whole")
+    assert contents(resumed) == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change, said", [
+@pytest.mark.parametrize("change, message", [
     (["--seed", "2"], "seed was 1 and is 2 now"), (["--lr", "0.5"], "lr was 0.001 and is 0.5"),
     (["--steps", "9"], "steps was 6"), (["--dim", "4"], "dim was 8 and is 4"),
     (["--cased"], "data was|vocab was"), (["--next-sentence"], "data was"),
     (["--mlm-probability", "0.5"], "masking was")])
-def test_resuming_with_other_settings_is_refused_and_names_them(change, said, text, tmp_path,
+def test_resuming_with_other_settings_is_refused_and_names_them(change, message, text, tmp_path,
                                                                run):
     text.write_text("The king sat\nthe King sat\nthe king sits\n")
     state = ["--checkpoint", tmp_path / "state"]
     assert run(text, "-o", tmp_path / "m", *TINY, *state)[0] == 0
     before = contents(tmp_path / "m")
     code, out, err = run(text, "-o", tmp_path / "m", *TINY, *change, *state, "--resume")
-    assert (code, out) == (1, "") and any(part in err for part in said.split("|")), err
+    assert (code, out) == (1, "") and any(part in err for part in message.split("|")), err
     assert contents(tmp_path / "m") == before
 
 
@@ -192,9 +192,9 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
     assert code == 1 and "expected the checkpoint of a training run" in err
 
 
-# ---- refused ------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("options, said", [
+@pytest.mark.parametrize("options, message", [
     (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
     (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected one sentence per line"),
@@ -210,7 +210,7 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
     (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3 lines, got 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "not finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
-def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, models, tmp_path,
+def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, text, models, tmp_path,
                                                         run):
     (tmp_path / "blank").write_text("\n \t \n")
     (tmp_path / "one").write_text("word\n")
@@ -222,12 +222,12 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
                  **{name: tmp_path / name for name in ("blank", "one", "latin", "maskless")})
     code, out, err = run(*(part.format(**names) for part in options[:1]), *TINY,
                          *(part.format(**names) for part in options[1:]))
-    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert (code, out) == (1, "") and message in err.splitlines()[-1] and "Traceback" not in err
     assert err.splitlines()[-1].startswith("scratch-embed: ")
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.parametrize("options, said", [
+@pytest.mark.parametrize("options, message", [
     (["--heads", "3"], "--heads: expected a divisor of --dim 8"),
     (["--tokenizer", "x", "--cased"], "--tokenizer replaces"),
     (["--max-length", "2"], "--max-length: expected 3 or more"),
@@ -236,10 +236,10 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, said, text, mod
     (["--mlm-probability", "1"], "below 1"), (["--dropout", "-0.1"], "from 0"),
     (["--steps", "0"], "1"),
     (["--checkpoint", "m"], "are the same file")])
-def test_bad_usage_ends_with_2(options, said, text, run, monkeypatch, tmp_path):
+def test_bad_usage_exits_with_code_2(options, message, text, run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(text, "-o", "m", *TINY, *options)
-    assert (code, out) == (2, "") and said in err
+    assert (code, out) == (2, "") and message in err
 
 
 def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, run):
@@ -249,10 +249,10 @@ def test_a_folder_is_replaced_by_a_model_of_another_size(text, tmp_path, run):
     assert Bert.load(tmp_path / "m").dim == 4 and (tmp_path / "m" / "notes").exists()
 
 
-# ---- beside the original ------------------------------------------------------------------------
+# ---- parity with transformers --------------------------------------------------------------------
 
-def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
-    """The masked tokens are in our order; the logits of its BertForPreTraining equal ours."""
+def test_transformers_loads_the_folder_and_computes_the_same_logits(models):
+    """Its token ids and the logits of its BertForPreTraining equal ours."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(models.bert)
@@ -266,12 +266,12 @@ def test_transformers_loads_the_folder_and_finds_the_same_loss(models):
     assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"])
     model = Bert.load(models.bert)
     with torch.no_grad():
-        seen = theirs.eval()(**tokenizer(lines[0], return_tensors="pt"))
+        output = theirs.eval()(**tokenizer(lines[0], return_tensors="pt"))
     batch = ours.encode_batch(lines[:1])
     x = model.infer(batch)
-    np.testing.assert_allclose(mlm_head(x, model.p, model.config)[0], seen.prediction_logits[0],
+    np.testing.assert_allclose(mlm_head(x, model.p, model.config)[0], output.prediction_logits[0],
                                atol=2e-6)
-    np.testing.assert_allclose(next_sentence(x[:1], model.p)[0], seen.seq_relationship_logits,
+    np.testing.assert_allclose(next_sentence(x[:1], model.p)[0], output.seq_relationship_logits,
                                atol=2e-6)
 
 

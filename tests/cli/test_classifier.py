@@ -1,4 +1,4 @@
-"""train classifier, predict, evaluate classifier, as a user meets them."""
+"""The commands train classifier, predict and evaluate classifier."""
 import gzip
 import json
 import os
@@ -56,8 +56,8 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(labelled, tmp_path, run):
     assert code == 1 and "exists already: resume it" in err
 
 
-def test_every_option_reaches_the_training(tmp_path, run, left_out):
-    """The model is the one that the library trains, to the bit; without any option, another."""
+def test_every_option_reaches_the_training(tmp_path, run, check_options):
+    """The model equals that of supervised.train, bit for bit; each option changes it."""
     text, out = tmp_path / "text", tmp_path / "m.bin"
     text.write_bytes(LINES.encode() + b"__label__bad caf\xe9 poor\n")
     options = [["--loss", "ns"], ["--dim", 2], ["--lr", 0.7], ["--epochs", 6], ["--min-count", 3],
@@ -68,9 +68,9 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
         read_labelled(text, errors="ignore"), supervised.negative_sampling_chunk, dim=2, lr=0.7,
         epochs=6, min_count=3, word_ngrams=4, ngrams=NGrams(2, 5, 30), negatives=7,
         options=RunOptions(seed=9))
-    trained.classifier.save(tmp_path / "want.bin")
-    assert out.read_bytes() == (tmp_path / "want.bin").read_bytes()
-    left_out("train", "classifier", text, "-o", out, options=options)
+    trained.classifier.save(tmp_path / "expected.bin")
+    assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
+    check_options("train", "classifier", text, "-o", out, options=options)
 
 
 def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
@@ -78,12 +78,12 @@ def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
     assert code == 2 and "--output: expected a name that ends in .bin" in err
 
 
-@pytest.mark.parametrize("content, said", [
+@pytest.mark.parametrize("content, message", [
     (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "found none: is the file empty")])
-def test_lines_without_a_label_are_an_error_of_one_line(content, said, labelled, tmp_path, run):
+def test_lines_without_a_label_are_an_error_of_one_line(content, message, labelled, tmp_path, run):
     labelled.write_text(content)
     code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin")
-    assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1
+    assert (code, out) == (1, "") and message in err and len(err.splitlines()) == 1
     assert os.listdir(tmp_path) == ["labelled.txt"]
 
 
@@ -97,8 +97,8 @@ def test_the_model_must_not_replace_the_text(labelled, tmp_path, run):
 
 @pytest.mark.parametrize("text, k, threshold, labels, theirs",
                          ANSWERS["supervised-softmax"]["predict"])
-def test_the_predictions_are_the_originals(text, k, threshold, labels, theirs, tmp_path, run):
-    """4 digits are printed; the original adds 1e-5 to a probability (words/classifier.py)."""
+def test_the_predictions_are_those_of_fasttext(text, k, threshold, labels, theirs, tmp_path, run):
+    """4 digits are printed; fastText adds 1e-5 to a probability (words/classifier.py)."""
     (tmp_path / "text").write_text(text + "\n", encoding="utf-8")
     code, out, err = run("predict", MODEL, tmp_path / "text", "-k", max(k, 1),
                          "--threshold", threshold)
@@ -108,8 +108,8 @@ def test_the_predictions_are_the_originals(text, k, threshold, labels, theirs, t
                                [float.fromhex(p) for p in theirs][:max(k, 1)], rtol=0, atol=1e-4)
 
 
-def test_there_is_a_line_for_every_line(tmp_path, run):
-    """Also for blank lines; the line is empty if no label is probable enough, so `paste` fits."""
+def test_predict_prints_a_line_for_each_input_line(tmp_path, run):
+    """Also for a blank line; a line is empty if no label reaches --threshold."""
     lines = ["where is the king"] * 1500 + ["", "la mer\r", "__label__short la mer"]
     (tmp_path / "text.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     out = run("predict", MODEL, tmp_path / "text.gz")[1].splitlines()
@@ -118,7 +118,7 @@ def test_there_is_a_line_for_every_line(tmp_path, run):
     assert run("predict", MODEL, tmp_path / "text.gz", "--threshold", 1)[1] == "\n" * 1503
 
 
-def test_k_labels_are_on_the_line_the_most_probable_first(tmp_path, run):
+def test_a_line_has_up_to_k_labels_the_most_probable_first(tmp_path, run):
     (tmp_path / "text").write_text("where is the king")
     fields = run("predict", MODEL, tmp_path / "text", "-k", 9)[1].rstrip("\n").split("\t")
     assert len(fields) == 8 and len(set(fields[::2])) == 4
@@ -126,7 +126,7 @@ def test_k_labels_are_on_the_line_the_most_probable_first(tmp_path, run):
     assert p == sorted(p, reverse=True) and abs(sum(p) - 1) <= 4 * 0.5e-4
 
 
-def test_a_pipe_in_and_a_pipe_out_that_closes_early():
+def test_predict_reads_a_pipe_and_its_reader_may_stop_early():
     done = subprocess.run(
         f"yes 'where is the king' | head -n 5000 | {sys.executable} -m scratch_embed predict "
         f"{MODEL} - | head -n 1", shell=True, capture_output=True, text=True,
@@ -134,36 +134,36 @@ def test_a_pipe_in_and_a_pipe_out_that_closes_early():
     assert done.stdout.startswith("__label__english\t") and done.stderr == ""
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
 def test_typed_lines_are_classified_one_by_one():
     """The second line is typed after the labels of the first are printed."""
     leader, follower = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "scratch_embed", "predict", str(MODEL), "-"], stdin=follower,
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    watchdog = threading.Timer(60, process.kill)                  # never wait for ever
+    watchdog = threading.Timer(60, process.kill)                  # so that a failure cannot hang
     watchdog.start()
     with open(leader, "wb", buffering=0) as keyboard:
         for typed in b"where is the king\n", b"la mer\n":
             keyboard.write(typed)
             assert process.stdout.readline().startswith("__label__")
-        keyboard.write(b"\x04")                                   # Ctrl-D, the end
+        keyboard.write(b"\x04")                                   # Ctrl-D ends the input
         assert process.wait(60) == 0
     watchdog.cancel()
     os.close(follower)
 
 
-@pytest.mark.parametrize("model, text, said", [
+@pytest.mark.parametrize("model, text, message", [
     (MODEL, "no-such-file", "no-such-file"), ("no-model", "{text}", "no-model"),
     (GOLDEN / "fasttext-skipgram.bin", "{text}", "expected a supervised model"),
     (GOLDEN / "word_vectors.bin", "{text}", "a fastText model begins"),
     (MODEL, "{latin}", "line 2, byte 3 of it")])
-def test_a_users_error_is_one_line_and_ends_with_1(model, text, said, tmp_path, run):
+def test_a_users_error_is_one_line_and_exits_with_code_1(model, text, message, tmp_path, run):
     (tmp_path / "text").write_text("x\n")
     (tmp_path / "latin").write_bytes(b"x\ncaf\xe9\n")
     text = text.format(text=tmp_path / "text", latin=tmp_path / "latin")
     code, out, err = run("predict", model, text)
-    assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1
+    assert (code, out) == (1, "") and message in err and len(err.splitlines()) == 1
     code, out, _ = run("predict", MODEL, tmp_path / "latin", "--errors", "ignore")
     assert code == 0 and len(out.splitlines()) == 2
 
@@ -172,7 +172,7 @@ def test_a_users_error_is_one_line_and_ends_with_1(model, text, said, tmp_path, 
                                      "predict m t --threshold -1", "evaluate classifier m",
                                      "train classifier x -o y.bin --loss hinge",
                                      "train classifier x -o y.bin --window 3"])
-def test_bad_usage_ends_with_2(command, run):
+def test_bad_usage_exits_with_code_2(command, run):
     code, _, err = run(*command.split())
     assert code == 2 and "usage:" in err
 
@@ -180,9 +180,10 @@ def test_bad_usage_ends_with_2(command, run):
 # ---- evaluate classifier ------------------------------------------------------------------------
 
 def test_precision_and_recall_are_counted_over_all_labels(tmp_path, run):
-    """The model says english to both: 1 of 2 is right, and 1 of the 3 true labels is found.
+    """Two lines have known labels.  The model predicts english for both: 1 of 2 is right.
 
-    With 4 labels a line: 3 of 8, and all.  A label that the model does not know is left out.
+    1 of their 3 labels is found.  With k = 4, 3 of 8 predictions are right and all 3 labels are
+    found.  A label that the model does not know is left out.
     """
     (tmp_path / "test").write_text("__label__english where is the king\n"
                                    "__label__français __label__short where is the king\n"

@@ -1,4 +1,4 @@
-"""encode: the file has the vectors of the library, one row per line, also for blank lines."""
+"""encode: the output has the vectors that encode() returns, one row per line of text."""
 import io
 import warnings
 
@@ -42,7 +42,7 @@ def rows(out):
 
 # ---- files --------------------------------------------------------------------------------------
 
-def test_the_file_is_what_the_library_encodes(models, text, out, run):
+def test_the_file_has_the_vectors_that_encode_returns(models, text, out, run):
     code, printed, err = run("encode", models.encoder, "-i", text, "-o", out)
     assert (code, printed) == (0, "")
     assert "encoded 5 lines: float32 array of shape (5, 16); wrote" in err
@@ -58,7 +58,7 @@ def test_the_file_is_what_the_library_encodes(models, text, out, run):
     (["--precision", "int8", "--normalize"], {"precision": "int8", "normalize_embeddings": True}),
     (["--prompt", "a song: "], {"prompt": "a song: "}),
     (["--prompt-name", "query"], {"prompt_name": "query"})])
-def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, out, run):
+def test_each_option_is_passed_to_encode(options, same, models, tmp_path, text, out, run):
     folder = tmp_path / "m"
     for path in models.encoder.rglob("*"):
         if path.is_file():
@@ -70,22 +70,22 @@ def test_each_option_is_that_of_encode(options, same, models, tmp_path, text, ou
     assert run("encode", folder, "-i", text, "-o", out, *options)[0] == 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the ranges of only")
-        want = SentenceEncoder.load(folder).encode(LINES, **same)
+        expected = SentenceEncoder.load(folder).encode(LINES, **same)
     found = np.load(out)
-    assert found.dtype == want.dtype and found.shape == want.shape
-    np.testing.assert_array_equal(found, want)
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)
 
 
-def test_word_vectors_encode_too_and_a_line_without_a_known_word_is_zero(words, text, out, run):
+def test_word_vectors_can_encode_and_a_line_without_a_known_word_is_zero(words, text, out, run):
     vectors = WordVectors.load(words)
     run("encode", words, "-i", text, "-o", out)
     np.testing.assert_array_equal(np.load(out), StaticEncoder(vectors).encode(LINES))
     assert np.load(out).any(axis=1).tolist() == [True, False, True, False, False]
     run("encode", words, "-i", text, "-o", out, "--tokens", "words", "--sif", 0.1)
     weights = sif_weights(zipf_frequencies(vectors.index_to_key), 0.1)
-    want = StaticEncoder(vectors, weights).encode([line.lower() for line in LINES])
-    np.testing.assert_allclose(np.load(out)[[0, 2]], want[[0, 2]], rtol=1e-6)
-    assert np.load(out)[3].any()                                   # The King! is the king
+    expected = StaticEncoder(vectors, weights).encode([line.lower() for line in LINES])
+    np.testing.assert_allclose(np.load(out)[[0, 2]], expected[[0, 2]], rtol=1e-6)
+    assert np.load(out)[3].any()                                   # "The King!" has the word "the"
 
 
 def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, out, run):
@@ -93,68 +93,68 @@ def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, 
     assert code == 0 and np.load(out).shape == (5, 16) and "no modules.json" in err
 
 
-def test_an_empty_text_is_an_array_of_no_rows(models, tmp_path, out, run):
+def test_an_empty_text_gives_an_array_without_rows(models, tmp_path, out, run):
     (tmp_path / "empty").write_text("")
     code, _, err = run("encode", models.encoder, "-i", tmp_path / "empty", "-o", out)
     assert code == 0 and "0 lines" in err and np.load(out).shape == (0, 16)
 
 
-class Looking(io.BytesIO):
-    """A stream of bytes that looks, when it is read, how many threads BLAS has."""
+class ThreadRecorder(io.BytesIO):
+    """A stream of bytes that records the number of BLAS threads when it is read."""
 
     def readinto(self, buffer):
-        self.seen = blas_threads()
+        self.threads = blas_threads()
         return super().readinto(buffer)
 
 
-def test_threads_are_as_many_as_told_and_afterwards_as_before(models, text, out, run, stdin):
-    before, stream = blas_threads(), Looking(text.read_bytes())
+def test_workers_limits_the_blas_threads_and_restores_them(models, text, out, run, stdin):
+    before, stream = blas_threads(), ThreadRecorder(text.read_bytes())
     stdin(stream)
     assert run("encode", models.encoder, "-o", out, "--workers", 1)[0] == 0
     assert blas_threads() == before
     if before is not None:
-        assert stream.seen == 1
+        assert stream.threads == 1
         with blas_threads_at_most(10_000):
             assert blas_threads() == before
 
 
-# ---- rows on stdout -----------------------------------------------------------------------------
+# ---- vectors on stdout --------------------------------------------------------------------------
 
-def test_without_a_file_a_row_of_numbers_a_line_which_read_back_are_the_same(models, text, run,
-                                                                            stdin):
-    want = SentenceEncoder.load(models.encoder).encode(LINES)
+def test_without_a_file_the_printed_numbers_restore_the_vectors(models, text, run, stdin):
+    expected = SentenceEncoder.load(models.encoder).encode(LINES)
     code, out, _ = run("encode", models.encoder, "-i", text)
     assert code == 0
-    np.testing.assert_array_equal(np.array(rows(out), np.float32), want)
+    np.testing.assert_array_equal(np.array(rows(out), np.float32), expected)
     stdin(text.read_bytes())
     assert run("encode", models.encoder)[1] == out
 
 
 @pytest.fixture
 def many():
-    """More lines than are encoded at a time."""
+    """More lines than one batch has."""
     lines = corpus_path("words-easy.txt").read_text().splitlines()[:BATCH_SIZE + 200]
     assert len(lines) > BATCH_SIZE
     return lines
 
 
-def test_codes_are_whole_numbers_in_ranges_of_all_lines(models, many, text, run):
+def test_quantised_vectors_are_integers_in_the_ranges_of_all_lines(models, many, text, run):
     text.write_text("\n".join(many))
     for precision in "int8", "binary":
         _, out, _ = run("encode", models.encoder, "-i", text, "--precision", precision)
-        want = SentenceEncoder.load(models.encoder).encode(many, precision=precision)
-        assert [[int(x) for x in line.split()] for line in out.splitlines()] == want.tolist()
+        expected = SentenceEncoder.load(models.encoder).encode(many, precision=precision)
+        assert [[int(x) for x in line.split()] for line in out.splitlines()] == expected.tolist()
 
 
-def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, many, text, run):
+def test_many_lines_are_encoded_in_batches_and_printed_in_order(models, many, text, run):
     text.write_text("\n".join(many))
-    parted = np.array(rows(run("encode", models.encoder, "-i", text)[1]))
-    np.testing.assert_allclose(parted, SentenceEncoder.load(models.encoder).encode(many), atol=1e-6)
+    printed = np.array(rows(run("encode", models.encoder, "-i", text)[1]))
+    expected = SentenceEncoder.load(models.encoder).encode(many)
+    np.testing.assert_allclose(printed, expected, atol=1e-6)
 
 
-# ---- refused ------------------------------------------------------------------------------------
+# ---- errors -------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("arguments, said", [
+@pytest.mark.parametrize("arguments, message", [
     (["{folder}/none", "-i", "{text}", "-o", "{out}"], "none: No such file"),
     (["{folder}", "-i", "{text}", "-o", "{out}"], "is not a model's folder: it has no config.json"),
     (["{text}", "-i", "{text}", "-o", "{out}"], "is this a text?"),
@@ -166,25 +166,25 @@ def test_many_lines_are_encoded_some_at_a_time_in_their_order(models, many, text
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--truncate-dim", "17"], "1 to 16"),
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--prompt-name", "query"], "prompt_name='query'"),
     (["{encoder}", "-i", "{text}", "-o", "{out}", "--sif", "0.1"], "--sif weights word vectors")])
-def test_a_users_error_is_one_line_and_leaves_no_file(arguments, said, models, text, out, tmp_path,
-                                                      run):
+def test_a_users_error_is_one_line_and_leaves_no_file(arguments, message, models, text, out,
+                                                      tmp_path, run):
     (tmp_path / "latin").write_bytes(b"\xff\n")
     names = dict(folder=tmp_path, text=text, out=out, latin=tmp_path / "latin",
                  encoder=models.encoder)
     code, printed, err = run("encode", *(part.format(**names) for part in arguments))
-    assert (code, printed) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert (code, printed) == (1, "") and message in err.splitlines()[-1] and "Traceback" not in err
     assert len(err.splitlines()) == 1 and not out.exists()
     assert text.read_text() == "\n".join(LINES) + "\n"
 
 
-def test_bad_usage_ends_with_2(run):
+def test_bad_usage_exits_with_code_2(run):
     for wrong in (["m", "--prompt", "a", "--prompt-name", "b"], ["m", "--precision", "int4"],
                   ["m", "--workers", "0"], []):
         code, _, err = run("encode", *wrong)
         assert code == 2 and "usage:" in err
 
 
-# ---- beside the original ------------------------------------------------------------------------
+# ---- parity with sentence-transformers -----------------------------------------------------------
 
 def test_sentence_transformers_has_the_same_vectors(models, text, out, run):
     sentence_transformers = pytest.importorskip("sentence_transformers")

@@ -1,4 +1,4 @@
-"""train fasttext, ngrams, and a fastText model in every command that takes word vectors."""
+"""train fasttext, ngrams, and a fastText model in every command that reads word vectors."""
 import json
 from pathlib import Path
 
@@ -32,7 +32,10 @@ def text(tmp_path):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Four words on a square, of 3-grams that are all 0 but for <ap: "apple" is (−1, 0)·(1/5)."""
+    """Four words and their 3-grams.  All rows of 3-grams are 0, except that of <ap: (−1, 0).
+
+    apple is unknown and has five 3-grams, so its vector is (−1/5, 0).
+    """
     table = np.zeros((4 + 1000, 2), np.float32)
     table[:4] = SQUARE
     table[ngram_row("<ap", 4, 1000)] = [-1, 0]
@@ -48,15 +51,15 @@ def model(tmp_path_factory):
 SMALL = ["--dim", "8", "--sample", "0", "--buckets", "50"]
 
 
-def test_every_option_reaches_the_training_and_the_model(tmp_path, run, left_out):
-    """The model is the one that the library trains, to the bit; without any option, another."""
+def test_every_option_reaches_the_training_and_the_model(tmp_path, run, check_options):
+    """The model equals that of fasttext.train, bit for bit; each option changes it."""
     text, out = tmp_path / "text", tmp_path / "m.bin"
     text.write_text(TEXT + "a word of its own\n")
     options = [["--mode", "cbow"], ["--loss", "hs"], ["--dim", 2], ["--window", 3],
                ["--negatives", 4], ["--sample", 0.5], ["--min-count", 1], ["--epochs", 6],
                ["--lr", 0.7], ["--min-n", 2], ["--max-n", 5], ["--buckets", 30], ["--seed", 9]]
-    code, said, err = run("train", "fasttext", text, "-o", out, *sum(options, []))
-    assert (code, said) == (0, "") and err.endswith("m.bin, the whole model\n")
+    code, printed, err = run("train", "fasttext", text, "-o", out, *sum(options, []))
+    assert (code, printed) == (0, "") and err.endswith("m.bin, the whole model\n")
     vocab, corpus = read_corpus(text, 1)
     trained = fasttext.train(corpus, vocab, fasttext.cbow_chunk, dim=2, window=3, negatives=0,
                              sample=0.5, epochs=6, lr=0.7, ngrams=NGrams(2, 5, 30),
@@ -67,7 +70,7 @@ def test_every_option_reaches_the_training_and_the_model(tmp_path, run, left_out
     assert model.settings == Settings(
         dim=2, window=3, epochs=6, min_count=1, negatives=4, loss="hs", model="cbow", buckets=30,
         min_n=2, max_n=5, sample=0.5)
-    left_out("train", "fasttext", text, "-o", out, options=options)
+    check_options("train", "fasttext", text, "-o", out, options=options)
 
 
 @pytest.mark.parametrize("options, method", [
@@ -80,7 +83,7 @@ def test_mode_and_subword_gradient_choose_the_method(options, method):
 
 
 @pytest.mark.parametrize("options", [[], ["--loss", "hs"], ["--mode", "cbow"], ["--max-n", "0"]])
-def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_path, run):
+def test_a_bin_is_the_whole_model_and_a_vec_has_its_known_words(options, text, tmp_path, run):
     for name in "m.bin", "m.vec":
         code, _, err = run("train", "fasttext", text, "-o", tmp_path / name, *SMALL,
                            *options)
@@ -98,14 +101,14 @@ def test_a_bin_is_the_whole_model_and_a_vec_its_known_words(options, text, tmp_p
                                      "train fasttext x -o y --min-n -1",
                                      "ngrams king --min-n 4 --max-n 3",
                                      "ngrams king --model x --min-n 3", "ngrams"])
-def test_bad_usage_ends_with_2(command, run):
+def test_bad_usage_exits_with_code_2(command, run):
     code, _, err = run(*command.split())
     assert code == 2 and "usage:" in err
 
 
 # ---- ngrams -------------------------------------------------------------------------------------
 
-def test_ngrams_of_a_word_with_their_hashes_each_once(run):
+def test_ngrams_prints_each_distinct_ngram_with_its_hash(run):
     code, out, err = run("ngrams", "nana", "--min-n", 2, "--max-n", 2)
     assert (code, err) == (0, "")
     assert out == "".join(f"{ngram}\t{fnv1a(ngram.encode())}\n"
@@ -114,8 +117,8 @@ def test_ngrams_of_a_word_with_their_hashes_each_once(run):
     assert [line.split("\t")[0] for line in usual] == ngrams("where", 3, 6)
 
 
-def test_ngrams_of_a_model_are_sorted_by_how_far_they_turn_the_vector(model, run):
-    """Without <ap apple's sum is 0: cosine 0 by convention, the first; the others are 0 already."""
+def test_ngrams_of_a_model_are_sorted_by_how_much_they_change_the_direction(model, run):
+    """Without <ap the vector of apple is 0, its cosine 0 by convention; the other rows are 0."""
     code, out, err = run("ngrams", "apple", "--model", model)
     rows = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "") and sorted(row[0] for row in rows) == sorted(
@@ -124,8 +127,8 @@ def test_ngrams_of_a_model_are_sorted_by_how_far_they_turn_the_vector(model, run
     assert {tuple(row[2:]) for row in rows[1:]} == {("0.0000", "1.0000")}
 
 
-def test_the_rows_are_those_of_the_original(run):
-    """Its "wher" and "her" share row 84: a small table."""
+def test_the_rows_are_those_of_fasttext(run):
+    """In this small table wher and her share row 84."""
     names, rows = ANSWERS["skipgram"]["subwords"]["where"]
     code, out, err = run("ngrams", "where", "--model", GOLDEN / "fasttext-skipgram.bin")
     found = dict(line.split("\t")[:2] for line in out.splitlines())
@@ -133,16 +136,16 @@ def test_the_rows_are_those_of_the_original(run):
     assert code == 0 and f"row {rows[0]} of its own" in err
 
 
-@pytest.mark.parametrize("word, file, said", [
+@pytest.mark.parametrize("word, file, message", [
     ("", "fasttext-cbow.bin", "'' is not among"), ("x", "no-such", "no-such"),
     ("x", "word_vectors.bin", "a fastText model begins"),
     ("x", "fasttext-quantised.ftz", "quantised")])
-def test_a_word_without_n_grams_is_an_error_of_one_line(word, file, said, run):
+def test_an_error_of_ngrams_is_one_line(word, file, message, run):
     code, out, err = run("ngrams", word, "--model", GOLDEN / file)
-    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and message in err
 
 
-# ---- a model instead of vectors -----------------------------------------------------------------
+# ---- a fastText model as word vectors ------------------------------------------------------------
 
 def test_the_bytes_of_a_model_decide_its_format_not_its_name(model, tmp_path):
     assert type(load_vectors(model)) is FastTextVectors            # its name ends in .vec
@@ -153,7 +156,7 @@ def test_the_bytes_of_a_model_decide_its_format_not_its_name(model, tmp_path):
     assert type(load_vectors(tmp_path / "a.safetensors")) is WordVectors
 
 
-def test_wanted_unknown_words_come_after_the_known_ones(model):
+def test_wanted_unknown_words_follow_the_known_words(model):
     vectors = load_vectors(model)
     more = with_words(vectors, ["apple", "king", "apple", ""])
     assert more.index_to_key == [*WORDS, "apple"]                  # "" has no n-gram
@@ -171,8 +174,8 @@ def test_similar_has_vectors_for_unknown_words(model, run):
     assert {row[1] for row in rows[:2]} == {"man", "woman"} and rows[0][2] == "-0.7071"
 
 
-def test_vectors_and_analogies_have_them_too(model, run, stdin):
-    """queen has 5 n-grams, all 0, and its own row: a sixth of (2, −1)."""
+def test_vectors_and_analogy_have_vectors_for_unknown_words(model, run, stdin):
+    """queen has five 3-grams, all 0, and its own row (2, −1): the mean is a sixth of that row."""
     out = run("vectors", model, "apple", "queen")[1]
     assert out == "apple -0.2 0.0\nqueen 0.33333334 -0.16666667\n"
     stdin("apples\n")
@@ -183,7 +186,7 @@ def test_vectors_and_analogies_have_them_too(model, run, stdin):
         assert code == 0 and {line.split("\t")[0] for line in out.splitlines()} == {"man", "woman"}
 
 
-def test_odd_and_plot_have_them_too(model, tmp_path, run):
+def test_odd_and_plot_have_vectors_for_unknown_words(model, tmp_path, run):
     assert run("odd", model, "king", "queen", "apple", "man")[1] == "apple\n"
     pytest.importorskip("matplotlib")
     code, _, err = run("plot", model, "-o", tmp_path / "map.png", "--words", "king",
@@ -194,13 +197,13 @@ def test_odd_and_plot_have_them_too(model, tmp_path, run):
 
 def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, run):
     (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\t:\t5\n")
-    (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king apple queen\n")
+    (tmp_path / "analogies").write_text(": royalty\nman king woman queen\nman king apple queen\n")
     code, out, _ = run("evaluate", "words", model, "--pairs", tmp_path / "pairs",
-                       "--analogies", tmp_path / "asked")
+                       "--analogies", tmp_path / "analogies")
     lines = out.splitlines()
-    assert code == 0 and "4 of 4" in lines[0]                      # ":" has <:>, a row of zeros
-    assert lines[1].startswith("    2 of them with an unknown word, whose vector")
-    assert "royalty" in out and " 1        1        2" in out      # analogies: known words alone
+    assert code == 0 and "4 of 4" in lines[0]                      # ":" has the n-gram <:>
+    assert lines[1].startswith("    2 of them have an unknown word, whose vector")
+    assert "royalty" in out and " 1        1        2" in out      # analogies: only known words
     model = GOLDEN / "fasttext-words.bin"                          # no n-grams
     (tmp_path / "pairs").write_text("where\tthe\t9\nla\tmer\t3\nking\tapple\t1\n")
     out = run("evaluate", "words", model, "--pairs", tmp_path / "pairs")[1]
@@ -215,7 +218,7 @@ def test_a_word_without_any_n_gram_is_missing(model, run):
         assert (code, out) == (1, "") and "'' is not among the 4 words" in err, command
 
 
-def test_the_originals_models_are_read_and_their_unknown_words_known(run):
+def test_a_model_of_fasttext_gives_its_vectors_for_unknown_words(run):
     model = GOLDEN / "fasttext-skipgram.bin"
     code, out, _ = run("vectors", model, "where", "wherever")
     assert code == 0
@@ -225,7 +228,7 @@ def test_the_originals_models_are_read_and_their_unknown_words_known(run):
         np.testing.assert_allclose(list(map(float, numbers)), theirs, rtol=0, atol=2**-22)
 
 
-def test_words_that_are_not_utf8_come_out_as_they_went_in(tmp_path, capfdbinary):
+def test_words_that_are_not_utf8_are_printed_unchanged(tmp_path, capfdbinary):
     word = b"caf\xe9".decode("utf-8", "surrogateescape")
     one = np.ones((1, 2), np.float32)
     write_bin(tmp_path / "m.bin", BinModel(Settings(dim=2, buckets=0, min_n=0, max_n=0), [word],

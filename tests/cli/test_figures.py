@@ -1,4 +1,4 @@
-"""`figures` writes eight pictures, or says before any work why it cannot."""
+"""`figures` writes eight pictures; an error is printed before any picture is drawn."""
 import sys
 
 import pytest
@@ -8,7 +8,7 @@ NAMES = ["compress", "hamming", "infonce", "layers", "negative_sampling", "packe
          "word2vec"]
 
 
-def test_it_writes_eight_pictures_each_named_after_the_file_that_it_explains(tmp_path, run):
+def test_each_of_eight_pictures_has_the_name_of_the_file_that_it_explains(tmp_path, run):
     pytest.importorskip("matplotlib")
     code, out, err = run("figures", "-o", tmp_path / "new", *SMALL)
     assert code == 0 and out == "" and err.count("wrote ") == 8
@@ -27,15 +27,15 @@ def test_a_folder_that_cannot_be_made_is_refused(folder, tmp_path, run):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_name_that_is_taken_by_a_folder_is_refused_before_the_work(tmp_path, run):
+def test_a_folder_with_the_name_of_a_picture_is_refused_before_the_work(tmp_path, run):
     pytest.importorskip("matplotlib")
-    (tmp_path / "compress.png").mkdir()                # the last that would be written
+    (tmp_path / "compress.png").mkdir()                # the last picture
     code, _, err = run("figures", "-o", tmp_path, *SMALL)
     assert code == 1 and "compress.png" in err
     assert [path.name for path in tmp_path.iterdir()] == ["compress.png"]
 
 
-def test_without_matplotlib_it_says_how_to_get_it_and_writes_nothing(tmp_path, run, monkeypatch):
+def test_without_matplotlib_the_error_says_how_to_install_it(tmp_path, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = run("figures", "-o", tmp_path / "new")
     assert code == 1 and "pip install 'scratch-embed[plot]'" in err

@@ -1,4 +1,4 @@
-"""fill: a line for each [MASK], with the numbers of the library."""
+"""fill: a line for each [MASK], with the tokens and probabilities of fill_mask."""
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,7 @@ def table(out):
     return [list(zip(row[::2], map(float, row[1::2]))) for row in rows]
 
 
-def test_a_line_for_each_mask_with_the_librarys_tokens_and_probabilities(models, run):
+def test_each_mask_has_a_line_with_the_predictions_of_fill_mask(models, run):
     code, out, err = run(models.bert, *TEXTS, "-k", 3)
     assert (code, err) == (0, "")
     tokenizer, model = load(models.bert), Bert.load(models.bert)
@@ -34,32 +34,32 @@ def test_a_line_for_each_mask_with_the_librarys_tokens_and_probabilities(models,
     assert len(table(out)) == 4
 
 
-def test_five_tokens_by_default_the_most_probable_first(models, run):
+def test_fill_prints_five_tokens_by_default_the_most_probable_first(models, run):
     (row,) = table(run(models.bert, "the [MASK]")[1])
     probabilities = [probability for _, probability in row]
     assert len(row) == 5 and probabilities == sorted(probabilities, reverse=True)
 
 
-def test_texts_may_come_by_a_pipe(models, run, stdin):
-    want = run(models.bert, *TEXTS)[1]
+def test_texts_may_come_from_a_pipe(models, run, stdin):
+    expected = run(models.bert, *TEXTS)[1]
     stdin("\n\n".join(TEXTS))
-    assert run(models.bert, "-") == (0, want, "")
+    assert run(models.bert, "-") == (0, expected, "")
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["{bert}", "the [MASK]", "no gap"], "'no gap' has no [MASK]: write it where"),
+@pytest.mark.parametrize("arguments, message", [
+    (["{bert}", "the [MASK]", "no mask"], "'no mask' has no [MASK]: write it where"),
     (["{bert}", ""], "'' has no [MASK]"),
     (["{bert}", "[MASK] " * 15], "17 tokens, and the model accepts 16: shorten it"),
     (["{encoder}", "the [MASK]"], "encoder cannot predict masked tokens: it has no masked-LM head"),
     (["{folder}/none", "[MASK]"], "none: there is no such folder; `scratch-embed train bert`"),
     (["{folder}", "[MASK]"], "is not a model's folder: it has no config.json"),
     (["{vectors}", "[MASK]"], "w.vec is a file: expected a model's folder")])
-def test_a_users_error_is_one_line_on_stderr(arguments, said, models, tmp_path, run):
+def test_a_users_error_is_one_line_on_stderr(arguments, message, models, tmp_path, run):
     vectors = tmp_path / "w.vec"
     WordVectors(["a"], np.ones((1, 2), np.float32)).save(vectors)
     names = dict(bert=models.bert, encoder=models.encoder, folder=tmp_path, vectors=vectors)
     code, out, err = run(*(part.format(**names) for part in arguments))
-    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and message in err
 
 
 def test_a_tokenizer_of_another_model_is_refused(models, tmp_path, run):

@@ -1,4 +1,4 @@
-"""Loading an encoder from a path: every format of word vectors; SIF by counts or by order."""
+"""Load an encoder from a path: every format of word vectors; SIF by counts or by rank; folders."""
 import numpy as np
 import pytest
 
@@ -21,15 +21,15 @@ def test_word_vectors_of_any_format_become_their_mean(tmp_path, name):
     assert found.tolist() == [[0.5, 0.5], [2, 2], [0, 0]]
 
 
-def test_sif_weighs_by_the_order_where_there_are_no_counts(tmp_path):
-    """p ∝ 1/3.7, 1/4.7, 1/5.7."""
+def test_sif_weights_words_by_rank_if_the_file_has_no_counts(tmp_path):
+    """Zipf's law: p ∝ 1/(rank + 2.7)."""
     THREE.save(tmp_path / "w.vec")
     found = load_encoder(tmp_path / "w.vec", sif=0.5).encode(["the cat"])
     p = 1 / np.array([3.7, 4.7, 5.7])
     np.testing.assert_allclose(found[0], 0.5 * 0.5 / (0.5 + p[:2] / p.sum()), rtol=1e-6)
 
 
-def test_sif_weighs_by_the_counts_of_a_fasttext_bin_which_knows_new_words_too(tmp_path):
+def test_sif_weights_words_by_the_counts_of_a_fasttext_bin(tmp_path):
     vocab, _ = index_sentences([["the", "cat", "the", "cats"]], min_count=1)
     W, U = (np.random.default_rng(0).standard_normal((n, 4), np.float32) for n in (3 + 20, 3))
     settings = Settings(window=5, epochs=1, min_count=1, negatives=5, loss="ns", model="skipgram",
@@ -40,10 +40,10 @@ def test_sif_weighs_by_the_counts_of_a_fasttext_bin_which_knows_new_words_too(tm
                   for a in (None, 0.25))
     np.testing.assert_allclose(plain, [words["the"], words["cats"], words["catses"]], rtol=1e-6)
     np.testing.assert_allclose(sif / plain, np.array([[1 / 3], [1 / 2], [1]]) * np.ones(4),
-                               rtol=1e-5)                          # p = ½, ¼; a new word weighs 1
+                               rtol=1e-5)                          # a/(a + p) for p = ½, ¼, 0
 
 
-def test_tokens_say_what_a_word_is(tmp_path):
+def test_tokens_chooses_how_a_text_is_split_into_words(tmp_path):
     assert splitter("spaces")("The cat, x-1!") == ["The", "cat,", "x-1!"]
     assert splitter("words")("The cat, x-1!") == ["the", "cat", "x", "1"]
     THREE.save(tmp_path / "w.vec")
@@ -53,9 +53,9 @@ def test_tokens_say_what_a_word_is(tmp_path):
 
 # ---- folders ------------------------------------------------------------------------------------
 
-def test_a_sentence_encoders_folder_is_what_the_library_loads(models):
-    found, want = load_encoder(models.encoder), SentenceEncoder.load(models.encoder)
-    np.testing.assert_array_equal(found.encode(["a cat", ""]), want.encode(["a cat", ""]))
+def test_a_sentence_encoders_folder_is_loaded_as_sentence_encoder(models):
+    found, expected = load_encoder(models.encoder), SentenceEncoder.load(models.encoder)
+    np.testing.assert_array_equal(found.encode(["a cat", ""]), expected.encode(["a cat", ""]))
 
 
 def test_a_bert_is_given_mean_pooling_with_a_message(models, capsys):
@@ -71,14 +71,14 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         load_encoder(tmp_path)
 
 
-def test_weights_of_words_are_refused_for_a_folder(models):
+def test_sif_is_refused_for_a_folder(models):
     with pytest.raises(ValueError, match="--sif weights word vectors, and .* leave it out"):
         load_encoder(models.encoder, sif=0.001)
 
 
-# ---- names --------------------------------------------------------------------------------------
+# ---- digests and names ---------------------------------------------------------------------------
 
-def test_a_digest_is_of_all_bytes_and_not_of_the_models_path(tmp_path):
+def test_a_digest_depends_on_bytes_and_file_names_but_not_on_the_models_path(tmp_path):
     for name in "one", "two":
         (tmp_path / name / "inner").mkdir(parents=True)
         (tmp_path / name / "a").write_bytes(b"xy")

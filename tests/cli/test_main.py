@@ -1,4 +1,4 @@
-"""The command line as a user meets it."""
+"""What all commands share: help, errors, Ctrl-C, pipes; and the commands for word vectors."""
 import argparse
 import os
 import signal
@@ -52,9 +52,9 @@ def shell(*arguments, **options):
                           capture_output=True, text=True, **options)
 
 
-# ---- the promises to every user -----------------------------------------------------------------
+# ---- all commands --------------------------------------------------------------------------------
 
-def test_no_command_is_forgotten_here():
+def test_the_list_of_commands_is_complete():
     def commands(parser, path=()):
         yield list(path)
         for action in parser._actions:
@@ -81,14 +81,14 @@ def test_every_help_ends_with_an_example_that_the_parser_understands(command, ru
                                    ["train", "word2vec", "x", "-o", "y", "--resume"],
                                    ["train", "word2vec", "x", "-o", "y", "--shared-negatives",
                                     "--mode", "cbow"]])
-def test_bad_usage_ends_with_2(wrong, run):
+def test_bad_usage_exits_with_code_2(wrong, run):
     code, _, err = run(*wrong)
     assert code == 2 and "usage:" in err
 
 
-@pytest.mark.parametrize("command, said", [
+@pytest.mark.parametrize("command, message", [
     (["similar", "no-such-file", "king"], "no-such-file"),
-    (["similar", "{file}", "kang"], "king"),                       # the closest spelling
+    (["similar", "{file}", "kang"], "king"),                       # suggests the closest word
     (["train", "word2vec", "no-such-file", "-o", "{file}"], "no-such-file"),
     (["train", "word2vec", "{text}", "-o", "no/folder/x"], "no folder"),
     (["train", "word2vec", "{text}", "-o", "{folder}"], "folder"),
@@ -97,31 +97,32 @@ def test_bad_usage_ends_with_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"], "uncompressed"),
     (["similar", "{text}", "king"], "is this a text?"),
-    (["similar", "{file}", "king", "kang"], "kang"),               # and no line for king
+    (["similar", "{file}", "king", "kang"], "kang"),               # nothing is printed for king
     (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least 2"),
     (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])
-def test_a_users_error_is_one_line_on_stderr_and_ends_with_1(command, said, file, text, tmp_path,
-                                                             run):
+def test_a_users_error_is_one_line_on_stderr_and_exits_with_code_1(command, message, file, text,
+                                                                   tmp_path, run):
     names = dict(file=file, text=text, folder=tmp_path)
     code, out, err = run(*(a.format(**names) for a in command))
     assert code == 1 and out == ""
     assert err.rstrip().splitlines()[-1].startswith("scratch-embed: ")
-    assert any(part in err for part in said.split("|")) and "Traceback" not in err
+    assert any(part in err for part in message.split("|")) and "Traceback" not in err
 
 
-def test_ctrl_c_ends_with_130_and_leaves_the_old_file(text, file):
-    """Pressed when the bar shows the first loss."""
+def test_ctrl_c_exits_with_code_130_and_leaves_the_old_file(text, file):
+    """Ctrl-C is sent when the progress bar shows the first loss."""
     before = file.read_bytes()
     with terminal(ctrl_c_at("loss", lambda: process.pid)) as screen:
         process = subprocess.Popen(
             [sys.executable, "-m", "scratch_embed", "train", "word2vec", str(text), "-o", str(file),
              "--sample", "0", "--epochs", "100000000"], stderr=sys.stderr,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # in background too
+            # a process in the background may ignore SIGINT
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         try:
             assert process.wait(60) == 130
         finally:
-            process.kill()                                        # where the test fails, too
+            process.kill()                                        # also if the test fails
     assert screen.text.endswith("stopped\r\n") and "Traceback" not in screen.text
     assert file.read_bytes() == before
 
@@ -133,8 +134,8 @@ def test_a_reader_that_stops_early_causes_no_error_message(file):
     assert done.stdout.startswith("king ") and done.stderr == ""
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_is_written_to_and_stays_a_pipe(text, tmp_path):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_written_to_and_not_replaced(text, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
@@ -143,14 +144,14 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(text, tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_warning_is_one_line_too(tmp_path, run):
+def test_a_warning_is_one_line(tmp_path, run):
     (tmp_path / "twice.vec").write_text("2 2\na 1 2\na 3 4\n")
     code, out, err = run("vectors", tmp_path / "twice.vec", "a")
     assert (code, out) == (0, "a 1.0 2.0\n")
     assert err.startswith("scratch-embed: warning: ") and err.count("\n") == 1
 
 
-def test_the_module_is_the_command():
+def test_python_m_scratch_embed_is_the_command():
     assert shell("--version").stdout.startswith("scratch-embed ")
 
 
@@ -168,7 +169,7 @@ def test_training_writes_vectors_and_keeps_stdout_for_data(text, tmp_path, run):
     assert vectors.index_to_key[0] == "the" and vectors.vectors.shape == (6, 8)
 
 
-def test_standard_input_is_a_text_too_and_one_seed_gives_one_file(text, tmp_path, run, stdin):
+def test_stdin_gives_the_same_file_as_a_path_and_another_seed_does_not(text, tmp_path, run, stdin):
     run("train", "word2vec", text, "-o", tmp_path / "a.vec", *SMALL)
     stdin(PAIR)
     run("train", "word2vec", "-", "-o", tmp_path / "b.vec", *SMALL)
@@ -186,8 +187,8 @@ def test_the_name_chooses_the_binary_format(text, tmp_path, run):
     np.testing.assert_array_equal(a.vectors, b.vectors)
 
 
-def test_every_option_reaches_the_training(tmp_path, run, left_out):
-    """The vectors are those that the library trains, to the bit; without any option, others."""
+def test_every_option_reaches_the_training(tmp_path, run, check_options):
+    """The vectors equal those of word2vec.train, bit for bit; each option changes them."""
     text, out = tmp_path / "text", tmp_path / "v.bin"
     text.write_text(PAIR + "a word of its own\n")
     options = [["--dim", 2], ["--window", 3], ["--negatives", 4], ["--sample", 0.5],
@@ -197,7 +198,7 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
     W = word2vec.train(corpus, vocab, dim=2, window=3, negatives=4, sample=0.5, epochs=6, lr=0.07,
                        options=RunOptions(seed=9)).W
     np.testing.assert_array_equal(WordVectors.load(out).vectors, W)
-    left_out("train", "word2vec", text, "-o", out, options=options)
+    check_options("train", "word2vec", text, "-o", out, options=options)
 
 
 @pytest.mark.parametrize("options, method, lr, negatives", [
@@ -207,8 +208,8 @@ def test_every_option_reaches_the_training(tmp_path, run, left_out):
      "corrected_cbow_chunk", 1, 0)])
 def test_mode_loss_and_shared_negatives_choose_the_method(options, method, lr, negatives):
     arguments = parser().parse_args(["train", "word2vec", "x", "-o", "y", *options])
-    found, rate, K = chosen_method(arguments)
-    assert (found.__name__, rate, K) == (method, lr, negatives)
+    chosen, *numbers = chosen_method(arguments)
+    assert (chosen.__name__, *numbers) == (method, lr, negatives)
 
 
 @pytest.mark.parametrize("options", [[], ["--shared-negatives"], ["--loss", "hs"],
@@ -235,10 +236,10 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_training(text, 
     with pytest.raises(FileNotFoundError):
         require_writable(tmp_path / "no" / "file")
     code, _, err = run("train", "word2vec", text, "-o", tmp_path / "no" / "v")
-    assert code == 1 and "different" not in err                    # nothing was read yet
+    assert code == 1 and "different" not in err                    # the text is not read yet
 
 
-# ---- using vectors --------------------------------------------------------------------------
+# ---- similar, analogy, odd, vectors, evaluate words, plot ----------------------------------------
 
 def test_similar_prints_word_neighbour_cosine(file, run):
     code, out, _ = run("similar", file, "king", "apple", "--top", 2)
@@ -252,21 +253,21 @@ def test_analogy_completes_a_is_to_b_as_c_is_to(file, run):
     assert code == 0 and out.split("\t")[0] == "queen"
 
 
-def test_analogy_multiplies_when_it_is_told_to(file, run):
+def test_analogy_with_cosmul_finds_the_same_word(file, run):
     code, out, _ = run("analogy", file, "man", "king", "woman", "--cosmul")
     assert code == 0 and out.split("\t")[0] == "queen"
 
 
-def test_odd_prints_the_word_least_similar_to_the_others(file, run):
+def test_odd_prints_the_word_least_similar_to_the_mean(file, run):
     assert run("odd", file, "king", "queen", "apple", "man")[:2] == (0, "apple\n")
 
 
-def test_vectors_prints_the_word_then_numbers_that_give_the_same_floats(file, run):
+def test_vectors_prints_the_word_and_numbers_that_restore_the_vector(file, run):
     code, out, _ = run("vectors", file, "queen", "man")
     assert code == 0 and out == "queen 2.0 -1.0 0.5\nman 1.0 1.0 0.0\n"
 
 
-def test_vectors_takes_words_from_stdin_when_none_is_given(file, run, stdin):
+def test_vectors_reads_words_from_stdin_if_none_are_given(file, run, stdin):
     stdin("queen\n\nman king\n")
     _, out, _ = run("vectors", file)
     assert [line.split()[0] for line in out.splitlines()] == ["queen", "man", "king"]
@@ -274,15 +275,15 @@ def test_vectors_takes_words_from_stdin_when_none_is_given(file, run, stdin):
 
 def test_evaluate_prints_scores_with_their_coverage(file, tmp_path, run):
     (tmp_path / "pairs").write_text("king\tqueen\t9\nking\tapple\t1\nman\tking\t8\nman\tgone\t5\n")
-    (tmp_path / "asked").write_text(": royalty\nman king woman queen\nman king boy prince\n")
+    (tmp_path / "analogies").write_text(": royalty\nman king woman queen\nman king boy prince\n")
     code, out, _ = run("evaluate", "words", file, "--pairs", tmp_path / "pairs",
-                       "--analogies", tmp_path / "asked")
+                       "--analogies", tmp_path / "analogies")
     assert code == 0 and "3 of 4" in out and out.splitlines()[2].split()[:4] == [
         "royalty", "1", "1", "2"]
     assert "100.0" in out
 
 
-def test_evaluate_without_a_file_to_measure_by_is_bad_usage(file, run):
+def test_evaluate_words_without_pairs_and_analogies_is_bad_usage(file, run):
     code, _, err = run("evaluate", "words", file)
     assert code == 2 and "--pairs" in err
 
@@ -294,7 +295,7 @@ def test_plot_draws_a_picture(file, tmp_path, run):
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_plot_without_matplotlib_says_how_to_get_it(file, tmp_path, run, monkeypatch):
+def test_plot_without_matplotlib_says_how_to_install_it(file, tmp_path, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = run("plot", file, "-o", tmp_path / "map.png")
     assert code == 1 and "pip install" in err and "plot" in err

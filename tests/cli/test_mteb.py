@@ -1,4 +1,4 @@
-"""evaluate mteb: the table and the files are those of the library's runner."""
+"""evaluate mteb: the table and the files have the scores of evaluate_tasks."""
 import json
 
 import numpy as np
@@ -27,18 +27,18 @@ def model(tmp_path_factory):
     return path
 
 
-def test_the_table_and_the_files_are_the_librarys(model, tmp_path, run):
+def test_the_table_and_the_files_have_the_scores_of_evaluate_tasks(model, tmp_path, run):
     toy = toy_mteb(0)
     tasks = [task for name in QUICK for task in toy.tasks if task.name == name]
     encoders = {"o.vec": load_encoder(model), "random": RandomVectors(),
                 "bag of words": BagOfWords([" ".join(words) for words in toy.text])}
-    want = {name: evaluate_tasks(encoder, tasks) for name, encoder in encoders.items()}
+    expected = {name: evaluate_tasks(encoder, tasks) for name, encoder in encoders.items()}
     code, out, err = run("evaluate", "mteb", model, "--tasks", *QUICK, "--baselines",
                          "--json", tmp_path / "out")
     assert code == 0, err
-    assert out == "\n".join(format_results(want)) + "\n"
+    assert out == "\n".join(format_results(expected)) + "\n"
     folders = {"o.vec": "", "random": "random", "bag of words": "bag-of-words"}
-    for name, results in want.items():
+    for name, results in expected.items():
         folder = tmp_path / "out" / folders[name]
         assert sorted(path.stem for path in folder.glob("*.json")) == QUICK
         for result in results:
@@ -47,7 +47,7 @@ def test_the_table_and_the_files_are_the_librarys(model, tmp_path, run):
             assert found["scores"]["test"][0]["main_score"] == result.main_score
 
 
-def test_vectors_that_know_the_synonyms_come_near_the_upper_bound_in_the_table(model, run):
+def test_vectors_with_equal_synonyms_come_near_the_upper_bound(model, run):
     _, out, _ = run("evaluate", "mteb", model, "--tasks", "ToySTS")
     head, row = (line.split() for line in out.splitlines()[:2])
     assert head[-4:] == ["chance", "o.vec", "upper", "bound"] and row[:2] == ["ToySTS", "STS"]
@@ -56,12 +56,12 @@ def test_vectors_that_know_the_synonyms_come_near_the_upper_bound_in_the_table(m
 
 def test_a_folder_with_a_transformer_is_evaluated_too(models, run):
     task = next(task for task in toy_mteb(0).tasks if task.name == "ToySummaries")
-    want = evaluate_tasks(SentenceEncoder.load(models.encoder), [task])
+    expected = evaluate_tasks(SentenceEncoder.load(models.encoder), [task])
     code, out, _ = run("evaluate", "mteb", models.encoder, "--tasks", "ToySummaries")
-    assert code == 0 and out == "\n".join(format_results({"encoder": want})) + "\n"
+    assert code == 0 and out == "\n".join(format_results({"encoder": expected})) + "\n"
 
 
-def test_the_seed_is_that_of_the_world(model, run):
+def test_the_seed_chooses_the_toy_world(model, run):
     command = ["evaluate", "mteb", model, "--tasks", "ToySummaries", "--seed"]
     assert run(*command, 0)[1] != run(*command, 1)[1]
 
@@ -73,11 +73,11 @@ def test_an_unknown_task_is_an_error_that_lists_the_tasks(model, tmp_path, run):
 
 
 def test_words_of_the_tasks_that_the_model_does_not_know_are_counted(capsys):
-    class Knows:
+    class KnowsTwoWords:
         def encode(self, texts):
             return np.array([[float(text in ("who", "was"))] for text in texts], np.float32)
 
-    say_unknown(Knows(), [["who", "was", "it"], ["it", "rained"]])
+    say_unknown(KnowsTwoWords(), [["who", "was", "it"], ["it", "rained"]])
     assert capsys.readouterr().err.startswith("2 of the 4 words of the tasks are unknown")
-    say_unknown(Knows(), [["who"], ["was"]])
+    say_unknown(KnowsTwoWords(), [["who"], ["was"]])
     assert capsys.readouterr().err == ""

@@ -1,6 +1,6 @@
-"""scratch_embed/cli/README.md: every command has its line and its example, every option exists.
+"""scratch_embed/cli/README.md: every command has a row and an example; every named option exists.
 
-tests/test_readme.py runs its blocks.
+tests/test_readme.py runs the code blocks of the page.
 """
 import re
 
@@ -15,11 +15,11 @@ PAGE = PACKAGE / "cli" / "README.md"
 TEXT = PAGE.read_text()
 EXAMPLES = "".join(block.body for block in blocks(PAGE) if block.kind == "sh")
 COMMANDS = [" ".join(words) for words, command in commands(parser())
-            if command.get_default("run")]                 # not `train` alone
+            if command.get_default("run")]                 # `train` alone has no run
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_line_in_the_table_and_an_example(command):
+def test_every_command_has_a_row_in_the_table_and_an_example(command):
     assert len(re.findall(rf"^\| `{command}` \| ", TEXT, re.M)) == 1
     assert re.search(rf"\bscratch-embed {command}\b", EXAMPLES)
 
@@ -29,11 +29,11 @@ def test_the_table_has_no_other_command():
 
 
 def test_every_option_that_is_explained_exists():
-    known = set().union(*(options(command) for _, command in commands(parser())))
+    existing = set().union(*(options(command) for _, command in commands(parser())))
     explained = TEXT.split("## Options")[1].split("Options cannot")[0]
     named = re.findall(r"`(--?[a-z][a-z-]*)", explained)
-    assert len(named) > 15 and set(named) <= known
+    assert len(named) > 15 and set(named) <= existing
 
 
-def test_the_table_of_renamed_options_is_the_one_of_the_program():
+def test_the_table_of_renamed_options_is_that_of_the_parser():
     assert dict(re.findall(r"^\| `(--[\w-]+)[ \w]*` \| `(--[\w-]+)` \|$", TEXT, re.M)) == RENAMED

@@ -1,4 +1,4 @@
-"""Old names of options are refused with the new name; options cannot be abbreviated."""
+"""An old option name is an error that states the new name; options cannot be abbreviated."""
 import argparse
 
 import pytest
@@ -26,13 +26,13 @@ RENAMED_IN = [(words, old) for words, command in commands(parser())
               for old, new in RENAMED.items() if new in options(command)]
 
 
-def test_every_old_name_has_a_new_one_in_some_command():
+def test_every_new_name_is_an_option_of_some_command():
     assert {old for _, old in RENAMED_IN} == set(RENAMED)
 
 
 @pytest.mark.parametrize("words, old", RENAMED_IN, ids=lambda part: str(part))
 @pytest.mark.parametrize("value", [[], ["8"]], ids=["alone", "with a value"])
-def test_an_old_name_is_refused_and_the_new_one_is_named(words, old, value, run):
+def test_an_old_name_is_an_error_that_states_the_new_name(words, old, value, run):
     code, out, err = run(*words, old, *value)
     assert (code, out) == (2, "")
     assert err.splitlines()[-1].endswith(f": error: {old} is now {RENAMED[old]}")

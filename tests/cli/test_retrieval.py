@@ -1,4 +1,4 @@
-"""world, evaluate retrieval: from a toy text to a table, with the numbers of the library."""
+"""world and evaluate retrieval: the files, the systems, and the numbers of the table."""
 import json
 
 import numpy as np
@@ -24,7 +24,7 @@ MEASURES = ["Recall@1", "Recall@10", "MRR@10", "nDCG@10", "MAP"]
 
 @pytest.fixture
 def collection(tmp_path):
-    """Three documents.  In the vectors boat equals ship; only BM25 finds the code."""
+    """Three documents.  boat is similar to ship; kx-1 has no vector, so only BM25 finds it."""
     texts = {"corpus": "d1\ta ship\nd2\ta cat\nd3\tcode kx-1\n",
              "queries": "q1\tboat\nq2\tkx-1\n", "qrels": "q1\td1\t1\nq2\td3\t1\n"}
     for name, text in texts.items():
@@ -35,17 +35,17 @@ def collection(tmp_path):
             *(part for name in texts for part in (f"--{name}", tmp_path / name))]
 
 
-# ---- by hand ----------------------------------------------------------------------------------
+# ---- systems ----------------------------------------------------------------------------------
 
 def test_three_documents_worked_by_hand(collection, run):
-    """Vectors find d1 for q1 and nothing for q2, words the other way round; both find both."""
+    """Vectors find d1 for q1 only, BM25 finds d3 for q2 only; the hybrids find both."""
     code, out, err = run(*collection, "--json")
     assert code == 0 and "w.vec: 1 of 2 queries have no known word" in err
     found = json.loads(out)
     assert list(found) == ["w.vec", "bm25", "w.vec+bm25-rrf", "w.vec+bm25-sum"]
-    for system, want in zip(found, (0.5, 0.5, 1, 1)):
+    for system, expected in zip(found, (0.5, 0.5, 1, 1)):
         assert list(found[system]) == MEASURES
-        assert {measure["mean"] for measure in found[system].values()} == {want}
+        assert {measure["mean"] for measure in found[system].values()} == {expected}
         assert {measure["high"] for measure in found[system].values()} == {1}
     code, out, _ = run(*collection)
     assert code == 0 and out.splitlines()[0].split() == MEASURES
@@ -57,7 +57,7 @@ def test_without_bm25_only_the_encoders_are_evaluated(collection, run):
     assert list(json.loads(out)) == ["w.vec"]
 
 
-def test_each_system_writes_its_run(collection, tmp_path, run):
+def test_the_ranking_of_each_system_is_written_as_a_run(collection, tmp_path, run):
     assert run(*collection, "--run-out", tmp_path / "runs")[0] == 0
     runs = {path.name: read_run(path) for path in (tmp_path / "runs").iterdir()}
     assert runs.keys() == {"w.vec.run", "bm25.run", "w.vec+bm25-rrf.run", "w.vec+bm25-sum.run"}
@@ -68,7 +68,7 @@ def test_each_system_writes_its_run(collection, tmp_path, run):
 
 
 def test_the_name_of_a_run_is_utf_8_without_spaces_and_slashes():
-    """A file's name need not be UTF-8: Python gives its odd bytes as surrogates."""
+    """File names may have bytes that are not UTF-8; Python represents them as surrogates."""
     assert tags_of(["my model.vec", "a/b\\c", "caf\udce9.vec", "é"]) == {
         "my model.vec": "my_model.vec", "a/b\\c": "a_b_c", "caf\udce9.vec": "caf_.vec", "é": "é"}
 
@@ -79,13 +79,13 @@ def test_depth_limits_every_list(collection, tmp_path, run):
                for row in read_run(path).values())
 
 
-def test_words_without_case_and_punctuation_if_told_so(collection, tmp_path, run):
+def test_tokens_words_ignores_case_and_punctuation(collection, tmp_path, run):
     (tmp_path / "queries").write_text("q1\tBoat!\nq2\tnothing\n")
-    best = {}
+    average = {}
     for tokens in "spaces", "words":
         _, out, _ = run(*collection, "--json", "--tokens", tokens)
-        best[tokens] = json.loads(out)["w.vec"]["MAP"]["mean"]
-    assert best == {"spaces": 0, "words": 0.5}
+        average[tokens] = json.loads(out)["w.vec"]["MAP"]["mean"]
+    assert average == {"spaces": 0, "words": 0.5}
 
 
 def test_one_query_has_no_interval(collection, tmp_path, run):
@@ -107,7 +107,7 @@ def test_two_models_have_different_names_in_the_table(collection, tmp_path, run)
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 
-def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, run):
+def test_a_folder_with_a_transformer_can_be_evaluated(collection, models, run):
     code, out, _ = run(*collection[:3], models.encoder, *collection[3:], "--json")
     found = json.loads(out)
     assert code == 0 and list(found)[:3] == ["w.vec", "encoder", "bm25"]
@@ -121,7 +121,7 @@ def test_a_folder_with_a_transformer_is_a_model_like_others(collection, models, 
 
 # ---- the toy worlds -----------------------------------------------------------------------------
 
-def oracle(path):
+def synonym_vectors(path):
     """Vectors in which synonyms are equal: a direction for each value of each slot."""
     values = [words for slot in WORDS for words in slot]
     rows = np.repeat(np.eye(len(values), dtype=np.float32), 4, axis=0)
@@ -130,9 +130,9 @@ def oracle(path):
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_vectors_that_know_the_synonyms_of_a_world_are_better_than_bm25(name, tmp_path, run):
-    """For codes the hybrid is: its vectors have no codes."""
-    code, out, err = run("evaluate", "retrieval", oracle(tmp_path / "o.vec"), "--world",
+def test_vectors_with_equal_synonyms_are_better_than_bm25(name, tmp_path, run):
+    """In the world of codes the hybrid is better: the vectors do not have the codes."""
+    code, out, err = run("evaluate", "retrieval", synonym_vectors(tmp_path / "o.vec"), "--world",
                          name, "--json")
     assert code == 0, err
     ndcg = {system: row["nDCG@10"] for system, row in json.loads(out).items()}
@@ -142,14 +142,14 @@ def test_vectors_that_know_the_synonyms_of_a_world_are_better_than_bm25(name, tm
         assert ndcg["o.vec"]["mean"] > 0.99
 
 
-def test_the_default_is_the_world_of_facts_and_the_seed_matters(tmp_path, run):
-    model, found = oracle(tmp_path / "o.vec"), []
+def test_the_default_world_is_facts_and_the_seed_changes_it(tmp_path, run):
+    model, found = synonym_vectors(tmp_path / "o.vec"), []
     for more in [], ["--world", "facts", "--seed", "0"], ["--seed", "1"]:
         found.append(run("evaluate", "retrieval", model, "--no-bm25", *more)[1])
     assert found[0] == found[1] != found[2]
 
 
-def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, run):
+def test_every_number_of_the_table_is_that_of_the_python_functions(tmp_path, run):
     toy, model = tmp_path / "toy", tmp_path / "words.vec"
     code, out, err = run("world", "facts", "-o", toy)
     assert (code, out) == (0, "") and "2,000 documents, 300 queries" in err
@@ -179,21 +179,21 @@ def test_from_a_text_to_a_table_and_every_number_is_the_librarys(tmp_path, run):
             assert found[system][name] == bootstrap_interval(scores[name])._asdict()
 
 
-# ---- refused ----------------------------------------------------------------------------------
+# ---- errors -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("file, text, said", [
+@pytest.mark.parametrize("file, text, message", [
     ("corpus", "d1 a ship\n", "corpus: line 1: expected id <tab> text"),
     ("queries", '{"_id": "q1"}\n', 'queries: line 1: expected "text", a string, found no text'),
     ("qrels", "q1\td1\thigh\n", "qrels: line 1: expected a whole number as the gain"),
     ("qrels", "q7\td1\t1\n", "query 'q7': expected a text for it"),
     ("w.vec", "x y\n", "w.vec: ")])
-def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, text, said, run):
+def test_a_broken_file_is_one_line_that_names_it(collection, tmp_path, file, text, message, run):
     (tmp_path / file).write_text(text)
     code, out, err = run(*collection)
-    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert (code, out) == (1, "") and message in err.splitlines()[-1] and "Traceback" not in err
 
 
-def test_a_model_given_twice_and_a_folder_are_refused(collection, tmp_path, run):
+def test_a_model_given_twice_and_a_folder_without_a_model_are_refused(collection, tmp_path, run):
     code, _, err = run(*collection[:3], *collection[2:])
     assert code == 1 and "w.vec is given twice" in err
     code, _, err = run("evaluate", "retrieval", tmp_path)
@@ -217,12 +217,12 @@ def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, r
     assert code == 1 and "two systems would have the same name" in err and "rename a model" in err
 
 
-@pytest.mark.parametrize("more, said", [
+@pytest.mark.parametrize("more, message", [
     (["--world", "facts"], "--world replaces --corpus"), (["--weight", "1.5"], "0 to 1"),
     (["--world", "mars"], "mars"), (["--depth", "0"], "at least 1")])
-def test_bad_usage_ends_with_2(collection, more, said, run):
+def test_bad_usage_exits_with_code_2(collection, more, message, run):
     code, _, err = run(*collection, *more)
-    assert code == 2 and said in err
+    assert code == 2 and message in err
 
 
 def test_two_of_the_three_files_are_bad_usage(collection, run):
@@ -230,7 +230,7 @@ def test_two_of_the_three_files_are_bad_usage(collection, run):
     assert code == 2 and "give all three" in err
 
 
-def test_a_world_is_written_as_it_is_with_a_text_that_has_its_words(tmp_path, run):
+def test_world_writes_the_collection_and_a_text_with_all_its_words(tmp_path, run):
     assert run("world", "instructions", "-o", tmp_path, "--seed", 3)[0] == 0
     found = read_collection(*(tmp_path / file for file in ("corpus.jsonl", "queries.jsonl",
                                                            "qrels.tsv")))

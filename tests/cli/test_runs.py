@@ -1,4 +1,4 @@
-"""evaluate run: numbers worked by hand, JSON, two runs, which queries count."""
+"""evaluate run: means worked by hand, options, the comparison of two runs, errors, parity."""
 import json
 import math
 import random
@@ -28,27 +28,27 @@ def means(run, *arguments):
     return json.loads(out)
 
 
-# ---- by hand ----------------------------------------------------------------------------------
+# ---- one run ----------------------------------------------------------------------------------
 
-def test_worked_by_hand_with_exactly_the_promised_keys(files, run):
-    """q1: c b a, b and a relevant.  q2: x and a tie, and the last name, x, goes first."""
+def test_the_default_measures_worked_by_hand(files, run):
+    """q1 ranks c, b, a; b and a are relevant.  q2: x and a tie; x is first, as in trec_eval."""
     found = means(run, *files)
     assert list(found) == USUAL
-    want = [(Q1_NDCG + 1 / math.log2(3)) / 2, ((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2, 1 / 2, 1,
+    expected = [(Q1_NDCG + 1 / math.log2(3)) / 2, ((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2, 1 / 2, 1,
             (2 / 10 + 1 / 10) / 2, 1]
-    assert list(found.values()) == pytest.approx(want, rel=1e-14)
+    assert list(found.values()) == pytest.approx(expected, rel=1e-14)
 
 
 def test_a_query_without_results_is_left_out_with_a_message_or_scores_0(files, run):
-    part, whole = means(run, *files), means(run, *files, "--complete")
-    assert list(whole.values()) == pytest.approx([2 / 3 * x for x in part.values()], rel=1e-14)
+    two, three = means(run, *files), means(run, *files, "--complete")
+    assert list(three.values()) == pytest.approx([2 / 3 * x for x in two.values()], rel=1e-14)
     _, _, err = run("evaluate", "run", *files)
     assert "no results for 1 of 3 judged queries, the first 'q3': left out" in err
     _, _, err = run("evaluate", "run", *files, "--complete")
     assert "they score 0" in err and "left out" not in err
 
 
-def test_further_cutoffs_are_printed_besides_10(files, run):
+def test_at_adds_cutoffs_to_10(files, run):
     found = means(run, *files, "--at", "2", "100")
     assert list(found) == [
         "ndcg@2", "ndcg@10", "ndcg@100", "map", "mrr", "recall@2", "recall@10", "recall@100",
@@ -57,7 +57,7 @@ def test_further_cutoffs_are_printed_besides_10(files, run):
                                                                                0.015)
 
 
-def test_measures_are_chosen_by_name_and_order(files, run):
+def test_measures_are_chosen_by_name_and_printed_in_the_given_order(files, run):
     found = means(run, *files, "--measures", "mrr", "hit@1", "map@2", "ndcg")
     assert list(found) == ["mrr", "hit@1", "map@2", "ndcg"]
     assert list(found.values()) == pytest.approx(
@@ -67,7 +67,7 @@ def test_measures_are_chosen_by_name_and_order(files, run):
 def test_relevance_level_decides_what_is_relevant_but_not_for_ndcg(files, run):
     one, two = means(run, *files), means(run, *files, "--relevance-level", "2")
     assert two["ndcg@10"] == one["ndcg@10"]
-    assert (two["mrr"], two["recall@10"]) == (1 / 4, 1 / 2)        # b alone; q2 has none
+    assert (two["mrr"], two["recall@10"]) == (1 / 4, 1 / 2)        # only b is relevant
 
 
 def test_float32_makes_the_ties_of_trec_eval_9(tmp_path, files, run):
@@ -76,7 +76,7 @@ def test_float32_makes_the_ties_of_trec_eval_9(tmp_path, files, run):
     assert means(run, *files, "--float32")["mrr"] == 1 / 2
 
 
-def test_the_table_has_the_mean_and_the_interval_of_the_library(files, run):
+def test_the_table_has_the_mean_and_the_bootstrap_interval(files, run):
     code, out, _ = run("evaluate", "run", *files)
     lines = out.splitlines()
     assert code == 0 and lines[0].split() == ["2", "queries", "mean", "95%", "interval"]
@@ -93,7 +93,7 @@ def test_one_query_has_no_interval(tmp_path, files, run):
     assert out.startswith("1 query ")
 
 
-def test_judgements_of_beirs_and_from_stdin(files, run, stdin):
+def test_judgements_may_be_in_beirs_format_and_come_from_stdin(files, run, stdin):
     beir = "query-id\tcorpus-id\tscore\n" + QRELS.replace(" 0 ", "\t", 5).replace(" ", "\t")
     for text in QRELS, beir:
         stdin(text)
@@ -104,7 +104,7 @@ def test_judgements_of_beirs_and_from_stdin(files, run, stdin):
 
 @pytest.fixture
 def two(tmp_path):
-    """qrels and two runs of 12 queries, of which each run lacks one."""
+    """Judgements of 12 queries, and two runs, each without results for one query."""
     rng = random.Random(5)
     qrels = {f"q{i}": {f"d{j}": rng.randrange(3) for j in range(6)} | {"d0": 1} for i in range(12)}
     runs = [{query: {f"d{j}": rng.random() for j in range(8)} for query in qrels if query != lacks}
@@ -136,18 +136,18 @@ def test_a_run_does_not_differ_from_itself(two, run):
         assert line.split()[3:] == ["+0.0000", "+0.0000", "to", "+0.0000", "1.0000"], err
 
 
-# ---- refused ----------------------------------------------------------------------------------
+# ---- errors -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("qrels, ranking, said", [
+@pytest.mark.parametrize("qrels, ranking, message", [
     ("q1 0 a\n", RUN, "qrels: line 1: expected 4 fields"),
     (QRELS, "q1 Q0 a 1 0.5\n", "run: line 1: expected 6 fields"),
     (QRELS, "q1 Q0 a 1 high me\n", "a number as the score, found 'high'"),
     (QRELS, RUN.replace("q", "Q"), "are they of the same collection?"), ("", RUN, "found none")])
-def test_a_broken_file_is_one_line_that_names_it(files, qrels, ranking, said, run):
+def test_a_broken_file_is_one_line_that_names_it(files, qrels, ranking, message, run):
     files[0].write_text(qrels)
     files[1].write_text(ranking)
     code, out, err = run("evaluate", "run", *files)
-    assert (code, out) == (1, "") and said in err.splitlines()[-1]
+    assert (code, out) == (1, "") and message in err.splitlines()[-1]
 
 
 def test_runs_with_one_query_in_common_cannot_be_compared(tmp_path, files, run):
@@ -167,7 +167,7 @@ def test_a_level_of_0_would_make_all_documents_relevant_and_is_bad_usage(files, 
     assert code == 2 and "expected a number above 0" in err
 
 
-# ---- beside the original ------------------------------------------------------------------------
+# ---- parity with pytrec_ev------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_numbers_are_those_of_pytrec_eval(seed, tmp_path, run):

@@ -1,4 +1,4 @@
-"""index, search: lines are found with their numbers; a model other than the index's is refused."""
+"""index and search: lines are found with their line numbers; another model is refused."""
 import json
 
 import numpy as np
@@ -18,7 +18,7 @@ LINES = "a cat\n\na ship , no 7\nthe boat\nan unknown\n"
 
 @pytest.fixture
 def files(tmp_path):
-    """(texts, model, index): the index of four lines, three of them with known words."""
+    """Paths (texts, model, index).  Of four lines, three have a known word."""
     (tmp_path / "texts").write_text(LINES)
     vectors = np.float32([[0, 1], [0.6, 0.8], [1, 0], [0.8, 0.6]])
     WordVectors(WORDS, vectors).save(tmp_path / "w.vec")
@@ -35,20 +35,20 @@ def index(files, run):
 
 # ---- search -----------------------------------------------------------------------------------
 
-def test_lines_are_found_by_meaning_worked_by_hand(index, run):
-    """dog is 0.96 from boat: 0.6 · 0.8 + 0.8 · 0.6; 0.8 from cat, 0.6 from ship, 0 from nothing."""
+def test_dense_search_worked_by_hand(index, run):
+    """Cosines with dog: boat 0.6 · 0.8 + 0.8 · 0.6 = 0.96, cat 0.8, ship 0.6, unknown words 0."""
     code, out, _ = run("search", index, "a dog")
     assert code == 0 and out == ("1\t0.9600\t4\tthe boat\n2\t0.8000\t1\ta cat\n"
                                  "3\t0.6000\t3\ta ship , no 7\n4\t0.0000\t5\tan unknown\n")
     assert run("search", index, "a dog", "-k", 1)[1] == "1\t0.9600\t4\tthe boat\n"
 
 
-def test_lines_are_found_by_their_words(index, run):
+def test_bm25_finds_lines_by_their_words(index, run):
     code, out, _ = run("search", index, "no boat", "--bm25")
     assert code == 0 and [line.split("\t")[2] for line in out.splitlines()] == ["4", "3"]
 
 
-def test_both_together_are_the_fusion_of_the_two(index, files, run):
+def test_hybrid_search_fuses_dense_search_and_bm25(index, files, run):
     code, out, _ = run("search", index, "dog 7", "--hybrid", "--json", "-k", 3)
     found = json.loads(out)
     words = TextIndex.load(index).bm25_search(str.split)(["dog 7"], 9)
@@ -57,14 +57,14 @@ def test_both_together_are_the_fusion_of_the_two(index, files, run):
     ids, scores = reciprocal_rank_fusion([dense, words], 3)
     assert [(row["line"], row["score"]) for row in found["results"]] == list(
         zip(ids[0].tolist(), scores[0].tolist()))
-    assert code == 0 and found["results"][0]["line"] == 3       # third by meaning, first by words
+    assert code == 0 and found["results"][0]["line"] == 3       # third by vectors, first by BM25
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
 def test_k_may_exceed_the_number_of_lines(index, how, run):
-    all_of_them = run("search", index, "dog no boat", *how, "-k", 4)
-    assert all_of_them[0] == 0 and all_of_them[1]
-    assert run("search", index, "dog no boat", *how, "-k", 10**15) == all_of_them
+    with_four = run("search", index, "dog no boat", *how, "-k", 4)
+    assert with_four[0] == 0 and with_four[1]
+    assert run("search", index, "dog no boat", *how, "-k", 10**15) == with_four
 
 
 def test_json_is_an_object_for_each_query(index, run):
@@ -88,7 +88,7 @@ def test_a_query_without_a_known_word_finds_nothing_with_a_message(index, how, r
     assert json.loads(out) == {"query": "xyzzy", "results": []}
 
 
-def test_sif_and_tokens_are_kept_for_the_queries(files, run):
+def test_sif_and_tokens_of_the_index_apply_to_queries(files, run):
     texts, model, index = files
     texts.write_text("Cat ship!\n")
     run("index", texts, "-o", index, "--model", model, "--tokens", "words", "--sif", "0.1")
@@ -96,7 +96,7 @@ def test_sif_and_tokens_are_kept_for_the_queries(files, run):
     assert out == "1\t1.0000\t1\tCat ship!\n"
     plain = Index.load(index)[1]
     run("index", texts, "-o", index, "--model", model, "--tokens", "words")
-    assert not np.allclose(plain, Index.load(index)[1])            # cat weighs less, being first
+    assert not np.allclose(plain, Index.load(index)[1])            # the first word weighs less
 
 
 # ---- index ------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_lines_without_a_known_word_are_counted(files, run):
     assert "no word" not in run(*command)[2]
 
 
-def test_what_is_found_is_what_the_library_finds(files, run):
+def test_search_prints_what_index_search_finds(files, run):
     texts, model, path = files
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(30)]
@@ -168,13 +168,13 @@ def test_an_index_in_the_models_own_folder_is_refused(models, tmp_path, run):
 
 def test_a_model_that_has_changed_is_refused(index, files, run):
     before = index.read_bytes()
-    for vectors in np.eye(4, 2), np.eye(4, 3):                     # of the width it had; of another
+    for vectors in np.eye(4, 2), np.eye(4, 3):                     # the same and another dimension
         WordVectors(WORDS, np.float32(vectors)).save(files[1])
         for command in ["search", index, "cat"], ["index", files[0], "-o", index, "--add"]:
             code, out, err = run(*command)
             assert (code, out) == (1, "") and "cannot be compared; index the texts again" in err
             assert str(index) in err and str(files[1]) in err and index.read_bytes() == before
-    assert run("search", index, "cat", "--bm25")[0] == 0    # which needs no model
+    assert run("search", index, "cat", "--bm25")[0] == 0    # needs no model
 
 
 def test_the_path_of_a_moved_model_is_an_option(index, files, tmp_path, run):
@@ -194,7 +194,7 @@ def test_an_index_with_another_dimension_than_its_model_is_refused(index, run):
 
 @pytest.mark.parametrize("change", [{"tokens": "letters"}, {"sif": "much"}, {"digest": None},
                                     {"model": 7}])
-def test_an_index_without_its_model_in_the_metadata_is_refused(index, change, run):
+def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, run):
     tensors, metadata = read_safetensors(index)
     made_by = {**json.loads(metadata["made_by"]), **change}
     write_safetensors(index, tensors, {**metadata, "made_by": json.dumps(made_by)})
@@ -202,9 +202,9 @@ def test_an_index_without_its_model_in_the_metadata_is_refused(index, change, ru
     assert code == 1 and "expected in `made_by` a model, its digest, sif and tokens" in err
 
 
-# ---- refused ----------------------------------------------------------------------------------
+# ---- errors -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("command, said", [
+@pytest.mark.parametrize("command, message", [
     (["search", "{folder}/none", "cat"], "none: No such file"),
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
@@ -216,22 +216,22 @@ def test_an_index_without_its_model_in_the_metadata_is_refused(index, change, ru
     (["index", "{texts}", "-o", "{index}", "--add"], "index: No such file"),
     (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "found only blank lines"),
     (["index", "{latin}", "-o", "{index}", "--model", "{model}"], "line 1, byte 0")])
-def test_a_users_error_is_one_line_and_leaves_no_index(command, said, files, tmp_path, run):
+def test_a_users_error_is_one_line_and_leaves_no_index(command, message, files, tmp_path, run):
     (tmp_path / "blank").write_text("\n \n")
     (tmp_path / "latin").write_bytes(b"\xff\n")
     names = dict(zip(("texts", "model", "index"), files), folder=tmp_path,
                  blank=tmp_path / "blank", latin=tmp_path / "latin")
     code, out, err = run(*(part.format(**names) for part in command))
-    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert (code, out) == (1, "") and message in err.splitlines()[-1] and "Traceback" not in err
     assert not files[2].exists()
 
 
-@pytest.mark.parametrize("command, said", [
+@pytest.mark.parametrize("command, message", [
     (["index", "texts", "-o", "index"], "give --model, the word vectors"),
     (["index", "texts", "-o", "index", "--add", "--sif", "1"], "leave out --sif and --tokens"),
     (["index", "texts", "-o", "index", "--add", "--tokens", "words"], "leave out --sif"),
     (["search", "index", "cat", "--bm25", "--hybrid"], "not allowed with"),
     (["search", "index"], "QUERY"), (["search", "index", "cat", "-k", "0"], "at least 1")])
-def test_bad_usage_ends_with_2(command, said, run):
+def test_bad_usage_exits_with_code_2(command, message, run):
     code, _, err = run(*command)
-    assert code == 2 and said in err
+    assert code == 2 and message in err

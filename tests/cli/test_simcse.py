@@ -1,4 +1,4 @@
-"""train simcse: the folder is what the library trains, and sentence-transformers loads it."""
+"""train simcse: the weights are those of simcse.train; sentence-transformers loads the folder."""
 import inspect
 from functools import partial
 
@@ -26,7 +26,7 @@ TINY = ["--steps", "4", "--batch-size", "4"]
 
 @pytest.fixture
 def files(tmp_path):
-    """text; pairs; triples; held: the first two columns of the last lines."""
+    """A folder with text, pairs, triples, and held: pairs of the last three lines."""
     rows = list(zip(LINES, PARTNERS, NEGATIVES))
     for name, lines in (("text", LINES), ("pairs", ["\t".join(row[:2]) for row in rows]),
                         ("triples", map("\t".join, rows)),
@@ -50,12 +50,12 @@ def contents(folder):
             if path.is_file()}
 
 
-# ---- what is written ----------------------------------------------------------------------------
+# ---- the output folder --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("source, views", [
     (["{text}"], [LINES]), (["--pairs", "{pairs}"], [LINES, PARTNERS]),
     (["--pairs", "{triples}"], [LINES, PARTNERS, NEGATIVES])])
-def test_the_folder_is_what_the_library_trains(source, views, models, files, run):
+def test_the_folder_has_the_weights_that_simcse_train_computes(source, views, models, files, run):
     names = {path.name: path for path in files.iterdir()}
     code, out, err = run(*(part.format(**names) for part in source), "-o", files / "m",
                          "--model", models.bert, *TINY, "--pooling", "mean", "--tau", "0.1",
@@ -63,15 +63,15 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, run
                          "--max-length", "6")
     assert (code, out) == (0, "")
     start = Bert.load(models.bert)
-    want = train(packed(models, *views, length=6), start, mean, tau=0.1, steps=4, batch_size=4,
+    expected = train(packed(models, *views, length=6), start, mean, tau=0.1, steps=4, batch_size=4,
                  optim=Optim(0.01, 0.5, weight_decay=0.0), dropout=0.2, options=RunOptions(seed=5))
     (config, p), recipe = read_sentence_folder(files / "m")
-    assert config == start.config and set(want.model.p) - set(p) == {"head.weight", "head.bias"}
+    assert config == start.config and set(expected.model.p) - set(p) == {"head.weight", "head.bias"}
     for name in p:
-        np.testing.assert_array_equal(p[name], want.model.p[name])
+        np.testing.assert_array_equal(p[name], expected.model.p[name])
     assert recipe.poolings == (mean,) and not recipe.normalize and recipe.max_seq_length == 6
     assert not recipe.dense and load(files / "m").pieces == load(models.bert).pieces
-    assert f"loss {np.mean(want.losses):.4f}, the mean of the last 4 steps" in err
+    assert f"loss {np.mean(expected.losses):.4f}, the mean of the last 4 steps" in err
     kinds = ["texts", "texts and positives", "texts, positives and hard negatives"]
     assert f"6 {kinds[len(views) - 1]}" in err
 
@@ -79,22 +79,22 @@ def test_the_folder_is_what_the_library_trains(source, views, models, files, run
 def test_the_projection_head_is_kept_with_keep_head(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--keep-head"]
     assert run(*command)[0] == 0
-    want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4).model.p
+    expected = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4).model.p
     _, recipe = read_sentence_folder(files / "m")
     (head,) = recipe.dense
-    np.testing.assert_array_equal(head.p["linear.weight"], want["head.weight"])
-    np.testing.assert_array_equal(head.p["linear.bias"], want["head.bias"])
+    np.testing.assert_array_equal(head.p["linear.weight"], expected["head.weight"])
+    np.testing.assert_array_equal(head.p["linear.bias"], expected["head.bias"])
     assert recipe.poolings == (cls,)
 
 
 def test_training_without_a_head_gives_another_encoder(models, files, run):
     command = [files / "text", "--model", models.bert, *TINY, "-o", files / "m", "--no-head"]
     assert run(*command)[0] == 0
-    want = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
+    expected = train(packed(models, LINES), Bert.load(models.bert), steps=4, batch_size=4,
                  with_head=False).model.p
     p = read_sentence_folder(files / "m")[0].p
-    assert list(p) == list(want)
-    np.testing.assert_array_equal(p.flat, want.flat)
+    assert list(p) == list(expected)
+    np.testing.assert_array_equal(p.flat, expected.flat)
 
 
 def test_it_prints_alignment_and_uniformity_before_during_and_after_training(models, files, run):
@@ -102,23 +102,23 @@ def test_it_prints_alignment_and_uniformity_before_during_and_after_training(mod
                     "--held-out", files / "held", "--eval-steps", "3", "--lr", "0.01")
     start = Bert.load(models.bert)
     held = HeldOut(*packed(models, LINES[3:], PARTNERS[3:]), every=3)
-    want = train(packed(models, LINES), start, steps=4, batch_size=4,
+    expected = train(packed(models, LINES), start, steps=4, batch_size=4,
                  optim=Optim(0.01, weight_decay=0.0), held_out=held)
     lines = [line for line in err.splitlines() if ": alignment" in line]
     numbers = "alignment {:.4f}, uniformity {:.4f}".format
     assert lines == ["before: " + numbers(*geometry(held, start, cls)),
-                     "step 3: " + numbers(*want.curve[0][1:]),
-                     "after: " + numbers(*geometry(held, want.model, cls))]
+                     "step 3: " + numbers(*expected.curve[0][1:]),
+                     "after: " + numbers(*geometry(held, expected.model, cls))]
 
 
-def test_texts_that_are_cut_are_counted(models, files, run):
+def test_texts_that_are_truncated_are_counted(models, files, run):
     _, _, err = run(files / "text", "-o", files / "m", "--model", models.bert, *TINY,
                     "--max-length", "8")
     lengths = np.diff(packed(models, LINES)[0].offsets)
     assert 8 in lengths and f"{(lengths > 8).sum()} of 6 texts have more than --max-length 8" in err
 
 
-def test_a_sentence_encoder_may_be_trained_on(models, files, run):
+def test_a_sentence_encoder_can_be_trained_further(models, files, run):
     assert run(files / "text", "-o", files / "m", "--model", models.encoder, *TINY)[0] == 0
 
 
@@ -128,7 +128,7 @@ def test_epochs_are_passes_over_the_texts(models, files, run):
     assert code == 0 and "6 steps in 3 epochs of 6 sequences" in err
 
 
-def test_the_defaults_are_those_of_the_function():
+def test_the_defaults_are_those_of_simcse_train():
     arguments = vars(parser().parse_args(["train", "simcse", "x", "-o", "y", "--model", "z"]))
     defaults = {name: parameter.default for name, parameter
                 in inspect.signature(train).parameters.items()}
@@ -143,27 +143,27 @@ def test_the_defaults_are_those_of_the_function():
 # ---- checkpoints --------------------------------------------------------------------------------
 
 def test_a_stopped_run_is_resumed_to_the_same_bytes(models, files, run):
-    """Stopped when the bar shows the first loss."""
+    """Ctrl-C is sent when the progress bar shows the first loss."""
     command = [files / "text", "--model", models.bert, *TINY, "--steps", "200"]
     run(*command, "-o", files / "whole")
     state = ["--checkpoint", files / "state"]
     with terminal(ctrl_c_at("loss")) as screen:
-        assert run(*command, *state, "-o", files / "parted")[0] == 130
-    assert screen.text.endswith("--resume to continue\r\n") and not (files / "parted").exists()
+        assert run(*command, *state, "-o", files / "resumed")[0] == 130
+    assert screen.text.endswith("--resume to continue\r\n") and not (files / "resumed").exists()
     assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 200
-    code, _, err = run(*command, *state, "-o", files / "parted", "--resume")
-    assert code == 0 and contents(files / "parted") == contents(files / "whole")
-    for change, said in (["--tau", "0.1"], "tau was 0.05"), (["--pooling", "mean"], "pool was"):
-        code, _, err = run(*command, *state, "-o", files / "parted", "--resume", *change)
-        assert code == 1 and said in err
+    code, _, err = run(*command, *state, "-o", files / "resumed", "--resume")
+    assert code == 0 and contents(files / "resumed") == contents(files / "whole")
+    for change, message in (["--tau", "0.1"], "tau was 0.05"), (["--pooling", "mean"], "pool was"):
+        code, _, err = run(*command, *state, "-o", files / "resumed", "--resume", *change)
+        assert code == 1 and message in err
     (files / "text").write_text("\n".join(LINES[::-1]))
-    code, _, err = run(*command, *state, "-o", files / "parted", "--resume")
+    code, _, err = run(*command, *state, "-o", files / "resumed", "--resume")
     assert code == 1 and "data was" in err
 
 
-# ---- refused ------------------------------------------------------------------------------------
+# ---- errors -------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("arguments, said", [
+@pytest.mark.parametrize("arguments, message", [
     (["{files}/none", "--model", "{bert}"], "none: No such file"),
     (["{files}/text", "--model", "{files}/none"], "none: there is no such folder"),
     (["{files}/text", "--model", "{files}"], "is not a model's folder: it has no config.json"),
@@ -179,29 +179,29 @@ def test_a_stopped_run_is_resumed_to_the_same_bytes(models, files, run):
     (["{files}/text", "--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
     (["{files}/text", "--model", "{bert}", "-o", "{files}/no/m"], "there is no folder"),
     (["{files}/text", "--model", "{bert}", "--lr", "1e30"], "not finite")])
-def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, said, models, files, run):
+def test_a_users_error_is_one_line_and_leaves_no_folder(arguments, message, models, files, run):
     (files / "blank").write_text("one text\n\n")
     (files / "uneven").write_text("a\tb\na\tb\tc\n")
     names = dict(files=files, bert=models.bert, encoder=models.encoder)
     code, out, err = run("-o", files / "m", *TINY,
                          *(part.format(**names) for part in arguments))
-    assert (code, out) == (1, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert (code, out) == (1, "") and message in err.splitlines()[-1] and "Traceback" not in err
     assert err.splitlines()[-1].startswith("scratch-embed: ") and not (files / "m").exists()
 
 
-@pytest.mark.parametrize("arguments, said", [
+@pytest.mark.parametrize("arguments, message", [
     ([], "name either a text or --pairs FILE"), (["x", "--pairs", "y"], "name either a text"),
     (["x", "--batch-size", "1"], "2 or more"), (["x", "--tau", "0"], "above 0"),
     (["x", "--pooling", "max"], "invalid choice"), (["x", "--epochs", "2", "--steps", "3"], "not"),
     (["x", "--no-head", "--keep-head"], "not allowed"),
     (["x", "--resume"], "--resume needs --checkpoint")])
-def test_bad_usage_ends_with_2(arguments, said, tmp_path, monkeypatch, run):
+def test_bad_usage_exits_with_code_2(arguments, message, tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*arguments, "-o", "m", "--model", "b")
-    assert (code, out) == (2, "") and said in err
+    assert (code, out) == (2, "") and message in err
 
 
-# ---- beside the original ------------------------------------------------------------------------
+# ---- parity with sentence-transformers -----------------------------------------------------------
 
 @pytest.mark.parametrize("keep", [[], ["--keep-head"]])
 def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(keep, models, files,

@@ -1,4 +1,4 @@
-"""The tour's claims hold, and it shows them."""
+"""The tour prints its tables with baselines, and the claims that it prints are true."""
 import importlib
 import re
 from functools import partial
@@ -21,7 +21,7 @@ def tour(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, \
             contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main(["tour", "-o", str(out), "--parts", "words"]) == 0
-        patch.setattr("scratch_embed.cli.tour.SEEDS", (1, 2, 3))         # of five: a world each
+        patch.setattr("scratch_embed.cli.tour.SEEDS", (1, 2, 3))         # not 5, for speed
         assert main(["tour", "-o", str(out), "--parts", "retrieval"]) == 0
     return out, printed.getvalue()
 
@@ -39,16 +39,16 @@ def test_it_shows_the_queen_and_writes_the_vectors(tour):
 
 
 def shares(printed, line):
-    """The numbers of the line of a table that begins with these words."""
+    """The numbers in the line of a table that begins with `line`."""
     found = re.search(rf"^    {re.escape(line)} +([\d.][\d. -]*)$", printed, re.M)
     return [float(number) for number in found[1].replace("-", " ").split()]
 
 
 def test_the_methods_are_printed_beside_untrained_and_random_vectors(tour):
-    """For each text the mean, minimum, maximum.  The bounds leave room around ten seeds' scores.
+    """A row has mean, minimum and maximum for the easy text, then for the hard text.
 
-    GloVe, which learns from the pairs that meet, needs the hard text; and there its words alone are
-    better than words + contexts.
+    The bounds are below the scores of ten seeds.  GloVe learns only from pairs that co-occur, so it
+    needs the hard text; there W alone is better than W + U.
     """
     for method, easy, hard in [("word2vec", 95, 75), ("FastText", 95, 85),
                                ("FastText, no n-grams", 95, 80), ("counted: PPMI and SVD", 75, 70),
@@ -56,9 +56,9 @@ def test_the_methods_are_printed_beside_untrained_and_random_vectors(tour):
         row = shares(tour[1], method)
         assert len(row) == 6 and row[0] >= easy and row[3] >= hard, method
         assert row[1] <= row[0] <= row[2] and row[4] <= row[3] <= row[5]
-    for nothing in "FastText, untrained", "word2vec, untrained", "random":
-        row = shares(tour[1], nothing)
-        assert len(row) == 6 and max(row) <= 15, nothing
+    for baseline in "FastText, untrained", "word2vec, untrained", "random":
+        row = shares(tour[1], baseline)
+        assert len(row) == 6 and max(row) <= 15, baseline
     words, both = shares(tour[1], "GloVe, words"), shares(tour[1], "GloVe, words + contexts")
     assert words[0] < 50 and both[5] < words[4]
 
@@ -67,8 +67,8 @@ def test_spelling_alone_finds_the_stem_and_only_training_finds_the_context(tour)
     """Of 25 forms, 25 pairs, 150 analogies, 105 comparisons."""
     stem = shares(tour[1], "rabbits: the nearest word is rabbit")
     assert stem[0] >= 90 and stem[1] >= 60 and stem[2] <= 10
-    company = shares(tour[1], "burrow or carrots is among the next five")
-    assert company[0] >= 90 and company[1] <= 40 and company[2] <= 20
+    context = shares(tour[1], "burrow or carrots is among the next five")
+    assert context[0] >= 90 and context[1] <= 40 and context[2] <= 20
     analogy = shares(tour[1], "mouse : mice = rabbit : rabbits")
     assert analogy[0] >= 40 and analogy[1] >= 40 and analogy[2] <= 5
     number = shares(tour[1], "nearer to mice than to mouse (chance: 50)")
@@ -76,41 +76,41 @@ def test_spelling_alone_finds_the_stem_and_only_training_finds_the_context(tour)
 
 
 def intervals(printed, line):
-    """(means, halves) of the lines of tables with intervals; some names are in two tables."""
+    """[means, half widths] of each row that begins with `line`; a name may be in two tables."""
     rows = re.findall(rf"^    {re.escape(line)} +(\d.* ± .*)$", printed, re.M)
     pairs = [re.findall(r"([\d.]+) ± +([\d.]+)", row) for row in rows]
     return [[[float(number) for number in part] for part in zip(*row)] for row in pairs]
 
 
-def test_trained_vectors_find_documents_in_other_words_and_untrained_ones_do_not(tour):
-    """nDCG@10, the last column.  The bounds leave room around five seeds' scores."""
-    (words, _), coded = intervals(tour[1], "BM25")
+def test_trained_vectors_find_documents_in_other_words_untrained_vectors_do_not(tour):
+    """Column 2 is nDCG@10.  The bounds leave room around the scores of five seeds."""
+    (bm25, _), _ = intervals(tour[1], "BM25")
     for method in "word2vec", "GloVe", "FastText":
         means, halves = intervals(tour[1], f"{method}, SIF")[0]
-        assert means[2] > 85 and means[2] > words[2] + 20 and max(halves) < 3
+        assert means[2] > 85 and means[2] > bm25[2] + 20 and max(halves) < 3
         assert means[2] > intervals(tour[1], f"{method}, mean")[0][0][2]
-    for nothing in "random vectors", "chance (exact)":
-        assert max(intervals(tour[1], nothing)[0][0][::2]) < 6
-    assert intervals(tour[1], "word2vec, untrained, SIF")[0][0][2] < words[2] < 65
+    for baseline in "random vectors", "chance (exact)":
+        assert max(intervals(tour[1], baseline)[0][0][::2]) < 6
+    assert intervals(tour[1], "word2vec, untrained, SIF")[0][0][2] < bm25[2] < 65
     best = intervals(tour[1], "upper bound")[0][0]
     assert best[0] < 12 and best[1:] == [100, 100]
     assert "nDCG@10: word2vec, SIF is better than BM25, +" in tour[1]
 
 
 def test_bm25_is_best_for_codes_vectors_for_questions_and_the_printed_winner_is_right(tour):
-    words, vectors = intervals(tour[1], "BM25")[1][0], intervals(tour[1], "word2vec, SIF")[1][0]
-    assert words[0] == 100 and vectors[0] < 5 and vectors[1] > words[1] + 20
+    bm25, vectors = intervals(tour[1], "BM25")[1][0], intervals(tour[1], "word2vec, SIF")[1][0]
+    assert bm25[0] == 100 and vectors[0] < 5 and vectors[1] > bm25[1] + 20
     assert "    best single method: BM25 (codes), word2vec, SIF (questions), " in tour[1]
-    mixed = {name: intervals(tour[1], name)[-1][0][2]
+    on_both = {name: intervals(tour[1], name)[-1][0][2]
              for name in ("BM25", "BM25 + word2vec, RRF", "BM25 + word2vec, scores")}
-    for name in list(mixed)[1:]:
-        said = re.search(rf"both: {re.escape(name)} .+, ([+-][\d.]+) ± ", tour[1])[1]
-        assert float(said) == pytest.approx(mixed[name] - mixed["BM25"], abs=0.11)
+    for name in list(on_both)[1:]:
+        message = re.search(rf"both: {re.escape(name)} .+, ([+-][\d.]+) ± ", tour[1])[1]
+        assert float(message) == pytest.approx(on_both[name] - on_both["BM25"], abs=0.11)
 
 
-def test_no_translation_is_found_yet(tour):
-    for nothing in "each language alone", "both texts as one", "random vectors":
-        assert max(intervals(tour[1], nothing)[-1][0]) < 2
+def test_no_translation_is_found_without_training_on_pairs(tour):
+    for method in "each language alone", "both texts as one", "random vectors":
+        assert max(intervals(tour[1], method)[-1][0]) < 2
     assert intervals(tour[1], "the cipher undone")[0][0] == [100, 100]
 
 
@@ -128,8 +128,7 @@ def test_the_printed_verdict_on_a_difference_follows_from_the_numbers(a, b, verd
 @pytest.mark.parametrize("cosines, claim", [([0.5, 0.52, 0.51], "SimCSE opens the cone"),
                                             ([0.1, 0.9, 0.6], "do not show that SimCSE opens"),
                                             ([0.9, 0.92, 0.91], "SimCSE narrows the cone")])
-def test_simcse_opens_the_cone_only_if_the_mean_cosine_has_fallen_significantly(cosines, claim,
-                                                                               capsys):
+def test_the_printed_claim_about_the_cone_follows_from_the_mean_cosines(cosines, claim, capsys):
     """Three seeds with a mean cosine of 0.7 before; the other columns do not matter here."""
     before = np.array([[0, 0, 0.1, -1, 0.7], [0, 0, 0.2, -1.1, 0.71], [0, 0, 0.1, -1, 0.69]])
     after = before.copy()
@@ -145,11 +144,11 @@ def test_no_line_is_wider_than_a_terminal(tour):
     assert max(map(len, lines)) <= 96
 
 
-# ---- the parts that need a Transformer --------------------------------------------------------
+# ---- the parts that train a transformer -------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def small():
-    """The output for tiny worlds and a few steps: its form, not its claims."""
+    """The output for tiny worlds and a few steps, to test its form and not its claims."""
     import contextlib
     import io
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
@@ -163,7 +162,7 @@ def small():
     return out.getvalue()
 
 
-def test_only_the_chosen_parts_are_shown_and_in_their_order(small, tmp_path):
+def test_only_the_chosen_parts_are_shown_in_the_order_of_the_tour(small, tmp_path):
     heads = re.findall(r"^(\d+)  ", small, re.M)
     assert heads == ["11", "12"] and not (tmp_path / "tour.vec").exists()
 
@@ -190,12 +189,12 @@ def test_an_unknown_part_is_refused(capsys):
 
 # ---- the map ------------------------------------------------------------------------------------
 
-def test_words_are_in_the_corners_of_their_coordinates():
+def test_words_with_extreme_coordinates_are_in_the_corners():
     lines, left_out = ascii_map(["a", "b", "c", "d"], [[0, 0], [1, 0], [0, 1], [1, 1]], 10, 4)
     assert lines == ["c        d", "", "", "a        b"] and left_out == []
 
 
-def test_words_at_the_same_place_move_apart_or_are_left_out_by_name():
+def test_words_at_the_same_point_move_apart_or_are_returned_as_left_out():
     words = [f"w{i}" for i in range(6)]
     lines, left_out = ascii_map(words, np.zeros((6, 2)), 10, 4)
     shown = [line.strip() for line in lines if line.strip()]

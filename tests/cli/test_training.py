@@ -1,4 +1,4 @@
-"""What the four `train` commands for words have in common."""
+"""What train word2vec, glove, fasttext and classifier share; and the options of GloVe."""
 import inspect
 import os
 
@@ -37,7 +37,7 @@ def labelled(tmp_path):
 
 @pytest.fixture
 def train(run):
-    """train(method, *arguments): run() of a training in 8 dimensions."""
+    """train(method, *arguments) -> what run() returns for `train method` with 8 dimensions."""
     return lambda method, *arguments: run("train", method, *arguments, "--dim", 8, *SMALL[method])
 
 
@@ -52,17 +52,17 @@ def test_the_defaults_are_those_of_the_functions(method, functions):
     defaults = {}
     for function in functions:
         for name, parameter in inspect.signature(function).parameters.items():
-            fields = getattr(parameter.default, "_asdict", dict)()       # options, ngrams, details
+            fields = getattr(parameter.default, "_asdict", dict)()       # of a NamedTuple
             defaults |= {name: parameter.default} | fields
     defaults = {name: value for name, value in defaults.items() if type(value) in (int, float)}
     shared = set(arguments) & set(defaults) - ({"lr"} if method == "word2vec" else set())
-    assert len(shared) >= 7                                        # word2vec's lr is by --mode
+    assert len(shared) >= 7                                        # word2vec's lr depends on --mode
     for name in shared:
         assert arguments[name] == defaults[name], name
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_workers_and_seed_are_the_runs_options(method):
+def test_workers_and_seed_are_passed_as_run_options(method):
     arguments = parser().parse_args(["train", method, "x", "-o", "y", "--workers", "8", "--seed",
                                      "9"])
     assert run_options(arguments, None) == RunOptions(8, 9, None, progress=True)
@@ -71,15 +71,15 @@ def test_workers_and_seed_are_the_runs_options(method):
 # ---- before the work -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method", WORD_METHODS)
-@pytest.mark.parametrize("options, said", [
+@pytest.mark.parametrize("options, message", [
     (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
     (["-o", "{text}.gz"], "uncompressed"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
-def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(method, options, said,
-                                                                        text, train):
-    text.write_bytes(b"\xff")                                     # no UTF-8, if it is read
+def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(
+        method, options, message, text, train):
+    text.write_bytes(b"\xff")                                     # an error if it is read
     code, out, err = train(method, text, *(part.format(text=text) for part in options))
-    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and said in err
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and message in err
 
 
 @pytest.mark.parametrize("method", WORD_METHODS)
@@ -90,7 +90,7 @@ def test_contradictory_checkpoint_options_are_bad_usage(method, options, text, t
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_missing_text_or_one_that_is_not_utf8_is_an_error_of_one_line(method, tmp_path, train):
+def test_a_text_that_is_missing_or_not_utf8_is_an_error_of_one_line(method, tmp_path, train):
     code, out, err = train(method, "no-such-file", "-o", tmp_path / "v.bin")
     assert (code, out) == (1, "")
     assert err == "scratch-embed: no-such-file: No such file or directory\n"
@@ -114,7 +114,7 @@ def test_more_memory_than_any_machine_has_is_an_error_of_one_line(method, text, 
 # ---- the run -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_text_may_come_by_a_pipe(method, tmp_path, train, stdin):
+def test_the_text_may_come_from_a_pipe(method, tmp_path, train, stdin):
     data = LABELLED if method == "classifier" else TEXT
     (tmp_path / "text").write_text(data)
     assert train(method, tmp_path / "text", "-o", tmp_path / "a.bin")[0] == 0
@@ -153,26 +153,26 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(method, text, tmp_path, train
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ctrl_c_ends_with_130_leaves_the_old_file_and_saves_the_checkpoint(
+def test_ctrl_c_exits_with_code_130_leaves_the_old_file_and_saves_the_checkpoint(
         method, text, labelled, tmp_path, train):
-    """Pressed when the bar shows the first loss."""
+    """Ctrl-C is sent when the progress bar shows the first loss."""
     old, state = tmp_path / "old.bin", tmp_path / "state"
     old.write_text("old")
     source = labelled if method == "classifier" else text
-    for keep in ["--checkpoint", state], []:
+    for options in ["--checkpoint", state], []:
         with terminal(ctrl_c_at("loss")) as screen:
-            code, out, _ = train(method, source, "-o", old, "--epochs", "20000", *keep)
+            code, out, _ = train(method, source, "-o", old, "--epochs", "20000", *options)
         ending = f"; the state is saved in {state}: repeat the command with --resume to continue"
         assert (code, out) == (130, "") and "Traceback" not in screen.text
-        assert screen.text.endswith(f"\nstopped{ending if keep else ''}\r\n")
-        assert old.read_text() == "old" and state.exists() == bool(keep)
+        assert screen.text.endswith(f"\nstopped{ending if options else ''}\r\n")
+        assert old.read_text() == "old" and state.exists() == bool(options)
         state.unlink(missing_ok=True)
 
 
 # ---- glove ---------------------------------------------------------------------------------------
 
-def test_every_option_of_glove_reaches_the_counting_or_the_training(tmp_path, run, left_out):
-    """The vectors are those that the library trains, to the bit; without any option, others."""
+def test_every_option_of_glove_reaches_the_counting_or_the_training(tmp_path, run, check_options):
+    """The vectors equal those of glove.train, bit for bit; each option changes them."""
     text, out = tmp_path / "text", tmp_path / "v.bin"
     text.write_text(TEXT + "a word of its own\n")
     options = [["--window", 2], ["--asymmetric"], ["--no-distance-weighting"], ["--x-max", 7],
@@ -186,12 +186,12 @@ def test_every_option_of_glove_reaches_the_counting_or_the_training(tmp_path, ru
         options[-1] = ["--vectors", which]
         assert run("train", "glove", text, "-o", out, *sum(options, []))[0] == 0
         np.testing.assert_array_equal(WordVectors.load(out).vectors, vectors)
-    left_out("train", "glove", text, "-o", out, options=options)
+    check_options("train", "glove", text, "-o", out, options=options)
 
 
-def test_glove_prints_the_memory_of_counting_before_it_counts(text, tmp_path, train):
+def test_glove_prints_the_memory_that_counting_needs_before_it_counts(text, tmp_path, train):
     code, _, err = train("glove", text, "-o", tmp_path / "v.txt")
-    kept, about, counted, loss = err.splitlines()
+    _, about, counted, loss = err.splitlines()
     size = cooccurrence.estimate_size(*corpus_of(text))
     assert about == (f"about {size.cells} pairs of words co-occur; counting them takes up to "
                      f"{size.bytes / 2**20:.0f} MiB")
@@ -206,6 +206,6 @@ def corpus_of(text):
 @pytest.mark.parametrize("options", [["--lr", "-1"], ["--lr", "0"], ["--x-max", "0"],
                                      ["--window", "0"], ["--adagrad", "adam"],
                                      ["--vectors", "both"], ["--mode", "cbow"]])
-def test_bad_usage_of_glove_ends_with_2(options, run):
+def test_bad_usage_of_glove_exits_with_code_2(options, run):
     code, _, err = run("train", "glove", "x", "-o", "y", *options)
     assert code == 2 and "usage:" in err

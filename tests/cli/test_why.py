@@ -1,4 +1,4 @@
-"""why prints the prediction, then the effect of every ablation; then methods, closed form."""
+"""`why` prints each ablation's prediction, then its effects; then its other tables."""
 import importlib
 import re
 from functools import partial
@@ -32,7 +32,7 @@ def test_each_ablation_has_its_prediction_and_then_a_line_for_each_variant(print
             at = found.end()
 
 
-def test_it_counts_the_predictions_that_held(printed):
+def test_the_predictions_that_held_are_counted(printed):
     total = sum(len(ablation.variants) for ablation in ABLATIONS)
     verdict = "(helps|hurts|not significant)"
     held = len(re.findall(rf" {verdict} +\d.+ ± .+  \1$", printed, re.M))
@@ -58,7 +58,7 @@ def test_no_line_is_wider_than_a_hundred_characters(printed):
 @pytest.mark.parametrize("method, last", [
     ("glove", r"^      5 dimensions  0\.\d{4} ± \d\.\d{4}   \d\.\d{4} ± \d\.\d{4}   \d\.\d{3}$"),
     ("fasttext", r"^ +20 +[\d,]+ +20 +100\.0$")])
-def test_the_other_methods_say_their_predictions_first_too(method, last, capsys):
+def test_glove_and_fasttext_print_their_predictions_first(method, last, capsys):
     assert main(["why", method, "--seeds", "2", "--sentences", "150"]) == 0
     printed = capsys.readouterr().out
     ablations = importlib.import_module(f"scratch_embed.why.{method}").ABLATIONS
@@ -76,8 +76,8 @@ def test_the_other_methods_say_their_predictions_first_too(method, last, capsys)
     ("bert", r"loss [+-]\d+\.\d\d ± \d+\.\d\d", []),
     ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
 def test_ablations_of_a_transformer_print_further_measures(method, others, arguments,
-                                                                     monkeypatch, capsys):
-    """Two of its ablations, with a few steps each."""
+                                                           monkeypatch, capsys):
+    """Two ablations of each method, with two steps each."""
     module = importlib.import_module(f"scratch_embed.why.{method}")
     ablations = [ablation._replace(settings=dict(ablation.settings, steps=2, batch_size=8))
               for ablation in module.ABLATIONS[1:3]]
@@ -103,7 +103,7 @@ def searches():
     import io
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(["why", "retrieval", "--seeds", "2", "--sentences", "300",
-                     "--documents", "40"]) == 0            # the least
+                     "--documents", "40"]) == 0            # the minimum
     return out.getvalue()
 
 
@@ -137,12 +137,12 @@ def test_all_parts_are_counted_together_at_the_end(searches):
     assert len(counts) == 4 and searches.endswith(f"In total {held} of {total} predictions held.\n")
 
 
-def test_the_bytes_of_each_form_are_printed_beside_its_loss(searches):
+def test_the_bytes_of_each_form_are_printed_beside_its_score(searches):
     for name, stored in [("float32", 256), ("bits, float x bits, int8", 72), ("PCA to 16", 64)]:
         assert re.search(rf"^    {name} +{stored} +\d+\.\d ± +\d+\.\d +[+-]\d+\.\d ± \d+\.\d$",
                          searches, re.M), name
     assert max(len(line) for line in searches.splitlines()
-               if not re.search(r"± \d{3}", line)) <= 100   # two seeds alone make such intervals
+               if not re.search(r"± \d{3}", line)) <= 100   # two seeds give wide intervals
 
 
 @pytest.mark.parametrize("command", [["why"], ["why", "word2vec"], ["why", "glove"],

@@ -9,25 +9,27 @@ from tests.rounding import seeds
 
 
 def languages(seed, N=40, D=8, noise=0.5):
+    """N sentence vectors, and their translations: the same vectors plus noise."""
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((N, D))
     return A, A + noise * rng.standard_normal((N, D))
 
 
-def test_a_hub_adds_little_for_the_one_that_is_right():
-    # Rows 0 and 1 right; rows 2 and 3 both choose 1, so F1 of 0 is 1 and of 1 is 2/(1 + 3)
+def test_a_hub_has_a_low_f1_worked_by_hand():
+    # rows 0 and 1 are right; rows 2 and 3 find id 1 too: F1 of class 0 is 1, of class 1 2/(1 + 3)
     scores = bitext_scores([0, 1, 1, 1])
     assert scores.f1 == pytest.approx((1 + 1 / 2) / 4, rel=1e-15)
     assert scores.precision == pytest.approx((1 + 1 / 3) / 4, rel=1e-15)
     assert scores.recall == scores.accuracy == 1 / 2
     assert bitext_scores([0, 1, 1, 1], [0, 1, 1, 1]).f1 == 1            # gold ids may repeat
-    assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is nobody's: it has no weight
+    assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is no gold id: weight 0
 
 
 def test_the_margin_corrects_a_hub():
-    # Targets near the axes, and a hub in the middle that is nearer to every source than its own:
-    # cos .985, .875, .711, .711 for every x.  Usual: (.985 + .875 + .711)/3 = .857 for x, .985 for
-    # the hub, (.875 + .711 + .711)/3 = .766 for the others; .985/.921 = 1.069, .875/.811 = 1.079.
+    # B[3] is a hub, nearer to every x than the translation of x.  The cosines of an x are .985 with
+    # the hub, .875 with its translation, .711 and .711.  Mean of the 3 largest cosines: .857 for x,
+    # .985 for the hub, .766 for the other y.  Margins: .985 / ((.857 + .985)/2) = 1.069 for the
+    # hub, .875 / ((.857 + .766)/2) = 1.079 for the translation.
     A = np.array([[1, .7, .7], [.7, 1, .7], [.7, .7, 1]])
     B = np.array([[1, .2, .2], [.2, 1, .2], [.2, .2, 1], [1, 1, 1]])
     assert mine(A, B)[0].tolist() == [3, 3, 3]
@@ -36,12 +38,13 @@ def test_the_margin_corrects_a_hub():
 
 
 @given(seeds, st.integers(1, 6))
-def test_the_margin_is_the_papers_ratio(seed, k):
+def test_the_margin_equals_the_papers_ratio(seed, k):
     A, B = languages(seed, N=12, D=5)
     A, B = A + 3, B + 3                                      # an anisotropic space: cosines > 0
     u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
     cos = u @ v.T
-    near_x, near_y = np.sort(cos, axis=1)[:, -k:].sum(axis=1), np.sort(cos, axis=0)[-k:].sum(axis=0)
+    near_x = np.sort(cos, axis=1)[:, -k:].sum(axis=1)
+    near_y = np.sort(cos, axis=0)[-k:].sum(axis=0)
     margin = cos / (near_x[:, None] / (2 * k) + near_y / (2 * k))
     ids, margins = mine_by_margin(A, B, k)
     assert margins == pytest.approx(margin[np.arange(12), ids], abs=1e-12)
@@ -50,34 +53,34 @@ def test_the_margin_is_the_papers_ratio(seed, k):
 
 
 @given(seeds)
-def test_one_neighbour_leaves_the_margin_no_choice(seed):
+def test_with_k_1_the_margin_finds_the_nearest(seed):
     A, B = languages(seed)
     np.testing.assert_array_equal(mine_by_margin(A, B, k=1)[0], mine(A, B)[0])
 
 
 @given(seeds)
-def test_a_rotation_and_the_lengths_have_no_effect(seed):
+def test_rotation_and_vector_lengths_have_no_effect(seed):
     A, B = languages(seed)
     rng = np.random.default_rng(seed)
     R = np.linalg.qr(rng.standard_normal((8, 8)))[0]
     ids, cosines = mine(A, B)
-    turned, turned_cosines = mine(A @ R * rng.uniform(1, 9, (40, 1)), B @ R)
-    np.testing.assert_array_equal(turned, ids)
-    assert turned_cosines == pytest.approx(cosines, abs=1e-14)
+    rotated, rotated_cosines = mine(A @ R * rng.uniform(1, 9, (40, 1)), B @ R)
+    np.testing.assert_array_equal(rotated, ids)
+    assert rotated_cosines == pytest.approx(cosines, abs=1e-14)
 
 
-def test_translations_without_noise_are_all_found_and_ties_go_to_the_first():
+def test_translations_without_noise_are_all_found_and_ties_go_to_the_lowest_id():
     A, _ = languages(1)
     assert bitext_scores(mine(A, 3 * A)[0]) == (1, 1, 1, 1)
     assert mine([[1.0, 0]], [[0, 1], [2, 0], [1, 0]])[0].tolist() == [1]
 
 
-def test_a_space_without_positive_cosines_falls_back_to_the_nearest():
+def test_without_positive_cosines_the_margin_search_returns_the_nearest():
     ids, margins = mine_by_margin([[1.0, 0]], [[-1, 0], [-1, 1]])
     assert ids.tolist() == [1] and margins.tolist() == [-np.inf]
 
 
-def test_wrong_tables_are_refused():
+def test_empty_tables_unequal_dimensions_and_k_0_are_refused():
     with pytest.raises(ValueError, match="B: expected at least one sentence"):
         mine(np.ones((2, 3)), np.ones((0, 3)))
     with pytest.raises(ValueError, match="the same D"):

@@ -34,12 +34,13 @@ def test_several_labels_worked_by_hand():
     assert scores.accuracy == pytest.approx(1 / 3, rel=1e-15)
     assert scores.f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, rel=1e-15)
     assert scores.hamming == pytest.approx((1 / 2 + 1 + 1 / 2) / 3, rel=1e-15)
-    # item 0: label 0 is alone at the top, 1/1; label 1 ties with all below, 2/3.  Item 2: 1/2
+    # item 0: label 0 alone is predicted, 1/1; label 1 is not, so 2 true of all 3; item 1 has no
+    # true label, 1; item 2: its label is one of two predicted, 1/2
     assert scores.lrap == pytest.approx(((1 + 2 / 3) / 2 + 1 + 1 / 2) / 3, rel=1e-15)
 
 
 @given(labelled)
-def test_every_class_counts_by_brute_force(pairs):
+def test_scores_equal_a_loop_over_the_classes(pairs):
     true, found = np.array(pairs).T
     scores, N = class_scores(true, found), len(pairs)
     classes = sorted(set(true) | set(found))
@@ -55,7 +56,7 @@ def test_every_class_counts_by_brute_force(pairs):
 
 
 @given(labelled)
-def test_names_of_classes_and_order_of_items_have_no_effect(pairs):
+def test_class_names_and_item_order_have_no_effect(pairs):
     true, found = np.array(pairs).T
     names = np.array(["y", "x", "c", "b", "a", "é", "z"])
     renamed = class_scores(names[true + 2], names[found + 2])
@@ -63,7 +64,7 @@ def test_names_of_classes_and_order_of_items_have_no_effect(pairs):
     assert class_scores(true[::-1], found[::-1]) == class_scores(true, found)
 
 
-def test_wrong_labels_are_refused():
+def test_labels_of_unequal_shapes_or_kinds_are_refused():
     with pytest.raises(ValueError, match="shapes"):
         class_scores([1, 2], [1])
     with pytest.raises(ValueError, match="shapes"):
@@ -89,7 +90,7 @@ def test_several_labels_equal_scikit_learn_live(pair):
     metrics = pytest.importorskip("sklearn.metrics")
     true, found = pair[0].astype(int), pair[1].astype(int)
     scores = multilabel_scores(true, found)
-    if true.shape[1] > 1:                          # a single column is no multilabel task there
+    if true.shape[1] > 1:                          # scikit-learn refuses a single column
         want = metrics.label_ranking_average_precision_score(true, found)
         assert scores.lrap == pytest.approx(want, abs=1e-12)
         want = metrics.f1_score(true, found, average="macro", zero_division=0)

@@ -29,16 +29,25 @@ two_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1
 
 
 def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
+    """N points around K random centres, and the number of each point's centre."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, K, N)
     return (apart * rng.standard_normal((K, D))[truth]
             + rng.standard_normal((N, D))).astype(dtype), truth
 
 
+SCALES = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
+
+
+def at_scale(X, power):
+    """X · 2^power, exactly, for integers X; in float32 the power is limited to float32's range."""
+    return np.ldexp(X, np.clip(power, -120, 120) if X.dtype == np.float32 else power)
+
+
 # ---- V-measure --------------------------------------------------------------
 
 def test_v_measure_worked_by_hand():
-    # Two labels of 2; clusters {a, a, b} and {b}.  H(label) = ln 2.  H(label | cluster) = ¾ H(⅓).
+    # clusters {a, a, b} and {b}: H(label) = ln 2, H(label | cluster) = ¾ · entropy of (1/3, 2/3)
     H = np.log(3) - 2 / 3 * np.log(2)                        # entropy of (1/3, 2/3)
     H_cluster = np.log(4) - 3 / 4 * np.log(3)                # of (3/4, 1/4)
     h, c = 1 - 3 / 4 * H / np.log(2), 1 - 1 / 2 * np.log(2) / H_cluster
@@ -46,17 +55,17 @@ def test_v_measure_worked_by_hand():
     assert found == pytest.approx((2 * h * c / (h + c), h, c), abs=1e-15)
 
 
-def test_the_two_useless_clusterings_and_the_perfect_one():
+def test_one_cluster_one_cluster_per_point_and_a_perfect_clustering():
     labels = [0, 0, 1, 1]
     assert v_measure(labels, [7, 7, 7, 7]) == (0, 0, 1)
-    one_each = v_measure(labels, [0, 1, 2, 3])
-    assert one_each.homogeneity == 1 and one_each.completeness == pytest.approx(0.5, abs=1e-15)
+    singles = v_measure(labels, [0, 1, 2, 3])
+    assert singles.homogeneity == 1 and singles.completeness == pytest.approx(0.5, abs=1e-15)
     assert v_measure(labels, [5, 5, 3, 3]) == (1, 1, 1)
     assert v_measure([1, 1], [0, 0]) == (1, 1, 1)
 
 
 @given(two_lists)
-def test_exchanging_the_two_exchanges_homogeneity_and_completeness(pairs):
+def test_exchanging_labels_and_clusters_exchanges_homogeneity_and_completeness(pairs):
     a, b = np.array(pairs).T
     one, other = v_measure(a, b), v_measure(b, a)
     assert (other.v, other.completeness, other.homogeneity) == pytest.approx(one, abs=1e-14)
@@ -84,7 +93,7 @@ def test_v_measure_equals_scikit_learn_live(pairs):
 
 
 @pytest.mark.parametrize("labels, clusters", [([], []), ([1], [1, 2]), ([[1]], [[1]])])
-def test_wrong_lists_are_refused(labels, clusters):
+def test_empty_lists_unequal_lengths_and_tables_are_refused(labels, clusters):
     with pytest.raises(ValueError, match="as many clusters as labels"):
         v_measure(labels, clusters)
 
@@ -103,13 +112,13 @@ def test_inertia_never_rises(seed, K, some_equal):
     X, _ = blobs(seed, N=40)
     if some_equal:
         X = X.round()
-    start = X[np.random.default_rng(seed).integers(len(X), size=K)]      # may hold a row twice
+    start = X[np.random.default_rng(seed).integers(len(X), size=K)]      # may contain a row twice
     J = [kmeans(X, K, max_steps=steps, tol=0, start=start).inertia for steps in range(1, 9)]
     assert (np.diff(J) <= 1e-12 * J[0]).all()
 
 
 @given(seeds, st.integers(1, 9))
-def test_the_result_is_a_fixed_point(seed, K):
+def test_labels_are_nearest_centres_and_centres_are_means(seed, K):
     X, _ = blobs(seed, N=60)
     found = kmeans(X, K, seed=seed, tol=0)
     distance = ((X[:, None] - found.centres) ** 2).sum(axis=2)           # (N, K)
@@ -138,24 +147,24 @@ def test_float32_points_far_from_the_origin_are_distinguished():
 
 
 @given(seeds, st.sampled_from([np.float32, np.float64]), st.integers(1, 9), st.integers(1, 40))
-def test_the_kernel_is_its_numpy_form(seed, dtype, K, B):
+def test_the_kernel_equals_its_numpy_form(seed, dtype, K, B):
     X, _ = blobs(seed, N=B, dtype=dtype)
     C = X[np.random.default_rng(seed).integers(B, size=K)] + dtype(0.25)
-    products, half, both = X @ C.T, (C**2).sum(axis=1) / dtype(2), []
+    products, half, results = X @ C.T, (C**2).sum(axis=1) / dtype(2), []
     for form in assign_block, assign_block_kernel:
         labels, distance = np.zeros(B, np.int64), np.zeros(B)
         sums = Sums(np.ones((K, 3)), np.ones(K, np.int64))
         form(products, half, X, C, labels, distance, sums)
-        both.append((labels, distance, *sums))
-    eps = np.finfo(dtype).eps
-    np.testing.assert_array_equal(both[1][0], both[0][0])
-    np.testing.assert_array_equal(both[1][3], both[0][3])
-    np.testing.assert_allclose(both[1][1], both[0][1], rtol=4 * eps)
-    np.testing.assert_allclose(both[1][2], both[0][2], rtol=1e-14, atol=1e-12)
+        results.append((labels, distance, *sums))
+    (labels, distance, total, counts), (k_labels, k_distance, k_total, k_counts) = results
+    np.testing.assert_array_equal(k_labels, labels)
+    np.testing.assert_array_equal(k_counts, counts)
+    np.testing.assert_allclose(k_distance, distance, rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(k_total, total, rtol=1e-14, atol=1e-12)
 
 
 @given(seeds, st.integers(1, 200))
-def test_blocks_change_no_label(seed, block):
+def test_the_block_size_has_no_effect(seed, block):
     X, _ = blobs(seed, N=50)
     X = np.round(4 * X)                                      # exact products, and ties
     whole, parts = assign(X, X[:6]), assign(X, X[:6], block)
@@ -167,16 +176,16 @@ def test_an_empty_cluster_gets_the_farthest_point_that_is_not_alone():
     X = np.array([[0.0], [1], [2], [50]])
     labels, distance = np.array([0, 0, 0, 1]), np.array([0.0, 1, 4, 9])
     sums = fill_empty(X, labels, distance, Sums(np.array([[3.0], [50], [0]]), np.array([3, 1, 0])))
-    assert sums.counts.tolist() == [2, 1, 1]                  # 50 is farther, but alone
+    assert sums.counts.tolist() == [2, 1, 1]                 # 50 is farther, but alone there
     assert sums.total.ravel().tolist() == [1, 50, 2]
     assert labels.tolist() == [0, 0, 0, 1]                   # the caller's labels are not changed
-    start = np.array([[10.0], [1000], [2000]])               # two start empty, and get 25 and 0
+    start = np.array([[10.0], [1000], [2000]])               # two empty clusters get 25, then 0
     found = kmeans([[0.0], [1], [10], [12], [25]], 3, start=start, tol=0)
     assert found.centres.ravel().tolist() == [11, 25, 0.5]
 
 
 @pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
-def test_fewer_different_points_than_clusters(run):
+def test_fewer_different_points_than_clusters_have_inertia_0(run):
     X = np.repeat([[1.0, 2], [3, 4]], 5, axis=0)
     found = run(X, 4, seed=0)
     assert found.inertia == 0 and len(np.unique(found.labels)) == 2
@@ -193,7 +202,7 @@ def test_with_as_many_clusters_as_points_inertia_is_0():
 @pytest.mark.parametrize("X, K, message", [
     (np.ones((3, 2)), 4, "K = 4"), (np.ones((3, 2)), 0, "K = 0"), (np.ones(3), 1, r"\(3,\)"),
     ([[1.0, 2], [np.nan, 1]], 1, "row 1"), ([[1.0, np.inf]], 1, "row 0")])
-def test_wrong_points_are_refused(run, X, K, message):
+def test_too_few_points_and_nan_are_refused(run, X, K, message):
     with pytest.raises(ValueError, match=message):
         run(X, K)
 
@@ -206,15 +215,19 @@ def test_the_points_are_not_changed():
     np.testing.assert_array_equal(X, before)
 
 
-def test_seeds_are_drawn_with_probability_of_the_squared_distance():
-    """Rows 0, 1 and 3: from row 0 the others have 1 and 9 of 10; each try keeps the better."""
-    X, _ = centred(np.array([[0.0], [1], [3]]), 2)
+def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
+    """Points 0, 1 and 3: from 0, the squared distances are 1 and 9, so P(1) = 0.1, P(3) = 0.9.
+
+    Of 2 candidates the one with the smaller J is kept, 3 (J = 1) before 1 (J = 4): point 1 is
+    chosen only if both candidates are 1, with probability 0.1² = 0.01.
+    """
+    X, _, _ = centred(np.array([[0.0], [1], [3]]), 2)
     rng, count = np.random.default_rng(0), np.zeros(3)
     for _ in range(3000):
         first, second = (np.flatnonzero((X == c).all(axis=1))[0] for c in seed_centres(X, 2, rng))
-        if first == 0:                                       # {0, 1}: J = 4; {0, 3}: J = 1
+        if first == 0:
             count[second] += 1
-    share = count[1] / count.sum()                           # both of 2 tries: 0.1² = 0.01
+    share = count[1] / count.sum()
     assert count[0] == 0 and abs(share - 0.01) < 4 * np.sqrt(0.01 * 0.99 / count.sum())
 
 
@@ -230,7 +243,7 @@ def test_lloyd_equals_scikit_learn_live():
     cluster = pytest.importorskip("sklearn.cluster")
     for seed in range(5):
         X, _ = blobs(seed, N=300, apart=1.0)
-        theirs = cluster.KMeans(6, init=X[:6], n_init=1).fit(X)          # its own tolerance too
+        theirs = cluster.KMeans(6, init=X[:6], n_init=1).fit(X)          # default tolerance
         ours = kmeans(X, 6, start=X[:6])
         np.testing.assert_allclose(ours.centres, theirs.cluster_centers_, atol=1e-9)
         assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-9)
@@ -246,18 +259,18 @@ def test_kernels_run_as_plain_python_too():
 
 # ---- mini-batches -------------------------------------------------------------
 
-def test_a_centre_is_the_mean_of_all_points_it_took():
-    """With one centre it takes all: after n batches it is the mean of n·B drawn points."""
+def test_a_single_centre_is_the_mean_of_all_points_drawn():
+    """Every point is nearest to the one centre: after n batches it is the mean of n·B points."""
     X, _ = blobs(2, N=50)
     found = mini_batch_kmeans(X, 1, batch_size=50, seed=3)
     rng = np.random.default_rng(3)
-    rng.integers(50)                                         # the seed, which no mean contains
+    rng.integers(50)                                         # the initial centre has no weight
     drawn = np.concatenate([rng.integers(50, size=50) for _ in range(found.steps)])
     np.testing.assert_allclose(found.centres[0], X[drawn].mean(axis=0), atol=1e-12)
 
 
-def test_mini_batches_find_what_lloyd_finds():
-    for seed in range(5):                                    # 1 start in 100 is trapped: best of 3
+def test_the_inertia_of_mini_batches_is_within_5_percent_of_lloyds():
+    for seed in range(5):                                    # best of 3: J has local minima
         X, truth = blobs(seed, N=2000, K=5, D=8, apart=6.0)
         lloyd = min(kmeans(X, 5, seed=s).inertia for s in range(3))
         found = min((mini_batch_kmeans(X, 5, 100, s) for s in range(3)), key=lambda c: c.inertia)
@@ -266,35 +279,59 @@ def test_mini_batches_find_what_lloyd_finds():
 
 @settings(max_examples=20)
 @given(seeds, st.integers(1, 6), st.integers(1, 70))
-def test_labels_are_of_the_nearest_centre_and_seeds_repeat(seed, K, batch):
+def test_labels_are_nearest_centres_and_a_seed_repeats_the_result(seed, K, batch):
     X, _ = blobs(seed, N=60)
     found = mini_batch_kmeans(X, K, batch, seed)
     distance = ((X[:, None] - found.centres) ** 2).sum(axis=2)
     np.testing.assert_allclose(distance[np.arange(60), found.labels], distance.min(axis=1),
                                rtol=1e-12)
-    assert 12 <= found.steps <= 100 * 60 // min(batch, 60)   # 2 steps, then 10 without a new low
+    assert 12 <= found.steps <= 100 * 60 // min(batch, 60)   # 2, then 10 without a new minimum
     again = mini_batch_kmeans(X, K, batch, seed)
     np.testing.assert_array_equal(again.centres, found.centres)
 
 
 # ---- the protocol ---------------------------------------------------------------
 
-def test_sub_samples_are_drawn_with_replacement_and_levels_go_on_with_the_generator():
+def test_samples_are_drawn_with_replacement_from_the_generator_passed_in():
     X, truth = blobs(1, N=80, apart=8.0)
     rng = random.Random(42)
     scores = bootstrapped_v_measures(X, truth, rng, draws=3, size=200, batch_size=50)
     assert len(scores) == 3 and min(scores) > 0.9            # 200 of 80 points: with replacement
-    one = random.Random(42)
-    rows = [one.choices(range(80), k=200) for _ in range(3)]
+    same = random.Random(42)
+    rows = [same.choices(range(80), k=200) for _ in range(3)]
     for score, ids in zip(scores, rows):
         found = mini_batch_kmeans(X[ids], 4, 50, seed=42)
         assert score == v_measure(truth[ids], found.labels).v
-    assert rng.random() == one.random()
+    assert rng.random() == same.random()                     # the next level goes on from here
 
 
-def test_a_set_with_one_label_scores_one():
+def test_the_older_protocol_scores_1_for_one_label_and_little_for_noise():
     X, truth = blobs(1, apart=8.0)
     assert v_measure_of_set(X, ["a"] * len(X)) == 1
     assert v_measure_of_set(X, truth) > 0.9
     noise = np.random.default_rng(0).standard_normal(X.shape)
     assert v_measure_of_set(noise, truth) < 0.2
+
+
+# ---- scale --------------------------------------------------------------------------------------
+
+@given(seeds, SCALES, st.sampled_from([np.float32, np.float64]),
+       st.sampled_from([kmeans, mini_batch_kmeans]))
+def test_a_power_of_two_changes_no_label(seed, power, dtype, cluster):
+    """All numbers are multiplied by 2^power, exactly: the same labels, and the centres as well."""
+    X = np.round(blobs(seed, N=40)[0]).astype(dtype)
+    scaled = at_scale(X, power)
+    ours, large = cluster(X, 4, seed=seed), cluster(scaled, 4, seed=seed)
+    np.testing.assert_array_equal(ours.labels, large.labels)
+    power = np.clip(power, -120, 120) if dtype == np.float32 else power
+    np.testing.assert_array_equal(np.ldexp(ours.centres, power), large.centres)
+    with np.errstate(over="ignore"):
+        assert large.inertia == np.ldexp(ours.inertia, 2 * power)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-30, 1e38, 1e-38])
+def test_two_clear_clusters_are_found_at_every_scale(scale):
+    X = np.float32([[0, 0], [0, 1], [9, 9], [9, 8]]) / 10 * np.float32(scale)
+    found = kmeans(X, 2)
+    assert found.labels[0] == found.labels[1] != found.labels[2] == found.labels[3]
+    assert 0 < found.inertia < np.inf

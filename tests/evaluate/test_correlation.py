@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scratch_embed.evaluate.correlation import pearson, ranks, spearman
 from tests.rounding import gamma, seeds, u64
 
-few_values = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=30)
+integer_pairs = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=30)
 any_number = st.floats(allow_nan=False, allow_infinity=False)
-any_numbers = st.lists(st.tuples(any_number, any_number), max_size=20)
+number_pairs = st.lists(st.tuples(any_number, any_number), max_size=20)
 
 
 def bound(N):
-    """Centring errs by 4u of the largest number, 4 spreads of these lists; each sum by γ(N)."""
+    """Bound of the relative error: γ(N) for each of two sums, and 40 roundings for centring."""
     return gamma(2 * N + 40, u64)
 
 
@@ -56,7 +56,7 @@ def test_without_ties_spearman_is_the_short_formula(y):
     assert spearman(range(9), y) == pytest.approx(1 - 6 * d2 / (9**3 - 9), abs=bound(9))
 
 
-@given(few_values)
+@given(integer_pairs)
 def test_a_rank_counts_the_smaller_numbers_and_half_of_the_equal_ones(pairs):
     x = [a for a, _ in pairs]
     assert ranks(x).tolist() == [sum(b < a for b in x) + (1 + x.count(a)) / 2 for a in x]
@@ -64,8 +64,8 @@ def test_a_rank_counts_the_smaller_numbers_and_half_of_the_equal_ones(pairs):
 
 # ---- what it must not see --------------------------------------------------
 
-@given(any_numbers)
-def test_it_is_symmetric_and_lies_between_minus_one_and_one(pairs):
+@given(number_pairs)
+def test_both_correlations_are_symmetric_and_in_minus_1_to_1(pairs):
     x, y = [a for a, _ in pairs], [b for _, b in pairs]
     for r in pearson, spearman:
         if varies(x) and varies(y):
@@ -76,7 +76,7 @@ def test_it_is_symmetric_and_lies_between_minus_one_and_one(pairs):
 
 @given(seeds, st.integers(-1060, 1020))
 def test_a_power_of_two_changes_no_bit(seed, power):
-    """Thousandths as whole numbers below 2¹³ need 13 bits: exact even among the subnormals."""
+    """The numbers are integers below 2¹³, so their products with 2^power are exact."""
     x, y = lists(seed)
     x, y = np.round(1000 * x), np.round(10 * y)
     scaled = np.ldexp(x, power - 13 * (power > 0))
@@ -113,7 +113,7 @@ def test_squares_neither_overflow_nor_vanish():
 
 @pytest.mark.parametrize("x, y", [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0.1, 0.1, 0.1]),
                                   ([5], [5]), ([], []), ([0, 0], [0, 0])])
-def test_where_nothing_varies_the_correlation_is_nan_without_a_warning(x, y):
+def test_a_constant_list_gives_nan_without_a_warning(x, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for r in pearson, spearman:
@@ -123,13 +123,13 @@ def test_where_nothing_varies_the_correlation_is_nan_without_a_warning(x, y):
 @pytest.mark.parametrize("x, y, message", [
     ([1, 2], [1, 2, 3], "equal length, got 2 and 3"), ([1, math.nan], [1, 2], "got nan"),
     ([1, 2], [1, math.nan], "got nan"), ([[1, 2]], [[1, 2]], r"shape \(1, 2\)")])
-def test_wrong_lists_are_refused(x, y, message):
+def test_unequal_lengths_nan_and_tables_are_refused(x, y, message):
     for r in pearson, spearman:
         with pytest.raises(ValueError, match=message):
             r(x, y)
 
 
-def test_infinity_has_a_rank_but_no_distance():
+def test_infinity_can_be_ranked_but_not_centred():
     assert spearman([1, 2, math.inf], [1, 2, 3]) == pytest.approx(1, abs=bound(3))
     with pytest.raises(ValueError, match="finite"):
         pearson([1, 2, math.inf], [1, 2, 3])
@@ -137,7 +137,7 @@ def test_infinity_has_a_rank_but_no_distance():
 
 # ---- parity ----------------------------------------------------------------
 
-@given(seeds, few_values)
+@given(seeds, integer_pairs)
 def test_equals_scipy_with_and_without_ties(seed, tied):
     stats = pytest.importorskip("scipy.stats")
     for x, y in [lists(seed), np.array(tied, float).T]:

@@ -1,4 +1,4 @@
-"""MTEB's task types: by hand, parity with mteb, what is refused, table and JSON."""
+"""MTEB's task types: equal to mteb, worked by hand; invalid input; the table and the JSON."""
 import json
 import math
 import sys
@@ -24,6 +24,7 @@ from scratch_embed.worlds import task_shapes as shapes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "mteb.json").read_text())
+# scores that equal mteb's; the draws of MultilabelClassification are random, but the same
 EXACT_TYPES = [shape.__name__ for shape in EXACT] + ["MultilabelClassification"]
 
 
@@ -47,7 +48,7 @@ def frozen_task(name):
 
 
 def numbers(scores, path=""):
-    """Every number of nested scores, by its path."""
+    """{path: number} for every number in nested scores."""
     flat = {}
     for key, value in scores.items() if isinstance(scores, dict) else enumerate(scores):
         if isinstance(value, (dict, list)):
@@ -57,8 +58,8 @@ def numbers(scores, path=""):
     return flat
 
 
-def both(ours, theirs):
-    """The numbers that both runners have, as two arrays, and their names."""
+def shared_numbers(ours, theirs):
+    """The numbers that both runners report, as two arrays, and their names."""
     ours = numbers(ours)
     names = sorted(ours.keys() & theirs.keys())
     return np.array([ours[n] for n in names]), np.array([theirs[n] for n in names]), names
@@ -67,47 +68,47 @@ def both(ours, theirs):
 # ---- parity with mteb ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", EXACT_TYPES)
-def test_every_number_is_that_of_mteb(name):
+def test_every_score_equals_that_of_mteb(name):
     result, theirs = evaluate_task(FROZEN, frozen_task(name)), GOLDEN["scores"][name]
-    ours, want, names = both(result.scores, theirs)
+    ours, want, names = shared_numbers(result.scores, theirs)
     assert result.measure in names and len(names) >= 4
     assert ours == pytest.approx(want, abs=1e-6)
     assert result.main_score == pytest.approx(theirs["main_score"], abs=1e-6)
 
 
-def test_classification_is_that_of_mteb_once_its_solver_has_converged():
+def test_classification_equals_mteb_with_a_converged_solver():
     scores = evaluate_task(FROZEN, frozen_task("Classification")).scores
-    ours, want, names = both(scores, GOLDEN["tight"])
+    ours, want, names = shared_numbers(scores, GOLDEN["tight"])  # mteb with tolerance 1e-10
     assert len(names) == 7 + 10 * 7 and ours == pytest.approx(want, abs=1e-6)
 
 
-def test_classification_is_within_the_draws_spread_of_mteb_as_it_is():
+def test_classification_is_within_a_standard_error_of_mteb_with_its_own_solver():
     task, theirs = frozen_task("Classification"), GOLDEN["scores"]["Classification"]
     draws = [theirs[f"scores_per_experiment/{i}/accuracy"] for i in range(10)]
-    spread = np.std(draws, ddof=1) / math.sqrt(10)
-    assert abs(evaluate_task(FROZEN, task).main_score - theirs["main_score"]) <= spread
+    error = np.std(draws, ddof=1) / math.sqrt(10)
+    assert abs(evaluate_task(FROZEN, task).main_score - theirs["main_score"]) <= error
 
 
-def test_clustering_is_within_the_draws_spread_of_mteb():
+def test_clustering_is_within_two_standard_errors_of_mteb():
     scores, theirs = evaluate_task(FROZEN, frozen_task("Clustering")).scores, GOLDEN["scores"]
     for level, ours in scores["v_measures"].items():
         want = [theirs["Clustering"][f"v_measures/{level}/{i}"] for i in range(10)]
         error = math.sqrt((np.var(ours, ddof=1) + np.var(want, ddof=1)) / 10)
         assert len(ours) == 10 and abs(np.mean(ours) - np.mean(want)) <= 2 * error
-    every = np.concatenate(list(scores["v_measures"].values()))
-    assert scores["v_measure"] == pytest.approx(every.mean(), rel=1e-12)
-    assert scores["v_measure_std"] == pytest.approx(every.std(), rel=1e-12)
+    draws = np.concatenate(list(scores["v_measures"].values()))
+    assert scores["v_measure"] == pytest.approx(draws.mean(), rel=1e-12)
+    assert scores["v_measure_std"] == pytest.approx(draws.std(), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", GOLDEN["tasks"])
-def test_mteb_itself_finds_the_frozen_scores(name):
+def test_mteb_still_computes_the_frozen_scores(name):
     pytest.importorskip("mteb")
     sys.path.insert(0, str(ROOT / "bench" / "evaluate"))
     try:
         from mteb_adapter import mteb_scores
     finally:
         sys.path.pop(0)
-    live, want, _ = both(mteb_scores(FROZEN, frozen_task(name)), GOLDEN["scores"][name])
+    live, want, _ = shared_numbers(mteb_scores(FROZEN, frozen_task(name)), GOLDEN["scores"][name])
     assert len(want) >= 5 and live == pytest.approx(want, abs=1e-6)
 
 
@@ -125,14 +126,15 @@ PLANE = Lookup({"east": [1, 0], "north": [0, 1], "up north": [0, 2], "north east
                 "west": [-1, 0], "find east": [1, 0.1]})
 
 
-def search(corpus, gains, **more):
+def retrieval_task(corpus, gains, **more):
+    """A retrieval task with the one query "find east"."""
     return shapes.Retrieval("Search", corpus, {"q": "find east"}, {"q": gains}, 1.0, 0.0, **more)
 
 
 def test_retrieval_by_hand():
-    # the order is east, north east, north, west: relevant at ranks 2 and 3, of three relevant
+    # order: east, north east, north, west; the relevant are at ranks 2 and 3, a third has no text
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
-    scores = evaluate_task(PLANE, search(corpus, {"b": 1, "c": 2, "gone": 1})).scores
+    scores = evaluate_task(PLANE, retrieval_task(corpus, {"b": 1, "c": 2, "gone": 1})).scores
     ideal = 2 + 1 / math.log2(3) + 1 / 2
     assert scores["ndcg_at_10"] == pytest.approx((2 / math.log2(3) + 1 / 2) / ideal, rel=1e-12)
     assert scores["map_at_10"] == pytest.approx((1 / 2 + 2 / 3) / 3, rel=1e-12)
@@ -141,15 +143,15 @@ def test_retrieval_by_hand():
 
 
 @given(st.permutations(["x", "y", "z"]), st.sampled_from(["x", "y", "z"]))
-def test_documents_of_one_direction_are_ordered_by_name_not_by_position(names, right):
-    # three documents of equal score: the last name comes first, in whatever order
+def test_documents_of_equal_cosine_are_ordered_by_name_not_by_position(names, right):
+    # three documents of equal cosine: the last name in the alphabet is first
     corpus = dict(zip(names, ["north", "up north", "north"]))
-    scores = evaluate_task(PLANE, search(corpus, {right: 1})).scores
+    scores = evaluate_task(PLANE, retrieval_task(corpus, {right: 1})).scores
     assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[right]
 
 
 def test_a_rounding_difference_does_not_order_documents():
-    # the rows are in one direction but for float32's rounding, and their cosines nearly equal
+    # the two rows have the same direction up to float32's rounding, so nearly equal cosines
     near = Lookup({"find": [0.2, 0.9], "one": [0.1, 0.7], "three": [0.3, 2.1]})
     one, three = cosine_matrix(*(near.encode(texts).astype(np.float64)
                                  for texts in (["find"], ["one", "three"])))[0]
@@ -161,39 +163,40 @@ def test_a_rounding_difference_does_not_order_documents():
 
 
 def test_an_instruction_is_appended_to_its_query():
-    class Listening(Lookup):
-        heard = ()
+    class Recording(Lookup):
+        encoded = ()
 
         def encode(self, texts):
-            self.heard += tuple(texts)
+            self.encoded += tuple(texts)
             return np.ones((len(texts), 2))
-    encoder = Listening({})
+    encoder = Recording({})
     task = shapes.InstructionRetrieval("I", {"a": "east"}, {"q": "where", "r": "who"},
                                        {"r": "in one word", "q": "in a sentence"},
                                        {"q": {"a": 1}, "r": {"a": 1}}, 1.0, 0.0)
     evaluate_tasks(encoder, [task])
-    assert encoder.heard[:2] == ("where in a sentence", "who in one word")
+    assert encoder.encoded[:2] == ("where in a sentence", "who in one word")
 
 
 def test_reranking_scores_only_the_candidates():
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
     task = shapes.Reranking("R", corpus, {"q": "find east"}, {"q": {"b": 1}},
                             {"q": ["d", "b", "c"]}, 1.0, 0.0)
-    result = evaluate_task(PLANE, task)                       # east is not asked about: c, b, d
+    result = evaluate_task(PLANE, task)                       # a is no candidate; order c, b, d
     assert result.measure == "map_at_1000" and result.main_score == 1 / 2
 
 
-def test_the_task_says_which_score_is_the_main_one():
+def test_the_field_measure_names_the_main_score():
     corpus = {"a": "east", "b": "north"}
-    assert evaluate_task(PLANE, search(corpus, {"b": 1}, measure="mrr_at_10")).main_score == 1 / 2
+    task = retrieval_task(corpus, {"b": 1}, measure="mrr_at_10")
+    assert evaluate_task(PLANE, task).main_score == 1 / 2
     with pytest.raises(ValueError, match="Search: expected a measure of its type, one of "
                                          "ndcg_at_1, .*; got 'v_measure'"):
-        evaluate_task(PLANE, search(corpus, {"b": 1}, measure="v_measure"))
+        evaluate_task(PLANE, retrieval_task(corpus, {"b": 1}, measure="v_measure"))
 
 
-def test_summaries_are_judged_within_their_text():
-    # closeness 0.7, −1, 0 and 1, 0, 0.7: the order of the first ratings, ρ = 1; in the second the
-    # ranks 3, 1, 2 meet 1, 2, 3, ρ = 1 − 6·6/24 = −1/2
+def test_summaries_are_ranked_within_their_text():
+    # text 1: cosines 0.7, −1, 0 are ordered as the ratings 2, 0, 1: ρ = 1.  Text 2: largest cosines
+    # 1, 0, 0.7 with ranks 3, 1, 2, ratings with ranks 1, 2, 3: ρ = 1 − 6·6/24 = −1/2
     task = shapes.Summarization("S", ["?", "?"], [["east"], ["east", "east", "west"]],
                                 [["north east", "west", "north"], ["west", "north", "north east"]],
                                 [[2, 0, 1], [7, 8, 9]], 1.0, 0.0)
@@ -201,7 +204,7 @@ def test_summaries_are_judged_within_their_text():
 
 
 @pytest.mark.parametrize("shape", DRAWN)
-def test_a_seed_fixes_the_draws_and_another_changes_them(shape):
+def test_the_seed_determines_the_draws(shape):
     task, vectors = frozen_task(shape.__name__), RandomVectors(8)
     first, again, other = (numbers(evaluate_task(vectors, task, seed).scores) for seed in (1, 1, 2))
     first, again, other = ({name: x for name, x in flat.items() if x == x}   # without nan
@@ -209,10 +212,10 @@ def test_a_seed_fixes_the_draws_and_another_changes_them(shape):
     assert first == again and first != other
 
 
-# ---- what is refused ----------------------------------------------------------------------------
+# ---- invalid input ------------------------------------------------------------------------------
 
 class Returns:
-    """An encoder that returns what it was made with."""
+    """An encoder that returns the same vectors for any texts."""
 
     def __init__(self, vectors):
         self.vectors = vectors
@@ -235,7 +238,7 @@ def test_an_encoder_must_return_a_row_for_each_text(vectors, found):
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_a_vector_that_is_not_finite_is_named_by_its_text(wrong):
+def test_an_error_names_the_text_whose_vector_is_not_finite(wrong):
     vectors = np.ones((3, 2))
     vectors[1:, 1] = wrong
     with pytest.raises(ValueError, match="Returns.encode: expected finite vectors, got nan or "
@@ -243,15 +246,15 @@ def test_a_vector_that_is_not_finite_is_named_by_its_text(wrong):
         embed(Returns(vectors), ["east", "west", "south"])
 
 
-def test_what_is_not_a_task_is_refused_before_anything_is_encoded():
-    task = search({"a": "east"}, {"a": 1})
+def test_other_objects_than_tasks_are_refused_before_anything_is_encoded():
+    task = retrieval_task({"a": "east"}, {"a": 1})
     for tasks, number, found in (([task, 3], 1, "int"), (task, 0, "str"), (["STS"], 0, "str")):
         with pytest.raises(ValueError, match=rf"tasks\[{number}\]: expected one of .*STS.*, got "
                                              f"{found}; put a single task into a list"):
             evaluate_tasks(Returns(None), tasks)
 
 
-def test_every_shape_of_task_has_its_protocol():
+def test_every_task_type_has_one_protocol():
     assert set(shapes.Task.__args__) == EXACT.keys() | DRAWN.keys()
     assert not EXACT.keys() & DRAWN.keys()
 
@@ -264,11 +267,11 @@ def test_labels_of_different_depth_are_refused():
 
 # ---- the table and the files --------------------------------------------------------------------
 
-def result(task, score, of="STS", revision="0"):
-    return TaskResult(task, of, "spearman", {"spearman": score}, 0.0, 1.0, 0.5, revision)
+def result(task, score, type="STS", revision="0"):
+    return TaskResult(task, type, "spearman", {"spearman": score}, 0.0, 1.0, 0.5, revision)
 
 
-RESULTS = [result("A", 0.2), result("B", 0.4), result("C", 0.9, of="Retrieval")]
+RESULTS = [result("A", 0.2), result("B", 0.4), result("C", 0.9, type="Retrieval")]
 
 
 def test_the_means_by_hand():
@@ -277,7 +280,7 @@ def test_the_means_by_hand():
 
 
 def test_the_table_by_hand():
-    chance = [result("A", 0.0), result("B", -0.3), result("C", 0.1, of="Retrieval")]
+    chance = [result("A", 0.0), result("B", -0.3), result("C", 0.1, type="Retrieval")]
     assert format_results({"ours": RESULTS, "random": chance}) == [
         "task           type       measure   chance   ours  random  upper bound",
         "A              STS        spearman   0.000  0.200   0.000        1.000",
@@ -297,17 +300,18 @@ def test_columns_of_different_tasks_or_data_are_refused():
 
 
 def test_the_revision_changes_with_the_data():
-    one, same, other = (evaluate_task(PLANE, search({"a": "east", "b": text}, {"a": 1})).revision
-                        for text in ("north", "north", "west"))
-    assert one == same != other
+    tasks = [retrieval_task({"a": "east", "b": text}, {"a": 1})
+             for text in ("north", "north", "west")]
+    first, same, other = (evaluate_task(PLANE, task).revision for task in tasks)
+    assert first == same != other
 
 
-def test_the_revision_of_the_same_data_is_that_of_earlier_versions():
-    """Results written by them can be compared: the digest does not follow a field's new name."""
+def test_the_digest_of_the_same_data_has_not_changed():
+    """Old results remain comparable although two fields of a task were renamed."""
     assert digest(shapes.STS("A", ["a", "b"], ["c", "d"], [0.0, 5.0], 1.0, 0.0)) == "7da9b4bacf88"
 
 
-def test_the_json_is_of_mtebs_shape_and_strict(tmp_path):
+def test_the_json_has_mtebs_fields_and_null_for_nan(tmp_path):
     scores = {"spearman": 0.1 + 0.2, "ap": math.nan, "draws": [{"ap": math.inf}, {"ap": 0.5}]}
     text = to_json(TaskResult("A", "STS", "spearman", scores, 0.0, 1.0, 0.5, "abc"))
     read = json.loads(text, parse_constant=pytest.fail)
@@ -319,14 +323,14 @@ def test_the_json_is_of_mtebs_shape_and_strict(tmp_path):
             "languages": ["eng-Latn"]}]}}
 
 
-def test_results_are_written_a_file_a_task(tmp_path):
+def test_each_result_is_written_to_a_file_of_the_tasks_name(tmp_path):
     paths = write_results(RESULTS, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["A.json", "B.json", "C.json"]
     assert [json.loads(path.read_text())["scores"]["test"][0]["main_score"] for path in paths] == [
         0.2, 0.4, 0.9]
 
 
-def test_a_candidate_without_a_text_is_named():
+def test_an_error_names_the_candidate_without_a_text():
     task = shapes.Reranking("Small", {"d": "a text"}, {"q": "a question"}, {"q": {"d": 1}},
                             {"q": ["d", "nowhere"]}, 1.0, 0.5)
     with pytest.raises(ValueError, match="got 'nowhere' of query 'q', which is not"):

@@ -1,4 +1,4 @@
-"""Pair classification: brute force over thresholds, ties on one side, scikit-learn's AP."""
+"""Pair classification: equal to a search over all thresholds, and to scikit-learn's AP."""
 import json
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_te
 tied = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30)
 
 
-def split(pairs):
+def scores_and_labels(pairs):
     return np.array([s for s, _ in pairs], float), np.array([p for _, p in pairs])
 
 
@@ -29,19 +29,19 @@ def split(pairs):
 def test_average_precision_worked_by_hand():
     # positives at ranks 1, 3, 4: (1/1 + 2/3 + 3/4) / 3
     assert average_precision([9, 8, 7, 6, 5], [1, 0, 1, 1, 0]) == pytest.approx(29 / 36, rel=1e-15)
-    # 7 and 7 are one step: recall from 1/2 to 1 at precision 2/3
+    # the two 7s are one step: recall rises from 1/2 to 1 at precision 2/3
     assert average_precision([9, 7, 7], [1, 0, 1]) == pytest.approx(1 / 2 + 1 / 3, rel=1e-15)
 
 
 def test_thresholds_worked_by_hand():
     scores, positive = [0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0]
-    # above .85: 1 + 2 right of 4; above .6: 1 + 1; above .3: 2 + 1
+    # correct of 4: threshold .85: 1 + 2; .6: 1 + 1; .3: 2 + 1; on a tie the highest threshold
     assert best_accuracy(scores, positive) == pytest.approx((3 / 4, 0.85))
-    # F1 2/3, 1/2, 4/5
+    # F1: 2/3, 1/2, 4/5
     assert best_f1(scores, positive) == pytest.approx((4 / 5, 2 / 3, 1, 0.3))
 
 
-def test_the_threshold_reaches_its_score_even_at_the_ends_of_the_float_range():
+def test_the_threshold_between_huge_scores_does_not_overflow():
     scores = np.array([1.7e308, 1.6e308, -1.7e308])
     for positive in [1, 0, 0], [1, 1, 0]:                    # 1.7e308 + 1.6e308 is inf
         found = best_f1(scores, positive)
@@ -51,8 +51,8 @@ def test_the_threshold_reaches_its_score_even_at_the_ends_of_the_float_range():
 # ---- brute force -----------------------------------------------------------
 
 @given(tied)
-def test_no_threshold_does_better(pairs):
-    scores, positive = split(pairs)
+def test_the_best_accuracy_and_f1_equal_those_of_a_search_over_all_thresholds(pairs):
+    scores, positive = scores_and_labels(pairs)
     cuts = [t + 0.5 for t in range(-1, 7) if (scores > t).any() and (scores < t + 0.5).any()]
     accuracy, f1 = best_accuracy(scores, positive), best_f1(scores, positive)
     if not cuts:
@@ -70,15 +70,15 @@ def test_no_threshold_does_better(pairs):
 
 @given(tied, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_has_no_effect(pairs, random):
-    scores, positive = split(pairs)
+    scores, positive = scores_and_labels(pairs)
     random.shuffle(pairs)
     for measure in average_precision, best_accuracy, best_f1:
-        np.testing.assert_array_equal(measure(*split(pairs)), measure(scores, positive))
+        np.testing.assert_array_equal(measure(*scores_and_labels(pairs)), measure(scores, positive))
 
 
 @given(tied)
-def test_average_precision_of_a_constant_is_the_share_of_positives_and_of_an_oracle_one(pairs):
-    _, positive = split(pairs)
+def test_average_precision_is_the_share_of_positives_for_a_constant_and_1_for_the_labels(pairs):
+    _, positive = scores_and_labels(pairs)
     constant, oracle = (average_precision(s, positive) for s in (np.zeros(len(pairs)), positive))
     if positive.any():
         assert constant == pytest.approx(positive.mean(), rel=1e-15) and oracle == 1
@@ -97,7 +97,8 @@ def test_only_the_order_of_the_scores_has_an_effect(seed):
 # ---- the task --------------------------------------------------------------
 
 def test_the_maxima_are_over_the_four_similarities():
-    # Lengths alone tell the pairs apart: cosine sees nothing, dot product and distance do.
+    # B differs only in length: the dot product separates the pairs, the cosine is constant, and
+    # the Euclidean distance ranks the positive pairs last
     A, B = np.ones((4, 2)), np.array([[9.0, 9], [8, 8], [1, 1], [2, 2]])
     result = pair_classification(A, B, [1, 1, 0, 0])
     assert result.dot.ap == 1 and result.euclidean.ap < 1
@@ -110,7 +111,7 @@ def test_the_maxima_are_over_the_four_similarities():
 @pytest.mark.parametrize("scores, positive, message", [
     ([1, 2], [1], "shapes"), ([1, 2], [1, 2], "got 2"), ([1, math.nan], [0, 1], "got nan"),
     ([1, 2], [0.5, 1], "got 0.5"), ([[1]], [[1]], "shapes")])
-def test_wrong_lists_are_refused(scores, positive, message):
+def test_unequal_shapes_other_labels_and_nan_are_refused(scores, positive, message):
     for measure in average_precision, best_accuracy, best_f1:
         with pytest.raises(ValueError, match=message):
             measure(scores, positive)
@@ -132,7 +133,7 @@ def test_average_precision_equals_scikit_learn_frozen():
 @given(tied)
 def test_average_precision_equals_scikit_learn_live(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
-    scores, positive = split(pairs)
+    scores, positive = scores_and_labels(pairs)
     if positive.any():
         want = metrics.average_precision_score(positive, scores)
         assert average_precision(scores, positive) == pytest.approx(want, abs=1e-12)

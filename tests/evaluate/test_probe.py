@@ -1,4 +1,4 @@
-"""Probes: the convex loss and its gradient, kNN votes, mteb's draws item by item, baselines."""
+"""Probes: the loss and its gradient, kNN votes, the draws of mteb's protocol, baselines."""
 import json
 import math
 from pathlib import Path
@@ -33,6 +33,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_te
 
 
 def task(seed, N=60, D=4, K=3, noise=1.0):
+    """N vectors, and labels that depend on them linearly, with noise."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((N, D))
     y = (X @ rng.standard_normal((D, K)) + noise * rng.standard_normal((N, K))).argmax(axis=1)
@@ -55,7 +56,7 @@ def test_the_loss_worked_by_hand():
 
 
 @given(seeds, st.integers(2, 5))
-def test_the_gradient_in_a_random_direction(seed, K):
+def test_the_gradient_equals_a_difference_quotient_in_a_random_direction(seed, K):
     X, y = task(seed, K=K)
     rng = np.random.default_rng(seed)
     X1, shape = np.column_stack([X, np.ones(len(X))]), (K if K > 2 else 1, 5)
@@ -68,13 +69,13 @@ def test_the_gradient_in_a_random_direction(seed, K):
 
 
 @given(seeds)
-def test_the_loss_is_convex_and_overflows_nowhere(seed):
+def test_the_loss_is_convex_and_does_not_overflow(seed):
     X, y = task(seed)
     rng = np.random.default_rng(seed)
     X1 = np.column_stack([X, np.ones(len(X))])
     a, b = rng.standard_normal((2, 3, 5)) * 10.0 ** rng.integers(-3, 4)
-    La, Lb, Lm = (loss_and_gradient(t, X1, y)[0] for t in (a, b, (a + b) / 2))
-    assert Lm <= (La + Lb) / 2 * (1 + 1e-12)
+    L_a, L_b, L_middle = (loss_and_gradient(t, X1, y)[0] for t in (a, b, (a + b) / 2))
+    assert L_middle <= (L_a + L_b) / 2 * (1 + 1e-12)
     assert math.isfinite(loss_and_gradient(a * 1e100, X1, y)[0])
 
 
@@ -85,21 +86,22 @@ def test_the_gradient_at_the_minimum_is_zero_and_the_order_of_items_has_no_effec
     theta = np.column_stack([model.W, model.b])
     _, gradient = loss_and_gradient(theta, np.column_stack([X, np.ones(len(X))]), y)
     assert np.abs(gradient).max() <= 1e-9 * len(X)
-    np.testing.assert_allclose(gradient[:, -1], 0, atol=1e-7)    # b: predicted counts are right
+    np.testing.assert_allclose(gradient[:, -1], 0, atol=1e-7)    # ∂L/∂b: predicted − true counts
     order = np.random.default_rng(seed).permutation(len(X))
     other = fit_logistic(X[order], y[order], tol=1e-9)
     np.testing.assert_allclose(other.W, model.W, atol=1e-6)
 
 
 @given(seeds)
-def test_softmax_rows_sum_to_zero_since_a_common_shift_only_costs(seed):
+def test_the_coefficients_of_all_classes_sum_to_zero(seed):
+    """A vector added to all rows of W changes no probability; the penalty is least at sum 0."""
     X, y = task(seed, K=4)
     model = fit_logistic(X, y, tol=1e-10)
     np.testing.assert_allclose(model.W.sum(axis=0), 0, atol=1e-7)
     np.testing.assert_allclose(model.b.sum(), 0, atol=1e-7)
 
 
-def test_separable_points_are_separated_and_names_are_kept():
+def test_separable_points_are_separated_and_labels_may_be_strings():
     X = np.array([[-2.0], [-1], [1], [2]])
     model = fit_logistic(X, ["no", "no", "yes", "yes"])
     assert model.W.shape == (1, 1) and model.W[0, 0] > 0
@@ -109,19 +111,18 @@ def test_separable_points_are_separated_and_names_are_kept():
 def test_l_bfgs_finds_the_minimum_of_a_quadratic():
     rng = np.random.default_rng(0)
     M = rng.standard_normal((20, 20))
-    A, b = M @ M.T + np.eye(20), rng.standard_normal(20)     # condition about 100
+    A, b = M @ M.T + np.eye(20), rng.standard_normal(20)     # condition number 63
     x, steps, done = minimise(lambda x: (x @ A @ x / 2 - b @ x, A @ x - b), np.zeros(20), 1e-9, 500)
     np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-8)
-    assert done and steps < 150                              # gradient descent takes over 500
+    assert done and steps < 150                              # gradient descent takes 621
 
 
 @given(seeds, st.integers(1, 5))
-def test_the_two_loops_apply_a_matrix_that_explains_the_newest_step(seed, n):
-    """H⁻¹ y = s, H⁻¹ is symmetric, and its quadratic form is positive."""
+def test_the_inverse_of_l_bfgs_is_symmetric_positive_and_maps_the_last_y_to_s(seed, n):
     rng = np.random.default_rng(seed)
     M = rng.standard_normal((6, 6))
-    A, moves = M @ M.T + np.eye(6), rng.standard_normal((n, 6))
-    pairs = [(s, A @ s) for s in moves]
+    A, steps = M @ M.T + np.eye(6), rng.standard_normal((n, 6))
+    pairs = [(s, A @ s) for s in steps]
     inverse = np.array([_apply_inverse(pairs, e) for e in np.eye(6)])
     np.testing.assert_allclose(inverse @ pairs[-1][1], pairs[-1][0], atol=1e-9)
     np.testing.assert_allclose(inverse, inverse.T, atol=1e-9)
@@ -144,7 +145,7 @@ def test_vectors_with_overflowing_squares_end_with_a_warning(size):
 @pytest.mark.parametrize("X, y, C, message", [
     ([[1.0], [2]], [1, 1], 1, "two classes or more, got 1"), ([[1.0], [2]], [1], 1, "shapes"),
     ([[1.0], [np.nan]], [0, 1], 1, "finite"), ([[1.0], [2]], [0, 1], 0, "C = 0")])
-def test_wrong_training_sets_are_refused(X, y, C, message):
+def test_invalid_training_sets_are_refused(X, y, C, message):
     with pytest.raises(ValueError, match=message):
         fit_logistic(X, y, C)
 
@@ -172,17 +173,17 @@ def test_votes_worked_by_hand():
     X, y = np.array([[0.0], [1], [2], [10], [11]]), np.array(["b", "a", "b", "a", "a"])
     assert nearest_euclidean([[0.9]], X, 3).tolist() == [[1, 0, 2]]
     assert knn_probe(X, y, [[0.9], [10.4]], k=3).tolist() == ["b", "a"]
-    assert knn_probe(X, y, [[0.4]], k=2).tolist() == ["a"]   # one vote each: the lowest label
+    assert knn_probe(X, y, [[0.4]], k=2).tolist() == ["a"]   # one vote each: the lower label
     Y = np.array([[1, 0], [1, 1], [0, 1], [0, 0], [0, 1]])
     assert knn_multilabel(X, Y, [[1.0]], k=3).tolist() == [[True, True]]
-    assert knn_multilabel(X, Y, [[0.4]], k=2).tolist() == [[True, False]]        # half is too few
+    assert knn_multilabel(X, Y, [[0.4]], k=2).tolist() == [[True, False]]        # no majority
 
 
 @given(seeds, st.integers(1, 12), st.sampled_from([np.float32, np.float64]))
-def test_neighbours_by_brute_force(seed, k, dtype):
+def test_neighbours_equal_a_search_of_all_distances(seed, k, dtype):
     rng = np.random.default_rng(seed)
     X, Q = (rng.integers(-3, 4, (n, 3)).astype(dtype) for n in (16, 9))
-    X -= X.sum(axis=0) // 16                                 # exact in the function too: mean · 16
+    X -= X.sum(axis=0) // 16                                 # 16 integers: their mean is exact
     found = nearest_euclidean(Q, X, k)
     distance = ((Q[:, None] - X) ** 2).sum(axis=2)
     np.testing.assert_allclose(np.take_along_axis(distance, found, 1), np.sort(distance)[:, :k],
@@ -193,13 +194,13 @@ def test_neighbours_by_brute_force(seed, k, dtype):
 def test_points_far_from_the_origin_keep_their_neighbours(seed):
     rng = np.random.default_rng(seed)
     X, Q = rng.standard_normal((30, 3)), rng.standard_normal((5, 3))
-    far = nearest_euclidean((Q + 1000).astype(np.float32), (X + 1000).astype(np.float32), 1)
+    ids = nearest_euclidean((Q + 1000).astype(np.float32), (X + 1000).astype(np.float32), 1)
     distance = np.linalg.norm(Q[:, None] - X, axis=2)
-    found = np.take_along_axis(distance, far, 1)[:, 0]
-    assert (found <= distance.min(axis=1) + 1e-3).all()      # float32 numbers near 1000: 6e-5
+    found = np.take_along_axis(distance, ids, 1)[:, 0]
+    assert (found <= distance.min(axis=1) + 1e-3).all()      # float32 near 1000: steps of 6e-5
 
 
-def test_a_k_outside_the_rows_and_nan_are_refused():
+def test_k_above_the_number_of_rows_and_nan_are_refused():
     with pytest.raises(ValueError, match="k: expected 1 to 3"):
         nearest_euclidean(np.ones((1, 2)), np.ones((3, 2)), 4)
     with pytest.raises(ValueError, match="finite"):
@@ -226,10 +227,10 @@ def test_votes_equal_scikit_learn_live(seed, k):
 # ---- draws ------------------------------------------------------------------------
 
 @given(st.lists(st.sampled_from("abc"), max_size=60), st.integers(0, 9), seeds)
-def test_draws_are_the_protocols_to_the_item(y, per_label, seed):
+def test_draws_equal_a_loop_over_the_shuffled_items(y, per_label, seed):
     order = list(range(len(y)))
     for rows in draw_per_label(y, per_label, draws=3, seed=seed):
-        np.random.RandomState(seed).shuffle(order)           # again, on what is shuffled already
+        np.random.RandomState(seed).shuffle(order)           # shuffles the last order again
         have, want = dict.fromkeys("abc", 0), []
         for i in order:
             if have[y[i]] < per_label:
@@ -239,25 +240,25 @@ def test_draws_are_the_protocols_to_the_item(y, per_label, seed):
 
 
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=40), st.integers(1, 5), seeds)
-def test_every_label_gets_its_items_or_all_there_are(sets, per_label, seed):
+def test_every_label_has_per_label_items_or_all_it_has(sets, per_label, seed):
     for rows in draw_multilabel(sets, np.random.default_rng(seed), per_label, draws=2):
         assert len(set(rows.tolist())) == len(rows)
         for label in range(5):
-            there = sum(label in s for s in sets)
-            assert sum(label in sets[i] for i in rows) >= min(per_label, there)
+            available = sum(label in s for s in sets)
+            assert sum(label in sets[i] for i in rows) >= min(per_label, available)
 
 
-def test_draws_differ_from_each_other_and_repeat_for_a_seed():
+def test_the_draws_of_a_seed_differ_and_a_seed_repeats_them():
     y = np.arange(300) % 3
-    one, other = draw_per_label(y), draw_per_label(y, seed=43)
-    assert len(one) == 10 and all(len(rows) == 24 for rows in one)
-    assert len({tuple(rows) for rows in [*one, *other]}) == 20
-    np.testing.assert_array_equal(one, draw_per_label(y))
+    seed_42, seed_43 = draw_per_label(y), draw_per_label(y, seed=43)
+    assert len(seed_42) == 10 and all(len(rows) == 24 for rows in seed_42)
+    assert len({tuple(rows) for rows in [*seed_42, *seed_43]}) == 20
+    np.testing.assert_array_equal(seed_42, draw_per_label(y))
 
 
 # ---- the whole protocol -------------------------------------------------------------
 
-def test_a_probe_finds_labels_in_their_vectors_and_not_in_random_ones():
+def test_a_probe_predicts_labels_from_their_vectors_but_not_from_random_ones():
     X, y = task(3, N=400, D=8, K=3, noise=0.1)
     draws = draw_per_label(y[:200])
     good = probe(X[:200], y[:200], X[200:], y[200:], draws)
@@ -276,7 +277,7 @@ def test_ap_of_two_labels_takes_the_predictions_as_scores():
     assert found.ap == 1 / 2 and found.mean.accuracy == 3 / 4
 
 
-def test_labels_that_only_the_training_set_has_are_not_judged():
+def test_labels_that_only_the_training_set_has_are_ignored():
     assert indicator([{"a", "z"}, set()], ["a", "b"]).tolist() == [[True, False], [False, False]]
     X = np.repeat([[0.0], [10]], 5, axis=0)
     sets, truth = [{"a", "z"}] * 5 + [{"b"}] * 5, [{"a"}, {"b"}]
@@ -286,19 +287,19 @@ def test_labels_that_only_the_training_set_has_are_not_judged():
 
 # ---- baselines ------------------------------------------------------------------------
 
-def test_a_random_vector_belongs_to_its_text():
-    one = RandomVectors(16, seed=1)
-    vectors = one.encode(["a", "b", "a"])
+def test_equal_texts_have_equal_random_vectors():
+    encoder = RandomVectors(16, seed=1)
+    vectors = encoder.encode(["a", "b", "a"])
     np.testing.assert_array_equal(vectors[0], vectors[2])
     assert not np.array_equal(vectors[0], vectors[1])
-    np.testing.assert_array_equal(one.encode(["b"])[0], vectors[1])
+    np.testing.assert_array_equal(encoder.encode(["b"])[0], vectors[1])
     assert not np.array_equal(RandomVectors(16, seed=2).encode(["a"])[0], vectors[0])
-    assert one.encode([]).shape == (0, 16)
+    assert encoder.encode([]).shape == (0, 16)
     many = RandomVectors(64).encode([str(i) for i in range(500)])
     assert abs(many.mean()) < 4 / np.sqrt(many.size) and abs(many.std() - 1) < 0.02
 
 
-def test_a_bag_counts_words_and_has_length_one():
+def test_a_bag_of_words_has_counts_scaled_to_norm_1():
     bag = BagOfWords(["The cat, the hat", "a cat"])
     assert list(bag.index) == ["the", "cat", "hat", "a"]
     vectors = bag.encode(["the THE cat!", "unknown", "hat the cat cat"])
@@ -307,9 +308,31 @@ def test_a_bag_counts_words_and_has_length_one():
     assert BagOfWords(["a a b"], max_vocab_size=1).encode(["b a"]).tolist() == [[1]]
 
 
-def test_one_string_and_an_empty_vocabulary_are_refused():
+def test_a_single_string_and_an_empty_vocabulary_are_refused():
     for wrong in (lambda: BagOfWords("cat"), lambda: RandomVectors().encode("cat")):
         with pytest.raises(ValueError, match="one string"):
             wrong()
     with pytest.raises(ValueError, match="no words"):
         BagOfWords(["...", ""])
+
+
+# ---- scale --------------------------------------------------------------------------------------
+
+@given(seeds, st.integers(-110, 110))
+def test_a_power_of_two_changes_no_neighbour(seed, power):
+    rng = np.random.default_rng(seed)
+    X, Q = (rng.integers(-9, 10, (n, 3)).astype(np.float32) for n in (20, 5))
+    np.testing.assert_array_equal(nearest_euclidean(np.ldexp(Q, power), np.ldexp(X, power), 3),
+                                  nearest_euclidean(Q, X, 3))
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-30, 3e37, 1e-38])
+def test_knn_separates_two_clear_clusters_at_every_scale(scale):
+    X = np.float32([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]]) * np.float32(scale)
+    y = [0, 0, 0, 1, 1, 1]
+    assert knn_probe(X, y, X, k=3).tolist() == y
+
+
+def test_a_query_far_beyond_the_training_rows_has_the_nearest_in_its_direction():
+    X = np.float32([[1e-30, 0], [0, 1e-30], [-1e-30, 0]])
+    assert nearest_euclidean(np.float32([[3e38, 1], [-3e38, 1]]), X, 1).tolist() == [[0], [2]]

@@ -1,4 +1,4 @@
-"""Each measure: worked by hand, equal to its definition and trec_eval, independent of order."""
+"""Each measure: worked by hand; equal to its definition and to trec_eval; order has no effect."""
 import json
 import math
 import runpy
@@ -36,18 +36,18 @@ ALL = WHOLE | measures_at(*ORIGINAL["CUTOFFS"])
 names = st.sampled_from(["1", "2", "10", "a", "B", "é", "日", "\uffff", "🙂"])
 gains = st.dictionaries(names, st.integers(-1, 3), max_size=9)
 scores = st.dictionaries(names, st.sampled_from([-1.0, -0.0, 0.0, 0.5, math.inf, -math.inf]))
-cut = st.integers(1, 12)
+cutoffs = st.integers(1, 12)
 
 
-def one(qrels, run, measure, *arguments):
-    """A measure of a single query."""
-    return evaluate({"q": qrels}, {"q": run}, {"it": lambda r: measure(r, *arguments)}
-                    ).scores["it"][0]
+def score_of(qrels, run, measure, *arguments):
+    """The value of a measure for one query.  qrels: {document: gain}, run: {document: score}."""
+    found = evaluate({"q": qrels}, {"q": run}, {"value": lambda r: measure(r, *arguments)})
+    return found.scores["value"][0]
 
 
-# five are judged, the best is not returned, the first that is returned is not judged
+# five judged documents; the best, b, is not returned; the first returned, u, is not judged
 JUDGED = {"a": 1, "b": 3, "c": 0, "d": 2, "e": -1}
-RETURNED = {"u": 9.0, "d": 8.0, "e": 7.0, "a": 6.0, "c": 5.0}             # gains 0 2 0 1 0
+RETURNED = {"u": 9.0, "d": 8.0, "e": 7.0, "a": 6.0, "c": 5.0}             # gains 0, 2, 0, 1, 0
 
 
 # ---- worked by hand --------------------------------------------------------------------------
@@ -59,36 +59,37 @@ RETURNED = {"u": 9.0, "d": 8.0, "e": 7.0, "a": 6.0, "c": 5.0}             # gain
     (reciprocal_rank, 1, 0), (reciprocal_rank, 2, 1 / 2), (reciprocal_rank, None, 1 / 2),
     (average_precision, 1, 0), (average_precision, 2, (1 / 2) / 3),
     (average_precision, None, (1 / 2 + 2 / 4) / 3)])
-def test_a_list_worked_by_hand(measure, k, value):
-    assert one(JUDGED, RETURNED, measure, k) == pytest.approx(value, rel=4 * 2**-53)
+def test_measures_worked_by_hand(measure, k, value):
+    assert score_of(JUDGED, RETURNED, measure, k) == pytest.approx(value, rel=4 * 2**-53)
 
 
 def test_ndcg_worked_by_hand():
     dcg = 2 / math.log2(3) + 1 / math.log2(5)
     ideal = 3 / math.log2(2) + 2 / math.log2(3) + 1 / math.log2(4)
-    assert one(JUDGED, RETURNED, ndcg) == pytest.approx(dcg / ideal, rel=1e-15)
-    assert one(JUDGED, RETURNED, ndcg, 2) == pytest.approx(
+    assert score_of(JUDGED, RETURNED, ndcg) == pytest.approx(dcg / ideal, rel=1e-15)
+    assert score_of(JUDGED, RETURNED, ndcg, 2) == pytest.approx(
         2 / math.log2(3) / (3 + 2 / math.log2(3)), rel=1e-15)
     dcg, ideal = 3 / math.log2(3) + 1 / math.log2(5), 7 + 3 / math.log2(3) + 1 / 2
-    assert one(JUDGED, RETURNED, ndcg, None, exponential) == pytest.approx(dcg / ideal, rel=1e-15)
+    assert score_of(JUDGED, RETURNED, ndcg, None, exponential) == pytest.approx(
+        dcg / ideal, rel=1e-15)
 
 
-def test_a_higher_level_requires_higher_gains_and_ndcg_has_no_level():
+def test_a_higher_level_requires_higher_gains_except_in_ndcg():
     measures = measures_at(2, level=2)
     found = evaluate({"q": JUDGED}, {"q": {"a": 2.0, "d": 1.0}}, measures).mean
     assert found == {"P@2": 1 / 2, "Recall@2": 1 / 2, "Hit@2": 1, "MRR@2": 1 / 2, "MAP@2": 1 / 4,
                      "nDCG@2": found["nDCG@2"]}
-    assert found["nDCG@2"] == one(JUDGED, {"a": 2.0, "d": 1.0}, ndcg, 2) > 0
+    assert found["nDCG@2"] == score_of(JUDGED, {"a": 2.0, "d": 1.0}, ndcg, 2) > 0
 
 
 def test_ties_go_to_the_last_name_in_the_alphabet():
     assert order({"10": 1.0, "9": 1.0, "é": 1.0, "z": 1.0, "x": 2.0}) == ["x", "é", "z", "9", "10"]
-    assert order({"\uffff": 0.0, "🙂": -0.0}) == ["🙂", "\uffff"]           # as their UTF-8 bytes
+    assert order({"\uffff": 0.0, "🙂": -0.0}) == ["🙂", "\uffff"]       # as UTF-8 bytes
 
 
 # ---- trec_eval ---------------------------------------------------------------------------------
 
-def test_the_1000_frozen_queries_have_the_originals_values():
+def test_1000_frozen_queries_have_the_values_of_pytrec_eval():
     qrels, run = ORIGINAL["fuzzed"]()
     found = evaluate(qrels, in_float32(run), ALL)
     assert found.queries == list(qrels) and len(qrels) == 1000
@@ -104,10 +105,10 @@ def test_live_parity_with_pytrec_eval():
         np.testing.assert_allclose(found.scores[name], values, rtol=0, atol=1e-15, err_msg=name)
 
 
-def test_scores_that_are_equal_in_float32_only_are_ordered():
+def test_scores_that_differ_only_in_float64_are_ordered():
     run = {"a": 1 + 2**-30, "b": 1.0}
-    assert one({"a": 1}, run, reciprocal_rank) == 1
-    assert one({"a": 1}, in_float32({"q": run})["q"], reciprocal_rank) == 1 / 2
+    assert score_of({"a": 1}, run, reciprocal_rank) == 1
+    assert score_of({"a": 1}, in_float32({"q": run})["q"], reciprocal_rank) == 1 / 2
 
 
 # ---- the definitions ---------------------------------------------------------------------------
@@ -128,37 +129,37 @@ def by_definition(judged, run, k):
             f"nDCG@{k}": dcg(judged.get(n, 0) for n in ranked) / ideal if ideal else 0}
 
 
-@given(gains, scores, cut)
-def test_every_measure_is_its_definition(judged, run, k):
+@given(gains, scores, cutoffs)
+def test_every_measure_equals_its_definition(judged, run, k):
     assume(judged)
     found = evaluate({"q": judged}, {"q": run}, measures_at(k)).mean
     assert found == pytest.approx(by_definition(judged, run, k), rel=40 * 2**-53)
 
 
-@given(gains, cut)
+@given(gains, cutoffs)
 def test_a_perfect_ranking_scores_exactly_1(judged, k):
     assume(any(gain >= 1 for gain in judged.values()))
     R = sum(gain >= 1 for gain in judged.values())
     for gain in linear, exponential:
-        assert one(judged, judged, ndcg, k, gain) == 1.0
-    assert one(judged, judged, reciprocal_rank, k) == 1.0
-    assert one(judged, judged, average_precision) == one(judged, judged, recall, R) == 1.0
-    assert one(judged, judged, precision, R) == 1.0
+        assert score_of(judged, judged, ndcg, k, gain) == 1.0
+    assert score_of(judged, judged, reciprocal_rank, k) == 1.0
+    assert score_of(judged, judged, average_precision) == score_of(judged, judged, recall, R) == 1.0
+    assert score_of(judged, judged, precision, R) == 1.0
 
 
 @pytest.mark.parametrize("name", ["MRR", "MAP", "nDCG", *(measures_at(3))])
-def test_every_measure_has_a_measures_invariants(name):
-    """At a cutoff a perfect ranking need not have a precision, a recall or a MAP of 1."""
+def test_every_measure_keeps_the_invariants_of_ranking_measures(name):
+    """With a cutoff, a perfect ranking can have precision, recall and MAP below 1."""
     measure = {**WHOLE, **measures_at(3)}[name]
-    check_ranking_measure(lambda judged, run: one(judged, run, measure),
+    check_ranking_measure(lambda judged, run: score_of(judged, run, measure),
                           without=["perfect"] * (name in ("P@3", "Recall@3", "MAP@3")))
 
 
-@given(gains, scores, cut)
-def test_a_longer_list_never_lowers_recall_hits_mrr_or_map(judged, run, k):
+@given(gains, scores, cutoffs)
+def test_a_higher_cutoff_never_lowers_recall_hit_rate_mrr_or_map(judged, run, k):
+    judged = {**judged, "1": 1}                              # at least one relevant document
     for measure in recall, hit_rate, reciprocal_rank, average_precision:
-        assert one({**judged, "1": 1}, run, measure, k) <= one({**judged, "1": 1}, run, measure,
-                                                               k + 1)
+        assert score_of(judged, run, measure, k) <= score_of(judged, run, measure, k + 1)
 
 
 @given(gains, scores)
@@ -171,13 +172,13 @@ def test_a_negative_gain_counts_as_no_judgement(judged, run):
 
 def test_for_gains_0_and_1_linear_and_exponential_are_equal():
     judged, run = {"a": 1, "b": 0, "c": 1}, {"b": 3.0, "a": 2.0, "x": 1.0, "c": 0.0}
-    assert one(judged, run, ndcg, 10) == one(judged, run, ndcg, 10, exponential)
+    assert score_of(judged, run, ndcg, 10) == score_of(judged, run, ndcg, 10, exponential)
 
 
 def test_gains_need_not_be_whole():
-    assert one({"a": 0.5, "b": 0.25}, {"b": 2.0, "a": 1.0}, ndcg) == pytest.approx(
+    assert score_of({"a": 0.5, "b": 0.25}, {"b": 2.0, "a": 1.0}, ndcg) == pytest.approx(
         (0.25 + 0.5 / math.log2(3)) / (0.5 + 0.25 / math.log2(3)), rel=1e-15)
-    assert one({"a": 0.5}, {"a": 2.0}, precision, 1) == 0                  # below the level 1
+    assert score_of({"a": 0.5}, {"a": 2.0}, precision, 1) == 0                  # below the level 1
 
 
 # ---- order ------------------------------------------------------------------------------------
@@ -197,9 +198,10 @@ def test_the_order_of_the_input_has_no_effect(qrels, run, random):
 
 
 def test_a_constant_scorer_does_not_profit_from_relevant_documents_listed_first():
-    """100 queries with one relevant of 10 documents, named at random, always listed first.
+    """100 queries with 10 documents of random names; the first one is relevant.
 
-    The mean reciprocal rank of a random order is Σ 1/i / 10 = 0.293, its deviation 0.27/√100.
+    The mean reciprocal rank of a random order is Σ 1/i / 10 = 0.293, with standard deviation
+    0.27/√100.
     """
     rng = np.random.default_rng(0)
     qrels, run = {}, {}
@@ -220,19 +222,19 @@ def test_other_queries_change_nothing(judged, run, others):
 
 # ---- which queries count ------------------------------------------------------------------------
 
-def test_a_query_that_the_run_lacks_scores_0_unless_it_is_left_out():
+def test_a_query_without_results_scores_0_or_is_left_out_if_not_complete():
     qrels = {"1": {"a": 1}, "2": {"a": 1}, "3": {"a": 0}, "4": {}}
     run = {"1": {"a": 1.0}, "3": {"a": 1.0}, "not judged": {"a": 1.0}, "4": {"a": 1.0}}
-    every, both = evaluate(qrels, run, WHOLE), evaluate(qrels, run, WHOLE, complete=False)
-    assert every.queries == ["1", "2", "3"] and every.mean["MRR"] == 1 / 3
-    assert both.queries == ["1", "3"] and both.mean["MRR"] == 1 / 2
+    complete, common = evaluate(qrels, run, WHOLE), evaluate(qrels, run, WHOLE, complete=False)
+    assert complete.queries == ["1", "2", "3"] and complete.mean["MRR"] == 1 / 3
+    assert common.queries == ["1", "3"] and common.mean["MRR"] == 1 / 2
     assert evaluate({"1": {"a": 1}}, {"1": {}}, complete=False).mean["nDCG@10"] == 0
 
 
 # ---- arrays -----------------------------------------------------------------------------------
 
-@given(seeds, st.integers(1, 4), st.integers(1, 9), cut)
-def test_a_table_of_scores_gives_what_the_dictionaries_give(seed, Q, N, k):
+@given(seeds, st.integers(1, 4), st.integers(1, 9), cutoffs)
+def test_tables_and_dictionaries_have_the_same_scores(seed, Q, N, k):
     rng = np.random.default_rng(seed)
     s, g = rng.integers(0, 4, (Q, N)) / 2, rng.integers(-1, 4, (Q, N))
     documents = [str(name) for name in rng.permutation(100)[:N]]
@@ -250,9 +252,9 @@ def test_a_ranking_can_be_given_as_gains():
     assert all(measure(nothing).tolist() == [0, 0] for measure in ALL.values())
 
 
-# ---- refused ----------------------------------------------------------------------------------
+# ---- invalid input ----------------------------------------------------------------------------
 
-def test_what_cannot_be_judged_is_refused_and_named():
+def test_invalid_scores_gains_and_queries_are_refused_with_their_names():
     with pytest.raises(ValueError, match="document 'b': .*got nan"):
         evaluate({"q": {"a": 1}}, {"q": {"a": 1.0, "b": math.nan}})
     for gain in math.nan, math.inf:
@@ -263,23 +265,23 @@ def test_what_cannot_be_judged_is_refused_and_named():
     with pytest.raises(ValueError, match="'q', got none"):
         evaluate({"q": {"a": 1}}, {})
     with pytest.raises(ValueError, match="at most 1000, got 5000"):
-        one({"a": 5000}, {"a": 1.0}, ndcg, 1, exponential)
+        score_of({"a": 5000}, {"a": 1.0}, ndcg, 1, exponential)
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_cutoff_below_1_is_refused(k):
     for measure in precision, recall, hit_rate, reciprocal_rank, average_precision, ndcg:
         with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
-            one({"a": 1}, {"a": 1.0}, measure, k)
+            score_of({"a": 1}, {"a": 1.0}, measure, k)
 
 
-def test_a_level_that_makes_unjudged_documents_relevant_is_refused():
+def test_a_level_that_is_not_positive_is_refused():
     for level in 0, -1, math.nan:
         with pytest.raises(ValueError, match="expected a positive number"):
-            one({"a": 1}, {"a": 1.0}, precision, 1, level)
+            score_of({"a": 1}, {"a": 1.0}, precision, 1, level)
 
 
-def test_tables_that_do_not_fit_are_refused():
+def test_tables_of_other_shapes_repeated_names_and_nan_are_refused():
     with pytest.raises(ValueError, match=r"\(Q, 2\)"):
         rank_table(np.zeros((1, 3)), np.zeros((1, 3)), ["a", "b"])
     with pytest.raises(ValueError, match="expected different names"):

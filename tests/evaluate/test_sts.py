@@ -30,7 +30,7 @@ def test_the_four_similarities_worked_by_hand():
     assert found.manhattan.tolist() == [-2, -3]
 
 
-def test_cosines_in_the_order_of_the_scores_give_one():
+def test_cosines_in_the_order_of_the_scores_give_spearman_1():
     A, B = [[1.0, 0]] * 3, [[1.0, 0], [1, 1], [0, 1]]
     scores = sts_scores(A, B, [5, 3, 0])
     assert scores.cosine.spearman == pytest.approx(1, abs=1e-15)
@@ -40,17 +40,17 @@ def test_cosines_in_the_order_of_the_scores_give_one():
     assert sts_scores(A, B, [0, 3, 5]).cosine.spearman == pytest.approx(-1, abs=1e-15)
 
 
-def test_a_summary_is_as_good_as_its_nearest_human_one():
+def test_a_summary_has_the_similarity_of_its_nearest_human_summary():
     human = [[[1.0, 0], [0, 1]]]
-    machine = [[[1.0, 0], [1, 1], [-1, 0.5]]]       # cosines max 1, √½, 0.5/√1.25
+    machine = [[[1.0, 0], [1, 1], [-1, 0.5]]]       # largest cosines 1, √½, 0.5/√1.25
     scores = summarisation_scores(machine, human, [[3, 2, 1]])
     assert scores.cosine.spearman == pytest.approx(1, abs=1e-15)
-    # dot products max 1, 1, 0.5: ranks 2.5, 2.5, 1 against 3, 2, 1
+    # largest dot products 1, 1, 0.5: ranks 2.5, 2.5, 1 against 3, 2, 1
     assert scores.dot.spearman == pytest.approx(1.5 / math.sqrt(1.5 * 2), abs=1e-15)
     assert (scores.documents, scores.skipped) == (1, 0)
 
 
-def test_documents_that_cannot_be_ranked_are_skipped_and_counted():
+def test_documents_with_equal_ratings_or_similarities_are_skipped_and_counted():
     human, machine = [[1.0, 0]], [[1.0, 0], [0, 1]]
     scores = summarisation_scores([machine] * 3, [human] * 3, [[2, 1], [4, 4], [1, 2]])
     assert (scores.documents, scores.skipped) == (2, 1)
@@ -66,15 +66,15 @@ def test_documents_that_cannot_be_ranked_are_skipped_and_counted():
 @given(seeds, st.sampled_from([2.0**-400, 0.5, 1024.0]))
 def test_the_lengths_of_vectors_and_the_scale_of_scores_have_no_effect(seed, scale):
     A, B, human = pairs(seed)
-    one = sts_scores(A, B, human)
+    original = sts_scores(A, B, human)
     lengths = 2.0 ** np.random.default_rng(seed).integers(-9, 9, (len(A), 1))
-    other = sts_scores(A * lengths * scale, B, 4 * human + 7)
-    assert other.cosine.spearman == one.cosine.spearman
-    assert other.cosine.pearson == pytest.approx(one.cosine.pearson, abs=1e-14)
+    scaled = sts_scores(A * lengths * scale, B, 4 * human + 7)
+    assert scaled.cosine.spearman == original.cosine.spearman
+    assert scaled.cosine.pearson == pytest.approx(original.cosine.pearson, abs=1e-14)
 
 
 @given(seeds)
-def test_sides_may_be_exchanged_and_pairs_reordered(seed):
+def test_exchanging_the_sides_or_reordering_the_pairs_has_no_effect(seed):
     A, B, human = pairs(seed)
     order = np.random.default_rng(seed).permutation(len(A))
     want = np.array(sts_scores(A, B, human))
@@ -84,7 +84,7 @@ def test_sides_may_be_exchanged_and_pairs_reordered(seed):
 
 
 @given(seeds)
-def test_on_unit_vectors_cosine_dot_and_euclid_rank_alike(seed):
+def test_for_vectors_of_norm_1_cosine_dot_product_and_distance_rank_alike(seed):
     A, B, human = pairs(seed)
     A, B = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
     scores = sts_scores(A, B, human)
@@ -100,7 +100,7 @@ def test_nearly_equal_float32_pairs_are_distinguished():
 
 # ---- wrong input -----------------------------------------------------------
 
-def test_wrong_tables_are_refused():
+def test_unequal_shapes_and_nan_are_refused():
     A, B, human = pairs(0)
     with pytest.raises(ValueError, match="human: expected a score for each of 20 pairs, got 19"):
         sts_scores(A, B, human[1:])

@@ -29,7 +29,7 @@ king kings man men
 king queens man men
 : gram2-empty
 """
-# corners of a cube, whose axes are rank, sex and number
+# corners of a cube; its axes are rank, sex and number
 VOCABULARY = {"king": [1, 1, -1], "queen": [1, -1, -1], "man": [-1, 1, -1], "woman": [-1, -1, -1],
               "kings": [1, 1, 1], "men": [-1, 1, 1]}
 INDEX = {word: row for row, word in enumerate(VOCABULARY)}
@@ -68,7 +68,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_accepted(path):
     ("b c d e\n", "line 1: expected a line ': section' before the first question"),
     (b": a\nb c d \xf9\n", "line 2, byte 10: expected UTF-8"),
     (b": a\n", "the whole file: expected questions of four words, found none")])
-def test_a_malformed_question_is_refused_with_its_line(path, data, message):
+def test_an_error_names_the_malformed_line_of_analogies(path, data, message):
     with pytest.raises(FormatError) as error:
         read_analogies(saved(path, data))
     assert str(error.value).startswith(f"{path}: {message}")
@@ -76,24 +76,24 @@ def test_a_malformed_question_is_refused_with_its_line(path, data, message):
 
 # ---- scoring analogies -----------------------------------------------------
 
-def test_analogies_on_a_grid_worked_by_hand(path):
+def test_analogies_worked_by_hand(path):
     scores = score_analogies(INDEX, VECTORS, read_analogies(saved(path, QUESTIONS)))
-    family = SectionScore("family", 1, 1, 2)                 # nobody knows "aunt"
-    plural = SectionScore("gram1-plural", 1, 1, 2)           # nor "queens"
+    family = SectionScore("family", 1, 1, 2)                 # "aunt" has no vector
+    plural = SectionScore("gram1-plural", 1, 1, 2)           # nor has "queens"
     empty = SectionScore("gram2-empty", 0, 0, 0)
     assert scores == AnalogyScores([family, plural, empty], SectionScore("semantic", 1, 1, 2),
                                    SectionScore("syntactic", 1, 1, 2), SectionScore("all", 2, 2, 4))
     assert family.accuracy == 1 and math.isnan(empty.accuracy)
 
 
-def test_a_wrong_answer_is_covered_and_not_correct():
+def test_a_wrong_answer_counts_as_covered_but_not_as_correct():
     questions = [("king", "queen", "man", "men"), ("king", "queen", "man", "woman")]
     [score], *_ = score_analogies(INDEX, VECTORS, [Section("s", questions)])
     assert score == ("s", 1, 2, 2) and score.accuracy == 0.5
 
 
 def test_a_b_and_c_are_never_predicted():
-    # b − a + c = c when a is b, and c itself would be the nearest
+    # a = b, so b − a + c = c: the nearest word is c, which is excluded
     [score], *_ = score_analogies(INDEX, VECTORS, [Section("s", [("king", "king", "man", "man")])])
     assert score == ("s", 0, 1, 1)
 
@@ -113,7 +113,7 @@ def test_no_questions_give_nan():
 
 
 def random_task(seed, V=12, D=5, Q=15):
-    """Random vectors and questions; two of the words that are asked for are unknown."""
+    """Random vectors and questions; two of the words in the questions have no vector."""
     rng = np.random.default_rng(seed)
     names = [f"w{row}" for row in range(V)]
     sections = [Section(name, [tuple(f"w{w}" for w in rng.choice(V + 2, 4, replace=False))
@@ -122,7 +122,7 @@ def random_task(seed, V=12, D=5, Q=15):
 
 
 @given(seeds)
-def test_the_score_is_that_of_a_loop_over_questions_and_words(seed):
+def test_the_score_equals_a_loop_over_questions_and_words(seed):
     index, vectors, sections = random_task(seed)
     u = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     for section, score in zip(sections, score_analogies(index, vectors, sections).sections):
@@ -168,7 +168,7 @@ def test_a_tab_allows_words_with_spaces_and_commas(path):
     ("c d 1\na b inf\n", "line 2: expected a number as the score, found 'inf'"),
     (b"a b 1\n\xf9 b 1\n", "line 2, byte 6: expected UTF-8"),
     ("# nothing\n", "the whole file: expected pairs with a score, found none")])
-def test_a_malformed_pair_is_refused_with_its_line(path, data, message):
+def test_an_error_names_the_malformed_line_of_pairs(path, data, message):
     with pytest.raises(FormatError) as error:
         read_pairs(saved(path, data))
     assert str(error.value).startswith(f"{path}: {message}")
@@ -177,7 +177,7 @@ def test_a_malformed_pair_is_refused_with_its_line(path, data, message):
 def test_spearman_of_three_pairs_worked_by_hand():
     index = {"east": 0, "north": 1, "northeast": 2, "west": 3}
     vectors = np.array([[1, 0], [0, 5], [2, 2], [-1, 0]])
-    # cosines √½, 0, −1 are ranked 3, 2, 1; people rank them 2, 3, 1: ρ = 1 − 6 · 2 / 24
+    # the cosines √½, 0, −1 have ranks 3, 2, 1, the human scores 2, 3, 1: ρ = 1 − 6 · 2 / 24
     pairs = [("east", "northeast", 7.0), ("east", "north", 9.0), ("east", "west", 1.0),
              ("east", "up", 5.0)]
     scores = score_pairs(index, vectors, pairs)
@@ -185,7 +185,7 @@ def test_spearman_of_three_pairs_worked_by_hand():
     assert (scores.covered, scores.total) == (3, 4)
 
 
-def test_too_few_pairs_to_rank_is_a_result_and_not_a_crash():
+def test_fewer_than_two_covered_pairs_give_nan():
     for pairs in [[], [("a", "b", 1.0)], [("king", "queen", 1.0), ("a", "king", 2.0)]]:
         scores = score_pairs(INDEX, VECTORS, pairs)
         assert math.isnan(scores.spearman) and scores.total == len(pairs)
@@ -220,7 +220,7 @@ def test_equals_gensims_evaluation_on_the_same_files(path):
     KeyedVectors = pytest.importorskip("gensim.models").KeyedVectors
     rng = np.random.default_rng(0)
     words = [f"w{row}" for row in range(30)]
-    offsets = np.repeat(rng.standard_normal((2, 8)), 15, axis=0)     # so that some are solved
+    offsets = np.repeat(rng.standard_normal((2, 8)), 15, axis=0)     # makes some analogies solvable
     vectors = (offsets + np.tile(rng.standard_normal((15, 8)), (2, 1))
                + 0.35 * rng.standard_normal((30, 8))).astype(np.float32)
     index = {word: row for row, word in enumerate(words)}

@@ -339,3 +339,14 @@ def test_the_originals_as_installed():
     for peer in ("torch", "sentence_transformers", "transformers"):
         pytest.importorskip(peer)
     equal_to(runpy.run_path(str(GOLDEN.with_name("make_infonce.py")))["originals"]())
+
+
+@pytest.mark.parametrize("dtype, least", [(np.float32, 1.1e-19), (np.float64, 1.5e-154)])
+def test_a_temperature_at_which_the_gradient_would_overflow_is_refused(dtype, least):
+    q = np.eye(3, dtype=dtype)
+    loss, backward = infonce(q, q[::-1].copy(), least)
+    assert np.isfinite(loss) and all(np.isfinite(gradient).all() for gradient in backward())
+    with pytest.raises(ValueError, match="^tau: expected a number whose 4/tau² is finite in float"):
+        infonce(q, q, least / 2)
+    with pytest.raises(ValueError, match="^tau: expected"):
+        infonce(q, q, 1e-320)

@@ -1,11 +1,13 @@
-"""How far attention in float32 may be from the exact value.
+"""Bounds on the rounding errors of attention.
 
-With u = 2⁻²⁴, and |·| entry by entry: a score errs by γ(d) |Q| |K|ᵀ/√d, and by 2 u |B| + u |score|
-where a bias is added, so an exponent by twice the worst of its row and 2 u of itself, and so P by
-P R, with
-    R = 4 γ(d) max |Q| |K|ᵀ/√d + 8 u max |B| + 4 u max |x| + (t + 8) u,  x = scores less their
-largest.  Everything behind it errs by R and by γ of the length of its sums, of the absolute values
-that it sums; e^R − 1 stands for R where R is not small.
+Let u be the unit roundoff (2⁻²⁴ in float32), let |·| act on each element, and let s be the number
+of keys.
+A score has an error of γ(d) |Q| |K|ᵀ/√d, plus 2 u |B| + u |score| if a bias B is added.  The
+exponent x = score − max has an error of twice the largest of its row, plus 2 u |x|.  So P has an
+error of P R, with
+    R = 4 γ(d) max |Q| |K|ᵀ/√d + 8 u max |B| + 4 u max |x| + (s + 8) u.
+y and the gradients are sums of products with P.  A sum of n terms has an error of
+(R + γ(n)) Σ |terms|.  R can be large, so the bound uses e^R − 1 for R.
 """
 import numpy as np
 
@@ -14,12 +16,13 @@ from tests.rounding import u32
 
 
 def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
-    """Bounds for y, dq, dk, dv, dB of one sequence, as derived above.
+    """[bounds on the errors of y, dq, dk, dv and dB] of one sequence, as derived above.
 
-    q, dy: (t, H·d), k, v: (s, G·d), sees: (t, s) bool, B: (H, t, s)
+    q, dy: (t, H·d), k, v: (s, G·d), B: (H, t, s)
+    sees: (t, s) bool, whether a query attends to a key
     """
     t, s, d = len(q), len(k), q.shape[1] // H
-    shared = H * d // k.shape[1]                             # heads of q for each of k and v
+    shared = H * d // k.shape[1]                             # heads of q per head of k
     q, k, v, dy = (split(x, H, d) for x in (q, k, v, dy))
     scale, B = d**-0.5, np.broadcast_to(B, (H, t, s))
     S = np.where(sees, scale * q @ k.swapaxes(1, 2) + B, -np.inf)
@@ -38,7 +41,8 @@ def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
     of_dq, of_dk = scale * of_dS @ ak, scale * of_dS.swapaxes(1, 2) @ aq
     of_dv = (R + (t + 4 + shared) * u) * (A.swapaxes(1, 2) @ ady)
     return [1.01 * bound + 2.0**-100 for bound in (
-        joined(of_y), joined(of_dq), joined(of_dk, shared), joined(of_dv, shared), of_dS)]
+        join_heads(of_y), join_heads(of_dq), join_heads(of_dk, shared), join_heads(of_dv, shared),
+        of_dS)]
 
 
 def split(x, H, d):
@@ -47,7 +51,7 @@ def split(x, H, d):
     return x.repeat(H // len(x), 0)
 
 
-def joined(x, shared=1):
-    """(H, t, d) -> (t, G·d): the sum over the heads that share a key."""
+def join_heads(x, shared=1):
+    """(H, t, d) -> (t, G·d), with the sum over the heads that share a head of k."""
     x = x.reshape(-1, shared, *x.shape[1:]).sum(1)
     return x.swapaxes(0, 1).reshape(x.shape[1], -1)

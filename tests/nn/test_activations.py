@@ -10,12 +10,12 @@ from scratch_embed.nn.activations import gelu, gelu_tanh, quick_gelu, silu, swig
 from scratch_embed.nn.gradcheck import check_backward
 
 each = pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu])
-anything = st.floats(width=32, allow_nan=False, allow_infinity=False)
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 BOUND = 2.0**-20
 
 
 def at(f, x, dtype):
-    """f and its derivative at some numbers."""
+    """f(x) and its derivative f'(x)."""
     y, backward = f(np.asarray(x, dtype))
     return y, backward(np.ones_like(y))
 
@@ -36,20 +36,19 @@ def test_gelu_tanh_worked_by_hand(dtype, atol):
     y, slope = at(gelu_tanh, [0, 1], dtype)
     t = math.tanh(math.sqrt(2 / math.pi) * 1.044715)
     np.testing.assert_allclose(y, [0, (1 + t) / 2], rtol=0, atol=atol)
-    bend = (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715)
-    np.testing.assert_allclose(slope, [0.5, (1 + t + bend) / 2], rtol=0, atol=atol)
+    dt = (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715)
+    np.testing.assert_allclose(slope, [0.5, (1 + t + dt) / 2], rtol=0, atol=atol)
 
 
-def test_the_two_forms_are_apart_by_no_more_than_the_docstring_says():
+def test_the_two_forms_of_gelu_differ_by_up_to_5e_4():
     x = np.linspace(-8, 8, 20_001)
-    apart = abs(gelu(x)[0] - gelu_tanh(x)[0]).max()
-    assert 4e-4 < apart < 5e-4
+    assert 4e-4 < abs(gelu(x)[0] - gelu_tanh(x)[0]).max() < 5e-4
 
 
 @pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, BOUND)])
 @pytest.mark.parametrize("f, c", [(silu, 1), (quick_gelu, 1.702)])
-def test_gates_by_a_sigmoid_worked_by_hand(f, c, dtype, atol):
-    """σ(log 3) = ¾: y = ¾ x at x = log 3/c, and the slope there is ¾ + log 3 · ¾ · ¼."""
+def test_silu_and_quick_gelu_worked_by_hand(f, c, dtype, atol):
+    """σ(log 3) = ¾, so at x = log 3/c: y = ¾ x and dy/dx = ¾ + log 3 · ¾ · ¼."""
     y, slope = at(f, [0, math.log(3) / c], dtype)
     np.testing.assert_allclose(y, [0, 0.75 * math.log(3) / c], rtol=0, atol=atol)
     np.testing.assert_allclose(slope, [0.5, 0.75 + math.log(3) * 3 / 16], rtol=0, atol=2 * atol)
@@ -57,7 +56,7 @@ def test_gates_by_a_sigmoid_worked_by_hand(f, c, dtype, atol):
 
 @pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-15), (np.float32, 4 * BOUND)])
 def test_swiglu_worked_by_hand(dtype, atol):
-    """gate = log 3 and up = 2: y = 2 · ¾ log 3; dgate = 2 · slope, dup = ¾ log 3."""
+    """gate = log 3 and up = 2: y = 2 · ¾ log 3, dgate = 2 (¾ + log 3 · ¾ · ¼), dup = ¾ log 3."""
     log3 = math.log(3)
     y, backward = swiglu(np.array([log3, 0], dtype), np.array([2, 5], dtype))
     np.testing.assert_allclose(y, [1.5 * log3, 0], rtol=0, atol=atol)
@@ -66,7 +65,7 @@ def test_swiglu_worked_by_hand(dtype, atol):
     np.testing.assert_allclose(dup, [0.75 * log3, 0], rtol=0, atol=atol)
 
 
-def test_quick_gelu_is_as_far_from_gelu_as_the_docstring_says():
+def test_quick_gelu_differs_from_gelu_by_up_to_2e_2():
     x = np.linspace(-8, 8, 20_001)
     assert 1.9e-2 < abs(gelu(x)[0] - quick_gelu(x)[0]).max() < 2.1e-2
 
@@ -79,8 +78,8 @@ def test_tanh_worked_by_hand():
 
 @each
 @given(st.floats(-30, 30))
-def test_what_passes_of_x_and_of_minus_x_is_x_in_all(f, x):
-    """x Φ(x) − x Φ(−x)·(−1) ... : f(x) − f(−x) = x, for Φ(x) + Φ(−x) = 1."""
+def test_f_of_x_minus_f_of_minus_x_is_x(f, x):
+    """f(x) = x g(x) and g(x) + g(−x) = 1, so f(x) − f(−x) = x."""
     y, _ = f(np.array([x, -x]))
     assert y[0] - y[1] == pytest.approx(x, abs=1e-14)
 
@@ -92,16 +91,16 @@ def test_backward_is_the_derivative(f):
     check_backward(f, 2 * np.random.default_rng(0).standard_normal((30, 7)))
 
 
-def test_swiglus_backward_is_the_derivative_in_both():
+def test_swiglus_backward_is_the_derivative_in_both_inputs():
     check_backward(swiglu, *np.random.default_rng(0).standard_normal((2, 30, 7)))
 
 
 # ---- float32 ------------------------------------------------------------------------------------
 
 @each
-@given(st.lists(anything, min_size=1, max_size=9), anything)
+@given(st.lists(finite, min_size=1, max_size=9), finite)
 def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
-    """y within 2⁻²⁰ (1 + |x|), dx within 2⁻¹⁹ |dy|; a product of both rounds once or twice more."""
+    """Errors of at most 2⁻²⁰ (1 + |x|) in y and 2⁻¹⁹ |dy| in dx; dy f'(x) is rounded once more."""
     x, dy = np.array(x, np.float32), np.float32(math.copysign(min(abs(dy), 1e15), dy))
     (y, slope), (y64, slope64) = at(f, x, np.float32), at(f, x, np.float64)
     allowed = BOUND * (1 + abs(x.astype(float)))
@@ -114,19 +113,19 @@ def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
 
 @each
 def test_the_kernel_is_within_its_bound_on_a_grid(f):
-    """Where x is of order 1 and the bound is worth something: 20,000 places."""
+    """At 20,001 numbers of order 1, where the bound is tightest."""
     x = np.linspace(-12, 12, 20_001).astype(np.float32)
     (y, slope), (y64, slope64) = at(f, x, np.float32), at(f, x, np.float64)
     assert (abs(y - y64) <= BOUND * (1 + abs(x))).all()
     assert (abs(slope - slope64) <= 2 * BOUND).all()
 
 
-@given(st.lists(st.tuples(anything, st.floats(-9, 9, width=32), st.floats(-9, 9, width=32)),
+@given(st.lists(st.tuples(finite, st.floats(-9, 9, width=32), st.floats(-9, 9, width=32)),
                 min_size=1, max_size=9))
 def test_swiglus_kernel_is_within_its_bound(numbers):
-    """Those of silu, times |up| or 1 and |dy|, and a rounding for each further product.
+    """The bounds of swiglu's docstring, and a rounding for each further product.
 
-    Gates below 2¹²⁰, so that no product of the three overflows float32.
+    |gate| is at most 2¹²⁰, so that no product of the three overflows float32.
     """
     gate, up, dy = np.array(numbers, np.float32).T
     gate = np.clip(gate, -2.0**120, 2.0**120)
@@ -142,7 +141,7 @@ def test_swiglus_kernel_is_within_its_bound(numbers):
 
 @each
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_far_out_all_of_x_passes_or_nothing(f, dtype):
+def test_for_large_inputs_f_of_x_is_x_or_0(f, dtype):
     y, slope = at(f, [1e4, -1e4, 1e12, -1e12, 1e20, -1e20], dtype)
     np.testing.assert_allclose(y, np.array([1e4, 0, 1e12, 0, 1e20, 0], dtype), rtol=0, atol=1e-17)
     np.testing.assert_allclose(slope, [1, 0, 1, 0, 1, 0], rtol=0, atol=1e-9)
@@ -150,7 +149,7 @@ def test_far_out_all_of_x_passes_or_nothing(f, dtype):
 
 @pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu, tanh])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_nan_stays_nan_and_any_shape_its_shape(f, dtype):
+def test_nan_stays_nan_and_the_shape_is_kept(f, dtype):
     y, slope = at(f, [np.nan, 1], dtype)
     assert np.isnan(y[0]) and np.isnan(slope[0]) and np.isfinite(y[1])
     x = np.arange(24, dtype=dtype).reshape(2, 3, 4)
@@ -172,7 +171,7 @@ def test_equals_torch(approximate, f):
     np.testing.assert_allclose(slope, x.grad.numpy(), rtol=0, atol=1e-14)
 
 
-def test_swiglu_leaves_its_inputs_and_reads_any_layout():
+def test_swiglu_does_not_change_its_inputs_and_their_memory_layout_does_not_matter():
     for dtype in (np.float32, np.float64):
         gate, up, dy = before = np.random.default_rng(0).standard_normal((3, 4, 6)).astype(dtype)
         y, backward = swiglu(gate, up)

@@ -1,4 +1,4 @@
-"""Attention: values, gradients, who hears whom, and what float32 may lose."""
+"""Attention: values, gradients, which tokens an output depends on, rounding errors of float32."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,19 +17,20 @@ from tests.rounding import dtypes, seeds, u64
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 causal = pytest.mark.parametrize("causal", [False, True])
-OFF = np.array([0, 2, 4, 9, 10])                     # two of two tokens, one of five, one of one
+OFF = np.array([0, 2, 4, 9, 10])                     # sequences of 2, 2, 5 and 1 tokens
 
 
-def bounds_of(lengths):
+def offsets_of(lengths):
     return np.cumsum([0, *lengths])
 
 
 def sees(t, causal=False):
+    """(t, t) bool: whether query i attends to key j."""
     return np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
 
 
 def draw(seed, T, D, size=0.0, dtype=np.float64):
-    """q, k, v."""
+    """q, k, v of order 10**size, as an array (3, T, D)."""
     return (np.random.default_rng(seed).standard_normal((3, T, D)) * 10.0**size).astype(dtype)
 
 
@@ -37,9 +38,9 @@ def draw(seed, T, D, size=0.0, dtype=np.float64):
 
 @dtypes
 def test_two_tokens_worked_by_hand(dtype):
-    """d = 4, scores (log 3, 0)·2/√4: token 0 takes ¾ of value 0 and ¼ of value 1; token 1 half.
+    """d = 4.  Token 0 has scores (2 log 3, 0)/√4, so P = (¾, ¼); token 1 has P = (½, ½).
 
-    dY = e₁ of token 0: dP = (8, 0), Σ P dP = 6, dS = ½ (¾·2, ¼·(−6)) = (¾, −¾).
+    dY = e₁ for token 0: dP = (8, 0), Σ P dP = 6, dS/√4 = ½ (¾·2, ¼·(−6)) = (¾, −¾).
     """
     log3 = np.log(3.0)
     q = np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype)
@@ -56,7 +57,7 @@ def test_two_tokens_worked_by_hand(dtype):
 
 @dtypes
 @causal
-def test_a_sequence_of_one_token_hears_itself_alone(dtype, causal):
+def test_a_sequence_of_one_token_returns_its_value(dtype, causal):
     q, k, v = draw(0, 3, 4, dtype=dtype)
     y, backward = attention(q, k, v, np.arange(4), 2, causal)
     dq, dk, dv = backward(q)
@@ -68,15 +69,15 @@ def test_a_sequence_of_one_token_hears_itself_alone(dtype, causal):
 def test_groups_of_equal_length_worked_by_hand():
     assert list(equal_length_groups(OFF, OFF)) == [
         Group(row=0, key_row=0, n=2, t=2, u=2), Group(4, 4, 1, 5, 5), Group(9, 9, 1, 1, 1)]
-    keys = np.array([0, 2, 5, 10, 11])                   # the second sequence has a key more
+    keys = np.array([0, 2, 5, 10, 11])                   # sequence 1 has 3 keys
     assert list(equal_length_groups(OFF, keys)) == [
         Group(0, 0, 1, 2, 2), Group(2, 2, 1, 2, 3), Group(4, 5, 1, 5, 5), Group(9, 10, 1, 1, 1)]
     assert list(equal_length_groups(np.array([0]), np.array([0]))) == []
 
 
 @given(lengths)
-def test_groups_are_all_sequences_once_and_as_few_as_can_be(lengths):
-    offsets = bounds_of(lengths)
+def test_groups_cover_all_sequences_once_and_are_as_few_as_possible(lengths):
+    offsets = offsets_of(lengths)
     groups = list(equal_length_groups(offsets, offsets))
     assert [g.row + g.t * i for g in groups for i in range(g.n)] == offsets[:-1].tolist()
     assert [g.t for g in groups for _ in range(g.n)] == lengths
@@ -93,8 +94,8 @@ def test_backward_is_the_derivative_in_all_three_inputs(causal, dropout, H):
 
 
 @given(seeds)
-def test_what_is_added_to_all_scores_of_a_query_is_not_heard(seed):
-    """A step of all keys along q's row: dk's sum over keys is Σ dS q = 0, to γ(2 t + d)."""
+def test_adding_the_same_vector_to_all_keys_does_not_change_the_output(seed):
+    """It adds a number to all scores of a query.  So Σ dk over the keys, Σ dS q, is 0."""
     q, k, v = draw(seed, 5, 6)
     _, backward = attention(q, k, v, np.array([0, 5]), 1)
     dy = draw(seed + 1, 5, 6)[0]
@@ -102,14 +103,14 @@ def test_what_is_added_to_all_scores_of_a_query_is_not_heard(seed):
     assert abs(dk.sum(0)).max() <= 64 * u64 * abs(q).sum() * abs(dy).sum() * abs(v).max()
 
 
-# ---- who hears whom -----------------------------------------------------------------------------
+# ---- which tokens an output depends on ----------------------------------------------------------
 
 @causal
 @given(seeds, lengths)
-def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths):
-    """And so are all others: a batch is its sequences, to the bounds of one."""
+def test_a_sequence_has_the_same_output_and_gradients_alone_and_in_a_batch(causal, seed, lengths):
+    """Also in a group of sequences of equal length; to the rounding bounds of each result."""
     lengths = lengths + lengths[-1:] * 2
-    offsets = bounds_of(lengths)
+    offsets = offsets_of(lengths)
     q, k, v = draw(seed, offsets[-1], 6)
     dy = draw(seed + 1, offsets[-1], 6)[0]
     y, backward = attention(q, k, v, offsets, 2, causal)
@@ -122,20 +123,20 @@ def test_sequences_of_equal_length_are_what_they_are_alone(causal, seed, lengths
 
 
 @given(seeds, st.integers(1, 9))
-def test_tokens_that_change_places_take_their_answers_along(seed, t):
+def test_permuted_tokens_have_permuted_outputs(seed, t):
     q, k, v = draw(seed, t, 6)
     dy, offsets = draw(seed + 1, t, 6)[0], np.array([0, t])
-    to = np.random.default_rng(seed).permutation(t)
+    order = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, offsets, 2)
-    moved, back = attention(q[to], k[to], v[to], offsets, 2)
+    permuted, back = attention(q[order], k[order], v[order], offsets, 2)
     allowed = error(q, k, v, dy, 2, sees(t), u=u64)
-    for one, other, most in zip((y, *backward(dy)), (moved, *back(dy[to])), allowed):
-        assert (abs(one[to] - other) <= 2 * most[to]).all()
+    for one, other, most in zip((y, *backward(dy)), (permuted, *back(dy[order])), allowed):
+        assert (abs(one[order] - other) <= 2 * most[order]).all()
 
 
 @dtypes
 @given(seed=seeds, t=st.integers(2, 40), size=st.floats(-3, 3), data=st.data())
-def test_a_causal_token_does_not_hear_the_future_to_the_last_bit(dtype, seed, t, size, data):
+def test_no_bit_of_causal_attention_depends_on_later_tokens(dtype, seed, t, size, data):
     now = data.draw(st.integers(0, t - 2))
     before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, size, dtype)
     after[:, :now + 1] = before[:, :now + 1]
@@ -148,7 +149,7 @@ def test_a_causal_token_does_not_hear_the_future_to_the_last_bit(dtype, seed, t,
 
 
 @dtypes
-def test_nor_does_its_gradient_reach_the_future(dtype):
+def test_causal_gradients_do_not_reach_later_tokens(dtype):
     q, k, v = draw(0, 7, 4, dtype=dtype)
     _, backward = attention(q, k, v, np.array([0, 7]), 2, True)
     dy = np.zeros_like(q)
@@ -159,17 +160,17 @@ def test_nor_does_its_gradient_reach_the_future(dtype):
 
 
 @dtypes
-def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
+def test_a_head_depends_on_its_columns_only_and_a_sequence_on_its_rows(dtype):
     q, k, v = draw(0, 10, 6, dtype=dtype)
     other = draw(1, 10, 6, dtype=dtype)
-    columns = np.stack([q, k, v])
-    columns[:, :, 2:4] = other[:, :, 2:4]
-    y, z = (attention(*x, OFF, 3)[0] for x in ((q, k, v), columns))
+    new_columns = np.stack([q, k, v])
+    new_columns[:, :, 2:4] = other[:, :, 2:4]
+    y, z = (attention(*x, OFF, 3)[0] for x in ((q, k, v), new_columns))
     np.testing.assert_array_equal(np.delete(y, [2, 3], 1), np.delete(z, [2, 3], 1))
     assert (y[:9, 2:4] != z[:9, 2:4]).all()
-    rows = np.stack([q, k, v])
-    rows[:, 4:9] = other[:, 4:9]
-    z, _ = attention(*rows, OFF, 3)
+    new_rows = np.stack([q, k, v])
+    new_rows[:, 4:9] = other[:, 4:9]
+    z, _ = attention(*new_rows, OFF, 3)
     np.testing.assert_array_equal(np.delete(y, range(4, 9), 0), np.delete(z, range(4, 9), 0))
 
 
@@ -179,8 +180,8 @@ def test_a_head_hears_only_its_own_columns_and_a_sequence_only_itself(dtype):
 @given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
        size=st.floats(-6, 0.7),
        dropout=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
-def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, dropout):
-    """At 10^0.7 scores are up to a few hundred: one key has it all."""
+def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, H, d, size, dropout):
+    """At size 0.7, scores can be so large that one key has nearly all of the weight."""
     q, k, v = draw(seed, t, H * d, size, np.float32)
     dy, offsets = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
     y, backward = attention(q, k, v, offsets, H, causal, dropout)
@@ -192,17 +193,17 @@ def test_the_kernels_are_within_their_rounding(causal, seed, t, H, d, size, drop
 
 @dtypes
 @pytest.mark.parametrize("far", [1e3, 1e8, 1e15])
-def test_scores_of_any_size_leave_numbers(dtype, far):
+def test_large_scores_give_finite_results(dtype, far):
     q, k, v = draw(0, 6, 4, dtype=dtype)
     y, backward = attention(q * dtype(far), k * dtype(far), v, np.array([0, 2, 6]), 2)
     assert np.isfinite(y).all() and abs(y).max() <= abs(v).max() * (1 + 1e-6)
     assert all(np.isfinite(dx).all() for dx in backward(v))
 
 
-def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
+def test_float32_and_float64_drop_the_same_weights():
     S = np.random.default_rng(0).standard_normal((3, 2, 7, 7))
     dropout, dA = Dropout(0.4, 11), np.random.default_rng(1).standard_normal((3, 2, 7, 7))
-    for sees in ((7, 7), (7, 0), (2, 2)):                # all, the past, a window
+    for sees in ((7, 7), (7, 0), (2, 2)):                # all keys, causal, a window
         A32, back32 = attention_weights(S.astype(np.float32), np.float32(0.5), sees, dropout)
         A64, back64 = attention_weights(S.copy(), 0.5, sees, dropout)
         np.testing.assert_array_equal(A32 != 0, A64 != 0)
@@ -213,14 +214,13 @@ def test_the_weights_that_are_dropped_are_the_same_ones_in_float64():
 @dtypes
 @causal
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 6)])
-def test_any_layout_is_read_alike_and_left_as_it_was(dtype, causal, dropout):
+def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype, causal, dropout):
     q, k, v = plain = draw(0, 10, 6, dtype=dtype)
     dy = draw(1, 10, 6, dtype=dtype)[0]
     y, backward = attention(q, k, v, OFF, 2, causal, dropout)
     grads = backward(dy)
-    for again in backward(dy), grads:                          # a backward may be called again
-        for one, other in zip(again, grads):
-            np.testing.assert_array_equal(one, other)
+    for one, other in zip(backward(dy), grads):                # a backward may be called again
+        np.testing.assert_array_equal(one, other)
     strided = np.repeat(plain, 2, axis=2)[:, :, ::2]
     for views in ([np.asfortranarray(x) for x in plain], strided, [q, k, np.asfortranarray(v)]):
         z, back = attention(*views, OFF, 2, causal, dropout)
@@ -232,17 +232,16 @@ def test_any_layout_is_read_alike_and_left_as_it_was(dtype, causal, dropout):
 
 
 @dtypes
-def test_no_tokens_are_no_answers(dtype):
-    none = np.empty((0, 4), dtype)
-    y, backward = attention(none, none, none, np.array([0]), 2)
+def test_no_tokens_give_empty_results(dtype):
+    empty = np.empty((0, 4), dtype)
+    y, backward = attention(empty, empty, empty, np.array([0]), 2)
     assert y.shape == (0, 4) and all(dx.shape == (0, 4) for dx in backward(y))
 
 
 @dtypes
 @pytest.mark.parametrize("offsets, H", [([0, 9], 2), ([0, 11], 2), ([1, 10], 2), ([0, 10], 4)])
-def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns_are_refused(
-        dtype, offsets, H):
-    """Rows that no sequence has would hold whatever was in memory before."""
+def test_offsets_or_heads_that_do_not_fit_are_errors(dtype, offsets, H):
+    """Otherwise output rows outside all sequences would be uninitialised memory."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
     with pytest.raises(ValueError, match=rf"q \({offsets[-1]}, H·d\) .* H={H} .* got \(10, 6\)"):
         attention(q, k, v, np.array(offsets), H)
@@ -251,14 +250,14 @@ def test_bounds_that_do_not_fit_the_tokens_and_heads_that_do_not_fit_the_columns
 
 
 @pytest.mark.parametrize("offsets", [[0, 4, 4, 10], [0, 6, 4, 10]])
-def test_a_sequence_of_no_tokens_is_refused_by_its_number(offsets):
+def test_a_sequence_without_tokens_is_an_error_with_its_number(offsets):
     with pytest.raises(ValueError, match="sequence 1: expected at least 1 token, got (0|-2)"):
         attention(*draw(0, 10, 6), np.array(offsets), 2)
 
 
 @dtypes
-def test_a_rate_too_small_for_any_mask_drops_nothing(dtype):
-    """Below 2⁻³³ no number of 32 bits is under the threshold."""
+def test_a_dropout_probability_below_2_to_the_minus_33_drops_nothing(dtype):
+    """It is rounded to 0, a multiple of 2⁻³²."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
     y, backward = attention(q, k, v, OFF, 2, dropout=Dropout(2**-40, 5))
     plain, back = attention(q, k, v, OFF, 2)

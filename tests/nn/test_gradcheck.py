@@ -1,4 +1,4 @@
-"""The checker passes what is right and rejects what is wrong, whatever the size of either."""
+"""The gradient check accepts right gradients and rejects wrong ones, at any scale."""
 import numpy as np
 import pytest
 
@@ -17,7 +17,7 @@ def params():
 
 
 def scaled(f, forward, backward):
-    """f, its output and its gradient times some numbers."""
+    """f with its output multiplied by `forward` and its gradient by `backward`."""
     def g(x):
         y, back = f(x)
         return forward * y, lambda dy: backward * back(dy)
@@ -25,14 +25,14 @@ def scaled(f, forward, backward):
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1, 1e7])
-def test_what_is_right_passes_and_a_gradient_of_zeros_does_not_at_any_scale(scale):
+def test_a_right_gradient_passes_and_a_gradient_of_zeros_fails_at_any_scale(scale):
     check_backward(scaled(softmax, scale, scale), X)
     with pytest.raises(AssertionError, match="backward gives 0, finite differences"):
         check_backward(scaled(softmax, scale, 0), X)
 
 
 @pytest.mark.parametrize("wrong", [-1, 0.5, 1 + 1e-4])
-def test_a_gradient_that_is_off_by_a_factor_is_rejected(wrong):
+def test_a_gradient_times_a_wrong_factor_is_rejected(wrong):
     with pytest.raises(AssertionError, match="backward gives"):
         check_backward(scaled(softmax, 1, wrong), X)
 
@@ -48,7 +48,7 @@ def test_one_wrong_number_among_many_is_found():
         check_backward(square, X)
 
 
-def test_a_softmax_without_its_sum_is_rejected():
+def test_a_softmax_gradient_without_its_sum_is_rejected():
     def broken(s):
         p, _ = softmax(s)
         return p, lambda dp: p * dp
@@ -56,7 +56,7 @@ def test_a_softmax_without_its_sum_is_rejected():
         check_backward(broken, X)
 
 
-def test_several_inputs_are_checked_each_in_its_place():
+def test_gradients_of_two_inputs_in_the_wrong_order_are_rejected():
     def product(a, b):
         return a * b, lambda dy: (dy * b, dy * a)
 
@@ -72,7 +72,7 @@ def test_a_gradient_of_another_shape_is_rejected():
         check_backward(lambda x: (x, lambda dy: dy[:, :1]), X)
 
 
-def test_parameters_are_checked_and_left_as_they_were():
+def test_parameters_are_checked_and_restored():
     p = params()
     before = p.flat.copy()
     check_parameters(lambda x, p: linear(x, p, "l"), X, p)
@@ -80,17 +80,17 @@ def test_parameters_are_checked_and_left_as_they_were():
 
 
 @pytest.mark.parametrize("forgotten", ["l.weight", "l.bias", "x"])
-def test_a_forgotten_parameter_or_input_is_named_and_the_parameters_are_put_back(forgotten):
+def test_a_forgotten_gradient_is_named_and_the_parameters_are_restored(forgotten):
     def broken(x, p):
         y, backward = linear(x, p, "l")
 
-        def half(dy, g):
+        def incomplete(dy, g):
             dx = backward(dy, g)
             if forgotten == "x":
                 return 0 * dx
             g[forgotten][...] = 0
             return dx
-        return y, half
+        return y, incomplete
     p = params()
     before = p.flat.copy()
     with pytest.raises(AssertionError, match="backward gives") as error:
@@ -99,7 +99,7 @@ def test_a_forgotten_parameter_or_input_is_named_and_the_parameters_are_put_back
     np.testing.assert_array_equal(p.flat, before)
 
 
-def test_each_tensor_that_is_off_is_named_with_its_factor():
+def test_each_tensor_with_a_wrong_gradient_is_named_with_its_factor():
     def broken(x, p):
         y, backward = linear(x, p, "l")
 
@@ -114,13 +114,13 @@ def test_each_tensor_that_is_off_is_named_with_its_factor():
         check_parameters(broken, X, params())
 
 
-def test_a_gradient_of_what_does_not_count_is_off_by_an_infinite_factor():
-    """d(input 1) should be 0, and is not."""
+def test_a_gradient_that_should_be_zero_is_wrong_by_an_infinite_factor():
+    """The output does not depend on input 1."""
     with pytest.raises(AssertionError, match=r"d\(input 1\) is inf times what it should be$"):
         check_backward(lambda a, b: (2 * a, lambda dy: (2 * dy, dy)), X, X)
 
 
-def test_frozen_parameters_are_not_asked_for():
+def test_the_gradients_of_frozen_parameters_are_not_checked():
     p = params().freeze(["l.bias"])
 
     def loss(p):

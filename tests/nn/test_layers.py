@@ -1,9 +1,10 @@
-"""Linear, embedding, layer norm: worked by hand, their gradients, and float32 within its rounding.
+"""Linear, embedding, layer norm: worked by hand, gradients, and the rounding errors of float32.
 
-γ(n) = n u / (1 − n u) bounds the relative error of n roundings.  With M = max |x| of a row and
-u = 2⁻²⁴, the mean errs by γ(D + 1) M and what is centred by δ = (D + 3) u M; the deviation, a norm,
-by no more than δ and γ(D + 6) of itself, however little there is left of x; so
-    x̂ errs by δ/std (1 + |x̂|) + (D + 8) u |x̂|, to first order, and twice that is asserted.
+γ(n) = n u / (1 − n u) bounds the relative error of n roundings.  Let M = max |x| of a row and
+u = 2⁻²⁴.  The mean has an error of γ(D + 1) M, so x − mean an error of δ = (D + 3) u M.  The
+standard deviation has an error of δ plus γ(D + 6) of itself.  So to first order x̂ has an error of
+    δ/std (1 + |x̂|) + (D + 8) u |x̂|;
+the tests allow twice this bound.
 """
 import numpy as np
 import pytest
@@ -21,20 +22,20 @@ magnitudes = st.floats(-12, 12)                      # squares and their sums st
 dropouts = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
 
 
-def layer(I, O, seed=0, dtype=np.float64):
+def linear_params(I, O, seed=0, dtype=np.float64):
     p = Params({"l.weight": (O, I), "l.bias": (O,)}, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
     return p
 
 
-def norm(D, seed=0, dtype=np.float64):
+def norm_params(D, seed=0, dtype=np.float64):
     p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
     return p
 
 
 def ones(D, dtype=np.float64):
-    """w = 1, b = 0: what comes out is x̂."""
+    """Params of a norm with w = 1 and b = 0, so that y = x̂."""
     p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
     p["n.weight"][...] = 1
     return p
@@ -44,8 +45,8 @@ def draw(seed, *shape, size=0.0, dtype=np.float64):
     return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
 
 
-def twins(f, p):
-    """(y, dx, g) of f(p's type) in float32 and in float64, of the same numbers."""
+def in_both_types(f, p):
+    """[(y, dx, g) in float32, and in float64] of f(p, dtype) -> (y, g -> dx), for equal numbers."""
     results = []
     for dtype in (np.float32, np.float64):
         q = p.copy(dtype)
@@ -64,7 +65,7 @@ def test_linear_worked_by_hand(dtype):
     y, backward = linear(np.array([[1, 0, -1], [2, 1, 0]], dtype), p, "l")
     assert y.tolist() == [[8, 18], [14, 33]] and y.dtype == dtype
     g = p.like()
-    g.flat[:] = 100                                            # backward adds
+    g.flat[:] = 100                                            # backward adds to g
     dx = backward(np.array([[1, 0], [2, -1]], dtype), g)
     assert dx.tolist() == [[1, 2, 3], [-2, -1, 0]]
     assert g["l.weight"].tolist() == [[105, 102, 99], [98, 99, 100]]
@@ -80,12 +81,12 @@ def test_embedding_worked_by_hand(dtype):
     g = p.like()
     g.flat[:] = 100
     backward(np.array([[1, 2], [3, 4], [5, 6]], dtype), g)
-    assert g["e.weight"].tolist() == [[103, 104], [100, 100], [106, 108]]     # row 2 learns twice
+    assert g["e.weight"].tolist() == [[103, 104], [100, 100], [106, 108]]     # id 2 occurs twice
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 3e-7)])
 def test_layer_norm_worked_by_hand(dtype, rtol):
-    """x = (1, 3, 5, 7): mean 4, variance 5; with eps 4, std is 3 and x̂ = (−1, −⅓, ⅓, 1)."""
+    """x = (1, 3, 5, 7): mean 4, variance 5; with eps = 4, √(5 + 4) = 3 and x̂ = (−1, −⅓, ⅓, 1)."""
     p = Params({"n.weight": (4,), "n.bias": (4,)}, dtype)
     p["n.weight"][...], p["n.bias"][...] = 3, [0, 1, 2, 3]
     y, backward = layer_norm(np.array([[1, 3, 5, 7]], dtype), p, "n", eps=4)
@@ -97,7 +98,7 @@ def test_layer_norm_worked_by_hand(dtype, rtol):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_id_without_a_row_is_refused_and_no_ids_are_allowed(dtype):
+def test_an_id_outside_the_table_is_an_error_and_no_ids_are_allowed(dtype):
     p = Params({"e.weight": (3, 2)}, dtype)
     for ids, found in (([0, 3], r"0\.\.3"), ([-1, 2], r"-1\.\.2")):
         with pytest.raises(ValueError, match=rf"e: ids must be in 0\.\.2, got {found}"):
@@ -110,19 +111,19 @@ def test_an_id_without_a_row_is_refused_and_no_ids_are_allowed(dtype):
 
 # ---- gradients ----------------------------------------------------------------------------------
 
-def test_linear_is_checked_in_its_input_and_its_parameters():
-    check_parameters(lambda x, p: linear(x, p, "l"), draw(1, 3, 5), layer(5, 4))
+def test_linears_backward_is_the_derivative():
+    check_parameters(lambda x, p: linear(x, p, "l"), draw(1, 3, 5), linear_params(5, 4))
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.5])
-def test_layer_norm_is_checked_in_its_input_and_its_parameters(eps):
-    check_parameters(lambda x, p: layer_norm(x, p, "n", eps), draw(1, 3, 5), norm(5))
+def test_layer_norm_is_checked_by_finite_differences(eps):
+    check_parameters(lambda x, p: layer_norm(x, p, "n", eps), draw(1, 3, 5), norm_params(5))
 
 
-def test_embedding_is_checked_in_its_table():
+def test_embeddings_backward_is_the_derivative():
     ids = np.array([3, 0, 3, 3, 1])
 
-    def read(x, p):
+    def embedding_plus_x(x, p):                      # check_parameters needs an input x
         y, backward = embedding(ids, p, "e")
 
         def back(dy, g):
@@ -131,26 +132,26 @@ def test_embedding_is_checked_in_its_table():
         return y + x, back
     p = Params({"e.weight": (4, 3)}, np.float64)
     p.flat[:] = draw(0, 12)
-    check_parameters(read, draw(1, 5, 3), p)
+    check_parameters(embedding_plus_x, draw(1, 5, 3), p)
 
 
 @pytest.mark.parametrize("dropout", [Dropout(), Dropout(0.3, 5)])
-def test_add_norm_is_checked_in_both_inputs_and_its_parameters(dropout):
-    p = norm(5)
+def test_add_norms_backward_is_the_derivative(dropout):
+    p = norm_params(5)
 
-    def halves(both, p):
-        y, backward = add_norm(both[:3], both[3:], p, "n", 1e-12, dropout)
+    def of_both(x_and_r, p):
+        y, backward = add_norm(x_and_r[:3], x_and_r[3:], p, "n", 1e-12, dropout)
         return y, lambda dy, g: np.concatenate(backward(dy, g))
-    check_parameters(halves, draw(1, 6, 5), p)
+    check_parameters(of_both, draw(1, 6, 5), p)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_layer_used_twice_adds_up_its_gradients(dtype):
+def test_gradients_of_two_backward_passes_are_added(dtype):
     x, dy, ids = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype), np.array([0, 1, 0])
     table = Params({"e.weight": (2, 5)}, dtype)
-    for p, f in [(layer(5, 5, dtype=dtype), lambda p: linear(x, p, "l")),
-                 (norm(5, dtype=dtype), lambda p: layer_norm(x, p, "n")),
-                 (norm(5, dtype=dtype), lambda p: add_norm(x, x, p, "n")),
+    for p, f in [(linear_params(5, 5, dtype=dtype), lambda p: linear(x, p, "l")),
+                 (norm_params(5, dtype=dtype), lambda p: layer_norm(x, p, "n")),
+                 (norm_params(5, dtype=dtype), lambda p: add_norm(x, x, p, "n")),
                  (table, lambda p: embedding(ids, p, "e"))]:
         once, twice = p.like(), p.like()
         f(p)[1](dy, once)
@@ -161,21 +162,42 @@ def test_a_layer_used_twice_adds_up_its_gradients(dtype):
         assert once.flat.any()
 
 
+# ---- nearly constant rows -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("value", [10.1, 1e6, -3.3e-7, 1e30, 0])
+@pytest.mark.parametrize("D", [1, 7, 768])
+def test_a_constant_row_is_normalised_to_zero(value, D):
+    """Its mean in float32 is not exactly the value; the rest must not be divided by √eps."""
+    x = np.full((2, D), value, np.float32)
+    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
+    np.testing.assert_array_equal(y, 0)
+
+
+@given(seeds, st.integers(2, 800), st.integers(-20, -3))
+def test_a_nearly_constant_row_keeps_its_small_differences(seed, D, exponent):
+    """x = 10.1 (1 + e), e ~ 10^exponent: float32 agrees with float64 on the same rounded x."""
+    e = np.random.default_rng(seed).standard_normal((1, D)) * 10.0**exponent
+    x = np.float32(10.1 * (1 + e))
+    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
+    exact, _ = layer_norm(x.astype(np.float64), ones(D), "n", 1e-12)
+    np.testing.assert_allclose(y, exact, atol=1e-3)
+
+
 # ---- what layer norm ignores --------------------------------------------------------------------
 
 @given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))
 def test_layer_norm_ignores_scale_and_shift(seed, scale, shift, D):
-    """Without eps; the rounding of x before and after, as above with u = 2⁻⁵³."""
+    """At eps = 0, up to the rounding errors of both x̂, as above with u = 2⁻⁵³."""
     x = draw(seed, 4, D)
-    moved = x * 10.0**scale + shift
-    y, z = (layer_norm(a, ones(D), "n", 0.0)[0] for a in (x, moved))
-    worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, moved))
+    changed = x * 10.0**scale + shift
+    y, z = (layer_norm(a, ones(D), "n", 0.0)[0] for a in (x, changed))
+    worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, changed))
     bound = 4 * (D + 8) * u64 * (worst + 1) * (1 + abs(y))
     assert (abs(y - z) <= bound).all()
 
 
 @given(seeds, magnitudes, st.sampled_from([2, 5, 33]))
-def test_layer_norms_rows_have_mean_zero_and_length_root_d(seed, size, D):
+def test_layer_norms_rows_have_mean_zero_and_norm_root_d(seed, size, D):
     x = draw(seed, 4, D, size=size)
     xhat, _ = layer_norm(x, ones(D), "n", 0.0)
     assert (abs(xhat.mean(-1)) <= 4 * (D + 8) * u64 * (1 + abs(x).max(-1) / x.std(-1))).all()
@@ -198,7 +220,7 @@ def test_without_eps_layer_norms_gradient_has_no_part_along_ones_or_xhat(seed, D
 
 @given(seeds, st.floats(-6, 3), st.sampled_from([2, 5, 33]))
 def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D):
-    """Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ d x̂: a longer x has a longer x̂."""
+    """Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ d x̂: x times a number > 1 has a longer x̂."""
     x, dy, eps, p = draw(seed, 4, D), draw(seed + 1, 4, D), 10.0**exponent, ones(D)
     xhat, backward = layer_norm(x, p, "n", eps)
     dx, r = backward(dy, p.like()), (x.var(-1) + eps)**-0.5
@@ -208,8 +230,8 @@ def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_that_are_all_alike_stay_finite(dtype):
-    """Of 0.1 seven times the mean is not 0.1: what is left is rounding, over eps."""
+def test_constant_rows_give_finite_results(dtype):
+    """The computed mean of seven 0.1 is not exactly 0.1, so x̂ is a rounding error over √eps."""
     for value in (0, 0.1, 1e10, -3e18):
         x = np.full((2, 7), value, dtype)
         y, backward = layer_norm(x, ones(7, dtype), "n")
@@ -218,12 +240,12 @@ def test_rows_that_are_all_alike_stay_finite(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_inputs_are_left_as_they_were(dtype):
+def test_inputs_are_not_changed(dtype):
     x, r, dy = (draw(seed, 3, 5, dtype=dtype) for seed in range(3))
     before = [a.copy() for a in (x, r, dy)]
-    for back in (layer_norm(x, norm(5, dtype=dtype), "n")[1],
-                 linear(x, layer(5, 5, 0, dtype), "l")[1],
-                 add_norm(x, r, norm(5, dtype=dtype), "n", 1e-12, Dropout(0.2, 1))[1]):
+    for back in (layer_norm(x, norm_params(5, dtype=dtype), "n")[1],
+                 linear(x, linear_params(5, 5, 0, dtype), "l")[1],
+                 add_norm(x, r, norm_params(5, dtype=dtype), "n", 1e-12, Dropout(0.2, 1))[1]):
         back(dy, Params({"n.weight": (5,), "n.bias": (5,), "l.weight": (5, 5), "l.bias": (5,)},
                         dtype))
     for now, then in zip((x, r, dy), before):
@@ -233,11 +255,11 @@ def test_inputs_are_left_as_they_were(dtype):
 # ---- float32 against float64 --------------------------------------------------------------------
 
 @given(seeds, sides, sides, sides, magnitudes)
-def test_linear_in_float32_is_within_its_rounding(seed, T, I, O, size):
-    """γ of the length of each sum, of its terms' absolute values."""
+def test_linear_in_float32_is_within_its_rounding_bound(seed, T, I, O, size):
+    """A sum of n terms has an error of γ(n) Σ |terms|."""
     x, dy = draw(seed, T, I, size=size, dtype=np.float32), draw(seed + 1, T, O, dtype=np.float32)
-    p = layer(I, O, seed, np.float32)
-    (y, dx, g), (y64, dx64, g64) = twins(
+    p = linear_params(I, O, seed, np.float32)
+    (y, dx, g), (y64, dx64, g64) = in_both_types(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *linear(x.astype(dtype), p, "l")), p)
     W, b, ax, ady = abs(p["l.weight"]), abs(p["l.bias"]), abs(x), abs(dy)
@@ -250,22 +272,25 @@ def test_linear_in_float32_is_within_its_rounding(seed, T, I, O, size):
 
 
 @given(seeds, sides, sides, st.integers(1, 9))
-def test_embeddings_gradient_in_float32_is_within_its_rounding(seed, T, D, V):
+def test_embeddings_gradient_in_float32_is_within_its_rounding_bound(seed, T, D, V):
     ids, dy = np.random.default_rng(seed).integers(0, V, T), draw(seed, T, D, dtype=np.float32)
     p = Params({"e.weight": (V, D)}, np.float64)
     g, g64, terms = p.copy(np.float32), p.like(), p.like()
-    for into, d in [(g, dy), (g64, dy.astype(float)), (terms, abs(dy).astype(float))]:
-        embedding(ids, p, "e")[1](d, into)
+    for grads, d in [(g, dy), (g64, dy.astype(float)), (terms, abs(dy).astype(float))]:
+        embedding(ids, p, "e")[1](d, grads)
     assert (abs(g.flat - g64.flat) <= gamma(T, u32) * terms.flat).all()
 
 
-def norm_bounds(x, dy, p, y, more=0.0):
-    """Bounds of y and dx as derived above, from float64; more: what x itself errs by, (T, 1)."""
+def norm_bounds(x, dy, p, error_of_x=0.0):
+    """Bounds on the errors of y and dx as derived above; whether these are valid; the bound of x̂.
+
+    x, dy: (T, D) float64; error_of_x: (T, 1).  First-order bounds are valid if δ < std/4.
+    """
     D = x.shape[-1]
     w, b = p["n.weight"].astype(float), p["n.bias"].astype(float)
     std = np.sqrt(x.var(-1, keepdims=True) + 1e-12)
     xhat, delta = (x - x.mean(-1, keepdims=True)) / std, (D + 3) * u32 * abs(x).max(
-        -1, keepdims=True) + more
+        -1, keepdims=True) + error_of_x
     of_hat = delta / std * (1 + abs(xhat)) + (D + 8) * u32 * abs(xhat)
     of_y = abs(w) * of_hat + 2 * u32 * (abs(w * xhat) + abs(b))
     d = abs(w * dy)
@@ -277,16 +302,16 @@ def norm_bounds(x, dy, p, y, more=0.0):
 
 
 @given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, st.floats(-3, 2))
-def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
-    """Also where the mean is a hundred times the deviation, and the digits of x are few."""
+def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, size, shift):
+    """Also if the mean is a hundred times the deviation, so that x − mean has few digits."""
     x = (draw(seed, T, D) + 10.0**shift) * 10.0**size
     x, dy = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32)
-    p = norm(D, seed, np.float32)
-    (y, dx, g), (y64, dx64, g64) = twins(
+    p = norm_params(D, seed, np.float32)
+    (y, dx, g), (y64, dx64, g64) = in_both_types(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *layer_norm(x.astype(dtype), p, "n")), p)
-    of_y, of_dx, small, of_hat = norm_bounds(x.astype(float), dy.astype(float), p, y64)
-    if small:                                  # else nothing is left of the digits, nor promised
+    of_y, of_dx, valid, of_hat = norm_bounds(x.astype(float), dy.astype(float), p)
+    if valid:                                  # else x − mean has hardly a correct digit
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
         terms = abs(dy) * (2 * of_hat + gamma(T + 1, u32) * D**0.5)
@@ -296,22 +321,23 @@ def test_layer_norms_kernel_is_within_its_rounding(seed, T, D, size, shift):
 
 
 @given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, dropouts)
-def test_add_norms_kernel_is_within_its_rounding_and_drops_the_same(seed, T, D, size, dropout):
-    """The sum errs by u and the scaled r by 2 u before the norm sees them."""
+def test_add_norms_kernel_is_within_its_rounding_bound_and_has_the_same_mask(
+        seed, T, D, size, dropout):
+    """Before the norm, the sum has a relative error of u and the scaled r one of 2 u."""
     x, r = (draw(seed + i, T, D, size=size, dtype=np.float32) for i in (0, 1))
-    dy, p = draw(seed + 2, T, D, dtype=np.float32), norm(D, seed, np.float32)
+    dy, p = draw(seed + 2, T, D, dtype=np.float32), norm_params(D, seed, np.float32)
 
     def both(p, dtype):
         y, back = add_norm(x.astype(dtype), r.astype(dtype), p, "n", 1e-12, dropout)
         return y, lambda g: back(dy.astype(dtype), g)
-    (y, (dx, dr), g), (y64, (dx64, dr64), g64) = twins(both, p)
+    (y, (dx, dr), g), (y64, (dx64, dr64), g64) = in_both_types(both, p)
     kept = apply_dropout(np.ones_like(x), dropout)[0] != 0
-    for told, into in ((dr, dx), (dr64, dx64)):
-        np.testing.assert_array_equal(told != 0, kept & (into != 0))
+    for grad_r, grad_x in ((dr, dx), (dr64, dx64)):
+        np.testing.assert_array_equal(grad_r != 0, kept & (grad_x != 0))
     s = x.astype(float) + r.astype(float) * kept / (1 - dropout.probability)
-    more = 3 * u32 * (abs(x) + abs(r) / (1 - dropout.probability)).max(-1, keepdims=True)
-    of_y, of_dx, small, _ = norm_bounds(s, dy.astype(float), p, y64, more)
-    if small:
+    error_of_s = 3 * u32 * (abs(x) + abs(r) / (1 - dropout.probability)).max(-1, keepdims=True)
+    of_y, of_dx, valid, _ = norm_bounds(s, dy.astype(float), p, error_of_s)
+    if valid:
         assert (abs(y - y64) <= of_y).all()
         assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
         assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - dropout.probability) + 3 * u32 * abs(dr64)
@@ -319,17 +345,17 @@ def test_add_norms_kernel_is_within_its_rounding_and_drops_the_same(seed, T, D, 
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_of_one_number_a_norm_leaves_nothing_but_its_bias(dtype):
-    p = norm(1, dtype=dtype)
+def test_layer_norm_of_one_number_is_its_bias(dtype):
+    p = norm_params(1, dtype=dtype)
     y, backward = layer_norm(np.array([[5.0]], dtype), p, "n")
     assert y[0, 0] == p["n.bias"][0]
     assert backward(np.array([[1.0]], dtype), p.like())[0, 0] == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_rows_are_no_rows(dtype):
-    none = np.empty((0, 5), dtype)
-    for f, p in [(linear, layer(5, 5, 0, dtype)), (layer_norm, norm(5, 0, dtype))]:
-        y, backward = f(none, p, next(iter(p))[0])
+def test_no_rows_give_empty_results(dtype):
+    empty = np.empty((0, 5), dtype)
+    for f, p in [(linear, linear_params(5, 5, 0, dtype)), (layer_norm, norm_params(5, 0, dtype))]:
+        y, backward = f(empty, p, next(iter(p))[0])
         g = p.like()
         assert y.shape == backward(y, g).shape == (0, 5) and not g.flat.any()

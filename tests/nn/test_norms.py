@@ -1,4 +1,4 @@
-"""RMSNorm, norms of each head, residual sums; layers without biases, and with frozen tensors."""
+"""RMSNorm, norms of each head, residual connections; missing biases and frozen tensors."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,29 +35,29 @@ def params(shapes, seed=0, dtype=np.float64):
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 3e-7)])
 def test_rms_norm_worked_by_hand(dtype, rtol):
-    """x = (1, 1, 3, 5): mean of squares 9; with eps 7 the root is 4 and x̂ = (1, 1, 3, 5)/4.
+    """x = (1, 1, 3, 5): mean x² = 9; with eps = 7, √(9 + 7) = 4 and x̂ = (1, 1, 3, 5)/4.
 
-    dy = e₁ and w = 4: d = (4, 0, 0, 0), mean d x̂ = ¼; dx = ¼ (d − ¼ x̂).
+    dy = e₁ and w = 4: d = (4, 0, 0, 0), mean(d x̂) = ¼, dx = ¼ (d − ¼ x̂).
     """
     p = Params({"n.weight": (4,)}, dtype)
     p["n.weight"][...] = 4
     y, backward = rms_norm(np.array([[1, 1, 3, 5]], dtype), p, "n", eps=7)
     np.testing.assert_allclose(y, [[1, 1, 3, 5]], rtol=rtol)
     g = p.like()
-    g.flat[:] = 100                                            # backward adds
+    g.flat[:] = 100                                            # backward adds to g
     dx = backward(np.array([[1, 0, 0, 0]], dtype), g)
     np.testing.assert_allclose(dx, np.array([[63, -1, -3, -5]]) / 64, rtol=rtol)
     np.testing.assert_allclose(g.flat, [100.25, 100, 100, 100], rtol=rtol)
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.5])
-def test_rms_norm_is_checked_in_its_input_and_its_weight(eps):
+def test_rms_norms_backward_is_the_derivative(eps):
     check_parameters(lambda x, p: rms_norm(x, p, "n", eps), draw(1, 3, 5),
                      params({"n.weight": (5,)}))
 
 
-def test_rms_norm_is_layer_norm_of_rows_whose_mean_is_zero():
-    """And only of those: it sees a shift."""
+def test_rms_norm_equals_layer_norm_only_for_rows_of_mean_zero():
+    """A shift of x changes RMSNorm."""
     p = params({"n.weight": (6,)})
     x = draw(1, 4, 6)
     x -= x.mean(-1, keepdims=True)
@@ -67,10 +67,10 @@ def test_rms_norm_is_layer_norm_of_rows_whose_mean_is_zero():
 
 
 @given(seeds, st.floats(-3, 3), sides)
-def test_rms_norm_sees_no_stretch_and_its_gradient_has_nothing_along_x(seed, stretch, D):
+def test_rms_norm_ignores_scale_so_its_gradient_has_no_part_along_x(seed, exponent, D):
     x, dy, p = draw(seed, 3, D), draw(seed + 1, 3, D), params({"n.weight": (D,)}, seed)
     y, backward = rms_norm(x, p, "n", 0.0)
-    np.testing.assert_allclose(rms_norm(x * 10.0**stretch, p, "n", 0.0)[0], y,
+    np.testing.assert_allclose(rms_norm(x * 10.0**exponent, p, "n", 0.0)[0], y,
                                rtol=4 * (D + 8) * u64)
     dx = backward(dy, p.like())
     size = np.linalg.norm(x, axis=-1) * np.linalg.norm(dx, axis=-1) + abs(y * dy).sum(-1)
@@ -78,8 +78,8 @@ def test_rms_norm_sees_no_stretch_and_its_gradient_has_nothing_along_x(seed, str
 
 
 @given(seeds, sides, sides, st.floats(-12, 12))
-def test_rms_norms_kernel_is_within_its_rounding(seed, T, D, size):
-    """The root errs by γ(D + 4)/2 of itself, whatever x is: nothing is subtracted."""
+def test_rms_norms_kernel_is_within_its_rounding_bound(seed, T, D, size):
+    """The root has a relative error of γ(D + 4)/2 for any x, because nothing is subtracted."""
     x = (draw(seed, T, D) * 10.0**size).astype(np.float32)
     dy, p = draw(seed + 1, T, D, dtype=np.float32), params({"n.weight": (D,)}, seed, np.float32)
     results = []
@@ -89,7 +89,7 @@ def test_rms_norms_kernel_is_within_its_rounding(seed, T, D, size):
         results.append((y, backward(dy.astype(dtype), g), g.flat))
     (y, dx, dw), (y64, dx64, dw64) = results
     assert y.dtype == dx.dtype == np.float32
-    of_hat = (D + 8) * u32
+    of_hat = (D + 8) * u32                                     # bound on the relative error of x̂
     assert (abs(y - y64) <= of_hat * abs(y64) + 2.0**-140).all()
     rstd = 1 / np.sqrt((x.astype(float)**2).mean(-1, keepdims=True) + 1e-30)
     xhat, d = abs(x) * rstd, abs(p["n.weight"] * dy)
@@ -99,7 +99,7 @@ def test_rms_norms_kernel_is_within_its_rounding(seed, T, D, size):
 
 
 @dtypes
-def test_rows_of_zeros_stay_zero_and_finite(dtype):
+def test_rms_norm_of_zeros_is_zero_and_its_gradient_is_finite(dtype):
     p = params({"n.weight": (5,)}, 0, dtype)
     y, backward = rms_norm(np.zeros((2, 5), dtype), p, "n")
     assert not y.any() and np.isfinite(backward(np.ones((2, 5), dtype), p.like())).all()
@@ -110,8 +110,8 @@ def test_rows_of_zeros_stay_zero_and_finite(dtype):
 
 @dtypes
 @pytest.mark.parametrize("norm", [layer_norm, rms_norm])
-def test_a_norm_of_each_head_is_that_of_its_rows(norm, dtype):
-    """q as (T, H, d): norms on queries and keys are the norms of a view."""
+def test_the_norm_of_each_head_is_the_norm_of_its_columns(norm, dtype):
+    """The norm of q reshaped to (T, H, d), as models with normalised queries and keys use it."""
     T, H, d = 4, 3, 8
     p = params({"n.weight": (d,), "n.bias": (d,)}, 0, dtype)
     q, dy = draw(1, T, H * d, dtype=dtype), draw(2, T, H, d, dtype=dtype)
@@ -129,15 +129,15 @@ def test_a_norm_of_each_head_is_that_of_its_rows(norm, dtype):
 @pytest.mark.parametrize("f", [
     lambda x, p: layer_norm(x, p, "n", 1e-5), lambda x, p: rms_norm(x, p, "n", 1e-5),
     lambda x, p: linear(x, p, "l")])
-def test_layers_of_three_axes_are_checked(f):
+def test_backward_is_the_derivative_for_inputs_of_three_axes(f):
     shapes = {"n.weight": (5,), "n.bias": (5,), "l.weight": (3, 5), "l.bias": (3,)}
     check_parameters(f, draw(1, 2, 4, 5), params(shapes))
 
 
-# ---- residual sums -------------------------------------------------------------------------------
+# ---- residual connections ------------------------------------------------------------------------
 
 @dtypes
-def test_a_residual_sum_worked_by_hand(dtype):
+def test_residual_worked_by_hand(dtype):
     x, r, dy = (np.array([[a, b]], dtype) for a, b in ((1, 2), (10, 20), (3, 4)))
     y, backward = residual(x, r)
     assert y.tolist() == [[11, 22]] and [d.tolist() for d in backward(dy)] == [[[3, 4]], [[3, 4]]]
@@ -149,13 +149,13 @@ def test_a_residual_sum_worked_by_hand(dtype):
 
 
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 5)])
-def test_residual_is_checked_in_both_inputs(dropout):
+def test_residuals_backward_is_the_derivative_in_both_inputs(dropout):
     check_backward(lambda x, r: residual(x, r, dropout), *draw(0, 2, 4, 5))
 
 
 @pytest.mark.parametrize("norm", [layer_norm, rms_norm])
-def test_a_sublayer_with_its_norm_in_front_is_checked(norm):
-    """y = x + dropout(W norm(x) + b): the path past the layer is a plain sum, dx = dy + ..."""
+def test_the_backward_of_a_pre_norm_sublayer_is_the_derivative(norm):
+    """y = x + dropout(W norm(x) + b), so dx = dy + the gradient through the sublayer."""
     def sublayer(x, p):
         h, back_norm = norm(x, p, "n", 1e-5)
         r, back_linear = linear(h, p, "l")
@@ -181,10 +181,10 @@ def test_add_norm_is_the_norm_of_the_residual_sum(dtype, dropout):
         np.testing.assert_allclose(got, want, rtol=0, atol=64 * np.finfo(dtype).eps)
 
 
-# ---- what is not there ---------------------------------------------------------------------------
+# ---- missing biases, frozen tensors --------------------------------------------------------------
 
-def layers(x, p):
-    """Every layer with parameters: {name: a backward of (dy, g)}."""
+def layer_backwards(x, p):
+    """{name: backward(dy, g)} of every layer with parameters."""
     return {"l": linear(x, p, "l")[1], "n": layer_norm(x, p, "n")[1], "r": rms_norm(x, p, "r")[1],
             "e": embedding(np.array([2, 0, 2, 1]), p, "e")[1], "a": add_norm(x, x, p, "a")[1],
             "s": prepend_row(x, np.array([0, 1, 4]), p, "s.weight")[2]}
@@ -195,7 +195,7 @@ SHAPES = {"l.weight": (5, 5), "l.bias": (5,), "n.weight": (5,), "n.bias": (5,), 
 
 
 @dtypes
-def test_a_missing_bias_is_a_bias_of_zeros(dtype):
+def test_a_missing_bias_acts_as_a_bias_of_zeros(dtype):
     x, dy = draw(0, 2, 4, 5, dtype=dtype)
     without = params({name: shape for name, shape in SHAPES.items() if "bias" not in name}, 1,
                      dtype)
@@ -224,12 +224,12 @@ def test_linear_without_bias_worked_by_hand():
 
 @dtypes
 @pytest.mark.parametrize("frozen", SHAPES)
-def test_a_frozen_tensor_gets_no_gradient_and_all_else_the_same(frozen, dtype):
+def test_a_frozen_tensor_gets_no_gradient_and_all_other_gradients_stay_the_same(frozen, dtype):
     x, dy, p = draw(0, 4, 5, dtype=dtype), draw(1, 6, 5, dtype=dtype), params(SHAPES, 2, dtype)
     some = Params({name: shape for name, shape in SHAPES.items() if name != frozen}, dtype)
     whole = p.like()
-    for name, backward in layers(x, p).items():
-        d = dy if name == "s" else dy[:4]            # prepend_row has a row more a sequence
+    for name, backward in layer_backwards(x, p).items():
+        d = dy if name == "s" else dy[:4]            # prepend_row adds 2 rows
         one, other = backward(d, some), backward(d, whole)
         if name == "a":
             np.testing.assert_array_equal(one[1], other[1])

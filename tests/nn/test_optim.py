@@ -1,4 +1,4 @@
-"""AdamW is its equation and torch's; clipping and the learning rate, worked by hand."""
+"""AdamW against its equation and torch; clipping and the learning rate worked by hand."""
 import json
 import math
 import runpy
@@ -43,10 +43,10 @@ def filled(seed, dtype=np.float64):
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-15), (np.float32, 1e-6)])
 def test_two_steps_worked_by_hand(dtype, rtol):
-    """β = ½, ε = 0, g = 1 and then −1, v̂ = 1 in both.
+    """lr = 1, β₁ = β₂ = ½, ε = 0; g = 1 in step 1 and −1 in step 2, so v̂ = 1 in both.
 
     t = 1: m = ½, m̂ = 1, θ = 4 − 1.   t = 2: m = ¼ − ½, m̂ = −¼ / ¾, θ = 3 + ⅓.
-    With λ = ¼ θ is first times ¾: 4 · ¾ − 1 = 2, then 2 · ¾ + ⅓.
+    With λ = ¼, each step first multiplies θ by ¾: θ = 4 · ¾ − 1 = 2, then 2 · ¾ + ⅓.
     """
     p = params([4], [4], dtype)
     optimizer, g = AdamW(p, betas=(0.5, 0.5), eps=0, weight_decay=0.25), p.like()
@@ -58,8 +58,8 @@ def test_two_steps_worked_by_hand(dtype, rtol):
 
 
 @given(seeds, st.floats(-4, 4))
-def test_the_first_step_is_the_learning_rate_whatever_the_size_of_the_gradient(seed, size):
-    """m̂ = g and v̂ = g², so each number moves by lr sign(g), but for ε."""
+def test_the_first_step_has_the_size_of_the_learning_rate_for_any_gradient(seed, size):
+    """m̂ = g and v̂ = g², so with ε = 0 each parameter moves by −lr sign(g)."""
     p = filled(seed)
     before, g = p.flat.copy(), filled(seed + 1)
     g.flat *= 10.0**size
@@ -68,8 +68,8 @@ def test_the_first_step_is_the_learning_rate_whatever_the_size_of_the_gradient(s
 
 
 @dtypes
-def test_decay_shrinks_what_is_declared_to_decay_and_nothing_else(dtype):
-    """Whatever its name: a bias may decay and a weight may not."""
+def test_weight_decay_shrinks_only_tensors_that_are_declared_to_decay(dtype):
+    """The declaration decides, not the name: here c.bias decays and b.weight does not."""
     p = Params({"a.weight": Tensor((3,), decay=True), "b.weight": Tensor((3,)),
                 "c.bias": Tensor((3,), decay=True), "d.bias": (3,)}, dtype)
     p.flat[:] = 8
@@ -79,7 +79,7 @@ def test_decay_shrinks_what_is_declared_to_decay_and_nothing_else(dtype):
 
 
 @dtypes
-def test_a_frozen_tensor_has_no_moments_and_the_others_move_as_without_it(dtype):
+def test_a_frozen_tensor_has_no_moments_and_does_not_affect_the_others(dtype):
     p = filled(1, dtype)
     frozen, alone = p.freeze(["w.weight"]), p.only(["w.bias"])
     for q in (frozen, alone):
@@ -91,7 +91,7 @@ def test_a_frozen_tensor_has_no_moments_and_the_others_move_as_without_it(dtype)
     np.testing.assert_array_equal(frozen["w.weight"], p["w.weight"])
 
 
-def test_an_optimizer_whose_state_is_written_into_another_goes_on_with_the_same_bits():
+def test_an_optimizer_with_a_restored_state_continues_with_the_same_bits():
     p = filled(1, np.float32)
     first = AdamW(p)
     first.step([filled(2, np.float32)], 0.1)
@@ -106,7 +106,7 @@ def test_an_optimizer_whose_state_is_written_into_another_goes_on_with_the_same_
 
 
 @dtypes
-def test_a_learning_rate_of_zero_changes_nothing_but_the_means(dtype):
+def test_a_learning_rate_of_zero_changes_only_the_moments(dtype):
     p = filled(1, dtype)
     before, optimizer = p.flat.copy(), AdamW(p)
     optimizer.step([filled(2, dtype)], 0.0)
@@ -117,7 +117,7 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_means(dtype):
 # ---- the original -------------------------------------------------------------------------------
 
 def ours(case):
-    """{name: what we make of it, after each step}."""
+    """{name: its values after each step} of our AdamW."""
     p = params(case["first"]["w"], case["first"]["b"])
     optimizer = AdamW(p, case["betas"], case["eps"], case["decay"])
     after = {"w": [], "b": []}
@@ -139,14 +139,14 @@ def test_equals_torchs_adamw():
 
 
 @pytest.mark.parametrize("wrong", [{"betas": (0.85, 0.9701)}, {"eps": 2e-6}, {"decay": 0.301}])
-def test_the_frozen_values_tell_another_optimiser_apart(wrong):
+def test_the_golden_values_reject_other_settings(wrong):
     case = json.loads((GOLDEN / "optim.json").read_text())
     with pytest.raises(AssertionError):
         assert_equal(ours(case | wrong), case["after"])
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_torchs_adamw_as_installed(seed):
+def test_equals_the_installed_torchs_adamw(seed):
     pytest.importorskip("torch")
     make = runpy.run_path(GOLDEN / "make_optim.py")
     rng = np.random.default_rng(seed)
@@ -161,10 +161,10 @@ def test_equals_torchs_adamw_as_installed(seed):
 # ---- the kernel ---------------------------------------------------------------------------------
 
 @given(seeds, st.floats(-12, 12), st.integers(1, 5000), st.sampled_from([0.0, 0.01, 0.5]))
-def test_the_kernel_takes_the_step_of_the_equation(seed, size, t, decay):
-    """m within γ(5) of its terms, v within γ(7) of itself, √v̂ + ε within γ(8), the quotient γ(16).
+def test_the_kernel_is_within_its_rounding_bound(seed, size, t, decay):
+    """Relative errors: m γ(5) of Σ |terms|, v γ(7), √v̂ + ε γ(8), the quotient γ(16).
 
-    So θ is within 20 u of |θ| plus the step that all terms of m would make together.
+    So θ has an error of 20 u (|θ| + the step with Σ |terms| in place of m).
     """
     rng = np.random.default_rng(seed)
     n, b1, b2, lr, eps = 33, 0.9, 0.999, 1e-3, 1e-8
@@ -187,13 +187,13 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, size, t, decay):
 
 @dtypes
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtype, workers):
-    """In blocks of five numbers, in threads or in turn: the same bits, and the step of the sum."""
+def test_several_workers_step_along_the_clipped_sum_of_their_gradients(monkeypatch, dtype, workers):
+    """Threads give the same bits as a serial loop, and up to rounding the step along the sum."""
     monkeypatch.setattr(optim, "BLOCK", 5)
     names = {"a.weight": Tensor((3, 4), decay=True), "a.bias": (7,),
              "b.weight": Tensor((2, 2), decay=True), "none": (0,)}
 
-    def stepped(map, together):
+    def train(map, sum_first):
         p = Params(names, dtype)
         p.flat[:] = 1
         rng = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtyp
             grads = [p.like() for _ in range(workers)]
             for g in grads:
                 g.flat[:] = rng.standard_normal(g.flat.size)
-            if together:
+            if sum_first:
                 for g in grads[1:]:
                     grads[0].flat += g.flat
                 norms.append(float(np.linalg.norm(grads[0].flat)))
@@ -212,15 +212,15 @@ def test_workers_step_along_the_sum_of_their_gradients_clipped(monkeypatch, dtyp
                 norms.append(optimizer.step(grads, 0.1, 2.0, map))
         return p.flat, norms
 
-    alone, norms = stepped(serial_map, False)
+    serial, norms = train(serial_map, False)
     with parallel_map(workers) as run:
-        threads, same = stepped(run, False)
-    np.testing.assert_array_equal(threads, alone)
-    assert same == norms
-    one, theirs = stepped(serial_map, True)
+        threaded, threaded_norms = train(run, False)
+    np.testing.assert_array_equal(threaded, serial)
+    assert threaded_norms == norms
+    summed, summed_norms = train(serial_map, True)
     rounding = 8 * np.finfo(dtype).eps
-    np.testing.assert_allclose(norms, theirs, rtol=rounding)
-    np.testing.assert_allclose(alone, one, rtol=8 * rounding)      # 3 steps; c rounds once more
+    np.testing.assert_allclose(norms, summed_norms, rtol=rounding)
+    np.testing.assert_allclose(serial, summed, rtol=8 * rounding)  # 3 steps; c g is rounded twice
 
 
 # ---- clipping -----------------------------------------------------------------------------------
@@ -232,22 +232,22 @@ def test_clipping_worked_by_hand():
 
 @dtypes
 @given(seed=seeds, size=st.floats(-15, 15))
-def test_a_clipped_step_is_the_step_along_the_shortened_gradient(dtype, seed, size):
-    """m is (1 − β₁) c g: 10 squares and a root in c, two factors more: γ(12) of it, twice."""
+def test_a_clipped_step_equals_the_step_along_the_scaled_gradient(dtype, seed, size):
+    """m = (1 − β₁) c g has a relative error of γ(12): 10 squares and a root in c, two products."""
     g = filled(seed, dtype)
     g.flat *= dtype(10.0**size)
-    length, rounding = math.hypot(*g.flat.astype(np.float64)), 12 * float(np.finfo(dtype).eps)
-    shorter, clipped = g.copy(), AdamW(filled(0, dtype))
-    shorter.flat *= dtype(min(1, 1 / length))
-    assert clipped.step([g], 0.1, max_grad_norm=1.0) == pytest.approx(length, rel=rounding)
+    norm, rounding = math.hypot(*g.flat.astype(np.float64)), 12 * float(np.finfo(dtype).eps)
+    scaled, clipped = g.copy(), AdamW(filled(0, dtype))
+    scaled.flat *= dtype(min(1, 1 / norm))
+    assert clipped.step([g], 0.1, max_grad_norm=1.0) == pytest.approx(norm, rel=rounding)
     by_hand = AdamW(filled(0, dtype))
-    by_hand.step([shorter], 0.1)
+    by_hand.step([scaled], 0.1)
     np.testing.assert_allclose(clipped.m.flat, by_hand.m.flat, rtol=rounding, atol=0)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e30])
-def test_a_gradient_without_a_length_makes_parameters_no_numbers_so_that_the_loop_sees_it(wrong):
-    """The square of 1e30 is no float32: clipped to 0, the run would stand still to its end."""
+def test_a_gradient_without_a_finite_norm_makes_parameters_nan(wrong):
+    """The square of 1e30 overflows float32.  A clip factor of 0 would hide the overflow."""
     p = filled(1, np.float32)
     g = p.like()
     g.flat[0] = wrong
@@ -259,19 +259,19 @@ def test_a_gradient_without_a_length_makes_parameters_no_numbers_so_that_the_loo
 # ---- the learning rate --------------------------------------------------------------------------
 
 def test_the_learning_rate_worked_by_hand():
-    """Ten steps, four of them up to 8, six down to 0."""
+    """Ten steps: four rise to 8, six fall to 0."""
     rates = [linear_warmup_decay(step, 10, 8.0, 0.4) for step in range(1, 11)]
     np.testing.assert_allclose(rates, [2, 4, 6, 8, 40 / 6, 32 / 6, 4, 16 / 6, 8 / 6, 0], rtol=1e-15)
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(1e-6, 10))
-def test_the_rate_rises_then_falls_and_is_never_above_its_peak(steps, warm_up, peak):
-    rates = [linear_warmup_decay(step, steps, peak, warm_up) for step in range(1, steps + 1)]
+def test_the_learning_rate_rises_then_falls_and_never_exceeds_its_peak(steps, warmup_ratio, peak):
+    rates = [linear_warmup_decay(step, steps, peak, warmup_ratio) for step in range(1, steps + 1)]
     assert min(rates) >= 0 and max(rates) <= peak * (1 + 2**-50)
     top = int(np.argmax(rates))
     assert (np.diff(rates[:top + 1]) >= 0).all() and (np.diff(rates[top:]) <= 1e-15 * peak).all()
 
 
-def test_all_of_a_run_may_be_warm_up_and_none_of_it():
+def test_warmup_may_take_all_steps_or_none():
     assert [linear_warmup_decay(step, 4, 1.0, 1.0) for step in range(1, 5)] == [.25, .5, .75, 1]
     assert [linear_warmup_decay(step, 4, 1.0, 0.0) for step in range(1, 5)] == [.75, .5, .25, 0]

@@ -1,4 +1,4 @@
-"""Each layer against torch's or transformers' own: outputs and gradients in all inputs."""
+"""Each layer against torch or transformers: outputs, and gradients of all inputs and parameters."""
 import runpy
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,14 @@ POSITIONS = np.array([0, 1, 2, 3, 4, 5, 0, 1, 2])
 
 
 def distances(t):
+    """(t, t): j − i."""
     return np.arange(t) - np.arange(t)[:, None]
 
 
-# ---- ours, in the originals' terms: x, p -> y, backward(dy, g) -> {input: gradient} --------------
+# ---- ours, called alike: f(inputs, p) -> y, backward; backward(dy, g) -> {input: gradient} -------
 
 def layer(f):
-    """A layer of one input whose tensors are "l.weight" and perhaps "l.bias"."""
+    """f for a layer with one input, x, and the tensors l.weight and perhaps l.bias."""
     def run(x, p):
         y, backward = f(x["x"], p, "l")
         return y, lambda dy, g: {"x": backward(dy, g)}
@@ -35,7 +36,7 @@ def layer(f):
 
 
 def function(f, *names):
-    """A function without parameters."""
+    """f for a function without parameters, of the inputs with these names."""
     def run(x, p):
         y, backward = f(*(x[name] for name in names))
 
@@ -47,9 +48,10 @@ def function(f, *names):
 
 
 def mistral(q, k, v):
+    """Rotary positions, then causal attention with a window, in 4 heads of q."""
     by = rotation(POSITIONS, 6, theta=100.0, dtype=q.dtype.type)
     (q, back_q), (k, back_k) = rotary(q, by), rotary(k, by)
-    y, back = attention(q, k, v, OFFSETS, 4, causal=True, window=2)   # theirs, 3, counts itself
+    y, back = attention(q, k, v, OFFSETS, 4, causal=True, window=2)   # sliding_window 3
 
     def backward(dy):
         dq, dk, dv = back(dy)
@@ -58,24 +60,24 @@ def mistral(q, k, v):
 
 
 def mpnet_buckets(t):
-    """16 for each side: 8 of one distance each, then ever wider ones up to 128."""
-    far = np.maximum(abs(distances(t)), 1)
-    wide = np.minimum(8 + (np.log(far / 8) / np.log(16) * 8).astype(int), 15)
-    return np.where(far < 8, abs(distances(t)), wide) + 16 * (distances(t) > 0)
+    """Bucket numbers (t, t).  For each sign of j − i: distances 0 .. 7, then 8 wider buckets."""
+    distance = np.maximum(abs(distances(t)), 1)
+    wide = np.minimum(8 + (np.log(distance / 8) / np.log(16) * 8).astype(int), 15)
+    return np.where(distance < 8, abs(distances(t)), wide) + 16 * (distances(t) > 0)
 
 
 def swin_pairs():
-    """(difference of rows, difference of columns) in a window of 2 x 2, as one of 9 numbers."""
+    """Row numbers (4, 4) of the bias table for a window of 2 x 2: one per pair of differences."""
     row, column = np.divmod(np.arange(4), 2)
     return 3 * (row[:, None] - row + 1) + column[:, None] - column + 1
 
 
-def self_attention(offsets, attend, out, x, p):
-    """q, k and v of x, what attend makes of them, and perhaps a linear layer behind."""
+def self_attention(offsets, attend, project, x, p):
+    """attend(q, k, v, offsets, p) with q, k, v = linear(x); then a linear layer "o" if project."""
     x = x["x"]
     (q, back_q), (k, back_k), (v, back_v) = (linear(x, p, name) for name in "qkv")
     a, back_a = attend(q, k, v, offsets, p)
-    y, back_o = linear(a, p, "o") if out else (a, lambda dy, g: dy)
+    y, back_o = linear(a, p, "o") if project else (a, lambda dy, g: dy)
 
     def backward(dy, g):
         dq, dk, dv = back_a(back_o(dy, g), g)
@@ -83,7 +85,8 @@ def self_attention(offsets, attend, out, x, p):
     return y, backward
 
 
-def biased(index, mask, q, k, v, offsets, p):
+def with_bias(index, mask, q, k, v, offsets, p):
+    """Two heads with relative_bias, plus a mask (W, t, t) that differs by window."""
     B, back_bias = relative_bias(index, p, "table")
     B = B if mask is None else (B + mask[:, None]).astype(q.dtype)
     y, back = attention(q, k, v, offsets, 2, bias=B)
@@ -95,10 +98,11 @@ def biased(index, mask, q, k, v, offsets, p):
     return y, backward
 
 
-def with_extra_rows(q, k, v, offsets, p):
-    k, longer, back_k = prepend_row(k, offsets, p, "bias_k")
+def with_extra_row(q, k, v, offsets, p):
+    """Two heads, with a learned row bias_k and bias_v before each sequence of k and v."""
+    k, key_offsets, back_k = prepend_row(k, offsets, p, "bias_k")
     v, _, back_v = prepend_row(v, offsets, p, "bias_v")
-    y, back = attention(q, k, v, offsets, 2, key_offsets=longer)
+    y, back = attention(q, k, v, offsets, 2, key_offsets=key_offsets)
 
     def backward(dy, g):
         dq, dk, dv = back(dy)
@@ -107,6 +111,7 @@ def with_extra_rows(q, k, v, offsets, p):
 
 
 def patch_layer(size, stride, x, p):
+    """patches, then linear."""
     rows, back_rows = patches(x["x"], size, stride)
     y, back = linear(rows, p, "l")
     return y, lambda dy, g: {"x": back_rows(back(dy, g))}
@@ -123,10 +128,10 @@ OURS = {
     "swiglu": function(swiglu, "gate", "up"),
     "mistral": function(mistral, *"qkv"),
     "two_sided": function(lambda q, k, v: attention(q, k, v, OFFSETS, 2, window=2), *"qkv"),
-    "mpnet": partial(self_attention, OFFSETS, partial(biased, mpnet_buckets(6), None), True),
-    "swin": partial(self_attention, np.arange(0, 17, 4), partial(biased, swin_pairs(), SWIN_MASK),
-                    False),
-    "extra_row": partial(self_attention, OFFSETS, with_extra_rows, True),
+    "mpnet": partial(self_attention, OFFSETS, partial(with_bias, mpnet_buckets(6), None), True),
+    "swin": partial(self_attention, np.arange(0, 17, 4),
+                    partial(with_bias, swin_pairs(), SWIN_MASK), False),
+    "extra_row": partial(self_attention, OFFSETS, with_extra_row, True),
     "conv1d": layer(partial(conv1d, padding=1)),
     "conv1d_stride": layer(partial(conv1d, stride=2, padding=1)),
     "patches": partial(patch_layer, 2, None),
@@ -135,8 +140,8 @@ INPUTS = {"x", "gate", "up", "q", "k", "v"}
 NAMES = {"weight": "l.weight", "bias": "l.bias", "table": "table.weight"}     # theirs -> ours
 
 
-def equal_to(theirs, case, dtype):
-    """Outputs and gradients within 1e-9 in float64, 1e-5 in float32, of the largest number."""
+def assert_equal(theirs, case, dtype):
+    """Compare y and the gradients, to 1e-9 (float64) or 1e-5 (float32) times max(1, max |want|)."""
     of_case = {name.removeprefix(f"{case}."): x for name, x in theirs.items()
                if name.startswith(f"{case}.")}
     given = {name: x.astype(dtype) for name, x in of_case.items()
@@ -160,17 +165,17 @@ def equal_to(theirs, case, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", OURS)
-def test_the_originals_outputs_and_gradients(case, dtype):
-    equal_to(read_safetensors(GOLDEN)[0], case, dtype)
+def test_equals_the_golden_outputs_and_gradients(case, dtype):
+    assert_equal(read_safetensors(GOLDEN)[0], case, dtype)
 
 
 @pytest.fixture(scope="module")
 def installed():
-    for peer in ("torch", "transformers"):
-        pytest.importorskip(peer)
+    for package in ("torch", "transformers"):
+        pytest.importorskip(package)
     return runpy.run_path(str(GOLDEN.with_name("make_nn.py")))["originals"]()
 
 
 @pytest.mark.parametrize("case", OURS)
-def test_the_originals_as_installed(case, installed):
-    equal_to(installed, case, np.float64)
+def test_equals_the_installed_torch_and_transformers(case, installed):
+    assert_equal(installed, case, np.float64)

@@ -1,4 +1,4 @@
-"""Parameters are windows on one buffer; each is declared with its first values and its decay."""
+"""Params: views on one buffer, subsets, frozen tensors, initial values."""
 import copy
 import pickle
 
@@ -29,7 +29,7 @@ shapes = st.dictionaries(st.text("abc.", min_size=1, max_size=5),
 
 # ---- views --------------------------------------------------------------------------------------
 
-def test_names_are_windows_worked_by_hand():
+def test_views_worked_by_hand():
     p = Params({"w": (2, 2), "b": (2,)}, np.float64)
     p.flat[:] = range(6)
     assert p["w"].tolist() == [[0, 1], [2, 3]] and p["b"].tolist() == [4, 5]
@@ -39,7 +39,7 @@ def test_names_are_windows_worked_by_hand():
 
 
 @given(shapes)
-def test_the_windows_are_the_whole_buffer_in_order_and_do_not_overlap(shapes):
+def test_the_views_cover_the_buffer_in_order_without_overlap(shapes):
     p = Params(shapes, np.float64)
     p.flat[:] = np.arange(p.flat.size)
     assert {name: view.shape for name, view in p.items()} == p.shapes == shapes
@@ -49,7 +49,7 @@ def test_the_windows_are_the_whole_buffer_in_order_and_do_not_overlap(shapes):
     assert all(np.shares_memory(view, p.flat) for view in p.values() if view.size)
 
 
-def test_an_array_in_a_windows_place_would_leave_flat_behind_and_is_refused():
+def test_replacing_a_view_by_an_array_is_an_error():
     p = Params(TENSORS)
     with pytest.raises(TypeError, match=r"'a.weight'.*write into it: p\['a.weight'\]\[...\] ="):
         p["a.weight"] = np.ones((2, 3))
@@ -61,7 +61,7 @@ def test_an_array_in_a_windows_place_would_leave_flat_behind_and_is_refused():
 
 
 @dtypes
-def test_a_twin_is_zero_and_a_copy_is_equal_and_neither_is_the_original(dtype):
+def test_like_gives_zeros_and_copy_equal_numbers_and_neither_shares_memory(dtype):
     p = init_params(TENSORS, 0, dtype)
     g, other = p.like(), p.copy()
     assert g.flat.dtype == other.flat.dtype == p.flat.dtype == dtype
@@ -74,30 +74,31 @@ def test_a_twin_is_zero_and_a_copy_is_equal_and_neither_is_the_original(dtype):
 
 def test_a_copy_in_float64_holds_the_same_numbers():
     p = init_params(TENSORS, 0)
-    twin = p.copy(np.float64)
-    assert twin.flat.dtype == np.float64
-    np.testing.assert_array_equal(twin.flat, p.flat)
+    wide = p.copy(np.float64)
+    assert wide.flat.dtype == np.float64
+    np.testing.assert_array_equal(wide.flat, p.flat)
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
-def test_a_deep_copy_and_a_pickle_are_windows_on_a_buffer_of_their_own(again):
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_deepcopy_and_pickle_make_views_on_a_new_buffer(duplicate):
     p = init_params(TENSORS, 0).freeze(["n.bias"])
-    other = again(p)
+    other = duplicate(p)
     assert other.tensors == p.tensors and other.frozen == p.frozen == ("n.bias",)
     np.testing.assert_array_equal(other.flat, p.flat)
     other["a.bias"] += 1
     assert other.flat.sum() == pytest.approx(p.flat.sum() + 2) and not p["a.bias"].any()
 
 
-# ---- some of them -------------------------------------------------------------------------------
+# ---- subsets and frozen tensors -----------------------------------------------------------------
 
 def numbered():
+    """Three tensors, with flat = 0, 1, ... 6."""
     p = Params({"a": (2,), "b": (1, 3), "c": (2,)}, np.float64)
     p.flat[:] = range(7)
     return p
 
 
-def test_the_tensors_of_some_names_in_the_order_of_all_and_not_the_same_memory():
+def test_only_copies_the_named_tensors_in_the_order_of_flat():
     p = numbered()
     some = p.only(name for name in ("c", "a"))
     assert list(some) == ["a", "c"] and some.flat.tolist() == [0, 1, 5, 6]
@@ -107,7 +108,7 @@ def test_the_tensors_of_some_names_in_the_order_of_all_and_not_the_same_memory()
     assert p.only(p).flat.tolist() == p.flat.tolist()
 
 
-def test_a_frozen_tensor_is_beside_the_buffer_and_has_no_gradient():
+def test_a_frozen_tensor_is_outside_the_buffer_and_has_no_gradient():
     p = numbered()
     q = p.freeze(["b"])
     assert q.flat.tolist() == [0, 1, 5, 6] and q.frozen == ("b",) and list(q) == ["a", "b", "c"]
@@ -119,24 +120,24 @@ def test_a_frozen_tensor_is_beside_the_buffer_and_has_no_gradient():
     assert set(again.frozen) == {"a", "b"} and again.flat.tolist() == [5, 6]
 
 
-def test_what_is_trainable_is_named_or_what_is_frozen_is():
+def test_trainable_freezes_all_tensors_that_are_not_named():
     p = numbered()
     q = p.trainable(["c"])
     assert q.frozen == ("a", "b") and q.flat.tolist() == [5, 6]
     assert p.trainable(p).frozen == () and p.trainable([]).flat.size == 0
-    back = q.trainable(q)                                # all of them, frozen ones too
-    assert back.frozen == () and back.flat.tolist() == p.flat.tolist()
+    thawed = q.trainable(q)                              # all names, also of frozen tensors
+    assert thawed.frozen == () and thawed.flat.tolist() == p.flat.tolist()
 
 
-def test_copies_and_parts_keep_frozen_what_was_frozen():
+def test_copies_and_subsets_keep_tensors_frozen():
     q = numbered().freeze(["b"])
-    twin = q.copy(np.float32)
-    assert twin.frozen == ("b",) and twin["b"].dtype == np.float32 and twin.flat.size == 4
+    other = q.copy(np.float32)
+    assert other.frozen == ("b",) and other["b"].dtype == np.float32 and other.flat.size == 4
     assert np.shares_memory(q.copy()["b"], q["b"])
     assert q.only(["a", "b"]).frozen == ("b",) and q.only(["a"]).frozen == ()
 
 
-def test_two_parts_are_joined_in_one_buffer():
+def test_join_puts_two_parts_into_one_buffer():
     p, head = numbered().freeze(["a"]), Params({"h": (1,)}, np.float64)
     head.flat[:] = 9
     both = join(p, head)
@@ -149,15 +150,15 @@ def test_two_parts_are_joined_in_one_buffer():
 
 
 @pytest.mark.parametrize("method", ["only", "freeze", "trainable"])
-def test_a_name_that_is_not_there_is_a_key_error_that_says_what_is(method):
+def test_an_unknown_name_is_an_error_that_lists_the_known_names(method):
     with pytest.raises(KeyError, match="expected some of a, b; got .z."):
         getattr(Params({"a": (1,), "b": (1,)}), method)(["a", "z"])
 
 
-# ---- first values -------------------------------------------------------------------------------
+# ---- initial values -----------------------------------------------------------------------------
 
 def test_weights_are_normal_norms_one_and_biases_zero():
-    """20,000 draws: the mean within 5 σ/√n of 0, the deviation within 5 σ/√(2n) of 0.02."""
+    """n = 20,000 draws: the mean within 5 σ/√n of 0, the std within 5 σ/√(2n) of σ = 0.02."""
     p = init_params({**linear_tensors("e", 100, 200, Normal(0.02)), **norm_tensors("n", 9)}, 3,
                     np.float64)
     w = p["e.weight"]
@@ -167,8 +168,8 @@ def test_weights_are_normal_norms_one_and_biases_zero():
     assert not p["n.bias"].any() and not p["e.bias"].any()
 
 
-def test_any_function_of_a_generator_and_a_shape_is_a_first_value():
-    """GPT-2's 0.02/√(2L), LoRA's zeros, a scale of log(1/0.07): declared, not guessed."""
+def test_an_init_may_be_any_function_of_a_generator_and_a_shape():
+    """Or one of the declared kinds: zeros for LoRA, log(1/0.07) for CLIP's scale."""
     def ramp(rng, shape):
         return np.arange(6.0).reshape(shape)
     p = init_params({"ramp": Tensor((2, 3), ramp), "scale": Tensor((), Constant(np.log(1 / 0.07))),
@@ -177,7 +178,7 @@ def test_any_function_of_a_generator_and_a_shape_is_a_first_value():
     assert not p["lora"].any() and p["ones"].all()
 
 
-def test_a_tensor_more_changes_no_other_and_another_seed_changes_all():
+def test_a_new_tensor_changes_no_other_but_a_new_seed_changes_all():
     one, other = (Tensor((3, 4), Normal(1.0)) for _ in range(2))
     few = init_params({"a.weight": one}, 1)
     many = init_params({"b.weight": other, "a.weight": one}, 1)
@@ -186,20 +187,20 @@ def test_a_tensor_more_changes_no_other_and_another_seed_changes_all():
     assert (few["a.weight"] != init_params({"a.weight": one}, 2)["a.weight"]).all()
 
 
-def test_the_stream_and_not_the_name_decides_what_is_drawn():
+def test_initial_values_depend_on_the_stream_not_on_the_name():
     named = init_params({"old": Tensor((3,), Normal(1.0))}, 1)
     renamed = init_params({"new": Tensor((3,), Normal(1.0), stream="old")}, 1)
     np.testing.assert_array_equal(named["old"], renamed["new"])
 
 
-def test_float32_begins_where_float64_does_but_for_its_rounding():
+def test_float32_initial_values_are_the_float64_values_rounded():
     np.testing.assert_array_equal(init_params(TENSORS, 1).flat,
                                   init_params(TENSORS, 1, np.float64).flat.astype(np.float32))
 
 
-def test_matrices_and_tables_decay_biases_and_norms_do_not_and_a_bias_may_be_missing():
+def test_only_matrices_and_tables_have_weight_decay_and_biases_are_optional():
     declared = {**linear_tensors("l", 2, 3, Normal(1.0), bias=False), **norm_tensors("n", 3, False),
                 **embedding_tensors("e", 5, 3, Normal(1.0)), **TENSORS}
     assert {name for name, tensor in declared.items() if tensor.decay} == {
         "l.weight", "e.weight", "a.weight"}
-    assert not {"l.bias", "n2.bias"} & set(declared) and declared["e.weight"].shape == (5, 3)
+    assert "l.bias" not in declared and declared["e.weight"].shape == (5, 3)

@@ -1,8 +1,9 @@
-"""Softmax and cross-entropy: values, gradients, and what float32 may lose.
+"""Softmax and cross-entropy: values, gradients, and the rounding errors of float32.
 
-In float32 with u = 2⁻²⁴: a difference d = s − max errs by u |d|, and so does e^d, relatively; exp32
-adds 2 u, the sum M u of it, the division 2 u.  So p errs by p (u (|d| + Σ p |d|) + (M + 8) u), and
-by 2⁻¹²⁴ where exp32 stands at e⁻⁸⁷ for all that is less.
+In float32 let u = 2⁻²⁴.  The difference d = s − max has an error of u |d|, so e^d has a relative
+error of u |d|.  exp32 adds 2 u, the sum over M terms M u, the division 2 u.  So the error of p is
+at most p (u (|d| + Σ p |d|) + (M + 8) u), plus 2⁻¹²⁴, because exp32 returns e⁻⁸⁷ for smaller
+arguments.
 """
 import numpy as np
 import pytest
@@ -22,11 +23,11 @@ def draw(seed, *shape, size=0.0, dtype=np.float64):
     return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
 
 
-def bound(s):
-    """The exact p of float32 scores, and how far the kernel's may be from it."""
+def exact_and_bound(s):
+    """The exact p of float32 scores, and a bound on the error of the kernel's p.  (..., M) each"""
     p, _ = softmax(s.astype(np.float64))
     d = s.astype(np.float64) - s.max(-1, keepdims=True)
-    d = abs(np.maximum(d, -100))                              # farther away nothing is left of p
+    d = abs(np.maximum(d, -100))                              # e⁻¹⁰⁰ is below 2⁻¹²⁴
     return p, p * u32 * (d + (p * d).sum(-1, keepdims=True) + s.shape[-1] + 8) + LEAST
 
 
@@ -59,7 +60,7 @@ def test_cross_entropy_worked_by_hand(dtype):
 
 @dtypes
 @pytest.mark.parametrize("V", [1, 2, 30_000])
-def test_of_equal_scores_the_loss_is_log_v(dtype, V):
+def test_the_loss_of_equal_scores_is_log_v(dtype, V):
     loss, _ = cross_entropy(np.full((3, V), -7.5, dtype), np.array([0, V - 1, V // 2]))
     assert loss == pytest.approx(np.log(V), rel=4 * float(np.finfo(dtype).eps), abs=1e-300)
 
@@ -67,7 +68,7 @@ def test_of_equal_scores_the_loss_is_log_v(dtype, V):
 @dtypes
 @pytest.mark.parametrize("far", [100, 1e10, 1e38])
 def test_extreme_scores_stay_finite(dtype, far):
-    """Certain and right: 0; certain and wrong: what it is wrong by."""
+    """The loss is 0 if the largest score is the target's, else the difference of the two scores."""
     s = np.array([[far, 0, -far], [far, 0, -far]], dtype)
     right, _ = cross_entropy(s[:1], np.array([0]))
     wrong, backward = cross_entropy(s, np.array([0, 2]))
@@ -92,8 +93,8 @@ def test_the_gradient_of_the_loss_is_its_derivative(total):
 
 
 @given(seeds, sides, st.floats(-3, 2), st.sampled_from([np.float32, np.float64]))
-def test_of_softmaxs_gradient_nothing_is_left_along_ones(seed, M, size, dtype):
-    """Jᵀ1 = p (1 − Σ p) = 0, and Σ ds = 1ᵀJᵀdp = 0: what raises all scores is not seen."""
+def test_softmaxs_gradient_has_no_part_along_ones(seed, M, size, dtype):
+    """Jᵀ1 = p (1 − Σ p) = 0 and Σ ds = 1ᵀJᵀdp = 0, because a shift of all scores changes no p."""
     s, dp = draw(seed, 4, M, size=size, dtype=dtype), draw(seed + 1, 4, M, dtype=dtype)
     p, backward = softmax(s)
     rounding = (2 * M + 8) * float(np.finfo(dtype).eps) / 2
@@ -104,7 +105,7 @@ def test_of_softmaxs_gradient_nothing_is_left_along_ones(seed, M, size, dtype):
 
 
 @given(seeds, sides, st.floats(-3, 2), st.floats(-1e3, 1e3))
-def test_a_shift_of_all_scores_is_not_seen(seed, M, size, shift):
+def test_softmax_ignores_a_shift_of_all_scores(seed, M, size, shift):
     s = draw(seed, 4, M, size=size)
     (p, _), (q, _) = softmax(s), softmax(s + shift)
     bound = 4 * u64 * (M + 8 + abs(s).max() + abs(shift))
@@ -117,20 +118,20 @@ def test_a_shift_of_all_scores_is_not_seen(seed, M, size, shift):
 # ---- float32 ------------------------------------------------------------------------------------
 
 @given(seeds, sides, sides, sizes)
-def test_softmaxs_kernel_is_within_its_rounding(seed, R, M, size):
+def test_softmaxs_kernel_is_within_its_rounding_bound(seed, R, M, size):
     s = draw(seed, R, M, size=size, dtype=np.float32)
     p, _ = softmax(s)
-    exact, error = bound(s)
+    exact, error = exact_and_bound(s)
     assert p.dtype == np.float32 and (abs(p - exact) <= 1.01 * error).all()
 
 
 @given(seeds, sides, sides, sizes)
-def test_softmaxs_gradient_in_float32_is_within_its_rounding(seed, R, M, size):
-    """p errs as above in both places, the sum by γ(M + 2)."""
+def test_softmaxs_gradient_in_float32_is_within_its_rounding_bound(seed, R, M, size):
+    """p occurs twice with the error above; the sum of M products adds γ(M + 2)."""
     s = draw(seed, R, M, size=size, dtype=np.float32)
     dp = draw(seed + 1, R, M, dtype=np.float32)
     ds, ds64 = softmax(s)[1](dp), softmax(s.astype(float))[1](dp.astype(float))
-    p, error = bound(s)
+    p, error = exact_and_bound(s)
     a = abs(dp.astype(float))
     mean = (p * a).sum(-1, keepdims=True)
     allowed = (error * (a + mean) + p * (error * a).sum(-1, keepdims=True)
@@ -139,17 +140,17 @@ def test_softmaxs_gradient_in_float32_is_within_its_rounding(seed, R, M, size):
 
 
 @given(seeds, sides, sides, sizes)
-def test_cross_entropys_kernels_are_within_their_rounding(seed, N, M, size):
-    """log Σ errs by what Σ does, relatively, and 4 u of itself; the difference by u."""
+def test_cross_entropys_kernels_are_within_their_rounding_bounds(seed, N, M, size):
+    """The error of log Σ is the relative error of Σ plus 4 u log Σ; the difference adds u."""
     s = draw(seed, N, M, size=size, dtype=np.float32)
     targets = np.random.default_rng(seed).integers(0, M, N)
     before = s.copy()
     (loss, back), (loss64, back64) = (cross_entropy(a, targets) for a in (s, s.astype(float)))
-    p, error = bound(s)
+    p, error = exact_and_bound(s)
     d = s.astype(float) - s.max(-1, keepdims=True)
-    spread = (p * abs(np.maximum(d, -100))).sum(-1)
-    right = abs(d[np.arange(N), targets])
-    allowed = u32 * (M + 8 + spread + 5 * np.log(M) + 3 * right) + M * LEAST
+    mean_d = (p * abs(np.maximum(d, -100))).sum(-1)
+    target_d = abs(d[np.arange(N), targets])
+    allowed = u32 * (M + 8 + mean_d + 5 * np.log(M) + 3 * target_d) + M * LEAST
     assert abs(loss - loss64) <= allowed.mean()
     assert (abs(back() - back64()) <= 1.01 * (error + 4 * u32 * p) / N
             + 2 * u32 * (np.arange(M) == targets[:, None]) / N + LEAST).all()
@@ -158,7 +159,7 @@ def test_cross_entropys_kernels_are_within_their_rounding(seed, N, M, size):
 
 @dtypes
 @pytest.mark.parametrize("f", [softmax, log_softmax])
-def test_nan_reaches_its_row_and_no_other_and_inputs_are_left(f, dtype):
+def test_nan_spreads_only_within_its_row_and_inputs_are_not_changed(f, dtype):
     s = np.array([[0, np.nan, 1], [0, 1, 2]], dtype)
     before = s.copy()
     y, backward = f(s)
@@ -170,7 +171,7 @@ def test_nan_reaches_its_row_and_no_other_and_inputs_are_left(f, dtype):
 
 
 @dtypes
-def test_any_layout_of_scores_is_read_alike(dtype):
+def test_the_memory_layout_of_the_scores_does_not_matter(dtype):
     s = draw(0, 4, 6, dtype=dtype)
     for view in (np.asfortranarray(s), s.T, s[:, ::2], s.reshape(2, 2, 6)):
         plain = view.copy()
@@ -181,13 +182,13 @@ def test_any_layout_of_scores_is_read_alike(dtype):
     np.testing.assert_array_equal(one[1](), other[1]())
 
 
-# ---- errors and ends ----------------------------------------------------------------------------
+# ---- errors and edge cases ----------------------------------------------------------------------
 
 @dtypes
 @pytest.mark.parametrize("targets, found", [
     ([0, 3], "2 in 0..3"), ([-1, 0], "2 in -1..0"), ([0], "1 in 0..0"),
     ([0, 1, 2], "3 in 0..2")])
-def test_targets_outside_the_classes_are_refused(targets, found, dtype):
+def test_targets_that_do_not_fit_the_scores_are_errors(targets, found, dtype):
     with pytest.raises(ValueError, match=f"targets: expected 2 in 0..2, got {found}"):
         cross_entropy(np.zeros((2, 3), dtype), np.array(targets))
 
@@ -199,13 +200,13 @@ def test_a_workers_share_may_have_no_rows(dtype):
 
 
 @dtypes
-def test_a_mean_of_no_rows_is_refused(dtype):
+def test_the_mean_over_no_rows_is_an_error(dtype):
     with pytest.raises(ValueError, match="at least 1 row to take the mean over, got 0"):
         cross_entropy(np.zeros((0, 3), dtype), np.zeros(0, int))
 
 
 def test_the_sum_of_many_losses_is_taken_in_float64():
-    """Ten million times log 2 in float32 would be off in the fifth digit."""
+    """2²⁰ times log 2: the running sum of float32 numbers would lose digits."""
     N = 2**20
     loss, _ = cross_entropy(np.zeros((N, 2), np.float32), np.zeros(N, int), total=1)
     assert loss == pytest.approx(N * float(np.log(np.float32(2))), rel=1e-7)

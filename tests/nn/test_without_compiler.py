@@ -1,4 +1,4 @@
-"""With the compiler switched off a kernel is plain Python, and says the same to its rounding."""
+"""Without the compiler a kernel is plain Python, and gives the same results up to rounding."""
 import os
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from scratch_embed.nn.layers import add_norm, embedding, layer_norm
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import cross_entropy, softmax
 
-rng, found, dropout = np.random.default_rng(0), {}, Dropout(0.3, 5)
+rng, results, dropout = np.random.default_rng(0), {}, Dropout(0.3, 5)
 x, r, dy = rng.standard_normal((3, 7, 6)).astype(np.float32)
 p = Params({"n.weight": (6,), "n.bias": (6,)})
 p.flat[:] = rng.standard_normal(12)
@@ -26,7 +26,7 @@ offsets, ids = np.array([0, 2, 4, 7]), np.array([0, 5, 5, 1, 0, 2, 3])
 for name, f in {"gelu": gelu, "gelu_tanh": gelu_tanh, "softmax": softmax,
                 "dropout": lambda x: apply_dropout(x, dropout)}.items():
     y, backward = f(x)
-    found[name], found["d" + name] = y, backward(dy)
+    results[name], results["d" + name] = y, backward(dy)
 for name, f in {"norm": lambda g: layer_norm(x, p, "n"),
                 "add_norm": lambda g: add_norm(x, r, p, "n", 1e-12, dropout),
                 "attention": lambda g: attention(x, r, dy, offsets, 2, dropout=dropout),
@@ -34,12 +34,12 @@ for name, f in {"norm": lambda g: layer_norm(x, p, "n"),
     g = p.like()
     y, backward = f(g)
     dx = backward(dy) if name in ("attention", "causal") else backward(dy, g)
-    found[name], found["d" + name], found["g" + name] = y, np.stack(dx), g.flat
+    results[name], results["d" + name], results["g" + name] = y, np.stack(dx), g.flat
 table = Params({"e.weight": (6, 6)})
 embedding(ids, table, "e")[1](dy, table)
 loss, backward = cross_entropy(x, ids % 6)
-found |= {"embedding": table.flat, "loss": loss, "dloss": backward()}
-np.savez(sys.argv[1], **found)
+results |= {"embedding": table.flat, "loss": loss, "dloss": backward()}
+np.savez(sys.argv[1], **results)
 """
 TRAINING = """
 import sys
@@ -64,17 +64,17 @@ np.savez(sys.argv[1], bert=trained.losses, simcse=more.losses)
 
 
 @pytest.mark.parametrize("code", [KERNELS, TRAINING], ids=["kernels", "training"])
-def test_plain_python_says_what_the_compiled_code_says(code, tmp_path):
-    """Fused and reordered sums differ in the last bits: 10⁻⁵ of numbers of order 1."""
-    got = []
+def test_plain_python_and_compiled_code_give_the_same_results(code, tmp_path):
+    """Fused and reordered sums differ in the last bits: up to 10⁻⁵ for numbers of order 1."""
+    results = []
     for disabled in ("0", "1"):
         env = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(ROOT)}
         out = tmp_path / f"{disabled}.npz"
         subprocess.run([sys.executable, "-W", "ignore::RuntimeWarning", "-c", code, out], env=env,
                        check=True)
         with np.load(out) as found:
-            got.append(dict(found))
-    compiled, plain = got
+            results.append(dict(found))
+    compiled, plain = results
     assert set(compiled) == set(plain)
     for name, value in compiled.items():
         assert value.dtype == plain[name].dtype and np.isfinite(value).all()

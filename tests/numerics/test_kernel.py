@@ -1,4 +1,5 @@
 """The promises of @kernel.  Each runs in a process of its own, on a copy of the package."""
+import itertools
 import os
 import re
 import shutil
@@ -120,6 +121,40 @@ def no_space(*a): raise OSError(28, "No space left on device")
 caching.IndexDataCacheFile.save = no_space
 """
     assert run(copy, full + SHOW) == ["2", "0"]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def make_unreadable(path):
+    path.unlink()
+    path.symlink_to(path)                            # a loop of links: cannot be opened by anyone
+
+
+# a flipped bit of an index may make it one of another version, which is no damage
+@pytest.mark.parametrize("kind, damage", [
+    *itertools.product(["nbc", "nbi"], [cut, empty, make_unreadable]), ("nbc", flip_a_bit)])
+def test_damaged_compiled_code_is_compiled_anew_with_one_warning(copy, kind, damage):
+    run(copy)
+    files = [*(copy / "scratch_embed/__pycache__").glob(f"*.{kind}")]
+    assert len(files) == 2                           # of `one` and `two`
+    for file in files:
+        damage(file)
+    show = "import warnings\nwith warnings.catch_warnings(record=True) as caught:" + SHOW.replace(
+        "\n", "\n    ") + "\nprint(*(str(w.message)[-14:] for w in caught))"
+    assert run(copy, show) == ["2", "0", "compiled", "anew"]
+    assert run(copy) == ["2", "1"]                   # the damaged files have been replaced
 
 
 def test_kernels_are_plain_python_when_the_compiler_is_switched_off(copy):

@@ -1,4 +1,4 @@
-"""BM25 equals its formula and the original libraries, and a search is a full sort of scores."""
+"""BM25 equals its formula and the original libraries; a search equals a full sort of the scores."""
 import json
 import math
 import runpy
@@ -25,13 +25,13 @@ ORIGINAL = runpy.run_path(GOLDEN / "make_bm25.py")
 DOCUMENTS, QUERIES = ORIGINAL["DOCUMENTS"], ORIGINAL["QUERIES"]
 
 texts = st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8)
-texts = texts.filter(any)                                   # some document has a word
+texts = texts.filter(any)                                   # at least one word in all
 queries = st.lists(st.sampled_from("abcdefz"), max_size=6)
 k1s, bs = st.sampled_from([0, 0.5, 1.2, 3]), st.sampled_from([0, 0.4, 0.75, 1])
 
 
 def by_formula(documents, query, k1=1.2, b=0.75):
-    """The equation, a document and a word at a time."""
+    """The equation, one document and one word at a time."""
     N, mean = len(documents), sum(map(len, documents)) / len(documents)
     scores = []
     for document in documents:
@@ -46,7 +46,7 @@ def by_formula(documents, query, k1=1.2, b=0.75):
 
 
 def bound(words):
-    """Relative: each weight is rounded once to float32, multiplied, and added `words` times."""
+    """Bound of the relative error: float32 weights are multiplied, and added `words` times."""
     return (words + 3) * u32
 
 
@@ -62,19 +62,19 @@ def test_a_score_worked_by_hand():
 
 
 @given(texts, queries, k1s, bs)
-def test_scores_are_the_formula(documents, query, k1, b):
+def test_scores_equal_the_formula(documents, query, k1, b):
     np.testing.assert_allclose(BM25(documents, k1, b).scores(query),
                                by_formula(documents, query, k1, b), rtol=bound(len(query)))
 
 
-@pytest.mark.parametrize("kept", json.loads((GOLDEN / "bm25.json").read_text("utf-8")),
-                         ids=lambda kept: f"k1={kept['k1']} b={kept['b']}")
-def test_frozen_scores_of_bm25s_and_rank_bm25(kept):
-    """Those of bm25s are kept to 12 decimals, 1e-10 of the smallest that is not 0."""
-    index = BM25(DOCUMENTS, kept["k1"], kept["b"])
-    for query, scores in zip(QUERIES, kept["bm25s"]):
+@pytest.mark.parametrize("golden", json.loads((GOLDEN / "bm25.json").read_text("utf-8")),
+                         ids=lambda golden: f"k1={golden['k1']} b={golden['b']}")
+def test_frozen_scores_of_bm25s_and_rank_bm25(golden):
+    """bm25s's scores are stored with 12 decimals: 1e-10 of the smallest positive score."""
+    index = BM25(DOCUMENTS, golden["k1"], golden["b"])
+    for query, scores in zip(QUERIES, golden["bm25s"]):
         np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)) + 1e-10)
-    for word, saturation in kept["rank_bm25"].items():
+    for word, saturation in golden["rank_bm25"].items():
         n, N = sum(word in document for document in DOCUMENTS), len(DOCUMENTS)
         idf = math.log(1 + (N - n + 0.5) / (n + 0.5))
         np.testing.assert_allclose(index.scores([word]) / idf, saturation, rtol=bound(2) + 1e-10)
@@ -90,8 +90,8 @@ def test_live_parity_with_bm25s():
 
 def test_live_parity_with_rank_bm25():
     pytest.importorskip("rank_bm25")
-    kept = json.loads((GOLDEN / "bm25.json").read_text("utf-8"))
-    for settings in kept:
+    golden = json.loads((GOLDEN / "bm25.json").read_text("utf-8"))
+    for settings in golden:
         live = ORIGINAL["rank_bm25_saturation"](settings["k1"], settings["b"])
         assert live.keys() == settings["rank_bm25"].keys()
         for word, saturation in live.items():
@@ -99,7 +99,7 @@ def test_live_parity_with_rank_bm25():
 
 
 @given(texts, queries)
-def test_the_order_of_a_querys_words_has_no_effect_and_a_repeat_counts(documents, query):
+def test_query_word_order_has_no_effect_and_a_query_twice_doubles_the_scores(documents, query):
     index = BM25(documents)
     assert (index.scores(query) == index.scores(query[::-1])).all()
     np.testing.assert_allclose(index.scores(query + query), 2 * index.scores(query),
@@ -107,21 +107,21 @@ def test_the_order_of_a_querys_words_has_no_effect_and_a_repeat_counts(documents
 
 
 @given(texts, queries, st.randoms())
-def test_the_order_of_the_documents_moves_only_their_ids(documents, query, random):
+def test_reordering_the_documents_reorders_the_scores(documents, query, random):
     order = random.sample(range(len(documents)), len(documents))
-    moved = BM25([documents[i] for i in order]).scores(query)
-    np.testing.assert_allclose(moved, BM25(documents).scores(query)[order],
+    reordered = BM25([documents[i] for i in order]).scores(query)
+    np.testing.assert_allclose(reordered, BM25(documents).scores(query)[order],
                                rtol=2 * bound(len(query)))
 
 
-def test_a_word_of_all_documents_has_a_positive_weight():
+def test_a_word_in_all_documents_has_a_positive_weight():
     assert (BM25([["a"], ["a", "b"]]).scores(["a"]) > 0).all()
 
 
-def test_without_k1_only_presence_counts_and_without_b_no_length():
+def test_with_k1_0_only_presence_counts_and_with_b_0_the_length_has_no_effect():
     documents = [["x"] * 5 + ["y"], ["x"], ["y"] * 9]
-    binary = BM25(documents, k1=0).scores(["x"])
-    assert binary[0] == binary[1] == pytest.approx(math.log(1 + 1.5 / 2.5), rel=bound(1))
+    presence = BM25(documents, k1=0).scores(["x"])
+    assert presence[0] == presence[1] == pytest.approx(math.log(1 + 1.5 / 2.5), rel=bound(1))
     no_length = BM25([["x"], ["x"] + ["y"] * 50], b=0).scores(["x"])
     assert no_length[0] == no_length[1]
 
@@ -129,22 +129,22 @@ def test_without_k1_only_presence_counts_and_without_b_no_length():
 # ---- kernels ----------------------------------------------------------------------------------
 
 @given(seeds)
-def test_the_kernel_adds_what_numpy_adds(seed):
-    """A product of floats may be fused with its addition: one rounding less a word."""
+def test_the_kernel_equals_its_numpy_form(seed):
+    """The compiler may fuse a product and its addition, which saves one rounding per word."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(rng.random(30) < 0.4).astype(np.int32) for _ in range(9)]
     postings = Postings(np.cumsum([0, *map(len, rows)]), np.concatenate(rows),
                         rng.random(sum(map(len, rows))).astype(np.float32))
     words, times = rng.permutation(9)[:4], rng.integers(1, 4, 4).astype(np.float32)
-    ours, plain = np.zeros((2, 30), np.float32)
-    add_rows(postings, words, times, ours)
+    compiled, plain = np.zeros((2, 30), np.float32)
+    add_rows(postings, words, times, compiled)
     add_rows_plain(postings, words, times, plain)
-    np.testing.assert_allclose(ours, plain, rtol=8 * u32)
+    np.testing.assert_allclose(compiled, plain, rtol=8 * u32)
 
 
 @given(arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(
     [0, 0, 2**-149, 0.5, 1, 1 + 2**-23, 7, 3e38])), st.integers(1, 70))
-def test_the_heap_keeps_what_a_sort_keeps(scores, k):
+def test_the_heap_equals_a_sort(scores, k):
     for ours, plain in zip(top_k_positive(scores, k), top_k_positive_plain(scores, k)):
         np.testing.assert_array_equal(ours, plain)
         assert ours.dtype == plain.dtype
@@ -153,11 +153,12 @@ def test_the_heap_keeps_what_a_sort_keeps(scores, k):
 # ---- search -------------------------------------------------------------------------------------
 
 @given(texts, st.lists(queries, max_size=3), st.integers(1, 10))
-def test_a_search_is_a_stable_sort_of_the_documents_that_have_a_word(documents, asked, k):
+def test_a_search_equals_a_stable_sort_of_the_positive_scores(documents, batch, k):
     index = BM25(documents)
-    ids, scores = index.search(asked, k)
-    assert ids.shape == scores.shape == (len(asked), k)
-    for query, row, values in zip(asked, ids.tolist(), scores):
+    ids, scores = index.search(batch, k)
+    k = min(k, len(documents))
+    assert ids.shape == scores.shape == (len(batch), k)
+    for query, row, values in zip(batch, ids.tolist(), scores):
         s = index.scores(query)
         want = [i for i in sorted(range(len(s)), key=lambda i: (-s[i], i)) if s[i] > 0][:k]
         assert row == want + [-1] * (k - len(want))
@@ -170,7 +171,13 @@ def test_equal_documents_tie_and_the_lowest_id_is_first():
     assert len(index) == 5
 
 
-# ---- refused ----------------------------------------------------------------------------------
+def test_lists_are_no_longer_than_the_documents():
+    """k = 10⁹ would take 8 GB per query if the lists were filled up to k."""
+    ids, scores = BM25([["a"], ["b"]]).search([["a"]], 10**9)
+    assert ids.tolist() == [[0, -1]] and scores.shape == (1, 2)
+
+
+# ---- invalid input ----------------------------------------------------------------------------
 
 def test_text_that_is_not_split_into_words_is_refused():
     for wrong in "the cat", ["the cat", "a dog"]:
@@ -184,7 +191,7 @@ def test_text_that_is_not_split_into_words_is_refused():
         index.scores("a b")
 
 
-def test_what_cannot_be_searched_is_refused():
+def test_empty_documents_and_parameters_out_of_range_are_refused():
     for empty in [], [[], []]:
         with pytest.raises(ValueError, match=f"got none in {len(empty)} documents"):
             BM25(empty)

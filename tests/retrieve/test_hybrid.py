@@ -1,4 +1,4 @@
-"""Fused lists: worked by hand, equal to their definition, independent of the lists' order."""
+"""Fused lists: worked by hand, and equal to their definition; the order of lists has no effect."""
 import math
 
 import numpy as np
@@ -16,13 +16,13 @@ some_lists = st.lists(one_list, min_size=1, max_size=4)
 
 
 def arrays(lists):
-    """Lists of one query as arrays, of width 5 with ends."""
+    """Lists of one query as arrays (1, 5), filled up with id −1 and score −inf."""
     return [(np.array([ids + [-1] * (5 - len(ids))]),
              np.array([scores + [-np.inf] * (5 - len(scores))])) for ids, scores in lists]
 
 
-def pairs(result):
-    """{id: score} of the one query."""
+def as_dict(result):
+    """{id: score} of a result for one query."""
     ids, scores = result
     return {i: s for i, s in zip(ids[0].tolist(), scores[0]) if i >= 0}
 
@@ -37,12 +37,12 @@ def test_reciprocal_ranks_worked_by_hand():
     ids, scores = reciprocal_rank_fusion([WORDS, VECTORS], 4)
     assert ids.tolist() == [[2, 4, 7, 0]]
     assert scores[0] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63], rel=2 * u64)
-    ids, _ = reciprocal_rank_fusion([WORDS, VECTORS], 4, constant=0)       # 1/2 + 1 against 1
+    ids, _ = reciprocal_rank_fusion([WORDS, VECTORS], 4, constant=0)       # 2: 1/2 + 1; 4: 1
     assert ids.tolist() == [[2, 4, 7, 0]]
 
 
 def test_weighted_scores_worked_by_hand():
-    """Words 1, ½, 0; vectors 1, 0."""
+    """Normalised scores: words 1, ½, 0; vectors 1, 0."""
     ids, scores = weighted_sum([WORDS, VECTORS], [1, 3], 5)
     assert ids.tolist() == [[2, 4, 0, 7, -1]]
     assert scores[0].tolist() == [3.5, 1, 0, 0, -math.inf]
@@ -63,18 +63,18 @@ def test_min_max_reaches_from_0_to_1_at_every_scale():
 # ---- the definitions ---------------------------------------------------------------------------
 
 @given(some_lists)
-def test_reciprocal_rank_fusion_is_its_sum(lists):
+def test_reciprocal_rank_fusion_equals_its_definition(lists):
     want = {}
     for ids, _ in lists:
         for rank, i in enumerate(ids, 1):
             want[i] = want.get(i, 0) + 1 / (60 + rank)
-    found = pairs(reciprocal_rank_fusion(arrays(lists), 20))
+    found = as_dict(reciprocal_rank_fusion(arrays(lists), 20))
     assert found == pytest.approx(want, rel=5 * u64)
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
 @given(some_lists, st.data())
-def test_a_weighted_sum_is_its_sum(lists, data):
+def test_the_weighted_sum_equals_its_definition(lists, data):
     weights = data.draw(st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=len(lists),
                                  max_size=len(lists)))
     want = {}
@@ -82,20 +82,20 @@ def test_a_weighted_sum_is_its_sum(lists, data):
         for i, s in zip(ids, scores):
             low, high = min(scores), max(scores)
             want[i] = want.get(i, 0) + weight * (1 if low == high else (s - low) / (high - low))
-    assert pairs(weighted_sum(arrays(lists), weights, 20)) == pytest.approx(want, rel=8 * u64)
+    assert as_dict(weighted_sum(arrays(lists), weights, 20)) == pytest.approx(want, rel=8 * u64)
 
 
 @given(some_lists, st.randoms(), st.integers(1, 9))
 def test_the_order_of_the_lists_has_no_effect(lists, random, k):
-    """To the last bit: ranks 1, 2, 3 and 3, 1, 2 add up to a tie, which goes to the lowest id."""
+    """Sums are equal bit for bit, so ties stay ties."""
     shuffled = random.sample(lists, len(lists))
-    for join in reciprocal_rank_fusion, lambda lists, k: weighted_sum(lists, [1] * len(lists), k):
-        for ours, theirs in zip(join(arrays(lists), k), join(arrays(shuffled), k)):
-            np.testing.assert_array_equal(ours, theirs)
+    for fuse in reciprocal_rank_fusion, lambda lists, k: weighted_sum(lists, [1] * len(lists), k):
+        for a, b in zip(fuse(arrays(lists), k), fuse(arrays(shuffled), k)):
+            np.testing.assert_array_equal(a, b)
 
 
-def test_three_lists_in_a_circle_are_a_tie():
-    """1/61 + 1/62 + 1/67 ends in another bit if 1/67 is added first."""
+def test_documents_with_the_same_ranks_in_different_lists_tie():
+    """1/61 + 1/62 + 1/67 has another last bit if 1/67 is added first."""
     assert (1 / 61 + 1 / 62) + 1 / 67 != (1 / 67 + 1 / 61) + 1 / 62
     lists = [(np.array([[first, second, *range(second * 10, second * 10 + 4), seventh]]),
               np.zeros((1, 7))) for first, second, seventh in ([5, 1, 3], [1, 3, 5], [3, 5, 1])]
@@ -104,19 +104,19 @@ def test_three_lists_in_a_circle_are_a_tie():
 
 
 @given(one_list)
-def test_one_list_keeps_its_order(alone):
-    ids, _ = alone
-    assert list(pairs(reciprocal_rank_fusion(arrays([alone]), 9))) == ids
+def test_a_single_list_keeps_its_order(ranked):
+    ids, _ = ranked
+    assert list(as_dict(reciprocal_rank_fusion(arrays([ranked]), 9))) == ids
 
 
 @given(some_lists)
 def test_scale_and_shift_of_a_lists_scores_have_no_effect(lists):
-    """By whole powers of two, in which nothing is rounded."""
-    moved = [(ids, [8 * s + 4 for s in scores]) for ids, scores in lists]
+    """8 s + 4 is exact, so the results are equal bit for bit."""
+    scaled = [(ids, [8 * s + 4 for s in scores]) for ids, scores in lists]
     weights = [1] * len(lists)
-    for ours, theirs in zip(weighted_sum(arrays(lists), weights, 9),
-                            weighted_sum(arrays(moved), weights, 9)):
-        np.testing.assert_array_equal(ours, theirs)
+    for a, b in zip(weighted_sum(arrays(lists), weights, 9),
+                    weighted_sum(arrays(scaled), weights, 9)):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_queries_are_independent_of_each_other():
@@ -127,9 +127,9 @@ def test_queries_are_independent_of_each_other():
                                                                                [1, 1, 0]]
 
 
-# ---- refused ----------------------------------------------------------------------------------
+# ---- invalid input ----------------------------------------------------------------------------
 
-def test_lists_that_do_not_fit_are_refused():
+def test_invalid_lists_weights_and_parameters_are_refused():
     with pytest.raises(ValueError, match="lists: expected at least one"):
         reciprocal_rank_fusion([], 1)
     with pytest.raises(ValueError, match=r"for 1 queries in every list; got \(2, 1\)"):
@@ -148,3 +148,10 @@ def test_lists_that_do_not_fit_are_refused():
         reciprocal_rank_fusion([WORDS], 1, -1)
     with pytest.raises(ValueError, match="k=.*: expected a whole number, 1 to"):
         weighted_sum([WORDS], [1], 0)
+
+
+def test_fused_lists_are_no_longer_than_the_lists_together():
+    one, two = (np.array([[0, 1]]), np.ones((1, 2))), (np.array([[2, -1]]), np.ones((1, 2)))
+    for fused in (reciprocal_rank_fusion([one, two], 10**9),
+                  weighted_sum([one, two], [1, 1], 10**9)):
+        assert fused[0].shape == fused[1].shape == (1, 4)

@@ -1,4 +1,4 @@
-"""A search equals a full sort, and add() adds all rows or none."""
+"""Index: a search equals a full sort of the scores; add() adds all rows or none."""
 import tracemalloc
 
 import numpy as np
@@ -26,7 +26,7 @@ def gaussian(seed, *shape):
 
 # ---- search -----------------------------------------------------------------------
 
-def test_worked_by_hand():
+def test_a_search_worked_by_hand():
     ids, scores = small().search([[0.0, 5.0]], 3)
     assert ids.tolist() == [["b", "a", "c"]]
     np.testing.assert_allclose(scores, [[1, 0.8, 0]], rtol=2.0**-23)
@@ -36,9 +36,9 @@ def test_worked_by_hand():
 
 @given(seeds, st.integers(0, 5), st.integers(0, 50), st.integers(1, 12), st.integers(1, 300),
        st.integers(1, 3))
-def test_search_is_a_stable_full_sort(seed, N, M, k, block, workers):
+def test_a_search_equals_a_stable_full_sort(seed, N, M, k, block, workers):
     rng = np.random.default_rng(seed)
-    Q, rows = (rng.integers(-2, 3, (n, 3)).astype(np.float32) for n in (N, M))   # exact, with ties
+    Q, rows = (rng.integers(-2, 3, (n, 3)).astype(np.float32) for n in (N, M))   # exact; ties
     names = rng.permutation(M) * 10
     index = Index(3, normalise=False)
     index.add(names, rows)
@@ -50,7 +50,7 @@ def test_search_is_a_stable_full_sort(seed, N, M, k, block, workers):
 
 
 @given(seeds)
-def test_scores_are_cosines_for_any_lengths(seed):
+def test_scores_are_cosines_for_vectors_of_any_length(seed):
     rows, Q = gaussian(seed, 20, 6), gaussian(seed + 1, 3, 6)
     index = Index(6)
     index.add(range(20), rows * np.float32(10.0) ** np.arange(-10, 10, dtype=np.float32)[:, None])
@@ -60,24 +60,24 @@ def test_scores_are_cosines_for_any_lengths(seed):
     assert abs(scores).max() <= 1
 
 
-def test_a_cosine_is_never_above_one():
+def test_a_cosine_is_at_most_1_in_spite_of_rounding():
     rows = gaussian(0, 500, 7)
     index = Index(7)
     index.add(range(500), rows)
     u, _ = l2_normalize(rows)
-    assert (u @ u.T).max() > 1                                   # by a rounding
+    assert (u @ u.T).max() > 1                                   # because of rounding
     assert index.search(rows, 1)[1].max() == 1
 
 
 @given(seeds, st.lists(st.integers(0, 9), max_size=6))
-def test_adding_in_parts_is_adding_at_once(seed, parts):
+def test_adding_in_parts_equals_adding_at_once(seed, parts):
     rows = gaussian(seed, sum(parts), 4)
     whole, piecewise = Index(4), Index(4)
     whole.add(range(len(rows)), rows)
-    at = 0
+    start = 0
     for n in parts:
-        piecewise.add(range(at, at + n), rows[at:at + n])
-        at += n
+        piecewise.add(range(start, start + n), rows[start:start + n])
+        start += n
     assert len(whole) == len(piecewise) == len(rows)
     for ours, want in zip(piecewise.search(gaussian(seed + 1, 2, 4), 5),
                           whole.search(gaussian(seed + 1, 2, 4), 5)):
@@ -92,14 +92,14 @@ def test_a_zero_row_has_cosine_0_and_a_zero_query_returns_the_first_rows():
     assert ids[1].tolist() == ["a", "b", "c", "zero"] and not scores[1].any()
 
 
-def test_an_empty_index_finds_nothing_and_k_is_at_most_its_rows():
+def test_a_result_has_at_most_as_many_columns_as_the_index_has_rows():
     ids, scores = Index(2).search([[1.0, 2.0]], 3)
     assert ids.shape == scores.shape == (1, 0)
     assert small().search([[1.0, 2.0]], 9)[0].shape == (1, 3)
     assert small().search(np.zeros((0, 2)), 2)[0].shape == (0, 2)
 
 
-def test_a_row_is_known_by_its_id_and_is_a_copy():
+def test_an_id_returns_a_copy_of_its_row():
     index = small()
     np.testing.assert_allclose(index["a"], [0.6, 0.8], rtol=2.0**-23)
     index["a"][:] = 7
@@ -128,7 +128,7 @@ def test_adding_needs_little_memory_beyond_the_rows():
     index.add(range(len(rows)), rows)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    ids = 50_000 * 200                                           # a list, a dict, twice while added
+    ids = 50_000 * 200                                           # bytes: a list and a dict, twice
     assert peak <= rows.nbytes + ids + 4 * 8 * (1 << 20)
     assert index._rows.nbytes == rows.nbytes
 
@@ -141,7 +141,7 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
     assert len(copies) <= 22 and len(index._rows) <= 3000        # log 2000 / log 1.5 = 18.7
 
 
-# ---- refused: all or nothing ----------------------------------------------------------
+# ---- invalid input: all rows are added or none ----------------------------------------
 
 @pytest.mark.parametrize("ids, vectors, what", [
     (["d"], [[1, 2, 3]], r"a row of 2 numbers for each of 1 ids, got shape \(1, 3\)"),
@@ -155,17 +155,17 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
     ("de", [[1, 2], [3, 4]], "a list of ids, got one str, 'de'"),
     (["d", "e"], [[1, 2], [np.nan, 4]], "the vector of 'e': expected finite"),
     (["d", "e"], [[1, 2], [np.inf, 4]], "the vector of 'e': expected finite")])
-def test_what_cannot_be_added_is_refused_and_nothing_of_it_is_added(ids, vectors, what):
+def test_invalid_rows_are_refused_and_none_is_added(ids, vectors, what):
     index = small()
     with pytest.raises(ValueError, match=what):
         index.add(ids, vectors)
     assert len(index) == 3 and "d" not in index
     assert index.search([[0.0, 1.0]], 9)[0].tolist() == [["b", "a", "c"]]
-    index.add(["d"], [[0, 9]])                                   # and it works as before
+    index.add(["d"], [[0, 9]])                                   # the index works as before
     assert index.search([[0.0, 1.0]], 2)[0].tolist() == [["b", "d"]]
 
 
-def test_a_vector_beyond_float32_is_refused_only_where_its_length_counts():
+def test_a_vector_beyond_float32_is_refused_unless_it_is_normalised():
     cosines, products = Index(2), Index(2, normalise=False)
     cosines.add([1], [[1e300, 0]])
     assert cosines[1].tolist() == [1, 0]
@@ -173,7 +173,7 @@ def test_a_vector_beyond_float32_is_refused_only_where_its_length_counts():
         products.add([1], [[1e300, 0]])
 
 
-def test_queries_of_another_width_or_with_nan_are_refused():
+def test_invalid_queries_and_parameters_are_refused():
     with pytest.raises(ValueError, match=r"expected \(N, 2\), got shape \(1, 3\)"):
         small().search(np.ones((1, 3)), 1)
     with pytest.raises(ValueError, match=r"got shape \(2,\); for one query pass queries\[None\]"):
@@ -186,3 +186,10 @@ def test_queries_of_another_width_or_with_nan_are_refused():
         Index(0)
     with pytest.raises(TypeError):
         small().add(["d"], [[1j, 2]])
+
+
+def test_the_mark_of_the_end_of_a_list_is_refused_as_an_id():
+    """Rank fusion would take a document with the id −1 for the end of the list, and lose it."""
+    with pytest.raises(ValueError, match="^ids: expected any integer but −1"):
+        Index.from_vectors(np.eye(2), [5, -1])
+    assert Index.from_vectors(np.eye(2), [5, -2]).search([[0, 1]], 1)[0].tolist() == [[-2]]

@@ -1,4 +1,4 @@
-"""A saved index is loaded bit for bit, and any other file is refused."""
+"""A saved index is loaded bit for bit; a damaged file is refused."""
 import numpy as np
 import pytest
 
@@ -22,7 +22,7 @@ def gaussian(seed, *shape):
 
 @pytest.mark.parametrize("names", [["a", "", "日本 🙂\n\0"], [7, -2**63, 2**63 - 1], []])
 @pytest.mark.parametrize("normalise", [True, False])
-def test_what_was_saved_comes_back_bit_for_bit(tmp_path, names, normalise):
+def test_a_saved_index_is_loaded_bit_for_bit(tmp_path, names, normalise):
     index = Index(5, normalise)
     index.add(names, gaussian(0, len(names), 5))
     index.save(tmp_path / "index.safetensors")
@@ -32,7 +32,7 @@ def test_what_was_saved_comes_back_bit_for_bit(tmp_path, names, normalise):
         assert again[name].tobytes() == index[name].tobytes()
     for ours, want in zip(again.search(gaussian(1, 2, 5), 2), index.search(gaussian(1, 2, 5), 2)):
         np.testing.assert_array_equal(ours, want)
-    again.add(["new"] if names[:1] == ["a"] else [0], gaussian(2, 1, 5))      # it still grows
+    again.add(["new"] if names[:1] == ["a"] else [0], gaussian(2, 1, 5))      # rows can be added
     assert len(again) == len(names) + 1 and len(index) == len(names)
 
 
@@ -45,7 +45,7 @@ def test_only_the_rows_in_use_are_saved(tmp_path):
     assert read_safetensors(tmp_path / "x")[0]["vectors"].shape == (10, 2)
 
 
-def test_an_id_without_utf8_cannot_be_saved_and_the_old_file_stays(tmp_path):
+def test_an_id_that_utf8_cannot_encode_is_refused_and_the_old_file_is_kept(tmp_path):
     small().save(tmp_path / "x")
     index = Index(2)
     index.add(["\ud800"], [[1, 2]])
@@ -54,13 +54,13 @@ def test_an_id_without_utf8_cannot_be_saved_and_the_old_file_stays(tmp_path):
     assert len(Index.load(tmp_path / "x")) == 3
 
 
-def test_a_file_cut_anywhere_is_refused(tmp_path):
+def test_a_truncated_file_is_refused(tmp_path):
     small().save(tmp_path / "x")
     whole = (tmp_path / "x").read_bytes()
     for size in range(len(whole)):
-        (tmp_path / "cut").write_bytes(whole[:size])
+        (tmp_path / "truncated").write_bytes(whole[:size])
         with pytest.raises(FormatError):
-            Index.load(tmp_path / "cut")
+            Index.load(tmp_path / "truncated")
 
 
 @pytest.mark.parametrize("change, what", [
@@ -73,13 +73,13 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
     (dict(id_ends=np.array([1, 2])), r"rise from 0 to 3"),
     (dict(id_ends=np.array([2, 1, 3])), "rise from 0 to 3"),
     (dict(id_ends=np.array([-1, 2, 3])), "rise from 0 to 3"),
-    (dict(id_ends=np.array([1, 1, 3])), None),                   # "a", "", "bc": an index too
+    (dict(id_ends=np.array([1, 1, 3])), None),                   # "a", "", "bc": a valid index
     (dict(id_text=np.frombuffer(b"aba", np.uint8)), "got 'a' more than once"),
     (dict(id_text=np.frombuffer(b"a\xffc", np.uint8)), "expected UTF-8"),
     (dict(ids=np.array([1, 1, 2])), "got 1 more than once"),
     (dict(kind="else"), "its metadata: expected the kind"),
     (dict(normalise="maybe"), "normalise True or False")])
-def test_a_file_whose_parts_do_not_agree_is_refused(tmp_path, change, what):
+def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, what):
     small().save(tmp_path / "x")
     tensors, metadata = read_safetensors(tmp_path / "x")
     for name, value in change.items():
@@ -95,7 +95,7 @@ def test_a_file_whose_parts_do_not_agree_is_refused(tmp_path, change, what):
             Index.load(tmp_path / "y")
 
 
-def test_rows_have_length_1_in_the_file(tmp_path):
+def test_rows_are_saved_with_norm_1(tmp_path):
     small().save(tmp_path / "x")
     np.testing.assert_array_equal(read_safetensors(tmp_path / "x")[0]["vectors"],
                                   l2_normalize(X)[0].astype(np.float32))

@@ -1,4 +1,4 @@
-"""Texts to vectors: by hand, by a plain loop, and what neither company nor order may change."""
+"""SentenceEncoder: values by hand and by a plain loop, independence of the batch, arguments."""
 import threading
 import warnings
 from types import SimpleNamespace
@@ -30,21 +30,21 @@ from tests.processes import terminal
 from tests.rounding import gamma, seeds, u32
 
 SMALL = Config(vocab=40, dim=8, layers=2, heads=2, ff=16, positions=24)
-WIDE = Config(vocab=40, dim=32, layers=2, heads=2, ff=128, positions=24)     # where BLAS cuts sums
+WIDE = Config(vocab=40, dim=32, layers=2, heads=2, ff=128, positions=24)     # BLAS splits sums
 POOLINGS = [cls, last_token, max_, mean, mean_sqrt_len, weighted_mean]
 PROMPTS = {"query": "find: ", "passage": "read: "}
 texts = st.lists(st.text("abcdefgh ", max_size=30), max_size=12)
 
 
 class Letters:
-    """A token a letter, spaces left out: 1 letters 2."""
+    """A tokenizer: one token per letter, none per space, between the special tokens 1 and 2."""
 
-    frame = (1, 2)
+    special = (1, 2)
 
     def encode(self, text, max_length=None):
         ids = [3 + ord(letter) % 37 for letter in text if letter != " "]
-        room = None if max_length is None else max_length - len(self.frame)
-        return SimpleNamespace(ids=np.array([*self.frame[:1], *ids[:room], *self.frame[1:]]))
+        kept = None if max_length is None else max_length - len(self.special)
+        return SimpleNamespace(ids=np.array([*self.special[:1], *ids[:kept], *self.special[1:]]))
 
     def encode_batch(self, texts, max_length=None):
         rows = [self.encode(text, max_length).ids for text in texts]
@@ -66,7 +66,7 @@ def encoder_of(seed=0, pooling=mean, dtype=np.float32, config=SMALL, **fields):
 
 
 def one_by_one(encoder, texts, skip=0):
-    """No batch, no sorting, no thread: (N, D), in the model's own type."""
+    """The vectors of texts, computed one after the other: (N, D), in the model's type."""
     out = []
     for text in texts:
         batch = encoder.tokenizer.encode_batch([text], encoder.recipe.max_seq_length)
@@ -76,14 +76,14 @@ def one_by_one(encoder, texts, skip=0):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_threads_for_small_products():             # in one_by_one; two would wait for each other
+def single_blas_thread():                        # for one_by_one, as in encode()
     with one_blas_thread():
         yield
 
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    """Two threads, four or so texts a batch, five a block."""
+    """Two threads, batches of about 16 tokens, blocks of 5 texts."""
     monkeypatch.setattr(module, "TOKENS", 16)
     monkeypatch.setattr(module, "ONE_BATCH", 0)
     monkeypatch.setattr(module, "BLOCK", 5)
@@ -98,29 +98,29 @@ def some_texts(n, seed=0):
 # ---- values worked by hand ----------------------------------------------------------------------
 
 def test_a_mean_worked_by_hand():
-    """Without layers a token is the norm of its row: (1, −1) for (2, 0), (−1, 1) for (0, 2)."""
+    """Without layers x is the norm of the token's row: (2, 0) -> (1, −1), (0, 2) -> (−1, 1)."""
     config = Config(vocab=6, dim=2, layers=0, heads=1, ff=1, positions=8, types=1)
     p = Params(tensors(config))
     p["embed.norm.weight"][:] = 1
     p["embed.tokens.weight"][1:6] = [2, 0], [2, 0], [2, 0], [0, 2], [0, 2]
 
-    class Tokens:                                                 # 1 and 2 around 3, 4, 5
+    class Digits:                               # a digit is a token id, between the ids 1 and 2
         def encode_batch(self, texts, max_length):
             return pack([[1, *map(int, text), 2] for text in texts])
     plain = Recipe(normalize=False, max_seq_length=8)
-    x = SentenceEncoder(Tokens(), Bert(config, p), plain).encode(["3", "345", "", "44"])
+    x = SentenceEncoder(Digits(), Bert(config, p), plain).encode(["3", "345", "", "44"])
     np.testing.assert_allclose(x[:, 0], [1, 1 / 5, 1, 0], atol=4 * u32)
     np.testing.assert_allclose(x[:, 1], [-1, -1 / 5, -1, 0], atol=4 * u32)
-    unit_ = SentenceEncoder(Tokens(), Bert(config, p)).encode("345")          # scaled to length 1
-    np.testing.assert_allclose(unit_, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
+    scaled = SentenceEncoder(Digits(), Bert(config, p)).encode("345")         # scaled to norm 1
+    np.testing.assert_allclose(scaled, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
 
 
-# ---- what company and order may not change ------------------------------------------------------
+# ---- independence of batch and order ------------------------------------------------------------
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @given(seeds, texts)
 def test_a_text_has_the_same_vector_alone_and_in_any_batch(pooling, seed, texts):
-    """In float64 to 5e-14, of numbers of the order of 1: √t ≤ 5 of them for mean_sqrt_len."""
+    """In float64 to 5e-14 for numbers of order 1; mean_sqrt_len has numbers of up to √t ≤ 5."""
     encoder = encoder_of(seed, pooling, np.float64, WIDE)
     if texts:
         together = encoder.vectors(encoder.tokenizer.encode_batch(texts, 24))
@@ -130,8 +130,8 @@ def test_a_text_has_the_same_vector_alone_and_in_any_batch(pooling, seed, texts)
 
 
 @given(seeds, texts, st.integers(1, 5), st.randoms())
-def test_encode_is_a_plain_loop_but_for_rounding(seed, texts, batch_size, random):
-    """Products of other shapes may sum in another order: in each layer γ(F) of the largest."""
+def test_encode_equals_a_plain_loop_up_to_rounding(seed, texts, batch_size, random):
+    """The order of BLAS's sums depends on the shape: an error of γ(F) max |x| per layer."""
     encoder = encoder_of(seed, config=WIDE)
     order = random.sample(range(len(texts)), len(texts))
     want = one_by_one(encoder, texts)
@@ -147,7 +147,7 @@ def test_encode_is_a_plain_loop_but_for_rounding(seed, texts, batch_size, random
 
 @pytest.mark.parametrize("batch_size", [None, 1, 3, 1000])
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 23])
-def test_blocks_batches_and_threads_are_put_back_in_order(small_batches, n, batch_size):
+def test_vectors_are_in_the_order_of_the_texts(small_batches, n, batch_size):
     encoder = encoder_of()
     given = some_texts(n)
     before = blas_threads()
@@ -157,20 +157,20 @@ def test_blocks_batches_and_threads_are_put_back_in_order(small_batches, n, batc
     assert blas_threads() == before
 
 
-def test_batches_hold_about_as_many_tokens_and_no_more_texts_than_asked(small_batches):
+def test_batches_have_about_16_tokens_and_at_most_batch_size_texts(small_batches):
     encoder, texts = encoder_of(), some_texts(40)
     for batch_size in (None, 2):
-        seen = []
-        for which, batch in encoder._batches(texts, "", batch_size, workers=2):
+        encoded = []
+        for indices, batch in encoder._batches(texts, "", batch_size, workers=2):
             lengths = np.diff(batch.offsets)
-            assert (np.diff(lengths) <= 0).all() and len(which) == len(lengths)
+            assert (np.diff(lengths) <= 0).all() and len(indices) == len(lengths)
             assert len(lengths) <= (batch_size or 99)
-            assert lengths.sum() <= 16 + lengths[0]              # a text goes where its middle lies
-            seen += list(which)
-        assert sorted(seen) == list(range(40))
+            assert lengths.sum() <= 16 + lengths[0]              # a text is not split
+            encoded += list(indices)
+        assert sorted(encoded) == list(range(40))
 
 
-def test_one_batch_runs_in_the_callers_thread_several_in_others_and_blas_has_one(small_batches):
+def test_one_batch_runs_in_the_callers_thread_and_several_in_other_threads(small_batches):
     encoder, vectors, seen = encoder_of(), SentenceEncoder.vectors, set()
 
     def watched(batch, skip):
@@ -184,53 +184,53 @@ def test_one_batch_runs_in_the_callers_thread_several_in_others_and_blas_has_one
     assert threading.current_thread() not in {thread for thread, _ in seen}
 
 
-def test_the_same_call_gives_the_same_bits_and_changes_nothing(small_batches):
+def test_the_same_call_gives_the_same_bits_and_does_not_change_its_arguments(small_batches):
     encoder, texts = encoder_of(), some_texts(30)
-    kept, before = list(texts), encoder.model.p.flat.copy()
+    copy, before = list(texts), encoder.model.p.flat.copy()
     np.testing.assert_array_equal(encoder.encode(texts), encoder.encode(texts))
-    assert texts == kept and (encoder.model.p.flat == before).all()
+    assert texts == copy and (encoder.model.p.flat == before).all()
 
 
-def test_the_parameters_are_those_of_the_moment_of_the_call():
+def test_each_call_uses_the_current_parameters():
     encoder = encoder_of()
     before = encoder.encode("abc")
     encoder.model.p["embed.norm.bias"] += 1
     assert abs(encoder.encode("abc") - before).max() > 0.01
 
 
-# ---- one text, no text, the end of a text -------------------------------------------------------
+# ---- no texts, empty texts, long texts ----------------------------------------------------------
 
 @pytest.mark.parametrize("precision,d,dtype", [("float32", 8, np.float32), ("int8", 8, np.int8),
                                                ("uint8", 8, np.uint8), ("binary", 1, np.int8),
                                                ("ubinary", 1, np.uint8)])
-def test_no_texts_are_no_rows(precision, d, dtype):
+def test_no_texts_give_zero_rows(precision, d, dtype):
     x = encoder_of().encode([], precision=precision)
     assert x.shape == (0, d) and x.dtype == dtype
     assert encoder_of().encode(iter(()), truncate_dim=3).shape == (0, 3)
 
 
-def test_the_empty_text_is_its_frame():
+def test_an_empty_text_is_encoded_by_its_special_tokens():
     encoder = encoder_of()
     np.testing.assert_allclose(encoder.encode(["", "   "]), one_by_one(encoder, ["", ""]),
                                atol=1e-6)
 
 
-def test_a_text_without_a_single_token_is_refused_by_its_number():
+def test_a_text_without_tokens_is_an_error_with_its_index():
     encoder = encoder_of()
-    encoder.tokenizer.frame = ()
+    encoder.tokenizer.special = ()
     with pytest.raises(ValueError, match="input 2: expected a text with a token, got '  '"):
         encoder.encode(["a", "bc", "  ", "d"])
 
 
 @given(seeds, st.integers(3, 24), st.text("abcdefgh", min_size=25, max_size=40))
-def test_what_is_beyond_max_length_is_not_seen(seed, max_length, text):
+def test_tokens_beyond_max_seq_length_are_ignored(seed, max_length, text):
     encoder = encoder_of(seed, max_seq_length=max_length)
     np.testing.assert_array_equal(encoder.encode(text), encoder.encode(text[:max_length - 2]))
 
 
 # ---- prompts ------------------------------------------------------------------------------------
 
-def test_a_prompt_goes_before_every_text_by_name_or_as_it_is():
+def test_a_prompt_is_put_before_every_text():
     encoder = encoder_of()
     want = encoder.encode(["find: abc", "find: d"])
     np.testing.assert_array_equal(encoder.encode(["abc", "d"], prompt_name="query"), want)
@@ -238,7 +238,7 @@ def test_a_prompt_goes_before_every_text_by_name_or_as_it_is():
     assert abs(encoder.encode(["abc", "d"]) - want).max() > 1e-3
 
 
-def test_the_default_prompt_counts_where_no_other_is_asked_for():
+def test_the_default_prompt_is_used_if_no_prompt_is_given():
     plain, encoder = encoder_of(), encoder_of(default_prompt_name="passage")
     np.testing.assert_array_equal(encoder.encode("abc"), plain.encode("read: abc"))
     np.testing.assert_array_equal(encoder.encode("abc", prompt_name="query"),
@@ -247,8 +247,8 @@ def test_the_default_prompt_counts_where_no_other_is_asked_for():
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_the_prompts_tokens_are_read_but_not_pooled_if_so_asked(pooling):
-    """"find:" is five letters, and [CLS] before them: six tokens left out."""
+def test_without_include_prompt_the_prompts_tokens_are_not_pooled(pooling):
+    """The prompt "find:" has five tokens, so six are skipped, with [CLS]."""
     encoder = encoder_of(pooling=pooling, include_prompt=False)
     texts = ["abc", "", "deadbeef"]
     want = one_by_one(encoder, ["find: " + text for text in texts], skip=6)
@@ -256,14 +256,14 @@ def test_the_prompts_tokens_are_read_but_not_pooled_if_so_asked(pooling):
     np.testing.assert_array_equal(encoder.encode(texts), encoder_of(pooling=pooling).encode(texts))
 
 
-def test_letters_are_made_small_before_the_tokenizer_where_the_recipe_says_so():
-    big, small = encoder_of(), encoder_of(lower_case=True)
-    np.testing.assert_array_equal(small.encode(["ABc"], prompt="Find: "),
-                                  big.encode(["abc"], prompt="find: "))
-    assert abs(big.encode("ABc") - big.encode("abc")).max() > 1e-3
+def test_lower_case_lower_cases_text_and_prompt_before_the_tokenizer():
+    cased, uncased = encoder_of(), encoder_of(lower_case=True)
+    np.testing.assert_array_equal(uncased.encode(["ABc"], prompt="Find: "),
+                                  cased.encode(["abc"], prompt="find: "))
+    assert abs(cased.encode("ABc") - cased.encode("abc")).max() > 1e-3
 
 
-def test_a_prompt_that_fills_max_length_is_refused():
+def test_a_prompt_that_fills_max_seq_length_is_an_error():
     for include_prompt in (True, False):
         encoder = encoder_of(max_seq_length=7, include_prompt=include_prompt)
         with pytest.raises(ValueError, match="fewer than max_seq_length=7 tokens.*got 7"):
@@ -272,10 +272,10 @@ def test_a_prompt_that_fills_max_length_is_refused():
         assert encoder.encode(["a"], prompt_name="query").shape == (1, 8)
 
 
-# ---- cut, scaled, rounded -----------------------------------------------------------------------
+# ---- truncated, scaled, quantised ---------------------------------------------------------------
 
 @given(seeds, texts, st.integers(1, 8))
-def test_vectors_are_cut_first_and_then_scaled(seed, texts, d):
+def test_vectors_are_truncated_before_they_are_scaled(seed, texts, d):
     plain, whole = encoder_of(seed), encoder_of(seed).encode(texts)
     np.testing.assert_array_equal(plain.encode(texts, truncate_dim=d), whole[:, :d])
     want = l2_normalize(whole[:, :d])[0]
@@ -286,7 +286,7 @@ def test_vectors_are_cut_first_and_then_scaled(seed, texts, d):
 
 
 @pytest.mark.parametrize("options", [{}, {"truncate_dim": 5}, {"normalize_embeddings": True}])
-def test_codes_are_those_of_the_vectors(options):
+def test_codes_are_the_quantised_vectors(options):
     encoder, texts = encoder_of(), some_texts(120)
     x = encoder.encode(texts, **options)
     codes = quantise(x, calibrate(x))
@@ -301,7 +301,7 @@ def test_codes_are_those_of_the_vectors(options):
                                   sign_bits(encoder.encode(texts[3])))
 
 
-def test_bytes_of_few_texts_are_warned_of_and_of_one_refused():
+def test_int8_of_few_texts_gives_a_warning_and_of_one_text_an_error():
     with pytest.warns(UserWarning, match="the ranges of only 99 texts"):
         encoder_of().encode(some_texts(99), precision="int8")
     for inputs in ("abc", ["abc"]):
@@ -315,7 +315,7 @@ def test_bytes_of_few_texts_are_warned_of_and_of_one_refused():
     ("cosine", lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)),
     ("dot", lambda a, b: a @ b), ("euclidean", lambda a, b: -np.linalg.norm(a - b)),
     ("manhattan", lambda a, b: -abs(a - b).sum())])
-def test_similarities_are_those_of_the_recipe(name, by_hand):
+def test_similarity_uses_the_recipes_function(name, by_hand):
     encoder = encoder_of(similarity_fn_name=name)
     x = encoder.encode(some_texts(4))
     want = np.array([[by_hand(a, b) for b in x.astype(float)] for a in x.astype(float)])
@@ -336,12 +336,12 @@ def test_similarities_are_those_of_the_recipe(name, by_hand):
     (dict(truncate_dim=0), "truncate_dim=0"),
     (dict(batch_size=0), "batch_size=0"),
     (dict(batch_size=2.0), "batch_size=2.0")])
-def test_a_wrong_argument_is_an_error_that_lists_what_is_valid(wrong, message):
+def test_an_invalid_argument_is_an_error_that_lists_valid_values(wrong, message):
     with pytest.raises(ValueError, match=message):
         encoder_of().encode(["abc"], **wrong)
 
 
-def test_inputs_that_are_no_texts_are_refused_by_their_number():
+def test_inputs_that_are_not_str_are_errors_with_their_index():
     for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
         with pytest.raises(TypeError, match="input 1: expected a text, a str, got"):
             encoder_of().encode(inputs)
@@ -351,12 +351,12 @@ def test_inputs_that_are_no_texts_are_refused_by_their_number():
     (dict(max_seq_length=25), "max_seq_length=25: expected 1 to 24"),
     (dict(default_prompt_name="document"), r"one of \['query', 'passage'\]"),
     (dict(similarity_fn_name="cos"), "expected one of cosine, dot, euclidean, manhattan")])
-def test_a_recipe_that_does_not_fit_is_an_error_when_the_encoder_is_made(wrong, message):
+def test_a_recipe_that_does_not_fit_is_an_error_in_the_constructor(wrong, message):
     with pytest.raises(ValueError, match=message):
         encoder_of(**wrong)
 
 
-def test_an_error_in_a_thread_is_the_callers_and_blas_has_its_threads_back(small_batches):
+def test_an_error_in_a_thread_reaches_the_caller_and_blas_threads_are_restored(small_batches):
     encoder, before = encoder_of(), blas_threads()
     encoder.vectors = lambda batch, skip: 1 / 0
     with pytest.raises(ZeroDivisionError):
@@ -373,14 +373,14 @@ def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(capsys):
     assert "9/9" in screen.text and capsys.readouterr() == ("", "")
 
 
-def test_an_encoder_says_in_a_line_what_it_is():
+def test_repr_names_the_model_the_pooling_and_normalisation():
     assert repr(encoder_of(normalize=True)) == (
         "SentenceEncoder(Bert(2 layers x 8, 40 tokens), mean, normalized)")
     assert repr(encoder_of(pooling=cls)) == "SentenceEncoder(Bert(2 layers x 8, 40 tokens), cls)"
 
 
-class Rows:
-    """A model that is no BERT and has no layers: each token's row of a table."""
+class TableModel:
+    """A model without layers: each token's vector is its row of a table."""
 
     def __init__(self, p):
         self.p = p
@@ -391,10 +391,10 @@ class Rows:
         return self.p["table"][batch.ids]
 
 
-def test_any_model_will_do_that_makes_vectors_of_tokens():
+def test_any_model_with_dim_max_length_and_infer_can_be_used():
     p = Params({"table": (40, 3)})
     p.flat[:] = np.random.default_rng(0).standard_normal(p.flat.size)
-    encoder = SentenceEncoder(Letters(), Rows(p), Recipe((mean,), normalize=False,
-                                                         max_seq_length=24))
+    encoder = SentenceEncoder(Letters(), TableModel(p),
+                              Recipe((mean,), normalize=False, max_seq_length=24))
     ids = Letters().encode("abba").ids
     np.testing.assert_allclose(encoder.encode("abba"), p["table"][ids].mean(0), rtol=1e-5)

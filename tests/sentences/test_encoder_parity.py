@@ -1,4 +1,4 @@
-"""SentenceEncoder against sentence-transformers: its frozen folders, and as it is installed."""
+"""SentenceEncoder against sentence-transformers: golden folders, and the installed package."""
 import json
 import shutil
 from pathlib import Path
@@ -19,18 +19,18 @@ both = pytest.mark.parametrize("layout", ["old", "new"])
 
 
 def some_texts(n, seed=0):
-    """Lengths from 0 to 20 words; "s" makes two pieces of a word."""
+    """n texts of 0 to 20 words; "dogs" and "mats" are two pieces each, "dog ##s" and "mat ##s"."""
     rng = np.random.default_rng(seed)
     return [" ".join(rng.choice(["cat", "dogs", "mats", "the", "ran", "Where", "is", "x-ray", ","],
                                 length)) for length in rng.integers(0, 21, n)]
 
 
-# ---- what it wrote and computed ----------------------------------------------------------------
+# ---- golden folders and vectors ----------------------------------------------------------------
 
 @both
 @pytest.mark.parametrize("kind", ["plain", "query"])
-def test_a_frozen_folder_encodes_texts_as_the_original_did(layout, kind):
-    """Tokenizer, two poolings, Dense, Normalize, a length that cuts, a prompt pooled or not."""
+def test_a_golden_folder_gives_the_golden_vectors(layout, kind):
+    """Tokenizer, two poolings, Dense, Normalize, truncated texts, a prompt."""
     encoder = SentenceEncoder.load(GOLDEN / f"sentence_{layout}")
     golden = json.loads((GOLDEN / f"sentence_{layout}.json").read_text())[kind]
     options = dict(prompt="") if kind == "plain" else dict(prompt_name="query")
@@ -40,14 +40,14 @@ def test_a_frozen_folder_encodes_texts_as_the_original_did(layout, kind):
         np.testing.assert_allclose(encoder.encode(text, **options), theirs, rtol=0, atol=2e-6)
 
 
-def test_the_default_prompt_of_a_folder_is_its_query():
+def test_the_default_prompt_of_a_folder_is_used():
     encoder = SentenceEncoder.load(GOLDEN / "sentence_new")
     np.testing.assert_array_equal(encoder.encode("a dog"),
                                   encoder.encode("a dog", prompt="where is "))
 
 
 @both
-def test_in_float64_all_is_float64_until_the_result(layout):
+def test_a_float64_model_computes_in_float64(layout):
     encoder = SentenceEncoder.load(GOLDEN / f"sentence_{layout}", np.float64)
     golden = json.loads((GOLDEN / f"sentence_{layout}.json").read_text())["plain"]
     batch = encoder.tokenizer.encode_batch(golden["texts"],
@@ -58,7 +58,7 @@ def test_in_float64_all_is_float64_until_the_result(layout):
 
 
 @both
-def test_what_is_saved_is_loaded_with_the_same_bits(tmp_path, layout):
+def test_a_saved_encoder_is_loaded_with_the_same_bits(tmp_path, layout):
     encoder, texts = SentenceEncoder.load(GOLDEN / f"sentence_{layout}"), some_texts(20)
     encoder.save(tmp_path / "model")
     again = SentenceEncoder.load(tmp_path / "model")
@@ -66,7 +66,7 @@ def test_what_is_saved_is_loaded_with_the_same_bits(tmp_path, layout):
     assert again.recipe._replace(dense=()) == encoder.recipe._replace(dense=())
 
 
-def test_a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused(tmp_path):
+def test_a_vocabulary_larger_than_the_models_table_is_an_error(tmp_path):
     folder = shutil.copytree(GOLDEN / "sentence_old", tmp_path / "model")
     (folder / "tokenizer.json").unlink()
     with open(folder / "vocab.txt", "a") as file:
@@ -75,50 +75,50 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused(tmp_pat
         SentenceEncoder.load(folder)
 
 
-# ---- as it is installed ------------------------------------------------------------------------
+# ---- the installed sentence-transformers -------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory):
-    """A random BERT of their own making, mean, Normalize; its folder, and the model."""
+    """A random BERT of transformers with mean pooling and Normalize -> its folder, the model."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     library = pytest.importorskip("sentence_transformers")
     modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
     transformers.logging.disable_progress_bar()
-    room = tmp_path_factory.mktemp("theirs")
+    folder = tmp_path_factory.mktemp("theirs")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     torch.manual_seed(3)
     bert = transformers.BertModel(transformers.BertConfig(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=24, initializer_range=0.4))
-    bert.save_pretrained(room / "bert")
-    (room / "bert" / "vocab.txt").write_text("\n".join(words) + "\n")
-    (room / "bert" / "tokenizer_config.json").write_text(
+    bert.save_pretrained(folder / "bert")
+    (folder / "bert" / "vocab.txt").write_text("\n".join(words) + "\n")
+    (folder / "bert" / "tokenizer_config.json").write_text(
         '{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
     model = library.SentenceTransformer(
-        modules=[modules.Transformer(str(room / "bert"), max_seq_length=16),
+        modules=[modules.Transformer(str(folder / "bert"), max_seq_length=16),
                  modules.Pooling(32, "mean"), modules.Normalize()],
         prompts={"query": "query : "}, device="cpu")
-    model.save(str(room / "saved"))
-    return room / "saved", model
+    model.save(str(folder / "saved"))
+    return folder / "saved", model
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 7}, {"prompt_name": "query"},
                                      {"prompt": "where is the "}])
-def test_vectors_are_the_originals_as_installed(theirs, options):
-    """Of 300 texts of up to 20 words, cut at 16 tokens; and of single ones."""
+def test_vectors_equal_those_of_the_installed_package(theirs, options):
+    """300 texts of up to 20 words, truncated to 16 tokens, together and alone."""
     folder, model = theirs
     encoder, texts = SentenceEncoder.load(folder), some_texts(300)
     want = model.encode(texts, **options)
     np.testing.assert_allclose(encoder.encode(texts, **options), want, rtol=0, atol=1e-5)
     for i in range(3):
-        alone = encoder.encode(texts[i], **options)
-        np.testing.assert_allclose(alone, model.encode(texts[i], **options), rtol=0, atol=1e-5)
+        single = encoder.encode(texts[i], **options)
+        np.testing.assert_allclose(single, model.encode(texts[i], **options), rtol=0, atol=1e-5)
     assert not np.allclose(want[0], want[1], atol=0.01)
 
 
-def test_cut_vectors_are_the_originals_but_for_their_length(theirs):
-    """There they are what is left of a unit vector, unless normalize_embeddings asks for more."""
+def test_truncated_vectors_equal_theirs_with_normalize_embeddings(theirs):
+    """Without it, sentence-transformers returns parts of unit vectors; ours have norm 1 always."""
     folder, model = theirs
     encoder, texts = SentenceEncoder.load(folder), some_texts(40)
     want = model.encode(texts, truncate_dim=10, normalize_embeddings=True)
@@ -128,7 +128,7 @@ def test_cut_vectors_are_the_originals_but_for_their_length(theirs):
 
 
 @pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
-def test_codes_are_the_originals_but_where_rounding_decides(theirs, precision):
+def test_at_most_one_percent_of_the_codes_differ_by_rounding(theirs, precision):
     folder, model = theirs
     encoder, texts = SentenceEncoder.load(folder), some_texts(300)
     ours = encoder.encode(texts, precision=precision)
@@ -150,7 +150,7 @@ def dense(O, I):
     Recipe((cls, max_), False, (dense(5, 64),), False, 9, prompts={"query": "query : "},
            default_prompt_name="query"),
     Recipe((weighted_mean,), False, max_seq_length=24, similarity_fn_name="manhattan")])
-def test_what_is_saved_here_gives_the_same_vectors_and_similarities_there(theirs, tmp_path, recipe):
+def test_sentence_transformers_gives_the_same_vectors_for_our_folder(theirs, tmp_path, recipe):
     library = pytest.importorskip("sentence_transformers")
     first = SentenceEncoder.load(theirs[0])
     encoder = SentenceEncoder(first.tokenizer, first.model, recipe)

@@ -1,4 +1,4 @@
-"""Folders of sentence-transformers: read in both layouts, written so that it loads them."""
+"""Folders of sentence-transformers: both layouts are read, and it loads what we write."""
 import json
 import os
 import shutil
@@ -32,7 +32,7 @@ both = pytest.mark.parametrize("layout", ["old", "new"])
 
 @pytest.fixture
 def folder(layout, tmp_path):
-    """A copy of a frozen folder, to be changed."""
+    """A copy of a golden folder, which a test can change."""
     return shutil.copytree(GOLDEN / f"sentence_{layout}", tmp_path / "model")
 
 
@@ -41,30 +41,31 @@ new = pytest.mark.parametrize("layout", ["new"])
 
 
 def change(folder, file, **fields):
-    """Set fields of a JSON file, or delete those that are ..."""
+    """Set fields of a JSON file; the value ... deletes a field."""
     path = folder / file
     values = (json.loads(path.read_text()) if path.exists() else {}) | fields
     path.write_text(json.dumps({name: value for name, value in values.items() if value is not ...}))
 
 
 def dense(O, I, activation=tanh, dtype=np.float32, seed=0):
+    """A Dense of random weights, (O, I)."""
     p = Params({"linear.weight": (O, I), "linear.bias": (O,)}, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size) / I**0.5
     return Dense(p, activation)
 
 
-def plain(recipe):
-    """A recipe as a value that can be compared."""
+def comparable(recipe):
+    """The recipe with lists in place of arrays, so that == compares its values."""
     return recipe._replace(dense=[({n: x.tolist() for n, x in p.items()}, activation)
                                   for p, activation in recipe.dense])
 
 
-# ---- what sentence-transformers wrote ------------------------------------------------------------
+# ---- folders that sentence-transformers wrote ----------------------------------------------------
 
 @both
 @pytest.mark.parametrize("kind", ["plain", "query"])
-def test_the_vectors_are_the_originals(layout, kind):
-    """Two poolings, Dense, Normalize, a length that cuts; a prompt that is pooled, or is not."""
+def test_vectors_equal_those_of_sentence_transformers(layout, kind):
+    """Two poolings, Dense, Normalize, truncated texts, a prompt (pooled in one layout only)."""
     model, recipe = read_sentence_folder(GOLDEN / f"sentence_{layout}")
     golden = json.loads((GOLDEN / f"sentence_{layout}.json").read_text())[kind]
     assert max(map(len, golden["ids"])) == recipe.max_seq_length
@@ -74,7 +75,7 @@ def test_the_vectors_are_the_originals(layout, kind):
     np.testing.assert_allclose(y, golden["vectors"], rtol=0, atol=2e-6)
 
 
-def test_the_old_layout_says_this():
+def test_the_recipe_of_the_old_layout():
     (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_old")
     assert config.activation is gelu and recipe.dense[0].activation is tanh
     assert recipe._replace(dense=()) == Recipe(
@@ -82,17 +83,17 @@ def test_the_old_layout_says_this():
         prompts={"query": "query : "})
 
 
-def test_the_new_layout_says_this():
+def test_the_recipe_of_the_new_layout():
     (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_new")
     assert config.activation is gelu_tanh and recipe.dense[0].activation is None
-    assert not recipe.dense[0].p["linear.bias"].any()            # there is none in the file
+    assert not recipe.dense[0].p["linear.bias"].any()            # the file has no bias
     assert recipe._replace(dense=()) == Recipe(
         poolings=(weighted_mean, max_), include_prompt=False, normalize=True, max_seq_length=9,
         prompts={"query": "where is ", "document": ""}, default_prompt_name="query")
 
 
 @both
-def test_what_may_be_missing_is_the_default(folder, layout):
+def test_optional_files_have_defaults(folder, layout):
     for name in ("config_sentence_transformers.json", "sentence_bert_config.json",
                  "tokenizer_config.json"):
         (folder / name).unlink()
@@ -105,7 +106,7 @@ def test_what_may_be_missing_is_the_default(folder, layout):
 @both
 @pytest.mark.parametrize("in_bert, in_tokenizer, length", [
     (7, 9, 7), (None, 9, 9), (None, None, 16), (None, 10**30, 16), (99, 9, 16)])
-def test_the_length_is_the_encoders_own_then_the_tokenizers_and_has_positions(
+def test_max_seq_length_is_read_from_two_files_and_limited_to_the_models_positions(
         folder, in_bert, in_tokenizer, length):
     change(folder, "sentence_bert_config.json", max_seq_length=in_bert)
     change(folder, "tokenizer_config.json", model_max_length=in_tokenizer)
@@ -113,8 +114,8 @@ def test_the_length_is_the_encoders_own_then_the_tokenizers_and_has_positions(
 
 
 @old
-def test_the_encoder_may_be_in_a_folder_of_its_own(folder):
-    """As the first releases had it."""
+def test_the_transformer_may_be_in_a_subfolder(folder):
+    """The first releases wrote 0_Transformer."""
     (folder / "0_Transformer").mkdir()
     for name in ("config.json", "model.safetensors", "sentence_bert_config.json"):
         os.rename(folder / name, folder / "0_Transformer" / name)
@@ -124,7 +125,7 @@ def test_the_encoder_may_be_in_a_folder_of_its_own(folder):
     assert read_sentence_folder(folder)[1].max_seq_length == 12
 
 
-# ---- what we write -------------------------------------------------------------------------------
+# ---- folders that we write -----------------------------------------------------------------------
 
 RECIPES = [
     Recipe(max_seq_length=16),
@@ -136,16 +137,16 @@ RECIPES = [
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_what_is_written_is_read(tmp_path, recipe):
+def test_writing_and_reading_gives_the_same_model_and_recipe(tmp_path, recipe):
     model, _ = read_sentence_folder(GOLDEN / "sentence_old")
     write_sentence_folder(tmp_path, model, recipe, TOKENIZER)
     (config, p), again = read_sentence_folder(tmp_path)
-    assert config == model.config and plain(again) == plain(recipe)
+    assert config == model.config and comparable(again) == comparable(recipe)
     np.testing.assert_array_equal(p.flat, model.p.flat)
     assert (tmp_path / "vocab.txt").read_bytes() == TOKENIZER["vocab.txt"]
 
 
-def test_the_layout_that_is_written_is_the_old_one(tmp_path):
+def test_the_old_layout_is_written(tmp_path):
     model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
     write_sentence_folder(tmp_path, model, recipe)
     for name in ("modules.json", "1_Pooling/config.json", "2_Dense/config.json",
@@ -162,16 +163,16 @@ def test_the_layout_that_is_written_is_the_old_one(tmp_path):
     ({"max_seq_length": 17}, "expected 1 to 16, the model's max_length"),
     ({"default_prompt_name": "q"}, r"expected None or one of \[\]"),
     ({"similarity_fn_name": "l2"}, "expected one of cosine, dot, euclidean, manhattan")])
-def test_a_recipe_that_does_not_fit_is_refused_and_the_old_folder_kept(tmp_path, wrong, message):
+def test_a_wrong_recipe_is_an_error_and_the_old_folder_is_kept(tmp_path, wrong, message):
     model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
     write_sentence_folder(tmp_path, model, recipe)
     with pytest.raises(ValueError, match=message):
         write_sentence_folder(tmp_path, model, RECIPES[0]._replace(**wrong))
-    assert plain(read_sentence_folder(tmp_path)[1]) == plain(recipe)
+    assert comparable(read_sentence_folder(tmp_path)[1]) == comparable(recipe)
 
 
-def test_config_json_is_the_mark_of_the_whole_folder(tmp_path):
-    """Without it neither we nor sentence-transformers read the rest."""
+def test_a_folder_without_config_json_is_not_loaded(tmp_path):
+    """It is written last, so it is missing if the folder was not written completely."""
     model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
     write_sentence_folder(tmp_path, model, recipe)
     os.remove(tmp_path / "config.json")
@@ -179,9 +180,9 @@ def test_config_json_is_the_mark_of_the_whole_folder(tmp_path):
         read_sentence_folder(tmp_path)
 
 
-# ---- the steps -----------------------------------------------------------------------------------
+# ---- pooling and dense layers --------------------------------------------------------------------
 
-def test_the_steps_are_differentiated_through_to_the_tokens_and_to_each_dense():
+def test_backward_is_the_derivative_in_the_tokens_and_in_each_dense():
     layers = tuple(dense(*size, dtype=np.float64) for size in [(7, 10), (4, 7)])
     recipe = Recipe((mean, max_), False, layers, True)
     offsets = np.array([0, 3, 5])
@@ -191,15 +192,15 @@ def test_the_steps_are_differentiated_through_to_the_tokens_and_to_each_dense():
             layer.p.flat[:] = flat
         y, backward = sentence_vectors(x, offsets, recipe, skip=1)
 
-        def pull(dy):
-            g = [layer.p.like() for layer in layers]
-            return backward(dy, g), *(one.flat for one in g)
-        return y, pull
+        def vjp(dy):
+            grads = [layer.p.like() for layer in layers]
+            return backward(dy, grads), *(g.flat for g in grads)
+        return y, vjp
     check_backward(f, np.random.default_rng(0).standard_normal((5, 5)),
                    *(layer.p.flat.copy() for layer in layers))
 
 
-def test_the_gradients_of_a_dense_are_not_forgotten():
+def test_backward_needs_gradients_for_each_dense():
     recipe = Recipe(dense=(dense(2, 5),))
     y, backward = sentence_vectors(np.ones((3, 5), np.float32), np.array([0, 3]), recipe)
     with pytest.raises(ValueError):
@@ -207,13 +208,13 @@ def test_the_gradients_of_a_dense_are_not_forgotten():
 
 
 @pytest.mark.parametrize("include", [True, False])
-def test_a_prompt_is_left_out_where_the_recipe_says_so(include):
+def test_a_prompt_is_pooled_only_if_include_prompt_is_set(include):
     x, offsets = np.random.default_rng(0).standard_normal((6, 4)), np.array([0, 3, 6])
     y, _ = sentence_vectors(x, offsets, Recipe(include_prompt=include, normalize=False), skip=2)
     np.testing.assert_array_equal(y, mean(x, offsets, 0 if include else 2)[0])
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 POOLING, DENSE = "1_Pooling/config.json", "2_Dense/config.json"
 ST, BERT = "config_sentence_transformers.json", "sentence_bert_config.json"
@@ -254,7 +255,7 @@ ST, BERT = "config_sentence_transformers.json", "sentence_bert_config.json"
     (ST, {"similarity_fn_name": "l2"}, "field 'similarity_fn_name': expected one of \"cosine\", "),
     (ST, {"model_type": "SparseEncoder"}, "field 'model_type': expected \"SentenceTransformer\", "),
     ("config.json", {"hidden_act": "relu"}, "field 'hidden_act'")])
-def test_a_field_that_is_not_ours_is_named(folder, file, fields, message):
+def test_an_unsupported_field_is_named(folder, file, fields, message):
     change(folder, file, **fields)
     with pytest.raises(FormatError) as error:
         read_sentence_folder(folder)
@@ -271,7 +272,7 @@ def test_a_field_that_is_not_ours_is_named(folder, file, fields, message):
     ({"pooling_mode_cls_token": 1}, "field 'pooling_mode_cls_token': expected true or false, fou"),
     ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": False},
      "its flags: expected one of pooling_mode_cls_token")])
-def test_a_flag_of_the_old_layout_is_named(folder, fields, message):
+def test_a_wrong_field_of_the_old_layout_is_named(folder, fields, message):
     change(folder, POOLING, **fields)
     with pytest.raises(FormatError) as error:
         read_sentence_folder(folder)
@@ -279,10 +280,11 @@ def test_a_flag_of_the_old_layout_is_named(folder, fields, message):
 
 
 def edit(number, **fields):
-    def of(modules):
+    """A function that changes fields of one entry of modules.json."""
+    def edited(modules):
         modules[number] |= fields
         return modules
-    return of
+    return edited
 
 
 @both
@@ -302,7 +304,7 @@ def edit(number, **fields):
     (lambda m: m[1:], "its list: expected"), (lambda m: [m[0], m[1], m[3], m[2]], "its list: expe"),
     (lambda m: [*m, m[3]], "its list: expected"), (lambda m: [], "in this order; found nothing"),
     (lambda m: {}, "the file: expected a JSON list in UTF-8, found {}")])
-def test_modules_that_are_not_ours_are_named(folder, edit, message):
+def test_unsupported_modules_are_named(folder, edit, message):
     path = folder / "modules.json"
     path.write_text(json.dumps(edit(json.loads(path.read_text()))))
     with pytest.raises(FormatError) as error:
@@ -311,7 +313,7 @@ def test_modules_that_are_not_ours_are_named(folder, edit, message):
 
 
 @new
-def test_a_normalize_of_something_else_is_refused(folder):
+def test_a_normalize_of_token_vectors_is_an_error(folder):
     change(folder, "3_Normalize/config.json", module_input_name="token_embeddings")
     with pytest.raises(FormatError, match="field 'module_input_name': expected \"sentence_embed"):
         read_sentence_folder(folder)
@@ -319,7 +321,7 @@ def test_a_normalize_of_something_else_is_refused(folder):
 
 @both
 @pytest.mark.parametrize("file", ["modules.json", "config.json", BERT, ST, POOLING, DENSE])
-def test_a_file_cut_at_any_byte_is_refused_by_its_name(folder, file):
+def test_a_file_truncated_at_any_byte_is_an_error_that_names_it(folder, file):
     path = folder / file
     data = path.read_bytes().rstrip()
     for end in range(len(data)):
@@ -340,7 +342,7 @@ def test_a_missing_file_is_named(folder, file):
 
 
 @old
-def test_the_weights_of_a_dense_are_looked_at_as_well(folder):
+def test_damaged_weights_of_a_dense_are_errors(folder):
     path = folder / "2_Dense" / "model.safetensors"
     data = path.read_bytes()
     for end in range(0, len(data), 7):
@@ -356,10 +358,10 @@ def test_the_weights_of_a_dense_are_looked_at_as_well(folder):
         read_sentence_folder(folder)
 
 
-# ---- the original --------------------------------------------------------------------------------
+# ---- the installed sentence-transformers ---------------------------------------------------------
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_what_is_written_loads_there_and_gives_the_same_vectors(tmp_path, recipe):
+def test_sentence_transformers_loads_our_folder_and_gives_the_same_vectors(tmp_path, recipe):
     pytest.importorskip("torch")
     theirs = pytest.importorskip("sentence_transformers")
     pytest.importorskip("transformers").logging.disable_progress_bar()
@@ -380,7 +382,7 @@ def test_what_is_written_loads_there_and_gives_the_same_vectors(tmp_path, recipe
         np.testing.assert_allclose(y, vectors, rtol=0, atol=1e-5)
 
 
-def test_the_poolings_are_all_that_there_are():
+def test_all_poolings_of_sentence_transformers_are_supported():
     pooling = pytest.importorskip("sentence_transformers.sentence_transformer.modules").Pooling
     assert len(pooling.POOLING_MODES) == len(POOLINGS) == len(RECIPES[2].poolings)
     x = np.random.default_rng(0).standard_normal((4, 3))

@@ -1,4 +1,4 @@
-"""Sentences from words: values by hand, brute force, and what no bit may depend on."""
+"""StaticEncoder: values by hand and by brute force, independence of the batch, SIF's effect."""
 import math
 import os
 import subprocess
@@ -41,7 +41,7 @@ from tests.rounding import gamma, seeds, u32, u64
 
 V, D = 12, 7
 sentences = st.lists(st.sampled_from([f"w{i}" for i in range(V + 4)]), max_size=12).map(" ".join)
-texts = st.lists(sentences, max_size=9)          # w12 ... w15 have no vectors
+texts = st.lists(sentences, max_size=9)          # w12 ... w15 are unknown words
 
 
 def random_words(seed):
@@ -50,15 +50,15 @@ def random_words(seed):
 
 
 def random_encoder(seed, common=True):
-    """Every second word has a weight of its own; a direction is taken out if `common`."""
+    """Half of the words have random weights; if `common`, a random direction is removed."""
     rng = np.random.default_rng([seed, 1])
     weights = {f"w{i}": rng.uniform(0.01, 1) for i in range(0, V, 2)}
     u = rng.standard_normal(D) if common else None
     return StaticEncoder(random_words(seed), weights, u, prompts={"query": "w1 w2 "})
 
 
-def by_brute_force(encoder, text):
-    """(x, Σ |terms|/|s|), each (D,), before anything is taken out."""
+def mean_by_hand(encoder, text):
+    """x_s and Σ |terms|/|s|, each (D,), without the removal of a common direction."""
     known = [word for word in text.split() if word in encoder.words]
     terms = [encoder.weights.get(word, 1.0) * encoder.words[word].astype(float) for word in known]
     if not known:
@@ -81,15 +81,15 @@ def test_a_mean_worked_by_hand(pair):
 
 
 def test_sif_worked_by_hand(pair):
-    """p = 1/1000 and 3/1000 weigh 1/2 and 1/4: (1/2 · (1, 0) + 2 · 1/4 · (0, 2)) / 3."""
+    """p = 1/1000 and 3/1000 give weights 1/2 and 1/4: (1/2 · (1, 0) + 2 · 1/4 · (0, 2)) / 3."""
     weights = sif_weights({"a": 0.001, "b": 0.003})
     assert weights == {"a": 0.5, "b": 0.25}
     np.testing.assert_array_equal(StaticEncoder(pair, weights).encode("a b b"),
                                   np.float32([1 / 6, 1 / 3]))
 
 
-def test_what_is_common_worked_by_hand():
-    """Of (3, 1) and (3, −1) the first axis is common: Σ x xᵀ = [[18, 0], [0, 2]]."""
+def test_the_common_direction_worked_by_hand():
+    """For (3, 1) and (3, −1) it is the first axis, because Σ x xᵀ = [[18, 0], [0, 2]]."""
     words = WordVectors(["up", "down"], [[3, 1], [3, -1]])
     encoder = StaticEncoder(words).without_common(["up", "down"])
     np.testing.assert_allclose(np.abs(encoder.common), [1, 0], rtol=0, atol=4 * u64)
@@ -97,11 +97,11 @@ def test_what_is_common_worked_by_hand():
                                [[0, 1], [0, -1], [0, 0]], rtol=0, atol=32 * u64)
 
 
-def test_frequencies_are_shares_of_all_counted_words():
+def test_frequencies_worked_by_hand():
     assert frequencies(Vocab(["the", "cat"], [3, 1])) == {"the": 0.75, "cat": 0.25}
 
 
-def test_zipf_worked_by_hand():
+def test_zipf_frequencies_worked_by_hand():
     p = zipf_frequencies(["the", "of"])
     assert p == pytest.approx({"the": 4.7 / 8.4, "of": 3.7 / 8.4}, rel=8 * u64)    # 1/3.7 : 1/4.7
     assert zipf_frequencies(iter(["the", "of"])) == p
@@ -118,7 +118,7 @@ def test_the_weight_is_1_for_p_0_and_a_half_for_p_equal_to_a(p, a):
 
 @given(seeds, st.floats(0.05, 0.95), st.floats(1e-5, 0.1), st.floats(1, 100))
 def test_the_weight_is_the_gradient_of_the_log_likelihood(seed, alpha, p, Z):
-    """log P(w | c) = log(α p + (1 − α) exp(v·c)/Z) at c = 0, along a random direction."""
+    """The gradient of log P(w | c) = log(α p + (1 − α) exp(v·c)/Z) at c = 0, by differences."""
     rng, h = np.random.default_rng(seed), 1e-5
     v, direction = rng.standard_normal((2, 5))
 
@@ -141,58 +141,59 @@ def test_a_must_be_positive(a):
 
 @given(seeds, texts)
 def test_a_vector_is_the_weighted_mean_of_the_known_words(seed, texts):
-    """γ(n + 2) of the terms in float64: n − 1 additions, a product, a division; then rounded."""
+    """n − 1 sums, a product, a division: γ(n + 2) Σ |terms| in float64; then float32 rounds."""
     encoder = random_encoder(seed, common=False)
     for text, x in zip(texts, encoder.encode(texts), strict=True):
-        want, size = by_brute_force(encoder, text)
+        want, terms = mean_by_hand(encoder, text)
         n = len(text.split())
-        assert (np.abs(x - want) <= gamma(n + 2, u64) * size + u32 * (1 + u32) * np.abs(want)).all()
+        bound = gamma(n + 2, u64) * terms + u32 * (1 + u32) * np.abs(want)
+        assert (np.abs(x - want) <= bound).all()
 
 
 @given(seeds, st.lists(st.lists(st.integers(0, 4), max_size=9), max_size=5))
-def test_the_kernel_is_its_equation(seed, numbers):
-    """Both sum n products in float64: γ(n + 2) each of the sum of magnitudes."""
+def test_the_kernel_equals_its_numpy_form(seed, sentences):
+    """Both sum n products in float64, each with an error of γ(n + 2) Σ |terms|."""
     rng = np.random.default_rng(seed)
     table = Table(rng.standard_normal((5, D)).astype(np.float32), rng.uniform(0, 1, 5))
-    offsets = np.cumsum([0] + [len(s) for s in numbers])
-    corpus = Corpus(np.array([i for s in numbers for i in s], np.int32), offsets)
-    size = weighted_means(corpus, Table(np.abs(table.rows), table.weights))
-    wrong = np.abs(weighted_means_kernel(corpus, table) - weighted_means(corpus, table))
-    assert wrong.shape == (len(numbers), D) and (wrong <= 2 * gamma(9 + 2, u64) * size).all()
+    offsets = np.cumsum([0] + [len(s) for s in sentences])
+    corpus = Corpus(np.array([i for s in sentences for i in s], np.int32), offsets)
+    terms = weighted_means(corpus, Table(np.abs(table.rows), table.weights))
+    error = np.abs(weighted_means_kernel(corpus, table) - weighted_means(corpus, table))
+    assert error.shape == (len(sentences), D) and (error <= 2 * gamma(9 + 2, u64) * terms).all()
 
 
 @given(seeds, st.lists(st.sampled_from([f"w{i}" for i in range(V)]), max_size=40), st.randoms())
-def test_the_order_of_the_words_is_not_seen(seed, words, random):
-    """But for the rounding: γ(n + 2) of the terms on either side, and float32's on both."""
+def test_the_order_of_the_words_matters_only_for_rounding(seed, words, random):
+    """Both vectors have an error of γ(n + 2) Σ |terms| in float64, and the rounding of float32."""
     encoder = random_encoder(seed, common=False)
     shuffled = random.sample(words, len(words))
     x, y = encoder.encode([" ".join(words), " ".join(shuffled)]).astype(float)
-    want, size = by_brute_force(encoder, " ".join(words))
-    bound = 2 * gamma(len(words) + 2, u64) * size + 2 * u32 * (1 + u32) * np.abs(want)
+    want, terms = mean_by_hand(encoder, " ".join(words))
+    bound = 2 * gamma(len(words) + 2, u64) * terms + 2 * u32 * (1 + u32) * np.abs(want)
     assert (np.abs(x - y) <= bound).all()
 
 
 @given(seeds, texts)
-def test_unknown_words_are_as_good_as_not_there(seed, texts):
+def test_unknown_words_are_ignored(seed, texts):
     encoder = random_encoder(seed)
     known = [" ".join(word for word in text.split() if word in encoder.words) for text in texts]
     np.testing.assert_array_equal(encoder.encode(texts), encoder.encode(known))
 
 
 @given(seeds, texts, st.integers(-40, 40))
-def test_vectors_grow_with_the_word_vectors_and_unit_vectors_do_not(seed, texts, k):
-    """Exactly, for a power of two."""
-    one = random_encoder(seed)
-    big = StaticEncoder(WordVectors(list(one.words), np.ldexp(one.words.vectors, k)), one.weights,
-                        one.common)
-    np.testing.assert_array_equal(big.encode(texts), np.ldexp(one.encode(texts), k))
-    np.testing.assert_array_equal(big.encode(texts, normalize_embeddings=True),
-                                  one.encode(texts, normalize_embeddings=True))
+def test_word_vectors_times_2_to_the_k_scale_the_result_unless_it_is_normalised(seed, texts, k):
+    """A power of two causes no rounding, so the results are equal to the bit."""
+    plain = random_encoder(seed)
+    words = WordVectors(list(plain.words), np.ldexp(plain.words.vectors, k))
+    scaled = StaticEncoder(words, plain.weights, plain.common)
+    np.testing.assert_array_equal(scaled.encode(texts), np.ldexp(plain.encode(texts), k))
+    np.testing.assert_array_equal(scaled.encode(texts, normalize_embeddings=True),
+                                  plain.encode(texts, normalize_embeddings=True))
 
 
 @pytest.mark.parametrize("options", [{}, {"normalize_embeddings": True}, {"truncate_dim": 1}])
 @pytest.mark.parametrize("text", ["", "  \n", "xyz", "w13 w14"])
-def test_a_sentence_without_a_known_word_is_zero_and_alike_nothing(text, options):
+def test_a_sentence_without_a_known_word_is_zero_with_cosine_zero(text, options):
     encoder = random_encoder(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -201,19 +202,19 @@ def test_a_sentence_without_a_known_word_is_zero_and_alike_nothing(text, options
     assert similarity(x, other) == 0 == similarity_pairwise(x, x)
 
 
-def test_words_that_are_not_in_the_table_but_have_a_vector_count_in_full():
-    """As with FastText: there is a vector for what was never seen, and it is as rare as can be."""
-    class Spelled(WordVectors):
+def test_words_without_a_weight_have_weight_1():
+    """FastText, for example, has vectors for unseen words; these words are as rare as possible."""
+    class WithUnseenWords(WordVectors):
         def __getitem__(self, word):
             if word.isdigit():
                 raise KeyError(word)
             return super().__getitem__(word) if word in self else np.float32([len(word), 0])
-    words = Spelled(["a", "b"], [[1, 0], [0, 2]])
+    words = WithUnseenWords(["a", "b"], [[1, 0], [0, 2]])
     encoder = StaticEncoder(words, {"a": 0.5, "b": 0.25})
     np.testing.assert_array_equal(encoder.encode(["xyz 7 b", "7"]), [[1.5, 0.25], [0, 0]])
 
 
-def test_vectors_that_are_not_finite_or_too_wide_are_refused_by_name():
+def test_vectors_that_are_not_finite_or_have_another_dimension_are_errors():
     def encode(vector, weights=None):
         class Words(dict):
             vectors = np.zeros((1, 2))
@@ -226,32 +227,33 @@ def test_vectors_that_are_not_finite_or_too_wide_are_refused_by_name():
         encode([1, 2, 3, 4])
 
 
-# ---- no bit depends on the company ----------------------------------------------------------
+# ---- no bit depends on the batch ------------------------------------------------------------
 
 @pytest.mark.parametrize("common", [False, True])
 @pytest.mark.parametrize("options", [
     {"batch_size": 3}, {"normalize_embeddings": True, "truncate_dim": D - 1}])
-def test_a_text_has_one_vector_whatever_the_batch_and_the_order(common, options):
+def test_no_bit_of_a_vector_depends_on_the_other_texts_or_their_order(common, options):
     encoder = random_encoder(0, common)
     check_encoder(partial(encoder.encode, **options), tolerance=0.0, texts=sentences)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 8, 100, 301])
-def test_nor_do_large_batches_change_a_bit(dim):
+def test_no_bit_of_a_vector_depends_on_the_batch_size(dim):
     rng = np.random.default_rng(dim)
     words = WordVectors([f"w{i}" for i in range(500)], rng.standard_normal((500, dim)))
     encoder = StaticEncoder(words, common=rng.standard_normal(dim))
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 500, n)) for n in rng.integers(0, 40, 700)]
     for normalize in (False, True):
-        one, some, all_ = (encoder.encode(texts, batch_size=size, normalize_embeddings=normalize)
-                           for size in (1, 33, 700))
-        np.testing.assert_array_equal(one, some)
-        np.testing.assert_array_equal(one, all_)
+        single, batches, whole = (
+            encoder.encode(texts, batch_size=size, normalize_embeddings=normalize)
+            for size in (1, 33, 700))
+        np.testing.assert_array_equal(single, batches)
+        np.testing.assert_array_equal(single, whole)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 8, 100, 301])
-def test_what_is_common_is_taken_out_row_by_row(dim):
-    """In float64, where no rounding hides a sum in another order."""
+def test_without_gives_the_same_bits_in_any_batch(dim):
+    """In float64: rounding to float32 could hide that sums have another order."""
     rng = np.random.default_rng(dim)
     x, u = rng.standard_normal((700, dim)), rng.standard_normal(dim) / dim**0.5
     together = without(x, u)
@@ -260,25 +262,25 @@ def test_what_is_common_is_taken_out_row_by_row(dim):
         np.testing.assert_array_equal(parts, together)
 
 
-# ---- what sentences have in common ----------------------------------------------------------
+# ---- the common direction -------------------------------------------------------------------
 
 @given(seeds, texts, st.floats(1e-3, 1e3))
-def test_nothing_is_left_along_what_is_common(seed, texts, length):
-    """x − u(u·x), γ(D + 4) of ‖x‖ in all; then each component is rounded to float32."""
+def test_only_the_part_along_the_common_direction_is_removed(seed, texts, length):
+    """x − u(u·x) has an error of γ(D + 4) ‖x‖; then each number is rounded to float32."""
     plain = random_encoder(seed, common=False)
     u = length * np.random.default_rng(seed).standard_normal(D)
     encoder = StaticEncoder(plain.words, plain.weights, u)
     assert np.linalg.norm(encoder.common) == pytest.approx(1, abs=gamma(D + 4, u64))
     for before, after in zip(plain.encode(texts).astype(float), encoder.encode(texts)):
-        size = np.linalg.norm(before)
-        assert abs(after @ encoder.common) <= 4 * gamma(D + 4, u64) * size + u32 * size
-        # and nothing else is taken: `before` and `after` are rounded once each
+        norm = np.linalg.norm(before)
+        assert abs(after @ encoder.common) <= 4 * gamma(D + 4, u64) * norm + u32 * norm
+        # `before` and `after` are rounded to float32 once each
         np.testing.assert_allclose(after, before - u * (u @ before) / (u @ u), rtol=0,
-                                   atol=(2 * u32 + 8 * gamma(D + 4, u64)) * size)
+                                   atol=(2 * u32 + 8 * gamma(D + 4, u64)) * norm)
 
 
 @given(seeds, st.integers(1, 30))
-def test_taking_it_out_twice_is_taking_it_out_once(seed, S):
+def test_removing_a_direction_twice_equals_removing_it_once(seed, S):
     rng = np.random.default_rng(seed)
     x, u = rng.standard_normal((S, D)), rng.standard_normal(D)
     u /= np.linalg.norm(u)
@@ -289,21 +291,21 @@ def test_taking_it_out_twice_is_taking_it_out_once(seed, S):
 
 
 @given(seeds)
-def test_what_is_common_is_the_first_singular_vector_of_the_means(seed):
-    """Of more texts than are summed at a time; the mean of the vectors is not taken out before."""
+def test_the_common_direction_is_the_first_singular_vector_of_the_means(seed):
+    """In several batches of FIT_BATCH = 7 texts, and without subtracting the mean."""
     encoder, rng = random_encoder(seed, common=False), np.random.default_rng(seed)
     texts = [" ".join(f"w{i}" for i in rng.integers(0, V + 4, n)) for n in rng.integers(0, 9, 60)]
-    X = np.array([by_brute_force(encoder, text)[0] for text in texts])
+    X = np.array([mean_by_hand(encoder, text)[0] for text in texts])
     _, s, Vt = np.linalg.svd(X)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(static, "FIT_BATCH", 7)
         u = encoder.without_common(texts).common
-    # an error E of XᵀX turns its first eigenvector by at most 2 ‖E‖ / (s₁² − s₂²) (Davis, Kahan)
+    # Davis and Kahan: an error E of XᵀX turns its first eigenvector by at most 2 ‖E‖ / (s₁² − s₂²)
     E = 10 * gamma(60 * D, u64) * s[0]**2
     assert 1 - abs(u @ Vt[0]) <= (2 * E / (s[0]**2 - s[1]**2))**2 + 4 * gamma(D, u64)
 
 
-def test_the_largest_of_all_directions_is_found_table_by_table():
+def test_the_first_singular_vector_is_better_than_random_directions():
     X = np.random.default_rng(0).standard_normal((40, 5)) + [3, 0, 0, 0, 0]
     u = first_singular_vector(iter([X[:1], X[1:17], X[17:]]))
     others = np.random.default_rng(1).standard_normal((2000, 5))
@@ -311,22 +313,22 @@ def test_the_largest_of_all_directions_is_found_table_by_table():
     assert np.linalg.norm(X @ u) >= np.linalg.norm(X @ others.T, axis=0).max()
 
 
-def test_it_is_fitted_once_and_the_first_encoder_is_left_as_it_was():
+def test_the_common_direction_is_fitted_once_and_the_first_encoder_is_not_changed():
     plain = random_encoder(3, common=False)
     before = plain.encode("w1 w2 w3")
     sif = plain.without_common(f"w{i} w{i + 1}" for i in range(V - 1))
     assert plain.common is None and sif.prompts == plain.prompts
     np.testing.assert_array_equal(plain.encode("w1 w2 w3"), before)
-    alone = sif.encode("w1 w2 w3")
-    np.testing.assert_array_equal(sif.encode(["w4", "w1 w2 w3", "w5 w5"])[1], alone)
-    assert np.abs(alone - before).max() > 0.01
-    again = sif.without_common(["w1", "w2", "w1 w2"])             # anew, from the plain means
+    single = sif.encode("w1 w2 w3")
+    np.testing.assert_array_equal(sif.encode(["w4", "w1 w2 w3", "w5 w5"])[1], single)
+    assert np.abs(single - before).max() > 0.01
+    again = sif.without_common(["w1", "w2", "w1 w2"])             # fitted again, to plain means
     np.testing.assert_array_equal(again.common,
                                   plain.without_common(["w1", "w2", "w1 w2"]).common)
 
 
-def test_of_two_sentences_alone_two_opposites_are_left():
-    """Why u is not fitted to what is encoded: their plane has one direction left, they its ends."""
+def test_a_direction_fitted_to_two_similar_sentences_leaves_opposite_vectors():
+    """So u is not fitted to the encoded texts: of their plane, only one direction is left."""
     encoder = StaticEncoder(random_words(5))
     two = ["w1 w2 w3 w4", "w1 w2 w3 w5"]
     assert similarity_pairwise(*encoder.encode(two)) > 0.5
@@ -334,7 +336,7 @@ def test_of_two_sentences_alone_two_opposites_are_left():
     assert similarity_pairwise(*opposites) == pytest.approx(-1, abs=1e-6)
 
 
-def test_texts_that_have_nothing_in_common_are_refused():
+def test_without_common_needs_texts_with_known_words():
     encoder = random_encoder(0)
     with pytest.raises(ValueError, match="with known words, got 2 without any"):
         encoder.without_common(["xyz", ""])
@@ -345,28 +347,28 @@ def test_texts_that_have_nothing_in_common_are_refused():
 
 
 @pytest.mark.parametrize("common", [np.zeros(D), np.full(D, np.nan), np.ones(D - 1), 1.0])
-def test_what_is_no_direction_cannot_be_taken_out(common):
+def test_the_common_direction_must_be_a_finite_nonzero_vector(common):
     with pytest.raises(ValueError, match=r"a finite vector \(7,\) other than zero"):
         StaticEncoder(random_words(0), common=common)
 
 
 # ---- the interface --------------------------------------------------------------------------
 
-def test_a_str_is_one_vector_and_every_other_source_a_table():
+def test_a_str_gives_one_vector_and_an_iterable_an_array():
     encoder = random_encoder(1)
-    alone = encoder.encode("w1 w2")
-    assert alone.shape == (D,) and alone.dtype == np.float32
+    single = encoder.encode("w1 w2")
+    assert single.shape == (D,) and single.dtype == np.float32
     for inputs in (["w1 w2", "w3"], ("w1 w2", "w3"), np.array(["w1 w2", "w3"]),
                    (text for text in ["w1 w2", "w3"])):
         x = encoder.encode(inputs)
         assert x.shape == (2, D) and x.dtype == np.float32 and x.flags.c_contiguous
-        np.testing.assert_array_equal(x[0], alone)
+        np.testing.assert_array_equal(x[0], single)
     for nothing in ([], iter([])):
         x = encoder.encode(nothing, truncate_dim=3, normalize_embeddings=True)
         assert x.shape == (0, 3) and x.dtype == np.float32
 
 
-def test_a_prompt_goes_before_every_text():
+def test_a_prompt_is_put_before_every_text():
     encoder = random_encoder(1)
     want = encoder.encode(["w1 w2 w3", "w1 w2 w4"])
     np.testing.assert_array_equal(encoder.encode(["w3", "w4"], prompt_name="query"), want)
@@ -376,14 +378,14 @@ def test_a_prompt_goes_before_every_text():
 
 
 @given(seeds, texts, st.integers(1, D))
-def test_what_is_cut_is_cut_before_it_is_scaled(seed, texts, d):
+def test_vectors_are_truncated_before_they_are_scaled(seed, texts, d):
     encoder = random_encoder(seed)
     whole, part = encoder.encode(texts), encoder.encode(texts, truncate_dim=d)
     np.testing.assert_array_equal(part, whole[:, :d])
     units = encoder.encode(texts, truncate_dim=d, normalize_embeddings=True)
-    lengths = np.linalg.norm(units.astype(float), axis=1)
+    norms = np.linalg.norm(units.astype(float), axis=1)
     zero = ~whole.any(axis=1)
-    assert (np.abs(lengths[~zero] - 1) <= 2 * u32).all() and not lengths[zero].any()
+    assert (np.abs(norms[~zero] - 1) <= 2 * u32).all() and not norms[zero].any()
     assert (cosine(units, part)[~zero] >= 1 - 4 * u32).all()
 
 
@@ -395,45 +397,45 @@ def test_what_is_cut_is_cut_before_it_is_scaled(seed, texts, d):
     (dict(truncate_dim=8), "truncate_dim=8: expected a whole number, 1 to 7"),
     (dict(truncate_dim=2.0), "truncate_dim=2.0"),
     (dict(batch_size=0), "batch_size=0")])
-def test_what_is_not_valid_is_named_with_what_is(options, message):
+def test_an_invalid_argument_is_an_error_that_lists_valid_values(options, message):
     with pytest.raises(ValueError, match=message):
         random_encoder(0).encode([], **options)
 
 
-def test_without_prompts_no_name_is_valid():
+def test_without_prompts_any_prompt_name_is_an_error():
     with pytest.raises(ValueError, match="expected no name; give prompts to the constructor"):
         StaticEncoder(random_words(0)).encode("w1", prompt_name="query")
 
 
-def test_inputs_that_are_no_texts_are_named():
+def test_inputs_that_are_not_str_are_errors_with_their_index():
     with pytest.raises(TypeError, match=r"input 1: expected a text, a str, got \['w1', 'w2'\]"):
         random_encoder(0).encode(["w1", ["w1", "w2"]])
     with pytest.raises(TypeError, match="input 0: .* got 119"):
         random_encoder(0).encode(b"w1")
 
 
-def test_words_are_parted_as_in_a_corpus_or_as_the_caller_says(tmp_path):
+def test_texts_are_split_as_in_a_corpus_or_by_tokenize(tmp_path):
     text = "w1\tw2\u00a0w3 \x1c \vw4  w5\u2028w6\r"
     (tmp_path / "text").write_bytes(text.encode())
     assert tokens(text) == next(read_sentences(tmp_path / "text")) and len(tokens(text)) == 5
     plain = StaticEncoder(random_words(0))
     lower = StaticEncoder(plain.words, tokenize=lambda text: text.lower().split(","))
     np.testing.assert_array_equal(lower.encode("W1,w2"), plain.encode("w1 w2"))
-    kept = lower.without_common(["w1", "w2,w3"])
-    assert kept.encode("W1").any() and not plain.encode("W1").any()
+    fitted = lower.without_common(["w1", "w2,w3"])               # keeps tokenize
+    assert fitted.encode("W1").any() and not plain.encode("W1").any()
 
 
-def test_similarity_is_of_all_with_all_and_pairwise_of_partners():
+def test_similarity_compares_all_vectors_and_similarity_pairwise_partners():
     encoder = random_encoder(2)
     a, b = encoder.encode(["w1 w2", "w3", ""]), encoder.encode(["w4", "w5 w6", "w7"])
-    all_ = encoder.similarity(a, b[:2])
-    assert all_.shape == (3, 2) and encoder.similarity(a[0], b).shape == (1, 3)
+    cosines = encoder.similarity(a, b[:2])
+    assert cosines.shape == (3, 2) and encoder.similarity(a[0], b).shape == (1, 3)
     for i, j in np.ndindex(3, 2):
-        assert all_[i, j] == pytest.approx(float(cosine(a[i], b[j])), abs=2 * gamma(D + 2, u32))
+        assert cosines[i, j] == pytest.approx(float(cosine(a[i], b[j])), abs=2 * gamma(D + 2, u32))
     np.testing.assert_array_equal(encoder.similarity_pairwise(a, b), cosine(a, b))
 
 
-def test_what_the_caller_gave_is_not_changed_and_can_be_changed():
+def test_arguments_are_not_changed_and_later_changes_have_no_effect():
     weights, inputs, prompts = {"w1": 0.5}, ["w1 w2"], {"query": "w3 "}
     encoder = StaticEncoder(random_words(0), weights, prompts=prompts)
     x = encoder.encode(inputs, "query")
@@ -442,11 +444,11 @@ def test_what_the_caller_gave_is_not_changed_and_can_be_changed():
     np.testing.assert_array_equal(encoder.encode(inputs, "query"), x)
 
 
-def test_more_texts_than_fit_into_memory_are_refused_before_they_are_summed():
-    class Vast(dict):
+def test_a_result_larger_than_the_memory_is_an_error():
+    class HugeDimension(dict):
         vectors = SimpleNamespace(shape=(1, 2**60))
     with pytest.raises(MemoryError, match="vectors of 1 texts"):
-        StaticEncoder(Vast()).encode("a")
+        StaticEncoder(HugeDimension()).encode("a")
 
 
 def test_the_kernel_runs_without_the_compiler():
@@ -464,33 +466,33 @@ print(x.tolist())
     assert done.stdout == "[[4.0, 5.5], [0.0, 0.0], [1.0, 1.5]]\n"
 
 
-# ---- what the vectors know ------------------------------------------------------------------
+# ---- quality --------------------------------------------------------------------------------
 
-def chance_that_one_topic_is_nearer(encoder, texts, topics):
-    """Of pairs of texts without a word in common: two of one topic against two of different ones.
+def topic_auc(encoder, texts, topics):
+    """AUC of cosines as a test of "same topic", over pairs of texts without a common word.
 
-    The chance that the former have the larger cosine (the area under the ROC curve, from ranks).
+    It is the probability that a pair of one topic has a larger cosine than a pair of two topics.
     """
     sets = [set(text.split()) for text in texts]
     i, j = np.transpose([(i, j) for j in range(len(texts)) for i in range(j)
                          if sets[i].isdisjoint(sets[j])])
     same = topics[i] == topics[j]
     x = encoder.encode(texts)
-    place = ranks(cosine(x[i], x[j]))
+    rank = ranks(cosine(x[i], x[j]))
     n, m = same.sum(), (~same).sum()
     assert n > 500 and m > 500
-    return (place[same].sum() - n * (n + 1) / 2) / (n * m)
+    return (rank[same].sum() - n * (n + 1) / 2) / (n * m)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_topics_are_told_apart_without_a_word_in_common(seed):
-    """Reached with 10 seeds: 1.000 in all three forms; random vectors 0.29 to 0.69."""
+def test_texts_of_one_topic_are_nearer_even_without_a_common_word(seed):
+    """AUC over 10 seeds: 1.000 for mean, weights and SIF; random word vectors 0.29 to 0.69."""
     world = easy(seed, 4000)
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     trained = train(corpus, vocab, dim=30, sample=0, epochs=3,
                     options=RunOptions(seed=seed)).W
     random = np.random.default_rng(seed).standard_normal(trained.shape)
-    topic_of = {word: of[0] for word, of in attributes_of(tuple(TABLES)).items()}
+    topic_of = {word: attributes[0] for word, attributes in attributes_of(tuple(TABLES)).items()}
     fresh = easy(seed + 100, 300).sentences
     topics = np.array([next(topic_of[word] for word in s if word in topic_of) for s in fresh])
     texts, sif = [" ".join(s) for s in fresh], sif_weights(frequencies(vocab))
@@ -499,14 +501,14 @@ def test_topics_are_told_apart_without_a_word_in_common(seed):
         encoder = StaticEncoder(WordVectors(vocab.words, vectors), weights)
         if fit:
             encoder = encoder.without_common(" ".join(s) for s in world.sentences)
-        return chance_that_one_topic_is_nearer(encoder, texts, topics)
+        return topic_auc(encoder, texts, topics)
     for weights, fit in ((None, False), (sif, False), (sif, True)):
         assert score(trained, weights, fit) > 0.95
         assert score(random, weights, fit) < 0.8
 
 
-def test_sif_tells_sentences_apart_that_share_only_frequent_words():
-    """"the" makes two texts alike in the mean; its weight, and its direction, take that away."""
+def test_sif_removes_the_similarity_that_comes_from_a_frequent_word():
+    """Texts that share "the" have large cosines as means; weights or without_common reduce them."""
     rng = np.random.default_rng(0)
     names = ["the"] + [f"w{i}" for i in range(50)]
     words = WordVectors(names, rng.standard_normal((51, 50)))

@@ -1,4 +1,4 @@
-"""StaticEncoder(unit_words=True): the mean of the directions of the words, as fastText has it."""
+"""StaticEncoder(unit_words=True): the mean of unit word vectors, as in fastText."""
 import json
 from pathlib import Path
 
@@ -16,18 +16,18 @@ THREE = WordVectors(["a", "b", "zero"], np.float32([[3, 4], [0, 10], [0, 0]]))
 ENCODE = StaticEncoder(THREE, unit_words=True).encode
 
 
-def test_a_sentence_by_hand():
-    """a points to (0.6, 0.8), b to (0, 1); lengths do not matter, repetitions do."""
+def test_the_mean_of_unit_vectors_worked_by_hand():
+    """The unit vectors of a and b are (0.6, 0.8) and (0, 1); a repeated word counts twice."""
     np.testing.assert_allclose(ENCODE("a b"), [0.3, 0.9], rtol=1e-7)
     np.testing.assert_allclose(ENCODE("b\ta  a"), [0.4, 2.6 / 3], rtol=1e-7)
 
 
-def test_words_without_a_direction_do_not_count():
+def test_unknown_words_and_zero_vectors_are_ignored():
     np.testing.assert_array_equal(ENCODE("a zero unknown"), ENCODE("a"))
     np.testing.assert_array_equal(ENCODE("zero unknown"), [0, 0])
 
 
-def test_what_texts_have_in_common_is_taken_out_of_the_same_mean():
+def test_without_common_removes_a_direction_from_the_mean_of_unit_vectors():
     texts = ["a b", "b b a", "b"]
     encoder = StaticEncoder(THREE, unit_words=True).without_common(texts)
     x, u = ENCODE("a b"), encoder.common
@@ -35,8 +35,8 @@ def test_what_texts_have_in_common_is_taken_out_of_the_same_mean():
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if not name.startswith("supervised")])
-def test_the_originals_sentence_vectors(name):
-    """Unit vectors, computed in float32 there: a few roundings of numbers up to 1."""
+def test_vectors_equal_fasttexts_sentence_vectors(name):
+    """fastText computes in float32: some rounding errors of numbers up to 1."""
     model = read_bin(GOLDEN / f"fasttext-{name}.bin")
     words = FastTextVectors(model.words, model.input, model.settings.min_n, model.settings.max_n)
     encoder = StaticEncoder(words, unit_words=True)
@@ -45,10 +45,8 @@ def test_the_originals_sentence_vectors(name):
                                    atol=1e-6)
 
 
-def test_all_three_kinds_of_word_vectors_can_be_encoded():
-    """A table of three words without n-grams is FastText's too; unknown words have vectors there
-    only if they have n-grams.
-    """
+def test_fasttext_vectors_with_and_without_n_grams_can_be_encoded():
+    """Without n-grams they act like WordVectors; with n-grams unknown words have vectors too."""
     plain = FastTextVectors(THREE.index_to_key, THREE.vectors, 0, 0)
     np.testing.assert_array_equal(StaticEncoder(plain).encode(["a b", "unknown"]),
                                   StaticEncoder(THREE).encode(["a b", "unknown"]))

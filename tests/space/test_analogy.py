@@ -82,14 +82,14 @@ def test_the_odd_one_out_worked_by_hand():
 
 @pytest.mark.parametrize("single, brute", [(three_cos_add, brute_add), (three_cos_mul, brute_mul)])
 @given(seeds, st.integers(0, 3), st.integers(0, 3), st.integers(1, 50))
-def test_lists_of_any_length_are_brute_force(single, brute, seed, P, N, k):
+def test_lists_of_any_length_equal_brute_force(single, brute, seed, P, N, k):
     assume(P + N > 0)
     T, order = table(seed), np.random.default_rng(seed).permutation(40)
     positive, negative = order[:P], order[P:P + N]
     ids, scores = single(T, positive, negative, k)
-    left = [x for x in range(40) if x not in (*positive, *negative)]
-    want = {x: brute(T, positive, negative, x) for x in left}
-    assert len(ids) == min(k, len(left)) == len(set(ids.tolist()))
+    candidates = [x for x in range(40) if x not in (*positive, *negative)]
+    want = {x: brute(T, positive, negative, x) for x in candidates}
+    assert len(ids) == min(k, len(candidates)) == len(set(ids.tolist()))
     np.testing.assert_allclose(scores, sorted(want.values(), reverse=True)[:k], rtol=1e-11,
                                atol=1e-12)
     np.testing.assert_allclose(scores, [want[x] for x in ids.tolist()], rtol=1e-11, atol=1e-12)
@@ -105,7 +105,7 @@ def test_many_questions_at_once_equal_one_by_one(solve, single, seed):
     assert solve(T, questions).shape == (25,) and solve(T, questions[:0]).shape == (0,)
 
 
-def test_questions_and_table_larger_than_a_block_are_brute_force():
+def test_questions_and_a_table_larger_than_a_block_equal_brute_force():
     T = table(0, V=3000, D=8)
     questions = some_questions(1, V=3000, Q=1500)                # 4.5 M scores
     target = T[questions[:, 1]] - T[questions[:, 0]] + T[questions[:, 2]]
@@ -119,13 +119,13 @@ def test_questions_and_table_larger_than_a_block_are_brute_force():
 
 
 @given(seeds, st.lists(st.integers(0, 39), min_size=3, max_size=8, unique=True))
-def test_the_odd_one_out_is_brute_force(seed, ids):
+def test_the_odd_one_out_equals_brute_force(seed, ids):
     T = table(seed)
     mean = T[ids].mean(0)
     assert odd_one_out(T, ids) == min(ids, key=lambda i: T[i] @ mean)
 
 
-# ---- what must not be seen ------------------------------------------------------
+# ---- invariances -----------------------------------------------------------------
 
 @solvers
 @given(seeds)
@@ -147,13 +147,13 @@ def test_b_and_c_can_be_exchanged(solve, seed):
 def test_permuting_the_rows_permutes_the_results(solve, seed):
     T, questions = table(seed), some_questions(seed)
     order = np.random.default_rng(seed).permutation(40)
-    position = np.argsort(order)                                    # T[order][place[i]] is T[i]
+    position = np.argsort(order)                                    # T[order][position[i]] is T[i]
     np.testing.assert_array_equal(order[solve(T[order], position[questions])], solve(T, questions))
 
 
 @solvers
 @given(seeds)
-def test_a_rotation_has_no_effect(solve, seed):
+def test_a_rotation_does_not_change_the_answers(solve, seed):
     T, questions = table(seed), some_questions(seed)
     R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((6, 6)))
     np.testing.assert_array_equal(solve(T @ R, questions), solve(T, questions))

@@ -32,14 +32,14 @@ def rotation(seed, D):
 
 
 def simplex(N):
-    """N unit rows, every two at cosine −1/(N − 1)."""
+    """N unit rows in which every two have cosine −1/(N − 1).  -> (N, N)"""
     return l2_normalize(np.eye(N) - 1 / N)[0]
 
 
 # ---- PCA --------------------------------------------------------------------
 
-def test_the_axes_of_a_cross_worked_by_hand():
-    X = np.array([[5, 1], [1, 1], [3, 2], [3, 0]])               # around (3, 1): ±2 and ±1
+def test_pca_worked_by_hand():
+    X = np.array([[5, 1], [1, 1], [3, 2], [3, 0]])              # mean (3, 1); then (±2, 0), (0, ±1)
     found = pca(X, 2)
     np.testing.assert_allclose(found.mean, [3, 1])
     np.testing.assert_allclose(found.components, [[1, 0], [0, 1]], atol=1e-15)
@@ -58,25 +58,25 @@ def test_components_are_orthonormal_and_coordinates_uncorrelated(seed, shape):
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-13)
     np.testing.assert_allclose(z.T @ z / (len(X) - 1), np.diag(found.variances), atol=1e-12)
     assert (np.diff(found.variances) <= 0).all()
-    assert found.variances.sum() == pytest.approx(X.var(0, ddof=1).sum())        # none is lost
+    assert found.variances.sum() == pytest.approx(X.var(0, ddof=1).sum())        # all of it
     np.testing.assert_allclose(z @ found.components + found.mean, X, atol=1e-12)
 
 
 @given(seeds, st.integers(1, 4))
 def test_fewer_components_are_the_first_of_more(seed, k):
     X = gaussian(seed, 9, 5)
-    few, all_of_them = pca(X, k), pca(X, 5)
-    np.testing.assert_array_equal(few.components, all_of_them.components[:k])
-    np.testing.assert_array_equal(few.variances, all_of_them.variances[:k])
+    few, full = pca(X, k), pca(X, 5)
+    np.testing.assert_array_equal(few.components, full.components[:k])
+    np.testing.assert_array_equal(few.variances, full.variances[:k])
 
 
 @given(seeds)
-def test_the_largest_entry_of_a_component_is_positive_even_if_the_table_is_turned_over(seed):
+def test_the_largest_entry_of_a_component_is_positive_also_for_the_negated_table(seed):
     X = gaussian(seed, 9, 4)
-    found, turned = pca(X, 4), pca(-X, 4)
+    found, negated = pca(X, 4), pca(-X, 4)
     largest = np.abs(found.components).argmax(1)
     assert (found.components[np.arange(4), largest] > 0).all()
-    np.testing.assert_allclose(turned.components, found.components, atol=1e-9)
+    np.testing.assert_allclose(negated.components, found.components, atol=1e-9)
 
 
 @given(seeds)
@@ -95,7 +95,7 @@ def test_no_other_direction_has_more_variance_than_the_first(seed):
     assert along @ along / 8 <= pca(X, 1).variances[0] * (1 + 1e-12)
 
 
-def test_pca_is_scikit_learns_signs_included():
+def test_pca_equals_scikit_learns_up_to_signs():
     theirs = pytest.importorskip("sklearn.decomposition").PCA(3, svd_solver="full")
     X = gaussian(0, 50, 7)
     z = theirs.fit_transform(X)
@@ -107,7 +107,7 @@ def test_pca_is_scikit_learns_signs_included():
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_a_k_that_the_table_cannot_give_is_refused(k):
+def test_a_k_out_of_range_is_refused(k):
     with pytest.raises(ValueError, match=r"1 to 3.*\(5, 3\)"):
         pca(gaussian(0, 5, 3), k)
 
@@ -146,7 +146,7 @@ def test_uniformity_worked_by_hand():
 
 
 @given(seeds, shapes, st.floats(0.1, 5), st.integers(1, 200))
-def test_uniformity_is_the_mean_over_pairs_whatever_the_block(seed, shape, t, block):
+def test_uniformity_is_the_log_of_a_mean_over_pairs_for_any_block(seed, shape, t, block):
     X = gaussian(seed, *shape)
     pairs = [math.exp(-t * ((x - y) @ (x - y))) for x, y in itertools.combinations(X, 2)]
     if min(pairs) > 0:
@@ -154,12 +154,12 @@ def test_uniformity_is_the_mean_over_pairs_whatever_the_block(seed, shape, t, bl
 
 
 @given(seeds)
-def test_uniformity_of_unit_rows_lies_between_collapse_and_antipodes(seed):
+def test_uniformity_of_unit_rows_is_in_minus_4t_to_0(seed):
     X = l2_normalize(gaussian(seed, 9, 3))[0]
     R, order = rotation(seed, 3), np.random.default_rng(seed).permutation(9)
     assert -8 <= uniformity(X) <= 0
     assert uniformity((X @ R)[order]) == pytest.approx(uniformity(X), abs=1e-12)
-    assert uniformity(simplex(4)) <= uniformity(X[:4]) + 1e-12   # 4 points spread no further
+    assert uniformity(simplex(4)) <= uniformity(X[:4]) + 1e-12   # the minimum for 4 points
 
 
 def test_uniformity_does_not_underflow():
@@ -171,7 +171,7 @@ def test_rounding_makes_no_squared_distance_negative():
     assert uniformity(np.repeat(l2_normalize(gaussian(0, 5, 30))[0], 2, axis=0), t=1e16) <= 0
 
 
-def test_uniformity_holds_no_more_than_a_block_of_pairs():
+def test_memory_of_uniformity_is_bounded_by_the_block():
     X, block = gaussian(0, 1500, 3), 1 << 14
     tracemalloc.start()
     uniformity(X, block=block)

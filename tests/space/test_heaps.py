@@ -12,11 +12,12 @@ from tests.rounding import seeds
 def test_worked_by_hand():
     values, ids = np.float32([[1, 3, 2]]), np.array([[4, 0, 2]])          # the worst on top
     merge_heaps(np.float32([[1, 2, 9]]), 5, ids, values)
-    # 1 of column 5 ties with the worst and loses; 2 takes its place, below 2 of column 2; 9 its
+    # column 5 ties with the worst, column 4, and is dropped; column 6 replaces column 4 and becomes
+    # the worst, by the tie with column 2; column 7 replaces column 6
     assert values.tolist() == [[2, 3, 9]] and ids.tolist() == [[2, 0, 7]]
 
 
-def test_one_order_for_numbers_ties_and_nan():
+def test_outranks_orders_numbers_ties_and_nan():
     nan = np.float32(np.nan)
     best_first = [(np.float32(2), 5), (np.float32(1), 0), (np.float32(0), 3), (np.float32(-0.0), 4),
                   (np.float32(-np.inf), 1), (nan, 2), (nan, 6)]
@@ -26,7 +27,7 @@ def test_one_order_for_numbers_ties_and_nan():
 
 
 @given(seeds, st.integers(1, 30))
-def test_after_a_replacement_parents_are_worse_than_their_children(seed, k):
+def test_after_replace_worst_each_parent_is_worse_than_its_children(seed, k):
     rng = np.random.default_rng(seed)
     heap, ids = np.sort(rng.integers(0, 5, k).astype(np.float32)), np.arange(k)[::-1].copy()
     for i in range(k, k + 20):
@@ -38,9 +39,9 @@ def test_after_a_replacement_parents_are_worse_than_their_children(seed, k):
 
 @given(seeds, st.integers(0, 4), st.integers(1, 40), st.integers(1, 9), st.integers(1, 700),
        st.sampled_from([np.float32, np.float64, np.int32]))
-def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dtype):
+def test_merge_heaps_keeps_the_same_scores_as_merge_sorted(seed, N, k, blocks, width, dtype):
     rng = np.random.default_rng(seed)
-    M = k + pieces * width
+    M = k + blocks * width
     scores = rng.choice([-1, 0, 0, 1, 2, 3], (N, M)).astype(dtype)
     if dtype is not np.int32:
         scores[rng.random((N, M)) < rng.random()] = np.nan
@@ -60,7 +61,7 @@ def test_the_heaps_keep_what_the_sorted_rows_keep(seed, N, k, pieces, width, dty
 
 @pytest.mark.parametrize("merge", [merge_sorted, merge_heaps])
 @pytest.mark.parametrize("k", [1, 2, 7, 300])
-def test_a_table_in_rising_order_in_which_every_row_beats_all_before_it(k, merge):
+def test_scores_in_rising_and_in_falling_order(k, merge):
     X = np.arange(1000, dtype=np.float32)[:, None]
     ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300, merge=merge)
     assert ids.tolist() == [list(range(999, 999 - k, -1)), list(range(k))]

@@ -1,4 +1,4 @@
-"""MaxSim of packed texts equals that of each pair."""
+"""max_sim_matrix of packed texts equals max_sim of each pair of texts."""
 import tracemalloc
 
 import numpy as np
@@ -12,7 +12,7 @@ from tests.rounding import seeds
 
 
 def packed(rng, lengths, D):
-    """Tokens (T, D), of small integers so that products are exact, and where texts begin."""
+    """Random texts.  -> tokens (T, D), small integers with exact products; offsets (N+1,)"""
     return (rng.integers(-3, 4, (sum(lengths), D)).astype(np.float32),
             np.concatenate([[0], np.cumsum(lengths)]).astype(int))
 
@@ -26,7 +26,7 @@ def test_worked_by_hand():
 
 @given(seeds, st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(1, 6), max_size=6),
        st.integers(1, 4), st.integers(1, 100))
-def test_every_score_is_that_of_the_pair_for_any_block(seed, queries, docs, D, block):
+def test_every_score_equals_max_sim_of_the_pair_for_any_block(seed, queries, docs, D, block):
     rng = np.random.default_rng(seed)
     (Q, offsets), (X, x_offsets) = packed(rng, queries, D), packed(rng, docs, D)
     scores = max_sim_matrix(Q, offsets, X, x_offsets, block)
@@ -43,8 +43,8 @@ def test_no_other_alignment_of_tokens_scores_higher(seed, docs):
     (Q, offsets), (X, x_offsets) = packed(rng, [3], 4), packed(rng, docs, 4)
     scores = max_sim_matrix(Q, offsets, X, x_offsets)[0]
     for m, length in enumerate(docs):
-        choice = x_offsets[m] + rng.integers(0, length, 3)
-        assert scores[m] >= (Q * X[choice]).sum()
+        aligned = x_offsets[m] + rng.integers(0, length, 3)
+        assert scores[m] >= (Q * X[aligned]).sum()
 
 
 @given(seeds)
@@ -66,7 +66,7 @@ def test_memory_is_bounded_by_the_block():
     assert peak <= 4 * (1 << 15) * 8 + 3 * x_offsets.nbytes          # all products: 20 MB
 
 
-def test_empty_documents_and_offsets_that_do_not_fit_are_refused():
+def test_empty_documents_and_wrong_offsets_or_shapes_are_refused():
     Q, X = np.ones((2, 3)), np.ones((4, 3))
     with pytest.raises(ValueError, match="document 1: expected at least one token"):
         max_sim_matrix(Q, [0, 2], X, [0, 2, 2, 4])

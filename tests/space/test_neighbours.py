@@ -46,12 +46,12 @@ def test_worked_by_hand():
     assert top_k([np.nan, -np.inf, np.nan], 3)[0].tolist() == [1, 0, 2]
 
 
-def test_top_k_has_a_selections_invariants():
+def test_top_k_has_the_invariants_of_a_selection():
     check_top_k(lambda scores, k: top_k(scores, k)[0])
 
 
 @given(any_scores, st.integers(1, 15))
-def test_top_k_is_the_head_of_a_stable_full_sort(s, k):
+def test_top_k_is_the_beginning_of_a_stable_full_sort(s, k):
     ids, values = top_k(s, k)
     assert ids.shape == values.shape == (*s.shape[:-1], min(k, s.shape[-1]))
     assert values.dtype == s.dtype
@@ -67,7 +67,7 @@ def test_a_long_row_of_equal_scores_gives_the_lowest_ids():
     assert ids.tolist() == [[0, 1, 2], [77_777, 0, 1]]
 
 
-def test_integers_beyond_the_digits_of_a_float_are_distinguished():
+def test_integers_too_large_for_a_float_are_sorted_exactly():
     s = np.array([2**63 - 2, 2**63 - 1, -2**63, -2**63 + 1])
     assert top_k(s, 4)[0].tolist() == [1, 0, 3, 2]
     assert top_k(np.array([0, 255, 3], np.uint8), 3)[0].tolist() == [1, 2, 0]
@@ -76,7 +76,7 @@ def test_integers_beyond_the_digits_of_a_float_are_distinguished():
 # ---- nearest --------------------------------------------------------------------
 
 def brute_force(Q, X, k, exclude):
-    """Every row's ids, one Python sort at a time."""
+    """The ids and scores of each row, by one full sort in Python per row."""
     S = Q @ X.T
     columns = max(0, len(X) - exclude.shape[1])
     allowed = [[j for j in full_sort(row) if j not in out] for row, out in zip(S, exclude)]
@@ -88,7 +88,7 @@ def brute_force(Q, X, k, exclude):
 @given(seeds, st.integers(0, 6), st.integers(0, 60), st.integers(1, 4), st.integers(1, 20),
        st.integers(0, 3), st.integers(1, 300), st.integers(1, 4),
        st.sampled_from([np.float32, np.float64]), st.sampled_from([merge_sorted, merge_heaps]))
-def test_nearest_is_brute_force_for_any_block(seed, N, M, D, k, E, block, workers, dtype,
+def test_nearest_equals_brute_force_for_any_block(seed, N, M, D, k, E, block, workers, dtype,
                                                    merge):
     rng = np.random.default_rng(seed)
     Q, X = small_integers(rng, N, D).astype(dtype), small_integers(rng, M, D).astype(dtype)
@@ -102,7 +102,7 @@ def test_nearest_is_brute_force_for_any_block(seed, N, M, D, k, E, block, worker
 
 
 @given(seeds, st.sampled_from([1, 50, 999, 1 << 20]))
-def test_another_block_moves_a_score_by_no_more_than_its_rounding(seed, block):
+def test_the_block_size_changes_a_score_by_rounding_only(seed, block):
     rng = np.random.default_rng(seed)
     Q, X = rng.standard_normal((9, 20), np.float32), rng.standard_normal((80, 20), np.float32)
     _, ours = nearest(Q, X, 7, block=block)
@@ -122,7 +122,7 @@ def test_permuting_the_rows_permutes_the_ids(seed, block):
 
 
 @given(seeds)
-def test_a_unit_row_is_its_own_nearest_and_another_once_itself_is_left_out(seed):
+def test_a_unit_row_is_its_own_nearest_unless_it_is_excluded(seed):
     X = l2_normalize(np.random.default_rng(seed).standard_normal((30, 5)))[0]
     itself = np.arange(30)
     assert (nearest(X, X, 1)[0][:, 0] == itself).all()
@@ -157,17 +157,17 @@ def test_memory_is_bounded_by_the_block_and_not_by_the_table(dtype, merge, worke
     Q = rng.integers(-9, 9, (100, 16)).astype(dtype)
     X = rng.integers(-9, 9, (40_000, 16)).astype(dtype)
     block, result = 1 << 14, 100 * 5 * (8 + 8)
-    nearest(Q, X[:100], 5, block=100, workers=2, merge=merge)    # imports and kernels, once
+    nearest(Q, X[:100], 5, block=100, workers=2, merge=merge)    # imports and compiles first
     tracemalloc.start()
     nearest(Q, X, 5, block=block, workers=workers, merge=merge)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak <= workers * (6 * block * 8 + 2 * result)        # 0.8 MB; all scores: 16 MB
+    assert peak <= workers * (6 * block * 8 + 2 * result)        # 0.8 MB; all scores: 16 or 32 MB
 
 
 @given(st.integers(1, 50), st.integers(1, 3000), st.integers(1, 64), st.integers(1, 5),
        st.integers(1, 4000))
-def test_no_block_is_larger_than_asked_for(N, M, D, k, block):
+def test_no_block_is_larger_than_the_limit(N, M, D, k, block):
     seen = np.zeros((N, M), int)
 
     def score(rows, columns):
@@ -177,16 +177,16 @@ def test_no_block_is_larger_than_asked_for(N, M, D, k, block):
         seen[rows, columns] += 1
         return np.zeros((height, width))
     top_k_in_blocks(score, N, M, D, k, block=block)
-    assert (seen == 1).all()                                     # and each score is asked for once
+    assert (seen == 1).all()                                     # each score is computed once
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_no_more_threads_work_than_were_asked_for(workers):
+def test_there_are_no_more_threads_than_workers(workers):
     seen = set()
 
     def score(rows, columns):
         seen.add(threading.get_ident())
-        time.sleep(0.005)                                        # so that all of them take part
+        time.sleep(0.005)                                        # so that all threads take part
         return np.arange(columns.start, columns.stop, dtype=float)[None]
     ids, _ = top_k_in_blocks(score, 1, 11, 1, 2, block=1, workers=workers)
     assert len(seen) <= workers and ids.tolist() == [[10, 9]]

@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "codes.safetensors"
 
 
 def table(seed, N, D, dtype=np.float32):
-    """Axes of very different scale and position."""
+    """Rows whose dimensions have very different scales and means.  -> (N, D)"""
     rng = np.random.default_rng(seed)
     scale = 10.0 ** rng.integers(-6, 7, D)
     return ((rng.standard_normal((N, D)) + 5 * rng.standard_normal(D)) * scale).astype(dtype)
@@ -61,7 +61,7 @@ def test_the_codes_are_those_of_sentence_transformers_as_installed():
 
 @dtypes
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_both_have_a_quantisers_invariants(dtype, seed):
+def test_quantise_and_dequantise_have_the_invariants_of_a_quantiser(dtype, seed):
     sample = table(seed, 20, 7, dtype)
     ranges = calibrate(sample)
     check_quantiser(partial(quantise, ranges=ranges), partial(dequantise, ranges=ranges),
@@ -76,7 +76,7 @@ def test_the_largest_error_is_nearly_half_a_step():
 
 
 @given(seeds)
-def test_outside_the_range_a_number_becomes_the_end_of_it(seed):
+def test_a_number_outside_the_range_is_clipped(seed):
     sample = table(seed, 20, 5, np.float64)
     ranges = calibrate(sample)
     low, high = sample.min(axis=0), sample.max(axis=0)
@@ -87,22 +87,22 @@ def test_outside_the_range_a_number_becomes_the_end_of_it(seed):
 
 
 @given(seeds)
-def test_a_score_moves_by_no_more_than_the_steps_weighed_by_the_query(seed):
+def test_the_error_of_a_score_is_bounded_by_the_steps_weighted_by_the_query(seed):
     X = table(seed, 30, 6, np.float64)
     ranges = calibrate(X)
     q = np.random.default_rng(seed).standard_normal(6)
-    moved = abs((X - dequantise(quantise(X, ranges), ranges)) @ q)
-    assert (moved <= abs(q) @ ranges.step / 2 + 1e-13 * abs(q) @ abs(X).max(axis=0)).all()
+    error = abs((X - dequantise(quantise(X, ranges), ranges)) @ q)
+    assert (error <= abs(q) @ ranges.step / 2 + 1e-13 * abs(q) @ abs(X).max(axis=0)).all()
 
 
 @given(seeds)
-def test_what_is_dequantised_has_the_code_that_it_came_from(seed):
+def test_quantising_a_dequantised_code_gives_the_code(seed):
     ranges = calibrate(table(seed, 20, 5, np.float64))
     codes = np.random.default_rng(seed).integers(0, 256, (40, 5), np.uint8)
     np.testing.assert_array_equal(quantise(dequantise(codes, ranges), ranges), codes)
 
 
-def test_an_axis_that_does_not_vary_comes_back_exactly():
+def test_a_constant_dimension_is_restored_exactly():
     X = np.float32([[0.1, 1], [0.1, 2]])
     ranges = calibrate(X)
     codes = quantise(X, ranges)
@@ -116,7 +116,7 @@ def test_shift_is_minus_128_and_unshift_undoes_it(codes):
     np.testing.assert_array_equal(unshift(shift(codes)), codes)
 
 
-# ---- de-quantise before comparing ----------------------------------------------------
+# ---- dequantise before comparing -----------------------------------------------------
 
 def test_raw_codes_rank_differently_from_the_vectors():
     ranges = Ranges(np.array([0.0, 0.0]), np.array([1.0, 0.01]))          # 0..255 and 0..2.55
@@ -127,7 +127,7 @@ def test_raw_codes_rank_differently_from_the_vectors():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_raw_codes_lose_a_third_of_the_nearest_and_dequantised_ones_a_few(seed):
+def test_raw_codes_find_far_fewer_of_the_nearest_than_dequantised_codes(seed):
     rng = np.random.default_rng(seed)
     scale = np.exp(rng.standard_normal(64, np.float32))          # axes of unequal spread
     X = l2_normalize(rng.standard_normal((5000, 64), np.float32) * scale)[0]
@@ -137,11 +137,11 @@ def test_raw_codes_lose_a_third_of_the_nearest_and_dequantised_ones_a_few(seed):
     raw, dequantised = (
         np.mean([np.isin(row, found).mean() for row, found in zip(want, nearest(Q, rows, 10)[0])])
         for rows in (codes.astype(np.float32), dequantise(codes, ranges)))
-    assert raw + 0.2 < dequantised                               # 5 seeds: 0.55-0.64, 0.92-0.98
+    assert raw + 0.2 < dequantised                               # 5 seeds: 0.55–0.64, 0.92–0.98
 
 
 @given(seeds)
-def test_scaling_the_query_by_the_steps_ranks_as_dequantising_does(seed):
+def test_scaling_the_query_by_the_steps_gives_the_scores_of_dequantised_codes(seed):
     rng = np.random.default_rng(seed)
     ranges = calibrate(table(seed, 20, 5, np.float64))
     codes, q = rng.integers(0, 256, (40, 5), np.uint8), rng.standard_normal(5)
@@ -161,7 +161,7 @@ def test_a_sample_without_a_finite_range_is_refused(X, what):
         calibrate(X)
 
 
-def test_nan_and_other_widths_and_types_are_refused():
+def test_nan_and_wrong_dimensions_and_types_are_refused():
     ranges = calibrate(np.eye(3))
     with pytest.raises(ValueError, match="nan, which has no code"):
         quantise([[0, np.nan, 1]], ranges)

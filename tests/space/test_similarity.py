@@ -1,7 +1,7 @@
 """Dot product, cosine, angle and distance are accurate at every scale, and have their invariances.
 
-The oracle is exact: a float is a fraction, so dot products are fractions, and their roots are
-taken by integer arithmetic to 100 binary digits more than a float64 has.
+The expected values are exact: a float is a fraction, so a dot product is a fraction.  Roots are
+taken by integer arithmetic, with a relative error of at most 2⁻¹⁵⁰ (testing/exact.py).
 """
 import math
 import tracemalloc
@@ -55,7 +55,7 @@ def test_worked_by_hand():
 
 
 @given(seeds)
-def test_the_textbooks_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e20(seed):
+def test_textbook_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e20(seed):
     a, b = gaussian(seed, 2, 100, dtype=np.float32)
     assert textbook_cosine(a, b) == pytest.approx(cosine(a, b), abs=1e-5)
     for scale in np.float32([1e-20, 1e20]):
@@ -66,7 +66,7 @@ def test_the_textbooks_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e
 
 @pytest.mark.parametrize("low", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
 @pytest.mark.parametrize("high", [1e-40, 1e-20, 1, 1e30])
-def test_cosine_of_float32_holds_where_squares_overflow_or_vanish(low, high):
+def test_cosine_of_float32_is_accurate_where_squares_overflow_or_underflow(low, high):
     a, b = (low * gaussian(1, 50, 100)).astype(np.float32), (high * gaussian(2, 50, 100))
     b = (b + a.astype(np.float64) * (high / low)).astype(np.float32)        # cosines about 0.7
     x, y = a.astype(np.float64), b.astype(np.float64)
@@ -76,14 +76,14 @@ def test_cosine_of_float32_holds_where_squares_overflow_or_vanish(low, high):
 
 
 @pytest.mark.parametrize("f", [cosine, lambda a, b: cosine_matrix(a[None], b[None])[0, 0]])
-def test_cosine_has_a_cosines_invariants_at_every_scale(f):
+def test_cosine_has_its_invariants_at_every_scale(f):
     check_similarity(f)
 
 
 @dtypes
 @given(st.data())
-def test_cosine_in_float32_is_rounded_once(dtype, data):
-    """The sums run in float64: one float32 rounding more than there, not 2γ(D + 2) in float32."""
+def test_cosine_equals_exact_arithmetic_up_to_rounding(dtype, data):
+    """Sums run in float64, so the bound is that of float64, plus a rounding for float32 vectors."""
     a, b = data.draw(pairs(dtype))
     bound = 2 * gamma(len(a) + 2, u64) + (unit_roundoff(dtype) if dtype is np.float32 else 0)
     assert abs(Fraction(float(cosine(a, b))) - exact_cosine(a, b)) <= bound
@@ -91,7 +91,7 @@ def test_cosine_in_float32_is_rounded_once(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_distance_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+def test_euclidean_equals_exact_arithmetic_up_to_rounding_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
     with np.errstate(over="ignore"):
         ours = float(euclidean(a, b))
@@ -106,7 +106,7 @@ def test_distance_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_dot_is_that_of_exact_arithmetic(dtype, data):
+def test_dot_equals_exact_arithmetic_up_to_rounding(dtype, data):
     a, b = data.draw(pairs(dtype, -30, 30))
     want, size = exact_dot(a, b), exact_dot(np.abs(a), np.abs(b))
     rounding = u32 * abs(want) if dtype is np.float32 else 0
@@ -115,13 +115,13 @@ def test_dot_is_that_of_exact_arithmetic(dtype, data):
 
 def test_float32_products_are_summed_in_float64():
     a = np.array([2**13, 1, 2**13], np.float32)
-    assert dot(a, a * np.float32([1, 1, -1])) == 1               # 2²⁶ + 1 is no float32
+    assert dot(a, a * np.float32([1, 1, -1])) == 1               # 2²⁶ + 1 is not a float32
 
 
 @dtypes
 @given(st.data())
-def test_l2_normalize_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
-    """A sum of D squares, its root and a quotient, in the arithmetic of its own type."""
+def test_l2_normalize_equals_exact_arithmetic_up_to_rounding_at_every_scale(dtype, data):
+    """The bound is for a sum of D squares, a root and a quotient, computed in the input's type."""
     a, _ = data.draw(pairs(dtype))
     assume(a.any())
     norm, bound = exact_root(exact_dot(a, a)), gamma(len(a) + 3, unit_roundoff(dtype))
@@ -132,7 +132,7 @@ def test_l2_normalize_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_angle_is_that_of_exact_arithmetic_at_every_scale(dtype, data):
+def test_angle_equals_exact_arithmetic_up_to_rounding_at_every_scale(dtype, data):
     a, b = data.draw(pairs(dtype))
     cos = exact_cosine(a, b)
     far, near = exact_root(max(0, 2 - 2 * cos)), exact_root(max(0, 2 + 2 * cos))
@@ -171,14 +171,14 @@ def test_arccos_and_two_minus_two_cos_fail_for_small_angles_and_angle_does_not()
 @measures
 @dtypes
 @given(st.data())
-def test_exchanging_the_two_changes_no_bit(dtype, measure, data):
+def test_exchanging_the_arguments_changes_no_bit(dtype, measure, data):
     a, b = data.draw(pairs(dtype, -60, 30, max_dim=40))
     np.testing.assert_array_equal(measure(a, b), measure(b, a))
 
 
 @dtypes
 @given(st.data())
-def test_negating_one_vector_negates_the_cosine(dtype, data):
+def test_negating_a_vector_negates_its_normalised_form_and_dot_products(dtype, data):
     a, b = data.draw(pairs(dtype, max_dim=40))
     np.testing.assert_array_equal(l2_normalize(-a)[0], -l2_normalize(a)[0])
     u, v = l2_normalize(a)[0], l2_normalize(b)[0]
@@ -232,7 +232,7 @@ def test_the_cosine_with_zero_is_zero(dtype, data):
 
 @dtypes
 @given(st.data())
-def test_distance_is_zero_only_between_equals(dtype, data):
+def test_distance_is_zero_only_between_equal_vectors(dtype, data):
     a, b = data.draw(pairs(dtype, -200, 100) if dtype is np.float64 else pairs(dtype, -148, 100))
     assert (euclidean(a, b) == 0) == np.array_equal(a, b)
 
@@ -245,17 +245,17 @@ def test_distance_scales_exactly_with_powers_of_two(dtype, data, k):
 
 
 @measures
-def test_the_layout_in_memory_changes_no_bit(measure):
+def test_the_memory_layout_changes_no_bit(measure):
     a, b = gaussian(0, 30, 17), gaussian(1, 30, 17)
     wide = np.zeros((30, 34))
     wide[:, ::2] = b
     np.testing.assert_array_equal(measure(np.asfortranarray(a), wide[:, ::2]), measure(a, b))
 
 
-# ---- invariances to a bound -----------------------------------------------------
+# ---- invariances up to rounding -------------------------------------------------
 
 @given(seeds)
-def test_a_rotation_has_no_effect(seed):
+def test_a_rotation_changes_results_by_rounding_only(seed):
     R = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2    # exact
     a, b = gaussian(seed, 2, 4)
     # ‖aR − its rounding‖ <= 2γ(4) ‖a‖, likewise b
@@ -266,7 +266,7 @@ def test_a_rotation_has_no_effect(seed):
 
 
 @given(seeds)
-def test_the_order_and_the_sign_of_the_axes_have_no_effect(seed):
+def test_the_order_and_sign_of_the_dimensions_change_results_by_rounding_only(seed):
     a, b = gaussian(seed, 2, 12)
     rng = np.random.default_rng(seed)
     order, sign = rng.permutation(12), rng.choice([-1, 1], 12)
@@ -275,7 +275,7 @@ def test_the_order_and_the_sign_of_the_axes_have_no_effect(seed):
 
 
 @given(seeds)
-def test_the_chord_of_unit_vectors_is_two_minus_two_cosines(seed):
+def test_the_squared_distance_of_unit_vectors_is_two_minus_two_cosines(seed):
     x, y = l2_normalize(gaussian(seed, 2, 9))[0]
     assert abs(euclidean(x, y)**2 - (2 - 2 * cosine(x, y))) <= 16 * gamma(9 + 3, u64)
 
@@ -292,13 +292,13 @@ def test_angle_and_cosine_agree(seed, mix):
 @given(seeds, st.floats(0, 1))
 def test_the_triangle_inequality(seed, mix):
     a, b, c = gaussian(seed, 3, 5)
-    b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly on the way
+    b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly between a and c
     for distance, size in ((euclidean, 20), (angle, math.pi)):
         assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8, u64) * size
 
 
 @given(seeds)
-def test_the_dot_product_never_exceeds_the_product_of_lengths(seed):
+def test_the_dot_product_never_exceeds_the_product_of_norms(seed):
     a, b = gaussian(seed, 2, 9)
     assert abs(dot(a, b)) <= euclidean(a, 0 * a) * euclidean(b, 0 * b) * (1 + 2 * gamma(12, u64))
 
@@ -332,7 +332,7 @@ def test_the_matrix_functions_equal_the_functions_of_pairs(matrix, measure, dtyp
     np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
 
 
-def test_distances_of_vectors_wider_than_a_block():
+def test_distances_of_a_table_larger_than_a_block():
     A, B = gaussian(0, 2, 600_000), gaussian(1, 2, 600_000)
     np.testing.assert_allclose(euclidean_matrix(A, B), euclidean(A[:, None], B), rtol=1e-12)
 
@@ -361,14 +361,14 @@ def test_the_matrix_functions_are_right_at_every_scale(matrix, measure, scale):
 
 
 @measures
-def test_nan_comes_out_where_nan_goes_in_and_zero_does_not_hide_it(measure):
+def test_nan_in_a_vector_gives_nan_even_with_a_zero_vector(measure):
     for other in ([1.0, 2.0], [0.0, 0.0]):
         assert np.isnan(measure([1.0, np.nan], other))
     assert np.isfinite(measure([[1.0, np.nan], [1.0, 2.0]], [1.0, 0.0])).tolist() == [False, True]
 
 
 @pytest.mark.filterwarnings("error")
-def test_infinity_has_no_direction_and_is_infinitely_far():
+def test_a_vector_with_infinity_has_no_direction_and_infinite_distance():
     inf, one = [np.inf, 0.0], [1.0, 1.0]
     for other in (one, inf, [0.0, 0.0]):
         assert np.isnan(cosine(inf, other)) and np.isnan(angle(inf, other))
@@ -389,7 +389,7 @@ def test_integers_become_float64_and_one_float64_makes_the_result_float64(measur
 
 
 @measures
-def test_wrong_widths_are_refused_and_both_shapes_named(measure):
+def test_different_dimensions_are_refused_and_both_shapes_named(measure):
     for a, b in [((2, 3), (4,)), ((2, 1), (2, 3)), ((), (3,))]:
         with pytest.raises(ValueError) as error:
             measure(np.ones(a), np.ones(b))
@@ -397,7 +397,7 @@ def test_wrong_widths_are_refused_and_both_shapes_named(measure):
 
 
 @pytest.mark.parametrize("matrix", [dot_matrix, cosine_matrix, euclidean_matrix, angle_matrix])
-def test_tables_of_another_width_or_rank_are_refused_and_both_shapes_named(matrix):
+def test_tables_of_wrong_shapes_are_refused_and_both_shapes_named(matrix):
     for a, b in [((2, 3), (2, 4)), ((3,), (2, 3)), ((1, 2, 3), (2, 3))]:
         with pytest.raises(ValueError, match="two tables") as error:
             matrix(np.ones(a), np.ones(b))
@@ -413,7 +413,7 @@ def test_inputs_are_not_changed():
     np.testing.assert_array_equal((a, b), before)
 
 
-# ---- max-sim ------------------------------------------------------------------------
+# ---- max_sim ------------------------------------------------------------------------
 
 @given(seeds)
 def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
@@ -427,7 +427,7 @@ def test_max_sim_is_no_less_than_any_alignment_and_equals_the_best(seed):
     assert max_sim(Q, K) >= max_sim(Q, K[:4]) - 8 * gamma(8, u64) * abs(scores).sum()
 
 
-def test_max_sim_without_a_key_is_refused():
+def test_max_sim_without_keys_is_refused():
     assert max_sim(np.ones((0, 3)), np.ones((2, 3))) == 0
     with pytest.raises(ValueError, match="K: expected at least one row"):
         max_sim(np.ones((2, 3)), np.ones((0, 3)))

@@ -1,4 +1,4 @@
-"""Cleaning and splitting are BERT's; where Unicode's versions differ is known."""
+"""Normalising and splitting equal BERT's; the differences between Unicode versions are listed."""
 import json
 import runpy
 import unicodedata
@@ -18,7 +18,7 @@ from scratch_embed.text.basic_tokenizer import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-KEPT = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))
+STORED = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))
 ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
 texts = st.text(max_size=30)
 flags = st.builds(Normalizer, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
@@ -50,21 +50,21 @@ def test_each_step_can_be_left_out():
     ("it's  5$", ["it", "'", "s", "5", "$"]), ("", []), (" \n ", []), ("...", [".", ".", "."]),
     ("a、b «c»", ["a", "、", "b", "«", "c", "»"]), ("a\u2028b\x85c", ["a", "b", "c"]),
     ("a\x1cb", ["a\x1cb"]), ("é\x1cb", ["é\x1cb"]), ("a🙂b 5€", ["a🙂b", "5€"])])
-def test_parting_worked_by_hand(text, words):
+def test_splitting_worked_by_hand(text, words):
     assert split_words(text) == words
 
 
-@pytest.mark.parametrize("beside", ["b", "é"])
-def test_each_ascii_punctuation_mark_is_a_token(beside):
+@pytest.mark.parametrize("after", ["b", "é"])
+def test_each_ascii_punctuation_mark_is_a_token(after):
     assert len(ASCII_MARKS) == 32
     for mark in ASCII_MARKS:
-        assert split_words(f"a{mark}{beside}") == ["a", mark, beside]
+        assert split_words(f"a{mark}{after}") == ["a", mark, after]
 
 
 # ---- properties ---------------------------------------------------------------------------------
 
 def googles_words(text, lower):
-    """The rules of Google's tokenization.py, read off its text one after the other."""
+    """The words of a text by the rules of Google's tokenization.py, one rule after the other."""
     spaced = []
     for c in text:
         kind = unicodedata.category(c)
@@ -87,7 +87,7 @@ def googles_words(text, lower):
 
 @given(st.text(st.characters(max_codepoint=0xD7FF, exclude_characters="Σ"), max_size=30),
        st.booleans())
-def test_the_words_are_those_of_googles_rules_read_one_by_one(text, lower):
+def test_the_words_are_those_of_googles_rules(text, lower):
     assert split_words(normalise(text, Normalizer(lower_case=lower))) == googles_words(text, lower)
 
 
@@ -98,7 +98,7 @@ def test_normalising_twice_gives_the_same_words(text, normalizer):
 
 
 @given(texts, texts, flags)
-def test_white_space_makes_two_texts_of_one(left, right, normalizer):
+def test_two_texts_with_a_space_between_do_not_affect_each_other(left, right, normalizer):
     whole, parts = normalise(f"{left} {right}", normalizer), [normalise(left, normalizer),
                                                             normalise(right, normalizer)]
     assert whole == " ".join(parts)
@@ -106,30 +106,30 @@ def test_white_space_makes_two_texts_of_one(left, right, normalizer):
 
 
 @given(texts)
-def test_parting_loses_white_space_alone(text):
+def test_splitting_drops_only_white_space(text):
     assert "".join(split_words(text)) == "".join(c for c in text if c not in WHITE_SPACE)
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=30))
-def test_ascii_alone_is_parted_as_beside_other_letters(text):
+def test_ascii_text_is_split_alike_with_and_without_another_letter(text):
     assert [*split_words(text), "é"] == split_words(text + " é")
 
 
 # ---- the library's Unicode ----------------------------------------------------------------------
 
-def test_what_is_known_to_differ_are_the_numbers_of_the_docstring():
+def test_the_known_differences_have_the_counts_of_the_docstring():
     sizes = {step: sum(last - first + 1 for first, last in ranges)
-             for step, ranges in KEPT["differ"].items()}
+             for step, ranges in STORED["differ"].items()}
     assert sizes == {"clean": 13, "space": 0, "strip": 386, "lower": 0, "part": 106}
-    codes = {code for ranges in KEPT["differ"].values() for first, last in ranges
+    codes = {code for ranges in STORED["differ"].values() for first, last in ranges
              for code in range(first, last + 1)}
     assert len(codes) == 504
 
 
-@pytest.mark.skipif(unicodedata.unidata_version != KEPT["unicode"],
-                    reason="another version of Unicode differs elsewhere")
-@pytest.mark.parametrize("step", KEPT["differ"])
+@pytest.mark.skipif(unicodedata.unidata_version != STORED["unicode"],
+                    reason="the differences listed are those of another Unicode version")
+@pytest.mark.parametrize("step", STORED["differ"])
 def test_the_library_differs_on_no_other_character(step):
     pytest.importorskip("tokenizers")
     found = ORIGINAL["differing"](*ORIGINAL["steps"]()[step], ORIGINAL["assigned"]())
-    assert found == KEPT["differ"][step]
+    assert found == STORED["differ"][step]

@@ -1,4 +1,4 @@
-"""Columns of texts: a line with more or fewer fields than the first is named."""
+"""Columns of texts; a line with more or fewer fields than the first is refused by number."""
 import gzip
 
 import pytest
@@ -19,20 +19,20 @@ def test_columns_worked_by_hand(path):
     assert read_columns(path, 2, 3) == [["a"], ["b"], ["c"]]
 
 
-@pytest.mark.parametrize("text, line, said", [
+@pytest.mark.parametrize("text, line, message", [
     ("a\tb\na\n", 2, "expected 2 texts with tabs between them, found 1"),
     ("a\tb\tc\n\na\tb\n", 3, "expected 3 texts with tabs between them, found 2"),
     ("a\tb\na\tb\tc\n", 2, "expected 2 texts with tabs between them, found 3"),
     ("a\n", 1, "expected 2 to 3 texts with tabs between them, found 1"),
     ("a\tb\tc\td\n", 1, "expected 2 to 3 texts with tabs between them, found 4"),
     ("a\tb\na\t \n", 2, "found nothing"), ("a\t\tb\n", 1, "found nothing")])
-def test_another_number_of_texts_is_refused_with_its_line(path, text, line, said):
+def test_missing_extra_or_blank_texts_are_refused_by_line(path, text, line, message):
     path.write_text(text)
-    with pytest.raises(FormatError, match=f"pairs.tsv: line {line}: .*{said}"):
+    with pytest.raises(FormatError, match=f"pairs.tsv: line {line}: .*{message}"):
         read_columns(path, 2, 3)
 
 
-def test_where_a_number_of_columns_is_asked_for_it_is_said(path):
+def test_two_columns_are_expected_by_default(path):
     path.write_text("a\tb\tc\n")
     with pytest.raises(FormatError, match="expected 2 texts with tabs between them, found 3"):
         read_columns(path)

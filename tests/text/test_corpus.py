@@ -1,3 +1,4 @@
+"""A line is a sentence; reading a file in blocks changes no token and no reported position."""
 import gzip
 import io
 import tracemalloc
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
 from scratch_embed.text.corpus import MAX_SENTENCE, read_lines, read_sentences
-from tests.text.trickle import Trickle
+from tests.text.short_reads import ShortReads
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def read(data, **options):
 
 # ---- what a sentence is -----------------------------------------------------------------------
 
-def test_a_line_is_a_sentence_and_white_space_parts_its_tokens():
+def test_a_line_is_a_sentence_and_white_space_separates_its_tokens():
     assert read(b"the  king\tsat\n\nthe queen\n") == [["the", "king", "sat"], ["the", "queen"]]
 
 
@@ -36,7 +37,7 @@ def test_line_ends_blank_lines_and_a_byte_order_mark_change_nothing(data):
     assert read(data) == [["a", "b"], ["c"]]
 
 
-def test_a_no_break_space_is_part_of_a_word_as_it_is_for_the_c_tools():
+def test_a_no_break_space_is_part_of_a_word_as_in_word2vec_c():
     assert read("a\u00a0b \u3000\n".encode()) == [["a\u00a0b", "\u3000"]]
 
 
@@ -50,8 +51,8 @@ def test_a_long_line_is_split_and_no_token_is_lost(n):
 
 
 @given(st.text("ab\u00e9\u65e5 \n\t", max_size=60), st.integers(3, 9))
-def test_sentences_do_not_depend_on_how_much_is_read_at_a_time(text, piece):
-    assert list(read_sentences(Trickle(text.encode(), piece))) == read(text.encode())
+def test_sentences_do_not_depend_on_how_much_is_read_at_a_time(text, read_size):
+    assert list(read_sentences(ShortReads(text.encode(), read_size))) == read(text.encode())
 
 
 def test_a_word_longer_than_a_block_is_not_split():
@@ -60,8 +61,8 @@ def test_a_word_longer_than_a_block_is_not_split():
 
 
 def test_one_giant_line_is_read_a_block_at_a_time():
-    """A str takes more than 40 bytes, so all the tokens of the line would take 8 million."""
-    line = Trickle(b"token " * 200_000, 1 << 12)
+    """A str takes more than 40 bytes, so the 200,000 tokens of the line would take 8 million."""
+    line = ShortReads(b"token " * 200_000, 1 << 12)
     tracemalloc.start()
     try:
         assert sum(map(len, read_sentences(line))) == 200_000
@@ -72,7 +73,7 @@ def test_one_giant_line_is_read_a_block_at_a_time():
 
 # ---- where text comes from --------------------------------------------------------------------
 
-def test_path_string_gzip_stream_and_standard_input_give_the_same(file, stdin):
+def test_paths_gzip_streams_standard_input_and_lists_give_the_same_sentences(file, stdin):
     data = "le café\nx\n".encode()
     path = file(data)
     stdin(data)
@@ -100,7 +101,7 @@ def test_a_file_open_as_text_is_refused():
         list(read_sentences(io.StringIO("a b")))
 
 
-# ---- what is wrong with it ---------------------------------------------------------------------
+# ---- damaged text ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("good, place", [
     (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 7"), (b"caf\xc3\xa9 ", "line 1, byte 8"),
@@ -112,16 +113,16 @@ def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
 
 def test_the_offset_is_right_beyond_the_first_block():
     with pytest.raises(FormatError, match="line 1, byte 13"):
-        list(read_sentences(Trickle(b"aaa bbb cc dd\xff", 4)))
+        list(read_sentences(ShortReads(b"aaa bbb cc dd\xff", 4)))
 
 
 @given(st.lists(st.sampled_from([b"a", b" ", b"\n", "\u00e9".encode()]), max_size=30),
        st.integers(3, 9))
-def test_line_and_offset_do_not_depend_on_how_much_is_read_at_a_time(parts, piece):
+def test_line_and_offset_do_not_depend_on_how_much_is_read_at_a_time(parts, read_size):
     good = b"".join(parts)
     place = f"line {1 + good.count(10)}, byte {len(good)}:"
     with pytest.raises(FormatError, match=place):
-        list(read_sentences(Trickle(good + b"\xff rest\n", piece)))
+        list(read_sentences(ShortReads(good + b"\xff rest\n", read_size)))
 
 
 def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored():
@@ -130,7 +131,7 @@ def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored():
 
 
 @pytest.mark.parametrize("cut", range(3, 40))
-def test_a_gzip_file_that_breaks_off_is_an_error(file, cut):
+def test_a_truncated_gzip_file_is_refused(file, cut):
     whole = gzip.compress(b"some words to pack\n" * 3, mtime=0)
     with pytest.raises(FormatError, match="gzip"):
         list(read_sentences(file(whole[:min(cut, len(whole) - 1)])))
@@ -143,13 +144,13 @@ def test_a_missing_file_is_named():
 
 # ---- lines --------------------------------------------------------------------------------------
 
-def test_lines_keep_their_white_space_and_lose_their_ends(tmp_path):
+def test_lines_keep_their_white_space_but_not_their_line_ends(tmp_path):
     path = tmp_path / "lines"
     path.write_bytes("\ufeffa b \r\n\n\tc\u2028d".encode())
     assert list(read_lines(path)) == ["a b ", "", "\tc\u2028d"]
 
 
-def test_a_line_that_is_not_utf8_is_named_or_mended(tmp_path):
+def test_a_line_that_is_not_utf8_is_named_replaced_or_ignored(tmp_path):
     path = tmp_path / "lines"
     path.write_bytes(b"a\nbc\xffd\n")
     with pytest.raises(FormatError, match="line 2, byte 2 of it: this is not UTF-8"):

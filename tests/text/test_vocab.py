@@ -1,3 +1,5 @@
+"""Words are numbered by frequency; frequent words are subsampled as by word2vec.c."""
+import re
 from collections import Counter
 
 import numpy as np
@@ -14,7 +16,7 @@ def flat(sentences):
     return [word for sentence in sentences for word in sentence]
 
 
-def test_order_is_by_count_then_by_first_sight():
+def test_words_are_ordered_by_count_then_by_first_occurrence():
     vocab, corpus = index_sentences([["b", "c", "a"], ["c", "a", "b", "d", "a"]], min_count=1)
     assert vocab.words == ["a", "b", "c", "d"]
     assert vocab.counts.tolist() == [3, 2, 2, 1]
@@ -48,7 +50,7 @@ def test_dropped_words_and_empty_sentences_leave_no_gap(sentences, min_count):
 
 
 @given(texts.filter(flat), st.integers(1, 8))
-def test_a_largest_size_keeps_the_most_frequent(sentences, size):
+def test_max_vocab_size_keeps_the_most_frequent_words(sentences, size):
     full, _ = index_sentences(sentences, min_count=1)
     small, _ = index_sentences(sentences, min_count=1, max_vocab_size=size)
     assert small.words == full.words[:size]
@@ -63,39 +65,39 @@ def test_sentences_that_are_strings_are_refused_and_a_path_is_read(tmp_path):
         index_sentences("the king sat", min_count=1)
 
 
-def test_an_empty_text_says_so():
+def test_a_text_without_words_is_refused():
     for nothing in ([], [[]], [[], []]):
         with pytest.raises(ValueError, match="no words"):
             index_sentences(nothing)
 
 
-def test_a_min_count_that_leaves_nothing_says_how_near_it_was():
+def test_a_min_count_that_no_word_reaches_is_refused_with_the_largest_count():
     with pytest.raises(ValueError, match=r"0 of 2 words reach min_count=5; .* is 'the' \(3\)"):
         index_sentences([["the", "the", "cat", "the"]])
 
 
 @pytest.mark.parametrize("setting", [{"min_count": 0}, {"max_vocab_size": 0}])
-def test_settings_that_make_no_sense_are_refused(setting):
+def test_settings_below_1_are_refused(setting):
     with pytest.raises(ValueError,
                        match="^(min_count|max_vocab_size)=0: expected a whole number, 1 to"):
         index_sentences([["a"]], **{"min_count": 1, **setting})
 
 
-def test_a_vocabulary_holds_a_word_once():
+def test_a_repeated_word_or_a_missing_count_is_refused():
     with pytest.raises(ValueError, match="twice"):
         Vocab(["a", "a"], [1, 1])
     with pytest.raises(ValueError, match="expected one for each of 2 words, got 1"):
         Vocab(["a", "b"], [1])
 
 
-# ---- sub-sampling -------------------------------------------------------------------------------
+# ---- subsampling --------------------------------------------------------------------------------
 
-def test_sub_sampling_worked_by_hand():
-    """f = 0.9 and 0.1, t = 0.1: (√9 + 1)/9 = 4/9, and (√1 + 1)/1 = 2, which is always."""
+def test_keep_probability_worked_by_hand():
+    """f/t = 9 and 1: (√9 + 1)/9 = 4/9; (√1 + 1)/1 = 2, so the probability is 1."""
     np.testing.assert_allclose(keep_probability([90, 10], 0.1), [4 / 9, 1], rtol=2**-23)
 
 
-def test_no_sub_sampling_keeps_everything():
+def test_sample_0_keeps_every_word():
     assert keep_probability([90, 10], 0).tolist() == [1, 1]
 
 
@@ -108,6 +110,12 @@ def test_more_frequent_words_are_never_kept_more_often(counts, sample):
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=30), st.integers(2, 9))
-def test_the_size_of_the_corpus_is_not_seen(counts, times):
+def test_keep_probability_does_not_depend_on_the_size_of_the_corpus(counts, times):
     np.testing.assert_allclose(keep_probability(counts, 1e-3),
                                keep_probability(np.array(counts) * times, 1e-3), rtol=2**-22)
+
+
+@pytest.mark.parametrize("word", [5, None, float("nan"), b"bytes"])
+def test_words_that_are_no_strings_are_refused(word):
+    with pytest.raises(TypeError, match=re.escape(f"expected words of type str, got {word!r}")):
+        index_sentences([["a", word]], min_count=1)

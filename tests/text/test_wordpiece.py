@@ -22,19 +22,21 @@ from scratch_embed.text.wordpiece import (
 )
 from scratch_embed.text.wordpiece_json import Fields, parse_tokenizer, tokenizer_json
 
-KEPT = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
-DIFFER = "".join(chr(code) for ranges in KEPT["differ"].values() for first, last in ranges
+STORED = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
+DIFFER = "".join(chr(code) for ranges in STORED["differ"].values() for first, last in ranges
                  for code in range(first, last + 1))
 PIECES = [*SPECIAL, "un", "##aff", "##able", "a", "b", "c", "##a", "##b", "##c", "ab", "##bc",
           ".", ",", "'", "!", "##er", "new", "日", "é", "##é", "σ", "##ς"]
-NUMBER = {piece: i for i, piece in enumerate(PIECES)}
+INDEX = {piece: i for i, piece in enumerate(PIECES)}
 letters = st.text("abc", min_size=1, max_size=7)
-# what a text may hold: pieces, special tokens, marks, accents, ideographs, emoji, controls
-scraps = st.sampled_from([*PIECES, "[MASK", "MASK]", "Ab", "É", "e\u0301", "ΑΣ", "ς", "日本", "🙂",
-                          "\u00a0", "\u200b", "\ue000", "İ", "New York", "new", "york", "<t>", "x",
-                          "unaffable", "\u3000", "…", "\x00", "\x0b", "\x1c", "\ufffd", "##", "_"])
-mixed = st.lists(st.tuples(scraps, st.sampled_from(["", " ", "  ", "\t", "\n"])), max_size=8).map(
-    lambda parts: "".join(scrap + space for scrap, space in parts))
+# what a text may contain: pieces, special tokens, punctuation, accents, ideographs, emoji, controls
+fragments = st.sampled_from([
+    *PIECES, "[MASK", "MASK]", "Ab", "É", "e\u0301", "ΑΣ", "ς", "日本", "🙂", "\u00a0", "\u200b",
+    "\ue000", "İ", "New York", "new", "york", "<t>", "x", "unaffable", "\u3000", "…", "\x00",
+    "\x0b", "\x1c", "\ufffd", "##", "_"])
+spaces = st.sampled_from(["", " ", "  ", "\t", "\n"])
+mixed = st.lists(st.tuples(fragments, spaces), max_size=8).map(
+    lambda parts: "".join(fragment + space for fragment, space in parts))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def library(tokenizer):
 
 # ---- worked by hand -----------------------------------------------------------------------------
 
-def test_unaffable_as_in_the_paper_s_code(bert):
+def test_unaffable_as_in_berts_code(bert):
     assert bert.tokenize("unaffable") == ["un", "##aff", "##able"]
     assert bert.tokenize("UNaffable, un-able") == ["un", "##aff", "##able", ",", "un", "[UNK]",
                                                 "[UNK]"]
@@ -60,8 +62,8 @@ def test_unaffable_as_in_the_paper_s_code(bert):
     ("una", ["un", "##a"]), ("abc", ["ab", "##c"]), ("bbc", ["b", "##bc"]), ("aff", None),
     ("x", None), ("ax", None), ("", [])])
 def test_the_longest_piece_is_taken_or_the_word_is_unknown(word, pieces):
-    found = longest_match(word, NUMBER)
-    assert found == (pieces and [NUMBER[piece] for piece in pieces])
+    found = longest_match(word, INDEX)
+    assert found == (pieces and [INDEX[piece] for piece in pieces])
 
 
 def test_a_greedy_split_can_miss_one_that_exists():
@@ -70,7 +72,7 @@ def test_a_greedy_split_can_miss_one_that_exists():
     assert longest_match("unaff", index | {"##ff": 3}) == [1, 3]
 
 
-def test_text_and_pair_get_berts_special_tokens(bert):
+def test_special_tokens_and_types_of_a_text_and_a_pair(bert):
     ids, types = bert.encode("a [MASK]b")
     assert [PIECES[i] for i in ids] == ["[CLS]", "a", "[MASK]", "b", "[SEP]"]
     assert types.tolist() == [0] * 5
@@ -87,11 +89,11 @@ def test_a_word_longer_than_max_word_is_unknown():
         assert bert.tokenize("a" * (limit + 1)) == ["[UNK]"]
 
 
-@pytest.mark.parametrize("a, b, room, kept", [
+@pytest.mark.parametrize("a, b, room, expected", [
     (3, 9, 12, (3, 9)), (3, 9, 10, (3, 7)), (9, 3, 10, (7, 3)), (9, 9, 10, (5, 5)),
     (3, 9, 5, (2, 3)), (9, 3, 5, (3, 2)), (9, 9, 5, (2, 3)), (9, 0, 5, (5, 0)), (2, 3, 0, (0, 0))])
-def test_the_longer_text_is_truncated_first(a, b, room, kept):
-    assert share_room(a, b, room) == kept
+def test_the_longer_text_is_truncated_first(a, b, room, expected):
+    assert share_room(a, b, room) == expected
 
 
 @pytest.mark.parametrize("text, back", [
@@ -104,7 +106,7 @@ def test_decoding_joins_pieces_and_keeps_special_tokens_on_demand(bert):
     ids = bert.encode("[MASK] unaffable.").ids
     assert bert.decode(ids, skip_special=False) == "[CLS] [MASK] unaffable. [SEP]"
     assert WordPiece(PIECES, cleanup=False).decode(ids) == "unaffable ."
-    assert bert.decode([NUMBER["##aff"], NUMBER["##a"]]) == "##affa"
+    assert bert.decode([INDEX["##aff"], INDEX["##a"]]) == "##affa"
 
 
 # ---- added tokens -------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def test_flags_of_added_tokens_worked_by_hand():
     assert found("<t><t>") == ["<t>", "<t>"] and found("") == []
 
 
-def test_the_longest_of_the_tokens_is_taken():
+def test_of_several_tokens_that_match_the_longest_is_taken():
     finder = make_finder([AddedToken("ab", 0), AddedToken("abc", 1), AddedToken("bcd", 2)], str)
     assert [getattr(part, "id", part) for part in split_at_tokens("xabcdab", finder)] == [
         "x", 1, "d", 0]
@@ -140,15 +142,15 @@ def test_a_normalized_token_is_searched_for_in_the_normalised_text():
 # ---- properties ---------------------------------------------------------------------------------
 
 @given(letters)
-def test_pieces_put_together_are_the_word(word):
-    ids = longest_match(word, NUMBER)
+def test_the_pieces_of_a_word_join_to_the_word(word):
+    ids = longest_match(word, INDEX)
     pieces = [PIECES[i] for i in ids]
     assert pieces[0] + "".join(piece.removeprefix("##") for piece in pieces[1:]) == word
     assert all(piece.startswith("##") for piece in pieces[1:])
 
 
 @given(st.lists(letters, max_size=8))
-def test_words_of_the_vocabulary_s_letters_come_back(words):
+def test_decoding_restores_words_of_known_letters(words):
     bert = WordPiece(PIECES)
     ids = bert.encode(text := " ".join(words)).ids
     assert bert.decode(ids) == text
@@ -156,7 +158,7 @@ def test_words_of_the_vocabulary_s_letters_come_back(words):
 
 
 @given(st.lists(mixed, max_size=5), st.sampled_from([None, 3, 4, 7]), st.booleans())
-def test_a_batch_is_one_text_after_the_other(texts, max_length, in_pairs):
+def test_encode_batch_packs_what_encode_returns(texts, max_length, in_pairs):
     bert = WordPiece(PIECES)
     pairs = texts[::-1] if in_pairs else None
     packed = bert.encode_batch(iter(texts), pairs, max_length)
@@ -189,14 +191,14 @@ def test_encoding_does_not_depend_on_texts_encoded_before(text):
     first = bert.token_ids(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_KNOWN", 2)
-        forgetful = WordPiece(PIECES)
-        assert forgetful.token_ids(text) == forgetful.token_ids(text) == first
+        small_cache = WordPiece(PIECES)
+        assert small_cache.token_ids(text) == small_cache.token_ids(text) == first
         assert bert.token_ids(text) == first
-        assert len(forgetful._known) <= 2
+        assert len(small_cache._known) <= 2
 
 
 @given(st.text("abcx ", max_size=20))
-def test_every_word_has_a_piece_at_least(text):
+def test_each_word_is_tokenized_separately_to_at_least_one_piece(text):
     bert = WordPiece(PIECES)
     assert bert.token_ids(text) == [i for word in split_words(text) for i in bert.token_ids(word)]
     assert len(bert.token_ids(text)) >= len(split_words(text))
@@ -217,7 +219,7 @@ def test_every_word_has_a_piece_at_least(text):
     (lambda: WordPiece(PIECES).encode_batch(["a"], ["b", "c"]), "each of 1 texts, got 2"),
     (lambda: WordPiece(PIECES).decode([len(PIECES)]), "token ids must be in 0"),
     (lambda: WordPiece(PIECES).decode([-1]), "token ids must be in 0")])
-def test_what_makes_no_sense_is_a_value_error(make, message):
+def test_wrong_arguments_are_value_errors(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -232,13 +234,13 @@ def test_an_argument_that_is_not_a_text_is_a_type_error(bert, call):
 
 # ---- parity with the library --------------------------------------------------------------------
 
-@pytest.mark.parametrize("kept", KEPT["tokenizers"], ids=["uncased", "cased", "added"])
-def test_ids_types_and_texts_are_those_the_library_gave(kept):
-    tokenizer = parse_tokenizer(Fields("kept", kept["file"]))
-    for text, pair, max_length, ids, types, decoded, whole in kept["cases"]:
+@pytest.mark.parametrize("stored", STORED["tokenizers"], ids=["uncased", "cased", "added"])
+def test_ids_types_and_texts_equal_those_stored_from_the_library(stored):
+    tokenizer = parse_tokenizer(Fields("stored", stored["file"]))
+    for text, pair, max_length, ids, types, decoded, with_special in stored["cases"]:
         ours = tokenizer.encode(text, pair, max_length)
         assert (ours.ids.tolist(), ours.types.tolist()) == (ids, types), (text, pair, max_length)
-        assert (tokenizer.decode(ids), tokenizer.decode(ids, False)) == (decoded, whole)
+        assert (tokenizer.decode(ids), tokenizer.decode(ids, False)) == (decoded, with_special)
 
 
 def assert_alike(ours, theirs, text, pair, max_length=None):
@@ -246,10 +248,11 @@ def assert_alike(ours, theirs, text, pair, max_length=None):
         theirs.no_truncation()
     else:
         theirs.enable_truncation(max_length)
-    found, twin = ours.encode(text, pair, max_length), theirs.encode(text, pair)
-    assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
-    assert ours.decode(twin.ids) == theirs.decode(twin.ids)
-    assert ours.decode(twin.ids, False) == theirs.decode(twin.ids, skip_special_tokens=False)
+    found, expected = ours.encode(text, pair, max_length), theirs.encode(text, pair)
+    assert found.ids.tolist() == expected.ids and found.types.tolist() == expected.type_ids
+    assert ours.decode(expected.ids) == theirs.decode(expected.ids)
+    assert (ours.decode(expected.ids, False)
+            == theirs.decode(expected.ids, skip_special_tokens=False))
 
 
 flags = st.builds(Normalizer, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
@@ -265,13 +268,12 @@ def test_texts_of_all_sorts_are_encoded_as_by_the_library(text, pair, max_length
 assigned = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters=DIFFER)
 
 
-@pytest.mark.skipif(unicodedata.unidata_version != KEPT["unicode"],
-                    reason="another version of Unicode differs elsewhere")
+@pytest.mark.skipif(unicodedata.unidata_version != STORED["unicode"],
+                    reason="the differences listed are those of another Unicode version")
 @given(st.text(assigned, max_size=30), flags)
 def test_all_of_unicode_is_encoded_as_by_the_library(text, normalizer):
-    """The vocabulary has every letter that comes, so that no difference hides behind [UNK]."""
-    cleaned = set(text + text.lower())
-    known = sorted(cleaned | {"x"} - {" "})
+    """The vocabulary has every character that occurs, so that no difference hides behind [UNK]."""
+    known = sorted(set(text + text.lower()) | {"x"})
     ours = WordPiece([*SPECIAL, *known, *("##" + c for c in known)], normalizer)
     assert_alike(ours, library(ours), text, None)
 
@@ -284,8 +286,8 @@ spellings = st.lists(st.sampled_from(["New York", "<t>", "<t>x", "É", "ab", "##
                                   max_size=4), st.sampled_from([Normalizer(), CASED]))
 def test_added_tokens_are_found_as_by_the_library(text, names, flags, normalizer):
     ids = iter(range(len(PIECES), 99))
-    added = [AddedToken(name, NUMBER[name] if name in NUMBER else next(ids), *few)
-             for name, few in zip(names, flags)]
+    added = [AddedToken(name, INDEX[name] if name in INDEX else next(ids), *token_flags)
+             for name, token_flags in zip(names, flags)]
     ours = WordPiece(PIECES, normalizer, added, NO_TEMPLATE)
     assume(not any(token.special and token.normalized for token in added))     # see Differs
     assert_alike(ours, library(ours), text, text[::-1])

@@ -27,7 +27,7 @@ from scratch_embed.text.wordpiece_files import (
 )
 from scratch_embed.text.wordpiece_json import tokenizer_json
 
-KEPT = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
+STORED = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
 PIECES = [*SPECIAL, "un", "##aff", "##able", "a", "É", "日"]
 TEXTS = ["unaffable É 日 a [MASK]b", "", "Unaffable a<t> New York"]
 ADDED = [AddedToken(token, i) for i, token in enumerate(SPECIAL)] + [
@@ -49,14 +49,14 @@ def write(folder, name, value):
     return path
 
 
-def assert_same(ours, twin):
+def assert_same(ours, expected):
     for name in "pieces", "normalizer", "added", "template", "unk", "prefix", "max_word", "cleanup":
-        assert getattr(ours, name) == getattr(twin, name), name
+        assert getattr(ours, name) == getattr(expected, name), name
 
 
-# ---- there and back -----------------------------------------------------------------------------
+# ---- written and read back ----------------------------------------------------------------------
 
-def test_a_vocabulary_comes_back(tmp_path):
+def test_a_vocabulary_is_read_back(tmp_path):
     write_vocab(tmp_path / "vocab.txt", PIECES)
     assert (tmp_path / "vocab.txt").read_bytes() == "".join(p + "\n" for p in PIECES).encode()
     assert read_vocab(tmp_path / "vocab.txt") == PIECES
@@ -74,13 +74,13 @@ def test_other_line_separators_of_unicode_do_not_end_a_line(tmp_path):
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_tokenizer_comes_back(tmp_path, tokenizer):
+def test_a_tokenizer_is_read_back(tmp_path, tokenizer):
     write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
     assert_same(read_tokenizer(tmp_path / "tokenizer.json"), tokenizer)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS[:4])
-def test_a_folder_comes_back(tmp_path, tokenizer):
+def test_a_folder_is_read_back(tmp_path, tokenizer):
     save(tmp_path / "new", tokenizer, max_length=64)
     assert_same(load(tmp_path / "new"), tokenizer)
     config = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text())
@@ -89,7 +89,7 @@ def test_a_folder_comes_back(tmp_path, tokenizer):
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)])
-def test_a_folder_without_tokenizer_json_comes_back(tmp_path, tokenizer):
+def test_a_folder_without_tokenizer_json_is_read_back(tmp_path, tokenizer):
     save(tmp_path, tokenizer)
     os.remove(tmp_path / "tokenizer.json")
     assert_same(load(tmp_path), tokenizer)
@@ -100,7 +100,7 @@ def test_a_vocabulary_alone_is_an_uncased_bert(tmp_path):
     assert_same(load(tmp_path), WordPiece(PIECES, UNCASED))
 
 
-def test_settings_as_older_folders_have_them(tmp_path):
+def test_settings_of_older_folders_are_read(tmp_path):
     write_vocab(tmp_path / "vocab.txt", ["<u>", "<c>", "<s>", "a"])
     write(tmp_path, "tokenizer_config.json", {
         "do_lower_case": False, "unk_token": {"content": "<u>", "lstrip": False},
@@ -113,14 +113,14 @@ def test_settings_as_older_folders_have_them(tmp_path):
     assert tokenizer.encode("a x").ids.tolist() == [1, 3, 0, 2]
 
 
-def test_another_prefix_is_not_written_to_a_folder_that_cannot_express_it(tmp_path):
+def test_a_prefix_that_vocab_txt_cannot_express_is_refused(tmp_path):
     with pytest.raises(ValueError, match="prefix='@'"):
         save(tmp_path / "new", TOKENIZERS[4])
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("piece", ["", "a\nb", "a ", "\t"])
-def test_a_piece_that_no_line_can_hold_is_not_written(tmp_path, piece):
+def test_a_piece_that_vocab_txt_cannot_store_is_refused(tmp_path, piece):
     with pytest.raises(ValueError, match="cannot write the piece"):
         write_vocab(tmp_path / "vocab.txt", ["a", piece])
 
@@ -152,13 +152,13 @@ def test_broken_json_is_named_by_line_and_column(tmp_path):
         read_tokenizer(path)
 
 
-def test_json_nested_beyond_reason_is_an_error(tmp_path):
+def test_deeply_nested_json_is_an_error(tmp_path):
     with pytest.raises(FormatError):
         read_tokenizer(write(tmp_path, "tokenizer.json", "[" * 200_000))
 
 
-def changed(*keys, to):
-    """The JSON of a small tokenizer with one field changed; `to` None takes it away."""
+def edited(*keys, to):
+    """The JSON of a small tokenizer with one field set to `to`, or deleted if `to` is `...`."""
     value = copy.deepcopy(tokenizer_json(TOKENIZERS[2]))
     at = value
     for key in keys[:-1]:
@@ -201,9 +201,9 @@ def changed(*keys, to):
     (["added_tokens", 0], "[PAD]", r"added_tokens\[0\]: expected an object"),
     (["added_tokens", 0, "special"], ..., r"added_tokens\[0\], field 'special': expected true"),
     (["added_tokens"], {}, "field 'added_tokens': expected a list or null, found {}")])
-def test_an_unsupported_tokenizer_is_refused_by_name(tmp_path, keys, to, message):
+def test_a_wrong_or_unsupported_field_is_refused_by_name(tmp_path, keys, to, message):
     with pytest.raises(FormatError, match=message):
-        read_tokenizer(write(tmp_path, "tokenizer.json", changed(*keys, to=to)))
+        read_tokenizer(write(tmp_path, "tokenizer.json", edited(*keys, to=to)))
 
 
 @pytest.mark.parametrize("text, message", [
@@ -211,7 +211,7 @@ def test_an_unsupported_tokenizer_is_refused_by_name(tmp_path, keys, to, message
     ('{"a": 1, "a": 2}', "the name 'a' twice"),
     (b'{"a": "\xff"}', "UTF-8, found invalid UTF-8 at byte 7"),
     ('{"a": ' + "9" * 5000 + "}", "the file|model")])
-def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
+def test_json_that_is_not_one_valid_object_is_refused(tmp_path, text, message):
     with pytest.raises(FormatError, match=message):
         read_tokenizer(write(tmp_path, "tokenizer.json", text))
 
@@ -224,7 +224,7 @@ def test_json_that_is_not_the_right_kind_is_refused(tmp_path, text, message):
     ({"added_tokens_decoder": {"99": {"content": "<t>", "special": True, "normalized": False,
                                       "lstrip": False, "rstrip": False, "single_word": False}}},
      "'<t>': expected id 11, got 99")])
-def test_settings_that_make_no_sense_are_refused_by_name(tmp_path, config, message):
+def test_wrong_settings_are_refused_by_name(tmp_path, config, message):
     write_vocab(tmp_path / "vocab.txt", PIECES)
     write(tmp_path, "tokenizer_config.json", config)
     with pytest.raises(FormatError, match=message):
@@ -244,22 +244,22 @@ def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
 
 # ---- the library's files, and ours in the library -----------------------------------------------
 
-@pytest.mark.parametrize("kept", KEPT["tokenizers"], ids=["uncased", "cased", "added"])
-def test_the_library_s_file_goes_through_ours_unchanged(tmp_path, kept):
-    """But for the kind of post_processor: BertProcessing is written as the same template."""
-    ours = read_tokenizer(write(tmp_path, "theirs.json", kept["file"]))
+@pytest.mark.parametrize("stored", STORED["tokenizers"], ids=["uncased", "cased", "added"])
+def test_a_file_of_the_library_is_written_again_unchanged(tmp_path, stored):
+    """Except the post_processor: BertProcessing is written as the same TemplateProcessing."""
+    ours = read_tokenizer(write(tmp_path, "theirs.json", stored["file"]))
     write_tokenizer(tmp_path / "ours.json", ours)
     written = json.loads((tmp_path / "ours.json").read_text("utf-8"))
-    if kept["file"]["post_processor"]["type"] == "TemplateProcessing":
-        assert written == kept["file"]
+    if stored["file"]["post_processor"]["type"] == "TemplateProcessing":
+        assert written == stored["file"]
     del written["post_processor"]
-    assert written == {key: value for key, value in kept["file"].items()
+    assert written == {key: value for key, value in stored["file"].items()
                        if key != "post_processor"}
     assert_same(read_tokenizer(tmp_path / "ours.json"), ours)
 
 
-def test_a_file_from_before_models_had_a_type_is_read(tmp_path):
-    value = changed("model", "type", to=...)
+def test_a_file_whose_model_has_no_type_is_read(tmp_path):
+    value = edited("model", "type", to=...)
     assert_same(read_tokenizer(write(tmp_path, "old.json", value)), TOKENIZERS[2])
 
 
@@ -268,13 +268,13 @@ def test_a_file_from_before_models_had_a_type_is_read(tmp_path):
     ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
     ids=["bert", "roberta"])
 def test_older_processors_are_the_same_templates(tmp_path, processor, template):
-    value = changed("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
+    value = edited("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
     path = write(tmp_path, "tokenizer.json", value)
     assert read_tokenizer(path).template == template
     theirs = pytest.importorskip("tokenizers").Tokenizer.from_file(str(path))
     found = read_tokenizer(path).encode(*TEXTS[:2])
-    twin = theirs.encode(*TEXTS[:2])
-    assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
+    expected = theirs.encode(*TEXTS[:2])
+    assert found.ids.tolist() == expected.ids and found.types.tolist() == expected.type_ids
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
@@ -283,9 +283,9 @@ def test_the_library_loads_what_is_written_and_encodes_alike(tmp_path, tokenizer
     write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text, pair in zip(TEXTS, [None, *TEXTS]):
-        found, twin = tokenizer.encode(text, pair), theirs.encode(text, pair)
-        assert found.ids.tolist() == twin.ids and found.types.tolist() == twin.type_ids
-        assert tokenizer.decode(twin.ids) == theirs.decode(twin.ids)
+        found, expected = tokenizer.encode(text, pair), theirs.encode(text, pair)
+        assert found.ids.tolist() == expected.ids and found.types.tolist() == expected.type_ids
+        assert tokenizer.decode(expected.ids) == theirs.decode(expected.ids)
 
 
 def test_a_vocabulary_that_the_library_wrote_is_read(tmp_path):
@@ -312,8 +312,8 @@ def test_transformers_loads_the_folder_and_encodes_alike(tmp_path, tokenizer, wi
     theirs.save_pretrained(str(tmp_path / "theirs"))
     back = load(tmp_path / "theirs")
     for pairs in None, TEXTS[::-1]:
-        twin = theirs(TEXTS, pairs)
+        expected = theirs(TEXTS, pairs)
         for ours in tokenizer, back:
             found = ours.encode_batch(TEXTS, pairs)
-            assert found.ids.tolist() == sum(twin["input_ids"], [])
-            assert found.types.tolist() == sum(twin["token_type_ids"], [])
+            assert found.ids.tolist() == sum(expected["input_ids"], [])
+            assert found.types.tolist() == sum(expected["token_type_ids"], [])

@@ -1,4 +1,4 @@
-"""Training joins the most frequent pair, step by step; given its letters, as the library does."""
+"""Each step joins the most frequent pair; with the library's letters the pieces are its pieces."""
 import json
 import runpy
 from collections import Counter
@@ -19,7 +19,7 @@ from scratch_embed.text.wordpiece_training import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-KEPT = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))["training"]
+STORED = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))["training"]
 ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
 sentences = st.lists(st.lists(st.text("abc", min_size=1, max_size=8), min_size=1, max_size=6).map(
     " ".join), min_size=1, max_size=8)
@@ -29,20 +29,20 @@ sentences = st.lists(st.lists(st.text("abc", min_size=1, max_size=8), min_size=1
 
 def test_joins_worked_by_hand():
     """(l, ##o) is seen 5 times, (##o, ##w) 3 and (##o, ##t) 2; then (lo, ##w) 3, (lo, ##t) 2."""
-    learnt = learn_pieces(["low low lot lot low"], 9, special=["[UNK]"], min_frequency=0)
-    assert learnt == ["[UNK]", "l", "o", "t", "w", "##o", "##t", "##w", "lo"]
+    learned = learn_pieces(["low low lot lot low"], 9, special=["[UNK]"], min_frequency=0)
+    assert learned == ["[UNK]", "l", "o", "t", "w", "##o", "##t", "##w", "lo"]
     assert learn_pieces(["low low lot lot low"], 99, special=["[UNK]"], min_frequency=0)[9:] == [
         "low", "lot"]
     assert learn_pieces(["low low lot lot low"], 99, special=["[UNK]"], min_frequency=3)[9:] == [
         "low"]
 
 
-def test_of_equal_pairs_the_one_with_lower_ids_is_joined_first():
+def test_on_a_tie_the_pair_with_lower_ids_is_joined_first():
     assert learn_pieces(["cd ab cb"], 99, special=["[UNK]"], min_frequency=0) == [
         "[UNK]", "a", "b", "c", "d", "##b", "##d", "ab", "cb", "cd"]
 
 
-def test_letters_are_in_order_and_have_a_prefixed_form_only_if_needed():
+def test_letters_are_sorted_and_have_a_prefixed_form_only_if_needed():
     assert first_pieces({"ba": 1, "c": 2, "ad": 1}, ["[UNK]"]) == [
         "[UNK]", "a", "b", "c", "d", "##a", "##d"]
 
@@ -54,14 +54,14 @@ def test_the_most_frequent_letters_are_kept_and_others_dropped_from_words():
         "[UNK]", "a", "b", "##a", "##b", "##ab"]
 
 
-def test_a_join_and_what_it_does_to_other_pairs():
+def test_a_join_changes_the_counts_of_neighbouring_pairs():
     assert join([2, 0, 1, 3], (0, 1), 7) == (
         [2, 7, 3], [((2, 0), -1), ((2, 7), 1), ((1, 3), -1), ((7, 3), 1)])
     new, changes = join([0, 0, 0, 0, 0], (0, 0), 7)
     assert new == [7, 7, 0]
     total = Counter()
-    for pair, by in changes:
-        total[pair] += by
+    for pair, change in changes:
+        total[pair] += change
     assert +total == {(7, 7): 1, (7, 0): 1}
 
 
@@ -72,7 +72,7 @@ def test_text_is_normalised_as_for_encoding():
 
 # ---- properties ---------------------------------------------------------------------------------
 
-def joined_plainly(words, pieces, size, min_frequency):
+def brute_force_join_pairs(words, pieces, size, min_frequency):
     """Count all pairs anew for each join."""
     pieces, number = list(pieces), {piece: i for i, piece in enumerate(pieces)}
     spelled = {word: [number[("##" if i else "") + c] for i, c in enumerate(word)]
@@ -86,7 +86,7 @@ def joined_plainly(words, pieces, size, min_frequency):
             break
         best = min(total, key=lambda pair: (-total[pair], pair))
         new = pieces[best[0]] + pieces[best[1]].removeprefix("##")
-        assert new not in number, "a piece has come about in two ways"
+        assert new not in number, "two pairs were joined to the same piece"
         number[new] = len(pieces)
         pieces.append(new)
         spelled = {word: join(ids, best, number[new])[0] for word, ids in spelled.items()}
@@ -97,10 +97,10 @@ def joined_plainly(words, pieces, size, min_frequency):
 def test_equals_counting_all_pairs_anew_for_each_join(texts, size, min_frequency):
     words, pieces = count_words(texts), first_pieces(count_words(texts))
     assert (join_pairs(words, pieces, size, min_frequency)
-            == joined_plainly(words, pieces, size, min_frequency))
+            == brute_force_join_pairs(words, pieces, size, min_frequency))
 
 
-def test_a_special_token_that_is_spelled_like_a_piece_is_that_piece():
+def test_a_pair_that_spells_a_special_token_is_joined_to_that_token():
     words = {"ab": 3, "abc": 2}
     assert join_pairs(words, first_pieces(words, ["[UNK]", "ab"]), 99) == [
         "[UNK]", "ab", "a", "b", "c", "##b", "##c", "abc"]
@@ -115,9 +115,9 @@ def test_the_order_of_the_sentences_does_not_matter(texts, size, min_frequency, 
 
 @given(sentences, st.integers(11, 60))
 def test_a_larger_vocabulary_begins_with_the_smaller_and_has_no_repetitions(texts, size):
-    few, many = (learn_pieces(texts, n, min_frequency=0) for n in (size, size + 20))
-    assert few == many[:len(few)] and len(few) <= size and len(set(many)) == len(many)
-    assert few[:5] == list(SPECIAL)
+    small, large = (learn_pieces(texts, n, min_frequency=0) for n in (size, size + 20))
+    assert small == large[:len(small)] and len(small) <= size and len(set(large)) == len(large)
+    assert small[:5] == list(SPECIAL)
 
 
 @given(sentences)
@@ -149,21 +149,21 @@ def test_a_size_too_small_for_the_letters_says_how_many_there_are():
 # ---- parity with the library --------------------------------------------------------------------
 
 def assert_pieces_are(theirs, texts, size, min_frequency, limit):
-    """The letters are the same; given their order, all pieces are."""
+    """Assert that the letters equal the library's and, given their order, that all pieces do."""
     words = count_words(texts)
     first = first_pieces(words, SPECIAL, limit)
     assert first == theirs[:5] + sorted(theirs[5:len(first)], key=lambda p: (len(p) > 1, p))
     assert join_pairs(words, theirs[:len(first)], size, min_frequency) == theirs
 
 
-@pytest.mark.parametrize("kept", KEPT)
-def test_pieces_are_those_that_the_library_learnt(kept):
-    assert_pieces_are(kept["pieces"], kept["sentences"], kept["size"], kept["min_frequency"],
-                      kept["limit"])
+@pytest.mark.parametrize("stored", STORED)
+def test_pieces_equal_those_stored_from_the_library(stored):
+    assert_pieces_are(stored["pieces"], stored["sentences"], stored["size"],
+                      stored["min_frequency"], stored["limit"])
 
 
 @given(sentences, st.integers(11, 60), st.integers(0, 4))
-def test_pieces_are_those_that_the_library_learns_now(texts, size, min_frequency):
+def test_pieces_equal_those_of_the_installed_library(texts, size, min_frequency):
     pytest.importorskip("tokenizers")
     theirs = ORIGINAL["train"](texts, size, min_frequency, None)
     assert_pieces_are(theirs, texts, size, min_frequency, None)

@@ -9,9 +9,9 @@ from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.words.word2vec import train
 
 ABLATIONS = [pytest.param(ablation, id=f"{module.__name__.rpartition('.')[2]}: {ablation.name}")
-          for module in (word2vec, glove, fasttext, bert, simcse, retrieval)
-          for ablation in module.ABLATIONS + getattr(module, "HYBRID_ABLATIONS", [])]
-DEFAULTS = {name: one.default for name, one in inspect.signature(train).parameters.items()}
+             for module in (word2vec, glove, fasttext, bert, simcse, retrieval)
+             for ablation in module.ABLATIONS + getattr(module, "HYBRID_ABLATIONS", [])]
+DEFAULTS = {name: p.default for name, p in inspect.signature(train).parameters.items()}
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def texts():
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_an_ablation_changes_a_setting_and_predicts_a_verdict(ablation):
-    """word2vec's settings are those that differ from the defaults; all others' are complete."""
-    usual = DEFAULTS | ablation.settings if ablation in word2vec.ABLATIONS else ablation.settings
+    """word2vec's settings omit the defaults of `train`; the settings of the others are complete."""
+    base = DEFAULTS | ablation.settings if ablation in word2vec.ABLATIONS else ablation.settings
     assert ablation.variants and ablation.prediction.endswith(".")
     for change, predicted in ablation.variants.values():
-        assert set(change) <= set(usual) and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
-        assert any(usual[name] != value for name, value in change.items())
+        assert set(change) <= set(base) and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
+        assert any(base[name] != value for name, value in change.items())
 
 
 @pytest.mark.parametrize("method", [glove, fasttext])
@@ -40,11 +40,10 @@ def test_every_ablation_of_word_vectors_is_measured(method, texts):
 
 
 @pytest.mark.parametrize("method", [glove, fasttext])
-def test_every_change_changes_the_vectors(method, texts):
-    """But for GloVe's x_max and alpha where all counts are beyond them, which no text's are."""
+def test_every_variant_changes_the_vectors(method, texts):
     for ablation in method.ABLATIONS:
         base = dict(ablation.settings, epochs=1, dim=4)
-        start = method.trained(base, texts[0])
+        complete = method.trained(base, texts[0])
         for variant, (change, _) in ablation.variants.items():
-            other = method.trained(base | change, texts[0])
-            assert other.shape == start.shape and (other != start).any(), variant
+            vectors = method.trained(base | change, texts[0])
+            assert vectors.shape == complete.shape and (vectors != complete).any(), variant

@@ -1,4 +1,4 @@
-"""Compressed forms store the bytes that they say, and lose quality in the expected order."""
+"""Compressed vectors: the bytes that each form stores, and the retrieval quality that it keeps."""
 from functools import partial
 
 import numpy as np
@@ -25,7 +25,7 @@ from scratch_embed.why.compression import (
     uint8,
 )
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
-from scratch_embed.why.searches import by_vectors, ndcg_percent, search_facts
+from scratch_embed.why.searches import dense, ndcg_percent, search_facts
 from scratch_embed.worlds.facts import facts
 from tests.rounding import seeds
 
@@ -58,31 +58,34 @@ def test_int8_and_uint8_give_the_same_order(seed):
 
 
 @given(seeds)
-def test_with_all_rows_as_candidates_the_last_stage_decides_alone(seed):
-    """FIRST · k and SECOND · k are the whole table: bits have no influence."""
+def test_if_all_rows_are_candidates_only_the_last_stage_matters(seed):
+    """With 20 rows and k = 4, FIRST · k and SECOND · k are at least all rows."""
     X, Q = table(seed, n=20), table(seed + 1, 4)
     np.testing.assert_array_equal(three_stages(X).search(Q, 4), uint8(X).search(Q, 4))
-    b = np.where(X > 0, np.float32(1), np.float32(-1))
-    _, best = nearest(Q, b, 4)
-    found = np.take_along_axis(Q @ b.T, rescored_bits(X).search(Q, 4), axis=1)
+    signs = np.where(X > 0, np.float32(1), np.float32(-1))
+    _, best = nearest(Q, signs, 4)
+    found = np.take_along_axis(Q @ signs.T, rescored_bits(X).search(Q, 4), axis=1)
     np.testing.assert_allclose(found, best, atol=1e-6)
 
 
-def test_every_form_finds_a_row_that_is_far_from_all_others():
-    """The rows of a Hadamard matrix and their negatives, slightly rotated: D is a power of 2."""
+def test_vectors_that_are_far_apart_find_themselves_in_every_form():
+    """The rows of a 64 x 64 Hadamard matrix, and their negatives, slightly changed.
+
+    Forms with fewer dimensions mix some rows up, so they must only beat chance, 1/128, clearly.
+    """
     H = np.array([[1.0]])
     while len(H) < 64:
         H = np.block([[H, H], [H, -H]])
     X, _ = l2_normalize(np.vstack([H, -H]) + 0.3 * np.eye(64)[np.arange(128) % 64])
     X = X.astype(np.float32)
     for name, form in forms(64).items():
-        exact = not name.startswith(("first", "PCA"))
+        all_dimensions = not name.startswith(("first", "PCA"))
         ids = form(X).search(X, 1)[:, 0]
         share = (ids == np.arange(128)).mean()
-        assert share == 1 if exact else share > 0.2, name
+        assert share == 1 if all_dimensions else share > 0.2, name
 
 
-def test_workers_change_nothing():
+def test_two_workers_give_the_results_of_one():
     X, Q = table(1, 300), table(2, 10)
     for form in (floats, int8, bits, rescored_bits, three_stages):
         np.testing.assert_array_equal(form(X).search(Q, 5), form(X).search(Q, 5, workers=2))
@@ -94,8 +97,8 @@ def searches():
             for seed in (1, 2, 3)]
 
 
-def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
-    """nDCG@10 in %.  The bounds leave half, or more, of the least that ten worlds differed by."""
+def test_forms_keep_the_expected_quality_in_each_of_three_worlds(searches):
+    """nDCG@10 in %.  Each bound leaves half, or more, of the smallest margin over ten worlds."""
     scores = measure([partial(by_codes, form=form) for form in forms(64).values()], searches,
                      score=ndcg_percent)
     row = dict(zip(forms(64), scores))
@@ -105,18 +108,18 @@ def test_what_is_kept_is_kept_in_each_of_three_worlds(searches):
     assert (row["bits, float x bits, int8"] > row["bits, float x bits"] + 3).all()
     assert (row["bits, float x bits, int8"] > row["float32"] - 3).all()
     assert (row["PCA to 32"] > row["float32"] - 2).all()
-    for half in 32, 16:
-        names = f"PCA to {half}", f"first {half}, at length 1", f"first {half}, as cut"
-        projected, units, cuts = (row[name] for name in names)
-        assert (projected > units + 2).all() and (units > cuts).all()
+    for dim in 32, 16:
+        names = f"PCA to {dim}", f"first {dim}, at length 1", f"first {dim}, as cut"
+        projected, normalised, truncated = (row[name] for name in names)
+        assert (projected > normalised + 2).all() and (normalised > truncated).all()
 
 
 def test_floats_give_the_uncompressed_search(searches):
     assert ndcg_percent(searches[0], by_codes(searches[0])) == pytest.approx(
-        ndcg_percent(searches[0], by_vectors(searches[0])), abs=0.01)
+        ndcg_percent(searches[0], dense(searches[0])), abs=0.01)
 
 
-def test_every_ablation_changes_the_form():
+def test_every_variant_is_another_form():
     for ablation in ABLATIONS:
         for change, predicted in ablation.variants.values():
             assert set(change) == {"form"} and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)

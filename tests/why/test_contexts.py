@@ -1,4 +1,4 @@
-"""The nearest mean distinguishes senses, and a small BERT learns them from masked tokens alone."""
+"""Senses by the nearest mean; a small BERT learns to represent them from masked tokens alone."""
 import numpy as np
 import pytest
 
@@ -28,7 +28,7 @@ from scratch_embed.why.contextual_tour import (
     train_bert,
     upper_bound,
 )
-from scratch_embed.worlds.senses import Occurrence, Senses, senses
+from scratch_embed.worlds.senses import NAMES, Occurrence, Senses, senses
 
 HAND = Senses([["bank", "cash"], ["river", "bank"], ["bank", "loan"], ["bank", "boat"]],
               ["money", "river", "money", "river"],
@@ -37,29 +37,29 @@ HAND = Senses([["bank", "cash"], ["river", "bank"], ["bank", "loan"], ["bank", "
 
 
 def test_the_nearest_mean_worked_by_hand():
-    """Words 0 and 3 are for training, at 0 and 10; words 4 and 6 are tested."""
+    """Words 0 and 3 are for training, with states 0 and 10; words 4 and 6 are tested."""
     assert rows_of(HAND, HAND.train).tolist() == [0, 3]
     assert rows_of(HAND, HAND.test).tolist() == [4, 6]
 
-    def share(first, second):
+    def accuracy(first, second):
         x = np.zeros((8, 1))
         x[[0, 3, 4, 6], 0] = 0, 10, first, second
         return sense_accuracy(HAND, x)
-    assert share(4, 6) == 1 and share(6, 6) == 0.5 and share(6, 4) == 0
-    assert share(5, 6) == 0.75                                     # a tie counts ½
+    assert accuracy(4, 6) == 1 and accuracy(6, 6) == 0.5 and accuracy(6, 4) == 0
+    assert accuracy(5, 6) == 0.75                                  # a tie counts ½
 
 
-def test_one_vector_everywhere_is_at_chance_and_the_true_topic_has_accuracy_1():
+def test_equal_states_have_accuracy_one_half_and_the_true_topic_has_accuracy_1():
     world = senses(1, 400)
     words = sum(map(len, world.sentences))
     assert sense_accuracy(world, np.full((words, 3), 0.1, np.float32)) == 0.5
-    truth = np.repeat([hash(topic) % 97 for topic in world.topics], 9)[:, None].astype(float)
+    truth = np.repeat([NAMES.index(topic) for topic in world.topics], 9)[:, None].astype(float)
     assert sense_accuracy(world, truth) == 1
     assert 0.35 < most_frequent_sense(world) < 0.65
     assert sense_accuracy(world, np.random.default_rng(0).standard_normal((words, 3))) < 0.65
 
 
-def test_words_are_whole_and_their_states_are_in_order():
+def test_words_are_not_split_and_their_states_are_in_text_order():
     known = train_bert(1, sentences=20, steps=1)
     sentence = ["bank", "money", "loan"]
     tokenizer = whole_words([sentence])
@@ -70,25 +70,24 @@ def test_words_are_whole_and_their_states_are_in_order():
     world = known.parts["anywhere"]
     batch = packed(known.tokenizer, world.sentences)
     tables = states_of_words(batch, known.model)
-    alone = packed(known.tokenizer, world.sentences[7:8])
-    for all_, one in zip(tables, states_of_words(alone, known.model), strict=True):
-        np.testing.assert_allclose(all_[63:72], one, rtol=0, atol=1e-5)
+    eighth = packed(known.tokenizer, world.sentences[7:8])          # 9 words per sentence
+    for table, alone in zip(tables, states_of_words(eighth, known.model), strict=True):
+        np.testing.assert_allclose(table[63:72], alone, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_masked_LM_distinguishes_senses_by_the_states_of_the_words(seed):
-    """The last layer does, its embeddings do not."""
+def test_the_last_layer_of_a_masked_LM_distinguishes_senses_and_its_embeddings_do_not(seed):
     world = senses(seed, 2000)
     tokenizer = whole_words(world.sentences)
     corpus, config = packed(tokenizer, world.sentences), Config(len(tokenizer), 32, 2, 2, 64, 11, 1)
     trained = train(corpus, config, masking(tokenizer), steps=600, batch_size=32,
                     optim=Optim(3e-3), dropout=0, options=RunOptions(seed=seed))
-    shares = [sense_accuracy(world, x) for x in states_of_words(corpus, trained.model)]
-    assert shares[0] < 0.65 and shares[2] > 0.9
+    accuracies = [sense_accuracy(world, x) for x in states_of_words(corpus, trained.model)]
+    assert accuracies[0] < 0.65 and accuracies[2] > 0.9
 
 
-def test_the_tours_table_has_chance_level_baselines_and_upper_bounds():
-    """After two steps there is nothing to see yet; what is not BERT's is as it will be."""
+def test_the_tours_table_has_baselines_and_upper_bounds():
+    """BERT has only two training steps here; the baselines and bounds do not depend on it."""
     known = train_bert(1, sentences=300, steps=2)
     seen = compute_states(known)
     found = sense_accuracies(known, seen)
@@ -97,5 +96,5 @@ def test_the_tours_table_has_chance_level_baselines_and_upper_bounds():
     assert set(found["word2vec, its one vector"]) == {50}
     assert found[UPPER_BOUND][0] > 99 and upper_bound() > 99.99
     assert found[LEFT_ONLY][1:].tolist() == [100, 50]
-    for one, other, cosine in same_word_cosines(known, seen):
-        assert "bank" in one.split() and "bank" in other.split() and -1 <= cosine <= 1
+    for sentence, other, cosine in same_word_cosines(known, seen):
+        assert "bank" in sentence.split() and "bank" in other.split() and -1 <= cosine <= 1

@@ -1,4 +1,4 @@
-"""Intervals are those of a textbook, and a verdict follows from its interval."""
+"""95% intervals of means and of paired differences, and the verdicts that follow from them."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,12 +24,12 @@ def test_an_interval_worked_by_hand():
 
 
 def test_differences_are_taken_seed_by_seed():
-    """90, 50 against 89, 48: the spread of 40 is gone; 1 and 2 are left, s = √½, t = 12.706."""
+    """90, 50 and 89, 48 have the differences 1 and 2: s = √½, and t = 12.706 for n = 2."""
     mean, half = paired_difference([90, 50], [89, 48])
     assert mean == 1.5 and half == pytest.approx(12.706 * np.sqrt(0.5) / np.sqrt(2), rel=1e-15)
 
 
-def test_the_same_difference_for_every_seed_is_certain_and_none_at_all_is_no_difference():
+def test_equal_differences_have_an_interval_of_width_0_and_zero_is_not_significant():
     assert paired_difference([5, 7, 9], [4, 6, 8]) == (1, 0)
     assert paired_difference([5, 7, 9], [5, 7, 9]).verdict == NOT_SIGNIFICANT
 
@@ -42,8 +42,8 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero(mean, half, verdict):
 
 
 @given(scores, st.integers(-1000, 1000))
-def test_an_interval_moves_with_its_numbers_and_is_mirrored_with_them(x, shift):
-    """Whole numbers: the mean rounds once, each deviation too: 40 n u of the largest."""
+def test_adding_a_constant_shifts_the_interval_and_negation_mirrors_it(x, shift):
+    """Up to rounding: all numbers are at most 2000, and the bound allows 40 n roundings of them."""
     x = np.array(x)
     mean, half = interval(x)
     moved = interval(x + shift)
@@ -53,7 +53,7 @@ def test_an_interval_moves_with_its_numbers_and_is_mirrored_with_them(x, shift):
     assert moved.half == pytest.approx(half, rel=1e-9, abs=13 * bound)
 
 
-def test_more_seeds_than_the_table_has_use_its_last_value():
+def test_above_31_seeds_the_last_quantile_of_the_table_is_used():
     x = np.arange(100.0)
     assert interval(x).half == pytest.approx(2.042 * x.std(ddof=1) / 10)
 
@@ -65,6 +65,6 @@ def test_one_seed_or_unequal_seeds_are_refused():
         paired_difference([1, 2, 3], [1, 2])
 
 
-def test_the_quantiles_are_students():
+def test_the_quantiles_are_those_of_scipy():
     scipy = pytest.importorskip("scipy.stats")
     np.testing.assert_allclose(T_QUANTILES, scipy.t.ppf(0.975, np.arange(1, 31)), atol=5e-4)

@@ -1,4 +1,4 @@
-"""What the tour says of searching, on smaller worlds."""
+"""The claims of the tour about retrieval, tested on smaller worlds."""
 import numpy as np
 import pytest
 
@@ -29,7 +29,7 @@ def learned():
 
 @pytest.fixture(scope="module")
 def reports(learned):
-    return [search_reports(world) for world in learned.values()]
+    return [search_reports(one_seed) for one_seed in learned.values()]
 
 
 def test_every_method_is_between_chance_and_the_upper_bound(reports):
@@ -42,7 +42,7 @@ def test_every_method_is_between_chance_and_the_upper_bound(reports):
                 assert (row > 2 * least).all(), name
 
 
-def test_vectors_find_what_words_do_not_and_only_when_trained(reports):
+def test_trained_vectors_are_better_than_BM25_and_untrained_vectors_are_worse(reports):
     """nDCG@10 in each of two worlds."""
     for scores in reports:
         nDCG = {name: row[-1] for name, row in scores.items()}
@@ -53,8 +53,8 @@ def test_vectors_find_what_words_do_not_and_only_when_trained(reports):
         assert abs(nDCG["random vectors"] - nDCG["chance (exact)"]) < 5
 
 
-def test_the_exact_rows_are_what_many_random_orders_give(learned):
-    """Within 5 standard errors of 40 orders, each the mean of 100 questions."""
+def test_exact_chance_agrees_with_random_orders_and_the_upper_bound_with_its_formula(learned):
+    """Chance: within 5 standard errors of 40 random orders, each the mean of 100 queries."""
     search, rng = learned[1].search, np.random.default_rng(0)
     N = search.gains.shape[1]
     rankings = (rank_all(search, rng.random(search.gains.shape)) for _ in range(40))
@@ -67,9 +67,9 @@ def test_the_exact_rows_are_what_many_random_orders_give(learned):
         upper_bound(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])
 
 
-def test_a_code_is_found_by_words_and_meaning_by_vectors(learned):
-    for world in learned.values():
-        scores = search_coded(world)
+def test_BM25_finds_codes_and_vectors_are_better_on_queries_in_other_words(learned):
+    for one_seed in learned.values():
+        scores = search_coded(one_seed)
         assert scores["BM25"][0] == 100 and scores["word2vec, SIF"][0] < 5
         assert scores["word2vec, SIF"][1] > scores["BM25"][1] + 10
         for row in scores.values():
@@ -77,21 +77,21 @@ def test_a_code_is_found_by_words_and_meaning_by_vectors(learned):
         assert scores[SCORES][2] > scores["word2vec, SIF"][2]
 
 
-def test_no_translation_is_found_before_a_pair_is_seen_but_the_vectors_would_do():
+def test_without_pairs_no_translation_is_found_but_with_the_cipher_undone_all_are():
     scores = match_translations(1, sentences=200, pairs=3000)
     assert scores["the cipher undone"].f1 == 1
     for name in "each language alone", "both texts as one", "random vectors":
         assert scores[name].f1 < 0.03 and scores[name].accuracy < 0.05, name
 
 
-def test_the_two_texts_do_not_translate_each_other():
+def test_no_sentence_of_one_monolingual_text_is_translated_in_the_other():
     world = bitext(2, 50, 6000)
     english, foreign = monolingual(world.pairs)
     back = {translate(" ".join(text), inverse(world.cipher)) for text in foreign}
     assert len(foreign) > 1000 and back.isdisjoint(" ".join(text) for text in english)
 
 
-def test_each_number_stands_with_its_seed():
+def test_results_are_in_the_order_of_the_seeds():
     found = over_seeds(lambda seed: {"seed": seed, "square": (seed, seed**2)}, [3, 1, 2])
     assert found["seed"].tolist() == [3, 1, 2]
     assert found["square"].tolist() == [[3, 9], [1, 1], [2, 4]]

@@ -1,4 +1,4 @@
-"""The searches find what they say, on a world small enough to see."""
+"""The three searches on a world of three documents, small enough to check by hand."""
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,7 @@ from scratch_embed.worlds.facts import facts
 
 @pytest.fixture
 def search():
-    """Two questions; a sailor is a seaman to the vectors, and not to who counts words."""
+    """Two queries.  Sailor and seaman have similar vectors, but they are different terms."""
     vocab, text = index_sentences([["the", "sailor", "seaman", "lamp", "book"]], min_count=1)
     words = WordVectors(["the", "sailor", "seaman", "lamp", "book"],
                         [[.1, .1, .1], [1, .1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -37,22 +37,22 @@ def search():
                   words, 1)
 
 
-def test_words_find_what_is_written_alike_and_vectors_what_means_the_same(search):
+def test_BM25_matches_equal_words_and_vectors_match_similar_words(search):
     np.testing.assert_array_equal(dense(search, common=False).gains, [[1, 0, 0], [1, 0, 0]])
-    # p has no word of any document: all are tied, and c, b, a is their order
+    # no document contains the word of query p: all scores are 0, and ties have the order c, b, a
     np.testing.assert_array_equal(lexical(search).gains, [[0, 0, 1], [1, 0, 0]])
     assert ndcg_percent(search, lexical(search)) == pytest.approx(100 * (0.5 + 1) / 2)
 
 
-def test_scores_of_words_are_bm25s(search):
+def test_word_scores_are_those_of_BM25_by_hand(search):
     scores = word_scores(search)
-    idf = np.log1p(2.5 / 1.5)                                # one of three has it
+    idf = np.log1p(2.5 / 1.5)                                # one of three documents has it
     np.testing.assert_allclose(scores, [[0, 0, 0], [0, 0, idf / (1 + 1.2)]], rtol=1e-6)
     longer = word_scores(search, documents=lambda search: ["the sailor", "the lamp", "no"])
     assert not longer.any()
 
 
-def test_the_settings_reach_the_vectors(search):
+def test_each_setting_changes_the_vectors_as_it_says(search):
     Q, X = embed(search, weigh=equal_weights, common=False)
     np.testing.assert_allclose(X[0], [.55, .1, .05], rtol=1e-6)
     np.testing.assert_allclose(Q, search.words[["seaman", "book"]])
@@ -63,25 +63,25 @@ def test_the_settings_reach_the_vectors(search):
     _, X = embed(search, weigh=equal_weights)
     assert np.linalg.matrix_rank(X.astype(np.float64), tol=1e-6) == 2
     assert dense(search, common=False, compare=lambda A, B: -dot_matrix(A, B)
-                      ).gains[0].tolist() == [0, 0, 1]       # the nearest last
-    lamps = search.words.vectors.copy()
-    lamps[2] = lamps[3]                                      # now a seaman is a lamp
-    other = WordVectors(search.words.index_to_key, lamps)
+                 ).gains[0].tolist() == [0, 0, 1]            # the nearest document is last
+    changed = search.words.vectors.copy()
+    changed[2] = changed[3]                                  # seaman gets the vector of lamp
+    other = WordVectors(search.words.index_to_key, changed)
     assert dense(search, learn=lambda search: other, common=False).gains[0, 0] == 0
 
 
-def test_what_neither_search_lists_comes_last(search):
-    only = hybrid(search, depth=1)
-    np.testing.assert_array_equal(only.gains[:, 0], [1, 1])
-    assert only.gains.shape == (2, 3)
+def test_a_hybrid_ranks_documents_that_neither_search_lists_last(search):
+    ranking = hybrid(search, depth=1)
+    np.testing.assert_array_equal(ranking.gains[:, 0], [1, 1])
+    assert ranking.gains.shape == (2, 3)
 
-    def last(lists, k):
+    def first_only(lists, k):                                # with a negative score
         ids, scores = reciprocal_rank_fusion(lists, k)
         return ids[:, :1], -scores[:, :1]
-    assert hybrid(search, fuse=last).gains[:, 0].tolist() == [1, 1]
+    assert hybrid(search, fuse=first_only).gains[:, 0].tolist() == [1, 1]
 
 
-def test_a_world_and_its_codes_keep_their_queries_in_order():
+def test_queries_by_code_follow_the_queries_of_the_world():
     world = facts(3, 60, 12, sentences=200, pairs=0)
     search = search_facts(world, 3)
     assert search.words.vectors.shape == (len(search.vocab), 64)
@@ -92,7 +92,7 @@ def test_a_world_and_its_codes_keep_their_queries_in_order():
     assert ndcg(lexical(coded), 10)[by_code].tolist() == 12 * [1.0]
 
 
-def test_the_seed_and_the_changes_reach_the_training(search):
+def test_the_seed_and_the_changed_settings_affect_the_training(search):
     learn = partial(word2vec_words, search.vocab, search.text, sample=0)
     np.testing.assert_array_equal(learn(1).vectors, learn(1).vectors)
     assert (learn(1).vectors != learn(2).vectors).any()

@@ -1,4 +1,4 @@
-"""SimCSE's ablations start from one masked LM per seed, and the scores are checked by hand."""
+"""SimCSE's ablations: the scores, the training views, and the baselines of the tour."""
 import inspect
 
 import numpy as np
@@ -45,24 +45,25 @@ def few_labels(monkeypatch):
 
 
 def fact_of(text):
-    """{slot: value} that the words of a text name."""
+    """{(slot, value)} that the words of a text name."""
     return {(slot, value) for slot in NAMES for value, words in enumerate(SLOTS[slot])
             for word in words.split() if word in text.split()}
 
 
 def texts_of(encoder, view):
+    """The texts of a packed view, without [CLS] and [SEP]."""
     pieces = encoder.tokenizer.pieces
     return [" ".join(pieces[i] for i in view.ids[a + 1:b - 1])
             for a, b in zip(view.offsets, view.offsets[1:])]
 
 
-def test_the_settings_are_those_of_train():
+def test_every_setting_is_an_argument_of_train_or_of_the_ablations():
     known = {*inspect.signature(simcse.train).parameters, *Optim._fields} - {"views"}
     assert set(SIMCSE) <= known and set(BASE) <= known | {"views", "keep_head"}
 
 
 def test_an_encoder_that_knows_the_slots_has_perfect_scores(encoder):
-    """One axis a value; sentences of the same fact are one vector."""
+    """Its vectors have one dimension for each value; texts of the same fact have one vector."""
     values = [(slot, value) for slot in NAMES for value in range(8)]
 
     def slots(texts):
@@ -71,56 +72,56 @@ def test_an_encoder_that_knows_the_slots_has_perfect_scores(encoder):
     assert best.ndcg == pytest.approx(100) and best.sts == pytest.approx(100)
     assert best.alignment == pytest.approx(0, abs=1e-12) and best.uniformity < -1
 
-    def alike(texts):
+    def constant(texts):
         return np.ones((len(texts), 2))
-    flat = score(encoder, alike)
-    assert flat.ndcg < 40 and flat.uniformity == flat.alignment == 0
-    assert flat.cosine == pytest.approx(1)
+    worst = score(encoder, constant)
+    assert worst.ndcg < 40 and worst.uniformity == worst.alignment == 0
+    assert worst.cosine == pytest.approx(1)
 
 
 def test_hard_negatives_are_wrong_in_one_slot_of_the_query(encoder):
     questions, reports, wrong = (texts_of(encoder, view) for view in with_hard_negatives(encoder))
     assert len(questions) == len(reports) == len(wrong) > 50
     assert not set(questions) & set(encoder.search.queries.values())
-    for asked, right, other in zip(questions, reports, wrong):
-        asked, right, other = map(fact_of, (asked, right, other))
-        assert len(asked) == 3 and len(right) == len(other) == 5
-        assert asked <= right and len(right & other) == 4 and len(asked & other) == 2
+    for texts in zip(questions, reports, wrong):
+        query, relevant, negative = map(fact_of, texts)
+        assert len(query) == 3 and len(relevant) == len(negative) == 5
+        assert query <= relevant and len(relevant & negative) == 4 and len(query & negative) == 2
     assert len(positives(encoder)) == 2 and len(same_text(encoder)) == 1
 
 
-def test_no_sentence_is_seen_twice_in_an_epoch(encoder):
+def test_unique_sentences_are_all_sentences_without_duplicates(encoder):
     texts = texts_of(encoder, unique_sentences(encoder.text))
     assert len(set(texts)) == len(texts) and set(texts) == set(texts_of(encoder, encoder.text))
 
 
-def test_without_a_head_there_is_none_and_the_encoder_is_as_it_was(encoder):
+def test_with_head_adds_a_head_and_training_does_not_change_the_masked_LM(encoder):
     before = encoder.model.p.flat.copy()
-    bare = train_simcse(encoder, steps=2, batch_size=8, with_head=False).model
-    topped = train_simcse(encoder, steps=2, batch_size=8).model
-    assert not [name for name in bare.p if name.startswith(("head.", "mlm.", "next_sentence."))]
-    assert set(topped.p) - set(bare.p) == {"head.weight", "head.bias"}
+    headless = train_simcse(encoder, steps=2, batch_size=8, with_head=False).model
+    with_head = train_simcse(encoder, steps=2, batch_size=8).model
+    assert not [name for name in headless.p if name.startswith(("head.", "mlm.", "next_sentence."))]
+    assert set(with_head.p) - set(headless.p) == {"head.weight", "head.bias"}
     np.testing.assert_array_equal(encoder.model.p.flat, before)
-    kept = encode_by(encoder, topped, keep_head=True)(["the sailor found the lamp"])
-    assert np.abs(kept).max() <= 1
+    x = encode_by(encoder, with_head, keep_head=True)(["the sailor found the lamp"])
+    assert np.abs(x).max() <= 1                                    # the head ends in tanh
 
 
 @pytest.mark.parametrize("ablations", [
     ABLATIONS[2:4], pytest.param(ABLATIONS, marks=pytest.mark.campaign)])
 def test_every_ablation_is_measured_with_all_its_numbers(encoder, ablations):
     short = [ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8), variants={
-        instead: (change, predicted) for instead, (change, predicted) in ablation.variants.items()
+        variant: (change, predicted) for variant, (change, predicted) in ablation.variants.items()
         if "steps" not in change}) for ablation in ablations]
     other = encoder._replace(seed=2)
-    for ablation, effects in zip(short, measure_ablations(short, [encoder, other], trained,
-                                                     score=measures), strict=True):
+    measured = measure_ablations(short, [encoder, other], trained, score=measures)
+    for ablation, effects in zip(short, measured, strict=True):
         assert [effect.variant for effect in effects] == list(ablation.variants)
         assert all(len(effect.others) == len(OTHERS) for effect in effects)
     np.testing.assert_array_equal(measures(encoder, without_simcse(encoder)),
                                   score(encoder, encode_by(encoder, encoder.model))[:4])
 
 
-def test_the_tour_has_baselines_beside_before_and_after(encoder):
+def test_the_tours_table_has_SimCSE_the_masked_LM_and_the_baselines(encoder):
     rows = compare(encoder, steps=2, batch_size=8)
     assert {BEFORE, AFTER, "untrained, mean", "word2vec, SIF", "BM25"} < set(rows)
     assert all(row.shape == (len(Scores._fields),) for row in rows.values())

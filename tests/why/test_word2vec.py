@@ -1,5 +1,4 @@
-"""Every ablation and every method runs on the same seeds; parallel runs give the same numbers."""
-
+"""Ablations of word2vec: equal costs, paired effects, parallel runs, and the closed form."""
 import numpy as np
 import pytest
 
@@ -22,7 +21,10 @@ def texts():
 
 
 def test_variants_with_as_many_pairs_or_targets_have_the_same_cost():
-    """Pairs a position: 2 · window if it is fixed, else window + 1 on average; K + 1 targets."""
+    """A pair has K + 1 targets.
+
+    A position has 2 · window pairs if the window is fixed, else window + 1 on average.
+    """
     def cost(settings):
         fixed = settings.get("details", Details()).fixed_window
         size = settings["window"] if fixed else (settings["window"] + 1) / 2
@@ -33,7 +35,7 @@ def test_variants_with_as_many_pairs_or_targets_have_the_same_cost():
     assert ratios == pytest.approx([1] * 5, abs=0.07)
 
 
-def test_every_ablation_is_measured_on_the_same_seeds(texts):
+def test_every_ablation_is_measured_and_the_difference_is_with_minus_without(texts):
     short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
              for ablation in ABLATIONS]
     for ablation, effects in zip(ABLATIONS, measure_ablations(short, texts, trained), strict=True):
@@ -45,11 +47,11 @@ def test_every_ablation_is_measured_on_the_same_seeds(texts):
 
 
 def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
-    """Longer than the other tests train, so that the scores differ."""
-    start = dict(SKIPGRAM, epochs=20)
-    ablation = Ablation("K", "more.", start, {"1": (dict(negatives=1), HURTS)})
+    """Trained for 20 epochs, so that the scores differ."""
+    settings = dict(SKIPGRAM, epochs=20)
+    ablation = Ablation("K", "more.", settings, {"1": (dict(negatives=1), HURTS)})
     [[effect]] = measure_ablations([ablation], texts, trained)
-    by_hand = [[100 * score_analogies(text.vocab.index, trained(dict(start, negatives=K), text),
+    by_hand = [[100 * score_analogies(text.vocab.index, trained(dict(settings, negatives=K), text),
                                       text.sections).overall.accuracy for text in texts]
                for K in (5, 1)]
     assert effect.with_it == np.mean(by_hand[0]) and effect.without == np.mean(by_hand[1])
@@ -57,34 +59,35 @@ def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
     assert by_hand[0] != by_hand[1] and effect.predicted == HURTS
 
 
-def test_two_at_a_time_give_the_numbers_of_one_at_a_time(texts):
+def test_two_workers_give_the_scores_of_one(texts):
     methods = list(METHODS.values())
     np.testing.assert_array_equal(measure(methods, texts, workers=2),
                                   measure(methods, texts, workers=1))
 
 
 def test_a_seed_determines_the_text_and_the_initial_weights(texts):
-    one, other = texts
-    assert len(one.corpus.ids) != len(other.corpus.ids) or (
-        one.corpus.ids != other.corpus.ids).any()
+    """PPMI with SVD has no initial weights."""
+    first, second = texts
+    assert not np.array_equal(first.corpus.ids, second.corpus.ids)
     for name, method in METHODS.items():
-        assert method(one).shape == (len(one.vocab), SKIPGRAM["dim"]), name
-        again = method(one._replace(seed=2))
-        assert np.array_equal(method(one), again) == (name == "counted: PPMI and SVD")
+        assert method(first).shape == (len(first.vocab), SKIPGRAM["dim"]), name
+        reseeded = method(first._replace(seed=2))
+        assert np.array_equal(method(first), reseeded) == (name == "counted: PPMI and SVD")
 
 
-def test_methods_that_do_not_differ_significantly_are_listed_for_both():
+def test_two_methods_that_do_not_differ_significantly_are_listed_for_each_other():
     """The first two differ by 1, −1, 1; the third is 10 above the first in every seed."""
     assert not_distinguished([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
 
 
-def test_the_correction_for_skipped_negatives_is_nearer_to_trained_vectors():
+def test_sgns_optimum_fits_trained_vectors_better_than_shifted_pmi():
+    """word2vec skips negatives that equal the output word; only sgns_optimum accounts for it."""
     exact, plain = closed_form("tiny", seed=4, sentences=10_000)
     assert exact.correlation > plain.correlation > 0.95 and exact.rms_error < 0.8 * plain.rms_error
 
 
-def test_the_closed_form_holds_on_the_hard_world_for_pairs_that_a_text_often_has():
-    """Three seeds gave 0.932 to 0.938 for these pairs, and 0.80 to 0.81 for all."""
+def test_in_the_hard_world_the_closed_form_holds_for_frequent_pairs():
+    """Three seeds: correlations of 0.932 to 0.938 for these pairs, 0.80 to 0.81 for all pairs."""
     exact, plain = closed_form("hard", seed=4, sentences=10_000)
     assert exact.often > 0.9 and exact.often > exact.correlation > 0.7
     assert exact.correlation > plain.correlation and exact.rms_error < plain.rms_error

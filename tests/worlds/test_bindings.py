@@ -11,38 +11,39 @@ VALUE_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
 
 
 def groups():
+    """The document ids of each group."""
     members = {}
     for document, g in WORLD.group.items():
         members.setdefault(g, []).append(document)
     return list(members.values())
 
 
-def test_the_documents_of_a_group_have_the_same_bag_of_words_and_no_fact_in_common():
+def test_documents_of_a_group_have_equal_bags_of_words_and_no_common_fact():
     assert len(WORLD.corpus) == 300 and {len(group) for group in groups()} == {3}
     for group in groups():
         assert len({WORLD.corpus[d] for d in group}) == 3
         assert len({tuple(sorted(WORLD.corpus[d].split())) for d in group}) == 1
-        deeds = [(f[WHO], f[ACT], f[THING]) for d in group for f in WORLD.document_facts[d]]
-        assert len(set(deeds)) == 9
+        facts = [(f[WHO], f[ACT], f[THING]) for d in group for f in WORLD.document_facts[d]]
+        assert len(set(facts)) == 9
 
 
 def test_each_sentence_states_its_fact():
     for document, text in WORLD.corpus.items():
         for sentence, fact in zip(text.split(" . "), WORLD.document_facts[document], strict=True):
-            said = dict(VALUE_OF[word] for word in sentence.split() if word in VALUE_OF)
-            assert said == {slot: fact[slot] for slot in (WHO, ACT, THING)}
+            stated = dict(VALUE_OF[word] for word in sentence.split() if word in VALUE_OF)
+            assert stated == {slot: fact[slot] for slot in (WHO, ACT, THING)}
 
 
 def test_a_document_is_relevant_if_one_of_its_facts_matches_all_slots_of_the_query():
     for query, named in WORLD.query_slots.items():
-        said = dict(VALUE_OF[word] for word in WORLD.queries[query].split() if word in VALUE_OF)
-        assert said == named and set(named) == {WHO, ACT, THING}
-        want = set()
+        stated = dict(VALUE_OF[word] for word in WORLD.queries[query].split() if word in VALUE_OF)
+        assert stated == named and set(named) == {WHO, ACT, THING}
+        relevant = set()
         for document, facts in WORLD.document_facts.items():
             for fact in facts:
                 if (fact[WHO], fact[ACT], fact[THING]) == (named[WHO], named[ACT], named[THING]):
-                    want.add(document)
-        assert WORLD.qrels[query] == dict.fromkeys(want, 1) and want
+                    relevant.add(document)
+        assert WORLD.qrels[query] == dict.fromkeys(relevant, 1) and relevant
 
 
 def test_with_one_group_a_bag_of_words_ranks_three_documents_at_random():
@@ -60,6 +61,6 @@ def test_the_same_seed_draws_the_same_world():
 
 
 @pytest.mark.parametrize("wrong", [dict(groups=0), dict(queries=0)])
-def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
+def test_a_wrong_argument_raises_an_error_with_the_expected_values(wrong):
     with pytest.raises(ValueError, match="^(groups|queries)=0: expected a whole number, 1 to"):
         bindings(**wrong)

@@ -1,4 +1,4 @@
-"""Codes are unique, and each query has the relevant documents that it should have."""
+"""Reports with codes: the codes are unique, and each query has its relevant documents."""
 import re
 
 import numpy as np
@@ -10,7 +10,7 @@ from scratch_embed.worlds.facts import facts
 WORLD = facts(1, 200, 20, sentences=0, pairs=0)
 
 
-def test_every_document_has_a_code_of_its_own_behind_its_report():
+def test_every_document_is_a_report_followed_by_a_unique_code():
     coded = with_codes(WORLD)
     assert len(set(coded.code.values())) == len(coded.code) == 200
     for document, text in coded.corpus.items():
@@ -18,7 +18,7 @@ def test_every_document_has_a_code_of_its_own_behind_its_report():
         assert re.fullmatch("[a-z]{2}-[1-9][0-9]{2}", coded.code[document])
 
 
-def test_a_lookup_names_the_code_of_the_one_relevant_document():
+def test_a_query_by_code_names_the_code_of_its_only_relevant_document():
     coded = with_codes(WORLD, lookups=50)
     assert sum(coded.by_code.values()) == 50 and len(coded.queries) == 70
     for query, text in coded.queries.items():
@@ -27,8 +27,8 @@ def test_a_lookup_names_the_code_of_the_one_relevant_document():
             assert gain == 1 and text.split()[-1] == coded.code[document]
         else:
             assert text == WORLD.queries[query] and coded.qrels[query] == WORLD.qrels[query]
-    sought = [set(coded.qrels[query]) for query, by in coded.by_code.items() if by]
-    assert len(set.union(*sought)) == 50
+    relevant = [set(coded.qrels[query]) for query, by_code in coded.by_code.items() if by_code]
+    assert len(set.union(*relevant)) == 50
 
 
 def test_all_202500_codes_can_be_drawn():
@@ -38,13 +38,13 @@ def test_all_202500_codes_can_be_drawn():
         draw_codes(202_501, np.random.Generator(np.random.PCG64(0)))
 
 
-def test_the_world_is_not_changed_and_the_seed_decides_everything():
+def test_the_seed_determines_the_codes_and_the_world_is_not_changed():
     before = repr(WORLD)
     assert with_codes(WORLD, 3) == with_codes(WORLD, 3) != with_codes(WORLD, 4)
     assert repr(WORLD) == before
 
 
 @pytest.mark.parametrize("lookups", [-1, 201])
-def test_a_wrong_argument_is_an_error_that_says_what_was_expected(lookups):
+def test_a_wrong_argument_raises_an_error_with_the_expected_values(lookups):
     with pytest.raises(ValueError, match="expected 0 to 200"):
         with_codes(WORLD, lookups=lookups)

@@ -25,14 +25,14 @@ def test_a_document_is_relevant_if_it_agrees_in_the_slot_that_the_instruction_na
         assert text == WORLD.queries[f"{query.split('-')[0]}-mood"]
 
 
-def test_every_text_has_other_relevant_documents_under_each_instruction():
+def test_the_five_instructions_of_a_text_have_different_relevant_documents():
     assert len(WORLD.queries) == 5 * 60 and list(INSTRUCTIONS) == NAMES
     for i in range(60):
-        answers = {frozenset(WORLD.qrels[f"q{i:02d}-{name}"]) for name in NAMES}
-        assert len(answers) == 5
+        relevant = {frozenset(WORLD.qrels[f"q{i:02d}-{name}"]) for name in NAMES}
+        assert len(relevant) == 5
 
 
-def test_without_the_instruction_the_best_ranking_is_by_how_many_slots_agree():
+def test_without_the_instruction_the_best_ranking_is_by_the_number_of_equal_slots():
     """Each query has 37 or 38 relevant documents, more than ten, so all ideal sums are equal."""
     d = discounts(10)
     gains = gain_table(WORLD.qrels, list(WORLD.corpus)).reshape(60, 5, 300)
@@ -47,6 +47,6 @@ def test_the_same_seed_draws_the_same_world():
 
 
 @pytest.mark.parametrize("wrong, least", [(dict(documents=7), 8), (dict(queries=0), 1)])
-def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong, least):
+def test_a_wrong_argument_raises_an_error_with_the_expected_values(wrong, least):
     with pytest.raises(ValueError, match=f"expected a whole number, {least} to"):
         instructions(**wrong)

@@ -1,4 +1,4 @@
-"""Ambiguous words: their senses follow from the topics, and no rule exceeds the upper bound."""
+"""Ambiguous words: their senses are the topics of the sentences; the bounds are exact."""
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -43,7 +43,7 @@ def sigma(share, n):
 
 # ---- the words ----------------------------------------------------------------------------------
 
-def test_there_are_12_topics_of_24_words_and_6_words_have_two_of_them():
+def test_12_topics_have_24_words_and_6_words_are_in_two_topics():
     assert TABLE.shape == (12, 24) and list(TOPICS) == NAMES
     count = Counter(TABLE.ravel())
     assert {word for word, n in count.items() if n > 1} == set(SENSES) and max(count.values()) == 2
@@ -61,7 +61,8 @@ def test_zipf_worked_by_hand():
 
 # ---- the truth ----------------------------------------------------------------------------------
 
-def places_of(world):
+def ambiguous_positions(world):
+    """[(sentence, position)] of all ambiguous words."""
     return [(s, i) for s, words in enumerate(world.sentences)
             for i, word in enumerate(words) if word in SENSES]
 
@@ -70,7 +71,7 @@ def places_of(world):
                                    cue_after(4, 300)])
 def test_every_ambiguous_word_is_found_once_with_its_position_and_sense(world):
     found = sorted(world.train + world.test)
-    assert [(o.sentence, o.position) for o in found] == places_of(world)
+    assert [(o.sentence, o.position) for o in found] == ambiguous_positions(world)
     for o in found:
         assert isinstance(o, Occurrence) and world.sentences[o.sentence][o.position] == o.word
         assert o.sense == world.topics[o.sentence] and o.sense in SENSES[o.word]
@@ -79,43 +80,44 @@ def test_every_ambiguous_word_is_found_once_with_its_position_and_sense(world):
     assert not {o.sentence for o in world.train} & {o.sentence for o in world.test}
 
 
-def test_without_noise_all_words_are_of_the_topic():
+def test_without_noise_all_words_are_from_the_topic_of_the_sentence():
     row = dict(zip(NAMES, TABLE))
     for words, topic in zip(world_of().sentences, world_of().topics):
         assert set(words) <= set(row[topic])
 
 
-def test_words_are_as_frequent_as_zipf_says_and_topics_all_alike():
+def test_words_have_the_frequencies_of_zipf_and_topics_are_equally_frequent():
     """6 sigma of 72,000 words, and of 8,000 sentences."""
     world = world_of()
     rank = {word: r for row in TABLE for r, word in enumerate(row)}
-    seen = np.bincount([rank[w] for words in world.sentences for w in words], minlength=24) / 72_000
-    assert (abs(seen - ZIPF) < 6 * sigma(ZIPF, 72_000)).all()
-    shares = np.array([world.topics.count(name) for name in NAMES]) / 8000
-    assert (abs(shares - 1 / 12) < 6 * sigma(1 / 12, 8000)).all()
+    share = np.bincount([rank[w] for words in world.sentences for w in words],
+                        minlength=24) / 72_000
+    assert (abs(share - ZIPF) < 6 * sigma(ZIPF, 72_000)).all()
+    topics = np.array([world.topics.count(name) for name in NAMES]) / 8000
+    assert (abs(topics - 1 / 12) < 6 * sigma(1 / 12, 8000)).all()
 
 
 def test_both_senses_are_equally_frequent_in_train_and_test():
     world = world_of()
     for part in (world.train, world.test):
-        for word, (one, _) in SENSES.items():
-            mine = [o.sense for o in part if o.word == word]
-            assert len(mine) > 250 and abs(mine.count(one) / len(mine) - 0.5) < 0.2
+        for word, (first, _) in SENSES.items():
+            found = [o.sense for o in part if o.word == word]
+            assert len(found) > 250 and abs(found.count(first) / len(found) - 0.5) < 0.2
 
 
-def test_fillers_and_strays_have_their_probabilities():
-    """A stray is of another topic in 11 of 12 cases: 6 sigma."""
+def test_fillers_and_noise_have_their_probabilities():
+    """A word drawn by noise is from another topic in 11 of 12 cases.  The bound is 6 sigma."""
     world = world_of(0, 8000, 0.4, 0.5)
     row = dict(zip(NAMES, TABLE))
     words = [(word, topic) for s, topic in zip(world.sentences, world.topics) for word in s]
-    silent = np.mean([word in FILLERS for word, _ in words])
-    strange = np.mean([word not in FILLERS and word not in row[topic] for word, topic in words])
-    assert abs(silent - 0.4) < 6 * sigma(0.4, 72_000)
-    assert abs(strange - 0.6 * 0.5 * 11 / 12) < 6 * sigma(0.275, 72_000)
+    filler = np.mean([word in FILLERS for word, _ in words])
+    other = np.mean([word not in FILLERS and word not in row[topic] for word, topic in words])
+    assert abs(filler - 0.4) < 6 * sigma(0.4, 72_000)
+    assert abs(other - 0.6 * 0.5 * 11 / 12) < 6 * sigma(0.275, 72_000)
 
 
 @given(seeds)
-def test_the_cue_stands_on_one_side_only_and_the_ends_are_fillers(seed):
+def test_cue_before_has_topic_words_only_before_the_ambiguous_word(seed):
     world = cue_before(seed, 20)
     assert sorted(o.sentence for o in world.train + world.test) == list(range(20))
     for o in world.train + world.test:
@@ -126,23 +128,23 @@ def test_the_cue_stands_on_one_side_only_and_the_ends_are_fillers(seed):
 
 
 @given(seeds)
-def test_cue_after_is_cue_before_read_from_the_end(seed):
-    one, other = cue_before(seed, 20), cue_after(seed, 20)
-    assert [s[::-1] for s in one.sentences] == other.sentences and one.topics == other.topics
-    assert [(o.sentence, 8 - o.position, o.word, o.sense) for o in one.test] == other.test
+def test_cue_after_is_cue_before_in_reverse_order(seed):
+    left, right = cue_before(seed, 20), cue_after(seed, 20)
+    assert [s[::-1] for s in left.sentences] == right.sentences and left.topics == right.topics
+    assert [(o.sentence, 8 - o.position, o.word, o.sense) for o in left.test] == right.test
 
 
-def test_the_same_seed_draws_the_same_world_whatever_the_global_generator_does():
+def test_the_world_depends_on_its_seed_and_not_on_the_global_generator():
     for draw in (senses, cue_before, cue_after):
         np.random.seed(1)
-        one = draw(3, 50)
+        first = draw(3, 50)
         np.random.seed(2)
-        assert draw(3, 50) == one != draw(4, 50)
+        assert draw(3, 50) == first != draw(4, 50)
 
 
 @pytest.mark.parametrize("wrong", [dict(sentences=0), dict(fillers=-0.1), dict(noise=1.1),
                                    dict(noise=np.nan)])
-def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
+def test_a_wrong_argument_raises_an_error_with_the_expected_values(wrong):
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))}=.*: expected a "):
         senses(**wrong)
     if "sentences" in wrong:
@@ -150,10 +152,10 @@ def test_a_wrong_argument_is_an_error_that_says_what_was_expected(wrong):
             cue_before(**wrong)
 
 
-# ---- what can be known --------------------------------------------------------------------------
+# ---- upper bounds and baseline ------------------------------------------------------------------
 
 def test_the_upper_bound_worked_by_hand():
-    """One other word, always of the topic: it fails to tell only if it is the ambiguous one."""
+    """Without noise: ½ if all other words are the ambiguous word or fillers, else 1."""
     p = ZIPF[SHARED]
     assert accuracy_upper_bound(0) == 0.5
     assert accuracy_upper_bound(1) == pytest.approx(1 - p / 2, rel=8 * u64)
@@ -164,12 +166,15 @@ def test_the_upper_bound_worked_by_hand():
 
 @given(st.integers(0, 4), probabilities, probabilities)
 def test_the_upper_bound_is_bayes_rule_over_all_contexts(n, fillers, noise):
-    """Σ over contexts of ½ max(P(context | A), P(context | B)): at most 27 × 4 products, γ(50)."""
-    def share(topic, word_topic):                     # of one word: a topic's plain words, or rest
-        meant = (1 - noise) * (1 - ZIPF[SHARED]) * (topic == word_topic)
-        return (1 - fillers) * (meant + noise / 12)
-    given_a = [share("A", "A"), share("A", "B")]
-    given_b = [share("B", "A"), share("B", "B")]
+    """Σ over contexts of ½ max(P(context | A), P(context | B)).
+
+    A word is one of three kinds: unambiguous from A, unambiguous from B, or anything else.
+    """
+    def probability(topic, word_topic):               # P(an unambiguous word of word_topic | topic)
+        own = (1 - noise) * (1 - ZIPF[SHARED]) * (topic == word_topic)
+        return (1 - fillers) * (own + noise / 12)
+    given_a = [probability("A", "A"), probability("A", "B")]
+    given_b = [probability("B", "A"), probability("B", "B")]
     given_a.append(1 - sum(given_a))
     given_b.append(1 - sum(given_b))
     best = sum(max(np.prod([given_a[k] for k in kinds]), np.prod([given_b[k] for k in kinds])) / 2
@@ -189,7 +194,7 @@ def test_the_upper_bound_rises_with_context_and_falls_with_noise_and_fillers(n, 
 @pytest.mark.parametrize("fillers,noise", [(0, 0), (0.6, 0), (0, 0.7), (0.4, 0.5)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_majority_reaches_the_upper_bound_and_naive_bayes_is_below(seed, fillers, noise):
-    """Within 6 sigma of the sample; at noise 0.7: bound 0.914, learned 0.86 to 0.89."""
+    """Within 6 sigma.  Measured at noise 0.7: bound 0.914, naive Bayes 0.86 to 0.89."""
     world = world_of(seed, 8000, fillers, noise)
     for read, lengths in ((others, [8]), (before, range(9))):
         best = np.mean([accuracy_upper_bound(n, fillers, noise) for n in lengths])
@@ -207,13 +212,13 @@ def test_the_left_context_is_at_chance_if_the_cue_comes_after():
 
 
 def test_naive_bayes_worked_by_hand():
-    """One word learned for each sense: log (1 + 1)/(1 + V) against log (0 + 1)/(1 + V)."""
+    """One training word for each sense: log [(1 + 1)/(1 + V)] and log [(0 + 1)/(1 + V)]."""
     world = senses(0, 1)._replace(
         sentences=[["loan", "bank"], ["loan", "bank"], ["boat", "bank"], ["boat", "bank"]],
         topics=["money", "money", "river", "river"],
         train=[Occurrence(0, 1, "bank", "money"), Occurrence(2, 1, "bank", "river")],
         test=[Occurrence(1, 1, "bank", "money"), Occurrence(3, 1, "bank", "river")])
     assert naive_bayes(world) == majority(world) == 1
-    assert naive_bayes(world, lambda sentence, place: []) == 0.5
+    assert naive_bayes(world, lambda sentence, position: []) == 0.5
     wrong = world._replace(test=[o._replace(sense="money") for o in world.test])
     assert naive_bayes(wrong) == majority(wrong) == 0.5

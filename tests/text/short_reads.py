@@ -1,9 +1,12 @@
-"""A file that gives its bytes a few at a time, as a pipe may."""
+"""A binary file whose reads return fewer bytes than asked for, as those of a pipe may."""
 import io
 
 
-class Trickle(io.BytesIO):
-    """A read that asks for more than `most` bytes gets that many; three are the fewest."""
+class ShortReads(io.BytesIO):
+    """read() returns at most `most` bytes, or at most 3 if `most` is less than 3.
+
+    The reader of byte order marks needs 3 bytes at once.
+    """
 
     def __init__(self, data: bytes, most: int) -> None:
         super().__init__(data)
