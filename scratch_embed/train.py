@@ -6,7 +6,7 @@ Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and
 The source is the path of a text, plain or gzip, with one sentence per line; or an iterable of
 sentences, each a list of str.  It is read once.  The defaults are those of `scratch-embed train`.
 """
-from scratch_embed.text.corpus import Source
+from scratch_embed.text.corpus import FILE_TYPES, Source
 from scratch_embed.text.reader import read_corpus
 from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
 from scratch_embed.training.session import RunOptions
@@ -33,7 +33,8 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
                 the same bits; with several workers, only the quality is the same
     tokenizer   how the text of a file is split into words: by default runs of letters and digits,
-                lower-cased; SPACES of text/word_tokenizer.py for a text already tokenized
+                lower-cased; WordTokenizer("spaces") for a text already tokenized.  The result has
+                it as its attribute `tokenizer`; None if the source is sentences
     Raises      ValueError for a text without words, or settings that are out of range
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
@@ -43,7 +44,7 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = word2vec.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, options=options)
-    return WordVectors(vocab.words, trained.W)
+    return WordVectors(vocab.words, trained.W, _used(tokenizer, source))
 
 
 def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
@@ -65,7 +66,7 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
     cells = count_cells(corpus, len(vocab), window)
     trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
                           epochs=epochs, options=options)
-    return WordVectors(vocab.words, trained.vectors)
+    return WordVectors(vocab.words, trained.vectors, _used(tokenizer, source))
 
 
 def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
@@ -86,4 +87,10 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
     vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = fasttext.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, ngrams=ngrams, options=options)
-    return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n)
+    return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n,
+                           _used(tokenizer, source))
+
+
+def _used(tokenizer, source):
+    """The tokenizer that split the source; None for sentences, which were split by the caller."""
+    return tokenizer if isinstance(source, FILE_TYPES) else None

@@ -123,6 +123,8 @@ def test_the_defaults_are_the_command_lines(name, command):
     arguments = vars(parser().parse_args(["train", command, "text", "-o", "out"]))
     arguments["lr"] = arguments["lr"] or 0.025         # the command's depends on --mode
     arguments["options"] = se.RunOptions(arguments["workers"], arguments["seed"])
+    arguments["tokenizer"] = se.WordTokenizer(arguments["tokenizer"])
+    assert (arguments["keep_case"], arguments["apostrophes"]) == (False, None)
     if command == "fasttext":
         arguments["ngrams"] = se.NGrams(arguments["min_n"], arguments["max_n"],
                                         arguments["buckets"])

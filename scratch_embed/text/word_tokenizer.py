@@ -21,10 +21,12 @@ nothing fails: the vectors are only worse.
 """
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
+
+from scratch_embed.numerics.json_files import Fields
 
 KINDS = "words", "spaces"
 APOSTROPHES = "keep", "split"
@@ -112,6 +114,13 @@ def checked(kind: str = "words", lowercase: bool = True, apostrophes: str = "kee
     return WordTokenizer(kind, bool(lowercase), apostrophes)
 
 
+def from_fields(fields: Fields) -> WordTokenizer:
+    """The WordTokenizer whose fields, those of _asdict(), a file has.  FormatError for others."""
+    fields.no_others(WordTokenizer._fields)
+    return WordTokenizer(fields.one_of("kind", KINDS), fields.flag("lowercase"),
+                         fields.one_of("apostrophes", APOSTROPHES))
+
+
 def deduced(words: Sequence[str]) -> WordTokenizer:
     """The tokenizer that a vocabulary seems to be made with, the most frequent words first.
 
@@ -130,7 +139,12 @@ def deduced(words: Sequence[str]) -> WordTokenizer:
     return WordTokenizer("words", lowercase, "keep" if kept else "split")
 
 
-def known_share(tokens: Iterable[str], known: Container[str]) -> tuple[int, int]:
-    """(how many of the tokens are known, how many there are)."""
-    found = [token in known for token in tokens]
-    return sum(found), len(found)
+def raw_share(words: Sequence[str], counts: Sequence[int]) -> float:
+    """The share of a text's words that have a capital letter, or punctuation glued to them.
+
+    words, counts: the text's vocabulary.  A text that is already tokenized has few; in a raw news
+    text they are a third of all words.
+    """
+    raw = sum(int(count) for word, count in zip(words, counts)
+              if word != word.lower() or GLUED.search(word))
+    return raw / max(1, int(sum(counts)))

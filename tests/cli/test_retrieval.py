@@ -79,13 +79,24 @@ def test_depth_limits_every_list(collection, tmp_path, run):
                for row in read_run(path).values())
 
 
-def test_tokens_words_ignores_case_and_punctuation(collection, tmp_path, run):
-    (tmp_path / "queries").write_text("q1\tBoat!\nq2\tnothing\n")
+def test_the_tokenizer_decides_whether_case_and_punctuation_matter(collection, tmp_path, run):
+    (tmp_path / "queries").write_text("q1\tBoat!\nq2\tcode\n")
     average = {}
-    for tokens in "spaces", "words":
-        _, out, _ = run(*collection, "--json", "--tokens", tokens)
-        average[tokens] = json.loads(out)["w.vec"]["MAP"]["mean"]
-    assert average == {"spaces": 0, "words": 0.5}
+    for options in [], ["--tokenizer", "words"], ["--tokenizer", "spaces"], ["--keep-case"]:
+        _, out, _ = run(*collection, "--json", *options)
+        average[" ".join(options[-1:])] = json.loads(out)["w.vec"]["MAP"]["mean"]
+    assert average == {"": 1, "words": 1, "spaces": 0.5, "--keep-case": 0.5}
+
+
+def test_bm25_has_the_tokenizer_words_unless_the_options_choose(collection, models, tmp_path, run):
+    """Also beside a transformer, which has a tokenizer of its own, or vectors that know capitals"""
+    (tmp_path / "queries").write_text("q1	The ship.\nq2	Code!\n")
+    model = ["evaluate", "retrieval", models.encoder, *collection[3:], "--json"]
+    _, out, err = run(*model)
+    assert json.loads(out)["bm25"]["MAP"]["mean"] == 1
+    assert "tokenizer of bm25: letters and digits, lower-cased, apostrophes kept" in err
+    _, out, _ = run(*model, "--tokenizer", "spaces")
+    assert json.loads(out)["bm25"]["MAP"]["mean"] == 0
 
 
 def test_one_query_has_no_interval(collection, tmp_path, run):
