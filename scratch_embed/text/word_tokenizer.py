@@ -1,8 +1,8 @@
 """Word tokenizer: splits a text into words, for word vectors and for lexical search.
 
 Kinds     words    runs of letters, digits, combining marks and _ of any script, lower-cased
-          spaces   runs of characters other than ASCII white space, unchanged: word2vec.c, GloVe and
-                   fastText split so, and expect a text that is already tokenized
+          spaces   runs of characters other than white space (text/corpus.py), unchanged:
+                   word2vec.c, GloVe and fastText split so, and expect a tokenized text
 Cost      O(characters): two passes of a regular expression
 Differs   from Unicode's word boundaries (UAX #29): Chinese, Japanese and Thai, which put no spaces
           between words, are not segmented; a number such as 3.14 becomes two words.
@@ -27,10 +27,10 @@ from itertools import chain
 from typing import NamedTuple
 
 from scratch_embed.numerics.json_files import Fields
+from scratch_embed.text.corpus import split_words
 
 KINDS = "words", "spaces"
 APOSTROPHES = "keep", "split"
-BETWEEN_SPACES = re.compile(r"[^ \t\n\r\v\f]+")    # ASCII white space, as bytes.split()
 MARKS = "Mn", "Mc", "Me"           # Unicode's categories of combining marks
 JOINERS = "\u200c\u200d"           # invisible, inside words of Persian and of Indian scripts
 SAME = {0x2019: "'", 0x00AD: None}           # ’ is read as ', a soft hyphen is dropped
@@ -59,7 +59,7 @@ class WordTokenizer(NamedTuple):
 
     def __call__(self, text: str) -> list[str]:
         """The words of a text, in order."""
-        return BETWEEN_SPACES.findall(self.separated(text))
+        return split_words(self.separated(text))
 
     def __str__(self) -> str:
         if self.kind == "spaces":

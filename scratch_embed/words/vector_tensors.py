@@ -64,7 +64,8 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
         write_safetensors(path, {"vectors": vectors}, {
             "vocabulary_size": str(len(words)),
             "vocabulary_sha256": hashlib.sha256(listed).hexdigest(),
-            **({} if tokenizer is None else {"tokenizer": json.dumps(tokenizer._asdict())})})
+            **({} if tokenizer is None else {"tokenizer": json.dumps(tokenizer._asdict())})},
+                          checksum=True)
 
 
 def _line(word):
