@@ -4,13 +4,21 @@ import hashlib
 import os
 from pathlib import Path
 
-from scratch_embed.cli.parsing import positive
+from scratch_embed.cli.parsing import non_negative
 from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, counted
 from scratch_embed.cli.training import say
 
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
           "folder with a BERT, whose token vectors are averaged; or a file of word vectors, which "
           "are averaged")
+SIF = 0.001                        # the a of SIF's weights, as in the paper
+
+
+def add_vectors(command):
+    """Add the argument VECTORS: a file of word vectors."""
+    command.add_argument("file", metavar="VECTORS", help="word vectors: word2vec (text or binary), "
+                         "GloVe, fastText (.vec, or .bin, which also has vectors for unknown "
+                         "words) or .safetensors; all but .safetensors may be gzip-compressed")
 
 
 def load_vectors(path):
@@ -52,14 +60,26 @@ def with_words(vectors, wanted):
 
 # ---- encoders -----------------------------------------------------------------------------------
 
+def add_model(command, more=""):
+    """Add the argument MODEL: anything that encodes texts."""
+    command.add_argument("model", metavar="MODEL", help=MODELS + more)
+
+
 def add_encoder_options(command):
     """Add --sif and the tokenizer's options, which apply to an encoder of word vectors."""
-    command.add_argument("--sif", type=positive, metavar="A",
+    command.add_argument("--sif", type=non_negative, metavar="A",
                          help="weight each word by A/(A + p), where p is its share of all words, "
-                              "so that rare words count more; 0.001 is usual.  p comes from the "
+                              "so that rare words count more; 0: equal weights.  p comes from the "
                               "counts in a fastText .bin, else from the rank of the word in the "
-                              "file, by Zipf's law (default: equal weights)")
+                              f"file, by Zipf's law (default: {SIF})")
     add_encoder_tokenizer(command)
+
+
+def chosen_sif(arguments, model):
+    """The a of --sif; by default SIF for word vectors, None for a folder.  0 gives None."""
+    if arguments.sif is None and not os.path.isdir(model):
+        return SIF
+    return arguments.sif or None
 
 
 def load_encoder(path, sif=None, tokenizer=None):
@@ -68,7 +88,7 @@ def load_encoder(path, sif=None, tokenizer=None):
     A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
     of the vectors of a text's words.
 
-    sif: the a of sif_weights, or None for equal weights; a ValueError for a folder.
+    sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
     tokenizer: text -> words, for word vectors; None: the model's, which is printed.
     """
     if os.path.isdir(path):

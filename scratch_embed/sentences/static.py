@@ -203,14 +203,14 @@ class StaticEncoder:
 
     @classmethod
     def load(cls, path: str | os.PathLike, tokenizer: Tokenize | None = None,
-             sif: float | None = None) -> "StaticEncoder":
+             sif: float | None = 1e-3) -> "StaticEncoder":
         """Read word vectors of any format: word2vec, GloVe, fastText (.vec, .bin), safetensors.
 
         tokenizer   a WordTokenizer or another function text -> words.  By default the one that the
                     file stores (safetensors), or else the one that its vocabulary suggests: see
                     deduced() in text/word_tokenizer.py
-        sif         the a of sif_weights, 0.001 is usual; by default all words have equal weights.
-                    p comes from the counts in a fastText .bin, else from the ranks, by Zipf's law
+        sif         the a of sif_weights, or None for equal weights.  p comes from the counts in a
+                    fastText .bin, else from the ranks of the words in the file, by Zipf's law
         Raises      FormatError if the file is damaged or of another kind
         """
         words, counted = load_words(path)

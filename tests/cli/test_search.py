@@ -134,7 +134,7 @@ def test_search_prints_what_index_search_finds(files, run):
     run("index", texts, "-o", path, "--model", model)
     queries = [" ".join(rng.choice(words, 3)) for _ in range(5)]
     _, out, _ = run("search", path, *queries, "-k", 7, "--json")
-    encode, index = StaticEncoder(WordVectors.load(model)).encode, Index(8)
+    encode, index = StaticEncoder.load(model).encode, Index(8)
     index.add(range(1, 61), encode(lines))
     ids, scores = index.search(encode(queries), 7)
     found = [json.loads(line)["results"] for line in out.splitlines()]

@@ -10,7 +10,7 @@ from scratch_embed.cli.tokenizing import APOSTROPHES, KINDS, chosen_tokenizer, w
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.texts import TextIndex
-from scratch_embed.sentences.static import StaticEncoder
+from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.text import word_tokenizer
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.word_tokenizer import SPACES, WORDS, WordTokenizer
@@ -60,7 +60,7 @@ def test_the_options_choose_a_tokenizer(options, tokenizer):
 @pytest.mark.parametrize("command", [
     ["train", "word2vec", "{text}", "-o", "{out}"], ["train", "glove", "{text}", "-o", "{out}"],
     ["train", "fasttext", "{text}", "-o", "{out}"], ["phrases", "{text}", "-o", "{out}"],
-    ["encode", "{model}", "-i", "{text}"], ["evaluate", "mteb", "{model}"],
+    ["encode", "{model}", "{text}"], ["evaluate", "mteb", "{model}"],
     ["index", "{text}", "-o", "{out}", "--model", "{model}"], ["evaluate", "retrieval", "{model}"]],
     ids=lambda command: "-".join(command[:2]))
 @pytest.mark.parametrize("options", [["--keep-case"], ["--apostrophes", "split"]])
@@ -113,9 +113,10 @@ def test_a_text_that_was_split_at_white_space_but_is_raw_gets_a_warning(train, t
                                        ("m.vec", "deduced from the vocabulary; --tokenizer ")])
 def test_a_model_encodes_with_the_tokenizer_of_its_training(name, how, train, text, tmp_path, run):
     train(tmp_path / name, "--keep-case")
-    code, _, err = run("encode", tmp_path / name, "-i", text, "-o", tmp_path / "v.npy")
+    code, _, err = run("encode", tmp_path / name, text, "-o", tmp_path / "v.npy")
     vectors = WordVectors.load(tmp_path / name)
-    expected = StaticEncoder(vectors, tokenize=KEEP_CASE).encode(RAW.splitlines())
+    weights = sif_weights(zipf_frequencies(vectors.index_to_key))
+    expected = StaticEncoder(vectors, weights, tokenize=KEEP_CASE).encode(RAW.splitlines())
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
     assert f"tokenizer of {name}: letters and digits, case kept, apostrophes kept ({how}" in err
     assert f"{name}: 100.0% of the 12 words of the lines are known" in err and code == 0
@@ -124,7 +125,7 @@ def test_a_model_encodes_with_the_tokenizer_of_its_training(name, how, train, te
 def test_encode_lower_cases_and_keeps_accents_for_a_file_that_says_nothing(tmp_path, run, stdin):
     WordVectors(["the", "café", "king"], np.eye(3)).save(tmp_path / "w.vec")
     stdin("The Café\n\nKING! of X\n")
-    code, out, err = run("encode", tmp_path / "w.vec")
+    code, out, err = run("encode", tmp_path / "w.vec", "--sif", 0)
     assert code == 0 and out.splitlines() == ["0.5 0.5 0.0", "0.0 0.0 0.0", "0.0 0.0 1.0"]
     assert err.splitlines() == [
         f"tokenizer of w.vec: {LETTERS}split (deduced from the vocabulary; --tokenizer chooses)",
@@ -166,7 +167,7 @@ def test_an_index_of_version_0_1_is_searched_by_its_old_rules(text, tmp_path, ru
 
 
 def test_a_folder_has_a_tokenizer_of_its_own(models, text, tmp_path, run):
-    for command in (["encode", models.encoder, "-i", text], ["evaluate", "mteb", models.encoder]):
+    for command in (["encode", models.encoder, text], ["evaluate", "mteb", models.encoder]):
         code, out, err = run(*command, "--tokenizer", "words")
         assert (code, out) == (1, "") and "is a folder with a tokenizer of its own" in err
     run("index", text, "-o", tmp_path / "i", "--model", models.encoder, "--tokenizer", "spaces")
@@ -178,7 +179,7 @@ def test_a_folder_has_a_tokenizer_of_its_own(models, text, tmp_path, run):
 # ---- texts without a known word ------------------------------------------------------------------
 
 @pytest.mark.parametrize("command", [
-    ["encode", "{model}", "-i", "{text}", "-o", "{out}"], ["encode", "{model}", "-i", "{text}"],
+    ["encode", "{model}", "{text}", "-o", "{out}"], ["encode", "{model}", "{text}"],
     ["index", "{text}", "-o", "{out}", "--model", "{model}"],
     ["evaluate", "retrieval", "{model}", "--corpus", "{tsv}", "--queries", "{tsv}", "--qrels",
      "{qrels}"],
@@ -196,7 +197,7 @@ def test_if_no_word_is_known_the_command_fails_and_writes_nothing(command, text,
 def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run):
     train(tmp_path / "m.bin", "--buckets", 20, method="fasttext")
     text.write_text("Kings and cafés\n")
-    code, out, err = run("encode", tmp_path / "m.bin", "-i", text)
+    code, out, err = run("encode", tmp_path / "m.bin", text)
     assert code == 0 and any(float(number) for number in out.split())
     assert "0.0% of the 3 words of the lines are known, the other vectors are made of n-" in err
 
@@ -222,10 +223,11 @@ def test_a_static_encoder_is_loaded_with_its_tokenizer(tmp_path):
         WordVectors(["the", "king"], np.eye(2), KEEP_CASE).save(tmp_path / f"w.{end}")
         encoder = StaticEncoder.load(tmp_path / f"w.{end}")
         assert encoder.tokenize == tokenizer
-    assert encoder.encode("The King!").tolist() == [0.5, 0.5]
-    assert StaticEncoder.load(tmp_path / "w.vec", SPACES).encode("The king").tolist() == [0, 1]
-    weighted = StaticEncoder.load(tmp_path / "w.vec", sif=0.5)
-    assert weighted.weights.keys() == {"the", "king"} and weighted.tokenize == tokenizer
+    assert encoder.weights == sif_weights(zipf_frequencies(["the", "king"]), 0.001)
+    mean = StaticEncoder.load(tmp_path / "w.vec", sif=None)
+    assert mean.encode("The King!").tolist() == [0.5, 0.5] and mean.tokenize == deduced
+    mean = StaticEncoder.load(tmp_path / "w.vec", SPACES, None)
+    assert mean.encode("The king").tolist() == [0, 1]
     assert StaticEncoder(WordVectors.load(tmp_path / "w.vec")).tokenize == SPACES
 
 
