@@ -175,7 +175,7 @@ def test_a_stopped_run_is_resumed_to_the_same_bytes(models, files, run):
     (["{files}/text", "--held-out", "{files}/triples", "--model", "{bert}"], "triples: line 1"),
     (["{files}/text", "--model", "{bert}", "--max-length", "17"], "accepts at most 16 tokens"),
     (["{files}/text", "--model", "{bert}", "--max-length", "1"], "--max-length 1"),
-    (["{files}/text", "--model", "{bert}", "-o", "{files}/text"], "the name of a folder, got a file"),
+    (["{files}/text", "--model", "{bert}", "-o", "{files}/text"], "name of a folder, got a file"),
     (["{files}/text", "--model", "{bert}", "-o", "{bert}"], "is not a sentence encoder"),
     (["{files}/text", "--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
     (["{files}/text", "--model", "{bert}", "-o", "{files}/no/m"], "there is no folder"),
