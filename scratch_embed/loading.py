@@ -13,6 +13,7 @@ A new model family adds one line to FAMILIES in transformer/families.py.
 """
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -30,8 +31,7 @@ from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.families import FAMILIES, read_model
 from scratch_embed.transformer.pooling import mean
 from scratch_embed.words.classifier import Classifier
-from scratch_embed.words.fasttext_files import HEADER, MAGIC
-from scratch_embed.words.fasttext_files import MODELS as FASTTEXT_MODELS
+from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vector_tensors import read_vectors_safetensors, vocabulary_beside
@@ -93,7 +93,7 @@ class Found(NamedTuple):
     @property
     def fields(self) -> list[bytes]:
         """The first line, at most SAMPLE bytes of it, split at white space."""
-        return self.start.partition(b"\n")[0].split()
+        return self.start.removeprefix(BOM_UTF8).partition(b"\n")[0].split()
 
 
 def look_at(path: Path) -> Found:
@@ -132,14 +132,13 @@ def starts_with(magic: bytes) -> Callable[[Found], bool]:
 
 
 def is_fasttext(found: Found) -> bool:
-    """Whether the file is a fastText model, of words or of labels."""
-    return found.start.startswith(MAGIC.to_bytes(4, "little")) and len(found.start) >= HEADER.size
+    """Whether it is a fastText model, for words or labels."""
+    return begins_like_fasttext(found.start)
 
 
 def is_classifier(found: Found) -> bool:
-    """Whether the file is a fastText model that predicts labels."""
-    return is_fasttext(found) and (HEADER.unpack(found.start[:HEADER.size])[9]
-                                   == FASTTEXT_MODELS.index("supervised") + 1)
+    """Whether it is a fastText model that predicts labels."""
+    return is_supervised(found.start)
 
 
 def is_index(found: Found) -> bool:

@@ -105,7 +105,7 @@ def mean_of_words(path, sif, tokens):
     if sif is None:
         return StaticEncoder(load_vectors(path), tokenize=split)
     if is_fasttext(path):                                  # a .bin also stores counts
-        model = read_bin(path, errors="surrogateescape")
+        model = read_bin(path)
         words = FastTextVectors(model.words, model.input, model.settings.min_n,
                                 model.settings.max_n)
         shares = dict(zip(model.words, (model.counts / model.counts.sum()).tolist()))
