@@ -48,7 +48,6 @@ from scratch_embed.words.fasttext_header import (
     wrong_setting,
     wrong_sizes,
 )
-from scratch_embed.words.subwords import to_bytes
 from scratch_embed.words.tables import KEEP, WordReader, check_table, refuse_spaces, word_bytes
 
 COUNT_AND_TYPE = struct.Struct("<qb")
@@ -221,7 +220,7 @@ def write_bin(path: str | os.PathLike, model: BinModel) -> None:
         for kind, words, counts in ((WORD, model.words, model.counts),
                                     (LABEL, model.labels, model.label_counts)):
             for word, count in zip(words, counts):
-                file.write(to_bytes(word) + b"\0" + COUNT_AND_TYPE.pack(count, kind))
+                file.write(word_bytes(word) + b"\0" + COUNT_AND_TYPE.pack(count, kind))
         for table in input, output:
             file.write(TABLE_SIZES.pack(0, *table.shape))
             file.write(table.data)

@@ -137,7 +137,7 @@ def _read_vocabulary(path, vocab_path):
                                 f"{vocab_path}; give another with vocab_path") from None
 
 
-def _split_words(path, vocab_path, data, digest, errors):
+def _split_words(path, vocab_path, data, digest, errors=KEEP):
     """Split the bytes of a vocabulary into words.  FormatError for another digest than `digest`."""
     found = hashlib.sha256(data).hexdigest()
     if digest is None:                             # other programs may write a byte order mark

@@ -634,7 +634,7 @@ def other(**settings):
     (small_model()._replace(words=["a", "a"]), "'a': expected each word and label once"),
     (small_model()._replace(words=["", ""]), "'': expected each word and label once"),
     (small_model()._replace(words=["a\0b", "b"]), "expected no 0x00 in a word"),
-    (small_model()._replace(words=["a", "\ud800"]), "cannot be written as UTF-8"),
+    (small_model()._replace(words=["a", "\ud800"]), "it has no UTF-8 form"),
     (small_model()._replace(words=["a"]), "expected one for each of 1 words or labels, got 2"),
     (small_model()._replace(counts=[2, 3]), "'où': expected a count from 1 to 2, since"),
     (small_model()._replace(counts=[4, 0]), "'où': expected a count from 1 to 4, since"),
