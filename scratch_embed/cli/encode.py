@@ -62,8 +62,10 @@ def add_commands(commands):
 def run_encode(arguments):
     """Encode the input and write or print the vectors; messages go to stderr."""
     from scratch_embed.numerics.blas import blas_threads_at_most
+    from scratch_embed.numerics.npy import array_writer
     if arguments.output:
         require_writable(arguments.output, arguments.input)
+        array_writer(arguments.output)
     encode = chosen_encode(arguments)
     with blas_threads_at_most(arguments.workers):
         (write_array if arguments.output else print_rows)(arguments, encode)
@@ -71,13 +73,10 @@ def run_encode(arguments):
 
 def write_array(arguments, encode):
     """Write a NumPy file, completely or not at all."""
-    import numpy as np
-
-    from scratch_embed.numerics.files import atomic_write
+    from scratch_embed.numerics.npy import array_writer
     from scratch_embed.text.corpus import read_lines
     vectors = encode(list(read_lines(arguments.input, arguments.errors)))
-    with atomic_write(arguments.output) as file:
-        np.save(file, vectors, allow_pickle=False)
+    array_writer(arguments.output)(arguments.output, vectors)
     say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
         f"{arguments.output}")
 
