@@ -34,7 +34,11 @@ from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vector_files import read_vectors
-from scratch_embed.words.vector_tensors import read_vectors_safetensors, vocabulary_beside
+from scratch_embed.words.vector_tensors import (
+    read_tokenizer,
+    read_vectors_safetensors,
+    vocabulary_beside,
+)
 from scratch_embed.words.vectors import WordVectors
 
 SAMPLE = 1 << 16                   # bytes of a file that are inspected
@@ -132,7 +136,7 @@ def starts_with(magic: bytes) -> Callable[[Found], bool]:
 
 
 def is_fasttext(found: Found) -> bool:
-    """Whether it is a fastText model, for words or labels."""
+    """Whether the file is a fastText model, of words or of labels."""
     return begins_like_fasttext(found.start)
 
 
@@ -222,7 +226,7 @@ def vectors_of_rows(path: Path) -> WordVectors:
 
 def vectors_of_tensor(path: Path) -> WordVectors:
     """Read word vectors from safetensors, and their words from the vocabulary file beside it."""
-    return WordVectors(*read_vectors_safetensors(path))
+    return WordVectors(*read_vectors_safetensors(path), read_tokenizer(path))
 
 
 # ---- folders -----------------------------------------------------------------------------------

@@ -34,13 +34,18 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine
+from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.tables import KEEP
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
     write_word2vec_text,
 )
-from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_vectors_safetensors
+from scratch_embed.words.vector_tensors import (
+    read_tokenizer,
+    read_vectors_safetensors,
+    write_vectors_safetensors,
+)
 
 
 class MissingWord(KeyError):
@@ -84,6 +89,7 @@ class WordVectors:
 
     index_to_key   the words, a list           key_to_index   {word: row}
     vectors        (V, D) float32, read-only; kv["word"] is a row, kv[["a", "b"]] is (2, D)
+    tokenizer      how the training text was split into words, or None if that is not known
 
     A float32 array is not copied, so it must not be changed afterwards.
 
@@ -98,8 +104,9 @@ class WordVectors:
     'queen'
     """
 
-    def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
-        """words: V different strings; vectors: (V, D), finite in float32."""
+    def __init__(self, words: Iterable[str], vectors: np.ndarray,
+                 tokenizer: WordTokenizer | None = None) -> None:
+        """words: V different strings; vectors: (V, D), finite in float32; tokenizer: see above."""
         if isinstance(words, str):
             raise ValueError("words: expected a list of words, got one str")
         with np.errstate(over="ignore"):           # beyond float32 it is inf, an error below
@@ -107,7 +114,7 @@ class WordVectors:
         vectors.flags.writeable = False
         self.index_to_key = list(words)
         self.key_to_index = {word: row for row, word in enumerate(self.index_to_key)}
-        self.vectors = vectors
+        self.vectors, self.tokenizer = vectors, tokenizer
         self._check()
 
     def _check(self):
@@ -134,16 +141,21 @@ class WordVectors:
         errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
         if ending_of(path) == ".safetensors":
-            return cls(*read_vectors_safetensors(path, errors=errors))
+            return cls(*read_vectors_safetensors(path, errors=errors), read_tokenizer(path))
         return cls(*read_vectors(path, errors))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the vectors, uncompressed, in the format for the ending of `path`.
 
         .vec, .txt or none: word2vec's text format.  .bin: its binary format.  .safetensors: a
-        tensor, and the words in a .vocab.txt.  ValueError for any other ending.
+        tensor, and the words in a .vocab.txt; only this format has a place for the tokenizer.
+        ValueError for any other ending.
         """
-        writer_for(path)(path, self.index_to_key, self.vectors)
+        write = writer_for(path)
+        if write is write_vectors_safetensors:
+            write_vectors_safetensors(path, self.index_to_key, self.vectors, self.tokenizer)
+        else:
+            write(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------
 
