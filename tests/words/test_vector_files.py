@@ -1,4 +1,5 @@
 """Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
+import contextlib
 import gzip
 import pickle
 import struct
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.words.fasttext_files import write_vec
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_vectors,
@@ -510,6 +512,17 @@ def test_a_table_with_odd_words_is_refused_or_comes_back_bit_by_bit(path, write,
         return
     assert_same_table(read_vectors(path), *table)
     assert_same_table(read(path), *table)
+
+
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
+@given(table=odd_tables())
+def test_the_words_of_fasttexts_text_come_back(path, table):
+    words, vectors = table
+    with contextlib.suppress(ValueError):          # no UTF-8 form
+        write_vec(path, words, vectors)
+        found, numbers = read_vectors(path)
+        assert found == words
+        np.testing.assert_allclose(numbers, vectors, rtol=5e-5, atol=2.0**-149)
 
 
 def assert_ambiguous(write, words, vectors):
