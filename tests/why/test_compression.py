@@ -10,7 +10,7 @@ from scratch_embed.space.neighbours import nearest
 from scratch_embed.why.ablations import measure
 from scratch_embed.why.compression import (
     ABLATIONS,
-    FIRST,
+    HAMMING_DEPTH,
     bits,
     by_codes,
     floats,
@@ -59,7 +59,7 @@ def test_int8_and_uint8_give_the_same_order(seed):
 
 @given(seeds)
 def test_if_all_rows_are_candidates_only_the_last_stage_matters(seed):
-    """With 20 rows and k = 4, FIRST · k and SECOND · k are at least all rows."""
+    """With 20 rows and k = 4, HAMMING_DEPTH · k and RESCORED_DEPTH · k are at least all rows."""
     X, Q = table(seed, n=20), table(seed + 1, 4)
     np.testing.assert_array_equal(three_stages(X).search(Q, 4), uint8(X).search(Q, 4))
     signs = np.where(X > 0, np.float32(1), np.float32(-1))
@@ -124,4 +124,4 @@ def test_every_variant_is_another_form():
         for change, predicted in ablation.variants.values():
             assert set(change) == {"form"} and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
             assert change["form"] is not ablation.settings["form"]
-    assert FIRST > 1
+    assert HAMMING_DEPTH > 1
