@@ -232,8 +232,8 @@ class FixedVectors:
     (np.array([["a"], ["b"]]), r"got <U1 of shape \(2, 1\)"),
     (np.ones((2, 3), complex), r"got complex128 of shape \(2, 3\)")])
 def test_an_encoder_must_return_a_row_for_each_text(vectors, found):
-    with pytest.raises(ValueError, match=r"FixedVectors.encode: expected numbers of shape \(2, D\), "
-                                         "a row for each text, " + found):
+    with pytest.raises(ValueError, match=r"FixedVectors.encode: expected numbers of shape "
+                                         r"\(2, D\), a row for each text, " + found):
         embed(FixedVectors(vectors), ["east", "west"])
 
 
