@@ -104,7 +104,7 @@ def test_the_tie_key_orders_documents_with_equal_scores():
         ranking = listed_by(np.zeros((1, 3)), gains, tie_key)
         assert ranking.gains[0].tolist() == expected and ranking.judged[0].tolist() == [2, 0, 0]
     ranking = listed_by(np.array([[5.0, 1, 5]]), gains, gains)
-    assert ranking.gains[0].tolist() == [0, 0, 2]            # a lower score: the tie_key does not count
+    assert ranking.gains[0].tolist() == [0, 0, 2]            # the lower score decides
     assert reciprocal_rank(ranking, 10).tolist() == [1 / 3]
 
 
