@@ -33,6 +33,7 @@ REPLACED = {                       # an option that another kind of argument rep
     "--input": "--input is now the second argument, TEXT",
     "-i": "-i is now the second argument, TEXT",
 }
+LARGEST = 2**31 - 1                # of a whole number: the largest int32, the type of most indices
 NUMBER = re.compile(r"-\d+|-\d*\.\d+")                # argparse takes these as values
 
 
@@ -184,7 +185,7 @@ def leaves(name, command):
 
 def add_top(command, default, help):
     """Add -k and --top: how many results."""
-    command.add_argument("-k", "--top", type=whole(1), default=default, metavar="N",
+    command.add_argument("-k", "--top", type=whole(1, 10**18), default=default, metavar="N",
                          help=f"{help} (default: %(default)s)")
 
 
@@ -203,8 +204,8 @@ def add_json(command, shape):
 
 # ---- numbers ------------------------------------------------------------------------------------
 
-def whole(least):
-    """An argparse type: a whole number of at least `least`."""
+def whole(least, most=LARGEST):
+    """An argparse type: a whole number from `least` to `most`."""
     def parse(text):
         try:
             number = int(text)
@@ -212,6 +213,9 @@ def whole(least):
             number = least - 1
         if number < least:
             raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, "
+                                             f"got {text!r}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at most {most:,}, "
                                              f"got {text!r}")
         return number
     return parse

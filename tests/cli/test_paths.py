@@ -2,6 +2,7 @@
 
 The tests are generated from the parser, so that a new command is held to them too.
 """
+import argparse
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.cli.test_grammar import LEAVES, SHOWN
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OLD = GOLDEN / "version_0_1"
+NUMBERS = [(name, action) for name, _, action in SHOWN
+           if action.type is not None and action.type.__module__.endswith("parsing")
+           and action.metavar != "STRING"]
 READS = [(name, action) for name, _, action in SHOWN if read_as(action)]
 WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 # a value of every other argument that a command requires
@@ -70,26 +74,31 @@ def typed(name, kinds, folder, **instead):
 def test_every_argument_that_is_a_path_is_read_or_written():
     """Another metavar would not be checked: add it to the tables of cli/paths.py."""
     for name, _, action in SHOWN:
-        if action.metavar in ("FILE", "FOLDER", "TEXT", "MODEL", "VECTORS", "INDEX", "QRELS",
-                              "RUN", "LABELLED"):
+        paths = {"FILE", "FOLDER", "MODEL", "VECTORS", "INDEX", "QRELS", "RUN", "LABELLED"}
+        if action.metavar in paths or action.metavar == "TEXT" and not action.option_strings:
             known = read_as(action) or writes(action)
             assert known or name == "train bert", (name, action.dest)
+
+
+def no_inputs(name, folder):
+    """{argument: a path that does not exist} of what a command must be given to read."""
+    return {action.dest: folder / "no-input" for command, action in READS
+            if command == name and (action.required or not action.option_strings)}
 
 
 # ---- before the work -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, action", WRITES, ids=id_of)
 def test_an_output_that_cannot_be_written_is_an_error_before_any_input_is_read(
-        name, action, kinds, tmp_path):
-    """Also inputs that do not exist are not looked for."""
-    inputs = {a.dest: tmp_path / "no-input" for n, a in READS if n == name}
+        name, action, kinds, tmp_path, run):
+    """Inputs that do not exist are not even looked for."""
+    inputs = no_inputs(name, tmp_path)
     file = tmp_path / "file"
     file.write_text("")
-    bad = file / "x" if action.metavar == "FOLDER" else tmp_path / "no" / "folder" / "x"
-    arguments = parser().parse_args(typed(name, kinds, tmp_path, **inputs, **{action.dest: bad}))
-    with pytest.raises((OSError, ValueError), match="folder") as found:
-        check_paths(arguments)
-    assert "no-input" not in str(found.value)
+    bad = file / "x" if action.metavar == "FOLDER" else tmp_path / "no" / "folder" / "x.bin"
+    code, out, err = run(*typed(name, kinds, tmp_path, **inputs, **{action.dest: bad}))
+    assert (code, out) == (1, "") and "folder" in err and err.count("\n") == 1
+    assert "no-input" not in err
 
 
 @pytest.mark.parametrize("name, action", WRITES, ids=id_of)
@@ -111,6 +120,28 @@ def test_an_input_that_does_not_exist_is_an_error_before_the_work(name, action, 
     assert (code, out) == (1, "")
     assert err == f"scratch-embed: {tmp_path / 'gone.txt'}: there is no such file or folder\n"
     assert not (tmp_path / "out.bin").exists()
+
+
+def refused(action, text):
+    """Whether the type of an argument refuses a text."""
+    try:
+        action.type(text)
+    except argparse.ArgumentTypeError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name, action", NUMBERS, ids=id_of)
+def test_a_number_out_of_its_range_is_bad_usage_before_any_input_is_read(name, action, kinds,
+                                                                         tmp_path, run):
+    """What is not a number, infinite, negative, or larger than any array."""
+    inputs = no_inputs(name, tmp_path)
+    for text in "many", "nan", "inf", "-1", "1e400", str(10**30):
+        if text == str(10**30) and not refused(action, text):
+            continue                                             # a real number
+        command = typed(name, kinds, tmp_path, **inputs, **{action.dest: text})
+        code, out, err = run(*command)
+        assert (code, out) == (2, "") and "expected a" in err and err.count("\n") == 1, text
 
 
 # ---- a file of another kind ----------------------------------------------------------------------
