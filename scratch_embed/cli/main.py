@@ -21,6 +21,7 @@ from scratch_embed.cli import (
     figures,
     fill,
     phrases,
+    plot,
     search,
     tour,
     train,
@@ -90,7 +91,7 @@ def parser():
         epilog="Begin with:  scratch-embed tour")
     top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, fasttext, classifier, encode, fill, evaluate,
+    for group in (tour, phrases, train, vectors, plot, fasttext, classifier, encode, fill, evaluate,
                   search, worlds, why, figures):
         group.add_commands(commands)
     return top

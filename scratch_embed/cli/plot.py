@@ -1,0 +1,72 @@
+"""plot: a map of words on their first two principal components, as a .png, .svg or .pdf file."""
+import os
+import sys
+
+from scratch_embed.cli.loading import load_vectors
+from scratch_embed.cli.parsing import add_command, require_writable, whole
+
+ENDINGS = ".png", ".svg", ".pdf"
+SIZE, DPI = (10, 8), 120
+
+
+def add_commands(commands):
+    """Add `plot`."""
+    plot = add_command(commands, "plot", "draw a map of words on their first two principal "
+                       "components, a colour per group of words",
+                       "scratch-embed plot vectors.vec -o map.png --near king paris", run=run_plot)
+    plot.add_argument("file", help="word vectors")
+    plot.add_argument("-o", "--output", required=True, metavar="FILE",
+                      help="the file to write; its name ends in .png, .svg or .pdf")
+    which = plot.add_mutually_exclusive_group()
+    which.add_argument("--words", nargs="+", action="append", metavar="WORD",
+                       help="show these words; each further --words is a group with a colour of "
+                            "its own")
+    which.add_argument("--near", nargs="+", metavar="WORD",
+                       help="show each of these words with its nearest neighbours")
+    plot.add_argument("-k", "--top", type=whole(2), default=8, metavar="N",
+                      help="neighbours of each word of --near, or words per group without --words "
+                           "and --near (default: %(default)s)")
+    plot.add_argument("--groups", type=whole(1), default=8, metavar="N",
+                      help="without --words and --near: show so many groups of words that are "
+                           "close to each other, among the 2,000 most frequent words (default: "
+                           "%(default)s)")
+    plot.add_argument("--title", metavar="TEXT", help="default: the name of the file of vectors")
+
+
+def run_plot(arguments):
+    """Check everything that can be checked, load the vectors, draw, write the picture."""
+    kind = picture_kind(arguments.output)
+    words = named_groups(arguments.words)
+    require_writable(arguments.output, arguments.file)
+    from scratch_embed.plotting import import_matplotlib, plot
+    import_matplotlib("plot")
+    from matplotlib.figure import Figure  # not pyplot: this needs no display
+
+    from scratch_embed.numerics.files import atomic_write
+    title = os.path.basename(arguments.file) if arguments.title is None else arguments.title
+    axes = Figure(figsize=SIZE, dpi=DPI, layout="constrained").add_subplot()
+    plot(load_vectors(arguments.file), words, arguments.near, arguments.groups, arguments.top,
+         title, axes)
+    with atomic_write(arguments.output) as file:
+        axes.figure.savefig(file, format=kind)
+    shown = sum(len(part.get_offsets()) for part in axes.collections)
+    print(f"drew {shown} words; wrote {arguments.output}", file=sys.stderr)
+
+
+def picture_kind(path):
+    """The format of a picture by the ending of its name.  Raises ValueError for another ending."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(ENDINGS[:-1])} or "
+                         f"{ENDINGS[-1]}, got {ending or 'no ending'}")
+    return ending[1:]
+
+
+def named_groups(given):
+    """{number: words} of all --words; None without.  Raises ValueError for fewer than two words."""
+    if given is None:
+        return None
+    different = {word for group in given for word in group}
+    if len(different) < 2:
+        raise ValueError(f"--words: expected at least 2 words, got {len(different)}")
+    return dict(enumerate(given))
