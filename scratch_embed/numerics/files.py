@@ -1,8 +1,8 @@
-"""Read a file, compressed or not; write a file atomically: all of it or nothing.
+"""Read a file, compressed with gzip or not; write a file atomically: all of it or nothing.
 
-Writing: the bytes go to a temporary file in the same folder, which is synced to disk and only then
-renamed to the path.  os.replace is atomic, so a reader sees the old file or the new one, never a
-part.  The folder is synced too: otherwise a power failure could lose the new name.
+Writing: the bytes are written to a temporary file in the same folder.  This file is synced to disk
+and only then renamed to the path.  os.replace is atomic, so a reader sees the old file or the new
+file, never a part of it.  The folder is synced too, because a power failure could undo the rename.
 """
 import contextlib
 import gzip
@@ -24,8 +24,9 @@ def open_binary(source: str | os.PathLike | io.IOBase
                 ) -> Iterator[tuple[io.BufferedReader | gzip.GzipFile, str]]:
     """Yield (binary file, its name) for a path, "-" (standard input) or an open binary file.
 
-    Gzip is recognised by the first bytes and decompressed.  Raises FormatError if its data are
-    incomplete or damaged.
+    Data that begin with the bytes of gzip are decompressed.  Raises FormatError if such data are
+    incomplete or damaged; TypeError for a text file; ValueError for "-" if standard input is
+    closed.
     """
     file: Any                                          # an object with read, peek and seek
     with contextlib.ExitStack() as closing:
@@ -83,7 +84,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
 
 
 def _mode(path):
-    """Return the permissions of the replaced file, or those of a file that open() creates."""
+    """The permissions of the old file at `path`; without one, those that open() would set."""
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:

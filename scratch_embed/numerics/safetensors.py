@@ -4,18 +4,19 @@ Bytes     u64 n (little-endian, at most 100,000,000); n bytes of JSON, padded wi
               {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
           then the data, little-endian and row-major; the offsets count from its first byte.
           The tensors' byte ranges cover the data up to the file's end, without gaps or overlaps.
-Shapes    any, including a single number () and an empty (0, D); at most 32 axes
+Shapes    any of at most 32 axes, including a single number () and an empty array (0, D)
 Cost      each tensor is read once, into its own writable, aligned array; BF16 is then converted.
           Writing copies an array only if it is big-endian or not row-major.
-Differs   Files are written byte for byte as safetensors 0.8 writes them, but with the metadata
-          sorted by name; its order is random.  Refused here, accepted there: a repeated name, a
-          fourth field, a BOOL that is neither 0 nor 1, metadata null, space before "{".  BF16,
-          which NumPy lacks, is read as float32 of the same value, and never written.
+Differs   Files are written byte for byte as the library safetensors 0.8 writes them, except that
+          the metadata are sorted by name; there, their order is random.  Refused here, accepted
+          there: a repeated name, a fourth field, a BOOL that is neither 0 nor 1, metadata null,
+          space before "{".  BF16, which NumPy lacks, is read as float32 of the same value, and
+          never written.
 Read next words/vector_tensors.py (word vectors in this format)
 
-Why not map the file into memory (np.memmap)?  It would save one copy, but if a mapped file is
-truncated, reading it kills the process; and Windows cannot replace it, so that a training run could
-not overwrite the checkpoint from which it resumed.
+Why not map the file into memory (np.memmap)?  It would save one copy.  But if a mapped file is
+truncated, reading it kills the process; and Windows cannot replace a mapped file, so a training run
+could not overwrite the checkpoint from which it resumed.
 
 The offsets are redundant: they must cover the data without gaps, and each tensor's length must fit
 its shape and dtype.  So most damage to a header is detected before memory is allocated.
@@ -36,7 +37,7 @@ from scratch_embed.numerics.json_files import is_text, parse, show
 
 LONGEST_HEADER = 100_000_000
 MOST_AXES = 32                                     # NumPy 1's limit
-# in the order of their data when written: the widest first, so that every tensor is aligned
+# in the order in which their data are written: the widest first, so that every tensor is aligned
 DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
           "BF16": "<u2", "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1",
           "BOOL": "|b1"}
@@ -56,8 +57,8 @@ class Entry(NamedTuple):
 def begins_like_safetensors(start: bytes) -> bool:
     """Whether the first 9 bytes of a file can be those of this format.
 
-    A text never does: its fourth byte is at least 9, a tab, so that the length of the header would
-    be at least 9 · 2²⁴ bytes, more than is allowed.
+    A UTF-8 text without control characters below 9 (the tab) is never mistaken for one: its fourth
+    byte would mean a header of at least 9 · 2²⁴ bytes, which is more than is allowed.
     """
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= LONGEST_HEADER
 
@@ -140,7 +141,7 @@ def _check_entry(path, name, fields, data_start):
     check(_are_sizes(offsets) and len(offsets) == 2 and offsets[0] <= offsets[1],
           "data_offsets [begin, end] with 0 <= begin <= end", offsets)
     width = np.dtype(DTYPES[dtype]).itemsize
-    # NumPy computes strides from the axes that are not 0, even if another is
+    # NumPy's strides must not overflow even if an axis is 0, so the product skips zeros
     check(math.prod(n or 1 for n in shape) * width <= sys.maxsize, "a shape that fits into memory",
           shape)
     need = math.prod(shape) * width                # Python's integers do not overflow
@@ -150,7 +151,7 @@ def _check_entry(path, name, fields, data_start):
 
 
 def _are_sizes(numbers):
-    """Whether it is a list of whole numbers from 0 to sys.maxsize.  (true is not accepted as 1.)"""
+    """Whether `numbers` is a list of integers in 0..sys.maxsize; true is not accepted as 1."""
     return isinstance(numbers, list) and all(type(n) is int and 0 <= n <= sys.maxsize
                                              for n in numbers)
 
@@ -192,9 +193,9 @@ def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
     """Write tensors {name: array} and metadata {str: str} to `path`, atomically.
 
     The bytes do not depend on the order of the dicts.
-    Raises ValueError for contents that the format cannot store; the old file is kept then.
+    Raises ValueError, and keeps the old file, for contents that the format cannot store.
     """
-    _refuse_other_strings(tensors, metadata or {})
+    _check_strings(tensors, metadata or {})
     arrays = {name: _as_stored(name, array) for name, array in tensors.items()}
     order = list(WRITTEN)
     names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype.str), name))
@@ -227,8 +228,8 @@ def _as_stored(name, array):
     return np.asarray(array, dtype, order="C")
 
 
-def _refuse_other_strings(tensors, metadata):
-    """Raise ValueError unless all names and all values of the metadata are Unicode text."""
+def _check_strings(tensors, metadata):
+    """Raise ValueError unless all names, and the values of the metadata, are Unicode text."""
     for what, strings in [("the name of a tensor", tensors), ("a name in the metadata", metadata),
                           ("a value in the metadata", metadata.values())]:
         for string in strings:

@@ -1,4 +1,4 @@
-"""An old file survives whatever happens while its successor is written."""
+"""atomic_write: the old file survives every error while the new file is written."""
 import errno
 import os
 import signal
@@ -19,11 +19,11 @@ def old(tmp_path):
     return path
 
 
-def untouched(old):
+def is_unchanged(old):
     return old.read_bytes() == b"old" and os.listdir(old.parent) == ["file"]
 
 
-def test_the_new_bytes_replace_the_old(old):
+def test_the_new_bytes_replace_the_old_bytes_at_the_end_of_the_block(old):
     with atomic_write(old) as file:
         file.write(b"new")
         assert old.read_bytes() == b"old"            # until the block has ended
@@ -35,7 +35,7 @@ def test_an_error_in_the_block_leaves_the_old_file(old, error):
     with pytest.raises(error), atomic_write(old) as file:
         file.write(b"half")
         raise error
-    assert untouched(old)
+    assert is_unchanged(old)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -45,16 +45,16 @@ def test_a_full_disk_leaves_the_old_file(old, monkeypatch, call):
     monkeypatch.setattr(os, call, full)
     with pytest.raises(OSError, match="No space"), atomic_write(old) as file:
         file.write(b"new")
-    assert untouched(old)
+    assert is_unchanged(old)
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_is_theirs(old, monkeypatch):
+def test_the_file_is_synced_before_it_is_renamed(old, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
         monkeypatch.setattr(os, name, _spied(name, getattr(os, name), calls))
     with atomic_write(old) as file:
         file.write(b"new")
-    assert calls == ["fsync", "replace", "fsync"]    # the file, its name, the folder
+    assert calls == ["fsync", "replace", "fsync"]    # sync the file, rename it, sync the folder
 
 
 def _spied(name, real, calls):
@@ -75,16 +75,16 @@ with atomic_write({str(old)!r}) as file:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL
-    assert old.read_bytes() == b"old"                # the part stays beside it, under another name
+    assert old.read_bytes() == b"old"                # the temporary file stays beside it
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_the_error_names_a_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         with atomic_write(tmp_path / "nowhere" / "file"):
             pass
 
 
-def test_permissions_are_those_of_the_old_file_or_those_that_open_gives(old, tmp_path):
+def test_permissions_are_those_of_the_old_file_or_those_that_open_sets(old, tmp_path):
     old.chmod(0o640)
     with atomic_write(old):
         pass
@@ -95,7 +95,7 @@ def test_permissions_are_those_of_the_old_file_or_those_that_open_gives(old, tmp
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_link_keeps_pointing_at_the_file_that_it_names(old, tmp_path):
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(old, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(old)
     with atomic_write(link) as file:
