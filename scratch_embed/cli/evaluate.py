@@ -1,7 +1,7 @@
 """evaluate: measure word vectors, a classifier, a ranking or an encoder of texts."""
 import os
 
-from scratch_embed.cli import classifier, mteb, retrieval, runs
+from scratch_embed.cli import classifier, mteb, retrieval, runs, sts
 from scratch_embed.cli.loading import load_vectors, with_words
 from scratch_embed.cli.parsing import add_command
 
@@ -24,7 +24,7 @@ def add_commands(commands):
     words.add_argument("--keep-case", action="store_true",
                        help="do not lower-case the words of the files")
     words.set_defaults(usage_error=words.error)
-    for kind in (classifier, runs, retrieval, mteb):
+    for kind in (classifier, sts, runs, retrieval, mteb):
         kind.add_evaluation(kinds)
 
 

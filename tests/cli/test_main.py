@@ -24,8 +24,8 @@ COMMANDS = [line.split() for line in [
     "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
     "train classifier", "train bert", "train simcse", "encode", "fill", "similar", "analogy",
     "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
-    "evaluate classifier", "evaluate run", "evaluate retrieval", "evaluate mteb", "index",
-    "search", "world", "figures", "why", "why word2vec", "why glove", "why fasttext", "why bert",
+    "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",
+    "index", "search", "world", "figures", "why", "why word2vec", "why glove", "why fasttext", "why bert",
     "why simcse", "why retrieval"]]
 
 

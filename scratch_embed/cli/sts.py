@@ -1,0 +1,63 @@
+"""evaluate sts: the correlation of encoders' similarities with human scores of sentence pairs."""
+import json
+
+from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
+from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.training import say
+
+BASELINES = "bag of words", "random"
+
+
+def add_evaluation(kinds):
+    """Add `evaluate sts`."""
+    command = add_command(
+        kinds, "sts", "print how well the cosines of encoders agree with human scores of sentence "
+        "pairs: Spearman's and Pearson's correlation, each with its 95% bootstrap interval, beside "
+        "a bag of words and random vectors",
+        "scratch-embed evaluate sts stsb-en-dev.csv words.vec", run=run_evaluation)
+    command.add_argument("file", help="pairs, one per line: sentence, sentence, score, with tabs "
+                         "between them, or as CSV; plain or gzip")
+    command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
+    add_encoder_options(command)
+    command.add_argument("--json", action="store_true", help="print one object: {system: {measure: "
+                         "{value, low, high}}}")
+    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
+                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+
+
+def run_evaluation(arguments):
+    """Read the pairs, encode both sides with each system, print a line per system."""
+    from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
+    from scratch_embed.evaluate.correlation_interval import correlation_intervals
+    from scratch_embed.evaluate.scored_pairs import read_scored_pairs
+    from scratch_embed.evaluate.sts import similarities
+    names = column_names(arguments.models, taken=BASELINES)
+    pairs = read_scored_pairs(arguments.file, arguments.errors)
+    if len(pairs.scores) < 2:
+        raise ValueError(f"{arguments.file}: expected at least 2 pairs, found 1")
+    systems = {name: load_encoder(path, arguments.sif, arguments.tokens)
+               for path, name in names.items()}
+    systems |= dict(zip(BASELINES, (BagOfWords([*pairs.first, *pairs.second]), RandomVectors())))
+    say(f"{len(pairs.scores):,} pairs")
+    found = {}
+    for name, encoder in systems.items():
+        A, B = encoder.encode(pairs.first), encoder.encode(pairs.second)
+        if unknown := int((~(A.any(axis=1) & B.any(axis=1))).sum()):
+            say(f"{name}: in {unknown:,} of {len(A):,} pairs a sentence has no known word; their "
+                "cosine is 0")
+        found[name] = correlation_intervals(similarities(A, B).cosine, pairs.scores)
+    print_table(found, arguments.json)
+
+
+def print_table(found, as_json):
+    """Print a line per system and a column per correlation, each with its interval."""
+    if as_json:
+        print(json.dumps({name: {measure: interval._asdict() for measure, interval
+                                 in intervals._asdict().items()}
+                          for name, intervals in found.items()}))
+        return
+    width = max(map(len, found)) + 2
+    print(" " * width + f"{'Spearman':<24}Pearson")
+    for name, intervals in found.items():
+        cells = (f"{value:6.3f} {low:6.3f} to {high:6.3f}" for value, low, high in intervals)
+        print(f"{name:<{width}}{'   '.join(cells)}")
