@@ -1,9 +1,9 @@
-"""plot: a map of words on their first two principal components, as a .png, .svg or .pdf file."""
+"""plot: draw a map of words on two principal components, as a .png, .svg or .pdf file."""
 import os
 import sys
 
-from scratch_embed.cli.loading import load_vectors
-from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.loading import add_vectors, load_vectors
+from scratch_embed.cli.parsing import add_command, add_top, require_writable, whole
 
 ENDINGS = ".png", ".svg", ".pdf"
 SIZE, DPI = (10, 8), 120
@@ -11,26 +11,27 @@ SIZE, DPI = (10, 8), 120
 
 def add_commands(commands):
     """Add `plot`."""
-    plot = add_command(commands, "plot", "draw a map of words on their first two principal "
-                       "components, a colour per group of words",
-                       "scratch-embed plot vectors.vec -o map.png --near king paris", run=run_plot)
-    plot.add_argument("file", help="word vectors")
+    plot = add_command(commands, "plot", "draw a map of words on two principal components",
+                       "scratch-embed plot vectors.vec -o map.png --near king paris", run=run_plot,
+                       details="Each group of words has its colour.  Both axes have the same scale, "
+                               "and say which share of the variance they show.")
+    add_vectors(plot)
     plot.add_argument("-o", "--output", required=True, metavar="FILE",
                       help="the file to write; its name ends in .png, .svg or .pdf")
     which = plot.add_mutually_exclusive_group()
     which.add_argument("--words", nargs="+", action="append", metavar="WORD",
                        help="show these words; each further --words is a group with a colour of "
-                            "its own")
+                            "its own (default: see --groups)")
     which.add_argument("--near", nargs="+", metavar="WORD",
-                       help="show each of these words with its nearest neighbours")
-    plot.add_argument("-k", "--top", type=whole(2), default=8, metavar="N",
-                      help="neighbours of each word of --near, or words per group without --words "
-                           "and --near (default: %(default)s)")
+                       help="show each of these words with its nearest neighbours (default: see "
+                            "--groups)")
+    add_top(plot, 8, "neighbours of each word of --near, or words per group of --groups")
     plot.add_argument("--groups", type=whole(1), default=8, metavar="N",
                       help="without --words and --near: show so many groups of words that are "
                            "close to each other, among the 2,000 most frequent words (default: "
                            "%(default)s)")
-    plot.add_argument("--title", metavar="TEXT", help="default: the name of the file of vectors")
+    plot.add_argument("--title", metavar="TEXT",
+                      help="text above the map (default: the name of the file of vectors)")
 
 
 def run_plot(arguments):

@@ -1,8 +1,7 @@
 """evaluate sts: the correlation of encoders' similarities with human scores of sentence pairs."""
-import json
-
 from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.parsing import add_command, add_errors, add_json
+from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.training import say
 
 BASELINES = "bag of words", "random"
@@ -11,18 +10,17 @@ BASELINES = "bag of words", "random"
 def add_evaluation(kinds):
     """Add `evaluate sts`."""
     command = add_command(
-        kinds, "sts", "print how well the cosines of encoders agree with human scores of sentence "
-        "pairs: Spearman's and Pearson's correlation, each with its 95% bootstrap interval, beside "
-        "a bag of words and random vectors",
-        "scratch-embed evaluate sts stsb-en-dev.csv words.vec", run=run_evaluation)
-    command.add_argument("file", help="pairs, one per line: sentence, sentence, score, with tabs "
-                         "between them, or as CSV; plain or gzip")
+        kinds, "sts", "print correlations with human scores of sentence pairs",
+        "scratch-embed evaluate sts stsb-en-dev.csv words.vec", run=run_evaluation,
+        details="Spearman's and Pearson's correlation of the cosine of two sentences with their "
+                "human score, each with its 95% bootstrap interval over pairs, beside a bag of "
+                "words and random vectors.")
+    command.add_argument("file", metavar="FILE", help="one pair per line: sentence, sentence, "
+                         "score, with tabs between them, or as CSV; plain or gzip")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
-    command.add_argument("--json", action="store_true", help="print one object: {system: {measure: "
-                         "{value, low, high}}}")
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_json(command, '{system: {measure: {"value", "low", "high"}}}')
+    add_errors(command)
 
 
 def run_evaluation(arguments):
@@ -52,9 +50,9 @@ def run_evaluation(arguments):
 def print_table(found, as_json):
     """Print a line per system and a column per correlation, each with its interval."""
     if as_json:
-        print(json.dumps({name: {measure: interval._asdict() for measure, interval
-                                 in intervals._asdict().items()}
-                          for name, intervals in found.items()}))
+        print_json({name: {measure: measured(*interval)
+                           for measure, interval in intervals._asdict().items()}
+                    for name, intervals in found.items()})
         return
     width = max(map(len, found)) + 2
     print(" " * width + f"{'Spearman':<24}Pearson")
