@@ -14,11 +14,14 @@ import warnings
 from scratch_embed import __version__
 from scratch_embed.cli import (
     classifier,
+    convert,
     encode,
     evaluate,
     fasttext,
     figures,
     fill,
+    info,
+    neighbours,
     phrases,
     plot,
     search,
@@ -33,7 +36,7 @@ from scratch_embed.numerics.errors import TrainingDiverged
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
     "train": (phrases, train),
-    "use": (vectors, plot, fasttext, classifier, encode, fill, search),
+    "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
     "evaluate": (evaluate, worlds),
     "explain": (tour, figures, why),
 }

@@ -12,9 +12,10 @@ SIZE, DPI = (10, 8), 120
 def add_commands(commands):
     """Add `plot`."""
     plot = add_command(commands, "plot", "draw a map of words on two principal components",
-                       "scratch-embed plot vectors.vec -o map.png --near king paris", run=run_plot,
-                       details="Each group of words has its colour.  Both axes have the same scale, "
-                               "and say which share of the variance they show.")
+                       "scratch-embed plot vectors.vec -o map.png --near king paris",
+                       run=run_plot,
+                       details="Each group of words has its colour.  Both axes have the same "
+                               "scale, and say which share of the variance they show.")
     add_vectors(plot)
     plot.add_argument("-o", "--output", required=True, metavar="FILE",
                       help="the file to write; its name ends in .png, .svg or .pdf")

@@ -37,9 +37,10 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def vocabulary_beside(path: str | os.PathLike) -> str:
-    """The path of the words of x.safetensors: x.vocab.txt in the same folder."""
+    """The path of the words of x.safetensors or x.npy: x.vocab.txt in the same folder."""
     stem, suffix = os.path.splitext(path)
-    return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
+    own = suffix.lower() in (".safetensors", ".npy")
+    return (stem if own else os.fspath(path)) + ".vocab.txt"
 
 
 # ---- writing ---------------------------------------------------------------

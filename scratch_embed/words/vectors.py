@@ -32,6 +32,7 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine
+from scratch_embed.words.vector_arrays import read_vectors_npy, write_vectors_npy
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
@@ -64,8 +65,8 @@ def writer_for(path: str | os.PathLike) -> Callable:
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
         raise ValueError(f"{path}: expected a name without .gz; vectors are written uncompressed")
-    return {".bin": write_word2vec_binary,
-            ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
+    return {".bin": write_word2vec_binary, ".safetensors": write_vectors_safetensors,
+            ".npy": write_vectors_npy}.get(suffix, write_word2vec_text)
 
 
 class WordVectors:
@@ -119,16 +120,17 @@ class WordVectors:
     def load(cls, path: str | os.PathLike) -> "WordVectors":
         """Read a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
-        If the name ends in .safetensors, read that file and the .vocab.txt beside it.
+        If the name ends in .safetensors or .npy, read that file and the .vocab.txt beside it.
         """
         suffix = os.path.splitext(path)[1].lower()
-        read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
+        read = {".safetensors": read_vectors_safetensors,
+                ".npy": read_vectors_npy}.get(suffix, read_vectors)
         return cls(*read(path))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the vectors, uncompressed, in the format for the suffix of `path`.
 
-        .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt.
+        .bin: word2vec's binary format.  .safetensors, .npy: a table, and the words in a .vocab.txt.
         Any other suffix: word2vec's text format.
         """
         writer_for(path)(path, self.index_to_key, self.vectors)
