@@ -17,6 +17,7 @@ from scratch_embed.numerics.safetensors import read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.text.word_tokenizer import deduced
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_files import HEADER, LOSSES, MODELS, Settings
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -83,13 +84,22 @@ def facts_of(thing):
 @facts_of.register
 def _(vectors: WordVectors):
     return {"words": len(vectors), "dimensions": vectors.vectors.shape[1],
-            "first words": vectors.index_to_key[:5]}
+            "first words": vectors.index_to_key[:5], **tokenizer_of(vectors)}
 
 
 @facts_of.register
 def _(vectors: FastTextVectors):
     return {"words": len(vectors), "dimensions": vectors.table.shape[1],
-            "buckets": vectors.buckets, "n-grams": f"{vectors.min_n} to {vectors.max_n} letters"}
+            "buckets": vectors.buckets, "n-grams": f"{vectors.min_n} to {vectors.max_n} letters",
+            **tokenizer_of(vectors)}
+
+
+def tokenizer_of(vectors):
+    """How the training text was split into words, and how that is known."""
+    if vectors.tokenizer is not None:
+        return {"tokenizer": f"{vectors.tokenizer} (stored in the file)"}
+    words = vectors.words if isinstance(vectors, FastTextVectors) else vectors
+    return {"tokenizer": f"{deduced(words.index_to_key)} (deduced from the vocabulary)"}
 
 
 @facts_of.register

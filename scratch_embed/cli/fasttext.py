@@ -1,6 +1,7 @@
 """train fasttext: train vectors of words and n-grams.  ngrams: print a word's n-grams."""
 from scratch_embed.cli.parsing import add_command, add_json, non_negative, refuse_old_names, whole
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -66,8 +67,8 @@ def run_fasttext(arguments):
         write_bin(arguments.output, word_model(vocab, trained.W, trained.U, settings(arguments)))
         what = "the whole model"
     else:
-        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n).words.save(
-            arguments.output)
+        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n,
+                        chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
 

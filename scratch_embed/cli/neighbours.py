@@ -28,8 +28,8 @@ def add_commands(commands):
     command.add_argument("--rows", nargs="+", metavar="ID", help="rows of the index, by their ids: "
                          "the line numbers, if `index` wrote it; the row itself is left out "
                          "(default: no rows)")
-    command.add_argument("--vector-file", metavar="FILE", help="vectors, as `encode` writes them: a "
-                         '.npy file, or lines of numbers, "-" for stdin (default: no vectors)')
+    command.add_argument("--vector-file", metavar="FILE", help="vectors, as `encode` writes them: "
+                         'a .npy file, or lines of numbers, "-" for stdin (default: no vectors)')
     command.add_argument("--model", metavar="MODEL", help=f"{MODELS}; for QUERY, if the index does "
                          "not store its model or the model has moved (default: the path in the "
                          "index)")

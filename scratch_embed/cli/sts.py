@@ -1,7 +1,14 @@
 """evaluate sts: the correlation of encoders' similarities with human scores of sentence pairs."""
-from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
+from scratch_embed.cli.loading import (
+    MODELS,
+    add_encoder_options,
+    chosen_sif,
+    column_names,
+    load_encoder,
+)
 from scratch_embed.cli.parsing import add_command, add_errors, add_json
 from scratch_embed.cli.printing import measured, print_json
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 
 BASELINES = "bag of words", "random"
@@ -29,20 +36,19 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.correlation_interval import correlation_intervals
     from scratch_embed.evaluate.scored_pairs import read_scored_pairs
     from scratch_embed.evaluate.sts import similarities
+    tokenizer = chosen_tokenizer(arguments)
     names = column_names(arguments.models, taken=BASELINES)
     pairs = read_scored_pairs(arguments.file, arguments.errors)
     if len(pairs.scores) < 2:
         raise ValueError(f"{arguments.file}: expected at least 2 pairs, found 1")
-    systems = {name: load_encoder(path, arguments.sif, arguments.tokens)
+    systems = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                for path, name in names.items()}
     systems |= dict(zip(BASELINES, (BagOfWords([*pairs.first, *pairs.second]), RandomVectors())))
     say(f"{len(pairs.scores):,} pairs")
     found = {}
     for name, encoder in systems.items():
         A, B = encoder.encode(pairs.first), encoder.encode(pairs.second)
-        if unknown := int((~(A.any(axis=1) & B.any(axis=1))).sum()):
-            say(f"{name}: in {unknown:,} of {len(A):,} pairs a sentence has no known word; their "
-                "cosine is 0")
+        say_known(encoder, name, "sentences")
         found[name] = correlation_intervals(similarities(A, B).cosine, pairs.scores)
     print_table(found, arguments.json)
 

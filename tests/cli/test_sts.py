@@ -42,7 +42,7 @@ def test_the_csv_of_sts_b_and_a_transformer(files, models, tmp_path, run):
     code, out, err = run("evaluate", "sts", tmp_path / "pairs.csv", models.encoder, files[1])
     assert code == 0 and "3 pairs" in err
     assert [line.split()[0] for line in out.splitlines()[1:3]] == ["encoder", "w.vec"]
-    assert "w.vec: in 1 of 3 pairs a sentence has no known word" in err
+    assert "w.vec: 2 of 6 sentences have no known word" in err
 
 
 def test_wrong_files(files, tmp_path, run):
