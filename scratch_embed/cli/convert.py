@@ -5,8 +5,6 @@ from scratch_embed.cli.models import check_folder
 from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.training import say
 
-ENDINGS = ".vec", ".txt", ".bin", ".safetensors", ".npy"
-
 
 def add_commands(commands):
     """Add `convert`."""
@@ -30,13 +28,11 @@ def run_convert(arguments):
 
 def convert_vectors(path, output):
     """Read word vectors of any format, and write them in that of the ending of `output`."""
-    if os.path.splitext(output)[1].lower() not in ENDINGS:
-        raise ValueError(f"{output}: expected a name that ends in {', '.join(ENDINGS[:-1])} or "
-                         f"{ENDINGS[-1]}")
-    require_writable(output, path)
     from scratch_embed.loading import load
     from scratch_embed.words.fasttext_vectors import FastTextVectors
-    from scratch_embed.words.vectors import WordVectors
+    from scratch_embed.words.vectors import WordVectors, writer_for
+    writer_for(output)                                 # ValueError for an unknown ending
+    require_writable(output, path)
     vectors = load(path)
     if isinstance(vectors, FastTextVectors):
         say(f"{path}: its n-grams are left out: words that are not among the {len(vectors):,} have "

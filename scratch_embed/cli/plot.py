@@ -4,8 +4,9 @@ import sys
 
 from scratch_embed.cli.loading import add_vectors, load_vectors
 from scratch_embed.cli.parsing import add_command, add_top, require_writable, whole
+from scratch_embed.numerics.endings import by_ending
 
-ENDINGS = ".png", ".svg", ".pdf"
+ENDINGS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 SIZE, DPI = (10, 8), 120
 
 
@@ -37,7 +38,7 @@ def add_commands(commands):
 
 def run_plot(arguments):
     """Check everything that can be checked, load the vectors, draw, write the picture."""
-    kind = picture_kind(arguments.output)
+    kind = by_ending(arguments.output, ENDINGS, "a picture")
     words = named_groups(arguments.words)
     require_writable(arguments.output, arguments.file)
     from scratch_embed.plotting import import_matplotlib, plot
@@ -53,15 +54,6 @@ def run_plot(arguments):
         axes.figure.savefig(file, format=kind)
     shown = sum(len(part.get_offsets()) for part in axes.collections)
     print(f"drew {shown} words; wrote {arguments.output}", file=sys.stderr)
-
-
-def picture_kind(path):
-    """The format of a picture by the ending of its name.  Raises ValueError for another ending."""
-    ending = os.path.splitext(path)[1].lower()
-    if ending not in ENDINGS:
-        raise ValueError(f"{path}: expected a name that ends in {', '.join(ENDINGS[:-1])} or "
-                         f"{ENDINGS[-1]}, got {ending or 'no ending'}")
-    return ending[1:]
 
 
 def named_groups(given):

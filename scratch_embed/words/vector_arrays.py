@@ -17,12 +17,13 @@ import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
-from scratch_embed.words.vector_files import check_table, keep_first
+from scratch_embed.numerics.npy import write_npy
+from scratch_embed.words.tables import KEEP, check_table, keep_first
 from scratch_embed.words.vector_tensors import (
-    _line,
-    _read_vocabulary,
-    _split_words,
+    read_vocabulary,
+    split_words,
     vocabulary_beside,
+    vocabulary_line,
 )
 
 
@@ -32,26 +33,28 @@ def write_vectors_npy(path: str | os.PathLike, words: Sequence[str], vectors: np
     words: V different strings, not empty, without line ends; vectors: (V, D), finite in float32.
     """
     vectors = check_table(words, vectors)
-    listed = b"".join(map(_line, words))
-    with atomic_write(vocabulary_beside(path)) as names, atomic_write(path) as file:
-        names.write(listed)
-        np.save(file, vectors, allow_pickle=False)
+    listed = b"".join(map(vocabulary_line, words))
+    with atomic_write(vocabulary_beside(path)) as file:
+        file.write(listed)
+        write_npy(path, vectors)
 
 
-def read_vectors_npy(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+def read_vectors_npy(path: str | os.PathLike, errors: str = KEEP
+                     ) -> tuple[list[str], np.ndarray]:
     """Read an array and its vocabulary.  -> words, vectors (V, D) float32
 
+    errors: for words that are not UTF-8; see words/tables.py
     Raises FormatError if a file is damaged or the two do not match, FileNotFoundError if one is
     missing.
     """
     vocab_path = vocabulary_beside(path)
-    listed = _read_vocabulary(path, vocab_path)
+    listed = read_vocabulary(path, vocab_path)
     try:                                               # mapped, so that the size is checked first
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise FormatError(path, "its array", f"expected what numpy.save writes, found damage "
                                              f"({error})") from None
-    words = _split_words(path, vocab_path, listed, None)
+    words = split_words(path, vocab_path, listed, errors=errors)
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.size == 0:
         raise FormatError(path, "its array", "expected floating-point numbers of shape (V, D), "
                           f"found {vectors.dtype} {vectors.shape}")
