@@ -160,7 +160,7 @@ def read_word2vec_binary(path: str | os.PathLike, errors: str = KEEP
 def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
                           ) -> None:
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
-    vectors = check_table(words, vectors)
+    vectors = check_table(words, vectors).astype("<f4", copy=False)
     refuse_spaces(words)
     first = b"".join(map(_binary_row, words[:10], vectors[:10]))       # 32 * D bytes or more
     if _looks_like_text(io.BufferedReader(io.BytesIO(first)), vectors.shape[1]):
@@ -174,7 +174,7 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
 
 
 def _binary_row(word, vector):
-    return word_bytes(word) + b" " + vector.astype("<f4").tobytes()
+    return word_bytes(word) + b" " + vector.tobytes()
 
 
 # ---- GloVe, text -----------------------------------------------------------
