@@ -64,7 +64,7 @@ def write_texts():
     """Write text.txt, 80 lines in documents of ten, and labelled.txt, 60 lines."""
     lines = corpus_path("words-easy.txt").read_text().splitlines()[:80]
     TEXT.write_text("".join("\n" * (n % 10 == 0 < n) + line + "\n" for n, line in enumerate(lines)))
-    LABELLED.write_text("".join(line + "\n" for line in reviews(0, 60, apart=True).lines))
+    LABELLED.write_text("".join(line + "\n" for line in reviews(0, 60, two_labels=True).lines))
 
 
 def stop_after(saves, train, path):
