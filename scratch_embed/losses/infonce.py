@@ -53,7 +53,7 @@ def infonce(q: np.ndarray, k: np.ndarray, tau: float = 0.05, mask: np.ndarray | 
 
     mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase).
     The diagonal of mask is ignored: it holds the positives.
-    Raises ValueError for shapes that do not match, or tau ≤ 0.
+    Raises ValueError for shapes that do not match, and for tau as cosine_logits does.
 
     >>> loss, backward = infonce(np.eye(2), np.eye(2), tau=1.0)
     >>> round(loss, 4)                                                         # log(1 + 1/e)

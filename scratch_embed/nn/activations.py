@@ -11,7 +11,7 @@ Cost      float32: one exponential per element in the forward pass, one in the b
           (tanh: none in the backward pass)
 Differs   BERT's first code and GPT-2 use the tanh form of GELU, transformers' BERT the erf form.
           They differ by up to 5e-4, so each checkpoint needs its own.  CLIP uses QuickGELU, which
-          differs from GELU by about 2e-2 at most.
+          differs from GELU by at most 0.0204.
 Read next nn/layers.py
 
 GELU and SiLU are x times a gate g(x), which rises from 0 to 1 as x grows.  Their derivative is

@@ -9,7 +9,7 @@ Bounds    u is the unit roundoff of the vectors' type, γ as in rounding.py.  Th
 Read next space/similarity.py (an implementation that satisfies all invariants)
 
 The textbook formula squares the components.  In float32 the square of 1e-23 is 0 and that of 1e20
-is inf, so the cosines of tiny and huge vectors become nan, 0 or 1.
+is inf, so the cosines of tiny and huge vectors become nan or inf, or are wrong.
 """
 from collections.abc import Callable, Collection
 from typing import Any

@@ -4,7 +4,7 @@ Let u be the unit roundoff (2⁻²⁴ in float32), let |·| act on each element,
 of keys.
 A score has an error of γ(d) |Q| |K|ᵀ/√d, plus 2 u |B| + u |score| if a bias B is added.  The
 exponent x = score − max has an error of twice the largest of its row, plus 2 u |x|.  So P has an
-error_bounds of P R, with
+error of P R, with
     R = 4 γ(d) max |Q| |K|ᵀ/√d + 8 u max |B| + 4 u max |x| + (s + 8) u.
 y and the gradients are sums of products with P.  A sum of n terms has an error of
 (R + γ(n)) Σ |terms|.  R can be large, so the bound uses e^R − 1 for R.

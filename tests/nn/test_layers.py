@@ -298,7 +298,7 @@ def norm_bounds(x, dy, p, error_of_x=0.0):
     mean, along = d.mean(-1, keepdims=True), (d * abs(xhat)).mean(-1, keepdims=True)
     relative = delta / std + (2 * D + 16) * u32
     dx_bound = (relative * (d + mean + abs(xhat) * along) + xhat_bound * along
-             + abs(xhat) * (d * xhat_bound).mean(-1, keepdims=True)) / std
+                + abs(xhat) * (d * xhat_bound).mean(-1, keepdims=True)) / std
     return 2 * y_bound, 2 * dx_bound, (delta / std).max() < 0.25, xhat_bound
 
 

@@ -27,7 +27,7 @@ def draw(seed, *shape, dtype=np.float64):
 
 def params(shapes, seed=0, dtype=np.float64):
     p = Params(shapes, dtype)
-    p.flat[:] = draw(seed, p.flat.terms)
+    p.flat[:] = draw(seed, p.flat.size)
     return p
 
 

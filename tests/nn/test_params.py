@@ -151,7 +151,7 @@ def test_join_puts_two_parts_into_one_buffer():
 
 @pytest.mark.parametrize("method", ["only", "freeze", "trainable"])
 def test_an_unknown_name_is_an_error_that_lists_the_known_names(method):
-    with pytest.raises(KeyError, match="expected subset of a, b; got .z."):
+    with pytest.raises(KeyError, match="expected some of a, b; got .z."):
         getattr(Params({"a": (1,), "b": (1,)}), method)(["a", "z"])
 
 

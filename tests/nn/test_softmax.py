@@ -177,10 +177,10 @@ def test_the_memory_layout_of_the_scores_does_not_matter(dtype):
         plain = view.copy()
         np.testing.assert_array_equal(softmax(view)[0], softmax(plain)[0])
     targets = np.array([0, 5, 2, 1])
-    (loss, back), (loss_f, back_f) = (cross_entropy(a, targets)
+    (loss, back), (loss_fortran, back_fortran) = (cross_entropy(a, targets)
                                       for a in (s, np.asfortranarray(s)))
-    assert loss == loss_f
-    np.testing.assert_array_equal(back(), back_f())
+    assert loss == loss_fortran
+    np.testing.assert_array_equal(back(), back_fortran())
 
 
 # ---- errors and edge cases ----------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_worked_by_hand():
 @given(seeds, st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(1, 6), max_size=6),
        st.integers(1, 4), st.integers(1, 100))
 def test_every_score_equals_max_sim_of_the_pair_for_any_block(seed, query_lengths, doc_lengths, D,
-                                                               block):
+                                                              block):
     rng = np.random.default_rng(seed)
     (Q, offsets), (X, x_offsets) = packed(rng, query_lengths, D), packed(rng, doc_lengths, D)
     scores = max_sim_matrix(Q, offsets, X, x_offsets, block)

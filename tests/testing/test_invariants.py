@@ -19,10 +19,10 @@ from scratch_embed.testing.invariants import (
 )
 
 INVARIANTS = {"check_similarity": testing.SIMILARITY, "check_top_k": testing.TOP_K,
-       "check_ranking_measure": testing.RANKING_MEASURE,
-       "check_contrastive_loss": testing.CONTRASTIVE_LOSS, "check_encoder": testing.ENCODER,
-       "check_gradient": testing.GRADIENT, "check_quantiser": testing.QUANTISER,
-       "check_tokenizer": testing.TOKENIZER}
+              "check_ranking_measure": testing.RANKING_MEASURE,
+              "check_contrastive_loss": testing.CONTRASTIVE_LOSS, "check_encoder": testing.ENCODER,
+              "check_gradient": testing.GRADIENT, "check_quantiser": testing.QUANTISER,
+              "check_tokenizer": testing.TOKENIZER}
 
 
 def small(f, x):

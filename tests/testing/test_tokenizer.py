@@ -66,7 +66,7 @@ OPTIONAL = dict(encode_batch=batch, encode_cut=lambda text, n: encode(text)[:n],
     (lambda text: random.sample(encode(text), len(text.encode())), decode, 256, {},
      "deterministic settled lossless")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(tokenize, detokenize, size,
-                                                                options, names):
+                                                              options, names):
     expect(names, partial(check_tokenizer, **options), TOKENIZER, tokenize, detokenize, size)
 
 
