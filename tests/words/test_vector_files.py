@@ -47,10 +47,10 @@ READERS = {"ours, text": (read_word2vec_text, OURS_TEXT),
            "the C's binary": (read_word2vec_binary, C_BINARY),
            "gensim's binary": (read_word2vec_binary, GENSIM_BINARY),
            "GloVe": (read_glove_text, GLOVE)}
-each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
+with_each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
 PAIRS = [(write_word2vec_text, read_word2vec_text), (write_word2vec_binary, read_word2vec_binary),
          (write_glove_text, read_glove_text)]
-each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
+with_each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,13 @@ def assert_same_table(table, words=WORDS, vectors=VECTORS):
 
 # ---- the originals' bytes --------------------------------------------------
 
-@each_file
+@with_each_file
 def test_every_format_is_read_by_its_reader_and_recognised_by_its_bytes(path, read, data):
     assert_same_table(read(saved(path, data)))
     assert_same_table(read_vectors(path))
 
 
-@each_file
+@with_each_file
 def test_a_gzip_file_is_read_without_regard_to_its_name(path, read, data):
     assert_same_table(read(saved(path, gzip.compress(data))))
     assert_same_table(read_vectors(path))
@@ -354,7 +354,7 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(path, read, data)
 
 # ---- contents that cannot be written ---------------------------------------
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("word", ["", "new\tyork", "new\nyork", "a\r", "\v", "a\f", " a", "a ",
                                   "half\ud83d"])
 def test_a_word_that_the_format_cannot_store_is_rejected_by_name(tmp_path, write, word):
@@ -380,7 +380,7 @@ def test_a_glove_word_that_would_be_read_as_a_number_is_rejected(path):
     assert read_vectors(path)[0] == ["king", "1"]
 
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("words, vectors, message", [
     (["a"], VECTORS, "1 words"), (WORDS, [1.0, 2.0], "shape"), ([], VECTORS[:0], "at least one"),
     (WORDS, np.zeros((2, 0)), "shape"), (["a", "a"], VECTORS, "got 'a' 2 times"),
@@ -392,7 +392,7 @@ def test_an_invalid_table_is_rejected(tmp_path, write, words, vectors, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@each_writer
+@with_each_writer
 def test_a_reader_of_the_old_file_still_reads_all_of_it(path, write):
     with open(saved(path, b"old")) as reader:      # the new file has another inode
         write(path, WORDS, VECTORS)
