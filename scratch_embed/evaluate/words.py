@@ -87,7 +87,8 @@ def read_analogies(path: str | os.PathLike, lower: bool = True, errors: str = "s
                                            f"{len(words)} words")
         if not sections:
             raise FormatError(path, place, "expected a line ': section' before the first question")
-        sections[-1].questions.append(tuple(words))
+        a, b, c, d = words
+        sections[-1].questions.append((a, b, c, d))
     if not any(section.questions for section in sections):
         raise FormatError(path, "the whole file", "expected questions of four words, found none")
     return sections
