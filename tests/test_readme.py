@@ -1,4 +1,4 @@
-"""The pages (*.md) are correct: code prints the output shown; links, file names and counts are right.
+"""The pages (*.md) are correct: the output of code, links, file names and line counts.
 
 The blocks of a page run in order, in a folder that contains corpora/ and my-text.txt.  An `output`
 block shows the output of the block above it.  A block marked `no-run` is not run, because it needs
@@ -67,7 +67,7 @@ def shell(tmp_path_factory):
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_the_blocks_of_a_page_print_the_output_shown(page, shell, tmp_path, monkeypatch):
     (tmp_path / "corpora").symlink_to(ROOT / "corpora")
-    (tmp_path / "my-text.txt").symlink_to(ROOT / "corpora" / "words-easy.txt")    # the reader's text
+    (tmp_path / "my-text.txt").symlink_to(ROOT / "corpora" / "words-easy.txt")  # the reader's text
     monkeypatch.chdir(tmp_path)
     names, printed = {"__name__": "page"}, ""
     for block in blocks(page):

@@ -70,7 +70,7 @@ def assert_outputs(case):
 
 
 def assert_gradients(case):
-    """float64: to 1e-9 of each tensor's largest entry; float32: to 1e-5 of the largest entry of all.
+    """float64: to 1e-9 of each tensor's largest entry; float32: to 1e-5 of the largest of all.
 
     The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
     both codes.  Its error is compared with the size of the query bias's gradient.

@@ -51,7 +51,7 @@ def folder(tmp_path):
 # ---- worked by hand ------------------------------------------------------------------------------
 
 def test_a_layer_worked_by_hand():
-    """Window 2, equal scores: attention is the mean of the normed inputs of a token and the previous.
+    """Window 2, equal scores: attention is the mean of a token's and the previous normed input.
 
     All inputs have mean square 1, so RMSNorm leaves them unchanged.  With m = RMSNorm(h),
     W_gate = W_up = (1, 0) and W_down = (0, 1) add silu(m_1) m_1 to the second component.
