@@ -93,6 +93,7 @@ class Quality(NamedTuple):
     precision: float               # the fraction of predicted labels that are true; nan if none
     recall: float                  # the fraction of true labels that are predicted
     unseen: int                    # true labels that the model does not know
+    majority: float                # the P@1 of always predicting the most frequent label
 
 
 class Classifier:
@@ -169,25 +170,27 @@ class Classifier:
                      for found in self._ranked(self._read(texts), k, threshold)]
         return predicted[0] if isinstance(texts, str) else predicted
 
-    def test(self, source: Lines, k: int = 1, threshold: float = 0.0) -> Quality:
+    def test(self, source: Lines | Labelled, k: int = 1, threshold: float = 0.0) -> Quality:
         """Precision and recall of the k most likely labels on labelled lines.
 
-        source: as for read_labelled.  As in the original, every label of every example has the same
+        source: as for read_labelled, or its result.  As in the original, every label of every example has the same
         weight, and lines without a known label are left out; `unseen` counts unknown labels.
         Raises a ValueError that names a line without a label.
         """
-        lines = read_labelled(source)
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
         true = [number.get(label, -1) for label in lines.labels]
         offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
-        examples = predicted = known = right = 0
+        examples = predicted = known = right = frequent = 0
         for i, found in enumerate(self._ranked(lines, k, threshold)):
             gold = [label for label in targets[offsets[i]:offsets[i + 1]].tolist() if label >= 0]
             if gold:
                 examples, predicted, known = examples + 1, predicted + len(found), known + len(gold)
                 right += sum(label in gold for label, _ in found)
+                frequent += 0 in gold
         return Quality(examples, right / predicted if predicted else np.nan,
-                       right / known if known else np.nan, int((targets < 0).sum()))
+                       right / known if known else np.nan, int((targets < 0).sum()),
+                       frequent / examples if examples else np.nan)
 
     # ---- a block of lines at a time ----------------------------------------
 

@@ -68,7 +68,7 @@ def of_pairs(trained: Trained, corpus: Corpus, vocab: Vocab, method: Callable, w
     """The Verdict on a result of word2vec.train, or, with ngrams, of fasttext.train.
 
     corpus     the text to measure on: the training text, of which pairs are drawn anew, or another
-               one, numbered by the same vocabulary (held_out)
+               one, numbered by the same vocabulary (number_sentences)
     The other arguments are those of the training run.
     """
     V = len(vocab)
@@ -99,7 +99,7 @@ def measure(method: Callable, corpus, plan, W: np.ndarray, U: np.ndarray, scores
     return compare(*losses, counts)
 
 
-def held_out(sentences, vocab: Vocab) -> Corpus:
+def number_sentences(sentences, vocab: Vocab) -> Corpus:
     """Number other sentences by a vocabulary; words that it does not have are left out.
 
     sentences: an iterable of lists of str.  Raises ValueError if no two words of a sentence are
@@ -109,7 +109,7 @@ def held_out(sentences, vocab: Vocab) -> Corpus:
                for sentence in sentences]
     offsets = np.cumsum([0, *(len(sentence) for sentence in numbers)])
     if np.diff(offsets).max(initial=0) < 2:
-        raise ValueError("the held-out text: expected sentences with two or more words of the "
+        raise ValueError("expected sentences with two or more words of the "
                          "vocabulary, found none")
     return Corpus(np.array([word for sentence in numbers for word in sentence], np.int32), offsets)
 
