@@ -6,6 +6,7 @@ whole number, 1 to 2147483647".
 """
 import math
 import numbers
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +27,19 @@ def require_number(name: str, value: float, least: float = 0.0, most: float = ma
         bound = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         raise ValueError(f"{name}={value!r}: expected a finite number, {bound}")
     return float(value)
+
+
+def require_unicode(name: str, text: str) -> str:
+    """`text`.  Raises ValueError if it has a lone surrogate, which has no UTF-8 form.
+
+    A lone surrogate is half of a character: "\\ud83d" in JSON without its second half, or a byte
+    that was not UTF-8 and was decoded with errors="surrogateescape".
+    """
+    if not text.isascii() and (found := re.search("[\ud800-\udfff]", text)):
+        raise ValueError(f"{name}: expected Unicode text, got the lone surrogate {found[0]!r} at "
+                         f"character {found.start()}; remove it, or decode the bytes with "
+                         "errors='replace'")
+    return text
 
 
 def require_function(name: str, value: Callable, example: str) -> Callable:

@@ -3,8 +3,11 @@
 Writing: the bytes are written to a temporary file in the same folder.  This file is synced to disk
 and only then renamed to the path.  os.replace is atomic, so a reader sees the old file or the new
 file, never a part of it.  The folder is synced too, because a power failure could undo the rename.
+The temporary file of x is x.*.scratch-embed-part.  If the process is killed, this file remains; the
+next write to x removes it (numerics/leftovers.py).
 """
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -15,8 +18,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.leftovers import is_still_there, lock, remove_leftovers, unlock
 
 GZIP_MAGIC = b"\x1f\x8b"
+PARTIAL = ".scratch-embed-part"
+DISK_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG        # the disk, the quota, the file is full
 
 
 @contextlib.contextmanager
@@ -60,27 +66,54 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
     A path that is not a regular file (a pipe, a terminal, /dev/null) is written to directly.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:             # IsADirectoryError for a folder
+        with named_errors(path), open(path, "wb") as file:   # IsADirectoryError for a folder
             yield file
         return
     path = os.path.realpath(path)                  # replace the target of a link, not the link
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
+    with named_errors(path):
+        number, temporary, handle = _locked_temporary(folder, name)
+        try:
+            with os.fdopen(number, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _mode(path))
+            os.replace(temporary, path)
+        except BaseException:                      # Ctrl-C too: leave no half-written file
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        finally:
+            unlock(handle)
+        sync(folder)
+    remove_leftovers(folder, name + ".", PARTIAL, os.unlink)
+
+
+def _locked_temporary(folder, name):
+    """Create and lock a temporary file.  -> its number, its path, the handle of the lock"""
+    while True:
+        try:
+            number, temporary = tempfile.mkstemp(PARTIAL, name + ".", folder)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"cannot write {os.path.join(folder, name)}: there is no "
+                                    f"folder {folder}") from None
+        handle = lock(temporary)
+        if is_still_there(temporary, handle):
+            return number, temporary, handle
+        os.close(number)                           # another process took it for a leftover
+        unlock(handle)
+
+
+@contextlib.contextmanager
+def named_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Within the block, an OSError about a full disk names `path` if it names no file."""
     try:
-        number, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}") from None
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:                          # Ctrl-C too: leave no half-written file
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in DISK_ERRORS:
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from None
         raise
-    sync(folder)
 
 
 def _mode(path):

@@ -10,8 +10,9 @@ config.json.  All new files are first written to a subfolder, .saving-*, and syn
 
 A full disk or another error before step 1 leaves the old files unchanged.  If the process is killed
 between steps 1 and 3, the folder has no mark and loading it fails; every new file is in the folder
-or in .saving-*.  If only one file has changed (the weights, saved during training), only this file
-is replaced, the mark stays, and the folder can be loaded at every moment.
+or in .saving-*, which the next save removes after it has written its files.  If only one file has
+changed (the weights, saved during training), only this file is replaced, the mark stays, and the
+folder can be loaded at every moment.
 """
 import contextlib
 import filecmp
@@ -20,8 +21,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from scratch_embed.numerics.files import sync
+from scratch_embed.numerics.files import named_errors, sync
 from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.leftovers import is_still_there, lock, remove_leftovers, unlock
+
+SAVING = ".saving-"
 
 
 @contextlib.contextmanager
@@ -35,22 +39,50 @@ def replaced_together(folder: str | os.PathLike, mark: str) -> Iterator[str]:
     """
     os.makedirs(folder, exist_ok=True)
     folder = os.path.realpath(folder)
-    temporary = tempfile.mkdtemp(dir=folder, prefix=".saving-")
+    temporary, handle = _locked_temporary(folder)
     try:
-        yield temporary
-        new = [name for name in _files(temporary) if not _unchanged(temporary, folder, name)]
-        if not os.path.exists(os.path.join(temporary, mark)):
-            raise ValueError(f"cannot write {folder}: expected {mark} among its files, got "
-                             f"{_files(temporary)}")
-        for name in new:
-            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
-            sync(os.path.join(temporary, name))
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with _errors_named_in(folder, temporary):
+            try:
+                yield temporary
+                new = [name for name in _files(temporary)
+                       if not _unchanged(temporary, folder, name)]
+                if not os.path.exists(os.path.join(temporary, mark)):
+                    raise ValueError(f"cannot write {folder}: expected {mark} among its files, got "
+                                     f"{_files(temporary)}")
+                for name in new:
+                    os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+                    sync(os.path.join(temporary, name))
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            with held_interrupt():
+                _move(temporary, folder, new, mark)
+                shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        unlock(handle)
+    remove_leftovers(folder, SAVING, "", shutil.rmtree)
+
+
+@contextlib.contextmanager
+def _errors_named_in(folder, temporary):
+    """Within the block, an OSError about a full disk names a file of `folder`, not `temporary`."""
+    try:
+        with named_errors(folder):
+            yield
+    except OSError as error:
+        if isinstance(error.filename, str):
+            error.filename = error.filename.replace(temporary, folder)
         raise
-    with held_interrupt():
-        _move(temporary, folder, new, mark)
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _locked_temporary(folder):
+    """Create and lock a temporary folder.  -> its path, the handle of the lock"""
+    while True:
+        temporary = tempfile.mkdtemp(dir=folder, prefix=SAVING)
+        handle = lock(temporary)
+        if is_still_there(temporary, handle):
+            return temporary, handle
+        unlock(handle)                             # another process took it for a leftover
 
 
 def _move(temporary, folder, new, mark):

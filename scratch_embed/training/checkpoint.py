@@ -73,7 +73,7 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], s
                              ROWS: np.array(rows, np.float64)},
                       {"format": FORMAT, "version": VERSION,
                        "settings": json.dumps(settings),
-                       "progress": json.dumps(dict(zip(names, counters)))})
+                       "progress": json.dumps(dict(zip(names, counters)))}, checksum=True)
 
 
 def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.npy import write_npy
+from tests.processes import full_disk
 
 
 @pytest.fixture
@@ -101,3 +104,73 @@ def test_the_target_of_a_link_is_replaced_and_the_link_stays(old, tmp_path):
     with atomic_write(link) as file:
         file.write(b"new")
     assert link.is_symlink() and old.read_bytes() == b"new"
+
+
+# ---- what a killed process leaves --------------------------------------------------------------
+
+KILLED = """
+import os, signal
+from scratch_embed.numerics.files import atomic_write
+with atomic_write({path!r}) as file:
+    file.write(b"x" * 1_000_000)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_while_writing(path):
+    done = subprocess.run([sys.executable, "-c", KILLED.format(path=str(path))],
+                          cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_the_next_write_removes_what_a_killed_process_left(old):
+    killed_while_writing(old)
+    killed_while_writing(old)
+    assert len(os.listdir(old.parent)) == 3
+    with atomic_write(old) as file:
+        file.write(b"new")
+    assert old.read_bytes() == b"new" and os.listdir(old.parent) == ["file"]
+
+
+def test_the_temporary_file_of_a_process_that_is_still_writing_is_not_removed(old):
+    with atomic_write(old) as slow:
+        slow.write(b"slow")
+        with atomic_write(old) as fast:
+            fast.write(b"fast")
+        assert old.read_bytes() == b"fast"
+    assert old.read_bytes() == b"slow" and os.listdir(old.parent) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["file.backup01", "file.partial", "file.my_words.partial",
+                                  "file.x.scratch-embed-part", "file.abcdefgh",
+                                  "other.abcdefgh.scratch-embed-part"])
+def test_files_of_the_user_are_not_taken_for_leftovers(old, name):
+    old.with_name(name).write_bytes(b"mine")
+    with atomic_write(old):
+        pass
+    assert old.with_name(name).read_bytes() == b"mine"
+
+
+# ---- a full disk -------------------------------------------------------------------------------
+
+def test_a_full_disk_is_named_with_the_file(old):
+    with full_disk(1000), pytest.raises(OSError) as error, atomic_write(old) as file:
+        file.write(b"x" * 100_000)
+    assert (error.value.filename, error.value.strerror) == (str(old), "File too large")
+    assert is_unchanged(old)
+
+
+@pytest.mark.parametrize("array", [np.arange(6.).reshape(2, 3), np.zeros((0, 4), np.int8),
+                                   np.float32(1), np.arange(6).reshape(2, 3).T])
+def test_an_array_is_written_as_numpy_reads_it(tmp_path, array):
+    write_npy(tmp_path / "x.npy", array)
+    found = np.load(tmp_path / "x.npy")
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == np.asarray(array).dtype and found.shape == np.shape(array)
+
+
+def test_an_array_on_a_full_disk_is_named(old):
+    with full_disk(1000), pytest.raises(OSError, match="File too large") as error:
+        write_npy(old, np.zeros(100_000))
+    assert error.value.filename == str(old) and is_unchanged(old)

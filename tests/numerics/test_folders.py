@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.folders import replaced_together
+from tests.processes import full_disk
 
 ROOT = Path(__file__).parents[2]
 OLD = {"mark": b"old", "weights": b"old weights", "below/words": b"old words", "other": b"kept"}
@@ -83,7 +85,9 @@ def test_a_full_disk_leaves_the_old_files(tmp_path, monkeypatch):
 # for folder n, a child process kills itself before call n (from 0) that changes files
 CRASH = """
 import os, signal, sys
+from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.folders import replaced_together
+from tests.processes import full_disk
 NEW = {new}
 
 def counted(real):
@@ -128,4 +132,20 @@ def test_a_kill_at_any_call_leaves_all_old_files_or_all_new_files_or_no_mark(tmp
             assert all_bytes >= set(NEW.values())            # no new file is lost
         save(folder, NEW)
         assert contents(folder) == OLD | NEW
+        assert not list(folder.glob(".saving-*"))            # the leftovers of the killed
     assert states == {b"old", None, b"new"}
+
+
+def test_the_room_of_a_process_that_is_still_saving_is_not_removed(tmp_path):
+    with replaced_together(tmp_path, "mark") as slow:
+        fill(slow, NEW)
+        save(tmp_path, OLD)
+    assert contents(tmp_path) == OLD | NEW
+
+
+def test_a_full_disk_is_named_with_the_file_in_the_folder(tmp_path):
+    with full_disk(1000), pytest.raises(OSError) as error, replaced_together(tmp_path, "mark") as r:
+        with atomic_write(Path(r, "weights")) as file:
+            file.write(b"x" * 100_000)
+    assert error.value.filename == str(tmp_path / "weights")
+    assert os.listdir(tmp_path) == []

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from scratch_embed.numerics import safetensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import (
+    CHECKSUM,
     LONGEST_HEADER,
     begins_like_safetensors,
     read_header,
@@ -249,6 +250,51 @@ def test_a_damaged_file_gives_complete_tensors_or_a_format_error(path, data, dra
     assert all(isinstance(value, str) for value in metadata.values())
 
 
+@pytest.mark.parametrize("dtype, shape, size", [("F8_E4M3", 3, 3), ("F8_E5M2", 3, 3), ("F4", 4, 2),
+                                                ("F6_E2M3", 4, 3), ("C64", 1, 8)])
+def test_a_tensor_that_is_not_read_does_not_prevent_reading_another(path, dtype, shape, size):
+    header = {"odd": {"dtype": dtype, "shape": [shape], "data_offsets": [0, size]},
+              "a": f32(size, size + 4)}
+    saved(path, packed(json.dumps(header).encode(), bytes(size) + ONE))
+    assert list(read_header(path)[0]) == ["odd", "a"]
+    assert read_safetensors(path, ["a"])[0]["a"].tolist() == [1]
+    original = pytest.importorskip("safetensors")
+    with original.safe_open(path, "np") as file:             # the same types as the original's
+        assert file.get_slice("odd").get_dtype() == dtype
+
+
+# ---- the checksum --------------------------------------------------------------------------------
+
+def test_any_flipped_bit_of_a_file_with_a_checksum_is_refused(path):
+    tensors = {"a": np.arange(3, dtype=np.float32), "b": np.array([True]), "c": np.zeros((0, 2))}
+    write_safetensors(path, tensors, {"kind": "x"}, checksum=True)
+    data = path.read_bytes()
+    found, metadata = read_safetensors(path)
+    assert metadata == read_header(path)[1] == {"kind": "x"}
+    np.testing.assert_array_equal(found["a"], tensors["a"])
+    name = range(data.index(CHECKSUM.encode()), data.index(b'":"crc32'))
+    for at in set(range(len(data))) - set(name):             # without its name it is not looked for
+        for bit in range(8):
+            with pytest.raises(FormatError):
+                read_safetensors(saved(path, data[:at] + bytes([data[at] ^ 1 << bit])
+                                       + data[at + 1:]))
+
+
+def test_a_checksum_is_verified_where_all_tensors_are_read(path):
+    write_safetensors(path, {"a": np.ones(2), "b": np.ones(2)}, checksum=True)
+    data = path.read_bytes()
+    saved(path, data[:-1] + b"!")
+    with pytest.raises(FormatError, match="its checksum: expected 'crc32:[0-9a-f]{8}', found"):
+        read_safetensors(path)
+    assert read_safetensors(path, ["a"])[0]["a"].tolist() == [1, 1]
+
+
+def test_a_file_with_a_checksum_is_read_by_the_original(path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    write_safetensors(path, {"a": np.ones(2)}, {"x": "y"}, checksum=True)
+    assert numpy.load_file(path)["a"].tolist() == [1, 1]
+
+
 ONE = struct.pack("<f", 1)
 NO_JSON = "the header: expected a JSON object in UTF-8, found "
 HEADER_FAULTS = [                              # (file, message: place, expected, found)
@@ -294,8 +340,12 @@ ENTRY_FAULTS = [                               # (entry of "a", message); 4 byte
                                      "data_offsets, found ['dtype', 'shape']"),
     ({**f32(0, 4), "strides": [4]}, "tensor 'a': expected the fields dtype, shape and data_offsets,"
                                     " found ['dtype', 'shape', 'data_offsets', 'strides']"),
-    (f32(0, 4, (4,), "F8_E5M2"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
-                                 "BF16, F16, U16, I16, I8, U8, BOOL, found 'F8_E5M2'"),
+    (f32(0, 4, (4,), "I4"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
+                            "BF16, F16, U16, I16, I8, U8, BOOL, F4, "),
+    (f32(0, 4, (4,), "F8_E5M2"), "tensor 'a': expected numbers that NumPy can hold, found F8_E5M2, "
+                                 "which is not read; give the names of other tensors"),
+    (f32(0, 4, (5,), "F8_E5M2"), "tensor 'a': expected data_offsets that span 5 bytes"),
+    (f32(0, 4, (7,), "F4"), "tensor 'a': expected a shape of whole bytes, found [7]"),
     (f32(0, 4, dtype=["F32"]), "tensor 'a': expected a dtype among U64"),
     (f32(0, 4, (-1,)), SIZES + "[-1]"), (f32(0, 4, (-1, -1)), SIZES + "[-1, -1]"),
     (f32(0, 4, (1.0,)), SIZES + "[1.0]"), (f32(0, 4, (True,)), SIZES + "[True]"),
