@@ -1,12 +1,10 @@
 """train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
-import os
-
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_folder,
     check_memory,
     read_model,
+    require_other_folder,
     require_savable,
     steps_of,
 )
@@ -61,7 +59,7 @@ def run_simcse(arguments):
     from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
-    require_other_folder(arguments.output, arguments.model)
+    require_other_folder(arguments.output, arguments.model, sentences=True)
     checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
@@ -96,13 +94,6 @@ def check_usage(arguments):
     if arguments.batch_size < 2:
         arguments.usage_error(f"--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
-
-
-def require_other_folder(output, model):
-    """Raise OSError or ValueError unless `output` can be written and is not the model's folder."""
-    check_folder(output, sentences=True)
-    if os.path.exists(model) and os.path.exists(output) and os.path.samefile(model, output):
-        raise ValueError(f"{output} is the model itself; write to another folder")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------

@@ -62,17 +62,18 @@ def held_out_corpus(arguments, vocab):
 
 # ---- after training ---------------------------------------------------------------------------------
 
-def report(verdict, examples, held_out, frequencies, advice):
+def report(verdict, examples, held_out, frequencies, advice, seen=True):
     """Print the three losses, and in one sentence whether the model has learned anything.
 
     examples: what the losses are means over, and where it comes from if held_out is None
     frequencies: what the baseline knows; advice: what to try if nothing was learned
+    seen: whether training has read the examples, if held_out is None
     """
     kind, source = examples
     source = f"of {held_out}, which is held out" if held_out else source
     say(f"mean loss of {verdict.examples:,} {kind} {source}: {verdict.trained:.4f}; with "
         f"{frequencies} alone {verdict.baseline:.4f}; untrained {verdict.untrained:.4f}")
-    where = "" if held_out or not verdict.learned else (
+    where = "" if held_out or not (verdict.learned and seen) else (
         " on the text that it was trained on; --held-out FILE measures another text")
     say(verdict.sentence(frequencies, advice) + where)
 
