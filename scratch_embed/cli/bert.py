@@ -21,21 +21,22 @@ VOCAB_SIZE = 30_000                # BERT's is 30,522
 def add_training(methods):
     """Add `train bert`."""
     command = add_command(
-        methods, "bert", "train a BERT and its WordPiece vocabulary, by predicting masked tokens "
-        "(Devlin et al. 2019)",
-        "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert)
+        methods, "bert", "train a BERT and its vocabulary (Devlin et al. 2019)",
+        "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert,
+        details="It learns a WordPiece vocabulary from the text, then predicts masked tokens.")
     option = command.add_argument
-    option("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+    option("corpus", metavar="TEXT",
+           help='text, plain or gzip, one sentence per line; "-" is stdin')
     add_output_options(command, "config.json, model.safetensors, vocab.txt and the tokenizer's "
                                 "other files, which transformers loads")
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
     option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer", metavar="FOLDER",
-           help="use the WordPiece vocabulary of this folder instead of learning one")
-    option("--model", metavar="FOLDER",
+           help="use the WordPiece vocabulary of this folder (default: learn one)")
+    option("--model", metavar="MODEL",
            help="continue with the weights and the tokenizer of this model instead of new ones; "
-                "the options for sizes and the tokenizer are then left out")
+                "leave out the options for sizes and the tokenizer then (default: new weights)")
     for name, help in (
             ("dim", "dimensions of a token's vector"), ("layers", "layers"),
             ("heads", "attention heads, a divisor of --dim"),
@@ -151,10 +152,12 @@ def count_parameters(config):
     import math
 
     from scratch_embed.transformer.bert import head_tensors, tensors
-    one, two = (sum(math.prod(tensor.shape) for tensor in tensors(config._replace(layers=n)).values())
-                for n in (1, 2))
-    heads = sum(math.prod(tensor.shape) for tensor in head_tensors(config).values())
-    return one + (config.layers - 1) * (two - one) + heads
+
+
+    def size(tensors):
+        return sum(math.prod(tensor.shape) for tensor in tensors.values())
+    one, two = (size(tensors(config._replace(layers=n))) for n in (1, 2))
+    return one + (config.layers - 1) * (two - one) + size(head_tensors(config))
 
 
 # ---- text to numbers ----------------------------------------------------------------------------

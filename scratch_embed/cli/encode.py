@@ -3,8 +3,16 @@ import itertools
 import sys
 from functools import partial
 
-from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
-from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
+from scratch_embed.cli.loading import add_encoder_options, add_model, load_encoder
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    add_json,
+    refuse_old_names,
+    require_writable,
+    whole,
+)
+from scratch_embed.cli.printing import print_json
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
@@ -17,33 +25,38 @@ BY_RANGES = "int8", "uint8"
 def add_commands(commands):
     """Add `encode`."""
     command = add_command(
-        commands, "encode", "encode each line of a text as a vector; with -o write one NumPy "
-        "array, without it print a line of numbers per line of text; blank lines are encoded too",
-        "scratch-embed encode encoder -i texts.txt -o vectors.npy --normalize", run=run_encode)
-    command.add_argument("model", help=MODELS)
+        commands, "encode", "encode each line of a text as a vector",
+        "scratch-embed encode encoder texts.txt -o vectors.npy --normalize", run=run_encode,
+        details="With -o write one NumPy array; without it print a line of numbers per line of "
+                "text.  Blank lines are encoded too.")
+    add_model(command)
     option = command.add_argument
-    option("-i", "--input", default="-", metavar="FILE",
+    option("input", nargs="?", default="-", metavar="TEXT",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE.npy", help="file for a NumPy array (numpy.load) with "
-           "one row per line: D numbers, or D/8 bytes with --precision binary or ubinary")
+    option("-o", "--output", metavar="FILE", help="file for a NumPy array (numpy.load) with one "
+           "row per line: D numbers, or D/8 bytes with --precision binary or ubinary (default: "
+           "print the numbers)")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
-    option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions")
+    option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions "
+           "(default: all)")
     option("--precision", choices=PRECISIONS, default=PRECISIONS[0],
            help="float32; int8 or uint8: one byte per dimension, scaled to the minimum and maximum "
                 "of that dimension over all lines; binary or ubinary: one bit per dimension "
                 "(default: %(default)s)")
     prompts = command.add_mutually_exclusive_group()
     prompts.add_argument("--prompt-name", metavar="NAME",
-                         help="put the model's prompt of this name before every line")
-    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line")
+                         help="put the model's prompt of this name before every line "
+                              "(default: no prompt)")
+    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line "
+                         "(default: none)")
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
            "together (default: chosen for speed)")
     option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
            "transformer (default: as many as NumPy's BLAS uses, up to 8)")
     refuse_old_names(command, "--batch")
     add_encoder_options(command)
-    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
+    add_json(command, '{"query": line, "vector": [number, ...]} for each line')
 
 
 def run_encode(arguments):
@@ -76,8 +89,11 @@ def print_rows(arguments, encode):
     lines = read_lines(arguments.input, arguments.errors)
     shown = shortest_digits if arguments.precision == "float32" else list
     while some := list(itertools.islice(lines, at_a_time(arguments))):
-        for row in encode(some):
-            print(*shown(row))
+        for line, row in zip(some, encode(some)):
+            if arguments.json:
+                print_json({"query": line, "vector": row.tolist()})
+            else:
+                print(*shown(row))
 
 
 def chosen_encode(arguments):

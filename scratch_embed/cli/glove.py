@@ -59,8 +59,13 @@ def run_glove(arguments):
     """Read, count, train, save, measure; messages go to stderr."""
     from scratch_embed.numerics.checks import require_whole
     from scratch_embed.words.cooccurrence import LONGEST_WINDOW, count_cells, flat, harmonic
-    from scratch_embed.words.glove import c_adagrad, check_settings, default_x_max, paper_adagrad
-    from scratch_embed.words.glove import train
+    from scratch_embed.words.glove import (
+        c_adagrad,
+        check_settings,
+        default_x_max,
+        paper_adagrad,
+        train,
+    )
     from scratch_embed.words.vector_files import write_glove_text
     from scratch_embed.words.vectors import writer_for
     from scratch_embed.words.verdict import of_cells

@@ -15,6 +15,13 @@ MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-tr
           "are averaged")
 
 
+def add_vectors(command):
+    """Add the argument VECTORS: a file of word vectors."""
+    command.add_argument("file", metavar="VECTORS", help="word vectors: word2vec (text or binary), "
+                         "GloVe, fastText (.vec, or .bin, which also has vectors for unknown "
+                         "words) or .safetensors; all but .safetensors may be gzip-compressed")
+
+
 def load_vectors(path):
     """Load a fastText .bin as FastTextVectors, any other file of vectors as WordVectors.
 
@@ -53,6 +60,11 @@ def with_words(vectors, wanted):
 
 
 # ---- encoders -----------------------------------------------------------------------------------
+
+def add_model(command, more=""):
+    """Add the argument MODEL: anything that encodes texts."""
+    command.add_argument("model", metavar="MODEL", help=MODELS + more)
+
 
 def add_encoder_options(command):
     """Add --sif and --tokens, which apply if the encoder is a file of word vectors."""

@@ -4,6 +4,7 @@ import sys
 
 from scratch_embed.cli.parsing import (
     add_command,
+    add_errors,
     non_negative,
     refuse_old_names,
     require_writable,
@@ -14,15 +15,16 @@ from scratch_embed.cli.parsing import (
 def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
-        commands, "phrases", "join pairs of adjacent words that occur together far more often than "
-        "by chance (Mikolov et al. 2013); to find longer phrases, run it again on the output, with "
-        "a lower threshold",
-        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
-    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+        commands, "phrases", "join the phrases of a text: new york becomes new_york",
+        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases,
+        details="A phrase is a pair of adjacent words that occur together far more often than by "
+                "chance (Mikolov et al. 2013).  To find longer phrases, run it again on the "
+                "output, with a lower threshold.")
+    command.add_argument("corpus", metavar="TEXT",
+                         help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help='where to write the text with its phrases joined; "-" is stdout')
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
     command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
                          help="subtract N from the count of each pair, so that rare pairs do not "
                               "become phrases (default: %(default)s)")

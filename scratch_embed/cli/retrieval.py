@@ -1,5 +1,4 @@
 """evaluate retrieval: compare encoders, BM25 and hybrids of both on one collection."""
-import json
 import os
 import re
 from functools import partial
@@ -11,7 +10,8 @@ from scratch_embed.cli.loading import (
     load_encoder,
     splitter,
 )
-from scratch_embed.cli.parsing import add_command, non_negative, whole
+from scratch_embed.cli.parsing import add_command, add_errors, add_json, non_negative, whole
+from scratch_embed.cli.printing import print_json, with_interval
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
 
@@ -21,34 +21,38 @@ FILES = "corpus", "queries", "qrels"
 def add_evaluation(kinds):
     """Add `evaluate retrieval`."""
     command = add_command(
-        kinds, "retrieval", "print ranking measures of encoders, of BM25 and of hybrids of both, "
-        "each with its 95% bootstrap interval over queries",
+        kinds, "retrieval", "print ranking measures of encoders, BM25 and hybrids",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
-        "--qrels qrels.tsv", run=run_evaluation)
+        "--qrels qrels.tsv", run=run_evaluation,
+        details="Each measure has its 95% bootstrap interval over queries.  A hybrid fuses the "
+                "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
+                "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
-                                            "in BEIR, or lines of id <tab> text; plain or gzip")
+                                            "in BEIR, or lines of id <tab> text; plain or gzip "
+                                            "(default: a toy world)")
     option("--queries", metavar="FILE", help="queries in the same format; queries without "
-                                             "judgements are left out")
+                                             "judgements are left out (default: the world's)")
     option("--qrels", metavar="FILE", help="relevance judgements: lines of query <tab> document "
-                                           "<tab> gain, with or without a header; or TREC's")
-    option("--world", choices=list(WORLDS), help="a toy collection instead of files (default: "
-           f"facts); `scratch-embed world` writes it, and a text to train on.  {HELP}")
+                                           "<tab> gain, with or without a header; or TREC's "
+                                           "(default: the world's)")
+    option("--world", choices=list(WORLDS), metavar="NAME",
+           help="a toy collection instead of files; `scratch-embed world` writes it, and a text "
+                f"to train on.  {HELP} (default: facts)")
     add_seed(command)
-    option("--depth", type=whole(1), default=1000, metavar="K",
+    option("--depth", type=whole(1), default=1000, metavar="N",
            help="documents per ranked list, also in the lists that a hybrid fuses "
                 "(default: %(default)s)")
     option("--weight", type=non_negative, default=0.5, metavar="W",
            help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
                 "(default: %(default)s)")
-    option("--no-bm25", action="store_true", help="only the encoders")
-    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run")
-    option("--json", action="store_true",
-           help="print one object: {system: {measure: {mean, low, high}}}")
-    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    option("--no-bm25", action="store_true", help="evaluate only the encoders")
+    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run "
+           "(default: nowhere)")
+    add_json(command, '{system: {measure: {"value", "low", "high"}}}')
+    add_errors(command)
     command.set_defaults(usage_error=command.error)
 
 
@@ -156,22 +160,15 @@ def tags_of(systems):
 
 def print_table(found, as_json):
     """Print a line per system and a column per measure, with its mean and interval."""
-    rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
+    rows = {system: {name: with_interval(scores) for name, scores in evaluation.scores.items()}
             for system, evaluation in found.items()}
     if as_json:
-        print(json.dumps(rows))
+        print_json(rows)
         return
     width = max(map(len, rows)) + 2
     print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
     for system, row in rows.items():
-        cells = (f"{cell['mean']:.3f} " + (f"{cell['low']:.3f}-{cell['high']:.3f}"
-                                           if "low" in cell else "") for cell in row.values())
+        cells = (f"{cell['value']:.3f}" + ("" if cell["low"] is None else
+                                           f" {cell['low']:.3f}-{cell['high']:.3f}")
+                 for cell in row.values())
         print(f"{system:<{width}}{''.join(f'{cell:<21}' for cell in cells)}".rstrip())
-
-
-def with_interval(evaluation, name):
-    """{mean, low, high}; for a single query only {mean}, because an interval needs two."""
-    from scratch_embed.evaluate.significance import bootstrap_interval
-    if len(evaluation.queries) == 1:
-        return {"mean": evaluation.mean[name]}
-    return bootstrap_interval(evaluation.scores[name])._asdict()

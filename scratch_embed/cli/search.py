@@ -1,6 +1,5 @@
 """index: save lines of text with their vectors in one file.  search: find lines in that file."""
 import itertools
-import json
 import os
 import sys
 
@@ -12,7 +11,8 @@ from scratch_embed.cli.loading import (
     load_encoder,
     splitter,
 )
-from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, require_writable
+from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                  # queries searched together
@@ -23,18 +23,19 @@ HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k i
 
 def add_commands(commands):
     """Add `index` and `search`."""
-    index = add_command(commands, "index", "encode each line of a text, and save lines and vectors "
-                        "for `search`", "scratch-embed index texts.txt -o texts.index --model "
-                        "words.vec", run=run_index)
-    index.add_argument("texts", help='one text per line, plain or gzip; "-" is stdin; blank lines '
-                       "are left out, but count in the line numbers")
-    index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
-    index.add_argument("--model", help=f"{MODELS}.  The index stores its path and digest")
+    index = add_command(commands, "index", "encode the lines of a text, and save them for `search`",
+                        "scratch-embed index texts.txt -o texts.index --model words.vec",
+                        run=run_index)
+    index.add_argument("texts", metavar="TEXT",
+                       help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
+                            "out, but count in the line numbers")
+    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write")
+    index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
+                       "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
     add_encoder_options(index)
-    index.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                       help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(index)
     index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
     add_search(commands)
 
@@ -145,31 +146,31 @@ def encoder_of(index, path, model=None):
 def add_search(commands):
     """Add `search`."""
     search = add_command(commands, "search", "print the lines of an index that are nearest to a "
-                         "query, the best first: rank, score, line number, text",
-                         "scratch-embed search texts.index storm -k 5", run=run_search)
-    search.add_argument("index", help="a file that `index` wrote")
+                         "query", "scratch-embed search texts.index storm -k 5", run=run_search,
+                         details="A line per result, the best first: rank, score, line number, "
+                                 "text.")
+    search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
-    search.add_argument("-k", type=whole(1), default=10, metavar="N",
-                        help="largest number of results per query (default: %(default)s)")
+    add_top(search, 10, "largest number of results per query")
     how = search.add_mutually_exclusive_group()
     how.add_argument("--bm25", action="store_true", help="lexical search by BM25, without the "
                      "model")
     how.add_argument("--hybrid", action="store_true",
                      help="dense and lexical search, fused by reciprocal rank fusion")
-    search.add_argument("--model", help="the new path of the model, if it has moved")
-    search.add_argument("--json", action="store_true",
-                        help="print an object per query: "
-                             "{query, results: [{rank, score, line, text}]}")
+    search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
+                        "moved (default: the path in the index)")
+    add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
+                     "query")
 
 
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
     search = chosen_search(index, arguments)
-    show = print_json if arguments.json else print_lines
+    show = print_objects if arguments.json else print_lines
     queries, interactive = texts_of(arguments.queries)
-    k = min(arguments.k, len(index))                       # search returns k columns
+    k = min(arguments.top, len(index))                       # search returns k columns
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         for query, ids, scores in zip(batch, *search(batch, k)):
             found = [(rank, float(score), line, index.texts[line])
@@ -214,7 +215,6 @@ def print_lines(query, found):
         print(f"{rank}\t{score:.4f}\t{line}\t{text}")
 
 
-def print_json(query, found):
+def print_objects(query, found):
     """Print all results of a query as one JSON object."""
-    print(json.dumps({"query": query, "results": [
-        dict(zip(("rank", "score", "line", "text"), row)) for row in found]}))
+    print_results(query, ("score", "line", "text"), [row[1:] for row in found])

@@ -1,4 +1,6 @@
 """train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
+import math
+
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
@@ -17,17 +19,18 @@ POOLINGS = "cls", "mean"
 def add_training(methods):
     """Add `train simcse`."""
     command = add_command(
-        methods, "simcse", "train a sentence encoder from a BERT by SimCSE (Gao et al. 2021)",
+        methods, "simcse", "train a sentence encoder by SimCSE (Gao et al. 2021)",
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
         run=run_simcse)
     option = command.add_argument
-    option("corpus", nargs="?", help='text, plain or gzip, one sentence per line; the positive of '
-                                     'a sentence is itself under another dropout mask; "-" is '
-                                     'stdin')
-    option("--pairs", metavar="FILE", help="instead of a corpus: lines of text <tab> positive, or "
-                                           "of text <tab> positive <tab> hard negative")
+    option("corpus", nargs="?", metavar="TEXT",
+           help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
+                'under another dropout mask; "-" is stdin (default: --pairs)')
+    option("--pairs", metavar="FILE",
+           help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
+                "hard negative (default: TEXT)")
     add_output_options(command, "a folder that sentence-transformers loads")
-    option("--model", required=True, metavar="FOLDER",
+    option("--model", required=True, metavar="MODEL",
            help="the BERT to start from, of `train bert` or of transformers")
     option("--pooling", choices=POOLINGS, default="cls",
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
@@ -38,13 +41,13 @@ def add_training(methods):
     head = command.add_mutually_exclusive_group()
     head.add_argument("--keep-head", action="store_true",
                       help="save the model with the projection head that training adds, as the "
-                           "authors do for pairs (default: train with it, save without it)")
+                           "authors do for pairs (default: it is used in training only)")
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
            help="truncate texts to N tokens (default: the most that the model accepts)")
     option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
            "how near the pairs are (alignment) and how far apart all texts are (uniformity); for "
-           "both, smaller is better")
+           "both, smaller is better (default: no measurement)")
     option("--eval-steps", type=whole(1), default=50, metavar="N",
            help="steps between two measurements on --held-out (default: %(default)s)")
     refuse_old_names(command, "--headless", "--every")
@@ -56,25 +59,29 @@ def run_simcse(arguments):
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
+    from scratch_embed.sentences.simcse import geometry, remove_head, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
     require_other_folder(arguments.output, arguments.model, sentences=True)
-    checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
+    optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
+    steps = {} if arguments.epochs else {"steps": arguments.steps}
+    checkpoint = open_checkpoint(
+        arguments, arguments.corpus or arguments.pairs, tau=arguments.tau, workers=arguments.workers,
+        dropout=arguments.dropout, batch_size=arguments.batch_size, headless=arguments.no_head,
+        **optim._asdict(), **steps)
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
     length = chosen_length(arguments, model)
     views = tokenize(texts_of(arguments), tokenizer, length)
     held_out = pairs_held_out(arguments, tokenizer, length)
-    check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
+    check_memory(model.p.flat.size + model.dim * (model.dim + 1), arguments.workers)
     pool = getattr(pooling, arguments.pooling)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
     steps = steps_of(arguments, len(views[0].offsets) - 1)
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch_size,
-                    Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0),
-                    arguments.dropout, not arguments.no_head, held_out,
+                    optim, arguments.dropout, not arguments.no_head, held_out,
                     run_options(arguments, checkpoint))
     recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
@@ -83,8 +90,29 @@ def run_simcse(arguments):
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
-        f"{arguments.output}")
+    N = min(arguments.batch_size, len(views[0].offsets) - 1)
+    chance = math.log(N * max(1, len(views) - 1))
+    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps (chance: "
+        f"{chance:.4f}); wrote {arguments.output}")
+    report_search(arguments, trained.model, model, pool, views, held_out)
+
+
+def report_search(arguments, model, start, pool, views, held_out):
+    """Report how well texts are found: partners of pairs, or the other halves of single texts."""
+    from scratch_embed.sentences.verdict import FEW, halves, of_encoder
+    if held_out:
+        what, pairs = f"the partners of {arguments.held_out}", held_out[:2]
+    elif len(views) > 1:
+        what, pairs = "the positives of the training pairs", views[:2]
+    else:
+        what, pairs = "the second half of a training text by its first half", halves(views[0])
+    verdict = of_encoder(model, start, pool, *pairs, arguments.seed, arguments.keep_head)
+    if verdict is None:
+        say(f"no verdict: fewer than {FEW} texts to find")
+        return
+    say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
+        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}; chance {verdict.chance:.4f}")
+    say(verdict.sentence())
 
 
 def check_usage(arguments):

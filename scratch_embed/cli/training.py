@@ -6,19 +6,27 @@ hour is not lost because a folder does not exist.
 import os
 import sys
 
-from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_writable, whole
+from scratch_embed.cli.parsing import (
+    add_errors,
+    non_negative,
+    refuse_old_names,
+    require_writable,
+    whole,
+)
 
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
     """Add the input, output and checkpoint options of word2vec, GloVe and FastText."""
-    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+    command.add_argument("corpus", metavar="TEXT",
+                         help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
                          help="keep at most the N most frequent words (default: all)")
     refuse_old_names(command, "--max-size")
     command.add_argument("--on-disk", metavar="FOLDER",
-                         help="keep the text's word ids in files of this folder, not in memory")
+                         help="keep the text's word ids in files of this folder (default: in "
+                              "memory)")
     add_checkpoint_options(command)
 
 
@@ -26,14 +34,13 @@ def add_checkpoint_options(command):
     """Add the options for saving the state of a training run and continuing from it."""
     command.add_argument("--checkpoint", metavar="FILE",
                          help="save the training state in this file every minute, at Ctrl-C and at "
-                              "the end")
+                              "the end (default: no file)")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint")
 
 
 def add_common_options(command, min_count=5, epochs=5):
     """Add the options that word2vec, GloVe, FastText and the classifier share."""
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
     number = command.add_argument
     number("--min-count", type=whole(1), default=min_count, metavar="N",
            help="leave out words that occur fewer than N times (default: %(default)s)")
@@ -138,8 +145,8 @@ def use_existing(arguments, settings):
     say(f"resuming {path} after {saved.done:,} of {saved.total:,} {saved.unit}")
     longer = settings.get(saved.unit) or 0
     if longer > saved.total and saved.settings.get("adagrad") is None:
-        say(f"the run goes on to {longer:,} {saved.unit}: the learning rate is that of a run of this "
-            f"length, so it rises and falls again from the point where {saved.done:,} are done")
+        say(f"the run goes on to {longer:,} {saved.unit}; its learning rate rises to that of a run "
+            f"of this length after {saved.done:,}, and falls to its end")
 
 
 def check_workers(arguments):

@@ -33,13 +33,14 @@ def note_text(arguments, vocab, corpus, few=FEW):
 def note_epochs(arguments, vocab, corpus):
     """Say if word2vec or FastText reads the words too few times for useful vectors."""
     times = len(corpus.ids) / len(vocab)
-    if FEW <= times and times * arguments.epochs < TOO_FEW_READ:
+    read = times * arguments.epochs
+    if FEW <= times and read < TOO_FEW_READ:
         epochs = min(MOST_EPOCHS, math.ceil(ENOUGH_READ / times))
-        say(f"a small text: in {arguments.epochs} epochs a word is read {times * arguments.epochs:.0f}"
-            f" times on average, and {ENOUGH_READ:,} are better; try --epochs {epochs}")
+        say(f"a small text: in {arguments.epochs} epochs a word is read {read:.0f} times on average, "
+            f"and {ENOUGH_READ:,} are better; try --epochs {epochs}")
 
 
-# ---- the text to measure on -------------------------------------------------------------------------
+# ---- the text to measure on ---------------------------------------------------------------------
 
 def add_held_out_option(command, what="lines"):
     """Add --held-out FILE."""
@@ -60,7 +61,7 @@ def held_out_corpus(arguments, vocab):
         raise ValueError(f"{arguments.held_out}: {error}") from None
 
 
-# ---- after training ---------------------------------------------------------------------------------
+# ---- after training -----------------------------------------------------------------------------
 
 def report(verdict, examples, held_out, frequencies, advice, seen=True):
     """Print the three losses, and in one sentence whether the model has learned anything.

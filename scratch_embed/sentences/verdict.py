@@ -22,7 +22,7 @@ from scratch_embed.sentences.simcse import vectors
 from scratch_embed.text.packed import Packed, pack, take
 from scratch_embed.training.verdict import ERRORS
 from scratch_embed.transformer.families import Model
-from scratch_embed.transformer.pooling import Pool, cls
+from scratch_embed.transformer.pooling import Pool
 
 MOST = 500                         # texts that are searched
 FEW = 10                           # texts without which there is no verdict
@@ -35,7 +35,7 @@ class SearchVerdict(NamedTuple):
     error    the standard error of trained − start
     texts    N
 
-    >>> SearchVerdict(trained=0.5, start=0.3, tokens=0.4, chance=0.01, error=0.02, texts=500).learned
+    >>> SearchVerdict(0.5, start=0.3, tokens=0.4, chance=0.01, error=0.02, texts=500).learned
     True
     """
 
@@ -67,11 +67,12 @@ class SearchVerdict(NamedTuple):
 
 
 def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Packed,
-               seed: int = 1) -> SearchVerdict | None:
+               seed: int = 1, keep_head: bool = False) -> SearchVerdict | None:
     """The SearchVerdict on a result of simcse.train; None for fewer than FEW texts.
 
     start           the model before training
     queries, keys   N texts each, of which at most MOST are drawn; key n belongs to query n
+    keep_head       whether the vectors are those after the head of the trained model
     """
     N = len(queries.offsets) - 1
     chosen = np.sort(np.random.default_rng([seed, 3]).permutation(N)[:MOST])
@@ -79,8 +80,9 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
         return None
     queries, keys = take(queries, chosen), take(keys, chosen)
     N = len(chosen)
-    trained, before = (reciprocal_ranks(*(vectors(side, m, pool) for side in (queries, keys)))
-                       for m in (model, start))
+    trained, before = (
+        reciprocal_ranks(*(vectors(side, m, pool, head) for side in (queries, keys)))
+        for m, head in ((model, keep_head), (start, False)))
     gain = trained - before
     return SearchVerdict(float(trained.mean()), float(before.mean()),
                          float(reciprocal_ranks(*token_weights(queries, keys)).mean()),

@@ -112,7 +112,7 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
     return progress
 
 
-# ---- before the work ------------------------------------------------------------------------------
+# ---- before the work ----------------------------------------------------------------------------
 
 def read_saved(path: str | os.PathLike) -> Saved:
     """Read what a checkpoint says about its run.  FormatError if it is not a checkpoint."""
@@ -143,7 +143,7 @@ def require_same(path: str | os.PathLike, saved: Saved, settings: Mapping[str, A
     _require_same(path, saved.settings, json_value(settings))
 
 
-# ---- parts ----------------------------------------------------------------------------------------
+# ---- parts --------------------------------------------------------------------------------------
 
 def _parse(path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Fields]:
     """The settings, and the fields of the progress."""

@@ -173,8 +173,9 @@ class Classifier:
     def test(self, source: Lines | Labelled, k: int = 1, threshold: float = 0.0) -> Quality:
         """Precision and recall of the k most likely labels on labelled lines.
 
-        source: as for read_labelled, or its result.  As in the original, every label of every example has the same
-        weight, and lines without a known label are left out; `unseen` counts unknown labels.
+        source: as for read_labelled, or its result.  As in the original, every label of every
+        example has the same weight, and lines without a known label are left out; `unseen` counts
+        unknown labels.
         Raises a ValueError that names a line without a label.
         """
         lines = source if isinstance(source, Labelled) else read_labelled(source)

@@ -60,7 +60,7 @@ def frequency_scores(targets: np.ndarray, noise: np.ndarray, negatives: int, tre
     return np.log(np.maximum(right, 1e-12) / np.maximum(left, 1e-12)).astype(np.float32)
 
 
-# ---- word2vec and FastText ------------------------------------------------------------------------
+# ---- word2vec and FastText ----------------------------------------------------------------------
 
 def of_pairs(trained: Trained, corpus: Corpus, vocab: Vocab, method: Callable, window: int = 5,
              negatives: int = 5, sample: float = 1e-3, epochs: int = 5,
@@ -71,7 +71,6 @@ def of_pairs(trained: Trained, corpus: Corpus, vocab: Vocab, method: Callable, w
                one, numbered by the same vocabulary (number_sentences)
     The other arguments are those of the training run.
     """
-    V = len(vocab)
     plan = make_plan(vocab.counts, window, negatives, sample, details.power, details.fixed_window)
     kept = vocab.counts * keep_probability(vocab.counts, sample).astype(np.float64)
     scores = frequency_scores(kept / kept.sum(), noise_distribution(vocab.counts, details.power),
@@ -114,7 +113,7 @@ def number_sentences(sentences, vocab: Vocab) -> Corpus:
     return Corpus(np.array([word for sentence in numbers for word in sentence], np.int32), offsets)
 
 
-# ---- the classifier -------------------------------------------------------------------------------
+# ---- the classifier -----------------------------------------------------------------------------
 
 def of_classifier(classifier: Classifier, lines: Labelled, negatives: int = 5, epochs: int = 5,
                   seed: int = 1) -> Verdict:
@@ -158,7 +157,7 @@ def label_scores(classifier: Classifier, plan: supervised.LabelPlan) -> np.ndarr
                             plan.tree)
 
 
-# ---- GloVe ----------------------------------------------------------------------------------------
+# ---- GloVe --------------------------------------------------------------------------------------
 
 def of_cells(trained, cells: Cells, x_max: float = 100, alpha: float = 0.75, seed: int = 1,
              fit: Cells | None = None) -> Verdict:

@@ -34,7 +34,7 @@ def test_the_table_and_the_files_have_the_scores_of_evaluate_tasks(model, tmp_pa
                 "bag of words": BagOfWords([" ".join(words) for words in toy.text])}
     expected = {name: evaluate_tasks(encoder, tasks) for name, encoder in encoders.items()}
     code, out, err = run("evaluate", "mteb", model, "--tasks", *QUICK, "--baselines",
-                         "--json", tmp_path / "out")
+                         "--results-folder", tmp_path / "out")
     assert code == 0, err
     assert out == "\n".join(format_results(expected)) + "\n"
     folders = {"o.vec": "", "random": "random", "bag of words": "bag-of-words"}
