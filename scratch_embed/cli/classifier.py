@@ -64,8 +64,6 @@ def run_training(arguments):
     from scratch_embed.words.labelled import read_labelled
 
     check_ngrams(arguments)
-    if arguments.buckets and arguments.word_ngrams == 1 and not arguments.max_n:
-        say("--buckets has no effect without n-grams: add --word-ngrams 2 or --max-n")
     if not arguments.output.lower().endswith(".bin"):
         arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
                               f"classifier, got {arguments.output}")
@@ -93,6 +91,8 @@ def chosen_ngrams(arguments, lines):
     from scratch_embed.words.labelled import count_word_ngrams
     from scratch_embed.words.subwords import NGrams, default_buckets
     lengths = arguments.min_n, arguments.max_n
+    if arguments.buckets and arguments.word_ngrams == 1 and not arguments.max_n:
+        say("--buckets has no effect without n-grams: add --word-ngrams 2 or --max-n")
     buckets = arguments.buckets or min(
         NGrams().buckets, count_word_ngrams(lines, arguments.word_ngrams)
         + default_buckets(lines.words, *lengths))

@@ -66,9 +66,9 @@ def run_simcse(arguments):
     optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
     checkpoint = open_checkpoint(
-        arguments, arguments.corpus or arguments.pairs, tau=arguments.tau, workers=arguments.workers,
-        dropout=arguments.dropout, batch_size=arguments.batch_size, headless=arguments.no_head,
-        **optim._asdict(), **steps)
+        arguments, arguments.corpus or arguments.pairs, tau=arguments.tau,
+        dropout=arguments.dropout, batch_size=arguments.batch_size, workers=arguments.workers,
+        headless=arguments.no_head, **optim._asdict(), **steps)
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
     length = chosen_length(arguments, model)

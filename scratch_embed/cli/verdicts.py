@@ -36,8 +36,8 @@ def note_epochs(arguments, vocab, corpus):
     read = times * arguments.epochs
     if FEW <= times and read < TOO_FEW_READ:
         epochs = min(MOST_EPOCHS, math.ceil(ENOUGH_READ / times))
-        say(f"a small text: in {arguments.epochs} epochs a word is read {read:.0f} times on average, "
-            f"and {ENOUGH_READ:,} are better; try --epochs {epochs}")
+        say(f"a small text: {arguments.epochs} epochs read a word {read:.0f} times on average, and "
+            f"{ENOUGH_READ:,} times are better; try --epochs {epochs}")
 
 
 # ---- the text to measure on ---------------------------------------------------------------------
@@ -74,9 +74,10 @@ def report(verdict, examples, held_out, frequencies, advice, seen=True):
     source = f"of {held_out}, which is held out" if held_out else source
     say(f"mean loss of {verdict.examples:,} {kind} {source}: {verdict.trained:.4f}; with "
         f"{frequencies} alone {verdict.baseline:.4f}; untrained {verdict.untrained:.4f}")
-    where = "" if held_out or not (verdict.learned and seen) else (
-        " on the text that it was trained on; --held-out FILE measures another text")
-    say(verdict.sentence(frequencies, advice) + where)
+    say(verdict.sentence(frequencies, advice))
+    if verdict.learned and seen and not held_out:
+        say("(on the text that it was trained on, which it may know by heart: --held-out FILE "
+            "measures another text)")
 
 
 def report_pairs(arguments, verdict):

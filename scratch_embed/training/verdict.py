@@ -22,7 +22,7 @@ import numpy as np
 
 GROUPS = 50                        # of sentences, from which the error is computed
 ERRORS = 3                         # a gain below 3 standard errors is not significant
-MARGIN = 0.01                      # a gain below 1 % of the baseline's loss is of no use
+NOTHING, LITTLE = 0.01, 0.1        # gains, as shares of the baseline's loss, that are of no use
 
 
 class Verdict(NamedTuple):
@@ -45,14 +45,25 @@ class Verdict(NamedTuple):
     def learned(self) -> bool:
         """Whether the model is better than frequencies, significantly and by at least 1 %."""
         gain = self.baseline - self.trained
-        return bool(gain > max(ERRORS * self.error, MARGIN * abs(self.baseline)))
+        return bool(gain > max(ERRORS * self.error, NOTHING * self.baseline))
+
+    @property
+    def little(self) -> bool:
+        """Whether the model has learned something, but less than 10 %."""
+        return self.learned and self.baseline - self.trained < LITTLE * self.baseline
 
     def sentence(self, frequencies: str, advice: str) -> str:
-        """The verdict in words.  frequencies: of what; advice: what to try if nothing is learned"""
+        """The verdict in words.
+
+        frequencies: what the baseline knows; advice: what to try if little was learned
+        """
+        how = "only a little" if self.little else "" if self.learned else "no"
+        if self.trained > self.untrained:
+            return (f"verdict: worse than before training (loss {self.trained:.3f} against "
+                    f"{self.untrained:.3f}): train with a smaller --lr")
         figures = f"loss {self.trained:.3f} against {self.baseline:.3f}"
-        if self.learned:
-            return f"verdict: better than {frequencies} ({figures})"
-        return f"verdict: no better than {frequencies} ({figures}): {advice}"
+        return (f"verdict: {how} better than {frequencies} ({figures})".replace(":  ", ": ")
+                + f": {advice}" * bool(how))
 
 
 def compare(trained: np.ndarray, baseline: np.ndarray, untrained: np.ndarray, counts: np.ndarray
@@ -64,15 +75,13 @@ def compare(trained: np.ndarray, baseline: np.ndarray, untrained: np.ndarray, co
     >>> compare(np.array([1.0, 2.0]), np.array([2.0, 3.2]), np.array([4.0, 4.0]), np.array([2, 2]))
     Verdict(trained=0.75, baseline=1.3, untrained=2.0, error=0.05..., examples=4)
     """
-    n, G = counts.sum(), len(counts)
-    if n == 0 or G < 2:
-        return Verdict(*(float(sums.sum() / max(n, 1)) for sums in (trained, baseline, untrained)),
-                       float("inf"), int(n))
-    gains = baseline - trained
-    residuals = gains - gains.sum() / n * counts
-    error = np.sqrt(G / (G - 1) * (residuals**2).sum()) / n
-    return Verdict(*(float(sums.sum() / n) for sums in (trained, baseline, untrained)),
-                   float(error), int(n))
+    n, G, gains = int(counts.sum()), len(counts), baseline - trained
+    of_trained, of_baseline, of_untrained = (
+        float(sums.sum() / max(n, 1)) for sums in (trained, baseline, untrained))
+    error = np.inf
+    if n and G > 1:
+        error = np.sqrt(G / (G - 1) * ((gains - gains.sum() / n * counts)**2).sum()) / n
+    return Verdict(of_trained, of_baseline, of_untrained, float(error), n)
 
 
 def sample_groups(offsets: np.ndarray, words: float, seed: int) -> list[np.ndarray]:

@@ -95,7 +95,7 @@ def measure(method: Callable, corpus, plan, W: np.ndarray, U: np.ndarray, scores
             for t, (inputs, outputs) in enumerate(tables):
                 losses[t, g], counts[g] = method(corpus, group, plan, inputs, outputs,
                                                  np.float32(0), stream(seed, FRESH, g))
-    return compare(*losses, counts)
+    return compare(losses[0], losses[1], losses[2], counts)
 
 
 def number_sentences(sentences, vocab: Vocab) -> Corpus:
@@ -182,7 +182,7 @@ def of_cells(trained, cells: Cells, x_max: float = 100, alpha: float = 0.75, see
     if fit is not None:
         errors = [error - (f * error).sum() / f.sum() for error in errors]
     sums = [np.bincount(group, f * error**2 / 2, minlength=GROUPS) for error in errors]
-    return compare(*sums, np.bincount(group, minlength=GROUPS))
+    return compare(sums[0], sums[1], sums[2], np.bincount(group, minlength=GROUPS))
 
 
 def some(cells: Cells, most: int, seed: int) -> Cells:
