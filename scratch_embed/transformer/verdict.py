@@ -9,6 +9,9 @@ Read next training/verdict.py (how losses become a verdict), sentences/verdict.p
 P(w) is the best prediction that does not look at the other tokens: it fills every gap with the same
 token.  A BERT spends its first steps on learning just this, and its loss falls fast meanwhile; only
 below that loss has it begun to use the context.
+
+All chosen tokens are replaced by [MASK] here.  In training, one in ten is kept: a model that has
+only learned to repeat the token that it sees would seem to be better than frequencies.
 """
 import numpy as np
 
@@ -33,7 +36,7 @@ def of_masked_lm(model: Bert, start: Bert, corpus: Packed, counts: np.ndarray, m
     read     the number of tokens that training read, which sets the size of the sample
     """
     frequencies = np.log((counts + 0.5) / (counts + 0.5).sum())
-    rng = np.random.default_rng([seed, 3])
+    rng, masking = np.random.default_rng([seed, 3]), masking._replace(masked=1.0, random=0.0)
     sums: list[list[float]] = []
     for group in sample_groups(corpus.offsets, max(SAMPLE, SHARE * read), seed):
         batch = take(corpus, group)
