@@ -32,7 +32,7 @@ def add_training(methods):
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
     option("--cased", action="store_true", help="keep capitals and accents")
-    option("--tokenizer", metavar="FOLDER",
+    option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
            help="use the WordPiece vocabulary of this folder (default: learn one)")
     option("--model", metavar="MODEL",
            help="continue with the weights and the tokenizer of this model instead of new ones; "
@@ -97,7 +97,8 @@ def check_usage(arguments):
             arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because "
                                   f"the heads share it evenly, got {arguments.heads}")
     if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
-        arguments.usage_error("--tokenizer replaces --vocab-size and --cased: leave them out")
+        arguments.usage_error("--tokenizer-folder replaces --vocab-size and --cased: leave them "
+                              "out")
     least = 5 if arguments.next_sentence else 3
     if arguments.max_length and arguments.max_length < least:
         arguments.usage_error(f"--max-length: expected {least} or more, for [CLS], [SEP] and a "
@@ -163,7 +164,7 @@ def count_parameters(config):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def chosen_tokenizer(arguments, lines):
-    """The tokenizer of --tokenizer, or a tokenizer learnt from the text.
+    """The tokenizer of --tokenizer-folder, or a tokenizer learnt from the text.
 
     Raises ValueError if the tokenizer has no [MASK] or cannot be saved.
     """

@@ -33,8 +33,10 @@ def add_training(methods):
         methods, "classifier", "train a classifier of lines (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
         run=run_training)
-    command.add_argument("labelled", metavar="LABELLED", help="one example per line; its labels "
-                         'are the words that begin with __label__; plain or gzip; "-" is stdin')
+    command.add_argument("labelled", metavar="LABELLED", help="one example per line, split at "
+                         "white space, as fastText does: lower-case it and remove punctuation "
+                         "first; its labels are the words that begin with __label__; plain or "
+                         'gzip; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help="the model in fastText's format; the name must end in .bin")
     add_common_options(command, min_count=1)

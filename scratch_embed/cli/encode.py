@@ -3,7 +3,7 @@ import itertools
 import sys
 from functools import partial
 
-from scratch_embed.cli.loading import add_encoder_options, add_model, load_encoder
+from scratch_embed.cli.loading import add_encoder_options, add_model, chosen_sif, load_encoder
 from scratch_embed.cli.parsing import (
     add_command,
     add_errors,
@@ -13,6 +13,7 @@ from scratch_embed.cli.parsing import (
     whole,
 )
 from scratch_embed.cli.printing import print_json
+from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
@@ -64,29 +65,33 @@ def run_encode(arguments):
     from scratch_embed.numerics.blas import blas_threads_at_most
     if arguments.output:
         require_writable(arguments.output, arguments.input)
-    encode = chosen_encode(arguments)
+    tokenizer = chosen_tokenizer(arguments)
+    refuse_for_a_transformer(arguments.model, tokenizer)
+    encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
     with blas_threads_at_most(arguments.workers):
-        (write_array if arguments.output else print_rows)(arguments, encode)
+        (write_array if arguments.output else print_rows)(arguments, encoder)
 
 
-def write_array(arguments, encode):
+def write_array(arguments, encoder):
     """Write a NumPy file, completely or not at all."""
     import numpy as np
 
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.text.corpus import read_lines
-    vectors = encode(list(read_lines(arguments.input, arguments.errors)))
+    vectors = chosen_encode(encoder, arguments)(list(read_lines(arguments.input, arguments.errors)))
+    say_known(encoder, arguments.model, "lines")
     with atomic_write(arguments.output) as file:
         np.save(file, vectors, allow_pickle=False)
     say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
         f"{arguments.output}")
 
 
-def print_rows(arguments, encode):
+def print_rows(arguments, encoder):
     """Print a line of numbers per text; a float32 has the fewest digits that restore it."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
+    encode = chosen_encode(encoder, arguments)
     shown = shortest_digits if arguments.precision == "float32" else list
     while some := list(itertools.islice(lines, at_a_time(arguments))):
         for line, row in zip(some, encode(some)):
@@ -94,11 +99,11 @@ def print_rows(arguments, encode):
                 print_json({"query": line, "vector": row.tolist()})
             else:
                 print(*shown(row))
+    say_known(encoder, arguments.model, "lines")
 
 
-def chosen_encode(arguments):
-    """The model's encode() with the options as arguments: a function of a list of texts."""
-    encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
+def chosen_encode(encoder, arguments):
+    """The encoder's encode() with the options as arguments: a function of a list of texts."""
     size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
                    show_progress_bar=bool(arguments.output), precision=arguments.precision,

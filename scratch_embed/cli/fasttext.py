@@ -1,6 +1,7 @@
 """train fasttext: train vectors of words and n-grams.  ngrams: print a word's n-grams."""
 from scratch_embed.cli.parsing import add_command, add_json, positive, refuse_old_names, whole
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -57,7 +58,7 @@ def run_fasttext(arguments):
     from scratch_embed.words.fasttext import DETAILS, train
     from scratch_embed.words.fasttext_files import word_model, write_bin
     from scratch_embed.words.fasttext_vectors import FastTextVectors
-    from scratch_embed.words.plan import check_pair_settings
+    from scratch_embed.words.plan import check_settings
     from scratch_embed.words.verdict import of_pairs
 
     check_ngrams(arguments)
@@ -65,7 +66,7 @@ def run_fasttext(arguments):
     of_plan = dict(window=arguments.window, sample=arguments.sample,
                    negatives=0 if arguments.loss == "hs" else arguments.negatives)
     settings = dict(**of_plan, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs)
-    check_pair_settings({**settings, **DETAILS._asdict()})
+    check_settings({**settings, **DETAILS._asdict()})
     of_ngrams = dict(min_n=arguments.min_n, max_n=arguments.max_n)
     checkpoint = check_files(arguments, method=method, **settings, **of_ngrams,
                              **{"buckets": arguments.buckets} if arguments.buckets else {})
@@ -81,8 +82,8 @@ def run_fasttext(arguments):
                                                bin_settings(arguments)))
         what = "the whole model"
     else:
-        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n).words.save(
-            arguments.output)
+        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n,
+                        chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
     report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,

@@ -2,6 +2,7 @@
 from functools import partial
 
 from scratch_embed.cli.parsing import add_command, non_negative, positive, refuse_old_names, whole
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
@@ -67,7 +68,7 @@ def run_glove(arguments):
         train,
     )
     from scratch_embed.words.vector_files import write_glove_text
-    from scratch_embed.words.vectors import writer_for
+    from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.verdict import of_cells
 
     settings = dict(dim=arguments.dim, alpha=arguments.alpha, lr=arguments.lr,
@@ -92,9 +93,10 @@ def run_glove(arguments):
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
-    own_format = arguments.output.lower().endswith(".txt")
-    write = write_glove_text if own_format else writer_for(arguments.output)
-    write(arguments.output, vocab.words, vectors)
+    if arguments.output.lower().endswith(".txt"):
+        write_glove_text(arguments.output, vocab.words, vectors)
+    else:
+        WordVectors(vocab.words, vectors, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
     verdict = (of_cells(trained, count(held_out), x_max, arguments.alpha, arguments.seed, cells)
                if held_out else of_cells(trained, cells, x_max, arguments.alpha, arguments.seed))

@@ -1,9 +1,21 @@
 """evaluate mteb: MTEB's task types on toy data whose upper bound and chance level are known."""
 import os
 
-from scratch_embed.cli.loading import add_encoder_options, add_model, column_names, load_encoder
+from scratch_embed.cli.loading import (
+    add_encoder_options,
+    add_model,
+    chosen_sif,
+    column_names,
+    load_encoder,
+)
 from scratch_embed.cli.parsing import add_command, add_json
 from scratch_embed.cli.printing import measured, print_json
+from scratch_embed.cli.tokenizing import (
+    chosen_tokenizer,
+    refuse_for_a_transformer,
+    say_known,
+    start_counting,
+)
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import add_seed
 
@@ -37,18 +49,23 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.results import format_results, write_results
     from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
-    encoders = {name: load_encoder(arguments.model, arguments.sif, arguments.tokens)}
+    tokenizer = chosen_tokenizer(arguments)
+    refuse_for_a_transformer(arguments.model, tokenizer)
+    sif = chosen_sif(arguments, arguments.model)
+    encoders = {name: load_encoder(arguments.model, sif, tokenizer)}
     if arguments.results_folder:
         os.makedirs(arguments.results_folder, exist_ok=True)
     toy = toy_mteb(arguments.seed)
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
     say_unknown(encoders[name], toy.text)
+    start_counting(encoders[name])
     if arguments.baselines:
         encoders |= baselines(toy.text)
     todo = [(column, task) for column in encoders for task in tasks]
     columns = {column: [] for column in encoders}
     for column, task in tqdm(todo, unit="task", disable=None):
         columns[column].append(evaluate_task(encoders[column], task))
+    say_known(encoders[name], name, "texts", strict=False)
     if arguments.results_folder:
         for column, results in columns.items():
             folder = "" if column == name else column.replace(" ", "-")
@@ -62,12 +79,15 @@ def run_evaluation(arguments):
 
 
 def say_unknown(encoder, text):
-    """Print how many of the tasks' words have no vector, if any."""
+    """Print how many of the tasks' words have no vector, if any.  ValueError if none has one."""
     words = sorted({word for sentence in text for word in sentence})
     unknown = int((~encoder.encode(words).any(axis=1)).sum())
+    message = (f"{unknown:,} of the {len(words):,} words of the tasks are unknown to the model: "
+               "`scratch-embed world facts` writes a text that has them")
+    if unknown == len(words):
+        raise ValueError(message)
     if unknown:
-        say(f"{unknown:,} of the {len(words):,} words of the tasks are unknown to the model: "
-            "`scratch-embed world facts` writes a text that has them")
+        say(message)
 
 
 def chosen_tasks(tasks, names):

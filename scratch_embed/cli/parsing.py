@@ -24,6 +24,7 @@ RENAMED = {                        # old name: new name, which the error message
     "--max-size": "--max-vocab-size",
     "--multiply": "--cosmul",
     "--piece-error": "--subword-gradient",
+    "--tokens": "--tokenizer",
     "--unsymmetric": "--asymmetric",
     "--unweighted": "--no-distance-weighting",
     "--warm-up": "--warmup-ratio",

@@ -2,6 +2,7 @@
 import contextlib
 import sys
 
+from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import (
     add_command,
     add_errors,
@@ -10,6 +11,7 @@ from scratch_embed.cli.parsing import (
     require_writable,
     whole,
 )
+from scratch_embed.cli.tokenizing import add_tokenizer_options, chosen_tokenizer
 
 
 def add_commands(commands):
@@ -32,7 +34,9 @@ def add_commands(commands):
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "
                               "(count expected by chance) (default: %(default)s)")
     command.add_argument("--delimiter", default="_", metavar="TEXT",
-                         help="text between the words of a phrase (default: %(default)s)")
+                         help="text between the words of a phrase; with another than _, train with "
+                              "--tokenizer spaces (default: %(default)s)")
+    add_tokenizer_options(command)
     refuse_old_names(command, "--joiner")
 
 
@@ -43,15 +47,16 @@ def run_phrases(arguments):
 
     if arguments.output != "-":
         require_writable(arguments.output, arguments.corpus)
-    vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors)
+    tokenizer = chosen_tokenizer(arguments)
+    vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors,
+                                tokenizer=tokenizer)
     phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
     joined = join_phrases(corpus, vocab, phrases, arguments.delimiter)
     with open_output(arguments.output) as file:
         for sentence in joined:
             file.write(" ".join(sentence).encode() + b"\n")
-    print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} distinct phrases; "
-          f"wrote {'standard output' if arguments.output == '-' else arguments.output}",
-          file=sys.stderr)
+    say(f"tokenizer: {tokenizer}; {len(corpus.ids):,} words, {len(phrases.scores):,} distinct "
+        f"phrases; wrote {'standard output' if arguments.output == '-' else arguments.output}")
 
 
 @contextlib.contextmanager

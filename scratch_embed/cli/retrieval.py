@@ -6,12 +6,13 @@ from functools import partial
 from scratch_embed.cli.loading import (
     MODELS,
     add_encoder_options,
+    chosen_sif,
     column_names,
     load_encoder,
-    splitter,
 )
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, non_negative, whole
 from scratch_embed.cli.printing import print_json, with_interval
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
 
@@ -62,14 +63,15 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.trec import write_run
     from scratch_embed.retrieve.lists import as_run
     check_usage(arguments)
+    tokenizer = chosen_tokenizer(arguments)
     if arguments.run_out:
         os.makedirs(arguments.run_out, exist_ok=True)
     names = column_names(arguments.models, taken=["bm25"])
-    encoders = {name: load_encoder(path, arguments.sif, arguments.tokens)
+    encoders = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                 for path, name in names.items()}
     collection = chosen_collection(arguments)
     say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
-    lists, found = searches(encoders, collection, arguments), {}
+    lists, found = searches(encoders, collection, tokenizer, arguments), {}
     tags = tags_of(lists)
     for system in lists:                                   # one run in memory at a time
         run = as_run(*lists[system], list(collection.queries), list(collection.documents))
@@ -111,17 +113,19 @@ def measures():
 
 # ---- the systems --------------------------------------------------------------------------------
 
-def searches(encoders, collection, arguments):
+def searches(encoders, collection, tokenizer, arguments):
     """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
+    from scratch_embed.text.word_tokenizer import WORDS
     documents, queries = (list(part.values()) for part in collection[:2])
     depth, found = min(arguments.depth, len(documents)), {}
     for name, encoder in encoders.items():
         found[name] = dense(name, encoder, documents, queries, depth)
     if arguments.no_bm25:
         return found
-    split, joined = splitter(arguments.tokens), {}
+    split, joined = tokenizer or WORDS, {}
+    say(f"tokenizer of bm25: {split}")
     words = BM25([split(text) for text in documents]).search(map(split, queries), depth)
     for name, lists in found.items():
         both = lists, words
@@ -132,13 +136,13 @@ def searches(encoders, collection, arguments):
 
 
 def dense(name, encoder, documents, queries, depth):
-    """(ids, scores) of the nearest documents.  Prints how many texts have no known word."""
+    """(ids, scores) of the nearest documents.  Prints the shares of known words."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
-    vectors = [encoder.encode(texts, show_progress_bar=True) for texts in (documents, queries)]
-    for what, rows in zip(("documents", "queries"), vectors):
-        if unknown := int((~rows.any(axis=1)).sum()):
-            say(f"{name}: {unknown:,} of {len(rows):,} {what} have no known word")
+    vectors = []
+    for texts, what in (documents, "documents"), (queries, "queries"):
+        vectors.append(encoder.encode(texts, show_progress_bar=True))
+        say_known(encoder, name, what)
     index = Index(vectors[0].shape[1])
     index.add(range(len(documents)), vectors[0])
     return nearest_or_none(index, vectors[1], depth)

@@ -5,14 +5,14 @@ import sys
 
 from scratch_embed.cli.loading import (
     MODELS,
-    TOKENS,
     add_encoder_options,
+    chosen_sif,
     digest_of,
     load_encoder,
-    splitter,
 )
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, require_writable
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                  # queries searched together
@@ -36,7 +36,7 @@ def add_commands(commands):
                        "model and options; line numbers continue")
     add_encoder_options(index)
     add_errors(index)
-    index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
+    index.set_defaults(usage_error=index.error)
     add_search(commands)
 
 
@@ -51,28 +51,22 @@ def run_index(arguments):
         check_outside(arguments.output, arguments.model)
     index, encoder = (open_index if arguments.add else new_index)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    unknown = 0
-
-    def encode(texts):
-        nonlocal unknown
-        vectors = encoder.encode(texts)
-        unknown += int((~vectors.any(axis=1)).sum())
-        return vectors
-    added = index.add(lines, encode)
+    added = index.add(lines, encoder.encode)
     if not len(index):
         raise ValueError(f"{arguments.texts}: expected one text per line, found only blank lines")
+    name = os.path.basename(index.made_by["model"])
+    if say_known(encoder, name, "lines", strict=not arguments.add):
+        say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
     say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
         f"{arguments.output}")
-    if unknown:
-        say(f"{unknown:,} of {added:,} lines have no word known to the model: their cosine with "
-            "every query is 0; `search --bm25` and --hybrid can find them")
 
 
 def check_index_usage(arguments):
     """Exit with code 2 if options contradict each other."""
-    if arguments.add and (arguments.sif is not None or arguments.tokens is not None):
-        arguments.usage_error("--add uses the options of the index: leave out --sif and --tokens")
+    if arguments.add and (arguments.sif is not None or chosen_tokenizer(arguments) is not None):
+        arguments.usage_error("--add uses the options of the index: leave out --sif, --tokenizer, "
+                              "--keep-case and --apostrophes")
     if not (arguments.add or arguments.model):
         arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
@@ -91,10 +85,15 @@ def check_outside(path, model):
 def new_index(arguments):
     """(an empty TextIndex, its encoder)."""
     from scratch_embed.retrieve.texts import TextIndex
-    options = {"sif": arguments.sif, "tokens": arguments.tokens or TOKENS[0]}
-    made_by = {"model": os.path.abspath(arguments.model), "digest": digest_of(arguments.model),
-               **options}
-    encoder = load_encoder(arguments.model, **options)
+    from scratch_embed.sentences.static import StaticEncoder
+    from scratch_embed.text.word_tokenizer import WORDS
+    tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
+    sif = chosen_sif(arguments, arguments.model)
+    encoder = load_encoder(arguments.model, sif, tokenizer)
+    split = encoder.tokenize.split if isinstance(encoder, StaticEncoder) else None
+    made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
+               "tokenizer": split and split._asdict(),
+               "bm25_tokenizer": (tokenizer or WORDS)._asdict()}
     return TextIndex(encoder.encode([]).shape[1], made_by), encoder
 
 
@@ -106,16 +105,34 @@ def open_index(arguments):
 
 def load_index(path):
     """Read a TextIndex that `new_index` created.  Raises FormatError for any other file."""
-    from scratch_embed.numerics.errors import FormatError
     from scratch_embed.retrieve.texts import TextIndex
     index = TextIndex.load(path)
-    sif, kinds = index.made_by.get("sif"), [type(index.made_by.get(name)) for name in
-                                            ("model", "digest", "tokens")]
-    if kinds != [str] * 3 or not isinstance(sif, float | None) or (
-            index.made_by["tokens"] not in TOKENS):
-        raise FormatError(path, "its metadata", "expected in `made_by` a model, its digest, sif "
-                                                f"and tokens, found {index.made_by}")
+    fields = made_by_of(index, path)
+    for name in "model", "digest":
+        fields.text(name)
+    if index.made_by.get("sif") is not None:
+        fields.positive("sif")
+    splits_of(index, path)
     return index
+
+
+def made_by_of(index, path):
+    """The description of an index's model, as Fields."""
+    from scratch_embed.numerics.json_files import Fields
+    return Fields(path, index.made_by, "its `made_by`")
+
+
+def splits_of(index, path):
+    """(text -> words of the encoder, None for a transformer; text -> words of BM25)."""
+    from scratch_embed.numerics.json_files import NULL
+    from scratch_embed.text.word_tokenizer import from_fields
+    fields = made_by_of(index, path)
+    if "tokens" in fields:                                 # of version 0.1
+        split = split_of_version_0_1(fields.one_of("tokens", ("spaces", "words")))
+        return split, split
+    stored = fields.of("tokenizer", dict, NULL)
+    return (stored and from_fields(fields.inside("tokenizer")),
+            from_fields(fields.inside("bm25_tokenizer")))
 
 
 def encoder_of(index, path, model=None):
@@ -133,7 +150,7 @@ def encoder_of(index, path, model=None):
         raise ValueError(f"{path} was made with another model than {model} (digest "
                          f"{made_by['digest']}, found {found}): their vectors cannot be compared; "
                          "index the texts again, or give the old model with --model")
-    encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
+    encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0])
     dim = encoder.encode([]).shape[1]
     if dim != index.index.dim:
         raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} has "
@@ -167,18 +184,26 @@ def add_search(commands):
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
-    search = chosen_search(index, arguments)
+    encoder = None if arguments.bm25 else encoder_of(index, arguments.index, arguments.model)
+    search = chosen_search(index, encoder, arguments)
     show = print_objects if arguments.json else print_lines
     queries, interactive = texts_of(arguments.queries)
     k = min(arguments.top, len(index))                       # search returns k columns
+    asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
+        asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1 where fewer than k lines are found
             if not found:
                 say(f"nothing found for {query!r}: it has no known word")
+            answered += bool(found)
             show(query, found)
+    if asked and not answered:
+        raise ValueError("nothing found: no query has a known word")
+    if encoder is not None:
+        say_known(encoder, os.path.basename(index.made_by["model"]), "queries", strict=False)
 
 
 def texts_of(given):
@@ -190,21 +215,19 @@ def texts_of(given):
     return lines, sys.stdin is not None and sys.stdin.isatty()
 
 
-def chosen_search(index, arguments):
+def chosen_search(index, encoder, arguments):
     """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
-    if not arguments.bm25:
-        encode = encoder_of(index, arguments.index, arguments.model).encode
     if arguments.bm25 or arguments.hybrid:
-        words = index.bm25_search(splitter(index.made_by["tokens"]))
+        words = index.bm25_search(splits_of(index, arguments.index)[1])
     if arguments.bm25:
         return words
     if not arguments.hybrid:
-        return lambda queries, k: index.search(encode(queries), k)
+        return lambda queries, k: index.search(encoder.encode(queries), k)
 
     def both(queries, k):
         depth = max(k, HYBRID_DEPTH)
-        return reciprocal_rank_fusion([index.search(encode(queries), depth),
+        return reciprocal_rank_fusion([index.search(encoder.encode(queries), depth),
                                        words(queries, depth)], k)
     return both
 

@@ -4,14 +4,19 @@ Options and output paths are checked before anything is read or trained, so that
 hour is not lost because a folder does not exist.
 """
 import os
-import sys
 
+from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import (
     add_errors,
     non_negative,
     refuse_old_names,
     require_writable,
     whole,
+)
+from scratch_embed.cli.tokenizing import (
+    add_tokenizer_options,
+    chosen_tokenizer,
+    warn_of_raw_text,
 )
 
 # ---- options ------------------------------------------------------------------------------------
@@ -24,6 +29,7 @@ def add_text_options(command, output):
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
                          help="keep at most the N most frequent words (default: all)")
     refuse_old_names(command, "--max-size")
+    add_tokenizer_options(command)
     command.add_argument("--on-disk", metavar="FOLDER",
                          help="keep the text's word ids in files of this folder (default: in "
                               "memory)")
@@ -165,15 +171,12 @@ def run_options(arguments, checkpoint):
 
 
 def read_text(arguments):
-    """(Vocab, Corpus) of the text.  Prints their sizes."""
+    """(Vocab, Corpus) of the text.  Prints their sizes, and how the text was split."""
     from scratch_embed.text.reader import read_corpus
+    tokenizer = chosen_tokenizer(arguments)
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_vocab_size,
-                                arguments.errors, arguments.on_disk)
+                                arguments.errors, arguments.on_disk, tokenizer)
     say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
-        f"{len(vocab):,} different")
+        f"{len(vocab):,} different; tokenizer: {tokenizer}")
+    warn_of_raw_text(vocab, tokenizer)
     return vocab, corpus
-
-
-def say(*message):
-    """Print a message to stderr; stdout is for data."""
-    print(*message, file=sys.stderr)

@@ -5,7 +5,8 @@ of an English text, see words/README.md.
 """
 import math
 
-from scratch_embed.cli.training import say
+from scratch_embed.cli.messages import say
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 
 FEW_DIFFERENT = 50                 # different words: too few to have useful neighbours
 FEW = 30                           # occurrences of a word, on average, that say little about it
@@ -51,12 +52,13 @@ def add_held_out_option(command, what="lines"):
 
 def held_out_corpus(arguments, vocab):
     """The Corpus of --held-out, numbered by `vocab`, or None without this option."""
-    from scratch_embed.text.corpus import read_sentences
+    from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.verdict import number_sentences
     if not arguments.held_out:
         return None
     try:
-        return number_sentences(read_sentences(arguments.held_out, arguments.errors), vocab)
+        return number_sentences(map(chosen_tokenizer(arguments), read_lines(
+            arguments.held_out, arguments.errors)), vocab)
     except ValueError as error:
         raise ValueError(f"{arguments.held_out}: {error}") from None
 

@@ -1,5 +1,6 @@
 """train word2vec: train word vectors on a text by word2vec."""
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_pair_options,
@@ -44,7 +45,7 @@ def add_training(methods):
 
 def run_word2vec(arguments):
     """Read, train, save, measure; messages go to stderr."""
-    from scratch_embed.words.plan import Details, check_pair_settings
+    from scratch_embed.words.plan import Details, check_settings
     from scratch_embed.words.vectors import WordVectors
     from scratch_embed.words.verdict import of_pairs
     from scratch_embed.words.word2vec import train
@@ -52,14 +53,14 @@ def run_word2vec(arguments):
     method, lr, negatives = chosen_method(arguments)
     of_plan = dict(window=arguments.window, negatives=negatives, sample=arguments.sample)
     settings = dict(**of_plan, dim=arguments.dim, lr=lr, epochs=arguments.epochs)
-    check_pair_settings({**settings, **Details()._asdict()})
+    check_settings({**settings, **Details()._asdict()})
     checkpoint = check_files(arguments, method=method, **settings)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
     note_text(arguments, vocab, corpus)
     note_epochs(arguments, vocab, corpus)
     trained = train(corpus, vocab, method, **settings, options=run_options(arguments, checkpoint))
-    WordVectors(vocab.words, trained.W).save(arguments.output)
+    WordVectors(vocab.words, trained.W, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
     report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
                                      epochs=arguments.epochs, seed=arguments.seed))

@@ -78,14 +78,16 @@ def test_each_option_is_passed_to_encode(options, same, models, tmp_path, text, 
 
 def test_word_vectors_can_encode_and_a_line_without_a_known_word_is_zero(words, text, out, run):
     vectors = WordVectors.load(words)
-    run("encode", words, text, "-o", out)
+    run("encode", words, text, "-o", out, "--sif", 0)
+    lower = [line.lower() for line in LINES]
+    np.testing.assert_array_equal(np.load(out), StaticEncoder(vectors).encode(lower))
+    assert np.load(out).any(axis=1).tolist() == [True, False, True, True, False]
+    run("encode", words, text, "-o", out, "--tokenizer", "spaces", "--sif", 0)
     np.testing.assert_array_equal(np.load(out), StaticEncoder(vectors).encode(LINES))
-    assert np.load(out).any(axis=1).tolist() == [True, False, True, False, False]
-    run("encode", words, text, "-o", out, "--tokens", "words", "--sif", 0.1)
-    weights = sif_weights(zipf_frequencies(vectors.index_to_key), 0.1)
-    expected = StaticEncoder(vectors, weights).encode([line.lower() for line in LINES])
-    np.testing.assert_allclose(np.load(out)[[0, 2]], expected[[0, 2]], rtol=1e-6)
-    assert np.load(out)[3].any()                                   # "The King!" has the word "the"
+    for a, options in (0.1, ["--sif", 0.1]), (0.001, []):
+        run("encode", words, text, "-o", out, *options)
+        weights = sif_weights(zipf_frequencies(vectors.index_to_key), a)
+        np.testing.assert_array_equal(np.load(out), StaticEncoder(vectors, weights).encode(lower))
 
 
 def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, out, run):

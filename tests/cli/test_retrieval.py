@@ -79,13 +79,24 @@ def test_depth_limits_every_list(collection, tmp_path, run):
                for row in read_run(path).values())
 
 
-def test_tokens_words_ignores_case_and_punctuation(collection, tmp_path, run):
-    (tmp_path / "queries").write_text("q1\tBoat!\nq2\tnothing\n")
+def test_the_tokenizer_decides_whether_case_and_punctuation_matter(collection, tmp_path, run):
+    (tmp_path / "queries").write_text("q1\tBoat!\nq2\tcode\n")
     average = {}
-    for tokens in "spaces", "words":
-        _, out, _ = run(*collection, "--json", "--tokens", tokens)
-        average[tokens] = json.loads(out)["w.vec"]["MAP"]["value"]
-    assert average == {"spaces": 0, "words": 0.5}
+    for options in [], ["--tokenizer", "words"], ["--tokenizer", "spaces"], ["--keep-case"]:
+        _, out, _ = run(*collection, "--json", *options)
+        average[" ".join(options[-1:])] = json.loads(out)["w.vec"]["MAP"]["value"]
+    assert average == {"": 1, "words": 1, "spaces": 0.5, "--keep-case": 0.5}
+
+
+def test_bm25_has_the_tokenizer_words_unless_the_options_choose(collection, models, tmp_path, run):
+    """Also beside a transformer, which has a tokenizer of its own, or vectors that know capitals"""
+    (tmp_path / "queries").write_text("q1	The ship.\nq2	Code!\n")
+    model = ["evaluate", "retrieval", models.encoder, *collection[3:], "--json"]
+    _, out, err = run(*model)
+    assert json.loads(out)["bm25"]["MAP"]["value"] == 1
+    assert "tokenizer of bm25: letters and digits, lower-cased, apostrophes kept" in err
+    _, out, _ = run(*model, "--tokenizer", "spaces")
+    assert json.loads(out)["bm25"]["MAP"]["value"] == 0
 
 
 def test_one_query_has_no_interval(collection, tmp_path, run):
@@ -134,7 +145,7 @@ def synonym_vectors(path):
 def test_vectors_with_equal_synonyms_are_better_than_bm25(name, tmp_path, run):
     """In the world of codes the hybrid is better: the vectors do not have the codes."""
     code, out, err = run("evaluate", "retrieval", synonym_vectors(tmp_path / "o.vec"), "--world",
-                         name, "--json")
+                         name, "--json", "--sif", 0)           # the words are in no order
     assert code == 0, err
     ndcg = {system: row["nDCG@10"] for system, row in json.loads(out).items()}
     better = "o.vec+bm25-sum" if name == "codes" else "o.vec"
