@@ -84,12 +84,12 @@ def run_bert(arguments):
 
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other; fill in the sizes of a new model."""
-    new = {name: getattr(arguments, name) for name in ("dim", "layers", "heads", "ff", "tokenizer",
-                                                       "vocab_size", "cased")}
+    new = {"--dim": arguments.dim, "--layers": arguments.layers, "--heads": arguments.heads,
+           "--ff": arguments.ff, "--tokenizer-folder": arguments.tokenizer,
+           "--vocab-size": arguments.vocab_size, "--cased": arguments.cased}
     if arguments.model and any(new.values()):
-        given = next(name for name, value in new.items() if value)
-        arguments.usage_error(f"--model has a size and a tokenizer of its own: leave out "
-                              f"--{given.replace('_', '-')}")
+        given = next(option for option, value in new.items() if value)
+        arguments.usage_error(f"--model has a size and a tokenizer of its own: leave out {given}")
     if not arguments.model:
         for name, value in SIZES.items():
             setattr(arguments, name, getattr(arguments, name) or value)

@@ -109,8 +109,6 @@ def check_files(arguments, **settings):
     writer_for(arguments.output)
     if arguments.output.lower().endswith(".safetensors"):
         require_writable(vocabulary_beside(arguments.output), arguments.corpus)
-    if arguments.held_out:
-        os.stat(arguments.held_out)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)
     return checkpoint
@@ -124,6 +122,8 @@ def open_checkpoint(arguments, text, **settings):
     """
     from scratch_embed.training.session import Checkpoint
     check_workers(arguments)
+    if arguments.held_out:
+        os.stat(arguments.held_out)
     if arguments.resume and not arguments.checkpoint:
         arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:

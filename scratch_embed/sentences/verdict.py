@@ -26,6 +26,7 @@ from scratch_embed.transformer.pooling import Pool
 
 MOST = 500                         # texts that are searched
 FEW = 10                           # texts without which there is no verdict
+PERFECT = 0.95                     # an MRR that leaves no room for improvement
 SHORTEST = 8                       # tokens of a text that is split in half, without [CLS] and [SEP]
 
 
@@ -62,8 +63,9 @@ class SearchVerdict(NamedTuple):
         if self.learned:
             return (f"verdict: better than the model before training {figures}) and than common "
                     f"tokens ({self.tokens:.3f})")
-        return (f"verdict: no better than the model before training {figures}): train on more "
-                "texts, for more --steps, or on --pairs")
+        advice = ("train on more texts, for more --steps, or on --pairs" if self.trained < PERFECT
+                  else "these texts are too easy to show a difference")
+        return f"verdict: no better than the model before training {figures}): {advice}"
 
 
 def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Packed,

@@ -43,7 +43,7 @@ LEARNS = {"word2vec": ["--sample", 0, "--lr", 0.1, "--epochs", 10, "--dim", 8],
           "bert": [*TINY_BERT, "--steps", 200, "--batch-size", 32, "--lr", 0.01, "--dropout", 0]}
 
 
-# ---- the verdict ----------------------------------------------------------------------------------
+# ---- the verdict --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method", LEARNS)
 def test_the_last_lines_are_three_losses_and_a_verdict(method, files, run):
@@ -92,15 +92,15 @@ def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, model
         err = run("train", "simcse", *source, "-o", files / "e", "--model", models.bert, "--steps",
                   3, "--batch-size", 8)[2]
         assert f"(chance: {np.log(8):.4f})" in err
-        assert re.search(r"MRR: 0\.\d{4}; before training 0\.\d{4}; by common tokens [01]\.\d{4}; "
+        assert re.search(r"MRR: [01]\.\d+; before training [01]\.\d+; by common tokens [01]\.\d+; "
                          r"chance 0\.\d{4}\nverdict: ", err), err
     (files / "few").write_text("the cat\nthe dog\n")
-    err = run("train", "simcse", files / "few", "-o", files / "e", "--model", models.bert, "--steps",
-              1)[2]
+    err = run("train", "simcse", files / "few", "-o", files / "e", "--model", models.bert,
+              "--steps", 1)[2]
     assert err.endswith("no verdict: fewer than 10 texts to find\n")
 
 
-# ---- small texts, defaults by the text -----------------------------------------------------------
+# ---- small texts, defaults by the text ----------------------------------------------------------
 
 def test_small_texts_and_vocabularies_are_said(files, run):
     err = run("train", "word2vec", files / "text", "-o", files / "v", "--dim", 2)[2]
@@ -111,20 +111,21 @@ def test_small_texts_and_vocabularies_are_said(files, run):
     assert "a small text: 10 occurrences of a word, on average" in err and "(100 are few)" in err
     (files / "many").write_text("\n".join(" ".join(line) for line in many))
     err = run("train", "word2vec", files / "many", "-o", files / "v", "--dim", 2)[2]
-    assert "5 epochs read a word 200 times on average, and 1,000 times are better; try --epochs 25" \
-        in err
+    assert ("5 epochs read a word 200 times on average, and 1,000 times are better; try --epochs "
+            "25") in err
     err = run("train", "word2vec", files / "many", "-o", files / "v", "--dim", 2, "--epochs",
               25)[2]
-    assert "small" not in err
+    assert "a small" not in err
 
 
 def test_glove_and_fasttext_choose_x_max_and_buckets_by_the_text_and_say_so(files, run):
     """The result is that of the same values given explicitly."""
-    for method, chosen in ("glove", ["--x-max", "10"]), ("fasttext", ["--buckets", "596"]):
+    for method, option, least in ("glove", "--x-max", 10), ("fasttext", "--buckets", 400):
         small = ["train", method, files / "text", "--dim", 4, "--epochs", 2, "-o"]
         err = run(*small, files / "a.vec")[2]
-        assert " ".join(chosen) in err
-        run(*small, files / "b.vec", *chosen)
+        chosen = re.search(rf"{option} (\d+)", err).group(1)
+        assert least <= int(chosen) < 1000
+        run(*small, files / "b.vec", option, chosen)
         assert (files / "a.vec").read_bytes() == (files / "b.vec").read_bytes()
 
 
@@ -143,7 +144,7 @@ def test_buckets_without_n_grams_are_said_to_have_no_effect(files, run):
     assert "--buckets has no effect without n-grams: add --word-ngrams 2 or --max-n" in err
 
 
-# ---- before the work -------------------------------------------------------------------------------
+# ---- before the work ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method, options, message", [
     ("glove", ["--lr", "1e-30"], "lr=1e-30"), ("glove", ["--x-max", "1e30"], "x_max=1e+30"),
@@ -215,13 +216,13 @@ def test_a_learning_rate_of_0_is_refused_since_nothing_would_be_learned(method, 
 @pytest.mark.parametrize("method", ["word2vec", "bert"])
 def test_more_threads_than_processors_are_said(method, files, run):
     for workers, said in (5000, True), (1, False):
-        err = run("train", method, files / "text", "-o", files / "none" / "v", "--workers",
-                  workers, "--checkpoint", files / "state")[2]
+        err = run("train", method, files / "text", "-o", files / "v", "--workers", workers,
+                  "--held-out", "missing")[2]
         assert ("--workers 5,000: this machine has" in err) == said
     assert parser().parse_args(["train", method, "x", "-o", "y"]).workers == 1
 
 
-# ---- train bert --model --------------------------------------------------------------------------
+# ---- train bert --model -------------------------------------------------------------------------
 
 def test_bert_goes_on_from_a_model(files, run):
     """The second run starts where the first ended: its untrained loss is the first one's loss."""
@@ -237,7 +238,7 @@ def test_bert_goes_on_from_a_model(files, run):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--dim", 8], "leave out --dim"), (["--tokenizer", "x"], "leave out --tokenizer"),
+    (["--dim", 8], "leave out --dim"), (["--tokenizer-folder", "x"], "out --tokenizer-folder"),
     (["--cased"], "leave out --cased"), (["--vocab-size", 9], "leave out --vocab-size")])
 def test_bert_from_a_model_refuses_other_sizes(options, message, files, models, run):
     code, _, err = run("train", "bert", files / "text", "-o", files / "b", "--model", models.bert,
@@ -257,7 +258,7 @@ def test_bert_from_a_model_that_does_not_fit_is_an_error_of_one_line(options, me
     assert code == 1 and message in err.splitlines()[-1]
 
 
-# ---- Ctrl-C ---------------------------------------------------------------------------------------
+# ---- Ctrl-C -------------------------------------------------------------------------------------
 
 class CtrlC:
     """An import hook that presses Ctrl-C when a module is imported."""

@@ -21,7 +21,7 @@ CONFIG = Config(65, dim=24, layers=1, heads=2, ff=32, positions=24)
 
 
 def test_reciprocal_ranks_by_hand():
-    """Cosines with the keys (1, 0), (0, 1), (1, 1): the own key is first, third, and tied second."""
+    """The cosines of (1, 0) with (1, 0), (0, 1) and (1, 1): 1, 0 and 0.71."""
     Q, K = np.array([[1, 0], [1, 0], [1, 0.0]]), np.array([[1, 0], [0, 1], [1, 1.0]])
     np.testing.assert_allclose(reciprocal_ranks(Q, K), [1, 1 / 3, 1 / 2])
     np.testing.assert_allclose(reciprocal_ranks(Q, np.ones((3, 2))), [1 / 2] * 3)   # all tie: 2

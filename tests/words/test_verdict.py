@@ -3,8 +3,6 @@
 The text is one of pairs of topics: a sentence has words of one topic only, so its words predict
 each other.  Shuffled, it has the same frequencies and nothing to learn.
 """
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -39,7 +37,7 @@ def sentences(seed, n=600, shuffled=False, mixed=0.0):
     return [[WORDS[n] for n in sentence] for sentence in numbers]
 
 
-# ---- the baseline ---------------------------------------------------------------------------------
+# ---- the baseline -------------------------------------------------------------------------------
 
 def loss_without_input(scores, p, noise, K):
     """The expected SGNS loss of a pair if the score depends on the target only."""
@@ -76,7 +74,7 @@ def test_biases_that_fit_exactly_leave_no_loss_and_others_have_a_larger_one():
     np.testing.assert_allclose(fit_b[rows] + fit_c[cols], b[rows] + c[cols], atol=1e-9)
 
 
-# ---- word2vec and FastText -------------------------------------------------------------------------
+# ---- word2vec and FastText ----------------------------------------------------------------------
 
 METHODS = {
     "skip-gram": (word2vec.train, dict(method=word2vec.skipgram_chunk)),
@@ -145,7 +143,7 @@ def test_held_out_sentences_are_numbered_by_the_vocabulary_of_the_training_text(
         verdict.number_sentences([["a", "x"], ["b"]], vocab)
 
 
-# ---- GloVe ----------------------------------------------------------------------------------------
+# ---- GloVe --------------------------------------------------------------------------------------
 
 def of_glove(text, seed=1, measured=None, epochs=25):
     vocab, corpus = index_sentences(text, 1)
@@ -175,7 +173,7 @@ def test_glove_after_one_epoch_is_no_better_than_biases(seed):
     assert not of_glove(sentences(seed, 200), seed, epochs=1).learned
 
 
-# ---- the classifier -------------------------------------------------------------------------------
+# ---- the classifier -----------------------------------------------------------------------------
 
 def of_classifier(method, lines, measured, seed, **settings):
     trained = supervised.train(lines, method, dim=10, options=RunOptions(seed=seed), **settings)
