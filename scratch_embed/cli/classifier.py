@@ -106,9 +106,9 @@ def report_classifier(arguments, classifier, lines):
     from scratch_embed.words.verdict import of_classifier
     verdict = of_classifier(classifier, lines, arguments.negatives, arguments.epochs,
                             arguments.seed)
-    quality = classifier.test(lines)
+    quality, always = classifier.test(lines), classifier.majority(lines)
     say(f"P@1 on {quality.examples:,} lines of {arguments.held_out or 'the training text'}: "
-        f"{quality.precision:.4f}; always {classifier.labels[0]}: {quality.majority:.4f}")
+        f"{quality.precision:.4f}; always {classifier.labels[0]}: {always:.4f}")
     report(verdict, ("lines", "of the training text"), arguments.held_out,
            "the frequencies of the labels", "train on more lines, for more --epochs or with a "
            "larger --lr")
@@ -179,10 +179,12 @@ def add_evaluation(kinds):
 def run_evaluation(arguments):
     """Print N, P@k, R@k and the P@1 of the most frequent label, each on a line: name, number."""
     from scratch_embed.words.classifier import Classifier
+    from scratch_embed.words.labelled import read_labelled
     classifier = Classifier.load(arguments.model)
-    quality = classifier.test(arguments.labelled, arguments.top, arguments.threshold)
+    lines = read_labelled(arguments.labelled)
+    quality = classifier.test(lines, arguments.top, arguments.threshold)
     found = {f"P@{arguments.top}": quality.precision, f"R@{arguments.top}": quality.recall,
-             f"P@1 of always {classifier.labels[0]}": quality.majority}
+             f"P@1 of always {classifier.labels[0]}": classifier.majority(lines)}
     if arguments.json:
         print_json({"N": quality.examples,
                     **{name: measured(value) for name, value in found.items()}})

@@ -93,7 +93,6 @@ class Quality(NamedTuple):
     precision: float               # the fraction of predicted labels that are true; nan if none
     recall: float                  # the fraction of true labels that are predicted
     unseen: int                    # true labels that the model does not know
-    majority: float                # the P@1 of always predicting the most frequent label
 
 
 class Classifier:
@@ -182,16 +181,26 @@ class Classifier:
         number = {label: i for i, label in enumerate(self.labels)}
         true = [number.get(label, -1) for label in lines.labels]
         offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
-        examples = predicted = known = right = frequent = 0
+        examples = predicted = known = right = 0
         for i, found in enumerate(self._ranked(lines, k, threshold)):
             gold = [label for label in targets[offsets[i]:offsets[i + 1]].tolist() if label >= 0]
             if gold:
                 examples, predicted, known = examples + 1, predicted + len(found), known + len(gold)
                 right += sum(label in gold for label, _ in found)
-                frequent += 0 in gold
         return Quality(examples, right / predicted if predicted else np.nan,
-                       right / known if known else np.nan, int((targets < 0).sum()),
-                       frequent / examples if examples else np.nan)
+                       right / known if known else np.nan, int((targets < 0).sum()))
+
+    def majority(self, source: Lines | Labelled) -> float:
+        """The P@1 of always predicting the most frequent label of the training text.
+
+        source: as for test(), which leaves out the same lines
+        """
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
+        known = [label in set(self.labels) for label in lines.labels]
+        first = [label == self.labels[0] for label in lines.labels]
+        per_line = [np.maximum.reduceat(np.array(of_label)[lines.targets.ids],
+                                        lines.targets.offsets[:-1]) for of_label in (known, first)]
+        return float(per_line[1].sum() / max(1, per_line[0].sum()))
 
     # ---- a block of lines at a time ----------------------------------------
 
