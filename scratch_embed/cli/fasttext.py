@@ -98,7 +98,7 @@ def chosen_ngrams(arguments, vocab):
     buckets = arguments.buckets or default_buckets(vocab.words, *lengths)
     rows = len(vocab) + (buckets if arguments.max_n else 0)
     say(f"{rows:,} rows of {arguments.dim} numbers are {4 * rows * arguments.dim / 2**20:,.0f} MiB"
-        f" (--buckets {buckets:,})")
+        f" (--buckets {buckets:,}{'' if arguments.buckets else ', chosen by the vocabulary'})")
     return NGrams(*lengths, buckets)
 
 
@@ -114,7 +114,7 @@ def chosen_method(arguments):
 
 def bin_settings(arguments):
     """The training settings that a .bin stores."""
-    from scratch_embed.words.fasttext_files import Settings
+    from scratch_embed.words.fasttext_header import Settings
     return Settings(window=arguments.window, epochs=arguments.epochs,
                     min_count=arguments.min_count, negatives=arguments.negatives,
                     loss=arguments.loss, model=arguments.mode, min_n=arguments.min_n,

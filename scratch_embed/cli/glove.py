@@ -68,9 +68,13 @@ def run_glove(arguments):
         train,
     )
     from scratch_embed.words.vector_files import write_glove_text
-    from scratch_embed.words.vectors import WordVectors
+    from scratch_embed.words.vectors import WRITERS, WordVectors, writer_for
     from scratch_embed.words.verdict import of_cells
 
+    write = writer_for(arguments.output, {**WRITERS, ".txt": write_glove_text})
+    if write is write_glove_text and arguments.dim < 2:
+        arguments.usage_error("--dim: expected at least 2 for GloVe's text format (.txt), got 1; "
+                              "choose another ending, such as .vec")
     settings = dict(dim=arguments.dim, alpha=arguments.alpha, lr=arguments.lr,
                     epochs=arguments.epochs)
     given = {"x_max": arguments.x_max} if arguments.x_max else {}
@@ -82,7 +86,8 @@ def run_glove(arguments):
     held_out = held_out_corpus(arguments, vocab)
     note_text(arguments, vocab, corpus, FEW_FOR_GLOVE)
     x_max = arguments.x_max or default_x_max(len(corpus.ids))
-    say(f"--x-max {x_max:g}")
+    if not given:
+        say(f"--x-max {x_max:g}, chosen by the number of words")
     count = partial(count_cells, V=len(vocab), window=arguments.window,
                     weights=flat if arguments.no_distance_weighting else harmonic,
                     symmetric=not arguments.asymmetric)
@@ -93,7 +98,7 @@ def run_glove(arguments):
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
-    if arguments.output.lower().endswith(".txt"):
+    if write is write_glove_text:
         write_glove_text(arguments.output, vocab.words, vectors)
     else:
         WordVectors(vocab.words, vectors, chosen_tokenizer(arguments)).save(arguments.output)
