@@ -72,14 +72,19 @@ def _print_warning(message, *_):
 
 
 def resume_hint(arguments, stopped):
-    """How to continue a stopped run; empty if there is no checkpoint.
+    """How to continue a stopped run; empty if the command has no --checkpoint.
 
     A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
     """
     from scratch_embed.numerics.interrupt import HeldInterrupt
-    path = getattr(arguments, "checkpoint", None)
+    if not hasattr(arguments, "checkpoint"):
+        return ""
+    path = arguments.checkpoint
+    if not path:
+        return ("; nothing is saved: with --checkpoint FILE the state is saved every minute and at "
+                "Ctrl-C")
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
-            if path and isinstance(stopped, HeldInterrupt) else "")
+            if isinstance(stopped, HeldInterrupt) else "")
 
 
 def message_of(error):

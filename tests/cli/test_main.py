@@ -128,7 +128,7 @@ def test_ctrl_c_exits_with_code_130_and_leaves_the_old_file(text, file):
             assert process.wait(60) == 130
         finally:
             process.kill()                                        # also if the test fails
-    assert screen.text.endswith("stopped\r\n") and "Traceback" not in screen.text
+    assert screen.text.endswith("at Ctrl-C\r\n") and "Traceback" not in screen.text
     assert file.read_bytes() == before
 
 
