@@ -199,7 +199,8 @@ def test_glove_prints_the_memory_that_counting_needs_before_it_counts(text, tmp_
     size = cooccurrence.estimate_size(*corpus_of(text))
     assert about == (f"about {size.cells} pairs of words co-occur; counting them takes up to "
                      f"{size.bytes / 2**20:.0f} MiB")
-    assert x_max == "--x-max 10, chosen by the number of words" and counted == f"counted {size.cells} pairs"
+    assert x_max == "--x-max 10, chosen by the number of words"
+    assert counted == f"counted {size.cells} pairs"
     assert loss.startswith("loss ") and code == 0
 
 
