@@ -13,7 +13,8 @@ from scratch_embed.cli.parsing import require_folder, require_writable
 STDIO = "-"                        # standard input, or for `phrases` standard output
 WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
 READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
-        "MODEL": "encoder", "INDEX": "index"}          # metavar of an argument: what it must be
+        "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
+        "FILE": "any", "IN": "any"}
 
 
 class Expected(NamedTuple):
@@ -25,6 +26,7 @@ class Expected(NamedTuple):
 
 FILES_OF_WORDS = {"vectors", "fasttext", "classifier"}
 EXPECTED = {
+    "any": Expected("a file or folder", frozenset()),  # its command says what it is
     "vectors": Expected("word vectors", frozenset(FILES_OF_WORDS)),
     "encoder": Expected("a folder with a transformer, or word vectors",
                         frozenset({"encoder", "model", *FILES_OF_WORDS})),
@@ -34,6 +36,8 @@ EXPECTED = {
     "fasttext": Expected("a .bin of fastText or of `train fasttext`",
                          frozenset({"fasttext", "classifier"})),
     "index": Expected("an index, of `index`", frozenset({"index"})),
+    "any index": Expected("an index, of `index` or Index.save",
+                          frozenset({"index", "vector index"})),
     "text": Expected("a text", frozenset({"text", "run", "qrels", "json", "vectors"}))}
 
 # role of a file: what takes it
@@ -42,13 +46,13 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "classifier": "`predict` and `evaluate classifier` take it",
          "encoder": "`encode`, `index --model` and `evaluate` take it",
          "model": "`fill`, `encode` and `train simcse --model` take it",
-         "index": "`search` takes it",
+         "index": "`search` and `neighbours` take it",
          "text": "`train`, `phrases` and `index` take it",
          "run": "`evaluate run` takes it", "qrels": "`evaluate run` takes them",
          "json": "`evaluate retrieval` takes a collection of texts as JSON lines",
          "checkpoint": "`train` takes it, as --checkpoint with --resume",
          "pickle": "no command does, because it can run any code",
-         "vector index": "no command does; in Python, load() reads it",
+         "vector index": "`neighbours` takes it",
          "corpus": "no command does; in Python, load() reads it"}
 ROLES = {                          # the kinds of loading.py, by the beginning of their names
     "a fastText classifier": "classifier", "a fastText model": "fasttext",
@@ -98,7 +102,7 @@ def check_paths(arguments):
             continue
         if not os.path.exists(path):
             raise FileNotFoundError(missing(path, read_as(action)))
-        if os.path.isdir(path) and read_as(action) in ("text", "index"):
+        if os.path.isdir(path) and read_as(action) in ("text", "index", "any index"):
             raise IsADirectoryError(wrong_kind(path, read_as(action)))
 
 
@@ -127,6 +131,8 @@ def explanation(arguments):
 
 def wrong_kind(path, expected):
     """The message about a path that is of another kind than `expected`; None if it may be of it."""
+    if expected == "any":
+        return None
     from scratch_embed import loading
     try:
         kinds, found = ((loading.FOLDERS, loading.look_into(path)) if os.path.isdir(path) else
