@@ -28,8 +28,8 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", metavar="TEXT",
            help='text, plain or gzip, one sentence per line; "-" is stdin')
-    add_output_options(command, "config.json, model.safetensors, vocab.txt and the tokenizer's "
-                                "other files, which transformers loads")
+    add_output_options(command, "the folder to write, with config.json, model.safetensors, "
+                                "vocab.txt and the tokenizer's other files; transformers loads it")
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
     option("--cased", action="store_true", help="keep capitals and accents")

@@ -31,7 +31,7 @@ BATCH_SIZE = 1000                   # lines classified together
 def add_training(methods):
     """Add `train classifier`."""
     command = add_command(
-        methods, "classifier", "train a classifier of lines (Joulin et al. 2016)",
+        methods, "classifier", "train fastText's classifier of texts (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
         run=run_training, check=check_training)
     command.add_argument("labelled", metavar="LABELLED", help="one example per line, split at "
@@ -39,7 +39,7 @@ def add_training(methods):
                          "first; its labels are the words that begin with __label__; plain or "
                          'gzip; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
-                         help="the model in fastText's format; the name must end in .bin")
+                         help="the file to write, in fastText's format; its name ends in .bin")
     add_common_options(command, min_count=1)
     add_checkpoint_options(command)
     option = command.add_argument
@@ -127,7 +127,8 @@ def add_commands(commands):
     command = add_command(
         commands, "predict", "print the most probable labels of each line of a text",
         "scratch-embed predict model.bin texts.txt -k 3", run=run_predict,
-        details="A line per line of the text: label, probability, label, probability, and so on.")
+        details="For each line of the text, a line: label, probability, label, probability, and "
+                "so on.")
     add_classifier(command)
     command.add_argument("file", metavar="TEXT",
                          help='one text per line, plain or gzip; "-" is stdin')

@@ -33,10 +33,11 @@ def add_training(methods):
         run=run_fasttext, check=check_usage,
         details="A word's vector is the mean of the vectors of its character n-grams, so that "
                 "unknown words have vectors too.")
-    add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
-                              "unknown words too.  Else vectors of the known words only: in "
-                              "safetensors if the name ends in .safetensors, else in word2vec's "
-                              "text format")
+    add_text_options(command, "the file to write; its ending chooses the format: .bin: fastText's "
+                              "whole model, which has vectors for unknown words too; else vectors "
+                              "of the known words only: .vec, .txt or none: word2vec's text; "
+                              ".safetensors or .npy: a table, and the words in a .vocab.txt beside "
+                              "it")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)
@@ -155,6 +156,9 @@ def check_lengths(arguments):
         return
     arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
     arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
+    if arguments.max_n == 0:
+        arguments.usage_error("--max-n: expected at least 1, got 0, with which a word has no "
+                              "n-grams")
     check_ngrams(arguments)
 
 
@@ -174,6 +178,9 @@ def print_hashes(arguments):
     from scratch_embed.words.subwords import fnv1a, ngrams, to_bytes
     found = [(ngram, fnv1a(to_bytes(ngram))) for ngram in
              dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n))]
+    if not found:
+        raise ValueError(f"{arguments.word!r} has no n-gram of {arguments.min_n} to "
+                         f"{arguments.max_n} characters; choose a smaller --min-n")
     if arguments.json:
         print_results(arguments.word, ("ngram", "hash"), found)
         return

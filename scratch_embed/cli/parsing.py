@@ -48,7 +48,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_subparsers(self, **settings):
         """As argparse; the usage of a subcommand begins with the words that were typed."""
-        return super().add_subparsers(prog=self.prog, **settings)
+        title = f"{settings['metavar'].lower()}s" if "metavar" in settings else None
+        action = super().add_subparsers(prog=self.prog, title=title, **settings)
+        self._action_groups.insert(0, self._action_groups.pop())     # the help begins with them
+        return action
 
     def error(self, message):
         """Exit with code 2 and one line on stderr."""

@@ -32,7 +32,7 @@ def add_commands(commands):
                       help="without --words and --near: show so many groups of words that are "
                            "close to each other, among the 2,000 most frequent words (default: "
                            "%(default)s)")
-    plot.add_argument("--title", metavar="TEXT",
+    plot.add_argument("--title", metavar="STRING",
                       help="text above the map (default: the name of the file of vectors)")
 
 

@@ -29,7 +29,7 @@ def add_training(methods):
     option("--pairs", metavar="FILE",
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
                 "hard negative (default: TEXT)")
-    add_output_options(command, "a folder that sentence-transformers loads")
+    add_output_options(command, "the folder to write; sentence-transformers loads it")
     model = option("--model", required=True, metavar="MODEL",
                    help="the BERT to start from, of `train bert` or of transformers")
     model.read_as = "transformer"

@@ -262,3 +262,9 @@ def test_a_text_with_nul_is_split_there_and_its_model_can_be_saved(tmp_path):
                  "--min-count", "1", "--dim", "2", "--buckets", "9", "--sample", "0",
                  "--tokenizer", "spaces"]) == 0
     assert sorted(read_bin(tmp_path / "m.bin").words) == ["a", "b", "c", "d"]
+
+
+def test_ngrams_without_any_n_gram_says_so(run):
+    assert run("ngrams", "king", "--max-n", 0)[0] == 2
+    code, out, err = run("ngrams", "a", "--min-n", 5)
+    assert (code, out) == (1, "") and "'a' has no n-gram of 5 to 6 characters" in err
