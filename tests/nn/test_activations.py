@@ -102,7 +102,8 @@ def test_swiglus_backward_is_the_derivative_in_both_inputs():
 def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
     """Errors of at most 2⁻²⁰ (1 + |x|) in y and 2⁻¹⁹ |dy| in dx; dy f'(x) is rounded once more."""
     x, dy = np.array(x, np.float32), np.float32(math.copysign(min(abs(dy), 1e15), dy))
-    (y, slope), (y64, slope64) = (value_and_slope(f, x, t) for t in (np.float32, np.float64))
+    (y, slope), (y64, slope64) = (value_and_slope(f, x, dtype)
+                                  for dtype in (np.float32, np.float64))
     allowed = BOUND * (1 + abs(x.astype(float)))
     assert y.dtype == np.float32 and (abs(y - y64) <= allowed).all()
     assert (abs(slope - slope64) <= 2 * BOUND).all()
@@ -115,7 +116,8 @@ def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
 def test_the_kernel_is_within_its_bound_on_a_grid(f):
     """At 20,001 numbers of order 1, where the bound is tightest."""
     x = np.linspace(-12, 12, 20_001).astype(np.float32)
-    (y, slope), (y64, slope64) = (value_and_slope(f, x, t) for t in (np.float32, np.float64))
+    (y, slope), (y64, slope64) = (value_and_slope(f, x, dtype)
+                                  for dtype in (np.float32, np.float64))
     assert (abs(y - y64) <= BOUND * (1 + abs(x))).all()
     assert (abs(slope - slope64) <= 2 * BOUND).all()
 
