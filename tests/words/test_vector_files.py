@@ -1,8 +1,10 @@
 """Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
 import contextlib
 import gzip
+import os
 import pickle
 import struct
+import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.words.fasttext_files import write_vec
+from scratch_embed.words.fasttext_files import read_bin, write_vec
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_vectors,
@@ -545,3 +547,15 @@ def test_a_word_that_would_come_back_as_another_is_refused(path, write, word):
 def test_one_dimension_is_refused_by_the_format_without_a_header(path):
     with pytest.raises(ValueError, match="expected at least 2 dimensions for GloVe's text format"):
         write_glove_text(path, ["a"], [[1]])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+@pytest.mark.parametrize("read", [read_vectors, read_bin])
+def test_a_pipe_is_refused_by_its_name(tmp_path, read):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[C_BINARY])
+    writer.start()
+    with pytest.raises(FormatError, match="pipe: the file: expected a file, found a pipe"):
+        read(pipe)
+    writer.join()
