@@ -19,7 +19,7 @@ def test_ranks_of_a_draw_worked_by_hand():
 
 
 @given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 9999))
-def test_counts_give_what_drawing_and_ranking_gives(N, different, seed):
+def test_counts_and_drawn_pairs_have_the_same_ranks_and_correlations(N, different, seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, different + 1, N) * 1.0, rng.standard_normal(N)
     drawn = rng.integers(0, N, N)
