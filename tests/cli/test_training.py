@@ -75,7 +75,7 @@ def test_workers_and_seed_are_passed_as_run_options(method):
 @pytest.mark.parametrize("method", WORD_METHODS)
 @pytest.mark.parametrize("options, message", [
     (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
-    (["-o", "{text}.gz"], "uncompressed"),
+    (["-o", "{text}.gz"], "compress"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
 def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(
         method, options, message, text, train):
@@ -199,7 +199,8 @@ def test_glove_prints_the_memory_that_counting_needs_before_it_counts(text, tmp_
     size = cooccurrence.estimate_size(*corpus_of(text))
     assert about == (f"about {size.cells} pairs of words co-occur; counting them takes up to "
                      f"{size.bytes / 2**20:.0f} MiB")
-    assert x_max == "--x-max 10, chosen by the number of words" and counted == f"counted {size.cells} pairs"
+    assert x_max == "--x-max 10, chosen by the number of words"
+    assert counted == f"counted {size.cells} pairs"
     assert loss.startswith("loss ") and code == 0
 
 
