@@ -14,12 +14,16 @@ import warnings
 from scratch_embed import __version__
 from scratch_embed.cli import (
     classifier,
+    convert,
     encode,
     evaluate,
     fasttext,
     figures,
     fill,
+    info,
+    neighbours,
     phrases,
+    plot,
     search,
     tour,
     train,
@@ -33,7 +37,7 @@ from scratch_embed.numerics.files import named_errors
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
     "train": (phrases, train),
-    "use": (vectors, fasttext, classifier, encode, fill, search),
+    "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
     "evaluate": (evaluate, worlds),
     "explain": (tour, figures, why),
 }

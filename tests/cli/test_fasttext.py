@@ -194,7 +194,8 @@ def test_odd_and_plot_have_vectors_for_unknown_words(model, tmp_path, run):
     code, _, err = run("plot", model, "-o", tmp_path / "map.png", "--words", "king",
                        "apple", "man")
     assert code == 0 and "drew 3 words" in err
-    assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png")[2]
+    assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png", "--near", "apples",
+                                 "--top", 3)[2]
 
 
 def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, run):
