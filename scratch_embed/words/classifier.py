@@ -38,6 +38,7 @@ from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
 from scratch_embed.words.softmax import probabilities
+from scratch_embed.words.tables import KEEP
 
 BLOCK = 1 << 20                    # numbers (of h or of scores) in memory at a time
 
@@ -120,12 +121,12 @@ class Classifier:
         self._width = max(len(self.labels), len(tree.nodes), settings.dim)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Classifier":
+    def load(cls, path: str | os.PathLike, errors: str = KEEP) -> "Classifier":
         """Read fastText's .bin, plain or gzip.  FormatError if it is damaged.
 
-        Words that are not UTF-8, which occur in published models, keep their bytes.
+        errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
-        return cls(read_bin(path, errors="surrogateescape"))
+        return cls(read_bin(path, errors))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a .bin that fastText reads.  Replaces an old file when the new one is complete."""
@@ -169,14 +170,15 @@ class Classifier:
                      for found in self._ranked(self._read(texts), k, threshold)]
         return predicted[0] if isinstance(texts, str) else predicted
 
-    def test(self, source: Lines, k: int = 1, threshold: float = 0.0) -> Quality:
+    def test(self, source: Lines | Labelled, k: int = 1, threshold: float = 0.0) -> Quality:
         """Precision and recall of the k most likely labels on labelled lines.
 
-        source: as for read_labelled.  As in the original, every label of every example has the same
-        weight, and lines without a known label are left out; `unseen` counts unknown labels.
+        source: as for read_labelled, or its result.  As in the original, every label of every
+        example has the same weight, and lines without a known label are left out; `unseen` counts
+        unknown labels.
         Raises a ValueError that names a line without a label.
         """
-        lines = read_labelled(source)
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
         true = [number.get(label, -1) for label in lines.labels]
         offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
@@ -188,6 +190,18 @@ class Classifier:
                 right += sum(label in gold for label, _ in found)
         return Quality(examples, right / predicted if predicted else np.nan,
                        right / known if known else np.nan, int((targets < 0).sum()))
+
+    def majority(self, source: Lines | Labelled) -> float:
+        """The P@1 of always predicting the most frequent label of the training text.
+
+        source: as for test(), which leaves out the same lines
+        """
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
+        known = [label in set(self.labels) for label in lines.labels]
+        first = [label == self.labels[0] for label in lines.labels]
+        per_line = [np.maximum.reduceat(np.array(of_label)[lines.targets.ids],
+                                        lines.targets.offsets[:-1]) for of_label in (known, first)]
+        return float(per_line[1].sum() / max(1, per_line[0].sum()))
 
     # ---- a block of lines at a time ----------------------------------------
 

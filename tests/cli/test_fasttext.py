@@ -1,5 +1,7 @@
 """train fasttext, ngrams, and a fastText model in every command that reads word vectors."""
 import json
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ def test_every_option_reaches_the_training_and_the_model(tmp_path, run, check_op
                ["--negatives", 4], ["--sample", 0.5], ["--min-count", 1], ["--epochs", 6],
                ["--lr", 0.7], ["--min-n", 2], ["--max-n", 5], ["--buckets", 30], ["--seed", 9]]
     code, printed, err = run("train", "fasttext", text, "-o", out, *sum(options, []))
-    assert (code, printed) == (0, "") and err.endswith("m.bin, the whole model\n")
+    assert (code, printed) == (0, "") and "m.bin, the whole model\n" in err
     vocab, corpus = read_corpus(text, 1)
     trained = fasttext.train(corpus, vocab, fasttext.cbow_chunk, dim=2, window=3, negatives=0,
                              sample=0.5, epochs=6, lr=0.7, ngrams=NGrams(2, 5, 30),
@@ -192,7 +194,8 @@ def test_odd_and_plot_have_vectors_for_unknown_words(model, tmp_path, run):
     code, _, err = run("plot", model, "-o", tmp_path / "map.png", "--words", "king",
                        "apple", "man")
     assert code == 0 and "drew 3 words" in err
-    assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png")[2]
+    assert "drew 4 words" in run("plot", model, "-o", tmp_path / "map.png", "--near", "apples",
+                                 "--top", 3)[2]
 
 
 def test_evaluate_prints_how_many_pairs_have_an_unknown_word(model, tmp_path, run):
@@ -235,3 +238,26 @@ def test_words_that_are_not_utf8_are_printed_unchanged(tmp_path, capfdbinary):
                                            np.array([1]), [], np.zeros(0, np.int64), 1, one, one))
     assert main(["vectors", str(tmp_path / "m.bin"), word]) == 0
     assert capfdbinary.readouterr().out == b"caf\xe9 1.0 1.0\n"
+
+
+def test_a_word_cut_inside_a_character_is_found_printed_and_saved_by_its_bytes(tmp_path,
+                                                                               capfdbinary):
+    """From a table of another program to the shell and back; similar in every format."""
+    (tmp_path / "w.vec").write_bytes(b"2 2\nok 1 2\nab\xe3 3 4\n")
+    for name in ("w.vec", "w.bin", "w.safetensors"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            WordVectors.load(tmp_path / "w.vec").save(tmp_path / name)
+        word = os.fsdecode(b"ab\xe3")                         # as Python decodes an argument
+        assert main(["similar", str(tmp_path / name), word]) == 0
+        out, err = capfdbinary.readouterr()
+        assert out == b"ab\xe3\tok\t0.9839\n"
+        assert b"1 of 2 words are not UTF-8; their bytes are kept" in err
+
+
+def test_a_text_with_nul_is_split_there_and_its_model_can_be_saved(tmp_path):
+    (tmp_path / "text").write_bytes(b"a\0b c d a b c d\na b c d\n" * 9)
+    assert main(["train", "fasttext", str(tmp_path / "text"), "-o", str(tmp_path / "m.bin"),
+                 "--min-count", "1", "--dim", "2", "--buckets", "9", "--sample", "0",
+                 "--tokenizer", "spaces"]) == 0
+    assert sorted(read_bin(tmp_path / "m.bin").words) == ["a", "b", "c", "d"]

@@ -1,7 +1,10 @@
 """Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
+import contextlib
 import gzip
+import os
 import pickle
 import struct
+import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -12,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.words.fasttext_files import read_bin, write_vec
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_vectors,
@@ -47,10 +51,10 @@ READERS = {"ours, text": (read_word2vec_text, OURS_TEXT),
            "the C's binary": (read_word2vec_binary, C_BINARY),
            "gensim's binary": (read_word2vec_binary, GENSIM_BINARY),
            "GloVe": (read_glove_text, GLOVE)}
-each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
+with_each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
 PAIRS = [(write_word2vec_text, read_word2vec_text), (write_word2vec_binary, read_word2vec_binary),
          (write_glove_text, read_glove_text)]
-each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
+with_each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +78,13 @@ def assert_same_table(table, words=WORDS, vectors=VECTORS):
 
 # ---- the originals' bytes --------------------------------------------------
 
-@each_file
+@with_each_file
 def test_every_format_is_read_by_its_reader_and_recognised_by_its_bytes(path, read, data):
     assert_same_table(read(saved(path, data)))
     assert_same_table(read_vectors(path))
 
 
-@each_file
+@with_each_file
 def test_a_gzip_file_is_read_without_regard_to_its_name(path, read, data):
     assert_same_table(read(saved(path, gzip.compress(data))))
     assert_same_table(read_vectors(path))
@@ -291,7 +295,7 @@ FAULTS = [(read, *fault) for read, faults in [(read_word2vec_text, TEXT_FAULTS),
 @pytest.mark.parametrize("read, data, message", FAULTS)
 def test_the_error_names_the_place_and_what_was_expected_and_found(path, read, data, message):
     with pytest.raises(FormatError) as error:
-        read(saved(path, data))
+        read(saved(path, data), errors="strict")
     assert str(error.value).startswith(f"{path}: {message}")
 
 
@@ -354,7 +358,7 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(path, read, data)
 
 # ---- contents that cannot be written ---------------------------------------
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("word", ["", "new\tyork", "new\nyork", "a\r", "\v", "a\f", " a", "a ",
                                   "half\ud83d"])
 def test_a_word_that_the_format_cannot_store_is_rejected_by_name(tmp_path, write, word):
@@ -380,7 +384,7 @@ def test_a_glove_word_that_would_be_read_as_a_number_is_rejected(path):
     assert read_vectors(path)[0] == ["king", "1"]
 
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("words, vectors, message", [
     (["a"], VECTORS, "1 words"), (WORDS, [1.0, 2.0], "shape"), ([], VECTORS[:0], "at least one"),
     (WORDS, np.zeros((2, 0)), "shape"), (["a", "a"], VECTORS, "got 'a' 2 times"),
@@ -392,7 +396,7 @@ def test_an_invalid_table_is_rejected(tmp_path, write, words, vectors, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@each_writer
+@with_each_writer
 def test_a_reader_of_the_old_file_still_reads_all_of_it(path, write):
     with open(saved(path, b"old")) as reader:      # the new file has another inode
         write(path, WORDS, VECTORS)
@@ -411,3 +415,147 @@ def test_reading_takes_less_than_two_tables(path, write, read):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * vectors.nbytes
+
+
+# ---- words as they occur ---------------------------------------------------
+
+def with_escapes(data):
+    return data.decode("utf-8", "surrogateescape")
+
+
+CUT = {"text": (read_word2vec_text, b"2 2\nok 1 2\nab\xe3 3 4\n"),
+       "GloVe": (read_glove_text, b"ok 1 2\nab\xe3 3 4\n"),
+       "binary": (read_word2vec_binary, b"2 2\nok " + ROW + b"ab\xe3 " + ROW)}
+
+
+@pytest.mark.parametrize("read, data", CUT.values(), ids=CUT)
+def test_a_word_cut_inside_a_character_keeps_its_bytes_by_default(path, read, data):
+    for reader in read, read_vectors:
+        with pytest.warns(UserWarning, match="1 of 2 words are not UTF-8; their bytes are kept"):
+            words, _ = reader(saved(path, data))
+        assert words == ["ok", with_escapes(b"ab\xe3")]
+
+
+@pytest.mark.parametrize("read, data", CUT.values(), ids=CUT)
+@pytest.mark.parametrize("errors, word, message", [
+    ("replace", "ab\ufffd", "1 of 2 words are not UTF-8; their wrong bytes are replaced by U"),
+    ("ignore", "ab", "1 of 2 words are not UTF-8; their wrong bytes are dropped")])
+def test_the_bytes_can_be_replaced_or_dropped_with_a_count(path, read, data, errors, word, message):
+    with pytest.warns(UserWarning, match=message):
+        assert read(saved(path, data), errors)[0] == ["ok", word]
+    with pytest.raises(FormatError, match="expected a word in UTF-8.* keeps its bytes"):
+        read(path, "strict")
+    with pytest.raises(ValueError, match="errors='other': expected one of 'surrogateescape'"):
+        read(path, "other")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_words_that_replacing_makes_equal_are_dropped_but_for_the_first(path):
+    saved(path, b"3 2\nab\xe3 1 2\nab\xe4 3 4\nab 5 6\n")
+    assert [len(read_vectors(path, errors)[0]) for errors in ("surrogateescape", "replace",
+                                                              "ignore")] == [3, 2, 1]
+    with pytest.raises(FormatError, match=r"found none but b'\\xe3', which errors=.ignore. drops"):
+        read_vectors(saved(path, b"1 2\n\xe3 1 2\n"), "ignore")
+
+
+@pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
+def test_a_byte_order_mark_before_the_vectors_is_dropped(path, read, data):
+    for reader in read, read_vectors:
+        assert_same_table(reader(saved(path, b"\xef\xbb\xbf" + data)))
+
+
+@pytest.mark.parametrize("write, read", PAIRS)
+@pytest.mark.parametrize("length", [76, 130, 10_001, 100_000])
+def test_the_length_of_the_first_word_has_no_effect(path, write, read, length):
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4) + 0.25
+    words = ["x" * length, "the", "king"]
+    write(path, words, vectors)
+    assert_same_table(read(path), words, vectors)
+    assert_same_table(read_vectors(path), words, vectors)
+
+
+def test_a_text_whose_first_word_is_an_address_is_not_taken_for_binary(path):
+    address = "http://" + "a" * 69
+    words, vectors = read_vectors(saved(path, f"2 2\n{address} 0.25 1.5\nking 0.75 2.5\n".encode()))
+    assert words == [address, "king"] and vectors.tolist() == [[0.25, 1.5], [0.75, 2.5]]
+
+
+# ---- what is written can be read -------------------------------------------
+
+odd = st.characters(exclude_characters=" \t\n\v\f\r", exclude_categories=["Cs"]) | st.sampled_from(
+    "\0\ufeff\u00a0\u2028\x85\x1f\x1c0123456789.-{" + "".join(map(chr, range(0xdc80, 0xdd00))))
+odd_words = st.text(odd, min_size=1, max_size=9)
+
+
+@st.composite
+def odd_tables(draw):
+    vocabulary = draw(st.lists(odd_words, min_size=1, max_size=5, unique=True))
+    D = draw(st.integers(1, 6))
+    n = len(vocabulary) * D
+    numbers = draw(st.lists(bits | st.sampled_from([0x30303030, 0x312E3220, 0x2E313233]),
+                            min_size=n, max_size=n))
+    return vocabulary, np.array(numbers, np.uint32).view(np.float32).reshape(-1, D)
+
+
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
+@pytest.mark.parametrize("write, read", PAIRS)
+@given(table=odd_tables())
+@example(table=(["\ufeffa", "b"], np.ones((2, 2), np.float32)))
+@example(table=(["a"], np.array([[0x34333231]], np.uint32).view(np.float32)))    # b"1234"
+@example(table=(["\x1f\udc8b\x08"], np.ones((1, 2), np.float32)))                # gzip's
+@example(table=(["\x01\0\0\0\0\0\0\0{"], np.ones((1, 2), np.float32)))           # safetensors'
+@example(table=(["\udc80"], np.ones((1, 2), np.float32)))                        # a pickle's
+def test_a_table_with_odd_words_is_refused_or_comes_back_bit_by_bit(path, write, read, table):
+    try:
+        write(path, *table)
+    except ValueError as error:
+        if "no UTF-8 form" not in str(error):
+            assert_ambiguous(write, *table)
+        return
+    assert_same_table(read_vectors(path), *table)
+    assert_same_table(read(path), *table)
+
+
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
+@given(table=odd_tables())
+def test_the_words_of_fasttexts_text_come_back(path, table):
+    words, vectors = table
+    with contextlib.suppress(ValueError):          # no UTF-8 form
+        write_vec(path, words, vectors)
+        found, numbers = read_vectors(path)
+        assert found == words
+        np.testing.assert_allclose(numbers, vectors, rtol=5e-5, atol=2.0**-149)
+
+
+def assert_ambiguous(write, words, vectors):
+    """A table may be refused only if its file could be taken for another kind."""
+    if write is write_glove_text:
+        start = words[0].encode("utf-8", "surrogateescape")
+        assert vectors.shape[1] == 1 or start[:1] in b"\x80\x1f" or b"\0" in start or (
+            start[:3] == b"\xba\x16O")
+    else:
+        assert write is write_word2vec_binary and vectors.tobytes()[:4].isascii()
+
+
+@with_each_writer
+@pytest.mark.parametrize("word", ["half\ud83d", "\udcc3\udca9"])        # the second is é in bytes
+def test_a_word_that_would_come_back_as_another_is_refused(path, write, word):
+    with pytest.raises(ValueError, match="cannot write the word .*: it has no UTF-8 form"):
+        write(path, ["a", word], VECTORS)
+
+
+def test_one_dimension_is_refused_by_the_format_without_a_header(path):
+    with pytest.raises(ValueError, match="expected at least 2 dimensions for GloVe's text format"):
+        write_glove_text(path, ["a"], [[1]])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+@pytest.mark.parametrize("read", [read_vectors, read_bin])
+def test_a_pipe_is_refused_by_its_name(tmp_path, read):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[C_BINARY])
+    writer.start()
+    with pytest.raises(FormatError, match="pipe: the file: expected a file, found a pipe"):
+        read(pipe)
+    writer.join()
