@@ -42,6 +42,8 @@ def convert_vectors(path, output):
         raise ValueError(f"{path}: expected word vectors, a fastText model of words or a model's "
                          f"folder, got {vectors!r}")
     vectors.save(output)
+    if vectors.tokenizer is not None and not output.lower().endswith(".safetensors"):
+        say(f"{output} has no place for the tokenizer: it will be deduced from the vocabulary")
     say(f"{len(vectors):,} words x {vectors.vectors.shape[1]} dimensions; wrote {output}")
 
 
