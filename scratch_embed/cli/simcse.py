@@ -1,12 +1,12 @@
 """train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
-import os
+import math
 
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_folder,
     check_memory,
     read_model,
+    require_other_folder,
     require_savable,
     steps_of,
 )
@@ -59,25 +59,29 @@ def run_simcse(arguments):
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
+    from scratch_embed.sentences.simcse import geometry, remove_head, train
     from scratch_embed.transformer import pooling
     check_usage(arguments)
-    require_other_folder(arguments.output, arguments.model)
-    checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
+    require_other_folder(arguments.output, arguments.model, sentences=True)
+    optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
+    steps = {} if arguments.epochs else {"steps": arguments.steps}
+    checkpoint = open_checkpoint(
+        arguments, arguments.corpus or arguments.pairs, tau=arguments.tau,
+        dropout=arguments.dropout, batch_size=arguments.batch_size, workers=arguments.workers,
+        headless=arguments.no_head, **optim._asdict(), **steps)
     model, tokenizer = read_model(arguments.model)
     require_savable(tokenizer)
     length = chosen_length(arguments, model)
     views = tokenize(texts_of(arguments), tokenizer, length)
     held_out = pairs_held_out(arguments, tokenizer, length)
-    check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
+    check_memory(model.p.flat.size + model.dim * (model.dim + 1), arguments.workers)
     pool = getattr(pooling, arguments.pooling)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
     steps = steps_of(arguments, len(views[0].offsets) - 1)
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch_size,
-                    Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0),
-                    arguments.dropout, not arguments.no_head, held_out,
+                    optim, arguments.dropout, not arguments.no_head, held_out,
                     run_options(arguments, checkpoint))
     recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
                     normalize=False, max_seq_length=length)
@@ -86,8 +90,29 @@ def run_simcse(arguments):
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
-        f"{arguments.output}")
+    N = min(arguments.batch_size, len(views[0].offsets) - 1)
+    chance = math.log(N * max(1, len(views) - 1))
+    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps (chance: "
+        f"{chance:.4f}); wrote {arguments.output}")
+    report_search(arguments, trained.model, model, pool, views, held_out)
+
+
+def report_search(arguments, model, start, pool, views, held_out):
+    """Report how well texts are found: partners of pairs, or the other halves of single texts."""
+    from scratch_embed.sentences.verdict import FEW, halves, of_encoder
+    if held_out:
+        what, pairs = f"the partners of {arguments.held_out}", held_out[:2]
+    elif len(views) > 1:
+        what, pairs = "the positives of the training pairs", views[:2]
+    else:
+        what, pairs = "the second half of a training text by its first half", halves(views[0])
+    verdict = of_encoder(model, start, pool, *pairs, arguments.seed, arguments.keep_head)
+    if verdict is None:
+        say(f"no verdict: fewer than {FEW} texts to find")
+        return
+    say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
+        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}; chance {verdict.chance:.4f}")
+    say(verdict.sentence())
 
 
 def check_usage(arguments):
@@ -97,13 +122,6 @@ def check_usage(arguments):
     if arguments.batch_size < 2:
         arguments.usage_error(f"--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
-
-
-def require_other_folder(output, model):
-    """Raise OSError or ValueError unless `output` can be written and is not the model's folder."""
-    check_folder(output, sentences=True)
-    if os.path.exists(model) and os.path.exists(output) and os.path.samefile(model, output):
-        raise ValueError(f"{output} is the model itself; write to another folder")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------
