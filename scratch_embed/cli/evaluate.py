@@ -65,6 +65,9 @@ def run_words(arguments):
         found["analogies"] = {part.name: coverage(part.accuracy, part) for part in (
             *scores.sections, scores.semantic, scores.syntactic, scores.overall)}
         report += format_analogies(scores)
+    if not any(row["covered"] for rows in found.values() for row in rows.values()):
+        raise ValueError(f"{arguments.file}: expected words of the pairs or analogies, found none "
+                         "of them; --keep-case keeps capitals, if the vectors have them")
     if arguments.json:
         print_json(found)
     else:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from scratch_embed.cli.parsing import non_negative
-from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, counted
+from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, count_words
 from scratch_embed.cli.training import say
 
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
@@ -120,7 +120,8 @@ def mean_of_words(path, sif, tokenizer):
         stored = encoder.words.tokenizer is not None
         say(f"tokenizer of {os.path.basename(path)}: {encoder.tokenize} "
             f"({'stored in the file' if stored else DEDUCED})")
-    return counted(encoder)
+    count_words(encoder)
+    return encoder
 
 
 def digest_of(path):

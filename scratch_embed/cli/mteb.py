@@ -12,9 +12,9 @@ from scratch_embed.cli.parsing import add_command, add_json
 from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.tokenizing import (
     chosen_tokenizer,
+    count_words,
     refuse_for_a_transformer,
     say_known,
-    start_counting,
 )
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import add_seed
@@ -58,7 +58,7 @@ def run_evaluation(arguments):
     toy = toy_mteb(arguments.seed)
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
     say_unknown(encoders[name], toy.text)
-    start_counting(encoders[name])
+    count_words(encoders[name])
     if arguments.baselines:
         encoders |= baselines(toy.text)
     todo = [(column, task) for column in encoders for task in tasks]

@@ -94,7 +94,7 @@ def new_index(arguments):
     tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
     sif = chosen_sif(arguments, arguments.model)
     encoder = load_encoder(arguments.model, sif, tokenizer)
-    split = encoder.tokenize.split if isinstance(encoder, StaticEncoder) else None
+    split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
                "tokenizer": split and split._asdict(),
                "bm25_tokenizer": (tokenizer or WORDS)._asdict()}

@@ -81,47 +81,11 @@ def warn_of_raw_text(vocab, tokenizer):
 
 # ---- known words ------------------------------------------------------------------------------
 
-class WordCounter:
-    """A tokenizer that counts the words of the texts that it splits, and which are known.
-
-    split: text -> words.  known: a container of the known words.
-    ngrams: whether an unknown word has a vector too, made of its n-grams.
-    """
-
-    def __init__(self, split, known, ngrams):
-        self.split, self.known, self.ngrams = split, known, ngrams
-        self.start()
-
-    def start(self):
-        """Count from 0."""
-        self.texts = self.words = self.found = self.without = 0
-
-    def __call__(self, text):
-        words = self.split(text)
-        found = sum(map(self.known.__contains__, words))
-        self.texts += 1
-        self.words += len(words)
-        self.found += found
-        self.without += not found
-        return words
-
-
-def counted(encoder):
-    """The StaticEncoder with a WordCounter as its tokenizer."""
-    from scratch_embed.sentences.static import StaticEncoder
-    from scratch_embed.words.vectors import WordVectors
-    words = encoder.words
-    ngrams = not isinstance(words, WordVectors) and min(words.max_n, words.buckets) > 0
-    known = (words if isinstance(words, WordVectors) else words.words).key_to_index
-    return StaticEncoder(words, encoder.weights, tokenize=WordCounter(encoder.tokenize, known,
-                                                                      ngrams))
-
-
-def start_counting(encoder):
-    """Count from 0, if the encoder counts words."""
-    count = getattr(encoder, "tokenize", None)
-    if isinstance(count, WordCounter):
-        count.start()
+def count_words(encoder):
+    """Make a StaticEncoder count its words, from 0; nothing for an encoder of another kind."""
+    from scratch_embed.sentences.static import StaticEncoder, WordCounts
+    if isinstance(encoder, StaticEncoder):
+        encoder.counts = WordCounts()
 
 
 def say_known(encoder, name, what, strict=True):
@@ -131,18 +95,19 @@ def say_known(encoder, name, what, strict=True):
     whose vectors are zero; 0 for a transformer, which has no unknown words: nothing is printed.
     Raises ValueError if strict and no word at all is known: all vectors are zero.
     """
-    count = getattr(encoder, "tokenize", None)
-    if not isinstance(count, WordCounter):
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    counts = getattr(encoder, "counts", None)
+    if counts is None:
         return 0
-    texts, words, found = count.texts, count.words, count.found
-    without = 0 if count.ngrams else count.without
-    count.start()
-    if words and without == texts and strict:
-        raise ValueError(f"{name}: 0 of {words:,} words of the {what} are known; choose with "
-                         "--tokenizer how they are split, or take another model")
-    if words:
-        say(f"{name}: {found:,} of {words:,} words of the {what} are known ({found / words:.1%})"
-            + ", the other vectors are made of n-grams" * (count.ngrams and found < words))
-    if without:
-        say(f"{name}: {without:,} of {texts:,} {what} have no known word: their vectors are zero")
-    return without
+    count_words(encoder)
+    if strict and counts.words and not counts.known:
+        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; choose "
+                         "with --tokenizer how they are split, or take another model")
+    if counts.words:
+        ngrams = isinstance(encoder.words, FastTextVectors)
+        say(f"{name}: {counts.known:,} of {counts.words:,} words of the {what} are known"
+            f"{' or have n-grams' * ngrams} ({counts.known / counts.words:.1%})")
+    if counts.without:
+        say(f"{name}: {counts.without:,} of {counts.texts:,} {what} have no known word: their "
+            "vectors are zero")
+    return counts.without
