@@ -34,8 +34,8 @@ def add_training(methods):
                 "unknown words have vectors too.")
     add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
                               "unknown words too.  Else vectors of the known words only: .vec, "
-                              ".txt or none: word2vec's text format; .safetensors or .npy: a table, "
-                              "and a file of the vocabulary")
+                              ".txt or none: word2vec's text format; .safetensors or .npy: a "
+                              "table, and a file of the vocabulary")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)
