@@ -33,9 +33,9 @@ def add_training(methods):
         details="A word's vector is the mean of the vectors of its character n-grams, so that "
                 "unknown words have vectors too.")
     add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
-                              "unknown words too.  Else vectors of the known words only: in "
-                              "safetensors if the name ends in .safetensors, else in word2vec's "
-                              "text format")
+                              "unknown words too.  Else vectors of the known words only: .vec, "
+                              ".txt or none: word2vec's text format; .safetensors or .npy: a "
+                              "table, and a file of the vocabulary")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)

@@ -28,8 +28,8 @@ def add_training(methods):
         run=run_glove)
     add_text_options(command, "vectors; the end of the name chooses the format: .txt: GloVe's text "
                               "format, which has no header; .bin: word2vec's binary format; "
-                              ".safetensors: safetensors and a file of the vocabulary; else: "
-                              "word2vec's text format")
+                              ".safetensors or .npy: a table, and a file of the vocabulary; .vec "
+                              "or none: word2vec's text format")
     add_common_options(command, epochs=25)
     add_held_out_option(command)
     option = command.add_argument

@@ -25,9 +25,9 @@ def add_training(methods):
         methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
         "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
         run=run_word2vec)
-    add_text_options(command, "vectors; the end of the name chooses the format: .bin: word2vec's "
-                              "binary format; .safetensors: safetensors and a file of the "
-                              "vocabulary; else: word2vec's text format")
+    add_text_options(command, "vectors; the end of the name chooses the format: .vec, .txt or "
+                              "none: word2vec's text format; .bin: its binary format; .safetensors "
+                              "or .npy: a table, and a file of the vocabulary")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
     add_held_out_option(command)
