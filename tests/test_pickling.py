@@ -79,7 +79,8 @@ EXAMPLES = {
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
-    WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer, WordReader: lambda: WordReader("w.vec"),
+    WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
+    WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
 NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it
