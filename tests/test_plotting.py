@@ -60,6 +60,8 @@ def test_coordinates_and_shares_worked_by_hand():
     xy, shares = coordinates(square, ["a", "b", "c", "d"])
     np.testing.assert_allclose(shares, [0.5, 0.5])
     np.testing.assert_allclose(np.linalg.norm(xy, axis=1), 1)
+    cube = se.WordVectors(list("abcdef"), np.concatenate([np.eye(3), -np.eye(3)]))
+    np.testing.assert_allclose(coordinates(cube, list("abcdef"))[1], [1 / 3, 1 / 3])
     line = se.WordVectors(["a", "b", "c"], [[1, 0, 0], [-1, 0, 0], [0, 0.0, 0]])
     np.testing.assert_allclose(coordinates(line, ["a", "b", "c"])[1], [1, 0], atol=1e-12)
 
