@@ -18,7 +18,8 @@ def add_vectors(command):
     """Add the argument VECTORS: a file of word vectors."""
     command.add_argument("file", metavar="VECTORS", help="word vectors: word2vec (text or binary), "
                          "GloVe, fastText (.vec, or .bin, which also has vectors for unknown "
-                         "words), .safetensors or .npy; all but these two may be gzip-compressed")
+                         "words), or .safetensors or .npy with its words in a .vocab.txt beside "
+                         "it; text and .bin may be gzip-compressed")
 
 
 def load_vectors(path):

@@ -58,7 +58,6 @@ def add_common_options(command, min_count=5, epochs=5):
            help="threads; only 1 gives the same result every time (default: %(default)s)")
     number("--seed", type=whole(0), default=1, metavar="N",
            help="seed of all random draws (default: %(default)s)")
-    command.set_defaults(usage_error=command.error)
 
 
 def add_pair_options(command, sample):
@@ -114,6 +113,12 @@ def check_files(arguments, **settings):
     return checkpoint
 
 
+def check_resume(arguments):
+    """Exit with code 2 if there is --resume without --checkpoint."""
+    if arguments.resume and not arguments.checkpoint:
+        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
+
+
 def open_checkpoint(arguments, text, **settings):
     """The Checkpoint of --checkpoint, or None.  Prints whether a run is resumed or replaced.
 
@@ -124,8 +129,6 @@ def open_checkpoint(arguments, text, **settings):
     check_workers(arguments)
     if arguments.held_out:
         os.stat(arguments.held_out)
-    if arguments.resume and not arguments.checkpoint:
-        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:
         return None
     require_writable(arguments.checkpoint, text)
