@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 from scratch_embed.cli.loading import MODELS, load_encoder
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import say_known
 
 
 class Query(NamedTuple):
@@ -17,7 +18,7 @@ class Query(NamedTuple):
 def add_commands(commands):
     """Add `neighbours`."""
     command = add_command(
-        commands, "neighbours", "print the rows of an index that are nearest to a row or vector",
+        commands, "neighbours", "print the rows of an index that are nearest to a text or a row",
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
         check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "
@@ -60,7 +61,9 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        vectors = encoder_for(loaded, arguments).encode(arguments.texts)
+        encoder = encoder_for(loaded, arguments)
+        vectors = encoder.encode(arguments.texts)
+        say_known(encoder, "the model", "queries", strict=not queries)
         queries += map(Query, arguments.texts, vectors)
     show = print_objects if arguments.json else print_lines
     for query, found in zip(queries, nearest_rows(index, queries, arguments.top)):

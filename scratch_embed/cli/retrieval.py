@@ -37,7 +37,7 @@ def add_evaluation(kinds):
                 "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
                 "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
-    add_encoder_options(command)
+    add_encoder_options(command, bm25=True)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
                                             "in BEIR, or lines of id <tab> text; plain or gzip "

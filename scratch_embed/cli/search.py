@@ -45,7 +45,7 @@ def add_commands(commands):
                        "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
-    add_encoder_options(index)
+    add_encoder_options(index, bm25=True)
     add_errors(index)
     add_search(commands)
 

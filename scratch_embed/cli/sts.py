@@ -49,7 +49,8 @@ def run_evaluation(arguments):
     say(f"{len(pairs.scores):,} pairs")
     found = {}
     for name, encoder in systems.items():
-        A, B = encoder.encode(pairs.first), encoder.encode(pairs.second)
+        bar = {} if name in BASELINES else {"show_progress_bar": True}
+        A, B = (encoder.encode(side, **bar) for side in pairs[:2])
         say_known(encoder, name, "sentences")
         found[name] = correlation_intervals(similarities(A, B).cosine, pairs.scores)
     print_table(found, arguments.json)
@@ -58,7 +59,7 @@ def run_evaluation(arguments):
 def print_table(found, as_json):
     """Print a line per system and a column per correlation, each with its interval."""
     if as_json:
-        print_json({name: {measure: measured(*interval)
+        print_json({name: {measure.title(): measured(*interval)
                            for measure, interval in intervals._asdict().items()}
                     for name, intervals in found.items()})
         return

@@ -106,7 +106,7 @@ def check_files(arguments, **settings):
     checkpoint = open_checkpoint(arguments, arguments.corpus, **settings)
     require_writable(arguments.output, arguments.corpus)
     writer_for(arguments.output)
-    if arguments.output.lower().endswith(".safetensors"):
+    if arguments.output.lower().endswith((".safetensors", ".npy")):
         require_writable(vocabulary_beside(arguments.output), arguments.corpus)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)

@@ -104,7 +104,7 @@ def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, model
 
 def test_small_texts_and_vocabularies_are_said(files, run):
     err = run("train", "word2vec", files / "text", "-o", files / "v", "--dim", 2)[2]
-    assert "only 20 different words occur at least 5 times (--min-count)" in err
+    assert "a small vocabulary: 20 different words occur at least 5 times (--min-count)" in err
     many = [[f"w{n}" for n in RNG.permutation(100)] for _ in range(40)]
     (files / "many").write_text("\n".join(" ".join(line) for line in many[:10]))
     err = run("train", "glove", files / "many", "-o", files / "v", "--dim", 2)[2]
