@@ -32,5 +32,6 @@ def missing_model(path: str | os.PathLike) -> str:
     repository = name if "/" in name else f"sentence-transformers/{name}"
     folder = os.path.basename(name)
     return (f"{missing}; give a local folder, nothing is downloaded.  Two ways to get one:  "
-            f"hf download {repository} --local-dir {folder}  (of the package huggingface_hub), or in"
-            f' Python  SentenceTransformer("{name}").save("{folder}")  (of sentence-transformers)')
+            f"hf download {repository} --local-dir {folder}  (of the package huggingface_hub), or  "
+            f'SentenceTransformer("{name}").save("{folder}")  (in Python, of '
+            "sentence-transformers)")
