@@ -93,15 +93,15 @@ def test_an_unknown_option_is_refused_by_the_command_that_was_typed(name, comman
 
 
 @pytest.mark.parametrize("given, message", [
-    ("similar v king --topp 3", "unknown option --topp; did you mean -k/--top?"),
-    ("train word2vec t -o v --max-vocab 3", "--max-vocab; did you mean --max-vocab-size?"),
+    ("similar v king --topp 3", "unknown option --topp; the nearest is -k/--top;"),
+    ("train word2vec t -o v --max-vocab 3", "--max-vocab; the nearest is --max-vocab-size;"),
     ("train word2vec t -o v --batch 3", "unknown option --batch; other commands have it, by the "
                                         "name --batch-size"),
     ("train bert t -o v --batch 3", "--batch is now --batch-size"),
     ("encode m -i t", "-i is now the second argument, TEXT"),
     ("encode m --input=t", "--input is now the second argument, TEXT"),
-    ("glove", "unknown command 'glove'; did you mean train glove or why glove?"),
-    ("train worde2vec", "unknown command 'worde2vec'; did you mean word2vec?"),
+    ("glove", "unknown command 'glove'; the nearest is train glove or why glove;"),
+    ("train worde2vec", "unknown command 'worde2vec'; the nearest is word2vec;"),
     ("evaluate mteb m --json out", "`--json FOLDER` is now --results-folder FOLDER"),
     ("odd v a b --json=1", "--json: ignored explicit argument '1'"),
     ("analogy v a b c d", "unexpected argument 'd'"),

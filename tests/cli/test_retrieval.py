@@ -236,7 +236,7 @@ def test_a_name_that_a_run_cannot_have_is_refused_before_the_texts_are_encoded(c
     (tmp_path / "qrels").write_text("q1\td3\t1\n")
     code, out, err = run(*collection, "--run-out", tmp_path / "runs")
     assert (code, out) == (1, "") and err.endswith(
-        "name 'd 1': expected one or more characters and no white space; rename it\n")
+        "--run-out: name 'd 1': expected one or more characters and no white space; rename it\n")
     assert "known" not in err                                      # printed after encoding
     assert not list((tmp_path / "runs").iterdir())
     (tmp_path / "runs" / "bm25.run").mkdir()
