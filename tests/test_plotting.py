@@ -115,3 +115,9 @@ def test_wrong_arguments(vectors, ax):
             se.plot(vectors, ax=ax, **arguments)
     with pytest.raises(KeyError, match="kang"):
         se.plot(vectors, ["king", "kang"], ax=ax)
+
+
+def test_a_word_that_is_not_utf8_is_drawn_with_a_replacement_character(ax):
+    word = b"caf\xe9".decode("utf-8", "surrogateescape")
+    se.plot(se.WordVectors(["king", word], np.eye(2)), ["king", word], ax=ax)
+    assert {text.get_text() for text in ax.texts} - {""} == {"king", "caf\ufffd"}

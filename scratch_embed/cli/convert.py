@@ -45,6 +45,8 @@ def convert_vectors(path, output):
         say(f"{output} has no place for the tokenizer ({vectors.tokenizer}): commands will deduce "
             "it from the vocabulary")
     vectors.save(output)
+    if vectors.tokenizer is not None and not output.lower().endswith(".safetensors"):
+        say(f"{output} has no place for the tokenizer: it will be deduced from the vocabulary")
     say(f"{len(vectors):,} words x {vectors.vectors.shape[1]} dimensions; wrote {output}")
 
 

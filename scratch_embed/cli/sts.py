@@ -22,8 +22,10 @@ def add_evaluation(kinds):
         details="Spearman's and Pearson's correlation of the cosine of two sentences with their "
                 "human score, each with its 95% bootstrap interval over pairs, beside a bag of "
                 "words and random vectors.")
-    command.add_argument("file", metavar="FILE", help="one pair per line: sentence, sentence, "
-                         "score, with tabs between them, or as CSV; plain or gzip")
+    pairs = command.add_argument("file", metavar="FILE", help="one pair per line: sentence, "
+                                 "sentence, score, with tabs between them, or as CSV; plain or "
+                                 "gzip")
+    pairs.read_as = "text"
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
