@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 from scratch_embed.cli.loading import MODELS, load_encoder
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import say_known
 
 
 class Query(NamedTuple):
@@ -17,33 +18,40 @@ class Query(NamedTuple):
 def add_commands(commands):
     """Add `neighbours`."""
     command = add_command(
-        commands, "neighbours", "print the rows of an index that are nearest to a row or vector",
+        commands, "neighbours", "print the rows of an index that are nearest to a text or a row",
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
+        check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "
                 "its text if the index has texts.  `search` also searches by words.")
-    command.add_argument("index", metavar="INDEX",
-                         help="a file that `index` or Index.save wrote")
+    index = command.add_argument("index", metavar="INDEX",
+                                 help="a file that `index` or Index.save wrote")
+    index.read_as = "any index"
     command.add_argument("texts", nargs="*", metavar="QUERY", help="a text, encoded by the "
                          "model of the index (default: see --rows)")
     command.add_argument("--rows", nargs="+", metavar="ID", help="rows of the index, by their ids: "
                          "the line numbers, if `index` wrote it; the row itself is left out "
                          "(default: no rows)")
-    command.add_argument("--vector-file", metavar="FILE", help="vectors, as `encode` writes them: "
-                         'a .npy file, or lines of numbers, "-" for stdin (default: no vectors)')
+    vectors = command.add_argument(
+        "--vector-file", metavar="FILE", help="vectors, as `encode` writes them: a .npy file, or "
+        'lines of numbers, "-" for stdin (default: no vectors)')
+    vectors.read_as = "any"
     command.add_argument("--model", metavar="MODEL", help=f"{MODELS}; for QUERY, if the index does "
                          "not store its model or the model has moved (default: the path in the "
                          "index)")
     add_top(command, 10, "largest number of neighbours per query")
     add_json(command, '{"query": text, id or number of the vector, "results": [{"rank", "score", '
                       '"id", "text"}]} for each query; "text" only if the index has texts')
-    command.set_defaults(usage_error=command.error)
+
+
+def check_usage(arguments):
+    """Exit with code 2 if there is nothing to search for."""
+    if not (arguments.texts or arguments.rows or arguments.vector_file):
+        arguments.usage_error("give a QUERY, --rows ID, or --vector-file FILE")
 
 
 def run_neighbours(arguments):
     """Search with each text, row and vector, and print the results."""
     from scratch_embed.retrieve.texts import TextIndex
-    if not (arguments.texts or arguments.rows or arguments.vector_file):
-        arguments.usage_error("give a QUERY, --rows ID, or --vector-file FILE")
     loaded = load_any_index(arguments.index)
     index, texts = ((loaded.index, loaded.texts) if isinstance(loaded, TextIndex)
                     else (loaded, None))
@@ -53,7 +61,9 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        vectors = encoder_for(loaded, arguments).encode(arguments.texts)
+        encoder = encoder_for(loaded, arguments)
+        vectors = encoder.encode(arguments.texts)
+        say_known(encoder, "the model", "queries", strict=not queries)
         queries += map(Query, arguments.texts, vectors)
     show = print_objects if arguments.json else print_lines
     for query, found in zip(queries, nearest_rows(index, queries, arguments.top)):

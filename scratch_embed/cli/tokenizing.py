@@ -24,8 +24,8 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
     """
     option = command.add_argument
     option("--tokenizer", choices=KINDS, default=kind,
-           help="how a text is split into words: words: runs of letters, digits and _, "
-                "lower-cased; spaces: at white space, for a text that is already tokenized "
+           help="split a text into lower-cased runs of letters, digits and _ (words), or at "
+                "white space, for a text that is already tokenized (spaces) "
                 f"(default: {otherwise})")
     option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case")
     option("--apostrophes", choices=APOSTROPHES,
@@ -34,10 +34,14 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
     command.set_defaults(usage_error=command.error)
 
 
-def add_encoder_tokenizer(command):
-    """Add the options for a command with an encoder, and refuse their old name."""
+def add_encoder_tokenizer(command, bm25):
+    """Add the options for a command with an encoder, and refuse their old name.
+
+    bm25: whether the command also searches by BM25, with the same options.
+    """
     add_tokenizer_options(command, None, "as the model's training text: the tokenizer that a "
-                          ".safetensors stores, else deduced from the vocabulary; BM25: words")
+                          ".safetensors stores, else deduced from the vocabulary"
+                          + "; for BM25 words" * bm25)
     refuse_old_names(command, "--tokens")
 
 

@@ -55,6 +55,17 @@ def test_damage_is_a_format_error_at_every_length_and_a_pickle_is_not_read(tmp_p
         read_vectors_npy(tmp_path / "w.npy")
 
 
+def test_the_words_of_another_table_are_not_replaced(tmp_path):
+    """w.npy and w.safetensors would share w.vocab.txt; that is right only for the same words."""
+    for first, second in ("w.npy", "w.safetensors"), ("v.safetensors", "v.npy"):
+        WordVectors(WORDS, VECTORS).save(tmp_path / first)
+        WordVectors(WORDS, 2 * VECTORS).save(tmp_path / second)
+        with pytest.raises(ValueError, match="its words would replace those of"):
+            WordVectors(WORDS[::-1], VECTORS).save(tmp_path / second)
+        np.testing.assert_array_equal(load(tmp_path / first).vectors, VECTORS)
+        np.testing.assert_array_equal(load(tmp_path / second).vectors, 2 * VECTORS)
+
+
 def test_words_that_cannot_be_written_leave_the_old_pair(tmp_path):
     write_vectors_npy(tmp_path / "w.npy", WORDS, VECTORS)
     with pytest.raises(ValueError, match="line end"):
