@@ -25,6 +25,10 @@ Read next text/wordpiece.py, which splits the words into pieces
 
 The steps clean, space, strip and split look at one character at a time, so each is a table for
 str.translate.  ASCII text has no accents and skips NFD and strip.
+
+Why not unicodedata.normalize("NFD")?  NFD also sorts each run of marks, and Python's takes O(m²)
+for a run of m.  Nearly all of these marks are accents, which are dropped anyway, so strip_accents()
+decomposes and drops character by character, and sorts only the few marks that are not Mn.
 """
 import functools
 import re
@@ -72,7 +76,7 @@ def normalise(text: str, normalizer: Normalizer = UNCASED) -> str:
         text = text.translate(_clean_table(normalizer.clean_text, normalizer.handle_chinese_chars))
     strip = normalizer.lower_case if normalizer.strip_accents is None else normalizer.strip_accents
     if strip and not text.isascii():
-        text = unicodedata.normalize("NFD", text).translate(_accent_table())
+        text = strip_accents(text)
     if normalizer.lower_case:
         text = text.replace("Σ", "σ").lower()
     return text
@@ -91,9 +95,32 @@ def _clean_table(clean, space):
     return Table(rule)
 
 
+def strip_accents(text: str) -> str:
+    """The canonical decomposition (NFD) of a text without its nonspacing marks, in O(n log n)."""
+    stripped = text.translate(_accent_table(blocked=False))
+    marks = "".join(c for c in set(stripped) if unicodedata.combining(c))
+    if not marks:
+        return stripped
+    text = text.translate(_accent_table(blocked=True))
+    text = re.sub(f"[{marks}]{{2,}}", _sorted_run, text)
+    return text.translate(_accent_table(blocked=False))
+
+
+def _sorted_run(run):
+    return "".join(sorted(run[0], key=unicodedata.combining))
+
+
 @functools.cache
-def _accent_table():
-    return Table(lambda c: None if unicodedata.category(c) == "Mn" else c)
+def _accent_table(blocked):
+    """Decompose a character and drop its accents.
+
+    blocked: except the few accents that NFD does not sort: a run of marks ends at them.
+    """
+    def rule(c):
+        return "".join(part for part in unicodedata.normalize("NFD", c)
+                       if unicodedata.category(part) != "Mn"
+                       or blocked and not unicodedata.combining(part))
+    return Table(rule)
 
 
 def is_ideograph(c: str) -> bool:
