@@ -1,4 +1,4 @@
-"""What all benchmarks share: runs in separate processes, turns, memory measurement, reporting.
+"""Shared by all benchmarks: separate processes, timing in turn, peak memory, reports, options.
 
 A script in a folder of bench/ puts this folder on its path and calls `script(main, worker)`; its
 main() calls `choose(parser, sections)`.  `in_a_process` starts the script again with --worker and a
@@ -17,7 +17,7 @@ import time
 # ---- processes and turns ------------------------------------------------------------------------
 
 def in_a_process(job, environment=(), given=None):
-    """Run the script's worker on a job in a process of its own -> its result.  given: stdin."""
+    """Run the script's worker on a job in a new process.  given: its stdin.  -> its result."""
     done = subprocess.run([sys.executable, sys.argv[0], "--worker", json.dumps(job)], text=True,
                           input=given, env={**os.environ, **dict(environment)},
                           capture_output=True)
@@ -34,7 +34,7 @@ def threads_of(count):
 def take_turns(sides, rounds, warmup_rounds=0):
     """Time functions in turn, A B A B ... -> {name: seconds of each round}.
 
-    warmup_rounds: rounds before these that are not counted.
+    warmup_rounds: further rounds at the start, which are not recorded.
     """
     taken = {name: [] for name in sides}
     for number in range(-warmup_rounds, rounds):
@@ -70,7 +70,7 @@ def _status(name, pid):
 class PeakMemory:
     """The largest growth of a process's anonymous memory, sampled every 5 ms, in MiB.
 
-    since: the KiB to count from; None: the memory at present
+    since: the KiB from which growth is counted; None: the memory at present
     """
 
     def __init__(self, pid="self", since=None):
@@ -109,8 +109,8 @@ def ratios(values, others):
 def read_bytes(text):
     """The bytes of a file, plain or gzip."""
     with open(text, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(text, "rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    with (gzip.open if is_gzip else open)(text, "rb") as file:
         return file.read()
 
 
@@ -121,11 +121,12 @@ def add_sizes(parser, sizes):
 
 
 def choose(parser, sections, usual=None, rounds=5):
-    """Parse the command line; `sections` are the named ones, or the usual ones without a name."""
+    """Parse the command line; arguments.sections are the given names, by default `usual`."""
     usual = list(sections) if usual is None else usual
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections)
-                        + f" (without a name: {', '.join(usual)})" * (usual != list(sections)))
-    parser.add_argument("--rounds", type=int, default=rounds, help="of each side (%(default)s)")
+                        + f" (default: {', '.join(usual)})" * (usual != list(sections)))
+    parser.add_argument("--rounds", type=int, default=rounds,
+                        help="rounds of each side (%(default)s)")
     arguments = parser.parse_intermixed_args()
     arguments.sections = arguments.sections or usual
     if not set(arguments.sections) <= set(sections):
@@ -134,8 +135,16 @@ def choose(parser, sections, usual=None, rounds=5):
 
 
 def script(main, worker):
-    """Run main(), or the worker if the script was started with --worker and a job."""
-    if sys.argv[1:2] == ["--worker"]:
-        print(json.dumps(worker(json.loads(sys.argv[2]))))
-    else:
-        main()
+    """Run main(), or the worker if the script was started with --worker and a job.
+
+    An original that is not installed ends the script with one line that says how to install it.
+    """
+    try:
+        if sys.argv[1:2] == ["--worker"]:
+            print(json.dumps(worker(json.loads(sys.argv[2]))))
+        else:
+            main()
+    except ModuleNotFoundError as missing:
+        how = "pip install fasttext" if missing.name == "fasttext" else "pip install -e '.[bench]'"
+        raise SystemExit(f"this benchmark compares with {missing.name}, which is not installed: "
+                         f"python -m {how}") from None

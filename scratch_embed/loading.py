@@ -50,7 +50,7 @@ def load(path: Path) -> Any:
     a fastText classifier           -> Classifier
     a search index                  -> Index, or TextIndex if it contains its texts
     a sentence-transformers folder  -> SentenceEncoder
-    a transformers model folder     -> SentenceEncoder, mean pooling of the tokens' vectors
+    a transformers folder (BERT)    -> SentenceEncoder, mean pooling of the tokens' vectors
     a corpus folder                 -> (Vocab, Corpus)
 
     Raises FileNotFoundError if `path` does not exist, and FormatError for any other kind; the

@@ -26,7 +26,8 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     dim         the dimension D of the vectors
     window      the largest distance of a context word, in words
     negatives   K, the number of negatives drawn for each pair; 0 for hierarchical softmax
-    sample      subsampling: words whose share of the text is larger are dropped at random; 0: none
+    sample      subsampling: an occurrence of a word with the share f of the text is kept with
+                probability (√(f/t) + 1) t/f, at most 1, t = sample (words/word2vec.py); 0: all
     lr          the initial learning rate
     min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give

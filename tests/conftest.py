@@ -1,7 +1,8 @@
 """Settings of all tests.
 
 Hypothesis: 50 examples by default; `pytest --hypothesis-profile=deep` runs 5,000.
-Shares: `pytest tests --share 1/2` and `2/2` run every other test file each, to be run side by side.
+Shares: `pytest tests --share 1/2` runs the first, third, fifth ... test file, `--share 2/2` the
+others; both can run side by side.
 """
 import io
 import signal
@@ -10,7 +11,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-settings.register_profile("default", deadline=None, max_examples=50)     # compiling takes longer
+settings.register_profile("default", deadline=None, max_examples=50)   # compiling is slow
 settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile("default")
 
@@ -32,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture
 def stdin(monkeypatch):
-    """stdin(text, bytes or a stream of bytes): what is there to be read from standard input."""
+    """A function stdin(data) that sets standard input to a text, bytes or a stream of bytes."""
     def given(data):
         data = data.encode() if isinstance(data, str) else data
         stream = io.BytesIO(data) if isinstance(data, bytes) else data

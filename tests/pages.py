@@ -1,7 +1,7 @@
-"""The pages (*.md) as the tests see them: their code blocks, tables, links, and the names of files.
+"""Parse the pages (*.md): code blocks, links, headings, line counts and file names.
 
-`python -m tests.pages` brings the numbers of lines in README.md and scratch_embed/QUESTIONS.md up
-to date, and names what it cannot find.
+`python -m tests.pages` updates the line counts in README.md and the line numbers in
+scratch_embed/QUESTIONS.md, and prints the quoted words that it does not find.
 """
 import re
 import sys
@@ -26,7 +26,7 @@ ANSWER = re.compile(r"\[`([\w/.]+):(\d+)`\]\(([\w/.]+)#L(\d+)\) \| `([^`\n]+)` \
 
 
 class Block(NamedTuple):
-    """A code block: its language, whether it is to be run, and its text."""
+    """A code block: its language, whether the tests run it, and its text."""
 
     kind: str
     run: bool
@@ -47,18 +47,18 @@ def blocks(page: Path) -> list[Block]:
 
 
 def without_blocks(page: Path) -> str:
-    """The text of a page between its code blocks."""
+    """The text of a page without its code blocks."""
     return BLOCK.sub("", page.read_text())
 
 
 def heading_anchors(page: Path) -> set[str]:
-    """The names under which links reach the headings of a page, as GitHub makes them."""
+    """The anchors (#name) of a page's headings, as GitHub forms them."""
     headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def length(path: Path) -> int:
-    """Lines of a file."""
+    """The number of lines of a file."""
     return path.read_text().count("\n")
 
 
@@ -69,13 +69,13 @@ def answers() -> list[Answer]:
 
 
 def find_line(path: Path, words: str) -> int | None:
-    """The number of the one line that holds `words`; None where none or several do."""
+    """The number of the only line that contains `words`; None if there is no or more than one."""
     found = [n for n, line in enumerate(path.read_text().split("\n"), 1) if words in line]
     return found[0] if len(found) == 1 else None
 
 
 def update() -> int:
-    """Rewrite the numbers of lines.  -> 0, or 1 if something was not found."""
+    """Update line counts and line numbers.  -> 0, or 1 if quoted words were not found."""
     README.write_text(COUNTED.sub(lambda m: f"{m[1]}{length(ROOT / m[2])}", README.read_text()))
     missing = [answer for answer in answers() if find_line(answer.path, answer.words) is None]
 

@@ -1,4 +1,4 @@
-"""Python programs that tests run beside themselves, and a terminal to write to."""
+"""Helpers of tests: other Python processes, a full disk, a terminal and Ctrl-C."""
 import contextlib
 import io
 import os
@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def in_plain_python(function: Callable[[], np.ndarray], warnings: str = "error") -> np.ndarray:
-    """function() with the compiler switched off, so that every kernel is plain Python.
+    """function() in a process without Numba's compiler, where every kernel is plain Python.
 
-    function: of a module of tests, without arguments; warnings: what Python does at an overflow of
-    whole numbers, of which the compiled code says nothing.
+    function: a function without arguments of a test module
+    warnings: the warnings filter for integer overflow, which compiled code does not report
     """
     code = f"""
 import sys, warnings
@@ -37,7 +37,7 @@ np.save(sys.stdout.buffer, {function.__name__}())
 
 @contextlib.contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """Within the block no file becomes longer than `size` bytes: OSError, "File too large"."""
+    """Within the block, writing beyond `size` bytes of a file raises OSError ("File too large")."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -48,16 +48,16 @@ def full_disk(size: int) -> Iterator[None]:
 
 
 class Terminal:
-    """What has been written to a terminal."""
+    """A terminal; text: everything written to it so far."""
 
     text = ""
 
 
 @contextlib.contextmanager
 def terminal(watch: Callable[[str], object] = len) -> Iterator[Terminal]:
-    """Within the block stderr is a terminal of 100 columns.
+    """Within the block, stderr is a terminal of 100 columns.
 
-    watch(text) is called in another thread whenever there is more of it.
+    watch(text) is called in another thread with all text so far, after every new character.
     """
     fcntl, termios = map(pytest.importorskip, ("fcntl", "termios"))
     leader, follower = os.openpty()
@@ -66,7 +66,7 @@ def terminal(watch: Callable[[str], object] = len) -> Iterator[Terminal]:
 
     def read():
         with contextlib.suppress(OSError), open(leader, encoding="utf-8", newline="") as reader:
-            while part := reader.read(1):                  # the error is how a terminal ends
+            while part := reader.read(1):                  # closing the terminal raises OSError
                 screen.text += part
                 watch(screen.text)
     thread = threading.Thread(target=read)
@@ -79,9 +79,9 @@ def terminal(watch: Callable[[str], object] = len) -> Iterator[Terminal]:
 
 
 def ctrl_c_at(word: str, process: Callable[[], int] = os.getpid) -> Callable[[str], object]:
-    """For terminal(): press Ctrl-C once, as soon as this word is there to be read.
+    """A `watch` for terminal() that sends Ctrl-C once, as soon as the text contains `word`.
 
-    process: the number of the one that is to be stopped
+    process: returns the id of the process to interrupt; by default this process
     """
     pressed = threading.Event()
 

@@ -1,6 +1,6 @@
-"""What tests share: bounds on rounding errors, random seeds, both types.
+"""Shared by tests: bounds on rounding errors, a strategy of seeds, both float types.
 
-The bounds are those of scratch_embed/testing/rounding.py, which derives them.
+scratch_embed/testing/rounding.py explains the bounds.
 """
 import numpy as np
 import pytest

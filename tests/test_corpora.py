@@ -1,4 +1,4 @@
-"""The committed corpora are the bytes that their card describes, and are found where they lie."""
+"""The committed corpora match their card (corpora/README.md), and corpus_path() finds them."""
 import hashlib
 from collections import Counter
 
@@ -19,10 +19,10 @@ def words_of_the_text():
     return Counter(corpus_path("words-easy.txt").read_text(encoding="utf-8").split())
 
 
-# ---- the bytes, and what the card says of them --------------------------------------------------
+# ---- the corpora and their card -----------------------------------------------------------------
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_the_committed_bytes_are_those_that_the_card_describes(name):
+def test_a_corpus_has_the_size_and_digest_of_its_card(name):
     data = corpus_path(name).read_bytes()
     assert hashlib.sha256(data).hexdigest() == DIGESTS[name]
     card = corpus_path("README.md").read_text(encoding="utf-8").splitlines()
@@ -30,18 +30,18 @@ def test_the_committed_bytes_are_those_that_the_card_describes(name):
     assert row.endswith(f"| {len(data)} | {DIGESTS[name]} |")
 
 
-def test_every_committed_corpus_is_held_by_a_digest():
+def test_every_committed_corpus_has_a_digest():
     folder = corpus_path("README.md").parent
     assert {path.name for path in folder.iterdir() if path.is_file()} == {"README.md", *DIGESTS}
 
 
-def test_the_text_has_the_lines_tokens_and_words_that_the_card_counts():
+def test_the_text_has_12_000_lines_102_202_tokens_and_233_words():
     text = corpus_path("words-easy.txt").read_bytes()
     assert text.isascii() and text.endswith(b"\n") and b"\r" not in text
     assert (text.count(b"\n"), len(text.split()), len(set(text.split()))) == (12000, 102202, 233)
 
 
-def test_every_analogy_and_pair_is_about_words_of_the_text():
+def test_every_word_of_the_analogies_and_pairs_is_in_the_text():
     text = words_of_the_text()
     lines = corpus_path("words-easy.analogies.txt").read_text(encoding="utf-8").splitlines()
     sections = [line for line in lines if line.startswith(": ")]
@@ -54,13 +54,13 @@ def test_every_analogy_and_pair_is_about_words_of_the_text():
     assert {word for q in questions for word in q} | {w for p in pairs for w in p[:2]} <= set(text)
 
 
-def test_the_forms_that_the_card_calls_left_out_are_not_in_the_text():
+def test_the_held_out_word_forms_are_not_in_the_text():
     text = words_of_the_text()
     assert not {"rabbits", "squirrels", "whistled", "juggled", "louder"} & set(text)
     assert {"rabbit", "squirrel", "whistles", "juggles", "loud"} <= set(text)
 
 
-def test_the_labelled_lines_are_as_many_as_the_card_counts():
+def test_the_labelled_files_have_the_counts_of_the_card():
     seen, words = set(), set()
     for part, size, count in (("train", 1500, 14223), ("test", 400, 3759)):
         lines = corpus_path(f"labelled-{part}.txt").read_text(encoding="ascii").splitlines()
@@ -73,7 +73,7 @@ def test_the_labelled_lines_are_as_many_as_the_card_counts():
     assert (new, len(words), labels.most_common(1)) == (315, 80, [("__label__film-blame", 88)])
 
 
-# ---- where they are found -----------------------------------------------------------------------
+# ---- corpus_path() ------------------------------------------------------------------------------
 
 def folder_with(path, **texts):
     path.mkdir(parents=True)
@@ -82,23 +82,23 @@ def folder_with(path, **texts):
     return path
 
 
-def test_a_corpus_is_found_beside_the_package_as_in_a_checkout(tmp_path):
+def test_corpora_are_found_beside_the_package_in_a_checkout(tmp_path):
     folder_with(tmp_path / "corpora", a="beside")
     assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "beside"
 
 
-def test_a_corpus_is_found_inside_the_package_as_in_a_wheel(tmp_path):
+def test_corpora_are_found_inside_the_package_in_a_wheel(tmp_path):
     folder_with(tmp_path / "scratch_embed" / "corpora", a="inside")
     assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "inside"
 
 
-def test_anybodys_corpora_beside_an_installed_package_do_not_hide_its_own(tmp_path):
+def test_the_corpora_inside_the_package_come_before_those_beside_it(tmp_path):
     folder_with(tmp_path / "corpora", a="a stranger's")
     folder_with(tmp_path / "scratch_embed" / "corpora", a="its own")
     assert corpus_path("a", tmp_path / "scratch_embed").read_text() == "its own"
 
 
-def test_a_missing_name_is_an_error_that_lists_what_there_is(tmp_path):
+def test_the_error_for_a_missing_corpus_lists_the_corpora_found(tmp_path):
     folder_with(tmp_path / "corpora", b="", a="")
     with pytest.raises(FileNotFoundError, match="no corpus 'c' in .*; found: a, b$"):
         corpus_path("c", tmp_path / "scratch_embed")
@@ -107,7 +107,7 @@ def test_a_missing_name_is_an_error_that_lists_what_there_is(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../secret", "folder", "", ".."])
-def test_only_a_file_of_the_folder_itself_is_a_corpus(tmp_path, name):
+def test_a_corpus_must_be_a_file_directly_in_the_folder(tmp_path, name):
     (tmp_path / "secret").write_text("")
     folder_with(tmp_path / "corpora" / "folder")
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Every example in a docstring prints what stands below it."""
+"""Every example in a docstring prints the output shown below it."""
 import doctest
 import importlib
 import pkgutil
@@ -13,12 +13,12 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 def examples(thing, name):
-    """[DocTest] of a module, or of one class or function."""
+    """The DocTests of a module, class or function that have examples."""
     return [test for test in doctest.DocTestFinder().find(thing, name) if test.examples]
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_print_what_they_say(name, capsys):
+def test_the_examples_of_a_module_print_their_expected_output(name, capsys):
     for test in examples(importlib.import_module(name), name):
         failed, _ = doctest.DocTestRunner(optionflags=OPTIONS).run(test)
         assert not failed, capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Rules for every file of scratch_embed: the layers, and which packages may be imported."""
+"""Import rules for every file of scratch_embed: only lower layers, and only allowed packages."""
 import ast
 import configparser
 import subprocess
@@ -49,7 +49,7 @@ def test_a_file_imports_only_from_lower_layers(path):
 @pytest.mark.parametrize("source", [
     "import scratch_embed.cli.tour", "from scratch_embed import cli",
     "from scratch_embed.cli import tour"])
-def test_every_form_of_import_is_seen(source):
+def test_every_form_of_import_is_detected(source):
     assert list(imported_packages(source)) == ["cli"]
 
 
@@ -68,7 +68,7 @@ def test_every_package_is_installed():
         "scratch_embed", "scratch_embed.corpora"} | packages
 
 
-def test_importing_the_package_or_asking_for_help_loads_nothing_heavy():
+def test_importing_the_package_and_printing_help_import_no_third_party_package():
     code = """
 import sys, scratch_embed
 from scratch_embed.cli.main import parser

@@ -1,4 +1,4 @@
-"""load() reads every kind of file and folder, whatever its name, and says what any other is."""
+"""load() recognises files and folders by content, and its error describes what it cannot read."""
 import gzip
 import json
 import shutil
@@ -31,7 +31,7 @@ WORDS, VECTORS = ["king", "queen", "1984"], np.array([[1, 2.5], [-3, 0], [0.5, 1
 @pytest.mark.parametrize("write", [write_word2vec_text, write_word2vec_binary, write_glove_text,
                                    write_vectors_safetensors])
 @pytest.mark.parametrize("name", ["x.vec", "x.bin", "x.safetensors", "x"])
-def test_word_vectors_are_known_by_their_content(tmp_path, write, name):
+def test_word_vectors_are_recognised_by_content_not_by_name(tmp_path, write, name):
     write(tmp_path / name, WORDS, VECTORS)
     vectors = load(tmp_path / name)
     assert isinstance(vectors, WordVectors) and vectors.index_to_key == WORDS
@@ -39,19 +39,19 @@ def test_word_vectors_are_known_by_their_content(tmp_path, write, name):
 
 
 @pytest.mark.parametrize("write", [write_word2vec_text, write_word2vec_binary, write_glove_text])
-def test_packed_word_vectors_are_read_as_well(tmp_path, write):
+def test_gzip_compressed_word_vectors_are_read(tmp_path, write):
     write(tmp_path / "plain", WORDS, VECTORS)
     (tmp_path / "packed").write_bytes(gzip.compress((tmp_path / "plain").read_bytes()))
     assert load(tmp_path / "packed").index_to_key == WORDS
 
 
-def test_a_row_longer_than_the_sample_is_word_vectors_too(tmp_path):
+def test_word_vectors_with_rows_longer_than_the_inspected_sample_are_read(tmp_path):
     wide = np.full((2, 20_000), 0.12345, np.float32)
     write_glove_text(tmp_path / "wide.txt", ["a", "b"], wide)
     assert load(tmp_path / "wide.txt").vectors.shape == wide.shape
 
 
-def test_models_of_fasttext(tmp_path):
+def test_fasttext_models_are_read(tmp_path):
     assert isinstance(load(GOLDEN / "fasttext-skipgram.bin"), FastTextVectors)
     assert isinstance(load(GOLDEN / "fasttext-supervised-softmax.bin"), Classifier)
     assert isinstance(load(GOLDEN / "fasttext-command.vec"), WordVectors)
@@ -62,18 +62,18 @@ def test_models_of_fasttext(tmp_path):
 
 # ---- indexes, corpora, encoders -----------------------------------------------------------------
 
-def test_search_indexes_with_and_without_their_texts(tmp_path):
+def test_indexes_with_and_without_texts_are_read(tmp_path):
     Index.from_vectors(VECTORS, WORDS).save(tmp_path / "vectors.index")
     found = load(tmp_path / "vectors.index")
     assert isinstance(found, Index) and "queen" in found
     texts = TextIndex(2, {"model": "none"})
-    texts.add(["a", "b", "c"], lambda some: VECTORS[:len(some)])
+    texts.add(["a", "b", "c"], lambda batch: VECTORS[:len(batch)])
     texts.save(tmp_path / "texts.index")
     found = load(tmp_path / "texts.index")
     assert isinstance(found, TextIndex) and found.texts == {1: "a", 2: "b", 3: "c"}
 
 
-def test_a_corpus_folder(tmp_path):
+def test_a_corpus_folder_is_read(tmp_path):
     (tmp_path / "text.txt").write_text("a b a\nb a c\n")
     read_corpus(tmp_path / "text.txt", min_count=1, folder=tmp_path / "corpus")
     vocab, corpus = load(tmp_path / "corpus")
@@ -81,15 +81,15 @@ def test_a_corpus_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
-def test_folders_of_sentence_transformers(name):
+def test_sentence_transformers_folders_are_read(name):
     encoder = load(GOLDEN / name)
     assert isinstance(encoder, SentenceEncoder)
     expected = SentenceEncoder.load(GOLDEN / name).encode(["a text"])
     np.testing.assert_array_equal(encoder.encode(["a text"]), expected)
 
 
-def test_a_bert_folder_is_the_mean_of_its_tokens(tmp_path):
-    """What is left of a sentence encoder's folder without its modules.json is a BERT."""
+def test_a_bert_folder_is_read_as_an_encoder_with_mean_pooling(tmp_path):
+    """A sentence encoder's folder without modules.json is a BERT folder."""
     shutil.copytree(GOLDEN / "sentence_old", tmp_path / "bert")
     (tmp_path / "bert" / "modules.json").unlink()
     encoder = load(tmp_path / "bert")
@@ -105,19 +105,19 @@ def test_a_bert_folder_is_the_mean_of_its_tokens(tmp_path):
     ("glove.txt", WordVectors), ("fasttext.vec", WordVectors), ("fasttext.bin", FastTextVectors),
     ("hs.bin", Classifier), ("rows.index", Index), ("text.index", TextIndex), ("corpus", tuple),
     ("bert", SentenceEncoder), ("encoder", SentenceEncoder)])
-def test_what_version_0_1_wrote_is_read(name, kind):
+def test_files_of_version_0_1_are_read(name, kind):
     assert isinstance(load(GOLDEN / "version_0_1" / name), kind)
 
 
 @pytest.mark.parametrize("path", sorted((GOLDEN / "version_0_1").glob("*.state")),
                          ids=lambda path: path.stem)
-def test_checkpoints_of_version_0_1_are_named(path):
+def test_the_error_names_a_checkpoint_of_version_0_1(path):
     with pytest.raises(FormatError, match="a training checkpoint of version 0.1; only that"):
         load(path)
 
 
-def test_a_safetensors_file_may_begin_with_the_byte_of_a_pickle(tmp_path):
-    """Its first byte is the low one of the header's length."""
+def test_a_safetensors_file_may_begin_with_the_first_byte_of_a_pickle(tmp_path):
+    """The first byte of safetensors, the lowest of the header's length, can be 0x80."""
     for length in range(256):
         write_safetensors(tmp_path / "x", {"W": VECTORS}, {"settings": " " * length})
         if (tmp_path / "x").read_bytes()[0] == 0x80:
@@ -126,7 +126,7 @@ def test_a_safetensors_file_may_begin_with_the_byte_of_a_pickle(tmp_path):
         load(tmp_path / "x")
 
 
-# ---- everything else ----------------------------------------------------------------------------
+# ---- what load() cannot read --------------------------------------------------------------------
 
 def tensors(path):
     write_safetensors(path, {"h.0.attn.weight": VECTORS})
@@ -152,7 +152,7 @@ def old_checkpoint(path):
     (b"\x89PNG\r\n\x1a\n\0\0", r"a file that begins with b'\\x89PNG.* load\(\) reads a fastText "),
     (b"", "an empty file; load"),
 ])
-def test_what_is_not_read_is_named(tmp_path, content, message):
+def test_the_error_describes_a_file_that_is_not_read(tmp_path, content, message):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(FormatError, match=message):
         load(tmp_path / "x")
@@ -163,7 +163,7 @@ def test_what_is_not_read_is_named(tmp_path, content, message):
     (checkpoint, "a training checkpoint; it resumes a training run"),
     (old_checkpoint, "a training checkpoint of version 0.1; only that version"),
 ])
-def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
+def test_the_error_describes_a_safetensors_file_that_is_not_read(tmp_path, write, message):
     write(tmp_path / "x.safetensors")
     with pytest.raises(FormatError, match=message):
         load(tmp_path / "x.safetensors")
@@ -175,26 +175,26 @@ def test_tensors_that_are_not_read_are_named(tmp_path, write, message):
     ({"config.json": json.dumps({"model_type": "gpt3"})}, "a model of the type 'gpt3'; load"),
     ({"config.json": "[]"}, "config.json is not a JSON object"),
 ])
-def test_folders_that_are_not_read_are_described(tmp_path, files, message):
+def test_the_error_describes_a_folder_that_is_not_read(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(FormatError, match=message):
         load(tmp_path)
 
 
-def test_what_is_not_there_is_a_missing_file(tmp_path):
+def test_a_missing_path_raises_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load(tmp_path / "nowhere")
 
 
-def test_a_damaged_file_is_refused_by_its_own_reader(tmp_path):
+def test_a_truncated_file_raises_format_error(tmp_path):
     whole = (GOLDEN / "fasttext-skipgram.bin").read_bytes()
     (tmp_path / "cut.bin").write_bytes(whole[:-1])
     with pytest.raises(FormatError, match="cut.bin"):
         load(tmp_path / "cut.bin")
 
 
-def test_each_kind_has_one_line_and_one_name():
+def test_the_kinds_of_files_and_folders_have_different_names():
     names = [kind.name for kind in (*FILES, *FOLDERS)]
     assert len(set(names)) == len(names)
     assert "a corpus folder" in readable() and "pickle" not in readable()

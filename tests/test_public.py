@@ -1,4 +1,4 @@
-"""`import scratch_embed as se`: what it costs, which names there are, and what they do."""
+"""`import scratch_embed as se`: lazy imports, public names, training functions and reprs."""
 import inspect
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SENTENCES = [["the", "king", "rules"], ["the", "queen", "rules"]] * 20
 
 
 def printed(code):
-    """What a fresh interpreter prints."""
+    """The output of code in a new Python process."""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -23,7 +23,7 @@ def printed(code):
 
 # ---- names --------------------------------------------------------------------------------------
 
-def test_importing_and_listing_loads_nothing():
+def test_import_and_dir_load_no_modules():
     assert printed("""
 import sys
 import scratch_embed as se
@@ -32,7 +32,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("numpy", "numba", 
        or name.startswith("scratch_embed.")])""") == "[]"
 
 
-def test_a_name_loads_its_own_module_and_not_the_rest():
+def test_using_cosine_loads_neither_numba_nor_word_vectors():
     assert printed("""
 import sys
 import scratch_embed as se
@@ -40,11 +40,11 @@ se.cosine([1, 0], [0, 1])
 print("numba" in sys.modules, "scratch_embed.words.vectors" in sys.modules)""") == "False False"
 
 
-def test_the_names_are_those_that_are_listed_and_no_others():
+def test_all_dir_and_star_import_agree_and_other_names_are_refused():
     for name in se.__all__:
         assert getattr(se, name).__name__ == name
     assert set(se.__all__) <= set(dir(se)) and se.__all__ == sorted(se.__all__)
-    assert vars(se)["cosine"] is se.cosine             # looked up once
+    assert vars(se)["cosine"] is se.cosine             # cached after the first access
     with pytest.raises(AttributeError, match="no attribute 'cosines'.*corpus_path, cosine, load"):
         se.cosines  # noqa: B018
     everything = {}
@@ -52,8 +52,7 @@ def test_the_names_are_those_that_are_listed_and_no_others():
     assert set(se.__all__) <= everything.keys()
 
 
-def test_type_checkers_see_the_names_where_they_are_defined():
-    """The imports under TYPE_CHECKING are those of the table."""
+def test_the_imports_under_type_checking_are_those_of_the_lazy_imports():
     source = inspect.getsource(se)
     for name, module in se._WHERE.items():
         line, = [line for line in source.splitlines()
@@ -63,7 +62,7 @@ def test_type_checkers_see_the_names_where_they_are_defined():
 
 
 def test_no_public_name_is_the_name_of_a_module():
-    """`from scratch_embed.load import load` would put the module in the function's place."""
+    """Importing a submodule `load` would replace the function se.load by the module."""
     modules = {path.stem for path in (ROOT / "scratch_embed").iterdir()}
     assert not modules & set(se.__all__)
 
@@ -88,8 +87,8 @@ def test_the_changelog_begins_with_this_version():
 
 # ---- training in one call -----------------------------------------------------------------------
 
-def test_word2vec_glove_and_fasttext_are_trained_in_one_call():
-    """With the results of reading, training and wrapping by hand."""
+def test_train_functions_equal_the_steps_by_hand():
+    """train_word2vec, train_glove and train_fasttext read, train and wrap in one call."""
     from scratch_embed.text.vocab import index_sentences
     from scratch_embed.words import fasttext, glove, word2vec
     from scratch_embed.words.cooccurrence import count_cells
@@ -107,7 +106,7 @@ def test_word2vec_glove_and_fasttext_are_trained_in_one_call():
     assert "queens" not in subwords and subwords["queens"].shape == (4,)
 
 
-def test_a_path_is_read_as_its_sentences_are(tmp_path):
+def test_training_on_a_file_equals_training_on_its_sentences(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("".join(" ".join(sentence) + "\n" for sentence in SENTENCES))
     np.testing.assert_array_equal(se.train_word2vec(path, dim=4).vectors,
@@ -118,7 +117,7 @@ def test_a_path_is_read_as_its_sentences_are(tmp_path):
 
 @pytest.mark.parametrize("name, command", [("train_word2vec", "word2vec"), ("train_glove", "glove"),
                                            ("train_fasttext", "fasttext")])
-def test_the_defaults_are_the_command_lines(name, command):
+def test_the_defaults_equal_those_of_the_command_line(name, command):
     from scratch_embed.cli.main import parser
     arguments = vars(parser().parse_args(["train", command, "text", "-o", "out"]))
     arguments["lr"] = arguments["lr"] or 0.025         # the command's depends on --mode
@@ -131,7 +130,7 @@ def test_the_defaults_are_the_command_lines(name, command):
     assert defaults == {name: arguments[name] for name in defaults}
 
 
-def test_options_reach_the_training(tmp_path):
+def test_run_options_are_passed_to_the_training(tmp_path):
     kept = se.Checkpoint(tmp_path / "run.state")
     trained = se.train_word2vec(SENTENCES, dim=4, options=se.RunOptions(seed=7, checkpoint=kept))
     other = se.train_word2vec(SENTENCES, dim=4)
@@ -142,7 +141,7 @@ def test_options_reach_the_training(tmp_path):
 
 # ---- reprs --------------------------------------------------------------------------------------
 
-def test_a_training_says_its_size_and_its_last_loss():
+def test_the_repr_of_trained_shows_the_size_and_the_last_loss():
     from scratch_embed.words import glove, plan
     assert repr(plan.Trained(np.zeros((1234, 5)), np.zeros((1234, 5)), [2.5, 1.25])) == (
         "Trained(1,234 x 5, loss 1.2500)")
@@ -150,7 +149,7 @@ def test_a_training_says_its_size_and_its_last_loss():
     assert repr(glove.Trained(*tables, [])) == "Trained(3 x 2, loss none)"
 
 
-def test_a_corpus_says_how_large_it_is_and_kernels_still_take_it():
+def test_a_corpus_has_a_repr_and_is_accepted_by_kernels():
     from scratch_embed.numerics.kernel import kernel
     from scratch_embed.text.vocab import Corpus
     corpus = Corpus(np.zeros(1500, np.int32), np.array([0, 1000, 1500]))

@@ -1,8 +1,8 @@
-"""The pages are true: their code runs and prints what they show, their links and counts hold.
+"""The pages (*.md) are correct: the output of code, links, file names and line counts.
 
-The blocks of a page run in order, in an empty folder with corpora/ beside it, as in a checkout.  An
-`output` block holds what the block above it prints.  A block marked `no-run` needs a download, a
-peer, or more time than a test has.
+The blocks of a page run in order, in a folder that contains corpora/ and my-text.txt.  An `output`
+block shows the output of the block above it.  A block marked `no-run` is not run, because it needs
+a download, another library, or too much time.
 """
 import contextlib
 import importlib.util
@@ -35,7 +35,7 @@ from tests.pages import (
     without_blocks,
 )
 
-NEAR = 20                          # lines that a stated number may be off: what a screen shows
+NEAR = 20                          # tolerance of line numbers and counts: half a screen
 KINDS = {"python", "sh", "output", "text"}
 RUN = [page for page in PAGES if any(b.run and b.kind in ("python", "sh") for b in blocks(page))]
 
@@ -46,7 +46,7 @@ def name_of(page):
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory):
-    """shell(command, folder) -> what it prints.  `scratch-embed` is that of this checkout."""
+    """shell(command, folder) -> its output.  `scratch-embed` runs this checkout."""
     programs = tmp_path_factory.mktemp("programs")
     for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
         program = programs / name
@@ -65,9 +65,9 @@ def shell(tmp_path_factory):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_the_blocks_of_a_page_run_and_print_what_it_shows(page, shell, tmp_path, monkeypatch):
+def test_the_blocks_of_a_page_print_the_output_shown(page, shell, tmp_path, monkeypatch):
     (tmp_path / "corpora").symlink_to(ROOT / "corpora")
-    (tmp_path / "my-text.txt").symlink_to(ROOT / "corpora" / "words-easy.txt")    # the reader's own
+    (tmp_path / "my-text.txt").symlink_to(ROOT / "corpora" / "words-easy.txt")  # the reader's text
     monkeypatch.chdir(tmp_path)
     names, printed = {"__name__": "page"}, ""
     for block in blocks(page):
@@ -86,7 +86,7 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(page, shell, tmp_path,
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_block_names_its_language_and_a_picture_or_link_leads_somewhere(page):
+def test_blocks_name_their_language_and_links_have_targets(page):
     assert {block.kind for block in blocks(page)} <= KINDS
     for target in LINK.findall(without_blocks(page)):
         if target.startswith(("http://", "https://")):
@@ -101,21 +101,21 @@ def test_a_block_names_its_language_and_a_picture_or_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"],
                          ids=name_of)
 def test_every_file_that_is_named_exists(page):
-    """Names are written from the checkout, from the package, or from the page's own folder."""
+    """Paths start at the checkout, at the package, or at the page's own folder."""
     for name in NAMED.findall(without_blocks(page)):
         assert any((base / name).exists() for base in (ROOT, PACKAGE, page.parent)), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_command_that_is_named_has_its_script_or_its_tests(page):
+def test_the_script_or_tests_of_every_quoted_command_exist(page):
     for name, selected in COMMAND.findall(page.read_text()):
         assert (ROOT / name).exists(), name
         assert not selected or selected in (ROOT / name).read_text(), f"{name} -k {selected}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_command_in_a_block_is_understood(page):
-    """Also those that are not run: the parser refuses an option that is not there, and exits."""
+def test_every_scratch_embed_command_in_a_block_can_be_parsed(page):
+    """Also in `no-run` blocks.  The parser exits if an option does not exist."""
     text = "".join(block.body for block in blocks(page) if block.kind == "sh")
     for command in re.findall(r"scratch-embed ([^|&\n]*)", text):
         parser().parse_args(shlex.split(command))
@@ -127,15 +127,15 @@ def test_the_readme_is_at_most_150_lines():
     assert length(README) <= 150
 
 
-def test_its_first_block_is_two_commands_the_tour_and_the_tests():
-    """`.ci/run` runs both as printed."""
+def test_the_first_block_of_the_readme_installs_runs_the_tour_and_the_tests():
+    """`.ci/run` runs both lines as they are."""
     tour, tests = blocks(README)[0].body.splitlines()
     assert tour.startswith("python -m pip install") and tour.endswith("&& scratch-embed tour")
     assert tests == "python -m tests"
 
 
-def test_its_line_counts_are_right():
-    """To a screen; `python -m tests.pages` writes them anew."""
+def test_the_line_counts_of_the_readme_are_right():
+    """To 20 lines; `python -m tests.pages` updates them."""
     rows = COUNTED.findall(README.read_text())
     assert len(rows) >= 10
     for _, path, count in rows:
@@ -150,13 +150,13 @@ def test_every_family_of_models_is_in_the_table_of_folders_that_load():
 
 # ---- questions -----------------------------------------------------------------------------------
 
-def test_there_are_twenty_five_questions():
+def test_there_are_at_least_25_questions():
     assert len(answers()) >= 25
 
 
 @pytest.mark.parametrize("answer", answers(), ids=lambda answer: answer.words)
-def test_a_question_leads_to_the_words_that_answer_it(answer):
-    """Within a screen of the line that is stated; `python -m tests.pages` writes the lines anew."""
+def test_a_question_points_to_the_line_that_answers_it(answer):
+    """To 20 lines; `python -m tests.pages` updates the line numbers."""
     line = find_line(answer.path, answer.words)
-    assert line is not None, f"{answer.path.name} has not one line with: {answer.words}"
+    assert line is not None, f"{answer.path.name}: expected exactly one line with {answer.words}"
     assert abs(line - answer.line) <= NEAR

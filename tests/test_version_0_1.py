@@ -1,15 +1,15 @@
-"""What version 0.1 wrote is still read, and what it trained comes out the same.
+"""Files of version 0.1 are still read, and its trainings still give the same results.
 
-golden/version_0_1/ holds files, checkpoints that were stopped midway, and results; all that is
-asked here of the package stands in golden/version_0_1_trainings.py and version_0_1_files.py.
+golden/version_0_1/ contains files, checkpoints of interrupted runs, and results of version 0.1.
+golden/version_0_1_trainings.py and version_0_1_files.py define the trainings and the files.
 
-How near is the same?  To the bit on the machine that wrote the results, where
-`python tests/golden/make_version_0_1.py --compare` shows it.  Another machine fuses other products
-with sums, and adds in another order, so that each step rounds otherwise, by 2⁻²⁴ of what it adds
-up.  A number is stepped some hundred times in these trainings: it differs by some hundred roundings
-if all of them err the same way, by some ten if they err by chance.  At most 26 were seen, with a
-BLAS and a compiler that fuse nothing, and in plain Python.  300 roundings are 2e-5 of the largest
-number: a step left out, or another random number, changes more than that.
+How equal are the results?  They are equal bit for bit on the machine that wrote them, as
+`python tests/golden/make_version_0_1.py --compare` shows.  Another machine fuses other
+multiplications with additions and adds in another order, so every update can differ by a rounding,
+2⁻²⁴ of the sum.  These trainings update a number about a hundred times: that is about a hundred
+roundings in the worst case and about ten if they are random.  The largest difference found is 26
+roundings, with a BLAS and a compiler that fuse nothing, and in plain Python.  The tests allow 300,
+which is 2e-5 of the largest number; a missing step or another random number changes more.
 """
 import shutil
 import sys
@@ -38,12 +38,12 @@ ROUNDINGS = 300
 
 @pytest.fixture(scope="module")
 def recorded():
-    """{name: {name: array}}"""
+    """The results of version 0.1: {name of training or file: {key: array}}."""
     return load_results(VERSION_0_1)
 
 
 def assert_near(found, recorded, name):
-    """Numbers to 300 roundings of the largest, all else to the letter."""
+    """Floats are equal to 300 roundings of the largest, all other arrays exactly."""
     assert found.keys() == recorded.keys()
     for key, x in found.items():
         y = recorded[key]
@@ -51,26 +51,26 @@ def assert_near(found, recorded, name):
         if x.dtype.kind != "f":
             assert (x == y).all(), key
         elif key == "key biases" and name in TRAININGS:
-            assert np.abs(x - y).max() <= farthest(TRAININGS[name].keywords), key
+            assert np.abs(x - y).max() <= largest_difference(TRAININGS[name].keywords), key
         elif x.any() or y.any():
             assert roundings(x, y) <= ROUNDINGS, key
 
 
-def farthest(settings):
-    """How far two runs of Adam can be apart in a number whose gradient is all rounding.
+def largest_difference(settings):
+    """A bound on the difference of two runs of Adam in a number whose gradient is rounding only.
 
-    A step is at most lr (1 − β₁)/√(1 − β₂) long (Kingma & Ba 2015, section 2.1), 3.2 lr.
+    A step is at most lr (1 − β₁)/√(1 − β₂) = 3.2 lr long (Kingma & Ba 2015, section 2.1).
     """
     return 2 * 3.2 * settings["lr"] * settings["steps"]
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_training_ends_where_it_did(name, recorded):
+def test_a_training_gives_the_recorded_result(name, recorded):
     assert_near(ask(VERSION_0_1, name), recorded[name], name)
 
 
 @pytest.mark.parametrize("name", sorted(STOPPED.keys() & REFUSED))
-def test_a_run_that_cannot_go_on_here_is_refused_with_what_to_do(name, tmp_path):
+def test_a_checkpoint_that_cannot_be_resumed_is_refused_with_a_remedy(name, tmp_path):
     path = shutil.copy(VERSION_0_1 / checkpoint_name(name), tmp_path)
     with pytest.raises(FormatError, match=r"written by version 0\.1 .*: finish it with"):
         TRAININGS[name](state=State(path))
@@ -78,13 +78,13 @@ def test_a_run_that_cannot_go_on_here_is_refused_with_what_to_do(name, tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(STOPPED.keys() - REFUSED))
-def test_a_run_that_was_stopped_goes_on_to_the_same_end(name, recorded, tmp_path):
+def test_an_interrupted_run_resumes_to_the_recorded_result(name, recorded, tmp_path):
     path = shutil.copy(VERSION_0_1 / checkpoint_name(name), tmp_path)
     assert_near(TRAININGS[name](state=State(path)), recorded[name], name)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_file_says_what_it_said(name, recorded):
+def test_a_file_gives_the_recorded_answers(name, recorded):
     assert_near(ask(VERSION_0_1, name), recorded[name], name)
 
 

@@ -34,6 +34,7 @@ from side_by_side import (
     choose,
     median,
     ratios,
+    script,
     spread,
     take_turns,
     threads_of,
@@ -117,7 +118,8 @@ def section(name, arguments, folder):
         sides[side] = subprocess.Popen(
             [sys.executable, __file__, "--worker", command], text=True, env=environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        sides[side].stdout.readline()                            # "ready": its index is built
+        if not sides[side].stdout.readline():                    # "ready": its index is built
+            raise SystemExit(f"{side} did not start; the line above says why")
     for turn in range(arguments.rounds + 1):
         for side in SIDES:
             figures = ask(sides[side])
@@ -182,7 +184,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(json.loads(sys.argv[2]))
-    else:
-        main()
+    script(main, worker)

@@ -1,14 +1,14 @@
-"""Which invariants do SciPy, scikit-learn, sentence-transformers, torch and others keep?
+"""Check functions of other libraries: which invariants of scratch_embed.testing do they satisfy?
 
-    python bench/testing/peers.py                                        all tables: some minutes
+    python bench/testing/peers.py                                        all tables, in some minutes
     python bench/testing/peers.py check_similarity check_top_k
     python bench/testing/peers.py check_similarity --show "SciPy"        the counterexamples
     python bench/testing/peers.py --examples 1000 --seed 7
 
-A row is an invariant of scratch_embed.testing, a column a function; "keeps" means that no example
-broke it, "–" that the function has nothing of the kind (one text, documents not returned).
-A broken invariant is not always a fault: some are choices that a library documents.  Peers that are
-not installed are left out:  python -m pip install -e '.[bench,test]'
+A row is an invariant, a column a function.  "keeps": no example broke the invariant.  "–": the
+invariant does not apply to the function (for example, it does not accept a single text).  A broken
+invariant is not always a fault: some are choices that a library documents.  Libraries that are not
+installed are skipped:  python -m pip install -e '.[bench,test]'
 """
 import argparse
 import importlib.util
@@ -30,7 +30,7 @@ INVARIANTS = {"check_similarity": testing.SIMILARITY, "check_top_k": testing.TOP
               "check_tokenizer": testing.TOKENIZER}
 
 
-# ---- {peer: (its arguments, the invariants that do not apply)} ----------------------------------
+# ---- peers: {name: (arguments of the checker, invariants that do not apply)} --------------------
 
 def similarities():
     from scratch_embed.space.similarity import cosine
@@ -69,11 +69,12 @@ def selections():
 def measures():
     from scratch_embed.evaluate.ranking import average_precision, evaluate, ndcg, reciprocal_rank
 
-    def of(measure):
-        return lambda judged, scores: evaluate({"q": judged}, {"q": scores}, {"it": measure}
-                                               ).mean["it"]
-    peers = {"ours, nDCG": ((of(ndcg),), ()), "ours, MAP": ((of(average_precision),), ()),
-             "ours, MRR": ((of(reciprocal_rank),), ())}
+    def one_query(measure):
+        return lambda judged, scores: evaluate({"q": judged}, {"q": scores}, {"m": measure}
+                                               ).mean["m"]
+    peers = {"ours, nDCG": ((one_query(ndcg),), ()),
+             "ours, MAP": ((one_query(average_precision),), ()),
+             "ours, MRR": ((one_query(reciprocal_rank),), ())}
     if installed("pytrec_eval"):
         import pytrec_eval
 
@@ -86,7 +87,7 @@ def measures():
         from sklearn.metrics import ndcg_score
 
         def ndcg_of_all(judged, scores):
-            """It ranks every document, so those that are not returned come last, all equal."""
+            """ndcg_score ranks all documents, so missing documents get the same lowest score."""
             documents = [*scores, *(d for d in judged if d not in scores), "one more", "and one"]
             last = min(scores.values(), default=0) - 4
             return ndcg_score([[judged.get(d, 0) for d in documents]],
@@ -145,7 +146,7 @@ def encoders():
 
 
 def unmasked(model, texts):
-    """The mean over all places of the padded batch: what forgetting the mask looks like."""
+    """The mean over all positions of the padded batch, without the mask."""
     import torch
     batch = model.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
     with torch.no_grad():
@@ -238,7 +239,7 @@ def of_library(tokenizer):
 
 
 def check_tokenizer(encode, decode, size, encode_batch, encode_cut=None, offsets=None, **options):
-    """The checker, its arguments by position."""
+    """testing.check_tokenizer with positional arguments."""
     testing.check_tokenizer(encode, decode, size, encode_batch=encode_batch, encode_cut=encode_cut,
                             offsets=offsets, **options)
 
@@ -274,7 +275,7 @@ def main():
     if unknown:
         parser.error(f"no checker {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     for name in arguments.checkers:
-        invariants = {key: it for key, it in INVARIANTS[name].items()
+        invariants = {key: value for key, value in INVARIANTS[name].items()
                       if key not in ONLY_SYMMETRIC.get(name, ())}
         columns, messages = {}, []
         for peer, (subject, absent) in PEERS[name]().items():

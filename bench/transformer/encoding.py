@@ -1,12 +1,12 @@
-"""Encoding sentences beside sentence-transformers, with a random model of MiniLM-L6's shape.
+"""Encode sentences with this package and sentence-transformers: speed, start and memory.
 
     python bench/transformer/encoding.py english.txt.gz [speed start memory] [--rounds 5]
 
-The model (384 wide, 6 layers, 12 heads) is made once, in a folder that both sides read; the
-sentences are lines of the text, drawn over its whole length, so that their lengths are mixed.
-`speed` takes turns in one process, A B A B; `start` and `memory` are processes of their own, ours
-with its kernels compiled before.  Both sides tokenise.  The largest difference between a vector of
-theirs and of ours is printed: it is the same work.
+Both sides load the same folder, a random model of MiniLM-L6's shape (384 dimensions, 6 layers, 12
+heads).  The sentences are lines evenly spread over the text, so their lengths are mixed.  Both
+sides tokenise.  `speed` times the sides in turn, A B A B, in one process, and prints the largest
+difference between their vectors.  `start` and `memory` run each side in its own process; our
+kernels are compiled before.
 """
 import argparse
 import json
@@ -39,6 +39,8 @@ MINILM = dict(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attent
 def sample(text, n):
     """n lines, evenly spread over the text."""
     lines = [line.strip() for line in read_bytes(text).decode().split("\n") if line.strip()]
+    if len(lines) < n:
+        raise SystemExit(f"{text}: expected at least {n} lines with text, found {len(lines)}")
     return lines[::len(lines) // n][:n]
 
 
@@ -80,7 +82,7 @@ SIDES = {"ours": ours, "sentence-transformers": theirs}
 WITHOUT_SCIPY = "ours, without SciPy"
 
 
-# ---- the sections ------------------------------------------------------------------------------
+# ---- the measurements ---------------------------------------------------------------------------
 
 def speed(folder, lines, rounds):
     encoders = {side: open_model(folder) for side, open_model in SIDES.items()}
@@ -102,19 +104,19 @@ def speed(folder, lines, rounds):
 
 
 def encode_all(encode, calls):
-    for some in calls:
-        encode(some)
+    for texts in calls:
+        encode(texts)
 
 
 def start(folder, lines, rounds):
-    """From the start of Python to the first vector.
+    """Print the time from the start of Python to the first vector.
 
-    Numba imports SciPy where it is there, as it is beside sentence-transformers; this package does
-    without.  So ours is timed with it and without.
+    Numba imports SciPy if it is installed.  sentence-transformers requires SciPy; this package does
+    not, so it is timed with SciPy and without.
     """
     sides = [*SIDES, WITHOUT_SCIPY]
-    taken = take_turns({side: partial(do, side, folder, lines[:1], "start") for side in sides},
-                       rounds, warmup_rounds=1)              # of files and kernels
+    taken = take_turns({side: partial(run_worker, side, folder, lines[:1], "start")
+                        for side in sides}, rounds, warmup_rounds=1)     # caches files and kernels
     print("process start to the first vector, s")
     for side, seconds in taken.items():
         print(f"    {side:22} {median(seconds):.2f}   {spread(seconds, 2)}   "
@@ -122,25 +124,27 @@ def start(folder, lines, rounds):
 
 
 def memory(folder, lines, rounds):
-    """Of a process that loads the model and encodes all sentences at once."""
+    """Print the memory of a process that loads the model and encodes all sentences at once."""
     print(f"memory, MiB: growth by loading the model and encoding {len(lines)} sentences; the "
           "whole process at its peak")
-    grown = {side: do(side, folder, lines, "memory") for side in SIDES}
+    grown = {side: run_worker(side, folder, lines, "memory") for side in SIDES}
     for side, (growth, peak) in grown.items():
         print(f"    {side:22} {growth:7.0f} {peak:7.0f}")
     both = zip(*(grown[side] for side in SIDES))
     print("    ours / theirs          " + " ".join(f"{a / b:7.2f}" for a, b in both), flush=True)
 
 
-def do(side, folder, lines, what):
+def run_worker(side, folder, lines, what):
+    """The result of worker() in a new process."""
     return in_a_process([side, folder, what], {"HF_HUB_OFFLINE": "1"}, json.dumps(lines))
 
 
 def worker(job):
+    """Run one side; for "memory" -> MiB of growth, MiB of the process at its peak."""
     side, folder, what = job
     lines = json.load(sys.stdin)
     if side == WITHOUT_SCIPY:
-        sys.modules["scipy"], side = None, "ours"      # to import it is an ImportError now
+        sys.modules["scipy"], side = None, "ours"      # importing it now raises ImportError
     if what == "start":
         SIDES[side](folder)(lines)
         return None
@@ -159,7 +163,7 @@ SECTIONS = {"speed": speed, "start": start, "memory": memory}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text", help="a sentence a line, plain or gzip")
+    parser.add_argument("text", help="one sentence per line, plain or gzip")
     arguments = choose(parser, SECTIONS)
     lines = sample(arguments.text, SENTENCES)
     with tempfile.TemporaryDirectory() as folder:

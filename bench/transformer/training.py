@@ -1,12 +1,12 @@
-"""A masked-LM training step, and a SimCSE step, beside PyTorch eager with fused AdamW.
+"""Training steps of masked LM and SimCSE with this package and PyTorch (eager, fused AdamW).
 
     python bench/transformer/training.py [masked simcse memory products] [--rounds 5]
 
-Both sides see the same batches, with dropout, clipping and AdamW; the head of both is computed for
-the masked tokens alone.  They take turns, A B A B, in one process; the medians of the rounds are
-printed, and the ratios round by round.  `memory` is a process for each side.  `products` times the
-same matrix products without anything between them: the share of a step that they are, and how much
-of the processor's peak they reach.
+Both sides train on the same texts with dropout, clipping and AdamW, and compute the masked-LM head
+for the masked tokens only.  `masked` and `simcse` time the sides in turn, A B A B, in one process,
+and print the medians of the rounds and the ratios round by round.  `memory` runs each side in its
+own process.  `products` times only the matrix products of our step, and prints their share of the
+step, and the speed of the step relative to that of a large product.
 """
 import argparse
 import os
@@ -60,7 +60,7 @@ def ours_masked(config, size, length, workers):
 
 
 def ours_simcse(config, size, length, workers):
-    """The same of sentences/simcse.train."""
+    """A function that takes STEPS steps of sentences/simcse.train."""
     model, texts = Bert(config, init_params(tensors(config), 0)), corpus(size, length)
     return lambda: simcse.train([texts], model, steps=STEPS, batch_size=size,
                                 optim=Optim(1e-4, weight_decay=0.0), options=RunOptions(workers))
@@ -81,21 +81,21 @@ def torch_model(config, kind):
 
 
 def theirs_masked(config, size, length):
-    """STEPS steps of BertForMaskedLM in eager mode."""
+    """A function that takes STEPS steps of BertForMaskedLM in eager mode."""
     import torch
     model, optimizer = torch_model(config, "BertForMaskedLM")
     rng, texts = np.random.default_rng(1), corpus(size, length)
-    masking, made = masked_lm.Masking(MASK, (0, 1, 2, 3)), []
+    masking, batches = masked_lm.Masking(MASK, (0, 1, 2, 3)), []
     for start in range(0, 8 * size, size):
         rows = texts.ids.reshape(-1, length)[start:start + size]
         examples = masked_lm.mask_tokens(pack(rows), masking, V, rng)
-        made.append([torch.tensor(examples.batch.ids.reshape(size, length), dtype=torch.int64),
-                     torch.tensor(examples.masked_positions), torch.tensor(examples.targets,
-                                                                 dtype=torch.int64)])
+        batches.append([torch.tensor(examples.batch.ids.reshape(size, length), dtype=torch.int64),
+                        torch.tensor(examples.masked_positions),
+                        torch.tensor(examples.targets, dtype=torch.int64)])
 
     def steps():
         for step in range(STEPS):
-            ids, rows, targets = made[step % 8]
+            ids, rows, targets = batches[step % 8]
             hidden = model.bert(ids).last_hidden_state.reshape(size * length, -1)[rows]
             loss = torch.nn.functional.cross_entropy(model.cls(hidden), targets)
             finish(model, optimizer, loss)
@@ -103,7 +103,7 @@ def theirs_masked(config, size, length):
 
 
 def theirs_simcse(config, size, length):
-    """STEPS steps of two dropout views, CLS and the head, InfoNCE."""
+    """A function that takes STEPS steps of SimCSE: two dropout views, pooler, InfoNCE."""
     import torch
     model, optimizer = torch_model(config, "BertModel")
     ids = torch.tensor(corpus(size, length).ids.reshape(8, size, length), dtype=torch.int64)
@@ -119,6 +119,7 @@ def theirs_simcse(config, size, length):
 
 
 def finish(model, optimizer, loss):
+    """Backpropagate, clip the gradient and update the parameters."""
     import torch
     optimizer.zero_grad()
     loss.backward()
@@ -126,7 +127,7 @@ def finish(model, optimizer, loss):
     optimizer.step()
 
 
-# ---- the sections --------------------------------------------------------------------------------
+# ---- the measurements ----------------------------------------------------------------------------
 
 def compare(ours, theirs, rounds):
     for name, (config, size, length) in SHAPES.items():
@@ -153,7 +154,7 @@ def simcse_steps(rounds):
 
 
 def memory(rounds):
-    print("memory that grows while masked LM trains, MiB")
+    print("growth of memory in masked-LM training, MiB")
     for name in SHAPES:
         grown = {side: in_a_process([side, name]) for side in ("ours", "theirs")}
         print(f"  {name}: ours {grown['ours']:.0f}, PyTorch {grown['theirs']:.0f}, ours / PyTorch "
@@ -161,8 +162,8 @@ def memory(rounds):
 
 
 def worker(job):
-    """(side, name of a shape): MiB of model, optimiser and ten steps beyond the imports."""
-    import torch  # both sides pay for it before the count begins
+    """job: (side, name of a shape) -> MiB of model, optimiser and STEPS steps, without imports."""
+    import torch  # both sides import it before the measurement
     import transformers
     assert torch and transformers.BertModel
     side, name = job
@@ -177,7 +178,7 @@ def worker(job):
 
 
 def products(rounds):
-    """The products of a masked-LM step alone, a share of the batch each on two threads."""
+    """Time the matrix products of a masked-LM step; each of two threads computes a share."""
     print("matrix products of a masked-LM step")
     for name, shape in SHAPES.items():
         flops, alone, whole, peak = time_products(*shape, rounds)
@@ -188,7 +189,7 @@ def products(rounds):
 
 
 def time_products(config, size, length, rounds):
-    """FLOP of a step's products, seconds of them alone and of a step, FLOP/s of a large product."""
+    """FLOP of a step's products, their seconds, seconds of a step, FLOP/s of a large product."""
     T, M = size * length // THREADS, round(0.15 * size * length) // THREADS
     D, F, t, n = config.dim, config.ff, length, size // THREADS * config.heads
     dense = config.layers * [(T, D, D)] * 4 + config.layers * [(T, D, F), (T, F, D)]

@@ -113,6 +113,9 @@ def worker(job):
 
 def c_options(text, c):
     """The further arguments of a job that runs the C programs."""
+    if not os.path.isfile(f"{c}/cooccur"):
+        raise SystemExit(f"--c {c}: expected the folder of GloVe's programs vocab_count, cooccur, "
+                         "shuffle and glove (github.com/stanfordnlp/GloVe, make), found no cooccur")
     return dict(c=c, folder=os.path.dirname(text))
 
 

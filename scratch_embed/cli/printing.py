@@ -45,6 +45,8 @@ def show_effects(ablations, effects, others=()):
     -> (number of predictions that held, number of predictions)
     """
     held = total = 0
+    paragraph("Each heading below names a part of the method, and each variant replaces it.  "
+              "'helps': the score with that part is higher than in the variant; 'hurts': lower.")
     for ablation in ablations:
         print(f"\n{ablation.name}")
         paragraph("Prediction: " + ablation.prediction, "    ")

@@ -121,6 +121,7 @@ def show_map(vectors):
     from scratch_embed.cli.ascii_map import ascii_map
     from scratch_embed.space.geometry import pca, project
     heading("5  A map: the first two principal components of these words")
+    paragraph("From left to right the first component, from top to bottom the second.")
     table = vectors[MAPPED]
     lines, left_out = ascii_map(MAPPED, project(table, pca(table, 2)))
     print(textwrap.indent("\n".join(lines), "    "))
@@ -146,7 +147,8 @@ def show_methods(text):
               "learning rate is twice word2vec's; the row without n-grams shows the effect of that "
               "alone.")
     scores = measure(list(METHODS.values()), easy + hard, progress=True)
-    print(f"    {'':26}{'easy':>6}{'':16}{'hard':>6}")
+    print(f"    {'':26}{'easy':>6}{'':16}{'hard':>6}\n"
+          f"    {'':26}" + f"{'mean':>6}  {'min':>5} - {'max':>5} " * 2)
     for name, row in zip(METHODS, scores):
         halves = row[:len(FEWER_SEEDS)], row[len(FEWER_SEEDS):]
         print(f"    {name:26}" + "".join(f"{x.mean():6.1f}  {x.min():5.1f} - {x.max():5.1f} "
@@ -163,7 +165,8 @@ def show_unknown_words(text):
               f"{len(SEEDS)} seeds, on the easy text.  Before training, similarity is shared "
               "spelling: that finds the stem and most analogies, but not the words of the same "
               "context.  After training, an unknown form is similar to the words to which its stem "
-              "is similar, also in number and tense.")
+              "is similar, also in number and tense.  So the last row is a failure: rabbits, a "
+              "plural, is as near to mouse as rabbit is, and always nearer than to mice.")
     found = score_unknown_words([text._replace(seed=seed) for seed in SEEDS])
     print(f"    {'':42}" + "".join(f"{name:>12}" for name in found))
     for number, task in enumerate(TASKS.values()):
@@ -199,7 +202,9 @@ def show_searches(learned):
               f"{len(world.queries)} queries, and initial weights.  BM25 scores the words in "
               "common; 'mean' is the mean of a text's word vectors, trained on the text of the "
               "world; SIF weights rare words more and removes the first singular vector; RRF "
-              "fuses two lists by their ranks.")
+              "fuses two lists by their ranks.  The upper bound ranks by the gains themselves; its "
+              "Recall@10 is low because a query has over 100 relevant documents, and a list of 10 "
+              "can contain only 10 of them.")
     scores = over_seeds(lambda seed: search_reports(learned[seed]), SEEDS)
     show_intervals(scores, MEASURES)
     nDCG = {name: rows[:, -1] for name, rows in scores.items()}
@@ -237,10 +242,11 @@ def show_translations():
     from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
     heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The second language is a cipher of the first, with its words in reverse order.  "
-              "Word vectors are trained on a text in each language; no sentence of one is "
-              "translated in the other.  The scores, in %, are a baseline for methods that train "
-              "on pairs.  The row 'the cipher undone' shows that the mean of word vectors would "
-              "suffice within one language.")
+              "A translation is the nearest sentence by the mean of its word vectors, which are "
+              "trained on a text in each language ('each language alone') or on both texts "
+              "together; no sentence of one is translated in the other.  F1 and accuracy, in %, "
+              "are a baseline for methods that train on pairs.  The row 'the cipher undone' shows "
+              "that the mean of word vectors would suffice within one language.")
     show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
                     over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
     print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")

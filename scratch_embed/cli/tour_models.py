@@ -38,7 +38,10 @@ def run_senses(arguments):
               "hidden states in half of the sentences; the other half is the test.  % correct, "
               f"mean of {len(SEEDS)} seeds (texts and initial weights).  In the three columns the "
               "topic's words are anywhere, only before the word, or only after it.  A single "
-              "vector per word is the same in both senses; such a tie counts as half correct.")
+              "vector per word is the same in both senses; such a tie counts as half correct.  "
+              "The upper bound knows the probabilities from which the sentences were drawn; with "
+              "the left context, only of the words before; (exact) is its expectation over all "
+              "texts.  An interval of three seeds that differ much can exceed 100.")
     scores = over_seeds(lambda seed: sense_accuracies(models[seed], states[seed]), list(SEEDS))
     show_intervals(scores, PARTS)
     print(f"    {'upper bound (exact)':26}{upper_bound():9.1f}")
@@ -67,7 +70,8 @@ def run_simcse(arguments):
               "interval.")
     paragraph("Columns: nDCG@10 of 300 queries in other words and STS (Spearman's rho), both in %, "
               "more is better; alignment of paraphrases and uniformity of all documents, less is "
-              "better; mean cosine of all documents.")
+              "better; mean cosine of all documents: near 1, all vectors lie in a narrow cone, so "
+              "that cosines distinguish little.")
     scores = over_seeds(before_and_after, list(SEEDS))
     show_scores(scores)
     for index, what in enumerate(("nDCG@10", "STS")):

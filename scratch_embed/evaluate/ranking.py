@@ -12,7 +12,8 @@ Equation  for a query, g_i is the gain of the document at rank i, rel_i = 1 if g
           nDCG@k    DCG@k / (DCG@k of all documents with a judgement, largest gain first)
           MRR and MAP are the means of RR and AP over the queries.
 Shapes    qrels {query: {document: gain}}, run {query: {document: score}}; as arrays, one row
-          per query: gains (Q, K), judged (Q, M) -> (Q,) numbers from 0 to 1
+          per query: gains (Q, K) of its K results, judged (Q, M) of its M judged documents -> (Q,)
+          numbers from 0 to 1
 Cost      O(n log n) for n documents of a query, in Python's own sort; the measures are a few
           array operations, so there is no kernel
 Differs   Scores are compared as float64, as in trec_eval 10.  trec_eval 9 (and pytrec_eval, BEIR

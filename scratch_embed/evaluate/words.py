@@ -25,10 +25,10 @@ import numpy as np
 
 from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import open_binary
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import solve_analogies
 from scratch_embed.space.similarity import cosine
+from scratch_embed.text.corpus import read_lines, split_words, strip
 
 
 class Section(NamedTuple):
@@ -67,18 +67,21 @@ class PairScores(NamedTuple):
 
 # ---- analogies -------------------------------------------------------------
 
-def read_analogies(path: str | os.PathLike, lower: bool = True) -> list[Section]:
+def read_analogies(path: str | os.PathLike, lower: bool = True, errors: str = "strict"
+                   ) -> list[Section]:
     """Read a file in the format of Google's questions-words.txt: ": name", then "a b c d" lines.
 
-    -> a list of Section; words are lower-cased unless lower=False.
+    -> a list of Section; words are separated by white space (text/corpus.py), and lower-cased
+    unless lower=False.
+    errors: what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     Raises FormatError that names the line.
     """
     sections = []
-    for place, line in _lines(path, lower):
+    for place, line in _lines(path, lower, errors):
         if line.startswith(":"):
-            sections.append(Section(line[1:].strip(), []))
+            sections.append(Section(strip(line[1:]), []))
             continue
-        words = line.split()
+        words = split_words(line)
         if len(words) != 4:
             raise FormatError(path, place, f"expected four words or a line ': section', found "
                                            f"{len(words)} words")
@@ -125,19 +128,22 @@ def format_analogies(scores: AnalogyScores) -> list[str]:
 
 # ---- pairs -----------------------------------------------------------------
 
-def read_pairs(path: str | os.PathLike, lower: bool = True) -> list[tuple[str, str, float]]:
+def read_pairs(path: str | os.PathLike, lower: bool = True, errors: str = "strict"
+               ) -> list[tuple[str, str, float]]:
     """Read lines "word word score", with tabs between them, or else commas, or else white space.
 
     Lines that begin with # are comments; a first line whose score is not a number is a header.
     -> a list of (word, word, float); words are lower-cased unless lower=False.
+    errors: as for read_analogies
     Raises FormatError that names the line.
     """
     pairs = []
-    for place, line in _lines(path, lower):
+    for place, line in _lines(path, lower, errors):
         if line.startswith("#"):
             continue
-        delimiter = next((mark for mark in "\t," if mark in line), None)     # None: white space
-        fields = [field.strip() for field in line.split(delimiter)]
+        delimiter = next((mark for mark in "\t," if mark in line), None)
+        fields = [strip(field) for field in line.split(delimiter)] if delimiter else (
+            split_words(line))
         if len(fields) != 3 or not all(fields):
             raise FormatError(path, place, f"expected two words and a score, found {fields}")
         score = _score(fields[2])
@@ -204,16 +210,8 @@ def _score(field):
         return math.nan
 
 
-def _lines(path, lower):
-    """("line 7", its text) for every line that is not blank; strict UTF-8, plain or gzip."""
-    with open_binary(path) as (file, _):
-        start = 0
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise FormatError(path, f"line {number}, byte {start + error.start}",
-                                  f"expected UTF-8 ({error.reason})") from None
-            if text:
-                yield f"line {number}", text.lower() if lower else text
-            start += len(line)
+def _lines(path, lower, errors):
+    """("line 7", its text) for every line that is not blank; plain or gzip."""
+    for number, line in enumerate(read_lines(path, errors), 1):
+        if text := strip(line):
+            yield f"line {number}", text.lower() if lower else text

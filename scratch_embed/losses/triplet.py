@@ -3,19 +3,22 @@
 Papers    Schroff, Kalenichenko & Philbin 2015, "FaceNet", eq. 3 (squared distances).
           Reimers & Gurevych 2019, "Sentence-BERT", section 3 (distances, margin 1).
 Equation  L = 1/N Σ_i max(0, ‖a_i − p_i‖ − ‖a_i − n_i‖ + margin)
-Shapes    a anchors, p positives, n negatives, (N, D) each -> a number
-Cost      O(N·D), a few passes over memory, so there is no kernel
-Differs   from Sentence-BERT in the default margin: 5, as in sentence-transformers, because vectors
-          are not scaled to norm 1.  torch adds 1e-6 to every difference, so that no distance is 0
-          and its gradient is finite; here the gradient at distance 0 is 0.
-Read next losses/infonce.py (every other text of the batch as a negative, instead of one)
+Shapes    a anchors, p positives, n negatives: (N, D) each
+Cost      O(N·D), a few passes over memory, so there is no Numba kernel
+Differs   from FaceNet: distances are not squared, and vectors are not scaled to norm 1.
+          From Sentence-BERT: the default margin is 5, as in sentence-transformers.
+          From torch: it adds 1e-6 to every difference, so that the gradient of a distance 0 is
+          finite; here that gradient is 0.
+Read next losses/infonce.py (the negatives are all other texts of the batch, instead of one)
 
 Why a margin?  Without it L is 0 as soon as p is nearer than n by any amount, and also if all
-vectors are equal.  A triplet whose negative is far enough contributes nothing, and as training goes
-on most triplets become like that: progress depends on finding negatives that are still near.
+vectors are equal.
 
-Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ = u, a vector of norm 1, and ∂‖a − p‖/∂p = −u.  Likewise
-v for a − n.  So a triplet with a positive loss has, at any distances,
+Why hard negatives?  A triplet whose negative is far enough has loss 0 and gradient 0.  As training
+continues, this becomes true of most triplets, so progress depends on negatives that are still near.
+
+Gradient.  ∂‖a − p‖/∂a = (a − p)/‖a − p‖ = u, a vector of norm 1, and ∂‖a − p‖/∂p = −u.  In the
+same way v = (a − n)/‖a − n‖.  A triplet with a positive loss has the gradients
     da = (u − v)/N,   dp = −u/N,   dn = v/N.
 They sum to 0, because a shift of all three vectors changes no distance.
 """
@@ -27,9 +30,9 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 
 def triplet(a: np.ndarray, p: np.ndarray, n: np.ndarray, margin: float = 5.0
             ) -> tuple[float, LossBackwardEach]:
-    """The loss of anchors, positives and negatives.  (N, D) each -> L, backward() -> da, dp, dn.
+    """Triplet loss of N triplets.  a, p, n: (N, D) -> L, backward() -> da, dp, dn (N, D) each.
 
-    The mean is taken in float64.  Raises ValueError if shapes differ, or N = 0.
+    Raises ValueError if shapes differ, or N = 0.
 
     >>> a, p, n = np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([[0.0, 7.0]])
     >>> triplet(a, p, n)[0]                                                    # 5 − 7 + 5

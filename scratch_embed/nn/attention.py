@@ -122,7 +122,7 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
 
     def backward(dY):
         dS = back_weights(dY @ V.swapaxes(-1, -2))
-        dS_scaled = dS if B is None else scale * dS
+        dS_scaled = dS if B is None else scale * dS      # without B, back_weights has scaled it
         return (dS_scaled @ K, sum_shared(dS_scaled.swapaxes(-1, -2) @ Q),
                 sum_shared(dropped.swapaxes(-1, -2) @ dY), dS)
     return dropped @ V, backward

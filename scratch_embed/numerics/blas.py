@@ -1,11 +1,12 @@
 """Limit the threads of BLAS, the library that computes NumPy's matrix products.
 
-OpenBLAS splits each product among the cores and waits for the slowest part.  If the work is many
-independent products, it is faster to compute each in one Python thread, without such waits; then
-OpenBLAS must not split them too.
+OpenBLAS splits a large product among the cores and waits for the slowest part.  Many independent
+products can instead be computed in parallel by Python threads, one product per thread, without such
+waits; then OpenBLAS must not split them too.
 
-The number of BLAS threads is a setting of the process: inside a block with one thread, all products
-use one.  Blocks may overlap, in one thread or several: the last one to end restores the number.
+The number of BLAS threads is a setting of the process: while one thread is in a one_blas_thread
+block, the products of all threads use one BLAS thread.  Such blocks may overlap, in one Python
+thread or several: the block that ends last restores the number.
 """
 import contextlib
 import ctypes
@@ -14,19 +15,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")     # NumPy's own, a system's
+# of the names of OpenBLAS's functions, which differ between builds: NumPy's wheels, others
+_PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
 _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within the block a matrix product uses one thread.  No effect without OpenBLAS."""
+    """Within the block, a matrix product uses one thread.  No effect without OpenBLAS."""
     global _open_blocks, _threads_before
-    get, put = _openblas()
+    get_threads, set_threads = _openblas()
     with _lock:
         if _open_blocks == 0:
-            _threads_before = get()
-            put(1)
+            _threads_before = get_threads()
+            set_threads(1)
         _open_blocks += 1
     try:
         yield
@@ -34,24 +36,24 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _open_blocks -= 1
             if _open_blocks == 0:
-                put(_threads_before)
+                set_threads(_threads_before)
 
 
 @contextlib.contextmanager
 def blas_threads_at_most(most: int | None) -> Iterator[None]:
-    """Within the block a matrix product uses at most so many threads; None: as before.
+    """Within the block, a matrix product uses at most `most` threads; None: no change.
 
     For a whole program: unlike one_blas_thread, such blocks must not overlap in several threads.
     """
-    get, put = _openblas()
-    before = get()
+    get_threads, set_threads = _openblas()
+    before = get_threads()
     if most is not None and before is not None:
-        put(min(before, most))
+        set_threads(min(before, most))
     try:
         yield
     finally:
         if before is not None:
-            put(before)
+            set_threads(before)
 
 
 def blas_threads() -> int | None:
@@ -60,13 +62,13 @@ def blas_threads() -> int | None:
 
 
 def _openblas():
-    """The functions (get, set) of the OpenBLAS that NumPy uses, or two that do nothing."""
+    """(get_threads, set_threads) of the OpenBLAS that NumPy uses; without it, two dummies."""
     with contextlib.suppress(OSError):
-        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)        # it is linked to OpenBLAS
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)        # linked to OpenBLAS
         for prefix in _PREFIXES:
             for suffix in _SUFFIXES:
-                get = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
-                put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
-                if get and put:
-                    return get, put
+                get_threads = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
+                set_threads = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
+                if get_threads and set_threads:
+                    return get_threads, set_threads
     return lambda: None, lambda threads: None

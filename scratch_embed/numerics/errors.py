@@ -1,14 +1,15 @@
 """The exceptions of this package: files with wrong contents, and training that diverged.
 
-Each message names the place, what was expected, what was found, and what to do.  As usual in
-Python, a wrong argument is a ValueError and a missing word a KeyError.
+A FormatError names the file, the place in it, what was expected and what was found; a
+TrainingDiverged suggests a smaller learning rate.  As usual in Python, a wrong argument raises
+ValueError, and a word without a vector KeyError.
 """
 import io
 import os
 
 
 class FormatError(ValueError):
-    """A file violates its format: it is truncated, corrupt, or of another kind."""
+    """A file violates its format: it is truncated, corrupt, or a file of another format."""
 
     def __init__(self, path: str | os.PathLike | io.IOBase, place: str, problem: str) -> None:
         super().__init__(f"{path}: {place}: {problem}")
@@ -20,7 +21,7 @@ class FormatError(ValueError):
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss or the weights are no longer finite, and further steps cannot change that."""
+    """The loss or a weight is not finite, so further steps are useless."""
 
     def __init__(self, step: str, lr: float, what: str = "the loss") -> None:
         smaller = min(lr / 4, 0.025)

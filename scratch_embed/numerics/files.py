@@ -1,10 +1,13 @@
-"""Read a file, compressed or not; write a file atomically: all of it or nothing.
+"""Read a file, compressed with gzip or not; write a file atomically: all of it or nothing.
 
-Writing: the bytes go to a temporary file in the same folder, which is synced to disk and only then
-renamed to the path.  os.replace is atomic, so a reader sees the old file or the new one, never a
-part.  The folder is synced too: otherwise a power failure could lose the new name.
+Writing: the bytes are written to a temporary file in the same folder.  This file is synced to disk
+and only then renamed to the path.  os.replace is atomic, so a reader sees the old file or the new
+file, never a part of it.  The folder is synced too, because a power failure could undo the rename.
+The temporary file of x is x.*.scratch-embed-part.  If the process is killed, this file remains; the
+next write to x removes it (numerics/leftovers.py).
 """
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -15,8 +18,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.leftovers import is_still_there, lock, remove_leftovers, unlock
 
 GZIP_MAGIC = b"\x1f\x8b"
+PARTIAL = ".scratch-embed-part"
+DISK_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG        # the disk, the quota, the file is full
 
 
 @contextlib.contextmanager
@@ -24,8 +30,9 @@ def open_binary(source: str | os.PathLike | io.IOBase
                 ) -> Iterator[tuple[io.BufferedReader | gzip.GzipFile, str]]:
     """Yield (binary file, its name) for a path, "-" (standard input) or an open binary file.
 
-    Gzip is recognised by the first bytes and decompressed.  Raises FormatError if its data are
-    incomplete or damaged.
+    Data that begin with the bytes of gzip are decompressed.  Raises FormatError if such data are
+    incomplete or damaged; TypeError for a text file; ValueError for "-" if standard input is
+    closed.
     """
     file: Any                                          # an object with read, peek and seek
     with contextlib.ExitStack() as closing:
@@ -59,31 +66,58 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
     A path that is not a regular file (a pipe, a terminal, /dev/null) is written to directly.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:             # IsADirectoryError for a folder
+        with named_errors(path), open(path, "wb") as file:   # IsADirectoryError for a folder
             yield file
         return
     path = os.path.realpath(path)                  # replace the target of a link, not the link
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
+    with named_errors(path):
+        number, temporary, handle = _locked_temporary(folder, name)
+        try:
+            with os.fdopen(number, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _mode(path))
+            os.replace(temporary, path)
+        except BaseException:                      # Ctrl-C too: leave no half-written file
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        finally:
+            unlock(handle)
+        sync(folder)
+    remove_leftovers(folder, name + ".", PARTIAL, os.unlink)
+
+
+def _locked_temporary(folder, name):
+    """Create and lock a temporary file.  -> its number, its path, the handle of the lock"""
+    while True:
+        try:
+            number, temporary = tempfile.mkstemp(PARTIAL, name + ".", folder)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"cannot write {os.path.join(folder, name)}: there is no "
+                                    f"folder {folder}") from None
+        handle = lock(temporary)
+        if is_still_there(temporary, handle):
+            return number, temporary, handle
+        os.close(number)                           # another process took it for a leftover
+        unlock(handle)
+
+
+@contextlib.contextmanager
+def named_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Within the block, an OSError about a full disk names `path` if it names no file."""
     try:
-        number, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}") from None
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:                          # Ctrl-C too: leave no half-written file
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in DISK_ERRORS:
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from None
         raise
-    sync(folder)
 
 
 def _mode(path):
-    """Return the permissions of the replaced file, or those of a file that open() creates."""
+    """The permissions of the old file at `path`; without one, those that open() would set."""
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:

@@ -1,10 +1,8 @@
 """Elementary functions: sigmoid, softplus and erf of arrays; exp and softmax inside kernels.
 
-                error of the kernel against the exact value       outside
-    exp32       relative, at most 2^-23                           |x| > 87: the value at ±87
-
-The bound is relative in both tails: σ(−40) computed with exp32 is 4e-18, not 0, so that a loss
-−log σ stays finite.  softmax_row32 is the kernel of softmax in nn/softmax.py.
+exp32 has a relative error of at most 2⁻²³ for |x| ≤ 87; beyond that it returns the value at ±87.
+The error is relative also where e^x is tiny: σ(−40) computed with exp32 is 4e-18, not 0, so that a
+loss −log σ stays finite.  softmax_row32 is the float32 kernel of softmax in nn/softmax.py.
 """
 import math
 
@@ -14,10 +12,10 @@ from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
 ONE = f32(1)                                  # a bare 1 would promote everything to float64
-EXP_LIMIT = f32(87)                           # e^±87 are normal float32, e^±89 are not
+EXP_LIMIT = f32(87)                           # e^±87 are normal float32; e^89 is not, nor is e^−89
 LOG2_E = f32(1.4426950408889634)
-LN2_HEAD = f32(0.693359375)                   # ln 2 = head + tail; n · head is exact, because
-LN2_TAIL = f32(-2.1219444005469057e-4)        # the last bits of head are zero
+# ln 2 = HEAD + TAIL; n · HEAD is exact, because the last bits of HEAD are zero
+LN2_HEAD, LN2_TAIL = f32(0.693359375), f32(-2.1219444005469057e-4)
 C2, C3, C4, C5, C6, C7 = (f32(1 / math.factorial(k)) for k in range(2, 8))
 
 
@@ -62,7 +60,7 @@ def softmax_row32(row, scale):
 
 @kernel
 def erf64(x):
-    """erf(x) = 2/√π ∫₀ˣ e^−t² dt of every element of a float64 array; NumPy has no erf."""
+    """erf(x) = 2/√π ∫₀ˣ e^(−t²) dt of every element of a float64 array; NumPy has no erf."""
     y = np.empty_like(x)
     for i in range(x.size):
         y.flat[i] = math.erf(x.flat[i])

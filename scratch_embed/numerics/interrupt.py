@@ -11,12 +11,12 @@ class HeldInterrupt(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def held_interrupt() -> Iterator[Callable[[], None]]:
-    """Within the block, Ctrl-C takes effect only when the function that is yielded is called.
+    """Delay a first Ctrl-C until the yielded function is called, or until the block ends.
 
-    That function raises HeldInterrupt, a KeyboardInterrupt, if Ctrl-C was pressed; so does the end
-    of the block.  A second Ctrl-C raises KeyboardInterrupt at once.
-    Only the main thread receives signals: in another thread, or if SIGINT is ignored, the block
-    has no effect.
+    Both then raise HeldInterrupt, a KeyboardInterrupt.  A second Ctrl-C raises KeyboardInterrupt at
+    once.
+    Only the main thread handles signals: in another thread, or if SIGINT is ignored, the block has
+    no effect.
     """
     pressed = threading.Event()
     old = signal.getsignal(signal.SIGINT)

@@ -1,13 +1,14 @@
 """Read JSON files with checked fields: an error names the file, the field and what was expected.
 
-Bytes     UTF-8, one object {name: value}, or a list of them
-Differs   from Python's json, which accepts a name twice in one object (the last value wins), NaN
-          and Infinity (not valid JSON), and lone surrogates ("\\ud800", which has no UTF-8 form).
+Bytes     UTF-8: one object {name: value}, or one list
+Differs   Errors here, but accepted by Python's json: a name twice in one object (the last value
+          wins); NaN and Infinity, which are not valid JSON; lone surrogates in names and in the
+          strings that Fields reads ("\\ud800", half of a pair, has no UTF-8 form).
 Read next transformer/checkpoint.py (a config.json), text/wordpiece_json.py (a tokenizer.json),
           numerics/safetensors.py (a header)
 
 Why check types?  A value of the wrong type rarely fails where it is read: "12" in place of 12 fails
-a hundred lines later, true in place of 1 never.  So each field is read by name and expected type.
+far from there, true in place of 1 never.  So each field is read by its name and expected type.
 """
 import json
 import math
@@ -32,24 +33,25 @@ _short.maxstring = 100
 
 
 def show(value: Any) -> str:
-    """The value as a message quotes it: abbreviated if it is long."""
+    """The repr of a value for a message, abbreviated if it is long."""
     return _short.repr(value)
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a str without lone surrogates (JSON can contain "\\ud800", half of a pair)."""
+    """Whether `value` is a str without lone surrogates, such as "\\ud800", half of a pair."""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def parse(path: str | os.PathLike, place: str, data: bytes, kind: type = dict) -> Any:
-    """Parse an object, or with kind=list a list.
+    """Parse a JSON object; with kind=list, a JSON list.
 
-    Raises FormatError at `place` of `path`, with the line and column, or the byte, of the error.
+    Raises FormatError for `place` in `path`; a syntax error is reported with its line and column,
+    invalid UTF-8 with its byte.
     """
     what = "a JSON object in UTF-8" if kind is dict else "a JSON list in UTF-8"
     try:
         value = json.loads(data.decode(), object_pairs_hook=_without_repeats,
-                           parse_constant=_refuse)
+                           parse_constant=_reject_constant)
     except UnicodeDecodeError as error:
         problem = f"invalid UTF-8 at byte {error.start} ({error.reason})"
     except json.JSONDecodeError as error:
@@ -76,14 +78,14 @@ def _without_repeats(pairs):
     return found
 
 
-def _refuse(constant):
+def _reject_constant(constant):
     raise ValueError(f"{constant}, which is not valid JSON")
 
 
 # ---- files ------------------------------------------------------------------------------------
 
 def read_json(path: str | os.PathLike, kind: type = dict) -> Any:
-    """The object of a file, or its list.
+    """Read a file with a JSON object (kind=list: a list).
 
     Raises FormatError, also if there is no such file, or one longer than LONGEST, or if it is not a
     regular file: a pipe or a device may have no end.
@@ -120,9 +122,9 @@ def write_json(path: str | os.PathLike, value: Mapping | list) -> None:
 class Fields:
     """The fields of one JSON object in a file, read with checks of their types.
 
-    A missing field gives `default`, or raises FormatError if there is no default; so does a value
-    of another type.
-    place    of the object in the file, for messages: "module 2", "model.vocab"; "" for the root
+    For a missing field the methods return `default`; without a default they raise FormatError.
+    For a value of another type they raise FormatError.
+    place: where in the file the object is, for messages: "module 2", "model.vocab"; "": the root
     """
 
     def __init__(self, path: str | os.PathLike, values: Mapping[str, Any], place: str = "") -> None:
@@ -140,7 +142,7 @@ class Fields:
         return name in self.values
 
     def fault(self, name: str, expected: str, found: str) -> FormatError:
-        """The error for a field, which the caller raises."""
+        """Return the error for a field, so that the caller can raise it."""
         return FormatError(self.path, self._at(name), f"expected {expected}, found {found}")
 
     def get(self, name: str, default: Any, expected: str, fits: Callable[[Any], bool]) -> Any:
@@ -163,19 +165,19 @@ class Fields:
 
     def whole(self, name: str, least: int = 1, default: Any = REQUIRED, most: int = LARGEST
               ) -> Any:
-        """A whole number, `least` to `most`; neither true nor 1.0 is accepted."""
+        """A whole number from `least` to `most`; true and 1.0 are not accepted."""
         expected = (f"a whole number of at least {least}" if most == LARGEST else
                     f"a whole number, {least} to {most}")
         return self.get(name, default, expected,
                         lambda v: type(v) is int and least <= v <= most)
 
     def number(self, name: str, default: Any = REQUIRED) -> Any:
-        """A finite number; 1e999, which Python reads as infinity, is not one."""
+        """A finite number; 1e999, which Python reads as infinity, is not accepted."""
         return self.get(name, default, "a finite number",
                         lambda v: type(v) in (int, float) and -math.inf < v < math.inf)
 
     def positive(self, name: str, default: Any = REQUIRED) -> Any:
-        """A number above 0."""
+        """A finite number above 0."""
         return self.get(name, default, "a number above 0",
                         lambda v: type(v) in (int, float) and 0 < v < math.inf)
 
@@ -209,7 +211,10 @@ class Fields:
                 for number, value in enumerate(self.of(name, list, default=default))]
 
     def part(self, name: str, types: Collection[str], optional: bool = False) -> "Fields | None":
-        """The object `name`, whose "type" is one of these.  optional: None if null or missing."""
+        """The fields of the object `name`, whose "type" must be one of `types`.
+
+        optional: if the object is null or missing, return None.
+        """
         expected = f'an object whose "type" is {" or ".join(types)}' + ", or null" * optional
         value = self.get(name, None if optional else REQUIRED, expected,
                          lambda v: isinstance(v, dict) or optional and v is None)

@@ -1,20 +1,21 @@
-"""@kernel: compiles a function of loops over arrays to machine code, with Numba.
+"""@kernel: a decorator that compiles a function with loops over arrays to machine code, by Numba.
 
-Every compiled function of this package uses this decorator.  Its properties, each with a test:
+A kernel is such a function; this package compiles functions only by this decorator.  Properties:
 
-  nogil       kernels run in parallel in Python threads
-  error_model division by zero gives inf or nan, as in NumPy, and needs no branch
-  fastmath    sums may be reordered and fused, so that they use the processor's vector units; nan
-              and inf are kept (Numba's fastmath=True would delete every nan check).  If rounding
-              depends on the order, @kernel(keep_order=True).
-  inline      @kernel(inline=True) is compiled into its callers
+  nogil       kernels release the GIL, so they run in parallel in Python threads
+  error_model division by zero gives inf or nan, as in NumPy
+  fastmath    the compiler may reorder sums and fuse a product with a sum, so that loops use the
+              processor's vector units; nan and inf are kept (Numba's fastmath=True may assume that
+              there is no nan, and delete checks for it).  If a result depends on the order of a
+              sum, use @kernel(keep_order=True).
+  inline      @kernel(inline=True) compiles the function into each kernel that calls it
   cache       compiled code is stored on disk, and used while *no* source file of this package has
               changed.  Numba alone compares only the kernel's own file, and would run stale code
               after an edit of a function that the kernel calls.
-  no disk     if no folder is writable, kernels are compiled in each process
+  no disk     if no cache folder is writable, kernels are compiled in each process
   damage      a cache file that is damaged or cannot be read is compiled anew, with one warning.
               Each file of machine code begins with its SHA-256, so that a flipped bit never runs.
-  no JIT      NUMBA_DISABLE_JIT=1 runs them as Python, for a debugger
+  no JIT      with NUMBA_DISABLE_JIT=1 kernels run as Python, for a debugger
 """
 import contextlib
 import functools
@@ -33,12 +34,12 @@ NAN_SAFE_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 
 def sources_digest() -> str:
-    """One hash of all source files of the package; if it changes, compiled code is stale."""
+    """One SHA-256 of all source files of the package; if it changes, compiled code is stale."""
     return _digest(tuple(sorted(_sources(Path(__file__).parents[1]))))
 
 
 def _sources(folder):
-    """(path, time, size) of every source file.  Called for each kernel; scandir is the fastest."""
+    """Yield (path, time of change, size) of every source file below `folder`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
@@ -49,7 +50,7 @@ def _sources(folder):
 
 @functools.lru_cache(maxsize=1)
 def _digest(sources):
-    """Computed again only if a file's time or size changed, also by an edit while running."""
+    """Cached: the files are read again only if a path, time or size has changed."""
     digest = hashlib.sha256()
     for path, _, size in sources:
         digest.update(f"{os.path.basename(path)} {size} ".encode() + Path(path).read_bytes())
@@ -98,11 +99,11 @@ class _Cache(FunctionCache):
     _cache_file: Any
 
     def __init__(self, function, options):
-        super().__init__(function)                 # RuntimeError where no folder is writable
+        super().__init__(function)                 # RuntimeError if no folder is writable
         file = self._cache_file
         ours = _CacheFile(
             file._cache_path, f"{self._impl.filename_base}{options}", file._source_stamp)
-        # Numba reads no further if its version differs
+        # Numba ignores a cache file of another version
         ours._version = f"{file._version} {sources_digest()}"
         self._cache_file = ours
 
@@ -115,8 +116,9 @@ def kernel(function: Callable | None = None, *, keep_order: bool = False, inline
            ) -> Callable:
     """Compile `function` when it is first called, once for each combination of argument types.
 
-    keep_order: do not reorder sums, if rounding matters.
-    inline: compile it into each kernel that calls it, if a call would cost as much as its work.
+    keep_order: do not reorder sums; for functions whose rounding matters.
+    inline: compile the function into each kernel that calls it; for small functions, whose call
+    would cost as much as their work.
     """
     if function is None:
         return functools.partial(kernel, keep_order=keep_order, inline=inline)
@@ -124,6 +126,6 @@ def kernel(function: Callable | None = None, *, keep_order: bool = False, inline
     compiled = njit(nogil=True, error_model="numpy", fastmath=fastmath,
                     forceinline=inline)(function)
     if not config.DISABLE_JIT:
-        with contextlib.suppress(RuntimeError):    # no folder to cache in: compile every time
+        with contextlib.suppress(RuntimeError):    # no folder to cache in
             compiled._cache = _Cache(function, "-ordered" * keep_order + "-inline" * inline)
     return compiled

@@ -1,29 +1,29 @@
-"""L2 normalisation: a vector divided by its norm, at any scale, and the gradient of that.
+"""L2 normalisation: divide a vector by its Euclidean norm, without overflow; and its gradient.
 
-Equation  u = x / ‖x‖;  zero stays zero
-Shapes    x, u (..., D), over the last axis
-Types     float32 gives float32, float64 gives float64, everything else is taken as float64
-Cost      O(D) per vector; bound by memory in NumPy as in a kernel, so there is no kernel
-nan, inf  nan gives nan; a vector with an infinite component has no direction and gives nan
+Equation  u = x / ‖x‖;  a zero vector stays zero
+Shapes    x, u (..., D); ‖x‖ is over the last axis
+Types     float32 gives float32; other real types are converted to float64
+Cost      O(D) per vector, a few passes over memory, so there is no Numba kernel
+nan, inf  a vector with a nan or an infinite component gives nan
 Read next losses/infonce.py, space/similarity.py
 
-Why rescale?  In float32 the square of 1e-30 is 0 and that of 1e30 is inf.  So each vector is first
-divided by the power of two that brings its largest component into [½, 1): this changes exponents,
-not digits, and components that underflow are below 2⁻¹⁴⁸ of the largest.
+Why rescale?  In float32 the square of 1e-30 is 0 and the square of 1e30 is inf.  So each vector is
+first divided by the power of two that brings its largest |x_d| into [½, 1).  This changes exponents
+and no digits, except in components below 2⁻¹²⁵ times the largest, which underflow.
 
 Gradient.  With r = ‖x‖, ∂u_i/∂x_j = (δ_ij − u_i u_j)/r, hence
-    dx = (du − u (u·du)) / r:
-the part of du that is tangent to the sphere, because a step along x does not change u.
+    dx = (du − u (u·du)) / r.
+This is the part of du that is orthogonal to x, divided by r: a step along x does not change u.
 """
 import math
 from collections.abc import Callable
 
 import numpy as np
 
-BLOCK = 1 << 20                    # numbers in a temporary
+BLOCK = 1 << 20                    # most numbers in a temporary array
 
 
-@np.errstate(invalid="ignore")                   # inf / inf is nan, as promised above
+@np.errstate(invalid="ignore")                   # an infinite component gives inf / inf = nan
 def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """u = x / ‖x‖ over the last axis; a zero vector stays zero.
 
@@ -49,18 +49,21 @@ def l2_normalize(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.n
 
 
 def rescale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x / 2^e with its largest component in [½, 1), and e.  (..., D) -> (..., D), (..., 1).
+    """x / 2^e, with the largest |x_d| / 2^e in [½, 1), and e.  (..., D) -> (..., D), (..., 1)
 
-    Zero stays zero.
+    A zero vector stays zero.
     """
     largest = np.maximum(x.max(-1, keepdims=True, initial=0), -x.min(-1, keepdims=True, initial=0))
     _, e = np.frexp(largest)
-    # ldexp and not x · 2.0**-e: the smallest numbers need a factor that is itself out of range
+    # ldexp instead of x · 2.0**-e: for the smallest x, the factor 2.0**-e overflows
     return np.ldexp(x, -e), e
 
 
 def sums_of_squares(x: np.ndarray) -> np.ndarray:
-    """Σ_d x_d², block by block, so that no second table is needed.  (..., D) -> (..., 1)"""
+    """Σ_d x_d², block by block: x * x of all rows would need as much memory as x.
+
+    (..., D) -> (..., 1)
+    """
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     sums = np.empty((len(rows), 1), x.dtype)
     step = max(1, BLOCK // max(1, rows.shape[1]))

@@ -3,14 +3,14 @@ import os
 
 
 def require_memory(size: int, what: str) -> None:
-    """Raise MemoryError if `size` bytes, for `what`, are more than this machine has.
+    """Raise MemoryError if `what` takes more than the machine's memory.  size: in bytes.
 
-    Linux would grant the allocation, and kill the process when it writes to it.
+    Linux may grant such an allocation, and kill the process when it writes to that memory.
     """
-    there = physical_memory()
-    if there is not None and size > there:
+    memory = physical_memory()
+    if memory is not None and size > memory:
         raise MemoryError(f"{what} takes {size / 2**30:.1f} GiB of memory, and this machine has "
-                          f"{there / 2**30:.1f} GiB")
+                          f"{memory / 2**30:.1f} GiB")
 
 
 def physical_memory() -> int | None:

@@ -4,15 +4,16 @@ Paper     Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generato
 Equation  state ← state + γ,  output = mix(state),  γ = 2⁶⁴/φ made odd
 Use       state += GAMMA; bits = mix(state); then uniform32(bits) or below(bits, n)
 
-The state is only a counter; `mix` turns it into random bits.  So a draw does not wait for the one
-before, and a stream is one number: stream(seed, epoch, chunk) gives every task its own stream,
-which depends neither on the thread that runs it nor on the order of tasks.
+The state is only a counter; `mix` turns it into random bits.  So a draw does not wait for the
+previous draw, and a stream of random numbers is given by one number, its initial state.
+stream(seed, epoch, chunk) gives every task its own stream, which depends neither on the thread that
+runs the task nor on the order of the tasks.
 """
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
 
-u64 = np.uint64                        # Numba turns uint64 with int64 into float64: all are typed
+u64 = np.uint64                        # u64 + int64 is float64 in Numba, so constants are u64
 u32 = np.uint32
 GAMMA = u64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = u64(0xBF58476D1CE4E5B9), u64(0x94D049BB133111EB)
@@ -25,7 +26,7 @@ M32_1, M32_2, SH15, SH16 = u32(0x7FEB352D), u32(0x846CA68B), u32(15), u32(16)
 
 @kernel
 def mix(z):
-    """64 random bits from a counter.  A bijection; each input bit affects about half the bits."""
+    """64 random bits from a counter.  A bijection; an input bit affects about half the bits."""
     z = (z ^ (z >> S30)) * MIX_1
     z = (z ^ (z >> S27)) * MIX_2
     return z ^ (z >> S31)
@@ -33,7 +34,7 @@ def mix(z):
 
 @kernel
 def uniform32(bits):
-    """A float32 in [0, 1), one of the 2²⁴ multiples of 2⁻²⁴, from the LOW bits."""
+    """A float32 in [0, 1), one of the 2²⁴ multiples of 2⁻²⁴, from the LOW 24 bits."""
     return np.float32(bits & LOW_24) * TWO_TO_MINUS_24
 
 
@@ -41,15 +42,15 @@ def uniform32(bits):
 def below(bits, n):
     """An integer in 0..n−1 from the HIGH 32 bits.
 
-    n ≤ 2³¹; a value's probability has a relative error of at most n/2³².
+    1 ≤ n ≤ 2³¹.  The probability of a value differs from 1/n by a factor in 1 ± n/2³².
     """
     return np.int64(((bits >> S32) * u64(n)) >> S32)
 
 
 def stream(seed: int, *numbers: int) -> np.uint64:
-    """The initial state for a task; another seed or number gives an independent stream."""
+    """The initial state of a task's stream; another seed or number gives another stream."""
     state = 0
-    with np.errstate(over="ignore"):           # plain NumPy scalars warn where kernels just wrap
+    with np.errstate(over="ignore"):           # outside a kernel, NumPy warns when u64 wraps around
         for number in (seed, *numbers):
             state = int(mix(u64(state ^ (int(number) & ALL_64)) + GAMMA))
     return u64(state)
@@ -59,11 +60,12 @@ def stream(seed: int, *numbers: int) -> np.uint64:
 
 @kernel(inline=True)
 def hash32(counter, key):
-    """32 random bits for entry `counter` of the array named `key` (both uint32).  A bijection.
+    """32 random bits for entry `counter` of the array with number `key` (both uint32).
 
-    Wellons 2018, "Prospecting for Hash Functions", lowbias32: it works on 32 bits, not 64, so
-    twice as many fit into a vector register.  The same arguments give the same bits, so a dropout
-    mask need not be stored from the forward pass to the backward pass.
+    lowbias32 of Wellons 2018, "Prospecting for Hash Functions".  For a fixed key it is a bijection
+    of counter.  Twice as many 32-bit as 64-bit numbers fit into a vector register.  The same
+    arguments give the same bits, so the backward pass computes the dropout mask of the forward pass
+    again instead of storing it.
     """
     x = u32(u32(counter) ^ key)
     x = u32(u32(x ^ (x >> SH16)) * M32_1)

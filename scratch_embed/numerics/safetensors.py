@@ -4,27 +4,35 @@ Bytes     u64 n (little-endian, at most 100,000,000); n bytes of JSON, padded wi
               {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
           then the data, little-endian and row-major; the offsets count from its first byte.
           The tensors' byte ranges cover the data up to the file's end, without gaps or overlaps.
-Shapes    any, including a single number () and an empty (0, D); at most 32 axes
+Shapes    any of at most 32 axes, including a single number () and an empty array (0, D)
 Cost      each tensor is read once, into its own writable, aligned array; BF16 is then converted.
           Writing copies an array only if it is big-endian or not row-major.
-Differs   Files are written byte for byte as safetensors 0.8 writes them, but with the metadata
-          sorted by name; its order is random.  Refused here, accepted there: a repeated name, a
-          fourth field, a BOOL that is neither 0 nor 1, metadata null, space before "{".  BF16,
-          which NumPy lacks, is read as float32 of the same value, and never written.
+Differs   Files are written byte for byte as the library safetensors 0.8 writes them, except that
+          the metadata are sorted by name; there, their order is random.  Refused here, accepted
+          there: a repeated name, a fourth field, a BOOL that is neither 0 nor 1, metadata null,
+          space before "{".  BF16, which NumPy lacks, is read as float32 of the same value, and
+          never written.  Tensors of the types F8, F6, F4 and C64 may be in a file, but are not
+          read.
 Read next words/vector_tensors.py (word vectors in this format)
 
-Why not map the file into memory (np.memmap)?  It would save one copy, but if a mapped file is
-truncated, reading it kills the process; and Windows cannot replace it, so that a training run could
-not overwrite the checkpoint from which it resumed.
+Why not map the file into memory (np.memmap)?  It would save one copy.  But if a mapped file is
+truncated, reading it kills the process; and Windows cannot replace a mapped file, so a training run
+could not overwrite the checkpoint from which it resumed.
 
 The offsets are redundant: they must cover the data without gaps, and each tensor's length must fit
 its shape and dtype.  So most damage to a header is detected before memory is allocated.
+
+The format has no checksum, so a changed number is not detected.  Files of our own (checkpoints,
+indexes, word vectors) are written with a CRC-32 of all their bytes in the metadata; while it is
+computed, zeros are in its place.  It is verified if all tensors are read; other programs ignore it.
 """
 import json
 import math
 import os
+import re
 import struct
 import sys
+import zlib
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -36,12 +44,17 @@ from scratch_embed.numerics.json_files import is_text, parse, show
 
 LONGEST_HEADER = 100_000_000
 MOST_AXES = 32                                     # NumPy 1's limit
-# in the order of their data when written: the widest first, so that every tensor is aligned
+# in the order in which their data are written: the widest first, so that every tensor is aligned
 DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
           "BF16": "<u2", "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1",
           "BOOL": "|b1"}
+NOT_READ = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
+            "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "C64": 64}             # bits of each number
 WRITTEN = {code: name for name, code in DTYPES.items() if name != "BF16"}
 FIELDS = {"dtype", "shape", "data_offsets"}
+CHECKSUM = "scratch_embed_checksum"                # a name in the metadata
+NO_CHECKSUM = "crc32:00000000"
+IN_HEADER = re.compile(b'("%s":")crc32:[0-9a-f]{8}"' % CHECKSUM.encode())
 
 
 class Entry(NamedTuple):
@@ -56,8 +69,8 @@ class Entry(NamedTuple):
 def begins_like_safetensors(start: bytes) -> bool:
     """Whether the first 9 bytes of a file can be those of this format.
 
-    A text never does: its fourth byte is at least 9, a tab, so that the length of the header would
-    be at least 9 · 2²⁴ bytes, more than is allowed.
+    A UTF-8 text without control characters below 9 (the tab) is never mistaken for one: its fourth
+    byte would mean a header of at least 9 · 2²⁴ bytes, which is more than is allowed.
     """
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= LONGEST_HEADER
 
@@ -72,13 +85,24 @@ def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = No
     Raises FormatError for a truncated or damaged file, ValueError for a name that is not in it.
     """
     with open(path, "rb") as file:
-        entries, metadata = _read_header(path, file)
+        entries, metadata, text = _read_header(path, file)
         for name in names or ():
             if name not in entries:
                 raise ValueError(f"{path}: expected one of the tensors {list(entries)}, got "
                                  f"{name!r}")
-        return {name: _read_tensor(path, file, name, entry) for name, entry in entries.items()
-                if names is None or name in names}, metadata
+        wanted = {name: entry for name, entry in entries.items() if names is None or name in names}
+        expected = metadata.pop(CHECKSUM, None) if len(wanted) == len(entries) else None
+        checksum, tensors = zlib.crc32(_without_checksum(text)), {}
+        for name, entry in wanted.items():
+            numbers = _read_numbers(path, file, name, entry)
+            if expected is not None:
+                checksum = zlib.crc32(numbers, checksum)
+            tensors[name] = _as_array(path, name, entry, numbers)
+        metadata.pop(CHECKSUM, None)
+    if expected not in (None, found := f"crc32:{checksum:08x}"):
+        raise FormatError(path, "its checksum", f"expected {show(expected)}, found {found}: the "
+                          "file is damaged; use a copy, or make it again")
+    return tensors, metadata
 
 
 def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -87,11 +111,13 @@ def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, st
     Raises FormatError as read_safetensors does.
     """
     with open(path, "rb") as file:
-        return _read_header(path, file)
+        entries, metadata, _ = _read_header(path, file)
+    metadata.pop(CHECKSUM, None)
+    return entries, metadata
 
 
 def _read_header(path, file):
-    """Read ({name: Entry}, metadata) of an open file, and check them against the file's size."""
+    """Read and check the header of an open file.  -> {name: Entry}, metadata, the header's bytes"""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     start = file.read(9)
@@ -104,12 +130,18 @@ def _read_header(path, file):
     if not begins_like_safetensors(start):
         raise FormatError(path, "byte 8", f"expected {{, found {start[8:]!r}")
     file.seek(8)
-    header = parse(path, "the header", file.read(length))
+    text = file.read(length)
+    header = parse(path, "the header", text)
     metadata = _check_metadata(path, header.pop("__metadata__", {}))
     entries = [_check_entry(path, name, fields, 8 + length) for name, fields in header.items()]
     ordered = sorted(zip(header, entries), key=lambda item: (item[1].begin, item[1].end))
     _check_tiling(path, ordered, 8 + length, size)
-    return dict(ordered), metadata
+    return dict(ordered), metadata, text
+
+
+def _without_checksum(text):
+    """The bytes of a header with zeros in place of the checksum."""
+    return IN_HEADER.sub(b'\\1%s"' % NO_CHECKSUM.encode(), text, count=1)
 
 
 def _check_metadata(path, metadata):
@@ -133,24 +165,26 @@ def _check_entry(path, name, fields, data_start):
     check(isinstance(fields, dict), "an object", fields)
     check(fields.keys() == FIELDS, "the fields dtype, shape and data_offsets", list(fields))
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    check(isinstance(dtype, str) and dtype in DTYPES, f"a dtype among {', '.join(DTYPES)}", dtype)
+    check(isinstance(dtype, str) and (dtype in DTYPES or dtype in NOT_READ),
+          f"a dtype among {', '.join([*DTYPES, *NOT_READ])}", dtype)
     check(_are_sizes(shape) and len(shape) <= MOST_AXES,
           f"a shape of at most {MOST_AXES} whole numbers, none below 0 or above {sys.maxsize}",
           shape)
     check(_are_sizes(offsets) and len(offsets) == 2 and offsets[0] <= offsets[1],
           "data_offsets [begin, end] with 0 <= begin <= end", offsets)
-    width = np.dtype(DTYPES[dtype]).itemsize
-    # NumPy computes strides from the axes that are not 0, even if another is
-    check(math.prod(n or 1 for n in shape) * width <= sys.maxsize, "a shape that fits into memory",
-          shape)
-    need = math.prod(shape) * width                # Python's integers do not overflow
+    bits = NOT_READ[dtype] if dtype in NOT_READ else 8 * np.dtype(DTYPES[dtype]).itemsize
+    # NumPy's strides must not overflow even if an axis is 0, so the product skips zeros
+    check(math.prod(n or 1 for n in shape) * bits <= 8 * sys.maxsize,
+          "a shape that fits into memory", shape)
+    need, rest = divmod(math.prod(shape) * bits, 8)          # Python's integers do not overflow
+    check(rest == 0, "a shape of whole bytes", shape)
     check(offsets[1] - offsets[0] == need, f"data_offsets that span {need} bytes, the size of "
           f"{dtype} {show(shape)}", offsets)
     return Entry(dtype, tuple(shape), data_start + offsets[0], data_start + offsets[1])
 
 
 def _are_sizes(numbers):
-    """Whether it is a list of whole numbers from 0 to sys.maxsize.  (true is not accepted as 1.)"""
+    """Whether `numbers` is a list of integers in 0..sys.maxsize; true is not accepted as 1."""
     return isinstance(numbers, list) and all(type(n) is int and 0 <= n <= sys.maxsize
                                              for n in numbers)
 
@@ -169,32 +203,43 @@ def _check_tiling(path, ordered, data_start, size):
                           f"found {size} bytes: " + ("truncated" if at > size else "more follows"))
 
 
-def _read_tensor(path, file, name, entry):
-    """Read one tensor into an array of its own."""
+def _read_numbers(path, file, name, entry):
+    """Read the numbers of one tensor into an array (n,) of its own; BF16 as whole numbers."""
+    if entry.dtype in NOT_READ:
+        raise FormatError(path, f"tensor {name!r}", f"expected numbers that NumPy can hold, found "
+                          f"{entry.dtype}, which is not read; give the names of other tensors")
     file.seek(entry.begin)
     count = math.prod(entry.shape)
-    array = np.fromfile(file, DTYPES[entry.dtype], count)
-    if len(array) < count:
-        raise FormatError(path, f"tensor {name!r}", f"expected {count} numbers, found {len(array)}:"
-                                                    " the file was truncated while it was read")
-    if entry.dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+    numbers = np.fromfile(file, DTYPES[entry.dtype], count)
+    if len(numbers) < count:
+        raise FormatError(path, f"tensor {name!r}", f"expected {count} numbers, found "
+                          f"{len(numbers)}: the file was truncated while it was read")
+    return numbers
+
+
+def _as_array(path, name, entry, numbers):
+    """The numbers of one tensor in its shape, and in a dtype of NumPy."""
+    if entry.dtype == "BOOL" and numbers.view(np.uint8).max(initial=0) > 1:
         raise FormatError(path, f"tensor {name!r}", "expected the bytes 0 and 1, found "
-                                                    f"{array.view(np.uint8).max()}")
+                                                    f"{numbers.view(np.uint8).max()}")
     if entry.dtype == "BF16":                      # the upper half of a float32
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    return array.reshape(entry.shape)
+        numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+    return numbers.reshape(entry.shape)
 
 
 # ---- writing ---------------------------------------------------------------
 
 def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
-                      metadata: dict[str, str] | None = None) -> None:
+                      metadata: dict[str, str] | None = None, checksum: bool = False) -> None:
     """Write tensors {name: array} and metadata {str: str} to `path`, atomically.
 
+    checksum: add a CRC-32 of the file to the metadata.
     The bytes do not depend on the order of the dicts.
-    Raises ValueError for contents that the format cannot store; the old file is kept then.
+    Raises ValueError, and keeps the old file, for contents that the format cannot store.
     """
-    _refuse_other_strings(tensors, metadata or {})
+    if checksum:
+        metadata = {**(metadata or {}), CHECKSUM: NO_CHECKSUM}
+    _check_strings(tensors, metadata or {})
     arrays = {name: _as_stored(name, array) for name, array in tensors.items()}
     order = list(WRITTEN)
     names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype.str), name))
@@ -211,6 +256,11 @@ def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
     if len(text) > LONGEST_HEADER:
         raise ValueError(f"cannot write {path}: its header would take {len(text):,} bytes, and "
                          f"{LONGEST_HEADER:,} are allowed; use fewer tensors or less metadata")
+    if checksum:
+        found = zlib.crc32(text)
+        for name in names:
+            found = zlib.crc32(arrays[name].reshape(-1), found)
+        text = IN_HEADER.sub(b'\\1crc32:%08x"' % found, text, count=1)
     with atomic_write(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in names:
@@ -227,8 +277,8 @@ def _as_stored(name, array):
     return np.asarray(array, dtype, order="C")
 
 
-def _refuse_other_strings(tensors, metadata):
-    """Raise ValueError unless all names and all values of the metadata are Unicode text."""
+def _check_strings(tensors, metadata):
+    """Raise ValueError unless all names, and the values of the metadata, are Unicode text."""
     for what, strings in [("the name of a tensor", tensors), ("a name in the metadata", metadata),
                           ("a value in the metadata", metadata.values())]:
         for string in strings:

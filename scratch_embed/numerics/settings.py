@@ -1,8 +1,8 @@
 """Convert the settings of a training run to JSON values, as checkpoints store them.
 
-A checkpoint can only be resumed by a run with the same settings and the same data.  So both are
-stored in it, in a form that does not change when functions are renamed: a function by the key that
-@saved_as gave it, an array by the SHA-256 of its numbers.
+A checkpoint can only be resumed by a run with the same settings and the same data.  So the
+checkpoint stores both: a function as the key that @saved_as gave it, which stays when the function
+is renamed; an array as the SHA-256 of its numbers.
 """
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +14,9 @@ Function = TypeVar("Function", bound=Callable)
 
 
 def saved_as(key: str) -> Callable[[Function], Function]:
-    """Decorator: the key under which checkpoints store a function.
+    """Decorator that gives a function the key by which checkpoints store it.
 
-    The function may be renamed later, the key may not.
+    The function may be renamed later; its key must stay.
     """
     def mark(function):
         function.saved_as = key
@@ -27,7 +27,7 @@ def saved_as(key: str) -> Callable[[Function], Function]:
 def json_value(value: Any) -> Any:
     """Convert a setting to JSON's types: numbers, str, bool, None, lists and dicts of such values.
 
-    Raises ValueError for a function without a key.
+    Raises ValueError for a value of another type, such as a function without a key.
 
     >>> json_value({"dim": np.int64(8), "lr": 0.1, "bounds": (1, 2)})
     {'dim': 8, 'lr': 0.1, 'bounds': [1, 2]}
@@ -54,15 +54,15 @@ def json_value(value: Any) -> Any:
 
 def digest(*arrays: np.ndarray) -> str:
     """SHA-256 of the types, the shapes and the numbers of arrays."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()
+        sha.update(f"{array.dtype.str} {array.shape} ".encode())
+        sha.update(np.ascontiguousarray(array))
+    return sha.hexdigest()
 
 
 def digest_words(words: Iterable[str], counts: np.ndarray) -> str:
     """SHA-256 of words and their counts."""
-    found = hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape"))
-    found.update(np.ascontiguousarray(counts))
-    return found.hexdigest()
+    sha = hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape"))
+    sha.update(np.ascontiguousarray(counts))
+    return sha.hexdigest()

@@ -1,4 +1,4 @@
-"""Map a function over items in Python threads; kernels run in parallel (they release the GIL)."""
+"""Map a function over items in Python threads; kernels run in parallel, as they release the GIL."""
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,8 +12,9 @@ def imap_unordered(f: Callable, items: Iterable, workers: int
                    ) -> Generator[Any, None, None]:
     """Yield f(item) for each item as soon as it is done.  One worker: in order, in this thread.
 
-    `items` is read ahead by about two items per worker.  When a call fails, or the caller stops
-    (Ctrl-C), calls that have not started are cancelled, and running ones are waited for.
+    Several workers read `items` ahead by about two items per worker.  If a call fails, or the
+    caller stops (Ctrl-C), calls that have not started are cancelled, and the generator ends when
+    the running calls end.
     """
     if workers == 1:
         yield from map(f, items)
@@ -33,16 +34,17 @@ def imap_unordered(f: Callable, items: Iterable, workers: int
 
 
 def serial_map(f: Callable, items: Iterable) -> list:
-    """[f(item) for item in items]: parallel_map with one worker."""
+    """[f(item) for item in items]: the map that parallel_map(1) yields."""
     return [f(item) for item in items]
 
 
 @contextlib.contextmanager
 def parallel_map(workers: int) -> Iterator[Callable[[Callable, Iterable], list]]:
-    """Within the block, map(f, items) -> [f(item) for item in items], computed by the workers.
+    """Yield a function: map(f, items) -> [f(item) for item in items], computed by worker threads.
 
-    For a training step: each item is a worker's share of the batch, each thread has one BLAS
-    thread, and the results are in the order of the items, so that their sum has the same bits.
+    For a training step: each item is a worker's share of the batch.  Within the block, a matrix
+    product uses one BLAS thread.  The results have the order of the items, so that their sum always
+    has the same bits.
     """
     if workers < 1:
         raise ValueError(f"workers={workers}: expected at least 1")

@@ -171,7 +171,7 @@ class Index:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one safetensors file with the rows, the ids and `normalise`, atomically."""
-        write_safetensors(path, *self.as_tensors())
+        write_safetensors(path, *self.as_tensors(), checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Index":

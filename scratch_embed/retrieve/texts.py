@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import parse
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
@@ -67,12 +68,12 @@ class TextIndex:
         """Add lines, whose numbers continue those of the index.  -> how many were not blank.
 
         encode: n texts -> (n, D), called with n ≤ batch_size.  If a batch fails, the batches before
-        it have been added.
+        it have been added.  Raises ValueError for a text with a lone surrogate.
         """
         before, lines = len(self), iter(lines)
         while batch := list(itertools.islice(lines, batch_size)):
             new = {number: text for number, text in enumerate(batch, self.lines + 1)
-                   if text.strip()}
+                   if require_unicode(f"line {number}", text).strip()}
             if new:
                 self.index.add(new, encode(list(new.values())))
             self.texts |= new
@@ -109,7 +110,7 @@ class TextIndex:
         tensors, metadata = self.index.as_tensors()
         write_safetensors(path, {**tensors, **strings_as_tensors("line", list(self.texts.values()))
                                  }, {**metadata, "lines": str(self.lines),
-                                     "made_by": json.dumps(self.made_by)})
+                                     "made_by": json.dumps(self.made_by)}, checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "TextIndex":

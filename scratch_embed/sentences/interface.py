@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.checks import require_unicode, require_whole
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
@@ -65,9 +65,13 @@ def require_encode_arguments(D: int, batch_size: int, precision: str,
 
 
 def require_text(number: int, text: str) -> None:
-    """Raise TypeError unless text, the input with index `number`, is a str."""
+    """Raise TypeError unless `text`, the input with index `number`, is a str.
+
+    Raises ValueError for a lone surrogate in it.
+    """
     if not isinstance(text, str):
         raise TypeError(f"input {number}: expected a text, a str, got {text!r:.40}")
+    require_unicode(f"input {number}", text)
 
 
 # ---- the last steps -----------------------------------------------------------------------------

@@ -29,7 +29,6 @@ all cosines and says nothing about the topic.  PCA would subtract the mean of th
 stays, because the mean is most of what u should remove.
 """
 import array
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import NamedTuple, Protocol
 
@@ -48,10 +47,10 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
+from scratch_embed.text.corpus import split_words
 from scratch_embed.text.vocab import Corpus, Vocab
 
 FIT_BATCH = 1024                   # texts per batch, while the common direction is computed
-TOKEN = re.compile(r"[^ \t\n\r\v\f]+")
 
 
 class Words(Protocol):
@@ -155,8 +154,8 @@ def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
 # ---- the encoder ------------------------------------------------------------------------------
 
 def tokens(text: str) -> list[str]:
-    """The words of a text, separated by ASCII white space, as in text/corpus.py."""
-    return TOKEN.findall(text)
+    """The words of a text, separated by white space as defined in text/corpus.py."""
+    return split_words(text)
 
 
 class StaticEncoder:

@@ -15,6 +15,12 @@ Differs   as gensim does, the functions take lists of positive and negative ids:
           the same for one negative.
 Read next evaluate/words.py (19,544 questions), space/geometry.py
 
+Why is a relation a difference?  word2vec and GloVe fit v_w · u_c ≈ log P(c | w), plus terms of w
+alone and of c alone.  So (v_king − v_man) · u_c ≈ log P(c | king)/P(c | man), up to a constant.  If
+queen and woman have the same ratio for every context word c, then v_queen − v_woman has the same
+products with all u_c, and is nearly the same vector.  (worlds/words.py draws texts in which the
+ratios are exactly equal.)
+
 Why are a, b and c excluded?  In most tables the row nearest to b − a + c is b or c itself, because
 the offset b − a is short.  So a large part of an analogy score shows only that d is a neighbour of
 b or c.

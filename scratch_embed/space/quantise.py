@@ -14,7 +14,8 @@ Differs   The codes are those of sentence-transformers 6.2, bit for bit.  It rec
           were rounded towards zero after the shift by −128: everything between −1 and 1 became 0,
           lower codes were one too high, and numbers outside the range wrapped around.  Up to 6.0
           it rescored with raw codes.
-Read next space/hamming.py (one bit per number, and rescoring), retrieve/index.py
+Read next space/hamming.py (one bit per number, and rescoring), retrieve/index.py;
+          bench/README.md, "Smaller vectors" (what each form costs in nDCG)
 
 Why must raw codes not be multiplied?  A code is not the number at another scale: each dimension has
 its own zero and its own step.  q·c = Σ q_d (x_d − min_d) / step_d (up to rounding) weights

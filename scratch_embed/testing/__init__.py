@@ -1,22 +1,26 @@
 """Property tests for your own functions: strategies that draw examples, and checkers that use them.
 
-A checker takes a function of yours, tries its invariants one after the other, each on about a
-hundred drawn examples, and raises AssertionError at the first that breaks.  The message names and
-states the invariant, and shows the smallest example that was found, with both numbers.
+A checker takes a function of yours and tries the invariants one after the other, each on a hundred
+drawn examples (check_gradient: ten).  It raises AssertionError at the first that breaks.  The
+message states the invariant, and shows the smallest example found, with the result of your function
+and the expected result.
 
     check_similarity(f)             f(a, b) -> the cosine of two vectors
-    check_top_k(f)                  f(scores, k) -> ids of the k best
-    check_ranking_measure(f)        f(judged, scores) -> nDCG, MRR ..., from 0 to 1
+    check_top_k(f)                  f(scores, k) -> ids of the k highest scores
+    check_ranking_measure(f)        f(judged, scores) -> nDCG, MRR or another measure from 0 to 1
     check_contrastive_loss(f)       f(q, k, tau) -> the InfoNCE loss
     check_encoder(encode)           encode(texts) -> (N, D)
     check_gradient(f, *inputs)      f(*inputs) -> (y, backward)
     check_quantiser(quantise, dequantise, low, high)
+                                    quantise(X) -> codes, dequantise(codes) -> X, nearly
     check_tokenizer(encode, decode, size)
+                                    encode(text) -> ids, decode(ids) -> text
 
-Every checker has the arguments without=("name", ...), invariants to leave out; max_examples, the
-number of examples for each invariant; and seed: the same seed draws the same examples.  The
-invariants of a checker are a dictionary {name: Invariant}: SIMILARITY, TOP_K, RANKING_MEASURE,
-CONTRASTIVE_LOSS, ENCODER, GRADIENT, QUANTISER, TOKENIZER.  `broken` tries all of them.
+Every checker has three further arguments: without=("name", ...), the invariants to leave out;
+max_examples, the number of examples for each invariant; and seed, from which examples are drawn.
+The invariants of a checker are a dictionary {name: Invariant}: SIMILARITY, TOP_K, RANKING_MEASURE,
+CONTRASTIVE_LOSS, ENCODER, GRADIENT, QUANTISER, TOKENIZER.  `broken` tries all
+invariants, also after one that breaks.
 
     >>> import numpy as np
     >>> from scratch_embed.space.similarity import cosine

@@ -4,15 +4,16 @@ Equation  L = −1/N Σ_i log softmax_j(s_ij)_i,   s_ij = cos(q_i, k_j) / τ
 Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, both float32 or both
           float64; k[i] is the positive of q[i], and the rows k[N:] are further (hard) negatives;
           tau > 0
-Bounds    u is the unit roundoff of the arrays' type.  The error of a cosine is at most 2γ(D + 4);
-          of a logit, that divided by τ, and one rounding; of a log-sum-exp of M terms, γ(M + 8)
-          times its value.  A row's loss is a log-sum-exp minus a logit.
+Bounds    u is the unit roundoff of the arrays' type, γ as in rounding.py.  The error of a cosine is
+          at most 2γ(D + 4).  The error of a logit is that divided by τ, and one rounding.  The
+          error of a log-sum-exp of M terms is γ(M + 8) times its value.  A row's loss is a
+          log-sum-exp minus a logit.  Together, with room for the mean over N rows:
           slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|)
 Read next losses/infonce.py
 
-exp(s) overflows if s exceeds 88 in float32 or 709 in float64, and τ = 0.01, the lowest temperature
-that CLIP allows, gives logits up to 100.  So the largest logit must be subtracted before exp, and
-the loss computed as a log-softmax: the logarithm of a probability that rounds to 0 is −∞.
+exp(s) overflows if s exceeds 88 in float32 or 709 in float64.  CLIP's lowest temperature, τ = 0.01,
+gives logits up to 100.  So the largest logit must be subtracted before exp.  The loss must be
+computed as a log-softmax, because the logarithm of a probability that rounds to 0 is −∞.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ LOW_TEMPERATURES = st.sampled_from([0.01, 0.002, 0.001])
 
 
 class Loss(NamedTuple):
-    """What is checked: a loss function, and whether it is the symmetric loss."""
+    """The subject of the check: a loss function, and whether it is the symmetric loss."""
 
     f: ContrastiveLoss
     symmetric: bool
@@ -126,14 +127,14 @@ def gap(loss, q, k, tau):
     gaps = (cos.max(axis=1) - cos.diagonal()).mean()
     if loss.symmetric:
         gaps = (gaps + (cos.max(axis=0) - cos.diagonal()).mean()) / 2
-    found, low, more = float(loss.f(q, k, tau)), gaps / tau, 2 * slack(q, k, tau, gaps / tau)
+    found, low, bound = float(loss.f(q, k, tau)), gaps / tau, 2 * slack(q, k, tau, gaps / tau)
     high = low + np.log(len(q))
-    require(low - more <= found <= high + more, f"f(q, k, tau) = {found!r}",
-            f"in [{low}, {high}], within {more:.3g}")
+    require(low - bound <= found <= high + bound, f"f(q, k, tau) = {found!r}",
+            f"in [{low}, {high}], within {bound:.3g}")
 
 
 def collapse(loss, q, tau):
-    """If all keys are equal, f = log N, the loss of a random guess.
+    """If all keys are equal, f = log N, the loss of a uniform guess.
 
     Bound: slack.  With symmetric=True all queries are equal too.
     """
@@ -206,12 +207,13 @@ def further_negative(loss, q, k, tau, more):
 
 
 def _cosines(q, k):
+    """cos(q_i, k_j) in float64, (N, M)."""
     q, k = q.astype(np.float64), k.astype(np.float64)
     return q @ k.T / np.linalg.norm(q, axis=1)[:, None] / np.linalg.norm(k, axis=1)
 
 
 def _examples(taus, *more):
-    """(q, k, tau, *more)"""
+    """Strategy of (q, k, tau, *more)."""
     return st.tuples(batches(tables=2), taus, *more).map(lambda x: (*x[0], *x[1:]))
 
 

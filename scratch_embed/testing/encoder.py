@@ -3,14 +3,14 @@
 Equation  encode([x_1 .. x_N])_n = encode([x_n])_1
 Shapes    encode(texts) -> (N, D), a list of N texts; encode(text) -> (D,), one str
 Bounds    In another batch, BLAS may add the terms of a matrix product in another order.  The bound
-          allows the roundings of four products of 4D terms: γ(16 D) times the largest absolute
-          value of the vectors, in their type.
+          is γ(16 D) times the largest absolute value of the vectors, in their type (γ: see
+          rounding.py), which allows the roundings of four products of 4D terms.
           A deeper or wider model, or one that computes in half precision, needs another tolerance.
-Read next sentences/encoder.py (sequences end to end, so that there is no padding to leak)
+Read next sentences/encoder.py (packs sequences end to end, without padding)
 
-The usual batch is a rectangle, filled up with [PAD].  If a mask is forgotten (in attention, in the
-mean, in a convolution) a text's vector depends on the longest text in its batch.  No error is
-raised: the vectors are a little worse, and differ between batches.
+The usual batch is a rectangle: shorter texts are filled up with [PAD].  If the mask is forgotten in
+attention, in the mean or in a convolution, a text's vector depends on the longest text in its
+batch.  No error is raised; the vectors are a little worse, and differ between batches.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ LONG = 30                                    # words of the longer text of a bat
 
 
 class Encoder(NamedTuple):
-    """What is checked: a function of texts, and how much two vectors of a text may differ."""
+    """The subject of the check: an encoder, and how much two vectors of a text may differ."""
 
     encode: Callable[..., Any]
     tolerance: float | None                  # relative to the largest absolute value; None: γ(16 D)
@@ -52,9 +52,9 @@ def check_encoder(encode: Callable[..., Any], *, tolerance: float | None = None,
                   max_examples: int | None = None, seed: int | None = 0) -> None:
     """Raise AssertionError unless encode(texts) satisfies ENCODER's invariants.
 
-    encode(texts) -> (N, D) for a list of N texts, numbers of any type.  If encode
-    only accepts lists that are not empty, pass without=("one_text", "no_texts").
-    tolerance: how much the vectors of a text may differ, relative to their largest absolute value.
+    encode(texts) -> (N, D) for a list of N texts, numbers of any type.  If encode accepts only
+    lists with at least one text, and no str, pass without=("one_text", "no_texts").
+    tolerance: how much two vectors of one text may differ, relative to the largest absolute value.
     texts: a strategy of texts; by default sentences, and texts of every script.
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
@@ -116,9 +116,9 @@ def padding(encoder, text, word):
 
     Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
-    beside = encoder.rows([text, " ".join([word] * LONG)])
-    close(f"encode([text, {LONG} times word])[0]", beside[0], encoder.rows([text, text])[0],
-          encoder.bound(beside))
+    with_long = encoder.rows([text, " ".join([word] * LONG)])
+    close(f"encode([text, {LONG} times word])[0]", with_long[0], encoder.rows([text, text])[0],
+          encoder.bound(with_long))
 
 
 def order(encoder, texts, seed):
@@ -126,9 +126,9 @@ def order(encoder, texts, seed):
 
     Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
-    places = np.random.default_rng(seed).permutation(len(texts)).tolist()
-    found, want = encoder.rows([texts[i] for i in places]), encoder.rows(texts)[places]
-    close(f"encode(texts in the order {places})", found, want, encoder.bound(want))
+    permutation = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    found, want = encoder.rows([texts[i] for i in permutation]), encoder.rows(texts)[permutation]
+    close(f"encode(texts in the order {permutation})", found, want, encoder.bound(want))
 
 
 def repeated(encoder, text, count):

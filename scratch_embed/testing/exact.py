@@ -1,7 +1,8 @@
 """Dot product, cosine and distance in exact arithmetic, as the expected values of tests.
 
-A floating-point number is a fraction, so dot products are fractions.  A root is computed in integer
-arithmetic, with a relative error of at most 2⁻¹⁵⁰, far below any rounding error of float64.
+A floating-point number is a fraction, so a dot product is a fraction too.  A square root is
+computed in integer arithmetic, with a relative error of at most 2⁻¹⁵⁰, far below any rounding error
+of float64.
 """
 import math
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ def exact_root(q: Fraction) -> Fraction:
 
 
 def exact_cosine(a: Iterable[float], b: Iterable[float]) -> Fraction:
-    """a·b / (‖a‖ ‖b‖); 0 if one of them is zero."""
+    """a·b / (‖a‖ ‖b‖); 0 if a or b is zero."""
     squares = exact_dot(a, a) * exact_dot(b, b)
     return exact_dot(a, b) / exact_root(squares) if squares else Fraction(0)
 

@@ -3,11 +3,12 @@
 Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
 Shapes    f(*inputs) -> (y, backward); backward(dy) -> the gradient of each input, as a tuple,
           or an array if there is one input.  y: a number or an array; dy: of y's shape.
-Bounds    The error of differences with h = 1e-5 in float64 is about h² ≈ 1e-10 times the third
-          derivative plus u/h ≈ 1e-11 times the value; rtol = 1e-6 of the summed terms allows both.
+Bounds    A central difference with step h = 1e-5 in float64 has an error of about h² = 1e-10 times
+          the third derivative, and u/h ≈ 1e-11 times the value (u = 2⁻⁵³).  rtol = 1e-6 of the
+          summed terms allows both.
 Read next nn/gradcheck.py (the comparison, and why the directions are random and not all ones)
 
-Pass a gradient that a library computes as `lambda *x: (f(*x), lambda dy: dy * grad(*x))`.
+To check a library's function grad(*x), pass `lambda *x: (f(*x), lambda dy: dy * grad(*x))`.
 """
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from scratch_embed.testing.invariants import Invariant, close, equal, named, req
 
 
 class Differentiable(NamedTuple):
-    """What is checked: a function with its backward, at these inputs."""
+    """The subject of the check: a function that returns (y, backward), and its inputs."""
 
     f: Callable[..., Any]
     inputs: list[np.ndarray]
@@ -44,8 +45,8 @@ def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | N
     """Raise AssertionError unless f's backward is its derivative and satisfies GRADIENT.
 
     f(*inputs) -> (y, backward); backward(dy) -> a gradient for each input.  inputs: numbers or
-    arrays, taken as float64, at which f is smooth; f is only tried at these, in max_examples random
-    directions.  names: of the inputs, for the message.
+    arrays, converted to float64; f must be smooth at them.  f is checked only at these inputs, in
+    max_examples random directions.  names: names of the inputs for the message.
     If backward supports only dy = 1, pass without=("linear",).
     without: invariants to leave out; seed: see scratch_embed/testing/README.md.
 
@@ -68,50 +69,51 @@ def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | N
 
 # ---- the invariants -----------------------------------------------------------------------------
 
-def shapes(it, seed):
+def shapes(subject, seed):
     """backward returns a gradient for each input, of the input's shape.
 
     Bound: exact.
     """
-    found = it.gradients(it.random_dy(seed))
-    equal("number of gradients", len(found), len(it.inputs))
-    for name, x, dx in zip(it.names, it.inputs, found):
+    found = subject.gradients(subject.random_dy(seed))
+    equal("number of gradients", len(found), len(subject.inputs))
+    for name, x, dx in zip(subject.names, subject.inputs, found):
         equal(f"shape of d({name})", np.shape(dx), x.shape)
 
 
-def repeatable(it, seed):
+def repeatable(subject, seed):
     """backward returns the same when called again, and changes neither inputs nor dy.
 
     Bound: exact.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
     """
-    inputs, dy = [x.copy() for x in it.inputs], it.random_dy(seed)
-    kept, (_, backward) = np.copy(dy), it.f(*inputs)
+    inputs, dy = [x.copy() for x in subject.inputs], subject.random_dy(seed)
+    kept, (_, backward) = np.copy(dy), subject.f(*inputs)
     first = [np.copy(dx) for dx in _tuple(backward(dy))]
-    for name, one, two in zip(it.names, first, _tuple(backward(dy))):
+    for name, one, two in zip(subject.names, first, _tuple(backward(dy))):
         equal(f"d({name}), called again", np.asarray(two), one)
-    for name, x, before in zip(it.names, inputs, it.inputs):
+    for name, x, before in zip(subject.names, inputs, subject.inputs):
         equal(f"{name} after the calls", x, before)
     equal("dy after the calls", np.asarray(dy), kept)
 
 
-def derivative(it, seed):
+def derivative(subject, seed):
     """⟨backward(u), v⟩ is the derivative of ⟨u, f⟩ along v, for random u and v.
 
     Bound: rtol = 1e-6 times the sum of the terms' absolute values; see Bounds in gradient.py.
     """
     try:
-        check_backward(it.f, *it.inputs, rtol=it.rtol, seed=seed, names=it.names)
+        check_backward(subject.f, *subject.inputs, rtol=subject.rtol, seed=seed,
+                       names=subject.names)
     except AssertionError as error:
         require(False, str(error), "gradients equal to central differences")
 
 
-def linear(it, seed):
+def linear(subject, seed):
     """backward(c · dy) = c · backward(dy): the gradient is proportional to dy.
 
     Bound: 1e-12 times the largest number.  A backward that ignores dy breaks it.
     """
-    dy = it.random_dy(seed)
-    for name, once, scaled in zip(it.names, it.gradients(dy), it.gradients(-3 * dy)):
+    dy = subject.random_dy(seed)
+    for name, once, scaled in zip(subject.names, subject.gradients(dy), subject.gradients(-3 * dy)):
         close(f"d({name}) for -3 dy", scaled, -3 * np.asarray(once),
               1e-12 * abs(np.asarray(once)).max(initial=1e-300))
 

@@ -5,11 +5,11 @@ checker; the example is drawn by a hypothesis strategy of tuples.  The function 
 or close(), and these raise Broken.  An error that the user's own function raises also breaks the
 invariant.  hypothesis then shrinks: it looks for a smaller example that breaks it too.
 
-The docstring of the function is the documentation: its first paragraph is the statement that the
-message quotes; the rest gives the bound and the reason for it.
+The docstring of an invariant is also data: the message quotes its first paragraph, the statement;
+the text after "Bound: " gives the bound and the reason for it.
 
-Examples are drawn from `seed`, and no failure is stored between runs, so that a run can be
-repeated: the same seed, code and version of hypothesis draw the same examples.
+A run can be repeated: the same seed, code and version of hypothesis draw the same examples, and no
+failure is stored between runs.
 
 Read next similarity.py (twelve invariants)
 """
@@ -29,7 +29,7 @@ from hypothesis.errors import HypothesisException
 class Invariant(NamedTuple):
     """A statement about the user's function, and the examples on which it is tried."""
 
-    holds: Callable[..., None]               # holds(subject, *example): raises if it does not
+    holds: Callable[..., None]               # holds(subject, *example) raises if broken
     examples: st.SearchStrategy[tuple]
 
     @property
@@ -57,7 +57,7 @@ def named(*invariants: Invariant) -> dict[str, Invariant]:
 # ---- comparing ----------------------------------------------------------------------------------
 
 class Broken(AssertionError):
-    """What was found and what was expected."""
+    """An invariant does not hold; the message gives the found and the expected value."""
 
 
 def require(held: bool, found: str, expected: str) -> None:
@@ -83,7 +83,7 @@ def equal(what: str, found: Any, expected: Any) -> None:
 
 
 def close(what: str, found: Any, expected: Any, bound: Any) -> None:
-    """Raise Broken unless |found − expected| ≤ bound for every element; nan never is.
+    """Raise Broken unless |found − expected| ≤ bound for every element; a nan always raises.
 
     >>> close("f(1)", 2.0, 2.25, bound=0.5)
     >>> close("f(1)", 2.0, 3.0, bound=0.5)
@@ -109,9 +109,9 @@ def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
         without: Collection[str], max_examples: int | None, seed: int | None) -> None:
     """Try all invariants except those in `without`; raise AssertionError at the first that breaks.
 
-    max_examples: for each invariant; None: that of hypothesis's profile, 100 unless another is
-    loaded.  seed: None draws other examples in each run.
-    Raises ValueError for a name in `without` that no invariant has.
+    max_examples: examples for each invariant; None: the number in hypothesis's profile, by default
+    100.  seed: None draws different examples in each run.
+    Raises ValueError if `without` contains a name that is not in `invariants`.
     """
     without = [without] if isinstance(without, str) else without
     unknown = set(without) - set(invariants)
@@ -132,14 +132,14 @@ def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
 
 def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | None,
                      seed: int | None) -> tuple[tuple, Exception] | None:
-    """The smallest example found that breaks the invariant, and its error; None if none is."""
+    """The smallest example found that breaks the invariant, and its error; None if all hold."""
     last: list[tuple[tuple, Exception]] = []
 
     def attempt(example):
         try:
             with np.errstate(all="ignore"):
                 invariant.holds(subject, *copy.deepcopy(example))
-        except HypothesisException:                  # an example that does not count
+        except HypothesisException:                  # such as assume(): the example is skipped
             raise
         except Exception as error:
             last[:] = [(example, error)]
@@ -164,10 +164,10 @@ def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | Non
 def broken(check: Callable[..., None], invariants: Mapping[str, Invariant], *subject: Any,
            without: Iterable[str] = (), max_examples: int | None = None, seed: int | None = 0
            ) -> dict[str, str]:
-    """Try every invariant of a checker alone -> {name: message} of those that break.
+    """Try every invariant of a checker alone.  -> {name: message} of the invariants that break.
 
-    broken(check_similarity, SIMILARITY, f): the checker's own arguments follow after the first two;
-    for those that it takes only by name, pass functools.partial(check, name=value).
+    subject: the positional arguments of the checker, as in broken(check_similarity, SIMILARITY, f).
+    For its keyword arguments pass functools.partial(check, name=value) as `check`.
 
     >>> from scratch_embed.testing.top_k import TOP_K, check_top_k
     >>> list(broken(check_top_k, TOP_K, lambda scores, k: scores.argsort()[::-1][:k]))
@@ -185,7 +185,7 @@ def broken(check: Callable[..., None], invariants: Mapping[str, Invariant], *sub
 
 
 def _what_happened(error):
-    """The message of Broken, or for another error its type and message."""
+    """The message of a Broken; the type and message of any other error."""
     if isinstance(error, Broken):
         return str(error)
     return f"  found     {type(error).__name__}: {error}\n  expected  no error"

@@ -7,8 +7,8 @@ Bounds    step/2, and a rounding error: x − low, the quotient and the step are
 Read next space/quantise.py (255 steps per dimension)
 
 If quantise truncates and dequantise returns the lower end of a step, the error is up to a whole
-step, always in the same direction, which shifts every dot product.  Codes outside the range must be
-clipped: a cast of 256 to a byte is 0, so the largest number would be restored as the smallest.
+step and always has the same sign, so every dot product is shifted.  Codes outside the range must be
+clipped: a cast of 256 to a byte gives 0, so the largest number would be restored as the smallest.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from scratch_embed.testing.rounding import unit_roundoff
 
 
 class Quantiser(NamedTuple):
-    """What is checked: two functions, and the range of each dimension."""
+    """The subject of the check: two functions, and the range of each dimension."""
 
     quantise: Callable[[np.ndarray], Any]
     dequantise: Callable[[Any], Any]
@@ -30,10 +30,10 @@ class Quantiser(NamedTuple):
     steps: int
     dtype: Any
 
-    def inside(self, shares: np.ndarray) -> np.ndarray:
-        """Numbers (N, D) in the range, at shares (N,) of it in 0..1, shifted by dimension."""
-        shares = (shares[:, None] + np.arange(len(self.low)) / 7) % 1.0000001
-        X = self.low + np.clip(shares, 0, 1) * (self.high - self.low)
+    def in_range(self, fractions: np.ndarray) -> np.ndarray:
+        """Numbers (N, D) at these fractions (N,) of the range; each dimension shifts them."""
+        fractions = (fractions[:, None] + np.arange(len(self.low)) / 7) % 1.0000001
+        X = self.low + np.clip(fractions, 0, 1) * (self.high - self.low)
         low, high = self.low.astype(self.dtype), self.high.astype(self.dtype)
         return np.clip(X.astype(self.dtype), low, high)
 
@@ -41,18 +41,18 @@ class Quantiser(NamedTuple):
         """quantise(X) as an array."""
         return np.asarray(self.quantise(X))
 
-    def back(self, X: np.ndarray) -> np.ndarray:
+    def restored(self, X: np.ndarray) -> np.ndarray:
         """dequantise(quantise(X)) as float64."""
         return np.asarray(self.dequantise(self.quantise(X)), np.float64)
 
     @property
     def slack(self) -> np.ndarray:
-        """6u(|low| + |high|), (D,)."""
+        """The bound on rounding errors, 6u(|low| + |high|), (D,)."""
         return 6 * unit_roundoff(self.dtype) * (abs(self.low) + abs(self.high))
 
     @property
     def step(self) -> np.ndarray:
-        """(D,)"""
+        """The width of a step, (D,)."""
         return (self.high - self.low) / self.steps
 
 
@@ -63,8 +63,8 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
     """Raise AssertionError unless the two functions satisfy QUANTISER's invariants.
 
     quantise(X (N, D)) -> codes of N rows; dequantise(codes) -> (N, D).
-    low, high: (D,), the range of each dimension, to which they are calibrated; steps: the number of
-    steps in a range; dtype: of X.
+    low, high: (D,), the range of each dimension to which quantise is calibrated.
+    steps: the number of steps in a range; dtype: the type of X.
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
     >>> from functools import partial
@@ -82,87 +82,90 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
 
 # ---- the invariants -----------------------------------------------------------------------------
 
-def inputs_unchanged(it, shares):
+def inputs_unchanged(subject, fractions):
     """Neither function changes its input, and both return the same when called again.
 
     Bound: exact.
     """
-    X = it.inside(shares)
-    before, codes = X.copy(), it.codes(X)
-    kept, back = codes.copy(), np.asarray(it.dequantise(codes)).copy()
+    X = subject.in_range(fractions)
+    before, codes = X.copy(), subject.codes(X)
+    kept, back = codes.copy(), np.asarray(subject.dequantise(codes)).copy()
     equal("X after the call", X, before)
     equal("codes after the call", codes, kept)
-    equal("quantise(X), called again", it.codes(X), kept)
-    equal("dequantise(codes), called again", np.asarray(it.dequantise(codes)), back)
+    equal("quantise(X), called again", subject.codes(X), kept)
+    equal("dequantise(codes), called again", np.asarray(subject.dequantise(codes)), back)
 
 
-def error(it, shares):
+def error(subject, fractions):
     """A number within the range is restored to within half a step.
 
     Bound: step/2 + 6u(|low| + |high|).
     """
-    X = it.inside(shares)
-    close(f"dequantise(quantise({X.tolist()}))", it.back(X), X, it.step / 2 + it.slack)
+    X = subject.in_range(fractions)
+    close(f"dequantise(quantise({X.tolist()}))", subject.restored(X), X,
+          subject.step / 2 + subject.slack)
 
 
-def monotone(it, shares):
-    """The larger of two numbers has the larger code, or both have the same.
+def monotone(subject, fractions):
+    """x ≤ y implies x̂ ≤ ŷ: restored numbers keep their order, or become equal.
 
     Bound: exact.
     """
-    X = it.inside(shares)
-    near = np.minimum(X + 0.75 * it.step, it.high).astype(it.dtype)       # mostly the next step
+    X = subject.in_range(fractions)
+    near = np.minimum(X + 0.75 * subject.step, subject.high)            # mostly in the next step
+    near = near.astype(subject.dtype)
     X = np.sort(np.concatenate([X, near]), axis=0)
-    back = it.back(X)
+    back = subject.restored(X)
     require(bool((np.diff(back, axis=0) >= 0).all()),
             f"dequantise(quantise({X.tolist()})) = {back.tolist()}",
             "ascending in every dimension, like the numbers")
 
 
-def idempotent(it, shares):
-    """A restored number has the code from which it was restored.
+def idempotent(subject, fractions):
+    """Quantising a restored number gives the same code again.
 
     Bound: exact; half a step is far more than the rounding.
     """
-    codes = it.codes(it.inside(shares))
-    again = it.codes(np.asarray(it.dequantise(codes)).astype(it.dtype))
+    codes = subject.codes(subject.in_range(fractions))
+    again = subject.codes(np.asarray(subject.dequantise(codes)).astype(subject.dtype))
     equal("quantise(dequantise(codes))", again.tolist(), codes.tolist())
 
 
-def outside(it, far):
+def outside(subject, far):
     """A number outside the range is restored as the nearer end, to within half a step.
 
     Bound: step/2 + 6u(|low| + |high|).  If codes wrap around, the largest number is restored as
     the smallest.
     """
-    ends = np.array([it.low, it.high])
-    beyond = (ends + far * np.maximum(it.high - it.low, 1) * [[-1], [1]]).astype(it.dtype)
-    close(f"dequantise(quantise({beyond.tolist()}))", it.back(beyond), ends,
-          it.step / 2 + it.slack)
+    ends = np.array([subject.low, subject.high])
+    width = np.maximum(subject.high - subject.low, 1)
+    beyond = (ends + far * width * [[-1], [1]]).astype(subject.dtype)
+    close(f"dequantise(quantise({beyond.tolist()}))", subject.restored(beyond), ends,
+          subject.step / 2 + subject.slack)
 
 
-def row_by_row(it, shares):
+def row_by_row(subject, fractions):
     """A row has the same codes alone as in a table.
 
     Bound: exact; the ranges are fixed.  A quantiser that computes them from each table breaks it.
     """
-    X = it.inside(shares)
-    equal("quantise(X)", it.codes(X).tolist(), [it.codes(x[None])[0].tolist() for x in X])
+    X = subject.in_range(fractions)
+    equal("quantise(X)", subject.codes(X).tolist(), [subject.codes(x[None])[0].tolist() for x in X])
 
 
-def whole_codes(it, shares):
+def whole_codes(subject, fractions):
     """Codes are integers.
 
     Bound: exact.
     """
-    codes = it.codes(it.inside(shares))
+    codes = subject.codes(subject.in_range(fractions))
     require(codes.dtype.kind in "iu", f"codes of type {codes.dtype}", "an integer type")
 
 
-_shares = st.tuples(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])), min_size=1,
+_fractions = st.tuples(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])), min_size=1,
                              max_size=6).map(np.array))
 QUANTISER = named(
-    Invariant(inputs_unchanged, _shares), Invariant(error, _shares), Invariant(monotone, _shares),
-    Invariant(idempotent, _shares),
+    Invariant(inputs_unchanged, _fractions), Invariant(error, _fractions),
+    Invariant(monotone, _fractions), Invariant(idempotent, _fractions),
     Invariant(outside, st.tuples(st.sampled_from([0.0, 0.001, 0.01, 1.0, 1000.0]))),
-    Invariant(row_by_row, _shares), Invariant(whole_codes, _shares))
+    Invariant(row_by_row, _fractions), Invariant(whole_codes, _fractions))

@@ -1,11 +1,12 @@
 """check_ranking_measure: does a function such as nDCG, MRR or MAP measure rankings correctly?
 
-Equation  f(judged, scores) = how good the order of documents by descending score is, 0 to 1
+Equation  f(judged, scores) in [0, 1], the quality of the ranking by descending score
 Shapes    judged {document: gain}, gains whole numbers ≥ 0; scores {document: score}; -> a number.
-          A document without a judgement has gain 0; one without a score was not returned.
+          A document without a judgement has gain 0; a document without a score was not
+          returned by the system.
 Bounds    u is float64's unit roundoff, n the number of documents.  A measure is a quotient of two
-          sums of n terms, each rounded a few times: γ(4n + 8).  Invariants that change no term
-          are exact.
+          sums of n terms, each rounded a few times: γ(4n + 8).  The bound is 0 for an
+          invariant that changes no term.
 Read next evaluate/ranking.py (the measures, and their ties)
 
 Equal scores need care.  If they keep the order of the input, the value for a system that scores
@@ -30,7 +31,7 @@ def check_ranking_measure(f: RankingMeasure, *, without: Collection[str] = (),
     """Raise AssertionError unless f(judged, scores) satisfies RANKING_MEASURE's invariants.
 
     f(judged, scores) -> a number, for one query; judged {document: gain}, scores {document: score}.
-    For precision@k and recall@k, which a perfect ranking need not bring to 1, pass
+    Precision@k and recall@k of a perfect ranking can be below 1; for them, pass
     without=("perfect",).
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 

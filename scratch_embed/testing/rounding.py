@@ -1,10 +1,10 @@
 """Bounds on rounding errors.
 
-The unit roundoff u of a floating-point type is the largest relative error of one operation rounded
-to nearest: 2⁻²⁴ in float32, 2⁻⁵³ in float64.  n roundings one after another change a number by at
-most γ(n) = n u / (1 − n u) times its size (Higham 2002, "Accuracy and Stability of Numerical
-Algorithms", lemma 3.1).  So the error of a sum of n products, in any order, is at most γ(n) times
-the sum of the products' absolute values.
+The unit roundoff u of a floating-point type bounds the relative error of one operation, rounded to
+nearest: 2⁻²⁴ in float32, 2⁻⁵³ in float64.  n roundings one after another change a number by at
+most γ(n) = n u / (1 − n u) times its absolute value (Higham 2002, "Accuracy and Stability of
+Numerical Algorithms", lemma 3.1).  So the error of a sum of n products, in any order, is at
+most γ(n) times the sum of the products' absolute values.
 """
 import numpy as np
 

@@ -2,10 +2,10 @@
 
 Equation  f(a, b) = cos(a, b) = a·b / (‖a‖ ‖b‖), and 0 if a or b is zero
 Shapes    f(a, b) -> a number; a, b (D,) of one type, float32 or float64
-Bounds    u is the unit roundoff of the vectors' type, D their dimension.  The error of the dot
-          product is at most γ(D) ‖a‖ ‖b‖, the relative error of a norm γ(D + 1), and so the
-          error of a cosine that is computed in the vectors' own type is at most 2γ(D + 2); two
-          such values differ by at most twice that.
+Bounds    u is the unit roundoff of the vectors' type, γ as in rounding.py.  The error of the dot
+          product is at most γ(D) ‖a‖ ‖b‖; the relative error of a norm is at most γ(D + 1).  So a
+          cosine computed in the vectors' type has an error of at most 2γ(D + 2), and two such
+          cosines differ by at most 4γ(D + 2).
 Read next space/similarity.py (an implementation that satisfies all invariants)
 
 The textbook formula squares the components.  In float32 the square of 1e-23 is 0 and that of 1e20
@@ -167,6 +167,7 @@ def nan(f, a):
 
 
 def _not_zero(pair):
+    """The pair, with ones in place of a zero vector."""
     return tuple(x if x.any() else np.ones_like(x) for x in pair)
 
 
@@ -176,7 +177,7 @@ _one = _ordinary.map(lambda pair: pair[:1])
 
 
 def _and(examples, more):
-    """The examples, each with a further value."""
+    """Strategy of the examples, each with one more value drawn from `more`."""
     return st.tuples(examples, more).map(lambda x: (*x[0], x[1]))
 
 

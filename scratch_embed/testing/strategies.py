@@ -1,9 +1,9 @@
 """hypothesis strategies for embeddings: vectors at every scale, rankings with ties, texts.
 
 Each is a function that returns a strategy, to be used in `@given(...)` like hypothesis's own.
-Exponents are drawn uniformly from the type's whole range, so that 1e-40 is as likely as 1:
-overflow and underflow occur at the ends of the range.  Failing examples shrink to few components,
-and these to 0 and 1.
+By default, exponents of vectors and pairs are drawn uniformly from the type's whole range, so that
+1e-30 is as likely as 1, because overflow and underflow occur at the ends of the range.  A failing
+example shrinks to few components, and the components shrink to 0 and 1.
 
     >>> from hypothesis import given
     >>> from scratch_embed.space.similarity import cosine
@@ -30,7 +30,7 @@ def components(dtype: type, low: int | None = None, high: int | None = None,
                digits: int | None = None) -> Strategy[Any]:
     """Numbers m 2^e, m whole with |m| < 2^digits and e in low..high; 0 is one of them.
 
-    The defaults are all digits and exponents of the type, so the smallest are denormal numbers.
+    By default, all digits and exponents of the type, including denormal numbers.
     dtype: np.float32 or np.float64
     """
     info = np.finfo(dtype)
@@ -43,7 +43,10 @@ def components(dtype: type, low: int | None = None, high: int | None = None,
 
 def vectors(dtype: type | None = None, low: int | None = None, high: int | None = None,
             max_dim: int = 6) -> Strategy[np.ndarray]:
-    """Vectors (D,), 1 ≤ D ≤ max_dim; of both types if dtype is None; also zero."""
+    """Vectors (D,), 1 ≤ D ≤ max_dim, also the zero vector; of both types if dtype is None.
+
+    low, high: the range of the exponents, as in components().
+    """
     return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(
         lambda x: _vector(*x, low, high))
 
@@ -51,11 +54,11 @@ def vectors(dtype: type | None = None, low: int | None = None, high: int | None 
 def pairs(dtype: type | None = None, low: int | None = None, high: int | None = None,
           max_dim: int = 6) -> Strategy[tuple[np.ndarray, np.ndarray]]:
     """Two vectors (D,) of one type; sometimes the second differs in its last component only."""
-    def of(t, D):
+    def pair(t, D):
         vector = _vector(t, D, low, high)
         near = st.builds(lambda a, x: (a, np.append(a[:-1], x)), vector, components(t, low, high))
         return st.one_of(st.tuples(vector, vector), near)
-    return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(lambda x: of(*x))
+    return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(lambda x: pair(*x))
 
 
 def unit_vectors(dtype: type | None = None, max_dim: int = 6) -> Strategy[np.ndarray]:
@@ -103,7 +106,7 @@ def scores(max_size: int = 12) -> Strategy[np.ndarray]:
 
 @st.composite
 def rankings(draw, all_returned: bool = False) -> tuple[dict[str, int], dict[str, float]]:
-    """A query's judgements {document: gain} and a system's answer {document: score}, with ties.
+    """A query's judgements {document: gain} and a system's results {document: score}, with ties.
 
     Gains are 0 to 3, and at least one is positive.  Some documents have no judgement and, unless
     all_returned, some are not returned.
@@ -112,10 +115,10 @@ def rankings(draw, all_returned: bool = False) -> tuple[dict[str, int], dict[str
     gain = st.sampled_from([0, 1, 2, 3, None])
     score = st.sampled_from([0.0, 0.5, 1.0, -1.0] + [None] * (not all_returned))
     judged = {d: g for d in documents if (g := draw(gain)) is not None}
-    answer = {d: s for d in documents if (s := draw(score)) is not None}
+    results = {d: s for d in documents if (s := draw(score)) is not None}
     if not any(judged.values()):
         judged[documents[0]] = 1
-    return judged, answer
+    return judged, results
 
 
 # ---- tokens and texts ---------------------------------------------------------------------------
@@ -148,5 +151,5 @@ def texts(max_size: int = 20) -> Strategy[str]:
     """
     parts = st.one_of(st.sampled_from(WORDS), st.sampled_from(SCRAPS))
     spaced = st.lists(st.tuples(parts, st.sampled_from([" ", "", "  "])), max_size=max_size // 2)
-    return st.one_of(spaced.map(lambda pieces: "".join(part + gap for part, gap in pieces)),
+    return st.one_of(spaced.map(lambda pairs: "".join(part + space for part, space in pairs)),
                      st.text(st.characters(exclude_categories=["Cs"]), max_size=max_size))

@@ -1,13 +1,13 @@
 """check_tokenizer: does every text, in any script, have ids that a model can look up?
 
 Equation  encode(text) -> ids, each in 0 .. size − 1;  decode(ids) -> text
-Shapes    encode(text) -> a list or array of T ids, with the tokens around a text such as [CLS]
-Bounds    exact: ids are integers, so every invariant is exact
+Shapes    encode(text) -> a list or array of T ids, including special tokens such as [CLS]
+Bounds    exact, because ids are integers
 Read next text/wordpiece.py
 
 A byte-level tokenizer restores every text, character for character.  WordPiece does not: it
-lower-cases, and [UNK] replaces words without pieces, so leave "lossless" out for it.  But its
-decoded text must be settled: encoded and decoded once more, it does not change.
+lower-cases, and [UNK] replaces words without pieces, so leave out "lossless" for it.  But a text
+that WordPiece has decoded must not change when it is encoded and decoded once more ("settled").
 """
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from scratch_embed.testing.strategies import texts
 
 
 class Tokenizer(NamedTuple):
-    """What is checked; None for a function that the tokenizer does not have."""
+    """The subject of the check; None for a function that the tokenizer does not have."""
 
     encode: Callable[[str], Iterable[int]]
     decode: Callable[[list[int]], str]
@@ -41,7 +41,7 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
     """Raise AssertionError unless a tokenizer satisfies TOKENIZER's invariants.
 
     encode(text) -> T ids                  decode(ids) -> text
-    size: the number of ids, the rows that an embedding table needs
+    size: the number of ids, which is the number of rows of the embedding table
     encode_batch(texts) -> a list of ids for each text
     encode_cut(text, max_length) -> at most max_length ids
     offsets(text) -> (begin, end) of each id in the text, in characters
@@ -64,90 +64,90 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
 
 # ---- the invariants -----------------------------------------------------------------------------
 
-def ids_in_range(it, text):
+def ids_in_range(subject, text):
     """Every text has ids, and they lie in 0 .. size − 1.
 
     Bound: exact.  Unknown characters have an id too, or none; they do not raise an error.
     """
-    found = it.ids(text)
-    require(all(0 <= i < it.size for i in found), f"encode({text!r}) = {found}",
-            f"ids in 0..{it.size - 1}")
+    found = subject.ids(text)
+    require(all(0 <= i < subject.size for i in found), f"encode({text!r}) = {found}",
+            f"ids in 0..{subject.size - 1}")
 
 
-def deterministic(it, text):
+def deterministic(subject, text):
     """The same text has the same ids, independent of what was encoded before.
 
     Bound: exact.  A cache that is filled wrongly, or sampled subwords, break it.
     """
-    first = it.ids(text)
-    it.ids(text + " " + text)
-    equal(f"encode({text!r}), called again", it.ids(text), first)
+    first = subject.ids(text)
+    subject.ids(text + " " + text)
+    equal(f"encode({text!r}), called again", subject.ids(text), first)
 
 
-def empty_text(it, nothing):
+def empty_text(subject, nothing):
     """The empty text has only the tokens that surround every text, such as [CLS].
 
     Bound: exact.
     """
-    frame = it.ids(nothing)
-    equal(f"decode({frame})", it.decode(frame).strip(), "")
+    special = subject.ids(nothing)
+    equal(f"decode({special})", subject.decode(special).strip(), "")
 
 
-def settled(it, text):
+def settled(subject, text):
     """A decoded text does not change when it is encoded and decoded once more.
 
     Bound: exact.
     """
-    once = it.decode(it.ids(text))
-    equal(f"decode(encode({once!r}))", it.decode(it.ids(once)), once)
+    once = subject.decode(subject.ids(text))
+    equal(f"decode(encode({once!r}))", subject.decode(subject.ids(once)), once)
 
 
-def lossless(it, text):
+def lossless(subject, text):
     """decode(encode(text)) = text, character for character.
 
     Bound: exact.  For byte-level tokenizers, not for WordPiece.
     """
-    equal(f"decode(encode({text!r}))", it.decode(it.ids(text)), text)
+    equal(f"decode(encode({text!r}))", subject.decode(subject.ids(text)), text)
 
 
-def batch(it, several):
+def batch(subject, several):
     """A batch has the ids of its texts one by one, without padding.
 
     Bound: exact.
     """
-    found = [[int(i) for i in ids] for ids in it.encode_batch(list(several))]
-    equal("encode_batch(texts)", found, [it.ids(text) for text in several])
+    found = [[int(i) for i in ids] for ids in subject.encode_batch(list(several))]
+    equal("encode_batch(texts)", found, [subject.ids(text) for text in several])
 
 
-def cut(it, text, room):
-    """A text cut to max_length keeps that many ids, if it has more: its first and the closing ones.
+def cut(subject, text, room):
+    """A text of more than max_length ids is cut to max_length: its first ids, then closing tokens.
 
     Bound: exact.  max_length counts the tokens around the text.
     """
-    whole, frame = it.ids(text), it.ids("")
-    most = len(frame) + room
-    found = [int(i) for i in it.encode_cut(text, most)]
-    end = next(n for n in range(len(frame), -1, -1) if frame[len(frame) - n:] == whole[len(whole)
-                                                                                      - n:])
-    wanted = _beginnings(whole, min(most, len(whole)), end)
+    whole, special = subject.ids(text), subject.ids("")
+    most = len(special) + room
+    found = [int(i) for i in subject.encode_cut(text, most)]
+    end = next(n for n in range(len(special), -1, -1)                # the number of closing tokens
+               if special[len(special) - n:] == whole[len(whole) - n:])
+    wanted = _allowed_cuts(whole, min(most, len(whole)), end)
     require(found in wanted, f"encode_cut({text!r}, {most}) = {found}", f"{wanted[0]}")
 
 
-def offsets_in_text(it, text):
+def offsets_in_text(subject, text):
     """Each id has offsets (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, in rising order.
 
     Bound: exact.  The offsets of tokens around the text are (0, 0) or empty.
     """
-    places = [(int(begin), int(end)) for begin, end in it.offsets(text)]
-    equal("number of offsets", len(places), len(it.ids(text)))
-    filled = [place for place in places if place[0] != place[1]]
-    require(all(0 <= begin <= end <= len(text) for begin, end in places)
-            and filled == sorted(filled), f"offsets({text!r}) = {places}",
+    spans = [(int(begin), int(end)) for begin, end in subject.offsets(text)]
+    equal("number of offsets", len(spans), len(subject.ids(text)))
+    filled = [span for span in spans if span[0] != span[1]]
+    require(all(0 <= begin <= end <= len(text) for begin, end in spans)
+            and filled == sorted(filled), f"offsets({text!r}) = {spans}",
             f"ascending offsets within 0..{len(text)}")
 
 
-def _beginnings(whole: Sequence[int], length: int, end: int) -> list[list[int]]:
-    """Heads of `whole`, each completed to `length` by its last n ids, n = 0 .. end."""
+def _allowed_cuts(whole: Sequence[int], length: int, end: int) -> list[list[int]]:
+    """The first length − n ids of `whole`, then its last n, for n = end .. 0."""
     return [[*whole[:length - n], *whole[len(whole) - n:]]
             for n in range(min(end, length), -1, -1)]
 

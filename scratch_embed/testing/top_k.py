@@ -1,12 +1,13 @@
-"""check_top_k: does a selection return the k best scores, in order, ties and nan included?
+"""check_top_k: does a function return the ids of the k highest scores, in order, with ties and nan?
 
 Equation  f(s, k) = the first k of a stable sort of 0 .. M − 1 by descending score, nan last
-Shapes    f(scores, k) -> ids; scores (M,), ids min(k, M) integers, the best first
-Bounds    exact: a selection compares scores and rounds nothing, so every invariant is exact
+Shapes    f(scores, k) -> ids; scores (M,); ids (min(k, M),), the highest score first
+Bounds    exact, because a selection compares scores and rounds nothing
 Read next space/neighbours.py (a partition that keeps the order of equal scores)
 
-A result is reproducible only if ties are.  `scores.argsort()[::-1]` reverses equal scores, and a
-partition leaves them in any order, which may change with M or the library's version.
+A result is reproducible only if a rule orders equal scores.  `scores.argsort()[::-1]` reverses
+equal scores, and a partition leaves them in any order, which may change with M or with the version
+of NumPy.
 """
 from collections.abc import Callable, Collection
 from typing import Any
@@ -38,7 +39,7 @@ def check_top_k(f: TopK, *, without: Collection[str] = (), max_examples: int | N
 
 
 def ids_of(f: TopK, scores: np.ndarray, k: int) -> list[int]:
-    """What f returns, as a list of int."""
+    """The ids that f returns, as a list of int."""
     return [int(i) for i in np.asarray(f(scores, k)).reshape(-1)]
 
 

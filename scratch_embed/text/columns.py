@@ -1,11 +1,11 @@
 """Parallel texts: read a file in which each line is a text and its partners, with tabs between.
 
 Bytes     UTF-8, plain or gzip.  Every line has the same number of fields, and no field is blank.
-          Blank lines and white space around a field are dropped.
+          Blank lines and white space (text/corpus.py) around a field are dropped.
 Read next text/corpus.py (read_lines)
 """
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.text.corpus import File, read_lines
+from scratch_embed.text.corpus import File, read_lines, strip
 
 
 def read_columns(source: File, least: int = 2, most: int = 2, errors: str = "strict"
@@ -17,8 +17,8 @@ def read_columns(source: File, least: int = 2, most: int = 2, errors: str = "str
     """
     rows = []
     for number, line in enumerate(read_lines(source, errors), 1):
-        if line.strip():
-            rows.append([field.strip() for field in line.split("\t")])
+        if strip(line):
+            rows.append([strip(field) for field in line.split("\t")])
             width = len(rows[0])
             expected = (str(width) if len(rows) > 1 else
                         str(least) if least == most else f"{least} to {most}")

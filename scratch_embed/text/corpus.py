@@ -1,8 +1,10 @@
 """Read text files as blocks of bytes that end between tokens, as lines, or as sentences.
 
-A sentence is a line.  Its tokens are separated by ASCII white space; other white space, such as a
-no-break space, does not separate tokens, although Python's str.split would split there.  A line of
-more than MAX_SENTENCE tokens is split into several sentences; no token is dropped.
+A sentence is a line.  Its tokens are separated by white space.  All readers of this package mean by
+white space the seven characters of fastText: space, tab, line feed, carriage return, vertical tab,
+form feed and NUL.  Others, such as a no-break space or U+2028, are parts of a token, although
+Python's str.split would split there.  A line of more than MAX_SENTENCE tokens is split into several
+sentences; no token is dropped.
 
 Differs   word2vec.c separates words at space, tab and newline only, and drops carriage returns.
 Memory    one block of about 1 MiB, for lines of any length; more only for a token longer than that.
@@ -12,8 +14,10 @@ Read next text/vocab.py (from sentences to numbers), text/reader.py (the same, c
 A file is read in blocks that end after white space.  So no token is split, and no character either,
 since a UTF-8 character of several bytes contains no byte of ASCII.
 """
+import contextlib
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 
 from scratch_embed.numerics.errors import FormatError
@@ -21,7 +25,10 @@ from scratch_embed.numerics.files import open_binary
 
 MAX_SENTENCE = 1000                # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 READ_SIZE = 1 << 20                # bytes that are read at a time
-WHITE_SPACE = (b" ", b"\n", b"\r", b"\t", b"\v", b"\f")
+SPACE = " \t\n\r\v\f\0"          # what separates words; the same as bytes:
+WHITE_SPACE = tuple(character.encode() for character in SPACE)
+TOKEN = re.compile(f"[^{SPACE}]+")
+START = 64                         # bytes from which UTF-16 is recognised
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replace" or '
              'errors="ignore"')
@@ -31,26 +38,49 @@ FILE_TYPES = str, os.PathLike, io.IOBase     # a path or an open file
 Source = File | Iterable[list[str]]
 
 
+def split_words(text: str) -> list[str]:
+    """The words of a text, separated by white space as defined above.
+
+    >>> split_words(" new\\u00a0york\\tcity ") == ["new\\u00a0york", "city"]
+    True
+    """
+    return TOKEN.findall(text)
+
+
+def strip(text: str) -> str:
+    """The text without white space, as defined above, at its ends."""
+    return text.strip(SPACE)
+
+
 # ---- blocks -----------------------------------------------------------------------------------
 
 def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     """Yield the text of a file as blocks of bytes, each of whole tokens in valid UTF-8.
 
     source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
-              open binary file.  A byte order mark at its beginning is dropped.
+              open binary file.  A byte order mark at its beginning is dropped, and NUL becomes a
+              space.
     errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     Raises    FormatError if the text is not UTF-8, with the line and the byte offset, or if a gzip
               file is truncated
     """
-    with open_binary(source) as (file, name):
-        line, offset = 1, _skip_byte_order_mark(file)
+    with _open_text(source) as (file, name, offset):
+        line = 1
         for block in _split_after_white_space(file):
-            yield _checked_text(block, errors, name, line, offset)
+            yield _checked_text(block, errors, name, line, offset).replace(b"\0", b" ")
             line, offset = line + block.count(b"\n"), offset + len(block)
 
 
-def _skip_byte_order_mark(file):
-    return len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
+@contextlib.contextmanager
+def _open_text(source):
+    """Yield (file after its byte order mark, its name, how many bytes the mark took)."""
+    with open_binary(source) as (file, name):
+        mark = len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
+        start = file.peek(START)
+        if len(start) >= START and start.count(b"\0") >= len(start) // 4:
+            raise FormatError(name, "its first bytes", "expected text in UTF-8, found NUL in a "
+                              "quarter or more of them, as in UTF-16 or a binary file; convert it")
+        yield file, name, mark
 
 
 def _split_after_white_space(file):
@@ -84,10 +114,10 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
 
     source, errors, Raises: as for read_blocks, but the byte offset is counted within the line.
     """
-    with open_binary(source) as (file, name):
+    with _open_text(source) as (file, name, _):
         for number, line in enumerate(file, 1):
             try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8", errors).rstrip("\r\n")
+                yield line.decode("utf-8", errors).rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise FormatError(name, f"line {number}, byte {error.start} of it",
                                   NOT_UTF_8) from None

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.numerics.checks import require_number
+from scratch_embed.numerics.checks import require_number, require_unicode
+from scratch_embed.text.corpus import split_words
 from scratch_embed.text.vocab import Corpus, Vocab
 
 BATCH = 1000                       # sentences that are joined at a time
@@ -90,7 +91,8 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, delimiter: str 
     Raises      ValueError for a delimiter with white space, which would separate the two words
                 again
     """
-    if delimiter and delimiter.split() != [delimiter]:
+    require_unicode("delimiter", delimiter)
+    if delimiter and split_words(delimiter) != [delimiter]:
         raise ValueError(f"delimiter={delimiter!r}: expected no white space, at which a "
                          "phrase would be split again")
     V = len(vocab)

@@ -11,14 +11,17 @@ Cost      O(T) dictionary look-ups in plain Python; text/reader.py does the same
 Differs   the subsampling formula is word2vec.c's, not the paper's: see keep_probability
 """
 import array
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.checks import require_unicode, require_whole
 from scratch_embed.numerics.settings import digest_words
 from scratch_embed.text.corpus import Source, read_sentences
+
+ESCAPED = re.compile("[\udc80-\udcff]")            # bytes decoded with errors="surrogateescape"
 
 
 class Corpus(NamedTuple):
@@ -71,8 +74,9 @@ def index_sentences(sentences: Source, min_count: int = 5,
     min_count   words that occur less often are dropped
     max_vocab_size
                 the vocabulary keeps at most this many words, the most frequent ones
-    Raises      ValueError if the text has no words, or no word is frequent enough; TypeError for a
-                word that is not a str
+    Raises      ValueError if the text has no words, no word is frequent enough, or a word has a
+                lone surrogate (but "\\udc80" to "\\udcff", bytes that were not UTF-8, are kept);
+                TypeError for a word that is not a str
 
     Words are numbered in the order in which they first occur, and renumbered by frequency when all
     counts are known.
@@ -92,6 +96,8 @@ def index_sentences(sentences: Source, min_count: int = 5,
     wrong = next((word for word in first_seen if not isinstance(word, str)), None)
     if wrong is not None or None in first_seen:
         raise TypeError(f"sentences: expected words of type str, got {wrong!r}; write str(word)")
+    for word in first_seen:
+        require_unicode("sentences", word if word.isascii() else ESCAPED.sub("", word))
     ids = np.frombuffer(ids, np.int32) if ids else np.empty(0, np.int32)
     vocab, number = rank_words(list(first_seen), np.bincount(ids, minlength=len(first_seen)),
                                min_count, max_vocab_size)

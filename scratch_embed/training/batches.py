@@ -4,22 +4,22 @@ Shapes    examples and sentences are indices, 0..N−1; a chunk or batch is an a
 Read next training/session.py
 
 Both orders depend only on the seed and the epoch, so that a resumed run sees the same batches as
-an uninterrupted one.
+an uninterrupted run.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-BLOCK = 1 << 16                    # sentences that are shuffled at a time
+BLOCK = 1 << 16                    # sentences that are shuffled together
 
 
 def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
             ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (step, indices of examples) for steps start+1..steps, in a new order each epoch.
 
-    An epoch's last batch is left out if it is not full, so that all steps have equally many
-    examples; which ones are left out changes with the epoch.  If N < batch_size, a batch has all N.
+    An epoch's last batch is left out if it is not full, so that all batches have the same size;
+    the examples left out are random.  If N < batch_size, a batch has all N examples.
     """
     if batch_size < 1 or N < 1:
         raise ValueError(f"batch_size={batch_size} of {N} examples: expected at least 1 of each")
@@ -34,10 +34,10 @@ def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
 
 
 class Chunk(NamedTuple):
-    """Sentences of a text, for one call of a kernel."""
+    """Sentences of a text that one call of a kernel processes."""
 
     epoch: int
-    number: int                    # of the chunk in its epoch
+    number: int                    # position of the chunk in its epoch, from 0
     before: int                    # number of words in the epoch's earlier chunks
     sentences: np.ndarray          # (n,) indices of sentences
     words: int                     # number of words in these sentences
@@ -45,11 +45,11 @@ class Chunk(NamedTuple):
 
 def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool = True
            ) -> Iterator[Chunk]:
-    """Yield the sentences in random order, cut into chunks of about `size` words.
+    """Yield chunks of about `size` words, with all sentences of the text in random order.
 
-    offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words.  Sentences are shuffled within
-    blocks of BLOCK consecutive ones, and the blocks too: this bounds the memory, and a text on disk
-    is read block by block.
+    offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words.  The order of the blocks of
+    BLOCK consecutive sentences is random, and so is the order of the sentences in a block.  This
+    bounds the memory, and a text on disk is read block by block.  shuffle=False: in text order.
     """
     rng = np.random.default_rng([seed, 1, epoch])            # [seed, 0] draws the initial weights
     starts = np.arange(0, len(offsets) - 1, BLOCK)
@@ -59,7 +59,7 @@ def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool 
         if shuffle:
             rng.shuffle(sentences)
         ends = np.cumsum(offsets[sentences + 1] - offsets[sentences])
-        ahead = np.concatenate([[0], ends])                  # words of this block before each
+        ahead = np.concatenate([[0], ends])                  # (n+1,) words before each sentence
         firsts = np.flatnonzero(np.diff(ahead[:-1] // size, prepend=-1))
         for first, end in zip(firsts, [*firsts[1:], len(sentences)]):
             yield Chunk(epoch, number, before + int(ahead[first]), sentences[first:end],
@@ -69,5 +69,5 @@ def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool 
 
 
 def linear_decay(lr: float, done: float, last: float = 0.0) -> float:
-    """The learning rate: lr · max(1 − done, last), where `done` grows from 0 to 1."""
+    """The learning rate lr · max(1 − done, last), where `done` grows from 0 to 1 in training."""
     return lr * max(1 - done, last)

@@ -1,9 +1,10 @@
 """The checkpoint of a training run: a file with its arrays, its progress and its settings.
 
-Bytes     a safetensors file: the arrays of the run by name ("W", "layers.0.attn.q.weight", AdamW's
-          moments "m/..." and "v/..."); "session/losses" and "session/rows" in float64; in the
-          metadata "format", "version", "settings" and "progress", the last two in JSON
-Read next training/session.py, which decides when to save and when to read
+Bytes     a safetensors file.  Tensors: the arrays of the run by name ("W",
+          "layers.0.attn.q.weight", AdamW's moments "m/..." and "v/..."), and "session/losses" and
+          "session/rows" in float64.  Metadata: "format", "version", and in JSON "settings" and
+          "progress".
+Read next training/session.py (when a checkpoint is written and read)
 """
 import json
 import os
@@ -21,9 +22,9 @@ LOSSES, ROWS = "session/losses", "session/rows"
 
 
 class Checkpoint(NamedTuple):
-    """Where a run is saved, and whether it resumes from there.
+    """The file in which a run is saved, and whether the run resumes from it.
 
-    path: a file; resume: continue from it if it exists; every: seconds between two saves.
+    path: the file; resume: continue from it if it exists; every: seconds between two saves.
 
     >>> Checkpoint("run.state", resume=True)
     Checkpoint(path='run.state', resume=True, every=60.0)
@@ -35,15 +36,15 @@ class Checkpoint(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The progress of a run."""
+    """The progress of a run: what session() must know to continue it, besides the arrays."""
 
-    losses: list[float]            # of the complete steps, or epochs
+    losses: list[float]            # one per complete step of batches(), or per complete epoch
     rows: list[list[float]]        # measurements that the loop appended
-    epoch: int = 0                 # complete epochs, where the run counts them
+    epoch: int = 0                 # complete epochs; in batches(), complete steps
     chunk: int = 0                 # complete chunks of the current epoch
-    loss: float = 0.0              # Σ of the losses of the current epoch
-    count: int = 0  # type: ignore[assignment]     # hides tuple.count: how many losses that sum is of
-    done: float = 0.0              # on the progress bar
+    loss: float = 0.0              # sum of the losses of the current epoch
+    count: int = 0  # type: ignore[assignment]  # number of terms of `loss`; hides tuple.count
+    done: float = 0.0              # position of the progress bar, in its unit
 
 
 def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping,
@@ -55,20 +56,21 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], s
                              ROWS: np.array(rows, np.float64)},
                       {"format": FORMAT, "version": VERSION,
                        "settings": json.dumps(settings),
-                       "progress": json.dumps(dict(zip(names, counters)))})
+                       "progress": json.dumps(dict(zip(names, counters)))}, checksum=True)
 
 
 def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], settings: Mapping
                     ) -> Progress:
     """Read the arrays of a checkpoint into `state`, in place, and return its Progress.
 
-    `state` is changed only if everything fits.  Raises ValueError with the first setting that
-    differs; FormatError for a file that is not a checkpoint, of another version, or damaged.
+    All checks come before the first change of `state`.  Raises ValueError that names the first
+    setting that differs; FormatError for a file that is damaged, not a checkpoint, of another
+    version, or with other tensors than `state`.
     """
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise FormatError(path, "metadata", _what_else(metadata))
-    _compare(path, parse(path, "settings", metadata.get("settings", "").encode()), settings)
+        raise FormatError(path, "metadata", _wrong_format(metadata))
+    _require_same(path, parse(path, "settings", metadata.get("settings", "").encode()), settings)
     values = parse(path, "progress", metadata.get("progress", "").encode())
     fields = Fields(path, values, "progress")
     loss, done = (fields.number(name, 0.0) for name in ("loss", "done"))
@@ -92,7 +94,7 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
     return progress
 
 
-def _what_else(metadata: Mapping[str, str]) -> str:
+def _wrong_format(metadata: Mapping[str, str]) -> str:
     """The message for a file that is not a checkpoint of this version."""
     if metadata.get("format") == FORMAT:
         return (f"expected a checkpoint of version {VERSION}, found version "
@@ -103,10 +105,10 @@ def _what_else(metadata: Mapping[str, str]) -> str:
     return "expected the checkpoint of a training run, found another safetensors file"
 
 
-def _compare(path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+def _require_same(path, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Raise ValueError for the first setting in which a run differs from its checkpoint."""
-    for name in {**ours, **theirs}:
-        was, now = theirs.get(name), ours.get(name)
+    for name in {**settings, **saved}:
+        was, now = saved.get(name), settings.get(name)
         if was != now:
             raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} "
                              "now; use the old value, or another checkpoint file")

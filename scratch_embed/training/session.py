@@ -19,14 +19,14 @@ Read next training/checkpoint.py (the file), transformer/masked_lm.py, words/wor
 
 The session shows the progress bar, saves a checkpoint every `checkpoint.every` seconds, at Ctrl-C
 and at the end, and resumes from it.  It raises TrainingDiverged after a step whose loss is not
-finite (`_check`), or at the end if a weight is not.  Saving and stopping happen between two steps
-(`_between`): no step is interrupted.
+finite (`_check`), or at the end if a weight is not finite.  It saves and stops only between two
+steps (`_between`); only a second Ctrl-C interrupts a step.
 
 Every random choice depends only on the seed and the number of the step or chunk.  So a run that was
-killed and resumed computes the same bits as one that was not, on the same machine and with the same
-number of workers: the gradients of a batch are summed in a fixed order.  The exception is chunks
-with several workers: their threads update the same arrays without locks (Hogwild, Niu et al. 2011),
-so two runs differ in their bits but not in quality.
+killed and resumed computes the same bits as an uninterrupted run, on the same machine and with the
+same number of workers: the gradients of a batch are summed in a fixed order.  The exception is
+chunks() with several workers: the threads update the same arrays without locks (Hogwild, Niu et al.
+2011), so the bits of two runs may differ.
 """
 import contextlib
 import os
@@ -58,9 +58,9 @@ class RunOptions(NamedTuple):
     """How a training run is executed: threads, seed, checkpoint and progress bar.
 
     workers     number of threads
-    seed        of all random choices
+    seed        the seed of all random choices
     checkpoint  the file in which the run is saved, and whether to resume from it; None: do not save
-    progress    show a bar on stderr, if that is a terminal
+    progress    show a progress bar on stderr, if stderr is a terminal
 
     >>> RunOptions(workers=2, progress=True)
     RunOptions(workers=2, seed=1, checkpoint=None, progress=True)
@@ -76,14 +76,16 @@ class RunOptions(NamedTuple):
 def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
             options: RunOptions = RunOptions(), total: float | None = None, unit: str = "step"
             ) -> Iterator["Session"]:
-    """A Session; with checkpoint.resume it is restored from its checkpoint.
+    """Context manager of a training run.  Yields its Session, restored if checkpoint.resume is set.
 
-    state     {name: array}: what is trained; the arrays are changed in place and saved by name
-    settings  what must not change when the run is resumed, of types that json_value() accepts
+    state     {name: array}: the arrays of the run; training changes them in place
+    settings  values that a resumed run must have in common with its checkpoint, of types that
+              json_value() accepts
     total     the length of the progress bar, in `unit`
-    Raises    ValueError for invalid workers or seed, or with the first setting that differs from
-              the checkpoint's,
+    Raises    ValueError for invalid workers or seed, or for a setting that differs from the
+              checkpoint's,
               FileExistsError for a checkpoint that exists if resume is False,
+              FormatError for a file that is not a checkpoint of this run,
               TrainingDiverged if the loss or an array is not finite
     """
     require_whole("workers", options.workers, 1)
@@ -102,16 +104,16 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 
 
 class Session:
-    """A training run: see session()."""
+    """The state and the loops of a training run; session() creates it."""
 
     def __init__(self, state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
                  options: RunOptions, exit_stack: ExitStack) -> None:
         self.state, self.settings, self.options = state, settings, options
         self.exit_stack, self.progress, self.place = exit_stack, Progress([], []), "the start"
         self.saved, self.recorded, self.lr = time.monotonic(), True, 0.0
-        self.map_of_workers: Callable | None = None
+        self.worker_map: Callable | None = None
         checkpoint = options.checkpoint
-        if checkpoint:                             # digests of the data are computed once
+        if checkpoint:                             # once: it computes digests of the data
             self.settings = json_value(settings)
         if checkpoint and os.path.exists(checkpoint.path):
             if not checkpoint.resume:
@@ -120,20 +122,20 @@ class Session:
             self.progress = read_checkpoint(checkpoint.path, state, self.settings)
 
     def open(self, total: float | None, unit: str) -> None:
-        """Show the progress bar, and hold Ctrl-C until the end of a step, until the run ends."""
+        """Show the progress bar; until the run ends, Ctrl-C waits for the end of a step."""
         self.bar = self.exit_stack.enter_context(
             tqdm(total=total, initial=int(self.progress.done), unit=unit,
                  unit_scale=unit != "step", disable=None if self.options.progress else True))
-        self.stop_if_asked = self.exit_stack.enter_context(held_interrupt())
+        self.raise_if_interrupted = self.exit_stack.enter_context(held_interrupt())
 
     @property
     def losses(self) -> list[float]:
-        """The loss of every step; in a run of epochs, the mean loss of each complete epoch."""
+        """The loss of each step of batches(), or the mean loss of each complete epoch."""
         return self.progress.losses
 
     @property
     def rows(self) -> list[list[float]]:
-        """Measurements that the loop appends, of equal length, kept in the checkpoint."""
+        """Lists of measurements, all of one length, which the loop appends; saved with the run."""
         return self.progress.rows
 
     # ---- the loops ---------------------------------------------------------------------------
@@ -156,7 +158,7 @@ class Session:
     def chunks(self, step: Callable, chunks: Iterable) -> Iterator[Any]:
         """Yield step(chunk) for this epoch's remaining chunks, computed by the worker threads.
 
-        The loop must record() each result; with several workers they come in any order.
+        The loop must call record() for each result.  With several workers the order is not fixed.
         """
         left = islice(chunks, self.progress.chunk, None)
         with closing(imap_unordered(step, left, self.options.workers)) as results:
@@ -170,9 +172,10 @@ class Session:
 
     def record(self, loss: float, count: int = 1, advance: float = 1, lr: float | None = None
                ) -> None:
-        """Record one step: its loss, or the sum of `count` losses, and how far it advances the bar.
+        """Record one step.
 
-        advance: in the bar's unit; lr: the step's learning rate, which the bar shows.
+        loss: the step's loss, or the sum of `count` losses; advance: progress in the bar's unit;
+        lr: the step's learning rate, which the bar shows.
         """
         at = self.progress
         self.progress = at._replace(loss=at.loss + loss, count=at.count + int(count),
@@ -184,13 +187,13 @@ class Session:
             self.bar.set_postfix_str(text, False)
 
     def map(self, f: Callable, items: Iterable) -> list:
-        """[f(item) for item in items], each in a worker thread with one thread of BLAS."""
-        if self.map_of_workers is None:
-            self.map_of_workers = self.exit_stack.enter_context(parallel_map(self.options.workers))
-        return self.map_of_workers(f, items)
+        """[f(item) for item in items], each in a worker thread with one BLAS thread."""
+        if self.worker_map is None:
+            self.worker_map = self.exit_stack.enter_context(parallel_map(self.options.workers))
+        return self.worker_map(f, items)
 
     def note(self, line: str) -> None:
-        """Print a line on stderr, above the bar, if options.progress."""
+        """Print a line on stderr, above the bar, if options.progress is set."""
         if self.options.progress:
             tqdm.write(line, file=sys.stderr)
 
@@ -205,7 +208,7 @@ class Session:
             raise TrainingDiverged(place, self.lr)
 
     def _end_epoch(self) -> None:
-        """Append the mean loss of the epoch, or in batches() of the step (nan without a loss)."""
+        """Append the mean loss of the epoch (in batches(): of the step); nan if it has no loss."""
         at = self.progress
         at.losses.append(self._mean())
         self.progress = at._replace(epoch=at.epoch + 1, chunk=0, loss=0.0, count=0)
@@ -218,10 +221,10 @@ class Session:
         checkpoint = self.options.checkpoint
         if checkpoint and time.monotonic() - self.saved >= checkpoint.every:
             self.save()
-        self.stop_if_asked()
+        self.raise_if_interrupted()
 
     def save(self) -> None:
-        """Replace the checkpoint, unless an array is not finite: then the old one is kept."""
+        """Replace the checkpoint; if an array is not finite, keep the old checkpoint."""
         if self.options.checkpoint and finite(*self.state.values()):
             write_checkpoint(self.options.checkpoint.path, self.state, self.settings, self.progress)
         self.saved = time.monotonic()

@@ -4,17 +4,18 @@ Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transfor
           Understanding"; Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
 Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, biases omitted,
           h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)),   y = LN(h + W₂ gelu(W₁ h))
-          heads: mlm_head       E LN(gelu(W x + c)) + b, E the word embeddings (tied)
-                 next_sentence  A tanh(P x_[CLS] + d)
+          heads: mlm_head       E ŷ + b, ŷ = LN(gelu(W x + c)), E the word embeddings (tied)
+                 next_sentence  A tanh(P x_[CLS] + d) + a
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
+Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
+          times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
 Differs   Sequences are packed, not padded; only attention and positions depend on where a sequence
           begins.  Dropout is where BERT has it: on the embeddings, the attention weights and the
-          output of each sublayer.  Weights are initialised with N(0, 0.02); BERT's code
-          truncates that at two standard deviations, transformers and this file do not.
-          A config.json with an option that would change what the model computes is refused, and so
-          is a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
+          output of each sublayer.  Initial weights are normal with standard deviation 0.02;
+          BERT's code truncates them at two standard deviations, transformers and this file do not.
+          Bert.load refuses a config.json with an option that would change what the model computes,
+          and a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
           training and are not saved.
 Read next transformer/masked_lm.py (its pre-training), transformer/pooling.py (sentence vectors)
 
@@ -76,7 +77,7 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
     optional=("pooler.", "cls.predictions.", "cls.seq_relationship."),
     ignored=("embeddings.position_ids", "embeddings.token_type_ids"))
 HEADS = ("pooler.", "mlm.", "next_sentence.")      # our names; each is optional
-PRETRAINING = ("mlm.", "next_sentence.")           # those that only pre-training uses
+PRETRAINING = ("mlm.", "next_sentence.")           # the heads that only pre-training uses
 
 
 class Config(NamedTuple):
@@ -101,7 +102,7 @@ class Config(NamedTuple):
 # ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The encoder's tensors.  std: of the initial weights.
+    """The encoder's tensors.  std: the standard deviation of the initial weights.
 
     Raises ValueError unless heads divides dim.
     """
@@ -125,7 +126,7 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[str, Tensor]:
     """The tensors of the masked-LM head, the pooler and the next-sentence head.
 
-    tied=False: the masked-LM head has its own decoder.
+    tied=False: the masked-LM head has its own decoder matrix (V, D).
     """
     V, D, init = config.vocab, config.dim, Normal(std)
     decoder = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
@@ -139,7 +140,7 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 
 def embed(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """The sum of token, position and segment embeddings, normalised.  -> x (T, D)."""
+    """Layer norm of the sum of token, position and segment embeddings.  -> x (T, D)."""
     of_token, back_token = embedding(batch.ids, p, "embed.tokens")
     of_position, back_position = embedding(positions(batch.offsets), p, "embed.positions")
     of_type, back_type = embedding(batch.types, p, "embed.types")
@@ -155,7 +156,7 @@ def embed(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOU
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
                   dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
-    """One layer.  name: "layers.0."; x, y: (T, D)."""
+    """One layer.  name: the prefix of its parameters, "layers.0."; x (T, D) -> y (T, D)."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
     v, back_v = linear(x, p, name + "attn.v")
@@ -204,7 +205,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 # ---- the heads -----------------------------------------------------------------------------------
 
 def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
-    """The logits of the masked tokens.  x: (M, D) -> (M, V).  Uses DECODER if p has it (untied)."""
+    """The logits of the masked tokens.  x: (M, D) -> (M, V).  Uses DECODER if p has it."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
     f, back_f = config.activation(u)
@@ -265,9 +266,9 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json, without `architectures`, which save adds.
+    """The fields of config.json except `architectures`, which save() adds.
 
-    Raises ValueError for an activation that config.json has no name for.
+    Raises ValueError for an activation that is not in ACTIVATIONS.
     """
     names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
     if not names:
@@ -319,9 +320,9 @@ class Bert(NamedTuple):
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
-        """Load the model of a folder: the encoder, and the heads that are in the file.
+        """Load the encoder of a folder, and the heads that its file contains.
 
-        Raises FormatError if a file is missing or damaged, or if the two files disagree.
+        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)
@@ -332,7 +333,7 @@ class Bert(NamedTuple):
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors, in the type of p.
 
-        The tensors' names are those of architecture(p); BertForMaskedLM ignores a pooler.
+        The tensors are named as in the transformers class that architecture(p) returns.
         """
         config, p = self
         kind = architecture(p)
@@ -344,7 +345,7 @@ class Bert(NamedTuple):
 
 
 def architecture(p: Params) -> str:
-    """The class of transformers to write for the heads of p; BertForMaskedLM ignores a pooler.
+    """The transformers class that has the heads of p; BertForMaskedLM ignores a pooler.
 
     Raises ValueError for a next-sentence head without its pooler.
     """
@@ -354,6 +355,6 @@ def architecture(p: Params) -> str:
                (True, False, False): "BertModel", (False, False, False): "BertModel",
                (True, True, False): "BertForMaskedLM"}
     if has not in classes:
-        raise ValueError("p: expected a pooler, which the next-sentence head needs, got that head "
-                         "without it")
+        raise ValueError("p: expected a pooler with the next-sentence head, got the head without "
+                         "a pooler")
     return classes[has]

@@ -3,15 +3,15 @@
 Papers    Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", eq. 1;
           Bengio et al. 2003, "A Neural Probabilistic Language Model".
 Equation  L = −1/M Σ_n Σ_{i=1}^{t−1} log softmax(lm_head(x_i))[token i+1],   M = Σ_n (t_n − 1)
-Shapes    x (T, D) token vectors, of which M have a next token in their sequence; logits (M, V)
-Cost      the model's, and 6 M V D for the head.
+Shapes    x (T, D) token vectors; M of them have a next token in their sequence; logits (M, V)
+Cost      the model's, and 6 M V D operations for the head, forward and backward.
 Differs   transformers converts logits to float32 for the loss; here they keep the model's type.
 Read next transformer/gpt2.py and transformer/mistral.py (the models), transformer/masked_lm.py
           (BERT's loss, which predicts tokens within the text)
 
 Why does this train a model of whole texts?  p(text) = Π_i p(token i | tokens before it) for any
 distribution, so the sum above is −log p(text | its first token).  e^L is the perplexity: the model
-is as uncertain as between so many equally probable tokens.  One forward pass gives all t − 1
+is as uncertain as a choice among e^L equally probable tokens.  One forward pass gives all t − 1
 predictions, because in a causal model vector i does not depend on token i + 1.  The first token is
 not predicted, because no vector precedes it.
 """
@@ -42,7 +42,7 @@ def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
               total: float | None = None) -> tuple[float, Callable[[Params], None]]:
     """The mean cross-entropy of all tokens but the first of each sequence.  -> loss, backward(g).
 
-    total: M of the whole batch, if this is one worker's share of it.
+    total: M of the whole batch, if `batch` is one worker's share of it.
     Raises ValueError if no sequence has two tokens and no total is given.
     """
     rows, targets = next_tokens(batch)

@@ -1,19 +1,19 @@
 """Read and write a model's weights, under the tensor names of the original implementation.
 
-Bytes     model.safetensors             all tensors; or, of a large model,
+Bytes     model.safetensors             all tensors; or, for a large model,
           model.safetensors.index.json  {"weight_map": {tensor: file}}, and the files that it names
-Shapes    ours are (out, in); the table of a family says which of the original's are (in, out), and
-          which of them contain several of ours, one below the other
+Shapes    our matrices are (out, in).  A family's Renames says which original matrices are (in, out)
+          and which original tensors are several of ours, concatenated along axis 0.
 Cost      each tensor is read once and copied once into Params; this needs the memory of the model
-          and of one file.
+          and of the largest file.
 Differs   from transformers, which initialises a missing tensor at random and ignores an unknown
           one, with a warning: here both are errors.  pytorch_model.bin is not read: unpickling a
-          file can run code in it.
-Read next numerics/safetensors.py (the file), transformer/bert.py (a family and its table)
+          file can run code.
+Read next numerics/safetensors.py (the file format), transformer/bert.py (a family and its Renames)
 
 Names in the code are short and the same for all families (layers.0.attn.q.weight), so that the
 equations are readable.  Renames maps them to the original's names.  A family declares its tensors
-by our names; `streams` adds the original's, which name the random streams of the initial values.
+by our names.  `streams` adds the original names, from which the random initial values are derived.
 """
 import math
 import os
@@ -38,7 +38,7 @@ from scratch_embed.numerics.safetensors import (
 WEIGHTS = "model.safetensors"
 NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a part of a dotted name that is a number
 FLOATS = ("F64", "F32", "F16", "BF16")
-CONVERT = ("it can run code when it is read, so it is not; if you trust it, convert it with torch "
+CONVERT = ("reading it can run code, so it is not read; if you trust it, convert it with torch "
            'and safetensors, in that folder: python -c "import torch, safetensors.torch as s; '
            "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', "
            "weights_only=True).items()}, 'model.safetensors', {'format': 'pt'})\"")
@@ -53,15 +53,15 @@ class Renames(NamedTuple):
     applies to its tensors (.weight, .bias), unless these are listed themselves.
     """
 
-    names: Mapping[str, str]               # {ours: the original's}; several of ours under one name
-    #                                        are parts of one tensor, in this order along axis 0
+    names: Mapping[str, str]               # {ours: the original's}; if several have one original
+    #                                        name, they are its parts, in this order along axis 0
     prefix: str = ""                       # optional prefix of the names: "bert."
-    bare: tuple[str, ...] = ()             # beginnings of names without that prefix
+    bare: tuple[str, ...] = ()             # names that begin so have no prefix
     transposed: tuple[str, ...] = ()       # the original's matrices that are (in, out)
     older: Mapping[str, str] = {}          # {end of a name in older files: its end today}
     tied: Mapping[str, str] = {}           # {the original's second name: ours}, of the same tensor
-    optional: tuple[str, ...] = ()         # beginnings of the original's names of heads: a file has
-    #                                        all tensors of a head, or none
+    optional: tuple[str, ...] = ()         # prefixes of the original names of heads: a file has all
+    #                                        tensors of a head, or none
     ignored: tuple[str, ...] = ()          # the original's buffers that are not learned
 
     def original(self, name: str) -> str:
@@ -75,7 +75,7 @@ class Renames(NamedTuple):
         return theirs.replace("*", "{}").format(*numbers)
 
     def canonical(self, name: str) -> str:
-        """A name in a file as today's files have it, without the prefix."""
+        """A tensor's name in a file, in today's spelling and without the prefix."""
         name = name.removeprefix(self.prefix)
         for end, now in self.older.items():
             if name.endswith(end):
@@ -94,14 +94,14 @@ class Renames(NamedTuple):
 
 
 def streams(tensors: Tensors, renames: Renames) -> dict[str, Tensor]:
-    """The same declarations with the original's names for their random streams.
+    """The same declarations; each tensor's random stream gets its original name.
 
-    If several are parts of one tensor there, each has its own: "c_attn.weight", "c_attn.weight 1".
+    Parts of one original tensor are numbered: "c_attn.weight", "c_attn.weight 1".
     """
-    found, taken = {}, {}
+    found, last_part = {}, {}
     for name, tensor in tensors.items():
         theirs = renames.original(name)
-        part = taken[theirs] = taken.get(theirs, -1) + 1
+        part = last_part[theirs] = last_part.get(theirs, -1) + 1
         found[name] = tensor._replace(stream=f"{theirs} {part}" if part else theirs)
     return found
 
@@ -112,7 +112,7 @@ def _numbered(name):
 
 
 class Group(NamedTuple):
-    """One tensor of the original: which of ours it contains, and its shape there."""
+    """The tensors of ours that one original tensor contains, and the shape of the original."""
 
     ours: tuple[str, ...]
     shape: tuple[int, ...]
@@ -120,11 +120,11 @@ class Group(NamedTuple):
 
 def groups(tensors: Tensors, renames: Renames) -> dict[str, Group]:
     """{the original's name: Group} of all tensors, in our order."""
-    held: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     for name in tensors:
-        held.setdefault(renames.original(name), []).append(name)
+        parts.setdefault(renames.original(name), []).append(name)
     found = {}
-    for theirs, ours in held.items():
+    for theirs, ours in parts.items():
         shape = tensors[ours[0]].shape
         if len(ours) > 1:
             shape = (sum(tensors[name].shape[0] for name in ours), *shape[1:])
@@ -146,8 +146,8 @@ class Weights(NamedTuple):
 def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
     """Read the headers of model.safetensors, or of all files that its index names.
 
-    layers: the files must hold at least so many tensors, so that a config.json with a billion
-    layers fails early.
+    layers: the minimum number of tensors in the files; a config.json with a billion layers fails
+    here, before its tensors are declared.
     Raises FormatError for a file that is missing, damaged, or disagrees with the index.
     """
     index = os.path.join(folder, WEIGHTS + ".index.json")
@@ -176,7 +176,7 @@ def weights_file(folder: str | os.PathLike) -> str:
 
 
 def _shards(folder, index):
-    """Read the Weights of all files that an index names."""
+    """Read the headers of all files that an index names."""
     fields = Fields.read(index)
     where = fields.get("weight_map", REQUIRED, "an object {tensor: file in this folder}",
                        lambda v: isinstance(v, dict) and len(v) > 0
@@ -201,7 +201,7 @@ def _shards(folder, index):
 
 
 def _is_file_name(value):
-    """Whether it names a file in the index's own folder."""
+    """Whether value is the name of a file in the index's own folder, without a path."""
     return is_text(value) and value != "" and os.path.basename(value) == value and "\\" not in value
 
 
@@ -209,17 +209,17 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
                  dtype: type = np.float32) -> Params:
     """Read the parameters that a family declares from the files of a folder.
 
-    tensors   {our name: Tensor}; those of renames.optional may be missing, and are then not in the
-              result
+    tensors   {our name: Tensor}; tensors of renames.optional may be missing in the files, and are
+              then missing in the result
     what      the model, for messages: "BertModel of 12 layers"
     Raises    FormatError for a tensor that is missing, unknown, of another shape, not of floats or
-              not finite, and for a tied tensor that is stored twice with different numbers
+              not finite, or for a tied tensor that is stored twice with different numbers
     """
-    there = groups(tensors, renames)
-    tied = {copy: of for copy, of in renames.tied.items() if of in tensors and copy not in there}
-    found = _found(weights, there, tied, renames, what)
+    expected = groups(tensors, renames)
+    tied = {copy: of for copy, of in renames.tied.items() if of in tensors and copy not in expected}
+    originals = _match_names(weights, expected, tied, renames, what)
     known = {name: tensor for name, tensor in tensors.items()
-             if renames.original(name) in found.values()}
+             if renames.original(name) in originals.values()}
     numbers = sum(math.prod(tensor.shape) for tensor in known.values())
     paths = dict.fromkeys(weights.files.values())
     require_memory(max(map(os.path.getsize, paths), default=0)
@@ -227,20 +227,20 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
                    f"reading {os.path.dirname(weights.path)}")
     p, copies = Params(known, dtype), {}
     for path in paths:
-        names = [name for name in found if weights.files[name] == path]
+        names = [name for name in originals if weights.files[name] == path]
         data, _ = read_safetensors(path, names)
         for name in names:
-            tensor, theirs = data.pop(name), found[name]         # freed after it is copied
+            tensor, theirs = data.pop(name), originals[name]     # freed after it is copied
             if theirs in tied:
                 copies[name] = tensor.astype(dtype)
                 continue
-            ours = there[theirs].ours
+            ours = expected[theirs].ours
             _fill(p, ours, tensor.T if renames.is_transposed(theirs, tensor.shape) else tensor)
             if not all(np.isfinite(p[name]).all() for name in ours):
                 raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found "
                                   f"nan, inf or one beyond {np.dtype(dtype)}")
     for name, tensor in copies.items():
-        of = tied[found[name]]
+        of = tied[originals[name]]
         if not np.array_equal(tensor, p[of]):
             raise FormatError(weights.files[name], f"tensor {show(name)}", "expected the numbers "
                               f"of {renames.original(of)}, to which it is tied here, found others")
@@ -248,7 +248,7 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
 
 
 def _fill(p, names, tensor):
-    """Copy a tensor of the original into ours, its parts along axis 0."""
+    """Copy an original tensor into ours; several of ours are parts of it along axis 0."""
     start = 0
     with np.errstate(over="ignore"):
         for name in names:
@@ -257,9 +257,9 @@ def _fill(p, names, tensor):
             start += rows or 0
 
 
-def _found(weights, there, tied, renames, what):
-    """Return {name in the file: the original's}, and check that none is missing or unknown."""
-    shapes = {theirs: group.shape for theirs, group in there.items()}
+def _match_names(weights, expected, tied, renames, what):
+    """Return {name in the file: original name}; raise FormatError for a missing or unknown one."""
+    shapes = {theirs: group.shape for theirs, group in expected.items()}
     shapes |= {copy: shapes[renames.original(of)] for copy, of in tied.items()}
     found = {}                                     # {the original's name: name in the file}
     for name, entry in weights.entries.items():
@@ -280,7 +280,8 @@ def _found(weights, there, tied, renames, what):
             found[renames.original(of)] = found.pop(copy)
     absent = tuple(head for head in renames.optional
                    if not any(theirs.startswith(head) for theirs in found))
-    missing = [theirs for theirs in there if theirs not in found and not theirs.startswith(absent)]
+    missing = [theirs for theirs in expected
+               if theirs not in found and not theirs.startswith(absent)]
     if missing:
         raise FormatError(weights.path, "the header", f"expected {len(missing)} more of the "
                           f"tensors that config.json requires, found no {', '.join(missing[:4])}"
@@ -294,7 +295,7 @@ def write_tensors(folder: str | os.PathLike, p: Params, renames: Renames,
                   prefixed: bool = False) -> None:
     """Write model.safetensors, under the original's names and in its shapes, in the type of p.
 
-    prefixed: write renames.prefix before the names, except those of renames.bare.
+    prefixed: write renames.prefix before the names, except names that begin as in renames.bare.
     Raises ValueError for weights that are nan or inf.
     """
     if not all(np.isfinite(view).all() for view in p.values()):
@@ -312,8 +313,8 @@ def write_model(folder: str | os.PathLike, p: Params, tensors: Tensors, renames:
                 fields: Mapping, prefixed: bool = False) -> None:
     """Write config.json and model.safetensors.  prefixed: as in write_tensors.
 
-    tensors   those that the config requires
-    fields    the object of config.json; p's type is added as "dtype"
+    tensors   the tensors that the config requires
+    fields    the fields of config.json; p's type is added as "dtype"
     Raises    ValueError if p has other tensors or shapes, or weights that are nan or inf
 
     config.json is removed first and written last (numerics/folders.py), so that no interruption

@@ -1,6 +1,6 @@
-"""Data parallelism: each worker encodes a share of a batch, then gets the gradient of its rows.
+"""Data parallelism: each worker encodes a share of a batch, and backpropagates through that share.
 
-Shapes    f(rows, worker) -> y (n, D) of n rows, backward(dy, g);  of all workers, y (N, D)
+Shapes    one worker: f(rows (n,), worker) -> y (n, D), backward(dy (n, D), g);  all: y (N, D)
 Read next sentences/simcse.py, whose loss needs the vectors of the whole batch
 
 If a loss is a sum over texts (transformer/masked_lm.py), each worker computes the loss and the
@@ -20,8 +20,8 @@ def data_parallel(f: Callable, N: int, workers: int, map: Callable
                   ) -> tuple[np.ndarray, Callable[[np.ndarray, list[Params]], None]]:
     """Call f for each worker's share of the rows 0..N−1.  -> y (N, D), backward(dy, grads).
 
-    map: map(f, items) -> [f(item)], in threads or one after the other.  backward adds the gradient
-    of worker w's share into grads[w].
+    map: map(f, items) -> [f(item)], in threads or one after the other.
+    backward adds the gradient of worker w's share to grads[w].
     """
     parts = list(enumerate(split_by_tokens(np.arange(N + 1), workers)))
     ys, backs = zip(*map(lambda part: f(part[1], part[0]), parts))

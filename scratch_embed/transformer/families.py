@@ -1,7 +1,8 @@
 """The families of models that can be loaded, and the interface that all models share.
 
-Each family has its own file in this package and a line in FAMILIES.  Code that uses a model
-(sentences/) relies only on the methods of Model, not on the family.
+Each family in FAMILIES has its own file in this package.  gpt2.py and mistral.py are not in
+FAMILIES, because the package has no tokenizers for them.  Code that uses a model (sentences/)
+relies only on the methods of Model, not on the family.
 """
 import os
 from collections.abc import Callable
@@ -55,9 +56,9 @@ class Family(NamedTuple):
 
     name            for messages
     model           a class with load(folder, dtype) -> Model
-    read_config     path of a config.json -> its config, which has `dim` and `max_length`
-    read_tokenizer  folder -> its tokenizer
-    save_tokenizer  (folder, tokenizer, max_length): writes its files
+    read_config     path of a config.json -> Config, which has `dim` and `max_length`
+    read_tokenizer  folder -> tokenizer
+    save_tokenizer  (folder, tokenizer, max_length): writes the tokenizer's files
     """
 
     name: str
@@ -92,7 +93,7 @@ def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Mod
 def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
     """Load the tokenizer of a model's folder.
 
-    Raises FormatError if it has more tokens than the model has embeddings.
+    Raises FormatError if the tokenizer has more tokens than the model has embeddings.
     """
     tokenizer = family_of(folder).read_tokenizer(folder)
     if len(tokenizer) > model.config.vocab:

@@ -1,14 +1,14 @@
 """The most probable tokens at each masked position, by BERT's masked-LM head.
 
 Paper     Devlin et al. 2019, "BERT", section 3.1.
-Equation  p(w | the text around position t) = softmax(E ŷ_t + b)_w    as in transformer/masked_lm.py
+Equation  p(w | the text around position t) = softmax(E ŷ_t + b)_w,  the mlm_head of bert.py
 Shapes    masked_positions (M,) rows of a batch -> ids, probabilities (M, k), most probable first
-Cost      the encoder's, and 2 M V D for the head.
+Cost      the encoder's, and 2 M V D operations for the head.
 Read next transformer/bert.py (the head), transformer/masked_lm.py (its loss)
 
 Two masked tokens of one text are predicted independently: p(w₁) and p(w₂), not p(w₁ w₂).  For
-"[MASK] [MASK]" the first list may hold "new" and "los" and the second "york" and "angeles"; the
-lists do not say which of them belong together.
+"[MASK] [MASK]" the first list may hold "new" and "los", the second "york" and "angeles"; the lists
+do not say that "new" goes with "york".
 """
 import numpy as np
 

@@ -4,28 +4,31 @@ Papers    Radford et al. 2019, "Language Models are Unsupervised Multitask Learn
           Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training".
 Equation  x = token[id] + position[i];  in each of L layers, biases omitted,
           h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x);   y = h + W₂ gelu(W₁ LN(h));
-          after the last layer LN;  head: logits = E x, E the table of tokens (tied)
+          after the last layer, x = LN(x);  head: logits = E x, E the token embeddings (tied)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
-Cost      24 T D² + 4 Σ t² D per layer, with F = 4 D; three times that in training; by BLAS
+Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
+          times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Gpt2.load reads them.  It is not in families.py, because this package has no tokenizer
+          Gpt2.load reads them.  GPT-2 is not in families.py, because this package has no tokenizer
           for it.
-Differs   Sequences are packed, not padded.  q, k and v are three products; the original's c_attn
-          is one, with the same weights.  Initial weights: N(0, 0.02), as in transformers; OpenAI's
-          code draws positions from N(0, 0.01).  Dropout is where the original has it: on the
-          embeddings, the attention weights and the output of each sublayer.  A config.json with an
-          option that would change what the model computes is refused, and so is an untied head.
+Differs   Sequences are packed, not padded.  q, k and v are three products; the original computes
+          them as one, c_attn, with the same weights.  Initial weights are normal with standard
+          deviation 0.02, as in transformers; OpenAI's code uses 0.01 for positions.  Dropout is
+          where the original has it: on the embeddings, the attention weights and the output of each
+          sublayer.  Gpt2.load refuses a config.json with an option that would change what the model
+          computes, and an untied head.
 Read next transformer/causal_lm.py (the loss), transformer/bert.py (both directions, post-norm),
           transformer/mistral.py (what later models changed)
 
-Why causal?  A vector that depends only on its token and those before it can predict the next one,
-so every token of a text is a training example; BERT predicts 15 % of them.  The price: a vector
-has no information about later tokens, and only the last one depends on the whole text.
+Why causal?  A vector that depends only on its own and earlier tokens can predict the next token, so
+every token of a text but the first is a training target; BERT predicts 15 % of the tokens.  The
+price: a vector has no information about later tokens, and only the last vector depends on the whole
+text.
 
 Why pre-norm?  x and y are connected by a plain sum, dx = dy + ..., so the gradient reaches the
 embeddings through any number of layers, and training needs little warmup.  But the sum grows with
-its 2L sublayers.  So the last matrices of these, Wₒ and W₂, are initialised smaller by 1/√(2L),
-which keeps the variance of the sum at that of one term, and a final norm scales x before E.
+the 2L sublayers.  So the last matrix of each sublayer, Wₒ or W₂, starts smaller by 1/√(2L), which
+keeps the variance of the sum at that of one term; and a final norm scales x before E.
 """
 import os
 from collections.abc import Callable
@@ -76,7 +79,7 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
 
 
 class Config(NamedTuple):
-    """The sizes of a model, and its activation.  gpt2: 50257, 768, 12, 12, 3072, 1024."""
+    """The sizes of a model, and its activation.  GPT-2 small: 50257, 768, 12, 12, 3072, 1024."""
 
     vocab: int                     # V
     dim: int = 128                 # D
@@ -96,7 +99,7 @@ class Config(NamedTuple):
 # ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """All tensors.  std: of the initial weights; attn.o and mlp.down have std/√(2L).
+    """All tensors.  std: the initial standard deviation; attn.o and mlp.down have std/√(2L).
 
     Raises ValueError unless heads divides dim.
     """
@@ -135,7 +138,7 @@ def embed(batch: Packed, p: Params, dropout: Dropout = NO_DROPOUT
 
 def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
                   dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
-    """One layer.  name: "layers.0."; x, y: (T, D), backward(dy, g) -> dx."""
+    """One layer.  name: the prefix of its parameters, "layers.0."; x (T, D) -> y (T, D)."""
     n, back_n = layer_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")
     k, back_k = linear(n, p, name + "attn.k")
@@ -212,20 +215,20 @@ def read_config(path: str | os.PathLike) -> Config:
     sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
     if sizes["dim"] % sizes["heads"]:
         raise fields.fault("n_head", f"a divisor of n_embd, {sizes['dim']}", show(sizes["heads"]))
-    usual = fields.values.get("n_inner") is None                   # missing or null
+    is_default = fields.values.get("n_inner") is None              # missing or null
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS, "gelu_new")]
-    return Config(**sizes, ff=4 * sizes["dim"] if usual else fields.whole("n_inner"),
+    return Config(**sizes, ff=4 * sizes["dim"] if is_default else fields.whole("n_inner"),
                   eps=float(fields.positive("layer_norm_epsilon", 1e-5)), activation=activation)
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json.  Raises ValueError for an activation without a name there."""
+    """The fields of config.json.  Raises ValueError for an activation not in ACTIVATIONS."""
     names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
     if not names:
         raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
                          f"nn/activations.py, got {config.activation}")
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    if config.vocab <= 50256:          # transformers' default of both, which the table must have
+    if config.vocab <= 50256:          # transformers' default for both is 50256, here not a row
         sizes |= {"bos_token_id": None, "eos_token_id": None}
     return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
             "layer_norm_epsilon": config.eps, "scale_attn_weights": True,
@@ -278,7 +281,7 @@ class Gpt2(NamedTuple):
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
         """Load the model of a folder.
 
-        Raises FormatError if a file is missing or damaged, or if the two files disagree.
+        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)

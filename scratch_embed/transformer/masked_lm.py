@@ -2,23 +2,23 @@
 
 Paper     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
           Understanding", section 3.1 and appendix A.2.
-Equation  masked LM      L = −1/M Σ_{masked t} log softmax(mlm_head(x_t))[the token that was there]
+Equation  masked LM      L = −1/M Σ_{masked t} log softmax(mlm_head(x_t))[original token t]
           next sentence  L = −1/N Σ_n log softmax(next_sentence(x_[CLS]))[B follows A: 0, else: 1]
 Shapes    x (T, D) token vectors; masked_positions (M,) rows of x; logits (M, V)
-Cost      the encoder's, and 6 M V D for the head; only masked rows reach it.
-Differs   Masks are drawn anew in every epoch (RoBERTa's way); BERT's data had ten fixed ones.
-          Lengths are not padded to 128 or 512, so there are no batches of one length.  Clipping,
-          AdamW and the schedule as BERT's; bias correction as in nn/optim.py.
+Cost      the encoder's, and 6 M V D operations for the head, which computes masked rows only
+Differs   Masks are drawn anew in every step (RoBERTa's way); BERT's data had ten fixed ones.
+          Sequences keep their lengths; BERT pads or cuts them to 128 or 512.  Clipping, decay and
+          schedule are BERT's; bias correction, which BERT's code lacks, is on (nn/optim.py).
 Read next transformer/pooling.py, sentences/simcse.py (from token vectors to sentence vectors)
 
 Why 80/10/10?  A chosen token is replaced by [MASK] in 80 % of cases, by a random token in 10 %, and
 kept in 10 %.  Texts that are encoded later contain no [MASK].  If every chosen token were [MASK],
-the model would need good vectors at [MASK] only.  Now any token may be a chosen one, so the model
-must be able to predict at every token, and builds a vector there.
+the model would need good vectors at [MASK] only.  With 80/10/10 any visible token may be a chosen
+one, so the model must build a vector that can predict at every token.
 
-Why tie the decoder to the table?  Row w of E represents word w, and ŷ the missing word, so E ŷ
-scores how well each word fits.  As input, only the rows of the batch's words get a gradient; as
-output, all rows do.  `scratch-embed why bert` measures the effect.
+Why tie the decoder to the table?  Row w of E represents word w, and ŷ (bert.py) the missing word,
+so E ŷ scores how well each word fits.  As input, only the rows of the batch's words get a gradient;
+as output, all rows do.  `scratch-embed why bert` measures the effect.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,7 +59,7 @@ def masked_lm(x: np.ndarray, masked_positions: np.ndarray, targets: np.ndarray, 
               ) -> tuple[float, Callable[[Params], np.ndarray]]:
     """The cross-entropy of the masked tokens.  x: (T, D) -> loss, backward(g) -> dx (T, D).
 
-    total: the masked tokens of the whole batch, if x is one worker's share of it.
+    total: the number of masked tokens in the whole batch, if x is one worker's share of it.
     """
     logits, back_logits = mlm_head(x[masked_positions], p, config)
     loss, back_loss = cross_entropy(logits, targets, total)
@@ -76,7 +76,7 @@ def pretraining(examples: Examples, p: Params, config: Config, dropout: Dropout 
                 ) -> tuple[float, Callable[[Params], None]]:
     """The sum of both losses; masked LM alone without next_sentence_labels.  -> loss, backward(g).
 
-    masked_tokens, pairs: how many the whole batch has, if this is one worker's share of it.
+    masked_tokens, pairs: their numbers in the whole batch, if examples is one worker's share of it.
     """
     batch, masked_positions, targets, labels = examples
     x, back_x = encode(batch, p, config, dropout)
@@ -98,7 +98,7 @@ def pretraining(examples: Examples, p: Params, config: Config, dropout: Dropout 
 # ---- masking -------------------------------------------------------------------------------------
 
 class Masking(NamedTuple):
-    """How many tokens the model must predict, and what replaces them in its input."""
+    """How many tokens are chosen for prediction, and what replaces them in the input."""
 
     mask: int                      # the id of [MASK]
     special: tuple[int, ...]       # ids that are never chosen: [CLS], [SEP] ...
@@ -111,6 +111,7 @@ def mask_tokens(batch: Packed, masking: Masking, V: int, rng: np.random.Generato
                 next_sentence_labels: np.ndarray | None = None) -> Examples:
     """Choose max(1, round(share · length)) tokens of every sequence at random, and mask them.
 
+    Special tokens are never chosen, so a sequence with few others has fewer.
     V: random tokens are drawn from the ids 0..V−1.
     """
     ids, offsets, types = batch
@@ -189,7 +190,7 @@ def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dro
 
     def of_share(worker):
         grads[worker].flat[:] = 0
-        if worker >= len(parts):                              # fewer sequences than workers
+        if worker >= len(parts):                              # fewer parts than workers
             return 0.0
         loss, backward = pretraining(parts[worker], p, config, dropouts[worker],
                                      masked_tokens, pairs)
@@ -202,11 +203,11 @@ def split(examples: Examples, workers: int) -> list[Examples]:
     """Split the sequences among at most `workers` workers, with their labels."""
     batch, masked_positions, targets, labels = examples
     parts = []
-    for some in split_by_tokens(batch.offsets, workers):
-        first, end = batch.offsets[some[0]], batch.offsets[some[-1] + 1]
-        mine = (first <= masked_positions) & (masked_positions < end)
-        parts.append(Examples(take(batch, some), masked_positions[mine] - first, targets[mine],
-                              None if labels is None else labels[some]))
+    for rows in split_by_tokens(batch.offsets, workers):
+        first, end = batch.offsets[rows[0]], batch.offsets[rows[-1] + 1]
+        inside = (first <= masked_positions) & (masked_positions < end)
+        parts.append(Examples(take(batch, rows), masked_positions[inside] - first, targets[inside],
+                              None if labels is None else labels[rows]))
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Mistral: causal, with RMSNorm, rotary position embeddings (RoPE), grouped queries, SwiGLU.
+"""Mistral: a causal transformer with RMSNorm, rotary positions (RoPE), grouped queries, SwiGLU.
 
 Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
           et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
@@ -7,25 +7,27 @@ Equation  x = token[id];  in each of L layers, without biases,
           h = x + Wₒ attention(R W_q n, R W_k n, W_v n),  n = RMSNorm(x), R the rotation by the
           token's position; token i attends to the w tokens i − w + 1 .. i;
           y = h + W_down (silu(W_gate m) ∘ W_up m),  m = RMSNorm(h);
-          after the last layer RMSNorm;  head: logits = E x, E a separate matrix or the embeddings
+          after the last layer, x = RMSNorm(x);
+          head: logits = E x, E a separate matrix or the token embeddings
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
-          q (T, H·d), k, v (T, G·d), d need not be D/H;  gate, up (T, F)
-Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d per layer; three times that in training; by BLAS
+          q (T, H·d), k, v (T, G·d) for G key heads, d need not be D/H;  gate, up (T, F)
+Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for sequences of t tokens;
+          three times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Mistral.load reads them.  It is not in families.py, because this package has no
+          Mistral.load reads them.  Mistral is not in families.py, because this package has no
           tokenizer for it.
-Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Angles of
-          rotations are float64, in transformers float32 (nn/rotary.py).  Initial weights: N(0,
-          0.02), as in transformers; the paper does not say.  Dropout is applied to the attention
-          weights only, as in transformers.  max_length is the config's value and is not enforced:
-          there is no table of positions that ends.  Scaled rotary (linear, yarn ...) is refused.
-Read next transformer/gpt2.py (the same plan with 2019's parts), transformer/causal_lm.py (the loss)
+Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Rotation
+          angles are float64, in transformers float32 (nn/rotary.py).  Initial weights are normal
+          with standard deviation 0.02, as in transformers; the paper does not say.  Dropout is
+          applied to the attention weights only, as in transformers.  The model does not enforce
+          max_length, because it has no table of positions.  Scaled RoPE (linear, yarn) is refused.
+Read next transformer/gpt2.py (the same architecture in 2019), transformer/causal_lm.py (the loss)
 
 Why each part?  RMSNorm: the division by the norm is the part of layer norm that matters; the mean
 and the bias are left out without loss of quality.  Rotary: scores depend on distances, not on
-positions, and there are no position embeddings to train.  Grouped queries: generation reads k and
-v of all earlier tokens for each new one, and G heads instead of H need G/H of that memory.  SwiGLU:
-a gate of each hidden unit, see nn/activations.py.  Sliding window: a token mostly needs near
+positions, and there are no position embeddings to train.  Grouped queries: for each new token,
+generation reads k and v of all earlier ones; G heads instead of H need G/H of that memory.  SwiGLU:
+a gate for each hidden unit, see nn/activations.py.  Sliding window: a token mostly needs near
 tokens.  One layer reaches w − 1 tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and
 L = 32 reaches 131,000, while only w tokens' k and v are stored.
 """
@@ -96,14 +98,14 @@ class Config(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence that it was trained for."""
+        """The number of tokens in the longest sequence that the model was trained for."""
         return self.positions
 
 
 # ---- parameters ----------------------------------------------------------------------------------
 
 def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensors without the head.  std: of the initial weights.
+    """The tensors without the head.  std: the standard deviation of the initial weights.
 
     Raises ValueError unless kv_heads divides heads and head_dim is even.
     """
@@ -125,23 +127,24 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
 
 
 def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
-    """The tensor of the next-token head; none if it is tied."""
+    """The tensor of the next-token head; an empty dictionary if the head is tied."""
     return {} if config.tied else streams(
         linear_tensors("lm_head", config.vocab, config.dim, Normal(std), bias=False), NAMES)
 
 
 # ---- forward and backward ------------------------------------------------------------------------
 
-def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, by: Rotation,
+def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, rope: Rotation,
                   config: Config, dropout: Dropout = NO_DROPOUT
                   ) -> tuple[np.ndarray, ParamBackward]:
-    """One layer.  name: "layers.0."; by: rotations of all tokens; x, y: (T, D)."""
+    """One layer.  name: "layers.0.", the prefix of its parameters; x (T, D) -> y (T, D)."""
     n, back_n = rms_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")                                   # (T, H·d)
     k, back_k = linear(n, p, name + "attn.k")                                   # (T, G·d)
     v, back_v = linear(n, p, name + "attn.v")
-    q, rotate_q = rotary(q, by)
-    k, rotate_k = rotary(k, by)
+    q, rotate_q = rotary(q, rope)
+    k, rotate_k = rotary(k, rope)
+    # attention() counts the earlier tokens only, without the token itself
     window = None if config.sliding_window is None else config.sliding_window - 1
     a, back_a = attention(q, k, v, offsets, config.heads, causal=True, dropout=dropout,
                           window=window)
@@ -170,9 +173,9 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
     x, back_embed = embedding(batch.ids, p, "embed.tokens")
-    by, backs = rotations(batch, config, x.dtype.type), []
+    rope, backs = rotations(batch, config, x.dtype.type), []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config, dropout.at(n))
+        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, rope, config, dropout.at(n))
         backs.append(back)
     x, back_norm = rms_norm(x, p, "norm", config.eps)
 
@@ -187,9 +190,9 @@ def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPO
 def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x = embedding(batch.ids, p, "embed.tokens")[0]
-    by = rotations(batch, config, x.dtype.type)
+    rope = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
-        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, by, config)[0]
+        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, rope, config)[0]
     return rms_norm(x, p, "norm", config.eps)[0]
 
 
@@ -252,7 +255,7 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The object of config.json, for transformers 4 and 5."""
+    """The fields of config.json, for transformers 4 and 5."""
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
     return {"model_type": "mistral", **sizes, "hidden_act": "silu", "rms_norm_eps": config.eps,
             "rope_theta": config.theta,
@@ -278,7 +281,7 @@ class Mistral(NamedTuple):
 
     @property
     def max_length(self) -> int:
-        """The number of tokens in the longest sequence that it was trained for."""
+        """The number of tokens in the longest sequence that the model was trained for."""
         return self.config.max_length
 
     def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
@@ -304,9 +307,9 @@ class Mistral(NamedTuple):
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
-        """Load the model of a folder, with its head if that is in the file.
+        """Load the model of a folder, with the head if the file contains one.
 
-        Raises FormatError if a file is missing or damaged, or if the two files disagree.
+        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
         """
         config = read_config(os.path.join(folder, "config.json"))
         weights = open_weights(folder, config.layers)
@@ -317,11 +320,11 @@ class Mistral(NamedTuple):
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors, in the type of p.
 
-        For MistralForCausalLM, or for MistralModel if there is no head.
+        The architecture is MistralForCausalLM, or MistralModel if there is no head.
         """
         config, p = self
         head = head_tensors(config) if HEAD in p else {}
-        whole = config.tied or HEAD in p
-        fields = {"architectures": ["MistralForCausalLM" if whole else "MistralModel"],
+        has_head = config.tied or HEAD in p
+        fields = {"architectures": ["MistralForCausalLM" if has_head else "MistralModel"],
                   **config_fields(config)}
-        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=whole)
+        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=has_head)

@@ -53,7 +53,7 @@ from scratch_embed.worlds.senses import (
 )
 
 PARTS: dict[str, Callable[[int, int], Senses]] = {
-    "anywhere": senses, "only before": cue_before, "only behind": cue_after}
+    "anywhere": senses, "only before": cue_before, "only after": cue_after}
 SENTENCES = 4000                   # of each part
 SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=LENGTH + 2, types=1)
 BERT = dict(steps=1000, batch_size=64, lr=2e-3, dropout=0.0)

@@ -112,7 +112,7 @@ ABLATIONS = [
         "SIF's weights, a = 0.001",
         "A third of all words are 'the' and the like, and carry no information; in an unweighted "
         "mean they dominate the others.  All words of the world are equally rare, so the exact a "
-        "matters little.  Counted afterwards, such words are more than half, not a third.",
+        "matters little.",
         VECTORS, {"all words weigh 1": (dict(weigh=equal_weights), HELPS),
                   "all 1, nothing removed": (dict(weigh=equal_weights, common=False), HELPS),
                   "a = 0.01": (dict(weigh=partial(sif, a=1e-2)), NOT_SIGNIFICANT),

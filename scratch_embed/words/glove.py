@@ -32,12 +32,12 @@ itself.  W Uᵀ can be any matrix of rank D.
 
 Why W + U?  It cancels the directions in which w = −u.  The paper's reason: if X is symmetric, both
 tables estimate the same vectors and differ only in their random initialisation, and the mean of two
-estimates has less noise.  But W Uᵀ is then nearly symmetric too: for an
-eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, for one with a negative eigenvalue qᵀW ≈ −qᵀU.
-So W + U keeps the directions of positive eigenvalues and cancels the others.  Words that agree in a
-direction of a negative eigenvalue co-occur less often than by chance (such as two names of one
-thing); only W alone keeps this information.  On the toy texts W + U solves 13.5 ± 5.9 percentage
-points fewer analogies than W alone (`scratch-embed why glove`).
+estimates has less noise.  But W Uᵀ is then nearly symmetric too: for an eigenvector q with a
+positive eigenvalue qᵀW ≈ qᵀU, for one with a negative eigenvalue qᵀW ≈ −qᵀU.  So W + U keeps the
+directions of positive eigenvalues and cancels the others.  Words that agree in a direction of a
+negative eigenvalue co-occur less often than by chance (such as two names of one thing); only W
+alone keeps this information.  On the toy texts W + U solves 13.5 ± 5.9 percentage points fewer
+analogies than W alone (`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its squared gradients accumulate:
 x −= lr · g/√G, with G the sum of g² over all earlier steps, plus an initial value.  (Duchi et al.
@@ -171,7 +171,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), as in the paper and glove.c.  "Why W + U?" above gives the reason."""
+        """W + U, (V, D), as in the paper and glove.c; the docstring says when W is better."""
         return self.W + self.U
 
 

@@ -88,7 +88,10 @@ def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
             raise TypeError(f"text {number}: expected a str, got {type(line).__name__}")
         if "\n" in line:
             raise ValueError(f"text {number}: expected one line, got a line break; split the text")
-        data = to_bytes(line)
+        try:
+            data = to_bytes(line)
+        except ValueError as error:
+            raise ValueError(f"text {number}: {error}") from None
         if END_OF_LINE in line:
             tokens = _without_nul(data).split()
             data = b" ".join(tokens[:tokens.index(b"</s>")] if b"</s>" in tokens else tokens)

@@ -59,7 +59,7 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
         os.fsync(file.fileno())                    # raises if the disk is full, before the renames
         write_safetensors(path, {"vectors": vectors}, {
             "vocabulary_size": str(len(words)),
-            "vocabulary_sha256": hashlib.sha256(listed).hexdigest()})
+            "vocabulary_sha256": hashlib.sha256(listed).hexdigest()}, checksum=True)
 
 
 def _line(word):

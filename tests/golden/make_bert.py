@@ -2,24 +2,26 @@
 
     python tests/golden/make_bert.py
 
-The weights are drawn anew: at the library's own, N(0, 0.02), attention is uniform, gelu is linear
-and every LayerNorm is the same, so that a fault in any of them leaves no trace.  Here activations
-are of order 1, and every bias and every LayerNorm is its own.  The shapes are odd on purpose: three
-heads, one layer, a sentence of one token, the longest one as long as there are positions.
+The weights are drawn here.  With the library's initial weights, N(0, 0.02), attention is nearly
+uniform, gelu nearly linear and all LayerNorms are equal, so a fault in any of them would not show.
+Here activations are of order 1, and every bias and every LayerNorm is different.  The shapes are
+unusual on purpose: three heads, one layer, a sentence of one token, a sentence as long as there are
+positions.
 
-There a batch is a table, padded and masked; what is kept of it is packed, the places of padding
-left out.  Id 0 is padding and in no sentence, since torch teaches its row nothing.
+transformers computes a padded and masked batch.  The file contains the packed arrays, without the
+padding.  Id 0 is the padding and in no sentence, because torch gives its row no gradient.
 
-One file a case, with the config in the metadata:
-    weight.NAME   float32                  the file's own names, without "bert."
-    grad.NAME     float64                  of `loss`, by torch in float64, dropout off
-    ids, types (T,), offsets (N+1,)            the batch
+There is one file for each case, with the config in the metadata:
+    weight.NAME   float32                  NAME: the name in transformers, without "bert."
+    grad.NAME     float64                  gradients of `loss`, by torch in float64, without dropout
+    ids, types (T,), off (N+1,)            the batch; off: its offsets
     hidden, hidden64 (T, D)                the last layer, in float32 and in float64
-    pooled, pooled64 (N, D)                where there is a pooler
-    places, targets (M,), logits (M, V)    masked-LM: which packed tokens are guessed, and their ids
+    pooled, pooled64 (N, D)                if the model has a pooler
+    places, targets (M,), logits (M, V)    masked LM: rows of masked tokens, their ids, the logits
     follows (N,), follows_logits (N, 2)    next-sentence labels and logits
     masked_lm, next_sentence, loss         float64; the loss is their sum
-    push (T, D), push_pooled (N, D)        BertModel has no loss: here Σ push · hidden + ... is one
+    push (T, D), push_pooled (N, D)        BertModel has no loss, so the loss is
+                                           Σ push · hidden + Σ push_pooled · pooled
 """
 import json
 from pathlib import Path
@@ -65,7 +67,7 @@ def draw_weights(model, rng):
 
 
 def draw_batch(config, lengths, rng):
-    """ids, types (T,), offsets (N+1,); places, targets (M,), a fifth of all; follows (N,)."""
+    """ids, types (T,), off (N+1,); places, targets (M,), a fifth of the tokens; follows (N,)."""
     offsets = np.cumsum([0, *lengths])
     ids = rng.integers(1, config["vocab_size"], offsets[-1])
     types = np.concatenate([np.sort(rng.integers(0, config["type_vocab_size"], t))
@@ -78,7 +80,7 @@ def draw_batch(config, lengths, rng):
 
 
 def padded(batch, rng):
-    """The batch as tables (N, longest) for the original, and the mask of what is no padding."""
+    """The batch and labels as padded tables (N, longest), and the mask: 1 if not padding."""
     import torch
     lengths = np.diff(batch["off"])
     mask = np.arange(lengths.max()) < lengths[:, None]
@@ -94,12 +96,12 @@ def padded(batch, rng):
 
 
 def own_name(name):
-    """The name of a parameter in our model."""
+    """The name of a parameter in the golden file: without "bert."."""
     return name.removeprefix("bert.")
 
 
 def original(kind, config):
-    """A new model of the original, in float64, dropout off."""
+    """A new transformers model in float64, without dropout."""
     import transformers
     model = getattr(transformers, kind)(transformers.BertConfig(
         **config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -108,7 +110,7 @@ def original(kind, config):
 
 
 def run(model, kind, batch, rng):
-    """What the original makes of the batch: {name: array}, the gradients among them."""
+    """The outputs, losses and gradients of transformers for the batch: {name: array}."""
     import torch
     inputs, labels, mask = padded(batch, rng)
     out = {}
@@ -156,7 +158,7 @@ def run_float32(model, batch, rng):
 
 
 def make(kind, config, lengths, seed):
-    """All of one case: {name: array}."""
+    """The arrays of one golden file: {name: array}."""
     rng = np.random.default_rng(seed)
     model = original(kind, config)
     draw_weights(model, rng)

@@ -2,9 +2,10 @@
 
     python tests/golden/make_bm25.py
 
-Twelve documents, among them an empty one for bm25s; a word that all have, one that none has, and
-words that repeat.  rank_bm25's BM25Okapi has another idf and the factor k1 + 1; what is kept is its
-score divided by both, for queries of one word: f / (f + k1 (1 − b + b |d| / mean |d|)).
+There are twelve documents; one is empty.  One query word occurs in all others, another in none, and
+words repeat.  rank_bm25's BM25Okapi has another idf and a factor k1 + 1.  The file contains its
+score of each single word divided by both: f / (f + k1 (1 − b + b |d| / mean |d|)), with f the
+number of times that the word occurs in document d.
 """
 import json
 from pathlib import Path

@@ -2,9 +2,9 @@
 
     python tests/golden/make_codes.py
 
-The ranges come from SAMPLE; X lies inside them, at both ends of them and outside.  One axis of the
-sample does not vary, and one of X holds zeros of both signs.  13 numbers: the bits of a row end in
-the middle of a byte.
+SAMPLE determines the range of each dimension.  X has rows inside the ranges, at both ends, outside,
+and rows of zeros of both signs.  Dimension 5 of SAMPLE is constant.  With 13 dimensions, the bits
+of a row end in the middle of a byte.
 """
 from pathlib import Path
 

@@ -2,8 +2,8 @@
 
     python tests/golden/make_evaluate.py
 
-Data are drawn once and written with at most two decimals, so the file itself holds all inputs.
-What the originals leave to a tolerance is computed with a tight one.
+The data are random numbers with at most two decimals, and the file contains them with the results.
+Iterative methods of scikit-learn run with a tight tolerance.
 """
 import json
 from pathlib import Path

@@ -1,22 +1,22 @@
 """How the files fasttext-* were made: by the original, fasttext 0.9.3, from these texts.
 
     pip install fasttext
-    python tests/golden/make_fasttext.py                (its package: all but the next)
-    python tests/golden/make_fasttext.py path/fasttext  (its command, too: fasttext-command.*)
+    python tests/golden/make_fasttext.py                uses the Python package
+    python tests/golden/make_fasttext.py path/fasttext  and the command, for fasttext-command.*
 
-fasttext-*.bin       models, tiny: 5 or 6 dimensions, 0 to 80 buckets
-fasttext-*.ftz       two quantised ones, which are to be refused
+fasttext-*.bin       tiny models: 5 or 6 dimensions, 0 to 80 buckets
+fasttext-*.ftz       two quantised models, which this package refuses to read
 fasttext-command.*   .bin and .vec of one training
-fasttext.json        what the original answers when it has loaded each .bin.  All its numbers are
-                     float32 (test's float64), written by float.hex, so none of them is rounded.
-                     Its "predict" and "test" have read a line's end, "</s>", after each text.
+fasttext.json        the answers of fasttext for each .bin.  Numbers are float32 (in "test"
+                     float64) and written by float.hex, so they are not rounded.
+                     In "predict" and "test" fasttext reads a line end, "</s>", after each text.
 
-Twelve threads, the default of the original's command, so a second run makes other files.  One will
-not do: a thread fills a tenth of the input table, and with fewer than eleven of them the rest is
-what malloc left there, at times nan (densematrix.cc, aligned.h).
+Training uses twelve threads, the default of the command, so every run makes different files.  Fewer
+threads do not work: each thread fills a tenth of the input table, so with fewer than eleven the
+rest of the table is uninitialised memory, sometimes nan (densematrix.cc, aligned.h).
 
-"ns" and "ova" take their sigmoid from a table of 512 cells, so probabilities may be equal; such
-labels stand in the order of the original's heap.
+"ns" and "ova" look up the sigmoid in a table of 512 cells, so probabilities can be equal.  Labels
+of equal probability are in the order of fasttext's heap.
 """
 import json
 import subprocess
@@ -57,7 +57,7 @@ no label 🙂
 __label__short
 __label__short __label__english 🙂 where"""
 
-WORDS = ["where", "où", "日本語", "🙂", "naïve", "king", "sea", "</s>",            # known ones
+WORDS = ["where", "où", "日本語", "🙂", "naïve", "king", "sea", "</s>",       # in the vocabulary
          "wherever", "oùest", "日本人", "naïf", "🙂🙂", "x", "é", "日", "the-longest-word"]
 
 SENTENCES = ["where is the king", "où est le  roi\tde la 日本語 🙂", "unheard of words",
@@ -85,6 +85,7 @@ SUPERVISED = {
 
 
 def exact(numbers):
+    """Each number as hexadecimal text, without rounding."""
     return [float(number).hex() for number in numbers]
 
 
@@ -93,16 +94,17 @@ def answers_on_words(model):
     subwords = {word: model.get_subwords(word) for word in WORDS}
     return {"words": model.get_words(), "counts": model.get_words(include_freq=True)[1].tolist(),
             "vectors": {word: exact(model.get_word_vector(word)) for word in WORDS},
-            "subwords": {word: [pieces, rows.tolist()] for word, (pieces, rows)
+            "subwords": {word: [ngrams, rows.tolist()] for word, (ngrams, rows)
                          in subwords.items()},
             "sentences": {text: exact(model.get_sentence_vector(text)) for text in SENTENCES}}
 
 
 def answers_on_texts(model, held_out):
-    """What it predicts: [text, k, threshold, labels, probabilities]; test: {k: [n, P, R]}."""
-    asked = [(text, k, threshold) for text in TEXTS for k, threshold in [(1, 0), (9, 0), (9, 0.2)]]
+    """predict: [text, k, threshold, labels, probabilities]; test: {k: [n, precision, recall]}."""
+    queries = [(text, k, threshold) for text in TEXTS
+               for k, threshold in [(1, 0), (9, 0), (9, 0.2)]]
     predicted = []
-    for text, k, threshold in asked:
+    for text, k, threshold in queries:
         pairs = model.f.predict(text + "\n", k, threshold, "strict")
         predicted.append([text, k, threshold, [label for _, label in pairs],
                           exact(probability for probability, _ in pairs)])
@@ -114,8 +116,8 @@ def answers_on_texts(model, held_out):
     return {"labels": labels, "label_counts": counts.tolist(), "predict": predicted, "test": tests}
 
 
-def quantised(fasttext, labelled):
-    """Two .ftz: all rows kept, and the 256 longest (the fewest that can be quantised)."""
+def save_quantised(fasttext, labelled):
+    """Save two .ftz: one keeps all rows, one the 256 rows of largest norm (the minimum)."""
     for name, options in [("quantised", {}), ("pruned", {"cutoff": 256})]:
         model = fasttext.train_supervised(labelled, dim=4, bucket=300, wordNgrams=2, thread=12,
                                           verbose=0)
@@ -142,7 +144,7 @@ def main():
             model = fasttext.load_model(str(path))
             answers[f"supervised-{name}"] = {**answers_on_words(model),
                                              **answers_on_texts(model, str(held_out))}
-        quantised(fasttext, str(labelled))
+        save_quantised(fasttext, str(labelled))
         if len(sys.argv) > 1:
             subprocess.run([sys.argv[1], "skipgram", "-input", lines, "-dim", "5", "-minn", "2",
                             "-maxn", "3", "-bucket", "30", "-minCount", "2", "-epoch", "40", "-lr",

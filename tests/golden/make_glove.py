@@ -1,11 +1,11 @@
-"""Freeze what the C tools of GloVe make of a small text: its counts, and three iterations.
+"""How glove.json was made: by the C programs of GloVe, from the text glove.txt.
 
     python tests/golden/make_glove.py FOLDER      FOLDER: the programs that GloVe's `make` builds
 
-Writes glove.json beside this file: the words with their counts; the cells in the order in which
-one thread steps them; and all parameters before training and after each iteration, as the C has
-them: V rows of words, then V of contexts, each D weights and a bias.  Numbers are float.hex, so
-that none is rounded.  The text is tests/golden/glove.txt.
+The file contains the words with their counts; the cells, in the order in which one thread trains on
+them; and all parameters before training and after each of three iterations.  The parameters have
+the layout of the C program: V rows of words, then V rows of contexts, each D weights and a bias.
+Numbers are written by float.hex, so they are not rounded.
 """
 import json
 import subprocess
@@ -21,7 +21,7 @@ CELL = np.dtype([("row", "<i4"), ("col", "<i4"), ("x", "<f8")])
 
 
 def main(tools):
-    """Run the four programs in a temporary folder, and write what they left."""
+    """Run the four programs in a temporary folder, and write their results to glove.json."""
     with tempfile.TemporaryDirectory() as folder:
         def run(name, options, source=None, target="unused"):
             with open(Path(folder) / target, "wb") as out:

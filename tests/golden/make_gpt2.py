@@ -2,22 +2,20 @@
 
     python -m tests.golden.make_gpt2
 
-The weights are drawn anew: at the library's own, N(0, 0.02), attention is uniform, gelu is linear
-and every norm is the same, so that a fault in any of them leaves no trace.  Here activations are of
-order 1, and every bias and every norm is its own.  The shapes are odd on purpose: three heads, a
-sequence of one token, the longest one as long as there are positions.
+The weights are drawn here, for the reasons given in make_bert.py.  The shapes are unusual on
+purpose: three heads, a sequence of one token, a sequence as long as there are positions.
 
-There a batch is a table, padded and masked; what is kept of it is packed, the places of padding
-left out.
+transformers computes a padded and masked batch.  The file contains the packed arrays, without the
+padding.
 
-One file a case, with the original's config.json in the metadata:
-    weight.NAME   float32                  the file's own names
-    grad.NAME     float64                  of `loss`, by torch in float64, dropout off
-    ids (T,), offsets (N+1,)                   the batch
+There is one file for each case, with transformers' config.json in the metadata:
+    weight.NAME   float32                  NAME: the name in transformers
+    grad.NAME     float64                  gradients of `loss`, by torch in float64, without dropout
+    ids (T,), off (N+1,)                   the batch; off: its offsets
     hidden, hidden64 (T, D)                the last norm's output, in float32 and in float64
     logits (M, V)                          of the rows that have a next token
-    loss                                   float64; of the next tokens, or Σ push · hidden
-    push (T, D)                            GPT2Model has no loss
+    loss                                   float64; cross-entropy of the next tokens
+    push (T, D)                            GPT2Model has no loss, so the loss is Σ push · hidden
 """
 import json
 from pathlib import Path
@@ -35,12 +33,12 @@ CASES = {                      # class, config, lengths
 }
 
 
-# ---- of any causal model -------------------------------------------------------------------------
+# ---- for any causal model ------------------------------------------------------------------------
 
 def draw_weights(model, rng, inputs_axis):
     """New weights of order 1 for all parameters of a torch model, exact in float32.
 
-    inputs_axis: that of a matrix along which a product sums, 0 in Conv1D, 1 in Linear
+    inputs_axis: the axis of a matrix over which the product sums: 0 in Conv1D, 1 in Linear
     """
     import torch
     with torch.no_grad():
@@ -56,13 +54,13 @@ def draw_weights(model, rng, inputs_axis):
 
 
 def draw_batch(V, lengths, rng):
-    """ids (T,), offsets (N+1,)."""
+    """ids (T,), off (N+1,)."""
     offsets = np.cumsum([0, *lengths])
     return {"ids": rng.integers(0, V, offsets[-1]).astype(np.int32), "off": offsets}
 
 
 def padded(batch):
-    """The batch as tables (N, longest) for the original, labels, and the mask of what is real."""
+    """The batch and its labels as padded tables (N, longest), and the mask: 1 if not padding."""
     import torch
     lengths = np.diff(batch["off"])
     mask = np.arange(lengths.max()) < lengths[:, None]
@@ -76,7 +74,7 @@ def padded(batch):
 
 
 def run(model, batch, rng):
-    """What the original makes of the batch in float64: {name: array}, the gradients among them."""
+    """The outputs, loss and gradients of transformers in float64: {name: array}."""
     import torch
     inputs, labels, mask = padded(batch)
     hidden = model.base_model(**inputs).last_hidden_state
@@ -85,10 +83,10 @@ def run(model, batch, rng):
         out["push"] = rng.standard_normal(out["hidden64"].shape)
         out["loss"] = (torch.tensor(out["push"]) * out["hidden64"]).sum()
     else:
-        asked = mask[:, 1:]                                # these have a next token
-        out["logits"] = model.lm_head(hidden)[:, :-1][asked]
-        out["loss"] = torch.nn.functional.cross_entropy(out["logits"], labels[:, 1:][asked])
-        theirs = model(**inputs, labels=labels).loss       # of logits in float32
+        has_next = mask[:, 1:]
+        out["logits"] = model.lm_head(hidden)[:, :-1][has_next]
+        out["loss"] = torch.nn.functional.cross_entropy(out["logits"], labels[:, 1:][has_next])
+        theirs = model(**inputs, labels=labels).loss       # computed from float32 logits
         assert torch.allclose(theirs.double(), out["loss"], rtol=1e-6)
     model.zero_grad()
     out["loss"].backward()
@@ -97,7 +95,7 @@ def run(model, batch, rng):
 
 
 def run_float32(model, batch):
-    """The last norm's output in float32, of the original as it is."""
+    """The last norm's output in float32, by the unchanged transformers model."""
     import torch
     inputs, _, mask = padded(batch)
     with torch.no_grad():
@@ -115,7 +113,7 @@ def save(name, case, config):
 # ---- GPT-2 ---------------------------------------------------------------------------------------
 
 def original(kind, config):
-    """A new model of the original, dropout off, and its config.json."""
+    """A new transformers model in evaluation mode, and its config.json."""
     import transformers
     V = config["vocab_size"]
     config = transformers.GPT2Config(**config, bos_token_id=V - 1, eos_token_id=V - 1)
@@ -125,7 +123,7 @@ def original(kind, config):
 
 
 def make(kind, config, lengths, seed):
-    """All of one case: {name: array}, config.json."""
+    """The arrays of one golden file, {name: array}, and its config.json."""
     rng = np.random.default_rng(seed)
     model, fields = original(kind, config)
     draw_weights(model, rng, inputs_axis=0)

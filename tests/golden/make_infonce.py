@@ -2,8 +2,9 @@
 
     python tests/golden/make_infonce.py
 
-Losses of these vectors and their gradients, in float64: the multiple negatives ranking loss of five
-queries with their partners and three hard negatives, and CLIP's of the first five pairs.
+The file contains two losses of these vectors and their gradients, in float64: the multiple
+negatives ranking loss of five queries with their positives and three hard negatives, and CLIP's
+loss of the five pairs.
 """
 from pathlib import Path
 
@@ -15,7 +16,7 @@ SCALE, LOG_SCALE = 20.0, np.log(1 / 0.07)
 
 
 def originals():
-    """{name: array}: the losses and gradients of both originals as installed."""
+    """The losses and gradients of both installed libraries: {name: array}."""
     import torch
     from sentence_transformers.sentence_transformer import losses
     from transformers.models.clip.modeling_clip import image_text_contrastive_loss

@@ -2,10 +2,11 @@
 
     python -m tests.golden.make_mistral
 
-What is drawn and what is in a file: as make_gpt2.py says.  One thing more: transformers computes
-Mistral's norms, softmax and rotary angles in float32, whatever the model's type, so its float64
-has but seven digits.  For float64 its norms are exchanged for torch's own RMSNorm, its angles for
-the same ones in float64, and attention is torch's own.  float32 (`hidden`) is the model as it is.
+make_gpt2.py describes the weights and the contents of a file.  There is one difference: in every
+type, transformers computes Mistral's norms, softmax and rotary angles in float32, so its float64
+model has only seven correct digits.  For float64, this script replaces the norms by torch's
+RMSNorm, the attention by torch's, and the angles by float64 angles.  `hidden` (float32) is computed
+by the unchanged model.
 """
 import numpy as np
 
@@ -30,7 +31,7 @@ CASES = {                      # class, config, lengths
 
 
 def original(kind, config, attention="eager"):
-    """A new model of the original, dropout off, and its config.json."""
+    """A new transformers model in evaluation mode, and its config.json."""
     import transformers
     theta = config["rope_theta"]
     config = {name: value for name, value in config.items() if name != "rope_theta"}
@@ -41,7 +42,7 @@ def original(kind, config, attention="eager"):
 
 
 def in_float64(model, theta):
-    """The same model with all of it in float64."""
+    """The model with norms and rotary angles, too, computed in float64."""
     import torch
 
     class Rotary(torch.nn.Module):
@@ -52,20 +53,20 @@ def in_float64(model, theta):
             angles = torch.cat([angles, angles], -1)
             return angles.cos(), angles.sin()
 
-    def exact(norm):
+    def float64_norm(norm):
         new = torch.nn.RMSNorm(norm.weight.shape, eps=norm.variance_epsilon)
         new.weight = norm.weight
         return new
     body = model.base_model
-    body.rotary_emb, body.norm = Rotary(), exact(body.norm)
+    body.rotary_emb, body.norm = Rotary(), float64_norm(body.norm)
     for layer in body.layers:
-        layer.input_layernorm = exact(layer.input_layernorm)
-        layer.post_attention_layernorm = exact(layer.post_attention_layernorm)
+        layer.input_layernorm = float64_norm(layer.input_layernorm)
+        layer.post_attention_layernorm = float64_norm(layer.post_attention_layernorm)
     return model.double()
 
 
 def make(kind, config, lengths, seed):
-    """All of one case: {name: array}, config.json."""
+    """The arrays of one golden file, {name: array}, and its config.json."""
     rng = np.random.default_rng(seed)
     model, fields = original(kind, config)
     draw_weights(model, rng, inputs_axis=1)

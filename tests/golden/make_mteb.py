@@ -2,10 +2,10 @@
 
     python tests/golden/make_mteb.py
 
-Sixty texts with vectors of whole eighths, so that what ties for mteb in float32 ties in float64,
-and a small task of each type over them.  The file holds the vectors, the tasks and every number
-that mteb's own runner finds, before its rounding to five decimals.  `tight` is the classification
-task with scikit-learn's solver run to its end.
+There are sixty texts and a small task of each type.  The components of the texts' vectors are
+multiples of 1/8, so that scores that are equal in mteb's float32 are equal in float64.  The file
+contains the vectors, the tasks and all scores of mteb's runner, before it rounds them to five
+decimals.  `tight`: the classification task with scikit-learn's solver at a tight tolerance.
 """
 import json
 import sys
@@ -26,11 +26,12 @@ ENDS = {"upper_bound": 1.0, "chance": 0.0}
 
 
 def some(n):
+    """n random texts."""
     return [texts[i] for i in rng.permutation(N)[:n]]
 
 
 def search():
-    """A query of a group finds texts of its group; some are better than others."""
+    """Texts of the query's group are relevant with probability 0.6, with gain 1 or 2."""
     corpus = {f"d{i}": texts[i] for i in range(0, 40)}
     queries = {f"q{i}": texts[i] for i in range(40, N)}
     judged = {q: {d: int(rng.integers(1, 3)) for d in corpus

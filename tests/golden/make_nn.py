@@ -2,8 +2,9 @@
 
     python tests/golden/make_nn.py
 
-For each layer its inputs, its output y and the gradients of Σ y · dy in all inputs, of random
-numbers.  Names are "case.x" for an input x, "case.y", "case.dy" and "case.d_x".
+For each layer the file contains random inputs, the output y, a random dy, and the gradients of
+Σ y · dy with respect to all inputs.  Names: "case.x" for an input x, "case.d_x" for its gradient,
+"case.y" and "case.dy".
 """
 from pathlib import Path
 
@@ -34,7 +35,7 @@ SHAPES = {                                           # {case: {input: its shape}
 
 
 def draw():
-    """{case: {input: array}}"""
+    """Random inputs: {case: {input: array}}."""
     rng = np.random.default_rng(20250117)
     cases = {case: {name: rng.standard_normal(shape) for name, shape in shapes.items()}
              for case, shapes in SHAPES.items()}
@@ -44,13 +45,13 @@ def draw():
 
 
 def swin_mask():
-    """(2, 4, 4): the second of two windows was cut from two parts of the image."""
+    """The mask (2, 4, 4) of two windows; the second contains two separate parts of the image."""
     part = np.array([[0, 0, 0, 0], [0, 1, 0, 1]])
     return np.where(part[:, :, None] == part[:, None], 0.0, -100.0)
 
 
 def layers():
-    """{case: function of tensors by name -> y}, each the original as installed."""
+    """{case: function of named tensors -> y}, by torch and transformers as installed."""
     import torch
     import torch.nn.functional as F
     from transformers.activations import QuickGELUActivation
@@ -140,7 +141,7 @@ def layers():
 
 
 def originals():
-    """{name: array}, as the module says."""
+    """The contents of nn.safetensors: {name: array}."""
     import torch
     found, rng = {}, np.random.default_rng(1)
     for case, f in layers().items():

@@ -2,8 +2,8 @@
 
     python tests/golden/make_optim.py
 
-Two parameters, one that decays and one that does not, seven steps.  The gradients are of any size,
-some of them zero, and the learning rate is another in every step.
+Two parameters, w with weight decay and b without, take seven steps.  The gradients have very
+different sizes, some are zero, and every step has another learning rate.
 """
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ RATES = [0.1, 0.03, 0.5, 0.0, 0.01, 0.2, 0.001]
 
 
 def draw(seed=20241126):
-    """First values w (2, 3) and b (4,), and gradients of each, (7, 2, 3) and (7, 4)."""
+    """Initial values of w (2, 3) and b (4,), and their gradients (7, 2, 3) and (7, 4)."""
     rng = np.random.default_rng(seed)
     steps = len(RATES)
     grads = {"w": rng.standard_normal((steps, 2, 3)) * 10.0 ** rng.integers(-6, 4, (steps, 2, 3)),
@@ -24,7 +24,7 @@ def draw(seed=20241126):
 
 
 def run(first, grads, betas=BETAS, eps=EPS, decay=DECAY, rates=RATES):
-    """{name: what torch makes of it, after each step}."""
+    """The parameters after each step of torch's AdamW: {name: list of values}."""
     import torch
     p = {name: torch.tensor(x, requires_grad=True) for name, x in first.items()}
     optimizer = torch.optim.AdamW([{"params": [p["w"]], "weight_decay": decay},

@@ -3,11 +3,11 @@
     python tests/golden/make_ranking.py
 
 The results have ties, documents without a judgement, negative gains, empty lists, queries without a
-relevant document, and scores that differ only in float64.  They are drawn with random(), which
-Python promises never to change, so that only the answers need to be kept.
+relevant document, and scores that differ only in float64.  They are drawn with Python's random(),
+whose sequence never changes, so the file contains only the values of the measures.
 
-Every query has a gain of 0 or more: where all are negative the original reads memory that is not
-its own.
+Every query has at least one gain ≥ 0, because pytrec_eval reads foreign memory if all gains are
+negative.
 """
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def fuzzed():
 
 
 def original(qrels, run):
-    """{measure: a list of its values, query by query} by pytrec_eval."""
+    """The values of pytrec_eval: {measure: list of values, one for each query}."""
     from pytrec_eval import RelevanceEvaluator
     cut = ",".join(map(str, CUTOFFS))
     names = {f"{name}.{cut}" for name in ("P", "recall", "success", "map_cut", "ndcg_cut")}

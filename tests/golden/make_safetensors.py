@@ -2,9 +2,9 @@
 
     python tests/golden/make_safetensors.py
 
-One tensor of each dtype that NumPy has, an empty one and a single number; numbers at the ends of
-their ranges; names that JSON must escape.  One entry of metadata, since the original writes several
-in random order.
+There is a tensor of each dtype that NumPy and safetensors share, an empty tensor and a scalar.  The
+numbers include the ends of their ranges, and a name has characters that JSON must escape.  The
+metadata has one entry, because safetensors writes several entries in random order.
 """
 from pathlib import Path
 

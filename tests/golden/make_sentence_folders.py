@@ -2,9 +2,10 @@
 
     python tests/golden/make_sentence_folders.py
 
-Each release writes the layout of its time, and the folder is named by that.  The model card is left
-out.  Weights are of order 1, as in make_bert.py.  Beside each folder a .json says which ids its
-tokenizer made of TEXTS, with a prompt and without, and which vectors its model made of these.
+Run the script once with each release: before version 5 it writes sentence_old/, from version 5 on
+sentence_new/.  The model card is removed.  Weights are of order 1, as in make_bert.py.
+sentence_old.json and sentence_new.json contain the ids and the vectors of TEXTS, with a prompt and
+without.
 """
 import json
 import os
@@ -48,13 +49,13 @@ def bert(activation, rng):
 
 
 def build(case, rng):
-    """The model, by the library that is installed."""
+    """The SentenceTransformer of a case, built by the installed release."""
     import torch
     from sentence_transformers import SentenceTransformer, models
     bert(case["activation"], rng)
     torch.manual_seed(11)                               # for the bias of Dense
     pooling = models.Pooling(12, "mean")
-    if hasattr(pooling, "pooling_mode_mean_tokens"):                   # the old one
+    if hasattr(pooling, "pooling_mode_mean_tokens"):                   # before version 5
         pooling = models.Pooling(12, include_prompt=case["include_prompt"], **{
             f"pooling_mode_{name}_token{'s' * (name != 'cls')}": True for name in case["poolings"]})
     else:
@@ -72,8 +73,8 @@ def build(case, rng):
 def main():
     import sentence_transformers
     name = "old" if int(sentence_transformers.__version__.split(".")[0]) < 5 else "new"
-    with tempfile.TemporaryDirectory() as room:
-        os.chdir(room)                                  # so that no path of this machine is written
+    with tempfile.TemporaryDirectory() as temporary:
+        os.chdir(temporary)                             # so that files contain no absolute path
         model = build(CASES[name], np.random.default_rng(11))
         model.save("saved")
         os.remove("saved/README.md")
@@ -84,7 +85,7 @@ def main():
     for kind, prompt in [("plain", ""), ("query", CASES[name]["prompts"]["query"])]:
         ids = [model.tokenizer(prompt + text, truncation=True)["input_ids"] for text in TEXTS]
         skip = len(model.tokenizer(prompt)["input_ids"]) - 1 if prompt else 0
-        kept = [n for n, one in enumerate(ids) if len(one) > skip]      # or nothing is to be pooled
+        kept = [n for n, one in enumerate(ids) if len(one) > skip]      # tokens remain
         vectors = model.encode([TEXTS[n] for n in kept], prompt=prompt)
         result[kind] = {"prompt": prompt, "skip": skip, "texts": [TEXTS[n] for n in kept],
                         "ids": [ids[n] for n in kept], "vectors": vectors.tolist()}

@@ -1,17 +1,16 @@
 """How version_0_1/ was made: files, checkpoints and results of the code at version 0.1.
 
-    python tests/golden/make_version_0_1.py [FOLDER]             into an empty folder
+    python tests/golden/make_version_0_1.py [FOLDER]             write into an empty folder
     python tests/golden/make_version_0_1.py --compare [FOLDER]   are the bits still the same?
 
-FOLDER is version_0_1/ where none is named.  --compare does all trainings again, resumes the
-checkpoints, asks the files and writes them again; it prints a line for each and ends with 1 if one
-differs.  Bits are a matter of the machine (FMA, BLAS): to compare those of two commits, make a
-folder with the one and compare it with the other, on the same machine.  The inputs are in any case
-those of version_0_1/.
+FOLDER is version_0_1/ by default.  --compare repeats all trainings, resumes the checkpoints, and
+reads and writes the files.  It prints a line for each, and exits with 1 if one differs.  The bits
+depend on the machine (FMA, BLAS).  To compare two commits, write a folder with one commit and
+compare it with the other, on the same machine.  The input texts are always those of version_0_1/.
 
-    text.txt, labelled.txt        what is trained on
+    text.txt, labelled.txt        the texts for training
     words.*, glove.txt, fasttext.*, softmax.bin, hs.bin, *.index, corpus/, encoder/, bert/    files
-    *.state                       checkpoints, stopped midway
+    *.state                       checkpoints of interrupted runs
     results.npz, results.json     numbers and words: "training/W", "file/vectors"
 """
 import contextlib
@@ -43,13 +42,13 @@ from scratch_embed.numerics.safetensors import write_safetensors
 from scratch_embed.worlds.corpora import corpus_path
 from scratch_embed.worlds.labelled import reviews
 
-ROUNDING = 2.0 ** -24              # of a float32, against its size
+ROUNDING = 2.0 ** -24              # the relative error of one float32 rounding
 
 
 # ---- making --------------------------------------------------------------------------------------
 
 def make(folder):
-    """Write everything into an empty folder, which is made if there is none."""
+    """Write all files into an empty folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(path not in (TEXT, LABELLED) for path in folder.iterdir()):
         raise SystemExit(f"{folder} is not empty")
@@ -62,14 +61,14 @@ def make(folder):
 
 
 def write_texts():
-    """80 lines in documents of ten; 60 labelled lines."""
+    """Write text.txt, 80 lines in documents of ten, and labelled.txt, 60 lines."""
     lines = corpus_path("words-easy.txt").read_text().splitlines()[:80]
     TEXT.write_text("".join("\n" * (n % 10 == 0 < n) + line + "\n" for n, line in enumerate(lines)))
     LABELLED.write_text("".join(line + "\n" for line in reviews(0, 60, apart=True).lines))
 
 
 def stop_after(saves, train, path):
-    """Save after every chunk or step, and break off after so many."""
+    """Train with a checkpoint after every chunk or step; interrupt after `saves` checkpoints."""
     done = []
 
     def write_and_count(*arguments):
@@ -91,12 +90,12 @@ def stop_after(saves, train, path):
 # ---- results -------------------------------------------------------------------------------------
 
 def ask(folder, name):
-    """{name: array} of a training, done again, or of a file."""
+    """The results of a training or the answers of a file, now: {key: array}."""
     return TRAININGS[name]() if name in TRAININGS else ANSWERS[name](folder)
 
 
 def save_results(folder, results):
-    """Numbers as npz, words as JSON."""
+    """Write numbers to results.npz and words to results.json."""
     every = {f"{name}/{key}": value for name, found in results.items()
              for key, value in found.items()}
     words = {key: value.tolist() for key, value in every.items() if value.dtype.kind == "U"}
@@ -105,7 +104,7 @@ def save_results(folder, results):
 
 
 def load_results(folder):
-    """{name: {name: array}}, as it was saved."""
+    """The saved results: {name of training or file: {key: array}}."""
     with np.load(folder / "results.npz", allow_pickle=False) as numbers:
         every = dict(numbers)
     words = json.loads((folder / "results.json").read_text())
@@ -120,20 +119,20 @@ def load_results(folder):
 # ---- comparing -----------------------------------------------------------------------------------
 
 def compare(folder):
-    """Print how all that was recorded compares with what the code does now; how many differ."""
+    """Compare all recorded results with those of the present code.  -> how many differ."""
     recorded = load_results(folder)
-    with tempfile.TemporaryDirectory() as room:
-        room = Path(room)
+    with tempfile.TemporaryDirectory() as temporary:
+        temporary = Path(temporary)
 
         def again(name):
             return differences(ask(folder, name), recorded[name])
 
         def resumed(name):
-            state = State(shutil.copy(folder / checkpoint_name(name), room))
+            state = State(shutil.copy(folder / checkpoint_name(name), temporary))
             return differences(TRAININGS[name](state=state), recorded[name])
 
         def written(name):
-            to = room / f"{name} again"
+            to = temporary / f"{name} again"
             to.mkdir()
             WRITERS[name](folder, to)
             return different_files(folder, to)
@@ -143,9 +142,9 @@ def compare(folder):
 
 
 def report(name, compared, how=""):
-    """Print a line; whether there is a difference.  An error is one, and does not stop the rest.
+    """Print one line of the comparison.  -> whether there is a difference.
 
-    A checkpoint of version 0.1 that is refused, and said to be one, is none.
+    An exception counts as a difference, except the error that refuses a checkpoint of version 0.1.
     """
     try:
         found = compared(name)
@@ -159,17 +158,17 @@ def report(name, compared, how=""):
 
 
 def differences(found, recorded):
-    """What is not the same to the bit, and by how much, one str each."""
-    said = [f"{key} is missing or new" for key in sorted(found.keys() ^ recorded.keys())]
+    """Descriptions of the arrays that are not equal bit for bit."""
+    messages = [f"{key} is missing or new" for key in sorted(found.keys() ^ recorded.keys())]
     for key in sorted(found.keys() & recorded.keys()):
         x, y = found[key], recorded[key]
         if (x.shape, x.dtype) != (y.shape, y.dtype):
-            said.append(f"{key}: {x.dtype} {x.shape} for {y.dtype} {y.shape}")
+            messages.append(f"{key}: {x.dtype} {x.shape} for {y.dtype} {y.shape}")
         elif x.tobytes() != y.tobytes():
-            said.append(f"{key} differs" + (
+            messages.append(f"{key} differs" + (
                 f" by up to {roundings(x, y):.3g} float32 roundings of its largest number"
                 if x.dtype.kind == "f" else ""))
-    return said
+    return messages
 
 
 def roundings(x, y):
@@ -179,7 +178,7 @@ def roundings(x, y):
 
 
 def different_files(folder, to):
-    """Names of the files in `to` that `folder` does not hold with the same bytes."""
+    """Descriptions of the files in `to` that are missing or different in `folder`."""
     names = [path.relative_to(to) for path in sorted(to.rglob("*")) if path.is_file()]
     assert names, f"nothing was written to {to}"
     _, differ, missing = filecmp.cmpfiles(folder, to, names, shallow=False)
@@ -187,9 +186,9 @@ def different_files(folder, to):
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:]
-    comparing = asked[:1] == ["--compare"]
-    chosen = Path(*asked[comparing:]) if len(asked) > comparing else VERSION_0_1
+    arguments = sys.argv[1:]
+    comparing = arguments[:1] == ["--compare"]
+    chosen = Path(*arguments[comparing:]) if len(arguments) > comparing else VERSION_0_1
     if comparing:
         sys.exit(min(1, compare(chosen)))
     make(chosen)

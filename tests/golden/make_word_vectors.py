@@ -2,8 +2,9 @@
 
     python tests/golden/make_word_vectors.py
 
-The numbers are float32 that try a reader: a third, both ends of the range, the smallest
-subnormal, minus zero, and integers.  The words are of one, two, three and four bytes a letter.
+The numbers are float32 values that are difficult for a reader: 1/3, the largest, the smallest
+normal and the smallest subnormal number, −0, and integers.  The letters of the words have one to
+four bytes.
 """
 from pathlib import Path
 

@@ -2,9 +2,10 @@
 
     python tests/golden/make_wordpiece.py
 
-It holds vocabularies that the library has trained (its order of the letters behind "##" is another
-in each run, and so are the pieces), whole tokenizers as it writes them, what they make of texts and
-pairs, cut or not, and the characters on which its Unicode tables and Python's differ, step by step.
+The file contains vocabularies trained by the library, whole tokenizers as the library saves them,
+their encodings of texts and pairs, with and without truncation, and the characters for which the
+library's Unicode tables differ from Python's, for each step of the normalisation.  Trained
+vocabularies differ from run to run, because the library orders the "##" letters at random.
 """
 import itertools
 import json
@@ -50,7 +51,7 @@ def train(sentences, size, min_frequency, limit, normalizer=None):
 
 
 def tokenizers_of(pieces, cased):
-    """Uncased as BERT's, cased with accents gone, and one with added tokens and a template."""
+    """Three tokenizers: BERT's uncased; cased without accents; with added tokens and a template."""
     from tokenizers import AddedToken, BertWordPieceTokenizer, processors
 
     def number(words):
@@ -69,12 +70,12 @@ def tokenizers_of(pieces, cased):
 
 def cases(tokenizer):
     """[text, pair, max_length, ids, types, decoded, decoded with special tokens]."""
-    asked = [(text, None, None) for text in TEXTS] + [(*pair, None) for pair in PAIRS]
-    asked += [(TEXTS[1], None, length) for length in LENGTHS]
-    asked += [(*pair, length) for length in LENGTHS if length > 4
-              for pair in (("a b c", "a b c d e f g"), ("a b c d e f g", "a b c"),
-                           ("a b c d", "a b c d"))]
-    for text, pair, length in asked:
+    queries = [(text, None, None) for text in TEXTS] + [(*pair, None) for pair in PAIRS]
+    queries += [(TEXTS[1], None, length) for length in LENGTHS]
+    queries += [(*pair, length) for length in LENGTHS if length > 4
+                for pair in (("a b c", "a b c d e f g"), ("a b c d e f g", "a b c"),
+                             ("a b c d", "a b c d"))]
+    for text, pair, length in queries:
         if length:
             tokenizer.enable_truncation(length)
         found = tokenizer.encode(text, pair)
@@ -83,16 +84,16 @@ def cases(tokenizer):
                tokenizer.decode(found.ids, skip_special_tokens=False)]
 
 
-# ---- Unicode ----------------------------------------------------------------------------------
+# ---- Unicode ------------------------------------------------------------------------------------
 
 def assigned():
-    """Every character of this Python's Unicode beyond ASCII, but for halves of pairs."""
+    """All non-ASCII characters that Python's Unicode version assigns, except surrogates."""
     return [c for c in map(chr, range(128, sys.maxunicode + 1))
             if unicodedata.category(c) not in ("Cn", "Cs")]
 
 
 def differing(theirs, ours, characters):
-    """Ranges [first, last] of those of which two functions of a text do not make the same."""
+    """Ranges [first, last] of the characters for which two functions of a text differ."""
     found = []
     for begin in range(0, len(characters), 256):
         strip = characters[begin:begin + 256]

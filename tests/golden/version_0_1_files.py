@@ -1,8 +1,8 @@
-"""What the files of version 0.1 say, and how they are written.
+"""Read and write the files of version_0_1/ (make_version_0_1.py).
 
-    ANSWERS     {name: what a file of version_0_1/ says}, each answer(folder) -> {name: array}
-    WRITERS     {name: how it is written again}, each write(folder, to): the same bytes
-    save_first  the files, of models that were just trained
+    ANSWERS     {name of a file: answer(folder) -> {key: array}}, the contents and answers of a file
+    WRITERS     {name of a file: write(folder, to)}, which must write the same bytes again
+    save_first  trains the models and writes the files for the first time
 
 Read next make_version_0_1.py, ../test_version_0_1.py
 """
@@ -60,13 +60,13 @@ from scratch_embed.words.vectors import WordVectors
 SENTENCES = ["the tenor sang a song", "milk for a cat", "a cat", "the car was driven with care",
              "Quite unknown: a Zebra!"]
 QUERIES = ["cat milk", "sang a song", "with great care"]
-CHANGED = 1_700_000_000            # seconds: when the text of a corpus folder was changed
+CHANGED = 1_700_000_000            # modification time of a corpus folder's text, in seconds
 
 
-# ---- what files say ------------------------------------------------------------------------------
+# ---- contents and answers of files --------------------------------------------------------------
 
 def nearest(vectors, word):
-    """The words nearest to a word, and how near they are."""
+    """The five nearest words of a word, and their cosines."""
     found = vectors.most_similar(word, topn=5)
     return {f"like {word}": np.array([word for word, _ in found]),
             f"cosines with {word}": np.array([cosine for _, cosine in found])}
@@ -110,7 +110,7 @@ def text_index(folder):
 
 
 def search_command(folder):
-    """`scratch-embed search`, which checks that the model is the index's own."""
+    """The output of `scratch-embed search`, which requires the model that made the index."""
     answer = {}
     for how in ("vectors", "bm25", "hybrid"):
         with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -139,8 +139,8 @@ def bert_folder(folder):
     model = Bert.load(folder / "bert")
     pieces = wordpiece_files.load(folder / "bert")
     batch = pieces.encode_batch(["the [MASK] sang a song", "a cat has some [MASK]"])
-    gaps = np.flatnonzero(batch.ids == pieces.token_to_id("[MASK]"))
-    ids, chances = fill_mask(batch, gaps, model, 3)
+    masked = np.flatnonzero(batch.ids == pieces.token_to_id("[MASK]"))
+    ids, chances = fill_mask(batch, masked, model, 3)
     return {**weights(model.p), "gaps": ids, "chances": chances}
 
 
@@ -153,7 +153,7 @@ def tokens(folder):
 
 
 def first_weights(folder):
-    """Drawn from the seed alone: of a BERT with both heads, and of SimCSE's head."""
+    """Initial weights of BERT with its heads, word2vec, FastText and SimCSE's head."""
     W, U = word2vec.initial_weights(20, 4, seed=1)
     both = {**weights(first_params(1, std=0.02)), "word2vec W": W, "word2vec U": U,
             "FastText W": fasttext.initial_rows(20, 4, seed=1)}
@@ -199,7 +199,7 @@ ANSWERS = {
 }
 
 
-# ---- how files are written -----------------------------------------------------------------------
+# ---- writing files again ------------------------------------------------------------------------
 
 def write_word_vectors(folder, to, name):
     WordVectors.load(folder / name).save(to / name)
@@ -224,9 +224,9 @@ def write_classifier(folder, to, name):
 
 
 def write_corpus(folder, to):
-    """From the text: what the folder says of the file it was made from is the same each time."""
-    with tempfile.TemporaryDirectory() as room:
-        text = shutil.copy(TEXT, room)
+    """Write the corpus folder of the text, with a fixed modification time of the text."""
+    with tempfile.TemporaryDirectory() as temporary:
+        text = shutil.copy(TEXT, temporary)
         os.utime(text, (CHANGED, CHANGED))
         read_corpus(text, min_count=3, folder=to / "corpus")
 
@@ -261,7 +261,7 @@ WRITERS = {
 }
 
 
-# ---- the first files, of models that were just trained -------------------------------------------
+# ---- training models and writing their files ----------------------------------------------------
 
 def save_first(to):
     """Write all files to the folder `to`."""
@@ -292,7 +292,7 @@ def save_words(to):
 
 
 def save_indexes(to):
-    """Lines of text, as `scratch-embed index` does it but for the model's path; rows alone."""
+    """text.index, as `scratch-embed index` writes it, with a relative path; and rows.index."""
     kv = WordVectors.load(to / "words.vec")
     made_by = {"model": "words.vec", "digest": digest_of(to / "words.vec"), "sif": None,
                "tokens": "spaces"}
@@ -305,7 +305,7 @@ def save_indexes(to):
 
 
 def save_models(to):
-    """A BERT with both heads, and a sentence encoder with a layer on top."""
+    """A BERT with its heads, and a sentence encoder with a dense layer."""
     bert_model(**BERT, start=4, workers=1).model.save(to / "bert")
     wordpiece_files.save(to / "bert", tokenizer(), 16)
     model = simcse_model(**SIMCSE, workers=1).model

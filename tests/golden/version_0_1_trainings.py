@@ -1,11 +1,10 @@
-"""The small trainings that version 0.1 did, to be done again by every version after it.
+"""Small trainings of version 0.1, which every later version repeats to compare the results.
 
-    TRAININGS   {name: a training}, each train(state=None) -> {name: array}
-    STOPPED     those of which there is a checkpoint that was stopped midway
+    TRAININGS   {name: train(state=None) -> {key: array}}
+    STOPPED     {name: number of saves}, the trainings with a checkpoint of an interrupted run
 
-This and version_0_1_files.py are the only places where the net touches the package: where an
-argument list changes, it is changed here, and the settings, the texts and the recorded results stay
-as they are.
+Only this file and version_0_1_files.py call the package.  If a signature changes, these calls
+change; the settings, texts and recorded results do not.
 Read next version_0_1_files.py, make_version_0_1.py, ../test_version_0_1.py
 """
 import functools
@@ -40,7 +39,7 @@ TEXT, LABELLED = VERSION_0_1 / "text.txt", VERSION_0_1 / "labelled.txt"
 
 
 class State(NamedTuple):
-    """A checkpoint of a training."""
+    """The path of a checkpoint, whether to resume from it, and seconds between saves."""
 
     path: str | os.PathLike
     resume: bool = True
@@ -56,13 +55,13 @@ def lines():
 
 @functools.cache
 def words():
-    """(Vocab, Corpus) of the words that come three times."""
+    """(Vocab, Corpus) of the words that occur at least three times."""
     return read_corpus(TEXT, min_count=3)
 
 
 @functools.cache
 def pairs_of_words():
-    """(Vocab, Corpus) of 70,000 sentences of two of ten words: more than one block, and chunks."""
+    """(Vocab, Corpus) of 70,000 sentences of two words: enough for several blocks and chunks."""
     ids = np.random.default_rng(7).integers(0, 10, 140_000).astype(np.int32)
     vocab = Vocab(list("abcdefghij"), np.bincount(ids, minlength=10))
     return vocab, Corpus(ids, np.arange(0, len(ids) + 1, 2))
@@ -70,26 +69,26 @@ def pairs_of_words():
 
 @functools.cache
 def tokenizer():
-    """A WordPiece of the text's own pieces."""
+    """A WordPiece tokenizer trained on the text."""
     return WordPiece(learn_pieces(lines(), 100))
 
 
 def config():
-    """The shape of the models."""
+    """The Config of all BERT models here."""
     return Config(len(tokenizer()), dim=8, layers=2, heads=2, ff=12, positions=16)
 
 
 def first_params(seed, heads=True, std=0.4):
-    """A model before training, with weights of order 1, so that every part of it has a say."""
+    """Initial parameters, large enough for every tensor to affect the loss."""
     heads = head_tensors(config(), std=std) if heads else {}
     return init_params(tensors(config(), std) | heads, seed)
 
 
 def weights(p):
-    """The parameters by the names of BERT's checkpoint, sorted, end to end; key biases apart.
+    """The parameters concatenated in the order of their original names; key biases separately.
 
-    A key's bias adds the same to all scores of a query, and softmax does not see it: its gradient
-    is 0 but for rounding.  Adam scales that up to steps like any other's.
+    A key bias adds the same to all scores of a query, so softmax does not depend on it and its
+    gradient is 0 but for rounding.  Adam turns these roundings into steps of normal size.
     """
     theirs = {p.tensors[name].stream: view for name, view in p.items()}
     keys = [name for name in sorted(theirs) if name.endswith("key.bias")]
@@ -101,12 +100,12 @@ def weights(p):
 # ---- trainings -----------------------------------------------------------------------------------
 
 def options(state, workers=1):
-    """Seed 1, and the checkpoint."""
+    """RunOptions with seed 1 and the checkpoint of `state`."""
     return RunOptions(workers, checkpoint=state and session_checkpoint.Checkpoint(*state))
 
 
 def split(settings, kind):
-    """Settings of one name each, parted: those of a NamedTuple as one of these, and the others."""
+    """Split settings into a NamedTuple of type `kind`, of its own fields, and the others."""
     own = {name: settings[name] for name in settings if name in kind._fields}
     return kind(**own), {name: settings[name] for name in settings if name not in own}
 
@@ -123,7 +122,7 @@ def train_word2vec(state=None, **settings):
 
 
 def train_glove(state=None, window=5, weights=harmonic, symmetric=True, columns=None, **settings):
-    """columns: how many of W and U are recorded; None: all."""
+    """columns: the number of columns of W and U that are recorded; None: all."""
     vocab, corpus = words()
     cells = count_cells(corpus, len(vocab), window, weights, symmetric)
     trained = glove.train(cells, len(vocab), options=options(state), **settings)
@@ -156,7 +155,7 @@ def train_classifier(state=None, **settings):
 
 
 def bert_model(state=None, follows=True, start=None, workers=1, batch=32, **settings):
-    """start: the seed of parameters to go on from; None: begin anew."""
+    """Pre-train a BERT.  start: the seed of first_params() to start from; None: the default."""
     pieces = tokenizer()
     text = encode_lines(lines(), pieces.token_ids)
     corpus, labels = (next_sentence_pairs(text, pieces.template, 16, seed=5) if follows else
@@ -175,7 +174,9 @@ def train_bert(state=None, **settings):
 
 
 def simcse_model(state=None, views=1, held_out=False, every=50, workers=1, batch=64, **settings):
-    """views: 1, each text its own partner; 3: with the next text, and the next but one against."""
+    """views: 1, a text is its own positive; 3, the next text is the positive, the one after it a
+    hard negative.
+    """
     text = [line for line in lines() if line]
     packed = [tokenizer().encode_batch(text[n:] + text[:n], max_length=16) for n in range(views)]
     judged = [tokenizer().encode_batch(text[n:20:2], max_length=16) for n in range(2)]
@@ -192,33 +193,33 @@ def train_simcse(state=None, **settings):
 
 
 def training(train, **settings):
-    """train with these settings; they are its .keywords."""
+    """A function train(state=None) with these settings, which are its .keywords."""
     return functools.partial(train, **settings)
 
 
-# A window of 3,000 words is as good as none, but the chunks are the shorter the larger it is: with
-# it a text of 600 words has several, and a run can be stopped within an epoch.
-SHORT = 3000
+# A larger window makes chunks shorter.  With 3,000 words the text of 600 words has several chunks,
+# so a run can be interrupted within an epoch.  No sentence is as long as this window.
+WINDOW = 3000
 BERT = dict(steps=12, batch=8, lr=2e-3, warmup_ratio=0.25, weight_decay=0.1, max_grad_norm=0.05)
 SIMCSE = dict(steps=12, batch=8, lr=2e-3, warmup_ratio=0.25, max_grad_norm=0.1, held_out=True,
               every=5)
 TRAININGS = {
-    "skip-gram": training(train_word2vec, dim=8, window=SHORT, sample=0.01, lr=0.1, epochs=3),
+    "skip-gram": training(train_word2vec, dim=8, window=WINDOW, sample=0.01, lr=0.1, epochs=3),
     "skip-gram, fixed window": training(
         train_word2vec, dim=8, window=2, fixed_window=True, shuffle=False, sample=0, power=1.0,
         last_lr=0.6, negatives=3, epochs=2),
     "skip-gram, two blocks": training(
         train_word2vec, text=pairs_of_words, dim=50, epochs=1),
     "shared negatives": training(
-        train_word2vec, method=shared_chunk, dim=8, window=SHORT, sample=0.01, lr=0.1,
+        train_word2vec, method=shared_chunk, dim=8, window=WINDOW, sample=0.01, lr=0.1,
         epochs=3),
-    "CBOW": training(train_word2vec, method=cbow_chunk, dim=8, window=SHORT, sample=0.01, lr=0.2,
+    "CBOW": training(train_word2vec, method=cbow_chunk, dim=8, window=WINDOW, sample=0.01, lr=0.2,
                      epochs=3),
     "CBOW, corrected": training(
         train_word2vec, method=corrected_cbow_chunk, dim=8, window=3, sample=0.01, lr=0.2,
         epochs=2),
     "hierarchical softmax": training(
-        train_word2vec, dim=8, window=SHORT, negatives=0, sample=0.01, lr=0.1,
+        train_word2vec, dim=8, window=WINDOW, negatives=0, sample=0.01, lr=0.1,
         epochs=3),
     "hierarchical softmax, CBOW": training(
         train_word2vec, method=cbow_chunk, dim=8, window=3, negatives=0, lr=0.2, epochs=2),
@@ -228,7 +229,7 @@ TRAININGS = {
         epochs=3),
     "GloVe, mirrored": training(train_glove, weights=linear, order=glove.mirrored, dim=8, epochs=3),
     "GloVe, several pieces": training(train_glove, columns=4, dim=8000, x_max=10, epochs=2),
-    "FastText": training(train_fasttext, dim=6, window=SHORT, sample=0.01, buckets=80, epochs=3),
+    "FastText": training(train_fasttext, dim=6, window=WINDOW, sample=0.01, buckets=80, epochs=3),
     "FastText, words alone": training(
         train_fasttext, method=fasttext.corrected_skipgram_chunk, dim=6, max_n=0, window=3,
         sample=0, power=0.75, epochs=2),
@@ -261,17 +262,17 @@ TRAININGS = {
         weight_decay=0.1, dropout=0.0, workers=1),
 }
 
-# Of these there is a checkpoint that was stopped midway: after so many chunks, pieces or steps.
+# {training: number of saves after which its run was interrupted}; a save follows each chunk or step
 STOPPED = {"skip-gram": 4, "shared negatives": 4, "CBOW": 4, "hierarchical softmax": 4, "GloVe": 2,
            "FastText": 3, "classifier": 6, "BERT": 7, "SimCSE": 7}
 
 
-# Of these the checkpoint of version 0.1 is refused; the others' are resumed to the same end.
+# Trainings whose checkpoint of version 0.1 is refused; other checkpoints are resumed.
 REFUSED = {"skip-gram", "shared negatives", "CBOW", "hierarchical softmax", "GloVe", "FastText",
            "classifier", "BERT", "SimCSE"}
 STATES = (session_checkpoint,)                             # modules that write checkpoints
 
 
 def checkpoint_name(name):
-    """The file of a checkpoint."""
+    """The file name of a training's checkpoint."""
     return f"{name.replace(' ', '-')}.state"

@@ -1,4 +1,4 @@
-"""The triplet loss: worked by hand, its gradient, what it must not see, and torch's own."""
+"""The triplet loss: worked by hand, its gradient, its invariances, and parity with torch."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ margins = st.floats(0, 10)
 
 
 def triplets(seed, dtype=np.float64):
-    """Anchors, positives and negatives, a margin of 5 apart or not."""
+    """(3, N, D): anchors, positives and negatives; at margin 5, some of the losses are 0."""
     return (3 * np.random.default_rng(seed).standard_normal((3, N, D))).astype(dtype)
 
 
@@ -21,7 +21,7 @@ def triplets(seed, dtype=np.float64):
 
 @dtypes
 def test_two_triplets_worked_by_hand(dtype):
-    """Row 0: 5 − 2 + 5 = 8, u = −(3, 4)/5, v = −(0, 1); row 1: 1 − 10 + 5 < 0.  L = (8 + 0)/2."""
+    """Row 0: 5 − 2 + 5 = 8, u = −(3, 4)/5, v = −(0, 1).  Row 1: 1 − 10 + 5 < 0.  L = (8 + 0)/2."""
     a = np.zeros((2, 2), dtype)
     p, n = np.array([[3, 4], [1, 0]], dtype), np.array([[0, 2], [0, 10]], dtype)
     loss, backward = triplet(a, p, n)
@@ -34,12 +34,12 @@ def test_two_triplets_worked_by_hand(dtype):
 
 @given(seeds, margins)
 def test_backward_is_the_derivative(seed, margin):
-    """No triplet lies at the corner but by an accident that has no chance."""
+    """The kink of max(0, x) at x = 0 has probability 0 among random triplets."""
     check_backward(lambda a, p, n: triplet(a, p, n, margin), *triplets(seed))
 
 
-def test_a_positive_that_is_the_anchor_itself_is_finite():
-    """The gradient of a distance of 0 is 0; the negative is pushed off all the same."""
+def test_the_gradient_is_finite_if_the_positive_equals_the_anchor():
+    """The gradient of a distance of 0 is 0; the negative is still pushed away."""
     a = np.ones((1, 3))
     loss, backward = triplet(a, a, a + [[0, 2, 0]], margin=5)
     assert loss == 3
@@ -47,15 +47,15 @@ def test_a_positive_that_is_the_anchor_itself_is_finite():
     assert da.tolist() == [[0, 1, 0]] and not dp.any() and dn.tolist() == [[0, -1, 0]]
 
 
-def test_points_that_are_all_the_same_cost_the_margin():
+def test_the_loss_of_equal_vectors_is_the_margin():
     a = np.full((4, 3), 7.0)
     assert triplet(a, a, a, margin=2.5)[0] == 2.5
 
 
-# ---- what it must not see -----------------------------------------------------------------------
+# ---- invariances --------------------------------------------------------------------------------
 
 @given(seeds, margins)
-def test_a_shift_or_a_rotation_of_all_three_is_not_seen(seed, margin):
+def test_the_loss_is_invariant_to_a_common_shift_or_rotation(seed, margin):
     x = triplets(seed)
     rng = np.random.default_rng(seed)
     R, _ = np.linalg.qr(rng.standard_normal((D, D)))
@@ -66,26 +66,26 @@ def test_a_shift_or_a_rotation_of_all_three_is_not_seen(seed, margin):
 
 
 @given(seeds, margins, st.floats(0.1, 10))
-def test_a_stretch_of_all_distances_and_the_margin_stretches_the_loss(seed, margin, stretch):
+def test_scaling_the_vectors_and_the_margin_scales_the_loss(seed, margin, stretch):
     x = triplets(seed)
     assert triplet(*(stretch * x), stretch * margin)[0] == pytest.approx(
         stretch * triplet(*x, margin)[0], rel=1e-12, abs=1e-12)
 
 
 @given(seeds, margins, st.permutations(range(N)))
-def test_the_order_of_the_triplets_is_not_seen(seed, margin, order):
+def test_the_loss_is_invariant_to_the_order_of_the_triplets(seed, margin, order):
     x = triplets(seed)
     assert triplet(*x[:, order], margin)[0] == pytest.approx(triplet(*x, margin)[0], rel=1e-14)
 
 
 @given(seeds, margins)
-def test_it_is_never_negative_and_a_larger_margin_never_costs_less(seed, margin):
+def test_the_loss_is_never_negative_and_does_not_fall_as_the_margin_grows(seed, margin):
     x = triplets(seed)
     assert 0 <= triplet(*x, margin)[0] <= triplet(*x, margin + 1)[0] + 1e-14
 
 
 @given(seeds)
-def test_a_negative_that_is_far_enough_teaches_nothing(seed):
+def test_the_gradient_is_0_if_the_negative_is_far_enough(seed):
     a, p, n = triplets(seed)
     n[2] = a[2] + 100
     _, backward = triplet(a, p, n)
@@ -95,12 +95,14 @@ def test_a_negative_that_is_far_enough_teaches_nothing(seed):
 # ---- float32, errors ----------------------------------------------------------------------------
 
 @given(seeds, margins)
-def test_float32_is_float64_but_for_rounding(seed, margin):
-    """A distance errs by (D + 6) u of itself, a direction by as much; its sign may be another one
-    only where the loss is all rounding."""
+def test_float32_equals_float64_up_to_rounding(seed, margin):
+    """Distances and directions have relative errors of at most about (D + 6) u.
+
+    Gradients are compared only for triplets that are clearly active or clearly inactive.
+    """
     x = triplets(seed, np.float32)
     (loss, backward), (loss64, backward64) = triplet(*x, margin), triplet(*x.astype(float), margin)
-    size = np.linalg.norm(x[0] - x[1:], axis=-1).sum(0) + margin
+    size = np.linalg.norm(x[0] - x[1:], axis=-1).sum(0) + margin            # (N,)
     bound = (D + 8) * u32 * size
     assert abs(loss - loss64) <= bound.mean()
     distances = np.linalg.norm(x[0].astype(float) - x[1:], axis=-1)
@@ -112,7 +114,7 @@ def test_float32_is_float64_but_for_rounding(seed, margin):
 
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 3), (3, 3)), ((2, 3), (2, 4), (2, 3)),
                                     ((0, 3),) * 3, ((3,),) * 3])
-def test_shapes_that_do_not_fit_are_refused(shapes):
+def test_shapes_that_do_not_match_are_rejected(shapes):
     with pytest.raises(ValueError, match="triplet: expected anchors, positives and negatives"):
         triplet(*(np.ones(shape) for shape in shapes))
 
@@ -131,33 +133,35 @@ FROZEN = {
            [-0.29683705585377507, -0.04472843378603814, 0.24850330402884144, 0.313262250151307]]}
 
 
-def equal_to(theirs, atol):
+def assert_equal_to(theirs, atol):
     loss, backward = triplet(*X)
     for name, ours in zip(("loss", "da", "dp", "dn"), (loss, *backward())):
         np.testing.assert_allclose(ours, theirs[name], rtol=0, atol=atol, err_msg=name)
 
 
-def theirs(function, torch):
+def loss_and_gradients_of(function, torch):
     a, p, n = (torch.tensor(x, requires_grad=True) for x in X)
     loss = function(a, p, n)
     loss.backward()
     return dict(loss=loss.item(), da=a.grad.numpy(), dp=p.grad.numpy(), dn=n.grad.numpy())
 
 
-def test_torchs_loss_and_gradients():
-    """Of torch 2.13.0: triplet_margin_loss(a, p, n, margin=5, eps=0), in float64."""
-    equal_to(FROZEN, 1e-14)
+def test_parity_with_frozen_values_of_torch():
+    """FROZEN is from torch 2.13.0: triplet_margin_loss(a, p, n, margin=5, eps=0), in float64."""
+    assert_equal_to(FROZEN, 1e-14)
 
 
-def test_torchs_as_installed():
+def test_parity_with_the_installed_torch():
     torch = pytest.importorskip("torch")
-    equal_to(theirs(lambda *x: torch.nn.functional.triplet_margin_loss(*x, margin=5, eps=0), torch),
-             1e-14)
+    triplet_margin_loss = torch.nn.functional.triplet_margin_loss
+    assert_equal_to(loss_and_gradients_of(lambda *x: triplet_margin_loss(*x, margin=5, eps=0),
+                                          torch), 1e-14)
 
 
-def test_sentence_transformers_as_installed():
-    """It adds 1e-6 to each of the D differences."""
+def test_parity_with_the_installed_sentence_transformers():
+    """Its distance adds 1e-6 to each of the D differences, hence the tolerance of 2e-6."""
     torch = pytest.importorskip("torch")
     losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
     loss = losses.TripletLoss(None)
-    equal_to(theirs(lambda *x: loss.compute_loss_from_embeddings(list(x), None), torch), 2e-6)
+    assert_equal_to(loss_and_gradients_of(
+        lambda *x: loss.compute_loss_from_embeddings(list(x), None), torch), 2e-6)

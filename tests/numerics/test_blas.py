@@ -1,4 +1,4 @@
-"""The number of BLAS threads is one inside, and what it was outside, however blocks overlap."""
+"""The number of BLAS threads is limited inside a block, and restored by the last block to end."""
 import threading
 
 import pytest
@@ -9,7 +9,7 @@ needs_openblas = pytest.mark.skipif(blas_threads() is None, reason="NumPy withou
 
 
 @needs_openblas
-def test_one_thread_inside_and_the_old_number_outside():
+def test_one_thread_inside_the_block_and_the_old_number_after_it():
     before = blas_threads()
     with one_blas_thread():
         assert blas_threads() == 1
@@ -20,7 +20,7 @@ def test_one_thread_inside_and_the_old_number_outside():
 
 
 @needs_openblas
-def test_the_old_number_comes_back_after_an_error():
+def test_the_old_number_is_restored_after_an_error():
     before = blas_threads()
     with pytest.raises(KeyError), one_blas_thread():
         raise KeyError
@@ -28,25 +28,25 @@ def test_the_old_number_comes_back_after_an_error():
 
 
 @needs_openblas
-def test_blocks_of_two_threads_that_overlap_leave_the_old_number():
-    before, inside, left = blas_threads(), threading.Event(), threading.Event()
+def test_overlapping_blocks_of_two_threads_restore_the_old_number():
+    before, inside, may_leave = blas_threads(), threading.Event(), threading.Event()
 
     def other():
         with one_blas_thread():
             inside.set()
-            left.wait(10)
+            may_leave.wait(10)
     thread = threading.Thread(target=other)
     with one_blas_thread():                        # begins first, ends first
         thread.start()
         assert inside.wait(10)
     assert blas_threads() == 1
-    left.set()
+    may_leave.set()
     thread.join()
     assert blas_threads() == before
 
 
 @needs_openblas
-def test_at_most_so_many_inside_never_more_than_before_and_the_old_number_outside():
+def test_blas_threads_at_most_never_raises_the_number_and_restores_it():
     before = blas_threads()
     for most, inside in (1, 1), (before, before), (before + 7, before), (None, before):
         with pytest.raises(KeyError), blas_threads_at_most(most):
@@ -58,7 +58,7 @@ def test_at_most_so_many_inside_never_more_than_before_and_the_old_number_outsid
         assert blas_threads() == before
 
 
-def test_without_openblas_nothing_happens(monkeypatch):
+def test_without_openblas_the_blocks_have_no_effect(monkeypatch):
     monkeypatch.setattr("scratch_embed.numerics.blas._PREFIXES", ())
     assert blas_threads() is None
     with one_blas_thread(), blas_threads_at_most(1):

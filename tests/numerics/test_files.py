@@ -1,4 +1,4 @@
-"""An old file survives whatever happens while its successor is written."""
+"""atomic_write: the old file survives every error while the new file is written."""
 import errno
 import os
 import signal
@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.npy import write_npy
+from tests.processes import full_disk
 
 
 @pytest.fixture
@@ -19,11 +22,11 @@ def old(tmp_path):
     return path
 
 
-def untouched(old):
+def is_unchanged(old):
     return old.read_bytes() == b"old" and os.listdir(old.parent) == ["file"]
 
 
-def test_the_new_bytes_replace_the_old(old):
+def test_the_new_bytes_replace_the_old_bytes_at_the_end_of_the_block(old):
     with atomic_write(old) as file:
         file.write(b"new")
         assert old.read_bytes() == b"old"            # until the block has ended
@@ -35,7 +38,7 @@ def test_an_error_in_the_block_leaves_the_old_file(old, error):
     with pytest.raises(error), atomic_write(old) as file:
         file.write(b"half")
         raise error
-    assert untouched(old)
+    assert is_unchanged(old)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -45,16 +48,16 @@ def test_a_full_disk_leaves_the_old_file(old, monkeypatch, call):
     monkeypatch.setattr(os, call, full)
     with pytest.raises(OSError, match="No space"), atomic_write(old) as file:
         file.write(b"new")
-    assert untouched(old)
+    assert is_unchanged(old)
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_is_theirs(old, monkeypatch):
+def test_the_file_is_synced_before_it_is_renamed(old, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
         monkeypatch.setattr(os, name, _spied(name, getattr(os, name), calls))
     with atomic_write(old) as file:
         file.write(b"new")
-    assert calls == ["fsync", "replace", "fsync"]    # the file, its name, the folder
+    assert calls == ["fsync", "replace", "fsync"]    # sync the file, rename it, sync the folder
 
 
 def _spied(name, real, calls):
@@ -75,16 +78,16 @@ with atomic_write({str(old)!r}) as file:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL
-    assert old.read_bytes() == b"old"                # the part stays beside it, under another name
+    assert old.read_bytes() == b"old"                # the temporary file stays beside it
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_the_error_names_a_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         with atomic_write(tmp_path / "nowhere" / "file"):
             pass
 
 
-def test_permissions_are_those_of_the_old_file_or_those_that_open_gives(old, tmp_path):
+def test_permissions_are_those_of_the_old_file_or_those_that_open_sets(old, tmp_path):
     old.chmod(0o640)
     with atomic_write(old):
         pass
@@ -95,9 +98,79 @@ def test_permissions_are_those_of_the_old_file_or_those_that_open_gives(old, tmp
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_link_keeps_pointing_at_the_file_that_it_names(old, tmp_path):
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(old, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(old)
     with atomic_write(link) as file:
         file.write(b"new")
     assert link.is_symlink() and old.read_bytes() == b"new"
+
+
+# ---- what a killed process leaves --------------------------------------------------------------
+
+KILLED = """
+import os, signal
+from scratch_embed.numerics.files import atomic_write
+with atomic_write({path!r}) as file:
+    file.write(b"x" * 1_000_000)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_while_writing(path):
+    done = subprocess.run([sys.executable, "-c", KILLED.format(path=str(path))],
+                          cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_the_next_write_removes_what_a_killed_process_left(old):
+    killed_while_writing(old)
+    killed_while_writing(old)
+    assert len(os.listdir(old.parent)) == 3
+    with atomic_write(old) as file:
+        file.write(b"new")
+    assert old.read_bytes() == b"new" and os.listdir(old.parent) == ["file"]
+
+
+def test_the_temporary_file_of_a_process_that_is_still_writing_is_not_removed(old):
+    with atomic_write(old) as slow:
+        slow.write(b"slow")
+        with atomic_write(old) as fast:
+            fast.write(b"fast")
+        assert old.read_bytes() == b"fast"
+    assert old.read_bytes() == b"slow" and os.listdir(old.parent) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["file.backup01", "file.partial", "file.my_words.partial",
+                                  "file.x.scratch-embed-part", "file.abcdefgh",
+                                  "other.abcdefgh.scratch-embed-part"])
+def test_files_of_the_user_are_not_taken_for_leftovers(old, name):
+    old.with_name(name).write_bytes(b"mine")
+    with atomic_write(old):
+        pass
+    assert old.with_name(name).read_bytes() == b"mine"
+
+
+# ---- a full disk -------------------------------------------------------------------------------
+
+def test_a_full_disk_is_named_with_the_file(old):
+    with full_disk(1000), pytest.raises(OSError) as error, atomic_write(old) as file:
+        file.write(b"x" * 100_000)
+    assert (error.value.filename, error.value.strerror) == (str(old), "File too large")
+    assert is_unchanged(old)
+
+
+@pytest.mark.parametrize("array", [np.arange(6.).reshape(2, 3), np.zeros((0, 4), np.int8),
+                                   np.float32(1), np.arange(6).reshape(2, 3).T])
+def test_an_array_is_written_as_numpy_reads_it(tmp_path, array):
+    write_npy(tmp_path / "x.npy", array)
+    found = np.load(tmp_path / "x.npy")
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == np.asarray(array).dtype and found.shape == np.shape(array)
+
+
+def test_an_array_on_a_full_disk_is_named(old):
+    with full_disk(1000), pytest.raises(OSError, match="File too large") as error:
+        write_npy(old, np.zeros(100_000))
+    assert error.value.filename == str(old) and is_unchanged(old)

@@ -1,4 +1,4 @@
-"""Whatever interrupts it, a folder holds the old files, the new files, or no mark."""
+"""After an error or a kill at any time, a folder has the old files, the new files, or no mark."""
 import errno
 import os
 import signal
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.folders import replaced_together
+from tests.processes import full_disk
 
 ROOT = Path(__file__).parents[2]
 OLD = {"mark": b"old", "weights": b"old weights", "below/words": b"old words", "other": b"kept"}
@@ -16,7 +18,7 @@ NEW = {"mark": b"new", "weights": b"new weights", "below/words": b"new words"}
 
 
 def contents(folder):
-    """{path: bytes} of all but what an interrupted saving left."""
+    """{path: bytes} of all files, except those in .saving-* folders of an interrupted save."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*")
             if path.is_file() and ".saving-" not in str(path)}
 
@@ -29,26 +31,26 @@ def fill(folder, files):
 
 
 def save(folder, files):
-    with replaced_together(folder, "mark") as room:
-        fill(room, files)
+    with replaced_together(folder, "mark") as temporary:
+        fill(temporary, files)
 
 
-def test_all_files_take_their_places_and_what_else_is_there_stays(tmp_path):
+def test_the_new_files_replace_the_old_ones_and_other_files_stay(tmp_path):
     fill(tmp_path, OLD)
-    with replaced_together(tmp_path, "mark") as room:
-        fill(room, NEW)
+    with replaced_together(tmp_path, "mark") as temporary:
+        fill(temporary, NEW)
         assert contents(tmp_path) == OLD           # until the block has ended
     assert contents(tmp_path) == OLD | NEW
     assert sorted(os.listdir(tmp_path)) == ["below", "mark", "other", "weights"]
 
 
-def test_a_folder_that_is_not_there_is_made(tmp_path):
+def test_a_missing_folder_is_created(tmp_path):
     save(tmp_path / "a" / "b", NEW)
     assert contents(tmp_path / "a" / "b") == NEW
 
 
-def test_where_one_file_differs_the_mark_stays(tmp_path):
-    """The very same file: it was never away."""
+def test_if_only_one_file_differs_the_mark_is_not_touched(tmp_path):
+    """Inode and time of change are the same, so the mark was neither removed nor replaced."""
     fill(tmp_path, OLD)
     before = (tmp_path / "mark").stat()
     save(tmp_path, OLD | {"weights": b"newer weights"})
@@ -60,8 +62,8 @@ def test_where_one_file_differs_the_mark_stays(tmp_path):
 def test_an_error_in_the_block_leaves_the_old_files(tmp_path):
     fill(tmp_path, OLD)
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), replaced_together(tmp_path, "mark") as room:
-            fill(room, NEW)
+        with pytest.raises(error), replaced_together(tmp_path, "mark") as temporary:
+            fill(temporary, NEW)
             raise error
     with pytest.raises(ValueError, match="expected mark among its files, got"):
         save(tmp_path, {"weights": b"new weights"})
@@ -80,9 +82,12 @@ def test_a_full_disk_leaves_the_old_files(tmp_path, monkeypatch):
     assert contents(tmp_path) == OLD
 
 
+# for folder n, a child process kills itself before call n (from 0) that changes files
 CRASH = """
 import os, signal, sys
+from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.folders import replaced_together
+from tests.processes import full_disk
 NEW = {new}
 
 def counted(real):
@@ -99,33 +104,48 @@ for left, folder in enumerate(sys.argv[1:]):
     if child == 0:
         for name in ("mkdir", "unlink", "replace", "fsync", "rmdir"):
             setattr(os, name, counted(getattr(os, name)))
-        with replaced_together(folder, "mark") as room:
-            real_room = os.path.join(room, "below")
-            os.makedirs(real_room)
+        with replaced_together(folder, "mark") as temporary:
+            os.makedirs(os.path.join(temporary, "below"))
             for name, data in NEW.items():
-                open(os.path.join(room, name), "wb").write(data)
+                open(os.path.join(temporary, name), "wb").write(data)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills with a signal")
-def test_whoever_is_killed_at_any_call_leaves_one_set_or_no_mark(tmp_path):
-    """Killed before the n-th call that changes the folder, for every n; then saved again."""
+def test_a_kill_at_any_call_leaves_all_old_files_or_all_new_files_or_no_mark(tmp_path):
+    """Killed before call n that changes the folder, for every n from 0; then saved again."""
     folders = [tmp_path / str(n) for n in range(40)]
     for folder in folders:
         fill(folder, OLD)
     codes = subprocess.run([sys.executable, "-c", CRASH.format(new=NEW), *folders], cwd=ROOT,
                            check=True, capture_output=True, text=True).stdout.split()
-    assert set(codes) == {str(-signal.SIGKILL), "0"} and codes[-1] == "0"      # 40 were enough
+    assert set(codes) == {str(-signal.SIGKILL), "0"} and codes[-1] == "0"      # 40 calls are enough
     states = set()
     for folder in folders:
         found = contents(folder)
         states.add(found.get("mark"))
         if found not in (OLD, OLD | NEW):
             assert "mark" not in found
-            everything = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-            assert everything >= set(NEW.values())           # nothing new is lost
+            all_bytes = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            assert all_bytes >= set(NEW.values())            # no new file is lost
         save(folder, NEW)
         assert contents(folder) == OLD | NEW
+        assert not list(folder.glob(".saving-*"))            # the leftovers of the killed
     assert states == {b"old", None, b"new"}
+
+
+def test_the_room_of_a_process_that_is_still_saving_is_not_removed(tmp_path):
+    with replaced_together(tmp_path, "mark") as slow:
+        fill(slow, NEW)
+        save(tmp_path, OLD)
+    assert contents(tmp_path) == OLD | NEW
+
+
+def test_a_full_disk_is_named_with_the_file_in_the_folder(tmp_path):
+    with full_disk(1000), pytest.raises(OSError) as error, replaced_together(tmp_path, "mark") as r:
+        with atomic_write(Path(r, "weights")) as file:
+            file.write(b"x" * 100_000)
+    assert error.value.filename == str(tmp_path / "weights")
+    assert os.listdir(tmp_path) == []

@@ -1,3 +1,4 @@
+"""exp32, sigmoid, softplus, softmax_row32 and erf64: error bounds, values and extreme arguments."""
 import math
 import os
 import subprocess
@@ -23,34 +24,34 @@ inside = st.floats(-float(EXP_LIMIT), float(EXP_LIMIT), width=32)
 
 
 def worst(kernel, exact, low, high, n=20_000):
-    """The largest relative error over an even grid."""
+    """The largest relative error on a grid of n equally spaced numbers."""
     return max(abs(kernel(x) / exact(float(x)) - 1)
                for x in np.linspace(low, high, n).astype(np.float32))
 
 
-# ---- error bounds, as the module states them --------------------------------------------------
+# ---- the error bounds in the module's docstring-----------------------------------------------
 
 @given(inside)
-def test_exp_is_right_to_its_bound(x):
+def test_the_error_of_exp32_is_within_its_bound(x):
     assert abs(exp32(np.float32(x)) / math.exp(x) - 1) <= 2**-23
 
 
-def test_the_bounds_hold_on_a_grid():
+def test_the_error_of_exp32_is_within_its_bound_on_a_grid():
     assert worst(exp32, math.exp, -87, 87) <= 2**-23
 
 
-def test_the_bounds_hold_on_a_processor_without_fused_multiplication():
-    """Numba compiles for any processor of this family; the sums are rounded more often there."""
-    here = "tests/numerics/test_functions.py::test_the_bounds_hold_on_a_grid"
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", here], cwd=ROOT,
+def test_the_bound_holds_on_a_processor_without_fused_multiply_add():
+    """Numba compiles for a generic processor, on which each product is rounded before the sum."""
+    test = "tests/numerics/test_functions.py::test_the_error_of_exp32_is_within_its_bound_on_a_grid"
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", test], cwd=ROOT,
                           env={**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-# ---- values and ends ----------------------------------------------------------------------------
+# ---- values and extreme arguments----------------------------------------------------------------
 
-def test_values_known_by_heart():
+def test_known_values():
     assert exp32(np.float32(0)) == 1
     assert sigmoid(0.0) == 0.5
     assert softplus(0.0) == pytest.approx(math.log(2))
@@ -60,7 +61,7 @@ def test_values_known_by_heart():
 @pytest.mark.parametrize("softmax", [softmax_row32,
                                      getattr(softmax_row32, "py_func", softmax_row32)])
 def test_the_softmax_of_a_row_worked_by_hand(softmax):
-    """Scores 2 log (1, 3, 4), halved: (1, 3, 4)/8.  tests/nn/test_softmax.py has its bound."""
+    """softmax(½ · 2 log (1, 3, 4)) = (1, 3, 4)/8.  Its error bound: tests/nn/test_softmax.py."""
     row = (2 * np.log([1, 3, 4])).astype(np.float32)
     softmax(row, np.float32(0.5))
     np.testing.assert_allclose(row, [1 / 8, 3 / 8, 4 / 8], rtol=16 * 2**-24)
@@ -69,29 +70,29 @@ def test_the_softmax_of_a_row_worked_by_hand(softmax):
 
 
 def test_nan_stays_nan():
-    with np.errstate(invalid="raise"):                         # it is not cast to an integer
+    with np.errstate(invalid="raise"):                         # no nan is cast to an integer
         for function in (exp32, getattr(exp32, "py_func", exp32), sigmoid, softplus):
             assert math.isnan(function(np.float32("nan")))
 
 
 @pytest.mark.parametrize("x", [np.inf, -np.inf, 1e30, -1e30])
-def test_the_ends_are_finite_and_not_zero(x):
+def test_exp32_is_finite_and_not_0_for_extreme_arguments(x):
     assert 0 < exp32(np.float32(x)) < np.inf
     assert sigmoid(x) in (0, 1)
 
 
 @given(st.floats(-700, -40))
 def test_sigmoid_and_softplus_are_e_to_the_x_in_the_left_tail(x):
-    """1 + e^x rounds to 1 there, and neither is 0."""
+    """1 + e^x rounds to 1 there; log(1 + e^x) must not be 0."""
     for function in (sigmoid, softplus):
         assert float(function(x)) == pytest.approx(math.exp(x), rel=1e-12)
 
 
 @given(st.floats(-700, 700))
-def test_the_two_answers_have_probabilities_that_sum_to_one(x):
+def test_sigmoid_of_x_and_of_minus_x_sum_to_one(x):
     assert sigmoid(x) + sigmoid(-x) == pytest.approx(1, abs=4 * 2**-53)
 
 
 @given(st.floats(-700, 700))
-def test_softplus_is_minus_the_logarithm_of_the_opposite_sigmoid(x):
+def test_softplus_of_minus_x_is_minus_log_sigmoid_of_x(x):
     assert softplus(-x) == pytest.approx(-math.log(sigmoid(x)), rel=1e-12, abs=1e-15)

@@ -1,3 +1,4 @@
+"""held_interrupt delays a first Ctrl-C, but not a second one."""
 import signal
 import threading
 
@@ -6,47 +7,47 @@ import pytest
 from scratch_embed.numerics.interrupt import HeldInterrupt, held_interrupt
 
 
-def test_ctrl_c_waits_for_the_work_to_ask():
+def test_ctrl_c_takes_effect_when_the_yielded_function_is_called():
     steps = []
     with pytest.raises(KeyboardInterrupt):
-        with held_interrupt() as stop_if_asked:
-            stop_if_asked()                                       # nobody pressed it yet
+        with held_interrupt() as raise_if_pressed:
+            raise_if_pressed()                                  # not pressed yet: no effect
             signal.raise_signal(signal.SIGINT)
-            steps.append("went on")
-            stop_if_asked()
+            steps.append("continued")
+            raise_if_pressed()
             steps.append("not reached")
-    assert steps == ["went on"]
+    assert steps == ["continued"]
 
 
-def test_ctrl_c_that_nobody_asked_for_comes_at_the_end_of_the_block():
+def test_ctrl_c_takes_effect_at_the_end_of_the_block_at_the_latest():
     steps = []
     with pytest.raises(HeldInterrupt):
         with held_interrupt():
             signal.raise_signal(signal.SIGINT)
-            steps.append("went on")
-    assert steps == ["went on"]
+            steps.append("continued")
+    assert steps == ["continued"]
 
 
-def test_a_second_ctrl_c_does_not_wait():
+def test_a_second_ctrl_c_takes_effect_at_once():
     with pytest.raises(KeyboardInterrupt):
         with held_interrupt():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
 
-def test_afterwards_ctrl_c_is_what_it_was():
+def test_the_old_signal_handler_is_restored():
     before = signal.getsignal(signal.SIGINT)
     with held_interrupt():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_another_thread_hears_no_signals_and_works_all_the_same():
+def test_the_block_has_no_effect_in_another_thread():
     done = []
 
     def work():
-        with held_interrupt() as stop_if_asked:
-            stop_if_asked()
+        with held_interrupt() as raise_if_pressed:
+            raise_if_pressed()
             done.append(True)
     thread = threading.Thread(target=work)
     thread.start()

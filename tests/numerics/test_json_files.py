@@ -1,4 +1,4 @@
-"""A field that is not what it should be is named, with its file."""
+"""JSON files: round trips, and errors that name the file, the field and what was expected."""
 import json
 import os
 
@@ -16,19 +16,19 @@ values = st.recursive(st.none() | st.booleans() | st.integers() | texts
 
 
 @given(value=st.dictionaries(texts, values) | st.lists(values))
-def test_what_is_written_is_read(tmp_path_factory, value):
+def test_reading_gives_the_value_that_was_written(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     write_json(path, value)
     assert read_json(path, type(value)) == value
 
 
-def test_the_bytes_are_utf8_indented_and_end_a_line(tmp_path):
+def test_the_file_is_utf8_indented_and_ends_with_a_newline(tmp_path):
     write_json(tmp_path / "x.json", {"a": "où", "b": [1]})
     assert (tmp_path / "x.json").read_text("utf-8") == (
         '{\n  "a": "où",\n  "b": [\n    1\n  ]\n}\n')
 
 
-def test_what_has_no_form_in_json_leaves_the_old_file(tmp_path):
+def test_a_value_that_json_cannot_store_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {})
     for value in ({"a": float("nan")}, {"a": "\ud800"}, {"a": object()}):
@@ -50,13 +50,13 @@ def test_what_has_no_form_in_json_leaves_the_old_file(tmp_path):
     (b'{"\xff": 1}', "invalid UTF-8 at byte 2"),
     (b"\xef\xbb\xbf{}", "column 1 .*BOM|Expecting value"), (b"9" * 5000, "limit .* 5000 digits"),
     (b"[" * 100_000, "brackets that are nested too deep")])
-def test_what_is_no_object_is_refused(data, found):
+def test_data_that_are_not_one_object_are_rejected(data, found):
     with pytest.raises(FormatError, match=found) as error:
         parse("x.json", "the file", data)
     assert str(error.value).startswith("x.json: the file: expected a JSON object in UTF-8, found ")
 
 
-def test_a_list_where_an_object_is_wanted_and_none_where_a_list_is(tmp_path):
+def test_read_json_rejects_the_wrong_kind_and_a_missing_file(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("{}")
     with pytest.raises(FormatError, match="x.json: the file: expected a JSON list in UTF-8, found"):
@@ -75,7 +75,7 @@ FIELDS = Fields("x.json", {"one": 1, "true": True, "half": 0.5, "text": "où", "
 @pytest.mark.parametrize("kind, good", [
     ("whole", ["one"]), ("positive", ["one", "half"]), ("flag", ["true"]), ("text", ["text"]),
     ("object", ["object"])])
-def test_a_kind_takes_its_own_and_no_other(kind, good):
+def test_each_method_accepts_only_values_of_its_type(kind, good):
     for name, value in FIELDS.values.items():
         if name in good:
             assert getattr(FIELDS, kind)(name) == value
@@ -86,14 +86,14 @@ def test_a_kind_takes_its_own_and_no_other(kind, good):
             assert str(error.value).endswith(f", found {show(value)}")
 
 
-def test_a_missing_field_is_its_default_or_is_named():
+def test_a_missing_field_gives_the_default_or_an_error_that_names_it():
     assert FIELDS.whole("two", default=7) == 7 and FIELDS.text("two", default=None) is None
     with pytest.raises(FormatError, match="field 'two': expected true or false, found no such fie"):
         FIELDS.flag("two")
     assert "one" in FIELDS and "two" not in FIELDS
 
 
-def test_a_value_of_another_type_is_another_value():
+def test_one_of_distinguishes_values_of_different_types():
     assert FIELDS.one_of("one", [1, 2]) == 1 and FIELDS.one_of("null", [None, "a"]) is None
     for name, options in [("true", [1]), ("one", [True]), ("zero", [False, None])]:
         with pytest.raises(FormatError):
@@ -102,7 +102,7 @@ def test_a_value_of_another_type_is_another_value():
         FIELDS.one_of("one", ["a", None, 3])
 
 
-def test_a_field_of_several_kinds_takes_each_of_them_and_names_all():
+def test_of_accepts_each_of_several_types_and_its_error_names_all():
     kinds = (str, bool, NULL)
     assert [FIELDS.of(name, *kinds) for name in ("text", "true", "null")] == ["où", True, None]
     assert FIELDS.of("list", list) == [] and FIELDS.of("two", list, NULL, default=None) is None
@@ -116,7 +116,7 @@ INNER = Fields("x.json", {"a": {"b": {"size": "1"}}, "list": [{"n": 1}, {"n": 2}
                           "kind": {"type": "A", "n": 1}, "bare": {}, "null": None})
 
 
-def test_what_stands_inside_is_named_with_its_way():
+def test_errors_in_nested_objects_name_the_path_of_the_field():
     with pytest.raises(FormatError, match="^x.json: a.b, field 'size': expected a whole number"):
         INNER.inside("a").inside("b").whole("size")
     with pytest.raises(FormatError, match="^x.json: a, field 'c': expected an object, found no su"):
@@ -129,7 +129,7 @@ def test_what_stands_inside_is_named_with_its_way():
         INNER.each("mixed")
 
 
-def test_a_part_is_an_object_of_a_known_type_or_null_where_it_may_be():
+def test_part_accepts_an_object_of_a_known_type_or_null_if_optional():
     assert INNER.part("kind", ["A", "B"]).whole("n") == 1
     assert INNER.part("null", ["A"], optional=True) is None
     assert INNER.part("nowhere", ["A"], optional=True) is None
@@ -141,12 +141,12 @@ def test_a_part_is_an_object_of_a_known_type_or_null_where_it_may_be():
             INNER.part(name, ["B", "C"], optional)
 
 
-def test_a_field_that_nobody_knows_is_named():
+def test_no_others_names_an_unknown_field():
     FIELDS.no_others(FIELDS.values)
     with pytest.raises(FormatError, match="field 'null': expected only one, true, half, text;"):
         FIELDS.no_others(("one", "true", "half", "text"))
 
 
-def test_a_message_stays_short():
+def test_show_abbreviates_long_values():
     assert len(show("x" * 10**6)) < 200 and len(show(list(range(10**6)))) < 200
     assert json.loads(show("x")[1:-1].join('""')) == "x"

@@ -1,4 +1,4 @@
-"""The promises of @kernel.  Each runs in a process of its own, on a copy of the package."""
+"""The properties of @kernel.  Tests of the cache run a new process on a copy of the package."""
 import itertools
 import os
 import re
@@ -40,7 +40,7 @@ print(two(0), sum(two.stats.cache_hits.values()) if hasattr(two, "stats") else "
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the package with two kernels more, one of which calls the other."""
+    """A copy of the package with two additional kernels; `two` calls `one`."""
     shutil.copytree(PACKAGE, tmp_path / "scratch_embed", ignore=shutil.ignore_patterns("*cache*"))
     (tmp_path / "scratch_embed/callee.py").write_text(CALLEE)
     (tmp_path / "scratch_embed/caller.py").write_text(CALLER)
@@ -48,6 +48,7 @@ def copy(tmp_path):
 
 
 def run(folder, code=SHOW, **environment):
+    """Run `code` with the package in `folder`.  -> the words that it prints"""
     env = {**os.environ, "PYTHONPATH": str(folder), **environment}
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=folder,
                           capture_output=True, text=True)
@@ -59,11 +60,11 @@ def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edite
     assert run(copy) == ["2", "0"]                   # compiled
     assert run(copy) == ["2", "1"]                   # loaded from the disk
     (copy / "scratch_embed/callee.py").write_text(CALLEE.replace("x + 1", "x + 10"))
-    assert run(copy) == ["20", "0"]                  # stale code would still say 2
+    assert run(copy) == ["20", "0"]                  # stale code would print 2
 
 
-def test_code_that_was_compiled_for_a_type_since_renamed_is_not_read(copy):
-    """An index of compiled code names the NamedTuples that kernels take; their classes may go."""
+def test_cached_code_for_a_type_that_was_renamed_is_ignored(copy):
+    """The cache names the NamedTuple of the kernel's argument, a class that no longer exists."""
     point = "from typing import NamedTuple\n{}\nclass Point(NamedTuple):\n    x: int\n".format(
         CALLER.replace("one(one(x))", "one(one(x.x))"))
     (copy / "scratch_embed/caller.py").write_text(point)
@@ -73,7 +74,7 @@ def test_code_that_was_compiled_for_a_type_since_renamed_is_not_read(copy):
     assert run(copy, show.format("Place")) == ["2"]
 
 
-def test_a_kernel_in_a_users_own_file_is_compiled_anew_when_that_is_edited(copy):
+def test_a_kernel_in_a_users_file_is_compiled_again_after_an_edit(copy):
     show = "from mine import one; print(one(0))"
     (copy / "mine.py").write_text(CALLEE)
     assert run(copy, show) == ["1"]
@@ -81,7 +82,7 @@ def test_a_kernel_in_a_users_own_file_is_compiled_anew_when_that_is_edited(copy)
     assert run(copy, show) == ["9"]
 
 
-def test_an_edit_in_a_running_process_is_seen_when_the_module_is_loaded_again(copy):
+def test_an_edit_in_a_running_process_takes_effect_when_the_module_is_reloaded(copy):
     reload = f"""
 import importlib, pathlib, scratch_embed.callee as callee
 print(callee.one(0))
@@ -101,20 +102,20 @@ def in_any_order(a, b):
     return (a + b) - a
 
 
-def test_sums_that_ask_for_it_keep_their_order_and_others_need_not():
+def test_only_keep_order_keeps_the_order_of_a_sum():
     assert in_order(1e30, 1.0) == 0
     assert in_any_order(1e30, 1.0) == (0 if config.DISABLE_JIT else 1)
 
 
-def test_kernels_work_where_no_folder_can_be_written(copy):
+def test_kernels_work_if_no_cache_folder_is_writable(copy):
     for blocked in ("scratch_embed/__pycache__", "home"):
-        (copy / blocked).write_text("a file stands where the cache's folder would be made")
+        (copy / blocked).write_text("a file where the folder of the cache would be created")
     nowhere = {name: str(copy / "home") for name in ("HOME", "XDG_CACHE_HOME")}
     assert run(copy, PYTHONDONTWRITEBYTECODE="1", **nowhere) == ["2", "0"]
     assert run(copy, PYTHONDONTWRITEBYTECODE="1", **nowhere) == ["2", "0"]
 
 
-def test_a_disk_that_fills_up_does_not_stop_a_kernel(copy):
+def test_kernels_work_if_the_disk_is_full(copy):
     full = """
 import numba.core.caching as caching
 def no_space(*a): raise OSError(28, "No space left on device")
@@ -157,16 +158,16 @@ def test_damaged_compiled_code_is_compiled_anew_with_one_warning(copy, kind, dam
     assert run(copy) == ["2", "1"]                   # the damaged files have been replaced
 
 
-def test_kernels_are_plain_python_when_the_compiler_is_switched_off(copy):
+def test_without_jit_kernels_are_plain_python(copy):
     assert run(copy, NUMBA_DISABLE_JIT="1") == ["2", "no", "JIT"]
 
 
-def test_the_users_own_kernels_keep_numbas_cache_folder(copy):
+def test_numbas_own_cache_folder_is_not_changed(copy):
     code = "import os, scratch_embed.caller; print(os.environ.get('NUMBA_CACHE_DIR', 'unset'))"
     assert run(copy, code) == ["unset"]
 
 
-def test_nan_is_seen_inside_a_kernel():
+def test_kernels_keep_checks_for_nan():
     @kernel
     def is_nan(x):
         return x != x, np.isnan(x), not (x >= 0 or x < 0)
@@ -181,14 +182,14 @@ def test_division_by_zero_gives_infinity_as_in_numpy():
     assert divide(1.0, 0.0) == np.inf
 
 
-def test_other_threads_run_while_a_kernel_does():
+def test_other_threads_run_while_a_kernel_runs():
     @kernel
     def busy(n):
         x = 1.0
         for _ in range(n):
             x = np.sin(x) + 1.0
         return x
-    busy(1)                                          # compiled before the clock starts
+    busy(1)                                          # compile it before the measurement
     ticks, stop = [], threading.Event()
 
     def tick():
@@ -201,7 +202,7 @@ def test_other_threads_run_while_a_kernel_does():
     end = time.perf_counter()
     stop.set()
     thread.join()
-    assert sum(start < t < end for t in ticks) > 3   # none, if the kernel held the lock
+    assert sum(start < t < end for t in ticks) > 3   # 0 if the kernel held the GIL
 
 
 INNER_AND_OUTER = """
@@ -221,10 +222,10 @@ def outer(x):
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("inline", [True, False])
-def test_a_kernel_is_inlined_where_that_is_asked_for_and_only_there(inline):
-    """Seen in the compiled code of its caller: is there a call?"""
+def test_a_kernel_is_inlined_exactly_if_inline_is_set(inline):
+    """The compiled code of `outer` contains a call of `inner` only if inline is False."""
     names = {"kernel": kernel, "np": np}
-    exec(INNER_AND_OUTER.format(inline=inline), names)       # of no file, so never cached
+    exec(INNER_AND_OUTER.format(inline=inline), names)       # has no file, so it is not cached
     names["outer"](1.0)
     (code,) = names["outer"].inspect_llvm().values()
     assert bool(re.search("= call .*inner", code)) != inline

@@ -1,4 +1,4 @@
-"""Vectors of length 1: worked by hand, at every scale, and the gradient."""
+"""l2_normalize: worked by hand, from tiny to huge vectors, and its gradient."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from tests.rounding import dtypes, seeds, u64
 
 
 def draw(seed, *shape, size=0.0, dtype=np.float64):
+    """Normally distributed numbers of standard deviation 10^size."""
     return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
 
 
@@ -22,8 +23,8 @@ def test_worked_by_hand():
 
 def test_types_and_shapes():
     assert l2_normalize([[3, 4]])[0].tolist() == [[0.6, 0.8]]                  # integers, a list
-    for dtype, kept in ((np.float32, np.float32), (np.float16, np.float64), (int, np.float64)):
-        assert l2_normalize(np.ones((2, 3, 4), dtype))[0].dtype == kept
+    for dtype, expected in ((np.float32, np.float32), (np.float16, np.float64), (int, np.float64)):
+        assert l2_normalize(np.ones((2, 3, 4), dtype))[0].dtype == expected
     assert l2_normalize(np.ones((2, 3, 4)))[0].shape == (2, 3, 4)
     assert l2_normalize(np.ones((0, 4)))[0].shape == (0, 4)
     assert l2_normalize(np.ones((4, 0)))[0].shape == (4, 0)
@@ -33,16 +34,16 @@ def test_types_and_shapes():
 
 @dtypes
 @given(seed=seeds, D=st.sampled_from([1, 3, 130]), size=st.floats(-30, 30))
-def test_the_length_is_1_to_its_rounding(dtype, seed, D, size):
-    """γ(D + 3) of the arithmetic's own type: sums of D squares, a root and a quotient."""
+def test_the_norm_is_1_up_to_rounding(dtype, seed, D, size):
+    """Rounding errors of a sum of D squares, a root and a quotient, in the type of the array."""
     u, _ = l2_normalize(draw(seed, 4, D, size=size, dtype=dtype))
     bound = (D + 8) * np.finfo(dtype).eps
     assert (abs(np.linalg.norm(u.astype(float), axis=-1) - 1) <= bound).all()
 
 
 @dtypes
-def test_no_power_of_two_is_seen_however_small_or_large(dtype):
-    """To the last bit, though the square of 2⁻¹⁰⁰ is 0 in float32 and that of 2¹⁰⁰ is inf."""
+def test_scaling_by_a_power_of_two_does_not_change_a_bit(dtype):
+    """Although in float32 the square of 2⁻¹⁰⁰ is 0 and the square of 2¹⁰⁰ is inf."""
     x, du = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype)
     u, backward = l2_normalize(x)
     for power in (-100, 100):
@@ -52,7 +53,7 @@ def test_no_power_of_two_is_seen_however_small_or_large(dtype):
 
 
 @dtypes
-def test_any_layout_is_read_alike_and_left_as_it_was(dtype):
+def test_the_memory_layout_does_not_matter_and_the_input_is_not_changed(dtype):
     x = draw(0, 6, 8, dtype=dtype)
     before, (u, _) = x.copy(), l2_normalize(x)
     for view in (np.asfortranarray(x), np.repeat(x, 2, 1)[:, ::2]):
@@ -60,7 +61,7 @@ def test_any_layout_is_read_alike_and_left_as_it_was(dtype):
     np.testing.assert_array_equal(x, before)
 
 
-def test_what_has_no_direction_is_nan_and_no_other_row_is():
+def test_rows_with_inf_or_nan_give_nan_and_other_rows_do_not():
     x = np.array([[np.inf, 1], [np.nan, 1], [3, 4], [0, 0]])
     u, _ = l2_normalize(x)
     assert np.isnan(u[0]).any() and np.isnan(u[1]).all()
@@ -72,8 +73,8 @@ def test_backward_is_the_derivative():
 
 
 @given(seeds, st.floats(-12, 12))
-def test_the_gradient_is_tangent_to_the_sphere(seed, size):
+def test_the_gradient_is_orthogonal_to_the_vector(seed, size):
     x, du = draw(seed, 3, 5, size=size), draw(seed + 1, 3, 5)
     u, backward = l2_normalize(x)
-    along = abs((u * backward(du)).sum(-1)) * np.linalg.norm(x, axis=-1)
-    assert (along <= 17 * u64 * np.linalg.norm(du, axis=-1)).all()
+    radial = abs((u * backward(du)).sum(-1)) * np.linalg.norm(x, axis=-1)
+    assert (radial <= 17 * u64 * np.linalg.norm(du, axis=-1)).all()

@@ -1,4 +1,4 @@
-"""safetensors: the original's bytes, exact round trips, and no damaged file is read."""
+"""safetensors: the original library's bytes, exact round trips, and errors for damaged files."""
 import json
 import os
 import pickle
@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from scratch_embed.numerics import safetensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import (
+    CHECKSUM,
     LONGEST_HEADER,
     begins_like_safetensors,
     read_header,
@@ -25,10 +26,10 @@ from scratch_embed.numerics.safetensors import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GIVEN = runpy.run_path(str(GOLDEN / "make_safetensors.py"))        # what the original was given
+GIVEN = runpy.run_path(str(GOLDEN / "make_safetensors.py"))        # the original's input
 CODES = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "b1"]
 
-# worked by hand: the header takes 107 bytes and 5 spaces; 1.0 is 3F800000, and 258 is 0102
+# worked by hand: the header is 107 bytes and 5 spaces; 1.0 is 3F800000, -2.0 C0000000, 258 0102
 HEADER = (b'{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
           b'"a":{"dtype":"U16","shape":[],"data_offsets":[8,10]}}')
 SMALL = (b"\x70\0\0\0\0\0\0\0" + HEADER + b"     " + b"\0\0\x80\x3f" + b"\0\0\0\xc0"
@@ -37,27 +38,29 @@ SMALL = (b"\x70\0\0\0\0\0\0\0" + HEADER + b"     " + b"\0\0\x80\x3f" + b"\0\0\0\
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """One place for all files of these tests; hypothesis writes it again and again."""
+    """One path for the files of all tests; hypothesis needs a fixture that is not per function."""
     return tmp_path_factory.mktemp("tensors") / "file"
 
 
 def saved(path, data):
+    """Write the bytes `data` to `path`.  -> path"""
     path.write_bytes(data)
     return path
 
 
 def packed(header, data=b""):
-    """A file of this header (an object, or its text as bytes) and this data."""
+    """The bytes of a file.  header: an object, or its text as bytes; data: the bytes after it."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
 
 def f32(begin, end, shape=(1,), dtype="F32"):
+    """The header's entry of a tensor, float32 unless another dtype is given."""
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
 def assert_same(tensors, expected):
-    """The same names, dtypes and shapes, and the same bits: -0 is not 0, nan is nan."""
+    """The same names, dtypes, shapes and bits, so that -0 differs from 0 and nan equals nan."""
     assert tensors.keys() == expected.keys()
     for name, array in tensors.items():
         want = np.asarray(expected[name])
@@ -76,24 +79,24 @@ def test_a_small_file_worked_by_hand(path):
     assert list(read) == ["b", "a"] and metadata == {}                # in the order of the data
 
 
-def test_no_tensors_and_no_metadata_worked_by_hand(path):
+def test_an_empty_file_worked_by_hand(path):
     write_safetensors(path, {})
     assert path.read_bytes() == b"\x08" + bytes(7) + b"{}      "
     assert read_safetensors(path) == ({}, {})
 
 
-def test_the_file_of_the_original_holds_what_it_was_given():
+def test_we_read_the_golden_file_of_the_original():
     tensors, metadata = read_safetensors(GOLDEN / "tensors.safetensors")
     assert_same(tensors, GIVEN["TENSORS"])
     assert metadata == GIVEN["METADATA"]
 
 
-def test_our_file_is_the_originals_byte_for_byte(path):
+def test_we_write_the_golden_file_byte_for_byte(path):
     write_safetensors(path, GIVEN["TENSORS"], GIVEN["METADATA"])
     assert path.read_bytes() == (GOLDEN / "tensors.safetensors").read_bytes()
 
 
-def test_the_header_alone_says_where_everything_lies(path):
+def test_read_header_gives_types_shapes_and_offsets(path):
     entries, metadata = read_header(saved(path, SMALL))
     assert entries == {"b": ("F32", (2,), 120, 128), "a": ("U16", (), 128, 130)}
     assert metadata == {}
@@ -120,7 +123,7 @@ def test_only_the_named_tensors_are_read(path):
         read_safetensors(path, ["a", "c"])
 
 
-def test_the_first_nine_bytes_tell_the_format():
+def test_the_first_nine_bytes_identify_the_format():
     assert begins_like_safetensors(SMALL[:9])
     assert begins_like_safetensors(struct.pack("<Q", LONGEST_HEADER) + b"{")
     for start in [b"", SMALL[:8], SMALL[:8] + b"[", struct.pack("<Q", LONGEST_HEADER + 1) + b"{",
@@ -128,7 +131,7 @@ def test_the_first_nine_bytes_tell_the_format():
         assert not begins_like_safetensors(start)
 
 
-# ---- round trips, and the original -----------------------------------------
+# ---- round trips, and parity -----------------------------------------------
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 shapes = st.sampled_from([(), (0,), (3,), (2, 0, 3), (1, 4), (2, 3, 2)])
@@ -149,7 +152,7 @@ def collections(draw, codes=CODES, names=text):
 
 
 @given(collections(), st.dictionaries(text, text, max_size=4))
-def test_any_tensors_come_back_bit_by_bit(path, tensors, metadata):
+def test_reading_gives_the_tensors_that_were_written_bit_by_bit(path, tensors, metadata):
     write_safetensors(path, tensors, metadata)
     read, again = read_safetensors(path)
     assert_same(read, tensors)
@@ -159,7 +162,7 @@ def test_any_tensors_come_back_bit_by_bit(path, tensors, metadata):
 
 @settings(max_examples=25)
 @given(collections(), st.dictionaries(text, text, max_size=4), st.randoms())
-def test_the_order_of_a_dict_is_not_seen(path, tensors, metadata, random):
+def test_the_bytes_do_not_depend_on_the_order_of_the_dicts(path, tensors, metadata, random):
     write_safetensors(path, tensors, metadata)
     data = path.read_bytes()
     write_safetensors(path, dict(random.sample(list(tensors.items()), len(tensors))),
@@ -169,7 +172,7 @@ def test_the_order_of_a_dict_is_not_seen(path, tensors, metadata, random):
 
 @settings(max_examples=15)
 @given(hnp.arrays(st.sampled_from(CODES).map(np.dtype), hnp.array_shapes()))
-def test_the_layout_of_an_array_in_memory_is_not_seen(path, array):
+def test_the_bytes_do_not_depend_on_the_memory_layout_of_an_array(path, array):
     write_safetensors(path, {"x": array})
     data = path.read_bytes()
     padded = np.zeros((2 * len(array), *array.shape[1:]), array.dtype)
@@ -182,7 +185,7 @@ def test_the_layout_of_an_array_in_memory_is_not_seen(path, array):
 
 @given(collections(names=text.map(lambda name: "x" + name)),
        st.dictionaries(text, text, min_size=1, max_size=1))
-def test_the_original_reads_ours_and_writes_the_same(path, tensors, metadata):
+def test_the_original_reads_our_files_and_writes_the_same_bytes(path, tensors, metadata):
     original = pytest.importorskip("safetensors.numpy")
     write_safetensors(path, tensors, metadata)
     assert_same(original.load_file(path), tensors)
@@ -201,8 +204,8 @@ def test_we_read_what_the_original_writes(path, tensors):
     assert again == metadata
 
 
-def test_the_order_of_the_names_in_a_header_is_free(path):
-    """Older versions of the original wrote them by name, whatever the order of the data."""
+def test_the_header_may_have_any_order(path):
+    """Older versions of the original sorted the header by name, not by the order of the data."""
     data = packed({"a": f32(4, 8), "b": f32(0, 4), "empty": f32(4, 4, (0,))},
                   struct.pack("<2f", 1, 2))
     tensors, _ = read_safetensors(saved(path, data))
@@ -211,7 +214,7 @@ def test_the_order_of_the_names_in_a_header_is_free(path):
 
 
 @pytest.mark.parametrize("spaces", range(8))
-def test_tensors_that_are_not_aligned_in_the_file_are_in_memory(path, spaces):
+def test_arrays_are_aligned_in_memory_even_if_not_in_the_file(path, spaces):
     header = b'{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},' \
              b'"a":{"dtype":"F64","shape":[1],"data_offsets":[1,9]}}' + b" " * spaces
     tensors, _ = read_safetensors(saved(path, packed(header, b"\x07" + struct.pack("<d", 0.1))))
@@ -221,7 +224,7 @@ def test_tensors_that_are_not_aligned_in_the_file_are_in_memory(path, spaces):
 
 # ---- damaged files: an error, never a tensor -------------------------------
 
-def test_a_file_cut_at_any_byte_is_refused(path):
+def test_a_file_truncated_at_any_byte_is_rejected(path):
     saved(path, (GOLDEN / "tensors.safetensors").read_bytes())
     for cut in reversed(range(path.stat().st_size)):
         os.truncate(path, cut)
@@ -231,7 +234,7 @@ def test_a_file_cut_at_any_byte_is_refused(path):
 
 
 @given(st.sampled_from([SMALL, (GOLDEN / "tensors.safetensors").read_bytes()]), st.data())
-def test_damage_gives_whole_tensors_or_a_format_error(path, data, draw):
+def test_a_damaged_file_gives_complete_tensors_or_a_format_error(path, data, draw):
     at = draw.draw(st.integers(0, len(data) - 1))
     end = at + draw.draw(st.integers(0, 6))
     new = data[:at] + draw.draw(st.binary(max_size=6)) + data[end:]
@@ -241,15 +244,60 @@ def test_damage_gives_whole_tensors_or_a_format_error(path, data, draw):
     except FormatError:
         return
     length = struct.unpack("<Q", new[:8])[0]
-    half = sum(x.size * 2 for name, x in tensors.items()              # BF16 takes twice its bytes
-               if read_header(path)[0][name].dtype == "BF16")
-    assert 8 + length + sum(x.nbytes for x in tensors.values()) - half == len(new)
+    widened = sum(x.size * 2 for name, x in tensors.items()           # BF16 was read as float32
+                  if read_header(path)[0][name].dtype == "BF16")
+    assert 8 + length + sum(x.nbytes for x in tensors.values()) - widened == len(new)
     assert all(isinstance(value, str) for value in metadata.values())
+
+
+@pytest.mark.parametrize("dtype, shape, size", [("F8_E4M3", 3, 3), ("F8_E5M2", 3, 3), ("F4", 4, 2),
+                                                ("F6_E2M3", 4, 3), ("C64", 1, 8)])
+def test_a_tensor_that_is_not_read_does_not_prevent_reading_another(path, dtype, shape, size):
+    header = {"odd": {"dtype": dtype, "shape": [shape], "data_offsets": [0, size]},
+              "a": f32(size, size + 4)}
+    saved(path, packed(json.dumps(header).encode(), bytes(size) + ONE))
+    assert list(read_header(path)[0]) == ["odd", "a"]
+    assert read_safetensors(path, ["a"])[0]["a"].tolist() == [1]
+    original = pytest.importorskip("safetensors")
+    with original.safe_open(path, "np") as file:             # the same types as the original's
+        assert file.get_slice("odd").get_dtype() == dtype
+
+
+# ---- the checksum --------------------------------------------------------------------------------
+
+def test_any_flipped_bit_of_a_file_with_a_checksum_is_refused(path):
+    tensors = {"a": np.arange(3, dtype=np.float32), "b": np.array([True]), "c": np.zeros((0, 2))}
+    write_safetensors(path, tensors, {"kind": "x"}, checksum=True)
+    data = path.read_bytes()
+    found, metadata = read_safetensors(path)
+    assert metadata == read_header(path)[1] == {"kind": "x"}
+    np.testing.assert_array_equal(found["a"], tensors["a"])
+    name = range(data.index(CHECKSUM.encode()), data.index(b'":"crc32'))
+    for at in set(range(len(data))) - set(name):             # without its name it is not looked for
+        for bit in range(8):
+            with pytest.raises(FormatError):
+                read_safetensors(saved(path, data[:at] + bytes([data[at] ^ 1 << bit])
+                                       + data[at + 1:]))
+
+
+def test_a_checksum_is_verified_where_all_tensors_are_read(path):
+    write_safetensors(path, {"a": np.ones(2), "b": np.ones(2)}, checksum=True)
+    data = path.read_bytes()
+    saved(path, data[:-1] + b"!")
+    with pytest.raises(FormatError, match="its checksum: expected 'crc32:[0-9a-f]{8}', found"):
+        read_safetensors(path)
+    assert read_safetensors(path, ["a"])[0]["a"].tolist() == [1, 1]
+
+
+def test_a_file_with_a_checksum_is_read_by_the_original(path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    write_safetensors(path, {"a": np.ones(2)}, {"x": "y"}, checksum=True)
+    assert numpy.load_file(path)["a"].tolist() == [1, 1]
 
 
 ONE = struct.pack("<f", 1)
 NO_JSON = "the header: expected a JSON object in UTF-8, found "
-HEADER_FAULTS = [                              # the file, then place: expected and found
+HEADER_FAULTS = [                              # (file, message: place, expected, found)
     (b"", "byte 0: expected the length of a header, at most 100,000,000 bytes and within the "
           "file; found b'' in a file of 0 bytes: truncated, or not a safetensors file"),
     (b"\x02\0\0\0\0\0\0\0", "byte 0: expected the length of a header, at most 100,000,000 bytes "
@@ -286,14 +334,18 @@ HEADER_FAULTS = [                              # the file, then place: expected 
 SIZES = (f"tensor 'a': expected a shape of at most 32 whole numbers, none below 0 or above "
          f"{sys.maxsize}, found ")
 OFFSETS = "tensor 'a': expected data_offsets [begin, end] with 0 <= begin <= end, found "
-ENTRY_FAULTS = [                               # the entry of "a", which has 4 bytes of data
+ENTRY_FAULTS = [                               # (entry of "a", message); 4 bytes of data
     ([0, 4], "tensor 'a': expected an object, found [0, 4]"),
     ({"dtype": "F32", "shape": [1]}, "tensor 'a': expected the fields dtype, shape and "
                                      "data_offsets, found ['dtype', 'shape']"),
     ({**f32(0, 4), "strides": [4]}, "tensor 'a': expected the fields dtype, shape and data_offsets,"
                                     " found ['dtype', 'shape', 'data_offsets', 'strides']"),
-    (f32(0, 4, (4,), "F8_E5M2"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
-                                 "BF16, F16, U16, I16, I8, U8, BOOL, found 'F8_E5M2'"),
+    (f32(0, 4, (4,), "I4"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
+                            "BF16, F16, U16, I16, I8, U8, BOOL, F4, "),
+    (f32(0, 4, (4,), "F8_E5M2"), "tensor 'a': expected numbers that NumPy can hold, found F8_E5M2, "
+                                 "which is not read; give the names of other tensors"),
+    (f32(0, 4, (5,), "F8_E5M2"), "tensor 'a': expected data_offsets that span 5 bytes"),
+    (f32(0, 4, (7,), "F4"), "tensor 'a': expected a shape of whole bytes, found [7]"),
     (f32(0, 4, dtype=["F32"]), "tensor 'a': expected a dtype among U64"),
     (f32(0, 4, (-1,)), SIZES + "[-1]"), (f32(0, 4, (-1, -1)), SIZES + "[-1, -1]"),
     (f32(0, 4, (1.0,)), SIZES + "[1.0]"), (f32(0, 4, (True,)), SIZES + "[True]"),
@@ -304,7 +356,7 @@ ENTRY_FAULTS = [                               # the entry of "a", which has 4 b
     (f32(0, 0, (2**40, 2**40, 0)), "tensor 'a': expected a shape that fits into memory, found "
                                    "[1099511627776, 1099511627776, 0]"),
     (f32(0, 0, (0, 2**61)), "tensor 'a': expected a shape that fits into memory"),
-    # 2^62 float32 are 2^64 bytes: 0 to whoever counts in 64 bits
+    # 2^62 float32 are 2^64 bytes, which is 0 in 64-bit arithmetic
     (f32(0, 0, (2**31, 2**31)), "tensor 'a': expected a shape that fits into memory"),
     (f32(0, 4, (2,)), "tensor 'a': expected data_offsets that span 8 bytes, the size of F32 [2], "
                       "found [0, 4]"),
@@ -319,7 +371,7 @@ ENTRY_FAULTS = [                               # the entry of "a", which has 4 b
     (f32(0, 2, dtype="U16"), "byte 71: expected the file to end at byte 71, found 73 bytes: more"),
     (f32(0, 8, (2,)), "byte 73: expected the file to end at byte 77, found 73 bytes: truncated"),
     (f32(0, 4, dtype="BOOL", shape=(4,)), "tensor 'a': expected the bytes 0 and 1, found 128")]
-LAYOUT_FAULTS = [                              # two tensors in 8 bytes
+LAYOUT_FAULTS = [                              # (header, message); 8 bytes of data
     ({"a": f32(0, 4), "b": f32(0, 4)}, "tensor 'b': expected its data at offset 4, found 0: an "
                                        "overlap"),
     ({"a": f32(0, 4), "b": f32(2, 6)}, "tensor 'b': expected its data at offset 4, found 2: an "
@@ -335,7 +387,7 @@ FAULTS = (HEADER_FAULTS + [(packed({"a": entry}, ONE), message) for entry, messa
 
 
 @pytest.mark.parametrize("data, message", FAULTS, ids=range(len(FAULTS)))
-def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, data, message):
+def test_the_error_names_the_place_and_what_was_expected_and_found(path, data, message):
     with pytest.raises(FormatError) as error:
         read_safetensors(saved(path, data))
     assert str(error.value).startswith(f"{path}: {message}")
@@ -346,7 +398,7 @@ def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, d
     struct.pack("<Q", 99_999_999) + b"{}", struct.pack("<Q", 2**64 - 1) + b"{}",
     packed({"a": f32(0, 4 * 10**12, (10**6, 10**6))}, ONE),
     packed({"a": f32(0, 2**62, (2**60,)), "b": f32(0, 4)}, ONE)])
-def test_lengths_beyond_the_file_are_refused_before_memory_is_taken(path, data):
+def test_lengths_beyond_the_file_are_rejected_before_memory_is_allocated(path, data):
     saved(path, data)
     tracemalloc.start()
     with pytest.raises(FormatError):
@@ -356,16 +408,16 @@ def test_lengths_beyond_the_file_are_refused_before_memory_is_taken(path, data):
     assert peak < 100_000
 
 
-def test_a_header_longer_than_the_format_allows_is_refused_though_the_file_holds_it(path):
+def test_a_header_above_the_limit_is_rejected_even_if_the_file_contains_it(path):
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", LONGEST_HEADER + 1) + b"{}")
-        file.truncate(LONGEST_HEADER + 100)        # a hole: it takes no room on the disk
+        file.truncate(LONGEST_HEADER + 100)        # a sparse file: it takes no disk space
     with pytest.raises(FormatError, match="byte 0.*found 100000001"):
         read_safetensors(path)
     path.unlink()
 
 
-def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch):
+def test_a_file_that_is_truncated_while_it_is_read_is_rejected(path, monkeypatch):
     def cut_after(*arguments, read_header=safetensors._read_header):
         header = read_header(*arguments)
         os.truncate(path, len(SMALL) - 3)
@@ -375,19 +427,19 @@ def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch):
         read_safetensors(saved(path, SMALL))
 
 
-def test_a_pickle_is_refused_and_not_run(path):
-    trace = path.with_name("trace")
+def test_a_pickle_is_rejected_and_not_run(path):
+    proof = path.with_name("proof")            # exists if the pickle was run
 
     class Trap:
         def __reduce__(self):
-            return trace.write_text, ("run",)
+            return proof.write_text, ("run",)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(FormatError):
             read_safetensors(saved(path, pickle.dumps(Trap(), protocol)))
-    assert not trace.exists()
+    assert not proof.exists()
 
 
-# ---- what may not be written -----------------------------------------------
+# ---- contents that cannot be written ---------------------------------------
 
 @pytest.mark.parametrize("tensors, metadata, message", [
     ({"x": np.array([None])}, {}, "tensor 'x': expected .* got object of 1 axes"),
@@ -402,15 +454,15 @@ def test_a_pickle_is_refused_and_not_run(path):
     ({}, {"epoch": 3}, "a value in the metadata: expected a string of Unicode text, got 3"),
     ({}, {"k": "\udfff"}, "a value in the metadata: expected a string of Unicode text"),
     ({}, {3: "epoch"}, "a name in the metadata: expected a string of Unicode text, got 3")])
-def test_what_the_format_has_no_place_for_is_refused(tmp_path, tensors, metadata, message):
+def test_contents_that_the_format_cannot_store_are_rejected(tmp_path, tensors, metadata, message):
     target = saved(tmp_path / "file", b"old")
     with pytest.raises(ValueError, match=message):
         write_safetensors(target, tensors, metadata)
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
-def test_a_header_is_as_long_as_allowed_and_no_longer(path, monkeypatch):
-    length = len(b'{"__metadata__":{"k":"1234567"}}')                 # 32: no spaces follow
+def test_a_header_above_the_limit_is_not_written(path, monkeypatch):
+    length = len(b'{"__metadata__":{"k":"1234567"}}')                 # 32 bytes, so no padding
     monkeypatch.setattr(safetensors, "LONGEST_HEADER", length)
     write_safetensors(path, {}, {"k": "1234567"})
     assert read_safetensors(path) == ({}, {"k": "1234567"})
@@ -418,7 +470,7 @@ def test_a_header_is_as_long_as_allowed_and_no_longer(path, monkeypatch):
         write_safetensors(path, {}, {"k": "12345678"})
 
 
-def test_as_many_axes_are_written_as_are_read(path):
+def test_at_most_32_axes_are_written(path):
     write_safetensors(path, {"x": np.ones((1,) * 32)})
     assert read_safetensors(path)[0]["x"].shape == (1,) * 32
     try:
@@ -431,7 +483,7 @@ def test_as_many_axes_are_written_as_are_read(path):
 
 # ---- the file and the arrays are independent -------------------------------
 
-def test_what_was_read_is_ours_whatever_happens_to_the_file(path):
+def test_arrays_do_not_change_if_the_file_does(path):
     first = {"x": np.arange(10_000.0), "y": np.ones((2, 2), np.float32)}
     write_safetensors(path, first)
     tensors, _ = read_safetensors(path)
@@ -439,18 +491,18 @@ def test_what_was_read_is_ours_whatever_happens_to_the_file(path):
     assert_same(tensors, first)
     path.write_bytes(b"")                                            # cut
     assert_same(tensors, first)
-    tensors["x"][0] = 5                                              # and it may be written to
+    tensors["x"][0] = 5                                              # and it is writable
     assert tensors["y"].flags.writeable and not np.shares_memory(tensors["x"], tensors["y"])
 
 
-def test_whoever_has_the_old_file_open_still_reads_all_of_it(path):
+def test_a_reader_of_the_old_file_still_reads_all_of_it(path):
     with open(saved(path, b"old"), "rb") as reader:
         write_safetensors(path, {"x": np.zeros(3)})
         assert reader.read() == b"old"
     assert read_safetensors(path)[0]["x"].tolist() == [0, 0, 0]
 
 
-def test_memory_is_taken_once_to_read_and_not_to_write(path):
+def test_reading_allocates_each_tensor_once_and_writing_allocates_none(path):
     tensors = {"x": np.zeros((1000, 250), np.float32), "y": np.zeros(10**6, np.float16)}
     size = sum(array.nbytes for array in tensors.values())
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Settings as plain values: the same for equal values, another for any other."""
+"""Settings as JSON values: different settings give different values."""
 import json
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ def average(x):
     return sum(x) / len(x)
 
 
-def test_plain_values_are_json_and_numpys_numbers_are_pythons():
+def test_settings_become_json_values_and_numpys_numbers_become_pythons():
     settings = dict(dim=np.int64(4), lr=np.float32(0.5), on=np.bool_(True), pair=Pair(1.5),
                     zero=np.array(0.25), names=("a", "b"), nothing=None, form=average)
     found = json_value(settings)
@@ -27,20 +27,20 @@ def test_plain_values_are_json_and_numpys_numbers_are_pythons():
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_function_without_a_key_is_refused():
+def test_a_function_without_a_key_is_rejected():
     with pytest.raises(ValueError, match="without a key: .*@saved_as"):
         json_value({"form": len})
 
 
-def test_what_an_array_is_stored_as_tells_numbers_shapes_and_types():
+def test_the_digest_of_an_array_depends_on_its_numbers_shape_and_type():
     a, b = np.arange(6), np.arange(6).reshape(2, 3)
-    kept = [json_value(x) for x in (a, b, a.astype(np.int32), a.astype(float), a + 1, a[:0])]
-    assert len(set(kept)) == len(kept)
+    digests = [json_value(x) for x in (a, b, a.astype(np.int32), a.astype(float), a + 1, a[:0])]
+    assert len(set(digests)) == len(digests)
     assert json_value(b.T) == digest(np.ascontiguousarray(b.T)) != json_value(b.reshape(3, 2))
     assert digest(a, b) != digest(b, a)
 
 
-def test_words_and_counts_have_a_digest():
-    kept = [digest_words(words, np.array(counts)) for words, counts in (
+def test_the_digest_of_words_depends_on_the_words_and_their_counts():
+    digests = [digest_words(words, np.array(counts)) for words, counts in (
         (["a", "b"], [2, 1]), (["a", "c"], [2, 1]), (["a", "b"], [1, 2]), (["\udcff"], [1]))]
-    assert len(set(kept)) == 4
+    assert len(set(digests)) == 4

@@ -1,3 +1,4 @@
+"""imap_unordered and parallel_map: every item once, parallel threads, errors, cancellation."""
 import threading
 
 import pytest
@@ -7,64 +8,64 @@ from scratch_embed.numerics.workers import imap_unordered, parallel_map
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_every_job_is_done_once(workers):
+def test_f_is_called_once_for_each_item(workers):
     squares = imap_unordered(lambda x: x * x, range(100), workers)
     assert sorted(squares) == [x * x for x in range(100)]
 
 
-def test_one_worker_keeps_the_order_and_the_thread():
+def test_one_worker_keeps_the_order_and_uses_the_callers_thread():
     seen = list(imap_unordered(lambda x: (x, threading.get_ident()), range(10), 1))
     assert seen == [(x, threading.get_ident()) for x in range(10)]
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_that_many_jobs_run_side_by_side(workers):
-    meeting = threading.Barrier(workers, timeout=20)     # breaks unless all of them arrive
+def test_as_many_calls_as_workers_run_at_the_same_time(workers):
+    meeting = threading.Barrier(workers, timeout=20)     # an error unless all of them wait at once
 
-    def step(job):
+    def f(item):
         return meeting.wait() >= 0
-    assert all(imap_unordered(step, range(workers * 2), workers))
+    assert all(imap_unordered(f, range(workers * 2), workers))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_reaches_the_caller_and_the_rest_is_dropped(workers):
+def test_an_error_reaches_the_caller_and_cancels_the_other_calls(workers):
     begun = []
 
-    def step(job):
-        begun.append(job)
-        if job == 3:
+    def f(item):
+        begun.append(item)
+        if item == 3:
             raise ArithmeticError("diverged")
-        return job
+        return item
     with pytest.raises(ArithmeticError, match="diverged"):
-        list(imap_unordered(step, range(1000), workers))
+        list(imap_unordered(f, range(1000), workers))
     assert len(begun) < 100
 
 
-def test_jobs_are_read_no_further_ahead_than_keeps_the_workers_busy():
+def test_only_a_few_items_are_read_ahead():
     read = []
 
-    def jobs():
-        for job in range(1000):
-            read.append(job)
-            yield job
-    next(iter(imap_unordered(lambda job: job, jobs(), 2)))
+    def items():
+        for item in range(1000):
+            read.append(item)
+            yield item
+    next(iter(imap_unordered(lambda item: item, items(), 2)))
     assert len(read) < 20
 
 
-def test_a_caller_who_stops_waits_only_for_the_jobs_under_way():
+def test_closing_the_generator_waits_only_for_running_calls():
     begun = []
-    results = imap_unordered(lambda job: begun.append(job), range(1000), 2)
+    results = imap_unordered(lambda item: begun.append(item), range(1000), 2)
     next(results)
     results.close()
     done = len(begun)
     assert done < 20 and len(begun) == done
 
 
-# ---- a team -------------------------------------------------------------------------------------
+# ---- parallel_map -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_a_teams_answers_come_in_the_order_of_the_items_whoever_is_first(workers):
-    """The first item's thread waits until the last one's has answered."""
+def test_results_have_the_order_of_the_items(workers):
+    """The call of the first item waits until the call of the last item has begun."""
     last = threading.Event()
 
     def square(x):
@@ -73,41 +74,41 @@ def test_a_teams_answers_come_in_the_order_of_the_items_whoever_is_first(workers
         if x == workers - 1:
             last.set()
         return x * x
-    with parallel_map(workers) as run:
-        assert run(square, range(workers)) == [x * x for x in range(workers)]
-        assert run(square, iter([])) == []
+    with parallel_map(workers) as map_items:
+        assert map_items(square, range(workers)) == [x * x for x in range(workers)]
+        assert map_items(square, iter([])) == []
 
 
-def test_a_team_of_one_works_in_this_very_thread():
-    with parallel_map(1) as run:
-        assert run(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+def test_parallel_map_with_one_worker_uses_the_callers_thread():
+    with parallel_map(1) as map_items:
+        assert map_items(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
 
 
-def test_a_team_of_two_works_side_by_side():
+def test_two_workers_run_at_the_same_time():
     meeting = threading.Barrier(2, timeout=20)
-    with parallel_map(2) as run:
-        assert sorted(run(lambda _: meeting.wait(), range(2))) == [0, 1]
+    with parallel_map(2) as map_items:
+        assert sorted(map_items(lambda _: meeting.wait(), range(2))) == [0, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_worker_reaches_the_caller_and_the_workers_continue(workers):
-    with parallel_map(workers) as run:
+    with parallel_map(workers) as map_items:
         with pytest.raises(ZeroDivisionError):
-            run(lambda x: 1 / x, [1, 0])
-        assert run(lambda x: 1 / x, [1, 2]) == [1, 0.5]
+            map_items(lambda x: 1 / x, [1, 0])
+        assert map_items(lambda x: 1 / x, [1, 2]) == [1, 0.5]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_matrix_product_has_one_thread_in_a_team_and_as_many_as_before_after_it(workers):
+def test_blas_has_one_thread_in_the_block_and_the_old_number_after_it(workers):
     before = blas_threads()
-    with pytest.raises(KeyError), parallel_map(workers) as run:
-        assert set(run(lambda _: blas_threads(), range(workers))) <= {1, None}
+    with pytest.raises(KeyError), parallel_map(workers) as map_items:
+        assert set(map_items(lambda _: blas_threads(), range(workers))) <= {1, None}
         raise KeyError
     assert blas_threads() == before
 
 
 @pytest.mark.parametrize("workers", [0, -1])
-def test_a_team_of_nobody_is_refused(workers):
+def test_less_than_one_worker_is_rejected(workers):
     with pytest.raises(ValueError, match=f"workers={workers}: expected at least 1"):
         with parallel_map(workers):
             pass

@@ -341,6 +341,12 @@ def test_an_invalid_argument_is_an_error_that_lists_valid_values(wrong, message)
         encoder_of().encode(["abc"], **wrong)
 
 
+@pytest.mark.parametrize("bad", ["a\ud800b", "a \udce9"])
+def test_a_text_with_a_lone_surrogate_is_refused_by_its_number(bad):
+    with pytest.raises(ValueError, match="input 1: expected Unicode text, got the lone surrogate"):
+        encoder_of().encode(["a", bad])
+
+
 def test_inputs_that_are_not_str_are_errors_with_their_index():
     for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
         with pytest.raises(TypeError, match="input 1: expected a text, a str, got"):

@@ -519,3 +519,12 @@ def test_sif_removes_the_similarity_that_comes_from_a_frequent_word():
                                  (mean.without_common(texts), -0.2, 0.2)):
         x = encoder.encode(texts)
         assert least < np.mean(similarity(x, x)[np.triu_indices(50, 1)]) < most
+
+
+@pytest.mark.parametrize("bad", ["a\ud800b", "w1 \udce9"])
+def test_a_text_with_a_lone_surrogate_is_refused_by_its_number_known_word_or_not(bad):
+    encoder = random_encoder(0)
+    with pytest.raises(ValueError, match="input 1: expected Unicode text, got the lone surrogate"):
+        encoder.encode(["w1", bad])
+    with pytest.raises(ValueError, match="input 0: expected Unicode text"):
+        encoder.encode(bad)

@@ -1,15 +1,17 @@
-"""expect: a checker finds in a function the invariants that it is known to break."""
+"""expect(): assert that a checker finds the invariants that a faulty function breaks."""
 from scratch_embed.testing.invariants import broken
 
 
 def expect(names, check, invariants, *subject):
-    """Assert that these invariants break, the first of them first; if it is one, no other breaks.
+    """Assert that the invariants in `names` break.
 
-    One fault often breaks several: a wrong value is also wrong at every scale.
+    names: separated by spaces.  A single name: all other invariants must hold.  Several names:
+    invariants before the first name, in the checker's order, must hold; other invariants are not
+    tried, because one fault often breaks several (a wrong value is also wrong at every scale).
     """
     names = names.split()
-    first = names[:1] if len(names) == 1 else list(invariants)[:list(invariants).index(names[0])]
-    tried = list(invariants) if len(names) == 1 else [*first, *names]
+    before = list(invariants)[:list(invariants).index(names[0])]
+    tried = list(invariants) if len(names) == 1 else [*before, *names]
     found = broken(check, invariants, *subject, without=set(invariants) - set(tried))
     assert list(found) == [name for name in invariants if name in names], (
         "\n\n".join(found.values()) or "nothing breaks")

@@ -1,4 +1,4 @@
-"""check_contrastive_loss: losses that are wrong in one way each, and ours."""
+"""check_contrastive_loss: faulty losses and this package's losses."""
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ def logits(q, k, tau):
 
 
 def unshifted(q, k, tau):
-    """The softmax as it stands in the textbook."""
+    """The textbook softmax, without subtracting the largest logit."""
     e = np.exp(logits(q, k, tau))
     return -np.log(e.diagonal() / e.sum(axis=1)).mean()
 
@@ -33,8 +33,8 @@ def dot_products(q, k, tau):
     return (np.log(np.exp(s - s.max(1, keepdims=True)).sum(1)) + s.max(1) - s.diagonal()).mean()
 
 
-def without_the_partner(q, k, tau):
-    """The partner is no term of the sum."""
+def without_the_positive(q, k, tau):
+    """The positive is missing in the sum of the denominator."""
     s = logits(q, k, tau).astype(float)
     others = np.where(np.eye(*s.shape, dtype=bool), -np.inf, s)
     return (np.log(np.exp(others - 1 / tau).sum(1)) + 1 / tau - s.diagonal()).mean()
@@ -52,26 +52,26 @@ def first_pair_weighs_more(q, k, tau):
      "value low_temperature non_negative gap collapse further_negative"),
     (first_pair_weighs_more, "value pair_order"),
     (lambda q, k, tau: ours(abs(q), k, tau), "value low_temperature")])
-def test_what_is_wrong_is_named(f, names):
+def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
     expect(names, check_contrastive_loss, CONTRASTIVE_LOSS, f)
 
 
-def test_a_loss_on_dot_products_sees_lengths():
+def test_a_loss_on_dot_products_breaks_length():
     with pytest.raises(AssertionError, match="'length'"):
         check_contrastive_loss(dot_products,
                                without=("value", "low_temperature", "gap", "collapse"))
 
 
-def test_a_sum_without_the_partner_can_be_negative():
+def test_a_denominator_without_the_positive_breaks_non_negative():
     with pytest.raises(AssertionError, match="'non_negative'"):
-        check_contrastive_loss(without_the_partner, without=("value", "low_temperature"))
+        check_contrastive_loss(without_the_positive, without=("value", "low_temperature"))
 
 
-def test_ours_keeps_all():
+def test_our_infonce_satisfies_all_invariants():
     check_contrastive_loss(ours, max_examples=10)
 
 
-def test_both_ways_round_is_another_loss():
+def test_symmetric_accepts_clips_loss_and_refuses_one_direction():
     check_contrastive_loss(clip, symmetric=True, max_examples=10)
     expect("value exchanged", partial(check_contrastive_loss, symmetric=True), CONTRASTIVE_LOSS,
            ours)

@@ -1,4 +1,4 @@
-"""check_encoder: encoders that are wrong in one way each, and ours."""
+"""check_encoder: faulty encoders and this package's encoders."""
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -21,8 +21,8 @@ def table(text):
     return np.array([np.sin(np.arange(1, D + 1) * (ord(c) % 97)) for c in text]).reshape(-1, D)
 
 
-def of_lists(rows):
-    """An encoder from a function of a list of texts -> (N, D)."""
+def encoder_of(rows):
+    """An encoder of a str or a list, from rows(list of texts) -> (N, D)."""
     def encode(texts):
         if isinstance(texts, str):
             return rows([texts])[0]
@@ -35,7 +35,7 @@ def means(texts):
 
 
 def padded_means(texts):
-    """The mean over the padding too: it leaks."""
+    """The mean over text and padding, so a vector depends on the longest text."""
     longest = max(1, *(len(text) for text in texts)) if texts else 1
     return np.array([table(text).sum(axis=0) / longest for text in texts])
 
@@ -45,7 +45,7 @@ def centred(texts):
 
 
 def sorted_by_length(texts):
-    """Sorted for speed, and not put back."""
+    """Sorts the texts, and does not restore their order."""
     return means(sorted(texts, key=len))
 
 
@@ -68,24 +68,24 @@ def strips_in_place(texts):
 
 
 @pytest.mark.parametrize("encode, names", [
-    (of_lists(padded_means), "batch padding"),
-    (of_lists(centred), "batch padding"),
-    (of_lists(sorted_by_length), "batch order"),
-    (of_lists(without_repeats), "shape repeated"),
-    (of_lists(with_dropout()), "deterministic order"),
-    (of_lists(nan_where_empty), "shape repeated"),
-    (of_lists(strips_in_place), "inputs_unchanged"),
+    (encoder_of(padded_means), "batch padding"),
+    (encoder_of(centred), "batch padding"),
+    (encoder_of(sorted_by_length), "batch order"),
+    (encoder_of(without_repeats), "shape repeated"),
+    (encoder_of(with_dropout()), "deterministic order"),
+    (encoder_of(nan_where_empty), "shape repeated"),
+    (encoder_of(strips_in_place), "inputs_unchanged"),
     (lambda texts: means(list(texts)).reshape(-1, D), "one_text"),
     (lambda texts: means([texts])[0] if isinstance(texts, str) else means(texts), "no_texts")])
-def test_what_is_wrong_is_named(encode, names):
+def test_the_broken_invariants_of_a_faulty_function_are_found(encode, names):
     expect(names, check_encoder, ENCODER, encode)
 
 
-def test_an_encoder_without_a_fault_passes():
-    check_encoder(of_lists(means))
+def test_a_correct_encoder_passes():
+    check_encoder(encoder_of(means))
 
 
-def test_ours_keep_all():
+def test_our_encoders_satisfy_all_invariants():
     words = WordVectors(list(strategies.WORDS[:-1]),
                         np.random.default_rng(0).standard_normal((len(strategies.WORDS) - 1, D)))
     check_encoder(StaticEncoder(words).encode)
@@ -96,10 +96,10 @@ def test_ours_keep_all():
         check_encoder(SentenceEncoder(tokenizer, model).encode)
 
 
-def test_texts_and_tolerance_are_the_callers():
-    def rough(texts):
+def test_check_encoder_uses_the_given_texts_and_tolerance():
+    def inexact(texts):
         return means(texts) + 1e-4 * len(texts)
     with pytest.raises(AssertionError, match="'batch'"):
-        check_encoder(of_lists(rough))
-    check_encoder(of_lists(rough), tolerance=0.01, texts=st.sampled_from(["ab", "c", "c ab"]),
+        check_encoder(encoder_of(inexact))
+    check_encoder(encoder_of(inexact), tolerance=0.01, texts=st.sampled_from(["ab", "c", "c ab"]),
                   without=("no_texts",))

@@ -1,4 +1,4 @@
-"""check_gradient: backward passes that are wrong in one way each."""
+"""check_gradient: faulty and correct backward passes."""
 import numpy as np
 import pytest
 
@@ -11,14 +11,14 @@ W = np.random.default_rng(1).standard_normal((2, 3))
 
 
 def linear(dx=lambda dy: dy @ W, dw=lambda dy, x: dy.T @ x):
-    """y = x wᵀ with these gradients."""
+    """The function y = x wᵀ, with dx and dw as its backward."""
     def f(x, w):
         return x @ w.T, lambda dy: (dx(dy), dw(dy, x))
     return f
 
 
 def adds_up():
-    """Adds into one array, call after call."""
+    """x² with a backward that adds to the result of the previous call."""
     total = np.zeros_like(X)
 
     def f(x):
@@ -31,6 +31,7 @@ def adds_up():
 
 
 def overwrites(x):
+    """x² with a backward that changes dy."""
     y = x**2
 
     def backward(dy):
@@ -47,7 +48,7 @@ def overwrites(x):
     (lambda x: ((x**2).sum(), lambda dy: 2 * x), (X,), "derivative linear"),
     (overwrites, (X,), "repeatable linear"),
     (lambda x, w: (x @ w.T, lambda dy: dy @ W), (X, W), "shapes derivative")])
-def test_what_is_wrong_is_named(f, inputs, names):
+def test_the_broken_invariants_of_a_faulty_function_are_found(f, inputs, names):
     expect(names, check_gradient, GRADIENT, f, *inputs)
 
 
@@ -56,17 +57,17 @@ def test_the_message_names_the_input_and_the_factor():
         check_gradient(linear(dw=lambda dy, x: dy.T @ x / 2), X, W, names=["x", "w"])
 
 
-def test_a_gradient_that_adds_up_is_not_repeatable():
+def test_a_backward_that_adds_to_its_last_result_breaks_repeatable():
     with pytest.raises(AssertionError, match="'repeatable'"):
         check_gradient(adds_up(), X, without=("derivative", "linear"))
 
 
-def test_what_is_right_passes():
+def test_correct_gradients_pass():
     check_gradient(linear(), X, W)
     check_gradient(lambda s: cross_entropy_numpy(s, np.array([0, 2, 1, 1])), X)
     check_gradient(lambda x: (np.sin(x), lambda dy: dy * np.cos(x)), 0.3)
 
 
-def test_as_many_names_as_inputs():
+def test_the_number_of_names_must_be_that_of_the_inputs():
     with pytest.raises(ValueError, match="one for each of 2 inputs"):
         check_gradient(linear(), X, W, names=["x"])

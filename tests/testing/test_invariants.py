@@ -1,4 +1,4 @@
-"""How checkers run: one invariant after the other, reproducibly, and what the message says."""
+"""The machinery of the checkers: their order, messages, seeds, comparisons and options."""
 import subprocess
 import sys
 
@@ -45,7 +45,7 @@ def check_number(f, *, without=(), max_examples=None, seed=0):
     run("check_number", NUMBERS, f, without, max_examples, seed)
 
 
-def test_a_function_that_keeps_all_invariants_passes():
+def test_a_function_that_satisfies_all_invariants_passes():
     check_number(lambda x: 3)
     assert broken(check_number, NUMBERS, lambda x: 3) == {}
 
@@ -64,12 +64,12 @@ assert 10 < 10
         check_number(lambda x: 0.5)
 
 
-def test_an_error_of_the_function_itself_breaks_the_invariant():
+def test_an_exception_of_the_function_breaks_the_invariant():
     with pytest.raises(AssertionError, match=r"'small'(.|\n)*ZeroDivisionError(.|\n)*x = 0\n"):
         check_number(lambda x: 1 / x)
 
 
-def test_what_is_left_out_is_not_tried_and_a_name_that_is_none_is_refused():
+def test_without_leaves_invariants_out_and_refuses_unknown_names():
     check_number(lambda x: x, without=("small",))
     check_number(lambda x: x, without="small")
     with pytest.raises(ValueError, match=r"without=\['smal'\].*check_number.*small, whole"):
@@ -94,13 +94,13 @@ def test_the_same_seed_draws_the_same_examples(seed):
     assert len(seen) == 40 and seen[:20] == seen[20:]
 
 
-def test_a_function_that_fails_only_at_times_is_reported_all_the_same():
+def test_a_function_that_fails_only_sometimes_is_reported():
     rng = np.random.default_rng(0)
     failure = smallest_failure(NUMBERS["small"], lambda x: rng.integers(0, 20), 100, 0)
     assert failure is not None and isinstance(failure[1], AssertionError)
 
 
-def test_numbers_are_compared_to_their_bound_and_nan_is_never_close():
+def test_close_compares_with_the_bound_and_refuses_nan():
     close("x", [1.0, 2.0], [1.0, 2.25], 0.25)
     for found, bound in ((2.5, 0.25), (np.nan, np.inf)):
         with pytest.raises(Broken, match=r"x\[1\] = .*\n  expected  2.0, within"):
@@ -113,20 +113,20 @@ def test_numbers_are_compared_to_their_bound_and_nan_is_never_close():
 
 
 @pytest.mark.parametrize("checker", ALL)
-def test_every_invariant_has_a_statement_and_says_its_bound(checker):
+def test_every_invariant_documents_its_statement_and_bound(checker):
     for name, invariant in ALL[checker].items():
         assert invariant.statement.endswith(".") and len(invariant.statement) < 160, name
         assert "Bound: " in invariant.holds.__doc__, name
 
 
 @pytest.mark.parametrize("checker", ALL)
-def test_every_checker_can_leave_all_of_its_invariants_out(checker):
+def test_every_checker_can_leave_out_all_its_invariants(checker):
     arguments = {"check_quantiser": (None, None, [0.0], [1.0]), "check_gradient": (None, 1.0),
                  "check_tokenizer": (None, None, 1)}.get(checker, (None,))
     getattr(testing, checker)(*arguments, without=list(ALL[checker]))
 
 
-def test_without_hypothesis_the_import_says_what_to_install():
+def test_without_hypothesis_the_import_error_names_the_package_to_install():
     code = """
 import sys
 sys.modules["hypothesis"] = None                       # as if it were not installed

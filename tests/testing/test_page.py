@@ -1,4 +1,4 @@
-"""The tables of the package's page are the docstrings' (tests/test_readme.py runs its blocks)."""
+"""The tables of testing/README.md quote the docstrings (tests/test_readme.py runs its code)."""
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ PAGE = Path(testing.__file__).with_name("README.md").read_text()
 
 
 @pytest.mark.parametrize("checker", ALL)
-def test_every_invariant_stands_in_its_table_as_its_docstring_has_it(checker):
+def test_the_page_quotes_the_docstring_of_every_invariant(checker):
     for name, invariant in ALL[checker].items():
         row = f"{invariant.statement} | {invariant.bound}".replace("|low| + |high|",
                                                                    r"\|low\| + \|high\|")

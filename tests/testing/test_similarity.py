@@ -1,4 +1,4 @@
-"""check_similarity: cosines that are wrong in one way each, and ours."""
+"""check_similarity: faulty cosines and this package's cosine."""
 import math
 
 import numpy as np
@@ -10,12 +10,12 @@ from tests.testing.broken_functions import expect
 
 
 def naive(a, b):
-    """The textbook's."""
+    """The textbook formula."""
     return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def with_epsilon(a, b):
-    """As torch guards against zeros: a floor under the norms."""
+    """The product of the norms is at least 1e-8; torch guards against zero norms similarly."""
     return np.clip(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-8), -1, 1)
 
 
@@ -52,18 +52,18 @@ def first_axis_twice(a, b):
     (lambda a, b: dot(a, b), "value itself range factor"),
     (lambda a, b: float(cosine(a, b)) + 1e-5, "value opposite itself range zero"),
     (lambda a, b: math.nan, "value itself range zero")])
-def test_what_is_wrong_is_named(f, names):
+def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
     expect(names, check_similarity, SIMILARITY, f)
 
 
 @pytest.mark.parametrize("f", [
     cosine, lambda a, b: cosine_matrix(a[None], b[None])[0, 0]])
-def test_ours_keeps_all(f):
+def test_our_cosine_satisfies_all_invariants(f):
     check_similarity(f, max_examples=10)
 
 
-def test_a_cosine_in_float32_is_wrong_at_1e_20():
-    """The message shows a vector whose square is no float32."""
+def test_a_cosine_in_float32_breaks_every_scale():
+    """The squares of very small and very large components are not representable in float32."""
     def in_float32(a, b):
         a, b = np.float32(a), np.float32(b)
         return np.clip(naive(a, b), -1, 1)

@@ -1,4 +1,4 @@
-"""What strategies draw: every scale, ties, every script; and what their examples shrink to."""
+"""The strategies draw every scale, ties and every script, and their examples shrink."""
 import unicodedata
 
 import numpy as np
@@ -12,14 +12,14 @@ MANY = settings(max_examples=2000)
 
 @pytest.mark.parametrize("dtype, low, high", [(np.float32, 1e-40, 1e30), (np.float64, 1e-310,
                                                                           1e300)])
-def test_vectors_come_at_every_scale(dtype, low, high):
+def test_vectors_have_every_scale(dtype, low, high):
     for wanted in (lambda x: 0 < abs(x).max() < low, lambda x: abs(x).max() > high,
                    lambda x: not x.any(), lambda x: 0.1 < abs(x).max() < 10):
         assert find(s.vectors(dtype), wanted, settings=MANY).dtype == dtype
 
 
 @given(s.pairs())
-def test_pairs_have_one_type_and_one_width(pair):
+def test_the_two_vectors_of_a_pair_have_the_same_type_and_dimension(pair):
     a, b = pair
     assert a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
     assert a.shape == b.shape and 1 <= len(a) <= 6 and np.isfinite(a).all()
@@ -30,7 +30,7 @@ def test_examples_shrink_to_zeros_and_ones():
 
 
 @given(s.unit_vectors())
-def test_unit_vectors_have_length_1(x):
+def test_unit_vectors_have_norm_1(x):
     assert abs(np.linalg.norm(x.astype(float)) - 1) <= 8 * np.finfo(x.dtype).eps
 
 
@@ -41,7 +41,7 @@ def test_batches_have_no_row_of_zeros(tables):
     assert A.any(axis=1).all() and B.any(axis=1).all()
 
 
-def test_rankings_have_ties_documents_not_judged_and_documents_not_returned():
+def test_rankings_have_ties_unjudged_documents_and_missing_documents():
     for wanted in (lambda x: len(set(x[1].values())) < len(x[1]),
                    lambda x: set(x[1]) - set(x[0]), lambda x: set(x[0]) - set(x[1])):
         judged, _ = find(s.rankings(), wanted, settings=MANY)
@@ -49,12 +49,12 @@ def test_rankings_have_ties_documents_not_judged_and_documents_not_returned():
 
 
 @given(s.sequences(size=7, max_length=5))
-def test_sequences_are_lists_of_ids_and_none_is_empty(sequences):
+def test_sequences_are_non_empty_lists_of_ids(sequences):
     assert all(1 <= len(ids) <= 5 and set(ids) <= set(range(7)) for ids in sequences)
 
 
 @pytest.mark.parametrize("script", ["LATIN", "GREEK", "CJK", "ARABIC", "THAI", "DEVANAGARI"])
-def test_texts_come_in_every_script_and_can_be_written_as_utf_8(script):
+def test_texts_have_every_script_and_are_valid_utf_8(script):
     text = find(s.texts(), lambda x: any(script in unicodedata.name(c, "") for c in x),
                 settings=MANY)
     assert text.encode().decode() == text

@@ -1,4 +1,4 @@
-"""check_tokenizer: tokenizers that are wrong in one way each, and ours."""
+"""check_tokenizer: faulty tokenizers and this package's WordPiece."""
 import random
 from functools import partial
 
@@ -30,20 +30,22 @@ def offsets(text):
     return [(i, i + 1) for i, c in enumerate(text) for _ in c.encode()]
 
 
-def in_bytes(text):
+def offsets_in_bytes(text):
+    """Faulty offsets: they count bytes, not characters."""
     return [(i, i + 1) for i in range(len(text.encode()))]
 
 
-def framed(text):
+def encode_special(text):
+    """The bytes between two special tokens, 256 and 257."""
     return [256, *text.encode(), 257]
 
 
-def unframed(ids):
+def decode_special(ids):
     return decode([i for i in ids if i < 256])
 
 
 def cut(text, max_length):
-    whole = framed(text)
+    whole = encode_special(text)
     return whole if len(whole) <= max_length else [*whole[:max_length - 1], 257]
 
 
@@ -59,27 +61,28 @@ FULL = dict(encode_batch=batch, encode_cut=lambda text, n: encode(text)[:n], off
     (encode, decode, 256, FULL | dict(encode_batch=padded), "batch"),
     (encode, decode, 256, FULL | dict(encode_cut=lambda text, n: encode(text)[-n:]), "cut"),
     (encode, decode, 256, FULL | dict(encode_cut=lambda text, n: encode(text)), "cut"),
-    (encode, decode, 256, FULL | dict(offsets=in_bytes), "offsets_in_text"),
+    (encode, decode, 256, FULL | dict(offsets=offsets_in_bytes), "offsets_in_text"),
     (encode, lambda ids: decode(ids) + "." * bool(ids), 256, {}, "settled lossless"),
     (lambda text: random.sample(encode(text), len(text.encode())), decode, 256, {},
      "deterministic settled lossless")])
-def test_what_is_wrong_is_named(f, back, size, more, names):
+def test_the_broken_invariants_of_a_faulty_function_are_found(f, back, size, more, names):
     expect(names, partial(check_tokenizer, **more), TOKENIZER, f, back, size)
 
 
 @pytest.mark.parametrize("f, back, more", [
-    (encode, decode, FULL), (framed, unframed, dict(encode_cut=cut))])
-def test_bytes_with_or_without_a_frame_keep_all(f, back, more):
+    (encode, decode, FULL), (encode_special, decode_special, dict(encode_cut=cut))])
+def test_byte_tokenizers_with_and_without_special_tokens_pass(f, back, more):
     check_tokenizer(f, back, 258, **more)
 
 
-def test_a_cut_that_loses_the_end_of_the_frame_is_allowed_and_one_from_the_middle_is_not():
-    check_tokenizer(framed, unframed, 258, encode_cut=lambda text, n: framed(text)[:n])
+def test_a_cut_may_drop_the_closing_token_but_not_the_first_characters():
+    check = partial(check_tokenizer, encode_special, decode_special, 258)
+    check(encode_cut=lambda text, n: encode_special(text)[:n])
     with pytest.raises(AssertionError, match="'cut'"):
-        check_tokenizer(framed, unframed, 258, encode_cut=lambda text, n: framed(text[1:])[:n])
+        check(encode_cut=lambda text, n: encode_special(text[1:])[:n])
 
 
-def test_ours_keeps_all_but_what_lower_casing_takes():
+def test_our_wordpiece_satisfies_all_invariants_except_lossless():
     tokenizer = WordPiece([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz.'", "king", "un", "##aff",
                            "##able", *("##" + c for c in "abcdefghijklmnopqrstuvwxyz")])
 

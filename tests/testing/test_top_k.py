@@ -1,4 +1,4 @@
-"""check_top_k: selections that are wrong in one way each, and ours."""
+"""check_top_k: faulty selections and this package's top_k."""
 import numpy as np
 import pytest
 
@@ -23,7 +23,7 @@ def refuses_a_large_k(scores, k):
     return ours(scores, k)
 
 
-def rounds(scores, k):
+def rounds_scores(scores, k):
     return ours(np.round(scores.astype(float)), k)
 
 
@@ -36,10 +36,10 @@ def rounds(scores, k):
     (lambda s, k: ours(s**2, k), "best ties"),
     (lambda s, k: ours(np.nan_to_num(s), k), "nan_last"),
     (sorts_in_place, "inputs_unchanged best"), (refuses_a_large_k, "beyond_the_end"),
-    (rounds, "best ties integers")])
-def test_what_is_wrong_is_named(f, names):
+    (rounds_scores, "best ties integers")])
+def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
     expect(names, check_top_k, TOP_K, f)
 
 
-def test_ours_keeps_all():
+def test_our_top_k_satisfies_all_invariants():
     check_top_k(ours, max_examples=10)

@@ -1,4 +1,4 @@
-"""Batches and chunks: each example once an epoch, the same from wherever one begins."""
+"""Batches and chunks: no example twice in an epoch; a resumed run sees the same batches."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,33 +8,34 @@ from scratch_embed.training.batches import batches, chunks, linear_decay
 
 
 def test_batches_worked_by_hand():
-    """7 examples by twos: three batches an epoch, one example left out, another in each."""
-    taken = list(batches(7, 2, 8, seed=0))
-    assert [step for step, _ in taken] == list(range(1, 9))
-    epochs = [np.concatenate([some for _, some in taken[3 * e:3 * e + 3]]) for e in range(2)]
+    """7 examples, batch size 2: an epoch has three batches and leaves out one example."""
+    found = list(batches(7, 2, 8, seed=0))
+    assert [step for step, _ in found] == list(range(1, 9))
+    epochs = [np.concatenate([batch for _, batch in found[3 * e:3 * e + 3]]) for e in range(2)]
     assert all(len(set(epoch)) == 6 for epoch in epochs) and (epochs[0] != epochs[1]).any()
 
 
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 40), st.integers(0, 99), st.data())
-def test_batches_are_full_and_from_any_step_on_the_same(N, size, steps, seed, data):
-    taken = list(batches(N, size, steps, seed))
-    assert [step for step, _ in taken] == list(range(1, steps + 1))
-    assert all(len(set(some)) == min(size, N) and 0 <= some.min() <= some.max() < N
-               for _, some in taken)
+def test_batches_are_full_and_do_not_depend_on_the_start_step(N, size, steps, seed, data):
+    found = list(batches(N, size, steps, seed))
+    assert [step for step, _ in found] == list(range(1, steps + 1))
+    assert all(len(set(batch)) == min(size, N) and 0 <= batch.min() <= batch.max() < N
+               for _, batch in found)
     start = data.draw(st.integers(0, steps))
-    for (step, some), (again, other) in zip(taken[start:], batches(N, size, steps, seed, start)):
-        assert step == again and (some == other).all()
+    resumed = batches(N, size, steps, seed, start)
+    for (step, batch), (resumed_step, resumed_batch) in zip(found[start:], resumed):
+        assert step == resumed_step and (batch == resumed_batch).all()
     assert len(list(batches(N, size, steps, seed, start))) == steps - start
 
 
 @pytest.mark.parametrize("N, size", [(0, 3), (3, 0), (3, -1)])
-def test_no_examples_and_no_batch_are_refused(N, size):
+def test_no_examples_and_an_empty_batch_are_rejected(N, size):
     with pytest.raises(ValueError, match="expected at least 1 of each"):
         next(batches(N, size, 5, 0))
 
 
 def test_chunks_worked_by_hand():
-    """Sentences of 2, 3, 1 and 4 words in their order, about four words a chunk."""
+    """Sentences of 2, 3, 1 and 4 words in text order, about four words per chunk."""
     offsets = np.array([0, 2, 5, 6, 10])
     found = [(chunk.number, chunk.before, chunk.sentences.tolist(), chunk.words)
              for chunk in chunks(offsets, 0, 1, size=4, shuffle=False)]
@@ -43,7 +44,7 @@ def test_chunks_worked_by_hand():
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 3), st.integers(0, 99),
        st.integers(1, 40), st.booleans())
-def test_every_sentence_is_in_one_chunk_of_an_epoch(lengths, epoch, seed, size, shuffle):
+def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed, size, shuffle):
     offsets = np.cumsum([0, *lengths])
     found = list(chunks(offsets, epoch, seed, size, shuffle))
     order = np.concatenate([chunk.sentences for chunk in found])
@@ -57,14 +58,14 @@ def test_every_sentence_is_in_one_chunk_of_an_epoch(lengths, epoch, seed, size, 
     assert before == offsets[-1]
 
 
-def test_blocks_of_neighbouring_sentences_are_shuffled_together():
-    """200,000 sentences are four blocks: in each stretch of the order the sentences are near."""
+def test_sentences_are_shuffled_within_blocks():
+    """200,000 sentences are four blocks of at most 65,536: the order changes block three times."""
     found = np.concatenate([c.sentences for c in chunks(np.arange(200_001), 0, 1, 1000)])
     block = found // (1 << 16)
     assert len(set(found)) == 200_000 and (np.diff(block) != 0).sum() == 3
     assert (np.diff(found) != 1).mean() > 0.99
 
 
-def test_a_learning_rate_falls_linearly_to_its_last():
+def test_the_learning_rate_falls_linearly_to_its_smallest_value():
     assert [linear_decay(0.4, done) for done in (0, 0.25, 1)] == [0.4, 0.30000000000000004, 0]
     assert linear_decay(0.4, 0.99995, 1e-4) == linear_decay(0.4, 1, 1e-4) == 0.4e-4

@@ -1,7 +1,7 @@
-"""A run that was killed ends with the bits of one that was not, or is refused by name.
+"""A killed and resumed run computes the same bits as an uninterrupted run; errors name their cause.
 
-Two small trainings stand for all: a regression that steps once a batch, as transformers do, and one
-whose chunks are trained by worker threads, as word vectors are.
+Two small regressions are trained: by_batches takes one step per batch, as transformers do;
+by_chunks trains chunks in worker threads, as word vectors do.
 """
 import os
 import signal
@@ -26,7 +26,7 @@ OFFSETS = np.arange(0, 121, 3)
 
 
 def by_batches(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **changed):
-    """Least squares, a step a batch.  -> w, losses, rows."""
+    """Least squares, one step per batch.  -> w (3,), losses, rows"""
     settings = dict(steps=7, batch_size=8, lr=0.1, seed=options.seed, workers=options.workers,
                     data=data) | changed
     (x, y), w = data, np.zeros(3)
@@ -43,7 +43,7 @@ def by_batches(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **
 
 
 def by_chunks(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **changed):
-    """The same, a step an example, in chunks of three.  -> w, losses, rows."""
+    """Least squares, one update per example, in chunks of about three.  -> w (3,), losses, rows"""
     settings = dict(epochs=3, lr=0.01, seed=options.seed, data=data) | changed
     (x, y), w, done = data, np.zeros(3), []
 
@@ -67,11 +67,11 @@ def by_chunks(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **c
 both = pytest.mark.parametrize("train", [by_batches, by_chunks])
 
 
-def at_step(n, act):
-    """Before the n-th step from now, act()."""
+def at_step(n, action):
+    """A before_step function that calls action() before step n."""
     def before_step(step):
         if step == n:
-            act()
+            action()
     return before_step
 
 
@@ -80,15 +80,15 @@ def press_ctrl_c():
 
 
 def same(one, other):
-    """Weights, losses and rows to the last bit?"""
+    """Whether weights, losses and rows of two runs are equal to the last bit."""
     return one[0].tobytes() == other[0].tobytes() and one[1:] == other[1:]
 
 
-# ---- continuing ---------------------------------------------------------------------------------
+# ---- resuming -----------------------------------------------------------------------------------
 
 @both
 @pytest.mark.parametrize("n", [1, 4, 7])
-def test_a_run_that_was_stopped_continues_to_the_same_bits(train, n, tmp_path):
+def test_a_stopped_and_resumed_run_gives_the_same_bits(train, n, tmp_path):
     path, whole = tmp_path / "state", train()
     with pytest.raises(KeyboardInterrupt):
         train(RunOptions(checkpoint=Checkpoint(path)), at_step(n, press_ctrl_c))
@@ -96,7 +96,7 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(train, n, tmp_path):
     assert same(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
 
 
-def test_a_stopped_run_of_batches_continues_with_two_workers_too(tmp_path):
+def test_a_stopped_run_of_batches_with_two_workers_gives_the_same_bits(tmp_path):
     path, whole = tmp_path / "state", by_batches(RunOptions(workers=2))
     with pytest.raises(KeyboardInterrupt):
         by_batches(RunOptions(2, checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
@@ -104,7 +104,7 @@ def test_a_stopped_run_of_batches_continues_with_two_workers_too(tmp_path):
     assert same(by_batches(RunOptions(2, checkpoint=Checkpoint(path, resume=True))), whole)
 
 
-def test_a_stopped_run_of_chunks_continues_with_two_workers_to_a_like_result(tmp_path):
+def test_a_stopped_run_of_chunks_with_two_workers_can_be_resumed(tmp_path):
     path = tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
         by_chunks(RunOptions(2, checkpoint=Checkpoint(path)), at_step(20, press_ctrl_c))
@@ -113,7 +113,7 @@ def test_a_stopped_run_of_chunks_continues_with_two_workers_to_a_like_result(tmp
 
 
 @both
-def test_ctrl_c_waits_for_the_end_of_the_step_and_no_further_one_begins(train, tmp_path):
+def test_ctrl_c_waits_for_the_end_of_the_step_and_no_other_step_begins(train, tmp_path):
     begun = []
 
     def press(step):
@@ -126,16 +126,16 @@ def test_ctrl_c_waits_for_the_end_of_the_step_and_no_further_one_begins(train, t
     resumed = []
     train(RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True)), resumed.append)
     steps = 7 if train is by_batches else 3 * 14
-    assert len(begun) + len(resumed) == steps                    # step 5 was complete, and saved
+    assert len(begun) + len(resumed) == steps                    # step 5 was completed and saved
 
 
 @both
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(train):
+def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(train):
     assert same(train(), train()) and not same(train(), train(RunOptions(seed=4)))
 
 
 @both
-def test_a_finished_run_is_resumed_at_its_end_and_a_first_one_needs_no_file(train, tmp_path):
+def test_resuming_a_finished_run_takes_no_step_and_a_new_run_needs_no_file(train, tmp_path):
     options = RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True))
     whole = train(options)
     before, begun = (tmp_path / "state").read_bytes(), []
@@ -144,7 +144,7 @@ def test_a_finished_run_is_resumed_at_its_end_and_a_first_one_needs_no_file(trai
 
 
 @both
-def test_a_killed_process_continues_from_the_last_time_that_it_saved(train, tmp_path):
+def test_a_killed_process_is_resumed_from_its_last_checkpoint(train, tmp_path):
     path = tmp_path / "state"
     code = f"""
 import os, signal
@@ -160,10 +160,10 @@ from tests.training.test_session import Checkpoint, RunOptions, at_step, {train.
     assert same(resumed, train()) and len(begun) == (7 if train is by_batches else 42) - 4
 
 
-# ---- what is refused ----------------------------------------------------------------------------
+# ---- errors when a run starts -------------------------------------------------------------------
 
 @both
-def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(train, tmp_path):
+def test_an_existing_checkpoint_is_not_overwritten_without_resume(train, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
     before = path.read_bytes()
@@ -177,7 +177,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_one_that_does_not_resume_it(t
     (by_batches, "lr", dict(lr=0.2)), (by_batches, "tau", dict(tau=1)),
     (by_batches, "data", dict(data=(X, Y + 1))), (by_batches, "data", dict(data=(X[1:], Y[1:]))),
     (by_chunks, "epochs", dict(epochs=4)), (by_chunks, "data", dict(data=(X[::-1], Y)))])
-def test_another_setting_is_refused_by_name(train, name, changed, tmp_path):
+def test_the_error_names_the_setting_that_differs(train, name, changed, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
     before = path.read_bytes()
@@ -190,19 +190,19 @@ def test_another_setting_is_refused_by_name(train, name, changed, tmp_path):
 @pytest.mark.parametrize("options, message", [
     (RunOptions(workers=0), "workers=0: expected a whole number, 1 to"),
     (RunOptions(workers=1.5), "workers=1.5: expected"), (RunOptions(seed=-1), "seed=-1: expected")])
-def test_options_that_make_no_sense_are_refused(train, options, message):
+def test_invalid_options_are_rejected(train, options, message):
     with pytest.raises(ValueError, match=message):
         train(options)
 
 
 @both
-def test_a_file_that_is_no_checkpoint_is_refused_and_kept(train, tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_rejected_and_kept(train, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
     tensors, metadata = read_safetensors(path)
     whole = path.read_bytes()
     files = [b"something else entirely", whole[:-5], whole[:40]]
-    for spoiled, about in [
+    for bad_tensors, bad_metadata in [
             (tensors, {}), ({"w": np.ones(3)}, metadata), ({**tensors, "u": np.ones(3)}, metadata),
             (tensors, {**metadata, "settings": "no JSON"}),
             (tensors, {**metadata, "settings": "[1]"}), (tensors, {**metadata, "progress": "{"}),
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(train, tmp_path):
             ({**tensors, "w": tensors["w"][:-1]}, metadata),
             ({**tensors, "session/losses": np.float64(3.0).reshape(())}, metadata),
             ({**tensors, "w": tensors["w"].astype(np.float32)}, metadata)]:
-        write_safetensors(path, spoiled, about)
+        write_safetensors(path, bad_tensors, bad_metadata)
         files.append(path.read_bytes())
     for content in files:
         path.write_bytes(content)
@@ -221,7 +221,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(train, tmp_path):
         assert path.read_bytes() == content
 
 
-def test_a_file_that_does_not_fit_leaves_the_arrays_alone(tmp_path):
+def test_a_checkpoint_of_another_shape_does_not_change_the_arrays(tmp_path):
     path, one, two = tmp_path / "state", np.ones(3), np.ones(2)
     with session({"one": one, "two": two}, {}, RunOptions(checkpoint=Checkpoint(path))):
         pass
@@ -233,37 +233,38 @@ def test_a_file_that_does_not_fit_leaves_the_arrays_alone(tmp_path):
     assert not two.any()
 
 
-def test_a_run_of_version_0_1_says_what_to_do(tmp_path):
+def test_the_error_for_a_run_of_version_0_1_says_what_to_do(tmp_path):
     write_safetensors(tmp_path / "state", {"W": X, "U": Y}, {"settings": "{}", "progress": "{}"})
     with pytest.raises(FormatError, match="written by version 0.1.*finish it with version 0.1, or"):
         by_batches(RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True)))
 
 
-# ---- what goes wrong ----------------------------------------------------------------------------
+# ---- errors while it runs -----------------------------------------------------------------------
 
 @both
-def test_a_training_that_diverges_says_where_and_keeps_the_last_good_checkpoint(train, tmp_path):
+def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(train, tmp_path):
     path = tmp_path / "state"
-    late = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
-        *chunks(OFFSETS, 0, 1, 9)][3].sentences
-    wrong = X, np.where(np.arange(40) == late[0], np.nan, Y)
+    fourth = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
+        *chunks(OFFSETS, 0, 1, 9)][3].sentences                  # examples of the fourth step
+    wrong = X, np.where(np.arange(40) == fourth[0], np.nan, Y)
     with pytest.raises(TrainingDiverged, match="not finite at (step 4|epoch 1, after 4 chunks)"):
         train(RunOptions(checkpoint=Checkpoint(path, every=0)), data=wrong)
     tensors, _ = read_safetensors(path)
     assert np.isfinite(tensors["w"]).all() and np.isfinite(tensors["session/losses"]).all()
 
 
-def test_weights_that_end_as_no_numbers_are_seen_though_no_loss_tells(tmp_path):
+def test_weights_that_are_not_finite_at_the_end_are_an_error(tmp_path):
     w = np.zeros(3)
     with pytest.raises(TrainingDiverged, match="a weight is not finite at step 1 .*0.1"):
-        with session({"w": w}, {"lr": 0.1}, RunOptions(checkpoint=Checkpoint(tmp_path / "s"))) as r:
-            for _ in r.batches(4, 2, 1):
+        options = RunOptions(checkpoint=Checkpoint(tmp_path / "s"))
+        with session({"w": w}, {"lr": 0.1}, options) as run:
+            for _ in run.batches(4, 2, 1):
                 w[1] = np.inf
-                r.record(1.0)
+                run.record(1.0)
     assert not (tmp_path / "s").exists()
 
 
-def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_half_done(tmp_path):
+def test_a_second_ctrl_c_stops_at_once_without_a_checkpoint(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with session({}, {}, RunOptions(checkpoint=Checkpoint(tmp_path / "state"))):
             press_ctrl_c()
@@ -271,28 +272,28 @@ def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_half_done(tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_a_checkpoint_is_written_no_more_often_than_asked(tmp_path):
+def test_every_sets_the_time_between_checkpoints(tmp_path):
     path, seen = tmp_path / "state", []
-    for every, there in ((3600, False), (0, True)):
+    for every, exists in ((3600, False), (0, True)):
         by_batches(RunOptions(checkpoint=Checkpoint(path, every=every)),
                    lambda step: seen.append(path.exists()))
-        assert seen[1:] == [there] * 6 and path.exists()         # at the end, whatever `every`
+        assert seen[1:] == [exists] * 6 and path.exists()        # saved at the end in any case
         seen.clear()
         path.unlink()
 
 
-def test_a_loop_that_records_nothing_is_told_so():
+def test_a_loop_that_does_not_call_record_is_an_error():
     with pytest.raises(RuntimeError, match=r"step 1: the loop did not call record\(\)"):
         with session({}, {}) as run:
             for _ in run.batches(4, 2, 3):
                 pass
 
 
-# ---- what is seen of it -------------------------------------------------------------------------
+# ---- the progress bar ---------------------------------------------------------------------------
 
 @both
 def test_the_bar_counts_to_the_end_and_shows_the_loss(train):
-    """A batch's sum of squares and its learning rate; of an epoch, the mean up to there."""
+    """by_batches: the loss of the step and its learning rate.  by_chunks: the epoch's mean loss."""
     with terminal() as screen:
         losses = train(RunOptions(progress=True))[1]
     bars = screen.text.strip().split("\r")
@@ -302,7 +303,7 @@ def test_the_bar_counts_to_the_end_and_shows_the_loss(train):
                              f"word/s, loss {losses[-1]:.4f}]")
 
 
-def test_the_bar_of_a_resumed_run_begins_where_it_was_stopped(tmp_path):
+def test_the_bar_of_a_resumed_run_begins_where_the_run_was_stopped(tmp_path):
     path = tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
         by_batches(RunOptions(checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
@@ -313,7 +314,7 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was_stopped(tmp_path):
 
 
 @both
-def test_nothing_is_shown_off_a_terminal_or_unasked(train, capsys):
+def test_there_is_no_bar_without_a_terminal_or_without_progress(train, capsys):
     train(RunOptions(progress=True))
     with terminal() as screen:
         train()
@@ -321,7 +322,7 @@ def test_nothing_is_shown_off_a_terminal_or_unasked(train, capsys):
 
 
 @pytest.mark.parametrize("progress", [True, False])
-def test_a_note_is_a_line_on_stderr_if_there_is_a_bar(progress, capsys):
+def test_note_prints_a_line_on_stderr_only_if_progress_is_set(progress, capsys):
     with session({}, {}, RunOptions(progress=progress)) as run:
         run.note("step 3: correlation 0.5")
     assert capsys.readouterr() == ("", "step 3: correlation 0.5\n" * progress)

@@ -1,8 +1,9 @@
-"""A causal model beside its original: outputs, loss and the gradient of every parameter.
+"""Compare a causal model with transformers: outputs, loss and the gradient of every parameter.
 
-What is compared is a frozen file (golden/make_gpt2.py says what is in it), or one made on the spot.
-It is written as a folder of the original's, config.json and model.safetensors, and read from there:
-so a wrong name, a missing transpose or parts in the wrong order show as wrong numbers.
+The expected arrays come from a golden file (golden/make_gpt2.py lists its contents), or the test
+computes them.  Their weights are written as a folder in transformers' format, config.json and
+model.safetensors, and loaded from it: a wrong name, a missing transpose or parts in the wrong order
+give wrong numbers.
 """
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Case:
-    """What one file holds, as our functions take it.  family: Gpt2 or Mistral."""
+    """The arrays of one golden file as inputs of our functions.  family: Gpt2 or Mistral."""
 
     def __init__(self, family, arrays, config, folder):
         self.family, self.t, self.config, self.folder = family, arrays, config, folder
@@ -31,7 +32,7 @@ class Case:
         return cls(family, arrays, json.loads(metadata["config"]), folder)
 
     def model(self, dtype, kind="weight."):
-        """The model; or its gradients under our names: kind="grad."."""
+        """The model with the file's weights; with kind="grad." its parameters are the gradients."""
         folder = self.folder / kind
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(self.config))
@@ -41,7 +42,7 @@ class Case:
         return self.family.load(folder, dtype)
 
     def gradients(self, dtype):
-        """Ours, of the loss that the file has: loss, g."""
+        """Our loss and its gradients: Σ push · x if the file has `push`, else the LM loss."""
         model = self.model(dtype)
         g = model.p.like()
         if "push" in self.t:
@@ -55,7 +56,7 @@ class Case:
 
 
 def assert_outputs(case):
-    """1e-5 in float32, 1e-12 in float64, of numbers of order 1."""
+    """Outputs of order 1 agree to 1e-5 in float32 and to 1e-12 in float64."""
     for dtype, atol, kind in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
         model = case.model(dtype)
         x = model.infer(case.batch)
@@ -69,10 +70,10 @@ def assert_outputs(case):
 
 
 def assert_gradients(case):
-    """float64: 1e-9 of each tensor's largest entry; float32: 1e-5 of the largest of all.
+    """float64: to 1e-9 of each tensor's largest entry; float32: to 1e-5 of the largest of all.
 
-    A key's bias adds the same to every score of a query, so its gradient is 0 but for rounding,
-    here and there; it is held against the query's.
+    The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
+    both codes.  Its error is compared with the size of the query bias's gradient.
     """
     theirs = case.model(np.float64, "grad.").p
     loss, g = case.gradients(np.float64)
@@ -93,7 +94,7 @@ def assert_gradients(case):
 # ---- models and folders to be tested -------------------------------------------------------------
 
 def random_params(tensors, seed=0, dtype=np.float64):
-    """Weights of order 1 over the root of what they sum, every norm and every bias its own."""
+    """Random parameters: weights (out, in) of order 1/√in, norms 1 ± 0.3, biases ± 0.3."""
     p = init_params(tensors, seed, dtype)
     rng = np.random.default_rng(seed)
     for name, view in p.items():
@@ -106,14 +107,14 @@ def random_params(tensors, seed=0, dtype=np.float64):
 
 
 def change_config(folder, **fields):
-    """Set fields of config.json, or delete those that are ..."""
+    """Set fields of config.json; the value ... (Ellipsis) deletes a field."""
     path = folder / "config.json"
     config = json.loads(path.read_text()) | fields
     path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
 
 
 def change_tensors(folder, change):
-    """change(tensors) -> tensors, of model.safetensors."""
+    """Replace the tensors of model.safetensors by change(tensors)."""
     path = folder / "model.safetensors"
     tensors, metadata = read_safetensors(path)
     write_safetensors(path, change(tensors), metadata)

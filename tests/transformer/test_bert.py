@@ -1,4 +1,4 @@
-"""The encoder: its gradient whole, blind to the batch, and itself wherever tokens stand."""
+"""BERT's encoder: gradients, independence of sequences in a batch, dropout, and errors."""
 import json
 from pathlib import Path
 
@@ -29,13 +29,13 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 CONFIG = Config(vocab=13, dim=12, layers=2, heads=3, ff=20, positions=9)
 BATCH = pack([[3, 1, 4], [1, 5, 9], [2, 6, 5, 3, 5, 8, 9, 7, 9], [3]],
              [[0, 0, 1], [0, 0, 0], [0] * 5 + [1] * 4, [1]])
-# A float32 layer errs, in numbers of order 1, by a few γ of its longest sum, F = 20; two of them,
-# each norm with a slope of order 1: 2⁻²⁴ · 64 · 20 = 8e-5 at the most; far less is seen.
+# Activations are of order 1.  The worst case of two float32 layers with sums of F = 20 terms is
+# about 2⁻²⁴ · 64 · 20 = 8e-5; the errors found are far smaller, so the tests require 1e-5.
 ATOL = {np.float64: 5e-14, np.float32: 1e-5}
 
 
 def params(seed=0, config=CONFIG, dtype=np.float64):
-    """Weights of order 1 over the root of what they sum, so that activations are of order 1."""
+    """Weights (out, in) of order 1/√in, so that activations are of order 1."""
     p = init_params(tensors(config, std=1.0), seed, dtype)
     rng = np.random.default_rng(seed)
     for name, view in p.items():
@@ -53,11 +53,11 @@ def random_batch(seed, longest=9, V=13):
                 [np.sort(rng.integers(0, 2, t)) for t in lengths])
 
 
-# ---- its gradient -------------------------------------------------------------------------------
+# ---- the gradient -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
 @pytest.mark.parametrize("activation", [gelu, gelu_tanh])
-def test_every_parameter_is_checked_along_one_direction_of_the_buffer(dropout, activation):
+def test_the_gradient_is_the_derivative_along_a_random_direction(dropout, activation):
     config = CONFIG._replace(activation=activation)
     push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12))
 
@@ -69,8 +69,8 @@ def test_every_parameter_is_checked_along_one_direction_of_the_buffer(dropout, a
 
 @dtypes
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
-def test_a_model_that_is_used_twice_sums_its_gradients(dtype, dropout):
-    """Of two batches, whichever is first; γ of the many terms, of their size."""
+def test_the_gradients_of_two_batches_add_up_in_any_order(dtype, dropout):
+    """Tolerance: 64 ε of the largest entry, for sums in another order."""
     p, other = params(1, dtype=dtype), random_batch(5)
     separate, together = [], p.like()
     pushes = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
@@ -89,7 +89,7 @@ def test_a_model_that_is_used_twice_sums_its_gradients(dtype, dropout):
 
 
 @dtypes
-def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(dtype):
+def test_inputs_are_unchanged_and_backward_can_be_called_twice(dtype):
     p, push = params(0, dtype=dtype), np.ones((len(BATCH.ids), 12), dtype)
     before, ids = p.flat.copy(), BATCH.ids.copy()
     x, backward = encode(BATCH, p, CONFIG, Dropout(0.1, 3))
@@ -101,8 +101,8 @@ def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(dty
         np.testing.assert_array_equal(now, then)
 
 
-def test_float32_learns_what_float64_learns():
-    """Every tensor's gradient within 1e-5 of the largest, as against torch (test_bert_parity)."""
+def test_float32_gradients_are_the_float64_gradients_up_to_rounding():
+    """Tolerance: 1e-5 of the largest entry of all, as in test_bert_parity.py."""
     batch, dropout = random_batch(3), Dropout(0.1, 5)
     push = np.random.default_rng(0).standard_normal((len(batch.ids), 12))
     p, grads = params(4), []
@@ -116,7 +116,7 @@ def test_float32_learns_what_float64_learns():
         np.testing.assert_allclose(grads[0][name], grads[1][name], rtol=0, atol=1e-5 * largest)
 
 
-# ---- what it must not see -----------------------------------------------------------------------
+# ---- what a vector must not depend on -----------------------------------------------------------
 
 @dtypes
 @given(seed=seeds)
@@ -135,7 +135,7 @@ def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dty
 
 @dtypes
 @given(seed=seeds)
-def test_without_positions_and_segments_tokens_take_their_vectors_along(dtype, seed):
+def test_without_position_embeddings_permuting_the_tokens_permutes_their_vectors(dtype, seed):
     p, rng = params(seed % 5, dtype=dtype), np.random.default_rng(seed)
     p["embed.positions.weight"][...] = 0
     ids = rng.integers(0, 13, rng.integers(2, 10))
@@ -144,7 +144,7 @@ def test_without_positions_and_segments_tokens_take_their_vectors_along(dtype, s
     np.testing.assert_allclose(y, x[to], rtol=0, atol=ATOL[dtype])
 
 
-def test_with_them_the_order_counts_and_so_do_segments():
+def test_with_position_and_segment_embeddings_order_and_segments_change_the_vectors():
     p = params()
     x = infer(pack([[3, 1, 4]]), p, CONFIG)
     assert abs(infer(pack([[4, 1, 3]]), p, CONFIG)[::-1] - x).max() > 0.1
@@ -152,17 +152,17 @@ def test_with_them_the_order_counts_and_so_do_segments():
 
 
 @given(seeds)
-def test_float32_is_float64_to_its_rounding(seed):
+def test_float32_is_float64_up_to_rounding(seed):
     batch, p = random_batch(seed), params(seed % 5, dtype=np.float32)
     x, x64 = infer(batch, p, CONFIG), infer(batch, p.copy(np.float64), CONFIG)
     assert x.dtype == np.float32 and x64.dtype == np.float64
     np.testing.assert_allclose(x, x64, rtol=0, atol=ATOL[np.float32])
 
 
-# ---- its forms ----------------------------------------------------------------------------------
+# ---- infer, dropout, names and errors -----------------------------------------------------------
 
 @dtypes
-def test_inference_is_encoding_without_dropout_to_the_last_bit(dtype):
+def test_infer_equals_encode_without_dropout_bit_for_bit(dtype):
     p = params(dtype=dtype)
     np.testing.assert_array_equal(infer(BATCH, p, CONFIG), encode(BATCH, p, CONFIG)[0])
     dropped, _ = encode(BATCH, p, CONFIG, Dropout(0.2, 1))
@@ -170,8 +170,7 @@ def test_inference_is_encoding_without_dropout_to_the_last_bit(dtype):
     assert abs(dropped - encode(BATCH, p, CONFIG, Dropout(0.2, 2))[0]).max() > 0.1
 
 
-def test_dropout_is_another_in_every_layer():
-    """Two layers with the same weights drop other numbers, or the second would add nothing new."""
+def test_layers_with_equal_weights_have_different_dropout_masks():
     p, x = params(), np.random.default_rng(0).standard_normal((4, 12))
     offsets, dropout = np.array([0, 4]), Dropout(0.5, 3)
     one, other = (encoder_layer(x, p, "layers.0.", offsets, CONFIG, dropout.at(layer))[0]
@@ -179,7 +178,7 @@ def test_dropout_is_another_in_every_layer():
     assert abs(one - other).max() > 0.1
 
 
-def test_the_embeddings_and_every_layer_have_masks_of_their_own(monkeypatch):
+def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch):
     seen, x = [], np.zeros((len(BATCH.ids), 12))
     for name in ("embed", "encoder_layer"):
         monkeypatch.setattr(bert, name, lambda *given: seen.append(given[-1]) or (x, None))
@@ -188,7 +187,7 @@ def test_the_embeddings_and_every_layer_have_masks_of_their_own(monkeypatch):
 
 
 @pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
-def test_names_and_shapes_are_those_of_the_originals_checkpoint(case):
+def test_names_and_shapes_are_those_of_transformers_checkpoints(case):
     found, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
     config = json.loads(metadata["config"])
     mine = Config(config["vocab_size"], config["hidden_size"], config["num_hidden_layers"],
@@ -199,7 +198,7 @@ def test_names_and_shapes_are_those_of_the_originals_checkpoint(case):
     assert {NAMES.original(name): tensor.shape for name, tensor in tensors(mine).items()} == theirs
 
 
-def test_heads_that_do_not_share_the_columns_evenly_are_refused():
+def test_a_number_of_heads_that_does_not_divide_dim_is_refused():
     with pytest.raises(ValueError, match="heads: expected a divisor of dim=12, got 5"):
         tensors(CONFIG._replace(heads=5))
 
@@ -210,15 +209,15 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
     ([1, -1], None, "embed.tokens: ids must be in 0..12, got -1..1"),
     ([13, 2], None, "embed.tokens: ids must be in 0..12, got 2..13"),
     ([1, 2], [0, 2], "embed.types: ids must be in 0..1, got 0..2")])
-def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, types, message):
+def test_ids_positions_and_types_without_an_embedding_are_refused(dtype, ids, types, message):
     batch, p = pack([ids], types and [types]), params(dtype=dtype)
-    for ask in (infer, encode):
+    for function in (infer, encode):
         with pytest.raises(ValueError, match=message):
-            ask(batch, p, CONFIG)
+            function(batch, p, CONFIG)
 
 
 @dtypes
-def test_no_sequences_have_no_vectors_and_teach_nothing(dtype):
+def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(dtype):
     p = params(dtype=dtype)
     x, backward = encode(pack([]), p, CONFIG, Dropout(0.1, 1))
     g = p.like()
@@ -227,17 +226,17 @@ def test_no_sequences_have_no_vectors_and_teach_nothing(dtype):
 
 
 @dtypes
-def test_a_batch_whose_bounds_are_not_its_tokens_is_refused(dtype):
+def test_offsets_that_do_not_match_the_tokens_are_refused(dtype):
     p = params(dtype=dtype)
     for offsets in ([0, 3], [0, 30], [0, 4, 4, len(BATCH.ids)], [1, len(BATCH.ids)]):
         with pytest.raises(ValueError):
             infer(BATCH._replace(offsets=np.array(offsets)), p, CONFIG)
 
 
-# ---- what is declared ---------------------------------------------------------------------------
+# ---- declarations of tensors --------------------------------------------------------------------
 
-def test_first_weights_are_drawn_from_streams_of_the_originals_names():
-    """So that names inside the code may change and no figure does."""
+def test_initial_weights_are_drawn_from_streams_with_the_original_names():
+    """So renaming a tensor in our code does not change its initial values."""
     for name, tensor in (tensors(CONFIG) | head_tensors(CONFIG)).items():
         assert tensor.stream == NAMES.original(name)
     p = init_params(tensors(CONFIG), 3, np.float64)
@@ -246,14 +245,14 @@ def test_first_weights_are_drawn_from_streams_of_the_originals_names():
                                   0.02 * rng.standard_normal((12, 12)))
 
 
-def test_matrices_decay_and_vectors_do_not():
+def test_weight_decay_applies_to_matrices_only():
     for name, tensor in (tensors(CONFIG) | head_tensors(CONFIG, tied=False)).items():
         assert tensor.decay == (len(tensor.shape) == 2), name
 
 
-# ---- the model as one object --------------------------------------------------------------------
+# ---- the class Bert -----------------------------------------------------------------------------
 
-def test_a_model_is_its_functions_with_its_parameters():
+def test_the_methods_of_bert_equal_the_functions_with_its_parameters():
     model = Bert(CONFIG, params())
     np.testing.assert_array_equal(model.infer(BATCH), infer(BATCH, model.p, CONFIG))
     x, backward = model.encode(BATCH, Dropout(0.1, 3))
@@ -267,7 +266,7 @@ def test_a_model_is_its_functions_with_its_parameters():
     assert repr(model) == "Bert(2 layers x 12, 13 tokens)"
 
 
-def test_without_heads_the_pooler_stays_for_it_reads_the_text_too():
+def test_without_heads_keeps_the_pooler():
     whole = Bert(CONFIG, init_params(tensors(CONFIG) | head_tensors(CONFIG), 0))
     bare = whole.without_heads()
     assert set(whole.p) - set(bare.p) == {name for name in head_tensors(CONFIG)
@@ -276,10 +275,10 @@ def test_without_heads_the_pooler_stays_for_it_reads_the_text_too():
 
 
 @dtypes
-def test_a_model_of_which_a_part_is_frozen_teaches_the_rest_the_same(dtype):
+def test_freezing_parameters_leaves_the_other_gradients_unchanged(dtype):
     p = params(dtype=dtype)
     push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12)).astype(dtype)
-    whole, part = p.like(), None
+    whole = p.like()
     encode(BATCH, p, CONFIG)[1](push, whole)
     frozen = p.freeze(name for name in p if not name.startswith("layers.1."))
     part = frozen.like()

@@ -1,4 +1,4 @@
-"""BERT folders: written and read back, as transformers has them, and refused where they are not."""
+"""BERT folders: round trips, exchange with transformers, and errors for invalid folders."""
 import json
 import os
 import pickle
@@ -59,19 +59,19 @@ def written(tmp_path_factory):
 
 @pytest.fixture
 def folder(written, tmp_path):
-    """The tiny model with all heads, to be changed."""
+    """A copy of the saved TINY model with all heads, for a test to change."""
     return shutil.copytree(written, tmp_path / "bert")
 
 
 def change_config(folder, **fields):
-    """Set fields of config.json, or delete those that are ..."""
+    """Set fields of config.json; the value ... (Ellipsis) deletes a field."""
     path = folder / "config.json"
     config = json.loads(path.read_text()) | fields
     path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
 
 
 def change_tensors(folder, change):
-    """change(tensors) -> tensors, of model.safetensors."""
+    """Replace the tensors of model.safetensors by change(tensors)."""
     path = folder / "model.safetensors"
     tensors, metadata = read_safetensors(path)
     write_safetensors(path, change(tensors), metadata)
@@ -82,11 +82,11 @@ def assert_same(p, q):
     np.testing.assert_array_equal(p.flat, q.flat, strict=True)
 
 
-# ---- there and back ------------------------------------------------------------------------------
+# ---- round trips --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("heads", [*CLASSES.values(), ("none",), (POOLER, MASKED)])
-def test_what_is_written_is_read_to_the_last_bit(tmp_path, heads, dtype):
+def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, heads, dtype):
     p = model(heads=heads, dtype=dtype)
     save(tmp_path / "new" / "bert", p)
     config, q = Bert.load(tmp_path / "new" / "bert", dtype)
@@ -97,8 +97,8 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, heads, dtype):
 @given(vocab=st.integers(1, 9), heads=st.integers(1, 3), d=st.integers(1, 3),
        layers=st.integers(1, 99), ff=st.integers(1, 5), positions=st.integers(1, 9),
        types=st.integers(1, 3), eps=st.floats(1e-300, 1e300), tanh_form=st.booleans())
-def test_every_config_comes_back(tmp_path_factory, vocab, heads, d, layers, ff, positions, types,
-                                 eps, tanh_form):
+def test_every_config_survives_a_round_trip(tmp_path_factory, vocab, heads, d, layers, ff,
+                                            positions, types, eps, tanh_form):
     config = Config(vocab, heads * d, layers, heads, ff, positions, types, eps,
                     gelu_tanh if tanh_form else gelu)
     path = tmp_path_factory.getbasetemp() / "every.json"
@@ -106,7 +106,7 @@ def test_every_config_comes_back(tmp_path_factory, vocab, heads, d, layers, ff, 
     assert read_config(path) == config
 
 
-def test_the_files_are_two_and_say_which_class_reads_them(folder):
+def test_a_folder_has_two_files_and_names_its_transformers_class(folder):
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["BertForPreTraining"] and config["hidden_act"] == "gelu_new"
@@ -117,17 +117,17 @@ def test_the_files_are_two_and_say_which_class_reads_them(folder):
 
 
 @pytest.mark.parametrize("kind, heads", CLASSES.items())
-def test_the_class_is_the_one_with_these_heads(kind, heads):
+def test_architecture_is_the_class_with_these_heads(kind, heads):
     assert architecture(model(heads=heads)) == kind
 
 
-# ---- other forms of the same ---------------------------------------------------------------------
+# ---- other formats of the same model ------------------------------------------------------------
 
 def bare(tensors):
     return {name.removeprefix("bert."): x for name, x in tensors.items()}
 
 
-def of_tensorflow(tensors):
+def tensorflow_names(tensors):
     return {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
         "LayerNorm.bias", "LayerNorm.beta"): x for name, x in tensors.items()}
 
@@ -148,28 +148,28 @@ def decoder_alone(tensors):
     return tensors
 
 
-@pytest.mark.parametrize("form", [bare, of_tensorflow, with_position_ids, with_decoder,
-                                  decoder_alone])
+@pytest.mark.parametrize("form", [bare, tensorflow_names, with_position_ids,
+                                  with_decoder, decoder_alone])
 def test_older_names_are_read(folder, form):
     change_tensors(folder, form)
     assert_same(Bert.load(folder)[1], model())
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_other_precisions_are_read_as_the_one_asked_for(folder, dtype):
+def test_other_precisions_are_converted_to_the_requested_type(folder, dtype):
     change_tensors(folder, lambda tensors: {n: x.astype(dtype) for n, x in tensors.items()})
     _, p = Bert.load(folder)
     assert p.flat.dtype == np.float32
     np.testing.assert_array_equal(p.flat, model().flat.astype(dtype).astype(np.float32))
 
 
-def test_fields_that_older_files_have_not_are_their_defaults(folder):
+def test_missing_fields_get_their_defaults(folder):
     change_config(folder, hidden_act=..., layer_norm_eps=..., model_type=...,
                   position_embedding_type=...)
     assert Bert.load(folder)[0] == TINY._replace(activation=gelu, eps=1e-12)
 
 
-def test_fields_that_do_not_change_what_is_computed_are_passed_over(folder):
+def test_fields_that_do_not_change_the_computation_are_ignored(folder):
     change_config(folder, hidden_dropout_prob=0.1, use_cache=True, transformers_version="4.1",
                   id2label={"0": "A"}, torch_dtype="float16", is_decoder=False)
     assert Bert.load(folder)[0] == TINY
@@ -182,7 +182,7 @@ def test_the_name_of_the_activation_chooses_the_function(folder, name, activatio
     assert read_config(folder / "config.json").activation is activation
 
 
-# ---- what is refused: config.json ----------------------------------------------------------------
+# ---- invalid config.json ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("field, value, message", [
     ("model_type", "roberta", "field 'model_type': expected \"bert\", found 'roberta'"),
@@ -202,7 +202,7 @@ def test_the_name_of_the_activation_chooses_the_function(folder, name, activatio
                                  "tensors in all"),
     ("vocab_size", 6, "tensor 'bert.embeddings.word_embeddings.weight': expected floats of shape "
                       "(6, 4), as config.json says, found F32 of shape (5, 4)")])
-def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
+def test_the_error_names_an_unsupported_field(folder, field, value, message):
     change_config(folder, **{field: value})
     with pytest.raises(FormatError) as error:
         Bert.load(folder)
@@ -213,7 +213,7 @@ def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
 @pytest.mark.parametrize("value, found", [
     (..., "no such field"), (None, "None"), (0, "0"), (-1, "-1"), (2.0, "2.0"), ("4", "'4'"),
     (True, "True"), ([4], "[4]")])
-def test_a_size_is_a_whole_number(folder, field, value, found):
+def test_a_size_must_be_a_positive_integer(folder, field, value, found):
     change_config(folder, **{field: value})
     with pytest.raises(FormatError) as error:
         read_config(folder / "config.json")
@@ -231,7 +231,7 @@ def test_a_config_cut_at_any_byte_is_refused(folder):
 
 
 @given(at=st.integers(0, 400), new=st.binary(max_size=3), gone=st.integers(0, 5))
-def test_a_damaged_config_is_refused_or_is_a_config(tmp_path_factory, at, new, gone):
+def test_a_damaged_config_raises_format_error_or_is_still_a_config(tmp_path_factory, at, new, gone):
     path = tmp_path_factory.getbasetemp() / "config.json"
     data = json.dumps(config_fields(TINY), indent=2).encode()
     path.write_bytes(data[:at] + new + data[at + gone:])
@@ -241,8 +241,8 @@ def test_a_damaged_config_is_refused_or_is_a_config(tmp_path_factory, at, new, g
         assert str(error).startswith(str(path))
 
 
-def test_every_option_that_is_not_ours_is_looked_at(folder):
-    """ONLY is what BertModel computes otherwise; a value of another type is another value."""
+def test_every_option_in_only_accepts_just_its_default(folder):
+    """Null is refused, because it is not the default; a missing field is accepted."""
     for name in ONLY:
         change_config(folder, **{name: None})
         with pytest.raises(FormatError, match=f"field '{name}'"):
@@ -251,7 +251,7 @@ def test_every_option_that_is_not_ours_is_looked_at(folder):
         Bert.load(folder)
 
 
-# ---- what is refused: model.safetensors ----------------------------------------------------------
+# ---- invalid model.safetensors ------------------------------------------------------------------
 
 def test_weights_cut_at_any_byte_are_refused(folder):
     save(folder, model(heads=("none",)))
@@ -264,7 +264,7 @@ def test_weights_cut_at_any_byte_are_refused(folder):
 
 
 @pytest.mark.parametrize("name", [NAMES.original(name) for name in model()])
-def test_a_missing_tensor_is_named(folder, name):
+def test_the_error_names_a_missing_tensor(folder, name):
     theirs = name if name.startswith("cls.") else "bert." + name
     change_tensors(folder, lambda found: {n: x for n, x in found.items() if n != theirs})
     with pytest.raises(FormatError) as error:
@@ -294,14 +294,14 @@ def test_a_missing_tensor_is_named(folder, name):
      "embeddings.word_embeddings.weight, to which it is tied here, found others"),
     (lambda t: {}, "the header: expected the tensors of 1 layers, found 0 tensors in all"),
     (lambda t: {"x": np.zeros(2)}, "tensor 'x': expected a tensor of BertModel")])
-def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+def test_the_error_names_an_invalid_tensor(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:
         Bert.load(folder)
     assert message in str(error.value) and len(str(error.value)) < 500
 
 
-def test_missing_files_are_named(folder):
+def test_the_error_names_a_missing_file(folder):
     os.remove(folder / "model.safetensors")
     with pytest.raises(FormatError, match="model.safetensors: the file: expected the weights, fou"):
         Bert.load(folder)
@@ -322,7 +322,7 @@ def test_a_pickle_is_not_read_and_the_error_says_how_to_convert_it(folder):
     assert not trace.exists()
 
 
-# ---- what is not written -------------------------------------------------------------------------
+# ---- models that cannot be saved ----------------------------------------------------------------
 
 @pytest.mark.parametrize("config, p, message", [
     (TINY._replace(activation=tanh), model(), "activation: config.json has names for gelu"),
@@ -330,14 +330,14 @@ def test_a_pickle_is_not_read_and_the_error_says_how_to_convert_it(folder):
     (TINY._replace(heads=3), model(), "heads: expected a divisor of dim=.*, got 3"),
     (TINY, model(heads=(NEXT,)), "expected a pooler"),
     (TINY, model(heads=("mlm.bias",)), "the parameters are not those of this config")])
-def test_what_no_folder_may_hold_is_refused(folder, config, p, message):
+def test_a_model_that_cannot_be_saved_leaves_the_old_folder_unchanged(folder, config, p, message):
     with pytest.raises(ValueError, match=message):
         save(folder, p, config)
-    assert_same(Bert.load(folder)[1], model())     # the old one is as it was
+    assert_same(Bert.load(folder)[1], model())     # the old model
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
 
 
-def test_weights_that_are_no_numbers_are_not_written(folder):
+def test_infinite_weights_are_not_saved(folder):
     p = model()
     p["pooler.bias"][0] = np.inf
     with pytest.raises(ValueError, match="nan or inf"):
@@ -345,10 +345,10 @@ def test_weights_that_are_no_numbers_are_not_written(folder):
     assert_same(Bert.load(folder)[1], model())
 
 
-# ---- the original --------------------------------------------------------------------------------
+# ---- exchange with transformers -----------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
-def test_a_folder_of_transformers_4_and_one_of_5_are_read(name):
+def test_folders_of_transformers_4_and_5_are_loaded(name):
     config, p = Bert.load(GOLDEN / name)
     assert config[:8] == (20, 12, 2, 3, 20, 16, 2, 1e-12) and architecture(p) == "BertModel"
     found, _ = read_safetensors(GOLDEN / name / "model.safetensors")
@@ -367,12 +367,13 @@ def transformers():
 
 
 @pytest.mark.parametrize("kind, heads", CLASSES.items())
-def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, kind, heads):
+def test_transformers_loads_our_folder_and_gets_the_same_vectors(transformers, tmp_path, kind,
+                                                                 heads):
     import torch
     p = model(heads=heads)
     save(tmp_path, p)
     theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(info.values())                  # no tensor missing, none left over
+    assert not any(info.values())                  # no missing or unexpected tensors
     batch = pack([[1, 2, 3, 4], [4, 1, 1, 2]], [[0, 0, 1, 1], [0, 1, 1, 1]])
     with torch.no_grad():
         x = getattr(theirs.eval(), "bert", theirs)(
@@ -384,7 +385,7 @@ def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("activation", ["gelu", "gelu_pytorch_tanh"])
-def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, activation):
+def test_we_load_every_parameter_of_a_transformers_folder(transformers, tmp_path, kind, activation):
     theirs = getattr(transformers, kind)(transformers.BertConfig(
         vocab_size=9, hidden_size=6, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=5, max_position_embeddings=7, hidden_act=activation))
@@ -399,7 +400,7 @@ def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, activ
         np.testing.assert_array_equal(view, weights[NAMES.original(name)].detach().numpy())
 
 
-def test_the_command_that_the_error_names_converts_a_pickle(transformers, tmp_path):
+def test_the_command_in_the_error_message_converts_a_pickle(transformers, tmp_path):
     import torch
     theirs = transformers.BertModel(transformers.BertConfig(
         vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,

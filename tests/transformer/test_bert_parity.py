@@ -1,7 +1,7 @@
-"""BERT's outputs, losses and the gradient of every parameter are the original's.
+"""BERT's outputs, losses and gradients of all parameters equal those of transformers.
 
-The frozen files (golden/make_bert.py says what is in them) need no torch; fresh shapes are drawn
-where transformers is installed.
+The golden files (golden/make_bert.py lists their contents) need no torch.  If transformers is
+installed, further models of random shapes are compared.
 """
 import importlib.util
 import json
@@ -34,7 +34,7 @@ each = pytest.mark.parametrize("case", CASES)
 
 
 class Case:
-    """What one frozen file holds, as our functions take it."""
+    """The arrays of one golden file as inputs of our functions."""
 
     def __init__(self, tensors, kind, config):
         self.t, self.kind = tensors, kind
@@ -57,13 +57,13 @@ class Case:
         return p
 
     def named(self, prefix):
-        """{our name: tensor} of those that the file has under this prefix and the original's."""
+        """{our name: array} of the file's arrays that are named prefix + original name."""
         ours = {NAMES.original(name): name
                 for name in tensors(self.config) | head_tensors(self.config)}
         return {ours[key[len(prefix):]]: x for key, x in self.t.items() if key.startswith(prefix)}
 
     def gradients(self):
-        """Ours, of the loss that the file has."""
+        """Our loss and its gradients: Σ push · output for BertModel, else the pre-training loss."""
         p = self.params(np.float64)
         g = p.like()
         if self.kind == "BertModel":
@@ -86,10 +86,10 @@ def frozen(name):
 
 
 def error_of_gradients(case):
-    """The largest error of each tensor, against its own largest entry.
+    """{name: the largest error of the gradient, relative to the gradient's largest entry}.
 
-    Attention's key bias adds the same to every score of a query, so its gradient is 0 but for
-    rounding, here and there; it is held against the query's.
+    The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
+    both codes.  Its error is relative to the query bias's gradient.
     """
     _, g = case.gradients()
     theirs = case.named("grad.")
@@ -100,7 +100,7 @@ def error_of_gradients(case):
 
 
 def assert_outputs(case):
-    """1e-5 in float32, 1e-12 in float64, of numbers of order 1."""
+    """Outputs of order 1 agree to 1e-5 in float32 and to 1e-12 in float64."""
     for dtype, atol, kind in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
         p = case.params(dtype)
         x = infer(case.batch, p, case.config)
@@ -115,15 +115,15 @@ def assert_outputs(case):
             np.testing.assert_allclose(logits, case.t["logits"], rtol=atol, atol=atol)
 
 
-# ---- the frozen files ----------------------------------------------------------------------------
+# ---- the golden files ----------------------------------------------------------------------------
 
 @each
-def test_the_outputs_are_the_originals(case):
+def test_the_outputs_equal_transformers(case):
     assert_outputs(frozen(case))
 
 
 @each
-def test_the_gradient_of_every_parameter_is_the_originals(case):
+def test_the_gradient_of_every_parameter_equals_transformers(case):
     case = frozen(case)
     errors = error_of_gradients(case)
     assert np.max([*errors.values()]) < 1e-9, max(errors.items(), key=lambda item: item[1])
@@ -132,8 +132,7 @@ def test_the_gradient_of_every_parameter_is_the_originals(case):
 
 
 @pytest.mark.parametrize("case", CASES[1:])
-def test_float32_learns_the_same_to_its_rounding(case):
-    """The kernels' backwards, all of them in their place, against torch in float64."""
+def test_float32_gradients_equal_torchs_float64_gradients_up_to_rounding(case):
     case = frozen(case)
     p = case.params(np.float32)
     g = p.like()
@@ -145,7 +144,7 @@ def test_float32_learns_the_same_to_its_rounding(case):
         np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-5 * largest, err_msg=name)
 
 
-def test_the_two_losses_and_the_logits_of_next_sentence_are_the_originals():
+def test_both_losses_and_the_next_sentence_logits_equal_transformers():
     case = frozen("pretraining")
     p = case.params(np.float64)
     x = infer(case.batch, p, case.config)
@@ -160,7 +159,7 @@ def test_the_two_losses_and_the_logits_of_next_sentence_are_the_originals():
 @pytest.mark.parametrize("case, wrong", [
     ("model", {"activation": gelu_tanh}), ("masked", {"activation": gelu}),
     ("masked", {"eps": 1e-12}), ("pretraining", {"heads": 2}), ("tanh", {"activation": gelu})])
-def test_the_frozen_cases_tell_another_model_apart(case, wrong):
+def test_the_golden_files_detect_a_wrong_config(case, wrong):
     case = frozen(case)
     p = case.params(np.float64)
     x = infer(case.batch, p, case.config._replace(**wrong))
@@ -168,18 +167,18 @@ def test_the_frozen_cases_tell_another_model_apart(case, wrong):
 
 
 @each
-def test_the_frozen_cases_tell_every_tensor_apart(case):
-    """No tensor may be without effect, or a fault in its use would leave no trace."""
+def test_every_tensor_of_the_golden_files_has_a_gradient(case):
+    """A fault in the use of a tensor without effect would not be found."""
     case = frozen(case)
-    quiet = [name for name, x in case.named("grad.").items()
-             if np.abs(x).max() < 1e-4 and not name.endswith("attn.k.bias")]
-    assert not quiet
+    without_effect = [name for name, x in case.named("grad.").items()
+                      if np.abs(x).max() < 1e-4 and not name.endswith("attn.k.bias")]
+    assert not without_effect
 
 
-# ---- fresh ones ----------------------------------------------------------------------------------
+# ---- transformers as installed -------------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fresh_shapes_are_the_originals_as_installed(seed):
+def test_models_of_random_shapes_equal_transformers(seed):
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     where = importlib.util.spec_from_file_location("make_bert", GOLDEN / "make_bert.py")

@@ -1,6 +1,6 @@
-"""Causal models: nothing leaks from the future, and the loss asks for each next token.
+"""Causal models: no vector depends on later tokens, and the loss predicts each next token.
 
-What holds for every family of them; test_gpt2.py and test_mistral.py have what is their own.
+These tests run for all causal families; test_gpt2.py and test_mistral.py test what differs.
 """
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ WINDOW = mistral.Config(vocab=13, dim=12, layers=2, heads=6, kv_heads=2, head_di
                         positions=9, sliding_window=3, theta=100.0)
 TIED = WINDOW._replace(heads=2, head_dim=10, sliding_window=None, tied=True)
 BATCH = pack([[3, 1, 4], [1, 5, 9], [2, 6, 5, 3, 5, 8, 9, 7, 9], [3]])
-# As BERT's (test_bert.py): rounding of float64 and of float32 in two layers of numbers of order 1.
+# Rounding errors of two layers with activations of order 1, as in test_bert.py.
 ATOL = {np.float64: 5e-14, np.float32: 1e-5}
 
 
@@ -51,34 +51,34 @@ def random_batch(seed, longest=9, V=13):
 # ---- the loss, worked by hand --------------------------------------------------------------------
 
 class Fixed:
-    """A model whose token vectors are these, and whose logits are its vectors."""
+    """A model whose token vectors and logits are x; encode's backward keeps dx."""
 
     def __init__(self, x):
-        self.x, self.told = np.array(x), None
+        self.x, self.dx = np.array(x), None
 
     def encode(self, batch, dropout=NO_DROPOUT):
-        return self.x, lambda dx, g: setattr(self, "told", dx)
+        return self.x, lambda dx, g: setattr(self, "dx", dx)
 
     def lm_head(self, x):
         return x, lambda dlogits, g: dlogits
 
 
 def test_two_next_tokens_worked_by_hand():
-    """[2, 0] and [1, 1], V = 3.
+    """Sequences [2, 0] and [1, 1], V = 3.
 
-    Row 0 gives tokens 0, 1, 2 the odds 1 : 1 : 2, and 0 follows: −log ¼.  Row 2 gives 3 : 5 : 2,
-    and 1 follows: −log ½.  Rows 1 and 3 are the last ones: nothing follows, nothing is asked.
+    Row 0 gives tokens 0, 1, 2 the odds 1 : 1 : 2; token 0 follows, so its loss is −log ¼.  Row 2
+    gives the odds 3 : 5 : 2; token 1 follows: −log ½.  Rows 1 and 3 end their sequences: no loss.
     """
     model = Fixed(np.log([[1.0, 1, 2], [9, 1, 1], [3, 5, 2], [1, 1, 9]]))
     loss, backward = causal_lm(pack([[2, 0], [1, 1]]), model)
     assert loss == pytest.approx((np.log(4) + np.log(2)) / 2, rel=1e-15)
     backward(None)
-    np.testing.assert_allclose(model.told, [[-0.375, 0.125, 0.25], [0, 0, 0],
+    np.testing.assert_allclose(model.dx, [[-0.375, 0.125, 0.25], [0, 0, 0],
                                             [0.15, -0.25, 0.1], [0, 0, 0]], atol=1e-16)
 
 
 @given(seeds)
-def test_every_token_but_a_first_one_is_asked_for_once(seed):
+def test_every_token_except_the_first_of_a_sequence_is_a_target_once(seed):
     batch = random_batch(seed)
     rows, targets = next_tokens(batch)
     first = np.isin(np.arange(len(batch.ids)), batch.offsets[:-1])
@@ -86,13 +86,13 @@ def test_every_token_but_a_first_one_is_asked_for_once(seed):
     np.testing.assert_array_equal(rows + 1, np.flatnonzero(~first))
 
 
-def test_sequences_of_one_token_ask_for_nothing():
+def test_sequences_of_one_token_have_no_target():
     with pytest.raises(ValueError, match="at least 1 row to take the mean over, got 0"):
         causal_lm(pack([[1], [2]]), gpt2_of())
 
 
 @each
-def test_a_model_that_knows_nothing_is_wrong_by_log_v(model_of):
+def test_a_head_of_zeros_has_the_loss_log_v(model_of):
     model = model_of()
     name = "lm_head.weight" if "lm_head.weight" in model.p else "embed.tokens.weight"
     model.p[name][...] = 0
@@ -101,7 +101,7 @@ def test_a_model_that_knows_nothing_is_wrong_by_log_v(model_of):
 
 @each
 @given(seed=seeds)
-def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
+def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(model_of, seed):
     batch, model = random_batch(seed), model_of()
     M = len(next_tokens(batch)[0])
     if not M:
@@ -109,10 +109,10 @@ def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
     whole, parts, total = model.p.like(), model.p.like(), 0.0
     loss, backward = causal_lm(batch, model)
     backward(whole)
-    for some in split_by_tokens(batch.offsets, 3):
-        mine, backward = causal_lm(take(batch, some), model, total=M)
+    for rows in split_by_tokens(batch.offsets, 3):
+        share_loss, backward = causal_lm(take(batch, rows), model, total=M)
         backward(parts)
-        total += mine
+        total += share_loss
     assert total == pytest.approx(loss, rel=1e-13)
     np.testing.assert_allclose(parts.flat, whole.flat, rtol=0, atol=1e-13 * abs(whole.flat).max())
 
@@ -121,14 +121,14 @@ def test_the_losses_and_gradients_of_shares_sum_to_the_whole(model_of, seed):
 
 @each
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
-def test_every_parameter_is_checked_along_one_direction_of_the_buffer(model_of, dropout):
+def test_the_gradient_is_the_derivative_along_a_random_direction(model_of, dropout):
     model = model_of(2)
     check_loss(lambda p: causal_lm(BATCH, model.with_params(p), dropout), model.p)
 
 
 @each
-def test_float32_learns_what_float64_learns(model_of):
-    """With dropout, every tensor's gradient within 1e-5 of the largest."""
+def test_float32_gradients_are_the_float64_gradients_up_to_rounding(model_of):
+    """With dropout.  Tolerance: 1e-5 of the largest entry of all."""
     model, grads = model_of(4, np.float32), []
     for dtype in (np.float32, np.float64):
         q = model.p.copy(dtype)
@@ -140,7 +140,7 @@ def test_float32_learns_what_float64_learns(model_of):
 
 @dtypes
 @each
-def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(model_of, dtype):
+def test_inputs_are_unchanged_and_backward_can_be_called_twice(model_of, dtype):
     model, push = model_of(0, dtype), np.ones((len(BATCH.ids), 12), dtype)
     before = model.p.flat.copy()
     x, backward = model.encode(BATCH, Dropout(0.1, 3))
@@ -154,7 +154,7 @@ def test_nothing_that_is_given_is_changed_and_a_backward_may_be_called_again(mod
 
 @dtypes
 @each
-def test_a_model_of_which_a_part_is_frozen_teaches_the_rest_the_same(model_of, dtype):
+def test_freezing_parameters_leaves_the_other_gradients_unchanged(model_of, dtype):
     model = model_of(1, dtype)
     whole = model.p.like()
     causal_lm(BATCH, model)[1](whole)
@@ -167,12 +167,12 @@ def test_a_model_of_which_a_part_is_frozen_teaches_the_rest_the_same(model_of, d
             np.testing.assert_array_equal(part[name], whole[name])
 
 
-# ---- what a token must not see -------------------------------------------------------------------
+# ---- what a vector must not depend on ------------------------------------------------------------
 
 @dtypes
 @each
 @given(seed=seeds)
-def test_what_comes_later_changes_no_bit_of_what_stands_before(model_of, dtype, seed):
+def test_a_later_token_changes_no_bit_of_earlier_vectors(model_of, dtype, seed):
     model, rng = model_of(seed % 5, dtype), np.random.default_rng(seed)
     ids = rng.integers(0, 13, rng.integers(2, 10))
     now = int(rng.integers(1, len(ids)))
@@ -185,8 +185,8 @@ def test_what_comes_later_changes_no_bit_of_what_stands_before(model_of, dtype, 
 
 @dtypes
 @each
-def test_what_a_token_says_teaches_no_later_token(model_of, dtype):
-    """The gradient of one token's vector in those that follow is 0, not a small number."""
+def test_the_gradient_of_a_vector_with_respect_to_later_tokens_is_zero(model_of, dtype):
+    """Exactly zero, not only small."""
     model, ids = model_of(3, dtype), np.arange(8)
     for now in range(8):
         x, backward = model.encode(pack([ids]), Dropout(0.1, 1))
@@ -216,7 +216,7 @@ def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(mod
 
 @dtypes
 @each
-def test_a_text_that_is_cut_keeps_the_vectors_of_what_is_left(model_of, dtype):
+def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(model_of, dtype):
     model, ids = model_of(0, dtype), BATCH.ids[6:15]
     whole = model.infer(pack([ids]))
     for t in range(1, 9):
@@ -224,11 +224,11 @@ def test_a_text_that_is_cut_keeps_the_vectors_of_what_is_left(model_of, dtype):
                                    atol=ATOL[dtype])
 
 
-# ---- forms of the same ---------------------------------------------------------------------------
+# ---- infer, the Model interface, initial weights -------------------------------------------------
 
 @dtypes
 @each
-def test_inference_is_encoding_without_dropout_to_the_last_bit(model_of, dtype):
+def test_infer_equals_encode_without_dropout_bit_for_bit(model_of, dtype):
     model = model_of(0, dtype)
     np.testing.assert_array_equal(model.infer(BATCH), model.encode(BATCH)[0])
     dropped, _ = model.encode(BATCH, Dropout(0.3, 1))
@@ -238,7 +238,7 @@ def test_inference_is_encoding_without_dropout_to_the_last_bit(model_of, dtype):
 
 @dtypes
 @each
-def test_no_sequences_have_no_vectors_and_teach_nothing(model_of, dtype):
+def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(model_of, dtype):
     model = model_of(0, dtype)
     x, backward = model.encode(pack([]), Dropout(0.1, 1))
     g = model.p.like()
@@ -247,11 +247,11 @@ def test_no_sequences_have_no_vectors_and_teach_nothing(model_of, dtype):
 
 
 @each
-def test_it_has_what_every_model_has(model_of):
-    """The methods of families.Model, so that whatever takes a model takes this one."""
+def test_the_model_has_all_methods_of_the_protocol_model(model_of):
     model = model_of()
-    asked = {name for name in {**Model.__annotations__, **vars(Model)} if not name.startswith("_")}
-    assert asked <= set(dir(model)) and {"encode", "p", "save"} < asked
+    required = {name for name in {**Model.__annotations__, **vars(Model)}
+                if not name.startswith("_")}
+    assert required <= set(dir(model)) and {"encode", "p", "save"} < required
     assert (model.dim, model.max_length) == (model.config.dim, model.config.max_length) == (12, 9)
     assert model.config.vocab == 13
     assert repr(model) == f"{type(model).__name__}(2 layers x 12, 13 tokens)"
@@ -261,8 +261,8 @@ def test_it_has_what_every_model_has(model_of):
 
 
 @pytest.mark.parametrize("family, config", [(gpt2, GPT2), (mistral, WINDOW)])
-def test_first_weights_are_drawn_from_streams_of_their_own(family, config):
-    """Matrices decay, vectors do not; the parts of one tensor of the original differ."""
+def test_every_tensor_has_its_own_random_stream_and_only_matrices_decay(family, config):
+    """Parts of one original tensor get different initial values."""
     declared = family.tensors(config)
     assert len({tensor.stream for tensor in declared.values()}) == len(declared)
     for tensor in declared.values():

@@ -1,6 +1,6 @@
-"""Tensors under an original's names: renamed, turned, cut, tied, in one file or in several.
+"""Weights under original names: renamed, transposed, split, tied, in one file or in several.
 
-The table is that of a small family made up here; tests/transformer/test_bert_folder.py has BERT's.
+The tests use a small invented family; tests/transformer/test_bert_folder.py tests BERT's.
 """
 import json
 import os
@@ -58,7 +58,7 @@ def folder(tmp_path):
 
 
 def change(folder, edit):
-    """edit(tensors) -> tensors, of model.safetensors."""
+    """Replace the tensors of model.safetensors by edit(tensors)."""
     path = folder / "model.safetensors"
     write_safetensors(path, edit(read_safetensors(path)[0]))
 
@@ -73,11 +73,11 @@ def assert_same(p, q):
 @pytest.mark.parametrize("ours, theirs", [
     ("embed.weight", "wte.weight"), ("layers.0.q.weight", "h.0.c_attn.weight"),
     ("layers.11.norm.bias", "h.11.ln.bias"), ("scale", "logit_scale")])
-def test_a_name_is_the_tables_with_its_numbers(ours, theirs):
+def test_an_original_name_has_the_layer_number_in_place_of_the_star(ours, theirs):
     assert NAMES.original(ours) == theirs
 
 
-def test_a_tensor_may_be_named_apart_from_its_layer():
+def test_a_single_tensor_of_a_layer_may_have_its_own_entry():
     table = Renames({"attn.q": "attn.q_proj", "attn.q.bias": "attn.in_proj_bias"})
     assert table.original("attn.q.weight") == "attn.q_proj.weight"
     assert table.original("attn.q.bias") == "attn.in_proj_bias"
@@ -88,29 +88,29 @@ def test_a_tensor_may_be_named_apart_from_its_layer():
 @pytest.mark.parametrize("theirs, canonical", [
     ("model.wte.weight", "wte.weight"), ("h.0.ln.gamma", "h.0.ln.weight"),
     ("model.h.0.ln.gamma", "h.0.ln.weight"), ("h.0.gamma", "h.0.gamma")])
-def test_prefixes_and_older_ends_are_taken_off(theirs, canonical):
+def test_prefixes_are_removed_and_older_endings_replaced(theirs, canonical):
     assert NAMES.canonical(theirs) == canonical
 
 
-def test_tensors_of_the_original_worked_by_hand():
-    """q (6, 4) above k (2, 4) are (8, 4), which the original has as (4, 8); their biases (8,)."""
+def test_groups_worked_by_hand():
+    """q (6, 4) and k (2, 4) concatenated are (8, 4); the original stores (4, 8).  Biases: (8,)."""
     found = groups(declared(1), NAMES)
     assert found["h.0.c_attn.weight"] == (("layers.0.q.weight", "layers.0.k.weight"), (4, 8))
     assert found["h.0.c_attn.bias"] == (("layers.0.q.bias", "layers.0.k.bias"), (8,))
     assert found["h.0.o.weight"].shape == (4, 6) and found["logit_scale"].shape == ()
 
 
-def test_parts_of_one_tensor_are_drawn_from_streams_of_their_own():
+def test_parts_of_one_original_tensor_have_different_random_streams():
     found = declared(1)
     assert found["layers.0.q.weight"].stream == "h.0.c_attn.weight"
     assert found["layers.0.k.weight"].stream == "h.0.c_attn.weight 1"
     assert len({tensor.stream for tensor in found.values()}) == len(found)
 
 
-# ---- there and back -----------------------------------------------------------------------------
+# ---- round trips --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("prefixed", [False, True])
-def test_what_is_written_is_read_and_lies_there_as_the_original_has_it(tmp_path, prefixed):
+def test_a_round_trip_keeps_the_parameters_and_the_file_has_original_names(tmp_path, prefixed):
     p = model()
     write_tensors(tmp_path, p, NAMES, prefixed)
     found, metadata = read_safetensors(tmp_path / "model.safetensors")
@@ -123,17 +123,17 @@ def test_what_is_written_is_read_and_lies_there_as_the_original_has_it(tmp_path,
     assert_same(read(tmp_path), p)
 
 
-def test_the_type_asked_for_is_the_type_that_comes(folder):
+def test_read_tensors_converts_to_the_requested_type(folder):
     p = read_tensors(open_weights(folder), declared(), NAMES, "Toy", np.float64)
     assert p.flat.dtype == np.float64
     np.testing.assert_array_equal(p.flat, model().flat)
 
 
-def test_declarations_come_along(folder):
+def test_the_parameters_keep_their_declarations(folder):
     assert read(folder).tensors == declared()
 
 
-def test_an_optional_head_may_be_missing_as_a_whole(folder):
+def test_an_optional_head_may_be_missing_but_not_a_part_of_it(folder):
     change(folder, lambda t: {n: x for n, x in t.items() if not n.startswith("score.")})
     assert_same(read(folder), model().only(n for n in model() if not n.startswith("head.")))
     change(folder, lambda t: t | {"score.bias": np.zeros(3, np.float32)})
@@ -177,7 +177,7 @@ def test_frozen_tensors_are_written_too(folder):
     (lambda t: {n: x for n, x in t.items() if "c_attn" not in n},
      "expected 4 more of the tensors that config.json requires, found no h.0.c_attn.weight"),
     (lambda t: {"a": np.zeros(1)}, "expected the tensors of 2 layers, found 1 tensors in all")])
-def test_what_does_not_fit_is_named(folder, edit, message):
+def test_the_error_names_the_invalid_tensor(folder, edit, message):
     change(folder, edit)
     with pytest.raises(FormatError, match=message) as error:
         read(folder)
@@ -199,7 +199,7 @@ def shards(folder):
     return folder
 
 
-def map_of(folder):
+def read_map(folder):
     return json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
 
 
@@ -211,14 +211,14 @@ def test_a_model_in_several_files_is_read_as_one(shards):
     assert_same(read(shards), model())
 
 
-def test_one_file_counts_where_there_are_both(shards):
+def test_model_safetensors_is_preferred_to_an_index(shards):
     other = model(1)
     write_tensors(shards, other, NAMES)
     assert_same(read(shards), other)
 
 
-def test_a_file_that_is_missing_or_cut_is_named(shards):
-    for file in sorted(set(map_of(shards).values())):
+def test_the_error_names_a_missing_or_truncated_file(shards):
+    for file in sorted(set(read_map(shards).values())):
         whole = (shards / file).read_bytes()
         shutil.move(shards / file, shards / "away")
         with pytest.raises(FormatError, match=f"{file}: the file: expected tensors, as model.saf"):
@@ -231,8 +231,8 @@ def test_a_file_that_is_missing_or_cut_is_named(shards):
     assert_same(read(shards), model())
 
 
-def test_an_index_and_files_that_disagree_are_refused(shards):
-    where = map_of(shards)
+def test_an_index_that_contradicts_its_files_is_refused(shards):
+    where = read_map(shards)
     first, *_ = where
     one, two, three = sorted(set(where.values()))
     other = two if where[first] != two else three
@@ -252,13 +252,13 @@ def test_an_index_and_files_that_disagree_are_refused(shards):
     {}, {"weight_map": {}}, {"weight_map": []}, {"weight_map": {"a": 3}},
     {"weight_map": {"a": "../model.safetensors"}}, {"weight_map": {"a": "/etc/x"}},
     {"weight_map": {"a": "b\\c"}}, {"weight_map": {"a": ""}}, []])
-def test_an_index_that_names_no_files_of_this_folder_is_refused(shards, index):
+def test_an_index_may_only_name_files_of_its_own_folder(shards, index):
     (shards / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(FormatError, match="model.safetensors.index.json"):
         read(shards)
 
 
-def test_a_number_of_layers_beyond_the_tensors_is_refused_before_they_are_declared(folder):
+def test_more_layers_than_tensors_are_refused_by_open_weights(folder):
     with pytest.raises(FormatError, match="tensors of 1000000000 layers"):
         open_weights(folder, layers=10**9)
     assert len(open_weights(folder).entries) == len(read_header(folder / "model.safetensors")[0])

@@ -1,4 +1,4 @@
-"""A batch in parts: the vectors of the whole in its order, a gradient for each worker."""
+"""data_parallel: vectors in the order of the batch, and a gradient for each worker."""
 import numpy as np
 import pytest
 
@@ -16,8 +16,8 @@ def model():
     return p
 
 
-def shared_out(workers, map=serial_map, N=3):
-    """y (N, 1) of the first N rows of X, the gradients of each worker for dy = 1, 2, 3, and who."""
+def run_linear(workers, map=serial_map, N=3):
+    """y (N, 1) of X's first N rows, each worker's gradients for dy = 1 .. N, {worker: rows}."""
     p, seen = model(), {}
 
     def f(rows, worker):
@@ -30,23 +30,23 @@ def shared_out(workers, map=serial_map, N=3):
 
 
 def test_three_rows_for_two_workers_worked_by_hand():
-    """The middle row's middle lies in the second half: rows 0 | 1, 2; dW = Σ dy x, db = Σ dy."""
-    y, grads, seen = shared_out(2)
+    """The shares are row 0 and rows 1, 2; dW = Σ dy x, db = Σ dy."""
+    y, grads, seen = run_linear(2)
     assert y.tolist() == [[112], [134], [156]] and seen == {0: [0], 1: [1, 2]}
     assert grads == [[1, 2, 1], [2 * 3 + 3 * 5, 2 * 4 + 3 * 6, 5]]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_however_many_workers_they_make_the_whole_together(workers):
+def test_vectors_and_summed_gradients_do_not_depend_on_the_number_of_workers(workers):
     with parallel_map(workers) as run:
-        y, grads, seen = shared_out(workers, run)
-    whole, (sole,), _ = shared_out(1)
+        y, grads, seen = run_linear(workers, run)
+    whole, (sole,), _ = run_linear(1)
     np.testing.assert_array_equal(y, whole)
     np.testing.assert_array_equal(np.sum(grads, axis=0), sole)
     assert [row for worker in sorted(seen) for row in seen[worker]] == [0, 1, 2]
 
 
-def test_a_backward_adds_and_may_be_called_again():
+def test_backward_adds_to_the_gradients_and_can_be_called_twice():
     y, backward = data_parallel(lambda rows, worker: linear(X[rows], model(), "l"), 3, 2,
                                 serial_map)
     grads = [model().like() for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The likeliest tokens of a gap, with the probabilities that the loss is made of."""
+"""fill_mask: the most probable tokens at masked positions, with their probabilities."""
 import numpy as np
 import pytest
 
@@ -10,7 +10,7 @@ from scratch_embed.transformer.masked_lm import masked_lm
 
 CONFIG = Config(vocab=11, dim=8, layers=2, heads=2, ff=12, positions=9)
 BATCH = pack([[1, 5, 4, 2], [1, 4, 7, 4, 8, 2]])
-PLACES = np.flatnonzero(BATCH.ids == 4)                            # 2; 5 and 7
+POSITIONS = np.flatnonzero(BATCH.ids == 4)                         # 2; 5 and 7
 
 
 @pytest.fixture
@@ -19,39 +19,39 @@ def model():
     return Bert(CONFIG, init_params(declared, 1, np.float64))
 
 
-def test_a_head_of_zeros_with_a_bias_says_what_the_bias_says(model):
+def test_without_weights_the_bias_gives_the_probabilities(model):
     """ŷ = 0, so the logits are b: p = softmax(0, ln 2, ln 3, 0 ...) = 1, 2, 3, 1 ... of 14."""
     model.p["mlm.norm.weight"][:] = 0
     model.p["mlm.norm.bias"][:] = 0
     model.p["mlm.bias"][1:3] = np.log([2, 3])
-    ids, probabilities = fill_mask(BATCH, PLACES, model, 4)
+    ids, probabilities = fill_mask(BATCH, POSITIONS, model, 4)
     assert ids.tolist() == [[2, 1, 0, 3]] * 3
     np.testing.assert_allclose(probabilities, np.array([[3, 2, 1, 1]] * 3) / 14, rtol=1e-14)
 
 
 def test_minus_the_logarithm_of_a_probability_is_the_loss(model):
-    ids, probabilities = fill_mask(BATCH, PLACES, model, 11)
+    ids, probabilities = fill_mask(BATCH, POSITIONS, model, 11)
     assert (np.diff(probabilities) <= 0).all()
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-14)
     x, _ = model.encode(BATCH)
-    for m, place in enumerate(PLACES):
+    for m, position in enumerate(POSITIONS):
         for id, probability in zip(ids[m], probabilities[m]):
-            loss, _ = masked_lm(x, np.array([place]), np.array([id]), model.p, CONFIG)
+            loss, _ = masked_lm(x, np.array([position]), np.array([id]), model.p, CONFIG)
             assert -np.log(probability) == pytest.approx(loss, rel=1e-12)
 
 
-def test_a_gap_does_not_see_the_texts_beside_its_own(model):
-    ids, probabilities = fill_mask(BATCH, PLACES, model, 5)
+def test_a_prediction_does_not_depend_on_other_texts_in_the_batch(model):
+    ids, probabilities = fill_mask(BATCH, POSITIONS, model, 5)
     alone, alike = fill_mask(take(BATCH, [1]), np.array([1, 3]), model, 5)
     assert (alone == ids[1:]).all()
     np.testing.assert_allclose(alike, probabilities[1:], rtol=1e-12)
 
 
-def test_more_than_there_are_is_all_of_them(model):
-    assert fill_mask(BATCH, PLACES, model, 99)[0].shape == (3, 11)
+def test_k_above_v_returns_all_tokens(model):
+    assert fill_mask(BATCH, POSITIONS, model, 99)[0].shape == (3, 11)
 
 
 def test_a_model_without_the_head_is_refused(model):
     bare = Bert(CONFIG, model.p.only(tensors(CONFIG)))
     with pytest.raises(ValueError, match="11 tokens has no masked-LM head"):
-        fill_mask(BATCH, PLACES, bare)
+        fill_mask(BATCH, POSITIONS, bare)

@@ -1,4 +1,4 @@
-"""GPT-2 is the original: outputs, gradients, first weights, where dropout is, and its folders."""
+"""GPT-2 equals transformers: outputs, gradients, initial weights, dropout and folders."""
 import json
 import os
 
@@ -47,7 +47,7 @@ def folder(tmp_path):
 # ---- worked by hand ------------------------------------------------------------------------------
 
 def one_layer():
-    """D = 2, all matrices zero, the norms as they begin."""
+    """A model with D = 2 whose matrices are zero and whose norms have weight 1 and bias 0."""
     config = Config(vocab=2, dim=2, layers=1, heads=1, ff=1, positions=4, eps=1e-30)
     p = Params(tensors(config), np.float64)
     for name in ("layers.0.attn_norm", "layers.0.mlp_norm", "norm"):
@@ -58,17 +58,18 @@ def one_layer():
 X = np.array([[3.0, 1], [3, 1], [0, 4]])           # their layer norms: (1, −1), (1, −1), (−1, 1)
 
 
-def test_a_layer_whose_last_matrices_are_zero_adds_nothing():
-    """So a pre-norm model may begin as the identity; in BERT's order the norm would stay."""
+def test_a_layer_with_zero_output_matrices_is_the_identity():
+    """This holds for pre-norm only; in BERT's post-norm layer the norms would remain."""
     config, p = one_layer()
     y, _ = decoder_layer(X, p, "layers.0.", np.array([0, 3]), config)
     np.testing.assert_array_equal(y, X)
 
 
 def test_a_layer_worked_by_hand():
-    """Equal scores: attention is the mean of the norms so far, (1, −1), (1, −1), (⅓, −⅓).
+    """Scores are equal, so attention is the mean of the normed inputs up to each token.
 
-    Wₒ doubles it.  Then u = W₁ LN(h) + 1 with W₁ = 0, and W₂ = (10, 0): 10 gelu(1) for all.
+    These means are (1, −1), (1, −1), (⅓, −⅓); Wₒ doubles them.  W₁ = 0 with bias 1 and W₂ = (10, 0)
+    add (10 gelu(1), 0) to every token.
     """
     config, p = one_layer()
     p["layers.0.attn.v.weight"][...] = np.eye(2)
@@ -81,8 +82,8 @@ def test_a_layer_worked_by_hand():
                                rtol=1e-14)
 
 
-def test_first_weights_are_smaller_where_a_sublayer_ends():
-    """0.02/√(2L), so that 2L summands are together as large as one; 2 % is 5 deviations."""
+def test_the_last_matrix_of_each_sublayer_starts_with_std_002_over_root_2l():
+    """Then the sum of 2L sublayers has the variance of one term."""
     p = init_params(tensors(Config(vocab=300, dim=120, layers=8, heads=2, ff=480)), 0, np.float64)
     for n in range(8):
         for name, std in (("attn.q", 0.02), ("attn.o", 0.005), ("mlp.up", 0.02),
@@ -92,7 +93,7 @@ def test_first_weights_are_smaller_where_a_sublayer_ends():
     assert not p["layers.3.attn.o.bias"].any() and (p["norm.weight"] == 1).all()
 
 
-def test_heads_that_do_not_share_the_columns_evenly_are_refused():
+def test_a_number_of_heads_that_does_not_divide_dim_is_refused():
     with pytest.raises(ValueError, match="heads: expected a divisor of dim=4, got 3"):
         tensors(TINY._replace(heads=3))
 
@@ -101,15 +102,15 @@ def test_heads_that_do_not_share_the_columns_evenly_are_refused():
 @pytest.mark.parametrize("ids, message", [
     ([1] * 7, "embed.positions: ids must be in 0..5, got 0..6"),
     ([1, -1], "embed.tokens: ids must be in 0..4, got -1..1")])
-def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype, ids, message):
+def test_ids_and_positions_without_an_embedding_are_refused(dtype, ids, message):
     with pytest.raises(ValueError, match=message):
         model(dtype=dtype).infer(pack([ids]))
 
 
-# ---- the original, frozen ------------------------------------------------------------------------
+# ---- the golden files ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["gpt2_model", "gpt2_lm"])
-def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
+def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     case = Case.frozen(Gpt2, name, tmp_path)
     assert_outputs(case)
     assert_gradients(case)
@@ -118,14 +119,14 @@ def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
 @pytest.mark.parametrize("name, wrong", [
     ("gpt2_model", {"activation": gelu_tanh}), ("gpt2_model", {"eps": 1e-5}),
     ("gpt2_lm", {"activation": gelu}), ("gpt2_lm", {"heads": 2})])
-def test_the_frozen_cases_distinguish_another_model(name, wrong, tmp_path):
+def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
     case = Case.frozen(Gpt2, name, tmp_path)
     right = case.model(np.float64)
     x = Gpt2(right.config._replace(**wrong), right.p).infer(case.batch)
     assert abs(x - case.t["hidden64"]).max() > 1e-5
 
 
-# ---- the original, as installed ------------------------------------------------------------------
+# ---- transformers as installed -------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def transformers():
@@ -137,7 +138,7 @@ def transformers():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_path):
+def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path):
     rng = np.random.default_rng(seed)
     heads, longest = int(rng.integers(1, 5)), int(rng.integers(2, 14))
     config = {"vocab_size": int(rng.integers(20, 60)), "n_embd": heads * int(rng.integers(2, 9)),
@@ -152,11 +153,11 @@ def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_pat
     assert_gradients(case)
 
 
-def test_dropout_is_where_the_original_has_it(transformers, tmp_path):
-    """Our masks in place of the original's Dropout modules: the same vectors in float32."""
+def test_dropout_is_applied_where_transformers_applies_it(transformers, tmp_path):
+    """With our masks in place of its Dropout modules, transformers gives the same vectors."""
     import torch
 
-    class Times(torch.nn.Module):
+    class FixedMask(torch.nn.Module):
         def __init__(self, dropout, *shape):
             super().__init__()
             self.mask = torch.tensor(factors(shape, dropout).astype(np.float32))
@@ -166,14 +167,14 @@ def test_dropout_is_where_the_original_has_it(transformers, tmp_path):
     dropout, t, D, H, L = Dropout(0.3, 11), 8, 12, 3, 2
     theirs, _ = make_gpt2.original("GPT2Model", {
         "vocab_size": 13, "n_embd": D, "n_layer": L, "n_head": H, "n_positions": t,
-        "reorder_and_upcast_attn": True})         # then attention asks its module
+        "reorder_and_upcast_attn": True})         # so that attention calls attn_dropout
     make_gpt2.draw_weights(theirs, np.random.default_rng(0), inputs_axis=0)
     theirs.save_pretrained(tmp_path)
-    theirs.drop = Times(dropout.at(L), t, D)
+    theirs.drop = FixedMask(dropout.at(L), t, D)
     for n, block in enumerate(theirs.h):
-        block.attn.attn_dropout = Times(dropout.at(n).at(0).at(0), H, t, t)
-        block.attn.resid_dropout = Times(dropout.at(n).at(1), t, D)
-        block.mlp.dropout = Times(dropout.at(n).at(2), t, D)
+        block.attn.attn_dropout = FixedMask(dropout.at(n).at(0).at(0), H, t, t)
+        block.attn.resid_dropout = FixedMask(dropout.at(n).at(1), t, D)
+        block.mlp.dropout = FixedMask(dropout.at(n).at(2), t, D)
     ids = np.random.default_rng(1).integers(0, 13, t)
     with torch.no_grad():
         x = theirs(torch.tensor(ids[None])).last_hidden_state[0].numpy()
@@ -183,13 +184,13 @@ def test_dropout_is_where_the_original_has_it(transformers, tmp_path):
 
 @pytest.mark.parametrize("kind", ["GPT2LMHeadModel", "GPT2Model", "AutoModel"])
 @pytest.mark.parametrize("activation", [gelu, gelu_tanh])
-def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, kind,
-                                                              activation):
+def test_transformers_loads_our_folder_and_gets_the_same_vectors(transformers, tmp_path, kind,
+                                                                 activation):
     import torch
     ours = model(TINY._replace(activation=activation))
     ours.save(tmp_path)
     theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(info.values())                  # no tensor missing, none left over
+    assert not any(info.values())                  # no missing or unexpected tensors
     ids = np.array([[1, 2, 3, 4], [4, 1, 1, 2]])
     with torch.no_grad():
         x = theirs.eval().base_model(torch.tensor(ids)).last_hidden_state
@@ -197,7 +198,7 @@ def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_
 
 
 @pytest.mark.parametrize("kind", ["GPT2LMHeadModel", "GPT2Model"])
-def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind):
+def test_we_load_a_transformers_folder(transformers, tmp_path, kind):
     theirs, _ = make_gpt2.original(kind, {"vocab_size": 9, "n_embd": 6, "n_layer": 2, "n_head": 2,
                                           "n_positions": 7, "n_inner": 5})
     theirs.save_pretrained(tmp_path)
@@ -214,7 +215,7 @@ def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind):
 # ---- folders -------------------------------------------------------------------------------------
 
 @dtypes
-def test_what_is_written_is_read_to_the_last_bit(tmp_path, dtype):
+def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, dtype):
     ours = model(dtype=dtype)
     ours.save(tmp_path / "new")
     again = Gpt2.load(tmp_path / "new", dtype)
@@ -222,7 +223,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, dtype):
     assert_same(again.p, ours.p)
 
 
-def test_the_files_have_the_originals_names_and_shapes(folder):
+def test_the_file_has_the_original_names_and_shapes(folder):
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["GPT2LMHeadModel"] and config["model_type"] == "gpt2"
@@ -233,8 +234,8 @@ def test_the_files_have_the_originals_names_and_shapes(folder):
     assert found["transformer.ln_f.bias"].shape == (4,)
 
 
-def of_openai(t):
-    """As openai-community/gpt2 has it: no prefix, and the causal mask beside the weights."""
+def openai_names(t):
+    """As in openai-community/gpt2: no prefix, and the causal mask is stored with the weights."""
     return {name.removeprefix("transformer."): x for name, x in t.items()} | {
         "h.0.attn.bias": np.tri(6, dtype=np.float32)[None, None],
         "h.1.attn.masked_bias": np.array(-1e4, np.float32)}
@@ -248,13 +249,13 @@ def head_alone(t):
     return {("lm_head.weight" if "wte" in name else name): x for name, x in t.items()}
 
 
-@pytest.mark.parametrize("form", [of_openai, with_head, head_alone])
-def test_other_forms_of_the_same_are_read(folder, form):
+@pytest.mark.parametrize("form", [openai_names, with_head, head_alone])
+def test_other_names_of_the_same_weights_are_read(folder, form):
     change_tensors(folder, form)
     assert_same(Gpt2.load(folder).p, model().p)
 
 
-def test_fields_that_are_missing_are_their_defaults(folder):
+def test_missing_fields_get_their_defaults(folder):
     change_config(folder, n_inner=None, activation_function=..., layer_norm_epsilon=...,
                   **dict.fromkeys(ONLY, ...), n_ctx=6, resid_pdrop=0.3, use_cache=False)
     assert read_config(folder / "config.json") == TINY._replace(ff=16, eps=1e-5,
@@ -271,14 +272,14 @@ def test_fields_that_are_missing_are_their_defaults(folder):
     ("n_head", 3, "expected a divisor of n_embd, 4, found 3"),
     ("n_inner", 0, "expected a whole number of at least 1, found 0"),
     ("n_positions", None, "expected a whole number of at least 1, found None")])
-def test_a_field_that_is_not_ours_is_named(folder, field, value, message):
+def test_the_error_names_an_unsupported_field(folder, field, value, message):
     change_config(folder, **{field: value})
     with pytest.raises(FormatError) as error:
         Gpt2.load(folder)
     assert f"config.json: field '{field}': {message}" in str(error.value)
 
 
-def test_a_file_cut_anywhere_is_refused(folder):
+def test_a_truncated_file_is_refused(folder):
     for name, step in (("config.json", 1), ("model.safetensors", 97)):
         data = (folder / name).read_bytes()
         for end in range(0, len(data) - 1, step):
@@ -299,7 +300,7 @@ def test_a_file_cut_anywhere_is_refused(folder):
     (lambda t: t | {"score.weight": np.zeros((2, 4))},
      "tensor 'score.weight': expected a tensor of GPT2LMHeadModel of 2 layers, found an "
      "unknown one")])
-def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+def test_the_error_names_an_invalid_tensor(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:
         Gpt2.load(folder)
@@ -309,14 +310,13 @@ def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
 @pytest.mark.parametrize("config, message", [
     (TINY._replace(activation=tanh), "activation: config.json has names for gelu"),
     (TINY._replace(vocab=6), "the parameters are not those of this config")])
-def test_what_no_folder_may_hold_is_not_written(folder, config, message):
+def test_a_model_that_cannot_be_saved_leaves_the_old_folder_unchanged(folder, config, message):
     with pytest.raises(ValueError, match=message):
         Gpt2(config, model().p).save(folder)
-    assert_same(Gpt2.load(folder).p, model().p)    # the old one is as it was
+    assert_same(Gpt2.load(folder).p, model().p)    # the old model
 
 
-def test_the_last_rows_of_c_attn_are_the_values(folder):
-    """q above k above v along the output axis, after turning (in, out) into (out, in)."""
+def test_c_attn_is_q_k_and_v_concatenated_and_transposed(folder):
     found, _ = read_safetensors(folder / "model.safetensors")
     p = model().p
     whole = np.concatenate([p[f"layers.0.attn.{part}.weight"] for part in "qkv"])

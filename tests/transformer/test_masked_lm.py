@@ -1,4 +1,4 @@
-"""Masked LM: which tokens are masked, the losses and their gradients, shares, training."""
+"""Masked LM: the choice of tokens, the losses and their gradients, shares of workers, training."""
 import signal
 
 import numpy as np
@@ -44,13 +44,13 @@ MASKING = Masking(MASK, (CLS, SEP))
 CONFIG = Config(vocab=17, dim=8, layers=2, heads=2, ff=12, positions=12)
 
 
-def first(seed=0, config=CONFIG, dtype=np.float64, std=0.02):
+def initial_params(seed=0, config=CONFIG, dtype=np.float64, std=0.02):
     return init_params(tensors(config, std) | head_tensors(config, std=std), seed, dtype)
 
 
 def params(seed=0, config=CONFIG, dtype=np.float64):
-    """Weights of order 1, so that every part of the model has a say."""
-    p = first(seed, config, dtype, std=0.5)
+    """Weights of order 1, so that every tensor affects the loss."""
+    p = initial_params(seed, config, dtype, std=0.5)
     p.flat += 0.1 * np.random.default_rng(seed).standard_normal(p.flat.size)
     return p
 
@@ -60,15 +60,16 @@ def corpus(seed, N=6, longest=10, V=17):
     return pack([[CLS, *rng.integers(3, V, rng.integers(1, longest - 1)), SEP] for _ in range(N)])
 
 
-def examples(seed=0, N=6, ask=True):
+def examples(seed=0, N=6, labelled=True):
     rng = np.random.default_rng(seed)
-    return mask_tokens(corpus(seed, N), MASKING, 17, rng, rng.integers(0, 2, N) if ask else None)
+    return mask_tokens(corpus(seed, N), MASKING, 17, rng,
+                       rng.integers(0, 2, N) if labelled else None)
 
 
 # ---- masking ------------------------------------------------------------------------------------
 
 def test_one_masked_token_worked_by_hand():
-    """Only one token is not special; it is replaced by [MASK], then it is kept."""
+    """Token 5 is the only one that is not special: first it becomes [MASK], then it is kept."""
     text = pack([[CLS, 5, SEP]])
     for masking, left in ((MASKING._replace(masked=1, random=0), [CLS, MASK, SEP]),
                           (MASKING._replace(masked=0, random=0), [CLS, 5, SEP])):
@@ -78,27 +79,27 @@ def test_one_masked_token_worked_by_hand():
 
 
 @given(seeds, st.floats(0, 1), st.integers(1, 40))
-def test_every_sequence_has_its_share_masked_and_special_tokens_never_are(seed, share, longest):
+def test_every_sequence_has_its_share_chosen_and_special_tokens_never_are(seed, share, longest):
     rng = np.random.default_rng(seed)
     text = pack([rng.integers(0, 6, rng.integers(1, longest + 1)) for _ in range(7)])
     before = text.ids.copy()
-    masked, at, targets, _ = mask_tokens(text, MASKING._replace(share=share), 6, rng)
-    assert (targets == before[at]).all() and not np.isin(targets, (0, 1)).any()
-    assert (np.diff(at) > 0).all()                                     # each once, in order
-    elsewhere = np.setdiff1d(np.arange(len(before)), at)
+    masked, chosen, targets, _ = mask_tokens(text, MASKING._replace(share=share), 6, rng)
+    assert (targets == before[chosen]).all() and not np.isin(targets, (0, 1)).any()
+    assert (np.diff(chosen) > 0).all()                                 # each once, in order
+    elsewhere = np.setdiff1d(np.arange(len(before)), chosen)
     np.testing.assert_array_equal(masked.ids[elsewhere], before[elsewhere])
     np.testing.assert_array_equal(text.ids, before)
     for a, z in zip(text.offsets, text.offsets[1:]):
         ordinary = (~np.isin(before[a:z], (0, 1))).sum()
-        found = ((a <= at) & (at < z)).sum()
+        found = ((a <= chosen) & (chosen < z)).sum()
         assert found == min(ordinary, max(1, np.round(share * (z - a))))
 
 
 def test_of_ten_chosen_tokens_eight_become_mask_one_is_random_and_one_is_kept():
-    """Within 5 standard deviations of 6,000; a random token is the original one in 1/V."""
+    """6,000 tokens, within 5 standard deviations; a random token equals the original in 1/V."""
     V, text = 50, pack(np.full((2000, 20), 7))
-    masked, at, targets, _ = mask_tokens(text, MASKING, V, np.random.default_rng(1))
-    now, n = masked.ids[at], 6000
+    masked, chosen, targets, _ = mask_tokens(text, MASKING, V, np.random.default_rng(1))
+    now, n = masked.ids[chosen], 6000
     assert len(now) == n and (targets == 7).all()
 
     def near(found, p):
@@ -106,42 +107,42 @@ def test_of_ten_chosen_tokens_eight_become_mask_one_is_random_and_one_is_kept():
     assert near((now == MASK).sum(), 0.8 + 0.1 / V) and near((now == 7).sum(), 0.1 + 0.1 / V)
     others = np.bincount(now, minlength=V)[np.setdiff1d(np.arange(V), [MASK, 7])]
     assert near(others.sum(), 0.1 * (V - 2) / V) and (others > 0).all()
-    within = np.bincount(at % 20, minlength=20)                   # no position is preferred
+    within = np.bincount(chosen % 20, minlength=20)                   # no position is preferred
     assert (abs(within / n - 1 / 20) < 5 * np.sqrt(0.05 * 0.95 / n)).all()
 
 
 # ---- the losses ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
-@pytest.mark.parametrize("ask", [False, True])
-def test_the_gradient_of_the_whole_loss_is_its_derivative(dropout, ask):
-    """In all parameters at once, the table included, which is read by ids and by logits."""
-    if ask:
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_gradient_of_the_loss_is_its_derivative(dropout, labelled):
+    """For all parameters at once, also the tied table, which is both input and output."""
+    if labelled:
         check_loss(lambda p: pretraining(examples(3), p, CONFIG, dropout), params(1))
     else:
-        check_loss(lambda p: pretraining(examples(3, ask=False), p, CONFIG, dropout,
+        check_loss(lambda p: pretraining(examples(3, labelled=False), p, CONFIG, dropout,
                                          masked_tokens=17.0), params(1))
 
 
-def test_the_table_learns_from_both_of_its_uses():
-    """The head's share alone is p − 1 of every row; the input's reaches only what was read."""
+def test_the_gradient_of_the_tied_table_is_the_sum_of_both_uses():
+    """The head gives every row a gradient, the input only the rows of the batch's ids."""
     given, p = examples(0), params()
     x, back_x = encode(given.batch, p, CONFIG)
     loss, back = masked_lm(x, given.masked_positions, given.targets, p, CONFIG)
-    whole, head, body = p.like(), p.like(), p.like()
+    whole, head, encoder = p.like(), p.like(), p.like()
     dx = back(head)
-    back_x(dx, body)
+    back_x(dx, encoder)
     pretraining(given._replace(next_sentence_labels=None), p, CONFIG)[1](whole)
-    np.testing.assert_allclose(whole.flat, head.flat + body.flat, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(whole.flat, head.flat + encoder.flat, rtol=0, atol=1e-14)
     assert (head[TABLE] != 0).any(1).all()
-    assert set(np.flatnonzero(body[TABLE].any(1))) == set(given.batch.ids.tolist())
+    assert set(np.flatnonzero(encoder[TABLE].any(1))) == set(given.batch.ids.tolist())
     assert abs(head["mlm.bias"].sum()) < 1e-15
     assert not np.delete(dx, given.masked_positions, 0).any()    # 0 where nothing is masked
 
 
 @dtypes
-def test_a_model_that_knows_nothing_is_wrong_by_log_v_and_log_2(dtype):
-    p = first(dtype=dtype)
+def test_heads_of_zeros_have_the_losses_log_v_and_log_2(dtype):
+    p = initial_params(dtype=dtype)
     for name in (TABLE, "next_sentence.weight"):
         p[name][...] = 0
     loss, _ = pretraining(examples(0), p, CONFIG)
@@ -149,9 +150,9 @@ def test_a_model_that_knows_nothing_is_wrong_by_log_v_and_log_2(dtype):
 
 
 def test_the_mlm_head_and_next_sentence_worked_by_hand():
-    """One dimension: LN leaves its bias, 2, so logit w is 2 E_w + b_w.  tanh(log 3 · x) is 0.8."""
+    """With D = 1, LN gives its bias, 2, so logit w is 2 E_w + b_w.  tanh(log 3) = 0.8."""
     config = Config(vocab=3, dim=1, layers=0, heads=1, ff=1, positions=1)
-    p = first(config=config)
+    p = initial_params(config=config)
     p[TABLE][...] = [[1], [0], [-1]]
     p["mlm.bias"][...] = [0, 5, 1]
     p["mlm.norm.bias"][...] = 2
@@ -163,7 +164,7 @@ def test_the_mlm_head_and_next_sentence_worked_by_hand():
     np.testing.assert_allclose(next_sentence(np.array([[1.0]]), p)[0], [[8, -3]], rtol=1e-14)
 
 
-def test_next_sentence_reads_the_first_token_alone():
+def test_the_next_sentence_loss_is_computed_from_the_first_token():
     given, p = examples(2), params()
     x, _ = encode(given.batch, p, CONFIG)
     both, _ = pretraining(given, p, CONFIG)
@@ -180,19 +181,19 @@ def test_next_sentence_reads_the_first_token_alone():
 # ---- shares -------------------------------------------------------------------------------------
 
 @dtypes
-@given(seed=seeds, workers=st.integers(1, 5), ask=st.booleans())
-def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, workers, ask):
-    """Means over all masked tokens; a few hundred terms summed in another order: 64 ε."""
-    given, p = examples(seed, ask=ask), params(dtype=dtype)
+@given(seed=seeds, workers=st.integers(1, 5), labelled=st.booleans())
+def test_losses_and_gradients_of_shares_sum_to_those_of_the_batch(dtype, seed, workers, labelled):
+    """Tolerance: 64 ε, for a few hundred terms summed in another order."""
+    given, p = examples(seed, labelled=labelled), params(dtype=dtype)
     whole, parts = p.like(), p.like()
     loss, backward = pretraining(given, p, CONFIG)
     backward(whole)
     shares, total = split(given, workers), 0.0
     for share in shares:
-        mine, backward = pretraining(share, p, CONFIG, pairs=6,
-                                     masked_tokens=len(given.masked_positions))
+        share_loss, backward = pretraining(share, p, CONFIG, pairs=6,
+                                           masked_tokens=len(given.masked_positions))
         backward(parts)
-        total += mine
+        total += share_loss
     eps = float(np.finfo(dtype).eps)
     assert total == pytest.approx(loss, rel=64 * eps)
     np.testing.assert_allclose(parts.flat, whole.flat, rtol=0,
@@ -200,7 +201,7 @@ def test_the_losses_and_gradients_of_the_shares_sum_to_the_whole(dtype, seed, wo
 
 
 @given(seeds, st.integers(1, 8))
-def test_split_deals_out_every_sequence_and_its_labels(seed, workers):
+def test_split_keeps_every_sequence_and_its_labels_in_order(seed, workers):
     given = examples(seed)
     parts = split(given, workers)
     assert 1 <= len(parts) <= workers
@@ -221,27 +222,27 @@ def test_split_deals_out_every_sequence_and_its_labels(seed, workers):
 
 # ---- training -----------------------------------------------------------------------------------
 
-def test_a_run_in_float32_and_its_twin_in_float64_stay_together():
-    """50 steps with dropout, from the same numbers and with the same masks.
+def test_training_in_float32_and_in_float64_gives_nearly_the_same_parameters():
+    """50 steps with dropout, from the same parameters and with the same masks.
 
-    A gradient errs by about 10⁻⁶ of its size, and so does Adam's quotient, but where a parameter's
-    own gradient is near 0: there the quotient's sign may be lost, at 2 lr a step.  Measured with
-    three seeds: losses within 1e-7, parameters within 6e-7, after steps that moved some by 0.03.
+    The relative error of a gradient, and of Adam's step, is about 10⁻⁶.  Only where a gradient is
+    near 0 can a step change its sign, an error of 2 lr.  Measured with three seeds: losses within
+    1e-7, parameters within 6e-7, although some parameters moved by 0.03.
     """
     text, runs = corpus(5, N=64), []
     for dtype in (np.float32, np.float64):
-        p = first(1, dtype=np.float32).copy(dtype)
+        p = initial_params(1, dtype=np.float32).copy(dtype)
         runs.append(train(text, CONFIG, MASKING, np.arange(64) % 2, steps=50, batch_size=16,
                           optim=Optim(3e-3, warmup_ratio=0.5), p=p, options=RunOptions(seed=2)))
-    one, twin = runs
-    assert one.model.p.flat.dtype == np.float32 and twin.model.p.flat.dtype == np.float64
-    np.testing.assert_allclose(one.losses, twin.losses, rtol=0, atol=2e-6)
-    moved = abs(twin.model.p.flat - first(1, dtype=np.float32).flat)
+    single, double = runs
+    assert single.model.p.flat.dtype == np.float32 and double.model.p.flat.dtype == np.float64
+    np.testing.assert_allclose(single.losses, double.losses, rtol=0, atol=2e-6)
+    moved = abs(double.model.p.flat - initial_params(1, dtype=np.float32).flat)
     assert moved.max() > 0.03
-    np.testing.assert_allclose(one.model.p.flat, twin.model.p.flat, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(single.model.p.flat, double.model.p.flat, rtol=0, atol=1e-5)
 
 
-def test_workers_agree_without_dropout_to_rounding():
+def test_without_dropout_the_number_of_workers_changes_only_rounding():
     """One and two workers see the same batches and masked tokens; they sum in another order."""
     text = corpus(6, N=32)
     one, two = (train(text, CONFIG, MASKING, steps=10, batch_size=8, dropout=0,
@@ -252,8 +253,8 @@ def test_workers_agree_without_dropout_to_rounding():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_step_has_masks_of_its_own(workers):
-    """All texts in every batch, every token masked, and lr = 0."""
+def test_the_loss_varies_with_the_dropout_masks_only(workers):
+    """Every batch has all texts with every token masked, and lr = 0."""
     hidden = MASKING._replace(share=1, masked=1, random=0)
     for probability, differ in ((0.2, True), (0, False)):
         losses = train(corpus(0), CONFIG, hidden, steps=4, batch_size=6, optim=Optim(0),
@@ -262,7 +263,7 @@ def test_every_step_has_masks_of_its_own(workers):
         assert (np.ptp(losses) > 1e-3) == differ
 
 
-def test_every_step_and_every_worker_has_masks_of_its_own(monkeypatch):
+def test_every_step_and_every_worker_has_a_different_dropout_mask(monkeypatch):
     seen = []
     monkeypatch.setattr(module, "train_step",
                         lambda _, p, config, dropouts, *more: seen.extend(dropouts) or 1)
@@ -270,11 +271,11 @@ def test_every_step_and_every_worker_has_masks_of_its_own(monkeypatch):
     assert len(set(seen)) == 3 * 4 and {dropout.probability for dropout in seen} == {0.2}
 
 
-def test_the_learning_rate_the_decay_and_the_clipping_are_those_of_the_arguments():
-    """Without pairs the pooler has no gradient: it shrinks by 1 − lr λ each step, its bias stays.
+def test_train_uses_the_learning_rate_weight_decay_and_clipping_of_optim():
+    """Without labels the pooler has no gradient: its weight shrinks by 1 − lr λ in each step.
 
-    Up to 0.1 in two steps of four, then 0.05 and 0.  One step of no warm-up is the last: lr is 0.
-    A gradient of length 10⁻¹³ is nothing beside AdamW's ε, 10⁻⁸.
+    With half of four steps as warmup, lr is 0.05, 0.1, 0.05 and 0.  In a run of one step without
+    warmup lr is 0.  A gradient clipped to norm 10⁻¹³ is negligible beside AdamW's ε = 10⁻⁸.
     """
     def moved(steps, **settings):
         p = params()
@@ -287,12 +288,12 @@ def test_the_learning_rate_the_decay_and_the_clipping_are_those_of_the_arguments
                                rtol=1e-14)
     np.testing.assert_array_equal(q["pooler.bias"], p["pooler.bias"])
     assert moved(steps=1, warmup_ratio=0.0)[2] == 0
-    adams_first = moved(steps=1, warmup_ratio=1.0, weight_decay=0)[2]
-    assert adams_first == pytest.approx(0.1, rel=1e-3)
+    first_step = moved(steps=1, warmup_ratio=1.0, weight_decay=0)[2]
+    assert first_step == pytest.approx(0.1, rel=1e-3)
     assert moved(steps=1, warmup_ratio=1.0, weight_decay=0, max_grad_norm=1e-13)[2] < 1e-5
 
 
-def test_parameters_that_are_given_are_where_it_begins_and_are_left():
+def test_training_starts_from_the_given_parameters_and_does_not_change_them():
     p, text = params(dtype=np.float32), corpus(1)
     before = p.flat.copy()
     learned = train(text, CONFIG, MASKING, steps=3, p=p).model.p
@@ -300,30 +301,30 @@ def test_parameters_that_are_given_are_where_it_begins_and_are_left():
     np.testing.assert_allclose(learned.flat, before, rtol=0, atol=3 * 2e-3)      # 3 steps of lr
 
 
-def counting(after):
-    """GELU; Ctrl-C is pressed when it is asked for the n-th time."""
-    asked = []
+def interrupting_gelu(call):
+    """GELU that raises SIGINT (Ctrl-C) in the given call; 0: never."""
+    calls = []
 
     @saved_as("gelu")
-    def watched(x):
-        asked.append(1)
-        if len(asked) == after:
+    def counted_gelu(x):
+        calls.append(1)
+        if len(calls) == call:
             signal.raise_signal(signal.SIGINT)
         return gelu(x)
-    return watched
+    return counted_gelu
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("after", [2, 8, 16])
-def test_a_run_that_was_stopped_continues_to_the_same_bits(workers, after, tmp_path):
-    """Its checkpoint has each tensor and its moments by our names."""
-    def run(after, checkpoint=None):
-        return train(corpus(0), CONFIG._replace(activation=counting(after)), MASKING,
+@pytest.mark.parametrize("call", [2, 8, 16])
+def test_an_interrupted_run_resumes_to_the_same_bits(workers, call, tmp_path):
+    """The checkpoint contains each tensor and its two moments, under our names."""
+    def run(call, checkpoint=None):
+        return train(corpus(0), CONFIG._replace(activation=interrupting_gelu(call)), MASKING,
                      np.arange(6) % 2, steps=7, batch_size=4,
                      options=RunOptions(workers, 3, checkpoint))
     whole, path = run(0), tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
-        run(after, Checkpoint(path))
+        run(call, Checkpoint(path))
     kept = read_safetensors(path)[0]
     names = set(whole.model.p)
     assert set(kept) == {*names, *("m/" + name for name in names), "session/losses",
@@ -347,8 +348,8 @@ REVERSED = corpus(0)._replace(ids=corpus(0).ids[::-1].copy())
     ("data", dict(corpus=REVERSED)), ("data", dict(next_sentence_labels=np.arange(6) % 2)),
     ("heads", dict(config=CONFIG._replace(heads=4))), ("eps", dict(config=CONFIG._replace(eps=1))),
     ("activation", dict(config=CONFIG._replace(activation=gelu_tanh))),
-    ("start", dict(p=first(9, dtype=np.float32)))])
-def test_another_setting_is_refused_by_name(name, change, tmp_path):
+    ("start", dict(p=initial_params(9, dtype=np.float32)))])
+def test_resuming_with_a_changed_setting_is_refused_and_the_error_names_it(name, change, tmp_path):
     settings = dict(corpus=corpus(0), config=CONFIG, masking=MASKING, steps=2, batch_size=4,
                     options=RunOptions())
     path = tmp_path / "state"
@@ -359,8 +360,8 @@ def test_another_setting_is_refused_by_name(name, change, tmp_path):
         train(**settings | {"options": options})
 
 
-def test_a_checkpoint_of_version_0_1_is_refused_as_such(tmp_path):
-    """Its buffers had no names of tensors."""
+def test_a_checkpoint_of_version_0_1_is_refused(tmp_path):
+    """Version 0.1 stored whole buffers, without the names of tensors."""
     path = tmp_path / "state"
     write_safetensors(path, {name: np.ones(3, np.float32) for name in ("parameters", "m", "v")},
                       {"settings": "{}"})
@@ -369,14 +370,14 @@ def test_a_checkpoint_of_version_0_1_is_refused_as_such(tmp_path):
               options=RunOptions(checkpoint=Checkpoint(path, resume=True)))
 
 
-def test_a_batch_without_a_masked_token_has_loss_0_and_the_others_train_as_usual():
-    """Half the texts are special tokens alone; with two in a batch some batches are such."""
+def test_a_batch_of_special_tokens_has_loss_0_and_does_not_stop_the_training():
+    """Two of the four texts have only special tokens, and a batch has two texts."""
     text = pack([[CLS, SEP], [CLS, SEP], [CLS, 5, 7, SEP], [CLS, 6, 8, SEP]])
     losses = train(text, CONFIG, MASKING, steps=40, batch_size=2, options=RunOptions(2)).losses
     assert min(losses) == 0 and max(losses) > 1
 
 
-def test_more_workers_than_sequences_learn_what_one_does():
+def test_more_workers_than_sequences_have_the_same_losses_as_one():
     text = corpus(3, N=2)
     one, many = (train(text, CONFIG, MASKING, steps=5, batch_size=2, dropout=0,
                        options=RunOptions(workers))
@@ -388,7 +389,7 @@ def test_more_workers_than_sequences_learn_what_one_does():
     ([0, 17], [0, 0], "token ids in 0..16.* got 17"), ([0, -1], [0, 0], "got -1;"),
     ([0, 3], [0, 2], "token type ids in 0..1.* got 2"),
     ([0] * 13, [0] * 13, "positions in 0..11.* got 12")])
-def test_a_corpus_that_the_model_has_no_rows_for_is_refused(ids, types, message):
+def test_ids_types_and_positions_without_an_embedding_are_refused(ids, types, message):
     with pytest.raises(ValueError, match=message):
         train(pack([[0], ids], [[0], types]), CONFIG, MASKING, steps=1)
 
@@ -402,12 +403,13 @@ def test_a_corpus_without_sequences_or_tokens_to_mask_and_empty_batches_are_refu
         train(corpus(0), CONFIG, MASKING, steps=1, batch_size=0)
 
 
-# ---- what it learns -----------------------------------------------------------------------------
+# ---- the senses of words ------------------------------------------------------------------------
 
-def told_apart(world, vectors):
-    """How often a word's sense is that of the nearer mean of its vectors in other sentences.
+def sense_accuracy(world, vectors):
+    """Accuracy of a nearest-mean classifier of word senses.
 
-    vectors: (sentences, words, D).  Means of `world.train`, the share of `world.test`; ties half.
+    vectors: (sentences, words, D).  Each sense's mean is taken over `world.train`, the accuracy
+    over `world.test`; a tie counts ½.
     """
     right = []
     for word, topics in SENSES.items():
@@ -416,14 +418,14 @@ def told_apart(world, vectors):
         for o in world.test:
             if o.word == word:
                 x = vectors[o.sentence, o.position]
-                far = [np.linalg.norm(x - mean) for mean in means]
-                tie = abs(far[0] - far[1]) < 1e-5 * np.linalg.norm(x)     # rounding, no more
-                right.append(0.5 if tie else topics[int(np.argmin(far))] == o.sense)
+                distance = [np.linalg.norm(x - mean) for mean in means]
+                tie = abs(distance[0] - distance[1]) < 1e-5 * np.linalg.norm(x)     # up to rounding
+                right.append(0.5 if tie else topics[int(np.argmin(distance))] == o.sense)
     return np.mean(right)
 
 
 def learn_senses(seed, sentences, config, workers=1, **settings):
-    """How well senses are told apart by: the last layer, the input, an untrained last layer."""
+    """Sense accuracies of the last layer, the input and an untrained last layer; the losses."""
     world = senses(seed, sentences)
     words = sorted({word for sentence in world.sentences for word in sentence})
     number = {word: n for n, word in enumerate(words, 3)}
@@ -434,16 +436,16 @@ def learn_senses(seed, sentences, config, workers=1, **settings):
 
     def rows(x):
         return x.reshape(sentences, 11, -1)[:, 1:-1]
-    return (*(told_apart(world, rows(x)) for x in (
+    return (*(sense_accuracy(world, rows(x)) for x in (
         infer(text, trained.model.p, config), trained.model.p[TABLE][text.ids],
         infer(text, untrained, config))), trained.losses)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_small_model_learns_from_the_text_alone_which_of_its_senses_a_word_has(seed):
-    """Measured with five seeds: 0.994 and more in the last layer, untrained 0.497 to 0.542.
+def test_a_small_model_learns_to_distinguish_word_senses_from_text(seed):
+    """Measured with five seeds: at least 0.994 in the last layer, untrained 0.497 to 0.542.
 
-    The input's vector is one for both senses: 0.5, whatever is learned.
+    The input vector is the same for both senses, so its accuracy is always 0.5.
     """
     config = Config(vocab=0, dim=32, layers=1, heads=2, ff=32)
     last, first, untrained, losses = learn_senses(seed, 1200, config, steps=250, batch_size=32,
@@ -454,7 +456,7 @@ def test_a_small_model_learns_from_the_text_alone_which_of_its_senses_a_word_has
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(3))
-def test_a_larger_model_does_with_two_workers(seed):
+def test_a_larger_model_with_two_workers_learns_to_distinguish_word_senses(seed):
     config = Config(vocab=0, dim=64, layers=2, heads=4, ff=128)
     last, first, untrained, losses = learn_senses(seed, 4000, config, workers=2, steps=600,
                                                   batch_size=64, optim=Optim(3e-3))

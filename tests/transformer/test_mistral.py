@@ -1,4 +1,4 @@
-"""Mistral is the original: outputs, gradients, its window and rotations, and its folders."""
+"""Mistral equals transformers: outputs, gradients, sliding window, rotary positions and folders."""
 import json
 import os
 
@@ -51,10 +51,10 @@ def folder(tmp_path):
 # ---- worked by hand ------------------------------------------------------------------------------
 
 def test_a_layer_worked_by_hand():
-    """Window 2, equal scores: attention is the mean of a token's norm and the one before it.
+    """Window 2, equal scores: attention is the mean of a token's and the previous normed input.
 
-    All tokens have mean square 1, so the norms are the tokens.  Then W_gate = W_up = (1, 0),
-    W_down = (0, 1): silu(m_1) m_1 goes to the second number, m the norm of h.
+    All inputs have mean square 1, so RMSNorm leaves them unchanged.  With m = RMSNorm(h),
+    W_gate = W_up = (1, 0) and W_down = (0, 1) add silu(m_1) m_1 to the second component.
     """
     config = Config(vocab=2, dim=2, layers=1, heads=1, kv_heads=1, head_dim=2, ff=1, positions=4,
                     sliding_window=2, eps=1e-30)
@@ -64,23 +64,23 @@ def test_a_layer_worked_by_hand():
     for part in "vo":
         p[f"layers.0.attn.{part}.weight"][...] = np.eye(2)
     x, batch = np.array([[1.0, 1], [1, -1], [-1, -1]]), pack([[0, 0, 0]])
-    by = rotations(batch, config, np.float64)
-    h, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
+    rope = rotations(batch, config, np.float64)
+    h, _ = decoder_layer(x, p, "layers.0.", batch.offsets, rope, config)
     np.testing.assert_allclose(h, [[2, 2], [2, -1], [-1, -2]], rtol=1e-14)
     p["layers.0.mlp.gate.weight"][...] = p["layers.0.mlp.up.weight"][...] = [[1, 0]]
     p["layers.0.mlp.down.weight"][...] = [[0], [1]]
-    y, _ = decoder_layer(x, p, "layers.0.", batch.offsets, by, config)
+    y, _ = decoder_layer(x, p, "layers.0.", batch.offsets, rope, config)
     m = np.array([1, 2 / 2.5**0.5, -1 / 2.5**0.5])
     np.testing.assert_allclose(y - h, np.stack([0 * m, m * m / (1 + np.exp(-m))], 1), atol=1e-15)
 
 
-def test_a_token_sees_itself_and_as_many_before_it_as_the_window_has_more_and_layers_add_up():
-    """Window 3: two tokens back in one layer, four in two; the gradient beyond is 0."""
+def test_each_layer_extends_the_reach_of_a_token_by_the_window_minus_one():
+    """Window 3: one layer reaches two tokens back, two layers four; earlier gradients are 0."""
     for layers, reach in ((1, 2), (2, 4)):
         config = TINY._replace(vocab=8, layers=layers)
-        one = model(config, np.float64)
-        x, backward = one.encode(pack([np.arange(8)]))
-        push, g = np.zeros_like(x), one.p.like()
+        mistral = model(config, np.float64)
+        x, backward = mistral.encode(pack([np.arange(8)]))
+        push, g = np.zeros_like(x), mistral.p.like()
         push[6] = 1 + np.arange(6)
         backward(push, g)
         seen = g["embed.tokens.weight"].any(1)
@@ -88,14 +88,14 @@ def test_a_token_sees_itself_and_as_many_before_it_as_the_window_has_more_and_la
 
 
 @dtypes
-def test_where_a_text_stands_does_not_matter_only_distances_do(dtype):
-    """Behind any beginning that its tokens do not reach, a text has the same vectors.
+def test_vectors_depend_on_distances_between_tokens_not_on_positions(dtype):
+    """The last six tokens have the same vectors after 0, 1, 7 or 500 tokens out of their reach.
 
-    In float32 sines of up to 500 radians are exact to 2⁻²⁴: they are rounded once, from float64.
+    Float32 is as accurate at position 500: sines are computed in float64 and rounded once.
     """
-    one, text = model(TINY, dtype), [1, 4, 2, 0, 3, 3]
+    mistral, text = model(TINY, dtype), [1, 4, 2, 0, 3, 3]
     rng = np.random.default_rng(0)
-    near, *others = (one.infer(pack([[*rng.integers(0, 5, n), 2, 0, 1, 4, *text]]))[-6:]
+    near, *others = (mistral.infer(pack([[*rng.integers(0, 5, n), 2, 0, 1, 4, *text]]))[-6:]
                      for n in (0, 1, 7, 500))
     for x in others:
         np.testing.assert_allclose(x, near, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
@@ -103,39 +103,39 @@ def test_where_a_text_stands_does_not_matter_only_distances_do(dtype):
     assert abs(full.infer(pack([[0, 1, 2]]))[-1] - full.infer(pack([[1, 0, 2]]))[-1]).max() > 0.01
 
 
-def test_dropout_is_on_attentions_weights_alone():
-    """A token that sees itself alone has one weight: kept, and it counts twice; or dropped.
+def test_dropout_is_applied_to_attention_weights_only():
+    """With window 1 a token has one attention weight, which is dropped or doubled (1/(1 − ½) = 2).
 
-    With 1/(1 − ½) = 2 its vector is one of two for each layer, four in all.
+    That is two cases for each of two layers, so there are four different vectors.
     """
-    one = model(TINY._replace(sliding_window=1, heads=1), np.float64)
-    vectors = {tuple(one.encode(pack([[3]]), Dropout(0.5, key))[0][0].round(12))
+    mistral = model(TINY._replace(sliding_window=1, heads=1), np.float64)
+    vectors = {tuple(mistral.encode(pack([[3]]), Dropout(0.5, key))[0][0].round(12))
                for key in range(60)}
     assert len(vectors) == 4
 
 
-def test_heads_that_do_not_fit_are_refused():
+def test_kv_heads_that_do_not_divide_heads_and_an_odd_head_dim_are_refused():
     for wrong in ({"kv_heads": 3}, {"head_dim": 3}):
         with pytest.raises(ValueError, match="expected kv_heads that divide heads, and an even"):
             tensors(TINY._replace(**wrong))
 
 
 @dtypes
-def test_what_the_model_has_no_row_for_is_no_silent_answer(dtype):
+def test_ids_without_an_embedding_are_refused(dtype):
     with pytest.raises(ValueError, match="embed.tokens: ids must be in 0..4, got 1..5"):
         model(dtype=dtype).infer(pack([[1, 5]]))
 
 
-def test_an_encoder_is_not_asked_for_next_tokens():
+def test_a_model_without_a_head_has_no_logits():
     with pytest.raises(ValueError, match="no next-token head"):
         model(head=False).lm_head(np.zeros((1, 6), np.float32))
     assert model(TIED, head=False).lm_head(np.zeros((1, 6), np.float32))[0].shape == (1, 5)
 
 
-# ---- the original, frozen ------------------------------------------------------------------------
+# ---- the golden files ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["mistral_window", "mistral_tied", "mistral_model"])
-def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
+def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     case = Case.frozen(Mistral, name, tmp_path)
     assert_outputs(case)
     assert_gradients(case)
@@ -146,14 +146,14 @@ def test_the_outputs_and_every_gradient_are_the_originals(name, tmp_path):
     ("mistral_window", {"theta": 1e4}), ("mistral_window", {"eps": 1e-3}),
     ("mistral_tied", {"sliding_window": 11}), ("mistral_tied", {"theta": 1e3}),
     ("mistral_model", {"eps": 1e-5}), ("mistral_model", {"sliding_window": 3})])
-def test_the_frozen_cases_distinguish_another_model(name, wrong, tmp_path):
+def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
     case = Case.frozen(Mistral, name, tmp_path)
     right = case.model(np.float64)
     x = Mistral(right.config._replace(**wrong), right.p).infer(case.batch)
     assert abs(x - case.t["hidden64"]).max() > 1e-5
 
 
-# ---- the original, as installed ------------------------------------------------------------------
+# ---- transformers as installed -------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def transformers():
@@ -165,7 +165,7 @@ def transformers():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_path):
+def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path):
     rng = np.random.default_rng(seed)
     groups, longest = int(rng.integers(1, 4)), int(rng.integers(2, 14))
     config = {"vocab_size": int(rng.integers(20, 60)), "hidden_size": int(rng.integers(5, 30)),
@@ -185,13 +185,13 @@ def test_fresh_shapes_are_the_originals_as_installed(transformers, seed, tmp_pat
 @pytest.mark.parametrize("config, head, kind", [
     (TINY, True, "MistralForCausalLM"), (TIED, True, "MistralForCausalLM"),
     (TINY, False, "MistralModel"), (TIED, True, "MistralModel"), (TINY, False, "AutoModel")])
-def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_path, config, head,
-                                                              kind):
+def test_transformers_loads_our_folder_and_gets_the_same_vectors(transformers, tmp_path, config,
+                                                                 head, kind):
     import torch
     ours = model(config, head=head)
     ours.save(tmp_path)
     theirs, info = getattr(transformers, kind).from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(info.values())                  # no tensor missing, none left over
+    assert not any(info.values())                  # no missing or unexpected tensors
     ids = np.array([[1, 2, 3, 4, 0, 0, 1], [4, 1, 1, 2, 3, 4, 1]])
     with torch.no_grad():
         x = theirs.eval().base_model(torch.tensor(ids)).last_hidden_state
@@ -200,7 +200,7 @@ def test_what_is_written_loads_there_whole_and_gives_the_same(transformers, tmp_
 
 @pytest.mark.parametrize("kind", ["MistralForCausalLM", "MistralModel"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, tied):
+def test_we_load_a_transformers_folder(transformers, tmp_path, kind, tied):
     theirs, _ = make_mistral.original(kind, {
         "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "intermediate_size": 5, "max_position_embeddings": 7,
@@ -219,7 +219,7 @@ def test_what_is_written_there_is_read_whole(transformers, tmp_path, kind, tied)
 
 @dtypes
 @pytest.mark.parametrize("config, head", [(TINY, True), (TINY, False), (TIED, True)])
-def test_what_is_written_is_read_to_the_last_bit(tmp_path, config, head, dtype):
+def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, config, head, dtype):
     ours = model(config, dtype, head)
     ours.save(tmp_path / "new")
     again = Mistral.load(tmp_path / "new", dtype)
@@ -227,7 +227,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, config, head, dtype):
     assert_same(again.p, ours.p)
 
 
-def test_the_files_have_the_originals_names_and_shapes(folder):
+def test_the_file_has_the_original_names_and_shapes(folder):
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["MistralForCausalLM"]
@@ -243,13 +243,13 @@ def test_the_files_have_the_originals_names_and_shapes(folder):
 @pytest.mark.parametrize("form", [
     lambda t: t | {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(2)},
     lambda t: {name.removeprefix("model."): x for name, x in t.items()}])
-def test_other_forms_of_the_same_are_read(folder, form):
+def test_other_names_of_the_same_weights_are_read(folder, form):
     change_tensors(folder, form)
     assert_same(Mistral.load(folder).p, model().p)
 
 
 def test_a_model_in_several_files_is_read_as_one(folder):
-    """Mistral 7B is in two; its index says which tensor is where."""
+    """Mistral 7B has two files, and an index that names the file of each tensor."""
     found, _ = read_safetensors(folder / "model.safetensors")
     os.remove(folder / "model.safetensors")
     where = {name: f"model-0000{1 + n % 2}-of-00002.safetensors" for n, name in enumerate(found)}
@@ -259,7 +259,7 @@ def test_a_model_in_several_files_is_read_as_one(folder):
     assert_same(Mistral.load(folder).p, model().p)
 
 
-def test_a_copy_of_the_table_beside_it_is_read_where_they_are_tied(tmp_path):
+def test_a_tied_head_may_be_stored_if_it_equals_the_embeddings(tmp_path):
     model(TIED).save(tmp_path)
     change_tensors(tmp_path, lambda t: t | {"lm_head.weight": t["model.embed_tokens.weight"]})
     assert_same(Mistral.load(tmp_path).p, model(TIED).p)
@@ -280,7 +280,7 @@ def test_a_copy_of_the_table_beside_it_is_read_where_they_are_tied(tmp_path):
     ({"rope_parameters": {"rope_theta": 7}}, {"theta": 7.0}),
     ({"rms_norm_eps": ..., "tie_word_embeddings": ..., "hidden_act": ..., "rope_scaling": None,
       "attention_dropout": 0.1}, {"eps": 1e-6})])
-def test_fields_that_are_missing_or_null_are_the_originals_defaults(folder, fields, expected):
+def test_missing_or_null_fields_get_transformers_defaults(folder, fields, expected):
     change_config(folder, **fields)
     assert read_config(folder / "config.json") == TINY._replace(**expected)
 
@@ -300,7 +300,7 @@ def test_fields_that_are_missing_or_null_are_the_originals_defaults(folder, fiel
     ({"sliding_window": 0}, "field 'sliding_window': expected a whole number of at least 1"),
     ({"tie_word_embeddings": 1}, "field 'tie_word_embeddings': expected true or false, found 1"),
     ({"num_hidden_layers": 10**9}, "expected the tensors of 1000000000 layers, found 21 tensors")])
-def test_a_field_that_is_not_ours_is_named(folder, fields, message):
+def test_the_error_names_an_unsupported_field(folder, fields, message):
     change_config(folder, **fields)
     with pytest.raises(FormatError) as error:
         Mistral.load(folder)
@@ -309,13 +309,13 @@ def test_a_field_that_is_not_ours_is_named(folder, fields, message):
 
 @pytest.mark.parametrize("field", [FIELDS[ours] for ours in (
     "vocab", "dim", "layers", "heads", "ff", "positions")])
-def test_a_size_must_be_there(folder, field):
+def test_a_missing_size_is_refused(folder, field):
     change_config(folder, **{field: ...})
     with pytest.raises(FormatError, match=f"field '{field}': expected a whole number"):
         read_config(folder / "config.json")
 
 
-def test_a_file_cut_anywhere_is_refused(folder):
+def test_a_truncated_file_is_refused(folder):
     for name, step in (("config.json", 1), ("model.safetensors", 97)):
         data = (folder / name).read_bytes()
         for end in range(0, len(data) - 1, step):
@@ -333,14 +333,14 @@ def test_a_file_cut_anywhere_is_refused(folder):
      "expected floats of shape (4, 6), as config.json says, found F64 of shape (8, 6)"),
     (lambda t: t | {"model.layers.0.self_attn.q_proj.bias": np.zeros(8)},
      "expected a tensor of MistralForCausalLM of 2 layers, found an unknown one")])
-def test_a_tensor_that_does_not_belong_there_is_named(folder, change, message):
+def test_the_error_names_an_invalid_tensor(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:
         Mistral.load(folder)
     assert message in str(error.value)
 
 
-def test_parameters_of_another_config_are_not_written(folder):
+def test_parameters_of_another_config_are_not_saved(folder):
     with pytest.raises(ValueError, match="the parameters are not those of this config"):
         Mistral(TINY._replace(ff=4), model().p).save(folder)
-    assert_same(Mistral.load(folder).p, model().p)              # the old one is as it was
+    assert_same(Mistral.load(folder).p, model().p)              # the old model

@@ -1,4 +1,4 @@
-"""One vector a sentence: worked by hand, blind to the neighbours, the original's."""
+"""Poolings: worked by hand, independence of sentences, gradients, sentence-transformers."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from tests.rounding import seeds
 ALL = [cls, last_token, mean, mean_sqrt_len, weighted_mean, max_]
 each = pytest.mark.parametrize("pool", ALL)
 X = np.array([[1, -2], [3, 0], [5, -4], [2, 7]], float)
-OFF = np.array([0, 3, 4])                                  # a sentence of three tokens, one of one
+OFF = np.array([0, 3, 4])                                  # sentences of three tokens and of one
 ROOT3 = 3 ** 0.5
 
 
@@ -30,7 +30,7 @@ def batch(seed, skip=0, D=5, dtype=np.float64):
     return rng.standard_normal((lengths.sum(), D)).astype(dtype), np.cumsum([0, *lengths])
 
 
-# ---- worked by hand -----------------------------------------------------------------------------
+# ---- worked by hand ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pool, y", [
     (cls, [1, -2]), (last_token, [5, -4]), (mean, [3, -2]),
@@ -54,25 +54,25 @@ def test_the_gradient_worked_by_hand(pool, dx):
     (cls, [3, 0]), (last_token, [5, -4]), (mean, [4, -2]),
     (mean_sqrt_len, [8 / 2**0.5, -4 / 2**0.5]),
     (weighted_mean, [(6 + 15) / 5, (0 - 12) / 5]), (max_, [5, 0])])
-def test_without_a_prompt_of_one_token_worked_by_hand(pool, y):
+def test_skipping_a_prompt_of_one_token_worked_by_hand(pool, y):
     np.testing.assert_allclose(pool(X[:3], OFF[:2], skip=1)[0], [y], rtol=1e-15)
 
 
-def test_of_equal_tokens_the_first_is_the_largest_and_alone_is_told():
+def test_on_a_tie_the_first_maximum_gets_the_gradient():
     _, backward = max_(np.ones((3, 1)), np.array([0, 3]))
     assert backward(np.array([[4.0]])).tolist() == [[4], [0], [0]]
 
 
-def test_a_nan_is_passed_on_and_raises_nothing():
+def test_max_of_a_nan_is_nan():
     y, backward = max_(np.array([[1.0], [np.nan]]), np.array([0, 2]))
     assert np.isnan(y).all() and backward(y).shape == (2, 1)
 
 
-# ---- what it must not see -----------------------------------------------------------------------
+# ---- what a sentence vector must not depend on ---------------------------------------------------
 
 @each
 @given(seed=seeds, skip=st.integers(0, 2))
-def test_a_sentence_does_not_see_its_neighbours_to_the_last_bit(pool, seed, skip):
+def test_a_sentence_vector_does_not_depend_on_other_sentences_bit_for_bit(pool, seed, skip):
     x, offsets = batch(seed, skip, dtype=np.float32)
     y, _ = pool(x, offsets, skip)
     for n, (a, z) in enumerate(zip(offsets, offsets[1:])):
@@ -81,7 +81,7 @@ def test_a_sentence_does_not_see_its_neighbours_to_the_last_bit(pool, seed, skip
 
 @each
 @given(seed=seeds)
-def test_what_is_skipped_is_neither_seen_nor_told(pool, seed):
+def test_skipped_tokens_change_no_vector_and_get_no_gradient(pool, seed):
     x, offsets = batch(seed, 2)
     y, backward = pool(x, offsets, 2)
     prompt = np.isin(np.arange(len(x)), [offsets[:-1], offsets[:-1] + 1])
@@ -93,7 +93,7 @@ def test_what_is_skipped_is_neither_seen_nor_told(pool, seed):
 
 @pytest.mark.parametrize("pool", [mean, max_, mean_sqrt_len])
 @given(seed=seeds)
-def test_these_do_not_see_the_order_of_the_tokens(pool, seed):
+def test_mean_and_max_do_not_depend_on_the_order_of_tokens(pool, seed):
     x, offsets = batch(seed)
     order = np.concatenate([np.random.default_rng(seed).permutation(np.arange(a, z))
                             for a, z in zip(offsets, offsets[1:])])
@@ -102,14 +102,14 @@ def test_these_do_not_see_the_order_of_the_tokens(pool, seed):
 
 @pytest.mark.parametrize("pool", [cls, last_token, mean, weighted_mean, max_])
 @given(seed=seeds, skip=st.integers(0, 2))
-def test_equal_tokens_pool_to_themselves(pool, seed, skip):
+def test_the_pooled_vector_of_equal_tokens_is_that_token(pool, seed, skip):
     x, offsets = batch(seed, skip)
     same = np.repeat(x[offsets[:-1]], np.diff(offsets), axis=0)
     np.testing.assert_allclose(pool(same, offsets, skip)[0], x[offsets[:-1]], rtol=1e-14)
 
 
 @each
-def test_the_batch_is_left_as_it_was_and_the_type_kept(pool):
+def test_inputs_are_unchanged_and_the_type_is_kept(pool):
     x = X.astype(np.float32)
     before = x.copy()
     y, backward = pool(x, OFF)
@@ -121,7 +121,7 @@ def test_the_batch_is_left_as_it_was_and_the_type_kept(pool):
 
 
 @each
-def test_no_sentences_are_no_vectors(pool):
+def test_an_empty_batch_has_no_vectors(pool):
     y, backward = pool(np.empty((0, 3)), np.array([0]))
     assert y.shape == (0, 3) and backward(y).shape == (0, 3)
 
@@ -132,12 +132,12 @@ def test_no_sentences_are_no_vectors(pool):
     ([0, 3, 4], 1, "sentence 1: expected at least 2 tokens, of which 1 are skipped, got 1"),
     ([0, 3], 0, "offsets from 0 to 4, the number of tokens, got 0 to 3"),
     ([1, 4], 0, "offsets from 0 to 4, the number of tokens, got 1 to 4")])
-def test_a_sentence_without_tokens_is_refused(pool, offsets, skip, message):
+def test_sentences_without_tokens_and_wrong_offsets_are_refused(pool, offsets, skip, message):
     with pytest.raises(ValueError, match=message):
         pool(X, np.array(offsets), skip)
 
 
-# ---- its gradient, and float32 ------------------------------------------------------------------
+# ---- gradient and float32 ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pool", [*ALL, concat_poolings(mean, cls, max_)])
 @pytest.mark.parametrize("skip", [0, 2])
@@ -148,7 +148,7 @@ def test_backward_is_the_derivative(pool, skip):
 
 @each
 @given(seed=seeds)
-def test_float32_is_float64_to_its_rounding(pool, seed):
+def test_float32_is_float64_up_to_rounding(pool, seed):
     x, offsets = batch(seed, dtype=np.float32)
     (y, back), (y64, back64) = pool(x, offsets), pool(x.astype(np.float64), offsets)
     bound = 2.0**-24 * 10 * np.abs(x).max() * 5              # 5 tokens at most, each rounded twice
@@ -156,12 +156,12 @@ def test_float32_is_float64_to_its_rounding(pool, seed):
     np.testing.assert_allclose(back(y), back64(y64), rtol=0, atol=5 * bound)
 
 
-def test_poolings_stand_beside_each_other_in_the_order_in_which_they_are_named():
+def test_concat_poolings_keeps_the_order_of_its_arguments():
     y, _ = concat_poolings(max_, cls)(X, OFF)
     np.testing.assert_array_equal(y, [[5, 0, 1, -2], [2, 7, 2, 7]])
 
 
-# ---- the original -------------------------------------------------------------------------------
+# ---- sentence-transformers -----------------------------------------------------------------------
 
 THEIRS = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
           "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}

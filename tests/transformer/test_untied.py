@@ -1,4 +1,4 @@
-"""A masked-LM head with a table of its own: used where the parameters have it, and only there."""
+"""An untied masked-LM head: the model uses its own decoder matrix if the parameters have one."""
 import numpy as np
 
 from scratch_embed.nn.gradcheck import check_parameters
@@ -21,31 +21,31 @@ def parameters(tied, dtype=np.float64):
     return init_params(tensors(CONFIG, std=1.0) | head_tensors(CONFIG, tied, std=1.0), 1, dtype)
 
 
-def test_only_the_untied_head_has_a_table_and_it_changes_no_other_tensor():
-    tied, own = parameters(True), parameters(False)
-    assert set(own) - set(tied) == {DECODER} and own[DECODER].shape == own[TABLE].shape
+def test_the_untied_head_has_one_more_tensor_and_the_others_are_equal():
+    tied, untied = parameters(True), parameters(False)
+    assert set(untied) - set(tied) == {DECODER} and untied[DECODER].shape == untied[TABLE].shape
     for name in tied:
-        np.testing.assert_array_equal(tied[name], own[name])
+        np.testing.assert_array_equal(tied[name], untied[name])
 
 
-def test_with_equal_tables_both_heads_say_the_same():
+def test_with_equal_tables_both_heads_give_the_same_logits():
     x = np.random.default_rng(0).standard_normal((3, 4))
-    tied, own = parameters(True), parameters(False)
-    own[DECODER][...] = own[TABLE]
-    np.testing.assert_array_equal(mlm_head(x, tied, CONFIG)[0], mlm_head(x, own, CONFIG)[0])
+    tied, untied = parameters(True), parameters(False)
+    untied[DECODER][...] = untied[TABLE]
+    np.testing.assert_array_equal(mlm_head(x, tied, CONFIG)[0], mlm_head(x, untied, CONFIG)[0])
 
 
-def test_the_gradient_goes_to_the_table_that_was_asked():
+def test_the_gradient_is_that_of_the_table_that_was_used():
     x = np.random.default_rng(2).standard_normal((3, 4))
-    for tied, asked, other in ((True, TABLE, None), (False, DECODER, TABLE)):
+    for tied, used, other in ((True, TABLE, None), (False, DECODER, TABLE)):
         p = parameters(tied)
         check_parameters(lambda x, p: mlm_head(x, p, CONFIG), x, p)
         g = p.like()
         mlm_head(x, p, CONFIG)[1](np.ones((3, 11)), g)
-        assert g[asked].any() and (other is None or not g[other].any())
+        assert g[used].any() and (other is None or not g[other].any())
 
 
-def test_training_moves_the_table_that_it_is_given():
+def test_training_changes_the_untied_decoder():
     corpus = pack(np.random.default_rng(3).integers(3, 11, (20, 5)))
     p = parameters(False, np.float32)
     before = p[DECODER].copy()

@@ -1,4 +1,4 @@
-"""Bags: the kernel equals the definition for one line; what a bag depends on."""
+"""Bags of rows of a line: the kernel equals the definition, and what a bag depends on."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ settings = st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(0, 4), st
 
 
 def bags_of(features, texts):
-    """The bag of every text, as the kernel fills it."""
+    """The bag of each text, filled by the kernel: a list of row numbers."""
     lines = read_texts(texts)
     bags, found = features.bags(lines.words, lines.tokens), []
     for line in range(len(texts)):
@@ -42,13 +42,13 @@ def test_the_hash_of_a_word_n_gram_worked_by_hand():
         10 + 901, 10 + three % 1000, 10 + (-677604519 * 116049371 - 468965076) % 2**64 % 1000]
 
 
-def test_the_hash_is_sign_extended_and_not_taken_for_a_number_from_0():
+def test_the_hash_is_sign_extended_to_64_bits():
     assert word_ngram_rows(["a", "a"], 2, 0, 10**9) != [
         (3826002220 * 116049371 + 3826002220) % 2**64 % 10**9]
 
 
 @given(st.lists(st.text(max_size=5).filter(lambda w: w.isprintable()), max_size=5))
-def test_the_compiled_hash_is_the_definitions(words):
+def test_the_compiled_hash_equals_the_definition(words):
     assert hash_words(words).view(np.int64).tolist() == [signed_hash(word) for word in words]
 
 
@@ -64,7 +64,7 @@ def test_a_bag_has_the_rows_of_its_words_and_then_of_its_word_n_grams(texts, cho
 
 
 @given(settings)
-def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_n_grams(chosen):
+def test_a_known_word_has_its_own_row_and_an_unknown_word_only_its_n_grams(chosen):
     _, min_n, max_n, buckets = chosen
     features = Features(KNOWN, 1, min_n, max_n, buckets)
     table = index_subwords(KNOWN, min_n, max_n, buckets)
@@ -76,21 +76,21 @@ def test_a_known_word_has_its_own_row_and_an_unknown_one_only_its_n_grams(chosen
         11 - n for n in range(max(min_n, 1), max_n + 1)) - 2 * (min_n <= 1))
 
 
-def test_only_runs_of_words_tell_two_orders_apart():
+def test_only_word_n_grams_distinguish_two_orders_of_words():
     texts = ["bad not good", "good not bad"]
-    one, other = bags_of(Features(KNOWN), texts)
-    assert sorted(one) == sorted(other)
-    one, other = bags_of(Features(KNOWN, 2, buckets=10**6), texts)
-    assert sorted(one) != sorted(other)
+    bag_1, bag_2 = bags_of(Features(KNOWN), texts)
+    assert sorted(bag_1) == sorted(bag_2)
+    bag_1, bag_2 = bags_of(Features(KNOWN, 2, buckets=10**6), texts)
+    assert sorted(bag_1) != sorted(bag_2)
 
 
-def test_labels_are_not_in_the_bag_nor_between_the_words_of_a_run():
+def test_labels_are_removed_before_word_n_grams_are_formed():
     features = Features(KNOWN, 3, 2, 3, 100)
     plain, labelled = bags_of(features, ["not good", "__label__x not __label__unseen good"])
     assert plain == labelled
 
 
-def test_runs_may_be_longer_than_the_line():
+def test_word_ngrams_may_exceed_the_length_of_the_line():
     features = Features(KNOWN, 2**31 - 1, buckets=50)
     assert bags_of(features, ["not good"]) == [[4, 5, 3] + word_ngram_rows(
         ["not", "good", "</s>"], 99, len(KNOWN), 50)]
@@ -106,6 +106,6 @@ def test_a_line_without_known_words_has_an_empty_bag():
     (dict(buckets=-1), "buckets=-1"), (dict(max_n=1.5), "max_n=1.5"),
     (dict(words=["a", "a"]), "twice"),
 ])
-def test_settings_that_make_no_sense_are_refused(wrong, message):
+def test_invalid_settings_are_rejected(wrong, message):
     with pytest.raises(ValueError, match=message):
         Features(**{"words": KNOWN, **wrong})

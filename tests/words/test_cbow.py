@@ -1,3 +1,4 @@
+"""CBOW: the gradient, the kernels against the equation, and its relation to skip-gram."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ def tables(seed, V=6, D=5):
 
 
 def stepped(chunk, W, U, sentence, lr):
-    """Σ L, positions and both tables after a pass over one sentence; a tree, no negatives."""
+    """One pass over a sentence with hierarchical softmax.  -> Σ L, positions, W, U"""
     corpus = Corpus(np.array(sentence, np.int32), np.array([0, len(sentence)]))
     plan = make_plan([6, 5, 4, 3, 2, 1], window=1, negatives=0, sample=0)
     W, U = W.copy(), U.copy()
@@ -26,24 +27,24 @@ def stepped(chunk, W, U, sentence, lr):
 
 
 def equation(W, U, sentence, lr, corrected):
-    """The same sentence by NumPy in float64: each position's window, then its step."""
+    """The same pass in float64 NumPy, position by position.  -> Σ L, W, U"""
     W, U, total = W.astype(float), U.astype(float), 0.0
     tree = make_plan([6, 5, 4, 3, 2, 1], negatives=0).tree
     for i, word in enumerate(sentence):
-        around = [sentence[j] for j in (i - 1, i + 1) if 0 <= j < len(sentence)]
+        near = [sentence[j] for j in (i - 1, i + 1) if 0 <= j < len(sentence)]
         path = slice(tree.offsets[word], tree.offsets[word + 1])
-        loss, dcontext, dU = cbow_loss_and_grad(W[around], U, tree.nodes[path], tree.turns[path])
+        loss, dcontext, dU = cbow_loss_and_grad(W[near], U, tree.nodes[path], tree.turns[path])
         U[tree.nodes[path]] -= lr * dU
-        share = 1 if corrected else len(around)
-        for c, dv in zip(around, dcontext):
+        share = 1 if corrected else len(near)
+        for c, dv in zip(near, dcontext):
             W[c] -= lr * share * dv
         total += loss
     return total, W, U
 
 
 @given(seeds, st.sampled_from([(cbow_chunk, False), (corrected_cbow_chunk, True)]))
-def test_the_kernel_takes_the_steps_of_the_equation(seed, form):
-    """Sums of D = 5 numbers of size below 6, three positions: 2⁻¹⁶ is 100 roundings of those."""
+def test_the_kernel_takes_the_sgd_steps_of_the_equation(seed, form):
+    """The tolerance 2⁻¹⁶ is at least 40 float32 roundings of numbers below 6."""
     chunk, corrected = form
     W, U = tables(seed)
     loss, positions, got_W, got_U = stepped(chunk, W, U, [1, 3, 5], lr=0.1)
@@ -68,7 +69,7 @@ def test_the_gradient_is_the_derivative_of_the_loss(seed):
 
 
 def test_two_neighbours_worked_by_hand():
-    """h = ((2, 0) + (0, 0)) / 2 = (1, 0); u·h = log 3: right at 3 to 1; ∂L/∂h = −u/4, halved."""
+    """h = ((2, 0) + (0, 0))/2 = (1, 0); u·h = log 3, σ = 3/4, ∂L/∂h = −u/4; half for each row."""
     context, U = np.array([[2.0, 0], [0, 0]]), np.array([[np.log(3), 8.0]])
     loss, dcontext, dU = cbow_loss_and_grad(context, U, np.array([0]), np.array([1]))
     assert loss == pytest.approx(np.log(4 / 3))
@@ -76,14 +77,14 @@ def test_two_neighbours_worked_by_hand():
     np.testing.assert_allclose(dU, [[-1 / 4, 0]])
 
 
-def test_a_word_alone_is_no_position():
+def test_a_sentence_of_one_word_has_no_position():
     corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 1, 2]))
     W, U = initial_weights(3, 4, seed=0)
     plan = make_plan([3, 2, 1], negatives=2, sample=0)
     assert cbow_chunk(corpus, np.array([0, 1]), plan, W, U, np.float32(1), stream(0)) == (0, 0)
 
 
-def test_with_one_neighbour_both_forms_and_skip_gram_are_the_same():
+def test_with_one_neighbour_both_forms_equal_skip_gram():
     corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
     plan = make_plan([3, 2, 1], window=1, negatives=0, sample=0)
     results = []

@@ -1,6 +1,6 @@
-"""All four trainers of word vectors continue a stopped run, and refuse another one by name.
+"""Checkpoints of all four trainers: a stopped run resumes, other settings are an error.
 
-What a checkpoint promises besides is tested once, in tests/training/test_session.py.
+Other properties of checkpoints are tested once, in tests/training/test_session.py.
 """
 import inspect
 import json
@@ -30,7 +30,7 @@ CELLS = Cells((KEYS // 60).astype(np.int32), (KEYS % 60).astype(np.int32),
 LINES = reviews(0, 150, two_labels=True).lines
 NGRAMS = NGrams(2, 3, 50)
 
-# With so wide a window, so many dimensions, so long runs of words an epoch is 3 to 6 chunks.
+# A large window, dim or word_ngrams makes small chunks: here an epoch has 3 to 6.
 TRAIN = {
     "word2vec": partial(word2vec.train, corpus=CORPUS, vocab=VOCAB, dim=4, window=4000, epochs=3,
                         sample=0.01),
@@ -41,23 +41,23 @@ TRAIN = {
                           ngrams=NGRAMS)}
 
 
-# ---- continuing ---------------------------------------------------------------------------------
+# ---- resuming -----------------------------------------------------------------------------------
 
 class PressesCtrlC(os.PathLike):
-    """A path; when it is asked for the n-th time, Ctrl-C is pressed."""
+    """A path that presses Ctrl-C when it is converted to a str for the n-th time."""
 
     def __init__(self, path, n):
-        self.path, self.n, self.asked = path, n, 0
+        self.path, self.n, self.calls = path, n, 0
 
     def __fspath__(self):
-        self.asked += 1
-        if self.asked == self.n:
+        self.calls += 1
+        if self.calls == self.n:
             signal.raise_signal(signal.SIGINT)
         return str(self.path)
 
 
 def result(trained):
-    """All that was trained, as bytes, and the losses."""
+    """The trained arrays as bytes, and the losses."""
     if isinstance(trained, supervised.Trained):
         model = trained.classifier.model
         return model.input.tobytes(), model.output.tobytes(), trained.losses
@@ -78,8 +78,8 @@ def progress_of(path):
     *(("GloVe", dict(adagrad=adagrad)) for adagrad in (glove.c_adagrad, glove.paper_adagrad)),
     ("GloVe", dict(order=glove.mirrored)),
     *(("classifier", dict(method=method)) for method in supervised.LOSS)])
-def test_a_run_that_was_stopped_continues_to_the_same_bits(name, settings, tmp_path):
-    """In the middle of the first epoch, and of a later one."""
+def test_a_stopped_and_resumed_run_gives_the_same_bits(name, settings, tmp_path):
+    """The run is stopped in the middle of the first epoch, and of a later epoch."""
     train, stopped_in = partial(TRAIN[name], **settings), []
     whole = result(train(options=RunOptions(seed=3)))
     for n in 4, 21:
@@ -95,7 +95,7 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(name, settings, tmp_p
     assert stopped_in[0] == 0 < stopped_in[1]
 
 
-# ---- what is refused ----------------------------------------------------------------------------
+# ---- settings that differ -----------------------------------------------------------------------
 
 def changed(**settings):
     """[(name of a setting, arguments that change it)]"""
@@ -103,7 +103,7 @@ def changed(**settings):
 
 
 def changed_fields(argument, start, **fields):
-    """The same for the fields of a NamedTuple that is one argument."""
+    """[(name of a field, arguments that change it)] for a NamedTuple that is one argument."""
     return [(name, {argument: start._replace(**{name: value})}) for name, value in fields.items()]
 
 
@@ -148,7 +148,7 @@ def finished(tmp_path_factory):
 
 @pytest.mark.parametrize("name, setting, arguments", [
     (name, *change) for name, changes in CHANGES.items() for change in changes])
-def test_a_run_of_another_setting_is_refused_by_its_name(finished, name, setting, arguments):
+def test_the_error_names_the_setting_that_differs(finished, name, setting, arguments):
     path = finished(name)
     before = path.read_bytes()
     options = arguments.get("options", RunOptions(seed=3))
@@ -159,15 +159,15 @@ def test_a_run_of_another_setting_is_refused_by_its_name(finished, name, setting
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_no_setting_that_a_checkpoint_knows_is_forgotten_above(finished, name):
-    """All but the three that follow from the others."""
+def test_changes_covers_every_setting_of_a_checkpoint(finished, name):
+    """All settings except the three that follow from the others are in CHANGES."""
     known = json.loads(read_safetensors(finished(name))[1]["settings"])
     assert {setting for setting, _ in CHANGES[name]} == (
         set(known) - {"block", "chunk_words", "chunk_cells"})
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_no_argument_of_the_trainers_is_forgotten_above(name):
-    """V is what the cells' words are numbered below; how many there are, the tables' shapes say."""
+def test_changes_covers_every_argument_of_the_trainers(name):
+    """Except V, the vocabulary size: the shapes of the tables contain it."""
     known = {argument for _, changes in CHANGES[name] for argument in changes}
     assert known | {"V"} == set(inspect.signature(TRAIN[name].func).parameters) | {"V"}

@@ -1,4 +1,4 @@
-"""The classifier equals the original's predictions, and plain forms of itself."""
+"""The classifier: parity with fastText, probabilities, predictions, precision and recall."""
 import io
 import json
 import math
@@ -47,7 +47,7 @@ def numbers(hexes):
 
 
 def hand_made(labels=("x", "y", "z"), loss="softmax", label_counts=(5, 3, 2)):
-    """Words a, b, c; a's row scores label x, b's y, c's z; no "</s>"."""
+    """Words a, b, c (no "</s>"): the text "a" has score 3 for label x, "b" for y, "c" for z."""
     settings = Settings(dim=3, word_ngrams=1, loss=loss, model="supervised", buckets=0, min_n=0,
                         max_n=0)
     table = np.eye(3, dtype=np.float32)
@@ -59,10 +59,11 @@ def hand_made(labels=("x", "y", "z"), loss="softmax", label_counts=(5, 3, 2)):
 # ---- the original's predictions -----------------------------------------------------------------
 
 def as_the_original_rounds(model, text):
-    """What the original makes of the same scores: {label: probability}.
+    """{label: probability} as the original computes it from the same scores.
 
-    It adds 1e-5 to every probability, with hs to that of each turn, and then leaves out what is
-    not above 1e-5; σ for ns and ova comes from a table of cells 1/32 wide, 0 or 1 beyond ±8.
+    It adds 1e-5 to every probability; for hs, to that of each turn, and it omits labels whose
+    product falls below 1e-5.  For ns and ova it reads σ from a table with cells of width 1/32,
+    which is 0 or 1 beyond ±8.
     """
     s = model.encode(text) @ model.model.output.T
     if model.model.settings.loss == "softmax":
@@ -81,8 +82,8 @@ def as_the_original_rounds(model, text):
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_probabilities_are_the_originals_but_for_its_rounding(name):
-    """To 1e-6 by its own arithmetic; the labels and their order the same where it has no ties."""
+def test_probabilities_equal_the_originals_up_to_its_rounding(name):
+    """To 1e-6 with its rounding rules.  Labels have the same order, except for its ties."""
     model, answer = golden(name)
     bound = {"softmax": 1.1e-5, "hs": 4e-5, "ns": 8e-3, "ova": 8e-3}[model.model.settings.loss]
     for text, k, threshold, labels, theirs in answer["predict"]:
@@ -103,8 +104,8 @@ def test_probabilities_are_the_originals_but_for_its_rounding(name):
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_sentence_vectors_are_the_originals(name):
-    """Both add n float32 rows and multiply by 1/n: within 2(n + 2) roundings of |W|'s size."""
+def test_sentence_vectors_equal_the_originals(name):
+    """Both sum n float32 rows and multiply by 1/n: at most 2(n + 2) roundings of numbers like W."""
     model, answer = golden(name)
     for text, theirs in answer["sentences"].items():
         np.testing.assert_allclose(model.encode(text), numbers(theirs), atol=1e-6)
@@ -114,21 +115,21 @@ def test_sentence_vectors_are_the_originals(name):
 HELD_OUT = ["__label__english the reine of the sea", "__label__français où est the king",
             "__label__日本語 __label__short 王 の reine", "__label__日本語 où dort",
             "__label__unheard where is the mer", "__label__short",
-            "__label__short __label__english 🙂 where"]      # the original's had "no label 🙂" too
+            "__label__short __label__english 🙂 where"]      # the original also got "no label 🙂"
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_precision_and_recall_are_the_originals(name):
+def test_precision_and_recall_equal_the_originals(name):
     model, answer = golden(name)
     for k, (n, precision, recall) in answer["test"].items():
         got = model.test(HELD_OUT, int(k))
         assert (got.examples, got.unseen) == (n, 1)
         assert got.recall == float.fromhex(recall)
-        if not (model.model.settings.loss == "hs" and k == "4"):  # where it leaves labels out
+        if not (model.model.settings.loss == "hs" and k == "4"):  # hs omits labels
             assert got.precision == float.fromhex(precision)
 
 
-def test_the_originals_model_is_written_as_it_was(tmp_path):
+def test_the_originals_model_is_saved_byte_for_byte(tmp_path):
     model, _ = golden("supervised-hs")
     model.save(tmp_path / "again.bin")
     assert (tmp_path / "again.bin").read_bytes() == (
@@ -136,7 +137,7 @@ def test_the_originals_model_is_written_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("loss", METHODS)
-def test_the_original_reads_our_model_and_says_the_same(loss, tmp_path):
+def test_the_original_reads_our_model_and_predicts_the_same(loss, tmp_path):
     fasttext = pytest.importorskip("fasttext")
     lines = reviews(0, 1500).lines
     model = train(lines, METHODS[loss], dim=8, epochs=5, lr=0.5, word_ngrams=2,
@@ -149,12 +150,12 @@ def test_the_original_reads_our_model_and_says_the_same(loss, tmp_path):
         rounded = as_the_original_rounds(model, text)
         pairs = theirs.f.predict(text + "\n", 8, 0.0, "strict")
         assert {label for _, label in pairs} <= set(rounded)
-        for p, label in pairs:           # a score at a cell's border may fall to either side
+        for p, label in pairs:           # rounding may move a score into the next cell
             assert p == pytest.approx(rounded[label], abs=1e-6 if loss in ("softmax", "hs") else
                                       8e-3)
 
 
-def test_we_read_a_model_that_the_original_has_just_made(tmp_path):
+def test_we_read_a_model_of_the_installed_fasttext(tmp_path):
     fasttext = pytest.importorskip("fasttext")
     (tmp_path / "lines").write_text("\n".join(reviews(0, 1500).lines) + "\n")
     theirs = fasttext.train_supervised(str(tmp_path / "lines"), dim=8, epoch=25, lr=0.5,
@@ -168,35 +169,35 @@ def test_we_read_a_model_that_the_original_has_just_made(tmp_path):
 
 # ---- probabilities ------------------------------------------------------------------------------
 
-def test_the_trees_probabilities_by_hand():
-    """Counts 3, 1, 1: 2 and 1 are joined (node 0), then that and 0 (node 1, the root)."""
+def test_the_probabilities_of_a_tree_worked_by_hand():
+    """Counts 3, 1, 1: node 0 joins labels 2 and 1; node 1, the root, joins node 0 and label 0."""
     tree = label_tree(np.array([3, 1, 1]))
     paths = [slice(first, end) for first, end in zip(tree.offsets, tree.offsets[1:])]
     assert [tree.nodes[path].tolist() for path in paths] == [[1], [1, 0], [1, 0]]
     assert [tree.turns[path].tolist() for path in paths] == [[1], [-1, 1], [-1, -1]]
-    S = np.log([[3.0, 4.0, 7]])                    # to the right: 3/4 at node 0, 4/5 at the root
+    S = np.log([[3.0, 4.0, 7]])                    # σ: 3/4 at node 0, 4/5 at the root
     np.testing.assert_allclose(leaf_probabilities(tree, S), [[4 / 5, 3 / 20, 1 / 20]])
 
 
-def test_y_asks_for_the_right_turn_as_in_the_original():
-    """Of two labels the rarer is joined first, so it is the left one: P(0) = σ(s)."""
+def test_the_direction_of_a_turn_is_the_originals():
+    """The rarer of two labels is joined first, so it is on the left; P(label 0) = σ(s)."""
     tree = label_tree(np.array([2, 1]))
     np.testing.assert_allclose(leaf_probabilities(tree, np.log([[3.0, 9]])), [[3 / 4, 1 / 4]])
 
 
 @given(counts, seeds, st.floats(0, 30))
-def test_the_leaves_probabilities_sum_to_1(counts, seed, size):
-    """Each is a product of at most L turns, each σ right to a few roundings of its logarithm."""
+def test_the_probabilities_of_the_leaves_sum_to_1(counts, seed, size):
+    """A leaf is a product of at most L values of σ, each with a few roundings of its logarithm."""
     L = len(counts)
     S = np.random.default_rng(seed).normal(0, size, (3, L))
     P = leaf_probabilities(label_tree(counts), S)
-    logs = 40 + L * np.abs(S).max(initial=1)                     # |log P| is no larger
+    logs = 40 + L * np.abs(S).max(initial=1)                     # a bound of |log P|
     assert P.shape == (3, L) and (P >= 0).all()
     np.testing.assert_allclose(P.sum(axis=1), 1, rtol=8 * (L + 4) * logs * u64)
 
 
 @pytest.mark.parametrize("loss", METHODS)
-def test_what_sums_to_1_and_what_does_not(loss):
+def test_only_softmax_and_hs_probabilities_sum_to_1(loss):
     P = train(reviews(0, 300).lines, METHODS[loss], dim=5, epochs=1).classifier.probabilities(
         ["the soup", "the soup was superb", ""])
     assert P.shape == (3, 8) and (P >= 0).all() and (P <= 1).all()
@@ -205,8 +206,8 @@ def test_what_sums_to_1_and_what_does_not(loss):
 
 # ---- predictions --------------------------------------------------------------------------------
 
-def test_a_prediction_by_hand():
-    """a: scores 3, 0, 0;  a b: h = (½, ½, 0), scores 1.5, 1.5, 0, a tie."""
+def test_a_prediction_worked_by_hand():
+    """"a" has scores 3, 0, 0; "b a" has h = (½, ½, 0) and scores 1.5, 1.5, 0, a tie."""
     model, e = hand_made(), math.exp
     z = e(3) + 2
     assert model.predict("a", k=3) == [
@@ -219,7 +220,7 @@ def test_a_prediction_by_hand():
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_the_k_first_are_those_of_a_full_sort(name):
+def test_the_first_k_labels_equal_those_of_a_full_sort(name):
     model, answer = golden(name)
     for text in answer["sentences"]:
         P = model.probabilities(text)
@@ -227,11 +228,11 @@ def test_the_k_first_are_those_of_a_full_sort(name):
         for k in (1, 2, 3, 4):
             assert model.predict(text, k) == ranked[:k]
         assert model.predict(text, -1) == model.predict(text, 99) == ranked
-        sure = [pair for pair in ranked if pair[1] >= 0.2]
-        assert model.predict(text, -1, threshold=0.2) == sure
+        above = [pair for pair in ranked if pair[1] >= 0.2]
+        assert model.predict(text, -1, threshold=0.2) == above
 
 
-def test_a_text_of_which_nothing_is_known():
+def test_a_text_without_known_words_has_no_prediction():
     model = hand_made()
     assert model.predict(["x y", "a", ""]) == [[], model.predict("a"), []]
     np.testing.assert_array_equal(model.encode("x y"), [0, 0, 0])
@@ -239,7 +240,7 @@ def test_a_text_of_which_nothing_is_known():
     assert model.test(["__label__x unknown", "__label__x a"]).recall == 0.5
 
 
-def test_one_text_or_many_in_their_order_or_none():
+def test_one_text_gives_the_same_as_many_or_an_empty_list():
     model, answer = golden("supervised-ova")
     texts = list(answer["sentences"])
     for many, text in zip(model.predict(texts, k=2), texts, strict=True):
@@ -251,8 +252,8 @@ def test_one_text_or_many_in_their_order_or_none():
     assert model.encode("the").dtype == np.float32
 
 
-def test_lines_are_read_in_blocks_and_all_are_there():
-    """A model so wide that four lines are a block."""
+def test_all_lines_of_several_blocks_are_predicted():
+    """The model has so many dimensions that a block has four lines."""
     D = 2**18
     table = np.zeros((10, D), np.float32)
     table[np.arange(10), np.arange(10)] = 1
@@ -265,26 +266,26 @@ def test_lines_are_read_in_blocks_and_all_are_there():
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=9))
-def test_a_row_that_comes_twice_counts_twice(bag):
+def test_a_row_that_occurs_twice_counts_twice_in_the_mean(bag):
     W = np.arange(18.0).reshape(9, 2) ** 2
     np.testing.assert_allclose(mean_rows(W, np.array(bag)),
                                np.bincount(bag, minlength=9) @ W / len(bag))
 
 
-# ---- how often it is right ----------------------------------------------------------------------
+# ---- precision and recall -----------------------------------------------------------------------
 
-def test_precision_and_recall_by_hand():
-    """a → x, b → y, c → z.  3 lines, 4 true labels; with k = 1, 2 of 3 are right."""
+def test_precision_and_recall_worked_by_hand():
+    """Predictions a → x, b → y, c → z.  3 lines, 4 true labels; with k = 1, 2 of 3 are correct."""
     lines = ["__label__x a", "__label__x __label__y b", "__label__x c"]
     assert hand_made().test(lines) == (3, 2 / 3, 2 / 4, 0)
-    # with k = 2: x y | y x | z x: right 1, 2, 1 of 6
+    # with k = 2 the predictions are x y, y x, z x: 1, 2 and 1 of 6 are correct
     assert hand_made().test(lines, k=2) == (3, 4 / 6, 4 / 4, 0)
-    # with a threshold that no prediction reaches there is nothing to be right
+    # no prediction reaches this threshold: precision is 0/0, recall 0/4
     quality = hand_made().test(lines, threshold=0.99)
     assert math.isnan(quality.precision) and quality.recall == 0
 
 
-def test_labels_never_seen_are_counted_apart_as_in_the_original():
+def test_labels_never_seen_are_counted_separately_as_in_the_original():
     lines = ["__label__new a", "__label__new __label__x a", "__label__y a"]
     assert hand_made().test(lines) == (2, 1 / 2, 1 / 2, 2)
     nothing = hand_made().test(lines[:1])
@@ -293,23 +294,24 @@ def test_labels_never_seen_are_counted_apart_as_in_the_original():
 
 @given(st.lists(st.tuples(st.sets(st.sampled_from("xyzn"), min_size=1), st.sampled_from("abcd")),
                 min_size=1, max_size=8), st.integers(1, 4))
-def test_precision_and_recall_against_sets(drawn, k):
+def test_precision_and_recall_equal_those_of_sets(drawn, k):
     model = hand_made()
     lines = ["".join(f"__label__{label} " for label in sorted(labels)) + word
              for labels, word in drawn]
-    got, right, predicted, true = model.test(lines, k), 0, 0, 0
+    got, correct, predicted, true = model.test(lines, k), 0, 0, 0
     for labels, word in drawn:
         if known := labels & set("xyz"):
             guessed = {label.removeprefix("__label__") for label, _ in model.predict(word, k)}
-            right, predicted, true = (right + len(known & guessed), predicted + len(guessed),
-                                      true + len(known))
+            correct += len(known & guessed)
+            predicted += len(guessed)
+            true += len(known)
     assert got.examples == sum(bool(labels & set("xyz")) for labels, _ in drawn)
     assert got.unseen == sum("n" in labels for labels, _ in drawn)
-    for value, of in ((got.precision, predicted), (got.recall, true)):
-        assert value == right / of if of else math.isnan(value)
+    for value, total in ((got.precision, predicted), (got.recall, true)):
+        assert value == correct / total if total else math.isnan(value)
 
 
-def test_a_file_is_tested_as_its_lines_are():
+def test_a_file_gives_the_same_quality_as_its_lines():
     model, lines = hand_made(), ["__label__x a", "", "__label__y a"]
     assert model.test(io.BytesIO("\n".join(lines).encode())) == model.test(lines) == (
         2, 1 / 2, 1 / 2, 0)
@@ -318,7 +320,7 @@ def test_a_file_is_tested_as_its_lines_are():
 
 # ---- errors -------------------------------------------------------------------------------------
 
-def test_a_model_of_word_vectors_is_refused():
+def test_a_model_of_word_vectors_is_rejected():
     with pytest.raises(ValueError, match="expected a supervised model, got skipgram"):
         Classifier(read_bin(GOLDEN / "fasttext-skipgram.bin"))
 
@@ -330,6 +332,6 @@ def test_a_model_of_word_vectors_is_refused():
     (lambda model: model.test(["__label__x a", "a b"]), "line 2 has no label"),
     (lambda model: model.test([]), "found none: is the file empty"),
 ])
-def test_wrong_questions_are_refused(call, message):
+def test_invalid_arguments_are_rejected(call, message):
     with pytest.raises(ValueError, match=message):
         call(hand_made())

@@ -1,4 +1,4 @@
-"""FastText takes the original's steps; unseen forms are near their stem."""
+"""FastText: the equation, the kernels, training, and vectors of forms that no text contained."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ CBOW = [(cbow_chunk, True), (corrected_cbow_chunk, False)]
 
 
 def plan_of(negatives, window=2, sample=0.0, buckets=30):
-    """The plan of WORDS; so few buckets that n-grams of one word meet in one."""
+    """The plan of WORDS; with so few buckets, some n-grams of one word share a bucket."""
     pairs = make_plan(COUNTS, window, negatives, sample, power=0.5)
     return make_subword_plan(Vocab(WORDS, COUNTS), pairs, NGrams(2, 4, buckets))
 
@@ -50,8 +50,8 @@ def tables(seed, D=5, rows=8 + 30):
 
 # ---- the equation ---------------------------------------------------------------------------
 
-def test_a_step_worked_by_hand():
-    """h = ((2, 0) + (0, 0)) / 2 = (1, 0); u·h = log 3: right at 3 to 1, so ∂L/∂h = −u/4."""
+def test_the_originals_step_worked_by_hand():
+    """h = ((2, 0) + (0, 0))/2 = (1, 0); u·h = log 3, so σ(u·h) = 3/4 and ∂L/∂h = −u/4."""
     W, U = np.array([[2.0, 0], [0, 0], [7, 7]]), np.array([[np.log(3), 8.0]])
     loss = pair_step(W, U, np.array([0, 1]), np.array([0]), np.array([1]), lr=1.0)
     assert loss == pytest.approx(np.log(4 / 3))
@@ -60,7 +60,7 @@ def test_a_step_worked_by_hand():
 
 
 @given(seeds)
-def test_the_corrected_step_goes_down_the_gradient_of_the_loss(seed):
+def test_the_corrected_step_follows_the_gradient_of_the_loss(seed):
     """Along one random direction of W and U: (W − W')/lr against central differences."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((6, 5)), rng.standard_normal((8, 5))
@@ -78,8 +78,8 @@ def test_the_corrected_step_goes_down_the_gradient_of_the_loss(seed):
 
 
 @given(seeds)
-def test_by_the_originals_step_h_moves_as_a_single_row_would(seed):
-    """Pieces all different: h' = h − lr · ∂L/∂h, whatever their number."""
+def test_with_the_originals_step_h_changes_as_a_single_row_would(seed):
+    """If all subword rows differ: h' = h − lr · ∂L/∂h for any number of rows."""
     rng = np.random.default_rng(seed)
     W, U = rng.standard_normal((9, 5)), rng.standard_normal((4, 5))
     subword_rows = rng.permutation(9)[:rng.integers(1, 9)]
@@ -90,25 +90,25 @@ def test_by_the_originals_step_h_moves_as_a_single_row_would(seed):
     np.testing.assert_allclose(W[subword_rows].mean(axis=0), h - 0.3 * dh, atol=1e-13)
 
 
-def test_a_row_that_occurs_twice_moves_h_further():
+def test_a_row_that_occurs_twice_makes_the_step_of_h_larger():
     assert mean_step(np.array([4, 7, 9])) == 1
     assert mean_step(np.array([4, 7, 7])) == pytest.approx((1 + 4) / 3)
     assert mean_step(np.array([7, 7, 7])) == 3
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9), min_size=1, max_size=6))
-def test_the_kernel_finds_the_pull_of_every_word(words):
+def test_the_kernel_computes_the_mean_step_of_every_word(words):
     offsets = np.cumsum([0, *map(len, words)])
-    pulls, times = np.empty(len(words), np.float32), np.zeros(6, np.int32)
-    fill_mean_steps(Subwords(np.concatenate(words).astype(np.int32), offsets), times, pulls)
-    np.testing.assert_allclose(pulls, [mean_step(np.array(rows)) for rows in words], rtol=2**-23)
+    steps, times = np.empty(len(words), np.float32), np.zeros(6, np.int32)
+    fill_mean_steps(Subwords(np.concatenate(words).astype(np.int32), offsets), times, steps)
+    np.testing.assert_allclose(steps, [mean_step(np.array(rows)) for rows in words], rtol=2**-23)
     assert not times.any()
 
 
 # ---- the kernels ----------------------------------------------------------------------------
 
 def replay(plan, sentences, W, U, lr, state, cbow, full_gradient):
-    """The same pass, pair by pair, h added up anew for each, by NumPy in float64."""
+    """The same pass in float64 NumPy, pair by pair.  -> corpus, Σ L, steps, W, U"""
     lengths = [len(sentence) for sentence in sentences]
     corpus = Corpus(np.concatenate(sentences).astype(np.int32), np.cumsum([0, *lengths]))
     W, U, pairs = W.astype(float), U.astype(float), plan.pairs
@@ -123,10 +123,10 @@ def replay(plan, sentences, W, U, lr, state, cbow, full_gradient):
         for i in range(n):
             first, last, state = draw_window(pairs, i, n, np.uint64(state))
             near = [kept[j] for j in range(first, last) if j != i]
-            # CBOW: all words around guess the one in the middle; skip-gram: it guesses each
-            guesses = ([(near, kept[i])] if near else []) if cbow else [([kept[i]], c)
-                                                                        for c in near]
-            for words, word in guesses:
+            # (inputs, target): CBOW predicts the middle word, skip-gram each word near it
+            predictions = ([(near, kept[i])] if near else []) if cbow else [([kept[i]], c)
+                                                                            for c in near]
+            for words, word in predictions:
                 M, state = draw_targets(pairs, word, rows, y, np.uint64(state))
                 total += pair_step(W, U, rows_of(words), rows[:M], y[:M], lr, full_gradient)
                 steps += 1
@@ -136,11 +136,11 @@ def replay(plan, sentences, W, U, lr, state, cbow, full_gradient):
 @given(st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=6), min_size=1, max_size=3),
        seeds, st.sampled_from([0, 1]), st.sampled_from([0.0, 0.1]),
        st.sampled_from([(*form, False) for form in SKIPGRAM] + [(*form, True) for form in CBOW]))
-def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, sample, form):
-    """A score is some 30 roundings of sums below 4, so it errs by 2⁻¹⁷; a step by a quarter of
-    that, as σ does, times lr · |u| < 1: below 2⁻¹⁹ each.
+def test_every_form_takes_the_sgd_steps_of_the_equation(sentences, seed, negatives, sample, form):
+    """A score has about 30 roundings of sums below 4: an error of 2⁻¹⁷.  A step has at most a
+    quarter of that (the slope of σ) times lr · |u| < 1: below 2⁻¹⁹.
 
-    A negative that is drawn twice is stepped together, so at most one is drawn.
+    At most one negative is drawn, because the two forms differ if one is drawn twice.
     """
     chunk, full_gradient, cbow = form
     plan, (W, U) = plan_of(negatives, sample=sample), tables(seed)
@@ -156,7 +156,7 @@ def test_every_form_takes_the_steps_of_the_equation(sentences, seed, negatives, 
 
 
 def test_without_n_grams_a_word_is_its_own_row_and_cbow_is_word2vecs():
-    """Same pairs, same negatives, sums in the same order: the very bits of words/cbow.py."""
+    """The pairs, negatives and order of sums are the same, so are the bits of words/cbow.py."""
     from scratch_embed.words.cbow import cbow_chunk as plain_cbow
     pairs = make_plan(COUNTS, 2, 3, 0.0)
     plan = make_subword_plan(Vocab(WORDS, COUNTS), pairs, NGrams(3, 0, 0))
@@ -169,7 +169,7 @@ def test_without_n_grams_a_word_is_its_own_row_and_cbow_is_word2vecs():
 
 
 @pytest.mark.parametrize("chunk", [chunk for chunk, _ in SKIPGRAM + CBOW])
-def test_a_lone_word_has_nobody_to_learn_from(chunk):
+def test_a_sentence_of_one_word_gives_no_step(chunk):
     plan, (W, U) = plan_of(2), tables(0)
     before = W.copy(), U.copy()
     corpus = Corpus(np.array([1, 2], np.int32), np.array([0, 1, 2]))
@@ -206,7 +206,7 @@ def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(te
                                       {"method": corrected_skipgram_chunk, "lr": 0.5},
                                       {"method": cbow_chunk}, {"method": corrected_cbow_chunk}])
 def test_the_loss_falls_and_the_tables_have_their_rows(settings):
-    """Two topics that never meet, so each word says which words are near."""
+    """Words of two topics never co-occur, so a word predicts its neighbours."""
     rng, topics = np.random.default_rng(1), ["purr paw mouse whiskers".split(),
                                              "bark bone leash howl".split()]
     vocab, corpus = index_sentences([rng.permutation(topics[i % 2]).tolist() * 2
@@ -217,7 +217,7 @@ def test_the_loss_falls_and_the_tables_have_their_rows(settings):
     assert losses[2] < losses[0] * 0.9
 
 
-def test_without_a_learning_rate_the_tables_stay_as_they_began(text):
+def test_a_learning_rate_of_zero_keeps_the_initial_tables(text):
     vocab, corpus = text
     W = initial_rows(len(vocab) + 50, 6, seed=3)
     for method in skipgram_chunk, cbow_chunk:
@@ -226,31 +226,31 @@ def test_without_a_learning_rate_the_tables_stay_as_they_began(text):
         assert trained.U.shape == (len(vocab), 6) and not trained.U.any()
 
 
-def test_two_workers_learn_as_well_as_one(text):
+def test_two_workers_reach_the_loss_of_one(text):
     vocab, corpus = text
     one, two = (train(corpus, vocab, **{**SMALL, "options": RunOptions(w, seed=3)}).losses[-1]
                 for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
 
 
-def test_every_row_is_filled_at_first():
-    """The original leaves what the allocator gave in all but a tenth for each thread."""
+def test_every_row_of_the_initial_table_is_random():
+    """fastText fills a tenth of the table per thread and leaves the rest as allocated."""
     W = initial_rows(10_001, 25, seed=3)
     assert W.shape == (10_001, 25) and W.dtype == np.float32
-    assert abs(W).max() <= 1 / 25 and (abs(W).max(axis=1) > 0.5 / 25).all()   # 2⁻²⁵ a row to fail
+    assert abs(W).max() <= 1 / 25 and (abs(W).max(axis=1) > 0.5 / 25).all()   # misses: 2⁻²⁵ each
     assert abs(W.mean()) < 6 * (2 / 25 / np.sqrt(12)) / np.sqrt(W.size)
     assert len(np.unique(W, axis=0)) == 10_001
     assert (initial_rows(10_001, 25, seed=4) != W).any()
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size(text):
+def test_tables_larger_than_the_memory_are_rejected_with_their_size(text):
     vocab, corpus = text
     with pytest.raises(MemoryError, match=r"8 words \+ 2000000000 buckets .* 1000000 .* 7450580\."):
         train(corpus, vocab, dim=1_000_000, ngrams=NGrams(buckets=2_000_000_000))
 
 
-def test_negatives_are_drawn_by_the_root_of_the_counts(text):
-    """As fastText does; word2vec's power of the counts is 3/4."""
+def test_negatives_are_drawn_by_the_square_root_of_the_counts(text):
+    """As in fastText; word2vec takes the power 3/4 of the counts."""
     plans = []
 
     def method(corpus, sentences, plan, W, U, lr, state):
@@ -264,9 +264,9 @@ def test_negatives_are_drawn_by_the_root_of_the_counts(text):
 
 
 def test_each_chunk_has_its_learning_rate_and_its_random_numbers(text):
-    """A window of 10⁵ makes chunks of 100 words: 1,200 words are 12 in each of two epochs.
+    """With a window of 10⁵ a chunk has 100 words: 12 chunks in each of two epochs.
 
-    The rate falls by the words read; the numbers are those of seed, epoch and chunk.
+    The learning rate falls with the words read; the random state is stream(seed, epoch, chunk).
     """
     lrs, states = [], []
 
@@ -279,14 +279,14 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(text):
           details=DETAILS._replace(last_lr=0.25))
     assert states == [stream(3, epoch, number) for epoch in (0, 1) for number in range(12)]
     want = np.maximum(1 - np.arange(24) / 24, 0.25)
-    np.testing.assert_allclose(lrs, want, atol=0.01)           # a sentence of 8 words is 0.003
+    np.testing.assert_allclose(lrs, want, atol=0.01)           # 8 words change it by 0.003
 
 
 @pytest.mark.parametrize("name, value", [
     ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1), ("lr", "1"),
     ("sample", float("nan")), ("power", -1), ("last_lr", 2), ("min_n", -1), ("max_n", 2.5),
     ("buckets", -1), ("buckets", 0), ("min_n", 7)])
-def test_settings_that_make_no_sense_are_refused_by_name(text, name, value):
+def test_invalid_settings_are_rejected_by_name(text, name, value):
     vocab, corpus = text
     wrong = ({"details": DETAILS._replace(**{name: value})} if name in Details._fields else
              {"ngrams": NGRAMS._replace(**{name: value})} if name in NGrams._fields else
@@ -295,7 +295,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(text, name, value):
         train(corpus, vocab, **{**SMALL, **wrong})
 
 
-def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
+def test_a_text_in_which_no_word_has_a_neighbour_is_rejected():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
     with pytest.raises(ValueError, match="no pair of neighbours.*sample=0"):
         train(corpus, vocab, dim=2, ngrams=NGRAMS)
@@ -309,13 +309,13 @@ def small_training():
                            ngrams=NGrams(3, 6, 9)).W for method in (skipgram_chunk, cbow_chunk)])
 
 
-def test_the_kernels_are_runnable_python():
-    """With the compiler switched off the same training gives the same vectors, to rounding."""
+def test_training_without_jit_gives_the_same_vectors():
+    """Without JIT the same training gives the same vectors up to rounding."""
     plain = in_plain_python(small_training, warnings="ignore")
     np.testing.assert_allclose(plain, small_training(), atol=1e-5)
 
 
-# ---- what it is for -------------------------------------------------------------------------
+# ---- forms never seen -----------------------------------------------------------------------
 
 STEMS = {"rabbits": "rabbit", "squirrels": "squirrel", "whistled": "whistl", "juggled": "juggl",
          "louder": "loud"}
@@ -323,9 +323,9 @@ COMPANY = {"rabbits": "burrow carrots", "squirrels": "treetop acorns", "louder":
            "whistled": "sailor tune shanty", "juggled": "clown torch pineapple"}
 
 
-def found_by(vectors):
-    """Of how many forms that no text held has (the nearest word the stem, any of the five nearest
-    words of another stem the company that the text gave the stem).
+def found_counts(vectors):
+    """(2,) the number of held-out forms whose nearest word has their stem, and of those that have a
+    word of the stem's sentences (COMPANY) among the five nearest words of other stems.
     """
     stems = company = 0
     for form, stem in STEMS.items():
@@ -336,32 +336,32 @@ def found_by(vectors):
     return np.array([stems, company])
 
 
-def test_inflected_forms_never_seen_find_their_stem_and_its_company():
-    """Seen with 20 other seeds: all of 100 stems, all of 75 companies.
+def test_unseen_forms_are_near_their_stem_and_its_neighbours():
+    """Seen with 20 other seeds: all of 100 stems, all of 75 neighbours from the stem's sentences.
 
-    The stem alone is no great feat: as the tables began, words of one spelling share rows too, and
-    81 of 100 found it.  What the stem's sentences are about (5 of 75) only training brings.
+    Baselines: the untrained table finds 81 of 100 stems, because similar spellings share rows, but
+    only 5 of 75 such neighbours.  Random vectors find less than 2% of the stems.
     """
     assert set(STEMS) == HELD_OUT == set(COMPANY)
-    learned, begun, by_chance, questions = 0, 0, 0, 0
+    trained, untrained, by_chance, total = 0, 0, 0, 0
     for seed in range(5):
         vocab, corpus = index_sentences(easy(seed).sentences, min_count=1)
         assert HELD_OUT.isdisjoint(vocab.words)
         W = train(corpus, vocab, dim=32, ngrams=NGrams(3, 6, 20_000), sample=1e-3,
                   options=RunOptions(seed=seed)).W
-        learned += found_by(FastTextVectors(vocab.words, W, 3, 6))
+        trained += found_counts(FastTextVectors(vocab.words, W, 3, 6))
         W = initial_rows(len(vocab) + 20_000, 32, seed)
-        begun += found_by(FastTextVectors(vocab.words, W, 3, 6))
-        questions += len(STEMS)
+        untrained += found_counts(FastTextVectors(vocab.words, W, 3, 6))
+        total += len(STEMS)
         by_chance += sum(sum(word.startswith(stem) for word in vocab.words) / len(vocab)
                          for stem in STEMS.values())
-    assert (learned >= 0.9 * questions).all()
-    assert by_chance < 0.02 * questions                        # with vectors drawn at random
-    assert begun[0] < learned[0] and begun[1] < 0.3 * questions
+    assert (trained >= 0.9 * total).all()
+    assert by_chance < 0.02 * total                            # the expectation of random vectors
+    assert untrained[0] < trained[0] and untrained[1] < 0.3 * total
 
 
 def test_word2vec_has_no_vector_for_a_form_never_seen():
-    """Nor has a table of words alone, which is word2vec's."""
+    """A FastText table without n-grams is a table of words, as in word2vec."""
     vocab, corpus = index_sentences(easy(0, sentences=50).sentences, min_count=1)
     W = train(corpus, vocab, dim=4, ngrams=NGrams(3, 0), sample=0).W
     vectors = FastTextVectors(vocab.words, W, 3, 0)

@@ -1,4 +1,4 @@
-"""fastText's .bin: the original's bytes and results, exact round trips, damage is detected."""
+"""fastText's .bin files: the original's bytes and results, exact round trips, damaged files."""
 import contextlib
 import gzip
 import io
@@ -36,7 +36,7 @@ from scratch_embed.words.vectors import MissingWord
 from tests.rounding import u32
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GIVEN = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # what the original was given
+GIVEN = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # the original's input
 ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
 FILES = {name: GOLDEN / f"fasttext-{name}.bin" for name in ANSWERS}
 every_file = pytest.mark.parametrize("name", FILES)
@@ -50,11 +50,11 @@ SMALL = (b"\xba\x16\x4f\x2f" b"\x0c\0\0\0"                                      
          b"\x07\0\0\0\0\0\0\0" b"\xff\xff\xff\xff\xff\xff\xff\xff"               # tokens, −1
          b"the\0" b"\x04\0\0\0\0\0\0\0" b"\0"
          b"o\xc3\xb9\0" b"\x02\0\0\0\0\0\0\0" b"\0"
-         b"\0" b"\x03\0\0\0\0\0\0\0" b"\x01\0\0\0\0\0\0\0"                       # 3 rows: a bucket
+         b"\0" b"\x03\0\0\0\0\0\0\0" b"\x01\0\0\0\0\0\0\0"                       # 3 rows: 2 + 1
          b"\0\0\x80\x3f" b"\0\0\0\xc0" b"\0\0\0\x3f"
          b"\0" b"\x02\0\0\0\0\0\0\0" b"\x01\0\0\0\0\0\0\0"
          b"\0\0\0\0" b"\0\0\x80\xbf")
-ENTRIES, REST = 92, 118                        # where its entries and its tables begin
+ENTRIES, REST = 92, 118                        # offsets of the entries and of the tables
 HEADER_FIELDS = ["magic", "version", *Settings._fields, "sample", "entries", "V", "L", "n_tokens",
                  "n_tokens", "pruned", "pruned"]                                # 4 bytes each
 
@@ -67,17 +67,18 @@ def small_model():
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """One place for all files of these tests; hypothesis writes it again and again."""
+    """One path for the files of all tests; hypothesis needs a fixture that is not per function."""
     return tmp_path_factory.mktemp("models") / "model.bin"
 
 
 def saved(path, data):
+    """Write the bytes `data` to `path`.  -> path"""
     path.write_bytes(data)
     return path
 
 
 def written(model):
-    """The bytes that write_bin writes, without a disk, which would be slow a thousand times."""
+    """The bytes that write_bin writes; in memory, because it is called thousands of times."""
     file = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fasttext_files, "atomic_write", lambda path: contextlib.nullcontext(file))
@@ -86,7 +87,7 @@ def written(model):
 
 
 def at(offset, new, data=SMALL):
-    """The data with other bytes from `offset` on."""
+    """A copy of `data` in which the bytes `new` replace those at `offset`."""
     return data[:offset] + new + data[offset + len(new):]
 
 
@@ -99,12 +100,12 @@ def i8(number):
 
 
 def exact(numbers):
-    """The float32 that float.hex wrote."""
+    """The float32 numbers whose float.hex is given."""
     return np.array([float.fromhex(number) for number in numbers], np.float32)
 
 
 def rows_of(model, word):
-    """The rows whose mean is a word's vector, known or not."""
+    """The rows whose mean is the vector of a known or unknown word."""
     s = model.settings
     own = [model.words.index(word)] if word in model.words else []
     return own + bucket_rows(word, len(model.words), s.min_n, s.max_n, s.buckets)
@@ -119,9 +120,9 @@ def assert_same(model, expected):
 
 
 def assert_vectors_agree(model, vector_of, words):
-    """vector_of(word) is the mean of its rows, to the rounding of two sums of n float32.
+    """vector_of(word) must be the mean of its n rows, up to the rounding of two float32 sums.
 
-    Below 2⁻¹²⁶ a float32 has fewer digits: a quotient there is off by half of 2⁻¹⁴⁹, the last.
+    Float32 numbers below 2⁻¹²⁶ are multiples of 2⁻¹⁴⁹, so a quotient has an error of half of that.
     """
     for word in words:
         rows = model.input[rows_of(model, word)].astype(float)
@@ -141,13 +142,13 @@ def test_a_small_file_worked_by_hand(path):
 
 
 @every_file
-def test_every_file_of_the_original_is_written_again_byte_for_byte(path, name):
+def test_every_file_of_the_original_is_read_and_written_byte_for_byte(path, name):
     write_bin(path, read_bin(FILES[name]))
     assert path.read_bytes() == FILES[name].read_bytes()
 
 
 @every_file
-def test_words_labels_and_their_counts_are_the_originals(name):
+def test_words_labels_and_their_counts_equal_the_originals(name):
     model, answer = read_bin(FILES[name]), ANSWERS[name]
     assert model.words == answer["words"] and model.counts.tolist() == answer["counts"]
     assert model.labels == answer.get("labels", [])
@@ -155,7 +156,7 @@ def test_words_labels_and_their_counts_are_the_originals(name):
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "command"])
-def test_settings_are_what_the_original_was_given(name):
+def test_settings_equal_the_originals_arguments(name):
     kind, _, rest = name.partition("-")
     supervised = kind == "supervised"
     given = GIVEN["SUPERVISED"][rest] if supervised else GIVEN["UNSUPERVISED"][name]
@@ -168,8 +169,8 @@ def test_settings_are_what_the_original_was_given(name):
     assert (s.sample, s.epochs) == ((1e-4, 150) if supervised else (0.05, 40))
 
 
-def test_tokens_too_rare_to_be_words_are_counted():
-    """Of minCount 2: LINES has 60 words and 8 line ends, and a "</s>" written out."""
+def test_n_tokens_includes_rare_words():
+    """minCount is 2.  Tokens: the words of LINES, one of which is "</s>", and 8 line ends."""
     model = read_bin(FILES["skipgram"])
     tokens = len(GIVEN["LINES"].split()) + GIVEN["LINES"].count("\n") + 1
     assert model.n_tokens == tokens > model.counts.sum()
@@ -179,24 +180,24 @@ def test_tokens_too_rare_to_be_words_are_counted():
 # ---- what the original computes from these bytes ----------------------------
 
 @every_file
-def test_vectors_of_known_unknown_and_non_ascii_words_are_the_originals(name):
+def test_vectors_of_known_and_unknown_words_equal_the_originals(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["vectors"]
     assert "où" in theirs and "日本人" in theirs and "日本人" not in model.words
     assert_vectors_agree(model, lambda word: exact(theirs[word]), theirs)
 
 
 @every_file
-def test_ngrams_and_their_rows_are_the_originals(name):
+def test_ngrams_and_their_rows_equal_the_originals(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["subwords"]
     assert {"où", "where", "日本語", "🙂"} < set(theirs)
-    for word, (pieces, rows) in theirs.items():
+    for word, (subwords, rows) in theirs.items():
         own = [word] if word in model.words else []
-        assert own + ngrams(word, model.settings.min_n, model.settings.max_n) == pieces
+        assert own + ngrams(word, model.settings.min_n, model.settings.max_n) == subwords
         assert rows_of(model, word) == rows
 
 
-def test_vectors_of_the_originals_command_are_those_of_its_text_file(path):
-    """A number of 5 digits is off by half of the fifth: at most 5e-5 of itself."""
+def test_vectors_of_a_bin_file_equal_those_of_its_vec_file(path):
+    """The text file has 5 digits: a relative error of at most 5e-5."""
     words, vectors = read_vectors(GOLDEN / "fasttext-command.vec")
     model = read_bin(FILES["command"])
     means = np.array([model.input[rows_of(model, word)].mean(axis=0) for word in model.words])
@@ -215,7 +216,7 @@ def test_a_vec_file_worked_by_hand(path):
 
 
 @pytest.mark.parametrize("words", [["a b"], ["a\u00a0b", ""], ["a", "a"], ["\ud800"]])
-def test_words_that_a_vec_file_cannot_hold_are_refused(path, words):
+def test_words_that_a_vec_file_cannot_store_are_rejected(path, words):
     saved(path, b"old")
     with pytest.raises(ValueError):
         write_vec(path, words, np.ones((len(words), 2)))
@@ -231,7 +232,7 @@ spellings = st.text(st.characters(exclude_characters="\0", exclude_categories=["
 
 @st.composite
 def models(draw, words=spellings):
-    """Any small model that can be."""
+    """Any valid small model."""
     kind = draw(st.sampled_from(MODELS))
     names = draw(st.lists(words, unique=True, min_size=2, max_size=8))
     V = draw(st.integers(1, len(names) - 1)) if kind == "supervised" else len(names)
@@ -252,13 +253,13 @@ def models(draw, words=spellings):
 
 
 @given(models())
-def test_any_model_comes_back_bit_by_bit(path, model):
+def test_reading_gives_the_model_that_was_written_bit_by_bit(path, model):
     write_bin(path, model)
     assert_same(read_bin(path), model)
 
 
 def test_words_of_any_length_and_number_are_read_whole(path):
-    """They reach over the ends of the buffer that a file is read through."""
+    """The words extend over the ends of the read buffer."""
     words = ["long" * 10_000, *(f"word{i}" for i in range(3000))]
     model = BinModel(Settings(1, buckets=1), words, np.ones(3001, int), [], np.zeros(0, int), 3001,
                      np.ones((3002, 1), np.float32), np.ones((3001, 1), np.float32))
@@ -277,7 +278,7 @@ def test_a_compressed_model_is_read(path):
             read_bin(saved(path, gzip.compress(data[:cut])))
 
 
-def test_the_layout_of_a_table_in_memory_is_not_seen(path):
+def test_the_bytes_do_not_depend_on_the_memory_layout_of_a_table(path):
     model = read_bin(FILES["skipgram"])
     for same in (np.asfortranarray(model.input), model.input.astype(float),
                  model.input.astype(">f4"), np.repeat(model.input, 2, axis=0)[::2]):
@@ -285,7 +286,7 @@ def test_the_layout_of_a_table_in_memory_is_not_seen(path):
         assert path.read_bytes() == FILES["skipgram"].read_bytes()
 
 
-def test_words_that_are_not_utf8_are_kept_when_asked_for(path):
+def test_words_that_are_not_utf8_are_kept_with_surrogateescape(path):
     data = SMALL.replace(b"o\xc3\xb9", b"o\xc3x")
     with pytest.raises(FormatError, match=r"byte 105: expected a word in UTF-8, found b'o\\xc3x'"):
         read_bin(saved(path, data))
@@ -296,13 +297,13 @@ def test_words_that_are_not_utf8_are_kept_when_asked_for(path):
 
 
 def trained():
-    """A tiny training of ours: (Vocab, Trained)."""
+    """A small model that we train.  -> Vocab, Trained"""
     vocab, corpus = index_sentences([line.split() for line in GIVEN["LINES"].split("\n")], 1)
     return vocab, fasttext.train(corpus, vocab, dim=4, ngrams=NGrams(2, 4, 40), epochs=2)
 
 
 @every_file
-def test_vectors_are_loaded_from_a_model_and_asked(name):
+def test_fasttext_vectors_can_be_loaded_from_a_model(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["vectors"]
     kv = FastTextVectors.load(FILES[name])
     assert len(kv) == len(model.words) and kv.buckets == model.settings.buckets
@@ -313,7 +314,7 @@ def test_vectors_are_loaded_from_a_model_and_asked(name):
                 kv[word]
 
 
-def test_what_we_train_is_saved_and_loaded(path):
+def test_a_model_that_we_trained_can_be_saved_and_loaded(path):
     vocab, (W, U, _) = trained()
     s = Settings(epochs=2, min_count=1, min_n=2, max_n=4)
     write_bin(path, word_model(vocab, W, U, s))
@@ -326,13 +327,13 @@ def test_what_we_train_is_saved_and_loaded(path):
     assert_vectors_agree(model, kv.__getitem__, ["where", "où", "日本語", "wherever", "日本人"])
 
 
-# ---- damaged files: an error, never another model --------------------------
+# ---- damaged files ------------------------------------------------------
 
 SMALLEST = ["supervised-softmax", "supervised-ova-words", "command"]
 
 
 @every_file
-def test_a_file_cut_at_any_byte_is_refused(name):
+def test_a_file_truncated_at_any_byte_is_rejected(name):
     data = FILES[name].read_bytes()
     for cut in range(len(data)):
         with pytest.raises(FormatError):
@@ -340,15 +341,15 @@ def test_a_file_cut_at_any_byte_is_refused(name):
 
 
 @every_file
-def test_bytes_after_the_end_are_refused(path, name):
+def test_bytes_after_the_end_are_rejected(path, name):
     data = FILES[name].read_bytes()
     for more in b"\0", b"\n", data:
         with pytest.raises(FormatError, match="more follows"):
             read_bin(saved(path, data + more))
 
 
-def assert_refused_or_all_of_it_is_in_the_model(data):
-    """No byte is overlooked: what is accepted is written again with the very same damage."""
+def assert_rejected_or_read_completely(data):
+    """Reading ignores no byte: a model that is accepted is written with exactly these bytes."""
     try:
         model = read_bin(io.BytesIO(data))
     except FormatError:
@@ -357,11 +358,11 @@ def assert_refused_or_all_of_it_is_in_the_model(data):
     return model
 
 
-def test_every_changed_bit_of_a_small_file_is_refused_or_seen_in_its_own_field_alone():
-    """Damage to these fields is always found: they shape the file.  Others may be a model."""
-    shaping = {"magic", "version", "dim", "buckets", "entries", "V", "L", "pruned", "type", "0x00",
-               "quantised", "rows", "columns",
-               "model"}                            # 1 and 2, word vectors, differ in two bits
+def test_a_flipped_bit_is_rejected_or_changes_only_its_own_field():
+    """Damage to structural fields is always found.  Other fields may take another valid value."""
+    structural = {"magic", "version", "dim", "buckets", "entries", "V", "L", "pruned", "type",
+                  "0x00", "quantised", "rows", "columns",
+                  "model"}                            # cbow 1 and skipgram 2 differ in two bits
     entry = ["words"] * 3 + ["0x00"] + ["counts"] * 8 + ["type"]
     sizes = ["quantised"] + ["rows"] * 8 + ["columns"] * 8
     layout = ([name for name in HEADER_FIELDS for _ in range(4)] + 2 * entry
@@ -371,7 +372,7 @@ def test_every_changed_bit_of_a_small_file_is_refused_or_seen_in_its_own_field_a
     for offset, field in enumerate(layout):
         for bit in range(8):
             damaged = at(offset, bytes([SMALL[offset] ^ 1 << bit]))
-            if model := assert_refused_or_all_of_it_is_in_the_model(damaged):
+            if model := assert_rejected_or_read_completely(damaged):
                 accepted.add(field)
                 settings = small_model().settings
                 if field in Settings._fields:
@@ -379,28 +380,28 @@ def test_every_changed_bit_of_a_small_file_is_refused_or_seen_in_its_own_field_a
                 else:
                     model = model._replace(**{field: getattr(small_model(), field)})
                 assert_same(model, small_model()._replace(settings=settings))
-    assert accepted == set(layout) - shaping
+    assert accepted == set(layout) - structural
 
 
 @pytest.mark.parametrize("name", SMALLEST)
-def test_any_other_byte_anywhere_is_refused_or_all_of_it_is_in_the_model(name):
+def test_a_changed_byte_is_rejected_or_read_completely(name):
     data = FILES[name].read_bytes()
     for offset in range(len(data) if name == "supervised-ova-words" else 700):
         for change in 0x01, 0x40, 0xff:
-            assert_refused_or_all_of_it_is_in_the_model(
+            assert_rejected_or_read_completely(
                 at(offset, bytes([data[offset] ^ change]), data))
 
 
 @given(st.sampled_from([SMALL] + [FILES[name].read_bytes() for name in SMALLEST]), st.data())
-def test_any_damage_is_refused_or_all_of_it_is_in_the_model(data, draw):
+def test_any_damage_is_rejected_or_read_completely(data, draw):
     start = draw.draw(st.integers(0, len(data) - 1))
     end = start + draw.draw(st.integers(0, 9))
     new = draw.draw(st.binary(max_size=9))
-    assert_refused_or_all_of_it_is_in_the_model(data[:start] + new + data[end:])
+    assert_rejected_or_read_completely(data[:start] + new + data[end:])
 
 
 HUGE = 2**31 - 1
-FAULTS = [                                     # the file, then place: expected and found
+FAULTS = [                                     # (file, message: place, expected, found)
     (b"", r"byte 0: expected b'\xba\x16O/', with which a fastText model begins; found b''"),
     (b"2 3\na 1 2 3 \n", r"byte 0: expected b'\xba\x16O/', with which a fastText model "
                             r"begins; found b'2 3\n'"),
@@ -467,7 +468,7 @@ FAULTS = [                                     # the file, then place: expected 
 
 
 @pytest.mark.parametrize("data, message", FAULTS, ids=[fault[1][:40] for fault in FAULTS])
-def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, data, message):
+def test_the_error_names_the_place_and_what_was_expected_and_found(path, data, message):
     with pytest.raises(FormatError) as error:
         read_bin(saved(path, data))
     assert str(error.value).startswith(f"{path}: {message}")
@@ -477,7 +478,7 @@ def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, d
 @pytest.mark.parametrize("name, sentence", [
     ("pruned", "byte 84: expected −1, found [0-9]+: a pruned model"),
     ("quantised", "byte [0-9]+: expected 0, found 1: a quantised model")])
-def test_the_originals_quantised_models_are_refused_in_a_clear_sentence(name, sentence):
+def test_quantised_models_are_rejected_with_a_clear_message(name, sentence):
     with pytest.raises(FormatError, match=sentence):
         read_bin(GOLDEN / f"fasttext-{name}.ftz")
 
@@ -485,7 +486,7 @@ def test_the_originals_quantised_models_are_refused_in_a_clear_sentence(name, se
 @pytest.mark.parametrize("data", [
     at(8, i4(HUGE)), at(40, i4(HUGE - 2)), at(64, i4(HUGE - 1) * 2), at(119, i8(10**12)),
     at(127, i8(10**12)), at(8, i4(10**6), at(119, i8(10**12) + i8(10**6)))])
-def test_sizes_beyond_the_file_are_refused_before_memory_is_taken(path, data):
+def test_sizes_beyond_the_file_are_rejected_before_memory_is_allocated(path, data):
     saved(path, data)
     tracemalloc.start()
     with pytest.raises(FormatError):
@@ -495,8 +496,8 @@ def test_sizes_beyond_the_file_are_refused_before_memory_is_taken(path, data):
     assert peak < 100_000
 
 
-def test_a_model_beyond_the_machines_memory_is_refused_before_it_is_taken(path):
-    """A file of 8 TB, most of it a hole: 2·10⁹ rows of 1,000 numbers."""
+def test_a_model_larger_than_the_memory_is_rejected_before_it_is_read(path):
+    """A sparse file of 8 TB: 2·10⁹ rows of 1,000 numbers."""
     rows, dim = 2_000_000_000, 1000
     head = at(8, i4(dim), at(40, i4(rows - 2), at(119, i8(rows) + i8(dim))))[:135]
     with open(path, "wb") as file:
@@ -508,8 +509,8 @@ def test_a_model_beyond_the_machines_memory_is_refused_before_it_is_taken(path):
     path.unlink()
 
 
-def test_a_word_that_never_ends_is_refused(path):
-    """The original asks for all memory here: at the end of a file it reads −1, again and again."""
+def test_a_word_without_an_end_is_rejected(path):
+    """The original would read −1 at the end of the file for ever, and use up all memory."""
     with pytest.raises(FormatError, match="byte 92: expected a word, 0x00 and 9 bytes"):
         read_bin(saved(path, SMALL[:92] + b"x" * 2**23))
 
@@ -517,7 +518,7 @@ def test_a_word_that_never_ends_is_refused(path):
 @pytest.mark.parametrize("length, message", [
     (20_000, "byte 135: expected 40000 bytes of the input table; the file was truncated while"),
     (40_140, "byte 40135: expected 0 .raw., 2 and 1, the shape of the output table; found")])
-def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch, length, message):
+def test_a_file_that_is_truncated_while_it_is_read_is_rejected(path, monkeypatch, length, message):
     def cut_after(*arguments, check_rest=fasttext_files._check_rest):
         check_rest(*arguments)
         os.truncate(path, length)
@@ -529,7 +530,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_refused(path, monkeypatch, lengt
         read_bin(path)
 
 
-def test_memory_is_taken_once_to_read_and_not_to_write(path):
+def test_reading_allocates_the_tables_once_and_writing_allocates_none(path):
     model = small_model()
     big = model._replace(settings=model.settings._replace(dim=100, buckets=19_998),
                          input=np.ones((20_000, 100), np.float32),
@@ -542,11 +543,11 @@ def test_memory_is_taken_once_to_read_and_not_to_write(path):
     read = read_bin(path)
     _, to_read = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert to_write < 0.5e6 and size <= to_read < size + 0.75e6     # the masks of two blocks
+    assert to_write < 0.5e6 and size <= to_read < size + 0.75e6     # and two isfinite masks
     assert_same(read, big)
 
 
-# ---- what may not be written -----------------------------------------------
+# ---- contents that cannot be written ---------------------------------------
 
 def other(**settings):
     return small_model()._replace(settings=small_model().settings._replace(**settings))
@@ -575,14 +576,14 @@ def other(**settings):
     (small_model()._replace(input=np.array([[1], [1e39], [2]])), "input table: expected finite"),
     (small_model()._replace(output=np.array([[1], [np.nan]])), "the output table: expected finite"),
 ])
-def test_what_could_not_be_read_again_is_not_written(tmp_path, model, message):
+def test_a_model_that_could_not_be_read_again_is_not_written(tmp_path, model, message):
     target = saved(tmp_path / "model.bin", b"old")
     with pytest.raises(ValueError, match=message):
         write_bin(target, model)
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
-# ---- with the original at hand ---------------------------------------------
+# ---- parity with the installed fasttext------------------------------------
 
 @pytest.fixture(scope="module")
 def original():
@@ -594,7 +595,7 @@ plain_words = st.text(st.sampled_from("aeou éù日本🙂".replace(" ", "")), m
 
 @settings(max_examples=15)
 @given(model=models(words=plain_words), unknown=st.lists(plain_words, max_size=5))
-def test_the_original_reads_ours_and_finds_the_same_vectors(original, path, model, unknown):
+def test_the_original_reads_our_file_and_has_the_same_vectors(original, path, model, unknown):
     tame = model._replace(input=np.tanh(model.input), output=np.tanh(model.output))
     write_bin(path, tame)
     theirs = original.load_model(str(path))
@@ -605,17 +606,17 @@ def test_the_original_reads_ours_and_finds_the_same_vectors(original, path, mode
     s = theirs.f.getArgs()
     assert (s.dim, s.ws, s.epoch, s.minCount, s.neg, s.wordNgrams, s.loss.name, s.model.name,
             s.bucket, s.minn, s.maxn, s.lrUpdateRate, s.t) == model.settings
-    # it takes a label for a word, and so finds for it the row after the last word's
-    asked = [word for word in model.words + unknown if word not in model.labels]
-    assert_vectors_agree(tame, theirs.get_word_vector, asked)
+    # for a label, the original returns the row after the last word's row
+    words = [word for word in model.words + unknown if word not in model.labels]
+    assert_vectors_agree(tame, theirs.get_word_vector, words)
     theirs.save_model(str(path))
     assert_same(read_bin(path), tame)
 
 
 @settings(max_examples=15)
 @given(model=models(words=plain_words), data=st.data())
-def test_the_original_reads_ours_and_predicts_the_same(original, path, model, data):
-    """Softmax over output · the mean of the words' rows; without n-grams, so by hand here."""
+def test_the_original_reads_our_file_and_predicts_the_same(original, path, model, data):
+    """The expected values are softmax(output · mean of the words' rows); there are no n-grams."""
     s = model.settings._replace(model="supervised", loss="softmax", buckets=0, max_n=0,
                                 word_ngrams=1)
     L = max(1, len(model.labels))
@@ -633,11 +634,11 @@ def test_the_original_reads_ours_and_predicts_the_same(original, path, model, da
     expected = dict(zip(names[V:], scores / scores.sum()))
     assert {label for _, label in pairs} == set(names[V:])
     for probability, label in pairs:
-        # the original's is exp(log(p + 1e-5)), all of it in float32
+        # the original computes exp(log(p + 1e-5)) in float32
         assert abs(probability - (expected[label] + 1e-5)) < 3e-6
 
 
-def test_what_we_train_has_the_same_vectors_in_the_original(original, path):
+def test_a_model_that_we_trained_has_the_same_vectors_in_the_original(original, path):
     vocab, (W, U, _) = trained()
     write_bin(path, word_model(vocab, W, U, Settings(epochs=2, min_count=1, min_n=2, max_n=4)))
     theirs, kv = original.load_model(str(path)), FastTextVectors.load(path)
@@ -646,7 +647,7 @@ def test_what_we_train_has_the_same_vectors_in_the_original(original, path):
         np.testing.assert_allclose(theirs.get_word_vector(word), kv[word], rtol=1e-5, atol=1e-7)
 
 
-def test_what_the_original_trains_now_is_read(original, path):
+def test_a_model_of_the_installed_fasttext_is_read(original, path):
     text = saved(path.with_name("text"), (GIVEN["LINES"] + "\n").encode())
     theirs = original.train_unsupervised(str(text), dim=4, bucket=30, minCount=1, minn=2, maxn=3,
                                          epoch=3, thread=12, verbose=0)

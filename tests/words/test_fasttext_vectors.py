@@ -1,4 +1,4 @@
-"""A word's vector is the mean of its rows, and an unknown word's the mean of its n-grams' rows."""
+"""FastTextVectors: a vector is the mean of the rows of the word and of its n-grams."""
 import json
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def vectors():
 
 
 def mean(vectors, word, ngrams):
-    """The mean over a known word's own row, if any, and these n-grams; float64."""
+    """(D,) float64 mean over the word's own row, if it is known, and the rows of these n-grams."""
     rows = [WORDS.index(word)] if word in WORDS else []
     rows += [ngram_row(ngram, 4, 1000) for ngram in ngrams.split()]
     return vectors.table[rows].mean(axis=0, dtype=float)
@@ -35,19 +35,19 @@ def mean(vectors, word, ngrams):
 
 # ---- vectors --------------------------------------------------------------------------------
 
-def test_a_known_word_is_the_mean_of_its_own_row_and_its_n_grams(vectors):
+def test_a_known_words_vector_is_the_mean_of_its_own_row_and_its_n_grams(vectors):
     want = mean(vectors, "the", "<th <the the the> he>")
     np.testing.assert_allclose(vectors["the"], want, atol=2**-20)
     assert "the" in vectors and len(vectors) == 4
 
 
-def test_an_unknown_word_is_the_mean_of_its_n_grams(vectors):
+def test_an_unknown_words_vector_is_the_mean_of_its_n_grams(vectors):
     want = mean(vectors, "then", "<th <the the then hen hen> en>")
     np.testing.assert_allclose(vectors["then"], want, atol=2**-20)
     assert "then" not in vectors
 
 
-def test_a_list_of_words_is_a_matrix(vectors):
+def test_a_list_of_words_gives_a_matrix(vectors):
     rows = vectors[["then", "the"]]
     np.testing.assert_array_equal(rows, [vectors["then"], vectors["the"]])
     assert vectors[[]].shape == (0, 6)
@@ -57,16 +57,16 @@ def test_an_unknown_word_without_an_n_gram_is_missing(vectors):
     for word in "", "</s>":                                    # "<>" is shorter than min_n
         with pytest.raises(MissingWord, match=f"^'{word}' is not among the 4 words"):
             vectors[word]
-    alone = FastTextVectors(WORDS, vectors.table[:4], 3, 6)
-    np.testing.assert_array_equal(alone["the"], vectors.table[1])
+    no_buckets = FastTextVectors(WORDS, vectors.table[:4], 3, 6)
+    np.testing.assert_array_equal(no_buckets["the"], vectors.table[1])
     with pytest.raises(KeyError, match="'then' is not among.*closest spellings are 'the'"):
-        alone["then"]
+        no_buckets["then"]
 
 
 @given(st.lists(st.text(letters, max_size=8), min_size=1, max_size=6, unique=True),
        st.integers(1, 40), seeds)
-def test_the_kernel_takes_the_mean_of_the_definition(words, buckets, seed):
-    """A mean of n numbers below 8: n roundings in the sum, and of the share."""
+def test_the_kernel_equals_the_definition(words, buckets, seed):
+    """A mean of n numbers below 8 rounds n times in the sum and twice for the factor 1/n."""
     subwords = index_subwords(words, 2, 5, buckets)
     rng = np.random.default_rng(seed)
     table = rng.standard_normal((len(words) + buckets, 5)).astype(np.float32)
@@ -98,22 +98,22 @@ def test_the_subwords_of_a_word_are_its_own_row_and_its_n_grams(vectors):
     assert FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngrams("a") == []
 
 
-def test_an_n_gram_has_the_row_of_its_hash(vectors):
+def test_the_row_of_an_n_gram_follows_from_its_hash(vectors):
     np.testing.assert_array_equal(vectors.ngram_vector("<wh"), vectors.table[4 + 652])
     with pytest.raises(ValueError, match="buckets=0: .*'<wh'"):
         FastTextVectors(WORDS, vectors.table[:4], 3, 6).ngram_vector("<wh")
 
 
-def test_important_n_grams_are_those_without_which_the_vector_turns():
-    """"ab" of the rows (1, 0), <a (0, 2), ab (1, 0), b> (1, 0): without <a it is (3, 0)."""
+def test_important_n_grams_change_the_direction_of_the_vector_most():
+    """Rows: the word (1, 0), <a (0, 2), ab (1, 0), b> (1, 0).  Without <a their sum is (3, 0)."""
     rows = [ngram_row(ngram, 1, 100) for ngram in ("<a", "ab", "b>")]
     table = np.zeros((101, 2), np.float32)
     table[[0, *rows]] = [[1, 0], [0, 2], [1, 0], [1, 0]]
     vectors = FastTextVectors(["ab"], table, 2, 2)
-    (first, turned), *rest = vectors.important_ngrams("ab")
-    assert first == "<a" and turned == pytest.approx(3 / np.sqrt(13))
+    (first, cos), *rest = vectors.important_ngrams("ab")
+    assert first == "<a" and cos == pytest.approx(3 / np.sqrt(13))
     assert [ngram for ngram, _ in rest] == ["ab", "b>"]
-    assert rest[0][1] == pytest.approx(10 / np.sqrt(13 * 8))   # (3, 2) and (2, 2)
+    assert rest[0][1] == pytest.approx(10 / np.sqrt(13 * 8))   # of (3, 2) and (2, 2)
     assert len(vectors.important_ngrams("ab", topn=1)) == 1
 
 
@@ -142,8 +142,8 @@ def test_a_known_word_is_left_out_of_its_own_neighbours(vectors):
     assert vectors.most_similar("the") == vectors.words.most_similar("the")
 
 
-def test_sums_count_known_and_unknown_words_alike(vectors):
-    """An unknown word weighs as one unit vector, as a known one does."""
+def test_known_and_unknown_words_have_the_same_weight_in_a_sum(vectors):
+    """Known and unknown words are both l2-normalised before they are added."""
     got = dict(vectors.most_similar(["the", "wheres"], ["où"]))
     unit = {word: vectors[word] / np.linalg.norm(vectors[word])
             for word in [*WORDS, "wheres"]}
@@ -155,14 +155,14 @@ def test_sums_count_known_and_unknown_words_alike(vectors):
 
 def test_the_table_is_neither_copied_nor_writable(vectors):
     table = np.ones((3, 2), np.float32)
-    mine = FastTextVectors(["a", "b"], table, 1, 2)
-    assert np.shares_memory(mine.table, table) and table.flags.writeable
+    kv = FastTextVectors(["a", "b"], table, 1, 2)
+    assert np.shares_memory(kv.table, table) and table.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
-        mine.table[0] = 0
-    assert repr(mine) == "FastTextVectors(2 words + 1 buckets x 2 dimensions, n-grams of 1 to 2)"
+        kv.table[0] = 0
+    assert repr(kv) == "FastTextVectors(2 words + 1 buckets x 2 dimensions, n-grams of 1 to 2)"
 
 
-def test_a_table_that_is_too_small_is_refused():
+def test_invalid_tables_are_rejected():
     for shape in (1, 2), (5,):
         with pytest.raises(ValueError, match="at least 2 rows, one for each word"):
             FastTextVectors(["a", "b"], np.zeros(shape), 3, 6)
@@ -176,8 +176,8 @@ def test_a_table_that_is_too_small_is_refused():
 # ---- the original ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow", "hs", "words", "softmax"])
-def test_vectors_are_the_originals(name):
-    """fasttext 0.9.3's, known words and unknown ones: a mean of at most 60 numbers below 16."""
+def test_vectors_equal_the_originals(name):
+    """Known and unknown words in fasttext 0.9.3: means of at most 60 numbers below 16."""
     model = read_bin(GOLDEN / f"fasttext-{name}.bin")
     vectors = FastTextVectors(model.words, model.input, model.settings.min_n, model.settings.max_n)
     for word, numbers in ANSWERS[name]["vectors"].items():
@@ -185,6 +185,6 @@ def test_vectors_are_the_originals(name):
         if len(ANSWERS[name]["subwords"][word][1]):
             np.testing.assert_allclose(vectors[word], want, rtol=0, atol=16 * 62 * 2**-24)
         else:
-            assert not want.any()                              # its zero vector is an error here
+            assert not want.any()                              # fasttext: zero vector; here: error
             with pytest.raises(MissingWord):
                 vectors[word]

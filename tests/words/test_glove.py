@@ -1,4 +1,4 @@
-"""GloVe takes the step of its equation, with both forms of AdaGrad, and converges to log X."""
+"""GloVe: the equation, both forms of AdaGrad, the kernel, training, and parity with glove.c."""
 import json
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from tests.rounding import seeds
 # ---- the equation ---------------------------------------------------------------------------
 
 def test_one_cell_worked_by_hand():
-    """w·u + b + c − log x = 5 − 2 + 1 − 1 = 3; with f = ½: L = ½·½·9, e = 3/2."""
+    """w·u + b + c − log x = 5 − 2 + 1 − 1 = 3; with f = ½: L = ½·½·3² = 9/4, dL/db = 3/2."""
     loss, dw, du, db = loss_and_grad(np.array([1.0, 2]), np.array([3.0, 1]), -2, 1, 1.0, 0.5)
     assert loss == 9 / 4 and db == 3 / 2
     np.testing.assert_array_equal(dw, [9 / 2, 3 / 2])
@@ -52,7 +52,7 @@ def test_the_weight_rises_to_x_max_and_no_further():
 
 @given(seeds, st.floats(-2, 2))
 def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
-    """Central differences along a random direction of all four together."""
+    """Central differences along a random direction of w, u, b and c together."""
     rng, h = np.random.default_rng(seed), 1e-5
     w, u, dw_, du_ = rng.standard_normal((4, 7))
     w *= 10.0**size
@@ -67,7 +67,7 @@ def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
 
 
 @given(seeds)
-def test_words_and_contexts_may_change_places(seed):
+def test_swapping_word_and_context_does_not_change_the_loss(seed):
     rng = np.random.default_rng(seed)
     w, u = rng.standard_normal((2, 5))
     b, c, log_x = rng.standard_normal(3)
@@ -80,15 +80,15 @@ def test_words_and_contexts_may_change_places(seed):
 
 # ---- AdaGrad --------------------------------------------------------------------------------
 
-def test_adagrad_divides_by_the_root_of_all_squares_before_this_one():
+def test_adagrad_divides_by_the_root_of_the_sum_of_earlier_squares():
     x, G = adagrad_step(np.array([1.0, 1]), np.array([4.0, 1]), np.array([3.0, 0]), lr=0.5)
     np.testing.assert_array_equal(x, [1 - 0.5 * 3 / 2, 1])
     np.testing.assert_array_equal(G, [4 + 9, 1])
 
 
 @given(seeds, st.floats(1e-3, 10))
-def test_glove_cs_adagrad_has_learning_rate_1_and_sums_that_begin_at_1_over_lr_squared(seed, lr):
-    """As glove.c has it: h = lr g, x −= h/√H, H += h².  Ten steps, each a few roundings."""
+def test_glove_cs_adagrad_is_lr_1_with_sums_that_begin_at_1_over_lr_squared(seed, lr):
+    """glove.c computes h = lr g, x −= h/√H, H += h².  Ten steps of a few roundings each."""
     rng = np.random.default_rng(seed)
     start = c_adagrad(lr)
     x, G, y, H = 1.0, start.weight_G, 1.0, 1.0
@@ -100,14 +100,14 @@ def test_glove_cs_adagrad_has_learning_rate_1_and_sums_that_begin_at_1_over_lr_s
     assert start.bias_G == 1
 
 
-def test_the_papers_adagrad_has_the_learning_rate_in_every_step():
+def test_the_papers_adagrad_begins_with_sums_of_1():
     assert paper_adagrad(0.05) == AdaGrad(0.05, 1.0, 1.0)
 
 
 # ---- the kernel -----------------------------------------------------------------------------
 
 def example(seed, V=9, D=5, N=6, start=None):
-    """Tables of numbers about 1, and N cells; words occur twice, or as their own context."""
+    """W and U (V, 2, D+1) with numbers of size 1, and N cells, in which words may repeat."""
     start = start or c_adagrad(0.05)
     rng = np.random.default_rng(seed)
     W, U = initial_tables(V, D, start, seed)
@@ -120,7 +120,7 @@ def example(seed, V=9, D=5, N=6, start=None):
 
 
 def equation(W, U, cells, lr):
-    """Σ L and both tables after a step for each cell, by NumPy in float64."""
+    """A step for each cell in float64 NumPy.  -> Σ L, W, U"""
     W, U, total = W.astype(float), U.astype(float), 0.0
     for i, j, log_x, f in zip(*cells):
         (w, b), (u, c) = ((row[0, :-1], row[0, -1]) for row in (W[i], U[j]))
@@ -133,12 +133,12 @@ def equation(W, U, cells, lr):
 
 @given(seeds, st.sampled_from([1, 3, 5, 16, 33]),
        st.sampled_from([c_adagrad(0.05), c_adagrad(0.5), paper_adagrad(0.05)]))
-def test_the_kernel_takes_the_steps_of_the_equation(seed, D, start):
-    """Six cells: each has a sum of D products below 4 and a step, and passes its error on.
+def test_the_kernel_takes_the_adagrad_steps_of_the_equation(seed, D, start):
+    """Six cells: each has a sum of D products below 4 and a step; errors propagate to later cells.
 
-    A score errs by about (D + 4) u · 4 D at most, a step by that times f·|u| < 2 and the
-    learning rate, at most 1; the next cells may double it: 6 · 2 · 2 · 4 · D (D + 4) u.  G has
-    squares, whose derivative is 2 |g|, and |g| < 40.
+    The error of a score is at most about (D + 4) u · 4 D; of a step, that times f·|u| < 2 and the
+    learning rate, at most 1.  Later cells may double it: 6 · 2 · 2 · 4 · D (D + 4) u.  G sums
+    squares g², whose derivative is 2 |g|, and |g| < 40.
     """
     W, U, cells = example(seed, D=D, start=start)
     total, want_W, want_U = equation(W, U, cells, start.lr)
@@ -150,7 +150,7 @@ def test_the_kernel_takes_the_steps_of_the_equation(seed, D, start):
         np.testing.assert_allclose(table[:, 1], want[:, 1], rtol=80 * bound, atol=80 * bound)
 
 
-def test_the_kernel_steps_the_cells_it_is_given_and_no_others():
+def test_the_kernel_changes_only_the_rows_of_its_cells():
     W, U, cells = example(1, V=30)
     before_W, before_U = W.copy(), U.copy()
     glove_chunk(cells, 2, 4, W, U, np.float32(1))
@@ -160,7 +160,7 @@ def test_the_kernel_steps_the_cells_it_is_given_and_no_others():
         assert (table[words] != before[words]).any((1, 2)).all()
 
 
-def test_two_chunks_are_one():
+def test_two_chunks_give_the_bits_of_one():
     W, U, cells = example(4, N=40)
     W2, U2 = W.copy(), U.copy()
     whole = glove_chunk(cells, 0, 40, W, U, np.float32(1))
@@ -170,7 +170,7 @@ def test_two_chunks_are_one():
 
 
 @given(seeds)
-def test_a_rate_of_zero_changes_no_vector_and_no_bias(seed):
+def test_a_learning_rate_of_zero_changes_no_vector_and_no_bias(seed):
     W, U, cells = example(seed)
     before_W, before_U = W.copy(), U.copy()
     glove_chunk(cells, 0, 6, W, U, np.float32(0))
@@ -185,9 +185,9 @@ def test_nan_in_a_vector_a_bias_or_a_cell_reaches_the_loss(place):
     assert np.isnan(glove_chunk(cells, 0, 6, W, U, np.float32(1)))
 
 
-# ---- the way there --------------------------------------------------------------------------
+# ---- initial tables and the order of cells --------------------------------------------------
 
-def test_weights_and_biases_begin_as_glove_cs_do():
+def test_the_initial_tables_have_the_distribution_of_glove_c():
     W, U = initial_tables(2000, 50, c_adagrad(0.05), seed=3)
     for table in (W, U):
         x = table[:, 0]
@@ -207,33 +207,33 @@ def some_cells(N=500, V=60, seed=0):
                  rng.uniform(0.1, 30, N))
 
 
-def test_shuffled_cells_are_every_cell_once_in_random_order():
+def test_shuffled_has_every_cell_once_in_random_order():
     cells = some_cells()
-    mixed, again, other = (shuffled(cells, 10, 0.75, seed) for seed in (1, 1, 2))
-    by_key = np.lexsort((mixed.cols, mixed.rows))
-    for got, want in zip(mixed, (cells.rows, cells.cols, np.log(cells.counts),
+    cells_1, again, other = (shuffled(cells, 10, 0.75, seed) for seed in (1, 1, 2))
+    by_key = np.lexsort((cells_1.cols, cells_1.rows))
+    for got, want in zip(cells_1, (cells.rows, cells.cols, np.log(cells.counts),
                                 weight(cells.counts, 10))):
         np.testing.assert_array_equal(got[by_key], want.astype(got.dtype))
-    assert mixed.log_x.dtype == mixed.f.dtype == np.float32
-    assert (mixed.rows == again.rows).all() and (mixed.rows != other.rows).any()
-    assert abs(np.corrcoef(mixed.rows, np.arange(500))[0, 1]) < 6 / np.sqrt(500)
+    assert cells_1.log_x.dtype == cells_1.f.dtype == np.float32
+    assert (cells_1.rows == again.rows).all() and (cells_1.rows != other.rows).any()
+    assert abs(np.corrcoef(cells_1.rows, np.arange(500))[0, 1]) < 6 / np.sqrt(500)
 
 
 @given(st.integers(1, 300), st.integers(1, 60), seeds)
-def test_the_chunks_hold_every_cell_once(N, size, seed):
+def test_the_chunks_contain_every_cell_once(N, size, seed):
     cut = list(cell_chunks(N, size, 0, seed))
     assert sorted(n for first, end in cut for n in range(first, end)) == list(range(N))
     assert all(0 < end - first <= size for first, end in cut)
     assert cut == list(cell_chunks(N, size, 0, seed))
 
 
-def test_the_order_of_chunks_changes_in_every_epoch_and_with_the_seed():
+def test_the_order_of_chunks_depends_on_the_epoch_and_the_seed():
     orders = [list(cell_chunks(100, 1, epoch, seed)) for epoch, seed in ((0, 1), (1, 1), (0, 2))]
     assert orders[0] != orders[1] and orders[0] != orders[2]
 
 
-def test_no_two_uses_of_the_seed_share_their_random_numbers():
-    """NumPy takes [1] and [1, 0] for the same seed: no tag may be 0."""
+def test_each_use_of_the_seed_has_its_own_random_numbers():
+    """NumPy treats the seeds [1] and [1, 0] as equal, so no tag after the seed may be 0."""
     tags = [[1, glove.FIRST], [1, glove.SHUFFLE], *([1, glove.ORDER, e] for e in range(5)), 1]
     assert len({np.random.default_rng(tag).integers(2**62) for tag in tags}) == len(tags)
 
@@ -245,10 +245,10 @@ SMALL = dict(dim=4, epochs=3, x_max=10)
 
 @pytest.mark.parametrize("adagrad", [c_adagrad, paper_adagrad])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_at_full_rank_the_scores_come_to_log_x(seed, adagrad):
-    """41 words, 48 dimensions, and a learning rate that converges in 300 epochs.
+def test_at_full_rank_the_scores_converge_to_log_x(seed, adagrad):
+    """41 words, 48 dimensions, and a learning rate with which 300 epochs suffice.
 
-    log X is between 2.4 and 7.6 here.  Reached: 0.014 at the most with 10 seeds and both forms.
+    log X is between 2.4 and 7.6.  Largest error seen with 10 seeds and both forms: 0.014.
     """
     vocab, corpus = index_sentences(tiny(seed, 5_000).sentences, min_count=1)
     V = len(vocab)
@@ -275,18 +275,18 @@ def toy(request):
 
 
 def test_the_vectors_solve_analogies(toy):
-    """Reached: 85, 86 and 92% by W; 55, 61 and 64% by W + U.  Untrained: 1% at most."""
+    """Seen: 85, 86 and 92% with W; 55, 61 and 64% with W + U.  Baseline, untrained: at most 1%."""
     vocab, analogies, _, trained = toy
     W, _ = initial_tables(len(vocab), 50, c_adagrad(0.05), 1)
 
-    def solved(vectors):
+    def accuracy(vectors):
         return score_analogies(vocab.index, vectors, analogies).overall.accuracy
-    assert solved(trained.W) > 0.7 and solved(trained.vectors) > 0.4
-    assert solved(np.ascontiguousarray(W[:, 0, :50])) < 0.1
+    assert accuracy(trained.W) > 0.7 and accuracy(trained.vectors) > 0.4
+    assert accuracy(np.ascontiguousarray(W[:, 0, :50])) < 0.1
 
 
-def test_the_sum_keeps_the_axes_of_positive_eigenvalues_alone(toy):
-    """And the difference the others.  Reached: 0.02 of the length of W on the axes that cancel."""
+def test_the_sum_of_the_tables_cancels_axes_of_negative_eigenvalues(toy):
+    """W − U keeps the others.  Seen on the axes that cancel: 0.02 of the norm of W there."""
     W, U = (table.astype(float) for table in toy[3][:2])
     eigenvalues, Q = np.linalg.eigh((W @ U.T + U @ W.T) / 2)
     largest = np.argsort(-np.abs(eigenvalues))[:40]
@@ -306,7 +306,7 @@ def test_the_vectors_are_the_sum_of_both_tables():
 
 @pytest.mark.parametrize("adagrad", [c_adagrad, paper_adagrad])
 def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(adagrad):
-    """5,000 dimensions make chunks of 1,000 cells: three in each of two epochs."""
+    """With 5,000 dimensions a chunk has 1,000 cells: three chunks in each of two epochs."""
     cells, start, D = some_cells(2500), adagrad(0.1), 5000
     trained = train(cells, 60, adagrad, dim=D, epochs=2, x_max=10, lr=0.1,
                     options=RunOptions(seed=3))
@@ -322,15 +322,16 @@ def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(adagrad):
         np.testing.assert_array_equal(got, want)
 
 
-def standing_still(lr):
+def zero_lr(lr):
+    """An AdaGrad that changes no parameter."""
     return AdaGrad(0.0, 1.0, 1.0)
 
 
-def test_the_loss_is_the_mean_over_all_cells_as_the_equation_has_it():
-    """Nothing moves, so every epoch's loss is that of the first weights: f d²/2, exactly."""
+def test_the_loss_is_the_mean_of_the_equation_over_all_cells():
+    """No parameter changes: every epoch has the loss of the initial tables, the mean of f d²/2."""
     cells = some_cells()
-    trained = train(cells, 60, standing_still, **SMALL)
-    W, U = (table[:, 0].astype(float) for table in initial_tables(60, 4, standing_still(1), 1))
+    trained = train(cells, 60, zero_lr, **SMALL)
+    W, U = (table[:, 0].astype(float) for table in initial_tables(60, 4, zero_lr(1), 1))
     np.testing.assert_array_equal(trained.W, W[:, :4])
     i, j, x = cells
     d = (W[i, :4] * U[j, :4]).sum(1) + W[i, 4] + U[j, 4] - np.log(x)
@@ -340,9 +341,9 @@ def test_the_loss_is_the_mean_over_all_cells_as_the_equation_has_it():
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_x_max_and_alpha_are_the_weights():
+def test_x_max_and_alpha_set_the_weights():
     cells = some_cells()
-    losses = [train(cells, 60, standing_still, dim=4, epochs=1, x_max=x_max, alpha=alpha).losses[0]
+    losses = [train(cells, 60, zero_lr, dim=4, epochs=1, x_max=x_max, alpha=alpha).losses[0]
               for x_max, alpha in ((10, 0.75), (1000, 0.75), (10, 0))]
     assert losses[1] < losses[0] < losses[2]
 
@@ -355,18 +356,18 @@ def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not():
     assert first.losses == again.losses and first.W.tobytes() != other.W.tobytes()
 
 
-def test_two_workers_learn_as_well_as_one():
-    """5,000 dimensions: chunks of 1,000 cells, twenty in an epoch."""
+def test_two_workers_reach_the_loss_of_one():
+    """With 5,000 dimensions a chunk has 1,000 cells: twenty chunks per epoch."""
     cells = some_cells(20_000, V=200)
     one, two = (train(cells, 200, dim=5000, epochs=3, options=RunOptions(w)).losses[-1]
                 for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
 
 
-# ---- what goes wrong --------------------------------------------------------------------------
+# ---- errors -----------------------------------------------------------------------------------
 
-def test_a_training_that_runs_away_is_reported_with_its_remedy():
-    """glove.c would go on: it leaves out what is no number, and clips gradients at 100."""
+def test_divergence_is_an_error_that_says_what_to_do():
+    """glove.c would continue: it skips updates that are nan or inf, and clips gradients at 100."""
     vocab, corpus = index_sentences(tiny(1, 5_000).sentences, min_count=1)
     cells = count_cells(corpus, len(vocab), window=4)
     with pytest.raises(TrainingDiverged, match=r"the loss .*epoch 1.*learning rate 1\).*--lr"):
@@ -376,7 +377,7 @@ def test_a_training_that_runs_away_is_reported_with_its_remedy():
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"epochs": 1.5}, {"lr": 0}, {"lr": "0.05"},
                                    {"lr": float("nan")}, {"x_max": 0}, {"x_max": -1},
                                    {"alpha": -0.1}, {"alpha": float("inf")}])
-def test_settings_that_make_no_sense_are_refused_by_name(wrong):
+def test_invalid_settings_are_rejected_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)) + "="):
         train(some_cells(), 60, **{**SMALL, **wrong})
 
@@ -388,19 +389,19 @@ def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     (dict(counts=np.array([1.0, 0])), r"expected finite counts above 0, got 0\.0\.\.1\.0"),
     (dict(counts=np.array([np.nan, 1])), "got nan"),
     (dict(counts=np.array([np.inf, 1])), r"\.\.inf")])
-def test_cells_that_make_no_sense_are_refused(change, say):
+def test_invalid_cells_are_rejected(change, say):
     cells = Cells(np.array([0, 1]), np.array([1, 0]), np.ones(2))
     with pytest.raises(ValueError, match=say):
         train(cells._replace(**change), 9)
 
 
-def test_a_text_without_neighbours_is_refused():
+def test_a_text_without_neighbours_is_rejected():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
     with pytest.raises(ValueError, match="got 0, 0 and 0; has the text any sentence of two"):
         train(count_cells(corpus, 1), 1)
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+def test_tables_larger_than_the_memory_are_rejected_with_their_size():
     with pytest.raises(MemoryError, match=r"2000000000 words x 100000000 dimensions .*\d GiB"):
         train(some_cells(), 2_000_000_000, dim=100_000_000)
 
@@ -410,20 +411,20 @@ def small_training():
     return train(count_cells(corpus, len(vocab)), len(vocab), dim=4, epochs=3).vectors
 
 
-def test_the_kernels_are_runnable_python():
-    """With the compiler switched off the same training gives the same vectors, to rounding."""
+def test_training_without_jit_gives_the_same_vectors():
+    """Without JIT the same training gives the same vectors up to rounding."""
     np.testing.assert_allclose(in_plain_python(small_training), small_training(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(adagrad="c"), "adagrad='c': expected a function, such as c_adagrad"),
     (dict(order="mirrored"), "order='mirrored': expected a function, such as shuffled")])
-def test_a_name_in_the_place_of_a_function_is_refused(wrong, message):
+def test_a_name_in_place_of_a_function_is_rejected(wrong, message):
     with pytest.raises(ValueError, match=message):
         train(Cells(*np.ones((3, 1), np.int32)), 2, **wrong)
 
 
-def test_a_vocabulary_in_the_place_of_its_size_is_refused():
+def test_a_vocabulary_in_place_of_its_size_is_rejected():
     vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
     with pytest.raises(ValueError, match="V=.*: expected a whole number"):
         count_cells(corpus, vocab)
@@ -445,11 +446,11 @@ def numbers(hexes):
     return np.array([float.fromhex(x) for x in hexes])
 
 
-def test_the_counts_are_the_originals(frozen):
-    """The C adds at most 20 rounded fractions, ours is the nearest number: 20 · 2⁻⁵³ of the sum.
+def test_the_counts_equal_the_originals(frozen):
+    """The C code adds at most 20 rounded fractions; ours is exact and rounded once: 20 · 2⁻⁵³.
 
-    But for the first cell, which the C's merge_files doubles: of an empty second file, as a small
-    text leaves it, it reads nothing, and takes the first file's first record once more.
+    The first cell is twice as large in the C code: a small text leaves its second temporary file
+    empty, and merge_files then counts the first record of the first file again.
     """
     number = {word: i for i, word in enumerate(frozen["words"])}
     lines = (GOLDEN / "glove.txt").read_text(encoding="utf-8").splitlines()
@@ -464,12 +465,12 @@ def test_the_counts_are_the_originals(frozen):
     assert all(abs(ours[cell] - x) <= 20 * 2**-53 * x for cell, x in theirs.items())
 
 
-def test_three_iterations_are_the_originals(frozen):
-    """From its parameters, through its cells in its order, by its AdaGrad, in float32.
+def test_three_iterations_equal_the_originals(frozen):
+    """Starts from the original's parameters; its cells in its order, its AdaGrad, in float32.
 
-    A parameter is stepped by at most 50 cells an iteration, each step below ½ and off by some
-    2⁻²⁰ of itself as its score is: 150 · 2⁻²¹ < 10⁻⁴ in the end.  (Seen: 2 · 10⁻⁷; with the paper's
-    AdaGrad 1.3.)
+    At most 50 cells per iteration change a parameter, by steps below ½ with relative errors of
+    about 2⁻²⁰: 150 · 2⁻²¹ < 10⁻⁴ after three iterations.  Seen: 2 · 10⁻⁷; with the paper's AdaGrad
+    the difference is 1.3.
     """
     dim, V = frozen["dim"], len(frozen["words"])
     first, *later = (numbers(table).reshape(2, V, dim + 1) for table in frozen["parameters"])

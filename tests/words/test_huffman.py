@@ -1,3 +1,4 @@
+"""Huffman trees: optimal code lengths, prefix codes, and hierarchical softmax on them."""
 import heapq
 
 import numpy as np
@@ -15,12 +16,13 @@ counts = st.lists(st.integers(1, 10**6), min_size=2, max_size=60).map(
 
 
 def path(tree, word):
+    """-> nodes and turns of a word's path"""
     part = slice(tree.offsets[word], tree.offsets[word + 1])
     return tree.nodes[part].tolist(), tree.turns[part].tolist()
 
 
-def mean_length_by_a_heap(counts):
-    """Huffman's algorithm once more, on a priority queue: the sum of all nodes' weights."""
+def total_length_with_a_heap(counts):
+    """Σ count · code length = Σ of the weights of all nodes, with a priority queue."""
     heap, total = list(counts), 0
     heapq.heapify(heap)
     while len(heap) > 1:
@@ -31,7 +33,7 @@ def mean_length_by_a_heap(counts):
 
 
 def test_four_words_worked_by_hand():
-    """4 2 1 1: join 1 + 1 (node 0), that and 2 (node 1), that and 4 (node 2, the root)."""
+    """Counts 4, 2, 1, 1: node 0 is 1 + 1, node 1 is node 0 + 2, node 2 (the root) is node 1 + 4."""
     tree = huffman_tree([4, 2, 1, 1])
     assert [len(path(tree, word)[0]) for word in range(4)] == [1, 2, 3, 3]
     assert path(tree, 0)[0] == [2] and path(tree, 1)[0] == [2, 1] and path(tree, 2)[0] == [2, 1, 0]
@@ -40,19 +42,19 @@ def test_four_words_worked_by_hand():
 
 
 @given(counts)
-def test_no_code_is_shorter_on_average(counts):
+def test_the_mean_code_length_is_optimal(counts):
     lengths = np.diff(huffman_tree(counts).offsets)
-    assert int(lengths @ np.array(counts)) == mean_length_by_a_heap(counts)
+    assert int(lengths @ np.array(counts)) == total_length_with_a_heap(counts)
     p = np.array(counts) / sum(counts)
     entropy = -(p * np.log2(p)).sum()
     assert entropy - 1e-9 <= lengths @ p < entropy + 1
 
 
 @given(counts)
-def test_the_codes_fill_the_tree_and_none_begins_another(counts):
+def test_the_codes_are_a_complete_prefix_code(counts):
     tree = huffman_tree(counts)
     lengths = np.diff(tree.offsets)
-    assert (0.5 ** lengths).sum() == 1                            # Kraft, with equality: exact
+    assert (0.5 ** lengths).sum() == 1                   # Kraft's inequality is an equality
     assert len({tuple(zip(*path(tree, word))) for word in range(len(counts))}) == len(counts)
     assert sorted(set(tree.nodes.tolist())) == list(range(len(counts) - 1))
     roots = {path(tree, word)[0][0] for word in range(len(counts))}
@@ -60,7 +62,7 @@ def test_the_codes_fill_the_tree_and_none_begins_another(counts):
 
 
 @given(counts, seeds)
-def test_the_probabilities_of_all_words_sum_to_one_whatever_the_vectors(counts, seed):
+def test_the_probabilities_of_all_words_sum_to_one_for_any_vectors(counts, seed):
     rng = np.random.default_rng(seed)
     v, U = rng.standard_normal(5), rng.standard_normal((len(counts) - 1, 5))
     tree = huffman_tree(counts)
@@ -77,17 +79,17 @@ def test_the_loss_is_minus_the_logarithm_of_the_words_probability():
     assert loss == pytest.approx(-np.log(np.prod(sigmoid(np.array(turns) * (U[nodes] @ v)))))
 
 
-def test_codes_are_as_short_as_gensims():
+def test_the_mean_code_length_equals_gensims():
     word2vec = pytest.importorskip("gensim.models").Word2Vec
-    counts = [50, 31, 17, 9, 8, 5, 3, 2]                # equal weights join in any order: the same
-    words = [str(i) for i in range(len(counts))]        # mean length, not the same lengths
+    counts = [50, 31, 17, 9, 8, 5, 3, 2]        # ties may be joined in any order, so
+    words = [str(i) for i in range(len(counts))]        # only the mean length is compared
     model = word2vec([[w] for w, n in zip(words, counts) for _ in range(n)], min_count=1, hs=1,
                      negative=0, vector_size=2, sample=0)
     theirs = np.array([len(model.wv.get_vecattr(w, "code")) for w in words])
     assert np.diff(huffman_tree(counts).offsets) @ counts == theirs @ counts
 
 
-def test_one_word_alone_and_a_disordered_vocabulary_are_refused():
+def test_a_single_word_and_counts_that_are_not_sorted_are_rejected():
     with pytest.raises(ValueError, match="at least 2 words, got 1"):
         huffman_tree([7])
     with pytest.raises(ValueError, match="most frequent word first"):

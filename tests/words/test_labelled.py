@@ -1,4 +1,4 @@
-"""Labelled text as numbers equals a plain reading of every line."""
+"""Labelled text: the index numbers give back the words and labels of every line."""
 import gzip
 import io
 
@@ -17,7 +17,7 @@ lines_of_text = st.lists(st.tuples(st.lists(st.sampled_from(TOKENS), max_size=6)
 examples = lines_of_text.map(lambda lines: ["__label__x " + line for line in lines]).filter(len)
 
 
-def spelled(text):
+def as_strings(text):
     """[(words, labels)] of each line, from the numbers back to strings."""
     words, labels = ([[names[i] for i in corpus.ids[first:end]]
                       for first, end in zip(corpus.offsets, corpus.offsets[1:])]
@@ -25,14 +25,15 @@ def spelled(text):
     return list(zip(words, labels))
 
 
-def read_plainly(line):
+def split_line(line):
+    """(words, labels) of one line, by str.split."""
     tokens = line.encode().replace(b"\0", b" ").split()
     tokens = [token.decode() for token in tokens]
     return ([token for token in tokens if not token.startswith("__label__")] + ["</s>"],
             [token for token in tokens if token.startswith("__label__")])
 
 
-def test_two_lines_by_hand():
+def test_two_lines_worked_by_hand():
     text = read_labelled(["__label__b red red __label__a", "blue __label__b red"])
     assert text.words == ["red", "</s>", "blue"] and text.counts.tolist() == [3, 2, 1]
     assert text.tokens.ids.tolist() == [0, 0, 1, 2, 0, 1]
@@ -42,18 +43,18 @@ def test_two_lines_by_hand():
 
 
 @given(lines_of_text)
-def test_texts_are_read_as_a_plain_reading_reads_them(lines):
-    assert spelled(read_texts(lines)) == [read_plainly(line) for line in lines]
+def test_read_texts_equals_splitting_every_line(lines):
+    assert as_strings(read_texts(lines)) == [split_line(line) for line in lines]
 
 
 @given(examples)
-def test_a_file_is_read_as_its_lines_are(lines):
+def test_a_file_gives_the_same_as_its_lines(lines):
     data = "\n".join(lines).encode()
     want = read_labelled(lines)
-    assert spelled(want) == [read_plainly(line) for line in lines]
+    assert as_strings(want) == [split_line(line) for line in lines]
     for file in (data, data + b"\n", b"\xef\xbb\xbf" + data, gzip.compress(data)):
         got = read_labelled(io.BytesIO(file))
-        assert spelled(got) == spelled(want)
+        assert as_strings(got) == as_strings(want)
         assert (got.words, got.labels) == (want.words, want.labels)
         assert got.counts.tolist() == want.counts.tolist()
 
@@ -67,7 +68,7 @@ def test_every_token_is_counted(lines):
                                   text.label_counts)
 
 
-def test_a_line_is_not_cut_however_long_it_is_and_a_block_ends_where_it_may():
+def test_a_line_of_any_length_is_read_whole():
     lines = ["__label__x " + "a " * 2500, "__label__y " + "b" * (1 << 20), "__label__x c"]
     for source in (lines, io.BytesIO("\n".join(lines).encode())):
         text = read_labelled(source)
@@ -75,22 +76,22 @@ def test_a_line_is_not_cut_however_long_it_is_and_a_block_ends_where_it_may():
         assert np.diff(text.targets.offsets).tolist() == [1, 1, 1]
 
 
-def test_more_lines_than_are_joined_to_one_block():
+def test_more_lines_than_one_block_holds():
     lines = [f"__label__{i % 7} w{i}" for i in range(2345)]
-    assert spelled(read_labelled(lines)) == [read_plainly(line) for line in lines]
+    assert as_strings(read_labelled(lines)) == [split_line(line) for line in lines]
 
 
-def test_a_text_ends_at_a_line_end_that_is_written_in_it():
-    assert spelled(read_texts(["a </s> b", "</s>", "a</s> b"])) == [
+def test_a_line_ends_at_a_literal_end_of_line_token():
+    assert as_strings(read_texts(["a </s> b", "</s>", "a</s> b"])) == [
         (["a", "</s>"], []), (["</s>"], []), (["a</s>", "b", "</s>"], [])]
 
 
-def test_blank_lines_are_no_examples_and_a_label_alone_is_one():
+def test_blank_lines_are_skipped_and_a_label_alone_is_an_example():
     text = read_labelled(io.BytesIO(b"\n__label__x a\n\n \t\n__label__y\n\n"))
-    assert spelled(text) == [(["a", "</s>"], ["__label__x"]), (["</s>"], ["__label__y"])]
+    assert as_strings(text) == [(["a", "</s>"], ["__label__x"]), (["</s>"], ["__label__y"])]
 
 
-def test_bytes_that_are_not_utf8_are_refused_with_their_place_or_replaced():
+def test_bytes_that_are_not_utf8_are_an_error_with_their_place_or_replaced():
     data = b"__label__x a\n__label__x \xff\n"
     with pytest.raises(FormatError, match="line 2, byte 24"):
         read_labelled(io.BytesIO(data))
@@ -105,7 +106,7 @@ def test_bytes_that_are_not_utf8_are_refused_with_their_place_or_replaced():
     (["__label__x a\nb"], "text 1: expected one line, got a line break"),
     (["__label__x a", "\ud800"], "cannot be written as UTF-8"),
 ])
-def test_what_is_no_example_is_an_error_that_names_the_line(lines, message):
+def test_the_error_names_the_line_that_is_not_an_example(lines, message):
     with pytest.raises(ValueError, match=message):
         read_labelled(lines)
     if "\n" not in "".join(lines) and "\ud800" not in lines:
@@ -113,6 +114,6 @@ def test_what_is_no_example_is_an_error_that_names_the_line(lines, message):
             read_labelled(io.BytesIO("\n".join(lines).encode()))
 
 
-def test_tokens_where_a_text_is_expected_are_refused():
+def test_a_list_of_tokens_in_place_of_a_text_is_rejected():
     with pytest.raises(TypeError, match="text 2: expected a str, got list"):
         read_texts(["a", ["b"]])

@@ -1,4 +1,4 @@
-"""Sums over pairs equal those of a dict, wherever they are stored, and are sorted."""
+"""The store of pair counts: sums equal to those of a dict, sorted cells, and memory."""
 from collections import Counter
 
 import numpy as np
@@ -42,8 +42,8 @@ def empty_cells(N):
 
 # ---- adding -------------------------------------------------------------------------------------
 
-def test_three_pairs_one_of_them_twice_worked_by_hand():
-    """Word 0 has the dense block, (0, 0); (0, 1) and (2, 0) lie in the table."""
+def test_four_pairs_worked_by_hand():
+    """The dense block is for word 0: it has (0, 0); the hash table has (0, 1) and (2, 0)."""
     keys = keys_of([(0, 0), (0, 1), (2, 0), (0, 1)])
     store = fill([(keys, np.array([1, 2, 1, 1], np.int32))], np.array([6.0, 3.0]), 2, 1)
     assert store.block.tolist() == [[6]] and (store.keys != FREE).sum() == 2
@@ -52,29 +52,29 @@ def test_three_pairs_one_of_them_twice_worked_by_hand():
 
 
 @given(pairs, st.integers(0, V), st.integers(1, 7), st.data())
-def test_the_sums_are_those_of_a_dict(pairs, dense, piece, data):
-    """Whatever lies in the dense block, and wherever the pairs are cut into chunks."""
+def test_the_sums_equal_those_of_a_dict(pairs, dense, size, data):
+    """For any size of the dense block, and any division of the pairs into chunks."""
     distances = data.draw(st.lists(st.integers(1, 4), min_size=len(pairs), max_size=len(pairs)))
     numerators, want = np.array([12.0, 6, 4, 3]), Counter()
     for pair, d in zip(pairs, distances):
         want[int(keys_of([pair])[0])] += numerators[d - 1]
     keys, distances = keys_of(pairs), np.array(distances, np.int32)
-    chunks = [(keys[i:i + piece], distances[i:i + piece]) for i in range(0, len(keys), piece)]
+    chunks = [(keys[i:i + size], distances[i:i + size]) for i in range(0, len(keys), size)]
     found, sums = nonzero_cells(fill(chunks, numerators, len(want), dense))
     assert len(found) == len(want) and dict(zip(found.tolist(), sums.tolist())) == want
 
 
-def test_a_table_that_is_too_small_is_no_store():
-    """Made for no cell at all, it has 64 slots; 7/8 of them may be taken."""
+def test_fill_returns_none_if_the_table_is_too_small():
+    """A table made for 0 cells has 64 slots, of which 7/8 may be used."""
     for n, fits in (56, True), (57, False), (100, False):
         chunks = [(np.arange(n), np.ones(n, np.int32))]
         assert (fill(chunks, np.ones(1), 0, 0) is not None) == fits
 
 
-# ---- in order -----------------------------------------------------------------------------------
+# ---- sorting ------------------------------------------------------------------------------------
 
 @given(pairs)
-def test_sorting_by_column_then_by_row_is_numpys_lexsort(pairs):
+def test_sorting_by_column_then_by_row_equals_numpys_lexsort(pairs):
     keys = keys_of(pairs)
     rows, cols, sums = keys >> 32, keys & 0xFFFFFFFF, np.arange(len(keys), dtype=float)
     for shift in (np.int64(0), np.int64(32)):
@@ -86,7 +86,7 @@ def test_sorting_by_column_then_by_row_is_numpys_lexsort(pairs):
 
 
 @given(halves)
-def test_the_mirrored_half_is_the_whole_with_a_doubled_diagonal(half):
+def test_symmetric_cells_mirror_the_half_and_double_the_diagonal(half):
     keys, sums = keys_of(half), 1 + np.arange(len(half), dtype=float)
     cells = symmetric_cells(keys, sums, V)
     want = np.zeros((V, V))
@@ -100,7 +100,7 @@ def test_the_mirrored_half_is_the_whole_with_a_doubled_diagonal(half):
 
 
 @given(halves)
-def test_the_kernel_that_mirrors_is_its_numpy_form(half):
+def test_the_kernel_mirror_equals_its_numpy_form(half):
     keys, sums = keys_of(half), 1 + np.arange(len(half), dtype=float)
     N = 2 * len(half) - sum(i == j for i, j in half)
     one, two = empty_cells(N), empty_cells(N)
@@ -110,7 +110,7 @@ def test_the_kernel_that_mirrors_is_its_numpy_form(half):
         np.testing.assert_array_equal(array, want)
 
 
-# ---- what it takes ------------------------------------------------------------------------------
+# ---- memory -------------------------------------------------------------------------------------
 
 @given(pairs, st.integers(0, V))
 def test_the_size_is_exact_if_all_keys_are_in_the_sample(pairs, dense):
@@ -122,22 +122,22 @@ def test_the_size_is_exact_if_all_keys_are_in_the_sample(pairs, dense):
     assert size == Size(len(cells), hashed, max(needed, 32 * len(pairs)))
 
 
-def test_many_pairs_of_few_words_take_what_the_sample_takes():
+def test_the_size_is_at_least_the_memory_of_the_sample():
     assert size_of([keys_of([(0, 1)] * 1000)], 1000, V, True, 0) == Size(2, 1, 32_000)
 
 
-def test_a_sample_is_one_key_in_a_power_of_2():
+def test_the_sample_has_one_key_in_a_power_of_2():
     assert [sampling(n) for n in (0, 1, 2**20, 2**20 + 1, 2**21, 2**21 + 1)] == [1, 1, 1, 2, 2, 4]
 
 
-def test_more_than_the_budget_is_refused_in_words():
+def test_more_than_the_budget_is_an_error_that_says_what_to_do():
     require_room(Size(10, 5, 2**20), 2**20)
     with pytest.raises(MemoryError, match="about 1,000 cells take 3 MiB to count, and the budget "
                                           "is 2 MiB: .*window, or a larger budget"):
         require_room(Size(1000, 5, 3 * 2**20), 2**21)
 
 
-def test_without_a_budget_the_machines_memory_is_one():
+def test_without_a_budget_the_machines_memory_is_the_limit():
     require_room(Size(10, 5, 2**20), None)
     with pytest.raises(MemoryError, match=r"and the memory is [\d,]+ MiB: .*, a smaller window$"):
         require_room(Size(1000, 5, 2**60), None)

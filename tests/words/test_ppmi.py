@@ -1,4 +1,4 @@
-"""Counts are exact, the matrix is its equation, trained vectors converge to the closed form."""
+"""Window counts, PPMI, SVD vectors, and the closed-form optimum that SGNS converges to."""
 from itertools import product
 
 import numpy as np
@@ -25,7 +25,7 @@ def corpus_of(sentences):
 
 
 def table(seed, V=7):
-    """Chances of pairs, symmetric, none 0."""
+    """(V, V) random probabilities of pairs, symmetric and above 0."""
     joint = np.random.default_rng(seed).uniform(0.1, 1, (V, V))
     joint = joint + joint.T
     return joint / joint.sum()
@@ -34,20 +34,20 @@ def table(seed, V=7):
 # ---- counting -------------------------------------------------------------------------------
 
 def test_a_sentence_counted_by_hand():
-    """a b c, window 2: neighbours count 1, the pair a c only if the size is 2, which is half."""
+    """a b c, window 2: neighbours count 1; a and c count ½, the probability of size 2."""
     counts = window_counts(corpus_of([[0, 1, 2], [2]]), 4, 2)
     np.testing.assert_array_equal(counts, [[0, 1, 0.5, 0], [1, 0, 1, 0], [0.5, 1, 0, 0], [0] * 4])
 
 
-def test_a_word_beside_itself_is_counted_from_both_sides():
+def test_a_word_next_to_itself_is_counted_twice():
     assert window_counts(corpus_of([[0, 0]]), 1, 5) == 2
 
 
 @given(texts, st.integers(1, 6))
-def test_counts_are_the_mean_over_every_reach(sentences, window):
-    """By brute force: each position with each size from 1 to window, each 1/window of the time.
+def test_counts_are_the_mean_over_all_window_sizes(sentences, window):
+    """By brute force: each position with each window size 1..window, of probability 1/window.
 
-    A cell is a sum of whole numbers, divided once, so it is exact.
+    A cell is a sum of integers that is divided once, so it is exact.
     """
     want = np.zeros((6, 6))
     for sentence in sentences:
@@ -59,8 +59,8 @@ def test_counts_are_the_mean_over_every_reach(sentences, window):
 
 
 @given(seeds, st.integers(1, 4))
-def test_all_sentences_of_a_grammar_count_as_its_pair_distribution_says(seed, window):
-    """Slots of two words, all alike: 2⁴ sentences, which are the whole distribution.
+def test_counts_of_all_sentences_of_a_grammar_equal_its_pair_distribution(seed, window):
+    """A frame of four slots with two words each, of probability ½: 2⁴ equally likely sentences.
 
     Each side sums at most 2 · 6 pairs of positions over 16 sentences, and divides: 400 u.
     """
@@ -75,27 +75,28 @@ def test_all_sentences_of_a_grammar_count_as_its_pair_distribution_says(seed, wi
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_counts_of_a_text_come_to_the_pair_distribution(seed):
-    """Bernstein: sentences are drawn alike and apart, and each adds from 0 to B to a cell.
+def test_counts_of_a_text_converge_to_the_pair_distribution(seed):
+    """Bernstein's inequality: S independent sentences each add between 0 and B to a cell of mean μ.
 
-    Then its mean is off by at most √(2 B μ λ/S) + B λ/(3S), all V² cells at once, but for a chance
-    of 2 V² e^−λ = 10⁻⁹.  B, the mass of the longest sentence, bounds each cell; μ B its variance.
+    With probability 1 − 2 V² e^−λ = 1 − 10⁻⁹, the mean of each of the V² cells differs from μ by at
+    most √(2 B μ λ/S) + B λ/(3S).  B is the sum of all counts of the longest sentence; the variance
+    of a sentence's contribution is at most μ B.
     """
     world, window = tiny(seed, 20_000), 2
     vocab, corpus = index_sentences(world.sentences, min_count=1)
     order = [world.words.index(word) for word in vocab.words]
     S, V, longest = len(world.sentences), len(vocab), max(map(len, world.sentences))
-    reach = np.arange(window, 0, -1) / window
-    total = expected_cooccurrence(world.grammar, reach).sum()
+    weights = np.arange(window, 0, -1) / window               # of the distances 1..window
+    total = expected_cooccurrence(world.grammar, weights).sum()
     mean = total * pair_distribution(world.grammar, window)[np.ix_(order, order)]
-    B = sum(2 * (longest - d) * reach[d - 1] for d in range(1, window + 1))
+    B = sum(2 * (longest - d) * weights[d - 1] for d in range(1, window + 1))
     lam = np.log(2 * V**2 / 1e-9)
     bound = np.sqrt(2 * B * mean * lam / S) + B * lam / (3 * S)
     assert (np.abs(window_counts(corpus, V, window) / S - mean) <= bound).all()
-    assert bound.max() < mean.max()                           # it can tell something from nothing
+    assert bound.max() < mean.max()                           # so the bound excludes a count of 0
 
 
-def test_what_cannot_be_counted_is_refused():
+def test_invalid_arguments_of_window_counts_are_rejected():
     corpus = corpus_of([[0, 1]])
     with pytest.raises(ValueError, match=r"at most 1,073,741,824 bytes, got 320,000,000,000"):
         window_counts(corpus, 200_000, 2)
@@ -116,8 +117,8 @@ def test_ppmi_worked_by_hand():
     np.testing.assert_allclose(ppmi(counts, power=0)[0, 0], np.log(4 / 5 * 2))
 
 
-def test_the_power_is_of_the_contexts_and_three_quarters_unless_said():
-    counts = np.array([[1.0, 15.0], [15.0, 50.0]])            # contexts of 16 and 65
+def test_the_power_is_applied_to_contexts_and_defaults_to_three_quarters():
+    counts = np.array([[1.0, 15.0], [15.0, 50.0]])            # column sums 16 and 65
     noise = np.array([8.0, 65**0.75])
     np.testing.assert_allclose(np.exp(shifted_pmi(counts, noise / noise.sum())[1, 0]),
                                15 / 65 / (8 / noise.sum()))
@@ -125,7 +126,7 @@ def test_the_power_is_of_the_contexts_and_three_quarters_unless_said():
                                np.log(15 / 16 / (noise[1] / noise.sum())))
 
 
-def test_pairs_that_never_occur_are_zero_and_words_that_never_occur_no_nan():
+def test_pairs_and_words_that_never_occur_have_ppmi_zero():
     matrix = ppmi([[0, 2, 0], [2, 1, 0], [0, 0, 0]])
     assert np.isfinite(matrix).all() and matrix[0, 0] == 0 and not matrix[2].any()
     assert not matrix[:, 2].any()
@@ -133,9 +134,10 @@ def test_pairs_that_never_occur_are_zero_and_words_that_never_occur_no_nan():
 
 @given(seeds, st.floats(0.1, 20))
 def test_the_optimum_is_where_the_expected_gradient_vanishes(seed, K):
-    """∂L/∂s = −a σ(−s) + b σ(s); noise is counted out pair by pair, the answer itself skipped.
+    """E[∂L/∂s] = −a σ(−s) + b σ(s) = 0 with a = P(n, m) and b the expected number of negatives m.
 
-    s errs by a few u of its terms, logarithms below 10; so does each side: 100 u.
+    sgns_optimum skips negatives that equal the observed word, shifted_pmi does not.  s is a sum of
+    logarithms below 10, so the rounding error of each side is below 100 u.
     """
     P, noise = table(seed), noise_distribution(np.arange(1, 8))
     for n, m in product(range(7), range(7)):
@@ -148,31 +150,31 @@ def test_the_optimum_is_where_the_expected_gradient_vanishes(seed, K):
 
 
 @given(seeds)
-def test_the_correction_is_the_chance_of_the_pair_given_its_neighbour(seed):
+def test_the_two_forms_differ_by_minus_log_of_1_minus_p_of_the_pair(seed):
     P, noise = table(seed), noise_distribution(np.arange(1, 8))
     np.testing.assert_allclose(sgns_optimum(P, noise, 5) - shifted_pmi(P, noise, 5),
                                -np.log(1 - P / P.sum(1, keepdims=True)), rtol=0, atol=1e-13)
 
 
-def test_counts_serve_as_well_as_chances():
+def test_counts_give_the_same_optimum_as_probabilities():
     P, noise = table(0), noise_distribution(np.arange(1, 8))
     np.testing.assert_allclose(sgns_optimum(64 * P, noise, 5), sgns_optimum(P, noise, 5),
                                rtol=0, atol=1e-13)
 
 
-def test_a_pair_without_alternative_has_no_bound_and_a_pair_never_seen_none_below():
+def test_the_optimum_is_infinite_for_a_certain_and_for_an_impossible_pair():
     optimum = sgns_optimum([[0, 1], [1, 2]], [0.5, 0.5], 1)
     assert optimum[0, 1] == np.inf and optimum[0, 0] == -np.inf and np.isfinite(optimum[1]).all()
 
 
 @pytest.mark.parametrize("bad", [[[1, -1], [1, 1]], [[0, 0], [0, 0]], [1, 2],
                                  [[np.nan, 1], [1, 1]], [[np.inf, 1], [1, 1]]])
-def test_what_are_no_counts_is_refused(bad):
+def test_a_matrix_that_cannot_be_counts_is_rejected(bad):
     with pytest.raises(ValueError, match="expected a matrix of finite counts"):
         shifted_pmi(bad, [0.5, 0.5])
 
 
-def test_a_shift_of_zero_is_refused():
+def test_a_shift_of_zero_is_rejected():
     with pytest.raises(ValueError, match="shift=0"):
         ppmi([[1, 1], [1, 1]], shift=0)
 
@@ -180,15 +182,15 @@ def test_a_shift_of_zero_is_refused():
 # ---- vectors --------------------------------------------------------------------------------
 
 @given(seeds, st.floats(0, 1))
-def test_at_full_rank_the_vectors_multiply_to_the_matrix(seed, p):
-    """A backward stable SVD is off by a small multiple of V u ‖M‖; 30 V u is said here."""
+def test_at_full_rank_the_product_of_the_vectors_is_the_matrix(seed, p):
+    """The error of a backward stable SVD is a small multiple of V u ‖M‖, here at most 30."""
     matrix = np.random.default_rng(seed).standard_normal((9, 9))
     W, U = svd_vectors(matrix, 9, p)
     bound = 30 * 9 * 2**-53 * np.linalg.norm(matrix, 2)
     np.testing.assert_allclose(W @ U.T, matrix, rtol=0, atol=bound)
 
 
-def test_fewer_axes_keep_the_largest_and_the_power_shares_them_out():
+def test_svd_keeps_the_largest_singular_values_and_p_splits_them():
     matrix = np.diag([1.0, 9.0, 4.0])
     W, U = svd_vectors(matrix, 2)
     np.testing.assert_allclose(W @ U.T, np.diag([0, 9, 4]), atol=1e-14)
@@ -200,7 +202,7 @@ def test_fewer_axes_keep_the_largest_and_the_power_shares_them_out():
 
 
 @pytest.mark.parametrize("dim", [0, 4])
-def test_dimensions_that_the_matrix_does_not_have_are_refused(dim):
+def test_more_dimensions_than_the_matrix_has_are_rejected(dim):
     with pytest.raises(ValueError, match=f"dim={dim}: expected 1 to 3"):
         svd_vectors(np.eye(3), dim)
 
@@ -209,10 +211,11 @@ def test_dimensions_that_the_matrix_does_not_have_are_refused(dim):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_skip_gram_converges_to_the_closed_form_and_skipped_negatives_matter(seed):
-    """41 words, 48 dimensions.  Reached with 5 seeds: r 0.988 against 0.987, off 0.08 against 0.12.
+    """41 words, 48 dimensions; `exact` is the optimum with skipped negatives, `plain` without.
 
-    What the uncorrected form leaves is regressed on the correction: the slope is 1 if that is
-    right, 0 if there is none to make.  Reached: 0.96 to 1.02.
+    Seen with 5 seeds: correlation 0.988 (exact) and 0.987 (plain), error 0.08 and 0.12.  The
+    residuals of `plain` are regressed on exact − plain: a slope of 1 confirms the correction, 0
+    would refute it.  Seen: 0.96 to 1.02.
     """
     window, K = 2, 5
     world = tiny(seed)
@@ -226,9 +229,9 @@ def test_skip_gram_converges_to_the_closed_form_and_skipped_negatives_matter(see
     assert pearson(products.ravel(), exact.ravel()) > 0.985
     assert pearson(products.ravel(), exact.ravel()) > pearson(products.ravel(), plain.ravel())
 
-    def offsets(form):
+    def error(form):
         return np.sqrt((P * (products - form)**2).sum())
-    assert offsets(exact) < 0.09 and offsets(exact) < 0.75 * offsets(plain)
+    assert error(exact) < 0.09 and error(exact) < 0.75 * error(plain)
     correction = exact - plain
     slope = (P * correction * (products - plain)).sum() / (P * correction**2).sum()
     assert 0.8 < slope < 1.2

@@ -1,3 +1,4 @@
+"""Shared negatives: the steps of the exact skip-gram, and which negatives are shared."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tests.rounding import seeds
 
 
 def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
+    """One pass over the sentence `ids`.  -> loss, pairs, W, U"""
     rng = np.random.default_rng(seed)
     W, U = (rng.standard_normal((V, D)).astype(np.float32) for _ in range(2))
     corpus = Corpus(np.array(ids, np.int32), np.array([0, len(ids)]))
@@ -20,8 +22,8 @@ def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
 
 
 @given(seeds, st.permutations(range(5)))
-def test_if_the_negatives_are_always_the_same_both_forms_take_the_same_steps(seed, ids):
-    """All noise is word 5, which no sentence has."""
+def test_both_forms_take_the_same_steps_if_all_negatives_are_one_word(seed, ids):
+    """All negatives are word 5, which no sentence contains."""
     plan = make_plan([1] * 6, window=2, negatives=1, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(6)[5]))
     exact, shared = (run(chunk, ids, plan, seed) for chunk in (skipgram_chunk, shared_chunk))
@@ -32,24 +34,19 @@ def test_if_the_negatives_are_always_the_same_both_forms_take_the_same_steps(see
 
 
 def test_the_pairs_of_a_position_share_their_negatives():
-    """Word 0 stands between 4 neighbours: the exact form draws up to 20 noise words, this one 5."""
+    """With 4 neighbours the exact form draws up to 20 negatives per position, this form 5."""
     plan = make_plan([1] * 1000, window=4, negatives=5, sample=0, fixed_window=True)
 
-    def moved(chunk):
-        _, _, _, U = run(chunk, [0, 1], plan, V=1000)
-        start = run(chunk, [0, 1], plan, V=1000, lr=0)[3]
-        return np.flatnonzero((U != start).any(1))
-    assert len(moved(shared_chunk)) <= 2 + 2 * 5
-    ids = [0, 1, 2, 3, 4]
-
-    def count(chunk):
+    def changed_rows(chunk, ids):
         U, start = (run(chunk, ids, plan, V=1000, lr=lr)[3] for lr in (0.3, 0))
-        return len(np.flatnonzero((U != start).any(1)))
-    assert count(shared_chunk) <= 5 + 5 * 5 < count(skipgram_chunk)
+        return (U != start).any(1).sum()
+    assert changed_rows(shared_chunk, [0, 1]) <= 2 + 2 * 5
+    ids = [0, 1, 2, 3, 4]
+    assert changed_rows(shared_chunk, ids) <= 5 + 5 * 5 < changed_rows(skipgram_chunk, ids)
 
 
-def test_a_negative_that_was_drawn_twice_is_a_target_once():
-    """All five noise words are word 2: the step is that of one noise word, to the bit."""
+def test_a_negative_that_was_drawn_twice_is_used_once():
+    """All five negatives are word 2: the step has the bits of the step with one negative."""
     plan = make_plan([1] * 3, window=1, negatives=5, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(3)[2]))
     five = run(shared_chunk, [0, 1], plan, V=3)
@@ -59,15 +56,15 @@ def test_a_negative_that_was_drawn_twice_is_a_target_once():
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
-def test_repeated_negatives_are_dropped_and_the_order_is_kept(noise):
-    rows = np.array([9, *noise])
-    left = without_repeats(rows, len(rows))
-    assert rows[:left].tolist() == [9, *dict.fromkeys(noise)]
+def test_repeated_negatives_are_dropped_and_the_order_is_kept(negatives):
+    rows = np.array([9, *negatives])
+    M = without_repeats(rows, len(rows))
+    assert rows[:M].tolist() == [9, *dict.fromkeys(negatives)]
 
 
 @given(seeds, st.integers(1, 8), st.integers(1, 33))
-def test_a_block_is_answered_as_the_equation_says(seed, M, D):
-    """float32 against float64: D + 3 roundings of numbers below 8, twice."""
+def test_the_kernel_takes_the_sgd_step_of_the_equation(seed, M, D):
+    """float32 against float64: twice D + 3 roundings of numbers below 8."""
     rng = np.random.default_rng(seed)
     v, block = rng.uniform(-1, 1, D), rng.uniform(-1, 1, (M, D))
     v, block = v.astype(np.float32), block.astype(np.float32)

@@ -8,19 +8,19 @@ from scratch_embed.words.softmax import probabilities, softmax_loss_and_grad, so
 from tests.rounding import seeds, u64
 
 
-def test_softmax_by_hand():
+def test_softmax_worked_by_hand():
     """Scores log 1, log 2, log 5: P = 1/8, 2/8, 5/8."""
     U = np.log([[1.0, 9], [2, 9], [5, 9]])
     loss, dh, dU = softmax_loss_and_grad(np.array([1.0, 0]), U, 1)
     assert loss == pytest.approx(np.log(4))
     np.testing.assert_allclose(dU, [[1 / 8, 0], [-6 / 8, 0], [5 / 8, 0]], atol=1e-15)
     assert dh[0] == pytest.approx(-6 / 8 * np.log(2) + 5 / 8 * np.log(5))
-    assert dh[1] == pytest.approx(0, abs=1e-15)                  # all labels alike
+    assert dh[1] == pytest.approx(0, abs=1e-15)                  # U[:, 1] is constant
 
 
 @given(st.integers(1, 200), seeds, st.floats(0, 1000))
 def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
-    """Each quotient and the L − 1 additions round once: (L + 3) u."""
+    """L probabilities; each quotient and each of L − 1 additions rounds once: (L + 3) u."""
     S = np.random.default_rng(seed).normal(0, size, (2, L))
     P = probabilities(S)
     np.testing.assert_allclose(P.sum(axis=1), 1, atol=2 * (L + 3) * u64)
@@ -28,7 +28,7 @@ def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
 
 
 @given(seeds, st.floats(-500, 500))
-def test_softmax_sees_no_shift_of_all_scores(seed, shift):
+def test_softmax_is_invariant_to_a_shift_of_all_scores(seed, shift):
     rng = np.random.default_rng(seed)
     h, U = rng.standard_normal(4), rng.standard_normal((5, 4))
     moved = U + shift * h / (h @ h)                              # adds `shift` to every score
@@ -37,14 +37,14 @@ def test_softmax_sees_no_shift_of_all_scores(seed, shift):
     np.testing.assert_allclose(softmax_loss_and_grad(h, U, 2)[2].sum(axis=0), 0, atol=1e-14)
 
 
-def test_scores_that_would_overflow_have_finite_losses():
+def test_large_scores_have_finite_losses():
     h, U = np.array([1.0]), np.array([[1000.0], [-1000.0]])
     assert softmax_loss_and_grad(h, U, 0)[0] == 0
     loss, dh, _ = softmax_loss_and_grad(h, U, 1)
     assert loss == 2000 and np.isfinite(dh).all()
     tables = [x.astype(np.float32) for x in (h, U)]
     scores, dh = np.empty(2, np.float32), np.empty(1, np.float32)
-    # e^−2000 is e^−87 there, and the loss is its logarithm's counterpart: exact in the score
+    # exp32 stops at e^−87, but the loss is computed from the scores and stays exact
     assert softmax_step(*tables, 1, np.float32(0), scores, dh) == pytest.approx(2000)
 
 
@@ -59,8 +59,8 @@ def test_the_gradient_is_the_derivative_in_random_directions(seed, L):
 
 
 @given(seeds, st.integers(1, 40))
-def test_the_kernel_takes_the_step_of_the_equation(seed, L):
-    """Scores are sums of 7 products below 25, and err by 8 · 7 · 25 u at most; so do the rest."""
+def test_the_kernel_takes_the_sgd_step_of_the_equation(seed, L):
+    """A score is a sum of 7 products below 25: its error is at most 8 · 7 · 25 u."""
     rng, lr = np.random.default_rng(seed), 0.25
     h, U = (np.clip(rng.standard_normal(shape), -5, 5).astype(np.float32) for shape in (7, (L, 7)))
     label = int(rng.integers(L))

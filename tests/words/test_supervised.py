@@ -1,4 +1,4 @@
-"""Text classification: the gradients, the kernels against their equations, and what is learned."""
+"""Text classification: gradients, kernels against their equations, and accuracy after training."""
 from collections import Counter
 from functools import cache, partial
 
@@ -39,38 +39,38 @@ NAMES = [LOSS[method] for method in METHODS]
 
 # ---- the equation -------------------------------------------------------------------------------
 
-def test_one_vs_all_by_hand():
-    """Two labels with σ = 1/2 and σ = 3/4, of which the line has the first."""
+def test_one_vs_all_worked_by_hand():
+    """Two labels with σ = 1/2 and σ = 3/4; the line has the first label."""
     loss, dh, dU = one_vs_all_loss_and_grad(np.array([1.0]), np.log([[1.0], [3.0]]), [0])
     assert loss == pytest.approx(np.log(2) + np.log(4))
     np.testing.assert_allclose(dU, [[-1 / 2], [3 / 4]])
     assert dh[0] == pytest.approx(3 / 4 * np.log(3))
 
 
-def test_a_step_of_a_line_by_hand():
-    """W = 1, 3 -> h = 2; U = 0, so p = 1/2: ∂U = ∓h/2; ∂h = 0, then 2·(p − 1)·2 ≠ 0."""
+def test_the_gradients_of_a_line_worked_by_hand():
+    """h = (1 + 3)/2 = 2.  With U = 0: p = ½, dU = ∓h/2, dW = 0.  With U = dU: dW = dh/2."""
     W, U = np.array([[1.0], [3.0]]), np.zeros((2, 1))
     loss, dW, dU = bag_loss_and_grad(W, np.array([0, 1]), lambda h: softmax_loss_and_grad(h, U, 0))
     assert loss == pytest.approx(np.log(2))
     np.testing.assert_allclose(dU, [[-1], [1]])
     np.testing.assert_allclose(dW, 0)
     dW = bag_loss_and_grad(W, np.array([0, 1]), lambda h: softmax_loss_and_grad(h, dU, 0))[1]
-    p = 1 / (1 + np.exp(4))                                      # of label 0, whose score is −2
+    p = 1 / (1 + np.exp(4))                             # label 0 has score −2, label 1 has 2
     np.testing.assert_allclose(dW, [[((p - 1) * -1 + (1 - p) * 1) / 2]] * 2)
 
 
 def heads(U, rng):
-    """The four losses as functions of (h, U), for one random line."""
+    """The losses of one random line as functions of (h, U); ns and hs share one function."""
     L = len(U)
     rows, y = rng.integers(0, L, 4), rng.choice([-1.0, 1.0], 4)
 
-    def asked(h, U):                             # noise or a path; a row may be asked twice
+    def logistic(h, U):                          # rows: negatives or a path; may repeat
         loss, dh, dU = loss_and_grad(h, U, rows, y)
-        whole = np.zeros_like(U)
-        np.add.at(whole, rows, dU)
-        return loss, dh, whole
+        full_dU = np.zeros_like(U)
+        np.add.at(full_dU, rows, dU)
+        return loss, dh, full_dU
     return [lambda h, U: softmax_loss_and_grad(h, U, 1),
-            lambda h, U: one_vs_all_loss_and_grad(h, U, [0, 2]), asked]
+            lambda h, U: one_vs_all_loss_and_grad(h, U, [0, 2]), logistic]
 
 
 @given(seeds)
@@ -94,9 +94,9 @@ LINES = ["__label__a the red house", "__label__b a red red car __label__c", "__l
 
 
 def example(method, seed=0, negatives=1):
-    """Bags, plan and float32 tables of LINES; runs of two words, and n-grams of letters.
+    """Bags, plan, W (35, 6) and U (3, 6) of LINES, with word bigrams and character n-grams.
 
-    One noise label: drawn twice, it is stepped twice, the second time from where it then is.
+    By default one negative per step, because the kernel and replay() differ if one is drawn twice.
     """
     lines = read_labelled(LINES)
     words = ["the", "red", "</s>", "car", "a"]
@@ -110,7 +110,7 @@ def example(method, seed=0, negatives=1):
 
 
 def replay(method, bags, lines, plan, W, U, lr, state):
-    """The same steps in float64 NumPy, with the kernel's own draws."""
+    """The same steps in float64 NumPy, with the random draws of the kernel.  -> Σ L, W, U"""
     W, U, total = W.astype(float), U.astype(float), 0.0
     M = plan.max_targets
     for line in lines:
@@ -136,8 +136,8 @@ def replay(method, bags, lines, plan, W, U, lr, state):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
-def test_the_kernel_takes_the_steps_of_its_equation(method):
-    """30 float32 steps on numbers of size 1: 1e-5 is 170 roundings, seen on a few at most."""
+def test_the_kernel_takes_the_sgd_steps_of_its_equation(method):
+    """30 float32 steps on numbers of size 1; the tolerance 1e-5 is 170 roundings."""
     bags, plan, W, U = example(method)
     lines, lr, state = np.arange(len(LINES))[::-1], 0.1, stream(4)
     want = replay(method, bags, lines, plan, W, U, np.float32(lr), state)
@@ -145,7 +145,7 @@ def test_the_kernel_takes_the_steps_of_its_equation(method):
     assert n == len(LINES) and loss == pytest.approx(want[0], rel=1e-5)
     np.testing.assert_allclose(W, want[1], atol=1e-5)
     np.testing.assert_allclose(U, want[2], atol=1e-5)
-    assert not np.allclose(U, example(method)[3], atol=0.1)       # it did step
+    assert not np.allclose(U, example(method)[3], atol=0.1)       # the steps are not 0
 
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
@@ -157,7 +157,7 @@ def test_a_learning_rate_of_0_changes_nothing(method):
     np.testing.assert_array_equal(U, before[1])
 
 
-def test_each_label_of_a_line_is_drawn_as_often_as_any_other():
+def test_the_labels_of_a_line_are_drawn_uniformly():
     plan = make_label_plan(Corpus(np.array([2, 0, 1, 1], np.int32), np.array([0, 3, 4])),
                            np.array([3, 2, 1]), "softmax", 5)
     drawn, state = Counter(), stream(7)
@@ -165,11 +165,11 @@ def test_each_label_of_a_line_is_drawn_as_often_as_any_other():
         label, state = draw_label(plan, 0, np.uint64(state))
         drawn[int(label)] += 1
     assert all(abs(drawn[label] - 1000) < 6 * np.sqrt(3000 * 2 / 9) for label in range(3))
-    assert draw_label(plan, 1, np.uint64(state)) == (1, state)              # nothing to draw
+    assert draw_label(plan, 1, np.uint64(state)) == (1, state)              # one label: no draw
 
 
 def test_negatives_are_drawn_by_the_square_root_of_the_counts():
-    """Counts 16, 4, 1: 4/7, 2/7, 1/7; each column of the alias table holds 1/3."""
+    """Counts 16, 4, 1 give 4/7, 2/7, 1/7; each column of the alias table has probability 1/3."""
     noise = make_label_plan(None, np.array([16, 4, 1]), "ns", 5).noise
     mass = np.zeros(3)
     for label in range(3):
@@ -189,7 +189,10 @@ SETTINGS = dict(dim=10, epochs=25, lr=0.5, ngrams=NGrams(0, 0, 2000))
 
 
 def crossed(model):
-    """Does a node of the tree ask for one verdict of this topic and for the other of that one?"""
+    """Whether a node of the label tree separates the verdicts of two topics in opposite ways.
+
+    Its decision is then an XOR of topic and verdict, which no linear classifier can learn.
+    """
     tree, sides = label_tree(model.model.label_counts), {}
     for label, name in enumerate(model.labels):
         topic, verdict = name.removeprefix("__label__").split("-")
@@ -202,28 +205,28 @@ def crossed(model):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
-def test_each_loss_comes_near_the_upper_bound_with_word_n_grams_and_not_without(method):
-    """Six seeds, tested on 2,000 lines: σ = 0.005 around the best there is, 0.95, and 0.714."""
-    trees_that_fail = 0
+def test_each_loss_reaches_the_upper_bound_only_with_word_n_grams(method):
+    """Six seeds, 2,000 test lines (σ = 0.005).  Upper bounds: 0.95 with order, 0.714 without."""
+    crossed_trees = 0
     for seed in range(6):
         lines, test = drawn(seed, 1500).lines, drawn(100 + seed, 2000).lines
         options = RunOptions(seed=seed)
-        runs = train(lines, method, word_ngrams=2, options=options, **SETTINGS).classifier
+        bigrams = train(lines, method, word_ngrams=2, options=options, **SETTINGS).classifier
         words = train(lines, method, options=options, **SETTINGS).classifier
         majority = max(Counter(line.split()[0] for line in test).values()) / 2000
-        knows_order, knows_words = runs.test(test).precision, words.test(test).precision
-        assert majority < 0.3 and knows_words < upper_bound(sees_order=False) + 0.05
-        if method is hierarchical_softmax_chunk and crossed(runs):
-            assert knows_words + 0.05 < knows_order < upper_bound() - 0.08
-            trees_that_fail += 1
+        with_order, without_order = bigrams.test(test).precision, words.test(test).precision
+        assert majority < 0.3 and without_order < upper_bound(sees_order=False) + 0.05
+        if method is hierarchical_softmax_chunk and crossed(bigrams):
+            assert without_order + 0.05 < with_order < upper_bound() - 0.08
+            crossed_trees += 1
         else:
-            assert upper_bound() - 0.05 < knows_order < upper_bound() + 0.03
-            assert upper_bound(sees_order=False) - 0.06 < knows_words
-    assert trees_that_fail == (method is hierarchical_softmax_chunk)       # one of the six
+            assert upper_bound() - 0.05 < with_order < upper_bound() + 0.03
+            assert upper_bound(sees_order=False) - 0.06 < without_order
+    assert crossed_trees == (method is hierarchical_softmax_chunk)         # one of the six seeds
 
 
 def naive_bayes(lines, texts):
-    """The baseline of words that know nothing of each other, with one added to every count."""
+    """The baseline: naive Bayes on words, with 1 added to every count.  -> a label for each text"""
     examples = [(label, words) for label, *words in map(str.split, lines)]
     labels = sorted({label for label, _ in examples})
     index = {word: i for i, word in enumerate({word for _, words in examples for word in words})}
@@ -236,16 +239,16 @@ def naive_bayes(lines, texts):
                                         ].sum(axis=1)).argmax()] for text in texts]
 
 
-def test_words_alone_learn_what_naive_bayes_knows_and_runs_far_more():
+def test_words_reach_naive_bayes_and_word_bigrams_exceed_it():
     lines, test = drawn(0, 1500).lines, drawn(100, 2000).lines
     bayes = np.mean([guess == line.split()[0] for guess, line in zip(naive_bayes(lines, test),
                                                                      test)])
     words = train(lines, **SETTINGS).classifier.test(test).precision
-    runs = train(lines, word_ngrams=2, **SETTINGS).classifier.test(test).precision
-    assert abs(words - bayes) < 0.06 and runs > bayes + 0.15
+    bigrams = train(lines, word_ngrams=2, **SETTINGS).classifier.test(test).precision
+    assert abs(words - bayes) < 0.06 and bigrams > bayes + 0.15
 
 
-def test_lines_sorted_by_label_are_no_trap():
+def test_shuffling_helps_if_lines_are_sorted_by_label():
     lines, test = sorted(drawn(0, 1500).lines), drawn(100, 2000).lines
     settings = {**SETTINGS, "epochs": 5, "word_ngrams": 2}
     sorted_in_order = train(lines, shuffle=False, **settings).classifier.test(test).precision
@@ -253,7 +256,7 @@ def test_lines_sorted_by_label_are_no_trap():
 
 
 def test_character_n_grams_help_with_unseen_words():
-    """Stems are known from training, their endings are not."""
+    """The stems of the test words are in the training lines, their ending is not."""
     stems = {"sun": "warm", "heat": "warm", "snow": "cold", "frost": "cold"}
     lines = [f"__label__{kind} {stem}{end}" for stem, kind in stems.items() for end in
              ("", "s", "y", "ing")] * 5
@@ -268,11 +271,11 @@ def test_one_vs_all_finds_both_labels_of_a_line():
     model = train(lines, one_vs_all_chunk, word_ngrams=2, **SETTINGS).classifier
     quality = model.test(test, k=2)
     assert quality.precision == quality.recall > 0.93
-    sure = model.test(test, k=-1, threshold=0.5)                 # the labels are for it to count
-    assert sure.precision > 0.9 and sure.recall > 0.9
+    above = model.test(test, k=-1, threshold=0.5)                # any number of labels per line
+    assert above.precision > 0.9 and above.recall > 0.9
 
 
-def test_the_tree_of_one_label_is_its_root_and_one_label_is_certain():
+def test_a_single_label_is_certain():
     for method in METHODS:
         model = train(["__label__x a", "__label__x b"], method, dim=3).classifier
         (label, p), = model.predict("a")
@@ -282,7 +285,7 @@ def test_the_tree_of_one_label_is_its_root_and_one_label_is_certain():
 
 
 def test_negative_sampling_ranks_labels_by_their_odds_over_the_noise_distribution():
-    """All lines are alike, so s_l = log P / (K Pneg (1 − P)); σ(s) does not rank by P."""
+    """All lines have the same text, so s_l = log P(l) / (K Pneg(l) (1 − P(l))): not ranked by P."""
     counts, K = np.array([600, 300, 100]), 2
     lines = [f"__label__{label} x" for label, n in zip("abc", counts) for _ in range(n)]
     P, noise = counts / counts.sum(), np.sqrt(counts) / np.sqrt(counts).sum()
@@ -293,7 +296,7 @@ def test_negative_sampling_ranks_labels_by_their_odds_over_the_noise_distributio
     np.testing.assert_allclose(np.log(p / (1 - p)), want, atol=0.15)
 
 
-def test_the_rest_of_what_a_model_says_of_itself():
+def test_the_settings_and_the_losses_of_a_trained_model():
     lines = drawn(0, 1500).lines
     model, losses = train(lines, hierarchical_softmax_chunk, dim=4, epochs=3, min_count=2,
                           word_ngrams=3, ngrams=NGrams(0, 0, 50), negatives=2)
@@ -315,7 +318,7 @@ def test_one_worker_and_the_same_seed_give_the_same_bits(method):
     assert one.output.tobytes() == same.output.tobytes() != other.output.tobytes()
 
 
-def test_two_workers_learn_as_well_as_one():
+def test_two_workers_reach_the_upper_bound_too():
     test = drawn(100, 2000).lines
     for seed in range(3):
         trained = train(drawn(seed, 1500).lines, word_ngrams=2, options=RunOptions(2, seed),
@@ -325,10 +328,10 @@ def test_two_workers_learn_as_well_as_one():
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(method):
-    """Runs of up to 40,000 words would be so much work that a chunk is 100 words.
+    """With word_ngrams = 40,000 a chunk has 100 words.
 
-    Each chunk has the random numbers of its seed, epoch and number, and the rate falls by the words
-    read.
+    The random state of a chunk is stream(seed, epoch, number); the learning rate falls with the
+    words read.
     """
     lines, K = read_labelled(drawn(0, 150, two_labels=True).lines), 3
     trained = train(lines, method, dim=5, lr=0.5, epochs=2, word_ngrams=40_000, negatives=K,
@@ -358,14 +361,14 @@ def small_training():
     return np.array([[model.encode("a red"), model.model.output[1]] for model in found])
 
 
-def test_the_kernels_are_runnable_python():
-    """With the compiler switched off the same training gives the same vectors, to rounding."""
+def test_training_without_jit_gives_the_same_vectors():
+    """Without JIT the same training gives the same vectors up to rounding."""
     np.testing.assert_allclose(in_plain_python(small_training), small_training(), atol=1e-5)
 
 
 # ---- errors -------------------------------------------------------------------------------------
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+def test_tables_larger_than_the_memory_are_rejected_with_their_size():
     ngrams = NGrams(0, 0, 2_000_000_000)
     with pytest.raises(MemoryError, match=r"2 words \+ 2000000000 buckets and 1 .* x 1000000 "):
         train(["__label__x a"], dim=1_000_000, word_ngrams=2, ngrams=ngrams)
@@ -382,6 +385,6 @@ def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
     (dict(method=len), "expected one of softmax_chunk"),
     (dict(source=["__label__x a", "a"]), "line 2 has no label"),
 ])
-def test_settings_that_make_no_sense_are_refused(wrong, message):
+def test_invalid_settings_are_rejected(wrong, message):
     with pytest.raises(ValueError, match=message):
         train(**{"source": ["__label__x a b", "__label__y b"], **wrong})

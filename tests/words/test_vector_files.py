@@ -1,4 +1,4 @@
-"""Files of word vectors: exact round trips, the originals' bytes, and no silent load."""
+"""Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
 import gzip
 import pickle
 import struct
@@ -24,7 +24,7 @@ from scratch_embed.words.vector_files import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-# what tests/golden/make_word_vectors.py gave to gensim
+# the table from which tests/golden/make_word_vectors.py made files with gensim
 GOLDEN_WORDS = ["</s>", "king", "naïve", "日本", "🙂"]
 GOLDEN_VECTORS = np.array([[0.0, -0.0, 1.0, -2.0],
                            [1 / 3, -0.1, 0.0625, 123456.79],
@@ -55,17 +55,18 @@ each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """One place for all files of these tests; hypothesis writes it again and again."""
+    """One path for the files of all tests; hypothesis needs a fixture that is not per function."""
     return tmp_path_factory.mktemp("vectors") / "file"
 
 
 def saved(path, data):
+    """Write the bytes `data` to `path`.  -> path"""
     path.write_bytes(data)
     return path
 
 
 def assert_same_table(table, words=WORDS, vectors=VECTORS):
-    """Equal words, and vectors equal bit by bit: −0 is not 0."""
+    """Equal words, and vectors equal bit by bit, so that −0 differs from 0."""
     assert table[0] == words
     assert table[1].dtype == np.float32 and table[1].shape == vectors.shape
     np.testing.assert_array_equal(table[1].view(np.uint32), vectors.view(np.uint32))
@@ -74,19 +75,19 @@ def assert_same_table(table, words=WORDS, vectors=VECTORS):
 # ---- the originals' bytes --------------------------------------------------
 
 @each_file
-def test_every_original_is_read_by_its_reader_and_known_by_its_bytes(path, read, data):
+def test_every_format_is_read_by_its_reader_and_recognised_by_its_bytes(path, read, data):
     assert_same_table(read(saved(path, data)))
     assert_same_table(read_vectors(path))
 
 
 @each_file
-def test_a_gzip_file_is_read_whatever_its_name(path, read, data):
+def test_a_gzip_file_is_read_without_regard_to_its_name(path, read, data):
     assert_same_table(read(saved(path, gzip.compress(data))))
     assert_same_table(read_vectors(path))
 
 
 @pytest.mark.parametrize("name", ["word_vectors.txt", "word_vectors.bin"])
-def test_files_that_gensim_wrote_hold_the_table_that_it_was_given(name):
+def test_files_of_gensim_give_the_table_that_it_wrote(name):
     assert_same_table(read_vectors(GOLDEN / name), GOLDEN_WORDS, GOLDEN_VECTORS)
 
 
@@ -99,7 +100,7 @@ def test_our_bytes_worked_by_hand(path):
     assert path.read_bytes() == GENSIM_BINARY
 
 
-def test_our_binary_file_is_gensims_byte_for_byte(path):
+def test_our_binary_file_equals_gensims_byte_for_byte(path):
     write_word2vec_binary(path, GOLDEN_WORDS, GOLDEN_VECTORS)
     assert path.read_bytes() == (GOLDEN / "word_vectors.bin").read_bytes()
 
@@ -129,7 +130,7 @@ def test_a_file_with_windows_line_ends_is_read(path):
 
 
 @pytest.mark.parametrize("first", [b"\n\0\x80\x3f", b"5\n\x80\x3f"])
-def test_a_newline_among_a_numbers_bytes_does_not_make_a_binary_file_a_text(path, first):
+def test_a_newline_in_the_bytes_of_a_number_does_not_make_a_file_text(path, first):
     data = b"2 4\na " + first + OU[4:] + b"b " + OU
     words, vectors = read_vectors(saved(path, data))
     assert words == ["a", "b"] and vectors[0].tobytes() == first + OU[4:]
@@ -137,7 +138,7 @@ def test_a_newline_among_a_numbers_bytes_does_not_make_a_binary_file_a_text(path
 
 # ---- round trips -----------------------------------------------------------
 
-# any letter of Unicode, but not the white space and halves of letters that files cannot hold
+# all characters of Unicode except the white space and surrogates that files cannot store
 words = st.text(st.characters(exclude_characters=" \t\n\v\f\r", exclude_categories=["Cs"]),
                 min_size=1, max_size=9)
 bits = st.integers(0, 2**32 - 1).filter(lambda b: b >> 23 & 0xff != 0xff)        # not nan, not inf
@@ -153,24 +154,24 @@ def tables(draw, words=words):
 
 @pytest.mark.parametrize("write, read", PAIRS)
 @given(table=tables())
-def test_any_table_comes_back_bit_by_bit(path, write, read, table):
+def test_reading_gives_the_table_that_was_written_bit_by_bit(path, write, read, table):
     write(path, *table)
     assert_same_table(read(path), *table)
     assert_same_table(read_vectors(path), *table)
 
 
 parts = words.filter(lambda part: part.lower() not in ("nan", "inf", "infinity")
-                     and part[0].isalpha())                  # so it is no number
+                     and part[0].isalpha())                  # so it is not a number
 
 
 @given(tables(st.lists(parts, min_size=1, max_size=3).map(" ".join)))
-def test_words_of_several_parts_come_back_from_a_glove_file(path, table):
+def test_words_with_spaces_can_be_read_from_a_glove_file(path, table):
     write_glove_text(path, *table)
     assert_same_table(read_vectors(path), *table)
 
 
 @given(bits)
-def test_nine_digits_give_every_number_back_and_what_is_printed_has_the_fewest(path, pattern):
+def test_nine_digits_are_exact_and_shortest_digits_are_the_fewest(path, pattern):
     number = np.array([[pattern]], np.uint32).view(np.float32)
     write_word2vec_text(path, ["w"], number)
     assert np.float32(path.read_text().split()[-1]) == number[0, 0]
@@ -181,19 +182,19 @@ def test_nine_digits_give_every_number_back_and_what_is_printed_has_the_fewest(p
         assert np.float32(f"{number[0, 0]:.{fewer - 1}e}") != number[0, 0]
 
 
-def test_the_one_number_that_rounding_twice_would_change_comes_back(path):
+def test_a_number_that_double_rounding_would_change_is_read_exactly(path):
     number = np.array([[0x15AE43FD, 0x95AE43FD]], np.uint32).view(np.float32)
-    assert str(number[0, 0]) == "7.038531e-26"               # the fewest digits, if rounded once
-    assert np.float32(7.038531e-26) != number[0, 0]          # by way of float64: its neighbour
+    assert str(number[0, 0]) == "7.038531e-26"               # the fewest digits, rounded once
+    assert np.float32(7.038531e-26) != number[0, 0]          # rounded to float64, then float32
     for write, read in PAIRS:
         write(path, ["w"], number)
         assert_same_table(read(path), ["w"], number)
 
 
-# ---- damaged files: an error, never a table --------------------------------
+# ---- damaged files ---------------------------------------------------------
 
 @pytest.mark.parametrize("read, data", list(READERS.values())[:5], ids=list(READERS)[:5])
-def test_a_file_cut_at_any_byte_is_refused(path, read, data):
+def test_a_file_truncated_at_any_byte_is_rejected(path, read, data):
     for cut in range(len(data)):
         for reader in (read, read_vectors):
             with pytest.raises(FormatError):
@@ -204,7 +205,7 @@ def test_a_file_cut_at_any_byte_is_refused(path, read, data):
             read_vectors(saved(path, packed[:cut]))
 
 
-def test_a_damaged_archive_is_refused(path):
+def test_a_damaged_gzip_file_is_rejected(path):
     packed = gzip.compress(OURS_TEXT)
     for at in range(10, len(packed)):              # after the archive's own header
         with pytest.raises(FormatError):
@@ -213,8 +214,8 @@ def test_a_damaged_archive_is_refused(path):
         read_vectors(saved(path, packed + b"more"))
 
 
-def test_a_glove_file_cut_inside_a_row_is_refused(path):
-    between = GLOVE.index(b"\n") + 1               # there it is a whole file of one row
+def test_a_glove_file_truncated_inside_a_row_is_rejected(path):
+    between = GLOVE.index(b"\n") + 1               # here it is a complete file of one row
     for cut in set(range(len(GLOVE))) - {between}:
         with pytest.raises(FormatError):
             read_vectors(saved(path, GLOVE[:cut]))
@@ -223,7 +224,7 @@ def test_a_glove_file_cut_inside_a_row_is_refused(path):
 
 @given(st.sampled_from([data for _, data in READERS.values()]), st.data())
 @example(b"\n", None)
-def test_damage_gives_a_finite_table_or_a_format_error(path, data, draw):
+def test_a_damaged_file_gives_a_finite_table_or_a_format_error(path, data, draw):
     if draw:
         at = draw.draw(st.integers(0, len(data) - 1))
         end = at + draw.draw(st.integers(0, 6))
@@ -232,7 +233,7 @@ def test_damage_gives_a_finite_table_or_a_format_error(path, data, draw):
     for read in (read_vectors, read_word2vec_text, read_word2vec_binary, read_glove_text):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")                              # of a repeated word
+                warnings.simplefilter("ignore")                              # for a repeated word
                 words, vectors = read(path)
         except FormatError:
             continue
@@ -240,7 +241,7 @@ def test_damage_gives_a_finite_table_or_a_format_error(path, data, draw):
         assert np.isfinite(vectors).all() and all(words)
 
 
-TEXT_FAULTS = [                                # data, then place: expected and found
+TEXT_FAULTS = [                                # (data, message: place, expected, found)
     (b"king 1 2\n", "line 1: expected the numbers of words and of dimensions"),
     (b"0 2\n", "line 1: expected the numbers of words"),
     (b"2 0\na\nb\n", "line 1: expected the numbers of words"),
@@ -288,7 +289,7 @@ FAULTS = [(read, *fault) for read, faults in [(read_word2vec_text, TEXT_FAULTS),
 
 
 @pytest.mark.parametrize("read, data, message", FAULTS)
-def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, read, data, message):
+def test_the_error_names_the_place_and_what_was_expected_and_found(path, read, data, message):
     with pytest.raises(FormatError) as error:
         read(saved(path, data))
     assert str(error.value).startswith(f"{path}: {message}")
@@ -298,7 +299,7 @@ def test_a_fault_is_named_with_its_place_and_what_was_expected_and_found(path, r
 @pytest.mark.parametrize("header", [b"1000000000000 100\n", b"1 1000000000000\n",
                                     b"9999999999999999999999999 99999999999999999999999999\n"])
 @pytest.mark.parametrize("read", [read_word2vec_text, read_word2vec_binary, read_vectors])
-def test_a_header_beyond_the_file_is_refused_before_memory_is_taken(path, read, header, pack):
+def test_sizes_beyond_the_file_are_rejected_before_memory_is_allocated(path, read, header, pack):
     saved(path, pack(header + b"a 0.5 0.5\n" * 100))
     tracemalloc.start()
     with pytest.raises(FormatError, match="line 1: .* rows of .* numbers take at least"):
@@ -308,31 +309,31 @@ def test_a_header_beyond_the_file_is_refused_before_memory_is_taken(path, read, 
     assert peak < 1_000_000
 
 
-def test_a_header_that_the_file_can_just_hold_is_accepted(path):
+def test_the_shortest_possible_rows_are_accepted(path):
     words, vectors = read_word2vec_text(saved(path, b"2 3\na 0 0 0\nb 1 2 3\n"))
     assert words == ["a", "b"] and vectors.tolist() == [[0, 0, 0], [1, 2, 3]]
     words, vectors = read_word2vec_binary(saved(path, b"1 2\na " + ROW))
     assert words == ["a"] and vectors.tolist() == [[1, 2]]
 
 
-def test_a_pickle_is_refused_and_not_run(path):
-    trace = path.with_name("trace")
+def test_a_pickle_is_rejected_and_not_run(path):
+    proof = path.with_name("proof")              # exists if the pickle was run
 
     class Trap:
         def __reduce__(self):
-            return trace.write_text, ("run",)
+            return proof.write_text, ("run",)
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(FormatError, match="pickle"):
             read_vectors(saved(path, pickle.dumps(Trap(), protocol)))
-    assert not trace.exists()
+    assert not proof.exists()
 
 
-def test_a_fasttext_model_is_distinguished_from_its_vectors(path):
+def test_the_error_for_a_fasttext_model_says_what_it_is(path):
     with pytest.raises(FormatError, match="fastText model"):
         read_vectors(saved(path, struct.pack("<14i", 793712314, 12, *range(12))))
 
 
-# ---- a word that comes twice -----------------------------------------------
+# ---- a word that occurs twice ----------------------------------------------
 
 @pytest.mark.parametrize("read, data", [
     (read_word2vec_text, b"4 2\na 1 2\nb 3 4\na 5 6\nc 7 8\n"),
@@ -351,12 +352,12 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(path, read, data)
         f"{path}: 1 of 4 rows repeat an earlier word and are dropped"]
 
 
-# ---- what may not be written -----------------------------------------------
+# ---- contents that cannot be written ---------------------------------------
 
 @each_writer
 @pytest.mark.parametrize("word", ["", "new\tyork", "new\nyork", "a\r", "\v", "a\f", " a", "a ",
                                   "half\ud83d"])
-def test_a_word_that_the_format_cannot_hold_is_refused_by_name(tmp_path, write, word):
+def test_a_word_that_the_format_cannot_store_is_rejected_by_name(tmp_path, write, word):
     target = saved(tmp_path / "file", b"old")
     with pytest.raises(ValueError) as error:
         write(target, ["king", word], VECTORS)
@@ -365,17 +366,17 @@ def test_a_word_that_the_format_cannot_hold_is_refused_by_name(tmp_path, write, 
 
 
 @pytest.mark.parametrize("write", [write_word2vec_text, write_word2vec_binary])
-def test_only_glove_can_hold_a_space(path, write):
+def test_only_glove_files_can_store_a_space(path, write):
     with pytest.raises(ValueError, match="'new york'"):
         write(path, ["king", "new york"], VECTORS)
     write_glove_text(path, ["king", "new york"], VECTORS)
     assert read_vectors(path)[0] == ["king", "new york"]
 
 
-def test_a_glove_word_that_would_be_read_as_a_number_is_refused(path):
+def test_a_glove_word_that_would_be_read_as_a_number_is_rejected(path):
     with pytest.raises(ValueError, match="'no 1'"):
         write_glove_text(path, ["king", "no 1"], VECTORS)
-    write_glove_text(path, ["king", "1"], VECTORS)                   # alone it is a word
+    write_glove_text(path, ["king", "1"], VECTORS)                   # "1" alone is a word
     assert read_vectors(path)[0] == ["king", "1"]
 
 
@@ -385,15 +386,15 @@ def test_a_glove_word_that_would_be_read_as_a_number_is_refused(path):
     (WORDS, np.zeros((2, 0)), "shape"), (["a", "a"], VECTORS, "got 'a' 2 times"),
     (["a", "b"], [[1, 2], [3, np.nan]], "got nan or inf for 'b'"),
     (["a", "b"], [[1, 1e39], [3, 4]], "got nan or inf for 'a'")])
-def test_a_table_that_is_not_valid_is_refused(tmp_path, write, words, vectors, message):
+def test_an_invalid_table_is_rejected(tmp_path, write, words, vectors, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "file", words, vectors)
     assert list(tmp_path.iterdir()) == []
 
 
 @each_writer
-def test_a_program_that_has_the_old_file_open_still_reads_all_of_it(path, write):
-    with open(saved(path, b"old")) as reader:      # so the new one was written beside it
+def test_a_reader_of_the_old_file_still_reads_all_of_it(path, write):
+    with open(saved(path, b"old")) as reader:      # the new file has another inode
         write(path, WORDS, VECTORS)
         assert reader.read() == "old"
     assert_same_table(read_vectors(path))

@@ -13,7 +13,7 @@ from tests.rounding import gamma, seeds, u32
 
 @pytest.fixture
 def compass():
-    """Directions of different lengths: north is 0 degrees from itself, northeast 45 from it."""
+    """Directions with different norms; northeast is 45 degrees from north and from east."""
     return WordVectors(["east", "north", "northeast", "west", "south"],
                        [[2, 0], [0, 1], [3, 3], [-1, 0], [0, -5]])
 
@@ -23,7 +23,7 @@ def random_words(seed, V=12, D=5):
     return WordVectors([f"w{row}" for row in range(V)], rng.standard_normal((V, D)))
 
 
-# ---- what users of KeyedVectors know ---------------------------------------
+# ---- the methods of KeyedVectors -------------------------------------------
 
 def test_a_word_has_a_row_and_a_vector(compass):
     assert compass.index_to_key[2] == "northeast" and compass.key_to_index["northeast"] == 2
@@ -41,22 +41,22 @@ def test_similarity_is_the_cosine_worked_by_hand(compass):
     assert compass.similarity("east", "south") == 0
 
 
-def test_the_nearest_words_come_first_and_the_word_itself_not_at_all(compass):
+def test_most_similar_gives_the_nearest_words_first_without_the_word_itself(compass):
     (first, cos), *others = compass.most_similar("northeast", topn=3)
     assert first == "east" and cos == pytest.approx(math.sqrt(0.5), rel=4 * u32)
     assert [word for word, _ in others] == ["north", "west"]         # ties: the earlier word first
-    assert len(compass.most_similar("east")) == 4                    # there are no more
+    assert len(compass.most_similar("east")) == 4                    # all other words
     assert compass.most_similar("east", topn=0) == []
     assert compass.most_similar(["east", "east"], topn=9) == compass.most_similar("east", topn=9)
 
 
 def test_an_analogy_is_a_sum_of_directions(compass):
-    # north − east + south = −east = west; the three are left out, though opposite words cancel
+    # north − east + south = −east = west; the three words of the query are left out
     assert compass.most_similar(["north", "south"], ["east"], topn=1) == [("west", 1.0)]
     assert compass.most_similar(negative="east", topn=1) == [("west", 1.0)]
 
 
-def test_a_vector_counts_with_its_length_and_leaves_no_word_out(compass):
+def test_a_vector_in_a_query_is_not_normalised_and_excludes_no_word(compass):
     assert compass.most_similar(compass["east"], topn=1) == [("east", 1.0)]
     # 2 · east + 1 · north lies 26.6 degrees from east, 63.4 from north
     (first, cos), *_ = compass.most_similar([compass["east"], "north"])
@@ -75,7 +75,7 @@ def test_the_odd_one_out_is_farthest_from_the_mean(compass):
         compass.doesnt_match([])
 
 
-def test_nothing_to_compare_with_is_an_error(compass):
+def test_an_empty_query_is_an_error(compass):
     with pytest.raises(ValueError, match="at least one word"):
         compass.most_similar()
 
@@ -83,7 +83,7 @@ def test_nothing_to_compare_with_is_an_error(compass):
 # ---- against the definitions -----------------------------------------------
 
 @given(seeds)
-def test_most_similar_is_a_full_sort_of_the_cosines(seed):
+def test_most_similar_equals_a_full_sort_of_the_cosines(seed):
     kv = random_words(seed)
     rows = kv.unit_rows.astype(np.float64)
     target = rows[0] + rows[1] - rows[2]
@@ -92,12 +92,12 @@ def test_most_similar_is_a_full_sort_of_the_cosines(seed):
     assert sorted(word for word, _ in answer) == sorted(f"w{row}" for row in range(3, 12))
     scores = [score for _, score in answer]
     assert scores == sorted(scores, reverse=True)
-    for word, score in answer:         # the target is rounded once, then D products are summed
+    for word, score in answer:         # errors: the target, then D products
         assert abs(score - exact[kv.key_to_index[word]]) <= gamma(5 + 3, u32)
 
 
 @given(seeds)
-def test_words_alone_are_a_3cosadd(seed):
+def test_most_similar_of_words_equals_3cosadd(seed):
     kv = random_words(seed)
     rows, cosines = three_cos_add(kv.unit_rows, [0, 1], [2], 4)
     assert kv.most_similar(["w0", "w1"], ["w2"], topn=4) == [
@@ -105,7 +105,7 @@ def test_words_alone_are_a_3cosadd(seed):
 
 
 @given(seeds)
-def test_the_length_of_a_word_is_not_seen(seed):
+def test_results_do_not_depend_on_the_norms_of_the_vectors(seed):
     kv = random_words(seed)
     powers = np.random.default_rng(seed).integers(-30, 30, (12, 1))
     scaled = WordVectors(kv.index_to_key, np.ldexp(kv.vectors, powers))
@@ -115,14 +115,14 @@ def test_the_length_of_a_word_is_not_seen(seed):
 
 
 def test_a_cosine_is_never_above_one():
-    for seed in range(200):                        # rounding alone takes many of these above 1
+    for seed in range(200):                        # by rounding, many would be above 1
         kv = random_words(seed, V=2, D=3)
         assert all(abs(cos) <= 1 for _, cos in kv.most_similar(kv["w0"]))
 
 
 # ---- state -----------------------------------------------------------------
 
-def test_unit_rows_are_computed_once_and_the_vectors_cannot_change_under_them(compass):
+def test_unit_rows_are_computed_once_and_vectors_are_read_only(compass):
     assert compass.unit_rows is compass.unit_rows
     for change in (lambda: compass.vectors.fill(0), lambda: compass["east"].fill(0)):
         with pytest.raises(ValueError, match="read-only"):
@@ -130,9 +130,9 @@ def test_unit_rows_are_computed_once_and_the_vectors_cannot_change_under_them(co
 
 
 def test_the_callers_array_is_neither_copied_nor_locked():
-    mine = np.ones((2, 3), np.float32)
-    kv = WordVectors(["a", "b"], mine)
-    assert np.shares_memory(kv.vectors, mine) and mine.flags.writeable
+    array = np.ones((2, 3), np.float32)
+    kv = WordVectors(["a", "b"], array)
+    assert np.shares_memory(kv.vectors, array) and array.flags.writeable
 
 
 @pytest.mark.parametrize("words, vectors, message", [
@@ -142,7 +142,7 @@ def test_the_callers_array_is_neither_copied_nor_locked():
     (["a", "b"], [[1, 2], [3, np.inf]], "got nan or inf for 'b'"),
     (["a", "b"], [[np.nan, 2], [3, 4]], "got nan or inf for 'a'"),
     (["a"], [[1e39]], "got nan or inf for 'a'"), ("ab", [[1, 2], [3, 4]], "got one str")])
-def test_a_table_that_is_not_valid_is_refused(words, vectors, message):
+def test_an_invalid_table_is_rejected(words, vectors, message):
     with pytest.raises(ValueError, match=message):
         WordVectors(words, vectors)
 
@@ -161,7 +161,7 @@ def test_a_missing_word_is_named_with_its_closest_spellings(compass, ask):
                                 "'north', 'northeast'")
 
 
-def test_a_missing_word_like_no_other_is_just_named(compass):
+def test_a_missing_word_without_similar_spellings_is_just_named(compass):
     with pytest.raises(KeyError) as error:
         compass["xyz"]
     assert str(error.value) == "'xyz' is not among the 5 words"
@@ -183,7 +183,7 @@ def test_spellings_are_compared_only_when_the_message_is_read():
 
 @pytest.mark.parametrize("name, binary", [("table.txt", False), ("table.vec", False),
                                           ("table.bin", True)])
-def test_a_saved_table_loads_equal_and_only_bin_means_binary(tmp_path, compass, name, binary):
+def test_a_saved_table_can_be_loaded_and_only_bin_is_binary(tmp_path, compass, name, binary):
     compass.save(tmp_path / name)
     again = WordVectors.load(tmp_path / name)
     assert again.index_to_key == compass.index_to_key
@@ -196,19 +196,19 @@ def test_the_evaluations_read_their_files(tmp_path, compass):
     (tmp_path / "pairs").write_text("East\tnortheast\t9\neast\twest\t1\nup\teast\t5\n")
     questions, pairs = tmp_path / "questions", tmp_path / "pairs"
     scores = compass.evaluate_word_analogies(questions)
-    assert scores.overall[1:] == (0, 1, 1)         # east − north + south: northeast is not far off
-    assert len(format_analogies(scores)) == 4      # one kind of question: no totals of kinds
+    assert scores.overall[1:] == (0, 1, 1)         # (1, −2) is nearer to northeast
+    assert len(format_analogies(scores)) == 4      # header, section, line, total
     assert compass.evaluate_word_analogies(questions, lower=False).overall[1:] == (0, 0, 1)
     assert compass.evaluate_word_pairs(pairs)[1:] == (2, 3)
     assert compass.evaluate_word_pairs(pairs).spearman == pytest.approx(1, abs=64 * 2**-53)
     assert compass.evaluate_word_pairs(pairs, lower=False)[1:] == (1, 3)
 
 
-def test_cosmul_solves_by_products_what_3cosadd_solves_by_sums(compass):
+def test_most_similar_cosmul_worked_by_its_formula(compass):
     words = WordVectors(["man", "woman", "king", "queen", "apple"],
                         [[1, 1, 0], [1, -1, 0], [2, 1, 0.5], [2, -1, 0.5], [-1, 0, 1]])
     best = words.most_similar_cosmul(positive=["king", "woman"], negative=["man"])
-    assert best[0][0] == "queen" and len(best) == 2            # the three that were asked are out
+    assert best[0][0] == "queen" and len(best) == 2            # the query's words are left out
     unit = words.unit_rows.astype(float)
     a, b, c, d = (unit[row] for row in (0, 2, 1, 3))
     want = (1 + d @ b) / 2 * (1 + d @ c) / 2 / ((1 + d @ a) / 2 + 0.001)
@@ -221,7 +221,7 @@ def test_cosmul_solves_by_products_what_3cosadd_solves_by_sums(compass):
 # ---- parity ----------------------------------------------------------------
 
 @given(seeds)
-def test_answers_as_gensim_does(seed):
+def test_results_equal_gensims(seed):
     KeyedVectors = pytest.importorskip("gensim.models").KeyedVectors
     kv = random_words(seed)
     theirs = KeyedVectors(vector_size=5)
@@ -233,7 +233,7 @@ def test_answers_as_gensim_does(seed):
         ours = dict(kv.most_similar(positive, negative, topn=20))
         gensims = dict(theirs.most_similar(positive, negative, topn=20))
         assert ours.keys() == gensims.keys()
-        # unit rows, their sum and the products are rounded; what cancels in the sum magnifies it
+        # unit rows, their sum and products are rounded; cancellation in the sum magnifies errors
         magnified = sum(map(np.linalg.norm, terms)) / np.linalg.norm(sum(terms))
         for word in ours:
             assert abs(ours[word] - gensims[word]) <= 4 * gamma(5 + 3, u32) * magnified

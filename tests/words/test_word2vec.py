@@ -1,4 +1,4 @@
-"""SGNS takes the step of its equation, and training does what its arguments say."""
+"""SGNS: the equation, the kernels, windows and pairs of a text, training and its arguments."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ from tests.rounding import seeds
 
 
 def example(seed, dtype=np.float64, V=20, D=7, M=6):
-    """A vector, a table, M different rows of it and their labels, +1 and −1."""
+    """v (D,), U (V, D), M different rows (M,) of U and their labels y (M,), +1 or −1."""
     rng = np.random.default_rng(seed)
     v, U = rng.standard_normal(D).astype(dtype), rng.standard_normal((V, D)).astype(dtype)
     return v, U, rng.choice(V, M, replace=False), rng.choice([-1, 1], M).astype(dtype)
@@ -34,7 +34,7 @@ def example(seed, dtype=np.float64, V=20, D=7, M=6):
 # ---- the equation ---------------------------------------------------------------------------
 
 def test_one_pair_worked_by_hand():
-    """u·v = log 3 for the word seen and −log 3 for one noise word: both right at odds 3 to 1."""
+    """u·v is log 3 for the observed word, −log 3 for the negative: both have σ(y s) = 3/4."""
     v, U = np.array([1.0, 0.0]), np.array([[np.log(3), 5.0], [-np.log(3), 7.0]])
     loss, dv, dU = loss_and_grad(v, U, np.array([0, 1]), np.array([1, -1]))
     assert loss == pytest.approx(2 * np.log(4 / 3))
@@ -42,9 +42,9 @@ def test_one_pair_worked_by_hand():
     np.testing.assert_allclose(dv, [-np.log(3) / 2, (7 - 5) / 4])
 
 
-def test_a_vector_of_zeros_is_undecided_about_every_row():
+def test_a_zero_vector_has_the_loss_log_2_for_each_target():
     loss, _, _ = loss_and_grad(np.zeros(3), np.ones((6, 3)), np.arange(6), np.ones(6))
-    assert loss == pytest.approx(6 * np.log(2))               # six targets, each at one half
+    assert loss == pytest.approx(6 * np.log(2))               # six targets with σ = ½
 
 
 @given(seeds, st.floats(-3, 3))
@@ -63,7 +63,7 @@ def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
 
 
 @given(seeds)
-def test_a_rotation_of_both_tables_is_not_seen(seed):
+def test_the_loss_is_invariant_to_a_rotation_of_both_tables(seed):
     v, U, rows, y = example(seed)
     R, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((7, 7)))
     loss, dv, dU = loss_and_grad(v, U, rows, y)
@@ -74,7 +74,7 @@ def test_a_rotation_of_both_tables_is_not_seen(seed):
 
 
 @given(seeds)
-def test_yes_and_no_are_each_others_mirror(seed):
+def test_negating_the_vector_and_the_labels_does_not_change_the_loss(seed):
     v, U, rows, y = example(seed)
     loss, dv, dU = loss_and_grad(v, U, rows, y)
     mirrored, dv_mirrored, dU_mirrored = loss_and_grad(-v, U, rows, -y)
@@ -86,7 +86,7 @@ def test_yes_and_no_are_each_others_mirror(seed):
 # ---- the kernel -----------------------------------------------------------------------------
 
 def step(v, U, rows, y, lr=0.1):
-    """L, and the vector and the table after a step."""
+    """One SGD step of the kernel.  -> L, v and U after the step"""
     U, dv, scores = U.copy(), np.empty_like(v), np.empty(len(rows), np.float32)
     loss = sgns_step(v, U, np.asarray(rows), np.asarray(y, np.float32), len(rows), np.float32(lr),
                      scores, dv)
@@ -94,8 +94,8 @@ def step(v, U, rows, y, lr=0.1):
 
 
 @given(seeds, st.integers(1, 20), st.sampled_from([1, 3, 16, 33]))
-def test_the_kernel_takes_the_step_of_the_equation(seed, M, D):
-    """Each s errs by γ(D) Σ|u_d v_d|, each σ by 2⁻²¹ and a quarter of that; the rest is sums."""
+def test_the_kernel_takes_the_sgd_step_of_the_equation(seed, M, D):
+    """Errors: a score s, γ(D) Σ|u_d v_d|; σ(s), 2⁻²¹ and a quarter of that; then sums."""
     v, U, rows, y = example(seed, np.float32, V=40, D=D, M=M)
     loss, dv, dU = loss_and_grad(v.astype(float), U.astype(float), rows, y)
     got, got_v, got_U = step(v, U, rows, y)
@@ -104,21 +104,21 @@ def test_the_kernel_takes_the_step_of_the_equation(seed, M, D):
 
     u, big_v, big_U = 2**-24, np.abs(v).max(), np.abs(U).max()
     score = (D + 1) * u * np.abs(U[rows] * v).sum(1).max()
-    pull = 0.1 * (score / 4 + 2**-20)                          # the error of lr · (σ(s) − y)
+    pull = 0.1 * (score / 4 + 2**-20)                          # the error of lr · dL/ds
     assert abs(got - loss) <= M * (score + 2**-20)
     np.testing.assert_allclose(got_U, want_U, rtol=0, atol=pull * big_v + 4 * u * (big_U + big_v))
     np.testing.assert_allclose(got_v, v - 0.1 * dv, rtol=0,
                                atol=M * (pull + (M + 3) * u) * big_U + 4 * u * big_v)
 
 
-def test_a_negative_that_was_drawn_twice_steps_twice_from_the_same_score():
+def test_a_negative_drawn_twice_is_updated_twice_with_the_same_score():
     v, U, _, _ = example(1, np.float32)
     _, _, once = step(v, U, [0, 1], [1, -1])
     _, _, twice = step(v, U, [0, 1, 1], [1, -1, -1])
     np.testing.assert_allclose(twice[1] - U[1], 2 * (once[1] - U[1]), atol=2**-22)
 
 
-def test_only_the_named_rows_move():
+def test_only_the_rows_of_the_targets_change():
     v, U, rows, y = example(2, np.float32)
     _, _, moved = step(v, U, rows, y)
     others = np.setdiff1d(np.arange(len(U)), rows)
@@ -126,7 +126,7 @@ def test_only_the_named_rows_move():
     assert (moved[rows] != U[rows]).any(1).all()
 
 
-def test_targets_beyond_the_number_that_is_given_are_left_out():
+def test_only_the_first_m_targets_are_used():
     v, U, rows, y = example(2, np.float32)
     few = sgns_step(v, U.copy(), rows, y, 2, np.float32(0.1), np.empty_like(y), np.empty_like(v))
     assert few == step(v, U, rows[:2], y[:2])[0]
@@ -140,9 +140,9 @@ def test_a_learning_rate_of_zero_changes_nothing(seed):
     np.testing.assert_array_equal(same_U, U)
 
 
-def test_the_loss_of_many_very_wrong_rows_does_not_underflow():
+def test_the_loss_is_finite_if_the_product_of_probabilities_underflows():
     v, U = np.full(1, 80, np.float32), np.ones((30, 1), np.float32)
-    loss, _, _ = step(v, U, np.arange(30), np.full(30, -1), lr=0)    # each is wrong by e^80
+    loss, _, _ = step(v, U, np.arange(30), np.full(30, -1), lr=0)    # each loss is 80
     assert loss == pytest.approx(30 * 80, rel=1e-5)
 
 
@@ -154,26 +154,27 @@ def test_nan_in_a_vector_reaches_the_loss():
 
 # ---- the targets ----------------------------------------------------------------------------
 
-def targets(plan, word, state=0):
+def targets(plan, word, seed=0):
+    """-> rows and labels y that draw_targets gives for `word`"""
     rows, y = np.empty(plan.max_targets, np.int64), np.empty(plan.max_targets, np.float32)
-    M, _ = draw_targets(plan, word, rows, y, stream(state))
+    M, _ = draw_targets(plan, word, rows, y, stream(seed))
     return rows[:M].tolist(), y[:M].tolist()
 
 
 def test_the_targets_of_negative_sampling_are_the_word_and_k_negatives():
     rows, y = targets(make_plan([5, 4, 3, 2, 1], negatives=7), word=2)
     assert rows[0] == 2 and y == [1] + [-1] * (len(rows) - 1)
-    assert 2 not in rows[1:]                                   # the word itself is no negative
+    assert 2 not in rows[1:]                                   # the word itself is skipped
 
 
 def test_a_negative_that_is_the_word_itself_is_skipped_and_not_drawn_again():
-    """Two words alike: half of the K draws are the word itself."""
+    """Two words of equal frequency: on average half of the K draws are the word itself."""
     plan = make_plan([1, 1], negatives=20)
-    counts = [len(targets(plan, 0, state)[0]) - 1 for state in range(400)]
+    counts = [len(targets(plan, 0, seed)[0]) - 1 for seed in range(400)]
     assert abs(np.mean(counts) - 10) < 6 * np.sqrt(5 / 400)
 
 
-def test_the_targets_of_hierarchical_softmax_are_the_turns_of_the_words_path():
+def test_the_targets_of_hierarchical_softmax_are_the_turns_on_the_path():
     plan = make_plan([4, 2, 1, 1], negatives=0)
     tree = plan.tree
     for word in range(4):
@@ -189,8 +190,8 @@ def plan(V, window=1, keep=None):
 
 
 @given(seeds, st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 4))
-def test_a_chunk_takes_the_steps_of_the_equation_in_their_order(seed, lengths, window):
-    """The same random choices, replayed; the windows and the steps in NumPy and float64."""
+def test_a_chunk_takes_the_sgd_steps_of_the_equation_in_order(seed, lengths, window):
+    """The random choices are the kernel's; windows and steps are computed in float64 NumPy."""
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     corpus = Corpus(rng.integers(0, 6, offsets[-1]).astype(np.int32), offsets)
@@ -207,40 +208,40 @@ def test_a_chunk_takes_the_steps_of_the_equation_in_their_order(seed, lengths, w
                 M, state = draw_targets(chosen, kept[i], rows, y, np.uint64(state))
                 v = want_W[kept[j]].copy()
                 loss, _, dU = loss_and_grad(v, want_U, rows[:M], y[:M])
-                pull = -0.1 * (dU @ v) / (v @ v)               # −lr · ∂L/∂s of every target
-                for row, p in zip(rows[:M], pull):             # a negative may come twice
-                    want_W[kept[j]] += p * want_U[row]
-                    want_U[row] += p * v
+                steps = -0.1 * (dU @ v) / (v @ v)              # (M,) −lr · dL/ds
+                for row, step_s in zip(rows[:M], steps):       # a row may occur twice
+                    want_W[kept[j]] += step_s * want_U[row]
+                    want_U[row] += step_s * v
                 want_loss += loss
                 want_pairs += 1
     loss, pairs = skipgram_chunk(corpus, np.arange(len(lengths)), chosen, W, U, np.float32(0.1),
                                  stream(seed))
     assert pairs == want_pairs
-    bound = (pairs + 1) * 2**-19            # a pair: 3 targets, each within 2⁻²¹ of numbers < 2
+    bound = (pairs + 1) * 2**-19            # per pair: 3 targets, 2⁻²¹ each, of numbers below 2
     assert abs(loss - want_loss) <= 4 * bound
     np.testing.assert_allclose(W, want_W, rtol=0, atol=bound)
     np.testing.assert_allclose(U, want_U, rtol=0, atol=bound)
 
 
-def test_a_window_of_one_makes_every_neighbouring_pair_once_each_way():
+def test_a_window_of_one_gives_every_pair_of_neighbours_in_both_orders():
     corpus = Corpus(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 3, 5]))
     W, U = initial_weights(5, 4, seed=0)
     _, pairs = skipgram_chunk(corpus, np.array([0, 1]), plan(5), W, U, np.float32(0), stream(0))
     assert pairs == 2 * (2 + 1)
 
 
-def test_each_reach_up_to_the_window_is_drawn_equally_often():
-    """A sentence of one word many times: 2·reach pairs a position; the mean reach is (1 + w)/2."""
+def test_window_sizes_are_drawn_uniformly():
+    """A window of size r gives 2 r pairs per position; the mean of r is (1 + window)/2."""
     n, window = 20_000, 5
     corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
     W, U = initial_weights(1, 2, seed=0)
-    everything = corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0)
-    _, pairs = skipgram_chunk(*everything)
+    arguments = corpus, np.array([0]), plan(1, window), W, U, np.float32(0), stream(0)
+    _, pairs = skipgram_chunk(*arguments)
     sigma = np.sqrt((window**2 - 1) / 12 / n)
     assert abs(pairs / n / 2 - (1 + window) / 2) < 6 * sigma + window**2 / n
 
 
-def test_a_fixed_window_reaches_as_far_as_it_may():
+def test_a_fixed_window_uses_every_pair_within_the_window():
     n, window = 100, 5
     corpus = Corpus(np.zeros(n, np.int32), np.array([0, n]))
     W, U = initial_weights(1, 2, seed=0)
@@ -249,7 +250,7 @@ def test_a_fixed_window_reaches_as_far_as_it_may():
     assert pairs == 2 * sum(n - d for d in range(1, window + 1))
 
 
-def test_thinning_keeps_each_word_as_often_as_it_should_and_in_order():
+def test_subsampling_keeps_words_with_their_probability_and_in_order():
     n, keep = 30_000, np.array([1.0, 0.3, 0.01], np.float32)
     corpus = Corpus(np.tile(np.arange(3, dtype=np.int32), n), np.array([0, 3 * n]))
     kept = np.empty(3 * n, np.int32)
@@ -269,22 +270,25 @@ def test_subsampling_comes_before_the_window_so_the_window_extends_over_dropped_
 
 
 def test_the_neighbours_vector_is_trained_against_the_middle_words_output():
-    """word2vec.c's orientation: what stands in the middle is looked up in U, its neighbour in W."""
+    """As in word2vec.c: the word in the middle has its row in U, its neighbour has its row in W."""
     corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
     W, U = initial_weights(3, 4, seed=0)
-    alone = plan(3)._replace(noise=alias_table(np.array([0.0, 0.0, 1.0])))   # all noise is word 2
+    only_2 = plan(3)._replace(noise=alias_table(np.array([0.0, 0.0, 1.0])))  # negatives: word 2
     before = W.copy()
-    skipgram_chunk(corpus, np.array([0]), alone, W, U, np.float32(0.5), stream(0))
-    assert U[0] @ before[1] > 0 and U[1] @ before[0] > 0       # each was seen by the other
+    skipgram_chunk(corpus, np.array([0]), only_2, W, U, np.float32(0.5), stream(0))
+    assert U[0] @ before[1] > 0 and U[1] @ before[0] > 0       # a positive pair
     assert U[2] @ (before[0] + before[1]) < 0
-    np.testing.assert_array_equal(W[2], before[2])             # noise never moves as a neighbour
+    np.testing.assert_array_equal(W[2], before[2])             # a negative has no update in W
 
 
 # ---- training -------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def pets():
-    """One animal a sentence: cat and lion never meet, but meet the same words; so dog and wolf."""
+    """One animal per sentence: cat and lion never co-occur, but have the same neighbours.
+
+    The same is true of dog and wolf.
+    """
     rng = np.random.default_rng(0)
     worlds = [(["cat", "lion"], "purr paw mouse whiskers".split()),
               (["dog", "wolf"], "bark bone leash howl".split())]
@@ -295,7 +299,7 @@ def pets():
 SMALL = dict(dim=8, window=3, epochs=3, sample=0, lr=0.05)
 
 
-def test_words_in_like_company_get_like_vectors(pets):
+def test_words_with_the_same_neighbours_get_similar_vectors(pets):
     vocab, corpus = pets
     for seed in range(5):
         W = train(corpus, vocab, options=RunOptions(seed=seed), **{**SMALL, "epochs": 10}).W
@@ -313,7 +317,7 @@ def test_one_worker_and_one_seed_give_the_same_bits_and_another_seed_does_not(pe
     assert first.W.tobytes() != other.W.tobytes()
 
 
-def test_two_workers_learn_as_well_as_one(pets):
+def test_two_workers_reach_the_loss_of_one(pets):
     vocab, corpus = pets
     one, two = (train(corpus, vocab, options=RunOptions(w), **SMALL).losses[-1] for w in (1, 2))
     assert two == pytest.approx(one, rel=0.05)
@@ -323,15 +327,15 @@ def test_the_loss_is_the_mean_over_all_pairs_and_falls(pets):
     vocab, corpus = pets
     start = train(corpus, vocab, **{**SMALL, "lr": 0}).losses
     p = vocab.counts / vocab.counts.sum()
-    itself = p @ noise_distribution(vocab.counts)              # noise that is skipped: U = 0, so
+    itself = p @ noise_distribution(vocab.counts)              # skipped negatives: U = 0, so
     want = (1 + 5 * (1 - itself)) * np.log(2)                  # every other target costs log 2
-    sigma = np.log(2) * np.sqrt(5 * itself * (1 - itself) / 6000)     # over 6,000 pairs or more
+    sigma = np.log(2) * np.sqrt(5 * itself * (1 - itself) / 6000)     # of 6,000 pairs or more
     assert start == pytest.approx([want] * 3, abs=6 * sigma)
     losses = train(corpus, vocab, **SMALL).losses
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_without_a_learning_rate_the_weights_stay_as_they_began(pets):
+def test_a_learning_rate_of_zero_keeps_the_initial_weights(pets):
     vocab, corpus = pets
     W, U = initial_weights(len(vocab), 8, seed=1)
     trained = train(corpus, vocab, **{**SMALL, "lr": 0})
@@ -339,14 +343,14 @@ def test_without_a_learning_rate_the_weights_stay_as_they_began(pets):
     np.testing.assert_array_equal(trained.U, U)
 
 
-def test_the_first_weights_are_word2vec_cs():
+def test_the_initial_weights_have_the_distribution_of_word2vec_c():
     W, U = initial_weights(2000, 50, seed=3)
     assert W.dtype == U.dtype == np.float32 and not U.any()
     assert abs(W).max() <= 0.5 / 50 and abs(W).max() > 0.49 / 50
     assert abs(W.mean()) < 6 * (1 / 50 / np.sqrt(12)) / np.sqrt(W.size)
 
 
-def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
+def test_tables_larger_than_the_memory_are_rejected_with_their_size():
     vocab = Vocab(list(map(str, range(100_000))), np.ones(100_000, np.int64))
     corpus = Corpus(np.array([0, 1], np.int32), np.array([0, 2]))
     with pytest.raises(MemoryError, match=r"100000 words x 2147483647 dimensions .* 1600000\.0"):
@@ -356,9 +360,9 @@ def test_tables_that_do_not_fit_in_memory_are_refused_with_their_size():
 @pytest.mark.parametrize("last_lr, rates", [
     (1e-4, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]), (0.75, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75])])
 def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, last_lr, rates):
-    """A window of 625 makes chunks of 1,000 words: three in each of two epochs.
+    """With a window of 625 a chunk has 1,000 words: three chunks in each of two epochs.
 
-    The rate falls by the words read; the numbers are those of seed, epoch and chunk.
+    The learning rate falls with the words read; the random state is stream(seed, epoch, chunk).
     """
     vocab, corpus = pets
     calls = []
@@ -376,7 +380,7 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, last_lr, 
     assert trained.losses == [(2 + 3 + 4) / 6, (5 + 6 + 7) / 6]       # a mean over the pairs
 
 
-def test_a_larger_setting_makes_smaller_chunks(pets):
+def test_a_larger_window_gives_smaller_chunks(pets):
     vocab, corpus = pets
     calls = []
 
@@ -387,7 +391,7 @@ def test_a_larger_setting_makes_smaller_chunks(pets):
     assert len(calls) == 30                                    # of 100 words each
 
 
-def test_without_shuffling_sentences_are_read_in_their_order(pets):
+def test_without_shuffle_sentences_are_read_in_text_order(pets):
     vocab, corpus = pets
     order = []
 
@@ -399,11 +403,11 @@ def test_without_shuffling_sentences_are_read_in_their_order(pets):
     assert order == list(range(600))
 
 
-def test_the_first_weights_follow_the_seed():
+def test_the_initial_weights_depend_on_the_seed():
     assert (initial_weights(5, 4, 1)[0] != initial_weights(5, 4, 2)[0]).any()
 
 
-def test_a_corpus_of_another_vocabulary_is_refused(pets):
+def test_a_corpus_of_another_vocabulary_is_rejected(pets):
     vocab, corpus = pets
     for ids in ([0, len(vocab)], [-1, 0]):
         with pytest.raises(ValueError, match="not numbered with this vocabulary"):
@@ -415,14 +419,14 @@ def test_a_corpus_of_another_vocabulary_is_refused(pets):
 @pytest.mark.parametrize("name, value", [
     ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1),
     ("lr", float("nan")), ("sample", -1), ("power", -1), ("last_lr", -1), ("last_lr", 2)])
-def test_settings_that_make_no_sense_are_refused_by_name(pets, name, value):
+def test_invalid_settings_are_rejected_by_name(pets, name, value):
     vocab, corpus = pets
     wrong = {"details": Details(**{name: value})} if name in Details._fields else {name: value}
     with pytest.raises(ValueError, match=f"{name}={value}: expected"):
         train(corpus, vocab, **{**SMALL, **wrong})
 
 
-def test_a_text_in_which_no_word_has_a_neighbour_is_refused():
+def test_a_text_in_which_no_word_has_a_neighbour_is_rejected():
     vocab, corpus = index_sentences([["alone"], ["alone"]], min_count=1)
     with pytest.raises(ValueError, match="no pair of neighbours.*sample=0"):
         train(corpus, vocab, dim=2)
@@ -433,20 +437,20 @@ def small_training():
     return train(corpus, vocab, dim=4, epochs=1, sample=0.1).W
 
 
-def test_the_kernels_are_runnable_python():
-    """With the compiler switched off the same training gives the same vectors, to rounding."""
+def test_training_without_jit_gives_the_same_vectors():
+    """Without JIT the same training gives the same vectors up to rounding."""
     plain = in_plain_python(small_training, warnings="ignore")
     np.testing.assert_allclose(plain, small_training(), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["skipgram", None])
-def test_a_method_that_is_no_function_is_refused(method):
+def test_a_method_that_is_not_a_function_is_rejected(method):
     vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
     with pytest.raises(ValueError, match="expected a function, such as skipgram_chunk"):
         train(corpus, vocab, method)
 
 
-def test_a_vocabulary_in_the_place_of_the_corpus_is_named():
+def test_swapping_vocabulary_and_corpus_is_rejected():
     vocab, corpus = index_sentences([["a", "b"]] * 5, min_count=1)
     with pytest.raises(ValueError, match="got Vocab and Corpus"):
         train(vocab, corpus)
