@@ -9,6 +9,7 @@ from scratch_embed.cli.loading import (
     TOKENS,
     add_encoder_options,
     digest_of,
+    is_model,
     load_encoder,
     splitter,
 )
@@ -127,10 +128,9 @@ def encoder_of(index, path, model=None):
     if not os.path.exists(model):
         raise FileNotFoundError(f"{path} was made with {model}, which does not exist; if it has "
                                 "moved, give its new path with --model")
-    found = digest_of(model)
-    if found != made_by["digest"]:
+    if not is_model(model, made_by["digest"]):
         raise ValueError(f"{path} was made with another model than {model} (digest "
-                         f"{made_by['digest']}, found {found}): their vectors cannot be compared; "
+                         f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot be compared; "
                          "index the texts again, or give the old model with --model")
     encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
     dim = encoder.encode([]).shape[1]
