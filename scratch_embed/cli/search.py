@@ -130,7 +130,8 @@ def encoder_of(index, path, model=None):
                                 "moved, give its new path with --model")
     if not is_model(model, made_by["digest"]):
         raise ValueError(f"{path} was made with another model than {model} (digest "
-                         f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot be compared; "
+                         f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot "
+                         "be compared; "
                          "index the texts again, or give the old model with --model")
     encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
     dim = encoder.encode([]).shape[1]

@@ -14,8 +14,9 @@ Differs   Two layouts are read.  The old one is that of releases up to 5.  In th
           tokenizer_config.json.  The old layout is written, because all releases read it; but the
           old flags cannot express repeated poolings and some orders, and then pooling_mode is
           written.  Unknown fields, and options that would change the result, are errors, and so
-          is an adapter (adapter_config.json); sentence-transformers ignores many such fields.  A maximum length above the model's number of
-          positions is reduced to it; sentence-transformers fails later, on a long text.
+          is an adapter (adapter_config.json); sentence-transformers ignores many such fields.  A
+          maximum length above the model's number of positions is reduced to it;
+          sentence-transformers fails later, on a long text.
 Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
 import os

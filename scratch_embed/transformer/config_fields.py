@@ -35,7 +35,8 @@ IGNORED = {
     **dict.fromkeys(("dtype", "torch_dtype", "use_bfloat16", "torchscript",
                      "chunk_size_feed_forward", "attn_implementation", "_attn_implementation",
                      "_attn_implementation_autoset", "_attn_implementation_internal",
-                     "experts_implementation", "use_cache", "output_past", "output_attentions", "output_hidden_states", "return_dict",
+                     "experts_implementation", "use_cache", "output_past",
+                     "output_attentions", "output_hidden_states", "return_dict",
                      "use_return_dict", "tf_legacy_loss", "xla_device"),
                     "says how the same numbers are computed, stored or returned"),
     **dict.fromkeys((
