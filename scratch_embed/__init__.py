@@ -13,7 +13,7 @@ Each public name is imported when it is first used, so importing the package is 
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     Index, BM25                     search by vectors, search by words
     train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences
-    RunOptions, Checkpoint, NGrams  arguments of the three training functions
+    WordTokenizer, RunOptions, Checkpoint, NGrams  arguments of the three training functions
     load                            read any file or folder of a supported kind
     cosine, corpus_path             cosine similarity; the path of a toy corpus
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.static import StaticEncoder
     from scratch_embed.space.similarity import cosine
+    from scratch_embed.text.word_tokenizer import WordTokenizer
     from scratch_embed.train import train_fasttext, train_glove, train_word2vec
     from scratch_embed.training.checkpoint import Checkpoint
     from scratch_embed.training.session import RunOptions
@@ -58,14 +59,14 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
 
 __version__ = "0.2.0"
 __all__ = ["BM25", "Checkpoint", "FastTextVectors", "Index", "NGrams", "RunOptions",
-           "SentenceEncoder", "StaticEncoder", "WordVectors", "corpus_path", "cosine", "load",
-           "train_fasttext", "train_glove", "train_word2vec"]
+           "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors", "corpus_path",
+           "cosine", "load", "train_fasttext", "train_glove", "train_word2vec"]
 
 _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
           "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
           "NGrams": "words.subwords", "RunOptions": "training.session",
           "SentenceEncoder": "sentences.encoder", "StaticEncoder": "sentences.static",
-          "WordVectors": "words.vectors",
+          "WordTokenizer": "text.word_tokenizer", "WordVectors": "words.vectors",
           "corpus_path": "worlds.corpora", "cosine": "space.similarity", "load": "loading",
           "train_fasttext": "train", "train_glove": "train", "train_word2vec": "train"}
 

@@ -27,12 +27,17 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.families import FAMILIES
+from scratch_embed.words.any_format import begins_like_fasttext
 from scratch_embed.words.classifier import Classifier
-from scratch_embed.words.fasttext_files import HEADER, MAGIC
+from scratch_embed.words.fasttext_files import HEADER
 from scratch_embed.words.fasttext_files import MODELS as FASTTEXT_MODELS
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vector_files import read_vectors
-from scratch_embed.words.vector_tensors import read_vectors_safetensors, vocabulary_beside
+from scratch_embed.words.vector_tensors import (
+    read_tokenizer,
+    read_vectors_safetensors,
+    vocabulary_beside,
+)
 from scratch_embed.words.vectors import WordVectors
 
 SAMPLE = 1 << 16                   # bytes of a file that are inspected
@@ -131,7 +136,7 @@ def starts_with(magic: bytes) -> Callable[[Found], bool]:
 
 def is_fasttext(found: Found) -> bool:
     """Whether the file is a fastText model, of words or of labels."""
-    return found.start.startswith(MAGIC.to_bytes(4, "little")) and len(found.start) >= HEADER.size
+    return begins_like_fasttext(found.start)
 
 
 def is_classifier(found: Found) -> bool:
@@ -221,7 +226,7 @@ def vectors_of_rows(path: Path) -> WordVectors:
 
 def vectors_of_tensor(path: Path) -> WordVectors:
     """Read word vectors from safetensors, and their words from the vocabulary file beside it."""
-    return WordVectors(*read_vectors_safetensors(path))
+    return WordVectors(*read_vectors_safetensors(path), read_tokenizer(path))
 
 
 # ---- folders -----------------------------------------------------------------------------------

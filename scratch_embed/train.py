@@ -3,12 +3,12 @@
 Read next words/word2vec.py, words/glove.py, words/fasttext.py (the methods, and their other
           arguments: CBOW, hierarchical softmax)
 
-The source is the path of a text, plain or gzip, with one sentence per line and white space between
-words; or an iterable of sentences, each a list of str.  It is read once.  The defaults are
-those of `scratch-embed train`.
+The source is the path of a text, plain or gzip, with one sentence per line; or an iterable of
+sentences, each a list of str.  It is read once.  The defaults are those of `scratch-embed train`.
 """
-from scratch_embed.text.corpus import Source
+from scratch_embed.text.corpus import FILE_TYPES, Source
 from scratch_embed.text.reader import read_corpus
+from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
 from scratch_embed.training.session import RunOptions
 from scratch_embed.words import fasttext, glove, word2vec
 from scratch_embed.words.cooccurrence import count_cells
@@ -19,7 +19,8 @@ from scratch_embed.words.vectors import WordVectors
 
 def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-3, lr: float = 0.025, epochs: int = 5, min_count: int = 5,
-                   options: RunOptions = RunOptions()) -> WordVectors:
+                   options: RunOptions = RunOptions(),
+                   tokenizer: WordTokenizer = WORDS) -> WordVectors:
     """Train word2vec: skip-gram with negative sampling (Mikolov et al. 2013).
 
     source      a path, or sentences that are lists of str
@@ -32,21 +33,25 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     min_count   words with fewer occurrences get no vector
     options     workers, seed, checkpoint, progress.  With one worker, the same source and seed give
                 the same bits; with several workers, only the quality is the same
+    tokenizer   how the text of a file is split into words: by default runs of letters and digits,
+                lower-cased; WordTokenizer("spaces") for a text already tokenized.  The result has
+                it as its attribute `tokenizer`; None if the source is sentences
     Raises      ValueError for a text without words, or settings that are out of range
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
     >>> train_word2vec(sentences, dim=8, options=RunOptions(workers=2))
     WordVectors(4 words x 8 dimensions)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = word2vec.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, options=options)
-    return WordVectors(vocab.words, trained.W)
+    return WordVectors(vocab.words, trained.W, _used(tokenizer, source))
 
 
 def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
-                options: RunOptions = RunOptions()) -> WordVectors:
+                options: RunOptions = RunOptions(),
+                tokenizer: WordTokenizer = WORDS) -> WordVectors:
     """Train GloVe on co-occurrence counts; the result is W + U (Pennington et al. 2014).
 
     x_max       pairs with this co-occurrence count or more have weight 1; about 10 for a text of a
@@ -58,17 +63,17 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
     >>> train_glove(sentences, dim=8)
     WordVectors(4 words x 8 dimensions)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     cells = count_cells(corpus, len(vocab), window)
     trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
                           epochs=epochs, options=options)
-    return WordVectors(vocab.words, trained.vectors)
+    return WordVectors(vocab.words, trained.vectors, _used(tokenizer, source))
 
 
 def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-4, lr: float = 0.05, epochs: int = 5, min_count: int = 5,
-                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions()
-                   ) -> FastTextVectors:
+                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions(),
+                   tokenizer: WordTokenizer = WORDS) -> FastTextVectors:
     """Train FastText: skip-gram vectors of words and of their n-grams (Bojanowski et al. 2017).
 
     ngrams      the lengths of the n-grams, and the number of buckets into which they are hashed;
@@ -80,7 +85,13 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
     >>> vectors["kings"].shape                      # a word that is not in the text
     (8,)
     """
-    vocab, corpus = read_corpus(source, min_count)
+    vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     trained = fasttext.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, ngrams=ngrams, options=options)
-    return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n)
+    return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n,
+                           _used(tokenizer, source))
+
+
+def _used(tokenizer, source):
+    """The tokenizer that split the source; None for sentences, which were split by the caller."""
+    return tokenizer if isinstance(source, FILE_TYPES) else None

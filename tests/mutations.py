@@ -1,4 +1,4 @@
-"""Damaged JSON: every value of a document replaced by others, or left out, one at a time.
+"""Damaged JSON: values of a document replaced, and keys left out or renamed, one at a time.
 
 For a reader of JSON there are two right answers to a damaged file: a FormatError, or a good load
 (where the value does not matter, or another one is valid as well).
@@ -15,7 +15,10 @@ RAW = [b"", b"{", b"[" * 100_000, b"\xff", b"null", b"[]", b'"x"', b"NaN", b'{"a
 
 
 def mutated(document: Any) -> Iterator[bytes]:
-    """Yield JSON files: of `document` with one value replaced, left out or renamed; and RAW."""
+    """Yield copies of `document` as JSON, each with one value or key changed; then those of RAW.
+
+    Of each list only the first two items are changed.
+    """
     for path in _paths(document):
         for other in OTHERS:
             yield _written(_replaced(document, path, other))

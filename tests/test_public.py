@@ -74,7 +74,7 @@ def test_arguments_have_types(name):
                 thing.__new__ if issubclass(thing, tuple) else thing.__init__)
     hints = typing.get_type_hints(function)
     names = set(inspect.signature(function).parameters) - {"self", "_cls"}
-    assert names <= hints.keys() and len(names) <= 10
+    assert names <= hints.keys() and len(names) <= 11
 
 
 # ---- version ------------------------------------------------------------------------------------
@@ -122,6 +122,8 @@ def test_the_defaults_equal_those_of_the_command_line(name, command):
     arguments = vars(parser().parse_args(["train", command, "text", "-o", "out"]))
     arguments["lr"] = arguments["lr"] or 0.025         # the command's depends on --mode
     arguments["options"] = se.RunOptions(arguments["workers"], arguments["seed"])
+    arguments["tokenizer"] = se.WordTokenizer(arguments["tokenizer"])
+    assert (arguments["keep_case"], arguments["apostrophes"]) == (False, None)
     if command == "fasttext":
         arguments["ngrams"] = se.NGrams(arguments["min_n"], arguments["max_n"],
                                         arguments["buckets"])

@@ -17,18 +17,19 @@ VOCAB_SIZE = 30_000                # BERT's is 30,522
 def add_training(methods):
     """Add `train bert`."""
     command = add_command(
-        methods, "bert", "train a BERT and its WordPiece vocabulary, by predicting masked tokens "
-        "(Devlin et al. 2019)",
-        "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert)
+        methods, "bert", "train a BERT and its vocabulary (Devlin et al. 2019)",
+        "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert,
+        details="It learns a WordPiece vocabulary from the text, then predicts masked tokens.")
     option = command.add_argument
-    option("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+    option("corpus", metavar="TEXT",
+           help='text, plain or gzip, one sentence per line; "-" is stdin')
     add_output_options(command, "config.json, model.safetensors, vocab.txt and the tokenizer's "
                                 "other files, which transformers loads")
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
     option("--cased", action="store_true", help="keep capitals and accents")
-    option("--tokenizer", metavar="FOLDER",
-           help="use the WordPiece vocabulary of this folder instead of learning one")
+    option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
+           help="use the WordPiece vocabulary of this folder (default: learn one)")
     for name, value, help in (
             ("--dim", 128, "dimensions of a token's vector"), ("--layers", 2, "layers"),
             ("--heads", 2, "attention heads, a divisor of --dim"),
@@ -77,7 +78,8 @@ def check_usage(arguments):
         arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because the "
                               f"heads share it evenly, got {arguments.heads}")
     if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
-        arguments.usage_error("--tokenizer replaces --vocab-size and --cased: leave them out")
+        arguments.usage_error("--tokenizer-folder replaces --vocab-size and --cased: leave them "
+                              "out")
     least = 5 if arguments.next_sentence else 3
     if arguments.max_length < least:
         arguments.usage_error(f"--max-length: expected {least} or more, for [CLS], [SEP] and a "
@@ -87,7 +89,7 @@ def check_usage(arguments):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def chosen_tokenizer(arguments, lines):
-    """The tokenizer of --tokenizer, or a tokenizer learnt from the text.
+    """The tokenizer of --tokenizer-folder, or a tokenizer learnt from the text.
 
     Raises ValueError if the tokenizer has no [MASK] or cannot be saved.
     """

@@ -2,7 +2,16 @@
 import itertools
 import sys
 
-from scratch_embed.cli.parsing import add_command, non_negative, require_writable, whole
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    add_json,
+    add_top,
+    non_negative,
+    require_writable,
+    whole,
+)
+from scratch_embed.cli.printing import measured, print_json, print_results
 from scratch_embed.cli.training import (
     add_checkpoint_options,
     add_common_options,
@@ -19,11 +28,13 @@ BATCH_SIZE = 1000                   # lines classified together
 def add_training(methods):
     """Add `train classifier`."""
     command = add_command(
-        methods, "classifier", "train a classifier of lines by fastText (Joulin et al. 2016)",
+        methods, "classifier", "train a classifier of lines (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
         run=run_training)
-    command.add_argument("labelled", help="one example per line; its labels are the words that "
-                         'begin with __label__; plain or gzip; "-" is stdin')
+    command.add_argument("labelled", metavar="LABELLED", help="one example per line, split at "
+                         "white space, as fastText does: lower-case it and remove punctuation "
+                         "first; its labels are the words that begin with __label__; plain or "
+                         'gzip; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help="the model in fastText's format; the name must end in .bin")
     add_common_options(command, min_count=1)
@@ -74,22 +85,27 @@ def run_training(arguments):
 def add_commands(commands):
     """Add `predict`."""
     command = add_command(
-        commands, "predict", "print the most probable labels of each line: label, probability, "
-        "label, probability ...",
-        "scratch-embed predict model.bin texts.txt -k 3", run=run_predict)
-    command.add_argument("model", help="a .bin of `train classifier`, or a supervised model of "
-                         "fastText")
-    command.add_argument("file", help='one text per line, plain or gzip; "-" is stdin')
+        commands, "predict", "print the most probable labels of each line of a text",
+        "scratch-embed predict model.bin texts.txt -k 3", run=run_predict,
+        details="A line per line of the text: label, probability, label, probability, and so on.")
+    add_classifier(command)
+    command.add_argument("file", metavar="TEXT",
+                         help='one text per line, plain or gzip; "-" is stdin')
     add_label_options(command)
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
+    add_json(command, '{"query": line, "results": [{"rank", "score", "label"}]} for each line')
+
+
+def add_classifier(command):
+    """Add the argument MODEL: a classifier."""
+    command.add_argument("model", metavar="MODEL", help="a .bin of `train classifier`, or a "
+                         "supervised model of fastText")
 
 
 def add_label_options(command):
     """Add the options that choose which labels are predicted."""
-    command.add_argument("-k", type=whole(1), default=1, metavar="N",
-                         help="largest number of labels per line (default: %(default)s)")
-    command.add_argument("--threshold", type=non_negative, default=0.0, metavar="P",
+    add_top(command, 1, "largest number of labels per line")
+    command.add_argument("--threshold", type=non_negative, default=0, metavar="X",
                          help="only labels of at least this probability (default: %(default)s)")
 
 
@@ -101,8 +117,12 @@ def run_predict(arguments):
     lines = read_lines(arguments.file, arguments.errors)
     interactive = arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty()
     while some := list(itertools.islice(lines, 1 if interactive else BATCH_SIZE)):
-        for labels in classifier.predict(some, arguments.k, arguments.threshold):
-            print("\t".join(f"{label}\t{probability:.4f}" for label, probability in labels))
+        for line, labels in zip(some, classifier.predict(some, arguments.top,
+                                                         arguments.threshold)):
+            if arguments.json:
+                print_results(line, ("label", "score"), labels)
+            else:
+                print("\t".join(f"{label}\t{probability:.4f}" for label, probability in labels))
 
 
 # ---- evaluate classifier ------------------------------------------------------------------------
@@ -110,22 +130,29 @@ def run_predict(arguments):
 def add_evaluation(kinds):
     """Add `evaluate classifier`."""
     command = add_command(
-        kinds, "classifier", "print the number of examples N, the precision P@k and the recall R@k "
-        "of a classifier",
-        "scratch-embed evaluate classifier model.bin labelled-test.txt -k 2", run=run_evaluation)
-    command.add_argument("model", help="a .bin of `train classifier`, or a supervised model of "
-                         "fastText")
-    command.add_argument("labelled", help="one example per line, as for `train classifier`")
+        kinds, "classifier", "print the precision and the recall of a classifier",
+        "scratch-embed evaluate classifier model.bin labelled-test.txt -k 2", run=run_evaluation,
+        details="Three lines: the number of examples N, the precision P@k and the recall R@k of "
+                "the k most probable labels.")
+    add_classifier(command)
+    command.add_argument("labelled", metavar="LABELLED",
+                         help="one example per line, as for `train classifier`")
     add_label_options(command)
+    add_json(command, '{"N": examples, measure: {"value", "low", "high"}}')
 
 
 def run_evaluation(arguments):
     """Print N, P@k and R@k, each on a line: name, number."""
     from scratch_embed.words.classifier import Classifier
     classifier = Classifier.load(arguments.model)
-    quality = classifier.test(arguments.labelled, arguments.k, arguments.threshold)
-    print(f"N\t{quality.examples}")
-    print(f"P@{arguments.k}\t{quality.precision:.4f}")
-    print(f"R@{arguments.k}\t{quality.recall:.4f}")
+    quality = classifier.test(arguments.labelled, arguments.top, arguments.threshold)
+    found = {f"P@{arguments.top}": quality.precision, f"R@{arguments.top}": quality.recall}
+    if arguments.json:
+        print_json({"N": quality.examples,
+                    **{name: measured(value) for name, value in found.items()}})
+    else:
+        print(f"N\t{quality.examples}")
+        for name, value in found.items():
+            print(f"{name}\t{value:.4f}")
     if quality.unseen:
         say(f"left out {quality.unseen:,} labels that the model does not know")

@@ -3,8 +3,17 @@ import itertools
 import sys
 from functools import partial
 
-from scratch_embed.cli.loading import MODELS, add_encoder_options, load_encoder
-from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
+from scratch_embed.cli.loading import add_encoder_options, add_model, chosen_sif, load_encoder
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    add_json,
+    refuse_old_names,
+    require_writable,
+    whole,
+)
+from scratch_embed.cli.printing import print_json
+from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
@@ -17,33 +26,38 @@ BY_RANGES = "int8", "uint8"
 def add_commands(commands):
     """Add `encode`."""
     command = add_command(
-        commands, "encode", "encode each line of a text as a vector; with -o write one NumPy "
-        "array, without it print a line of numbers per line of text; blank lines are encoded too",
-        "scratch-embed encode encoder -i texts.txt -o vectors.npy --normalize", run=run_encode)
-    command.add_argument("model", help=MODELS)
+        commands, "encode", "encode each line of a text as a vector",
+        "scratch-embed encode encoder texts.txt -o vectors.npy --normalize", run=run_encode,
+        details="With -o write one NumPy array; without it print a line of numbers per line of "
+                "text.  Blank lines are encoded too.")
+    add_model(command)
     option = command.add_argument
-    option("-i", "--input", default="-", metavar="FILE",
+    option("input", nargs="?", default="-", metavar="TEXT",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE.npy", help="file for a NumPy array (numpy.load) with "
-           "one row per line: D numbers, or D/8 bytes with --precision binary or ubinary")
+    option("-o", "--output", metavar="FILE", help="file for a NumPy array (numpy.load) with one "
+           "row per line: D numbers, or D/8 bytes with --precision binary or ubinary (default: "
+           "print the numbers)")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
-    option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions")
+    option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions "
+           "(default: all)")
     option("--precision", choices=PRECISIONS, default=PRECISIONS[0],
            help="float32; int8 or uint8: one byte per dimension, scaled to the minimum and maximum "
                 "of that dimension over all lines; binary or ubinary: one bit per dimension "
                 "(default: %(default)s)")
     prompts = command.add_mutually_exclusive_group()
     prompts.add_argument("--prompt-name", metavar="NAME",
-                         help="put the model's prompt of this name before every line")
-    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line")
+                         help="put the model's prompt of this name before every line "
+                              "(default: no prompt)")
+    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line "
+                         "(default: none)")
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
            "together (default: chosen for speed)")
     option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
            "transformer (default: as many as NumPy's BLAS uses, up to 8)")
     refuse_old_names(command, "--batch")
     add_encoder_options(command)
-    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
+    add_json(command, '{"query": line, "vector": [number, ...]} for each line')
 
 
 def run_encode(arguments):
@@ -51,38 +65,45 @@ def run_encode(arguments):
     from scratch_embed.numerics.blas import blas_threads_at_most
     if arguments.output:
         require_writable(arguments.output, arguments.input)
-    encode = chosen_encode(arguments)
+    tokenizer = chosen_tokenizer(arguments)
+    refuse_for_a_transformer(arguments.model, tokenizer)
+    encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
     with blas_threads_at_most(arguments.workers):
-        (write_array if arguments.output else print_rows)(arguments, encode)
+        (write_array if arguments.output else print_rows)(arguments, encoder)
 
 
-def write_array(arguments, encode):
+def write_array(arguments, encoder):
     """Write a NumPy file, completely or not at all."""
     import numpy as np
 
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.text.corpus import read_lines
-    vectors = encode(list(read_lines(arguments.input, arguments.errors)))
+    vectors = chosen_encode(encoder, arguments)(list(read_lines(arguments.input, arguments.errors)))
+    say_known(encoder, arguments.model, "lines")
     with atomic_write(arguments.output) as file:
         np.save(file, vectors, allow_pickle=False)
     say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
         f"{arguments.output}")
 
 
-def print_rows(arguments, encode):
+def print_rows(arguments, encoder):
     """Print a line of numbers per text; a float32 has the fewest digits that restore it."""
     from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
     lines = read_lines(arguments.input, arguments.errors)
+    encode = chosen_encode(encoder, arguments)
     shown = shortest_digits if arguments.precision == "float32" else list
     while some := list(itertools.islice(lines, at_a_time(arguments))):
-        for row in encode(some):
-            print(*shown(row))
+        for line, row in zip(some, encode(some)):
+            if arguments.json:
+                print_json({"query": line, "vector": row.tolist()})
+            else:
+                print(*shown(row))
+    say_known(encoder, arguments.model, "lines")
 
 
-def chosen_encode(arguments):
-    """The model's encode() with the options as arguments: a function of a list of texts."""
-    encoder = load_encoder(arguments.model, arguments.sif, arguments.tokens)
+def chosen_encode(encoder, arguments):
+    """The encoder's encode() with the options as arguments: a function of a list of texts."""
     size = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     return partial(encoder.encode, prompt_name=arguments.prompt_name, prompt=arguments.prompt,
                    show_progress_bar=bool(arguments.output), precision=arguments.precision,

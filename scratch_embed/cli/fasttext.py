@@ -1,5 +1,7 @@
 """train fasttext: train vectors of words and n-grams.  ngrams: print a word's n-grams."""
-from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names, whole
+from scratch_embed.cli.parsing import add_command, add_json, non_negative, refuse_old_names, whole
+from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
@@ -18,10 +20,11 @@ MIN_N, MAX_N = 3, 6
 def add_training(methods):
     """Add `train fasttext`."""
     command = add_command(
-        methods, "fasttext", "train vectors of words and of their character n-grams by FastText "
-        "(Bojanowski et al. 2017)",
+        methods, "fasttext", "train word vectors by FastText (Bojanowski et al. 2017)",
         "scratch-embed train fasttext corpus.txt.gz -o vectors.bin --buckets 100000",
-        run=run_fasttext)
+        run=run_fasttext,
+        details="A word's vector is the mean of the vectors of its character n-grams, so that "
+                "unknown words have vectors too.")
     add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
                               "unknown words too.  Else vectors of the known words only: in "
                               "safetensors if the name ends in .safetensors, else in word2vec's "
@@ -64,8 +67,8 @@ def run_fasttext(arguments):
         write_bin(arguments.output, word_model(vocab, trained.W, trained.U, settings(arguments)))
         what = "the whole model"
     else:
-        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n).words.save(
-            arguments.output)
+        FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n,
+                        chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
 
@@ -94,14 +97,17 @@ def settings(arguments):
 def add_commands(commands):
     """Add `ngrams`."""
     command = add_command(
-        commands, "ngrams", "print the character n-grams of a word, one per line: n-gram, hash; "
-        "with a model, the most important first: n-gram, row, norm of its vector, cosine between "
-        "the word's vectors with and without it", "scratch-embed ngrams where --model vectors.bin",
-        run=run_ngrams)
-    command.add_argument("word", metavar="WORD")
-    command.add_argument("--model", metavar="FILE", help="a .bin of fastText or of `train "
-                         "fasttext`, which stores the lengths of its n-grams")
+        commands, "ngrams", "print the character n-grams of a word",
+        "scratch-embed ngrams where --model vectors.bin", run=run_ngrams,
+        details="A line per n-gram: n-gram, hash.  With --model the most important first: n-gram, "
+                "row, norm of its vector, cosine between the word's vectors with and without it.")
+    command.add_argument("word", metavar="WORD", help="any word")
+    command.add_argument("--model", metavar="MODEL", help="a .bin of fastText or of `train "
+                         "fasttext`, which stores the lengths of its n-grams (default: only "
+                         "hashes)")
     add_ngram_options(command, MIN_N, MAX_N, default=False)
+    add_json(command, '{"query": word, "results": [{"rank", "ngram", "hash"}]}; with --model '
+                      '{"rank", "ngram", "row", "norm", "cosine"}')
     command.set_defaults(usage_error=command.error)
 
 
@@ -111,7 +117,7 @@ def run_ngrams(arguments):
     if arguments.model:
         if given:
             arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
-        print_important(arguments.model, arguments.word)
+        print_important(arguments.model, arguments.word, arguments.json)
     else:
         arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
         arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
@@ -125,11 +131,16 @@ def print_hashes(arguments):
     The row of an n-gram is its hash modulo the number of buckets.
     """
     from scratch_embed.words.subwords import fnv1a, ngrams, to_bytes
-    for ngram in dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n)):
-        print(f"{ngram}\t{fnv1a(to_bytes(ngram))}")
+    found = [(ngram, fnv1a(to_bytes(ngram))) for ngram in
+             dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n))]
+    if arguments.json:
+        print_results(arguments.word, ("ngram", "hash"), found)
+        return
+    for ngram, number in found:
+        print(f"{ngram}\t{number}")
 
 
-def print_important(path, word):
+def print_important(path, word, as_json):
     """Print the n-grams, first those whose removal changes the direction of the vector most.
 
     The word's own row, if any, is printed on stderr.
@@ -145,6 +156,10 @@ def print_important(path, word):
     if word in vectors:
         say(f"{word} is a known word: it also has row {subwords[0].row} of its own, of norm "
             f"{np.linalg.norm(subwords[0].vector):.4f}")
-    for ngram, cosine in vectors.important_ngrams(word, topn=len(rows)):
-        subword = rows[ngram]
-        print(f"{ngram}\t{subword.row}\t{np.linalg.norm(subword.vector):.4f}\t{cosine:.4f}")
+    found = [(ngram, rows[ngram].row, float(np.linalg.norm(rows[ngram].vector)), cosine)
+             for ngram, cosine in vectors.important_ngrams(word, topn=len(rows))]
+    if as_json:
+        print_results(word, ("ngram", "row", "norm", "cosine"), found)
+        return
+    for ngram, row, norm, cosine in found:
+        print(f"{ngram}\t{row}\t{norm:.4f}\t{cosine:.4f}")

@@ -19,8 +19,8 @@ WIDE, DPI = (8.4, 3.7), 92
 def add_commands(commands):
     """Add `figures`."""
     figures = add_command(commands, "figures", "draw eight figures that explain files of this "
-                          "package, from numbers computed here (about a minute)",
-                          "scratch-embed figures -o figures", run=run_figures)
+                          "package", "scratch-embed figures -o figures", run=run_figures,
+                          details="Their numbers are computed here, which takes about a minute.")
     figures.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="the folder to write the PNG files to; created if missing")
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",

@@ -2,7 +2,8 @@
 import itertools
 
 from scratch_embed.cli.models import read_model
-from scratch_embed.cli.parsing import add_command, whole
+from scratch_embed.cli.parsing import add_command, add_json, add_top
+from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.search import texts_of
 
 MASK = "[MASK]"
@@ -12,16 +13,16 @@ BATCH_SIZE = 32                     # texts predicted together
 def add_commands(commands):
     """Add `fill`."""
     command = add_command(
-        commands, "fill", "print the most probable tokens for each [MASK] of a text, a line per "
-        "[MASK]: token, probability, token, probability ...",
-        "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill)
-    command.add_argument("model", help="a folder with a BERT and its masked-LM head, of `train "
-                         "bert` or of transformers")
-    command.add_argument("texts", nargs="+", metavar="TEXT", help="a text with one or more "
-                         '[MASK]; each is predicted separately; "-" alone: one text per line of '
-                         "stdin")
-    command.add_argument("-k", type=whole(1), default=5, metavar="N",
-                         help="number of tokens per [MASK] (default: %(default)s)")
+        commands, "fill", "print the most probable tokens for each [MASK] of a sentence",
+        "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill,
+        details="A line per [MASK]: token, probability, token, probability, and so on.")
+    command.add_argument("model", metavar="MODEL", help="a folder with a BERT and its masked-LM "
+                         "head, of `train bert` or of transformers")
+    command.add_argument("texts", nargs="+", metavar="SENTENCE", help="a text with one or more "
+                         '[MASK]; each is predicted separately; "-" alone: one per line of stdin')
+    add_top(command, 5, "tokens per [MASK]")
+    add_json(command, '{"query": sentence, "results": [{"rank", "score", "token"}]} for each '
+                      "[MASK]")
 
 
 def run_fill(arguments):
@@ -34,9 +35,14 @@ def run_fill(arguments):
                          "`scratch-embed train bert` writes models that can")
     texts, interactive = texts_of(arguments.texts)
     while batch := list(itertools.islice(texts, 1 if interactive else BATCH_SIZE)):
-        for tokens, probabilities in zip(*predict(batch, model, tokenizer, mask, arguments.k)):
-            print("\t".join(f"{token_text(token, tokenizer)}\t{probability:.4f}"
-                            for token, probability in zip(tokens.tolist(), probabilities)))
+        found = predict(batch, model, tokenizer, mask, arguments.top)
+        for text, tokens, probabilities in zip(*found):
+            rows = [(token_text(token, tokenizer), float(probability))
+                    for token, probability in zip(tokens.tolist(), probabilities)]
+            if arguments.json:
+                print_results(text, ("token", "score"), rows)
+            else:
+                print("\t".join(f"{token}\t{probability:.4f}" for token, probability in rows))
 
 
 def token_text(token, tokenizer):
@@ -45,7 +51,7 @@ def token_text(token, tokenizer):
 
 
 def predict(texts, model, tokenizer, mask, k):
-    """(token ids (M, k), probabilities (M, k)) for the M masked tokens of all texts together."""
+    """(texts, token ids (M, k), probabilities (M, k)) of the M masked tokens of all texts."""
     import numpy as np
 
     from scratch_embed.transformer.fill import fill_mask
@@ -57,4 +63,6 @@ def predict(texts, model, tokenizer, mask, k):
         if end - start > model.max_length:
             raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model accepts "
                              f"{model.max_length}: shorten it")
-    return fill_mask(batch, np.flatnonzero(batch.ids == mask), model, k)
+    masked = np.flatnonzero(batch.ids == mask)
+    rows = np.searchsorted(batch.offsets, masked, side="right") - 1
+    return [texts[row] for row in rows], *fill_mask(batch, masked, model, k)

@@ -1,5 +1,6 @@
 """train glove: count co-occurrences in a text and train word vectors on the counts by GloVe."""
 from scratch_embed.cli.parsing import add_command, non_negative, positive, refuse_old_names, whole
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
@@ -50,7 +51,7 @@ def run_glove(arguments):
     from scratch_embed.words.cooccurrence import count_cells, estimate_size, flat, harmonic
     from scratch_embed.words.glove import c_adagrad, paper_adagrad, train
     from scratch_embed.words.vector_files import write_glove_text
-    from scratch_embed.words.vectors import writer_for
+    from scratch_embed.words.vectors import WordVectors
 
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
@@ -67,7 +68,8 @@ def run_glove(arguments):
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
-    own_format = arguments.output.lower().endswith(".txt")
-    write = write_glove_text if own_format else writer_for(arguments.output)
-    write(arguments.output, vocab.words, vectors)
+    if arguments.output.lower().endswith(".txt"):
+        write_glove_text(arguments.output, vocab.words, vectors)
+    else:
+        WordVectors(vocab.words, vectors, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")

@@ -2,17 +2,23 @@
 import contextlib
 import hashlib
 import os
-import re
 from pathlib import Path
 
-from scratch_embed.cli.parsing import positive
+from scratch_embed.cli.parsing import non_negative
+from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, counted
 from scratch_embed.cli.training import say
 
-TOKENS = "spaces", "words"          # at white space; or WORDs, lower-cased
-WORD = re.compile(r"\w+")
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
           "folder with a BERT, whose token vectors are averaged; or a file of word vectors, which "
           "are averaged")
+SIF = 0.001                        # the a of SIF's weights, as in the paper
+
+
+def add_vectors(command):
+    """Add the argument VECTORS: a file of word vectors."""
+    command.add_argument("file", metavar="VECTORS", help="word vectors: word2vec (text or binary), "
+                         "GloVe, fastText (.vec, or .bin, which also has vectors for unknown "
+                         "words) or .safetensors; all but .safetensors may be gzip-compressed")
 
 
 def load_vectors(path):
@@ -54,33 +60,43 @@ def with_words(vectors, wanted):
 
 # ---- encoders -----------------------------------------------------------------------------------
 
+def add_model(command, more=""):
+    """Add the argument MODEL: anything that encodes texts."""
+    command.add_argument("model", metavar="MODEL", help=MODELS + more)
+
+
 def add_encoder_options(command):
-    """Add --sif and --tokens, which apply if the encoder is a file of word vectors."""
-    command.add_argument("--sif", type=positive, metavar="A",
+    """Add --sif and the tokenizer's options, which apply to an encoder of word vectors."""
+    command.add_argument("--sif", type=non_negative, metavar="A",
                          help="weight each word by A/(A + p), where p is its share of all words, "
-                              "so that rare words count more; 0.001 is usual.  p comes from the "
+                              "so that rare words count more; 0: equal weights.  p comes from the "
                               "counts in a fastText .bin, else from the rank of the word in the "
-                              "file, by Zipf's law (default: equal weights)")
-    command.add_argument("--tokens", choices=TOKENS, default=TOKENS[0],
-                         help="how to split a text into words: spaces: at white space; words: into "
-                              "runs of letters, digits and _, lower-cased (default: spaces)")
+                              f"file, by Zipf's law (default: {SIF})")
+    add_encoder_tokenizer(command)
 
 
-def load_encoder(path, sif=None, tokens="spaces"):
+def chosen_sif(arguments, model):
+    """The a of --sif; by default SIF for word vectors, None for a folder.  0 gives None."""
+    if arguments.sif is None and not os.path.isdir(model):
+        return SIF
+    return arguments.sif or None
+
+
+def load_encoder(path, sif=None, tokenizer=None):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
     A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
     of the vectors of a text's words.
 
-    sif: the a of sif_weights, or None for equal weights; tokens: one of TOKENS.  Both are for word
-    vectors; sif for a folder is a ValueError.
+    sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
+    tokenizer: text -> words, for word vectors; None: the model's, which is printed.
     """
     if os.path.isdir(path):
         if sif is not None:
             raise ValueError(f"--sif weights word vectors, and {path} is a folder with a "
                              "transformer; leave it out")
         return transformer_of(path)
-    return mean_of_words(path, sif, tokens)
+    return mean_of_words(path, sif, tokenizer)
 
 
 def transformer_of(folder):
@@ -95,29 +111,15 @@ def transformer_of(folder):
     return encoder
 
 
-def mean_of_words(path, sif, tokens):
-    """A StaticEncoder of a file of word vectors."""
-    from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
-    from scratch_embed.words.fasttext_files import read_bin
-    from scratch_embed.words.fasttext_vectors import FastTextVectors
-    split = splitter(tokens)
-    if sif is None:
-        return StaticEncoder(load_vectors(path), tokenize=split)
-    if is_fasttext(path):                                  # a .bin also stores counts
-        model = read_bin(path, errors="surrogateescape")
-        words = FastTextVectors(model.words, model.input, model.settings.min_n,
-                                model.settings.max_n)
-        shares = dict(zip(model.words, (model.counts / model.counts.sum()).tolist()))
-    else:
-        words = load_vectors(path)
-        shares = zipf_frequencies(words.index_to_key)
-    return StaticEncoder(words, sif_weights(shares, sif), tokenize=split)
-
-
-def splitter(tokens):
-    """The function that splits a text into words; tokens: one of TOKENS."""
-    from scratch_embed.sentences.static import tokens as between_spaces
-    return {"spaces": between_spaces, "words": lambda text: WORD.findall(text.lower())}[tokens]
+def mean_of_words(path, sif, tokenizer):
+    """A StaticEncoder of a file of word vectors, which counts known words: see say_known()."""
+    from scratch_embed.sentences.static import StaticEncoder
+    encoder = StaticEncoder.load(path, tokenizer, sif)
+    if tokenizer is None:
+        stored = encoder.words.tokenizer is not None
+        say(f"tokenizer of {os.path.basename(path)}: {encoder.tokenize} "
+            f"({'stored in the file' if stored else DEDUCED})")
+    return counted(encoder)
 
 
 def digest_of(path):

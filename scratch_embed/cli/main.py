@@ -7,7 +7,6 @@ Each file of a command has a function that adds it to the parser, and a function
 second imports what it needs when it runs, so that --help is fast.
 Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 """
-import argparse
 import os
 import sys
 import warnings
@@ -28,7 +27,15 @@ from scratch_embed.cli import (
     why,
     worlds,
 )
+from scratch_embed.cli.parsing import top_parser
 from scratch_embed.numerics.errors import TrainingDiverged
+
+GROUPS = {                         # the titles in --help: the files whose commands they list
+    "train": (phrases, train),
+    "use": (vectors, fasttext, classifier, encode, fill, search),
+    "evaluate": (evaluate, worlds),
+    "explain": (tour, figures, why),
+}
 
 
 def main(argv=None):
@@ -83,14 +90,4 @@ def message_of(error):
 
 def parser():
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
-        prog="scratch-embed", formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        description="Embeddings from scratch in NumPy and Numba.",
-        epilog="Begin with:  scratch-embed tour")
-    top.add_argument("--version", action="version", version=f"scratch-embed {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (tour, phrases, train, vectors, fasttext, classifier, encode, fill, evaluate,
-                  search, worlds, why, figures):
-        group.add_commands(commands)
-    return top
+    return top_parser(GROUPS, __version__)

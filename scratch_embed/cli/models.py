@@ -3,7 +3,7 @@ import os
 import tempfile
 from functools import partial
 
-from scratch_embed.cli.parsing import below_one, non_negative, refuse_old_names, whole
+from scratch_embed.cli.parsing import add_errors, below_one, non_negative, refuse_old_names, whole
 from scratch_embed.cli.training import add_checkpoint_options, say
 
 # ---- options ------------------------------------------------------------------------------------
@@ -20,7 +20,8 @@ def add_step_options(command, steps, batch, lr):
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                         help="optimiser steps (default: %(default)s)")
     length.add_argument("--epochs", type=whole(1), metavar="N",
-                        help="passes over the text, instead of --steps")
+                        help="passes over the text, instead of --steps (default: as many as "
+                             "--steps takes)")
     option = command.add_argument
     option("--batch-size", type=whole(1), default=batch, metavar="N",
            help="sequences per step (default: %(default)s)")
@@ -37,8 +38,7 @@ def add_step_options(command, steps, batch, lr):
                 "time (default: %(default)s)")
     option("--seed", type=whole(0), default=1, metavar="N",
            help="seed of all random draws (default: %(default)s)")
-    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
     refuse_old_names(command, "--batch", "--warm-up")
     command.set_defaults(usage_error=command.error)
 

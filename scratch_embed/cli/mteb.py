@@ -1,8 +1,21 @@
 """evaluate mteb: MTEB's task types on toy data whose upper bound and chance level are known."""
 import os
 
-from scratch_embed.cli.loading import MODELS, add_encoder_options, column_names, load_encoder
-from scratch_embed.cli.parsing import add_command
+from scratch_embed.cli.loading import (
+    add_encoder_options,
+    add_model,
+    chosen_sif,
+    column_names,
+    load_encoder,
+)
+from scratch_embed.cli.parsing import add_command, add_json
+from scratch_embed.cli.printing import measured, print_json
+from scratch_embed.cli.tokenizing import (
+    chosen_tokenizer,
+    refuse_for_a_transformer,
+    say_known,
+    start_counting,
+)
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import add_seed
 
@@ -10,20 +23,22 @@ from scratch_embed.cli.worlds import add_seed
 def add_evaluation(kinds):
     """Add `evaluate mteb`."""
     command = add_command(
-        kinds, "mteb", "print the main score of an encoder on toy tasks of MTEB's types, beside "
-        "chance and the upper bound",
+        kinds, "mteb", "print scores of an encoder on toy tasks of MTEB's types",
         "scratch-embed evaluate mteb words.vec --tasks ToySTS ToyFacts --baselines",
-        run=run_evaluation)
-    command.add_argument("model", help=MODELS + " (`scratch-embed world` writes a text with "
-                         "the tasks' words to train on)")
+        run=run_evaluation,
+        details="The main score of each task, beside chance and the upper bound.")
+    add_model(command, more=" (`scratch-embed world` writes a text with the tasks' words to train "
+                            "on)")
     add_encoder_options(command)
     command.add_argument("--tasks", nargs="+", metavar="NAME", help="only these tasks; an unknown "
-                         "name prints the list of names")
+                         "name prints the list of names (default: all)")
     add_seed(command)
     command.add_argument("--baselines", action="store_true",
                          help="also print random vectors and a bag of words")
-    command.add_argument("--json", metavar="FOLDER", help="write a file <task>.json per task, in "
-                         "mteb's format; the files of the baselines go to subfolders")
+    command.add_argument("--results-folder", metavar="FOLDER", help="write a file <task>.json per "
+                         "task, in mteb's format; the files of the baselines go to subfolders "
+                         "(default: nowhere)")
+    add_json(command, '{encoder: {task: {"value", "low", "high", "chance", "upper_bound"}}}')
 
 
 def run_evaluation(arguments):
@@ -34,32 +49,45 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.results import format_results, write_results
     from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
-    encoders = {name: load_encoder(arguments.model, arguments.sif, arguments.tokens)}
-    if arguments.json:
-        os.makedirs(arguments.json, exist_ok=True)
+    tokenizer = chosen_tokenizer(arguments)
+    refuse_for_a_transformer(arguments.model, tokenizer)
+    sif = chosen_sif(arguments, arguments.model)
+    encoders = {name: load_encoder(arguments.model, sif, tokenizer)}
+    if arguments.results_folder:
+        os.makedirs(arguments.results_folder, exist_ok=True)
     toy = toy_mteb(arguments.seed)
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
     say_unknown(encoders[name], toy.text)
+    start_counting(encoders[name])
     if arguments.baselines:
         encoders |= baselines(toy.text)
     todo = [(column, task) for column in encoders for task in tasks]
     columns = {column: [] for column in encoders}
     for column, task in tqdm(todo, unit="task", disable=None):
         columns[column].append(evaluate_task(encoders[column], task))
-    if arguments.json:
+    say_known(encoders[name], name, "texts", strict=False)
+    if arguments.results_folder:
         for column, results in columns.items():
             folder = "" if column == name else column.replace(" ", "-")
-            write_results(results, os.path.join(arguments.json, folder))
-    print("\n".join(format_results(columns)))
+            write_results(results, os.path.join(arguments.results_folder, folder))
+    if arguments.json:
+        print_json({column: {result.task: {**measured(result.main_score), "chance": result.chance,
+                                           "upper_bound": result.upper_bound}
+                             for result in results} for column, results in columns.items()})
+    else:
+        print("\n".join(format_results(columns)))
 
 
 def say_unknown(encoder, text):
-    """Print how many of the tasks' words have no vector, if any."""
+    """Print how many of the tasks' words have no vector, if any.  ValueError if none has one."""
     words = sorted({word for sentence in text for word in sentence})
     unknown = int((~encoder.encode(words).any(axis=1)).sum())
+    message = (f"{unknown:,} of the {len(words):,} words of the tasks are unknown to the model: "
+               "`scratch-embed world facts` writes a text that has them")
+    if unknown == len(words):
+        raise ValueError(message)
     if unknown:
-        say(f"{unknown:,} of the {len(words):,} words of the tasks are unknown to the model: "
-            "`scratch-embed world facts` writes a text that has them")
+        say(message)
 
 
 def chosen_tasks(tasks, names):

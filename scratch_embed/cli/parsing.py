@@ -1,8 +1,16 @@
-"""Helpers that declare commands and options: help, example, types of numbers, renamed options."""
+"""Declare commands and options: the parser, help, options that commands share, numbers, old names.
+
+Every option that several commands have is declared here once, so that it has one name, one metavar
+and one sentence: -k/--top, --errors, --json.  cli/help.py lays out what --help prints.
+"""
 import argparse
+import difflib
 import math
 import os
-import textwrap
+import re
+import sys
+
+from scratch_embed.cli.help import HelpFormatter, description, example_of, listed_commands
 
 RENAMED = {                        # old name: new name, which the error message states
     "--batch": "--batch-size",
@@ -16,20 +24,117 @@ RENAMED = {                        # old name: new name, which the error message
     "--max-size": "--max-vocab-size",
     "--multiply": "--cosmul",
     "--piece-error": "--subword-gradient",
+    "--tokens": "--tokenizer",
     "--unsymmetric": "--asymmetric",
     "--unweighted": "--no-distance-weighting",
     "--warm-up": "--warmup-ratio",
 }
+REPLACED = {                       # an option that another kind of argument replaces: the sentence
+    "--input": "--input is now the second argument, TEXT",
+    "-i": "-i is now the second argument, TEXT",
+}
+NUMBER = re.compile(r"-\d+|-\d*\.\d+")                # argparse takes these as values
 
 
-def add_command(commands, name, help, example, run=None):
-    """Add a subcommand with `help` and an example; `run(arguments)` executes it.  -> its parser"""
-    command = commands.add_parser(
-        name, help=help.replace("%", "%%"),
-        description=textwrap.fill(f"{help[0].upper()}{help[1:]}.", 79),
-        epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False)
-    command.set_defaults(run=run)
+class CommandParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, printed by the command that was typed."""
+
+    summary = ""                                       # what the list of commands says of it
+
+    def __init__(self, **settings):
+        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **settings)
+        self._positionals.title = "arguments"
+
+    def add_subparsers(self, **settings):
+        """As argparse; the usage of a subcommand begins with the words that were typed."""
+        return super().add_subparsers(prog=self.prog, **settings)
+
+    def error(self, message):
+        """Exit with code 2 and one line on stderr."""
+        message = message.removeprefix("argument ").replace("with argument", "with")
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse; but this command itself refuses what it does not know."""
+        given = sys.argv[1:] if args is None else list(args)
+        refuse_unknown(self, given)
+        namespace, left = super().parse_known_args(given, namespace)
+        if left:
+            self.error(moved_value(self, given) or f"unexpected argument {left[0]!r}")
+        return namespace, left
+
+
+def subcommands(parser):
+    """{name: parser} of the subcommands of a parser; empty if it has none."""
+    return next((action.choices for action in parser._actions
+                 if isinstance(action, argparse._SubParsersAction)), {})
+
+
+def refuse_unknown(parser, given):
+    """Exit with code 2 if `given` has an unknown option or subcommand; name the nearest.
+
+    argparse alone would complain of missing arguments first, and in the name of the top command.
+    """
+    known, commands = parser._option_string_actions, subcommands(parser)
+    for text in given:
+        if text == "--":
+            return
+        if text.startswith("-") and len(text) > 1 and " " not in text and not NUMBER.match(text):
+            name = text.partition("=")[0]
+            if name not in known and (text.startswith("--") or text[:2] not in known):
+                parser.error(unknown_option(parser, name))
+        elif commands:
+            if text not in commands:
+                parser.error(unknown_command(parser, text))
+            return                                     # the rest belongs to the subcommand
+
+
+def unknown_option(parser, name):
+    """The message about an option that a command does not have."""
+    known = parser._option_string_actions
+    if name in REPLACED and not subcommands(parser):
+        return REPLACED[name]
+    if name in RENAMED:
+        return (f"{name} is now {RENAMED[name]}" if RENAMED[name] in known else
+                f"unknown option {name}; other commands have it, by the name {RENAMED[name]}")
+    shown = [option for option, action in known.items() if action.help != argparse.SUPPRESS]
+    close = ([option for option in shown if option.startswith(f"{name}-")]
+             or difflib.get_close_matches(name, shown, 1))
+    nearest = f"; did you mean {'/'.join(known[close[0]].option_strings)}?" if close else ""
+    return f"unknown option {name}{nearest}"
+
+
+def unknown_command(parser, name):
+    """The message about a command that does not exist."""
+    commands = subcommands(parser)
+    inner = [f"{outer} {name}" for outer, command in commands.items()
+             if name in subcommands(command)]
+    close = inner or difflib.get_close_matches(name, commands, 1)
+    hint = f"; did you mean {' or '.join(close)}?" if close else (
+        f": expected {', '.join(commands)}")
+    return f"unknown command {name!r}{hint}"
+
+
+def moved_value(parser, given):
+    """The message about a value of --json, which named a folder until version 0.1; else None."""
+    if "--results-folder" in parser._option_string_actions and "--json" in given:
+        return ("--json takes no value; it prints the scores.  `--json FOLDER` is now "
+                "--results-folder FOLDER")
+    return None
+
+
+# ---- commands -----------------------------------------------------------------------------------
+
+def add_command(commands, name, help, example, run=None, details=""):
+    """Add a subcommand; `run(arguments)` executes it.  -> its parser
+
+    help: one short sentence, for the lists of commands too; details: further sentences.
+    """
+    command = commands.add_parser(name, help=help.replace("%", "%%"),
+                                  description=description(help, details),
+                                  epilog=example_of(example))
+    command.summary = help
+    command.set_defaults(run=run, command=command)
     return command
 
 
@@ -45,6 +150,54 @@ class _Refuse(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None):
         parser.error(f"{option_string} is now {RENAMED[option_string]}")
+
+
+def top_parser(groups, version):
+    """The parser of all commands.  groups: {title: the modules that add its commands}."""
+    top = CommandParser(prog="scratch-embed", epilog=example_of("scratch-embed tour"))
+    top.add_argument("--version", action="version", version=f"scratch-embed {version}",
+                     help="print the version and exit")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    listed = {}
+    for title, modules in groups.items():
+        before = set(commands.choices)
+        for module in modules:
+            module.add_commands(commands)
+        listed[title] = [line for name, command in commands.choices.items() if name not in before
+                         for line in leaves(name, command)]
+    top.description = ("Embeddings from scratch in NumPy and Numba.\n\n"
+                       f"{listed_commands(listed)}\n\n`scratch-embed COMMAND --help` explains a "
+                       "command.")
+    return top
+
+
+def leaves(name, command):
+    """(name, summary) of a command, or of each of its subcommands."""
+    inner = subcommands(command)
+    if not inner:
+        return [(name, command.summary)]
+    return [leaf for sub, parser in inner.items() for leaf in leaves(f"{name} {sub}", parser)]
+
+
+# ---- options that commands share ---------------------------------------------------------------
+
+def add_top(command, default, help):
+    """Add -k and --top: how many results."""
+    command.add_argument("-k", "--top", type=whole(1), default=default, metavar="N",
+                         help=f"{help} (default: %(default)s)")
+
+
+def add_errors(command):
+    """Add --errors: what to do with bytes that are not UTF-8."""
+    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
+                         help="what to do with bytes that are not UTF-8: stop with an error, write "
+                              "U+FFFD in their place, or leave them out (default: %(default)s)")
+
+
+def add_json(command, shape):
+    """Add --json: print JSON of that shape instead of a table."""
+    command.add_argument("--json", action="store_true",
+                         help=f"print JSON instead: {shape}")
 
 
 # ---- numbers ------------------------------------------------------------------------------------

@@ -2,27 +2,31 @@
 import contextlib
 import sys
 
+from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import (
     add_command,
+    add_errors,
     non_negative,
     refuse_old_names,
     require_writable,
     whole,
 )
+from scratch_embed.cli.tokenizing import add_tokenizer_options, chosen_tokenizer
 
 
 def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
-        commands, "phrases", "join pairs of adjacent words that occur together far more often than "
-        "by chance (Mikolov et al. 2013); to find longer phrases, run it again on the output, with "
-        "a lower threshold",
-        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases)
-    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+        commands, "phrases", "join the phrases of a text: new york becomes new_york",
+        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases,
+        details="A phrase is a pair of adjacent words that occur together far more often than by "
+                "chance (Mikolov et al. 2013).  To find longer phrases, run it again on the "
+                "output, with a lower threshold.")
+    command.add_argument("corpus", metavar="TEXT",
+                         help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
                          help='where to write the text with its phrases joined; "-" is stdout')
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
     command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
                          help="subtract N from the count of each pair, so that rare pairs do not "
                               "become phrases (default: %(default)s)")
@@ -30,7 +34,9 @@ def add_commands(commands):
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "
                               "(count expected by chance) (default: %(default)s)")
     command.add_argument("--delimiter", default="_", metavar="TEXT",
-                         help="text between the words of a phrase (default: %(default)s)")
+                         help="text between the words of a phrase; with another than _, train with "
+                              "--tokenizer spaces (default: %(default)s)")
+    add_tokenizer_options(command)
     refuse_old_names(command, "--joiner")
 
 
@@ -41,15 +47,16 @@ def run_phrases(arguments):
 
     if arguments.output != "-":
         require_writable(arguments.output, arguments.corpus)
-    vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors)
+    tokenizer = chosen_tokenizer(arguments)
+    vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors,
+                                tokenizer=tokenizer)
     phrases = find_phrases(corpus, vocab, arguments.min_count, arguments.threshold)
     joined = join_phrases(corpus, vocab, phrases, arguments.delimiter)
     with open_output(arguments.output) as file:
         for sentence in joined:
             file.write(" ".join(sentence).encode() + b"\n")
-    print(f"{len(corpus.ids):,} words, {len(phrases.scores):,} distinct phrases; "
-          f"wrote {'standard output' if arguments.output == '-' else arguments.output}",
-          file=sys.stderr)
+    say(f"tokenizer: {tokenizer}; {len(corpus.ids):,} words, {len(phrases.scores):,} distinct "
+        f"phrases; wrote {'standard output' if arguments.output == '-' else arguments.output}")
 
 
 @contextlib.contextmanager

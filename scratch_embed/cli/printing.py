@@ -1,5 +1,38 @@
-"""Print headings, paragraphs, tables with intervals and comparisons, for `tour` and `why`."""
+"""Print headings, paragraphs, tables with intervals and comparisons, for `tour` and `why`; JSON.
+
+Every command prints JSON of the same two shapes.  A measured number is {"value", "low", "high"}:
+its 95% interval, or null where there is none.  What was found for a query is {"query", "results"},
+each result with its rank.
+"""
+import json
+import math
 import textwrap
+
+
+def measured(value, low=None, high=None):
+    """{"value", "low", "high"} of a number and its interval; nan becomes None, JSON's null."""
+    return {name: None if number is None or math.isnan(number) else float(number)
+            for name, number in (("value", value), ("low", low), ("high", high))}
+
+
+def with_interval(scores):
+    """The mean of the scores of several queries, as `measured`; one query has no interval."""
+    from scratch_embed.evaluate.significance import bootstrap_interval
+    return measured(*bootstrap_interval(scores)) if len(scores) > 1 else measured(scores[0])
+
+
+def print_json(found):
+    """Print an object as one line of JSON."""
+    print(json.dumps(found, ensure_ascii=True))
+
+
+def print_results(query, names, rows):
+    """Print {"query", "results"} as one line of JSON.
+
+    rows: the results, the best first; names: of the fields of a row, after its rank.
+    """
+    print_json({"query": query, "results": [{"rank": rank, **dict(zip(names, row))}
+                                            for rank, row in enumerate(rows, 1)]})
 
 
 def heading(text):

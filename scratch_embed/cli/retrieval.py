@@ -1,5 +1,4 @@
 """evaluate retrieval: compare encoders, BM25 and hybrids of both on one collection."""
-import json
 import os
 import re
 from functools import partial
@@ -7,11 +6,13 @@ from functools import partial
 from scratch_embed.cli.loading import (
     MODELS,
     add_encoder_options,
+    chosen_sif,
     column_names,
     load_encoder,
-    splitter,
 )
-from scratch_embed.cli.parsing import add_command, non_negative, whole
+from scratch_embed.cli.parsing import add_command, add_errors, add_json, non_negative, whole
+from scratch_embed.cli.printing import print_json, with_interval
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
 
@@ -21,34 +22,38 @@ FILES = "corpus", "queries", "qrels"
 def add_evaluation(kinds):
     """Add `evaluate retrieval`."""
     command = add_command(
-        kinds, "retrieval", "print ranking measures of encoders, of BM25 and of hybrids of both, "
-        "each with its 95% bootstrap interval over queries",
+        kinds, "retrieval", "print ranking measures of encoders, BM25 and hybrids",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
-        "--qrels qrels.tsv", run=run_evaluation)
+        "--qrels qrels.tsv", run=run_evaluation,
+        details="Each measure has its 95% bootstrap interval over queries.  A hybrid fuses the "
+                "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
+                "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
-                                            "in BEIR, or lines of id <tab> text; plain or gzip")
+                                            "in BEIR, or lines of id <tab> text; plain or gzip "
+                                            "(default: a toy world)")
     option("--queries", metavar="FILE", help="queries in the same format; queries without "
-                                             "judgements are left out")
+                                             "judgements are left out (default: the world's)")
     option("--qrels", metavar="FILE", help="relevance judgements: lines of query <tab> document "
-                                           "<tab> gain, with or without a header; or TREC's")
-    option("--world", choices=list(WORLDS), help="a toy collection instead of files (default: "
-           f"facts); `scratch-embed world` writes it, and a text to train on.  {HELP}")
+                                           "<tab> gain, with or without a header; or TREC's "
+                                           "(default: the world's)")
+    option("--world", choices=list(WORLDS), metavar="NAME",
+           help="a toy collection instead of files; `scratch-embed world` writes it, and a text "
+                f"to train on.  {HELP} (default: facts)")
     add_seed(command)
-    option("--depth", type=whole(1), default=1000, metavar="K",
+    option("--depth", type=whole(1), default=1000, metavar="N",
            help="documents per ranked list, also in the lists that a hybrid fuses "
                 "(default: %(default)s)")
     option("--weight", type=non_negative, default=0.5, metavar="W",
            help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
                 "(default: %(default)s)")
-    option("--no-bm25", action="store_true", help="only the encoders")
-    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run")
-    option("--json", action="store_true",
-           help="print one object: {system: {measure: {mean, low, high}}}")
-    option("--errors", choices=["strict", "replace", "ignore"], default="strict",
-           help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    option("--no-bm25", action="store_true", help="evaluate only the encoders")
+    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run "
+           "(default: nowhere)")
+    add_json(command, '{system: {measure: {"value", "low", "high"}}}')
+    add_errors(command)
     command.set_defaults(usage_error=command.error)
 
 
@@ -58,14 +63,15 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.trec import write_run
     from scratch_embed.retrieve.lists import as_run
     check_usage(arguments)
+    tokenizer = chosen_tokenizer(arguments)
     if arguments.run_out:
         os.makedirs(arguments.run_out, exist_ok=True)
     names = column_names(arguments.models, taken=["bm25"])
-    encoders = {name: load_encoder(path, arguments.sif, arguments.tokens)
+    encoders = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                 for path, name in names.items()}
     collection = chosen_collection(arguments)
     say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
-    lists, found = searches(encoders, collection, arguments), {}
+    lists, found = searches(encoders, collection, tokenizer, arguments), {}
     tags = tags_of(lists)
     for system in lists:                                   # one run in memory at a time
         run = as_run(*lists[system], list(collection.queries), list(collection.documents))
@@ -107,17 +113,19 @@ def measures():
 
 # ---- the systems --------------------------------------------------------------------------------
 
-def searches(encoders, collection, arguments):
+def searches(encoders, collection, tokenizer, arguments):
     """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
+    from scratch_embed.text.word_tokenizer import WORDS
     documents, queries = (list(part.values()) for part in collection[:2])
     depth, found = min(arguments.depth, len(documents)), {}
     for name, encoder in encoders.items():
         found[name] = dense(name, encoder, documents, queries, depth)
     if arguments.no_bm25:
         return found
-    split, joined = splitter(arguments.tokens), {}
+    split, joined = tokenizer or WORDS, {}
+    say(f"tokenizer of bm25: {split}")
     words = BM25([split(text) for text in documents]).search(map(split, queries), depth)
     for name, lists in found.items():
         both = lists, words
@@ -128,13 +136,13 @@ def searches(encoders, collection, arguments):
 
 
 def dense(name, encoder, documents, queries, depth):
-    """(ids, scores) of the nearest documents.  Prints how many texts have no known word."""
+    """(ids, scores) of the nearest documents.  Prints the shares of known words."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
-    vectors = [encoder.encode(texts, show_progress_bar=True) for texts in (documents, queries)]
-    for what, rows in zip(("documents", "queries"), vectors):
-        if unknown := int((~rows.any(axis=1)).sum()):
-            say(f"{name}: {unknown:,} of {len(rows):,} {what} have no known word")
+    vectors = []
+    for texts, what in (documents, "documents"), (queries, "queries"):
+        vectors.append(encoder.encode(texts, show_progress_bar=True))
+        say_known(encoder, name, what)
     index = Index(vectors[0].shape[1])
     index.add(range(len(documents)), vectors[0])
     return nearest_or_none(index, vectors[1], depth)
@@ -156,22 +164,15 @@ def tags_of(systems):
 
 def print_table(found, as_json):
     """Print a line per system and a column per measure, with its mean and interval."""
-    rows = {system: {name: with_interval(evaluation, name) for name in evaluation.scores}
+    rows = {system: {name: with_interval(scores) for name, scores in evaluation.scores.items()}
             for system, evaluation in found.items()}
     if as_json:
-        print(json.dumps(rows))
+        print_json(rows)
         return
     width = max(map(len, rows)) + 2
     print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
     for system, row in rows.items():
-        cells = (f"{cell['mean']:.3f} " + (f"{cell['low']:.3f}-{cell['high']:.3f}"
-                                           if "low" in cell else "") for cell in row.values())
+        cells = (f"{cell['value']:.3f}" + ("" if cell["low"] is None else
+                                           f" {cell['low']:.3f}-{cell['high']:.3f}")
+                 for cell in row.values())
         print(f"{system:<{width}}{''.join(f'{cell:<21}' for cell in cells)}".rstrip())
-
-
-def with_interval(evaluation, name):
-    """{mean, low, high}; for a single query only {mean}, because an interval needs two."""
-    from scratch_embed.evaluate.significance import bootstrap_interval
-    if len(evaluation.queries) == 1:
-        return {"mean": evaluation.mean[name]}
-    return bootstrap_interval(evaluation.scores[name])._asdict()

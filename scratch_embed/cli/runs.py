@@ -4,64 +4,68 @@ As in trec_eval, the mean is over the queries that have judgements and results; 
 (trec_eval's -c) it is over all queries that have judgements.
 """
 import argparse
-import json
 import os
 import re
 from functools import partial
 
-from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
+from scratch_embed.cli.parsing import add_command, add_json, positive, refuse_old_names, whole
+from scratch_embed.cli.printing import measured, print_json, with_interval
 from scratch_embed.cli.training import say
 
-MEASURE = re.compile(r"(ndcg|map|mrr)(?:@([1-9]\d{0,8}))?|(precision|recall|hit)@([1-9]\d{0,8})")
+MEASURE = re.compile(r"(ndcg|map|mrr)(?:@([1-9]\d{0,8}))?|(precision|recall|hit)@([1-9]\d{0,8})",
+                     re.IGNORECASE)
+SPELLED = {name.lower(): name for name in ("nDCG", "MAP", "MRR", "Precision", "Recall", "Hit")}
 
 
 def add_evaluation(kinds):
     """Add `evaluate run`."""
     command = add_command(
-        kinds, "run", "print ranking measures of a TREC run, each with its 95% bootstrap interval "
-        "over queries", "scratch-embed evaluate run qrels.txt bm25.run --against dense.run",
-        run=run_evaluation)
-    command.add_argument("qrels", help="relevance judgements: TREC's lines of query, 0, document, "
-                         'gain, or BEIR\'s lines of query, document, gain; plain or gzip; "-" is '
-                         "stdin")
-    command.add_argument("ranking", metavar="run", help="results: lines of query, Q0, document, "
+        kinds, "run", "print ranking measures of a run in TREC's format",
+        "scratch-embed evaluate run qrels.txt bm25.run --against dense.run", run=run_evaluation,
+        details="Each measure has its 95% bootstrap interval over queries.")
+    command.add_argument("qrels", metavar="QRELS", help="relevance judgements: TREC's lines of "
+                         "query, 0, document, gain, or BEIR's lines of query, document, gain; "
+                         'plain or gzip; "-" is stdin')
+    command.add_argument("ranking", metavar="RUN", help="results: lines of query, Q0, document, "
                          "rank, score, name")
-    command.add_argument("--against", metavar="RUN2",
+    command.add_argument("--against", metavar="RUN",
                          help="another run: print the mean difference, paired by query, its "
-                              "interval, and the p value")
+                              "interval, and the p value (default: only the means of RUN)")
     command.add_argument("--at", nargs="+", type=whole(1), default=[], metavar="K",
-                         help="cutoffs in addition to 10")
+                         help="cutoffs in addition to 10 (default: only 10)")
     command.add_argument("--measures", nargs="+", type=measure_name, metavar="NAME",
-                         help="print only these measures: ndcg, map and mrr, with a cutoff "
-                              "(map@20) or without; precision, recall and hit with a cutoff "
-                              "(hit@1)")
+                         help="print only these measures: nDCG, MAP and MRR, with a cutoff "
+                              "(MAP@20) or without; Precision, Recall and Hit with a cutoff "
+                              "(Hit@1) (default: all at the cutoffs, and MAP)")
     command.add_argument("--complete", action="store_true",
-                         help="a judged query without results scores 0; default: it is left out")
+                         help="a judged query without results scores 0 (default: it is left out)")
     command.add_argument("--relevance-level", type=positive, default=1, metavar="G",
-                         help="a document is relevant if its gain is at least G; ndcg uses all "
+                         help="a document is relevant if its gain is at least G; nDCG uses all "
                               "gains (default: %(default)s)")
     refuse_old_names(command, "--level")
     command.add_argument("--float32", action="store_true",
                          help="compare scores as float32, as trec_eval 9 and pytrec_eval do")
-    command.add_argument("--json", action="store_true", help="print one object: {measure: mean}")
+    add_json(command, '{measure: {"value", "low", "high"}}; with --against {measure: {"run", '
+                      '"against", "difference", "p"}}, each but p with value, low and high')
 
 
 def measure_name(text):
-    """An argparse type: the name of a measure."""
+    """An argparse type: the name of a measure, in any case; it is spelled as in the tables."""
     if not MEASURE.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected ndcg@10, map, mrr, recall@10, precision@10, "
-                                         f"hit@10, or another cutoff, got {text!r}")
-    return text
+        raise argparse.ArgumentTypeError(f"expected nDCG@10, MAP, MRR, Recall@10, Precision@10, "
+                                         f"Hit@10, or another cutoff, got {text!r}")
+    kind, at, k = text.partition("@")
+    return SPELLED[kind.lower()] + at + k
 
 
 def measures_named(names, level):
-    """{name: function of a Ranking} for names such as "map" and "recall@10"."""
+    """{name: function of a Ranking} for names such as "MAP" and "Recall@10"."""
     from scratch_embed.evaluate import ranking
-    functions = {"ndcg": ranking.ndcg, "map": partial(ranking.average_precision, level=level),
-                 "mrr": partial(ranking.reciprocal_rank, level=level),
-                 "precision": partial(ranking.precision, level=level),
-                 "recall": partial(ranking.recall, level=level),
-                 "hit": partial(ranking.hit_rate, level=level)}
+    functions = {"nDCG": ranking.ndcg, "MAP": partial(ranking.average_precision, level=level),
+                 "MRR": partial(ranking.reciprocal_rank, level=level),
+                 "Precision": partial(ranking.precision, level=level),
+                 "Recall": partial(ranking.recall, level=level),
+                 "Hit": partial(ranking.hit_rate, level=level)}
     found = {}
     for name in names:
         kind, _, k = name.partition("@")
@@ -72,8 +76,8 @@ def measures_named(names, level):
 def usual_names(further):
     """The names of the measures that are printed without --measures."""
     at = sorted({10, *further})
-    return [*(f"ndcg@{k}" for k in at), "map", "mrr",
-            *(f"{kind}@{k}" for kind in ("recall", "precision", "hit") for k in at)]
+    return ["MAP", *(f"{kind}@{k}" for kind in ("nDCG", "MRR", "Recall", "Precision", "Hit")
+                     for k in at)]
 
 
 def run_evaluation(arguments):
@@ -113,7 +117,7 @@ def print_means(evaluation, as_json):
     """Print a line per measure: its name, mean, interval."""
     from scratch_embed.evaluate.significance import bootstrap_interval
     if as_json:
-        print(json.dumps(evaluation.mean))
+        print_json({name: with_interval(scores) for name, scores in evaluation.scores.items()})
         return
     n = len(evaluation.queries)
     print(f"{f'{n} queries' if n > 1 else '1 query':<16}{'mean':>8}   95% interval")
@@ -133,9 +137,10 @@ def print_comparison(a, b, paths, as_json):
                          f"common, got {len(a.queries)}")
     found = {name: compare(a, b, name) for name in a.scores}
     if as_json:
-        print(json.dumps({name: {"run": c.a, "against": c.b, "difference": c.difference.mean,
-                                 "low": c.difference.low, "high": c.difference.high, "p": c.test.p}
-                          for name, c in found.items()}))
+        print_json({name: {"run": with_interval(a.scores[name]),
+                           "against": with_interval(b.scores[name]),
+                           "difference": measured(*c.difference), "p": c.test.p}
+                    for name, c in found.items()})
         return
     first, second = (os.path.basename(path) for path in paths)
     width = max(len(first), len(second), 8) + 2

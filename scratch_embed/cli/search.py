@@ -1,19 +1,19 @@
 """index: save lines of text with their vectors in one file.  search: find lines in that file."""
 import itertools
-import json
 import os
 import sys
 
 from scratch_embed.cli.loading import (
     MODELS,
-    TOKENS,
     add_encoder_options,
+    chosen_sif,
     digest_of,
     is_model,
     load_encoder,
-    splitter,
 )
-from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, require_writable
+from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 
 BATCH_SIZE = 1000                  # queries searched together
@@ -24,19 +24,20 @@ HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k i
 
 def add_commands(commands):
     """Add `index` and `search`."""
-    index = add_command(commands, "index", "encode each line of a text, and save lines and vectors "
-                        "for `search`", "scratch-embed index texts.txt -o texts.index --model "
-                        "words.vec", run=run_index)
-    index.add_argument("texts", help='one text per line, plain or gzip; "-" is stdin; blank lines '
-                       "are left out, but count in the line numbers")
-    index.add_argument("-o", "--output", required=True, metavar="INDEX", help="the file to write")
-    index.add_argument("--model", help=f"{MODELS}.  The index stores its path and digest")
+    index = add_command(commands, "index", "encode the lines of a text, and save them for `search`",
+                        "scratch-embed index texts.txt -o texts.index --model words.vec",
+                        run=run_index)
+    index.add_argument("texts", metavar="TEXT",
+                       help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
+                            "out, but count in the line numbers")
+    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write")
+    index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
+                       "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
     add_encoder_options(index)
-    index.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                       help="what to do with bytes that are not UTF-8 (default: %(default)s)")
-    index.set_defaults(usage_error=index.error, tokens=None)       # None: not given
+    add_errors(index)
+    index.set_defaults(usage_error=index.error)
     add_search(commands)
 
 
@@ -51,28 +52,22 @@ def run_index(arguments):
         check_outside(arguments.output, arguments.model)
     index, encoder = (open_index if arguments.add else new_index)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    unknown = 0
-
-    def encode(texts):
-        nonlocal unknown
-        vectors = encoder.encode(texts)
-        unknown += int((~vectors.any(axis=1)).sum())
-        return vectors
-    added = index.add(lines, encode)
+    added = index.add(lines, encoder.encode)
     if not len(index):
         raise ValueError(f"{arguments.texts}: expected one text per line, found only blank lines")
+    name = os.path.basename(index.made_by["model"])
+    if say_known(encoder, name, "lines", strict=not arguments.add):
+        say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
     say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
         f"{arguments.output}")
-    if unknown:
-        say(f"{unknown:,} of {added:,} lines have no word known to the model: their cosine with "
-            "every query is 0; `search --bm25` and --hybrid can find them")
 
 
 def check_index_usage(arguments):
     """Exit with code 2 if options contradict each other."""
-    if arguments.add and (arguments.sif is not None or arguments.tokens is not None):
-        arguments.usage_error("--add uses the options of the index: leave out --sif and --tokens")
+    if arguments.add and (arguments.sif is not None or chosen_tokenizer(arguments) is not None):
+        arguments.usage_error("--add uses the options of the index: leave out --sif, --tokenizer, "
+                              "--keep-case and --apostrophes")
     if not (arguments.add or arguments.model):
         arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
@@ -91,10 +86,15 @@ def check_outside(path, model):
 def new_index(arguments):
     """(an empty TextIndex, its encoder)."""
     from scratch_embed.retrieve.texts import TextIndex
-    options = {"sif": arguments.sif, "tokens": arguments.tokens or TOKENS[0]}
-    made_by = {"model": os.path.abspath(arguments.model), "digest": digest_of(arguments.model),
-               **options}
-    encoder = load_encoder(arguments.model, **options)
+    from scratch_embed.sentences.static import StaticEncoder
+    from scratch_embed.text.word_tokenizer import WORDS
+    tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
+    sif = chosen_sif(arguments, arguments.model)
+    encoder = load_encoder(arguments.model, sif, tokenizer)
+    split = encoder.tokenize.split if isinstance(encoder, StaticEncoder) else None
+    made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
+               "tokenizer": split and split._asdict(),
+               "bm25_tokenizer": (tokenizer or WORDS)._asdict()}
     return TextIndex(encoder.encode([]).shape[1], made_by), encoder
 
 
@@ -106,16 +106,34 @@ def open_index(arguments):
 
 def load_index(path):
     """Read a TextIndex that `new_index` created.  Raises FormatError for any other file."""
-    from scratch_embed.numerics.errors import FormatError
     from scratch_embed.retrieve.texts import TextIndex
     index = TextIndex.load(path)
-    sif, kinds = index.made_by.get("sif"), [type(index.made_by.get(name)) for name in
-                                            ("model", "digest", "tokens")]
-    if kinds != [str] * 3 or not isinstance(sif, float | None) or (
-            index.made_by["tokens"] not in TOKENS):
-        raise FormatError(path, "its metadata", "expected in `made_by` a model, its digest, sif "
-                                                f"and tokens, found {index.made_by}")
+    fields = made_by_of(index, path)
+    for name in "model", "digest":
+        fields.text(name)
+    if index.made_by.get("sif") is not None:
+        fields.positive("sif")
+    splits_of(index, path)
     return index
+
+
+def made_by_of(index, path):
+    """The description of an index's model, as Fields."""
+    from scratch_embed.numerics.json_files import Fields
+    return Fields(path, index.made_by, "its `made_by`")
+
+
+def splits_of(index, path):
+    """(text -> words of the encoder, None for a transformer; text -> words of BM25)."""
+    from scratch_embed.numerics.json_files import NULL
+    from scratch_embed.text.word_tokenizer import from_fields
+    fields = made_by_of(index, path)
+    if "tokens" in fields:                                 # of version 0.1
+        split = split_of_version_0_1(fields.one_of("tokens", ("spaces", "words")))
+        return split, split
+    stored = fields.of("tokenizer", dict, NULL)
+    return (stored and from_fields(fields.inside("tokenizer")),
+            from_fields(fields.inside("bm25_tokenizer")))
 
 
 def encoder_of(index, path, model=None):
@@ -131,9 +149,8 @@ def encoder_of(index, path, model=None):
     if not is_model(model, made_by["digest"]):
         raise ValueError(f"{path} was made with another model than {model} (digest "
                          f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot "
-                         "be compared; "
-                         "index the texts again, or give the old model with --model")
-    encoder = load_encoder(model, made_by["sif"], made_by["tokens"])
+                         "be compared; index the texts again, or give the old model with --model")
+    encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0])
     dim = encoder.encode([]).shape[1]
     if dim != index.index.dim:
         raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} has "
@@ -146,39 +163,47 @@ def encoder_of(index, path, model=None):
 def add_search(commands):
     """Add `search`."""
     search = add_command(commands, "search", "print the lines of an index that are nearest to a "
-                         "query, the best first: rank, score, line number, text",
-                         "scratch-embed search texts.index storm -k 5", run=run_search)
-    search.add_argument("index", help="a file that `index` wrote")
+                         "query", "scratch-embed search texts.index storm -k 5", run=run_search,
+                         details="A line per result, the best first: rank, score, line number, "
+                                 "text.")
+    search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
-    search.add_argument("-k", type=whole(1), default=10, metavar="N",
-                        help="largest number of results per query (default: %(default)s)")
+    add_top(search, 10, "largest number of results per query")
     how = search.add_mutually_exclusive_group()
     how.add_argument("--bm25", action="store_true", help="lexical search by BM25, without the "
                      "model")
     how.add_argument("--hybrid", action="store_true",
                      help="dense and lexical search, fused by reciprocal rank fusion")
-    search.add_argument("--model", help="the new path of the model, if it has moved")
-    search.add_argument("--json", action="store_true",
-                        help="print an object per query: "
-                             "{query, results: [{rank, score, line, text}]}")
+    search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
+                        "moved (default: the path in the index)")
+    add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
+                     "query")
 
 
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
-    search = chosen_search(index, arguments)
-    show = print_json if arguments.json else print_lines
+    encoder = None if arguments.bm25 else encoder_of(index, arguments.index, arguments.model)
+    search = chosen_search(index, encoder, arguments)
+    show = print_objects if arguments.json else print_lines
     queries, interactive = texts_of(arguments.queries)
-    k = min(arguments.k, len(index))                       # search returns k columns
+    k = min(arguments.top, len(index))                       # search returns k columns
+    asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
+        asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1 where fewer than k lines are found
             if not found:
                 say(f"nothing found for {query!r}: it has no known word")
+            answered += bool(found)
             show(query, found)
+    if asked and not answered:
+        raise ValueError("nothing found: no query has a known word")
+    if encoder is not None:
+        say_known(encoder, os.path.basename(index.made_by["model"]), "queries", strict=False)
 
 
 def texts_of(given):
@@ -190,21 +215,19 @@ def texts_of(given):
     return lines, sys.stdin is not None and sys.stdin.isatty()
 
 
-def chosen_search(index, arguments):
+def chosen_search(index, encoder, arguments):
     """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
-    if not arguments.bm25:
-        encode = encoder_of(index, arguments.index, arguments.model).encode
     if arguments.bm25 or arguments.hybrid:
-        words = index.bm25_search(splitter(index.made_by["tokens"]))
+        words = index.bm25_search(splits_of(index, arguments.index)[1])
     if arguments.bm25:
         return words
     if not arguments.hybrid:
-        return lambda queries, k: index.search(encode(queries), k)
+        return lambda queries, k: index.search(encoder.encode(queries), k)
 
     def both(queries, k):
         depth = max(k, HYBRID_DEPTH)
-        return reciprocal_rank_fusion([index.search(encode(queries), depth),
+        return reciprocal_rank_fusion([index.search(encoder.encode(queries), depth),
                                        words(queries, depth)], k)
     return both
 
@@ -215,7 +238,6 @@ def print_lines(query, found):
         print(f"{rank}\t{score:.4f}\t{line}\t{text}")
 
 
-def print_json(query, found):
+def print_objects(query, found):
     """Print all results of a query as one JSON object."""
-    print(json.dumps({"query": query, "results": [
-        dict(zip(("rank", "score", "line", "text"), row)) for row in found]}))
+    print_results(query, ("score", "line", "text"), [row[1:] for row in found])

@@ -19,17 +19,18 @@ POOLINGS = "cls", "mean"
 def add_training(methods):
     """Add `train simcse`."""
     command = add_command(
-        methods, "simcse", "train a sentence encoder from a BERT by SimCSE (Gao et al. 2021)",
+        methods, "simcse", "train a sentence encoder by SimCSE (Gao et al. 2021)",
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
         run=run_simcse)
     option = command.add_argument
-    option("corpus", nargs="?", help='text, plain or gzip, one sentence per line; the positive of '
-                                     'a sentence is itself under another dropout mask; "-" is '
-                                     'stdin')
-    option("--pairs", metavar="FILE", help="instead of a corpus: lines of text <tab> positive, or "
-                                           "of text <tab> positive <tab> hard negative")
+    option("corpus", nargs="?", metavar="TEXT",
+           help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
+                'under another dropout mask; "-" is stdin (default: --pairs)')
+    option("--pairs", metavar="FILE",
+           help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
+                "hard negative (default: TEXT)")
     add_output_options(command, "a folder that sentence-transformers loads")
-    option("--model", required=True, metavar="FOLDER",
+    option("--model", required=True, metavar="MODEL",
            help="the BERT to start from, of `train bert` or of transformers")
     option("--pooling", choices=POOLINGS, default="cls",
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
@@ -40,13 +41,13 @@ def add_training(methods):
     head = command.add_mutually_exclusive_group()
     head.add_argument("--keep-head", action="store_true",
                       help="save the model with the projection head that training adds, as the "
-                           "authors do for pairs (default: train with it, save without it)")
+                           "authors do for pairs (default: it is used in training only)")
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
            help="truncate texts to N tokens (default: the most that the model accepts)")
     option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
            "how near the pairs are (alignment) and how far apart all texts are (uniformity); for "
-           "both, smaller is better")
+           "both, smaller is better (default: no measurement)")
     option("--eval-steps", type=whole(1), default=50, metavar="N",
            help="steps between two measurements on --held-out (default: %(default)s)")
     refuse_old_names(command, "--headless", "--every")

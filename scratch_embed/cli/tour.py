@@ -21,10 +21,11 @@ MAPPED = ("man woman boy girl king queen prince princess father mother son daugh
 
 def add_commands(commands):
     """Add `tour`."""
-    tour = add_command(commands, "tour", "train word vectors and transformers on toy texts, and "
-                       "show neighbours, analogies, search, word senses and sentence vectors "
-                       "beside their baselines",
-                       "scratch-embed tour", run=run_tour)
+    tour = add_command(commands, "tour", "see the whole project in two minutes, with baselines",
+                       "scratch-embed tour", run=run_tour,
+                       details="It trains word vectors and transformers on toy texts, and shows "
+                               "neighbours, analogies, search, word senses and sentence vectors "
+                               "beside their baselines.")
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
                       help="where to write the word vectors (default: %(default)s)")
     tour.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",

@@ -4,21 +4,35 @@ Options and output paths are checked before anything is read or trained, so that
 hour is not lost because a folder does not exist.
 """
 import os
-import sys
 
-from scratch_embed.cli.parsing import non_negative, refuse_old_names, require_writable, whole
+from scratch_embed.cli.messages import say
+from scratch_embed.cli.parsing import (
+    add_errors,
+    non_negative,
+    refuse_old_names,
+    require_writable,
+    whole,
+)
+from scratch_embed.cli.tokenizing import (
+    add_tokenizer_options,
+    chosen_tokenizer,
+    warn_of_raw_text,
+)
 
 # ---- options ------------------------------------------------------------------------------------
 
 def add_text_options(command, output):
     """Add the input, output and checkpoint options of word2vec, GloVe and FastText."""
-    command.add_argument("corpus", help='text, plain or gzip, one sentence per line; "-" is stdin')
+    command.add_argument("corpus", metavar="TEXT",
+                         help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE", help=output)
     command.add_argument("--max-vocab-size", type=whole(1), metavar="N",
                          help="keep at most the N most frequent words (default: all)")
     refuse_old_names(command, "--max-size")
+    add_tokenizer_options(command)
     command.add_argument("--on-disk", metavar="FOLDER",
-                         help="keep the text's word ids in files of this folder, not in memory")
+                         help="keep the text's word ids in files of this folder (default: in "
+                              "memory)")
     add_checkpoint_options(command)
 
 
@@ -26,14 +40,13 @@ def add_checkpoint_options(command):
     """Add the options for saving the state of a training run and continuing from it."""
     command.add_argument("--checkpoint", metavar="FILE",
                          help="save the training state in this file every minute, at Ctrl-C and at "
-                              "the end")
+                              "the end (default: no file)")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint")
 
 
 def add_common_options(command, min_count=5, epochs=5):
     """Add the options that word2vec, GloVe, FastText and the classifier share."""
-    command.add_argument("--errors", choices=["strict", "replace", "ignore"], default="strict",
-                         help="what to do with bytes that are not UTF-8 (default: %(default)s)")
+    add_errors(command)
     number = command.add_argument
     number("--min-count", type=whole(1), default=min_count, metavar="N",
            help="leave out words that occur fewer than N times (default: %(default)s)")
@@ -122,15 +135,12 @@ def run_options(arguments, checkpoint):
 
 
 def read_text(arguments):
-    """(Vocab, Corpus) of the text.  Prints their sizes."""
+    """(Vocab, Corpus) of the text.  Prints their sizes, and how the text was split."""
     from scratch_embed.text.reader import read_corpus
+    tokenizer = chosen_tokenizer(arguments)
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_vocab_size,
-                                arguments.errors, arguments.on_disk)
+                                arguments.errors, arguments.on_disk, tokenizer)
     say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
-        f"{len(vocab):,} different")
+        f"{len(vocab):,} different; tokenizer: {tokenizer}")
+    warn_of_raw_text(vocab, tokenizer)
     return vocab, corpus
-
-
-def say(*message):
-    """Print a message to stderr; stdout is for data."""
-    print(*message, file=sys.stderr)

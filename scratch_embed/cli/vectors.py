@@ -1,58 +1,67 @@
 """similar, analogy, odd, vectors, plot: commands that use a file of word vectors."""
 import sys
 
-from scratch_embed.cli.loading import load_vectors, with_words
-from scratch_embed.cli.parsing import add_command, refuse_old_names, require_writable, whole
+from scratch_embed.cli.loading import add_vectors, load_vectors, with_words
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_json,
+    add_top,
+    refuse_old_names,
+    require_writable,
+)
+from scratch_embed.cli.printing import print_json, print_results
 
 
 def add_commands(commands):
     """Add the commands that read a file of vectors."""
-    similar = add_command(commands, "similar", "print the nearest neighbours of words by cosine: "
-                          "word, neighbour, cosine", "scratch-embed similar vectors.vec king queen",
-                          run=run_similar)
-    similar.add_argument("file", help="word vectors: word2vec (text or binary), "
-                         "GloVe, fastText (.vec, or .bin, which also gives vectors for unknown "
-                         "words) or .safetensors; every format except .safetensors may be "
-                         "gzip-compressed")
-    similar.add_argument("words", nargs="+", metavar="WORD")
-    similar.add_argument("--top", type=whole(1), default=10, metavar="N",
-                         help="neighbours per word (default: %(default)s)")
+    similar = add_command(commands, "similar", "print the nearest neighbours of words by cosine",
+                          "scratch-embed similar vectors.vec king queen", run=run_similar,
+                          details="A line per neighbour, the nearest first: word, neighbour, "
+                                  "cosine.")
+    add_vectors(similar)
+    similar.add_argument("words", nargs="+", metavar="WORD", help="a word of the file")
+    add_top(similar, 10, "neighbours per word")
+    add_json(similar, '{"query": word, "results": [{"rank", "word", "score"}]} for each word')
 
     analogy = add_command(commands, "analogy", "print the words that complete 'A is to B as C is "
-                          "to ...', the best first: word, score",
-                          "scratch-embed analogy vectors.vec man king woman", run=run_analogy)
-    analogy.add_argument("file", help="word vectors")
+                          "to ...'", "scratch-embed analogy vectors.vec man king woman",
+                          run=run_analogy,
+                          details="A line per word, the best first: word, score.")
+    add_vectors(analogy)
     for word in "ABC":
-        analogy.add_argument(word.lower(), metavar=word, help="of 'A is to B as C is to ...'")
+        analogy.add_argument(word.lower(), metavar=word,
+                             help=f"the word {word} in 'A is to B as C is to ...'")
     analogy.add_argument("--cosmul", action="store_true",
                          help="rank by 3CosMul, which multiplies similarities, instead of 3CosAdd, "
                               "which adds them")
-    analogy.add_argument("--top", type=whole(1), default=10, metavar="N",
-                         help="words to print (default: %(default)s)")
+    add_top(analogy, 10, "words to print")
+    add_json(analogy, '{"query": [A, B, C], "results": [{"rank", "word", "score"}]}')
     refuse_old_names(analogy, "--multiply")
 
-    odd = add_command(commands, "odd", "print which of several words is least similar to their "
-                      "mean (gensim's doesnt_match)",
-                      "scratch-embed odd vectors.vec king queen paris prince", run=run_odd)
-    odd.add_argument("file", help="word vectors")
-    odd.add_argument("words", nargs="+", metavar="WORD")
+    odd = add_command(commands, "odd", "print the word that is least similar to the mean of all",
+                      "scratch-embed odd vectors.vec king queen paris prince", run=run_odd,
+                      details="gensim calls it doesnt_match.")
+    add_vectors(odd)
+    odd.add_argument("words", nargs="+", metavar="WORD", help="a word of the file")
+    add_json(odd, '{"query": [WORD, ...], "results": [{"rank", "word"}]}')
 
-    vectors = add_command(commands, "vectors", "print vectors, a line per word: the word, then its "
-                          "numbers", "echo king | scratch-embed vectors vectors.vec",
-                          run=run_vectors)
-    vectors.add_argument("file", help="word vectors")
-    vectors.add_argument("words", nargs="*", metavar="WORD", help="default: the words of stdin")
+    vectors = add_command(commands, "vectors", "print the vectors of words",
+                          "echo king | scratch-embed vectors vectors.vec", run=run_vectors,
+                          details="A line per word: the word, then its numbers.")
+    add_vectors(vectors)
+    vectors.add_argument("words", nargs="*", metavar="WORD",
+                         help="a word of the file (default: the words of stdin)")
+    add_json(vectors, '{"query": word, "vector": [number, ...]} for each word')
 
     plot = add_command(commands, "plot", "plot words on their first two principal components",
                        "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
                        run=run_plot)
-    plot.add_argument("file", help="word vectors")
-    plot.add_argument("-o", "--output", required=True, metavar="PNG",
+    add_vectors(plot)
+    plot.add_argument("-o", "--output", required=True, metavar="FILE",
                       help="the PNG file to write")
-    plot.add_argument("--words", nargs="+", metavar="WORD", help="plot these words")
-    plot.add_argument("--top", type=whole(1), default=100, metavar="N",
-                      help="without --words, plot the first N words of the file (default: "
-                           "%(default)s)")
+    plot.add_argument("--words", nargs="+", metavar="WORD",
+                      help="plot these words (default: those of --top)")
+    add_top(plot, 100, "without --words, plot the first N words of the file")
 
 
 def run_similar(arguments):
@@ -60,6 +69,9 @@ def run_similar(arguments):
     vectors = load_vectors(arguments.file)
     found = [vectors.most_similar(word, topn=arguments.top) for word in arguments.words]
     for word, neighbours in zip(arguments.words, found):
+        if arguments.json:
+            print_results(word, ("word", "score"), neighbours)
+            continue
         for neighbour, cosine in neighbours:
             print(f"{word}\t{neighbour}\t{cosine:.4f}")
 
@@ -68,15 +80,22 @@ def run_analogy(arguments):
     """Print the words that solve the analogy, by 3CosAdd or 3CosMul."""
     vectors = with_words(load_vectors(arguments.file), [arguments.a, arguments.b, arguments.c])
     solve = vectors.most_similar_cosmul if arguments.cosmul else vectors.most_similar
-    for word, score in solve(positive=[arguments.b, arguments.c], negative=[arguments.a],
-                             topn=arguments.top):
+    found = solve(positive=[arguments.b, arguments.c], negative=[arguments.a], topn=arguments.top)
+    if arguments.json:
+        print_results([arguments.a, arguments.b, arguments.c], ("word", "score"), found)
+        return
+    for word, score in found:
         print(f"{word}\t{score:.4f}")
 
 
 def run_odd(arguments):
     """Print the word with the lowest cosine to the mean of all given words."""
     vectors = with_words(load_vectors(arguments.file), arguments.words)
-    print(vectors.doesnt_match(arguments.words))
+    word = vectors.doesnt_match(arguments.words)
+    if arguments.json:
+        print_results(arguments.words, ["word"], [[word]])
+    else:
+        print(word)
 
 
 def run_vectors(arguments):
@@ -87,7 +106,10 @@ def run_vectors(arguments):
     vectors[arguments.words]             # raises MissingWord before anything is printed
     words = arguments.words or (word for line in read_sentences("-") for word in line)
     for word in words:
-        print(word, *shortest_digits(vectors[word]))
+        if arguments.json:
+            print_json({"query": word, "vector": vectors[word].tolist()})
+        else:
+            print(word, *shortest_digits(vectors[word]))
 
 
 def run_plot(arguments):

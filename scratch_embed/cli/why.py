@@ -15,12 +15,15 @@ def add_commands(commands):
     why = add_command(commands, "why", "measure the effect of each part of a method by ablation",
                       "scratch-embed why word2vec")
     methods = why.add_subparsers(metavar="METHOD", required=True)
-    for name, run, sentences in [("word2vec", run_word2vec, 10_000), ("glove", run_glove, 10_000),
-                                 ("fasttext", run_fasttext, 10_000), ("bert", run_bert, 8_000),
-                                 ("simcse", run_simcse, 12_000),
-                                 ("retrieval", run_retrieval, 12_000)]:
-        method = add_command(methods, name, f"print ablations of {name} on toy texts",
-                             f"scratch-embed why {name} --seeds 10", run=run)
+    for name, what, run, sentences in [
+            ("word2vec", "word2vec", run_word2vec, 10_000), ("glove", "GloVe", run_glove, 10_000),
+            ("fasttext", "FastText", run_fasttext, 10_000), ("bert", "BERT", run_bert, 8_000),
+            ("simcse", "SimCSE", run_simcse, 12_000),
+            ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
+        method = add_command(methods, name, f"print ablations of {what}",
+                             f"scratch-embed why {name} --seeds 10", run=run,
+                             details="An ablation changes one part of a method and measures the "
+                                     "effect, here on toy texts.")
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")

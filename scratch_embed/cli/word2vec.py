@@ -1,5 +1,6 @@
 """train word2vec: train word vectors on a text by word2vec."""
 from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names
+from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
     add_pair_options,
@@ -45,7 +46,7 @@ def run_word2vec(arguments):
     trained = train(corpus, vocab, method, dim=arguments.dim, window=arguments.window,
                     negatives=negatives, sample=arguments.sample, lr=lr, epochs=arguments.epochs,
                     options=run_options(arguments, checkpoint))
-    WordVectors(vocab.words, trained.W).save(arguments.output)
+    WordVectors(vocab.words, trained.W, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
 
 

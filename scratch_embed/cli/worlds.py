@@ -8,10 +8,9 @@ from scratch_embed.cli.training import say
 def add_commands(commands):
     """Add `world`."""
     command = add_command(
-        commands, "world", "write a toy collection for retrieval, and a text with its words to "
-        "train on",
+        commands, "world", "write a toy collection for retrieval, and a text to train on",
         "scratch-embed world facts -o toy", run=run_world)
-    command.add_argument("name", choices=list(WORLDS), help=HELP)
+    command.add_argument("name", metavar="NAME", choices=list(WORLDS), help=HELP)
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="where to write corpus.jsonl, queries.jsonl and qrels.tsv in BEIR's "
                               "format, and text.txt to train on, which also has the words of "

@@ -29,7 +29,8 @@ all cosines and says nothing about the topic.  PCA would subtract the mean of th
 stays, because the mean is most of what u should remove.
 """
 import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -47,8 +48,9 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
-from scratch_embed.text.corpus import split_words
 from scratch_embed.text.vocab import Corpus, Vocab
+from scratch_embed.text.word_tokenizer import SPACES, deduced
+from scratch_embed.words.any_format import load_words
 
 FIT_BATCH = 1024                   # texts per batch, while the common direction is computed
 
@@ -56,10 +58,19 @@ FIT_BATCH = 1024                   # texts per batch, while the common direction
 class Words(Protocol):
     """A table of word vectors: WordVectors, or any object with these two attributes."""
 
-    vectors: np.ndarray            # (n, D); only D is used
+    @property
+    def vectors(self) -> np.ndarray:
+        """(n, D); only D is used."""
 
-    def __getitem__(self, word: str) -> np.ndarray:
+    def __getitem__(self, word: str, /) -> np.ndarray:
         """The vector (D,) of a word; KeyError for an unknown word."""
+
+
+class Tokenize(Protocol):
+    """A function that splits a text into words: a WordTokenizer, str.split ..."""
+
+    def __call__(self, text: str, /) -> list[str]:
+        """The words of the text, in order."""
 
 
 # ---- the weights of words ---------------------------------------------------------------------
@@ -153,11 +164,6 @@ def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 # ---- the encoder ------------------------------------------------------------------------------
 
-def tokens(text: str) -> list[str]:
-    """The words of a text, separated by white space as defined in text/corpus.py."""
-    return split_words(text)
-
-
 class StaticEncoder:
     """Sentence vectors from word vectors: encode(texts) -> (N, D).
 
@@ -165,9 +171,11 @@ class StaticEncoder:
         StaticEncoder(words, sif_weights(frequencies(vocab)))       SIF's weights
         StaticEncoder(words, ...).without_common(texts)             SIF
         StaticEncoder(fasttext, unit_words=True)                    fastText's get_sentence_vector
+        StaticEncoder.load("words.vec")                             a file, with its tokenizer
 
-    Words are looked up as they are.  So the caller or `tokenize` must prepare a text like the text
-    on which the vectors were trained (lower case, no punctuation ...).
+    Words are looked up as `tokenize` returns them.  By default it only splits at white space, so a
+    text must be prepared like the text on which the vectors were trained (lower case, no
+    punctuation ...); tokenize=WordTokenizer() does that.
 
     >>> from scratch_embed.words.vectors import WordVectors
     >>> words = WordVectors(["a", "fox", "runs"], [[1, 1], [4, 0], [0, 2]])
@@ -180,7 +188,7 @@ class StaticEncoder:
     """
 
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
-                 common: np.ndarray | None = None, tokenize: Callable[[str], list[str]] = tokens,
+                 common: np.ndarray | None = None, tokenize: Tokenize = SPACES,
                  prompts: Mapping[str, str] | None = None, unit_words: bool = False) -> None:
         """words: a WordVectors, or any Words; weights: {word: weight}, by default 1.
 
@@ -192,6 +200,26 @@ class StaticEncoder:
         self.prompts, self.unit_words = dict(prompts or {}), unit_words
         self.dim = words.vectors.shape[1]
         self.common = None if common is None else self._direction(common)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, tokenizer: Tokenize | None = None,
+             sif: float | None = 1e-3) -> "StaticEncoder":
+        """Read word vectors of any format: word2vec, GloVe, fastText (.vec, .bin), safetensors.
+
+        tokenizer   a WordTokenizer or another function text -> words.  By default the one that the
+                    file stores (safetensors), or else the one that its vocabulary suggests: see
+                    deduced() in text/word_tokenizer.py
+        sif         the a of sif_weights, or None for equal weights.  p comes from the counts in a
+                    fastText .bin, else from the ranks of the words in the file, by Zipf's law
+        Raises      FormatError if the file is damaged or of another kind
+        """
+        words, counted = load_words(path)
+        if tokenizer is None:
+            tokenizer = words.tokenizer or deduced(words.index_to_key)
+        if sif is None:
+            return cls(words, tokenize=tokenizer)
+        p = zipf_frequencies(words.index_to_key) if counted is None else frequencies(counted)
+        return cls(words, sif_weights(p, sif), tokenize=tokenizer)
 
     def __repr__(self) -> str:
         known = f"{len(self.words)} words" if isinstance(self.words, Sized) else "words"

@@ -18,8 +18,8 @@ Read next space/neighbours.py (the most similar rows), space/geometry.py (a whol
 Why not the textbook formula (textbook_cosine() below)?  The cosine does not depend on ‖a‖, but a·a
 does: in float32, with components near 1e-20, a·a is 1e-40, and a·a · b·b underflows to 0; with
 components near 1e20, a·a is inf.  The quotient is then inf or nan.  So cosine() first divides each
-vector by the power of two that brings its largest component into [½, 1).  This changes exponents
-only, not digits; a component that underflows is smaller than 2⁻¹⁴⁸ times the largest.  Afterwards
+vector by the power of two that brings its largest component into [½, 1).  This changes no
+digits, except of components below 2⁻¹²⁵ times the largest, which underflow in float32.  Afterwards
 a·a lies in [¼, D].
 
 Why not arccos?  For small θ, cos θ = 1 − θ²/2 rounds to 1 whenever θ is below √u (u = 2⁻²⁴ in
@@ -95,10 +95,11 @@ def cosine(a: np.ndarray, b: np.ndarray) -> Any:
 
 @np.errstate(invalid="ignore")
 def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
-    """‖a − b‖; the squares neither overflow nor underflow.  a, b: (..., D) -> (...).
+    """‖a − b‖; no square overflows, and one that underflows is negligible.  (..., D) -> (...)
 
-    The relative error is at most γ(D + 3) in float64 and 3u in float32, however close a and b
-    are: the difference a − b is rounded once, and no later step subtracts.
+    The relative error is at most γ(D + 3) in float64 and 3u in float32, unless the result is
+    denormal or overflows, however close a and b are: the difference a − b is rounded once, and no
+    later step subtracts.
 
     >>> float(euclidean([0, 0], [3, 4]))
     5.0
@@ -232,7 +233,7 @@ def _sum_of_products(a, b):
 
 
 def _length(x):
-    """‖x‖; the squares neither overflow nor underflow.  x: (..., D) -> (...)."""
+    """‖x‖; no square overflows, and one that underflows is negligible.  x: (..., D) -> (...)."""
     scaled, e = rescale(x)
     return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e[..., 0]).astype(x.dtype)
 

@@ -6,7 +6,7 @@ Shapes    f(q, k, tau) -> a number; q (N, D) queries, k (M, D) keys, M ≥ N, bo
           tau > 0
 Bounds    u is the unit roundoff of the arrays' type, γ as in rounding.py.  The error of a cosine is
           at most 2γ(D + 4).  The error of a logit is that divided by τ, and one rounding.  The
-          error of a log-sum-exp of M terms is γ(M + 8) times its value.  A row's loss is a
+          error of a log-sum-exp of M terms is γ(M + 8)(1 + its value).  A row's loss is a
           log-sum-exp minus a logit.  Together, with room for the mean over N rows:
           slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|)
 Read next losses/infonce.py
@@ -71,10 +71,10 @@ def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
     return (one_way(s) + one_way(s.T)) / 2 if loss.symmetric else one_way(s)
 
 
-def slack(q: np.ndarray, k: np.ndarray, tau: float, size: float) -> float:
+def slack(q: np.ndarray, k: np.ndarray, tau: float, loss: float) -> float:
     """4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|), in the type of q: a bound on the rounding error."""
     u, (N, D), M = unit_roundoff(q.dtype), q.shape, len(k)
-    return 4 * gamma(D + 6, u) / tau + 2 * gamma(M + N + 8, u) * (1 + abs(size))
+    return 4 * gamma(D + 6, u) / tau + 2 * gamma(M + N + 8, u) * (1 + abs(loss))
 
 
 # ---- the invariants -----------------------------------------------------------------------------
@@ -121,7 +121,8 @@ def non_negative(loss, q, k, tau):
 def gap(loss, q, k, tau):
     """mean gap/τ ≤ f ≤ mean gap/τ + log N for N = M, where a row's gap is max_j cos_ij − cos_ii.
 
-    Bound: 2 slack, for the rounding of the cosines and of the loss.  So f → log N as τ → ∞.
+    As τ → ∞ all logits are 0 and f is log N, the upper end.
+    Bound: 2 slack, for the rounding of the cosines and of the loss.
     """
     cos = _cosines(q, k)
     gaps = (cos.max(axis=1) - cos.diagonal()).mean()
@@ -195,12 +196,12 @@ def exchanged(loss, q, k, tau):
     close("f(k, q, tau)", float(loss.f(k, q, tau)), want, 2 * slack(q, k, tau, want))
 
 
-def further_negative(loss, q, k, tau, more):
+def further_negative(loss, q, k, tau, sign):
     """A further negative never lowers f: the denominator has one more term.
 
     Bound: 2 slack.
     """
-    longer = np.vstack([k, more * q[:1]])
+    longer = np.vstack([k, sign * q[:1]])
     before, after = float(loss.f(q, k, tau)), float(loss.f(q, longer, tau))
     require(after >= before - 2 * slack(q, longer, tau, before),
             f"f(q, k with one more, tau) = {after!r}", f"at least f(q, k, tau) = {before!r}")

@@ -29,6 +29,7 @@ from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.corpus import FILE_TYPES, MAX_SENTENCE, Source, read_blocks, read_sentences
 from scratch_embed.text.corpus_folder import open_if_there, origin, save_corpus
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences, rank_words, renumber
+from scratch_embed.text.word_tokenizer import SPACES, WordTokenizer
 
 u64 = np.uint64
 FNV_START, FNV_PRIME = u64(0xCBF29CE484222325), u64(0x100000001B3)
@@ -206,8 +207,8 @@ def number_tokens(blocks: Iterable[bytes], ids_file: BinaryIO, ends_file: Binary
 # ---- the whole text ----------------------------------------------------------------------------
 
 def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None = None,
-                errors: str = "strict", folder: str | os.PathLike | None = None
-                ) -> tuple[Vocab, Corpus]:
+                errors: str = "strict", folder: str | os.PathLike | None = None,
+                tokenizer: WordTokenizer = SPACES) -> tuple[Vocab, Corpus]:
     """Read a text once.  -> (Vocab, Corpus), equal to those of index_sentences
 
     source      a path, plain or gzip; "-" for standard input; an open binary file; or an iterable
@@ -219,6 +220,7 @@ def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None =
     folder      where to store a corpus that is too large for memory: see text/corpus_folder.py.
                 If it already has the corpus of the same file and settings, that is opened, and the
                 text is not read again.
+    tokenizer   how the text of a file is split into words; by default at white space
     Raises      ValueError if the text has no words, or no word is frequent enough, or the folder
                 has another corpus; FormatError as read_blocks does, or for a damaged folder or one
                 with other files; MemoryError after the first block if the corpus would not fit
@@ -231,20 +233,21 @@ def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None =
         return index_sentences(read_sentences(source), min_count, max_vocab_size)
     if folder is None:
         ids_file = io.BytesIO()
-        blocks = _check_memory(read_blocks(source, errors), source)
+        blocks = _check_memory(tokenizer.separate_blocks(read_blocks(source, errors)), source)
         vocab, parts = _rank(blocks, min_count, max_vocab_size, ids_file, io.BytesIO())
         return vocab, _gather(parts, _contents(ids_file, np.int32))
     folder = os.fspath(folder)
     # max_vocab_size is called max_size here, as in the cards that version 0.1 wrote
-    made_from = origin(source, f"min_count {min_count}, max_size {max_vocab_size}, errors {errors}")
+    made_from = origin(source, f"min_count {min_count}, max_size {max_vocab_size}, errors {errors}"
+                       + (f", {tokenizer}" if tokenizer.kind != "spaces" else ""))
     found = open_if_there(folder, made_from)
     if found is not None:
         return found
     os.makedirs(folder, exist_ok=True)
     with (tempfile.TemporaryFile(dir=folder) as ids_file,
           tempfile.TemporaryFile(dir=folder) as ends_file):
-        vocab, parts = _rank(read_blocks(source, errors), min_count, max_vocab_size, ids_file,
-                             ends_file)
+        blocks = tokenizer.separate_blocks(read_blocks(source, errors))
+        vocab, parts = _rank(blocks, min_count, max_vocab_size, ids_file, ends_file)
         return save_corpus(folder, vocab, parts, made_from)
 
 

@@ -40,7 +40,7 @@ from scratch_embed.worlds.words import hard, tiny
 SKIPGRAM = dict(dim=50, window=5, negatives=5, sample=1e-3, lr=0.025, epochs=5)
 CBOW = dict(SKIPGRAM, method=cbow_chunk, lr=0.05)
 LONG = dict(SKIPGRAM, dim=32, epochs=15)           # fewer dimensions, or all would be near 100%
-FIXED, CONSTANT = Details(fixed_window=True), Details(last_lr=1.0)
+FIXED, CONSTANT = Details(fixed_window=True), Details(min_lr_ratio=1.0)
 
 OTHER_POWERS = {"count^1": (dict(details=Details(power=1.0)), HELPS),
                 "uniform": (dict(details=Details(power=0.0)), HELPS)}

@@ -48,8 +48,8 @@ from scratch_embed.words.plan import (
     Plan,
     Trained,
     check_corpus,
-    check_pair_settings,
     check_pairs,
+    check_settings,
     chunk_words,
     make_plan,
 )
@@ -65,7 +65,7 @@ from scratch_embed.words.word2vec import (
 )
 
 FILL = 4096                        # rows initialised at a time, to stay in the processor's cache
-DETAILS = Details(power=0.5, last_lr=0.0)
+DETAILS = Details(power=0.5, min_lr_ratio=0.0)
 
 
 class SubwordPlan(NamedTuple):
@@ -280,7 +280,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
     settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
                     window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,
                     seed=options.seed, block=BLOCK, **details._asdict(), **ngrams._asdict())
-    check_pair_settings(settings)
+    check_settings(settings)
     check_corpus(corpus, vocab)
     ngrams, V, words = needed_buckets(ngrams), len(vocab), len(corpus.ids)
     W, U = initial_tables(V, ngrams.buckets, V, dim, options.seed)
@@ -291,7 +291,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     def step(chunk):
         done = (chunk.epoch * words + chunk.before) / (epochs * words)
-        lr_now = linear_decay(lr, done, details.last_lr)
+        lr_now = linear_decay(lr, done, details.min_lr_ratio)
         loss, pairs = method(corpus, chunk.sentences, plan, W, U, np.float32(lr_now),
                              stream(options.seed, chunk.epoch, chunk.number))
         return loss, pairs, chunk.words, lr_now

@@ -20,6 +20,7 @@ from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.similarity import cosine
+from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.subwords import (
     Subwords,
@@ -49,6 +50,8 @@ class FastTextVectors:
     table          (V + buckets, D) float32, read-only, not copied
     min_n, max_n   the lengths of n-grams, which must be those used in training: others select wrong
                    rows without an error.  `load` reads them from the .bin.
+    tokenizer      how the training text was split into words, or None if that is not known; a .bin
+                   has no place for it
 
     >>> table = np.random.default_rng(0).normal(size=(2 + 100, 8))
     >>> vectors = FastTextVectors(["king", "queen"], table, min_n=3, max_n=6)
@@ -60,9 +63,11 @@ class FastTextVectors:
     ['king', '<ki', '<kin', '<king']
     """
 
-    def __init__(self, words: Iterable[str], table: np.ndarray, min_n: int, max_n: int) -> None:
+    def __init__(self, words: Iterable[str], table: np.ndarray, min_n: int, max_n: int,
+                 tokenizer: WordTokenizer | None = None) -> None:
         """words: V different strings; table: (V + buckets, D) float32, finite."""
         self._words, self.min_n, self.max_n = list(words), min_n, max_n
+        self.tokenizer = tokenizer
         self.table = np.asarray(table, np.float32).view()
         self.table.flags.writeable = False
         if self.table.ndim != 2 or len(self.table) < len(self._words):
@@ -92,7 +97,12 @@ class FastTextVectors:
         subwords = index_subwords(self._words, self.min_n, self.max_n, self.buckets)
         vectors = np.empty((len(self._words), self.table.shape[1]), np.float32)
         fill_means(self.table, subwords, vectors)
-        return WordVectors(self._words, vectors)
+        return WordVectors(self._words, vectors, self.tokenizer)
+
+    @property
+    def index_to_key(self) -> list[str]:
+        """The known words, a list."""
+        return self._words
 
     @property
     def vectors(self) -> np.ndarray:

@@ -18,10 +18,11 @@ Read next words/cooccurrence.py (X), words/ppmi.py (another factorisation), word
 Gradient.  With the error s = w·u + b + c − log x and e = f(x) s:
     L = ½ f s²,   ∂L/∂w = e u,   ∂L/∂u = e w,   ∂L/∂b = ∂L/∂c = e.
 
-Why logarithms?  Whether a word k belongs to ice (i) or to steam (j) shows in the ratio P_ik / P_jk
-of P_ik = X_ik / Σ_k X_ik, not in either count alone.  If differences of word vectors are to express
-such ratios, (w_i − w_j) · u_k = log P_ik − log P_jk, then w_i · u_k is log X_ik up to terms of i
-alone and of k alone: the biases, which take up the frequencies of the two words.
+Why logarithms?  Let P_ik = X_ik / Σ_l X_il be the probability of word k near word i.  Whether k
+belongs to ice (i) or to steam (j) shows in the ratio P_ik / P_jk, not in either count alone.  If
+differences of word vectors are to express such ratios, (w_i − w_j) · u_k = log P_ik − log P_jk,
+then w_i · u_k is log X_ik up to terms of i alone and of k alone: the biases, which take up the
+frequencies of the two words.
 
 Why the weight f?  A count of 1 is mostly noise, so a cell with a small count gets a small weight.
 Without the cap at 1, frequent pairs such as "of the" would dominate the loss.
@@ -30,14 +31,14 @@ Why two tables?  With one (u = w) the fitted matrix would be W Wᵀ, which has n
 and no negative entry on its diagonal.  Log counts minus biases have both: a word rarely occurs near
 itself.  W Uᵀ can be any matrix of rank D.
 
-Why W + U?  It cancels the directions in which w = −u.  The paper's reason: if X is symmetric, both
-tables estimate the same vectors and differ only in their random initialisation, and the mean of two
-estimates has less noise.  But W Uᵀ is then nearly symmetric too: for an eigenvector q with a
-positive eigenvalue qᵀW ≈ qᵀU, for one with a negative eigenvalue qᵀW ≈ −qᵀU.  So W + U keeps the
-directions of positive eigenvalues and cancels the others.  Words that agree in a direction of a
-negative eigenvalue co-occur less often than by chance (such as two names of one thing); only W
-alone keeps this information.  On the toy texts W + U solves 13.5 ± 5.9 percentage points fewer
-analogies than W alone (`scratch-embed why glove`).
+Why W + U?  The paper's reason: if X is symmetric, both tables estimate the same vectors and differ
+only in their random initialisation, and the mean of two estimates has less noise.  But the sum has
+a cost: it cancels the directions in which w = −u.  W Uᵀ is then nearly symmetric too, and so for an
+eigenvector q with a positive eigenvalue qᵀW ≈ qᵀU, with a negative one qᵀW ≈ −qᵀU.  W + U keeps the
+directions of positive eigenvalues only.  Words that agree in a direction of a negative eigenvalue
+co-occur less often than by chance (such as two names of one thing); only W alone keeps this
+information.  On the toy texts W + U solves 13.5 ± 5.9 percentage points fewer analogies than W
+alone (`scratch-embed why glove`).
 
 AdaGrad gives each parameter its own learning rate, which falls as its squared gradients accumulate:
 x −= lr · g/√G, with G the sum of g² over all earlier steps, plus an initial value.  (Duchi et al.
@@ -64,7 +65,7 @@ from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
 CHUNK_WORK = 5_000_000             # cells times dimensions in one kernel call: 10 to 20 ms
-FIRST, SHUFFLE, ORDER = 1, 2, 3    # in seeds: initial weights, order of cells, order of chunks
+INITIAL, CELL_ORDER, CHUNK_ORDER = 1, 2, 3           # numbers in the seeds of these draws
 
 
 # ---- the equation ---------------------------------------------------------------------------
@@ -181,7 +182,7 @@ def initial_tables(V: int, dim: int, adagrad: AdaGrad, seed: int) -> tuple[np.nd
     Vectors and biases are uniform in ±½/dim, as in glove.c.
     """
     require_memory(16 * V * (dim + 1), f"two tables of {V} words x {dim} dimensions")
-    rng = np.random.default_rng([seed, FIRST])
+    rng = np.random.default_rng([seed, INITIAL])
     tables = np.empty((2, V, 2, dim + 1), np.float32)
     tables[:, :, 0] = (rng.random((2, V, dim + 1), np.float32) - HALF) / np.float32(dim)
     tables[:, :, 1, :dim] = adagrad.weight_G
@@ -194,11 +195,11 @@ def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCel
     """All cells in random order.
 
     Adjacent cells of X share a word, and consecutive updates would move its vector in much the same
-    direction.  So would a cell (i, j) and its mirror image (j, i), which a random order almost
-    always separates.
+    direction.  A cell (i, j) and its mirror image (j, i) would move W + U of both words twice in a
+    row.  A random order almost always separates them.
     """
     require_memory(32 * len(cells.rows), f"{len(cells.rows):,} cells in random order")
-    order = np.random.default_rng([seed, SHUFFLE]).permutation(len(cells.rows))
+    order = np.random.default_rng([seed, CELL_ORDER]).permutation(len(cells.rows))
     f = weight(cells.counts, x_max, alpha).astype(np.float32)
     return ShuffledCells(cells.rows[order], cells.cols[order],
                          np.log(cells.counts).astype(np.float32)[order], f[order])
@@ -208,8 +209,8 @@ def shuffled(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCel
 def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCells:
     """As `shuffled`, but each cell (i, j) of a symmetric X is followed by its mirror image (j, i).
 
-    A simple implementation stores X like this; why/glove.py measures how much worse the vectors
-    are.
+    A simple implementation stores X like this.  why/glove.py measures the difference, which is not
+    significant.
     """
     mixed = shuffled(cells, x_max, alpha, seed)
     low, high = np.minimum(mixed.rows, mixed.cols), np.maximum(mixed.rows, mixed.cols)
@@ -220,7 +221,7 @@ def mirrored(cells: Cells, x_max: float, alpha: float, seed: int) -> ShuffledCel
 
 def cell_chunks(N: int, size: int, epoch: int, seed: int) -> Iterator[tuple[int, int]]:
     """Yield (first, end) for chunks of `size` of the N cells, in an order drawn for each epoch."""
-    rng = np.random.default_rng([seed, ORDER, epoch])
+    rng = np.random.default_rng([seed, CHUNK_ORDER, epoch])
     for first in rng.permutation(np.arange(0, N, size)).tolist():
         yield first, min(first + size, N)
 

@@ -16,7 +16,7 @@ from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise
 
 CHUNK_WORK = 30_000_000            # multiply-adds in one kernel call: about 20 ms
 SHORTEST_CHUNK = 100               # words; in a shorter one, the call would cost more than the work
-LAST_LR = 1e-4                     # word2vec.c: the final learning rate, as a fraction of the first
+MIN_LR_RATIO = 1e-4                # word2vec.c: the final learning rate ÷ the first
 
 
 class Details(NamedTuple):
@@ -24,13 +24,13 @@ class Details(NamedTuple):
 
     power         exponent of the counts in the noise distribution, from which negatives are drawn
     fixed_window  use the whole window at every position; if False, draw its size from 1..window
-    last_lr       the final learning rate, as a fraction of the initial one
+    min_lr_ratio       the final learning rate, as a fraction of the initial one
     shuffle       read the sentences in random order
     """
 
     power: float = 0.75
     fixed_window: bool = False
-    last_lr: float = LAST_LR
+    min_lr_ratio: float = MIN_LR_RATIO
     shuffle: bool = True
 
 
@@ -77,14 +77,14 @@ def chunk_words(work: float, budget: float = CHUNK_WORK) -> int:
 
 # ---- checks ------------------------------------------------------------------------------------
 
-def check_pair_settings(settings: dict) -> None:
+def check_settings(settings: dict) -> None:
     """Raise a ValueError that names the first setting that is out of range."""
     for name in ("dim", "window", "epochs"):
         require_whole(name, settings[name], 1)
     require_whole("negatives", settings["negatives"])
     for name in ("sample", "lr", "power"):
         require_number(name, settings[name], 0, 1e38)        # finite as float32 too
-    require_number("last_lr", settings["last_lr"], 0, 1)
+    require_number("min_lr_ratio", settings["min_lr_ratio"], 0, 1)
 
 
 def check_corpus(corpus: Corpus, vocab: Vocab) -> None:
@@ -103,5 +103,7 @@ def check_corpus(corpus: Corpus, vocab: Vocab) -> None:
 def check_pairs(losses: list[float], sample: float) -> None:
     """Raise ValueError if no epoch had a pair of neighbours to learn from."""
     if np.isnan(losses).all():
-        raise ValueError(f"sample={sample}: subsampling left no pair of neighbours to learn from; "
+        raise ValueError("corpus: expected sentences with two words of the vocabulary, found none"
+                         if sample == 0 else
+                         f"sample={sample}: subsampling left no pair of neighbours to learn from; "
                          "use more text, or sample=0")

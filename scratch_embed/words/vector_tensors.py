@@ -1,7 +1,8 @@
 """Word vectors as safetensors: the table in one file, its words in another, checked to match.
 
 Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
-                         {"vocabulary_size": V, "vocabulary_sha256": SHA-256 of x.vocab.txt}
+                         {"vocabulary_size": V, "vocabulary_sha256": SHA-256 of x.vocab.txt,
+                         "tokenizer": how the training text was split, as JSON, if it is known}
           x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
 Shapes    words: a list of V strings, vectors: (V, D) float32
 Cost      memory for one table and the words; other tensors of the file are not read
@@ -22,6 +23,7 @@ digest; then only the number of words is checked.
 """
 import codecs
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 
@@ -30,7 +32,9 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.interrupt import held_interrupt
+from scratch_embed.numerics.json_files import Fields, parse
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.text.word_tokenizer import WordTokenizer, from_fields
 from scratch_embed.words.vector_files import check_table, decode_word, keep_first
 
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -44,12 +48,12 @@ def vocabulary_beside(path: str | os.PathLike) -> str:
 
 # ---- writing ---------------------------------------------------------------
 
-def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
-                              ) -> None:
+def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray,
+                              tokenizer: WordTokenizer | None = None) -> None:
     """Write the table to `path` and the words to vocabulary_beside(path).
 
     words: V different strings, not empty, without line ends; spaces are allowed.
-    vectors: (V, D), finite in float32.
+    vectors: (V, D), finite in float32.  tokenizer: read_tokenizer reads it.
     """
     vectors = check_table(words, vectors)
     listed = b"".join(map(_line, words))
@@ -59,7 +63,9 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
         os.fsync(file.fileno())                    # raises if the disk is full, before the renames
         write_safetensors(path, {"vectors": vectors}, {
             "vocabulary_size": str(len(words)),
-            "vocabulary_sha256": hashlib.sha256(listed).hexdigest()}, checksum=True)
+            "vocabulary_sha256": hashlib.sha256(listed).hexdigest(),
+            **({} if tokenizer is None else {"tokenizer": json.dumps(tokenizer._asdict())})},
+                          checksum=True)
 
 
 def _line(word):
@@ -108,6 +114,15 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
         raise FormatError(path, f"{where}, row {row + 1} ({words[row]!r})", "expected finite "
                           "float32 numbers, found nan, inf or one beyond 3.4e38")
     return keep_first(path, words, vectors)
+
+
+def read_tokenizer(path: str | os.PathLike) -> WordTokenizer | None:
+    """The tokenizer that a safetensors file stores, or None.  FormatError for a damaged one."""
+    _, metadata = read_header(path)
+    if "tokenizer" not in metadata:
+        return None
+    place = "its tokenizer"
+    return from_fields(Fields(path, parse(path, place, metadata["tokenizer"].encode()), place))
 
 
 def _choose_table(path, name):

@@ -32,12 +32,17 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine
+from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
     write_word2vec_text,
 )
-from scratch_embed.words.vector_tensors import read_vectors_safetensors, write_vectors_safetensors
+from scratch_embed.words.vector_tensors import (
+    read_tokenizer,
+    read_vectors_safetensors,
+    write_vectors_safetensors,
+)
 
 
 class MissingWord(KeyError):
@@ -73,6 +78,7 @@ class WordVectors:
 
     index_to_key   the words, a list           key_to_index   {word: row}
     vectors        (V, D) float32, read-only; kv["word"] is a row, kv[["a", "b"]] is (2, D)
+    tokenizer      how the training text was split into words, or None if that is not known
 
     A float32 array is not copied, so it must not be changed afterwards.
 
@@ -87,8 +93,9 @@ class WordVectors:
     'queen'
     """
 
-    def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
-        """words: V different strings; vectors: (V, D), finite in float32."""
+    def __init__(self, words: Iterable[str], vectors: np.ndarray,
+                 tokenizer: WordTokenizer | None = None) -> None:
+        """words: V different strings; vectors: (V, D), finite in float32; tokenizer: see above."""
         if isinstance(words, str):
             raise ValueError("words: expected a list of words, got one str")
         with np.errstate(over="ignore"):           # beyond float32 it is inf, an error below
@@ -96,7 +103,7 @@ class WordVectors:
         vectors.flags.writeable = False
         self.index_to_key = list(words)
         self.key_to_index = {word: row for row, word in enumerate(self.index_to_key)}
-        self.vectors = vectors
+        self.vectors, self.tokenizer = vectors, tokenizer
         self._check()
 
     def _check(self):
@@ -121,17 +128,21 @@ class WordVectors:
 
         If the name ends in .safetensors, read that file and the .vocab.txt beside it.
         """
-        suffix = os.path.splitext(path)[1].lower()
-        read = read_vectors_safetensors if suffix == ".safetensors" else read_vectors
-        return cls(*read(path))
+        if os.path.splitext(path)[1].lower() == ".safetensors":
+            return cls(*read_vectors_safetensors(path), read_tokenizer(path))
+        return cls(*read_vectors(path))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the vectors, uncompressed, in the format for the suffix of `path`.
 
-        .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt.
-        Any other suffix: word2vec's text format.
+        .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt;
+        only this format has a place for the tokenizer.  Any other suffix: word2vec's text format.
         """
-        writer_for(path)(path, self.index_to_key, self.vectors)
+        write = writer_for(path)
+        if write is write_vectors_safetensors:
+            write_vectors_safetensors(path, self.index_to_key, self.vectors, self.tokenizer)
+        else:
+            write(path, self.index_to_key, self.vectors)
 
     # ---- a word and its vector ---------------------------------------------
 

@@ -17,7 +17,7 @@ Read next words/negative_sampling.py (where negatives come from), words/vectors.
           the result); then the other forms: words/cbow.py, words/huffman.py (hierarchical
           softmax), words/shared_negatives.py
 Names     gensim's: sg (method), vector_size (dim), negative (negatives), alpha (lr), min_alpha
-          (lr · details.last_lr), ns_exponent (details.power), shrink_windows (not
+          (lr · details.min_lr_ratio), ns_exponent (details.power), shrink_windows (not
           details.fixed_window)
 
 Gradient.  Each term is a logistic regression with input v and weights u: its label y is +1 for the
@@ -68,8 +68,8 @@ from scratch_embed.words.plan import (
     Details,
     Trained,
     check_corpus,
-    check_pair_settings,
     check_pairs,
+    check_settings,
     chunk_words,
     make_plan,
 )
@@ -246,7 +246,8 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
                1..window, unless details.fixed_window
     negatives  K, the negatives of each pair; 0 for hierarchical softmax (words/huffman.py)
     sample     t in the subsampling formula (text/vocab.py); 0 keeps every word
-    lr         initial learning rate; it falls linearly with the words read, to lr · details.last_lr
+    lr         initial learning rate; it falls linearly with the words read, to
+               lr · details.min_lr_ratio
     options    workers, seed, checkpoint, progress.  Several workers update the same weights without
                locks (Niu et al. 2011, Hogwild).  With one, the same seed gives the same bits; with
                several, only the quality is the same.
@@ -256,7 +257,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
     settings = dict(method=require_function("method", method, "skipgram_chunk"), dim=dim,
                     window=window, negatives=negatives, sample=sample, lr=lr, epochs=epochs,
                     seed=options.seed, block=BLOCK, **details._asdict())
-    check_pair_settings(settings)
+    check_settings(settings)
     check_corpus(corpus, vocab)
     plan = make_plan(vocab.counts, window, negatives, sample, details.power, details.fixed_window)
     size = chunk_words(dim * window * plan.max_targets)
@@ -266,7 +267,7 @@ def train(corpus: Corpus, vocab: Vocab, method: Callable = skipgram_chunk, dim: 
 
     def step(chunk):
         done = (chunk.epoch * words + chunk.before) / (epochs * words)
-        lr_now = linear_decay(lr, done, details.last_lr)
+        lr_now = linear_decay(lr, done, details.min_lr_ratio)
         loss, pairs = method(corpus, chunk.sentences, plan, W, U, np.float32(lr_now),
                              stream(options.seed, chunk.epoch, chunk.number))
         return loss, pairs, chunk.words, lr_now

@@ -96,7 +96,7 @@ def test_a_text_may_come_from_a_pipe_or_be_compressed(text, tmp_path, run, stdin
 
 def test_an_existing_tokenizer_is_used_unchanged(text, tmp_path, run):
     run(text, "-o", tmp_path / "a", *TINY, "--cased", "--vocab-size", "50")
-    code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer", tmp_path / "a")
+    code, _, err = run(text, "-o", tmp_path / "b", *TINY, "--tokenizer-folder", tmp_path / "a")
     assert code == 0 and "learnt" not in err
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert not load(tmp_path / "b").normalizer.lower_case
@@ -107,10 +107,10 @@ def test_an_existing_tokenizer_is_used_unchanged(text, tmp_path, run):
 def test_a_line_of_only_unknown_tokens_has_no_masked_token(workers, tmp_path, models, run):
     (tmp_path / "text").write_text("the cat\n日本\nthe dog sat\n")
     code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY[:-2], "--batch-size", "1",
-                       "--tokenizer", models.bert, "--workers", workers)
+                       "--tokenizer-folder", models.bert, "--workers", workers)
     assert code == 0 and "22% of them unknown" in err and "warning" not in err
     (tmp_path / "text").write_text("日本\n")
-    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer",
+    code, _, err = run(tmp_path / "text", "-o", tmp_path / "m", *TINY, "--tokenizer-folder",
                        models.bert)
     assert code == 1 and "all of its tokens are unknown" in err
 
@@ -197,16 +197,18 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 @pytest.mark.parametrize("options, message", [
     (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
     (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
-    (["{blank}", "-o", "{folder}/m", "--tokenizer", "{model}"], "expected one sentence per line"),
+    (["{blank}", "-o", "{folder}/m", "--tokenizer-folder", "{model}"],
+     "expected one sentence per line"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "it is a file; name a folder"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
     (["{text}", "-o", "-"], "expected the name of a folder, got '-'"),
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
     (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9: expected at least"),
-    (["{text}", "-o", "{folder}/m", "--tokenizer", "{folder}"], "expected tokenizer.json or"),
-    (["{text}", "-o", "{folder}/m", "--tokenizer", "{maskless}"], "maskless: its vocabulary has "
-                                                                 "no [MASK]"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{folder}"],
+     "expected tokenizer.json or"),
+    (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{maskless}"],
+     "maskless: its vocabulary has no [MASK]"),
     (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3 lines, got 2"),
     (["{text}", "-o", "{folder}/m", "--lr", "1e30"], "not finite"),
     (["{text}", "-o", "{folder}/m", "--dim", "1000000", "--heads", "1"], "GiB of memory")])
@@ -229,7 +231,7 @@ def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, text, 
 
 @pytest.mark.parametrize("options, message", [
     (["--heads", "3"], "--heads: expected a divisor of --dim 8"),
-    (["--tokenizer", "x", "--cased"], "--tokenizer replaces"),
+    (["--tokenizer-folder", "x", "--cased"], "--tokenizer-folder replaces"),
     (["--max-length", "2"], "--max-length: expected 3 or more"),
     (["--max-length", "4", "--next-sentence"], "--max-length: expected 5 or more"),
     (["--epochs", "2"], "not allowed with"), (["--resume"], "--resume needs --checkpoint"),

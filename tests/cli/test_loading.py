@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from scratch_embed.cli.loading import column_names, digest_of, is_model, load_encoder, splitter
+from scratch_embed.cli.loading import column_names, digest_of, is_model, load_encoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece_files import load as read_tokenizer
@@ -46,14 +46,6 @@ def test_sif_weights_words_by_the_counts_of_a_fasttext_bin(tmp_path):
                                rtol=1e-5)                          # a/(a + p) for p = ½, ¼, 0
 
 
-def test_tokens_chooses_how_a_text_is_split_into_words(tmp_path):
-    assert splitter("spaces")("The cat, x-1!") == ["The", "cat,", "x-1!"]
-    assert splitter("words")("The cat, x-1!") == ["the", "cat", "x", "1"]
-    THREE.save(tmp_path / "w.vec")
-    found = load_encoder(tmp_path / "w.vec", tokens="words").encode(["The, Cat!", "Dog"])
-    assert found.tolist() == [[0.5, 0.5], [0, 0]]
-
-
 # ---- folders ------------------------------------------------------------------------------------
 
 def test_a_sentence_encoders_folder_is_loaded_as_sentence_encoder(models):
@@ -62,7 +54,7 @@ def test_a_sentence_encoders_folder_is_loaded_as_sentence_encoder(models):
 
 
 def test_a_bert_is_given_mean_pooling_with_a_message(models, capsys):
-    found = load_encoder(models.bert, tokens="words").encode(["a cat has milk"])
+    found = load_encoder(models.bert).encode(["a cat has milk"])
     batch = read_tokenizer(models.bert).encode_batch(["a cat has milk"])
     np.testing.assert_allclose(found[0], Bert.load(models.bert).infer(batch).mean(0), atol=1e-6)
     err = capsys.readouterr().err

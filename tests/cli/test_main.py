@@ -1,6 +1,8 @@
 """What all commands share: help, errors, Ctrl-C, pipes; and the commands for word vectors."""
 import argparse
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -68,9 +70,10 @@ def test_the_list_of_commands_is_complete():
 def test_every_help_ends_with_an_example_that_the_parser_understands(command, run):
     code, help, _ = run(*command, "--help")
     assert code == 0
-    example = help.rstrip().splitlines()[-1].split("scratch-embed")[-1]
-    assert "(None)" not in help
-    assert parser().parse_args(example.split())
+    example = help.split("example:\n")[1].replace("\\\n", " ").split("scratch-embed")[-1]
+    assert "(None)" not in help and ".." not in help.replace("...", "")
+    assert parser().parse_args(shlex.split(example))
+    assert max(map(len, help.splitlines())) <= 79
 
 
 @pytest.mark.parametrize("wrong", [[], ["fly"], ["similar"], ["train", "word2vec", "x"],
@@ -82,8 +85,9 @@ def test_every_help_ends_with_an_example_that_the_parser_understands(command, ru
                                    ["train", "word2vec", "x", "-o", "y", "--shared-negatives",
                                     "--mode", "cbow"]])
 def test_bad_usage_exits_with_code_2(wrong, run):
-    code, _, err = run(*wrong)
-    assert code == 2 and "usage:" in err
+    code, out, err = run(*wrong)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert re.fullmatch(r"(scratch-embed[a-z0-9 ]*): .*; see \1 --help\n", err)
 
 
 @pytest.mark.parametrize("command, message", [

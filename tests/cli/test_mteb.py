@@ -30,11 +30,11 @@ def model(tmp_path_factory):
 def test_the_table_and_the_files_have_the_scores_of_evaluate_tasks(model, tmp_path, run):
     toy = toy_mteb(0)
     tasks = [task for name in QUICK for task in toy.tasks if task.name == name]
-    encoders = {"o.vec": load_encoder(model), "random": RandomVectors(),
+    encoders = {"o.vec": load_encoder(model, 0.001), "random": RandomVectors(),
                 "bag of words": BagOfWords([" ".join(words) for words in toy.text])}
     expected = {name: evaluate_tasks(encoder, tasks) for name, encoder in encoders.items()}
     code, out, err = run("evaluate", "mteb", model, "--tasks", *QUICK, "--baselines",
-                         "--json", tmp_path / "out")
+                         "--results-folder", tmp_path / "out")
     assert code == 0, err
     assert out == "\n".join(format_results(expected)) + "\n"
     folders = {"o.vec": "", "random": "random", "bag of words": "bag-of-words"}
@@ -48,7 +48,7 @@ def test_the_table_and_the_files_have_the_scores_of_evaluate_tasks(model, tmp_pa
 
 
 def test_vectors_with_equal_synonyms_come_near_the_upper_bound(model, run):
-    _, out, _ = run("evaluate", "mteb", model, "--tasks", "ToySTS")
+    _, out, _ = run("evaluate", "mteb", model, "--tasks", "ToySTS", "--sif", 0)
     head, row = (line.split() for line in out.splitlines()[:2])
     assert head[-4:] == ["chance", "o.vec", "upper", "bound"] and row[:2] == ["ToySTS", "STS"]
     assert float(row[-2]) > 0.95 and (row[-3], row[-1]) == ("0.000", "1.000")

@@ -4,7 +4,7 @@ import argparse
 import pytest
 
 from scratch_embed.cli.main import parser
-from scratch_embed.cli.parsing import RENAMED, add_command, refuse_old_names
+from scratch_embed.cli.parsing import RENAMED, CommandParser, add_command, refuse_old_names
 
 
 def commands(parser, path=()):
@@ -35,8 +35,9 @@ def test_every_new_name_is_an_option_of_some_command():
 def test_an_old_name_is_an_error_that_states_the_new_name(words, old, value, run):
     code, out, err = run(*words, old, *value)
     assert (code, out) == (2, "")
-    assert err.splitlines()[-1].endswith(f": error: {old} is now {RENAMED[old]}")
-    assert run(*words, f"{old}=8")[2].endswith(f"{old} is now {RENAMED[old]}\n")
+    typed = " ".join(["scratch-embed", *words])
+    assert err == f"{typed}: {old} is now {RENAMED[old]}; see {typed} --help\n"
+    assert run(*words, f"{old}=8")[2] == err
 
 
 @pytest.mark.parametrize("words, command", list(commands(parser())), ids=lambda part: str(part))
@@ -47,13 +48,13 @@ def test_no_option_can_be_abbreviated_and_no_old_name_is_an_option(words, comman
 
 def test_an_abbreviation_is_an_error(run):
     code, out, err = run("train", "word2vec", "text", "-o", "vectors", "--epoch", "3")
-    assert (code, out) == (2, "") and "unrecognized arguments: --epoch 3" in err
+    assert (code, out) == (2, "") and "unknown option --epoch; did you mean --epochs?" in err
 
 
 def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():
-    top = argparse.ArgumentParser()
+    top = CommandParser()
     command = add_command(top.add_subparsers(), "learn", "learn", "learn")
     command.add_argument("--batch-size", type=int, default=3)
     refuse_old_names(command, "--batch")
     assert "--batch " not in command.format_help()
-    assert vars(top.parse_args(["learn"])) == {"run": None, "batch_size": 3}
+    assert vars(top.parse_args(["learn"])) == {"run": None, "command": command, "batch_size": 3}

@@ -11,7 +11,7 @@ from scratch_embed.evaluate.trec import read_qrels, read_run, write_qrels, write
 
 QRELS = "q1 0 a 1\nq1 0 b 2\nq1 0 c 0\nq2 0 a 1\nq3 0 d 1\n"
 RUN = "q1 Q0 c 1 3 me\nq1 Q0 b 2 2 me\nq1 Q0 a 3 1 me\nq2 Q0 x 1 1 me\nq2 Q0 a 2 1 me\n"
-USUAL = ["ndcg@10", "map", "mrr", "recall@10", "precision@10", "hit@10"]
+USUAL = ["MAP", "nDCG@10", "MRR@10", "Recall@10", "Precision@10", "Hit@10"]
 Q1_NDCG = (2 / math.log2(3) + 1 / 2) / (2 + 1 / math.log2(3))
 
 
@@ -25,7 +25,7 @@ def files(tmp_path):
 def means(run, *arguments):
     code, out, err = run("evaluate", "run", *arguments, "--json")
     assert code == 0, err
-    return json.loads(out)
+    return {name: found["value"] for name, found in json.loads(out).items()}
 
 
 # ---- one run ----------------------------------------------------------------------------------
@@ -34,8 +34,8 @@ def test_the_default_measures_worked_by_hand(files, run):
     """q1 ranks c, b, a; b and a are relevant.  q2: x and a tie; x is first, as in trec_eval."""
     found = means(run, *files)
     assert list(found) == USUAL
-    expected = [(Q1_NDCG + 1 / math.log2(3)) / 2, ((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2, 1 / 2, 1,
-            (2 / 10 + 1 / 10) / 2, 1]
+    expected = [((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2, (Q1_NDCG + 1 / math.log2(3)) / 2, 1 / 2, 1,
+                (2 / 10 + 1 / 10) / 2, 1]
     assert list(found.values()) == pytest.approx(expected, rel=1e-14)
 
 
@@ -51,38 +51,39 @@ def test_a_query_without_results_is_left_out_with_a_message_or_scores_0(files, r
 def test_at_adds_cutoffs_to_10(files, run):
     found = means(run, *files, "--at", "2", "100")
     assert list(found) == [
-        "ndcg@2", "ndcg@10", "ndcg@100", "map", "mrr", "recall@2", "recall@10", "recall@100",
-        "precision@2", "precision@10", "precision@100", "hit@2", "hit@10", "hit@100"]
-    assert (found["recall@2"], found["precision@2"], found["precision@100"]) == (3 / 4, 1 / 2,
+        "MAP", "nDCG@2", "nDCG@10", "nDCG@100", "MRR@2", "MRR@10", "MRR@100", "Recall@2",
+        "Recall@10", "Recall@100", "Precision@2", "Precision@10", "Precision@100", "Hit@2",
+        "Hit@10", "Hit@100"]
+    assert (found["Recall@2"], found["Precision@2"], found["Precision@100"]) == (3 / 4, 1 / 2,
                                                                                0.015)
 
 
-def test_measures_are_chosen_by_name_and_printed_in_the_given_order(files, run):
-    found = means(run, *files, "--measures", "mrr", "hit@1", "map@2", "ndcg")
-    assert list(found) == ["mrr", "hit@1", "map@2", "ndcg"]
+def test_measures_are_chosen_by_name_in_any_case_and_printed_in_the_given_order(files, run):
+    found = means(run, *files, "--measures", "MRR", "hit@1", "map@2", "NDCG")
+    assert list(found) == ["MRR", "Hit@1", "MAP@2", "nDCG"]
     assert list(found.values()) == pytest.approx(
         [1 / 2, 0, (1 / 4 + 1 / 2) / 2, (Q1_NDCG + 1 / math.log2(3)) / 2], rel=1e-14)
 
 
 def test_relevance_level_decides_what_is_relevant_but_not_for_ndcg(files, run):
     one, two = means(run, *files), means(run, *files, "--relevance-level", "2")
-    assert two["ndcg@10"] == one["ndcg@10"]
-    assert (two["mrr"], two["recall@10"]) == (1 / 4, 1 / 2)        # only b is relevant
+    assert two["nDCG@10"] == one["nDCG@10"]
+    assert (two["MRR@10"], two["Recall@10"]) == (1 / 4, 1 / 2)        # only b is relevant
 
 
 def test_float32_makes_the_ties_of_trec_eval_9(tmp_path, files, run):
     (tmp_path / "run").write_text("q2 Q0 a 1 1.00000000001 me\nq2 Q0 x 2 1 me\n")
-    assert means(run, *files)["mrr"] == 1
-    assert means(run, *files, "--float32")["mrr"] == 1 / 2
+    assert means(run, *files)["MRR@10"] == 1
+    assert means(run, *files, "--float32")["MRR@10"] == 1 / 2
 
 
 def test_the_table_has_the_mean_and_the_bootstrap_interval(files, run):
     code, out, _ = run("evaluate", "run", *files)
     lines = out.splitlines()
     assert code == 0 and lines[0].split() == ["2", "queries", "mean", "95%", "interval"]
-    found = evaluate(read_qrels(files[0]), read_run(files[1]), {"ndcg@10": ndcg}, complete=False)
-    mean, low, high = bootstrap_interval(found.scores["ndcg@10"])
-    assert lines[1].split() == ["ndcg@10", f"{mean:.4f}", f"{low:.4f}", "to", f"{high:.4f}"]
+    found = evaluate(read_qrels(files[0]), read_run(files[1]), {"nDCG": ndcg}, complete=False)
+    mean, low, high = bootstrap_interval(found.scores["nDCG"])
+    assert lines[2].split() == ["nDCG@10", f"{mean:.4f}", f"{low:.4f}", "to", f"{high:.4f}"]
     assert [line.split()[0] for line in lines[1:]] == USUAL
 
 
@@ -119,12 +120,17 @@ def two(tmp_path):
 def test_two_runs_are_compared_on_the_same_queries(two, complete, run):
     qrels, runs, (judged, a, b) = two
     options = ["--complete"] if complete else []
-    found = means(run, judged, a, "--against", b, "--measures", "mrr", *options)
+    code, out, err = run("evaluate", "run", judged, a, "--against", b, "--measures", "MRR",
+                         "--json", *options)
+    assert code == 0, err
     if not complete:
         qrels = {query: row for query, row in qrels.items() if query not in ("q0", "q11")}
-    c = compare(*(evaluate(qrels, one, {"mrr": reciprocal_rank}) for one in runs), "mrr")
-    assert found == {"mrr": {"run": c.a, "against": c.b, "difference": c.difference.mean,
-                             "low": c.difference.low, "high": c.difference.high, "p": c.test.p}}
+    both = [evaluate(qrels, one, {"MRR": reciprocal_rank}) for one in runs]
+    c = compare(*both, "MRR")
+    first, second = (bootstrap_interval(one.scores["MRR"]) for one in both)
+    assert json.loads(out) == {"MRR": {
+        name: dict(zip(("value", "low", "high"), interval)) for name, interval in
+        (("run", first), ("against", second), ("difference", c.difference))} | {"p": c.test.p}}
     _, out, _ = run("evaluate", "run", judged, a, "--against", b, *options)
     assert f"{c.test.p:.4f}" in out and out.startswith(f"{12 if complete else 10} queries")
 
@@ -156,7 +162,7 @@ def test_runs_with_one_query_in_common_cannot_be_compared(tmp_path, files, run):
     assert (code, out) == (1, "") and "expected at least 2" in err
 
 
-@pytest.mark.parametrize("name", ["MAP", "recall", "ndcg@0", "mrr@", "p@10", "precision@1.5"])
+@pytest.mark.parametrize("name", ["P", "recall", "ndcg@0", "mrr@", "p@10", "precision@1.5"])
 def test_an_unknown_measure_is_bad_usage(files, name, run):
     code, _, err = run("evaluate", "run", *files, "--measures", name)
     assert code == 2 and f"got '{name}'" in err
@@ -180,10 +186,12 @@ def test_the_numbers_are_those_of_pytrec_eval(seed, tmp_path, run):
                for query in [*list(qrels)[:25], "unjudged"]}
     write_qrels(tmp_path / "qrels", qrels)
     write_run(tmp_path / "run", ranking)
-    found = means(run, tmp_path / "qrels", tmp_path / "run", "--at", "5")
-    theirs = {"ndcg": "ndcg_cut", "recall": "recall", "precision": "P", "hit": "success"}
+    found = means(run, tmp_path / "qrels", tmp_path / "run", "--measures", "MAP", "MRR",
+                  *(f"{kind}@{k}" for kind in ("nDCG", "Recall", "Precision", "Hit")
+                    for k in (5, 10)))
+    theirs = {"nDCG": "ndcg_cut", "Recall": "recall", "Precision": "P", "Hit": "success"}
     names = {f"{ours}@{k}": f"{name}_{k}" for ours, name in theirs.items() for k in (5, 10)}
-    names |= {"map": "map", "mrr": "recip_rank"}
+    names |= {"MAP": "map", "MRR": "recip_rank"}
     judge = pytrec_eval.RelevanceEvaluator(qrels, {"map", "recip_rank", "ndcg_cut.5,10", "P.5,10",
                                                    "recall.5,10", "success.5,10"})
     each = judge.evaluate(ranking).values()

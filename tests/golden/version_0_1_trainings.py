@@ -207,7 +207,7 @@ TRAININGS = {
     "skip-gram": training(train_word2vec, dim=8, window=WINDOW, sample=0.01, lr=0.1, epochs=3),
     "skip-gram, fixed window": training(
         train_word2vec, dim=8, window=2, fixed_window=True, shuffle=False, sample=0, power=1.0,
-        last_lr=0.6, negatives=3, epochs=2),
+        min_lr_ratio=0.6, negatives=3, epochs=2),
     "skip-gram, two blocks": training(
         train_word2vec, text=pairs_of_words, dim=50, epochs=1),
     "shared negatives": training(

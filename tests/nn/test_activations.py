@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scratch_embed.nn.activations import gelu, gelu_tanh, quick_gelu, silu, swiglu, tanh
 from scratch_embed.nn.gradcheck import check_backward
 
-each = pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu])
+each_activation = pytest.mark.parametrize("f", [gelu, gelu_tanh, quick_gelu, silu])
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 BOUND = 2.0**-20
 
@@ -65,7 +65,7 @@ def test_swiglu_worked_by_hand(dtype, atol):
     np.testing.assert_allclose(dup, [0.75 * log3, 0], rtol=0, atol=atol)
 
 
-def test_quick_gelu_differs_from_gelu_by_up_to_2e_2():
+def test_quick_gelu_differs_from_gelu_by_about_2e_2():
     x = np.linspace(-8, 8, 20_001)
     assert 1.9e-2 < abs(gelu(x)[0] - quick_gelu(x)[0]).max() < 2.1e-2
 
@@ -76,7 +76,7 @@ def test_tanh_worked_by_hand():
     np.testing.assert_allclose(slope, [1, 0.36], rtol=1e-15)
 
 
-@each
+@each_activation
 @given(st.floats(-30, 30))
 def test_f_of_x_minus_f_of_minus_x_is_x(f, x):
     """f(x) = x g(x) and g(x) + g(−x) = 1, so f(x) − f(−x) = x."""
@@ -97,7 +97,7 @@ def test_swiglus_backward_is_the_derivative_in_both_inputs():
 
 # ---- float32 ------------------------------------------------------------------------------------
 
-@each
+@each_activation
 @given(st.lists(finite, min_size=1, max_size=9), finite)
 def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
     """Errors of at most 2⁻²⁰ (1 + |x|) in y and 2⁻¹⁹ |dy| in dx; dy f'(x) is rounded once more."""
@@ -111,7 +111,7 @@ def test_the_kernel_is_within_its_bound_at_any_number(f, x, dy):
                                atol=2.0**-120)
 
 
-@each
+@each_activation
 def test_the_kernel_is_within_its_bound_on_a_grid(f):
     """At 20,001 numbers of order 1, where the bound is tightest."""
     x = np.linspace(-12, 12, 20_001).astype(np.float32)
@@ -139,7 +139,7 @@ def test_swiglus_kernel_is_within_its_bound(numbers):
     assert (abs(dup - dup64) <= 1.2 * BOUND * (1 + gate) * dy + 2.0**-120).all()
 
 
-@each
+@each_activation
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_for_large_inputs_f_of_x_is_x_or_0(f, dtype):
     y, slope = at(f, [1e4, -1e4, 1e12, -1e12, 1e20, -1e20], dtype)

@@ -23,7 +23,6 @@ from scratch_embed.sentences.static import (
     sif_weights,
     similarity,
     similarity_pairwise,
-    tokens,
     weighted_means,
     weighted_means_kernel,
     without,
@@ -33,6 +32,7 @@ from scratch_embed.space.similarity import cosine
 from scratch_embed.testing import check_encoder
 from scratch_embed.text.corpus import read_sentences
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.text.word_tokenizer import SPACES
 from scratch_embed.training.session import RunOptions
 from scratch_embed.words.vectors import WordVectors
 from scratch_embed.words.word2vec import train
@@ -417,7 +417,7 @@ def test_inputs_that_are_not_str_are_errors_with_their_index():
 def test_texts_are_split_as_in_a_corpus_or_by_tokenize(tmp_path):
     text = "w1\tw2\u00a0w3 \x1c \vw4  w5\u2028w6\r"
     (tmp_path / "text").write_bytes(text.encode())
-    assert tokens(text) == next(read_sentences(tmp_path / "text")) and len(tokens(text)) == 5
+    assert SPACES(text) == next(read_sentences(tmp_path / "text")) and len(SPACES(text)) == 5
     plain = StaticEncoder(random_words(0))
     lower = StaticEncoder(plain.words, tokenize=lambda text: text.lower().split(","))
     np.testing.assert_array_equal(lower.encode("W1,w2"), plain.encode("w1 w2"))

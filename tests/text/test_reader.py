@@ -28,6 +28,8 @@ from scratch_embed.text.reader import (
     read_corpus,
 )
 from scratch_embed.text.vocab import Corpus, Vocab, index_sentences
+from scratch_embed.text.word_tokenizer import SPACES as SPACES_ONLY
+from scratch_embed.text.word_tokenizer import WordTokenizer
 from tests.mutations import mutated
 from tests.processes import full_disk, in_plain_python
 from tests.text.short_reads import ShortReads
@@ -74,6 +76,32 @@ def test_blocks_are_the_text_and_each_but_the_last_ends_after_white_space(text, 
 
 
 # ---- as the plain reader ------------------------------------------------------------------------
+
+def test_a_tokenizer_splits_the_text_of_a_file():
+    text = "The soup: «très bonne»!\n\n'The END', the soup\n".encode()
+    vocab, corpus = read_corpus(io.BytesIO(text), min_count=1, tokenizer=WordTokenizer())
+    assert vocab.words == ["the", "soup", "très", "bonne", "end"]
+    assert corpus.ids.tolist() == [0, 1, 2, 3, 0, 4, 0, 1]
+    assert corpus.offsets.tolist() == [0, 4, 8]
+
+
+@given(st.text("aÉ'’ .\u0301\u00ad\n", max_size=40), st.integers(3, 9))
+def test_a_tokenized_file_equals_the_tokenized_lines(text, read_size):
+    tokenizer = WordTokenizer()
+    ours, wrong = outcome(lambda: read_corpus(ShortReads(text.encode(), read_size), 1,
+                                              tokenizer=tokenizer))
+    twin, twin_wrong = outcome(lambda: index_sentences(map(tokenizer, text.split("\n")), 1))
+    assert wrong == twin_wrong
+    if twin:
+        assert_same(ours, twin)
+
+
+def test_a_folder_is_not_used_for_another_tokenizer(text, tmp_path):
+    for tokenizer in SPACES_ONLY, WordTokenizer():
+        read_corpus(text, 1, folder=tmp_path / str(tokenizer), tokenizer=tokenizer)
+    with pytest.raises(ValueError, match="apostrophes kept"):
+        read_corpus(text, 1, folder=tmp_path / str(SPACES_ONLY), tokenizer=WordTokenizer())
+
 
 def test_a_text_worked_by_hand():
     vocab, corpus = read_corpus(io.BytesIO(b"b a\na c\n\nc a  b b\n"), min_count=2)

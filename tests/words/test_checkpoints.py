@@ -113,11 +113,11 @@ PAIRS = [*changed(dim=5, window=4, negatives=3, sample=0, lr=0.1, epochs=4),
          ("data", dict(corpus=CORPUS._replace(ids=CORPUS.ids[::-1].copy())))]
 CHANGES = {
     "word2vec": [*PAIRS, ("method", dict(method=cbow.cbow_chunk)),
-                 *changed_fields("details", Details(), power=1, fixed_window=True, last_lr=0.5,
+                 *changed_fields("details", Details(), power=1, fixed_window=True, min_lr_ratio=0.5,
                                  shuffle=False)],
     "FastText": [*PAIRS, ("method", dict(method=fasttext.cbow_chunk)),
                  *changed_fields("details", fasttext.DETAILS, power=1, fixed_window=True,
-                                 last_lr=0.5, shuffle=False),
+                                 min_lr_ratio=0.5, shuffle=False),
                  *changed_fields("ngrams", NGRAMS, min_n=3, max_n=4, buckets=60)],
     "GloVe": [*changed(dim=5, x_max=20, alpha=0.5, lr=0.1, epochs=4, order=glove.mirrored,
                        adagrad=glove.paper_adagrad),

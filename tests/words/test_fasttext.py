@@ -276,7 +276,7 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(text):
         return 1.0, 1
     vocab, corpus = text
     train(corpus, vocab, method, **{**SMALL, "window": 10**5, "lr": 1.0},
-          details=DETAILS._replace(last_lr=0.25))
+          details=DETAILS._replace(min_lr_ratio=0.25))
     assert states == [stream(3, epoch, number) for epoch in (0, 1) for number in range(12)]
     want = np.maximum(1 - np.arange(24) / 24, 0.25)
     np.testing.assert_allclose(lrs, want, atol=0.01)           # 8 words change it by 0.003
@@ -284,7 +284,7 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(text):
 
 @pytest.mark.parametrize("name, value", [
     ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1), ("lr", "1"),
-    ("sample", float("nan")), ("power", -1), ("last_lr", 2), ("min_n", -1), ("max_n", 2.5),
+    ("sample", float("nan")), ("power", -1), ("min_lr_ratio", 2), ("min_n", -1), ("max_n", 2.5),
     ("buckets", -1), ("buckets", 0), ("min_n", 7)])
 def test_invalid_settings_are_rejected_by_name(text, name, value):
     vocab, corpus = text

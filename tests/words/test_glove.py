@@ -234,7 +234,8 @@ def test_the_order_of_chunks_depends_on_the_epoch_and_the_seed():
 
 def test_each_use_of_the_seed_has_its_own_random_numbers():
     """NumPy treats the seeds [1] and [1, 0] as equal, so no tag after the seed may be 0."""
-    tags = [[1, glove.FIRST], [1, glove.SHUFFLE], *([1, glove.ORDER, e] for e in range(5)), 1]
+    tags = [[1, glove.INITIAL], [1, glove.CELL_ORDER],
+            *([1, glove.CHUNK_ORDER, e] for e in range(5)), 1]
     assert len({np.random.default_rng(tag).integers(2**62) for tag in tags}) == len(tags)
 
 

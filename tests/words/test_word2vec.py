@@ -357,9 +357,9 @@ def test_tables_larger_than_the_memory_are_rejected_with_their_size():
         train(corpus, vocab, dim=2**31 - 1)
 
 
-@pytest.mark.parametrize("last_lr, rates", [
+@pytest.mark.parametrize("min_lr_ratio, rates", [
     (1e-4, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]), (0.75, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75])])
-def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, last_lr, rates):
+def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, min_lr_ratio, rates):
     """With a window of 625 a chunk has 1,000 words: three chunks in each of two epochs.
 
     The learning rate falls with the words read; the random state is stream(seed, epoch, chunk).
@@ -371,7 +371,7 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, last_lr, 
         calls.append((sentences.tolist(), lr, state))
         return 1.0 + len(calls), 2
     trained = train(corpus, vocab, method, **{**SMALL, "window": 625, "epochs": 2, "lr": 1.0},
-                    details=Details(last_lr=last_lr), options=RunOptions(seed=7))
+                    details=Details(min_lr_ratio=min_lr_ratio), options=RunOptions(seed=7))
     sentences, lrs, states = zip(*calls)
     np.testing.assert_allclose(lrs, rates, atol=2**-24)
     assert list(states) == [stream(7, epoch, number) for epoch in (0, 1) for number in (0, 1, 2)]
@@ -418,7 +418,7 @@ def test_a_corpus_of_another_vocabulary_is_rejected(pets):
 
 @pytest.mark.parametrize("name, value", [
     ("dim", 0), ("window", 0), ("negatives", -1), ("epochs", 1.5), ("lr", -1),
-    ("lr", float("nan")), ("sample", -1), ("power", -1), ("last_lr", -1), ("last_lr", 2)])
+    ("lr", float("nan")), ("sample", -1), ("power", -1), ("min_lr_ratio", -1), ("min_lr_ratio", 2)])
 def test_invalid_settings_are_rejected_by_name(pets, name, value):
     vocab, corpus = pets
     wrong = {"details": Details(**{name: value})} if name in Details._fields else {name: value}

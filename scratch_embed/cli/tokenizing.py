@@ -1,0 +1,148 @@
+"""How commands split a text into words: the options, and the share of the words that are known.
+
+Commands that train on a text, `phrases`, and BM25 use "words" unless the options choose.  A file of
+word vectors is used with the tokenizer that it stores, or else with one deduced from its vocabulary
+(text/word_tokenizer.py).
+"""
+import os
+import re
+
+from scratch_embed.cli.messages import say
+from scratch_embed.cli.parsing import refuse_old_names
+
+KINDS, APOSTROPHES = ("words", "spaces"), ("keep", "split")     # those of text/word_tokenizer.py
+DEDUCED = "deduced from the vocabulary; --tokenizer chooses"
+FEW_RAW = 0.1                      # a text with a larger share of raw words is not tokenized
+
+
+# ---- options ------------------------------------------------------------------------------------
+
+def add_tokenizer_options(command, kind="words", otherwise="words"):
+    """Add --tokenizer, --keep-case and --apostrophes.
+
+    kind: the default of --tokenizer; None if a model decides.  otherwise: the default, in words.
+    """
+    option = command.add_argument
+    option("--tokenizer", choices=KINDS, default=kind,
+           help="how a text is split into words: words: runs of letters, digits and _, "
+                "lower-cased; spaces: at white space, for a text that is already tokenized "
+                f"(default: {otherwise})")
+    option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case")
+    option("--apostrophes", choices=APOSTROPHES,
+           help="with --tokenizer words: keep: don't is one word; split: l'hiver is l and hiver "
+                "(default: keep)")
+    command.set_defaults(usage_error=command.error)
+
+
+def add_encoder_tokenizer(command):
+    """Add the options for a command with an encoder, and refuse their old name."""
+    add_tokenizer_options(command, None, "as the model's training text: the tokenizer that a "
+                          ".safetensors stores, else deduced from the vocabulary; BM25: words")
+    refuse_old_names(command, "--tokens")
+
+
+def chosen_tokenizer(arguments):
+    """The WordTokenizer of the options; None if no option is given and a model decides."""
+    from scratch_embed.text.word_tokenizer import WordTokenizer
+    kind, apostrophes = arguments.tokenizer, arguments.apostrophes
+    if kind == "spaces" and (arguments.keep_case or apostrophes):
+        arguments.usage_error("--tokenizer spaces only splits at white space: leave out "
+                              "--keep-case and --apostrophes")
+    if kind is None and not arguments.keep_case and apostrophes is None:
+        return None
+    return WordTokenizer(kind or "words", not arguments.keep_case, apostrophes or "keep")
+
+
+def refuse_for_a_transformer(model, tokenizer):
+    """Raise ValueError if the options choose a tokenizer for a folder, which has its own."""
+    if tokenizer is not None and os.path.isdir(model):
+        raise ValueError(f"--tokenizer, --keep-case and --apostrophes are for word vectors, and "
+                         f"{model} is a folder with a tokenizer of its own; leave them out")
+
+
+def split_of_version_0_1(tokens):
+    """The function that an index of version 0.1 used; tokens: "spaces" or "words"."""
+    from scratch_embed.text.word_tokenizer import SPACES
+    return {"spaces": SPACES, "words": lambda text: re.findall(r"\w+", text.lower())}[tokens]
+
+
+# ---- is the training text tokenized? ----------------------------------------------------------
+
+def warn_of_raw_text(vocab, tokenizer):
+    """Print a warning if a text that was split at white space seems not to be tokenized."""
+    from scratch_embed.text.word_tokenizer import raw_share
+    if tokenizer.kind != "spaces":
+        return
+    share = raw_share(vocab.words, vocab.counts.tolist())
+    if share > FEW_RAW:
+        say(f"warning: the text is not tokenized: {share:.0%} of its words have capitals or end in "
+            "punctuation, and each form is a word of its own; --tokenizer words joins them")
+
+
+# ---- known words ------------------------------------------------------------------------------
+
+class WordCounter:
+    """A tokenizer that counts the words of the texts that it splits, and which are known.
+
+    split: text -> words.  known: a container of the known words.
+    ngrams: whether an unknown word has a vector too, made of its n-grams.
+    """
+
+    def __init__(self, split, known, ngrams):
+        self.split, self.known, self.ngrams = split, known, ngrams
+        self.start()
+
+    def start(self):
+        """Count from 0."""
+        self.texts = self.words = self.found = self.without = 0
+
+    def __call__(self, text):
+        words = self.split(text)
+        found = sum(map(self.known.__contains__, words))
+        self.texts += 1
+        self.words += len(words)
+        self.found += found
+        self.without += not found
+        return words
+
+
+def counted(encoder):
+    """The StaticEncoder with a WordCounter as its tokenizer."""
+    from scratch_embed.sentences.static import StaticEncoder
+    from scratch_embed.words.vectors import WordVectors
+    words = encoder.words
+    ngrams = not isinstance(words, WordVectors) and min(words.max_n, words.buckets) > 0
+    known = (words if isinstance(words, WordVectors) else words.words).key_to_index
+    return StaticEncoder(words, encoder.weights, tokenize=WordCounter(encoder.tokenize, known,
+                                                                      ngrams))
+
+
+def start_counting(encoder):
+    """Count from 0, if the encoder counts words."""
+    count = getattr(encoder, "tokenize", None)
+    if isinstance(count, WordCounter):
+        count.start()
+
+
+def say_known(encoder, name, what, strict=True):
+    """Print how many words of the texts encoded since the last call are known, and start anew.
+
+    name: of the model; what: the texts are ("queries").  -> number of texts without a known word,
+    whose vectors are zero; 0 for a transformer, which has no unknown words: nothing is printed.
+    Raises ValueError if strict and no word at all is known: all vectors are zero.
+    """
+    count = getattr(encoder, "tokenize", None)
+    if not isinstance(count, WordCounter):
+        return 0
+    texts, words, found = count.texts, count.words, count.found
+    without = 0 if count.ngrams else count.without
+    count.start()
+    if words and without == texts and strict:
+        raise ValueError(f"{name}: none of the {words:,} words of the {what} is known; choose "
+                         "with --tokenizer how they are split, or take another model")
+    if words:
+        say(f"{name}: {found / words:.1%} of the {words:,} words of the {what} are known"
+            + ", the other vectors are made of n-grams" * (count.ngrams and found < words))
+    if without:
+        say(f"{name}: {without:,} of {texts:,} {what} have no known word: their vectors are zero")
+    return without

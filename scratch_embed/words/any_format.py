@@ -1,0 +1,37 @@
+"""Load word vectors of any format, with the words' counts if the file has them.
+
+Bytes     a fastText .bin (n-grams and counts); word2vec's text or binary format, GloVe, fastText's
+          .vec, safetensors (a vector for each word)
+Read next words/fasttext_vectors.py, words/vectors.py (what is returned)
+
+The first bytes decide, not the name, because word2vec's binary files also end in .bin.
+"""
+import os
+
+from scratch_embed.numerics.files import open_binary
+from scratch_embed.text.vocab import Vocab
+from scratch_embed.words.fasttext_files import HEADER, MAGIC, read_bin
+from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vectors import WordVectors
+
+
+def begins_like_fasttext(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is a fastText .bin, of words or of labels."""
+    return start.startswith(MAGIC.to_bytes(4, "little")) and len(start) >= HEADER.size
+
+
+def load_words(path: str | os.PathLike) -> tuple[WordVectors | FastTextVectors, Vocab | None]:
+    """(the vectors, the words with their counts).
+
+    A fastText .bin becomes FastTextVectors, which also have vectors for unknown words; any other
+    format becomes WordVectors, and has no counts: None.
+    Raises FormatError if the file is damaged or of another kind.
+    """
+    with open_binary(path) as (file, _):
+        start = file.read(HEADER.size)
+    if not begins_like_fasttext(start):
+        return WordVectors.load(path), None
+    model = read_bin(path, errors="surrogateescape")       # some words are not UTF-8: keep bytes
+    settings = model.settings
+    return (FastTextVectors(model.words, model.input, settings.min_n, settings.max_n),
+            Vocab(model.words, model.counts))

@@ -1,0 +1,112 @@
+"""One grammar for all commands: a thing has the same name, metavar and place in each of them.
+
+Every test here is generated from the parser, so that a new command is held to it too.
+"""
+import argparse
+import re
+
+import pytest
+
+from scratch_embed.cli.main import GROUPS, parser
+from scratch_embed.cli.parsing import subcommands
+from tests.cli.test_parsing import commands
+
+LEAVES = [(" ".join(words), command) for words, command in commands(parser())
+          if not subcommands(command)]
+SHOWN = [(name, command, action) for name, command in LEAVES for action in command._actions
+         if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)]
+ALL = pytest.mark.parametrize("name, command", LEAVES, ids=[name for name, _ in LEAVES])
+
+# what an argument is called: files, folders, words and texts
+ARGUMENTS = {"TEXT", "LABELLED", "VECTORS", "MODEL", "INDEX", "QRELS", "RUN", "WORD", "A", "B", "C",
+             "QUERY", "SENTENCE", "NAME", "FILE", "IN", "OUT"}
+
+
+def id_of(part):
+    return part if isinstance(part, str) else getattr(part, "dest", "")
+
+
+@pytest.mark.parametrize("name, command, action", SHOWN, ids=id_of)
+def test_every_argument_and_option_has_help_without_a_full_stop_and_states_its_default(
+        name, command, action):
+    """What an option does if it is left out is in brackets at the end: (default: 5)."""
+    assert action.help and not action.help.rstrip().endswith(".")
+    assert "; default" not in action.help and action.help.count("(default: ") <= 1
+    optional = action.option_strings and not action.required or action.nargs in ("?", "*")
+    if optional and not isinstance(action, argparse._StoreTrueAction):
+        assert re.search(r"\(default: .*\)$", action.help, re.S), name
+
+
+def test_an_argument_has_one_name_in_every_command():
+    names = {action.metavar for _, _, action in SHOWN if not action.option_strings}
+    assert names <= ARGUMENTS
+
+
+def test_an_option_has_one_metavar_and_the_same_other_spellings_in_every_command():
+    found = {}
+    for name, _, action in SHOWN:
+        for option in action.option_strings:
+            written = (action.metavar, tuple(action.option_strings), type(action).__name__)
+            found.setdefault(option, {}).setdefault(written, []).append(name)
+    several = {option: ways for option, ways in found.items() if len(ways) > 1}
+    assert several.keys() <= {"-o", "--output"}, several         # FILE or FOLDER
+    assert {"-k", "--top"} <= found.keys() and len(found["-k"]) == 1
+
+
+@ALL
+def test_a_command_that_prints_data_can_print_json(name, command):
+    """The others write files, or print tables and paragraphs for people."""
+    options = command._option_string_actions
+    writes = "-o" in options and options["-o"].required or name.split()[0] in ("tour", "why")
+    assert writes != ("--json" in options)
+    assert writes or isinstance(options["--json"], argparse._StoreTrueAction)
+
+
+@ALL
+def test_the_list_of_commands_has_each_once_on_one_line_under_its_group(name, command):
+    listing = parser().format_help().split("options:")[0]
+    assert len(re.findall(rf"^  {name}  +\S", listing, re.M)) == 1
+    assert command.summary in " ".join(listing.split())
+    for title in GROUPS:
+        assert f"\n{title}:\n" in listing
+
+
+# ---- wrong command lines -------------------------------------------------------------------------
+
+@ALL
+def test_an_unknown_option_is_refused_by_the_command_that_was_typed(name, command, run):
+    """Also before it complains of what is missing, and whatever else is given."""
+    for option in "--kk", "--kk=3", "-q":
+        code, out, err = run(*name.split(), option)
+        assert (code, out) == (2, "") and err.count("\n") == 1
+        assert err.startswith(f"scratch-embed {name}: unknown option {option.split('=')[0]}")
+        assert err.endswith(f"; see scratch-embed {name} --help\n")
+
+
+@pytest.mark.parametrize("given, message", [
+    ("similar v king --topp 3", "unknown option --topp; did you mean -k/--top?"),
+    ("train word2vec t -o v --max-vocab 3", "--max-vocab; did you mean --max-vocab-size?"),
+    ("train word2vec t -o v --batch 3", "unknown option --batch; other commands have it, by the "
+                                        "name --batch-size"),
+    ("train bert t -o v --batch 3", "--batch is now --batch-size"),
+    ("encode m -i t", "-i is now the second argument, TEXT"),
+    ("encode m --input=t", "--input is now the second argument, TEXT"),
+    ("glove", "unknown command 'glove'; did you mean train glove or why glove?"),
+    ("train worde2vec", "unknown command 'worde2vec'; did you mean word2vec?"),
+    ("evaluate mteb m --json out", "`--json FOLDER` is now --results-folder FOLDER"),
+    ("odd v a b --json=1", "--json: ignored explicit argument '1'"),
+    ("analogy v a b c d", "unexpected argument 'd'"),
+    ("similar v king -k 0", "-k/--top: expected a whole number of at least 1, got '0'"),
+    ("encode m t --prompt a --prompt-name b", "--prompt-name: not allowed with --prompt"),
+    ("similar", "the following arguments are required: VECTORS, WORD")])
+def test_a_wrong_command_line_is_one_line_that_says_what_is_meant(given, message, run):
+    code, out, err = run(*given.split())
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_a_negative_number_and_a_text_that_begins_with_a_dash_are_values(run):
+    assert "expected a number of at least 0, got '-1'" in run(
+        "train", "word2vec", "t", "-o", "v", "--lr", "-1")[2]
+    assert parser().parse_args(["search", "i", "--", "--kk"]).queries == ["--kk"]
+    assert parser().parse_args(["encode", "m", "--prompt", "- a text"]).prompt == "- a text"
+    assert parser().parse_args(["similar", "v", "king", "-k3"]).top == 3
