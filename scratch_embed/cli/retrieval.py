@@ -12,6 +12,7 @@ from scratch_embed.cli.loading import (
 )
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, non_negative, whole
 from scratch_embed.cli.printing import print_json, with_interval
+from scratch_embed.cli.prompts import add_prompt_options, chosen_prompts
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
@@ -30,6 +31,7 @@ def add_evaluation(kinds):
                 "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
+    add_prompt_options(command, "every query", query="every query", document="every document")
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
                                             "in BEIR, or lines of id <tab> text; plain or gzip "
@@ -69,9 +71,12 @@ def run_evaluation(arguments):
     names = column_names(arguments.models, taken=["bm25"])
     encoders = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                 for path, name in names.items()}
+    prompts = {name: chosen_prompts(encoder, name, arguments.query_prompt,
+                                    arguments.document_prompt, arguments.prompt_name)
+               for name, encoder in encoders.items()}
     collection = chosen_collection(arguments)
     say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
-    lists, found = searches(encoders, collection, tokenizer, arguments), {}
+    lists, found = searches(encoders, prompts, collection, tokenizer, arguments), {}
     tags = tags_of(lists)
     for system in lists:                                   # one run in memory at a time
         run = as_run(*lists[system], list(collection.queries), list(collection.documents))
@@ -90,6 +95,8 @@ def check_usage(arguments):
                               "for a toy world")
     if given and arguments.world:
         arguments.usage_error("--world replaces --corpus, --queries and --qrels: leave them out")
+    if None not in (arguments.prompt_name, arguments.query_prompt):
+        arguments.usage_error("give --prompt-name or --query-prompt, not both")
     if arguments.weight > 1:
         arguments.usage_error(f"--weight: expected 0 to 1, got {arguments.weight}")
 
@@ -113,7 +120,7 @@ def measures():
 
 # ---- the systems --------------------------------------------------------------------------------
 
-def searches(encoders, collection, tokenizer, arguments):
+def searches(encoders, prompts, collection, tokenizer, arguments):
     """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
@@ -121,7 +128,7 @@ def searches(encoders, collection, tokenizer, arguments):
     documents, queries = (list(part.values()) for part in collection[:2])
     depth, found = min(arguments.depth, len(documents)), {}
     for name, encoder in encoders.items():
-        found[name] = dense(name, encoder, documents, queries, depth)
+        found[name] = dense(name, encoder, prompts[name], documents, queries, depth)
     if arguments.no_bm25:
         return found
     split, joined = tokenizer or WORDS, {}
@@ -135,13 +142,14 @@ def searches(encoders, collection, tokenizer, arguments):
     return {**found, "bm25": words, **joined}
 
 
-def dense(name, encoder, documents, queries, depth):
+def dense(name, encoder, prompts, documents, queries, depth):
     """(ids, scores) of the nearest documents.  Prints the shares of known words."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
     vectors = []
-    for texts, what in (documents, "documents"), (queries, "queries"):
-        vectors.append(encoder.encode(texts, show_progress_bar=True))
+    for texts, prompt, what in ((documents, prompts.document, "documents"),
+                                (queries, prompts.query, "queries")):
+        vectors.append(encoder.encode(texts, prompt=prompt, show_progress_bar=True))
         say_known(encoder, name, what)
     index = Index(vectors[0].shape[1])
     index.add(range(len(documents)), vectors[0])

@@ -1,0 +1,76 @@
+"""A model's prompts: the texts that `index`, `search` and `evaluate retrieval` put before others.
+
+Many models are trained with "query: " before each query and "passage: " before each document; such
+texts are stored in the model's folder, by name.
+"""
+from typing import NamedTuple
+
+from scratch_embed.cli.messages import say
+
+QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")    # names that models use
+
+
+class Prompts(NamedTuple):
+    """The text before each query and before each document; None: what encode() does by itself."""
+
+    query: str | None = None
+    document: str | None = None
+
+
+def add_prompt_options(command, named, query=None, document=None):
+    """Add --prompt-name, for the texts that `named` says, and --query-prompt, --document-prompt.
+
+    query, document: the help of these two options; None: the command has no such option
+    """
+    command.add_argument("--prompt-name", metavar="NAME",
+                         help=f"put the model's prompt of this name before {named} (default: the "
+                              "model's prompt for them, if it has one)")
+    for option, help in ("--query-prompt", query), ("--document-prompt", document):
+        if help:
+            command.add_argument(option, metavar="TEXT", help=f'put this text before {help}; "": '
+                                 "no prompt (default: the model's prompt for them)")
+
+
+def chosen_prompts(encoder, name, query=None, document=None, query_name=None, document_name=None):
+    """The Prompts of an encoder, which are printed.  name: of the model, for messages.
+
+    query, document: these texts; query_name, document_name: the model's prompts of these names.
+    Without them: the model's prompt "query"; its prompt "document", "passage" or "corpus"; or else
+    its default prompt.  Raises ValueError for a name that the model does not have.
+    """
+    recipe = getattr(encoder, "recipe", None)
+    known = {} if recipe is None else recipe.prompts
+    default = None if recipe is None else recipe.default_prompt_name
+    found = Prompts(_choose(name, known, default, QUERY, query, query_name),
+                    _choose(name, known, default, DOCUMENT, document, document_name))
+    say_prompts(name, found, known)
+    return found
+
+
+def _choose(model, known, default, names, text, name):
+    """The prompt of one kind of texts."""
+    if text is not None:
+        return text
+    if name is None:
+        return next((known[kind] for kind in names if kind in known), known.get(default))
+    if name not in known:
+        listed = f"one of {', '.join(map(repr, known))}" if known else "none, it has no prompts"
+        raise ValueError(f"--prompt-name: expected a prompt of {model}, {listed}; got {name!r}")
+    return known[name]
+
+
+def say_prompts(name, prompts, known):
+    """Print what is put before texts, if a prompt is used or if the model has one."""
+    if any(prompts) or any(known.values()):
+        said = [f"{what} {text!r}" if text else f"{what} none" for what, text in
+                zip(("of queries", "of documents"), prompts)]
+        say(f"{name}: prompt {', prompt '.join(said)}")
+
+
+def say_truncated(encoder, name, what):
+    """Print how many texts were truncated since the last call, if any.  what: the texts are."""
+    truncated = getattr(encoder, "truncated", 0)
+    if truncated:
+        say(f"{name}: {truncated:,} of the {what} have more than {encoder.recipe.max_seq_length} "
+            "tokens, the most that the model takes, and were truncated")
+        encoder.truncated = 0
