@@ -16,10 +16,10 @@ import time
 
 # ---- processes and turns ------------------------------------------------------------------------
 
-def in_a_process(job, environment=(), given=None):
-    """Run the script's worker on a job in a new process.  given: its stdin.  -> its result."""
+def in_a_process(job, environment=(), stdin=None):
+    """Run the script's worker on a job in a new process.  stdin: its input.  -> its result."""
     done = subprocess.run([sys.executable, sys.argv[0], "--worker", json.dumps(job)], text=True,
-                          input=given, env={**os.environ, **dict(environment)},
+                          input=stdin, env={**os.environ, **dict(environment)},
                           capture_output=True)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -100,17 +100,17 @@ def spread(values, digits=1):
 
 def ratios(values, others):
     """values / others, round by round, as text: the median, and the smallest to the largest."""
-    each = [a / b for a, b in zip(values, others)]
-    return f"{median(each):5.2f} ({spread(each, 2)})"
+    quotients = [a / b for a, b in zip(values, others)]
+    return f"{median(quotients):5.2f} ({spread(quotients, 2)})"
 
 
 # ---- the script ---------------------------------------------------------------------------------
 
-def read_bytes(text):
+def read_bytes(path):
     """The bytes of a file, plain or gzip."""
-    with open(text, "rb") as file:
+    with open(path, "rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if is_gzip else open)(text, "rb") as file:
+    with (gzip.open if is_gzip else open)(path, "rb") as file:
         return file.read()
 
 
@@ -120,15 +120,18 @@ def add_sizes(parser, sizes):
         parser.add_argument(f"--{name}", type=int, default=default, help="(%(default)s)")
 
 
-def choose(parser, sections, usual=None, rounds=5):
-    """Parse the command line; arguments.sections are the given names, by default `usual`."""
-    usual = list(sections) if usual is None else usual
+def choose(parser, sections, default=None, rounds=5):
+    """Parse the command line; arguments.sections are the given names.
+
+    default: the sections that run if none is given; None: all.  rounds: the default of --rounds
+    """
+    default = list(sections) if default is None else default
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections)
-                        + f" (default: {', '.join(usual)})" * (usual != list(sections)))
+                        + f" (default: {', '.join(default)})" * (default != list(sections)))
     parser.add_argument("--rounds", type=int, default=rounds,
                         help="rounds of each side (%(default)s)")
     arguments = parser.parse_intermixed_args()
-    arguments.sections = arguments.sections or usual
+    arguments.sections = arguments.sections or default
     if not set(arguments.sections) <= set(sections):
         parser.error(f"sections are {', '.join(sections)}")
     return arguments

@@ -13,6 +13,7 @@ A new model family adds one line to FAMILIES in transformer/families.py.
 """
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,10 +28,8 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.families import FAMILIES
-from scratch_embed.words.any_format import begins_like_fasttext
 from scratch_embed.words.classifier import Classifier
-from scratch_embed.words.fasttext_files import HEADER
-from scratch_embed.words.fasttext_files import MODELS as FASTTEXT_MODELS
+from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vector_tensors import (
@@ -96,7 +95,7 @@ class Found(NamedTuple):
     @property
     def fields(self) -> list[bytes]:
         """The first line, at most SAMPLE bytes of it, split at white space."""
-        return self.start.partition(b"\n")[0].split()
+        return self.start.removeprefix(BOM_UTF8).partition(b"\n")[0].split()
 
 
 def look_at(path: Path) -> Found:
@@ -140,9 +139,8 @@ def is_fasttext(found: Found) -> bool:
 
 
 def is_classifier(found: Found) -> bool:
-    """Whether the file is a fastText model that predicts labels."""
-    return is_fasttext(found) and (HEADER.unpack(found.start[:HEADER.size])[9]
-                                   == FASTTEXT_MODELS.index("supervised") + 1)
+    """Whether it is a fastText model that predicts labels."""
+    return is_supervised(found.start)
 
 
 def is_index(found: Found) -> bool:

@@ -44,12 +44,12 @@ from scratch_embed.worlds import task_shapes as shapes
 
 SEED = 42                                              # mteb's default
 DEFAULT_ENCODERS = ("random vectors", "mean of word vectors")
-SAME = 1e-6                                            # smaller differences are rounding
+ROUNDING = 1e-6                                        # smaller differences are rounding
 TREC = {"ndcg_cut": "ndcg", "map_cut": "map", "recall": "recall", "P": "precision",
         "success": "hit_rate"}                         # trec_eval's name: mteb's name
 
 
-# ---- an encoder, as mteb takes it ---------------------------------------------------------------
+# ---- an encoder in mteb's form ------------------------------------------------------------------
 
 class MtebModel:
     """An encoder in mteb's protocol; its similarity is the cosine, computed by mteb."""
@@ -68,11 +68,11 @@ class MtebModel:
     similarity_pairwise = staticmethod(pairwise_cos_sim)
 
 
-# ---- a local task, as mteb takes it -------------------------------------------------------------
+# ---- a local task in mteb's form ----------------------------------------------------------------
 
 def local_task(task: shapes.Task, seed: int = SEED) -> mteb.AbsTask:
     """Convert a task to mteb's type, with its data; all texts of a clustering task are embedded."""
-    base, data, settings = SHAPES[type(task)]
+    base, data, settings = CONVERSIONS[type(task)]
     metadata = TaskMetadata(
         name=task.name, type=type(task).__name__, main_score=task.measure,
         description=f"{task.name}, made locally", eval_splits=["test"], eval_langs=["eng-Latn"],
@@ -126,7 +126,7 @@ def rating_range(task):
 
 
 # {our task type: (mteb's task type, its data from a task, its settings from a task)}
-SHAPES = {
+CONVERSIONS = {
     shapes.Retrieval: (AbsTaskRetrieval, collection, unrounded_means),
     shapes.InstructionRetrieval: (AbsTaskRetrieval, collection, unrounded_means),
     shapes.Reranking: (AbsTaskRetrieval, collection, unrounded_means),
@@ -189,7 +189,8 @@ def standard_error(ours: Mapping, theirs: Mapping, measure: str) -> float:
 def compare(name: str, encoder: Encoder, tasks: list) -> None:
     """Print a line per task: both main scores, their difference and its standard error.
 
-    numbers, farthest apart: how many scores are compared, and the largest difference.
+    The columns "numbers" and "farthest apart" are how many scores are compared, and the largest
+    difference of one, with its name.
     """
     print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'error':>9}"
           f"{'numbers':>9}{'farthest apart':>16}")
@@ -200,7 +201,7 @@ def compare(name: str, encoder: Encoder, tasks: list) -> None:
         print(f"{ours.task:17}{ours.type:26}{ours.main_score:10.6f}{theirs['main_score']:10.6f}"
               f"{abs(ours.main_score - theirs['main_score']):9.1e}"
               f"{standard_error(ours.scores, theirs, task.measure):9.1e}{len(gaps):9}"
-              f"{gaps[worst]:9.1e} {worst if gaps[worst] > SAME else ''}", flush=True)
+              f"{gaps[worst]:9.1e} {worst if gaps[worst] > ROUNDING else ''}", flush=True)
 
 
 def word_means(text):

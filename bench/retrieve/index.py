@@ -100,7 +100,7 @@ def worker(job):
 
 # ---- the comparison -----------------------------------------------------------------------------
 
-def ask(process):
+def search_once(process):
     """Let one side search once -> its seconds and memory growth."""
     process.stdin.write("search\n")
     process.stdin.flush()
@@ -122,7 +122,7 @@ def section(name, arguments, folder):
             raise SystemExit(f"{side} did not start; the line above says why")
     for turn in range(arguments.rounds + 1):
         for side in SIDES:
-            figures = ask(sides[side])
+            figures = search_once(sides[side])
             if turn > 0:
                 rounds[side].append(figures)
     for process in sides.values():

@@ -9,8 +9,8 @@ masked LM, unsupervised SimCSE (with the mean and with [CLS]), and word2vec.  Th
 normalised to lower-case letters and digits without punctuation; the text should be like that, too.
 
 The table has Spearman's rho x 100 of the cosines with the scores, and, for the first sentences of
-the pairs, uniformity (less is better) and the mean cosine.  With the defaults it takes ten to
-fifteen minutes on two cores.
+the pairs, uniformity (less is better) and the mean cosine.  With the defaults it takes about
+ten minutes on two cores.
 """
 import argparse
 import csv
@@ -73,8 +73,8 @@ def train_masked_lm(texts, tokenizer, arguments):
     config = Config(len(tokenizer), arguments.dim, arguments.layers, 2, 4 * arguments.dim,
                     arguments.max_length, 1)
     initial = init_params(tensors(config) | head_tensors(config), arguments.seed)
-    number = tokenizer.index
-    masking = masked_lm.Masking(number["[MASK]"], (number["[CLS]"], number["[SEP]"]))
+    ids = tokenizer.index
+    masking = masked_lm.Masking(ids["[MASK]"], (ids["[CLS]"], ids["[SEP]"]))
     trained = masked_lm.train(texts, config, masking, steps=arguments.steps,
                               batch_size=arguments.batch_size, optim=Optim(arguments.lr), p=initial,
                               options=options_of(arguments))
@@ -85,8 +85,8 @@ def options_of(arguments):
     return RunOptions(arguments.workers, arguments.seed, progress=True)
 
 
-def compare(lines, texts, tokenizer, words, p, pairs, arguments):
-    """Print one row per kind of sentence vectors.  p: {word: frequency}"""
+def compare(lines, texts, tokenizer, words, word_frequencies, pairs, arguments):
+    """Print one row per kind of sentence vectors.  word_frequencies: {word: frequency}"""
     *sides, scores = pairs
     packed = [Packed(*tokenizer.encode_batch(side, max_length=arguments.max_length))
               for side in sides]
@@ -103,7 +103,7 @@ def compare(lines, texts, tokenizer, words, p, pairs, arguments):
           f"{np.log(len(tokenizer)):.2f})")
     print(f"\n{'':28}{'STS-B':>8}{'uniformity':>12}{'mean cosine':>14}")
     mean_of_words = StaticEncoder(words)
-    weighted = StaticEncoder(words, sif_weights(p)).without_common(lines[:10_000])
+    weighted = StaticEncoder(words, sif_weights(word_frequencies)).without_common(lines[:10_000])
     for name, encoder in (("word2vec, mean", mean_of_words), ("word2vec, SIF", weighted)):
         row(name, *(encoder.encode(side) for side in sides))
     models = [("untrained, mean", untrained, mean), ("masked LM, mean", trained, mean),
@@ -146,10 +146,10 @@ def main():
           f"{len(texts.ids) / len(lines):.1f} tokens per sentence; {len(pairs[2]):,} pairs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
     start = time.perf_counter()
-    words, p = train_words(lines, arguments)
+    words, word_frequencies = train_words(lines, arguments)
     print(f"word2vec: {len(words.index_to_key):,} words, {arguments.epochs} epochs "
           f"({time.perf_counter() - start:.0f} s)", flush=True)
-    compare(lines, texts, tokenizer, words, p, pairs, arguments)
+    compare(lines, texts, tokenizer, words, word_frequencies, pairs, arguments)
 
 
 if __name__ == "__main__":

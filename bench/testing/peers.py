@@ -110,18 +110,18 @@ def losses():
         from torch import arange
         from torch.nn.functional import cross_entropy, normalize
 
-        def torchs(q, k, tau):
+        def torch_loss(q, k, tau):
             s = normalize(tensor(q)) @ normalize(tensor(k)).T / tau
             return cross_entropy(s, arange(len(q)))
-        peers["torch, cross_entropy"] = (torchs,), ()
+        peers["torch, cross_entropy"] = (torch_loss,), ()
     if installed("sentence_transformers"):
         try:
-            from sentence_transformers.sentence_transformer import losses as theirs_
+            from sentence_transformers.sentence_transformer import losses as st_losses
         except ModuleNotFoundError:                                    # before version 5
-            from sentence_transformers import losses as theirs_
+            from sentence_transformers import losses as st_losses
 
         def theirs(q, k, tau):
-            loss = theirs_.MultipleNegativesRankingLoss(None, scale=1 / tau)
+            loss = st_losses.MultipleNegativesRankingLoss(None, scale=1 / tau)
             keys = [tensor(k[:len(q)])] + [tensor(k[len(q):])] * (len(k) > len(q))
             return loss.compute_loss_from_embeddings([tensor(q), *keys], None)
         peers["sentence-transformers, MNRL"] = (theirs,), ()
@@ -197,7 +197,7 @@ def quantisers():
         index = faiss.IndexScalarQuantizer(3, faiss.ScalarQuantizer.QT_8bit)
         index.train(ends)
         peers["faiss, QT_8bit"] = index.sa_encode, index.sa_decode
-    return {name: ((*both, LOW, HIGH), ()) for name, both in peers.items()}
+    return {name: ((*functions, LOW, HIGH), ()) for name, functions in peers.items()}
 
 
 def tokenizers():
@@ -278,11 +278,11 @@ def main():
         invariants = {key: value for key, value in INVARIANTS[name].items()
                       if key not in ONLY_SYMMETRIC.get(name, ())}
         columns, messages = {}, []
-        for peer, (subject, absent) in PEERS[name]().items():
+        for peer, (subject, not_applicable) in PEERS[name]().items():
             found = broken(CHECKS[name], INVARIANTS[name], *subject,
                            max_examples=arguments.examples, seed=arguments.seed,
-                           without={*absent, *ONLY_SYMMETRIC.get(name, ())})
-            columns[peer] = ["–" if key in absent else "breaks" if key in found else "keeps"
+                           without={*not_applicable, *ONLY_SYMMETRIC.get(name, ())})
+            columns[peer] = ["–" if key in not_applicable else "breaks" if key in found else "keeps"
                              for key in invariants]
             messages += [f"{peer}\n{text}" for text in found.values() if peer == arguments.show]
         print(f"| {name} | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")

@@ -5,8 +5,8 @@
 Both sides load the same folder, a random model of MiniLM-L6's shape (384 dimensions, 6 layers, 12
 heads).  The sentences are lines evenly spread over the text, so their lengths are mixed.  Both
 sides tokenise.  `speed` times the sides in turn, A B A B, in one process, and prints the largest
-difference between their vectors.  `start` and `memory` run each side in its own process; our
-kernels are compiled before.
+difference between their vectors.  `start` and `memory` run each side in its own process.  `start`
+has a warm-up round; run `memory` after another section, so that it does not measure the compiler.
 """
 import argparse
 import json
@@ -31,7 +31,7 @@ from side_by_side import (
     take_turns,
 )
 
-SENTENCES, CALLS = 2000, 200
+SENTENCES, TEXTS_PER_CALL, MOST_CALLS = 2000, 200, 200
 MINILM = dict(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12,
               intermediate_size=1536, max_position_embeddings=512)
 
@@ -85,14 +85,16 @@ WITHOUT_SCIPY = "ours, without SciPy"
 # ---- the measurements ---------------------------------------------------------------------------
 
 def speed(folder, lines, rounds):
+    """Print the time of calls of all lines, of TEXTS_PER_CALL, and of one."""
     encoders = {side: open_model(folder) for side, open_model in SIDES.items()}
     found = {side: encode(lines) for side, encode in encoders.items()}
     x, y = found.values()
     words = np.array([len(line.split()) for line in lines])
     print(f"{len(lines)} sentences of {words.min()} to {words.max()} words, {words.mean():.0f} in "
           f"the mean; largest difference {np.abs(x - y).max():.1e}")
-    for size in (len(lines), CALLS, 1):
-        calls = [lines[start:start + size] for start in range(0, min(len(lines), 200 * size), size)]
+    for size in (len(lines), TEXTS_PER_CALL, 1):
+        calls = [lines[start:start + size]
+                 for start in range(0, min(len(lines), MOST_CALLS * size), size)]
         taken = take_turns({side: partial(encode_all, encode, calls)
                             for side, encode in encoders.items()}, rounds)
         print(f"  calls of {size}:")
@@ -134,18 +136,18 @@ def memory(folder, lines, rounds):
     print("    ours / theirs          " + " ".join(f"{a / b:7.2f}" for a, b in both), flush=True)
 
 
-def run_worker(side, folder, lines, what):
+def run_worker(side, folder, lines, section):
     """The result of worker() in a new process."""
-    return in_a_process([side, folder, what], {"HF_HUB_OFFLINE": "1"}, json.dumps(lines))
+    return in_a_process([side, folder, section], {"HF_HUB_OFFLINE": "1"}, json.dumps(lines))
 
 
 def worker(job):
     """Run one side; for "memory" -> MiB of growth, MiB of the process at its peak."""
-    side, folder, what = job
+    side, folder, section = job
     lines = json.load(sys.stdin)
     if side == WITHOUT_SCIPY:
         sys.modules["scipy"], side = None, "ours"      # importing it now raises ImportError
-    if what == "start":
+    if section == "start":
         SIDES[side](folder)(lines)
         return None
     if side == "ours":

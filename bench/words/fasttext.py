@@ -24,7 +24,7 @@ sys.path.pop(0)                    # this folder: `import fasttext` would find t
 SIDES, EPOCHS, SEEDS = ("original", "gensim", "ours"), 3, (1, 2, 3)
 KNOWN = {"wordsim": [32.1, 32.5, 32.8],                # the original, english.txt.gz, two threads
          "analogies": [47.15, 46.74, 46.64]}
-SHARED = dict(lr=0.025, dim=100)
+COMMON = dict(lr=0.025, dim=100)   # settings of all sides
 
 
 # ---- one run, in its own process ----------------------------------------------------------------
@@ -35,7 +35,7 @@ def run_original(job):
     memory, start = PeakMemory(), time.perf_counter()
     model = fasttext.train_unsupervised(
         job["text"], model="skipgram", ws=5, epoch=job["epochs"], minCount=5, minn=3, maxn=6,
-        neg=5, bucket=2_000_000, t=1e-3, thread=job["workers"], verbose=0, **SHARED)
+        neg=5, bucket=2_000_000, t=1e-3, thread=job["workers"], verbose=0, **COMMON)
     figures = dict(whole=time.perf_counter() - start, growth=memory.growth())
     words, counts = model.get_words(include_freq=True)
     if "save" in job:
@@ -52,7 +52,7 @@ def run_gensim(job):
     """Run gensim: build_vocab reads the text, then train reads it again."""
     from gensim.models import FastText
     memory, start = PeakMemory(), time.perf_counter()
-    model = FastText(vector_size=SHARED["dim"], alpha=SHARED["lr"], window=5, negative=5,
+    model = FastText(vector_size=COMMON["dim"], alpha=COMMON["lr"], window=5, negative=5,
                      sample=1e-3, min_count=5, sg=1, min_n=3, max_n=6, bucket=2_000_000,
                      seed=job["seed"], workers=job["workers"])
     model.build_vocab(corpus_file=job["text"])
@@ -84,7 +84,7 @@ def run_ours(job):
     vocab, corpus = read_corpus(job["text"])
     read = time.perf_counter()
     trained = train(corpus, vocab, sample=1e-3, epochs=job["epochs"],
-                    options=RunOptions(job["workers"], job["seed"]), **SHARED)
+                    options=RunOptions(job["workers"], job["seed"]), **COMMON)
     done = time.perf_counter()
     figures = dict(whole=done - start, train=done - read, growth=memory.growth(),
                    words=len(corpus.ids))
@@ -104,7 +104,7 @@ def run_classifier(job):
         import fasttext
         start = time.perf_counter()
         model = fasttext.train_supervised(job["text"], epoch=25, wordNgrams=2, bucket=100_000,
-                                          thread=1, verbose=0, **SHARED | {"lr": 0.5})
+                                          thread=1, verbose=0, **COMMON | {"lr": 0.5})
         seconds = time.perf_counter() - start
         return dict(train=seconds, precision=model.test(job["test"])[1])
     from scratch_embed.words.subwords import NGrams
@@ -113,7 +113,7 @@ def run_classifier(job):
           ngrams=NGrams(0, 0, 10))
     start = time.perf_counter()
     trained = train(job["text"], epochs=25, word_ngrams=2,
-                    ngrams=NGrams(0, 0, 100_000), **SHARED | {"lr": 0.5})
+                    ngrams=NGrams(0, 0, 100_000), **COMMON | {"lr": 0.5})
     seconds = time.perf_counter() - start
     return dict(train=seconds, precision=trained.classifier.test(job["test"]).precision)
 

@@ -6,7 +6,7 @@
 
 Both have the same settings: window 10, min_count 5, dim 100, x_max 10, lr 0.05.  --c is the folder
 of the C programs (vocab_count, cooccur, shuffle, glove).  Without it, training is compared with the
-same equation in plain NumPy, and quality with the C program's figures in KNOWN.
+same equation without biases in plain NumPy, and quality with the C program's figures in KNOWN.
 Every run is a process of its own.  Times are medians of runs in the order A B A B ...
 """
 import os

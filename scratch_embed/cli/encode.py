@@ -63,8 +63,10 @@ def add_commands(commands):
 def run_encode(arguments):
     """Encode the input and write or print the vectors; messages go to stderr."""
     from scratch_embed.numerics.blas import blas_threads_at_most
+    from scratch_embed.numerics.npy import array_writer
     if arguments.output:
         require_writable(arguments.output, arguments.input)
+        array_writer(arguments.output)
     tokenizer = chosen_tokenizer(arguments)
     refuse_for_a_transformer(arguments.model, tokenizer)
     encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
@@ -74,14 +76,11 @@ def run_encode(arguments):
 
 def write_array(arguments, encoder):
     """Write a NumPy file, completely or not at all."""
-    import numpy as np
-
-    from scratch_embed.numerics.files import atomic_write
+    from scratch_embed.numerics.npy import array_writer
     from scratch_embed.text.corpus import read_lines
     vectors = chosen_encode(encoder, arguments)(list(read_lines(arguments.input, arguments.errors)))
     say_known(encoder, arguments.model, "lines")
-    with atomic_write(arguments.output) as file:
-        np.save(file, vectors, allow_pickle=False)
+    array_writer(arguments.output)(arguments.output, vectors)
     say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
         f"{arguments.output}")
 

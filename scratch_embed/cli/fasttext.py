@@ -85,7 +85,7 @@ def chosen_method(arguments):
 
 def settings(arguments):
     """The training settings that a .bin stores."""
-    from scratch_embed.words.fasttext_files import Settings
+    from scratch_embed.words.fasttext_header import Settings
     return Settings(window=arguments.window, epochs=arguments.epochs,
                     min_count=arguments.min_count, negatives=arguments.negatives,
                     loss=arguments.loss, model=arguments.mode, min_n=arguments.min_n,

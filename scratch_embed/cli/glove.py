@@ -51,8 +51,12 @@ def run_glove(arguments):
     from scratch_embed.words.cooccurrence import count_cells, estimate_size, flat, harmonic
     from scratch_embed.words.glove import c_adagrad, paper_adagrad, train
     from scratch_embed.words.vector_files import write_glove_text
-    from scratch_embed.words.vectors import WordVectors
+    from scratch_embed.words.vectors import WRITERS, WordVectors, writer_for
 
+    write = writer_for(arguments.output, {**WRITERS, ".txt": write_glove_text})
+    if write is write_glove_text and arguments.dim < 2:
+        arguments.usage_error("--dim: expected at least 2 for GloVe's text format (.txt), got 1; "
+                              "choose another ending, such as .vec")
     checkpoint = check_files(arguments)
     vocab, corpus = read_text(arguments)
     V, window, symmetric = len(vocab), arguments.window, not arguments.asymmetric
@@ -68,7 +72,7 @@ def run_glove(arguments):
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
                "contexts": trained.U}[arguments.vectors]
-    if arguments.output.lower().endswith(".txt"):
+    if write is write_glove_text:
         write_glove_text(arguments.output, vocab.words, vectors)
     else:
         WordVectors(vocab.words, vectors, chosen_tokenizer(arguments)).save(arguments.output)

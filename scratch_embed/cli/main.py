@@ -29,6 +29,7 @@ from scratch_embed.cli import (
 )
 from scratch_embed.cli.parsing import top_parser
 from scratch_embed.numerics.errors import TrainingDiverged
+from scratch_embed.numerics.files import named_errors
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
     "train": (phrases, train),
@@ -44,11 +45,11 @@ def main(argv=None):
     if hasattr(sys.stdout, "reconfigure"):             # bytes that are not UTF-8, in the words of
         sys.stdout.reconfigure(errors="surrogateescape")      # some models, are printed unchanged
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), named_errors("standard output"):
             warnings.showwarning = _print_warning
             arguments.run(arguments)
-        if sys.stdout is not None:                     # None if it was closed
-            sys.stdout.flush()
+            if sys.stdout is not None:                 # None if it was closed
+                sys.stdout.flush()
     except KeyboardInterrupt as stopped:
         print("\nstopped" + resume_hint(arguments, stopped), file=sys.stderr)
         return 130

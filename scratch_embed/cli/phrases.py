@@ -1,5 +1,6 @@
 """phrases: join the phrases of a text into single tokens (new york becomes new_york)."""
 import contextlib
+import gzip
 import sys
 
 from scratch_embed.cli.messages import say
@@ -25,7 +26,8 @@ def add_commands(commands):
     command.add_argument("corpus", metavar="TEXT",
                          help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
-                         help='where to write the text with its phrases joined; "-" is stdout')
+                         help='where to write the text with its phrases joined, compressed if the '
+                              'name ends in .gz; "-" is stdout')
     add_errors(command)
     command.add_argument("--min-count", type=whole(0), default=5, metavar="N",
                          help="subtract N from the count of each pair, so that rare pairs do not "
@@ -42,11 +44,13 @@ def add_commands(commands):
 
 def run_phrases(arguments):
     """Find the phrases of the text and write it with them joined; messages go to stderr."""
+    from scratch_embed.numerics.endings import require_text_ending
     from scratch_embed.text.phrases import find_phrases, join_phrases
     from scratch_embed.text.reader import read_corpus
 
     if arguments.output != "-":
         require_writable(arguments.output, arguments.corpus)
+        require_text_ending(arguments.output)
     tokenizer = chosen_tokenizer(arguments)
     vocab, corpus = read_corpus(arguments.corpus, min_count=1, errors=arguments.errors,
                                 tokenizer=tokenizer)
@@ -61,11 +65,18 @@ def run_phrases(arguments):
 
 @contextlib.contextmanager
 def open_output(path):
-    """A binary file to write to: stdout for "-", else a file that is written atomically."""
+    """A binary file to write to: stdout for "-", else a file that is written atomically.
+
+    If its name ends in .gz, it is compressed; its bytes do not depend on the time.
+    """
+    from scratch_embed.numerics.endings import ending_of
     from scratch_embed.numerics.files import atomic_write
     if path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
+    elif ending_of(path) == ".gz":
+        with atomic_write(path) as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield packed
     else:
         with atomic_write(path) as file:
             yield file

@@ -17,7 +17,9 @@ from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.prompts import Prompts, add_prompt_options, chosen_prompts, say_prompts
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
+from scratch_embed.numerics.endings import by_ending
 
+ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
 HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k if k is larger
 
@@ -54,6 +56,8 @@ def run_index(arguments):
     require_writable(arguments.output, arguments.texts)
     if arguments.model:
         check_outside(arguments.output, arguments.model)
+    if not arguments.add:                              # an index of any name can be added to
+        by_ending(arguments.output, ENDINGS, "an index")
     index, encoder = (open_index if arguments.add else new_index)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
     added = index.add(lines, partial(encoder.encode, prompt=prompts_of(index).document))

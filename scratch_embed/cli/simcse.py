@@ -6,11 +6,11 @@ from scratch_embed.cli.models import (
     add_step_options,
     check_folder,
     check_memory,
-    read_model,
     require_savable,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
+from scratch_embed.cli.simcse_start import read_start, tokenize
 from scratch_embed.cli.training import open_checkpoint, run_options, say
 
 POOLINGS = "cls", "mean"
@@ -32,9 +32,9 @@ def add_training(methods):
     add_output_options(command, "a folder that sentence-transformers loads")
     option("--model", required=True, metavar="MODEL",
            help="the BERT to start from, of `train bert` or of transformers")
-    option("--pooling", choices=POOLINGS, default="cls",
+    option("--pooling", choices=POOLINGS,
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
-                "(default: %(default)s)")
+                "(default: that of the sentence encoder in --model; cls for a BERT)")
     option("--tau", type=positive, default=0.05, metavar="T",
            help="temperature; the smaller it is, the more the nearest negatives count "
                 "(default: %(default)s)")
@@ -58,19 +58,16 @@ def run_simcse(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
-    from scratch_embed.transformer import pooling
     check_usage(arguments)
     require_other_folder(arguments.output, arguments.model)
     checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
-    model, tokenizer = read_model(arguments.model)
-    require_savable(tokenizer)
-    length = chosen_length(arguments, model)
-    views = tokenize(texts_of(arguments), tokenizer, length)
-    held_out = pairs_held_out(arguments, tokenizer, length)
+    start = read_start(arguments)
+    model, pool = start.model, start.pool
+    require_savable(start.encoder.tokenizer)
+    views = tokenize(texts_of(arguments), start)
+    held_out = pairs_held_out(arguments, start)
     check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
-    pool = getattr(pooling, arguments.pooling)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
@@ -79,9 +76,10 @@ def run_simcse(arguments):
                     Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0),
                     arguments.dropout, not arguments.no_head, held_out,
                     run_options(arguments, checkpoint))
-    recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
-                    normalize=False, max_seq_length=length)
-    SentenceEncoder(tokenizer, remove_head(trained.model), recipe).save(arguments.output)
+    recipe = start.encoder.recipe._replace(
+        dense=head_of(trained.model.p) if start.keep_head else ())
+    SentenceEncoder(start.encoder.tokenizer, remove_head(trained.model),
+                    recipe).save(arguments.output)
     if held_out and steps % arguments.eval_steps:            # the last step has not printed it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
@@ -124,36 +122,14 @@ def texts_of(arguments):
     return views
 
 
-def chosen_length(arguments, model):
-    """The number of tokens to which texts are truncated."""
-    if arguments.max_length and arguments.max_length > model.max_length:
-        raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, got "
-                         f"{arguments.max_length}")
-    return arguments.max_length or model.max_length
-
-
-def tokenize(views, tokenizer, length):
-    """A Packed for each list of texts.  Prints how many texts were truncated."""
-    import numpy as np
-    packed = [tokenizer.encode_batch(view, max_length=length) for view in views]
-    truncated = 0
-    for view, batch in zip(views, packed):
-        full = [view[i] for i in np.flatnonzero(np.diff(batch.offsets) == length)]
-        truncated += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
-    if truncated:
-        say(f"{truncated:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
-            "tokens and were truncated")
-    return packed
-
-
-def pairs_held_out(arguments, tokenizer, length):
+def pairs_held_out(arguments, start):
     """The HeldOut pairs of --held-out, or None."""
     from scratch_embed.sentences.simcse import HeldOut
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    return HeldOut(*tokenize(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
-                             length), arguments.eval_steps)
+    pairs = read_columns(arguments.held_out, errors=arguments.errors)
+    return HeldOut(*tokenize(pairs, start), arguments.eval_steps)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------

@@ -142,10 +142,10 @@ def say_known(encoder, name, what, strict=True):
     without = 0 if count.ngrams else count.without
     count.start()
     if words and without == texts and strict:
-        raise ValueError(f"{name}: none of the {words:,} words of the {what} is known; choose "
-                         "with --tokenizer how they are split, or take another model")
+        raise ValueError(f"{name}: 0 of {words:,} words of the {what} are known; choose with "
+                         "--tokenizer how they are split, or take another model")
     if words:
-        say(f"{name}: {found / words:.1%} of the {words:,} words of the {what} are known"
+        say(f"{name}: {found:,} of {words:,} words of the {what} are known ({found / words:.1%})"
             + ", the other vectors are made of n-grams" * (count.ngrams and found < words))
     if without:
         say(f"{name}: {without:,} of {texts:,} {what} have no known word: their vectors are zero")

@@ -7,8 +7,8 @@ Equation  homogeneity h = 1 − H(label | cluster) / H(label)        1 if each c
           completeness c = 1 − H(cluster | label) / H(cluster)     1 if each label is in one cluster
           V = 2 h c / (h + c)
 Shapes    labels, clusters: (N,) -> numbers in [0, 1]
-Cost      one sort: only the pairs (label, cluster) that occur are counted, not a table of all;
-          no kernel
+Cost      O(N log N) to sort: only the pairs (label, cluster) that occur are counted, not a table of
+          all; no kernel
 Protocol  bootstrapped_v_measures is MTEB's present, faster protocol: 10 times, 16,384 points are
           drawn WITH replacement, also from a smaller set, and clustered in mini-batches of 512,
           with K = the number of different labels of all points.  The main score is the mean V over

@@ -77,10 +77,10 @@ def read_collection(documents: str | os.PathLike, queries: str | os.PathLike,
 
 def read_texts(path: str | os.PathLike, errors: str = "strict") -> dict[str, str]:
     """Read documents or queries -> {id: text}.  Raises FormatError that names the line."""
-    texts, parse = {}, None
+    texts, parse_line = {}, None
     for place, line in _lines(path, errors):
-        parse = parse or (_from_json if line.lstrip().startswith("{") else _from_tabs)
-        name, text = parse(line, path, place)
+        parse_line = parse_line or (_from_json if line.lstrip().startswith("{") else _from_tabs)
+        name, text = parse_line(line, path, place)
         if name in texts:
             raise FormatError(path, place, f"expected each id once, found {name!r} a second time; "
                                            "keep one of the two lines")
@@ -152,7 +152,8 @@ def write_collection(folder: str | os.PathLike, collection: Collection) -> list[
     """Write BEIR's corpus.jsonl, queries.jsonl and qrels.tsv; the folder is created if missing.
 
     Fractional gains are truncated.  -> the three paths.
-    Raises ValueError for an id that is empty or contains a tab or a line end.
+    Raises ValueError for an id of a document or a query that is empty or contains a tab or a line
+    end.
     """
     for name in (*collection.documents, *collection.queries):
         if not name or set(name) & set("\t\r\n"):

@@ -10,8 +10,8 @@ Differs   for a constant list, or fewer than two numbers, r is 0/0: nan, without
 Read next evaluate/words.py
 
 r is the cosine of the two lists after their means are subtracted.  As in space/similarity.py, each
-list is first divided by a power of two, which is exact, so that the squares neither overflow nor
-underflow.
+list is first divided by a power of two: no square overflows, and only numbers that are negligible
+beside the largest underflow.  All others keep their digits.
 
 Why ρ for similarity?  A human rating from 0 to 10 need not be a linear function of the cosine, so
 only the order is compared.  The short formula 1 − 6 Σ d² / (N³ − N), with d the differences of

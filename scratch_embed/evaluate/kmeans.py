@@ -57,7 +57,7 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
 
     Each step fills empty clusters, but one can be empty at the end, for instance if X has fewer
     than K different rows.
-    Raises ValueError unless 1 ≤ K ≤ N, and for nan or inf.
+    Raises ValueError unless 1 ≤ K ≤ N, for nan or inf, and for a `start` of another shape.
     """
     X, mean, e = centred(X, K)
     if start is None:
@@ -80,8 +80,9 @@ def kmeans(X: np.ndarray, K: int, seed: int = 0, max_steps: int = 300, tol: floa
 def centred(X: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray, int]:
     """X / 2^e − mean, that mean, and e, after the checks that every k-means needs.
 
-    (N, D) -> (N, D), (D,), int.  The largest number of X / 2^e is in [½, 1), so that no square
-    overflows or underflows; a division by a power of two changes exponents, not digits.
+    (N, D) -> (N, D), (D,), int.  The largest |number| of X / 2^e is in [½, 1) unless X = 0, so no
+    square overflows.  A division by a power of two changes exponents, not digits; only numbers that
+    are negligible beside the largest underflow.
     """
     X = np.asarray(X)
     X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64, order="C")

@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 MEMORY = 10              # pairs (s, y) that L-BFGS keeps, as in SciPy
-ARMIJO = 1e-4            # a step must lower the loss by at least this share of −slope · step
+ARMIJO = 1e-4            # a step must lower the loss by at least this share of −slope · length
 ROUNDING = 1e-14         # a relative rise of the loss by less than this is rounding error
 
 

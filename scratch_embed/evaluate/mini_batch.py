@@ -40,8 +40,8 @@ def mini_batch_kmeans(X: np.ndarray, K: int, batch_size: int = 1024, seed: int =
     X, mean, e = centred(X, K)
     N, rng = len(X), np.random.default_rng(seed)
     batch_size = min(require_whole("batch_size", batch_size, 1), N)
-    drawn = 3 * batch_size if 3 * batch_size >= K else 3 * K
-    C = seed_centres(X if drawn >= N else X[rng.integers(N, size=drawn)], K, rng)
+    seed_points = 3 * batch_size if 3 * batch_size >= K else 3 * K
+    C = seed_centres(X if seed_points >= N else X[rng.integers(N, size=seed_points)], K, rng)
     v, since, steps = np.zeros(K), 0, 0                  # since: points since a reassignment
     average, lowest, stalled = None, np.inf, 0
     for steps in range(1, MAX_EPOCHS * N // batch_size + 1):

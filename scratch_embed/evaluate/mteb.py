@@ -89,7 +89,7 @@ def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 4
     tasks = list(tasks)
     for number, task in enumerate(tasks):
         if type(task) not in EXACT and type(task) not in DRAWN:
-            known = ", ".join(shape.__name__ for shape in (*EXACT, *DRAWN))
+            known = ", ".join(task_type.__name__ for task_type in (*EXACT, *DRAWN))
             raise ValueError(f"tasks[{number}]: expected one of worlds/task_shapes.py ({known}), "
                              f"got {type(task).__name__}; put a single task into a list")
     return [evaluate_task(encoder, task, seed) for task in tasks]
@@ -97,13 +97,13 @@ def evaluate_tasks(encoder: Encoder, tasks: Iterable[shapes.Task], seed: int = 4
 
 def evaluate_task(encoder: Encoder, task: shapes.Task, seed: int = 42) -> TaskResult:
     """Evaluate an encoder on one task.  Raises ValueError as evaluate_tasks does."""
-    start, shape = time.perf_counter(), type(task)
-    scores = (EXACT[shape](encoder, task) if shape in EXACT
-              else DRAWN[shape](encoder, task, seed))
+    start, task_type = time.perf_counter(), type(task)
+    scores = (EXACT[task_type](encoder, task) if task_type in EXACT
+              else DRAWN[task_type](encoder, task, seed))
     if task.measure not in scores:
         raise ValueError(f"{task.name}: expected a measure of its type, one of "
                          f"{', '.join(scores)}; got {task.measure!r}")
-    return TaskResult(task.name, shape.__name__, task.measure, scores, task.chance,
+    return TaskResult(task.name, task_type.__name__, task.measure, scores, task.chance,
                       task.upper_bound, time.perf_counter() - start, digest(task))
 
 
@@ -186,10 +186,10 @@ def pairs(encoder: Encoder, task: shapes.PairClassification) -> Scores:
     scores = pair_classification(embed(encoder, task.sentence1), embed(encoder, task.sentence2),
                                  task.labels)
     named = {}
-    for name, best in scores._asdict().items():
-        named |= {f"{name}_ap": best.ap, f"{name}_accuracy": best.accuracy.accuracy,
-                  f"{name}_f1": best.f1.f1, f"{name}_precision": best.f1.precision,
-                  f"{name}_recall": best.f1.recall}
+    for name, found in scores._asdict().items():
+        named |= {f"{name}_ap": found.ap, f"{name}_accuracy": found.accuracy.accuracy,
+                  f"{name}_f1": found.f1.f1, f"{name}_precision": found.f1.precision,
+                  f"{name}_recall": found.f1.recall}
     return named | {"max_ap": scores.max_ap, "max_accuracy": scores.max_accuracy,
                     "max_f1": scores.max_f1}
 

@@ -94,8 +94,8 @@ def nearest_euclidean(Q: np.ndarray, X: np.ndarray, k: int) -> np.ndarray:
 
     argmin ‖q − x‖² = argmax q·x − ‖x‖²/2 = argmax [q, 1]·[x, −‖x‖²/2], a dot product with one more
     column.  The mean of X is subtracted first, so that less precision is lost by cancellation.  X,
-    and each [q, 1], is divided by a power of two, so that no square overflows or underflows; this
-    changes exponents, not digits.
+    and each [q, 1], is divided by a power of two, so that no square overflows.  This changes
+    exponents, not digits; only numbers that are negligible beside the largest underflow.
     Raises ValueError for nan or inf, or k outside 1..N.
     """
     Q, X = np.asarray(Q), np.asarray(X)

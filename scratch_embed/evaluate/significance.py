@@ -16,13 +16,13 @@ Read next evaluate/ranking.py (the scores); why/effects.py (over seeds, not quer
 A difference is called significant if p is small, usually below 0.05: if the two systems were
 equally good, a difference this large would be rare.
 
-Why paired?  Queries differ more than systems do: an easy query is easy for both.  So the systems
-are compared query by query.  If neither system were better, both signs of each d_i would be equally
-likely.  The test tries all 2ⁿ choices of signs, or many random ones, and counts how often |Σ ±d_i|
-is at least as large as observed.  It assumes neither a normal distribution nor a random sample of
-queries, and works for any measure.  Smucker et al. found that it agrees with Student's t and with
-the bootstrap, while the sign test and Wilcoxon's do not, because they test something other than the
-difference of the means.
+Why paired?  Queries usually differ more than systems do: an easy query is easy for both.  So the
+systems are compared query by query.  If neither system were better, both signs of each d_i would be
+equally likely.  The test tries all 2ⁿ choices of signs, or many random ones, and counts how often
+|Σ ±d_i| is at least as large as observed.  It assumes neither a normal distribution nor a random
+sample of queries, and works for any measure.  Smucker et al. found that it agrees with Student's t
+and with the bootstrap, while the sign test and Wilcoxon's do not, because they test something other
+than the difference of the means.
 
 The bootstrap estimates how far the mean would move with other queries of the same kind.  It uses
 the given queries in place of all possible ones, so with few of them (fewer than about 20) its

@@ -41,7 +41,8 @@ def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarr
 
     For each document, machine: (M, D), human: (H, D), ratings: (M,); M and H may differ between
     documents.  The means are nan if every document was skipped.
-    Raises ValueError for lists of unequal length, or a document without a human summary.
+    Raises ValueError for lists of unequal length, or a document without a human summary or with
+    another number of ratings than machine summaries.
     """
     if not len(machine) == len(human) == len(ratings):
         raise ValueError(f"expected lists of equal length, got {len(machine)}, "

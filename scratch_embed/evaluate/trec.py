@@ -5,9 +5,8 @@ Bytes     qrels   query  iteration  document  gain                one per line
           A gain is a whole number: the relevance of the document to the query.  The files are
           UTF-8, plain or gzip; fields are separated by ASCII white space.  Blank lines and lines
           that begin with # are skipped.
-Shapes    qrels {query: {document: gain}}, run {query: {document: score}}, as evaluate/ranking.py
-          takes them
-Differs   trec_eval converts only the part of a gain or a score before the first other character (a
+Shapes    qrels {query: {document: gain}}, run {query: {document: score}}, as in evaluate/ranking.py
+Differs   trec_eval reads a gain or a score up to the first character that cannot belong to it (a
           gain "1.5" is 1, "high" is 0), and accepts nan; here these are errors that name the line.
           As in trec_eval, iteration, Q0, rank and anything after the name are ignored: the scores
           decide the order.

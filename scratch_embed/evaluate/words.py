@@ -4,7 +4,7 @@ Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in
           section 4.1 (the analogies); Finkelstein et al. 2002, "Placing Search in Context: The
           Concept Revisited" (WordSim-353).
 Equation  analogies a : b = c : d    the share with argmax_x cos(x, b − a + c) = d, over all rows x
-                                     except a, b and c
+                                     except a, b and c, all scaled to norm 1 first
           word pairs a, b            ρ(cos(a, b), human score)
 Shapes    index {word: row}, vectors (V, D), from any model
 Cost      O(Q·V·D) for Q analogies: one matrix product per block of questions.  BLAS computes it, so
@@ -59,7 +59,7 @@ class AnalogyScores(NamedTuple):
 
 
 class PairScores(NamedTuple):
-    """Spearman's ρ over the `covered` of `total` pairs; nan if either side is constant."""
+    """Spearman's ρ over the `covered` of `total` pairs; nan if constant, or for fewer than 2."""
     spearman: float
     covered: int
     total: int
@@ -71,8 +71,8 @@ def read_analogies(path: str | os.PathLike, lower: bool = True, errors: str = "s
                    ) -> list[Section]:
     """Read a file in the format of Google's questions-words.txt: ": name", then "a b c d" lines.
 
-    -> a list of Section; words are separated by white space (text/corpus.py), and lower-cased
-    unless lower=False.
+    -> a list of Section; words are separated by white space (text/corpus.py).  Words and names are
+    lower-cased unless lower=False.
     errors: what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
     Raises FormatError that names the line.
     """
@@ -87,7 +87,8 @@ def read_analogies(path: str | os.PathLike, lower: bool = True, errors: str = "s
                                            f"{len(words)} words")
         if not sections:
             raise FormatError(path, place, "expected a line ': section' before the first question")
-        sections[-1].questions.append(tuple(words))
+        a, b, c, d = words
+        sections[-1].questions.append((a, b, c, d))
     if not any(section.questions for section in sections):
         raise FormatError(path, "the whole file", "expected questions of four words, found none")
     return sections

@@ -1,7 +1,7 @@
 """Endings of output files: the ending of a name chooses the format, and an unknown one is refused.
 
 Each kind of output has one table {ending: how it is written}: word vectors (words/vectors.py),
-arrays (cli/encode.py), pictures (cli/figures.py), indexes (cli/search.py).  A command looks the
+arrays (numerics/npy.py), pictures (cli/plot.py), indexes (cli/search.py).  A command looks the
 ending up before the work, so that no file has the ending of one format and the bytes of another.
 """
 import os

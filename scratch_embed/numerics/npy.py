@@ -1,10 +1,20 @@
 """NumPy's file format for one array, .npy, written atomically."""
 import io
 import os
+from collections.abc import Callable
 
 import numpy as np
 
+from scratch_embed.numerics.endings import by_ending
 from scratch_embed.numerics.files import atomic_write
+
+
+def array_writer(path: str | os.PathLike) -> Callable:
+    """The function that writes an array in the format for the ending of `path`: write_npy.
+
+    Raises ValueError for any ending other than .npy.
+    """
+    return by_ending(path, {".npy": write_npy}, "a NumPy array")
 
 
 def write_npy(path: str | os.PathLike, array: np.ndarray) -> None:

@@ -97,8 +97,8 @@ class BM25:
     def search(self, queries: Iterable[Sequence[str]], k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best documents for each query: ids (Q, k), scores (Q, k); ties go to the lowest id.
 
-        Only documents with a word of the query are listed; the rest of a row is filled with
-        id −1 and score −inf.
+        If k > N, there are N columns.  Only documents with a word of the query are
+        listed; the rest of a row is filled with id −1 and score −inf.
         """
         k, rows = min(require_whole("k", k, 1), len(self)), []
         if isinstance(queries, str):
@@ -116,7 +116,7 @@ def add_rows_plain(postings: Postings, words: np.ndarray, times: np.ndarray, sco
     """scores += Σ_w times_w · (row w), in place.  words: (W,), times: (W,), scores: (N,)."""
     for word, t in zip(words, times):
         row = slice(postings.start[word], postings.start[word + 1])
-        scores[postings.documents[row]] += t * postings.weights[row]     # a document is in it once
+        scores[postings.documents[row]] += t * postings.weights[row]    # no id twice in a row
 
 
 @kernel

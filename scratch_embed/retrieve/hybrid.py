@@ -32,7 +32,7 @@ from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.retrieve.lists import NO_ID, check_ids, stack, top_k_of_query
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
-LARGEST = np.iinfo(np.int64).max                 # fused ids can be any int64 from 0
+LARGEST = np.iinfo(np.int64).max                 # fused ids can be 0 .. LARGEST − 1
 
 
 def reciprocal_rank_fusion(lists: Lists, k: int, constant: float = 60

@@ -13,9 +13,10 @@ Ids = list[int] | list[str]
 
 
 def list_of_ids(ids: Iterable[int] | Iterable[str]) -> Ids:
-    """The ids as a list of int or of str.  Raises ValueError for other types, or both, or for −1.
+    """The ids as a list of int or of str.
 
-    −1 fills a ranked list after its last document (retrieve/lists.py), so no document may have it.
+    Raises ValueError for other types, for both types, for integers beyond 64 bits, and for −1: it
+    fills a ranked list after its last document (retrieve/lists.py), so no document may have it.
     """
     if isinstance(ids, str):
         raise ValueError(f"ids: expected a list of ids, got one str, {ids!r}")

@@ -64,7 +64,7 @@ def _read_ids(path, tensors):
 
 
 def first_not_finite(rows: np.ndarray) -> int | None:
-    """The index of the first row with a nan or an inf; None if there is none.  rows: (M, D)."""
+    """The number of the first row with a nan or an inf; None if there is none.  rows: (M, D)."""
     step = max(1, BLOCK // rows.shape[1])
     for i in range(0, len(rows), step):
         finite = np.isfinite(rows[i:i + step]).all(axis=1)

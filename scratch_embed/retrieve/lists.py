@@ -2,8 +2,8 @@
 
 Shapes    ids (Q, k) int64, scores (Q, k) floats, one row per query: best first, ties by
           ascending id.  A row with fewer than k documents is filled up with id −1 and score −inf.
-          All searches return this form, with three exceptions in retrieve/index.py: ids may be str,
-          ties are ordered by row, and an index of M rows returns at most M columns.
+          If a search of M documents is called with k > M, it returns M columns.  In
+          retrieve/index.py ids may also be str, and ties are ordered by row.
 Cost      O(n + k log k) for the n scores of a query, if few are equal, so there is no kernel
 Read next retrieve/bm25.py (returns such lists), retrieve/hybrid.py (fuses them),
           retrieve/rerank.py (scores them again), evaluate/ranking.py (evaluates a run, which as_run

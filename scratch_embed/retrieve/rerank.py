@@ -34,7 +34,7 @@ def rerank(queries: Sequence[Query], documents: Sequence[Document], candidates: 
            ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query's candidates by score_pairs -> ids (Q, k), scores (Q, k).
 
-    k is at most C.
+    If k is more than C, there are C columns.
 
     queries      Q texts, or other values that score_pairs accepts; documents: N of them
     candidates   (Q, C) ids; −1 for no candidate.  Their order has no effect: ties go to the

@@ -4,7 +4,8 @@ Shapes    n lines, numbered from 1 as in an editor; blank lines are counted but 
           vectors (M, D) of the M indexed lines; a search returns line numbers and scores (Q, k)
 Bytes     one safetensors file: that of an Index whose ids are the line numbers (Index.load reads
           it too), with the tensors line_text and line_ends and the metadata `lines` and `made_by`
-Cost      that of retrieve/index.py and retrieve/bm25.py; bm25_search() counts the words anew
+Cost      that of retrieve/index.py and retrieve/bm25.py; bm25_search() builds a new BM25 index at
+          each call
 Read next retrieve/index.py (vectors), retrieve/bm25.py (words), retrieve/hybrid.py (both)
 
 Why store `made_by`?  An index outlives the program that made it, and a query must be encoded by the
@@ -90,7 +91,7 @@ class TextIndex:
         return nearest_or_none(self.index, vectors, k)
 
     def bm25_search(self, split: Callable[[str], Sequence[str]]
-                 ) -> Callable[[Sequence[str], int], Lists]:
+                    ) -> Callable[[Sequence[str], int], Lists]:
         """A BM25 search of the lines: a function (queries, k) -> numbers (Q, k), scores (Q, k).
 
         split: text -> words.  Raises ValueError if no line has a word.

@@ -163,7 +163,7 @@ class SentenceEncoder:
                                  truncate_dim)
         prompt = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
-        skip = self._prompt_tokens(prompt)
+        skip = self.prompt_tokens(prompt)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)
@@ -197,8 +197,8 @@ class SentenceEncoder:
         """The similarity of each vector of a with its partner in b.  (N, d), (N, d) -> (N,)."""
         return MEASURES[self.recipe.similarity_fn_name][1](a, b)
 
-    def _prompt_tokens(self, prompt):
-        """The number of tokens up to the end of the prompt, [CLS] included."""
+    def prompt_tokens(self, prompt: str) -> int:
+        """The number of tokens up to the end of the prompt, [CLS] included; 0 without a prompt."""
         if not prompt:
             return 0
         prompt, most = self._cased(prompt), self.recipe.max_seq_length

@@ -24,6 +24,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.files import named_errors
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.corpus import FILE_TYPES, MAX_SENTENCE, Source, read_blocks, read_sentences
@@ -244,7 +245,7 @@ def read_corpus(source: Source, min_count: int = 5, max_vocab_size: int | None =
     if found is not None:
         return found
     os.makedirs(folder, exist_ok=True)
-    with (tempfile.TemporaryFile(dir=folder) as ids_file,
+    with (named_errors(folder), tempfile.TemporaryFile(dir=folder) as ids_file,
           tempfile.TemporaryFile(dir=folder) as ends_file):
         blocks = tokenizer.separate_blocks(read_blocks(source, errors))
         vocab, parts = _rank(blocks, min_count, max_vocab_size, ids_file, ends_file)

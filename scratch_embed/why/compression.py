@@ -29,7 +29,7 @@ from scratch_embed.why.ablations import Ablation
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
 from scratch_embed.why.searches import K, Search, embed
 
-FIRST, SECOND = 20, 5              # × k: candidates of bits, of float × bits
+HAMMING_DEPTH, RESCORED_DEPTH = 20, 5        # × k: candidates by bits, then by float × bits
 
 
 class Stored(NamedTuple):
@@ -66,23 +66,23 @@ def bits(X: np.ndarray) -> Stored:
 
 
 def rescored_bits(X: np.ndarray) -> Stored:
-    """Signs; the FIRST · k nearest by Hamming distance are scored again by float query × signs."""
+    """Signs; the HAMMING_DEPTH · k nearest by Hamming distance are rescored by float × signs."""
     codes, D = sign_bits(X), X.shape[1]
 
     def search(Q, k, workers=1):
-        near, _ = nearest_hamming(sign_bits(Q), codes, FIRST * k, workers=workers)
+        near, _ = nearest_hamming(sign_bits(Q), codes, HAMMING_DEPTH * k, workers=workers)
         return rescore(Q, near, lambda ids: signs(codes[ids], D), k)[0]
     return Stored(codes.shape[1], search)
 
 
 def three_stages(X: np.ndarray) -> Stored:
-    """As rescored_bits; its SECOND · k best are scored again by float query × uint8 codes."""
+    """As rescored_bits; its RESCORED_DEPTH · k best are rescored by float query × uint8 codes."""
     codes, D, ranges = sign_bits(X), X.shape[1], calibrate(X)
     byte_codes = quantise(X, ranges)
 
     def search(Q, k, workers=1):
-        near, _ = nearest_hamming(sign_bits(Q), codes, FIRST * k, workers=workers)
-        near, _ = rescore(Q, near, lambda ids: signs(codes[ids], D), SECOND * k)
+        near, _ = nearest_hamming(sign_bits(Q), codes, HAMMING_DEPTH * k, workers=workers)
+        near, _ = rescore(Q, near, lambda ids: signs(codes[ids], D), RESCORED_DEPTH * k)
         return rescore(Q, near, lambda ids: dequantise(byte_codes[ids], ranges), k)[0]
     return Stored(codes.shape[1] + D, search)
 

@@ -102,12 +102,12 @@ def sense_accuracy(world: Senses, x: np.ndarray) -> float:
                     for side in (world.train, world.test))
     label = np.array([f"{o.word} {o.sense}" for o in world.train])
     mean = {name: seen[label == name].mean(axis=0) for name in set(label)}
-    right = 0.0
+    correct = 0.0
     for (_, _, word, sense), row in zip(world.test, tested):
         own, other = (np.linalg.norm(row - mean.get(f"{word} {s}", np.inf))
                       for s in sorted(SENSES[word], key=sense.__ne__))
-        right += (own < other) + 0.5 * (own == other)
-    return right / len(world.test)
+        correct += (own < other) + 0.5 * (own == other)
+    return correct / len(world.test)
 
 
 def most_frequent_sense(world: Senses) -> float:

@@ -99,10 +99,10 @@ class States(NamedTuple):
 
 def compute_states(known: Trained) -> States:
     """The states of the training text in the trained and in the untrained BERT."""
-    first = untrained(known.model.config, known.seed)
+    initial = untrained(known.model.config, known.seed)
     texts = [packed(known.tokenizer, world.sentences) for world in known.parts.values()]
     return States(*([states_of_words(text, model) for text in texts]
-                  for model in (known.model, first)))
+                  for model in (known.model, initial)))
 
 
 def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
@@ -113,13 +113,14 @@ def sense_accuracies(known: Trained, seen: States) -> dict[str, np.ndarray]:
     tables = dict(zip(names, zip(*seen.trained), strict=True))
     tables[UNTRAINED] = [x[-1] for x in seen.untrained]
     tables |= dict(zip(("word2vec, its one vector", AROUND), word2vec_states(known)))
-    scores = {who: [sense_accuracy(*pair) for pair in zip(worlds, x)] for who, x in tables.items()}
+    scores = {name: [sense_accuracy(*pair) for pair in zip(worlds, x)]
+              for name, x in tables.items()}
     scores |= {
         "the more frequent sense": [most_frequent_sense(world) for world in worlds],
         "a bag of the others": [naive_bayes(world) for world in worlds],
         UPPER_BOUND: [majority(world) for world in worlds],
         LEFT_ONLY: [majority(world, before) for world in worlds]}
-    return {who: 100 * np.array(row) for who, row in scores.items()}
+    return {name: 100 * np.array(row) for name, row in scores.items()}
 
 
 def upper_bound() -> float:

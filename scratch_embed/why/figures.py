@@ -5,8 +5,8 @@ Cost      simcse: half a minute, to train a masked LM and SimCSE; compress: two 
           the others under a second
 Read next cli/figures.py (draws them: `scratch-embed figures -o FOLDER`)
 
-Nothing here needs matplotlib.  Each figure holds its baseline: what padding, a fixed window, a
-uniform softmax, an untrained model or random vectors would give.
+Nothing here needs matplotlib.  Where a figure makes a comparison, it holds the baseline: padding,
+a fixed window, an untrained model, random vectors.
 """
 from typing import NamedTuple
 

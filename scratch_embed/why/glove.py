@@ -31,7 +31,7 @@ from scratch_embed.words.glove import (
 )
 from scratch_embed.worlds.words import tiny
 
-FAR = 1e12                         # a sum of squares so large that no gradient changes it
+HUGE_SUM = 1e12                    # a sum of squares so large that no gradient changes it
 
 
 def both(trained: Trained) -> np.ndarray:
@@ -51,7 +51,7 @@ def contexts(trained: Trained) -> np.ndarray:
 
 def constant(lr: float) -> AdaGrad:
     """AdaGrad with a constant learning rate lr: the sums of squares are too large to grow."""
-    return AdaGrad(lr * np.sqrt(FAR), FAR, FAR)
+    return AdaGrad(lr * np.sqrt(HUGE_SUM), HUGE_SUM, HUGE_SUM)
 
 
 GLOVE = dict(dim=50, x_max=10, alpha=0.75, lr=0.05, epochs=15, adagrad=c_adagrad, order=shuffled,

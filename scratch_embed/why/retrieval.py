@@ -209,12 +209,12 @@ SCORERS = {
 }
 
 
-def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking:
-    """The Ranking by falling score, where equal scores are ordered by falling key.
+def listed_by(scores: np.ndarray, gains: np.ndarray, tie_key: np.ndarray) -> Ranking:
+    """The Ranking by descending score, where equal scores are ordered by descending tie_key.
 
-    scores, gains, key: (Q, N)
+    scores, gains, tie_key: (Q, N)
     """
-    order = np.argsort(-key, axis=1, kind="stable")
+    order = np.argsort(-tie_key, axis=1, kind="stable")
     scores, gains = (np.take_along_axis(x, order, axis=1) for x in (scores, gains))
     ranked = np.argsort(-scores, axis=1, kind="stable")
     return Ranking(np.take_along_axis(gains, ranked, axis=1), -np.sort(-gains, axis=1))
@@ -223,8 +223,8 @@ def listed_by(scores: np.ndarray, gains: np.ndarray, key: np.ndarray) -> Ranking
 def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:
     """Measure the effect of the order of equal scores.  scorer: a Search -> scores (Q, N)"""
     scores, gains = scorer(search), search.gains
-    in_order = np.sort(scores, axis=1)
-    same = in_order[:, 1:] == in_order[:, :-1]
+    ascending = np.sort(scores, axis=1)
+    same = ascending[:, 1:] == ascending[:, :-1]
     edge = np.zeros((len(scores), 1), bool)
     shared = (np.hstack([edge, same]) | np.hstack([same, edge])).mean()
     return Tied(100 * float(shared), *(

@@ -158,21 +158,22 @@ def search_coded(learned: Learned) -> dict[str, np.ndarray]:
 
 def match_translations(seed: int, sentences: int = SENTENCES, pairs: int = 24_000
                        ) -> dict[str, BitextScores]:
-    """Match sentences with translations, after training on no pair.  -> {vectors: BitextScores}
+    """Match sentences with translations, without translations to learn from.
 
     pairs: how many pairs are drawn for training text; `monolingual` uses at most one side of each.
+    -> {vectors: BitextScores}
     """
     world = bitext(seed, sentences, pairs)
     english, foreign = monolingual(world.pairs)
     english_encoder, joint_encoder = mean_of(english, seed), mean_of(english + foreign, seed)
     # another seed: with the same one a word and its translation could start from the same vector
     foreign_encoder = mean_of(foreign, seed + 1000)
-    back = [translate(text, inverse(world.cipher)) for text in world.foreign]
-    chance = RandomVectors(WORD2VEC["dim"], seed)
+    deciphered = [translate(text, inverse(world.cipher)) for text in world.foreign]
+    random_encoder = RandomVectors(WORD2VEC["dim"], seed)
     encoders = {"each language alone": (english_encoder, foreign_encoder, world.foreign),
                 "both texts as one": (joint_encoder, joint_encoder, world.foreign),
-                "random vectors": (chance, chance, world.foreign),
-                "the cipher undone": (english_encoder, english_encoder, back)}
+                "random vectors": (random_encoder, random_encoder, world.foreign),
+                "the cipher undone": (english_encoder, english_encoder, deciphered)}
     return {name: bitext_scores(mine(source.encode(world.english), target.encode(texts))[0])
             for name, (source, target, texts) in encoders.items()}
 

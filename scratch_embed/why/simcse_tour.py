@@ -33,8 +33,8 @@ def before_and_after(seed: int, **sizes) -> dict[str, np.ndarray]:
 def compare(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
     """{vectors: Scores (5,)} for one masked LM.  changes: to the settings SIMCSE"""
     contrast = {pool: train_simcse(encoder, pool=pool, **changes).model for pool in (mean, cls)}
-    first = untrained(encoder)
-    ways = {"untrained, mean": encode_by(encoder, first),
+    initial = untrained(encoder)
+    ways = {"untrained, mean": encode_by(encoder, initial),
             BEFORE: encode_by(encoder, encoder.model),
             "masked LM, [CLS]": encode_by(encoder, encoder.model, cls),
             AFTER: encode_by(encoder, contrast[mean]),

@@ -16,8 +16,8 @@ they are similar even before training: that the stem is the nearest word proves 
 four tasks are scored before and after training:
 
     stem      Is the stem the nearest of all known words to the form?
-    context   Is a word that occurs only with the stem (burrow, carrots) among the five nearest
-              words besides the stem?  The spelling does not help.
+    context   Is a context word of the stem (burrow, carrots), which apart from noise occurs with
+              the stem only, among the five nearest words besides it?  The spelling does not help.
     analogy   mouse : mice = rabbit : ?  among all words and all held-out forms.  The spelling
               helps: 3CosAdd excludes the stem, and the solution has the most similar spelling.
     number    Is the form nearer to mice than to mouse?  The mean over all such pairs of the table
@@ -123,7 +123,7 @@ class Form(NamedTuple):
 
     word: str                      # rabbits
     stem: str                      # rabbit, its other form, which is in the text
-    context: set[str]              # words that occur only with it: burrow, carrots
+    context: set[str]              # words of its attributes, such as burrow and carrots
     rows: list[tuple[str, str]]    # other pairs of its table, both in the text: (mouse, mice)
 
 
@@ -141,22 +141,22 @@ def held_out_forms() -> Iterator[Form]:
 
 def task_scores(vectors: WordVectors) -> np.ndarray:
     """The score in % on each of TASKS.  vectors: of the text's words and HELD_OUT  -> (4,)"""
-    right = {task: [] for task in TASKS}
+    solved = {task: [] for task in TASKS}
     for form in held_out_forms():
         near = [word for word, _ in vectors.most_similar(form.word, topn=20)
                 if word not in HELD_OUT]
-        right["stem"].append(near[0] == form.stem)
+        solved["stem"].append(near[0] == form.stem)
         others = [word for word in near if word != form.stem]
-        right["context"].append(not form.context.isdisjoint(others[:5]))
+        solved["context"].append(not form.context.isdisjoint(others[:5]))
         analogies = [(left, other, form.stem, form.word) for left, other in form.rows]
         scores = score_analogies(vectors.key_to_index, vectors.vectors, [Section("", analogies)])
-        right["analogy"] += [1] * scores.overall.correct
-        right["analogy"] += [0] * (scores.overall.total - scores.overall.correct)
-        right["number"] += [cosine(vectors[form.word], vectors[other])
+        solved["analogy"] += [1] * scores.overall.correct
+        solved["analogy"] += [0] * (scores.overall.total - scores.overall.correct)
+        solved["number"] += [cosine(vectors[form.word], vectors[other])
                             > cosine(vectors[form.word], vectors[left])
                             for left, other in form.rows
                             if not share_ngrams(form.word, left, other)]
-    return np.array([100 * np.mean(right[task]) for task in TASKS])
+    return np.array([100 * np.mean(solved[task]) for task in TASKS])
 
 
 def share_ngrams(word: str, *others: str) -> bool:

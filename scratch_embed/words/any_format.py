@@ -10,14 +10,10 @@ import os
 
 from scratch_embed.numerics.files import open_binary
 from scratch_embed.text.vocab import Vocab
-from scratch_embed.words.fasttext_files import HEADER, MAGIC, read_bin
+from scratch_embed.words.fasttext_files import read_bin
+from scratch_embed.words.fasttext_header import HEADER, begins_like_fasttext
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.vectors import WordVectors
-
-
-def begins_like_fasttext(start: bytes) -> bool:
-    """Whether a file that begins with these bytes is a fastText .bin, of words or of labels."""
-    return start.startswith(MAGIC.to_bytes(4, "little")) and len(start) >= HEADER.size
 
 
 def load_words(path: str | os.PathLike) -> tuple[WordVectors | FastTextVectors, Vocab | None]:
@@ -31,7 +27,7 @@ def load_words(path: str | os.PathLike) -> tuple[WordVectors | FastTextVectors, 
         start = file.read(HEADER.size)
     if not begins_like_fasttext(start):
         return WordVectors.load(path), None
-    model = read_bin(path, errors="surrogateescape")       # some words are not UTF-8: keep bytes
+    model = read_bin(path)
     settings = model.settings
     return (FastTextVectors(model.words, model.input, settings.min_n, settings.max_n),
             Vocab(model.words, model.counts))

@@ -38,6 +38,7 @@ from scratch_embed.words.fasttext_files import BinModel, read_bin, write_bin
 from scratch_embed.words.huffman import NO_TREE, Tree, huffman_tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled, read_texts
 from scratch_embed.words.softmax import probabilities
+from scratch_embed.words.tables import KEEP
 
 BLOCK = 1 << 20                    # numbers (of h or of scores) in memory at a time
 
@@ -120,12 +121,12 @@ class Classifier:
         self._width = max(len(self.labels), len(tree.nodes), settings.dim)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Classifier":
+    def load(cls, path: str | os.PathLike, errors: str = KEEP) -> "Classifier":
         """Read fastText's .bin, plain or gzip.  FormatError if it is damaged.
 
-        Words that are not UTF-8, which occur in published models, keep their bytes.
+        errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
-        return cls(read_bin(path, errors="surrogateescape"))
+        return cls(read_bin(path, errors))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a .bin that fastText reads.  Replaces an old file when the new one is complete."""

@@ -30,6 +30,7 @@ from scratch_embed.words.subwords import (
     ngram_row,
     ngrams,
 )
+from scratch_embed.words.tables import KEEP
 from scratch_embed.words.vectors import MissingWord, WordVectors
 
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -78,12 +79,12 @@ class FastTextVectors:
         check_subwords(min_n, max_n, self.buckets)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "FastTextVectors":
+    def load(cls, path: str | os.PathLike, errors: str = KEEP) -> "FastTextVectors":
         """Read fastText's .bin, plain or gzip.  FormatError if it is damaged.
 
-        Words that are not UTF-8, which occur in published models, keep their bytes.
+        errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
-        model = read_bin(path, errors="surrogateescape")
+        model = read_bin(path, errors)
         return cls(model.words, model.input, model.settings.min_n, model.settings.max_n)
 
     @property
@@ -175,9 +176,11 @@ class FastTextVectors:
         return float(cosine(self[a], self[b]))
 
     def most_similar(self, positive: str | Iterable[str] = (), negative: str | Iterable[str] = (),
-                     topn: int = 10) -> list[tuple[str, float]]:
+                     topn: int = 10, *, restrict_vocab: int | None = None
+                     ) -> list[tuple[str, float]]:
         """The same as WordVectors.most_similar.  Accepts unknown words too; returns KNOWN words."""
-        return self.words.most_similar(self._known(positive), self._known(negative), topn)
+        return self.words.most_similar(self._known(positive), self._known(negative), topn,
+                                       restrict_vocab=restrict_vocab)
 
     def _known(self, side):
         """Replace unknown words by their normalised vectors.

@@ -52,7 +52,8 @@ from scratch_embed.training.session import RunOptions, session
 from scratch_embed.words.bags import Bags, Features, fill_bag, max_bag_size
 from scratch_embed.words.classifier import Classifier, label_tree
 from scratch_embed.words.fasttext import ONE, ZERO, add_rows, add_to_rows, initial_tables
-from scratch_embed.words.fasttext_files import BinModel, Settings
+from scratch_embed.words.fasttext_files import BinModel
+from scratch_embed.words.fasttext_header import Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled
 from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise_distribution

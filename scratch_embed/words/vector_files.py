@@ -20,7 +20,8 @@ raises.  A truncated file must not be mistaken for a smaller table, hence two ru
 - In a binary file either every row ends with \\n or none does; the first row decides.
 
 GloVe's text does not state its number of rows, so a truncation exactly between two rows is not
-detected.
+detected.  No format has a checksum: a changed digit or bit that leaves a valid table is not
+detected either.  A byte order mark at the beginning of a file is dropped.
 
 Numbers in text have nine significant digits, enough to read every float32 again unchanged.
 `shortest_digits`, for output that people read, gives the fewest digits with this property.  Most
@@ -28,60 +29,81 @@ readers (Python's, NumPy's, gensim's) round twice, first to float64.  For 7.0385
 digits are then not enough, so it is printed with nine.
 """
 import contextlib
+import io
 import os
 import re
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import atomic_write, open_binary
+from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write, open_binary
 from scratch_embed.numerics.safetensors import begins_like_safetensors
+from scratch_embed.words.fasttext_header import begins_like_fasttext
+from scratch_embed.words.tables import (
+    KEEP,
+    WordReader,
+    check_table,
+    keep_first,
+    refuse_spaces,
+    word_bytes,
+)
 
-LONGEST_WORD = 10_000                          # bytes; a file with a longer one is refused
-
-NOT_VECTORS = {                                # first bytes -> what the file is instead
-    b"\x80": "a pickle, which can run any code and is never read; in gensim, write the vectors "
-             "with save_word2vec_format",
-    b"\xba\x16\x4f\x2f": "a fastText model, not a table of vectors; read the .vec file beside it",
-}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_vectors(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+def read_vectors(path: str | os.PathLike, errors: str = KEEP) -> tuple[list[str], np.ndarray]:
     """Read a file in any of these formats, recognised by its content.  -> words, vectors (V, D)
 
-    A file without a header line is GloVe's text.  With a header it is word2vec's text if the
-    numbers of the first row are printable characters, else word2vec's binary format.
+    A file without a header line is GloVe's text.  With a header it is word2vec's text if what
+    follows the first space, however far it is, looks like numbers; else word2vec's binary format.
+    errors: for words that are not UTF-8; see words/tables.py
     """
     with _plain_bytes(path) as (file, size):
-        if begins_like_safetensors(file.read(9)):
-            raise FormatError(path, "byte 0", "this is a safetensors file, whose words are in "
-                              "another file; words/vector_tensors.py reads both, and "
-                              "WordVectors.load does if the name ends in .safetensors")
-        file.seek(0)
-        header = file.readline(64)
-        for start, kind in NOT_VECTORS.items():
-            if header.startswith(start):
-                raise FormatError(path, "byte 0", f"this is {kind}")
-        if not (sizes := _SIZES.fullmatch(header)):
-            return read_glove_text(path)
-        D = int(sizes[2])
-        _, _, numbers = file.readline(min(32 * D, size)).rstrip(b" \r\n").partition(b" ")
+        start = file.peek(128)[:128]               # enough for the header of a fastText model
+        if kind := _other_kind(start):
+            raise FormatError(path, "byte 0", f"this is {kind}")
+        if not (sizes := _SIZES.fullmatch(file.readline(64))):
+            return read_glove_text(path, errors)
+        is_text = _looks_like_text(file, min(int(sizes[2]), size))
+    return (read_word2vec_text if is_text else read_word2vec_binary)(path, errors)
+
+
+def _other_kind(start):
+    """What a file that begins so is, other than vectors; None if it may be vectors."""
+    if begins_like_safetensors(start):
+        return ("a safetensors file, whose words are in another file; words/vector_tensors.py "
+                "reads both, and WordVectors.load does if the name ends in .safetensors")
+    if start.startswith(b"\x80"):
+        return ("a pickle, which can run any code and is never read; in gensim, write the vectors "
+                "with save_word2vec_format")
+    if begins_like_fasttext(start):
+        return ("a fastText model, not a table of vectors; FastTextVectors.load reads it, or read "
+                "the .vec file beside it")
+    return None
+
+
+def _looks_like_text(file, D):
+    """Whether a first row continues as text: the numbers are printable, and one can be parsed.
+
+    file: at the beginning of the row.  A binary row of one or two numbers can look so by chance;
+    write_word2vec_binary refuses such a table.
+    """
+    _read_word(file)
+    numbers = file.readline(32 * D).rstrip(b" \r\n")
     # D numbers have at least D digits and D - 1 spaces between them
-    if len(numbers) >= 2 * D - 1 and numbers.isascii() and numbers.decode().isprintable():
-        return read_word2vec_text(path)
-    return read_word2vec_binary(path)
+    return (len(numbers) >= 2 * D - 1 and numbers.isascii() and numbers.decode().isprintable()
+            and any(map(_is_number, numbers.split(b" "))))
 
 
 # ---- word2vec, text --------------------------------------------------------
 
-def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+def read_word2vec_text(path: str | os.PathLike, errors: str = KEEP
+                       ) -> tuple[list[str], np.ndarray]:
     """Read word2vec's text format, or fastText's .vec.  -> words, vectors (V, D)"""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 2 * D + 2)      # "w 0 0\n"
-        words, vectors = [], np.empty((V, D), np.float32)
+        words, vectors, reader = [], np.empty((V, D), np.float32), WordReader(path, errors)
         for row in range(V):
             where = f"line {row + 2}"
             line = _read_line(path, where, file)
@@ -89,9 +111,10 @@ def read_word2vec_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
                 raise FormatError(path, where, f"expected a word and {D} numbers, found "
                                                f"{line.count(b' ')} fields after the word")
             word, *numbers = line.split(b" ")
-            words.append(decode_word(path, where, word))
+            words.append(reader.not_empty(where, word))
             vectors[row] = _parse(path, where, numbers)
         _require_end(path, f"line {V + 2}", file, V)
+    reader.warn()
     return keep_first(path, words, vectors)
 
 
@@ -107,20 +130,21 @@ def write_word2vec_text(path: str | os.PathLike, words: Sequence[str], vectors: 
 
 # ---- word2vec, binary ------------------------------------------------------
 
-def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+def read_word2vec_binary(path: str | os.PathLike, errors: str = KEEP
+                         ) -> tuple[list[str], np.ndarray]:
     """Read word2vec's binary format, as its C or gensim writes it.  -> words, vectors (V, D)"""
     with _plain_bytes(path) as (file, size):
         V, D = _read_header(path, file, size, lambda D: 4 * D + 2)      # one letter, 0x20, D floats
-        words, vectors = [], np.empty((V, D), np.float32)
+        words, vectors, reader = [], np.empty((V, D), np.float32), WordReader(path, errors)
         row_ends_in_newline = False
         for row in range(V):
             start = file.tell()
             where = f"row {row + 1} (byte {start})"
-            word, numbers = _read_word(path, where, file), file.read(4 * D)
+            word, numbers = _read_word(file), file.read(4 * D)
             if len(numbers) < 4 * D:
                 raise FormatError(path, where, f"expected a word, a space and {4 * D} bytes; the "
                                                f"file ends after {size - start} bytes")
-            words.append(decode_word(path, where, word))
+            words.append(reader.not_empty(where, word))
             vectors[row] = np.frombuffer(numbers, "<f4")
             if not np.isfinite(vectors[row]).all():
                 raise FormatError(path, where, "expected finite numbers, found nan or inf")
@@ -129,6 +153,7 @@ def read_word2vec_binary(path: str | os.PathLike) -> tuple[list[str], np.ndarray
             if row_ends_in_newline and file.read(1) != b"\n":
                 raise FormatError(path, where, "expected a newline after it, as after row 1")
         _require_end(path, f"byte {file.tell()}", file, V)
+    reader.warn()
     return keep_first(path, words, vectors)
 
 
@@ -137,24 +162,34 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
     vectors = check_table(words, vectors)
     refuse_spaces(words)
+    first = b"".join(map(_binary_row, words[:10], vectors[:10]))       # 32 * D bytes or more
+    if _looks_like_text(io.BufferedReader(io.BytesIO(first)), vectors.shape[1]):
+        raise ValueError("vectors: expected numbers whose bytes are not printable characters, got "
+                         f"{vectors[0].tolist()} for {words[0]!r}, which would be read as text; "
+                         "write another format, such as .vec")
     with atomic_write(path) as file:
         file.write(b"%d %d\n" % vectors.shape)
         for word, vector in zip(words, vectors):
-            file.write(word.encode() + b" " + vector.astype("<f4").tobytes())
+            file.write(_binary_row(word, vector))
+
+
+def _binary_row(word, vector):
+    return word_bytes(word) + b" " + vector.astype("<f4").tobytes()
 
 
 # ---- GloVe, text -----------------------------------------------------------
 
-def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+def read_glove_text(path: str | os.PathLike, errors: str = KEEP) -> tuple[list[str], np.ndarray]:
     """Read GloVe's text format.  -> words, vectors (V, D)
 
     D is the number of fields at the end of the first row that are numbers.  Rows are split from the
     right.  A word whose last part is a number ("no 1") is an error, since it may be a vector's.
     """
-    with _plain_bytes(path) as (file, size):
+    with _plain_bytes(path) as (file, _):
+        start = file.tell()
         V = sum(1 for _ in file)
-        file.seek(0)
-        words, D = [], None
+        file.seek(start)
+        words, D, reader = [], None, WordReader(path, errors)
         for row in range(V):
             where = f"line {row + 1}"
             line = _read_line(path, where, file)
@@ -168,22 +203,37 @@ def read_glove_text(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
             if len(numbers) < D or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
                 raise FormatError(path, where, f"expected a word and {D} numbers, as on line 1; "
                                                f"found {_numbers_at_the_end(line)} numbers")
-            words.append(decode_word(path, where, word))
+            words.append(reader.not_empty(where, word))
             vectors[row] = _parse(path, where, numbers)
+    reader.warn()
     return keep_first(path, words, vectors)
 
 
 def write_glove_text(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
                      ) -> None:
-    """Write GloVe's text format.  words: V strings, spaces inside allowed, vectors: (V, D)."""
+    """Write GloVe's text format.  words: V strings, spaces inside allowed, vectors: (V, D >= 2).
+
+    Raises ValueError for a table that would not be recognised when it is read: the format has no
+    header.
+    """
     vectors = check_table(words, vectors)
+    if vectors.shape[1] < 2:
+        raise ValueError("vectors: expected at least 2 dimensions for GloVe's text format, in "
+                         "which a word with 1 number is not recognised as a vector, got 1; write "
+                         "another format, such as .vec")
     for word in words:
         parts = word.split(" ")
         refuse_spaces(parts, word)
         if len(parts) > 1 and _is_number(parts[-1]):
             raise ValueError(f"cannot write the word {word!r}: its last part would be read as a "
                              "number of the vector")
+    start = word_bytes(words[0])[:128].ljust(128, b" ")
+    if start.startswith(GZIP_MAGIC) or _other_kind(start):
+        raise ValueError(f"cannot write the word {words[0]!r} first: the file would not be "
+                         "recognised as vectors; write another format, such as .vec")
     with atomic_write(path) as file:
+        if start.startswith(BYTE_ORDER_MARK):      # that of the file is dropped, the word's stays
+            file.write(BYTE_ORDER_MARK)
         _write_rows(file, words, vectors)
 
 
@@ -194,12 +244,14 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 
 @contextlib.contextmanager
 def _plain_bytes(path):
-    """Yield the file, decompressed if necessary, and its size when decompressed."""
+    """Yield the file, decompressed if necessary, after a byte order mark; and its size so."""
     with open_binary(path) as (file, _):
         size = file.seek(0, os.SEEK_END)           # a damaged gzip file is detected here
         file.seek(0)
         if size == 0:
             raise FormatError(path, "byte 0", "expected word vectors, found an empty file")
+        if file.peek(3)[:3] == BYTE_ORDER_MARK:
+            file.read(3)
         yield file, size
 
 
@@ -221,14 +273,14 @@ def _read_header(path, file, size, least_row):
     return V, D
 
 
-def _read_word(path, where, file):
+def _read_word(file):
     """Read up to the next space, or to the end of the file.  -> the bytes before it"""
     word = bytearray()
-    while (letter := file.read(1)) not in (b" ", b""):
-        word += letter
-        if len(word) > LONGEST_WORD:
-            raise FormatError(path, where, f"expected a word and a space, found {LONGEST_WORD} "
-                                           "bytes without any")
+    while ready := file.peek(1):
+        end = ready.find(b" ")
+        word += file.read(len(ready) if end < 0 else end + 1)
+        if end >= 0:
+            return bytes(word[:-1])
     return bytes(word)
 
 
@@ -263,19 +315,6 @@ def _parse(path, where, numbers):
     return vector
 
 
-def decode_word(path: str | os.PathLike, where: str, word: bytes,
-                empty: str = "none before the first space") -> str:
-    """Decode a word.  FormatError if it is not UTF-8, or is empty (the message says `empty`)."""
-    try:
-        text = word.decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(path, where, f"expected a word in UTF-8, found {word[:40]!r} "
-                                       f"({error.reason} at its byte {error.start})") from None
-    if not text:
-        raise FormatError(path, where, f"expected a word, found {empty}")
-    return text
-
-
 def _is_number(field):
     """Whether Python reads the field as a float (which includes nan and inf)."""
     try:
@@ -292,55 +331,7 @@ def _numbers_at_the_end(line):
                 len(fields))
 
 
-def keep_first(path: str | os.PathLike, words: list[str], vectors: np.ndarray
-               ) -> tuple[list[str], np.ndarray]:
-    """Drop rows that repeat an earlier word, with a warning.  -> words, vectors (V, D)"""
-    rows = {}
-    for row, word in enumerate(words):
-        rows.setdefault(word, row)
-    if len(rows) < len(words):
-        warnings.warn(f"{path}: {len(words) - len(rows)} of {len(words)} rows repeat an earlier "
-                      "word and are dropped", stacklevel=3)
-        words, vectors = list(rows), vectors[list(rows.values())]
-    return words, vectors
-
-
 # ---- writing ---------------------------------------------------------------
-
-def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:
-    """Check a table.  -> vectors, (V, D) float32
-
-    Raises ValueError unless there is a finite vector for each word, and the words are different.
-    """
-    with np.errstate(over="ignore"):
-        vectors = np.asarray(vectors, np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(words) or vectors.size == 0:
-        raise ValueError(f"vectors: expected one for each of {len(words)} words, at least one, got "
-                         f"shape {vectors.shape}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"vectors: expected finite float32 numbers, got nan or inf for "
-                         f"{words[int(finite.argmin())]!r}")
-    if len(set(words)) < len(words):
-        word, times = Counter(words).most_common(1)[0]
-        raise ValueError(f"words: expected different words, got {word!r} {times} times")
-    return vectors
-
-
-def refuse_spaces(parts, word=None):
-    """ValueError for a part that is empty, contains ASCII white space or has no UTF-8 form.
-
-    word: the word that the parts belong to, for the message; None: each part is a word
-    """
-    for part in parts:
-        if not part or re.search(r"[ \t\n\v\f\r]", part):
-            raise ValueError(f"cannot write the word {part if word is None else word!r}: white "
-                             "space separates the fields of this format, and none may be empty")
-        try:
-            part.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"cannot write the word {part!r}: it has no UTF-8 form") from None
-
 
 def _write_rows(file, words, vectors):
     """Write rows "word f f ... f\\n", each number with nine digits.
@@ -349,7 +340,7 @@ def _write_rows(file, words, vectors):
     """
     digits = " ".join(["%.9g"] * vectors.shape[1])
     for word, vector in zip(words, vectors):
-        file.write(f"{word} {digits % tuple(vector.tolist())}\n".encode())
+        file.write(b"%b %b\n" % (word_bytes(word), (digits % tuple(vector.tolist())).encode()))
 
 
 def shortest_digits(vector: np.ndarray) -> list[str]:

@@ -35,7 +35,7 @@ from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.json_files import Fields, parse
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.text.word_tokenizer import WordTokenizer, from_fields
-from scratch_embed.words.vector_files import check_table, decode_word, keep_first
+from scratch_embed.words.tables import KEEP, WordReader, check_table, keep_first, word_bytes
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -72,20 +72,19 @@ def _line(word):
     if not word or "\n" in word or "\r" in word:
         raise ValueError(f"cannot write the word {word!r}: the vocabulary has one word per line, "
                          "so a word must not be empty or contain a line end")
-    try:
-        return word.encode() + b"\n"
-    except UnicodeEncodeError:
-        raise ValueError(f"cannot write the word {word!r}: it has no UTF-8 form") from None
+    return word_bytes(word) + b"\n"
 
 
 # ---- reading ---------------------------------------------------------------
 
 def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathLike | None = None,
-                             name: str | None = None) -> tuple[list[str], np.ndarray]:
+                             name: str | None = None, errors: str = KEEP
+                             ) -> tuple[list[str], np.ndarray]:
     """Read a safetensors file and its vocabulary.  -> words, vectors (V, D) float32
 
     vocab_path  the vocabulary, one word per line; default: vocabulary_beside(path)
     name        the name of the tensor, if the file has several tables (2-d floating point)
+    errors      for words that are not UTF-8; see words/tables.py
     Raises      FormatError if a file is damaged or the two do not match, FileNotFoundError if one
                 is missing, ValueError that lists the tables if `name` does not select one
     """
@@ -93,7 +92,8 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
     listed = _read_vocabulary(path, vocab_path)    # first, since it is small and may be missing
     name = _choose_table(path, name)
     tensors, metadata = read_safetensors(path, [name])
-    words = _split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"))
+    words = _split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"),
+                         errors)
     vectors = tensors[name]
     where = f"tensor {name!r}"
     count = metadata.get("vocabulary_size", str(len(vectors)))
@@ -152,7 +152,7 @@ def _read_vocabulary(path, vocab_path):
                                 f"{vocab_path}; give another with vocab_path") from None
 
 
-def _split_words(path, vocab_path, data, digest):
+def _split_words(path, vocab_path, data, digest, errors=KEEP):
     """Split the bytes of a vocabulary into words.  FormatError for another digest than `digest`."""
     found = hashlib.sha256(data).hexdigest()
     if digest is None:                             # other programs may write a byte order mark
@@ -165,5 +165,8 @@ def _split_words(path, vocab_path, data, digest):
     if rest:
         raise FormatError(vocab_path, f"line {len(lines) + 1}", "expected a newline after the "
                           "word; the file is truncated, or its last line lacks it")
-    return [decode_word(vocab_path, f"line {row + 1}", line.removesuffix(b"\r"),
-                        "an empty line") for row, line in enumerate(lines)]
+    reader = WordReader(vocab_path, errors)
+    words = [reader.not_empty(f"line {row + 1}", line.removesuffix(b"\r"), "an empty line")
+             for row, line in enumerate(lines)]
+    reader.warn()
+    return words

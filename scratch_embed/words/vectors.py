@@ -15,7 +15,7 @@ often and how uniformly the word is used.  So all methods compare normalised row
 """
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -28,11 +28,14 @@ from scratch_embed.evaluate.words import (
     score_analogies,
     score_pairs,
 )
+from scratch_embed.numerics.checks import require_whole
+from scratch_embed.numerics.endings import by_ending, ending_of
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.analogy import odd_one_out, three_cos_mul
 from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.word_tokenizer import WordTokenizer
+from scratch_embed.words.tables import KEEP
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
@@ -64,13 +67,21 @@ class MissingWord(KeyError):
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
 
 
-def writer_for(path: str | os.PathLike) -> Callable:
-    """The function that writes the format for the suffix of `path`.  ValueError for .gz."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".gz":
-        raise ValueError(f"{path}: expected a name without .gz; vectors are written uncompressed")
-    return {".bin": write_word2vec_binary,
-            ".safetensors": write_vectors_safetensors}.get(suffix, write_word2vec_text)
+WRITERS: dict[str, Callable] = {   # ending of the file -> the function that writes its format
+    ".vec": write_word2vec_text,
+    ".txt": write_word2vec_text,
+    ".bin": write_word2vec_binary,
+    ".safetensors": write_vectors_safetensors,
+    "": write_word2vec_text,
+}
+
+
+def writer_for(path: str | os.PathLike, writers: Mapping[str, Callable] = WRITERS) -> Callable:
+    """The function that writes the format for the ending of `path`.
+
+    Raises ValueError, with the known endings, for an unknown one.
+    """
+    return by_ending(path, writers, "word vectors")
 
 
 class WordVectors:
@@ -123,20 +134,22 @@ class WordVectors:
     # ---- files -------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "WordVectors":
+    def load(cls, path: str | os.PathLike, errors: str = KEEP) -> "WordVectors":
         """Read a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
         If the name ends in .safetensors, read that file and the .vocab.txt beside it.
+        errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
-        if os.path.splitext(path)[1].lower() == ".safetensors":
-            return cls(*read_vectors_safetensors(path), read_tokenizer(path))
-        return cls(*read_vectors(path))
+        if ending_of(path) == ".safetensors":
+            return cls(*read_vectors_safetensors(path, errors=errors), read_tokenizer(path))
+        return cls(*read_vectors(path, errors))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the vectors, uncompressed, in the format for the suffix of `path`.
+        """Write the vectors, uncompressed, in the format for the ending of `path`.
 
-        .bin: word2vec's binary format.  .safetensors: a tensor, and the words in a .vocab.txt;
-        only this format has a place for the tokenizer.  Any other suffix: word2vec's text format.
+        .vec, .txt or none: word2vec's text format.  .bin: its binary format.  .safetensors: a
+        tensor, and the words in a .vocab.txt; only this format has a place for the tokenizer.
+        ValueError for any other ending.
         """
         write = writer_for(path)
         if write is write_vectors_safetensors:
@@ -161,6 +174,14 @@ class WordVectors:
     def __getitem__(self, words: str | Iterable[str]) -> np.ndarray:
         """The vector (D,) of a word, or the vectors (n, D) of a list of n words."""
         return self.vectors[self._row(words) if isinstance(words, str) else self._rows(words)]
+
+    def get_vector(self, key: str, norm: bool = False) -> np.ndarray:
+        """The vector (D,) of a word; norm: divided by its norm.
+
+        >>> WordVectors(["up"], [[0, 2]]).get_vector("up", norm=True).tolist()
+        [0.0, 1.0]
+        """
+        return (self.unit_rows if norm else self.vectors)[self._row(key)]
 
     @cached_property
     def unit_rows(self) -> np.ndarray:
@@ -188,14 +209,18 @@ class WordVectors:
         return float(cosine(self[a], self[b]))
 
     def most_similar(self, positive: str | np.ndarray | Iterable[str | np.ndarray] = (),
-                     negative: str | np.ndarray | Iterable[str | np.ndarray] = (), topn: int = 10
-                     ) -> list[tuple[str, float]]:
+                     negative: str | np.ndarray | Iterable[str | np.ndarray] = (), topn: int = 10,
+                     *, restrict_vocab: int | None = None) -> list[tuple[str, float]]:
         """The `topn` words nearest to Σ positive − Σ negative, without the given words.
 
         Each side is a word, a vector (D,), or a list of both kinds.  Vectors of words are
         normalised before they are added; given vectors are not.
+        restrict_vocab: search only the first so many words, in files the most frequent ones
         -> [(word, cosine)], the nearest first
         """
+        if restrict_vocab is not None:
+            require_whole("restrict_vocab", restrict_vocab, 1)
+        candidates = self.unit_rows[:restrict_vocab]
         positive, negative = _as_list(positive), _as_list(negative)
         if not positive and not negative:
             raise ValueError("positive, negative: expected at least one word or vector, got none")
@@ -207,10 +232,20 @@ class WordVectors:
                 target += sign * self._direction(item)
         inputs = {self.key_to_index[item] for item in positive + negative if isinstance(item, str)}
         target = l2_normalize(target[None])[0].astype(np.float32)
-        rows, scores = nearest(target, self.unit_rows, topn,
-                               exclude=np.array([sorted(inputs)], int))
+        exclude = [row for row in sorted(inputs) if row < len(candidates)]
+        rows, scores = nearest(target, candidates, topn, exclude=np.array([exclude], int))
         return [(self.index_to_key[row], float(np.clip(score, -1, 1)))
                 for row, score in zip(rows[0], scores[0])]
+
+    def similar_by_vector(self, vector: np.ndarray, topn: int = 10,
+                          restrict_vocab: int | None = None) -> list[tuple[str, float]]:
+        """The `topn` words nearest to a vector (D,); the other arguments are most_similar's.
+
+        >>> kv = WordVectors(["up", "right", "down"], [[0, 1], [1, 0], [0, -2]])
+        >>> kv.similar_by_vector(np.array([0, 3]), topn=1)
+        [('up', 1.0)]
+        """
+        return self.most_similar([np.asarray(vector)], topn=topn, restrict_vocab=restrict_vocab)
 
     def most_similar_cosmul(self, positive: str | Iterable[str] = (),
                             negative: str | Iterable[str] = (), topn: int = 10

@@ -12,7 +12,7 @@ Read next worlds/facts.py, worlds/bounds.py
 Known truth: which document states which facts.  The three documents of a group contain the same
 words, each equally often, and so have the same bag-of-words vector and the same mean of word
 vectors.  A model that ignores the order of words cannot distinguish them, even if it knows every
-synonym: bag_of_words_upper_bound() is the highest expected nDCG of such a model.
+synonym: bag_of_words_upper_bound() bounds the expected nDCG of such a model.
 
 What could explain a score?  Up to this bound, word meanings alone can explain it.  A higher score
 shows that the model uses word order.  A cross-encoder can use word order, because it reads query
@@ -89,10 +89,11 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
 
 
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
-    """The highest expected nDCG@k of a bag-of-words model that knows the meaning of every word.
+    """An upper bound of the expected nDCG@k of a model that knows every synonym but no word order.
 
     If one document is relevant, the optimum is to rank its group first, in random order: nDCG
-    (1 + 1/log₂3 + 1/log₂4)/3 = 0.710.  With several relevant documents the bound is another.
+    (1 + 1/log₂3 + 1/log₂4)/3 = 0.710.  With several relevant documents the bound differs.  A model
+    may not reach it: another group can have all the words of the query without stating its fact.
     """
     kind = np.array(list(world.group.values()))
     gains = gain_table(world.qrels, list(world.corpus))

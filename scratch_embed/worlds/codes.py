@@ -8,13 +8,13 @@ Read next worlds/facts.py (the reports, and queries in other words)
 
 Known truth: the one document of each code, and the gains of the other queries (worlds/facts.py).
 No code occurs in the text that word vectors are trained on, so codes are out-of-vocabulary words.
-A character-based model confuses kx-417 with similar codes such as kx-471.  Exact matching has nDCG
-1 on queries that name a code.  On queries in other words, word vectors are better than exact
+A character-based model may confuse kx-417 with similar codes such as kx-471.  Exact matching has
+nDCG 1 on queries that name a code.  On queries in other words, word vectors are better than exact
 matching.
 
-What could explain a score?  Half of the queries name a code and half use other words, so the mean
-over all hides which half was solved: report both means.  A search that is good on both needs exact
-matching and vectors.
+What could explain a score?  By default half of the queries name a code and half use other words, so
+the mean over all hides which half was solved: report both means.  A search that is good on both
+needs exact matching and vectors.
 """
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded
     """Add a code to each report of a world, and queries that name a code to the world's queries.
 
     lookups: the number of queries that name a code, by default the number of the world's queries.
-    Raises ValueError for more lookups than documents.
+    Raises ValueError unless lookups is from 0 to the number of documents.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     lookups = len(world.queries) if lookups is None else lookups

@@ -16,9 +16,9 @@ These two texts have the same bag of words, and both are equally likely.  Finall
 changed: with probability `noise` a line gets one of the other labels, which no model can predict.
 
 What could explain an accuracy?  Predicting the most frequent label is right for about a fifth of
-the lines.  A bag of words is right for about half of the reviews whose verdict depends on word
-order; a model with bigrams can be right for all of them.  upper_bound() computes the exact accuracy
-of the best bag of words and of the best classifier with word order, which is 1 − noise.
+the lines.  A bag of words finds the true label of about half of the reviews whose verdict depends
+on word order; a model with bigrams can find it for all of them.  upper_bound() computes the exact
+accuracy of the best bag of words and of the best classifier with word order, which is 1 − noise.
 """
 import os
 from collections.abc import Iterator

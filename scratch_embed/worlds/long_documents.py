@@ -7,8 +7,8 @@ Known truth: the fact of each document, and the position of the last word of its
 
 What could explain a score?  The length that a model reads.  A model that truncates documents after
 128 words cannot find a later fact, however good it is: upper_bound() computes its highest expected
-score exactly.  And a mean of all word vectors hardly depends on the five words of the fact, because
-they are averaged with hundreds of irrelevant words.
+score, if a fact that is only partly read counts as unread.  And a mean of all word vectors hardly
+depends on the five words of the fact, because they are averaged with hundreds of irrelevant words.
 """
 from typing import NamedTuple
 
@@ -66,7 +66,10 @@ def filler_sentence(rng: np.random.Generator) -> str:
 
 
 def upper_bound(world: LongDocuments, words: int, k: int = 10) -> float:
-    """The highest expected nDCG@k of a model that reads only the first `words` words."""
+    """The highest expected nDCG@k of a model that reads only the first `words` words.
+
+    The words of a fact that ends later are not used, although the model may have read some of them.
+    """
     unread = np.array([end > words for end in world.end.values()])
     kind = np.where(unread, -1, np.arange(len(unread)))           # unread facts are one kind
     gains = gain_table(world.qrels, list(world.corpus))

@@ -197,12 +197,12 @@ def majority(world: Senses, read: Context = others) -> float:
     """
     topic_of = {word: name for name, row in zip(NAMES, TABLE) for word in row
                 if word not in SENSES}
-    right = 0.0
+    correct = 0.0
     for number, position, word, sense in world.test:
         count = Counter(map(topic_of.get, read(world.sentences[number], position)))
         own, other = (count[topic] for topic in sorted(SENSES[word], key=sense.__ne__))
-        right += (own > other) + 0.5 * (own == other)
-    return right / len(world.test)
+        correct += (own > other) + 0.5 * (own == other)
+    return correct / len(world.test)
 
 
 def naive_bayes(world: Senses, read: Context = others) -> float:
@@ -224,10 +224,10 @@ def naive_bayes(world: Senses, read: Context = others) -> float:
         found = np.array([seen.get(key, {}).get(w, 0) for w in context])
         return (np.log(senses_seen[key] + 1)
                 + np.log((found + 1) / (size.get(key, 0) + words)).sum())
-    right = 0.0
+    correct = 0.0
     for number, position, word, sense in world.test:
         context = read(world.sentences[number], position)
         own, other = (score(word, topic, context)
                       for topic in sorted(SENSES[word], key=sense.__ne__))
-        right += float(own > other) + 0.5 * (own == other)
-    return right / len(world.test)
+        correct += float(own > other) + 0.5 * (own == other)
+    return correct / len(world.test)

@@ -74,7 +74,7 @@ def toy_mteb(seed: int = 0) -> ToyMteb:
     rng = np.random.Generator(np.random.PCG64([seed, 1]))          # another stream than the worlds'
     world, tree = facts(seed), taxonomy(seed)
     prototypes = world.prototypes
-    other = bitext(seed, prototypes=prototypes)
+    translations = bitext(seed, prototypes=prototypes)
     tasks = [
         retrieval(world), code_retrieval(world, seed), binding_retrieval(seed),
         instruction_retrieval(seed), reranking(world, rng),
@@ -82,18 +82,20 @@ def toy_mteb(seed: int = 0) -> ToyMteb:
         pair_classification(draw_facts(600, prototypes, 0.25, rng), rng),
         place_classification(draw_facts(900, prototypes, 0.25, rng), rng),
         review_classification(seed), people_classification(rng), clustering(tree),
-        bitext_mining(other), summarization(rng)]
-    return ToyMteb(tasks, training_text(world, other, tree, seed))
+        bitext_mining(translations), summarization(rng)]
+    return ToyMteb(tasks, training_text(world, translations, tree, seed))
 
 
-def training_text(world: Facts, other: Bitext, tree: Taxonomy, seed: int) -> list[list[str]]:
+def training_text(world: Facts, translations: Bitext, tree: Taxonomy, seed: int
+                  ) -> list[list[str]]:
     """Sentences of every world: reports, translated pairs, texts of the taxonomy, reviews.
 
-    It contains the texts of ToyFacts and ToyTaxonomy, but no labels, gains or codes of the tasks.
+    It contains the reports of ToyFacts, the texts of ToyTaxonomy and the training texts of
+    ToyReviews, but no labels, gains or codes of the tasks.
     """
-    more = [f"{english} {foreign}" for english, foreign in other.pairs]
-    more += tree.texts + [line.split(" ", 1)[1] for line in reviews(seed, 1500).lines]
-    return world.text + [line.split() for line in more]
+    texts = [f"{english} {foreign}" for english, foreign in translations.pairs]
+    texts += tree.texts + [line.split(" ", 1)[1] for line in reviews(seed, 1500).lines]
+    return world.text + [line.split() for line in texts]
 
 
 # ---- searching ----------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def change(fact: Fact, slots: Sequence[int], rng: np.random.Generator) -> Fact:
 
 
 def sts(drawn: list[Fact], rng: np.random.Generator) -> STS:
-    """Pairs of reports; the score is the number of slots that agree, 0 to 5 equally often.
+    """Pairs of reports; the score is the number of slots that agree, 0 to 5 equally often, ±1.
 
     Spearman's ρ of the scores with themselves is 1 in spite of ties, so the upper bound is 1.
     """
@@ -178,9 +180,10 @@ def pair_classification(drawn: list[Fact], rng: np.random.Generator) -> PairClas
                               chance_average_precision(positive, len(rows)))
 
 
-def bitext_mining(other: Bitext) -> BitextMining:
+def bitext_mining(translations: Bitext) -> BitextMining:
     """Sentences and translations.  Chance is approximate: random accuracy is 1/N, F1 is lower."""
-    return BitextMining("ToyBitext", other.english, other.foreign, 1.0, 1 / len(other.english))
+    return BitextMining("ToyBitext", translations.english, translations.foreign, 1.0,
+                        1 / len(translations.english))
 
 
 # ---- labels -------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """train fasttext, ngrams, and a fastText model in every command that reads word vectors."""
 import json
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +237,26 @@ def test_words_that_are_not_utf8_are_printed_unchanged(tmp_path, capfdbinary):
                                            np.array([1]), [], np.zeros(0, np.int64), 1, one, one))
     assert main(["vectors", str(tmp_path / "m.bin"), word]) == 0
     assert capfdbinary.readouterr().out == b"caf\xe9 1.0 1.0\n"
+
+
+def test_a_word_cut_inside_a_character_is_found_printed_and_saved_by_its_bytes(tmp_path,
+                                                                               capfdbinary):
+    """From a table of another program to the shell and back; similar in every format."""
+    (tmp_path / "w.vec").write_bytes(b"2 2\nok 1 2\nab\xe3 3 4\n")
+    for name in ("w.vec", "w.bin", "w.safetensors"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            WordVectors.load(tmp_path / "w.vec").save(tmp_path / name)
+        word = os.fsdecode(b"ab\xe3")                         # as Python decodes an argument
+        assert main(["similar", str(tmp_path / name), word]) == 0
+        out, err = capfdbinary.readouterr()
+        assert out == b"ab\xe3\tok\t0.9839\n"
+        assert b"1 of 2 words are not UTF-8; their bytes are kept" in err
+
+
+def test_a_text_with_nul_is_split_there_and_its_model_can_be_saved(tmp_path):
+    (tmp_path / "text").write_bytes(b"a\0b c d a b c d\na b c d\n" * 9)
+    assert main(["train", "fasttext", str(tmp_path / "text"), "-o", str(tmp_path / "m.bin"),
+                 "--min-count", "1", "--dim", "2", "--buckets", "9", "--sample", "0",
+                 "--tokenizer", "spaces"]) == 0
+    assert sorted(read_bin(tmp_path / "m.bin").words) == ["a", "b", "c", "d"]

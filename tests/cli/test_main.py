@@ -99,7 +99,8 @@ def test_bad_usage_exits_with_code_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "{file}", "--min-count", "99"], "--min-count|min_count"),
     (["train", "word2vec", "{text}", "-o", "{text}"], "input text itself"),
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
-    (["train", "word2vec", "{text}", "-o", "{file}.gz"], "uncompressed"),
+    (["train", "word2vec", "{text}", "-o", "{file}.gz"],
+     "with the ending .vec, .txt, .bin, .safetensors or none, got the ending .gz"),
     (["similar", "{text}", "king"], "is this a text?"),
     (["similar", "{file}", "king", "kang"], "kang"),               # nothing is printed for king
     (["plot", "{file}", "-o", "{file}.png", "--words", "king"], "at least 2"),

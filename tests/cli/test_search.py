@@ -118,7 +118,7 @@ def test_lines_without_a_known_word_are_counted(files, run):
     texts, model, path = files
     command = ["index", texts, "-o", path, "--model", model]
     err = run(*command)[2]
-    assert "w.vec: 30.0% of the 10 words of the lines are known" in err
+    assert "w.vec: 3 of 10 words of the lines are known (30.0%)" in err
     assert "w.vec: 1 of 4 lines have no known word: their vectors are zero\n`search --bm25`" in err
     texts.write_text("a cat\nthe boat\n")
     assert "no known word" not in run(*command)[2]

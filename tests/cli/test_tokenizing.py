@@ -119,7 +119,7 @@ def test_a_model_encodes_with_the_tokenizer_of_its_training(name, how, train, te
     expected = StaticEncoder(vectors, weights, tokenize=KEEP_CASE).encode(RAW.splitlines())
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
     assert f"tokenizer of {name}: letters and digits, case kept, apostrophes kept ({how}" in err
-    assert f"{name}: 100.0% of the 12 words of the lines are known" in err and code == 0
+    assert f"{name}: 12 of 12 words of the lines are known (100.0%)" in err and code == 0
 
 
 def test_encode_lower_cases_and_keeps_accents_for_a_file_that_says_nothing(tmp_path, run, stdin):
@@ -129,7 +129,7 @@ def test_encode_lower_cases_and_keeps_accents_for_a_file_that_says_nothing(tmp_p
     assert code == 0 and out.splitlines() == ["0.5 0.5 0.0", "0.0 0.0 0.0", "0.0 0.0 1.0"]
     assert err.splitlines() == [
         f"tokenizer of w.vec: {LETTERS}split (deduced from the vocabulary; --tokenizer chooses)",
-        f"{tmp_path}/w.vec: 60.0% of the 5 words of the lines are known",
+        f"{tmp_path}/w.vec: 3 of 5 words of the lines are known (60.0%)",
         f"{tmp_path}/w.vec: 1 of 3 lines have no known word: their vectors are zero"]
 
 
@@ -141,7 +141,7 @@ def test_an_index_remembers_the_tokenizer_for_its_vectors_and_for_bm25(text, tmp
     assert WordTokenizer(**stored["tokenizer"]) == KEEP_CASE       # deduced
     assert WordTokenizer(**stored["bm25_tokenizer"]) == WORDS
     _, out, err = run("search", tmp_path / "i", "Málaga?", "-k", 1)
-    assert out.startswith("1\t1.0000\t1\t") and "100.0% of the 1 words of the queries" in err
+    assert out.startswith("1\t1.0000\t1\t") and "1 of 1 words of the queries" in err
     assert run("search", tmp_path / "i", "málaga", "-k", 1)[0] == 1        # another word
     assert run("search", tmp_path / "i", "málaga", "-k", 1, "--bm25")[1].split("\t")[2] == "1"
     assert run(*index, "--tokenizer", "words")[0] == 0
@@ -191,7 +191,7 @@ def test_if_no_word_is_known_the_command_fails_and_writes_nothing(command, text,
     names["qrels"].write_text("d1\td1\t1\n")
     code, _, err = run(*(part.format(text=text, **names) for part in command))
     assert code == 1 and "Traceback" not in err and not names["out"].exists()
-    assert "none of the" in err.splitlines()[-1] or "are unknown to the model" in err
+    assert ": 0 of " in err.splitlines()[-1] or "are unknown to the model" in err
 
 
 def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run):
@@ -199,7 +199,7 @@ def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run
     text.write_text("Kings and cafés\n")
     code, out, err = run("encode", tmp_path / "m.bin", text)
     assert code == 0 and any(float(number) for number in out.split())
-    assert "0.0% of the 3 words of the lines are known, the other vectors are made of n-" in err
+    assert "0 of 3 words of the lines are known (0.0%), the other vectors are made of n-" in err
 
 
 def test_documents_and_queries_are_counted_apart(tmp_path, run):
@@ -210,9 +210,9 @@ def test_documents_and_queries_are_counted_apart(tmp_path, run):
     code, _, err = run("evaluate", "retrieval", tmp_path / "w.vec", "--corpus", tmp_path / "docs",
                        "--queries", tmp_path / "queries", "--qrels", tmp_path / "qrels")
     assert code == 0
-    assert "w.vec: 33.3% of the 3 words of the documents are known" in err
+    assert "w.vec: 1 of 3 words of the documents are known (33.3%)" in err
     assert "w.vec: 1 of 2 documents have no known word: their vectors are zero" in err
-    assert "w.vec: 100.0% of the 1 words of the queries are known" in err
+    assert "w.vec: 1 of 1 words of the queries are known (100.0%)" in err
 
 
 # ---- from Python ---------------------------------------------------------------------------------

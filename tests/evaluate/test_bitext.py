@@ -8,7 +8,7 @@ from scratch_embed.evaluate.bitext import bitext_scores, mine, mine_by_margin
 from tests.rounding import seeds
 
 
-def languages(seed, N=40, D=8, noise=0.5):
+def bilingual_vectors(seed, N=40, D=8, noise=0.5):
     """N sentence vectors, and their translations: the same vectors plus noise."""
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((N, D))
@@ -39,7 +39,7 @@ def test_the_margin_corrects_a_hub():
 
 @given(seeds, st.integers(1, 6))
 def test_the_margin_equals_the_papers_ratio(seed, k):
-    A, B = languages(seed, N=12, D=5)
+    A, B = bilingual_vectors(seed, N=12, D=5)
     A, B = A + 3, B + 3                                      # an anisotropic space: cosines > 0
     u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
     cos = u @ v.T
@@ -54,13 +54,13 @@ def test_the_margin_equals_the_papers_ratio(seed, k):
 
 @given(seeds)
 def test_with_k_1_the_margin_finds_the_nearest(seed):
-    A, B = languages(seed)
+    A, B = bilingual_vectors(seed)
     np.testing.assert_array_equal(mine_by_margin(A, B, k=1)[0], mine(A, B)[0])
 
 
 @given(seeds)
 def test_rotation_and_vector_lengths_have_no_effect(seed):
-    A, B = languages(seed)
+    A, B = bilingual_vectors(seed)
     rng = np.random.default_rng(seed)
     R = np.linalg.qr(rng.standard_normal((8, 8)))[0]
     ids, cosines = mine(A, B)
@@ -70,7 +70,7 @@ def test_rotation_and_vector_lengths_have_no_effect(seed):
 
 
 def test_translations_without_noise_are_all_found_and_ties_go_to_the_lowest_id():
-    A, _ = languages(1)
+    A, _ = bilingual_vectors(1)
     assert bitext_scores(mine(A, 3 * A)[0]) == (1, 1, 1, 1)
     assert mine([[1.0, 0]], [[0, 1], [2, 0], [1, 0]])[0].tolist() == [1]
 
@@ -92,7 +92,7 @@ def test_empty_tables_unequal_dimensions_and_k_0_are_refused():
 @given(seeds)
 def test_weighted_f1_equals_scikit_learn_live(seed):
     metrics = pytest.importorskip("sklearn.metrics")
-    A, B = languages(seed, noise=1.5)
+    A, B = bilingual_vectors(seed, noise=1.5)
     found, gold = mine(A, B)[0], np.arange(40)
     want = metrics.f1_score(gold, found, average="weighted", zero_division=0)
     assert bitext_scores(found).f1 == pytest.approx(want, abs=1e-12)

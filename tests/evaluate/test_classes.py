@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from scratch_embed.evaluate.classes import class_scores, multilabel_scores
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
-labelled = st.lists(st.tuples(st.integers(-2, 4), st.integers(-2, 4)), min_size=1, max_size=30)
-tables = st.tuples(st.integers(1, 12), st.integers(1, 5)).flatmap(
+label_pairs = st.lists(st.tuples(st.integers(-2, 4), st.integers(-2, 4)), min_size=1, max_size=30)
+label_tables = st.tuples(st.integers(1, 12), st.integers(1, 5)).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
 
 
@@ -39,7 +39,7 @@ def test_several_labels_worked_by_hand():
     assert scores.lrap == pytest.approx(((1 + 2 / 3) / 2 + 1 + 1 / 2) / 3, rel=1e-15)
 
 
-@given(labelled)
+@given(label_pairs)
 def test_scores_equal_a_loop_over_the_classes(pairs):
     true, found = np.array(pairs).T
     scores, N = class_scores(true, found), len(pairs)
@@ -55,7 +55,7 @@ def test_scores_equal_a_loop_over_the_classes(pairs):
     assert all(0 <= x <= 1 + 1e-15 for x in scores)
 
 
-@given(labelled)
+@given(label_pairs)
 def test_class_names_and_item_order_have_no_effect(pairs):
     true, found = np.array(pairs).T
     names = np.array(["y", "x", "c", "b", "a", "é", "z"])
@@ -85,7 +85,7 @@ def test_equals_scikit_learn_frozen():
     assert several == pytest.approx(case["several"], abs=1e-9)
 
 
-@given(tables)
+@given(label_tables)
 def test_several_labels_equal_scikit_learn_live(pair):
     metrics = pytest.importorskip("sklearn.metrics")
     true, found = pair[0].astype(int), pair[1].astype(int)

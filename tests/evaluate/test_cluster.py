@@ -25,7 +25,8 @@ from tests.rounding import seeds
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/evaluate.json").read_text())
-two_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40)
+label_cluster_pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1,
+                               max_size=40)
 
 
 def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
@@ -36,7 +37,7 @@ def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
             + rng.standard_normal((N, D))).astype(dtype), truth
 
 
-SCALES = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
+POWERS = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
 
 
 def at_scale(X, power):
@@ -64,7 +65,7 @@ def test_one_cluster_one_cluster_per_point_and_a_perfect_clustering():
     assert v_measure([1, 1], [0, 0]) == (1, 1, 1)
 
 
-@given(two_lists)
+@given(label_cluster_pairs)
 def test_exchanging_labels_and_clusters_exchanges_homogeneity_and_completeness(pairs):
     a, b = np.array(pairs).T
     one, other = v_measure(a, b), v_measure(b, a)
@@ -72,7 +73,7 @@ def test_exchanging_labels_and_clusters_exchanges_homogeneity_and_completeness(p
     assert all(0 <= x <= 1 for x in one)
 
 
-@given(two_lists, st.permutations(range(6)))
+@given(label_cluster_pairs, st.permutations(range(6)))
 def test_names_of_clusters_have_no_effect(pairs, names):
     a, b = np.array(pairs).T
     assert v_measure(a, np.array(names)[b]) == pytest.approx(v_measure(a, b), abs=1e-14)
@@ -84,7 +85,7 @@ def test_v_measure_equals_scikit_learn_frozen():
         assert v_measure(case["labels"], case["clusters"]) == pytest.approx((v, h, c), abs=1e-9)
 
 
-@given(two_lists)
+@given(label_cluster_pairs)
 def test_v_measure_equals_scikit_learn_live(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
     a, b = np.array(pairs).T
@@ -141,8 +142,8 @@ def test_float32_points_far_from_the_origin_are_distinguished():
     """Near 4096 in 8 dimensions ‖x‖² is 2²⁷, where float32 numbers are 16 apart."""
     X = np.full((40, 8), 4096, np.float32)
     X[20:] += np.float32(0.5)
-    for run in kmeans, mini_batch_kmeans:
-        found = run(X, 2, seed=0)
+    for method in kmeans, mini_batch_kmeans:
+        found = method(X, 2, seed=0)
         assert found.inertia == 0 and v_measure([0] * 20 + [1] * 20, found.labels).v == 1
 
 
@@ -184,10 +185,10 @@ def test_an_empty_cluster_gets_the_farthest_point_that_is_not_alone():
     assert found.centres.ravel().tolist() == [11, 25, 0.5]
 
 
-@pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
-def test_fewer_different_points_than_clusters_have_inertia_0(run):
+@pytest.mark.parametrize("method", [kmeans, mini_batch_kmeans])
+def test_fewer_different_points_than_clusters_have_inertia_0(method):
     X = np.repeat([[1.0, 2], [3, 4]], 5, axis=0)
-    found = run(X, 4, seed=0)
+    found = method(X, 4, seed=0)
     assert found.inertia == 0 and len(np.unique(found.labels)) == 2
     assert np.isfinite(found.centres).all()
 
@@ -198,13 +199,13 @@ def test_with_as_many_clusters_as_points_inertia_is_0():
     assert found.inertia == pytest.approx(0, abs=1e-20) and len(set(found.labels.tolist())) == 12
 
 
-@pytest.mark.parametrize("run", [kmeans, mini_batch_kmeans])
+@pytest.mark.parametrize("method", [kmeans, mini_batch_kmeans])
 @pytest.mark.parametrize("X, K, message", [
     (np.ones((3, 2)), 4, "K = 4"), (np.ones((3, 2)), 0, "K = 0"), (np.ones(3), 1, r"\(3,\)"),
     ([[1.0, 2], [np.nan, 1]], 1, "row 1"), ([[1.0, np.inf]], 1, "row 0")])
-def test_too_few_points_and_nan_are_refused(run, X, K, message):
+def test_too_few_points_and_nan_are_refused(method, X, K, message):
     with pytest.raises(ValueError, match=message):
-        run(X, K)
+        method(X, K)
 
 
 def test_the_points_are_not_changed():
@@ -215,7 +216,7 @@ def test_the_points_are_not_changed():
     np.testing.assert_array_equal(X, before)
 
 
-def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
+def test_initial_centres_are_drawn_in_proportion_to_the_squared_distance():
     """Points 0, 1 and 3: from 0, the squared distances are 1 and 9, so P(1) = 0.1, P(3) = 0.9.
 
     Of 2 candidates the one with the smaller J is kept, 3 (J = 1) before 1 (J = 4): point 1 is
@@ -315,7 +316,7 @@ def test_the_older_protocol_scores_1_for_one_label_and_little_for_noise():
 
 # ---- scale --------------------------------------------------------------------------------------
 
-@given(seeds, SCALES, st.sampled_from([np.float32, np.float64]),
+@given(seeds, POWERS, st.sampled_from([np.float32, np.float64]),
        st.sampled_from([kmeans, mini_batch_kmeans]))
 def test_a_power_of_two_changes_no_label(seed, power, dtype, cluster):
     """All numbers are multiplied by 2^power, exactly: the same labels, and the centres as well."""
@@ -330,7 +331,7 @@ def test_a_power_of_two_changes_no_label(seed, power, dtype, cluster):
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e-30, 1e38, 1e-38])
-def test_two_clear_clusters_are_found_at_every_scale(scale):
+def test_two_clear_clusters_are_found_at_very_large_and_small_scales(scale):
     X = np.float32([[0, 0], [0, 1], [9, 9], [9, 8]]) / 10 * np.float32(scale)
     found = kmeans(X, 2)
     assert found.labels[0] == found.labels[1] != found.labels[2] == found.labels[3]

@@ -21,7 +21,7 @@ def bound(N):
 
 
 def lists(seed, N=30):
-    """Two related lists of N numbers with three digits each, some of them equal."""
+    """Two related lists of N numbers, rounded to 3 and to 1 decimals, so some can be equal."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(N)
     return x.round(3), (x + rng.standard_normal(N)).round(1)
@@ -76,7 +76,7 @@ def test_both_correlations_are_symmetric_and_in_minus_1_to_1(pairs):
 
 @given(seeds, st.integers(-1060, 1020))
 def test_a_power_of_two_changes_no_bit(seed, power):
-    """The numbers are integers below 2¹³, so their products with 2^power are exact."""
+    """The numbers are integers, here below 2¹³, so their products with a power of 2 are exact."""
     x, y = lists(seed)
     x, y = np.round(1000 * x), np.round(10 * y)
     scaled = np.ldexp(x, power - 13 * (power > 0))

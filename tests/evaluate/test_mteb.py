@@ -25,7 +25,7 @@ from scratch_embed.worlds import task_shapes as shapes
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "mteb.json").read_text())
 # scores that equal mteb's; the draws of MultilabelClassification are random, but the same
-EXACT_TYPES = [shape.__name__ for shape in EXACT] + ["MultilabelClassification"]
+EXACT_TYPES = [task_type.__name__ for task_type in EXACT] + ["MultilabelClassification"]
 
 
 class Lookup:
@@ -143,11 +143,11 @@ def test_retrieval_by_hand():
 
 
 @given(st.permutations(["x", "y", "z"]), st.sampled_from(["x", "y", "z"]))
-def test_documents_of_equal_cosine_are_ordered_by_name_not_by_position(names, right):
+def test_documents_of_equal_cosine_are_ordered_by_name_not_by_position(names, relevant):
     # three documents of equal cosine: the last name in the alphabet is first
     corpus = dict(zip(names, ["north", "up north", "north"]))
-    scores = evaluate_task(PLANE, retrieval_task(corpus, {right: 1})).scores
-    assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[right]
+    scores = evaluate_task(PLANE, retrieval_task(corpus, {relevant: 1})).scores
+    assert scores["mrr_at_10"] == 1 / {"z": 1, "y": 2, "x": 3}[relevant]
 
 
 def test_a_rounding_difference_does_not_order_documents():
@@ -203,9 +203,9 @@ def test_summaries_are_ranked_within_their_text():
     assert evaluate_task(PLANE, task).main_score == pytest.approx((1 - 1 / 2) / 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("shape", DRAWN)
-def test_the_seed_determines_the_draws(shape):
-    task, vectors = frozen_task(shape.__name__), RandomVectors(8)
+@pytest.mark.parametrize("task_type", DRAWN)
+def test_the_seed_determines_the_draws(task_type):
+    task, vectors = frozen_task(task_type.__name__), RandomVectors(8)
     first, again, other = (numbers(evaluate_task(vectors, task, seed).scores) for seed in (1, 1, 2))
     first, again, other = ({name: x for name, x in flat.items() if x == x}   # without nan
                            for flat in (first, again, other))
@@ -214,7 +214,7 @@ def test_the_seed_determines_the_draws(shape):
 
 # ---- invalid input ------------------------------------------------------------------------------
 
-class Returns:
+class FixedVectors:
     """An encoder that returns the same vectors for any texts."""
 
     def __init__(self, vectors):
@@ -232,18 +232,18 @@ class Returns:
     (np.array([["a"], ["b"]]), r"got <U1 of shape \(2, 1\)"),
     (np.ones((2, 3), complex), r"got complex128 of shape \(2, 3\)")])
 def test_an_encoder_must_return_a_row_for_each_text(vectors, found):
-    with pytest.raises(ValueError, match=r"Returns.encode: expected numbers of shape \(2, D\), a "
-                                         "row for each text, " + found):
-        embed(Returns(vectors), ["east", "west"])
+    with pytest.raises(ValueError, match=r"FixedVectors.encode: expected numbers of shape "
+                                         r"\(2, D\), a row for each text, " + found):
+        embed(FixedVectors(vectors), ["east", "west"])
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_an_error_names_the_text_whose_vector_is_not_finite(wrong):
     vectors = np.ones((3, 2))
     vectors[1:, 1] = wrong
-    with pytest.raises(ValueError, match="Returns.encode: expected finite vectors, got nan or "
+    with pytest.raises(ValueError, match="FixedVectors.encode: expected finite vectors, got nan or "
                                          "inf in 2 of 3, the first for the text 'west'"):
-        embed(Returns(vectors), ["east", "west", "south"])
+        embed(FixedVectors(vectors), ["east", "west", "south"])
 
 
 def test_other_objects_than_tasks_are_refused_before_anything_is_encoded():
@@ -251,7 +251,7 @@ def test_other_objects_than_tasks_are_refused_before_anything_is_encoded():
     for tasks, number, found in (([task, 3], 1, "int"), (task, 0, "str"), (["STS"], 0, "str")):
         with pytest.raises(ValueError, match=rf"tasks\[{number}\]: expected one of .*STS.*, got "
                                              f"{found}; put a single task into a list"):
-            evaluate_tasks(Returns(None), tasks)
+            evaluate_tasks(FixedVectors(None), tasks)
 
 
 def test_every_task_type_has_one_protocol():

@@ -17,7 +17,7 @@ from scratch_embed.evaluate.pairs import (
 from tests.rounding import seeds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
-tied = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30)
+scored_pairs = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30)
 
 
 def scores_and_labels(pairs):
@@ -50,7 +50,7 @@ def test_the_threshold_between_huge_scores_does_not_overflow():
 
 # ---- brute force -----------------------------------------------------------
 
-@given(tied)
+@given(scored_pairs)
 def test_the_best_accuracy_and_f1_equal_those_of_a_search_over_all_thresholds(pairs):
     scores, positive = scores_and_labels(pairs)
     cuts = [t + 0.5 for t in range(-1, 7) if (scores > t).any() and (scores < t + 0.5).any()]
@@ -68,7 +68,7 @@ def test_the_best_accuracy_and_f1_equal_those_of_a_search_over_all_thresholds(pa
     assert ((scores > accuracy.threshold) == positive).mean() == accuracy.accuracy
 
 
-@given(tied, st.randoms(use_true_random=False))
+@given(scored_pairs, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_has_no_effect(pairs, random):
     scores, positive = scores_and_labels(pairs)
     random.shuffle(pairs)
@@ -76,7 +76,7 @@ def test_the_order_of_the_input_has_no_effect(pairs, random):
         np.testing.assert_array_equal(measure(*scores_and_labels(pairs)), measure(scores, positive))
 
 
-@given(tied)
+@given(scored_pairs)
 def test_average_precision_is_the_share_of_positives_for_a_constant_and_1_for_the_labels(pairs):
     _, positive = scores_and_labels(pairs)
     constant, oracle = (average_precision(s, positive) for s in (np.zeros(len(pairs)), positive))
@@ -130,7 +130,7 @@ def test_average_precision_equals_scikit_learn_frozen():
     assert found == pytest.approx(case["ap"], abs=1e-9)
 
 
-@given(tied)
+@given(scored_pairs)
 def test_average_precision_equals_scikit_learn_live(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
     scores, positive = scores_and_labels(pairs)

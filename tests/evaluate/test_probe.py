@@ -32,7 +32,7 @@ from tests.rounding import seeds
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_text())
 
 
-def task(seed, N=60, D=4, K=3, noise=1.0):
+def labelled_vectors(seed, N=60, D=4, K=3, noise=1.0):
     """N vectors, and labels that depend on them linearly, with noise."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((N, D))
@@ -57,7 +57,7 @@ def test_the_loss_worked_by_hand():
 
 @given(seeds, st.integers(2, 5))
 def test_the_gradient_equals_a_difference_quotient_in_a_random_direction(seed, K):
-    X, y = task(seed, K=K)
+    X, y = labelled_vectors(seed, K=K)
     rng = np.random.default_rng(seed)
     X1, shape = np.column_stack([X, np.ones(len(X))]), (K if K > 2 else 1, 5)
     theta, v = rng.standard_normal(shape), rng.standard_normal(shape)
@@ -70,7 +70,7 @@ def test_the_gradient_equals_a_difference_quotient_in_a_random_direction(seed, K
 
 @given(seeds)
 def test_the_loss_is_convex_and_does_not_overflow(seed):
-    X, y = task(seed)
+    X, y = labelled_vectors(seed)
     rng = np.random.default_rng(seed)
     X1 = np.column_stack([X, np.ones(len(X))])
     a, b = rng.standard_normal((2, 3, 5)) * 10.0 ** rng.integers(-3, 4)
@@ -81,7 +81,7 @@ def test_the_loss_is_convex_and_does_not_overflow(seed):
 
 @given(seeds, st.integers(2, 5))
 def test_the_gradient_at_the_minimum_is_zero_and_the_order_of_items_has_no_effect(seed, K):
-    X, y = task(seed, K=K)
+    X, y = labelled_vectors(seed, K=K)
     model = fit_logistic(X, y, tol=1e-9)
     theta = np.column_stack([model.W, model.b])
     _, gradient = loss_and_gradient(theta, np.column_stack([X, np.ones(len(X))]), y)
@@ -95,7 +95,7 @@ def test_the_gradient_at_the_minimum_is_zero_and_the_order_of_items_has_no_effec
 @given(seeds)
 def test_the_coefficients_of_all_classes_sum_to_zero(seed):
     """A vector added to all rows of W changes no probability; the penalty is least at sum 0."""
-    X, y = task(seed, K=4)
+    X, y = labelled_vectors(seed, K=4)
     model = fit_logistic(X, y, tol=1e-10)
     np.testing.assert_allclose(model.W.sum(axis=0), 0, atol=1e-7)
     np.testing.assert_allclose(model.b.sum(), 0, atol=1e-7)
@@ -114,7 +114,7 @@ def test_l_bfgs_finds_the_minimum_of_a_quadratic():
     A, b = M @ M.T + np.eye(20), rng.standard_normal(20)     # condition number 63
     x, steps, done = minimise(lambda x: (x @ A @ x / 2 - b @ x, A @ x - b), np.zeros(20), 1e-9, 500)
     np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-8)
-    assert done and steps < 150                              # gradient descent takes 621
+    assert done and steps < 150                              # gradient descent, best step: 621
 
 
 @given(seeds, st.integers(1, 5))
@@ -130,16 +130,16 @@ def test_the_inverse_of_l_bfgs_is_symmetric_positive_and_maps_the_last_y_to_s(se
 
 
 def test_too_few_steps_give_a_warning():
-    X, y = task(0)
+    X, y = labelled_vectors(0)
     with pytest.warns(UserWarning, match="not converged in 2 steps"):
         assert fit_logistic(X, y, max_steps=2).steps == 2
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("size", [1e200, 1.7e308])
-def test_vectors_with_overflowing_squares_end_with_a_warning(size):
+@pytest.mark.parametrize("scale", [1e200, 1.7e308])
+def test_vectors_with_overflowing_squares_end_with_a_warning(scale):
     with pytest.warns(UserWarning, match="scale the vectors to a norm of about 1"):
-        fit_logistic(size * np.array([[1.0], [-1], [1], [-1]]), [0, 1, 0, 1], max_steps=20)
+        fit_logistic(scale * np.array([[1.0], [-1], [1], [-1]]), [0, 1, 0, 1], max_steps=20)
 
 
 @pytest.mark.parametrize("X, y, C, message", [
@@ -160,7 +160,7 @@ def test_coefficients_equal_scikit_learn_frozen():
 def test_coefficients_equal_scikit_learn_live():
     linear = pytest.importorskip("sklearn.linear_model")
     for seed, (K, D) in enumerate([(2, 5), (3, 5), (10, 30), (2, 60)]):
-        X, y = task(seed, N=200, D=D, K=K)
+        X, y = labelled_vectors(seed, N=200, D=D, K=K)
         theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(X, y)
         ours = fit_logistic(X, y)                            # its default tolerance
         np.testing.assert_allclose(ours.W, theirs.coef_, atol=1e-4)
@@ -217,8 +217,8 @@ def test_votes_equal_scikit_learn_frozen():
 @given(seeds, st.integers(1, 7))
 def test_votes_equal_scikit_learn_live(seed, k):
     neighbors = pytest.importorskip("sklearn.neighbors")
-    X, y = task(seed, K=4)
-    Q, Y = task(seed + 1)[0], np.random.default_rng(seed).integers(0, 2, (60, 3))
+    X, y = labelled_vectors(seed, K=4)
+    Q, Y = labelled_vectors(seed + 1)[0], np.random.default_rng(seed).integers(0, 2, (60, 3))
     theirs = neighbors.KNeighborsClassifier(k)
     np.testing.assert_array_equal(knn_probe(X, y, Q, k), theirs.fit(X, y).predict(Q))
     np.testing.assert_array_equal(knn_multilabel(X, Y, Q, k), theirs.fit(X, Y).predict(Q))
@@ -259,7 +259,7 @@ def test_the_draws_of_a_seed_differ_and_a_seed_repeats_them():
 # ---- the whole protocol -------------------------------------------------------------
 
 def test_a_probe_predicts_labels_from_their_vectors_but_not_from_random_ones():
-    X, y = task(3, N=400, D=8, K=3, noise=0.1)
+    X, y = labelled_vectors(3, N=400, D=8, K=3, noise=0.1)
     draws = draw_per_label(y[:200])
     good = probe(X[:200], y[:200], X[200:], y[200:], draws)
     noise = RandomVectors(8).encode([str(i) for i in range(400)])
@@ -327,7 +327,7 @@ def test_a_power_of_two_changes_no_neighbour(seed, power):
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e-30, 3e37, 1e-38])
-def test_knn_separates_two_clear_clusters_at_every_scale(scale):
+def test_knn_separates_two_clear_clusters_at_very_large_and_small_scales(scale):
     X = np.float32([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]]) * np.float32(scale)
     y = [0, 0, 0, 1, 1, 1]
     assert knn_probe(X, y, X, k=3).tolist() == y

@@ -30,8 +30,8 @@ from tests.rounding import seeds
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ORIGINAL = runpy.run_path(GOLDEN / "make_ranking.py")
-WHOLE = {"MRR": reciprocal_rank, "MAP": average_precision, "nDCG": ndcg}
-ALL = WHOLE | measures_at(*ORIGINAL["CUTOFFS"])
+WITHOUT_CUTOFF = {"MRR": reciprocal_rank, "MAP": average_precision, "nDCG": ndcg}
+ALL_MEASURES = WITHOUT_CUTOFF | measures_at(*ORIGINAL["CUTOFFS"])
 
 names = st.sampled_from(["1", "2", "10", "a", "B", "é", "日", "\uffff", "🙂"])
 gains = st.dictionaries(names, st.integers(-1, 3), max_size=9)
@@ -91,7 +91,7 @@ def test_ties_go_to_the_last_name_in_the_alphabet():
 
 def test_1000_frozen_queries_have_the_values_of_pytrec_eval():
     qrels, run = ORIGINAL["fuzzed"]()
-    found = evaluate(qrels, in_float32(run), ALL)
+    found = evaluate(qrels, in_float32(run), ALL_MEASURES)
     assert found.queries == list(qrels) and len(qrels) == 1000
     for name, values in json.loads((GOLDEN / "ranking.json").read_text()).items():
         np.testing.assert_allclose(found.scores[name], values, rtol=0, atol=1e-9, err_msg=name)
@@ -100,7 +100,7 @@ def test_1000_frozen_queries_have_the_values_of_pytrec_eval():
 def test_live_parity_with_pytrec_eval():
     pytest.importorskip("pytrec_eval")
     qrels, run = ORIGINAL["fuzzed"]()
-    found = evaluate(qrels, in_float32(run), ALL)
+    found = evaluate(qrels, in_float32(run), ALL_MEASURES)
     for name, values in ORIGINAL["original"](qrels, run).items():
         np.testing.assert_allclose(found.scores[name], values, rtol=0, atol=1e-15, err_msg=name)
 
@@ -150,7 +150,7 @@ def test_a_perfect_ranking_scores_exactly_1(judged, k):
 @pytest.mark.parametrize("name", ["MRR", "MAP", "nDCG", *(measures_at(3))])
 def test_every_measure_keeps_the_invariants_of_ranking_measures(name):
     """With a cutoff, a perfect ranking can have precision, recall and MAP below 1."""
-    measure = {**WHOLE, **measures_at(3)}[name]
+    measure = {**WITHOUT_CUTOFF, **measures_at(3)}[name]
     check_ranking_measure(lambda judged, run: score_of(judged, run, measure),
                           without=["perfect"] * (name in ("P@3", "Recall@3", "MAP@3")))
 
@@ -166,8 +166,9 @@ def test_a_higher_cutoff_never_lowers_recall_hit_rate_mrr_or_map(judged, run, k)
 def test_a_negative_gain_counts_as_no_judgement(judged, run):
     assume(any(gain >= 0 for gain in judged.values()))
     without = {name: gain for name, gain in judged.items() if gain >= 0}
-    assert evaluate({"q": judged}, {"q": run}, ALL).mean == evaluate({"q": without}, {"q": run},
-                                                                      ALL).mean
+    found, expected = (evaluate({"q": qrels}, {"q": run}, ALL_MEASURES).mean
+                       for qrels in (judged, without))
+    assert found == expected
 
 
 def test_for_gains_0_and_1_linear_and_exponential_are_equal():
@@ -189,9 +190,9 @@ def test_the_order_of_the_input_has_no_effect(qrels, run, random):
 
     def shuffled(table):
         return dict(random.sample(list(table.items()), len(table)))
-    found = evaluate(qrels, run, ALL)
+    found = evaluate(qrels, run, ALL_MEASURES)
     again = evaluate({query: shuffled(row) for query, row in shuffled(qrels).items()},
-                     {query: shuffled(row) for query, row in shuffled(run).items()}, ALL)
+                     {query: shuffled(row) for query, row in shuffled(run).items()}, ALL_MEASURES)
     assert again.mean == found.mean
     for name, values in found.scores.items():
         assert dict(zip(found.queries, values)) == dict(zip(again.queries, again.scores[name]))
@@ -208,16 +209,16 @@ def test_a_constant_scorer_does_not_profit_from_relevant_documents_listed_first(
     for query in map(str, range(100)):
         documents = [str(name) for name in rng.permutation(1000)[:10]]
         qrels[query], run[query] = {documents[0]: 1}, dict.fromkeys(documents, 0.0)
-    assert 0.293 - 4 * 0.027 < evaluate(qrels, run, WHOLE).mean["MRR"] < 0.293 + 4 * 0.027
+    assert 0.293 - 4 * 0.027 < evaluate(qrels, run, WITHOUT_CUTOFF).mean["MRR"] < 0.293 + 4 * 0.027
 
 
 @given(gains, scores, st.dictionaries(names, scores, max_size=3))
 def test_other_queries_change_nothing(judged, run, others):
     assume(judged)
-    alone = evaluate({"q": judged}, {"q": run}, ALL)
+    alone = evaluate({"q": judged}, {"q": run}, ALL_MEASURES)
     together = evaluate({"q": judged} | {f"x{name}": {"1": 2, "2": 1} for name in others},
-                      {"q": run} | {f"x{name}": row for name, row in others.items()}, ALL)
-    assert all(alone.scores[name][0] == together.scores[name][0] for name in ALL)
+                      {"q": run} | {f"x{name}": row for name, row in others.items()}, ALL_MEASURES)
+    assert all(alone.scores[name][0] == together.scores[name][0] for name in ALL_MEASURES)
 
 
 # ---- which queries count ------------------------------------------------------------------------
@@ -225,7 +226,8 @@ def test_other_queries_change_nothing(judged, run, others):
 def test_a_query_without_results_scores_0_or_is_left_out_if_not_complete():
     qrels = {"1": {"a": 1}, "2": {"a": 1}, "3": {"a": 0}, "4": {}}
     run = {"1": {"a": 1.0}, "3": {"a": 1.0}, "not judged": {"a": 1.0}, "4": {"a": 1.0}}
-    complete, common = evaluate(qrels, run, WHOLE), evaluate(qrels, run, WHOLE, complete=False)
+    complete = evaluate(qrels, run, WITHOUT_CUTOFF)
+    common = evaluate(qrels, run, WITHOUT_CUTOFF, complete=False)
     assert complete.queries == ["1", "2", "3"] and complete.mean["MRR"] == 1 / 3
     assert common.queries == ["1", "3"] and common.mean["MRR"] == 1 / 2
     assert evaluate({"1": {"a": 1}}, {"1": {}}, complete=False).mean["nDCG@10"] == 0
@@ -240,8 +242,9 @@ def test_tables_and_dictionaries_have_the_same_scores(seed, Q, N, k):
     documents = [str(name) for name in rng.permutation(100)[:N]]
     qrels = {str(q): dict(zip(documents, row.tolist())) for q, row in enumerate(g)}
     run = {str(q): dict(zip(documents, row.tolist())) for q, row in enumerate(s)}
-    found, ranking = evaluate(qrels, run, ALL | measures_at(k)), rank_table(s, g, documents)
-    for name, measure in (ALL | measures_at(k)).items():
+    measures, ranking = ALL_MEASURES | measures_at(k), rank_table(s, g, documents)
+    found = evaluate(qrels, run, measures)
+    for name, measure in measures.items():
         np.testing.assert_array_equal(measure(ranking), found.scores[name])
 
 
@@ -249,7 +252,7 @@ def test_a_ranking_can_be_given_as_gains():
     ranking = Ranking(np.array([[0, 2, 0, 1], [1, 0, 0, 0]]), np.array([[3, 2, 1], [1, 0, 0]]))
     assert recall(ranking, 2).tolist() == [1 / 3, 1] and hit_rate(ranking, 1).tolist() == [0, 1]
     nothing = Ranking(np.zeros((2, 0)), np.zeros((2, 0)))
-    assert all(measure(nothing).tolist() == [0, 0] for measure in ALL.values())
+    assert all(measure(nothing).tolist() == [0, 0] for measure in ALL_MEASURES.values())
 
 
 # ---- invalid input ----------------------------------------------------------------------------

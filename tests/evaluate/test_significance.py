@@ -1,4 +1,4 @@
-"""Permutation test: exact values and level.  Bootstrap interval: coverage.  Order has no effect."""
+"""Permutation test: exact p, false positives.  Bootstrap: coverage.  Order has no effect."""
 import math
 from itertools import product
 
@@ -56,8 +56,8 @@ def test_exchanging_the_systems_or_reordering_the_queries_has_no_effect(d, rando
 
 @given(few)
 def test_queries_with_equal_scores_do_not_change_p(d):
-    more = np.concatenate([d, np.zeros(40)])
-    test = permutation_test(more, np.zeros(len(more)))
+    with_ties = np.concatenate([d, np.zeros(40)])
+    test = permutation_test(with_ties, np.zeros(len(with_ties)))
     assert test.exact and test.p == permutation_test(d, np.zeros(len(d))).p
 
 

@@ -55,8 +55,8 @@ def test_documents_with_equal_ratings_or_similarities_are_skipped_and_counted():
     scores = summarisation_scores([machine] * 3, [human] * 3, [[2, 1], [4, 4], [1, 2]])
     assert (scores.documents, scores.skipped) == (2, 1)
     assert scores.cosine.spearman == pytest.approx(0, abs=1e-15)          # +1 and −1
-    nothing = summarisation_scores([machine], [human], [[1, 1]])
-    assert math.isnan(nothing.cosine.spearman) and nothing.skipped == 1
+    all_skipped = summarisation_scores([machine], [human], [[1, 1]])
+    assert math.isnan(all_skipped.cosine.spearman) and all_skipped.skipped == 1
     same_direction = summarisation_scores([[[1.0, 0], [2, 0]]], [human], [[1, 2]])
     assert same_direction.documents == 0                                  # cosines are equal
 

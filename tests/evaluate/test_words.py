@@ -113,7 +113,7 @@ def test_no_questions_give_nan():
 
 
 def random_task(seed, V=12, D=5, Q=15):
-    """Random vectors and questions; two of the words in the questions have no vector."""
+    """V random vectors, and questions of V + 2 words, two of which have no vector."""
     rng = np.random.default_rng(seed)
     names = [f"w{row}" for row in range(V)]
     sections = [Section(name, [tuple(f"w{w}" for w in rng.choice(V + 2, 4, replace=False))

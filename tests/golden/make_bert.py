@@ -79,7 +79,7 @@ def draw_batch(config, lengths, rng):
             "follows": rng.integers(0, 2, len(lengths))}
 
 
-def padded(batch, rng):
+def padded(batch):
     """The batch and labels as padded tables (N, longest), and the mask: 1 if not padding."""
     import torch
     lengths = np.diff(batch["off"])
@@ -112,7 +112,7 @@ def original(kind, config):
 def run(model, kind, batch, rng):
     """The outputs, losses and gradients of transformers for the batch: {name: array}."""
     import torch
-    inputs, labels, mask = padded(batch, rng)
+    inputs, labels, mask = padded(batch)
     out = {}
     if kind == "BertModel":
         result = model(**inputs)
@@ -146,10 +146,10 @@ def run(model, kind, batch, rng):
     return {name: np.asarray(x.detach() if hasattr(x, "detach") else x) for name, x in out.items()}
 
 
-def run_float32(model, batch, rng):
+def run_float32(model, batch):
     """The last layer, and the pooled vectors if there are any, in float32."""
     import torch
-    inputs, _, mask = padded(batch, rng)
+    inputs, _, mask = padded(batch)
     body = getattr(model, "bert", model).float()
     with torch.no_grad():
         result = body(**inputs)
@@ -166,7 +166,7 @@ def make(kind, config, lengths, seed):
     weights = {"weight." + own_name(name): weight.detach().numpy().astype(np.float32)
                for name, weight in model.named_parameters()}
     case = batch | weights | run(model, kind, batch, rng)
-    return case | run_float32(model, batch, rng)
+    return case | run_float32(model, batch)
 
 
 def main():

@@ -25,7 +25,7 @@ texts = [f"text {i}" for i in range(N)]
 ENDS = {"upper_bound": 1.0, "chance": 0.0}
 
 
-def some(n):
+def random_texts(n):
     """n random texts."""
     return [texts[i] for i in rng.permutation(N)[:n]]
 
@@ -49,7 +49,7 @@ def reranking():
 
 
 def two_lists(n):
-    return dict(sentence1=some(n), sentence2=some(n))
+    return dict(sentence1=random_texts(n), sentence2=random_texts(n))
 
 
 def several_labels(i):
@@ -80,8 +80,9 @@ def tasks():
         "Clustering": {"sentences": texts, "measure": "v_measure",
                        "labels": [[f"{g % 2}", f"{g}"] for g in group.tolist()]},
         "BitextMining": two_lists(30) | {"measure": "f1"},
-        "Summarization": {"text": some(8), "human_summaries": [some(3) for _ in range(8)],
-                          "machine_summaries": [some(6) for _ in range(8)],
+        "Summarization": {"text": random_texts(8),
+                          "human_summaries": [random_texts(3) for _ in range(8)],
+                          "machine_summaries": [random_texts(6) for _ in range(8)],
                           "relevance": rng.integers(0, 5, (8, 6)).tolist(),
                           "measure": "cosine_spearman"}}
 
@@ -95,7 +96,7 @@ def main():
 
     table = dict(zip(texts, vectors.astype(np.float32)))
 
-    class Table:
+    class LookupEncoder:
         def encode(self, inputs):
             return np.array([table[text] for text in inputs])
 
@@ -106,12 +107,12 @@ def main():
                  for key, value in fields.items()}
         task = getattr(shapes, name)(**whole)
         golden["scores"][name] = {
-            key: value for key, value in numbers(mteb_scores(Table(), task)).items()
+            key: value for key, value in numbers(mteb_scores(LookupEncoder(), task)).items()
             if not key.startswith(("nauc", "evaluation")) and value == value}
         if name == "Classification":
             local = local_task(task)
             local.evaluator_model = LogisticRegression(tol=1e-10, max_iter=10_000)
-            found = mteb.evaluate(MtebModel(Table()), local, cache=None, co2_tracker=False)
+            found = mteb.evaluate(MtebModel(LookupEncoder()), local, cache=None, co2_tracker=False)
             golden["tight"] = numbers(found.task_results[0].scores["test"][0])
             golden["tight"] = {k: v for k, v in golden["tight"].items() if v == v}
     text = json.dumps(golden, separators=(",", ":"))

@@ -4,7 +4,8 @@
 
 The results have ties, documents without a judgement, negative gains, empty lists, queries without a
 relevant document, and scores that differ only in float64.  They are drawn with Python's random(),
-whose sequence never changes, so the file contains only the values of the measures.
+whose sequence never changes, so the file contains only values: of the measures without a cutoff
+and with cutoff 5.
 
 Every query has at least one gain ≥ 0, because pytrec_eval reads foreign memory if all gains are
 negative.
@@ -31,13 +32,13 @@ def fuzzed():
     qrels, run = {}, {}
     for number in range(1000):
         names = [*(str(i) for i in range(12)), "é", "日本", "🙂", "\uffff", "B", "a"]
-        judged, fine = below(len(names)), number % 3 == 0
+        judged, untied = below(len(names)), number % 3 == 0
         qrels[f"q{number}"] = {names.pop(below(len(names))): max(-1, below(6) - 2)
                                for _ in range(judged)} | {"0": below(3)}
         names = [*names, *list(qrels[f"q{number}"])[below(4):]]
         returned = max(0, below(len(names) + 3) - 3)
         run[f"q{number}"] = {names.pop(below(len(names))):
-                             rng.random() if fine else SCORES[below(len(SCORES))]
+                             rng.random() if untied else SCORES[below(len(SCORES))]
                              for _ in range(returned)}
     return qrels, run
 

@@ -38,7 +38,7 @@ from version_0_1_trainings import (
 )
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.safetensors import write_safetensors
+from scratch_embed.numerics.safetensors import CHECKSUM, read_safetensors, write_safetensors
 from scratch_embed.worlds.corpora import corpus_path
 from scratch_embed.worlds.labelled import reviews
 
@@ -64,7 +64,7 @@ def write_texts():
     """Write text.txt, 80 lines in documents of ten, and labelled.txt, 60 lines."""
     lines = corpus_path("words-easy.txt").read_text().splitlines()[:80]
     TEXT.write_text("".join("\n" * (n % 10 == 0 < n) + line + "\n" for n, line in enumerate(lines)))
-    LABELLED.write_text("".join(line + "\n" for line in reviews(0, 60, apart=True).lines))
+    LABELLED.write_text("".join(line + "\n" for line in reviews(0, 60, two_labels=True).lines))
 
 
 def stop_after(saves, train, path):
@@ -178,9 +178,15 @@ def roundings(x, y):
 
 
 def different_files(folder, to):
-    """Descriptions of the files in `to` that are missing or different in `folder`."""
+    """Descriptions of the files in `to` that are missing or different in `folder`.
+
+    Version 0.1 wrote no checksums, so those in `to` are left out.
+    """
     names = [path.relative_to(to) for path in sorted(to.rglob("*")) if path.is_file()]
     assert names, f"nothing was written to {to}"
+    for path in [to / name for name in names]:
+        if CHECKSUM.encode() in path.read_bytes():
+            write_safetensors(path, *read_safetensors(path))
     _, differ, missing = filecmp.cmpfiles(folder, to, names, shallow=False)
     return [f"{name} has other bytes" for name in differ] + [f"{name} is new" for name in missing]
 

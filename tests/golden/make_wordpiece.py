@@ -123,7 +123,7 @@ def steps():
 
 
 def main():
-    trained = [{**asked, "pieces": train(**asked)} for asked in TRAINING]
+    trained = [{**settings, "pieces": train(**settings)} for settings in TRAINING]
     cased = train(PROSE, 300, 0, None, dict(lowercase=False, strip_accents=True))
     found = tokenizers_of(trained[0]["pieces"], cased)
     kept = {"unicode": unicodedata.unidata_version,

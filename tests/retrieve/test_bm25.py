@@ -24,8 +24,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 ORIGINAL = runpy.run_path(GOLDEN / "make_bm25.py")
 DOCUMENTS, QUERIES = ORIGINAL["DOCUMENTS"], ORIGINAL["QUERIES"]
 
-texts = st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8)
-texts = texts.filter(any)                                   # at least one word in all
+corpora = st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8)
+corpora = corpora.filter(any)                                   # at least one word in all
 queries = st.lists(st.sampled_from("abcdefz"), max_size=6)
 k1s, bs = st.sampled_from([0, 0.5, 1.2, 3]), st.sampled_from([0, 0.4, 0.75, 1])
 
@@ -61,7 +61,7 @@ def test_a_score_worked_by_hand():
     assert index.scores(["new"]).tolist() == index.scores([]).tolist() == [0, 0]
 
 
-@given(texts, queries, k1s, bs)
+@given(corpora, queries, k1s, bs)
 def test_scores_equal_the_formula(documents, query, k1, b):
     np.testing.assert_allclose(BM25(documents, k1, b).scores(query),
                                by_formula(documents, query, k1, b), rtol=bound(len(query)))
@@ -70,7 +70,7 @@ def test_scores_equal_the_formula(documents, query, k1, b):
 @pytest.mark.parametrize("golden", json.loads((GOLDEN / "bm25.json").read_text("utf-8")),
                          ids=lambda golden: f"k1={golden['k1']} b={golden['b']}")
 def test_frozen_scores_of_bm25s_and_rank_bm25(golden):
-    """bm25s's scores are stored with 12 decimals: 1e-10 of the smallest positive score."""
+    """The 12 decimals of the stored scores are within 1e-10 of the smallest positive score."""
     index = BM25(DOCUMENTS, golden["k1"], golden["b"])
     for query, scores in zip(QUERIES, golden["bm25s"]):
         np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)) + 1e-10)
@@ -98,7 +98,7 @@ def test_live_parity_with_rank_bm25():
             assert saturation == pytest.approx(settings["rank_bm25"][word], abs=1e-12)
 
 
-@given(texts, queries)
+@given(corpora, queries)
 def test_query_word_order_has_no_effect_and_a_query_twice_doubles_the_scores(documents, query):
     index = BM25(documents)
     assert (index.scores(query) == index.scores(query[::-1])).all()
@@ -106,7 +106,7 @@ def test_query_word_order_has_no_effect_and_a_query_twice_doubles_the_scores(doc
                                rtol=bound(2 * len(query)))
 
 
-@given(texts, queries, st.randoms())
+@given(corpora, queries, st.randoms())
 def test_reordering_the_documents_reorders_the_scores(documents, query, random):
     order = random.sample(range(len(documents)), len(documents))
     reordered = BM25([documents[i] for i in order]).scores(query)
@@ -152,7 +152,7 @@ def test_the_heap_equals_a_sort(scores, k):
 
 # ---- search -------------------------------------------------------------------------------------
 
-@given(texts, st.lists(queries, max_size=3), st.integers(1, 10))
+@given(corpora, st.lists(queries, max_size=3), st.integers(1, 10))
 def test_a_search_equals_a_stable_sort_of_the_positive_scores(documents, batch, k):
     index = BM25(documents)
     ids, scores = index.search(batch, k)

@@ -128,22 +128,22 @@ def test_adding_needs_little_memory_beyond_the_rows():
     index.add(range(len(rows)), rows)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    ids = 50_000 * 200                                           # bytes: a list and a dict, twice
-    assert peak <= rows.nbytes + ids + 4 * 8 * (1 << 20)
+    id_bytes = 50_000 * 200                                      # a list and a dict, twice
+    assert peak <= rows.nbytes + id_bytes + 4 * 8 * (1 << 20)
     assert index._rows.nbytes == rows.nbytes
 
 
 def test_many_small_additions_copy_the_rows_a_few_times_only():
-    index, copies = Index(2), set()
+    index, capacities = Index(2), set()
     for i in range(2000):
         index.add([i], [[1, i]])
-        copies.add(len(index._rows))
-    assert len(copies) <= 22 and len(index._rows) <= 3000        # log 2000 / log 1.5 = 18.7
+        capacities.add(len(index._rows))
+    assert len(capacities) <= 22 and len(index._rows) <= 3000        # log 2000 / log 1.5 = 18.7
 
 
 # ---- invalid input: all rows are added or none ----------------------------------------
 
-@pytest.mark.parametrize("ids, vectors, what", [
+@pytest.mark.parametrize("ids, vectors, message", [
     (["d"], [[1, 2, 3]], r"a row of 2 numbers for each of 1 ids, got shape \(1, 3\)"),
     (["d"], [1, 2], r"got shape \(2,\)"), (["d", "e"], [[1, 2]], "each of 2 ids"),
     (["d", "b"], [[1, 2], [3, 4]], "got 'b', which is in the index already"),
@@ -155,9 +155,9 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
     ("de", [[1, 2], [3, 4]], "a list of ids, got one str, 'de'"),
     (["d", "e"], [[1, 2], [np.nan, 4]], "the vector of 'e': expected finite"),
     (["d", "e"], [[1, 2], [np.inf, 4]], "the vector of 'e': expected finite")])
-def test_invalid_rows_are_refused_and_none_is_added(ids, vectors, what):
+def test_invalid_rows_are_refused_and_none_is_added(ids, vectors, message):
     index = small()
-    with pytest.raises(ValueError, match=what):
+    with pytest.raises(ValueError, match=message):
         index.add(ids, vectors)
     assert len(index) == 3 and "d" not in index
     assert index.search([[0.0, 1.0]], 9)[0].tolist() == [["b", "a", "c"]]

@@ -63,7 +63,7 @@ def test_a_truncated_file_is_refused(tmp_path):
             Index.load(tmp_path / "truncated")
 
 
-@pytest.mark.parametrize("change, what", [
+@pytest.mark.parametrize("change, message", [
     (dict(vectors=None), "tensor 'vectors'.*3 ids, found none"),
     (dict(vectors=X), r"found float64 \(3, 2\)"),
     (dict(vectors=np.float32(X[:2])), r"found float32 \(2, 2\)"),
@@ -79,7 +79,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     (dict(ids=np.array([1, 1, 2])), "got 1 more than once"),
     (dict(kind="else"), "its metadata: expected the kind"),
     (dict(normalise="maybe"), "normalise True or False")])
-def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, what):
+def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, message):
     small().save(tmp_path / "x")
     tensors, metadata = read_safetensors(tmp_path / "x")
     for name, value in change.items():
@@ -88,10 +88,10 @@ def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, 
         if value is None:
             del part[name]
     write_safetensors(tmp_path / "y", tensors, metadata)
-    if what is None:
+    if message is None:
         assert "bc" in Index.load(tmp_path / "y")
     else:
-        with pytest.raises(FormatError, match=what):
+        with pytest.raises(FormatError, match=message):
             Index.load(tmp_path / "y")
 
 

@@ -10,7 +10,7 @@ from scratch_embed.space.neighbours import nearest
 from scratch_embed.why.ablations import measure
 from scratch_embed.why.compression import (
     ABLATIONS,
-    FIRST,
+    HAMMING_DEPTH,
     bits,
     by_codes,
     floats,
@@ -30,7 +30,7 @@ from scratch_embed.worlds.facts import facts
 from tests.rounding import seeds
 
 
-def table(seed, n=60, dim=16):
+def unit_vectors(seed, n=60, dim=16):
     return l2_normalize(np.random.default_rng(seed).standard_normal((n, dim)))[0].astype(np.float32)
 
 
@@ -53,14 +53,14 @@ def test_truncation_and_projection_by_hand():
 
 @given(seeds)
 def test_int8_and_uint8_give_the_same_order(seed):
-    X, Q = table(seed), table(seed + 1, 4)
+    X, Q = unit_vectors(seed), unit_vectors(seed + 1, 4)
     np.testing.assert_array_equal(int8(X).search(Q, 5), uint8(X).search(Q, 5))
 
 
 @given(seeds)
 def test_if_all_rows_are_candidates_only_the_last_stage_matters(seed):
-    """With 20 rows and k = 4, FIRST · k and SECOND · k are at least all rows."""
-    X, Q = table(seed, n=20), table(seed + 1, 4)
+    """With 20 rows and k = 4, HAMMING_DEPTH · k and RESCORED_DEPTH · k are at least 20."""
+    X, Q = unit_vectors(seed, n=20), unit_vectors(seed + 1, 4)
     np.testing.assert_array_equal(three_stages(X).search(Q, 4), uint8(X).search(Q, 4))
     signs = np.where(X > 0, np.float32(1), np.float32(-1))
     _, best = nearest(Q, signs, 4)
@@ -68,7 +68,7 @@ def test_if_all_rows_are_candidates_only_the_last_stage_matters(seed):
     np.testing.assert_allclose(found, best, atol=1e-6)
 
 
-def test_vectors_that_are_far_apart_find_themselves_in_every_form():
+def test_vectors_that_are_far_apart_find_themselves_if_no_dimension_is_dropped():
     """The rows of a 64 x 64 Hadamard matrix, and their negatives, slightly changed.
 
     Forms with fewer dimensions mix some rows up, so they must only beat chance, 1/128, clearly.
@@ -86,7 +86,7 @@ def test_vectors_that_are_far_apart_find_themselves_in_every_form():
 
 
 def test_two_workers_give_the_results_of_one():
-    X, Q = table(1, 300), table(2, 10)
+    X, Q = unit_vectors(1, 300), unit_vectors(2, 10)
     for form in (floats, int8, bits, rescored_bits, three_stages):
         np.testing.assert_array_equal(form(X).search(Q, 5), form(X).search(Q, 5, workers=2))
 
@@ -124,4 +124,4 @@ def test_every_variant_is_another_form():
         for change, predicted in ablation.variants.values():
             assert set(change) == {"form"} and predicted in (HELPS, HURTS, NOT_SIGNIFICANT)
             assert change["form"] is not ablation.settings["form"]
-    assert FIRST > 1
+    assert HAMMING_DEPTH > 1

@@ -66,5 +66,5 @@ def test_one_seed_or_unequal_seeds_are_refused():
 
 
 def test_the_quantiles_are_those_of_scipy():
-    scipy = pytest.importorskip("scipy.stats")
-    np.testing.assert_allclose(T_QUANTILES, scipy.t.ppf(0.975, np.arange(1, 31)), atol=5e-4)
+    stats = pytest.importorskip("scipy.stats")
+    np.testing.assert_allclose(T_QUANTILES, stats.t.ppf(0.975, np.arange(1, 31)), atol=5e-4)

@@ -97,14 +97,14 @@ def test_a_hybrid_of_the_vector_list_alone_has_the_top_10_of_the_vector_search(s
 
 # ---- ties ---------------------------------------------------------------------------------------
 
-def test_the_key_orders_documents_with_equal_scores():
+def test_the_tie_key_orders_documents_with_equal_scores():
     """Three documents; the second is relevant."""
     gains = np.array([[0, 2, 0]])
-    for key, expected in (gains, [2, 0, 0]), (-gains, [0, 0, 2]), (0 * gains, [0, 2, 0]):
-        ranking = listed_by(np.zeros((1, 3)), gains, key)
+    for tie_key, expected in (gains, [2, 0, 0]), (-gains, [0, 0, 2]), (0 * gains, [0, 2, 0]):
+        ranking = listed_by(np.zeros((1, 3)), gains, tie_key)
         assert ranking.gains[0].tolist() == expected and ranking.judged[0].tolist() == [2, 0, 0]
     ranking = listed_by(np.array([[5.0, 1, 5]]), gains, gains)
-    assert ranking.gains[0].tolist() == [0, 0, 2]            # a lower score: the key does not count
+    assert ranking.gains[0].tolist() == [0, 0, 2]            # the lower score decides
     assert reciprocal_rank(ranking, 10).tolist() == [1 / 3]
 
 

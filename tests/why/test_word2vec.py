@@ -20,15 +20,15 @@ def texts():
     return [toy_text(seed, sentences=300) for seed in (1, 2)]
 
 
-def test_variants_with_as_many_pairs_or_targets_have_the_same_cost():
+def test_variants_with_as_many_pairs_or_targets_have_about_the_same_cost():
     """A pair has K + 1 targets.
 
     A position has 2 · window pairs if the window is fixed, else window + 1 on average.
     """
     def cost(settings):
         fixed = settings.get("details", Details()).fixed_window
-        size = settings["window"] if fixed else (settings["window"] + 1) / 2
-        return settings["epochs"] * 2 * size * (settings["negatives"] + 1)
+        mean_window = settings["window"] if fixed else (settings["window"] + 1) / 2
+        return settings["epochs"] * 2 * mean_window * (settings["negatives"] + 1)
     ratios = [cost(ablation.settings | change) / cost(ablation.settings) for ablation in ABLATIONS
               for variant, (change, _) in ablation.variants.items()
               if "as many" in variant or variant == "always 3"]

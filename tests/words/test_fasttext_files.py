@@ -8,6 +8,7 @@ import pickle
 import runpy
 import struct
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from scratch_embed.loading import load
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.words import fasttext, fasttext_files
+from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_files import (
     LOSSES,
     MODELS,
@@ -226,8 +229,10 @@ def test_words_that_a_vec_file_cannot_store_are_rejected(path, words):
 # ---- round trips -----------------------------------------------------------
 
 numbers = st.integers(0, 2**31 - 1)
-spellings = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
-                    min_size=1, max_size=4)
+# also empty, and bytes that are not UTF-8
+spellings = st.binary(max_size=6).map(lambda data: data.replace(b"\0", b"").decode(
+    "utf-8", "surrogateescape")) | st.text(
+        st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4)
 
 
 @st.composite
@@ -252,6 +257,7 @@ def models(draw, words=spellings):
                     *tables)
 
 
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
 @given(models())
 def test_reading_gives_the_model_that_was_written_bit_by_bit(path, model):
     write_bin(path, model)
@@ -286,14 +292,76 @@ def test_the_bytes_do_not_depend_on_the_memory_layout_of_a_table(path):
         assert path.read_bytes() == FILES["skipgram"].read_bytes()
 
 
-def test_words_that_are_not_utf8_are_kept_with_surrogateescape(path):
+def test_words_that_are_not_utf8_are_kept_with_a_warning(path):
     data = SMALL.replace(b"o\xc3\xb9", b"o\xc3x")
     with pytest.raises(FormatError, match=r"byte 105: expected a word in UTF-8, found b'o\\xc3x'"):
-        read_bin(saved(path, data))
-    model = read_bin(path, errors="surrogateescape")
+        read_bin(saved(path, data), errors="strict")
+    with pytest.warns(UserWarning, match="1 of 2 words are not UTF-8; their bytes are kept"):
+        model = read_bin(path)
     assert to_bytes(model.words[1]) == b"o\xc3x"
     write_bin(path, model)
     assert path.read_bytes() == data
+
+
+def test_an_empty_word_is_kept(path):
+    """gensim's toy-model-pretrained.bin has one."""
+    data = SMALL.replace(b"the\0", b"\0")
+    model = read_bin(saved(path, data))
+    assert model.words == ["", "où"] and written(model) == data
+    vectors = FastTextVectors(model.words, model.input, 3, 6)
+    assert vectors[""].shape == (1,) and vectors.words.index_to_key == ["", "où"]
+
+
+def without_mark(data):
+    """The model in the format from before there was a version."""
+    sizes = data[64:84]                            # without the number of pruned n-grams
+    return data[8:64] + sizes + data[92:118] + data[119:147] + data[148:]
+
+
+def test_a_file_of_version_11_or_without_a_version_is_read_and_written_as_12(path):
+    for data in at(4, i4(11)), without_mark(SMALL):
+        assert_same(read_bin(saved(path, data)), small_model())
+        assert written(read_bin(path)) == SMALL
+        loaded = load(path)
+        assert isinstance(loaded, FastTextVectors) and loaded.max_n == 6
+
+
+@pytest.mark.parametrize("change", [lambda data: at(4, i4(11), data), without_mark])
+def test_old_classifiers_have_no_character_ngrams_whatever_they_say(path, change):
+    """As the original: it sets maxn to 0 for a supervised model of version 11."""
+    model = small_model()._replace(labels=["__label__a"], label_counts=np.array([1]),
+                                   output=np.zeros((1, 1), np.float32))
+    model = model._replace(settings=model.settings._replace(model="supervised", loss="softmax"))
+    data = written(model)
+    if change is without_mark:
+        end = 118 + 20                             # one entry more
+        data = data[8:84] + data[92:end] + data[end + 1:end + 29] + data[end + 30:]
+    else:
+        data = change(data)
+    found = read_bin(saved(path, data))
+    assert_same(found, model._replace(settings=model.settings._replace(max_n=0)))
+    assert isinstance(load(path), Classifier)
+
+
+@pytest.mark.parametrize("name, old", [
+    ("lee_fasttext.bin", True), ("lee_fasttext_new.bin", False), ("toy-model.bin", False),
+    ("toy-model-pretrained.bin", False), ("non_ascii_fasttext.bin", True),
+    ("cp852_fasttext.bin", True), ("crime-and-punishment.bin", False)])
+def test_gensims_files_of_all_versions_have_its_vectors(name, old):
+    fasttext_bin = pytest.importorskip("gensim.models._fasttext_bin")
+    data = Path(fasttext_bin.__file__).parents[1] / "test" / "test_data" / name
+    if not data.exists():
+        pytest.skip(f"this gensim comes without {name}")
+    with open(data, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, theirs = read_bin(data), fasttext_bin.load(file, encoding="latin2")
+    assert (data.read_bytes()[:4] != b"\xba\x16\x4f\x2f") == old
+    assert model.words == [word.encode("latin2").decode("utf-8", "surrogateescape")
+                           for word in theirs.raw_vocab]
+    assert model.counts.tolist() == list(theirs.raw_vocab.values())
+    np.testing.assert_array_equal(model.input, theirs.vectors_ngrams)
+    assert (model.settings.dim, model.settings.min_n, model.settings.max_n,
+            model.settings.buckets) == (theirs.dim, theirs.minn, theirs.maxn, theirs.bucket)
 
 
 def trained():
@@ -351,10 +419,12 @@ def test_bytes_after_the_end_are_rejected(path, name):
 def assert_rejected_or_read_completely(data):
     """Reading ignores no byte: a model that is accepted is written with exactly these bytes."""
     try:
-        model = read_bin(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")          # of words that are not UTF-8
+            model = read_bin(io.BytesIO(data))
     except FormatError:
         return None
-    assert written(model) == data
+    assert written(model) == (at(4, i4(12), data) if data[4:8] == i4(11) else data)
     return model
 
 
@@ -407,8 +477,8 @@ FAULTS = [                                     # (file, message: place, expected
                             r"begins; found b'2 3\n'"),
     (pickle.dumps([1]), r"byte 0: expected b'\xba\x16O/', with which"),
     (SMALL[:91], "byte 91: expected 92 bytes of numbers; the file ends within them"),
-    (at(4, i4(11)), "byte 4: expected version 12, found 11; fastText itself loads version 11"),
-    (at(4, i4(13)), "byte 4: expected version 12, found 13"),
+    (at(4, i4(10)), "byte 4: expected version 12 or 11, found 10"),
+    (at(4, i4(13)), "byte 4: expected version 12 or 11, found 13"),
     (at(8, i4(0)), "byte 8: dim: expected a whole number from 1 to 2³¹ − 1; found 0"),
     (at(12, i4(-1)), "byte 12: window: expected a whole number from 0 to 2³¹ − 1; found -1"),
     (at(32, i4(5)), "byte 32: loss: expected one of hs, ns, softmax, ova; found 5"),
@@ -427,7 +497,7 @@ FAULTS = [                                     # (file, message: place, expected
                                      "and -1"),
     (at(64, i4(HUGE) * 2), "byte 68: 2147483647 words, 0 labels and 1 buckets are more than an "
                            "int32 can number"),
-    (at(64, i4(10**9) * 2), "byte 64: 1000000000 words take at least 11000000000 bytes, and 80 "
+    (at(64, i4(10**9) * 2), "byte 64: 1000000000 words take at least 10000000000 bytes, and 80 "
                             "follow: truncated, or a damaged header"),
     (at(76, i8(5)), "byte 76: expected at least 6 tokens, the sum of the counts; found 5"),
     (at(76, i8(2**63 - 1), at(96, i8(2**62), at(109, i8(2**62)))),
@@ -435,7 +505,8 @@ FAULTS = [                                     # (file, message: place, expected
     (at(76, i8(3)), "byte 92: 'the': expected a count from 1 to 3, since the most frequent come "
                     "first; found 4"),
     (at(84, i8(0)), "byte 84: expected −1, found 0: a pruned model (.ftz)"),
-    (at(92, b"\0"), "byte 92: '': expected a word, found none"),
+    (SMALL[:92] + SMALL[95:105] + SMALL[108:],
+     "byte 102: '': expected each word and label once; this one is repeated"),
     (at(96, i8(1)), "byte 105: 'où': expected a count from 1 to 1, since the most frequent come "
                     "first; found 2"),
     (at(96, i8(0)), "byte 92: 'the': expected a count from 1 to 7, since the most frequent come "
@@ -443,7 +514,7 @@ FAULTS = [                                     # (file, message: place, expected
     (at(104, b"\1"), "byte 92: 'the': expected type 0 (0: words, all before 1: labels), found 1"),
     (at(105, b"the"), "byte 105: 'the': expected each word and label once; this one is repeated"),
     (at(106, b"\xb9\xc3"), r"byte 105: expected a word in UTF-8, found b'o\xb9\xc3' (invalid start "
-                           'byte at its byte 1); errors="surrogateescape" takes it as it is'),
+                           'byte at its byte 1); errors="surrogateescape" keeps its bytes'),
     (at(108, b"x\2"), r"byte 105: 'oùx\x02': expected type 0 (0: words, all before 1: labels), "
                       "found 3"),
     (at(93, b"x" * 99), "byte 92: expected a word, 0x00 and 9 bytes; the file ends within them"),
@@ -470,7 +541,7 @@ FAULTS = [                                     # (file, message: place, expected
 @pytest.mark.parametrize("data, message", FAULTS, ids=[fault[1][:40] for fault in FAULTS])
 def test_the_error_names_the_place_and_what_was_expected_and_found(path, data, message):
     with pytest.raises(FormatError) as error:
-        read_bin(saved(path, data))
+        read_bin(saved(path, data), errors="strict")
     assert str(error.value).startswith(f"{path}: {message}")
     assert len(str(error.value)) < 500
 
@@ -564,9 +635,9 @@ def other(**settings):
     (other(model="supervised"), "expected at least 1 word and 1 labels; found 2 and 0"),
     (small_model()._replace(words=[], counts=[]), "expected at least 1 word and 0 labels"),
     (small_model()._replace(words=["a", "a"]), "'a': expected each word and label once"),
-    (small_model()._replace(words=["a", ""]), "'': expected a word, found none"),
+    (small_model()._replace(words=["", ""]), "'': expected each word and label once"),
     (small_model()._replace(words=["a\0b", "b"]), "expected no 0x00 in a word"),
-    (small_model()._replace(words=["a", "\ud800"]), "cannot be written as UTF-8"),
+    (small_model()._replace(words=["a", "\ud800"]), "it has no UTF-8 form"),
     (small_model()._replace(words=["a"]), "expected one for each of 1 words or labels, got 2"),
     (small_model()._replace(counts=[2, 3]), "'où': expected a count from 1 to 2, since"),
     (small_model()._replace(counts=[4, 0]), "'où': expected a count from 1 to 4, since"),

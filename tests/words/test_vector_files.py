@@ -1,4 +1,5 @@
 """Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
+import contextlib
 import gzip
 import pickle
 import struct
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.words.fasttext_files import write_vec
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_vectors,
@@ -291,7 +293,7 @@ FAULTS = [(read, *fault) for read, faults in [(read_word2vec_text, TEXT_FAULTS),
 @pytest.mark.parametrize("read, data, message", FAULTS)
 def test_the_error_names_the_place_and_what_was_expected_and_found(path, read, data, message):
     with pytest.raises(FormatError) as error:
-        read(saved(path, data))
+        read(saved(path, data), errors="strict")
     assert str(error.value).startswith(f"{path}: {message}")
 
 
@@ -411,3 +413,135 @@ def test_reading_takes_less_than_two_tables(path, write, read):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * vectors.nbytes
+
+
+# ---- words as they occur ---------------------------------------------------
+
+def kept(data):
+    return data.decode("utf-8", "surrogateescape")
+
+
+CUT = {"text": (read_word2vec_text, b"2 2\nok 1 2\nab\xe3 3 4\n"),
+       "GloVe": (read_glove_text, b"ok 1 2\nab\xe3 3 4\n"),
+       "binary": (read_word2vec_binary, b"2 2\nok " + ROW + b"ab\xe3 " + ROW)}
+
+
+@pytest.mark.parametrize("read, data", CUT.values(), ids=CUT)
+def test_a_word_cut_inside_a_character_keeps_its_bytes_by_default(path, read, data):
+    for reader in read, read_vectors:
+        with pytest.warns(UserWarning, match="1 of 2 words are not UTF-8; their bytes are kept"):
+            words, _ = reader(saved(path, data))
+        assert words == ["ok", kept(b"ab\xe3")]
+
+
+@pytest.mark.parametrize("read, data", CUT.values(), ids=CUT)
+@pytest.mark.parametrize("errors, word, said", [
+    ("replace", "ab\ufffd", "1 of 2 words are not UTF-8; their wrong bytes are replaced by U"),
+    ("ignore", "ab", "1 of 2 words are not UTF-8; their wrong bytes are dropped")])
+def test_the_bytes_can_be_replaced_or_dropped_with_a_count(path, read, data, errors, word, said):
+    with pytest.warns(UserWarning, match=said):
+        assert read(saved(path, data), errors)[0] == ["ok", word]
+    with pytest.raises(FormatError, match="expected a word in UTF-8.* keeps its bytes"):
+        read(path, "strict")
+    with pytest.raises(ValueError, match="errors='other': expected one of 'surrogateescape'"):
+        read(path, "other")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_words_that_replacing_makes_equal_are_dropped_but_for_the_first(path):
+    saved(path, b"3 2\nab\xe3 1 2\nab\xe4 3 4\nab 5 6\n")
+    assert [len(read_vectors(path, errors)[0]) for errors in ("surrogateescape", "replace",
+                                                              "ignore")] == [3, 2, 1]
+    with pytest.raises(FormatError, match=r"found none but b'\\xe3', which errors=.ignore. drops"):
+        read_vectors(saved(path, b"1 2\n\xe3 1 2\n"), "ignore")
+
+
+@pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
+def test_a_byte_order_mark_before_the_vectors_is_dropped(path, read, data):
+    for reader in read, read_vectors:
+        assert_same_table(reader(saved(path, b"\xef\xbb\xbf" + data)))
+
+
+@pytest.mark.parametrize("write, read", PAIRS)
+@pytest.mark.parametrize("length", [76, 130, 10_001, 100_000])
+def test_the_length_of_the_first_word_has_no_effect(path, write, read, length):
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4) + 0.25
+    words = ["x" * length, "the", "king"]
+    write(path, words, vectors)
+    assert_same_table(read(path), words, vectors)
+    assert_same_table(read_vectors(path), words, vectors)
+
+
+def test_a_text_whose_first_word_is_an_address_is_not_taken_for_binary(path):
+    address = "http://" + "a" * 69
+    words, vectors = read_vectors(saved(path, f"2 2\n{address} 0.25 1.5\nking 0.75 2.5\n".encode()))
+    assert words == [address, "king"] and vectors.tolist() == [[0.25, 1.5], [0.75, 2.5]]
+
+
+# ---- what is written can be read -------------------------------------------
+
+odd = st.characters(exclude_characters=" \t\n\v\f\r", exclude_categories=["Cs"]) | st.sampled_from(
+    "\0\ufeff\u00a0\u2028\x85\x1f\x1c0123456789.-{" + "".join(map(chr, range(0xdc80, 0xdd00))))
+odd_words = st.text(odd, min_size=1, max_size=9)
+
+
+@st.composite
+def odd_tables(draw):
+    vocabulary = draw(st.lists(odd_words, min_size=1, max_size=5, unique=True))
+    D = draw(st.integers(1, 6))
+    n = len(vocabulary) * D
+    numbers = draw(st.lists(bits | st.sampled_from([0x30303030, 0x312E3220, 0x2E313233]),
+                            min_size=n, max_size=n))
+    return vocabulary, np.array(numbers, np.uint32).view(np.float32).reshape(-1, D)
+
+
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
+@pytest.mark.parametrize("write, read", PAIRS)
+@given(table=odd_tables())
+@example(table=(["\ufeffa", "b"], np.ones((2, 2), np.float32)))
+@example(table=(["a"], np.array([[0x34333231]], np.uint32).view(np.float32)))    # b"1234"
+@example(table=(["\x1f\udc8b\x08"], np.ones((1, 2), np.float32)))                # gzip's
+@example(table=(["\x01\0\0\0\0\0\0\0{"], np.ones((1, 2), np.float32)))           # safetensors'
+@example(table=(["\udc80"], np.ones((1, 2), np.float32)))                        # a pickle's
+def test_a_table_with_odd_words_is_refused_or_comes_back_bit_by_bit(path, write, read, table):
+    try:
+        write(path, *table)
+    except ValueError as error:
+        if "no UTF-8 form" not in str(error):
+            assert_ambiguous(write, *table)
+        return
+    assert_same_table(read_vectors(path), *table)
+    assert_same_table(read(path), *table)
+
+
+@pytest.mark.filterwarnings("ignore:.*not UTF-8")
+@given(table=odd_tables())
+def test_the_words_of_fasttexts_text_come_back(path, table):
+    words, vectors = table
+    with contextlib.suppress(ValueError):          # no UTF-8 form
+        write_vec(path, words, vectors)
+        found, numbers = read_vectors(path)
+        assert found == words
+        np.testing.assert_allclose(numbers, vectors, rtol=5e-5, atol=2.0**-149)
+
+
+def assert_ambiguous(write, words, vectors):
+    """A table may be refused only if its file could be taken for another kind."""
+    if write is write_glove_text:
+        start = words[0].encode("utf-8", "surrogateescape")
+        assert vectors.shape[1] == 1 or start[:1] in b"\x80\x1f" or b"\0" in start or (
+            start[:3] == b"\xba\x16O")
+    else:
+        assert write is write_word2vec_binary and vectors.tobytes()[:4].isascii()
+
+
+@each_writer
+@pytest.mark.parametrize("word", ["half\ud83d", "\udcc3\udca9"])        # the second is é in bytes
+def test_a_word_that_would_come_back_as_another_is_refused(path, write, word):
+    with pytest.raises(ValueError, match="cannot write the word .*: it has no UTF-8 form"):
+        write(path, ["a", word], VECTORS)
+
+
+def test_one_dimension_is_refused_by_the_format_without_a_header(path):
+    with pytest.raises(ValueError, match="expected at least 2 dimensions for GloVe's text format"):
+        write_glove_text(path, ["a"], [[1]])

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from scratch_embed.evaluate.words import format_analogies
 from scratch_embed.space.analogy import three_cos_add
@@ -240,3 +241,52 @@ def test_results_equal_gensims(seed):
     assert abs(kv.similarity("w0", "w1") - theirs.similarity("w0", "w1")) <= 4 * gamma(5 + 3, u32)
     some = ["w0", "w1", "w2", "w3"]
     assert kv.doesnt_match(some) == theirs.doesnt_match(some)
+
+
+# ---- gensim's further methods ----------------------------------------------
+
+def test_get_vector_gives_the_vector_or_its_direction():
+    kv = WordVectors(["a", "b"], [[3, 4], [0, 2]])
+    assert kv.get_vector("a").tolist() == [3, 4]
+    assert kv.get_vector("a", norm=True).tolist() == [np.float32(0.6), np.float32(0.8)]
+    with pytest.raises(MissingWord):
+        kv.get_vector("c")
+
+
+def test_words_similar_to_a_vector_worked_by_hand():
+    kv = WordVectors(["up", "right", "down"], [[0, 1], [1, 0], [0, -2]])
+    assert kv.similar_by_vector([0, 3]) == [("up", 1.0), ("right", 0.0), ("down", -1.0)]
+    assert kv.similar_by_vector([0, 3], 2, restrict_vocab=2) == [("up", 1.0), ("right", 0.0)]
+    with pytest.raises(ValueError, match="expected a word or a finite vector of shape"):
+        kv.similar_by_vector([1, 2, 3])
+
+
+def test_restrict_vocab_searches_only_the_first_words():
+    kv = WordVectors(["a", "b", "c", "d"], [[1, 0], [0, 1], [1, 1], [2, 0.1]])
+    assert [word for word, _ in kv.most_similar("a")] == ["d", "c", "b"]
+    assert [word for word, _ in kv.most_similar("a", restrict_vocab=3)] == ["c", "b"]
+    assert [word for word, _ in kv.most_similar("d", restrict_vocab=2)] == ["a", "b"]
+    assert kv.most_similar("a", restrict_vocab=1) == []
+    assert kv.most_similar("a", restrict_vocab=9) == kv.most_similar("a")
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="restrict_vocab=.*: expected a whole number"):
+            kv.most_similar("a", restrict_vocab=wrong)
+
+
+@given(seeds, st.integers(1, 8), st.integers(1, 8))
+def test_the_further_methods_agree_with_gensims(seed, topn, restrict):
+    KeyedVectors = pytest.importorskip("gensim.models").KeyedVectors
+    rng = np.random.default_rng(seed)
+    words, table = list("abcdefgh"), rng.standard_normal((8, 5)).astype(np.float32)
+    theirs, ours = KeyedVectors(5), WordVectors(words, table)
+    theirs.add_vectors(words, table)
+    query = rng.standard_normal(5).astype(np.float32)
+    for mine, other in [
+            (ours.similar_by_vector(query, topn, restrict),
+             theirs.similar_by_vector(query, topn, restrict)),
+            (ours.most_similar("h", topn=topn, restrict_vocab=restrict),
+             theirs.most_similar("h", topn=topn, restrict_vocab=restrict))]:
+        assert [word for word, _ in mine] == [word for word, _ in other]
+        np.testing.assert_allclose([x for _, x in mine], [x for _, x in other], atol=1e-5)
+    np.testing.assert_allclose(ours.get_vector("c", norm=True), theirs.get_vector("c", norm=True),
+                               rtol=1e-5, atol=1e-7)

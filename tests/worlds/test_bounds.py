@@ -24,9 +24,9 @@ def ndcg(order, gains, k):
     return gains[list(order)][:k] @ d / (-np.sort(-gains)[:k] @ d)
 
 
-def cases(draw_seed, M, N):
+def cases(seed, M, N):
     """Gains (M, N) of 0, 1 or 2, at least one 2 in each case; and a random generator."""
-    rng = np.random.Generator(np.random.PCG64(draw_seed))
+    rng = np.random.Generator(np.random.PCG64(seed))
     gains = rng.integers(0, 3, (M, N))
     gains[np.arange(M), rng.integers(N, size=M)] = 2
     return gains, rng

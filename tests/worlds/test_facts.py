@@ -29,7 +29,7 @@ from scratch_embed.worlds.facts import (
 )
 from tests.rounding import seeds
 
-SLOT_OF = {word: (slot, value, synonym) for slot, values in enumerate(WORDS)
+MEANING_OF = {word: (slot, value, synonym) for slot, values in enumerate(WORDS)
            for value, words in enumerate(values) for synonym, word in enumerate(words)}
 
 
@@ -44,7 +44,7 @@ def rng(seed):
 
 def read(text):
     """{slot: (value, synonym)} of the words of a sentence."""
-    found = [SLOT_OF[word] for word in text.split() if word in SLOT_OF]
+    found = [MEANING_OF[word] for word in text.split() if word in MEANING_OF]
     assert len({slot for slot, *_ in found}) == len(found)
     return {slot: (value, synonym) for slot, value, synonym in found}
 
@@ -54,7 +54,7 @@ def read(text):
 def test_5_slots_have_8_values_of_4_different_words():
     assert [len(values) for values in WORDS] == [VALUES] * 5
     assert {len(words) for values in WORDS for words in values} == {4}
-    assert len(SLOT_OF) == 5 * 8 * 4 and list(SLOTS) == NAMES
+    assert len(MEANING_OF) == 5 * 8 * 4 and list(SLOTS) == NAMES
 
 
 def test_no_slot_of_a_frame_is_left_unfilled():
@@ -128,7 +128,7 @@ def test_the_training_text_has_the_documents_and_every_word_over_100_times():
     world = world_of()
     assert world.text[:2000] == [text.split() for text in world.corpus.values()]
     count = Counter(word for sentence in world.text for word in sentence)
-    assert min(count[word] for word in SLOT_OF) > 100 and len(world.text) == 14_000
+    assert min(count[word] for word in MEANING_OF) > 100 and len(world.text) == 14_000
     assert {word for text in world.queries.values() for word in text.split()} <= set(count)
 
 

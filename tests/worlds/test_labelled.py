@@ -11,9 +11,9 @@ def best_accuracy(features, noise, by_order):
     """The accuracy of the Bayes classifier that sees features(words), over all reviews."""
     probability = defaultdict(lambda: np.zeros(len(LABELS)))
     for p, text in texts(by_order):
-        right = np.arange(len(LABELS)) == LABELS.index(text.label)
-        probability[features(text.words)] += p * np.where(right, 1 - noise,
-                                                          noise / (len(LABELS) - 1))
+        is_true = np.arange(len(LABELS)) == LABELS.index(text.label)
+        probability[features(text.words)] += p * np.where(is_true, 1 - noise,
+                                                            noise / (len(LABELS) - 1))
     return sum(p.max() for p in probability.values())
 
 

@@ -18,12 +18,12 @@ from scratch_embed.worlds.words import (
 )
 from tests.rounding import gamma, u64
 
-TIERS = [easy, hard, tiny]
+WORLDS = [easy, hard, tiny]
 
 
 @cache
-def world_of(tier):
-    return tier()
+def world_of(make):
+    return make()
 
 
 def rng(seed):
@@ -41,25 +41,25 @@ def share_solved(vectors, world):
     """The share of analogies that 3CosAdd solves over all words except the three given words."""
     index = {word: i for i, word in enumerate(world.words)}
     E = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    right = []
+    solved = []
     for _, questions in world.analogies:
         for question in questions:
             a, b, c, d = (index[word] for word in question)
             score = E @ (E[b] - E[a] + E[c])
             score[[a, b, c]] = -np.inf
-            right.append(score.argmax() == d)
-    return np.mean(right)
+            solved.append(score.argmax() == d)
+    return np.mean(solved)
 
 
 # ---- the text -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_the_text_depends_on_its_seed_and_not_on_the_global_generator(tier):
+@pytest.mark.parametrize("make", WORLDS)
+def test_the_text_depends_on_its_seed_and_not_on_the_global_generator(make):
     np.random.seed(1)
-    first = tier(seed=3, sentences=50)
+    first = make(seed=3, sentences=50)
     np.random.seed(2)
-    assert tier(seed=3, sentences=50).sentences == first.sentences
-    assert tier(seed=4, sentences=50).sentences != first.sentences
+    assert make(seed=3, sentences=50).sentences == first.sentences
+    assert make(seed=4, sentences=50).sentences != first.sentences
 
 
 def test_the_easy_text_has_about_102_000_tokens_of_233_words():
@@ -72,9 +72,9 @@ def test_the_easy_text_has_about_102_000_tokens_of_233_words():
     assert abs(sum(map(len, world.sentences)) - 12_000 * mean) < 6 * sigma
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_the_vocabulary_is_the_set_of_words_of_the_text(tier):
-    world = world_of(tier)
+@pytest.mark.parametrize("make", WORLDS)
+def test_the_vocabulary_is_the_set_of_words_of_the_text(make):
+    world = world_of(make)
     assert len(set(world.words)) == len(world.words)
     assert {word for sentence in world.sentences for word in sentence} == set(world.words)
 
@@ -102,10 +102,10 @@ def test_the_probabilities_of_the_words_of_a_slot_are_proportional_to_1_over_ran
     np.testing.assert_allclose(probabilities, zipf / zipf.sum(), rtol=1e3 * u64)
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_every_word_has_the_frequency_that_the_grammar_expects(tier):
+@pytest.mark.parametrize("make", WORLDS)
+def test_every_word_has_the_frequency_that_the_grammar_expects(make):
     """Bernstein's inequality with t = 18, about six sigma for each word."""
-    world = world_of(tier)
+    world = world_of(make)
     words, slots, frames, probabilities = world.grammar
     expected = sum(p * slots[frame].sum(0) for frame, p in zip(frames, probabilities))
     index, n, t = {word: i for i, word in enumerate(words)}, len(world.sentences), 18
@@ -161,17 +161,17 @@ def test_noise_replaces_a_tenth_of_the_words_of_the_hard_text():
 
 # ---- its analogies, pairs and held-out forms ----------------------------------------------------
 
-@pytest.mark.parametrize("tier", [easy, hard])
-def test_there_are_168_analogies_in_six_sections(tier):
-    sizes = {section: len(set(questions)) for section, questions in world_of(tier).analogies}
+@pytest.mark.parametrize("make", [easy, hard])
+def test_there_are_168_analogies_in_six_sections(make):
+    sizes = {section: len(set(questions)) for section, questions in world_of(make).analogies}
     assert sizes == {"royalty": 12, "family": 30, "capital": 42, "plural": 42,
                      "past-tense": 30, "comparative": 12}
-    assert ("king", "man", "queen", "woman") in dict(world_of(tier).analogies)["royalty"]
+    assert ("king", "man", "queen", "woman") in dict(world_of(make).analogies)["royalty"]
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_every_word_of_an_analogy_or_a_pair_is_in_the_text(tier):
-    world = world_of(tier)
+@pytest.mark.parametrize("make", WORLDS)
+def test_every_word_of_an_analogy_or_a_pair_is_in_the_text(make):
+    world = world_of(make)
     named = {word for _, questions in world.analogies for q in questions for word in q}
     named |= {word for v, w, _ in world.pairs for word in (v, w)}
     named |= {stem for _, stem in world.held_out}
@@ -199,10 +199,10 @@ def test_the_attributes_with_words_are_the_attributes_of_the_tables():
     assert used == set(ATTRIBUTES)
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("make", WORLDS)
 @pytest.mark.parametrize("window", [1, 5])
-def test_both_pairs_of_an_analogy_have_the_same_difference_of_P_c_given_w(tier, window):
-    world = world_of(tier)
+def test_both_pairs_of_an_analogy_have_the_same_difference_of_P_c_given_w(make, window):
+    world = world_of(make)
     P = pair_distribution(world.grammar, window)
     P = P / P.sum(1, keepdims=True)                              # P(c | w)
     index = {word: i for i, word in enumerate(world.words)}
@@ -212,21 +212,21 @@ def test_both_pairs_of_an_analogy_have_the_same_difference_of_P_c_given_w(tier, 
     assert (np.abs((P[a] - P[b]) - (P[c] - P[d])) <= bound).all()
     finite = (P[a] > 0) & (P[b] > 0) & (P[c] > 0) & (P[d] > 0)
     log = np.log(P, where=P > 0, out=np.zeros_like(P))
-    if tier is easy:                                             # with noise log P differs
+    if make is easy:                                             # with noise log P differs
         assert (np.abs((log[a] - log[b]) - (log[c] - log[d]))[finite] <= 9 * gamma_of(world)).all()
 
 
-@pytest.mark.parametrize("tier", [easy, hard])
-def test_the_exact_ppmi_solves_every_analogy(tier):
-    P = pair_distribution(world_of(tier).grammar, 5)
+@pytest.mark.parametrize("make", [easy, hard])
+def test_the_exact_ppmi_solves_every_analogy(make):
+    P = pair_distribution(world_of(make).grammar, 5)
     with np.errstate(divide="ignore"):
         ppmi = np.maximum(np.log(P / np.outer(P.sum(1), P.sum(0))), 0)
-    assert share_solved(ppmi, world_of(tier)) == 1.0
+    assert share_solved(ppmi, world_of(make)) == 1.0
 
 
-@pytest.mark.parametrize("tier", [easy, hard])
-def test_random_vectors_solve_almost_no_analogy(tier):
-    world = world_of(tier)
+@pytest.mark.parametrize("make", [easy, hard])
+def test_random_vectors_solve_almost_no_analogy(make):
+    world = world_of(make)
     shares = [share_solved(rng(s).standard_normal((len(world.words), 50)), world) for s in range(5)]
     assert max(shares) < 0.05
 
@@ -258,12 +258,12 @@ def test_if_every_word_is_noise_all_pairs_are_equally_likely():
     np.testing.assert_allclose(P, 1 / len(P) ** 2, rtol=2 * gamma_of(world))
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_the_distribution_is_symmetric_and_sums_to_1(tier):
-    P = pair_distribution(world_of(tier).grammar, 5)
+@pytest.mark.parametrize("make", WORLDS)
+def test_the_distribution_is_symmetric_and_sums_to_1(make):
+    P = pair_distribution(world_of(make).grammar, 5)
     np.testing.assert_array_equal(P, P.T)
-    assert P.shape == (len(world_of(tier).words),) * 2 and (P >= 0).all()
-    assert abs(P.sum() - 1) <= gamma_of(world_of(tier))
+    assert P.shape == (len(world_of(make).words),) * 2 and (P >= 0).all()
+    assert abs(P.sum() - 1) <= gamma_of(world_of(make))
 
 
 def test_in_the_tiny_world_every_pair_occurs():
