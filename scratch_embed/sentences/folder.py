@@ -61,6 +61,11 @@ BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
 FILES = (WEIGHTS, WEIGHTS_INDEX, "modules.json", "config.json", "sentence_bert_config.json",
          "config_sentence_transformers.json", *TOKENIZER_FILES)       # all that may be read
+IGNORED = {                        # fields that do not change the vectors, each with the reason
+    "modules.json": {"idx": "the modules are in the order of the list",
+                     "name": "modules have no names here"},
+    "sentence_bert_config.json": {"unpad_inputs": "nothing is padded"},
+    "config_sentence_transformers.json": {"__version__": "says which programs wrote the folder"}}
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
 

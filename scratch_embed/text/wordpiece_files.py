@@ -29,8 +29,8 @@ from scratch_embed.text.wordpiece_settings import (
     CONFIG,
     NAMED,
     NAMES,
-    adjusted,
     from_vocabulary,
+    from_whole,
     read_settings,
 )
 
@@ -98,7 +98,7 @@ def load(folder: Path) -> WordPiece:
     if not has_whole and not os.path.exists(vocab):
         raise FileNotFoundError(f"{folder}: expected {WHOLE} or {VOCAB}, found neither")
     settings = read_settings(folder, has_whole)
-    return (adjusted(settings, read_tokenizer(whole)) if has_whole else
+    return (from_whole(settings, Fields.read(whole)) if has_whole else
             from_vocabulary(settings, read_vocab(vocab), vocab))
 
 

@@ -19,6 +19,8 @@ Differs   Of truncation only the direction is used, and padding is ignored: enco
           post-processor is always written as a TemplateProcessing, whichever was read.
 Read next text/wordpiece.py (the parts themselves)
 """
+from collections.abc import Mapping
+
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, REQUIRED, Fields, show
 from scratch_embed.text.added_tokens import AddedToken
@@ -29,13 +31,23 @@ FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 DIRECTIONS = {"Right": "right", "Left": "left"}
 PARTS = ("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
          "post_processor", "decoder", "model")
+IGNORED = {                        # fields that do not change ids, each with the reason
+    "version": "is that of the format, of which there is one", "padding": "nothing is padded",
+    r"truncation\.(max_length|strategy|stride)": "is an argument of encode()",
+    r"decoder\.(prefix|cleanup)": "is used when ids are decoded",
+    r"added_tokens\.special": "is used when ids are decoded",
+    r"post_processor\.special_tokens\..*\.(id|tokens)": "the ids decide",
+    r"post_processor\.(trim_offsets|add_prefix_space)": "changes positions in the text, not ids"}
 ENDLESS = {"max_length": 2**31 - 1, "strategy": "LongestFirst", "stride": 0}     # truncates nothing
 
 
 # ---- reading ----------------------------------------------------------------------------------
 
-def parse_tokenizer(whole: Fields) -> WordPiece:
-    """The WordPiece that a tokenizer.json describes."""
+def parse_tokenizer(whole: Fields, flags: Mapping[str, bool | None] = {}) -> WordPiece:
+    """The WordPiece that a tokenizer.json describes.
+
+    flags: fields of Normalizer that replace those of its BertNormalizer
+    """
     whole = _add_model_type(whole)
     whole.no_others(PARTS)
     model = whole.part("model", ["WordPiece"])
@@ -53,7 +65,7 @@ def parse_tokenizer(whole: Fields) -> WordPiece:
     if decoder is not None:
         decoder.no_others(("type", "prefix", "cleanup"))
     try:
-        return WordPiece(pieces, _normalizer(whole), added, _read_template(whole), unk=unk,
+        return WordPiece(pieces, _normalizer(whole, flags), added, _read_template(whole), unk=unk,
                          prefix=model.text("continuing_subword_prefix"),
                          max_word=model.whole("max_input_chars_per_word", 0),
                          cleanup=decoder is None or decoder.flag("cleanup", True),
@@ -97,12 +109,15 @@ def _side(whole):
     return DIRECTIONS[whole.inside("truncation").one_of("direction", DIRECTIONS, "Right")]
 
 
-def _normalizer(whole):
+def _normalizer(whole, flags):
     fields = whole.part("normalizer", ["BertNormalizer", "Sequence"], optional=True)
+    if fields is None and any(flags.values()):
+        raise whole.fault("normalizer", f"a BertNormalizer, since {show(dict(flags))} is set",
+                          "null")
     if fields is None:
         return Normalizer(False, False, False, False)
     if fields.text("type") == "BertNormalizer":
-        return _bert_normalizer(fields)
+        return _bert_normalizer(fields)._replace(**flags)
     fields.no_others(("type", "normalizers"))
     steps = fields.each("normalizers")
     kinds = [step.text("type") for step in steps]
@@ -111,7 +126,7 @@ def _normalizer(whole):
     for step in steps:
         if step.text("type") == "Lowercase":
             step.no_others(("type",))
-    found = _bert_normalizer(steps[kinds.index("BertNormalizer")])
+    found = _bert_normalizer(steps[kinds.index("BertNormalizer")])._replace(**flags)
     if "Lowercase" not in kinds:
         return found
     strip = found.lower_case if found.strip_accents is None else found.strip_accents
@@ -160,7 +175,9 @@ def _template(fields, name, texts):
         if item.values.keys() == {"SpecialToken"}:
             token = item.inside("SpecialToken")
             token.no_others(("id", "type_id"))
-            ids = tokens.inside(token.text("id")).get(
+            special = tokens.inside(token.text("id"))
+            special.no_others(("id", "ids", "tokens"))
+            ids = special.get(
                 "ids", REQUIRED, "a list of whole numbers of at least 0", lambda v: isinstance(
                     v, list) and all(type(n) is int and n >= 0 for n in v))
             parts.append(Part(None, tuple(ids), token.whole("type_id", 0)))

@@ -28,7 +28,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import LARGEST, NULL, REQUIRED, Fields, show
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.wordpiece import NO_TEMPLATE, SIDES, Template, WordPiece, bert_template
-from scratch_embed.text.wordpiece_json import added_token
+from scratch_embed.text.wordpiece_json import added_token, parse_tokenizer
 
 CONFIG, NAMES, ADDED, MODEL = ("tokenizer_config.json", "special_tokens_map.json",
                                "added_tokens.json", "config.json")
@@ -210,18 +210,17 @@ def from_vocabulary(settings: Settings, pieces: list[str], vocab: Path) -> WordP
                         cls, sep)
 
 
-def adjusted(settings: Settings, tokenizer: WordPiece) -> WordPiece:
+def from_whole(settings: Settings, whole: Fields) -> WordPiece:
     """The tokenizer of a tokenizer.json with these settings."""
-    if settings.generic:
-        settings = settings._replace(flags={})
-    else:
+    tokenizer = parse_tokenizer(whole, {} if settings.generic else settings.flags)
+    if not settings.generic:
         _require_same_names(settings, tokenizer)
     known = {token.id: token for token in tokenizer.added}
     for number, token in settings.added.items():
         if number in known and known[number] != token:
             raise FormatError(settings.path, f"the added token {number}", f"expected "
                               f"{known[number]}, as tokenizer.json says, found {token}")
-    return _with_tokens(settings, tokenizer, None, None)
+    return _with_tokens(settings._replace(flags={}), tokenizer, None, None)
 
 
 def _require_same_names(settings, tokenizer):
